@@ -1,0 +1,283 @@
+//! The validated inventory: what the rest of the program works with. No YAML, no options left open.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a host: letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63.
+///
+/// It stands on command lines (as an ssh alias) and in paths, so it can be built only from text that can never be an
+/// option, a path step or a word of a shell.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostName(String);
+
+/// A text that cannot be a [`HostName`] (or a fleet's name, which follows the same rule).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a name: use letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63 of them"
+)]
+pub struct BadName(pub String);
+
+impl HostName {
+    /// # Errors
+    /// [`BadName`] if the text breaks the rule in the type's description.
+    pub fn new(text: impl Into<String>) -> Result<Self, BadName> {
+        let text = text.into();
+        if is_name(&text) { Ok(Self(text)) } else { Err(BadName(text)) }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The rule of DESIGN.md section 6 for names of hosts, fleets, groups and tags.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && !text.starts_with(['-', '.'])
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = BadName;
+    fn try_from(text: String) -> Result<Self, BadName> {
+        Self::new(text)
+    }
+}
+
+impl From<HostName> for String {
+    fn from(name: HostName) -> Self {
+        name.0
+    }
+}
+
+/// A whole inventory file, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// The file it was read from; relative paths in it are relative to the file's folder.
+    pub path: PathBuf,
+    /// In the order of the file: the screen keeps it.
+    pub hosts: Vec<Host>,
+    pub fleets: BTreeMap<String, Fleet>,
+}
+
+/// One machine as a fleet sees it, with `defaults`, groups, fleet and host already laid over each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    pub name: HostName,
+    /// Where ssh connects to; never empty, never beginning with `-`.
+    pub address: String,
+    pub port: Option<u16>,
+    pub user: Option<String>,
+    pub identity: Option<PathBuf>,
+    pub jump: Option<Jump>,
+    pub becoming: Become,
+    pub host_key: HostKey,
+    /// Its address inside the VPN.
+    pub vpn: Option<String>,
+    pub tags: Vec<String>,
+    /// How long it may take from a reboot to a running sshd.
+    pub boot_time: Duration,
+    pub guard: Duration,
+    pub guard_action: GuardAction,
+    /// The hypervisor of the fleet that this host is a guest of.
+    pub runs_on: Option<HostName>,
+    pub optional: bool,
+    /// `true`: phase 9 runs the full `switch-to-configuration switch`.
+    pub reactivate: bool,
+    /// What this push changes about the way to the host itself.
+    pub after: After,
+    /// Room that must be left on `/`, `/nix/store` and `/boot` beyond what is copied, in bytes.
+    pub limits: Limits,
+    /// A store path of its own, for `system` sources.
+    pub system: Option<PathBuf>,
+    /// The person said that the disk passphrase at boot is thought of (`guard_action` was given explicitly).
+    pub guard_action_given: bool,
+}
+
+/// How to reach a host that is not reached directly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Jump {
+    /// A host of this inventory: its master connection is used.
+    Host(HostName),
+    /// `ssh:user@host:port`: a machine that is not ours.
+    Destination { user: Option<String>, host: String, port: Option<u16> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Become {
+    /// Root stays root; anybody else uses `sudo` without a password.
+    #[default]
+    Auto,
+    No,
+    Sudo,
+    /// The password is asked for once, before anything starts.
+    SudoPassword,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKey {
+    /// An unknown key refuses the push.
+    #[default]
+    Strict,
+    AcceptNew,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuardAction {
+    #[default]
+    Reboot,
+    /// Re-activates the old system and does not reboot: for a host that needs a person at boot.
+    SwitchBack,
+}
+
+/// What verify uses instead of the address and login that the survey used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct After {
+    pub address: Option<String>,
+    pub port: Option<u16>,
+    pub user: Option<String>,
+    pub vpn: Option<String>,
+}
+
+/// How long each kind of step may take on a host. A guard shorter than their sum is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One ssh login, jumps included.
+    pub connect: Duration,
+    /// A short remote command: survey, prepare, arm, disarm, clean up.
+    pub step: Duration,
+    /// `nix copy` to one host.
+    pub copy: Duration,
+    /// `switch-to-configuration test`.
+    pub test: Duration,
+    /// The boot loader's installer.
+    pub switch: Duration,
+    /// Everything a roll back of one host does.
+    pub rollback: Duration,
+}
+
+impl Default for Limits {
+    /// Their sum, with the settle time, stays below the default guard of 15 minutes; held by a test in this file.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            step: Duration::from_secs(30),
+            copy: Duration::from_secs(3600),
+            test: Duration::from_secs(240),
+            switch: Duration::from_secs(90),
+            rollback: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A named set of hosts that is pushed as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    pub name: String,
+    /// In the inventory's order, each once.
+    pub hosts: Vec<Host>,
+    pub source: Source,
+    pub checks: Vec<Check>,
+    /// How long links may take to come up after `test`.
+    pub settle: Duration,
+    /// The build of the whole fleet.
+    pub build_limit: Duration,
+}
+
+/// Where the systems come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `attr` has `{host}` in it.
+    Flake {
+        flake: String,
+        attr: String,
+    },
+    File {
+        file: PathBuf,
+        attr: String,
+    },
+    /// Every host names its own store path ([`Host::system`]).
+    System,
+}
+
+/// One check, with its kind and the hosts it concerns resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub name: String,
+    pub kind: CheckKind,
+    /// Empty: for `vpn` all hosts, else every host of the fleet.
+    pub from: Vec<Place>,
+    pub required: bool,
+    pub timeout: Duration,
+}
+
+/// Where a probe runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    Workstation,
+    Host(HostName),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// Every host to every other one, or hub to leaves and back.
+    Vpn(VpnShape),
+    Ping {
+        to: Vec<Target>,
+    },
+    Tcp {
+        to: Vec<Target>,
+        port: u16,
+    },
+    Http {
+        url: String,
+        status: Option<u16>,
+        body: Option<String>,
+    },
+    Dns {
+        query: String,
+        server: Option<String>,
+    },
+    /// The latest handshake with the peer is not older than this.
+    Wireguard {
+        to: Vec<Target>,
+        handshake: Duration,
+    },
+    Command(Command),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VpnShape {
+    Mesh,
+    Hub(HostName),
+}
+
+/// What a check looks at: an inventory host (its VPN address, else its address) or any other address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Host(HostName),
+    Address(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Argv(Vec<String>),
+    Shell(String),
+}

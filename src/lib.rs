@@ -1,0 +1,3 @@
+//! fleetdeploy.
+
+pub mod inventory;
