@@ -1,3 +1,4 @@
 //! fleetdeploy.
 
 pub mod inventory;
+pub mod local;

@@ -1,0 +1,3 @@
+//! The workstation itself: the only place that starts child processes.
+
+pub mod process;

@@ -1,0 +1,272 @@
+//! Starts child processes: each in a process group of its own, with a deadline, both ends captured.
+//!
+//! A process group of its own keeps Ctrl-C at the terminal from reaching ssh and nix: a signal is for fleetdeploy
+//! alone, which decides what becomes of its children.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+
+/// What a child may print on one stream before the rest is dropped: enough for any answer of nix about a fleet of
+/// hundreds, and a bound on what a broken program can make us keep.
+const CAPTURE_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// A child to start. Arguments go to the program as they are; no shell is between.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Invocation {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
+    input: Vec<u8>,
+    limit: Duration,
+}
+
+/// How a child ended, and what it said.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Finished {
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    #[must_use]
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    #[must_use]
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("cannot start `{program}`")]
+    Start {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The child and its process group were killed.
+    #[error("`{program}` did not end within {} s", limit.as_secs())]
+    TimedOut { program: String, limit: Duration },
+    #[error("lost `{program}`")]
+    Lost {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Invocation {
+    /// `limit` is the longest the child may run, from start to end of its output.
+    pub fn new(program: impl AsRef<OsStr>, limit: Duration) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            folder: None,
+            input: Vec::new(),
+            limit,
+        }
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<Argument: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = Argument>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// What the child reads on its standard input; nothing, unless given.
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Runs the child to its end.
+    ///
+    /// # Errors
+    /// See [`ProcessError`]; a status other than 0 is not an error here.
+    pub async fn run(self) -> Result<Finished, ProcessError> {
+        self.run_with(|_| {}).await
+    }
+
+    /// Like [`Invocation::run`], and gives each line of the child's stderr to `on_line` as it comes.
+    ///
+    /// # Errors
+    /// See [`ProcessError`]; a status other than 0 is not an error here.
+    pub async fn run_with(self, mut on_line: impl FnMut(&str) + Send) -> Result<Finished, ProcessError> {
+        let program = self.program.to_string_lossy().into_owned();
+        let limit = self.limit;
+        let mut child = self.start()?;
+        let lost = |source| ProcessError::Lost { program: program.clone(), source };
+
+        let mut stdin = child.inner.stdin.take();
+        let input = self.input;
+        let feed = async move {
+            if let Some(mut stdin) = stdin.take() {
+                // A child that ends without reading its input is not an error of ours: its status tells.
+                let _ = stdin.write_all(&input).await;
+                let _ = stdin.shutdown().await;
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        let stdout = capture(child.inner.stdout.take());
+        let stderr = capture_lines(child.inner.stderr.take(), &mut on_line);
+        let everything = async {
+            let ((), stdout, stderr) = futures::try_join!(feed, stdout, stderr)?;
+            let status = child.inner.wait().await?;
+            Ok(Finished { status: status.code(), stdout, stderr })
+        };
+        match tokio::time::timeout(limit, everything).await {
+            Ok(result) => result.map_err(lost),
+            // Dropping `child` kills the whole group.
+            Err(_) => Err(ProcessError::TimedOut { program, limit }),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
+    fn start(&self) -> Result<Group, ProcessError> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .process_group(0)
+            .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let inner = command
+            .spawn()
+            .map_err(|source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source })?;
+        Ok(Group { inner })
+    }
+}
+
+/// A child that takes its process group with it when it is dropped before it has ended.
+struct Group {
+    inner: tokio::process::Child,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // `id` is `None` once the child was waited for; its number may be somebody else's by then.
+        if let Some(group) = self.inner.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
+async fn capture(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        (&mut stream).take(CAPTURE_LIMIT).read_to_end(&mut bytes).await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    }
+    Ok(bytes)
+}
+
+async fn capture_lines(
+    stream: Option<impl AsyncRead + Unpin>,
+    on_line: &mut (impl FnMut(&str) + Send),
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(stream) = stream else { return Ok(bytes) };
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if (&mut reader).take(CAPTURE_LIMIT).read_until(b'\n', &mut line).await? == 0 {
+            return Ok(bytes);
+        }
+        on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        if bytes.len() + line.len() <= usize::try_from(CAPTURE_LIMIT).unwrap_or(usize::MAX) {
+            bytes.extend_from_slice(&line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn both_ends_and_the_status_are_captured() {
+        let finished =
+            Invocation::new("sh", LONG).args(["-c", "cat; echo talk >&2; exit 7"]).input("answer").run().await.unwrap();
+        assert_eq!(
+            (finished.status, finished.stdout_text(), finished.stderr_text()),
+            (Some(7), "answer".into(), "talk\n".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_child_that_outlives_its_limit_is_killed_with_its_own_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let error = Invocation::new("sh", Duration::from_millis(300))
+            .args(["-c", "sleep 600 & echo $! > \"$0\"; wait"])
+            .arg(&file)
+            .run()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+        let grandchild: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        // The kill is sent; the kernel may need a moment to carry it out.
+        for _ in 0..200 {
+            let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("process {grandchild} is still there");
+    }
+
+    #[tokio::test]
+    async fn a_child_has_a_process_group_of_its_own() {
+        let finished =
+            Invocation::new("sh", LONG).args(["-c", "cut -d' ' -f5 /proc/$$/stat; echo $$"]).run().await.unwrap();
+        let text = finished.stdout_text();
+        let numbers: Vec<&str> = text.lines().collect();
+        assert_eq!(numbers[0], numbers[1]);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_named() {
+        let error = Invocation::new("no-such-program-here", LONG).run().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot start `no-such-program-here`");
+    }
+}
