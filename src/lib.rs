@@ -1,4 +1,7 @@
 //! fleetdeploy.
 
+pub mod decide;
+pub mod event;
 pub mod inventory;
 pub mod local;
+pub mod store_path;

@@ -1,0 +1,265 @@
+//! What hosts say about themselves: the facts that decisions are made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::store_path::StorePath;
+
+/// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
+pub type Uptime = u64;
+
+/// The three places that say which system a host is on. At rest they are one and the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Systems {
+    /// What runs: `/run/current-system`.
+    pub current: StorePath,
+    /// What `/nix/var/nix/profiles/system` points to.
+    pub profile: StorePath,
+    /// What a reboot brings, as the boot loader itself says.
+    pub boot_default: StorePath,
+}
+
+impl Systems {
+    /// One system, everywhere.
+    #[must_use]
+    pub fn all(system: &StorePath) -> Self {
+        Self { current: system.clone(), profile: system.clone(), boot_default: system.clone() }
+    }
+
+    /// Whether a reboot would bring back what runs.
+    #[must_use]
+    pub fn agree(&self) -> bool {
+        self.current == self.boot_default && self.profile == self.boot_default
+    }
+
+    /// Whether every place says `system`.
+    #[must_use]
+    pub fn all_are(&self, system: &StorePath) -> bool {
+        self.agree() && self.current == *system
+    }
+}
+
+/// The boot loader a default was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootLoader {
+    SystemdBoot,
+    Grub,
+    Extlinux,
+    /// Its files were not recognised: the boot default is inferred from booted, current and profile being one.
+    Unknown,
+}
+
+/// The guard as the host reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum GuardState {
+    /// Nothing was armed since this boot.
+    None,
+    Armed {
+        run: String,
+        /// On the host's own clock.
+        deadline: Uptime,
+    },
+    /// The token says armed, and the unit that should act on it is not there.
+    Dead {
+        run: String,
+        deadline: Uptime,
+    },
+    Fired {
+        run: String,
+    },
+    Disarmed {
+        run: String,
+    },
+}
+
+/// Who holds the host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lease {
+    pub run: String,
+    pub epoch: u64,
+    /// Who says so: `person@workstation`.
+    pub owner: String,
+}
+
+/// A detached step on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// `switch-to-configuration test`.
+    Test,
+    /// Profile set and boot loader installed.
+    Switch,
+    /// The full `switch-to-configuration switch`, for `reactivate: true`.
+    Reactivate,
+    Rollback,
+}
+
+impl JobKind {
+    /// The word that the scripts use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Switch => "switch",
+            Self::Reactivate => "reactivate",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// How a detached step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum JobState {
+    /// It was never started here on this boot.
+    None,
+    Running,
+    Exited {
+        status: i32,
+    },
+    /// It was started, is not running and left no status: it was killed.
+    Lost,
+}
+
+/// The short facts that every step's answer carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub boot_id: String,
+    pub uptime: Uptime,
+    pub systems: Systems,
+    /// What was booted: `/run/booted-system`.
+    pub booted: StorePath,
+    /// The number of the profile's current generation.
+    pub generation: u64,
+    pub loader: BootLoader,
+    pub guard: GuardState,
+    pub lease: Option<Lease>,
+    pub jobs: BTreeMap<JobKind, JobState>,
+    /// Units in the state `failed`, and services that restart again and again with a bad status.
+    pub failed_units: BTreeSet<String>,
+    /// Restart counts of units, only those above 0.
+    pub restarts: BTreeMap<String, u64>,
+}
+
+/// What the survey finds: everything that a push must know before it touches a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub standing: Standing,
+    pub host_name: String,
+    pub machine_id: String,
+    /// As in the toplevel's `system` file: `x86_64-linux`.
+    pub system_type: String,
+    /// Bytes.
+    pub free_root: u64,
+    pub free_store: u64,
+    /// Bytes; `None` where there is no /boot of its own.
+    pub free_boot: Option<u64>,
+    pub nix_version: String,
+    pub systemd_version: String,
+    /// The port of the sshd that this connection came through.
+    pub ssh_port: Option<u16>,
+    /// Crypto devices under /, /nix or /boot, and encrypted ZFS: a disk that may want a passphrase at boot.
+    pub crypto_devices: Vec<String>,
+    /// Runs whose roots are still on the host.
+    pub survivors: Vec<String>,
+    /// Traces of fired guards, in the words that the guard left.
+    pub traces: Vec<String>,
+    /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.
+    pub busy: Vec<String>,
+    /// Whether what runs was ever booted here.
+    pub current_was_booted: bool,
+    pub wireguard: Vec<WireguardInterface>,
+}
+
+/// A WireGuard interface, without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardInterface {
+    pub name: String,
+    /// The kernel's number: another one after an interface was deleted and made again.
+    pub index: u64,
+    /// SHA-256 of its settings without endpoints, which roam.
+    pub settings: String,
+    pub port: u16,
+    pub peers: Vec<WireguardPeer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardPeer {
+    pub public_key: String,
+    pub endpoint: Option<String>,
+    /// Seconds since the latest handshake; `None` when there was none.
+    pub handshake_age: Option<u64>,
+    /// Seconds; `None` when off.
+    pub keepalive: Option<u64>,
+    pub allowed: Vec<String>,
+}
+
+/// How a step that changes a host ended, as the host says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum StepOutcome {
+    Done,
+    /// The fence said no; nothing was changed by this command.
+    Refused {
+        reason: RefusalReason,
+        /// In words, from the host.
+        text: String,
+    },
+    /// It ran and did not do what it should.
+    Failed {
+        text: String,
+    },
+}
+
+/// Why a host's fence refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalReason {
+    ForeignLease,
+    ForeignGuard,
+    /// A coordinator with a higher epoch has taken over this run.
+    Superseded,
+    /// The host has restarted since.
+    OtherBoot,
+    /// Current system, profile or boot default are not what was expected.
+    Moved,
+    /// No armed guard of this run, or its unit is gone.
+    NoGuard,
+    /// The guard fires too soon for this step.
+    TooLate,
+    /// The guard has fired.
+    Fired,
+    /// A switch, a reboot or an upgrade is under way.
+    Busy,
+    Other,
+}
+
+/// What a host answers to a step that changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepAnswer {
+    pub outcome: StepOutcome,
+    pub standing: Standing,
+    /// The end of the step's log, line by line.
+    pub log: Vec<String>,
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ForeignLease => "another run holds this host",
+            Self::ForeignGuard => "somebody else's guard is armed on this host",
+            Self::Superseded => "another fleetdeploy has taken this run over",
+            Self::OtherBoot => "the host has restarted",
+            Self::Moved => "the host is not on the system that was expected",
+            Self::NoGuard => "no guard of this run is armed",
+            Self::TooLate => "the guard fires too soon for this step",
+            Self::Fired => "the guard has fired",
+            Self::Busy => "a switch, a reboot or an upgrade is under way",
+            Self::Other => "the host refused",
+        })
+    }
+}

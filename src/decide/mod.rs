@@ -1,0 +1,5 @@
+//! The pure part: facts, answers and named timers in; effects and events out. No I/O, no clock, no durations in its
+//! state.
+
+pub mod fact;
+pub mod links;

@@ -1,0 +1,237 @@
+//! The one vocabulary between engine and screen: everything that a person, a CI log or the record hears of a push.
+//!
+//! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
+//! event of a push is [`Event::PushStarted`], the last [`Event::Finished`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::links::LinkAnswer;
+use crate::inventory::model::{HostName, Place};
+use crate::store_path::StorePath;
+
+/// The version of the JSON form. Fields and events may be added within a version.
+pub const VERSION: u32 = 1;
+
+/// The ten phases of a push, in order, and the roll back that may take the place of the later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Build,
+    Survey,
+    Copy,
+    Baseline,
+    Arm,
+    Test,
+    Verify,
+    Decide,
+    Switch,
+    Disarm,
+    RollBack,
+}
+
+impl Phase {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Survey => "survey",
+            Self::Copy => "copy",
+            Self::Baseline => "baseline",
+            Self::Arm => "arm",
+            Self::Test => "test",
+            Self::Verify => "verify",
+            Self::Decide => "decide",
+            Self::Switch => "switch",
+            Self::Disarm => "disarm",
+            Self::RollBack => "roll back",
+        }
+    }
+}
+
+/// How a push ended, for the whole fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Committed,
+    Unchanged,
+    RolledBack,
+    /// Nothing was touched.
+    Refused,
+    /// Some hosts are new, some old, or one is unknown after its guard should have fired: a person must look.
+    Split,
+}
+
+/// How a push ended for one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum HostOutcome {
+    Committed,
+    Unchanged,
+    /// Was not to be changed; probed and was probed.
+    Witness,
+    RolledBack {
+        /// Its guard rebooted it, rather than the push switching it back.
+        by_guard: bool,
+    },
+    /// Not touched.
+    Untouched,
+    /// Not known, or not where it should be.
+    Lost {
+        why: String,
+    },
+    /// `optional` and did not answer the survey.
+    Skipped,
+}
+
+/// One cell of the matrix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    pub check: String,
+    pub from: Place,
+    pub to: String,
+    pub kind: String,
+    pub required: bool,
+    #[serde(flatten)]
+    pub answer: LinkAnswer,
+    /// Whether it was up before anything changed; absent in the baseline itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was_up: Option<bool>,
+}
+
+/// What one host is to go through, as the plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPlanned {
+    pub host: HostName,
+    /// What it runs now.
+    pub old: StorePath,
+    /// What it is to run.
+    pub new: StorePath,
+    /// `false`: a witness, or already current.
+    pub changes: bool,
+    pub selected: bool,
+    pub generation: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event.
+    PushStarted {
+        fleet: String,
+        hosts: Vec<HostName>,
+        inventory: String,
+        guard_ms: u64,
+        record: Option<String>,
+    },
+    /// After build and survey: what the push will do, host by host.
+    Planned {
+        hosts: Vec<HostPlanned>,
+    },
+    PhaseStarted {
+        phase: Phase,
+    },
+    /// What a host is doing now, in a few words. Lossy.
+    HostMoved {
+        host: HostName,
+        doing: String,
+    },
+    /// What the build of the whole fleet is doing. Lossy.
+    BuildMoved {
+        done: u64,
+        expected: u64,
+        doing: String,
+    },
+    /// Bytes copied to a host of how many. Lossy.
+    CopyMoved {
+        host: HostName,
+        done_bytes: u64,
+        expected_bytes: u64,
+    },
+    /// A host is through with this phase.
+    HostDone {
+        host: HostName,
+        phase: Phase,
+    },
+    GuardArmed {
+        host: HostName,
+        /// From now on until it fires.
+        left_ms: u64,
+    },
+    GuardExtended {
+        host: HostName,
+        left_ms: u64,
+    },
+    GuardDisarmed {
+        host: HostName,
+    },
+    /// A host's connection is gone; it is being made again.
+    ContactLost {
+        host: HostName,
+        why: String,
+    },
+    ContactMade {
+        host: HostName,
+    },
+    /// Worth keeping on screen: the push goes on.
+    Warned {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
+        text: String,
+    },
+    /// What went wrong, and what to do about it. The push cannot go on forward.
+    Failed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
+        text: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// The end of a log that belongs to a failure or a finished step.
+    Logged {
+        host: HostName,
+        what: String,
+        lines: Vec<String>,
+    },
+    /// A whole round of the matrix: the baseline, the last one of verify, or one that broke.
+    MatrixSeen {
+        phase: Phase,
+        cells: Vec<Cell>,
+    },
+    /// How verify stands. Lossy.
+    LinksMoved {
+        up: u64,
+        of: u64,
+        rounds: u32,
+        waiting_for: Vec<String>,
+    },
+    /// The decision to commit was written.
+    Decided,
+    RollBackStarted {
+        reason: String,
+    },
+    /// The host cannot be reached: its guard will bring it back.
+    LeftToGuard {
+        host: HostName,
+        fires_in_ms: u64,
+        boot_ms: u64,
+    },
+    /// The host is back on another boot.
+    CameBack {
+        host: HostName,
+        text: String,
+    },
+    /// A query's answer.
+    Answer {
+        answer: serde_json::Value,
+    },
+    /// The last event.
+    Finished {
+        outcome: Outcome,
+        text: String,
+        hosts: BTreeMap<HostName, HostOutcome>,
+        exit: i32,
+        took_ms: u64,
+    },
+}
