@@ -3,3 +3,7 @@
 
 pub mod fact;
 pub mod links;
+pub mod plan;
+mod rollback;
+pub mod transaction;
+pub mod vocabulary;

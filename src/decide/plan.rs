@@ -1,0 +1,105 @@
+//! What a push is about to do, as the decider needs it: who changes, from what to what, by which links it is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decide::fact::Systems;
+use crate::decide::links::{Link, LinkId, Round};
+use crate::inventory::model::HostName;
+use crate::store_path::StorePath;
+
+/// A host of the plan, by its place in [`Plan::hosts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub usize);
+
+/// Everything that is fixed before the first host is touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Every host of the fleet that answered the survey, in the inventory's order.
+    pub hosts: Vec<HostPlan>,
+    pub links: Vec<Link>,
+    /// The matrix before anything changed.
+    pub baseline: Round,
+    /// Links that may be down at the commit: those of the baseline, with `--allow-broken`.
+    pub accepted: BTreeSet<LinkId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPlan {
+    pub name: HostName,
+    /// `false`: a witness, or already current.
+    pub changes: bool,
+    pub old: Systems,
+    pub new: StorePath,
+    pub boot_id: String,
+    /// Orders the hosts where two pushes must meet: the lowest one is leased first.
+    pub machine_id: String,
+    /// The host of the fleet that the way to this one leads over.
+    pub behind: Option<HostId>,
+    pub reactivate: bool,
+    /// What was already failed, or restarting, before this push.
+    pub failed_units: BTreeSet<String>,
+    pub restarts: BTreeMap<String, u64>,
+}
+
+impl Plan {
+    #[must_use]
+    pub fn host(&self, host: HostId) -> &HostPlan {
+        &self.hosts[host.0]
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..self.hosts.len()).map(HostId)
+    }
+
+    /// The hosts that this push changes.
+    pub fn changing(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.ids().filter(|host| self.host(*host).changes)
+    }
+
+    /// Whether the way to `far` leads over `near`.
+    #[must_use]
+    pub fn is_behind(&self, far: HostId, near: HostId) -> bool {
+        let mut at = self.host(far).behind;
+        // A jump loop is refused by the inventory; the bound keeps a mistake there from becoming a hang here.
+        for _ in 0..self.hosts.len() {
+            match at {
+                Some(jump) if jump == near => return true,
+                Some(jump) => at = self.host(jump).behind,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Required links that `round` does not show up, less those that may be down.
+    #[must_use]
+    pub fn broken(&self, round: &Round) -> BTreeSet<LinkId> {
+        self.required().filter(|link| !round.answer(*link).is_up() && !self.accepted.contains(link)).collect()
+    }
+
+    /// Required links that were up before anything changed and are not in `round`: all that a roll back is asked for.
+    #[must_use]
+    pub fn newly_broken(&self, round: &Round) -> BTreeSet<LinkId> {
+        self.required().filter(|link| !round.answer(*link).is_up() && self.baseline.answer(*link).is_up()).collect()
+    }
+
+    fn required(&self) -> impl Iterator<Item = LinkId> + '_ {
+        (0..self.links.len()).filter(|link| self.links[*link].required)
+    }
+
+    /// Units of `host` that fail or crash now and did not before the push.
+    #[must_use]
+    pub fn new_failures(
+        &self,
+        host: HostId,
+        failed: &BTreeSet<String>,
+        restarts: &BTreeMap<String, u64>,
+    ) -> BTreeSet<String> {
+        let before = self.host(host);
+        let crashing = restarts
+            .iter()
+            .filter(|(unit, count)| **count > before.restarts.get(*unit).copied().unwrap_or(0))
+            .map(|(unit, _)| unit);
+        failed.iter().chain(crashing).filter(|unit| !before.failed_units.contains(*unit)).cloned().collect()
+    }
+}

@@ -1,0 +1,340 @@
+//! The way back: every touched host, none of them held up by another's error.
+
+use std::sync::Arc;
+
+use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome};
+use crate::decide::links::Round;
+use crate::decide::plan::HostId;
+use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::{Event, HostOutcome, Phase};
+use crate::inventory::model::Place;
+
+impl Transaction {
+    /// Turns the whole push round. The first reason stays: what comes later is its consequence.
+    pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
+        let text = reason.to_string();
+        self.reason = Some(reason);
+        self.stage = Stage::Back;
+        self.stale = self.probing;
+        Self::forget_verify_timers(effects);
+        effects.push(Effect::Tell(Event::RollBackStarted { reason: text.clone() }));
+        effects.push(Effect::Record(Entry::RollingBack { reason: text }));
+        effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::RollBack }));
+        for host in self.plan.ids() {
+            let now = &mut self.hosts[host.0];
+            now.logged_in = false;
+            now.progress = Progress::Waiting;
+            let arming = matches!(now.step, Some(Step::Arm { .. }));
+            if !arming {
+                // Whatever is out is superseded: the roll back's own script waits for a running job on the host.
+                now.step = None;
+            }
+            now.back = match (now.armed, arming, now.activated || now.moved) {
+                (false, ..) => Back::Untouched,
+                (true, true, _) => Back::Arming,
+                (true, false, false) => Back::Restored,
+                (true, false, true) => Back::Waiting,
+            };
+        }
+        self.send_waiting(false, effects);
+        effects.push(Effect::Expect(Timer::HeadStart));
+        self.go_on_back(effects);
+    }
+
+    pub(super) fn after_back(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].progress = Progress::Done;
+        match step {
+            Step::Arm { .. } => self.after_late_arm(host, answer, effects),
+            Step::Job { .. } => self.after_rollback(host, answer, effects),
+            Step::Return { .. } => self.after_return(host, answer, effects),
+            Step::Login => self.after_back_login(host, &answer, effects),
+            Step::Disarm { .. } => {
+                self.after_back_disarm(host, answer, effects);
+                return;
+            }
+            // An extension is a courtesy to a host that must wait for another: without it its guard fires, which
+            // brings it to the same old system.
+            Step::Extend { .. } | Step::Clean => {}
+        }
+        self.send_waiting(false, effects);
+        self.go_on_back(effects);
+    }
+
+    /// The arm command that was out when the push turned round has been answered, or a host was armed again.
+    fn after_late_arm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let now = &mut self.hosts[host.0];
+        match answer {
+            Answer::Said(said) => match said.outcome {
+                StepOutcome::Done if now.activated || now.moved => {
+                    now.back = Back::Waiting;
+                    now.progress = Progress::Waiting;
+                }
+                StepOutcome::Done | StepOutcome::Failed { .. } => now.back = Back::Restored,
+                StepOutcome::Refused { .. } if !(now.activated || now.moved) => {
+                    now.armed = false;
+                    now.back = Back::Untouched;
+                }
+                StepOutcome::Refused { reason, text } => self.lost(host, refusal_text(reason, &text)),
+            },
+            Answer::NotSent | Answer::Denied { .. } if !(now.activated || now.moved) => {
+                now.armed = false;
+                now.back = Back::Untouched;
+            }
+            Answer::NotSent | Answer::Denied { .. } | Answer::Unknown { .. } => self.await_guard(host, effects),
+        }
+    }
+
+    fn after_rollback(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let said = match answer {
+            Answer::Said(said) => said,
+            Answer::NotSent | Answer::Unknown { .. } | Answer::Denied { .. } => {
+                self.await_guard(host, effects);
+                return;
+            }
+        };
+        match said.outcome {
+            StepOutcome::Done if said.standing.systems == self.plan.host(host).old => {
+                self.hosts[host.0].back = Back::Restored;
+                let name = self.plan.host(host).name.clone();
+                effects.push(Effect::Tell(Event::HostDone { host: name, phase: Phase::RollBack }));
+            }
+            StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
+                self.judge_return(host, &said.standing, effects);
+            }
+            StepOutcome::Refused { reason: RefusalReason::NoGuard, .. } => {
+                self.arm_again(host, &said.standing, effects);
+            }
+            StepOutcome::Refused { reason: RefusalReason::Superseded, text } => {
+                self.lost(host, refusal_text(RefusalReason::Superseded, &text));
+            }
+            outcome => {
+                let name = self.plan.host(host).name.clone();
+                let text = match outcome {
+                    StepOutcome::Refused { reason, text } => refusal_text(reason, &text),
+                    StepOutcome::Failed { text } => text,
+                    StepOutcome::Done => format!("it is on {}", describe(&said.standing.systems)),
+                };
+                let text = format!("could not be switched back from here ({text}); its guard will bring it back");
+                effects.push(Effect::Tell(Event::Logged {
+                    host: name.clone(),
+                    what: Phase::RollBack.word().to_owned(),
+                    lines: said.log,
+                }));
+                effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+                self.await_guard(host, effects);
+            }
+        }
+    }
+
+    /// A host that lost its guard is never touched without one: it is armed first.
+    fn arm_again(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].back = Back::Arming;
+        self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
+        self.hosts[host.0].progress = Progress::Sent;
+        let step = Step::Arm { expect: standing.systems.clone(), boot_id: standing.boot_id.clone() };
+        self.run(host, step, effects);
+    }
+
+    fn await_guard(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].back = Back::Awaited;
+        let boot_id = self.hosts[host.0].boot_id.clone();
+        self.run(host, Step::Return { boot_id }, effects);
+    }
+
+    fn after_return(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        match answer {
+            Answer::Said(said) => self.judge_return(host, &said.standing, effects),
+            Answer::Unknown { why } | Answer::Denied { why } => {
+                self.lost(host, format!("its guard should have brought it back, and it does not answer: {why}"));
+            }
+            Answer::NotSent => self.lost(host, "it could not be asked".to_owned()),
+        }
+    }
+
+    /// A host answers again, on this boot or another.
+    fn judge_return(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
+        let plan = Arc::clone(&self.plan);
+        let plan = plan.host(host);
+        let rebooted = standing.boot_id != self.hosts[host.0].boot_id;
+        let armed = matches!(standing.guard, GuardState::Armed { .. });
+        if standing.systems == plan.old && armed {
+            self.hosts[host.0].back = Back::Restored;
+        } else if standing.systems == plan.old {
+            self.hosts[host.0].back = Back::Returned;
+            self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
+            let text = if rebooted {
+                "came back on its old system, on a new boot"
+            } else {
+                "is back on its old system, brought back by its guard"
+            };
+            effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
+        } else if rebooted && !armed && self.hosts[host.0].armed {
+            // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once:
+            // `armed` is given up so that a second time ends as lost.
+            self.hosts[host.0].armed = false;
+            self.arm_again(host, standing, effects);
+        } else {
+            self.lost(host, format!("it is on {}", describe(&standing.systems)));
+        }
+    }
+
+    pub(super) fn lost(&mut self, host: HostId, why: String) {
+        self.hosts[host.0].back = Back::Untouched;
+        self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+    }
+
+    /// The barriers of the way back.
+    fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
+        if !matches!(self.stage, Stage::Back) {
+            return;
+        }
+        let under_way = |back: &Back| matches!(back, Back::Arming | Back::Waiting | Back::Rolling);
+        if self.hosts.iter().any(|host| under_way(&host.back)) {
+            return;
+        }
+        if self.hosts.iter().any(|host| host.is_open() && host.back == Back::Awaited) {
+            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot.
+            for host in self.plan.ids() {
+                let now = &self.hosts[host.0];
+                if now.back == Back::Restored && now.is_open() && now.activated && now.step.is_none() && !self.extended
+                {
+                    let boot_id = now.boot_id.clone();
+                    self.run(host, Step::Extend { boot_id }, effects);
+                }
+            }
+            self.extended = true;
+            return;
+        }
+        effects.push(Effect::Forget(Timer::HeadStart));
+        let proven_by_nothing = self.hosts.iter().all(|host| !host.activated);
+        if proven_by_nothing {
+            self.enter_back_disarm(effects);
+            return;
+        }
+        self.stage = Stage::BackProof;
+        for host in self.plan.ids() {
+            let now = &self.hosts[host.0];
+            if now.needs_login() {
+                self.run(host, Step::Login, effects);
+            }
+        }
+        effects.push(Effect::Expect(Timer::Settle));
+        self.probe(effects);
+    }
+
+    fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
+        if self.stage == Stage::BackProof {
+            self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
+            self.back_proven_when_all_holds(effects);
+        }
+    }
+
+    pub(super) fn back_round_seen(&mut self, round: Round, effects: &mut Vec<Effect>) {
+        self.last_broken = self.plan.newly_broken(&round);
+        self.streak = u32::from(self.last_broken.is_empty());
+        self.last_round = Some(round);
+        self.back_proven_when_all_holds(effects);
+        if self.stage == Stage::BackProof {
+            effects.push(Effect::Expect(Timer::RoundPause));
+        }
+    }
+
+    fn without_login(&self) -> Vec<HostId> {
+        self.plan.ids().filter(|host| self.hosts[host.0].needs_login() && !self.hosts[host.0].logged_in).collect()
+    }
+
+    fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
+        if self.stage == Stage::BackProof && self.streak > 0 && self.without_login().is_empty() {
+            Self::forget_verify_timers(effects);
+            self.tell_matrix(Phase::RollBack, effects);
+            self.enter_back_disarm(effects);
+        }
+    }
+
+    /// The old systems run again and the old links are not there: a reboot is the stronger medicine, and armed already.
+    pub(super) fn back_not_proven(&mut self, effects: &mut Vec<Effect>) {
+        Self::forget_verify_timers(effects);
+        let silent = self.without_login();
+        let at_broken_link = |host: HostId| {
+            let name = &self.plan.host(host).name;
+            self.last_broken
+                .iter()
+                .map(|link| &self.plan.links[*link])
+                .any(|link| link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name))
+        };
+        let suspects: Vec<HostId> = self
+            .plan
+            .ids()
+            .filter(|host| self.hosts[host.0].back == Back::Restored && self.hosts[host.0].needs_login())
+            .filter(|host| silent.contains(host) || at_broken_link(*host))
+            .collect();
+        self.tell_matrix(Phase::RollBack, effects);
+        if self.left_to_guards || suspects.is_empty() {
+            let text = "the old systems run again, and not everything that was up before is up: look at the matrix";
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            self.enter_back_disarm(effects);
+            return;
+        }
+        self.left_to_guards = true;
+        self.stage = Stage::Back;
+        for host in suspects {
+            let name = self.plan.host(host).name.clone();
+            let text = "runs its old system again, and its links stay down: its guard will reboot it".to_owned();
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+            self.await_guard(host, effects);
+        }
+        self.go_on_back(effects);
+    }
+
+    fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
+        self.stage = Stage::BackDisarm;
+        for host in self.plan.ids() {
+            self.hosts[host.0].step = None;
+            if !self.hosts[host.0].is_open() {
+                continue;
+            }
+            match self.hosts[host.0].back {
+                Back::Restored => self.disarm(host, self.plan.host(host).old.clone(), effects),
+                Back::Returned => {
+                    self.hosts[host.0].armed = false;
+                    self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: true });
+                }
+                _ => {}
+            }
+        }
+        self.clean_when_all_are_back(effects);
+    }
+
+    fn after_back_disarm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let plan = self.plan.host(host);
+        match answer {
+            Answer::Said(said) if said.outcome == StepOutcome::Done && said.standing.systems == plan.old => {
+                self.hosts[host.0].armed = false;
+                effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
+                self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: false });
+            }
+            // A host whose arm command may never have reached it has nothing to disarm, and is where it was.
+            Answer::Said(said)
+                if said.standing.systems == plan.old && matches!(said.standing.guard, GuardState::None) =>
+            {
+                self.hosts[host.0].armed = false;
+                self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: false });
+            }
+            _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, "it could not be disarmed".to_owned()),
+            _ => {
+                self.await_guard(host, effects);
+                self.stage = Stage::Back;
+                return;
+            }
+        }
+        self.clean_when_all_are_back(effects);
+    }
+
+    fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
+        let waited_for = |back: &Back| matches!(back, Back::Restored | Back::Returned | Back::Awaited);
+        if !self.hosts.iter().any(|host| host.is_open() && waited_for(&host.back)) {
+            self.enter_clean(effects);
+        }
+    }
+}

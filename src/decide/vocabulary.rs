@@ -1,0 +1,210 @@
+//! What goes into the decider and what comes out of it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::fact::{JobKind, StepAnswer, Systems};
+use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::HostId;
+use crate::event::{Event, Outcome, Phase};
+use crate::inventory::model::HostName;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The host says that the detached job has begun; its end is still to come.
+    Started {
+        host: HostId,
+    },
+    /// The way to a host is gone while a step is under way there; the driver tries on within the step's limit.
+    ContactLost {
+        host: HostId,
+    },
+    /// A step's one report.
+    Answered {
+        host: HostId,
+        step: Step,
+        answer: Answer,
+    },
+    /// A whole round of the matrix. `waiting` are the links that only lack a fresh handshake.
+    RoundSeen {
+        round: Round,
+        waiting: BTreeSet<LinkId>,
+    },
+    TimerElapsed(Timer),
+    CancelRequested(Signal),
+    /// The answer to [`Effect::Weigh`]: whether every guard leaves time enough.
+    Weighed {
+        enough: bool,
+    },
+}
+
+/// How a step ended, seen from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The host has answered: done, refused or failed.
+    Said(Box<StepAnswer>),
+    /// It could not have ended before the guard's safe time, so it was not sent at all.
+    NotSent,
+    /// No answer within the step's limit: it may have run, or may not. `why` is for people.
+    Unknown { why: String },
+    /// The host can be reached and does not let us do this (a login refused, sudo gone): nothing ran.
+    Denied { why: String },
+}
+
+/// An order for one host. Each is idempotent on the host: after a lost reply it is sent again and answers how it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Lease and guard, if the host still is where `expect` says.
+    Arm {
+        expect: Systems,
+        boot_id: String,
+    },
+    Extend {
+        boot_id: String,
+    },
+    /// A detached job, started once and awaited.
+    Job {
+        kind: JobKind,
+        boot_id: String,
+    },
+    /// A new ssh connection, ending in root, and the facts over it.
+    Login,
+    /// Waits for the host's guard to have brought it back: another boot, or a guard that has done its work.
+    Return {
+        boot_id: String,
+    },
+    Disarm {
+        expect: Systems,
+        boot_id: String,
+    },
+    /// Removes what this run keeps on the host.
+    Clean,
+}
+
+/// Something that is waited for; the driver knows how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// A host behind a jump has had its head start.
+    HeadStart,
+    /// Between two rounds of the matrix.
+    RoundPause,
+    /// Links and logins have had their time to come up.
+    Settle,
+    /// WireGuard has had its time to shake hands again.
+    Rekey,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signal {
+    Sigint,
+    Sigterm,
+    Sighup,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Sigint => "SIGINT",
+            Self::Sigterm => "SIGTERM",
+            Self::Sighup => "SIGHUP",
+        })
+    }
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Durable before any effect after it is carried out.
+    Record(Entry),
+    /// Replaces a step that is still under way on this host: the host itself knows how that one stands.
+    Run {
+        host: HostId,
+        step: Step,
+    },
+    /// One round of the whole matrix; answered by [`Input::RoundSeen`].
+    Probe {
+        after: bool,
+    },
+    Expect(Timer),
+    Forget(Timer),
+    /// Asks the clock whether every armed guard leaves time for the rest of the push and a roll back.
+    Weigh,
+    Tell(Event),
+    Finish(Verdict),
+}
+
+/// What steers `recover`: written before the act that it announces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    Arming,
+    Testing,
+    Decided,
+    Disarming,
+    RollingBack { reason: String },
+    Finished { outcome: Outcome },
+}
+
+/// How it all ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    pub hosts: Vec<(HostName, crate::event::HostOutcome)>,
+    /// Why, in one sentence.
+    pub text: String,
+    pub interrupted: Option<Signal>,
+}
+
+/// Why a push turns back, by severity: the first one given stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RollbackReason {
+    /// Arming did not succeed everywhere: nothing was changed yet.
+    NotArmed {
+        host: HostName,
+        why: String,
+    },
+    StepFailed {
+        host: HostName,
+        phase: Phase,
+        why: String,
+    },
+    /// A host is on another boot than the one that was surveyed.
+    Restarted {
+        host: HostName,
+    },
+    UnitsFailed {
+        host: HostName,
+        units: BTreeSet<String>,
+    },
+    NoLogin {
+        host: HostName,
+        why: String,
+    },
+    LinksDown {
+        links: Vec<String>,
+    },
+    NoTime,
+    Interrupted(Signal),
+}
+
+impl fmt::Display for RollbackReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArmed { host, why } => write!(formatter, "the guard on {host} could not be armed: {why}"),
+            Self::StepFailed { host, phase, why } => write!(formatter, "{} failed on {host}: {why}", phase.word()),
+            Self::Restarted { host } => write!(formatter, "{host} has restarted in the middle of the push"),
+            Self::UnitsFailed { host, units } => {
+                let units: Vec<&str> = units.iter().map(String::as_str).collect();
+                write!(formatter, "units that were fine before fail on {host}: {}", units.join(", "))
+            }
+            Self::NoLogin { host, why } => write!(formatter, "{host} takes no new ssh login: {why}"),
+            Self::LinksDown { links } => write!(formatter, "links are down: {}", links.join("; ")),
+            Self::NoTime => write!(formatter, "the guards leave too little time for the rest of the push"),
+            Self::Interrupted(signal) => write!(formatter, "interrupted by {signal}"),
+        }
+    }
+}
