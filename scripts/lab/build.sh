@@ -1,0 +1,120 @@
+# shellcheck shell=bash
+# What is built once and kept: the machine's own programs, the base file system, and templates: a workstation that has built the first systems, and hosts that
+# have them installed. A fleet is then only overlay mounts.
+: "${code:?}" "${lab:?}" "${cgroup2?}"
+
+missing() { # a line for each thing this machine lacks
+    local program
+    [ "$(uname -s)" = Linux ] || echo "Linux"
+    [ "$(id -u)" = 0 ] || echo "root"
+    while read -r program package; do
+        command -v "$program" >/dev/null 2>&1 || echo "the program $program (package $package)"
+    done <<EOF
+systemd-nspawn systemd-container
+debootstrap debootstrap
+ip iproute2
+nft nftables
+nsenter util-linux
+flock util-linux
+setsid util-linux
+ssh-keygen openssh-client
+apt-get apt
+EOF
+    [ -c /dev/net/tun ] || echo "/dev/net/tun"
+    [ -n "$cgroup2" ] || echo "the unified cgroup hierarchy (cgroup2)"
+    [ ! -d "$cgroup2" ] || [ -w "$cgroup2" ] || echo "a writable $cgroup2"
+    grep -qw overlay /proc/filesystems || echo "overlay file systems in the kernel"
+}
+
+lab_needs() {
+    local list
+    list=$(missing)
+    [ -n "$list" ] || return 0
+    printf 'This machine cannot run the lab yet. It lacks:\n%s\n' "$list"
+    echo "On Debian 12 or later, as root: scripts/lab.sh install"
+    return 1
+}
+
+lab_install() {
+    # shellcheck source=/dev/null
+    . /etc/os-release
+    if [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 12 ]; then
+        apt-get update
+        apt-get install -y --no-install-recommends debootstrap systemd-container iproute2 nftables util-linux openssh-client
+    fi
+    lab_needs
+}
+
+hash_of() { sha256sum | cut -c 1-16; }
+
+# $base: the base file system's directory, made if it is not there yet.
+ensure_base() {
+    base=$lab/base/$(cat "$code/base.sh" "$code/hosts.tsv" | hash_of)
+    [ -e "$base/done" ] && return
+    mkdir -p "$lab/base"
+    exec 9>"$lab/base/lock"
+    flock 9
+    if [ ! -e "$base/done" ]; then
+        echo "lab.sh: building the base file system, about a minute; log in $base.log" >&2
+        rm -rf "$base.new"
+        mkdir -p "$base.new"
+        "$code/base.sh" "$base.new" >"$base.log" 2>&1 9>&- || {
+            tail -n 20 "$base.log" >&2
+            die "the base file system cannot be built"
+        }
+        : >"$base.new/done"
+        rm -rf "$base"
+        mv "$base.new" "$base"
+    fi
+    exec 9>&-
+}
+
+lab_base() {
+    lab_needs >&2
+    ensure_base
+    ensure_template vps,homeserver '{}' /dev/null
+    echo "$base"
+}
+
+# The fleet's part of hosts.tsv: hosts_of A,B prints their lines.
+hosts_of() {
+    local host
+    for host in ${1//,/ }; do
+        grep -P "^$host\t" "$code/hosts.tsv" || die "hosts.tsv knows no host '$host'"
+    done
+}
+
+# $template: the directory for these hosts and first parameters, made if it is not there yet. Its name goes to FILE while the lock is held, so that
+# nobody clears it away.
+ensure_template() { # HOSTS PARAMS FILE
+    local recipe old
+    recipe=$({ echo "$base" && cat "$code/build.sh" && cd "$code" && find fleet firmware hosts.tsv -type f | sort | xargs sha256sum; } | hash_of)
+    template=$lab/template/$recipe-$(printf '%s %s' "$1" "$2" | hash_of)
+    mkdir -p "$lab/template"
+    exec 9>"$lab/template/lock"
+    flock 9
+    if [ ! -e "$template/done" ]; then
+        for old in "$lab"/template/*-*; do
+            case $old in "$lab/template/$recipe-"* | *'*'*) continue ;; esac
+            grep -qsxF "$old" "$lab"/fleets/*/template || rm -rf "$old"
+        done
+        rm -rf "$template"
+        (make_template "$1" "$2") >"$template.log" 2>&1 9>&- || {
+            tail -n 20 "$template.log" >&2
+            die "the first systems cannot be built; log in $template.log"
+        }
+        : >"$template/done"
+    fi
+    printf '%s\n' "$template" >"$3"
+    exec 9>&-
+}
+
+# What it mounts goes away with the mount namespace.
+make_template() { # HOSTS PARAMS
+    mkdir -p "$template/work"
+    hosts_of "$1" >"$template/hosts.tsv"
+    printf '%s\n' "$2" >"$template/params.json"
+    export template base code
+    unshare --mount --net bash -eu "$code/template.sh" || return 1
+    rm -rf "${template:?}/work"
+}

@@ -1,0 +1,211 @@
+# shellcheck shell=bash
+# What every command needs, and the quick commands themselves: a test calls them hundreds of times.
+: "${code:?}" "${lab:?}"
+
+die() {
+    echo "lab.sh: $*" >&2
+    exit 1
+}
+
+# --- where things are ---
+
+# The cgroup hierarchies: the unified one, and systemd's old one where it is mounted.
+cgroup2=
+for cgroup2 in /sys/fs/cgroup /sys/fs/cgroup/unified ''; do
+    [ -z "$cgroup2" ] || [ ! -e "$cgroup2/cgroup.procs" ] || [ ! -e "$cgroup2/cgroup.controllers" ] || break
+done
+cgroup1=/sys/fs/cgroup/systemd
+[ -e "$cgroup1/cgroup.procs" ] || cgroup1=
+
+fleet_dir() { # FLEET -> $fleet, $id
+    fleet=$lab/fleets/$1
+    { read -r id <"$fleet/id"; } 2>/dev/null || die "there is no fleet '$1'"
+}
+
+host_dir() { # FLEET HOST -> also $host
+    fleet_dir "$1"
+    host=$fleet/hosts/$2
+    [ -d "$host" ] || die "fleet '$1' has no host '$2'"
+}
+
+# PID of the host's PID 1, seen from here, in $leader; empty while it is off. Asking the kernel is quicker than keeping a file, and never stale.
+leader() { # NAME
+    local nspawn children=''
+    leader=
+    { read -r nspawn <"$cgroup2/$id/$1/supervisor/cgroup.procs"; } 2>/dev/null || return 0
+    { read -r children <"/proc/$nspawn/task/$nspawn/children"; } 2>/dev/null || true # it ends without a newline
+    leader=${children%% *}
+}
+
+until_true() { # SECONDS COMMAND...: asks again every 20 ms
+    local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+    shift
+    until "$@"; do
+        [ "${EPOCHREALTIME/./}" -lt "$deadline" ] || return 1
+        nap 0.02
+    done
+}
+
+# A sleep without a process of its own.
+nap() {
+    [ -n "${nap_fd:-}" ] || exec {nap_fd}<> <(:)
+    read -r -t "$1" -u "$nap_fd" || true
+}
+
+# --- the quick commands ---
+
+lab_ws() { # FLEET [--as NAME] -- CMD...
+    local name=laptop root variable keep=()
+    fleet_dir "${1:?}"
+    shift
+    if [ "${1:-}" = --as ]; then
+        name=$2
+        shift 2
+    fi
+    [ "${1:-}" != -- ] || shift
+    [ $# -gt 0 ] || set -- bash -l
+    root=$fleet/ws/$name/root
+    if [ ! -e "$root/root/fleet" ]; then
+        # shellcheck source=scripts/lab/fleet.sh
+        . "$code/fleet.sh"
+        workstation "$name"
+    fi
+    # The environment is the workstation's, but for what a test says to the program under test.
+    for variable in TERM COLUMNS LINES CI NO_COLOR CLICOLOR_FORCE "${!FLEETDEPLOY_@}" "${!RUST_@}"; do
+        [ -z "${!variable+set}" ] || [ "$variable" = FLEETDEPLOY_LAB ] || keep+=("$variable=${!variable}")
+    done
+    echo $$ >"$cgroup2/$id/ws/cgroup.procs"
+    exec nsenter --net="/run/netns/$id-$name" --root="$root" --wd="$root/root/fleet" /usr/bin/env -i \
+        PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root USER=root LOGNAME=root SHELL=/bin/bash LANG=C.UTF-8 "${keep[@]}" "$@"
+}
+
+lab_host() { # FLEET HOST -- CMD...
+    host_dir "${1:?}" "${2:?}"
+    leader "$2"
+    [ -n "$leader" ] || die "$2 is off"
+    shift 2
+    [ "${1:-}" != -- ] || shift
+    [ $# -gt 0 ] || set -- bash -l
+    exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd /usr/bin/env -i \
+        PATH=/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/usr/sbin HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" "$@"
+}
+
+lab_set() { # FLEET HOST KEY JSON
+    local params new
+    host_dir "${1:?}" "${2:?}"
+    params=$fleet/ws/laptop/root/root/fleet/params.json
+    grep -q "^  $3 = " "$code/fleet/nixos/params.nix" || die "no parameter is called '$3'"
+    exec 8>"$fleet/lock"
+    flock 8
+    # shellcheck disable=SC2016 # jq's variables
+    new=$(chroot "$fleet/ws/laptop/root" jq --arg host "$2" --arg key "$3" --argjson value "${4:?}" \
+        'if $value == null then del(.[$host][$key]) else .[$host][$key] = $value end' /root/fleet/params.json)
+    printf '%s\n' "$new" >"$params.tmp"
+    mv "$params.tmp" "$params"
+}
+
+lab_cable() { # FLEET HOST|WORKSTATION down|up
+    local end
+    fleet_dir "${1:?}"
+    end=$fleet/hosts/${2:?}
+    [ -d "$end" ] || end=$fleet/ws/$2
+    [ -d "$end" ] || die "fleet '$1' has no host or workstation '$2'"
+    case ${3:-} in
+    down)
+        : >"$end/cable-is-out"
+        ip -n "$id" link set "$2" down 2>/dev/null || true # while it restarts there is none, and the next one stays down
+        ;;
+    up)
+        rm -f "$end/cable-is-out"
+        plug_in "$2" "$end" 2>/dev/null || true
+        ;;
+    *) die "cable: down or up" ;;
+    esac
+}
+
+# The router's end of a host's cable: a route dies with its interface, so it comes back with it.
+plug_in() { # NAME DIRECTORY
+    local address
+    [ ! -e "$2/cable-is-out" ] || return 0
+    read -r address <"$2/address"
+    printf 'link set %s up\nroute replace %s dev %s\n' "$1" "$address" "$1" | ip -n "$id" -batch -
+}
+
+power_loop_runs() {
+    local pid
+    { read -r pid <"$host/power.pid"; } 2>/dev/null && [ -d "/proc/$pid" ]
+}
+
+lab_power() { # FLEET HOST cut|off|on
+    host_dir "${1:?}" "${2:?}"
+    case ${3:-} in
+    cut)
+        leader "$2"
+        [ -z "$leader" ] || kill -KILL "$leader"
+        ;;
+    off)
+        : >"$host/is-off"
+        until_true 10 is_dark "$2" || die "$2 does not go off"
+        ;;
+    on)
+        rm -f "$host/is-off"
+        if ! power_loop_runs; then power_on "$2"; fi
+        ;;
+    *) die "power: cut, off or on" ;;
+    esac
+}
+
+is_dark() { # HOST; cuts it as often as it takes, since it may be on its way up
+    leader "$1"
+    [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null || true
+    ! power_loop_runs
+}
+
+power_on() { # HOST
+    setsid -f "$code/power.sh" "$lab" "${fleet##*/}" "$1" </dev/null >>"$fleet/hosts/$1/console.log" 2>&1 8>&- 9>&-
+}
+
+lab_freeze() { # FLEET HOST on|off
+    local frozen
+    host_dir "${1:?}" "${2:?}"
+    case ${3:-} in on) frozen=1 ;; off) frozen=0 ;; *) die "freeze: on or off" ;; esac
+    echo "$frozen" >"$cgroup2/$id/$2/payload/cgroup.freeze"
+}
+
+lab_boots() {
+    host_dir "${1:?}" "${2:?}"
+    cat "$host/boots"
+}
+
+lab_console() {
+    host_dir "${1:?}" "${2:?}"
+    echo "$host/console.log"
+}
+
+lab_path() {
+    fleet_dir "${1:?}"
+    case ${2:-} in
+    '') echo "$fleet" ;;
+    ws) echo "$fleet/ws/laptop/root" ;;
+    *) host_dir "$1" "$2" && echo "$host/root" ;;
+    esac
+}
+
+lab_list() {
+    local file
+    for file in "$lab"/fleets/*/id; do
+        [ ! -e "$file" ] || basename "$(dirname "$file")"
+    done
+}
+
+# Logs in for real, over the tunnel where there is no other way. A refused connection costs nothing, and no connection is left hanging
+# without a login: sshd would punish the workstation's address for that.
+lab_wait_ssh() { # FLEET HOST [SECONDS]
+    host_dir "${1:?}" "${2:?}"
+    until_true "${3:-30}" answers "$1" "$2" || die "no ssh on $2 within ${3:-30} s"
+}
+
+answers() { # FLEET HOST
+    # shellcheck disable=SC2046 # words wanted
+    (lab_ws "$1" -- ssh -o BatchMode=yes -o ConnectTimeout=2 -o ControlPath=none $(cat "$fleet/hosts/$2/ssh") true) >/dev/null 2>&1
+}

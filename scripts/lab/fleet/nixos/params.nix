@@ -1,0 +1,46 @@
+# Every parameter of a host and its default. A key that is not here is an error, so that a test cannot mistype a fault.
+{
+  # What is healthy
+  version = "1"; # part of the system's name, of `nixos-version` and of the application's answer
+  kernel = "6.12.1"; # another one needs a reboot (autoUpgrade's test)
+  reboot_needed = false; # the same, as a switch: kernel 6.12.2
+  size = 0; # MB of padding in the closure, new ones for each version
+  app = null; # the http server on port 8080; null: on the vps only
+  extra_units = [ ]; # names of harmless services more
+
+  # Network
+  address = null; # the outer address; null: the host's own
+  vpn_address = null;
+  ssh_port = 22;
+  fw = "ok"; # drop-new-ssh | drop-new-vpn | drop-handshake | drop-all-new; established connections stay
+
+  # WireGuard
+  wg_key = 1; # own key: 1 | 2 | "wrong"
+  wg_peer_keys = { }; # other host -> which key of it is expected here (default 1)
+  psk = 0; # preshared key with every peer: 0 none | 1 | 2; or { other host -> n }
+  wg_apply = "anew"; # anew: the interface is deleted and made again | in-place: `wg syncconf`
+  wg_port = 51820; # own UDP port
+  wg_endpoint_port = 51820; # the hub's port as a spoke believes it
+  wg_no_peer = false; # no peer at all, or a list of the ones left out
+  wg_keepalive = 5; # seconds; 0: none
+  wg_ping = true; # spokes ping the hub every 5 s, as monitoring does; without it a tunnel may sleep for two minutes
+
+  # Faults
+  eval = "ok"; # throws | aborts
+  build = "ok"; # fails | slow:SECONDS
+  host_name = null; # the system of another host
+  arch = null; # e.g. aarch64-linux
+  pre_switch = "ok"; # fails
+  init_interface = 2; # another one: exit 100
+  activate = "ok"; # fails | slow:SECONDS | kills-ssh | crash
+  loader = "ok"; # fails | full | slow:SECONDS
+  loader_kind = null; # systemd-boot | grub; null: the host's own
+  boot = "ok"; # dark: never comes up | no-network | slow:SECONDS
+  sshd = "ok"; # down | no-user | hangs (accepts, never answers)
+  sudo = true; # false: `deploy` may no longer use sudo
+  unit_fails = false;
+  unit_never_stops = false; # on stop it ignores SIGTERM, for ever
+  unit_crash_loops = false;
+  unit_slow_start = 0; # seconds
+  reload_loop = false; # a service that does daemon-reload four times a second
+}

@@ -1,0 +1,28 @@
+# Builder of every derivation: $list has a line "KIND PATH" for each file, whose text or target is in $f0, $f1, ...
+# shellcheck shell=bash
+set -eu
+: "${out:?}" "${name:?}" "${list?}"
+case ${delay:-0} in 0) ;; *) sleep "$delay" ;; esac
+if [ -n "${broken:-}" ]; then
+    for line in $(seq 1 29); do echo "building part $line of $name"; done
+    echo "error: part 30 of $name cannot be built"
+    exit 1
+fi
+n=0
+while read -r kind path; do
+    text=f$n n=$((n + 1))
+    [ -n "$path" ] || continue
+    case $path in
+    */*) mkdir -p "$out/${path%/*}" ;;
+    *) mkdir -p "$out" ;;
+    esac
+    case $kind in
+    file) printf '%s' "${!text}" >"$out/$path" ;;
+    exec) printf '%s' "${!text}" >"$out/$path" && chmod 755 "$out/$path" ;;
+    link) ln -s "${!text}" "$out/$path" ;;
+    program) ln -s "$(type -P "${!text}")" "$out/$path" ;;
+    zeros) truncate -s "${!text}M" "$out/$path" ;;
+    noise) head -c "${!text}M" /dev/urandom >"$out/$path" ;;
+    dir) mkdir "$out/$path" ;;
+    esac
+done <<<"$list"

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The mains of one host: `power.sh LAB FLEET HOST`, started by `lab.sh`. It boots the host, again after a reboot or a power cut, and ends when the
+# host powers itself off or is told to stay off. A boot has a network namespace of its own, so nothing of the old one is left.
+set -eu
+lab=$1 name=$3
+code=$(dirname "$(readlink -f "$0")")
+# shellcheck source=scripts/lab/common.sh
+. "$code/common.sh"
+host_dir "$2" "$3"
+echo $$ >"$host/power.pid"
+echo $$ >"$cgroup2/$id/cgroup.procs"
+read -r address <"$host/address"
+machine=$id-$name
+
+sweep() { # what an earlier boot left
+    local group
+    ip -n "$id" link del "$name" 2>/dev/null || true
+    ip netns del "$machine" 2>/dev/null || true
+    for group in "$cgroup2/$id/$name" ${cgroup1:+"$cgroup1/$id/$name"}; do
+        [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        mkdir -p "$group"
+    done
+    rm -rf "/run/systemd/nspawn/propagate/$machine"
+}
+
+quick=0
+while [ ! -e "$host/is-off" ]; do
+    sweep
+    ip netns add "$machine"
+    ip -n "$id" link add "$name" type veth peer name eth0 netns "$machine"
+    plug_in "$name" "$host"
+    boots=$(($(cat "$host/boots") + 1))
+    echo "$boots" >"$host/boots"
+    echo "=== power on, boot $boots ==="
+    started=${EPOCHREALTIME/./}
+    status=0
+    (
+        # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise, and their units of the same name collide.
+        echo "$BASHPID" >"$cgroup2/$id/$name/cgroup.procs"
+        [ -z "$cgroup1" ] || echo "$BASHPID" >"$cgroup1/$id/$name/cgroup.procs"
+        SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet --directory="$host/root" --machine="$machine" --hostname="$name" \
+            --register=no --keep-unit --settings=no --link-journal=no --timezone=off --resolv-conf=off --console=read-only \
+            --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN --bind=/dev/net/tun --bind="$host/boot:/boot" \
+            --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware
+    ) || status=$?
+    echo "=== ended with status $status ==="
+    [ "$status" != 0 ] || break # it powered itself off
+    # 133 is a reboot; anything else a power cut, after which a machine boots too.
+    if [ $((${EPOCHREALTIME/./} - started)) -lt 200000 ]; then
+        quick=$((quick + 1))
+        [ $quick -lt 10 ] || die "$name cannot even start"
+    else
+        quick=0
+    fi
+done
+sweep
+echo "=== off, $address ==="

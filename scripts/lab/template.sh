@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Fills $template: ws/ (workstation) and hosts/NAME/{root,boot}, upper layers over $base/root, with the first systems built and installed. Runs in a mount and network
+# namespace of its own, so nothing of it stays and nothing can be fetched.
+set -eu
+: "${template:?}" "${base:?}" "${code:?}"
+ws=$template/work/ws
+mkdir -p "$template/ws" "$template/ws.work" "$ws"
+mount -t overlay none -o "lowerdir=$base/root,upperdir=$template/ws,workdir=$template/ws.work" "$ws"
+mount -t proc proc "$ws/proc"
+mount --rbind /dev "$ws/dev"
+
+# --- the workstation ---
+cp -r "$code/fleet" "$ws/root/fleet"
+cp "$base/keys.json" "$template/params.json" "$ws/root/fleet/"
+in_ws() { chroot "$ws" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root "$@"; }
+mkdir -p "$ws/etc/nix" "$ws/root/.ssh"
+printf '%s\n' 'experimental-features = nix-command flakes' 'sandbox = false' 'build-users-group =' 'substituters =' >"$ws/etc/nix/nix.conf"
+echo laptop >"$ws/etc/hostname"
+echo '127.0.0.1 localhost laptop' >"$ws/etc/hosts"
+echo 'tmpfs / tmpfs defaults 0 0' >"$ws/etc/fstab"
+install -m 600 "$base/ssh/id_ed25519" "$ws/root/.ssh/id_ed25519"
+cp "$base/ssh/id_ed25519.pub" "$ws/root/.ssh/"
+
+# hosts.json, and known_hosts under every address a host can have
+json='' known=''
+while IFS=$'\t' read -r name address vpn behind loader; do
+    json="$json${json:+, }\"$name\": { \"address\": \"$address\", \"gateway\": \"${address%.*}.1\", \"vpn\": \"$vpn\", \"behind\": \"$behind\", \"loader\": \"$loader\" }"
+    known="$known$address,$vpn $(cut -d' ' -f1,2 "$base/ssh/$name.pub")"$'\n'
+done <"$template/hosts.tsv"
+echo "{ \"platform\": \"$(uname -m)-linux\", \"hosts\": { $json } }" >"$ws/root/fleet/hosts.json"
+printf '%s' "$known" >"$ws/root/.ssh/known_hosts"
+
+# --- the first systems: one build for all ---
+set --
+while read -r name _; do
+    set -- "$@" "/root/fleet#nixosConfigurations.$name.config.system.build.toplevel"
+done <"$template/hosts.tsv"
+in_ws nix build --no-link --print-out-paths "$@" >"$template/work/systems"
+cat "$template/work/systems"
+
+# --- the hosts ---
+exec 7<"$template/work/systems"
+while read -r name address _; do
+    read -r system <&7
+    echo "--- $name $system"
+    upper=$template/hosts/$name/root
+    root=$template/work/$name
+    mkdir -p "$upper" "$upper.work" "$root"
+    mount -t overlay none -o "lowerdir=$base/root,upperdir=$upper,workdir=$upper.work" "$root"
+    mkdir -p "$ws/mnt/$name"
+    mount --bind "$root" "$ws/mnt/$name"
+    in_ws nix copy --no-check-sigs --to "local?root=/mnt/$name" "$system"
+    umount "$ws/mnt/$name"
+    rmdir "$ws/mnt/$name"
+
+    install -m 755 "$code/firmware" "$root/usr/lib/lab/firmware"
+    install -m 600 "$base/ssh/$name" "$root/etc/ssh/ssh_host_ed25519_key"
+    cp "$base/ssh/$name.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
+    printf 'fleetdeploy lab %s' "$name" | md5sum | cut -c 1-32 >"$root/etc/machine-id"
+    touch "$root/etc/NIXOS"
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    mount -t tmpfs none "$root/run"
+    in_host() { chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root "$@"; }
+    (
+        # The host's name is the namespace's here: it must not become the machine's.
+        unshare --uts chroot "$root" "$system/activate" 
+        in_host nix-env -p /nix/var/nix/profiles/system --set "$system"
+        in_host env NIXOS_INSTALL_BOOTLOADER=1 "$system/bin/switch-to-configuration" boot
+    )
+    umount -R "$root/run" "$root/dev" "$root/proc"
+    # Systemd does a first boot's work when /usr is newer than these.
+    touch -r "$root/usr" "$root/etc/.updated" "$root/var/.updated"
+    mv "$root/boot" "$template/hosts/$name/boot"
+    mkdir "$root/boot"
+    umount "$root"
+    rm -rf "$upper.work"
+done <"$template/hosts.tsv"
+
+umount -R "$ws/dev" "$ws/proc" "$ws"
+rm -rf "$template/ws.work"
