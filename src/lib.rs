@@ -1,6 +1,7 @@
 //! fleetdeploy.
 
 pub mod decide;
+pub mod engine;
 pub mod event;
 pub mod inventory;
 pub mod local;

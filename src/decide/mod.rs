@@ -5,5 +5,6 @@ pub mod fact;
 pub mod links;
 pub mod plan;
 mod rollback;
+pub mod time;
 pub mod transaction;
 pub mod vocabulary;

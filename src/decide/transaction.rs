@@ -192,6 +192,16 @@ impl Transaction {
             Input::RoundSeen { round, waiting } => self.round_seen(round, waiting, &mut effects),
             Input::TimerElapsed(timer) => self.timer_elapsed(timer, &mut effects),
             Input::CancelRequested(signal) => self.cancel(signal, &mut effects),
+            Input::RecordFailed { why } => {
+                if self.stage == Stage::Arm {
+                    // The entry before the first arm command: none was sent.
+                    for host in &mut self.hosts {
+                        host.step = None;
+                        host.armed = false;
+                    }
+                }
+                self.turn_back(RollbackReason::NoRecord { why }, &mut effects);
+            }
             Input::Weighed { enough } => self.weighed(enough, &mut effects),
         }
         effects
@@ -695,7 +705,7 @@ impl Transaction {
             Outcome::Split
         } else if ends().any(|end| *end == HostOutcome::Committed) {
             Outcome::Committed
-        } else if matches!(self.reason, Some(RollbackReason::NotArmed { .. })) {
+        } else if self.hosts.iter().all(|host| !host.activated) && self.interrupted.is_none() {
             Outcome::Refused
         } else {
             Outcome::RolledBack

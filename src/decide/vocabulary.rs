@@ -35,6 +35,10 @@ pub enum Input {
     },
     TimerElapsed(Timer),
     CancelRequested(Signal),
+    /// An entry could not be made durable; nothing that was to follow it was carried out.
+    RecordFailed {
+        why: String,
+    },
     /// The answer to [`Effect::Weigh`]: whether every guard leaves time enough.
     Weighed {
         enough: bool,
@@ -188,6 +192,9 @@ pub enum RollbackReason {
         links: Vec<String>,
     },
     NoTime,
+    NoRecord {
+        why: String,
+    },
     Interrupted(Signal),
 }
 
@@ -204,6 +211,7 @@ impl fmt::Display for RollbackReason {
             Self::NoLogin { host, why } => write!(formatter, "{host} takes no new ssh login: {why}"),
             Self::LinksDown { links } => write!(formatter, "links are down: {}", links.join("; ")),
             Self::NoTime => write!(formatter, "the guards leave too little time for the rest of the push"),
+            Self::NoRecord { why } => write!(formatter, "the run's record cannot be written: {why}"),
             Self::Interrupted(signal) => write!(formatter, "interrupted by {signal}"),
         }
     }

@@ -1,0 +1,110 @@
+//! The arithmetic of deadlines: what still fits before a guard fires. Pure; the clock's readings come as arguments.
+//!
+//! All points in time are readings of the workstation's clock that goes on in suspend.
+
+use std::time::Duration;
+
+use crate::decide::fact::JobKind;
+use crate::inventory::model::Limits;
+
+/// Between the end of a step and the deadline of its guard: covers the whole seconds of the guard's clock and a slow
+/// host's first moment of firing.
+pub const MARGIN: Duration = Duration::from_secs(5);
+
+/// A roll back that has less than this is not begun: the guard does it better.
+const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
+
+/// WireGuard gives a session up 180 s after its last handshake. Source: WireGuard white paper, section 6,
+/// `REJECT_AFTER_TIME`.
+pub const REKEY: Duration = Duration::from_secs(180);
+
+/// How long one host may take for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    pub guard: Duration,
+    pub boot_time: Duration,
+    pub limits: Limits,
+    pub settle: Duration,
+}
+
+impl Times {
+    /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.
+    #[must_use]
+    pub fn shortest_guard(&self) -> Duration {
+        let Limits { connect, step, test, switch, rollback, .. } = self.limits;
+        step + test + connect + self.settle + switch + rollback + MARGIN
+    }
+
+    /// How long a job itself may run.
+    #[must_use]
+    pub fn job(&self, kind: JobKind) -> Duration {
+        match kind {
+            JobKind::Test => self.limits.test,
+            JobKind::Switch => self.limits.switch,
+            JobKind::Reactivate => self.limits.test + self.limits.switch,
+            JobKind::Rollback => self.limits.rollback,
+        }
+    }
+
+    /// Whether a forward job sent `now` ends, and can still be rolled back, before `deadline`.
+    #[must_use]
+    pub fn job_fits(&self, kind: JobKind, now: Duration, deadline: Duration) -> bool {
+        now + self.job(kind) + self.limits.rollback + MARGIN <= deadline
+    }
+
+    /// How long a roll back begun `now` may take; `None` when it is the guard's turn.
+    #[must_use]
+    pub fn rollback(&self, now: Duration, deadline: Duration) -> Option<Duration> {
+        let left = deadline.checked_sub(MARGIN)?.checked_sub(now)?;
+        (left >= SHORTEST_ROLLBACK).then(|| left.min(self.limits.rollback))
+    }
+
+    /// Whether the rest of the push, from the decision on, and a roll back of it end before `deadline`.
+    #[must_use]
+    pub fn rest_fits(&self, now: Duration, deadline: Duration) -> bool {
+        let rest = self.limits.switch + self.settle + self.limits.step + self.limits.rollback + MARGIN;
+        now + rest <= deadline
+    }
+
+    /// Until when a host whose guard fires at `deadline` is waited for: the guard may stop a job (1 min) and put the
+    /// boot default back before it reboots.
+    #[must_use]
+    pub fn awaited_until(&self, deadline: Duration) -> Duration {
+        deadline + Duration::from_secs(60) + self.limits.switch + self.boot_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times() -> Times {
+        Times {
+            guard: Duration::from_secs(900),
+            boot_time: Duration::from_secs(180),
+            limits: Limits::default(),
+            settle: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn the_default_limits_fit_into_the_default_guard() {
+        assert!(times().shortest_guard() <= times().guard, "{:?}", times().shortest_guard());
+    }
+
+    #[test]
+    fn a_roll_back_that_comes_too_late_is_left_to_the_guard() {
+        let at = Duration::from_secs;
+        assert_eq!(times().rollback(at(0), at(900)), Some(at(300)));
+        assert_eq!(times().rollback(at(800), at(900)), Some(at(95)));
+        assert_eq!(times().rollback(at(886), at(900)), None);
+        assert_eq!(times().rollback(at(2000), at(900)), None);
+    }
+
+    #[test]
+    fn a_test_is_sent_only_while_it_could_still_be_rolled_back() {
+        let at = Duration::from_secs;
+        assert!(times().job_fits(JobKind::Test, at(355), at(900)));
+        assert!(!times().job_fits(JobKind::Test, at(356), at(900)));
+    }
+}

@@ -1,0 +1,321 @@
+//! Does what the decider says, and tells it what came of it. The only `select!` over everything.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::clock;
+use super::hosts::{Hosts, Note, Order};
+use super::shutdown::Shutdown;
+use super::timers::Timers;
+use crate::decide::fact::StepOutcome;
+use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::time::{MARGIN, REKEY, Times};
+use crate::decide::transaction::Transaction;
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
+use crate::event::Event;
+
+/// How long a host behind a jump may hold the jump's own job back. Longer than a start takes over a slow line; short
+/// against a master's 15 s for noticing that its link is dead.
+const HEAD_START: Duration = Duration::from_secs(5);
+
+/// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
+const ROUND_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a driven push ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    Verdict(Verdict),
+    /// A second signal: left at once. The hosts that may still be guarded, and how long until they fire.
+    Left {
+        guarded: Vec<(HostId, Duration)>,
+        signal: Signal,
+    },
+}
+
+/// What the driver needs beside the hosts: where events and entries go.
+pub trait Surroundings: Send {
+    /// Never waits.
+    fn tell(&mut self, event: Event);
+    /// Returns once the entry is durable.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn record(&mut self, entry: &Entry) -> std::io::Result<()>;
+}
+
+enum Report {
+    Note { host: HostId, sent: u64, note: Note },
+    Answer { host: HostId, sent: u64, answer: Answer },
+    Round(Round, BTreeSet<LinkId>),
+}
+
+/// A step that is out.
+struct Out {
+    step: Step,
+    /// Its number: reports of a replaced step carry another one.
+    sent: u64,
+    at: Duration,
+    task: AbortHandle,
+}
+
+pub struct Driver<H> {
+    hosts: Arc<H>,
+    plan: Arc<Plan>,
+    times: Vec<Times>,
+    transaction: Transaction,
+    timers: Timers,
+    out: Vec<Option<Out>>,
+    /// Until when each host's guard holds, at the earliest.
+    deadlines: Vec<Option<Duration>>,
+    sent: u64,
+    reports: mpsc::UnboundedSender<Report>,
+    inbox: mpsc::UnboundedReceiver<Report>,
+}
+
+impl<H: Hosts> Driver<H> {
+    /// `times` are by host, like the plan's.
+    pub fn new(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>) -> Self {
+        let (reports, inbox) = mpsc::unbounded_channel();
+        Self {
+            transaction: Transaction::new(Arc::clone(&plan)),
+            timers: Timers::default(),
+            out: plan.ids().map(|_| None).collect(),
+            deadlines: vec![None; plan.hosts.len()],
+            sent: 0,
+            hosts,
+            plan,
+            times,
+            reports,
+            inbox,
+        }
+    }
+
+    /// Drives the push to its end.
+    pub async fn drive(mut self, surroundings: &mut impl Surroundings, shutdown: &mut Shutdown) -> Ended {
+        let mut effects: VecDeque<Effect> = self.transaction.start().into();
+        let mut asked_to_stop = false;
+        loop {
+            while let Some(effect) = effects.pop_front() {
+                match effect {
+                    Effect::Record(entry) => {
+                        if let Err(error) = surroundings.record(&entry) {
+                            let forward = !matches!(entry, Entry::RollingBack { .. } | Entry::Finished { .. });
+                            let why = error.to_string();
+                            surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });
+                            if forward {
+                                // What the entry announces must not happen without it.
+                                effects = self.transaction.handle(Input::RecordFailed { why }).into();
+                            }
+                        }
+                    }
+                    Effect::Run { host, step } => self.send(host, step, surroundings),
+                    Effect::Probe { after } => self.probe(after),
+                    Effect::Expect(timer) => self.timers.set(timer, self.length(timer)),
+                    Effect::Forget(timer) => self.timers.forget(timer),
+                    Effect::Weigh => {
+                        let enough = self.enough_time();
+                        effects.extend(self.transaction.handle(Input::Weighed { enough }));
+                    }
+                    Effect::Tell(event) => surroundings.tell(event),
+                    Effect::Finish(verdict) => return Ended::Verdict(verdict),
+                }
+            }
+            let input = tokio::select! {
+                Some(report) = self.inbox.recv() => self.take(report, surroundings),
+                timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
+                signal = shutdown.requested() => {
+                    if asked_to_stop {
+                        return Ended::Left { guarded: self.guarded(), signal };
+                    }
+                    asked_to_stop = true;
+                    Some(Input::CancelRequested(signal))
+                }
+            };
+            if let Some(input) = input {
+                effects.extend(self.transaction.handle(input));
+            }
+        }
+    }
+
+    /// Turns a report into an input, after telling the screen what only the driver knows: times.
+    fn take(&mut self, report: Report, surroundings: &mut impl Surroundings) -> Option<Input> {
+        match report {
+            Report::Round(round, waiting) => Some(Input::RoundSeen { round, waiting }),
+            Report::Note { host, sent, note } => {
+                let name = self.plan.host(host).name.clone();
+                let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
+                match note {
+                    Note::Started => current.then_some(Input::Started { host }),
+                    Note::Lost { why } => {
+                        surroundings.tell(Event::ContactLost { host: name, why });
+                        current.then_some(Input::ContactLost { host })
+                    }
+                    Note::Made => {
+                        surroundings.tell(Event::ContactMade { host: name });
+                        None
+                    }
+                    Note::Doing(doing) => {
+                        surroundings.tell(Event::HostMoved { host: name, doing });
+                        None
+                    }
+                }
+            }
+            Report::Answer { host, sent, answer } => {
+                let out = self.out[host.0].take_if(|out| out.sent == sent)?;
+                self.learn_deadline(host, &out, &answer, surroundings);
+                Some(Input::Answered { host, step: out.step, answer })
+            }
+        }
+    }
+
+    fn learn_deadline(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
+        let done = matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
+        let name = self.plan.host(host).name.clone();
+        let deadline = out.at + self.times[host.0].guard;
+        match &out.step {
+            // Also after no answer: it may be armed, and then since the order at the earliest.
+            Step::Arm { .. } => {
+                self.deadlines[host.0] = Some(deadline);
+                if done {
+                    surroundings.tell(Event::GuardArmed { host: name, left_ms: left_ms(deadline) });
+                }
+            }
+            Step::Extend { .. } if done => {
+                self.deadlines[host.0] = Some(deadline);
+                surroundings.tell(Event::GuardExtended { host: name, left_ms: left_ms(deadline) });
+            }
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, host: HostId, step: Step, surroundings: &mut impl Surroundings) {
+        if let Some(old) = self.out[host.0].take() {
+            old.task.abort();
+        }
+        self.sent += 1;
+        let sent = self.sent;
+        let now = clock::boot_time();
+        let reports = self.reports.clone();
+        if matches!(step, Step::Return { .. }) {
+            let fires_in_ms = left_ms(self.deadlines[host.0].unwrap_or(now));
+            let boot_ms = millis(self.times[host.0].boot_time);
+            let host = self.plan.host(host).name.clone();
+            surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
+        }
+        let order = self.order(host, step.clone(), now);
+        let hosts = Arc::clone(&self.hosts);
+        let task = tokio::spawn(async move {
+            // Reports exactly once, also when the work panics.
+            let mut report = ReportOnce { host, sent, reports, answer: None };
+            report.answer = Some(match order {
+                Some(order) => hosts.perform(host, order, report.notes()).await,
+                None => Answer::NotSent,
+            });
+        });
+        self.out[host.0] = Some(Out { step, sent, at: now, task: task.abort_handle() });
+    }
+
+    /// The step with its times; `None` when it could not end before the guard fires.
+    fn order(&self, host: HostId, step: Step, now: Duration) -> Option<Order> {
+        let times = &self.times[host.0];
+        let limits = &times.limits;
+        let deadline = self.deadlines[host.0];
+        let short = limits.connect + limits.step;
+        let (until, needs, limit) = match &step {
+            Step::Arm { .. } | Step::Extend { .. } | Step::Clean => (now + short, Duration::ZERO, limits.step),
+            Step::Login => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
+            Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {
+                let limit = times.rollback(now, deadline.unwrap_or(now))?;
+                // Tried until the last moment at which it could still be done in time: the way may open again.
+                let until = deadline.unwrap_or(now).saturating_sub(MARGIN);
+                (until, Duration::from_secs(1), limit)
+            }
+            Step::Job { kind, .. } => {
+                let limit = times.job(*kind);
+                if !times.job_fits(*kind, now, deadline.unwrap_or(now)) {
+                    return None;
+                }
+                (now + limit + limits.connect, limit, limit)
+            }
+            Step::Disarm { .. } | Step::Return { .. } => {
+                (times.awaited_until(deadline.unwrap_or(now)), Duration::ZERO, limits.step)
+            }
+        };
+        Some(Order { step, until, guard: times.guard, needs, limit })
+    }
+
+    fn probe(&self, after: bool) {
+        let hosts = Arc::clone(&self.hosts);
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            let (round, waiting) = hosts.round(after).await;
+            // The driver is gone only when the push is over.
+            let _ = reports.send(Report::Round(round, waiting));
+        });
+    }
+
+    fn length(&self, timer: Timer) -> Duration {
+        match timer {
+            Timer::HeadStart => HEAD_START,
+            Timer::RoundPause => ROUND_PAUSE,
+            Timer::Settle => self.times.iter().map(|times| times.settle).max().unwrap_or_default(),
+            Timer::Rekey => REKEY,
+        }
+    }
+
+    fn enough_time(&self) -> bool {
+        let now = clock::boot_time();
+        self.plan
+            .changing()
+            .all(|host| self.deadlines[host.0].is_some_and(|deadline| self.times[host.0].rest_fits(now, deadline)))
+    }
+
+    fn guarded(&self) -> Vec<(HostId, Duration)> {
+        let now = clock::boot_time();
+        self.transaction
+            .guarded()
+            .map(|host| (host, self.deadlines[host.0].unwrap_or(now + self.times[host.0].guard).saturating_sub(now)))
+            .collect()
+    }
+}
+
+/// Sends a host task's answer when it is dropped, whatever ended the task.
+struct ReportOnce {
+    host: HostId,
+    sent: u64,
+    reports: mpsc::UnboundedSender<Report>,
+    answer: Option<Answer>,
+}
+
+impl ReportOnce {
+    fn notes(&self) -> mpsc::UnboundedSender<Note> {
+        let (notes, mut inbox) = mpsc::unbounded_channel();
+        let (host, sent, reports) = (self.host, self.sent, self.reports.clone());
+        tokio::spawn(async move {
+            while let Some(note) = inbox.recv().await {
+                let _ = reports.send(Report::Note { host, sent, note });
+            }
+        });
+        notes
+    }
+}
+
+impl Drop for ReportOnce {
+    fn drop(&mut self) {
+        let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: "the step was given up".to_owned() });
+        let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
+    }
+}
+
+fn left_ms(deadline: Duration) -> u64 {
+    millis(deadline.saturating_sub(clock::boot_time()))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,51 @@
+//! The seam between the driver and the hosts: real ones over ssh, or a fleet of the tests.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::HostId;
+use crate::decide::vocabulary::{Answer, Step};
+
+/// A step with its times. All points in time are readings of [`clock::boot_time`](super::clock::boot_time).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub step: Step,
+    /// A lost connection is made again, and the step sent again, until then.
+    pub until: Duration,
+    /// Arm and extend: how long the guard is to hold, from the moment the host takes the order.
+    pub guard: Duration,
+    /// What must be left on the host's guard for the step to begin.
+    pub needs: Duration,
+    /// How long the step itself may take on the host.
+    pub limit: Duration,
+}
+
+/// What a host task says while its step is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The detached job has begun.
+    Started,
+    Lost {
+        why: String,
+    },
+    Made,
+    /// For the screen.
+    Doing(String),
+}
+
+pub type Notes = UnboundedSender<Note>;
+
+pub trait Hosts: Send + Sync + 'static {
+    /// Carries out one order to its end, reconnecting as needed. Dropping the future stops waiting, not the host.
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer>;
+
+    /// One round of the whole matrix: every link by the probe of before or after the change.
+    ///
+    /// Links that lack nothing but a fresh handshake come second.
+    fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
+}

@@ -1,0 +1,9 @@
+//! What carries out a push: phases 1 to 4 in order, then the driver that does what the decider says.
+//!
+//! Nothing here prints, and nothing here decides what a failure means for the fleet.
+
+pub mod clock;
+pub mod driver;
+pub mod hosts;
+pub mod shutdown;
+mod timers;
