@@ -5,6 +5,7 @@ pub mod fact;
 pub mod links;
 pub mod plan;
 mod rollback;
+pub mod survey;
 pub mod time;
 pub mod transaction;
 pub mod vocabulary;

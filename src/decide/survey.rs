@@ -1,0 +1,204 @@
+//! What the survey's facts mean before anything is touched: which hosts change, and what refuses the push.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::decide::fact::{BootLoader, Facts, GuardState, Systems};
+use crate::decide::time::Times;
+use crate::inventory::model::{Host, HostName};
+use crate::store_path::StorePath;
+
+/// Something that was found out about the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub host: Option<HostName>,
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    pub weight: Weight,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    Warning,
+    Refusal,
+}
+
+/// What the person allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowed {
+    pub drift: bool,
+    pub broken: bool,
+}
+
+/// A host as the push meets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Surveyed<'a> {
+    pub host: &'a Host,
+    pub selected: bool,
+    pub facts: &'a Facts,
+    /// Absent for a witness.
+    pub new: Option<&'a StorePath>,
+    pub times: Times,
+}
+
+impl Surveyed<'_> {
+    /// A host whose current system and boot default are already the new one is unchanged: no risk is taken for it.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        self.new.is_some_and(|new| !self.facts.standing.systems.all_are(new))
+    }
+}
+
+/// Everything that the facts say against the push, or about it. All of it at once.
+#[must_use]
+pub fn judge(hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
+    let mut findings = twice(hosts);
+    for surveyed in hosts {
+        let mut judge = Judge { host: surveyed.host.name.clone(), findings: &mut findings };
+        judge.claims(surveyed);
+        if surveyed.changes() {
+            judge.way_back(surveyed, allowed);
+            judge.guard(surveyed);
+        }
+    }
+    findings.extend(guests(hosts));
+    findings
+}
+
+/// One machine under two names would be pushed twice at the same time.
+fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
+    let mut seen: BTreeMap<&str, &HostName> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for surveyed in hosts {
+        let name = &surveyed.host.name;
+        if let Some(other) = seen.insert(&surveyed.facts.standing.boot_id, name) {
+            findings.push(Finding {
+                host: Some(name.clone()),
+                text: format!("is the same machine as {other}: both are on one boot"),
+                hint: Some("give each machine one name in the inventory".to_owned()),
+                weight: Weight::Refusal,
+            });
+        }
+    }
+    findings
+}
+
+/// A guest's guard must fire before its hypervisor's takes it along.
+fn guests(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for guest in hosts.iter().filter(|surveyed| surveyed.changes()) {
+        let Some(below) = hosts.iter().find(|other| guest.host.runs_on.as_ref() == Some(&other.host.name)) else {
+            continue;
+        };
+        if below.changes() && guest.times.guard >= below.times.guard {
+            findings.push(Finding {
+                host: Some(guest.host.name.clone()),
+                text: format!("runs on {}, and its guard would not fire before that one's", below.host.name),
+                hint: Some(format!("give {} a longer guard, or {} a shorter one", below.host.name, guest.host.name)),
+                weight: Weight::Refusal,
+            });
+        }
+    }
+    findings
+}
+
+struct Judge<'a> {
+    host: HostName,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Judge<'_> {
+    fn refuse(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.push(Weight::Refusal, text.into(), Some(hint.into()));
+    }
+
+    fn warn(&mut self, text: impl Into<String>) {
+        self.push(Weight::Warning, text.into(), None);
+    }
+
+    fn push(&mut self, weight: Weight, text: String, hint: Option<String>) {
+        self.findings.push(Finding { host: Some(self.host.clone()), text, hint, weight });
+    }
+
+    /// Somebody else's guard, lease or switch. It binds a witness too: it may restart in the middle.
+    fn claims(&mut self, surveyed: &Surveyed<'_>) {
+        let standing = &surveyed.facts.standing;
+        match &standing.guard {
+            GuardState::Armed { run, deadline } => {
+                let left = deadline.saturating_sub(standing.uptime);
+                self.refuse(
+                    format!("a guard of run {run} is armed: it fires in {}", humantime::format_duration(Duration::from_secs(left))),
+                    "wait for that push to end, or for its guard to fire; fleetdeploy never removes a guard of another run",
+                );
+            }
+            GuardState::Dead { run, .. } => self.refuse(
+                format!("run {run} armed a guard here, and the unit that should act on it is gone"),
+                "reboot the host, or look at fleetdeploy-guard.service in its journal",
+            ),
+            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => {
+                if let Some(lease) = &standing.lease {
+                    let text = format!("is held by run {} of {}", lease.run, lease.owner);
+                    self.refuse(text, "wait for that push to end; a reboot of the host ends a claim whose owner died");
+                }
+            }
+        }
+        if surveyed.changes() {
+            for busy in &surveyed.facts.busy {
+                self.refuse(busy.clone(), "let it finish, or cancel it, and push again");
+            }
+        }
+    }
+
+    /// Would a reboot really bring back what runs?
+    fn way_back(&mut self, surveyed: &Surveyed<'_>, allowed: Allowed) {
+        let facts = surveyed.facts;
+        let Systems { current, profile, boot_default } = &facts.standing.systems;
+        if !facts.standing.systems.agree() {
+            let text = format!(
+                "a reboot would not bring back what runs:\n  current      {current}\n  profile      {profile}\n  boot default {boot_default}"
+            );
+            if allowed.drift {
+                self.warn(format!("{text}\n  accepted: a roll back restores each to what it was"));
+            } else {
+                self.refuse(
+                    text,
+                    "run `nixos-rebuild switch` (or `boot`, or reboot) there first, or push with --accept-drift: \
+                     then a roll back restores each to what it was",
+                );
+            }
+        }
+        if facts.standing.loader == BootLoader::Unknown {
+            self.warn(
+                "its boot loader is not one that fleetdeploy can read: the boot default is taken from the profile",
+            );
+        }
+        if !facts.current_was_booted {
+            self.warn("what runs now was never booted on this host: a reboot into it is not proven");
+        }
+        if !facts.crypto_devices.is_empty() && !surveyed.host.guard_action_given {
+            self.refuse(
+                format!(
+                    "a disk under its system is encrypted ({}): a reboot may stop at a passphrase that nobody is there to type",
+                    facts.crypto_devices.join(", ")
+                ),
+                "say in the inventory how it is to be guarded: `guard_action: reboot` if it unlocks by itself, \
+                 `guard_action: switch-back` if it needs a person at boot",
+            );
+        }
+    }
+
+    fn guard(&mut self, surveyed: &Surveyed<'_>) {
+        let shortest = surveyed.times.shortest_guard();
+        if surveyed.times.guard < shortest {
+            self.refuse(
+                format!(
+                    "a guard of {} is shorter than what a push and its roll back may take, {}",
+                    humantime::format_duration(surveyed.times.guard),
+                    humantime::format_duration(shortest)
+                ),
+                "give a longer `guard`, or smaller `limits` and `settle`",
+            );
+        }
+    }
+}
