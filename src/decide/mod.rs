@@ -8,4 +8,6 @@ mod rollback;
 pub mod survey;
 pub mod time;
 pub mod transaction;
+#[cfg(test)]
+mod transaction_tests;
 pub mod vocabulary;
