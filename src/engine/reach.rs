@@ -1,0 +1,88 @@
+//! The connections of one run: one master per host, made when first needed and made again when lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::inventory::model::HostName;
+use crate::remote::{RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
+
+/// Every host of the fleet, as far as it can be reached.
+#[derive(Debug)]
+pub struct Reach {
+    workspace: Arc<Workspace>,
+    sessions: BTreeMap<HostName, Mutex<Option<Arc<Session>>>>,
+    /// How long one login may take, jumps included.
+    connect: BTreeMap<HostName, Duration>,
+}
+
+impl Reach {
+    /// `hosts` with how long a login to each may take. Nothing is connected yet.
+    #[must_use]
+    pub fn new(workspace: Arc<Workspace>, hosts: BTreeMap<HostName, Duration>) -> Self {
+        let sessions = hosts.keys().map(|host| (host.clone(), Mutex::new(None))).collect();
+        Self { workspace, sessions, connect: hosts }
+    }
+
+    #[must_use]
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Runs a script over the host's master; a lost master is made again first, once.
+    ///
+    /// # Errors
+    /// See [`StepError`]: after some of them it is unknown whether the script ran.
+    pub async fn run(&self, host: &HostName, script: &Script, limit: Duration) -> Result<RawAnswer, StepError> {
+        let session = self.session(host, script, limit).await?;
+        session.run(script, limit).await
+    }
+
+    /// Starts a script that is talked to line by line.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    pub async fn stream(&self, host: &HostName, script: &Script, limit: Duration) -> Result<Stream, StepError> {
+        let session = self.session(host, script, limit).await?;
+        session.stream(script, limit).await
+    }
+
+    /// Runs a script over a login of its own.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    pub async fn login_anew(
+        &self,
+        host: &HostName,
+        way: Way,
+        script: &Script,
+        limit: Duration,
+    ) -> Result<RawAnswer, StepError> {
+        login_anew(&self.workspace, host, way, script, limit).await
+    }
+
+    /// Ends every master; bounded in time.
+    pub async fn close(&self) {
+        self.workspace.close().await;
+    }
+
+    async fn session(&self, host: &HostName, script: &Script, limit: Duration) -> Result<Arc<Session>, StepError> {
+        let no_login = |source| StepError::NoLogin { host: host.clone(), script: script.name, source: Box::new(source) };
+        let limit = limit.min(self.connect[host]);
+        let mut slot = self.sessions[host].lock().await;
+        match &*slot {
+            Some(session) if session.is_alive().await => Ok(Arc::clone(session)),
+            Some(session) => {
+                session.reopen(limit).await.map_err(no_login)?;
+                Ok(Arc::clone(session))
+            }
+            None => {
+                let session = Arc::new(Session::open(&self.workspace, host, limit).await.map_err(no_login)?);
+                *slot = Some(Arc::clone(&session));
+                Ok(session)
+            }
+        }
+    }
+}
