@@ -4,8 +4,10 @@
 //! alone, which decides what becomes of its children.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -23,6 +25,7 @@ pub struct Invocation {
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
     input: Vec<u8>,
+    stderr: Option<Arc<File>>,
     limit: Duration,
 }
 
@@ -80,6 +83,7 @@ impl Invocation {
             environment: Vec::new(),
             folder: None,
             input: Vec::new(),
+            stderr: None,
             limit,
         }
     }
@@ -107,6 +111,15 @@ impl Invocation {
     /// What the child reads on its standard input; nothing, unless given.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
+        self
+    }
+
+    /// Sends the child's stderr to `file` instead of capturing it.
+    ///
+    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a pipe
+    /// would never come.
+    pub fn stderr_to(mut self, file: File) -> Self {
+        self.stderr = Some(Arc::new(file));
         self
     }
 
@@ -154,6 +167,12 @@ impl Invocation {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
     fn start(&self) -> Result<Group, ProcessError> {
+        let cannot_start =
+            |source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source };
+        let stderr = match &self.stderr {
+            Some(file) => Stdio::from(file.try_clone().map_err(cannot_start)?),
+            None => Stdio::piped(),
+        };
         let mut command = tokio::process::Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -161,14 +180,12 @@ impl Invocation {
             .process_group(0)
             .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .kill_on_drop(true);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        let inner = command
-            .spawn()
-            .map_err(|source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source })?;
+        let inner = command.spawn().map_err(cannot_start)?;
         Ok(Group { inner })
     }
 }

@@ -1,0 +1,320 @@
+//! Which machines a run has and what stands in their blocks: gathered from the inventory and from `ssh -G`, before any
+//! connection.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::becoming::Password;
+use super::connect_error::{ConnectCause, ConnectError};
+use super::master::Slot;
+use super::ssh_config::{Block, UserSettings};
+use super::workspace::{Workspace, WorkspaceError};
+use crate::inventory::model::{Become, Host, HostKey, Jump, Limits};
+use crate::local::process::Invocation;
+
+/// The user's jumps may have jumps of their own; more than these is a loop.
+const JUMPS_IN_A_ROW: usize = 8;
+
+/// `ssh -G` reads files and may run the user's `Match exec`; it opens no connection.
+const READ_CONFIG: Duration = Duration::from_secs(20);
+/// A machine of this run: a host of the inventory, or a jump that is not one.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// What ssh calls it.
+    pub(super) alias: String,
+    /// What a person calls it.
+    pub(super) shown: String,
+    /// The command a person would log in with.
+    pub(super) by_hand: String,
+    /// Alias of the machine whose master is ridden to it.
+    pub(super) via: Option<String>,
+    /// The alias of its block after the push, if that differs.
+    pub(super) after: Option<String>,
+    /// The address that its first login used may stand in for its name from then on.
+    pub(super) may_be_pinned: bool,
+    pub(super) hostname: String,
+    pub(super) known_as: String,
+    pub(super) connect: Duration,
+    pub(super) becoming: Become,
+    pub(super) password: Option<Password>,
+    pub(super) slot: Slot,
+}
+
+impl Machine {
+    pub(super) fn error(&self, cause: ConnectCause) -> ConnectError {
+        ConnectError { machine: self.shown.clone(), by_hand: self.by_hand.clone(), cause }
+    }
+}
+
+/// Nothing from the inventory may bring a newline, a quote or a second word into the config.
+pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && !text.chars().any(|character| {
+                character.is_control() || character.is_whitespace() || "\"'`\\$;&<>|(){}*?!,#".contains(character)
+            })
+    };
+    let path = |text: &str| {
+        !text.is_empty() && !text.chars().any(|character| character.is_control() || "\"\\".contains(character))
+    };
+    let bad = |what, text: &str| WorkspaceError::BadText { host: host.name.clone(), what, text: text.to_owned() };
+    let (jump_host, jump_user) = match &host.jump {
+        Some(Jump::Destination { user, host, .. }) => (Some(host), user.as_ref()),
+        _ => (None, None),
+    };
+    let addresses = [Some(&host.address), host.after.address.as_ref(), jump_host];
+    for text in addresses.into_iter().flatten() {
+        if !plain(text) || text.contains('@') || text.contains('/') {
+            return Err(bad("an address", text));
+        }
+    }
+    for text in [host.user.as_ref(), host.after.user.as_ref(), jump_user].into_iter().flatten() {
+        if !plain(text) {
+            return Err(bad("a user", text));
+        }
+    }
+    match host.identity.as_ref().map(|file| file.to_string_lossy()) {
+        Some(file) if !path(&file) => Err(bad("an identity file", &file)),
+        _ => Ok(()),
+    }
+}
+
+/// What is asked of `ssh -G`: one destination.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) destination: &'a str,
+    pub(super) user: Option<&'a str>,
+    pub(super) port: Option<u16>,
+    pub(super) identity: Option<&'a Path>,
+    pub(super) config: Option<&'a Path>,
+}
+
+impl Question<'_> {
+    pub(super) async fn ask(self) -> Result<UserSettings, WorkspaceError> {
+        let configured = self.run(self.config).await?;
+        // The same question without any config and identity: what differs is the user's.
+        let bare = Self { identity: None, ..self }.run(Some(Path::new("none"))).await?;
+        Ok(UserSettings::read(self.destination, &configured, &bare))
+    }
+
+    async fn run(self, config: Option<&Path>) -> Result<String, WorkspaceError> {
+        let mut ssh = Invocation::new("ssh", READ_CONFIG);
+        if let Some(config) = config {
+            ssh = ssh.arg("-F").arg(config);
+        }
+        if let Some(user) = self.user {
+            ssh = ssh.arg("-l").arg(user);
+        }
+        if let Some(port) = self.port {
+            ssh = ssh.arg("-p").arg(port.to_string());
+        }
+        if let Some(identity) = self.identity {
+            ssh = ssh.arg("-i").arg(identity);
+        }
+        let destination = || self.destination.to_owned();
+        let finished = ssh
+            .args(["-T", "-G", self.destination])
+            .run()
+            .await
+            .map_err(|source| WorkspaceError::Ssh { destination: destination(), source })?;
+        if !finished.succeeded() {
+            return Err(WorkspaceError::Config {
+                destination: destination(),
+                stderr_tail: super::tail(&finished.stderr),
+            });
+        }
+        Ok(finished.stdout_text())
+    }
+}
+
+/// Machines and blocks while they are gathered.
+pub(super) struct Plan<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) user_config: Option<&'a Path>,
+    pub(super) machines: HashMap<String, Machine>,
+    pub(super) blocks: Vec<Block>,
+    /// Jumps that are no hosts, by what the user or the inventory calls them.
+    pub(super) jumps: HashMap<String, String>,
+}
+
+impl Plan<'_> {
+    pub(super) async fn add_host(
+        &mut self,
+        host: &Host,
+        settings: UserSettings,
+        password: Option<Password>,
+    ) -> Result<(), WorkspaceError> {
+        let via = match &host.jump {
+            Some(Jump::Host(jump)) => Some(Workspace::alias(jump)),
+            Some(Jump::Destination { user, host, port }) => {
+                Some(self.add_jump(user.as_deref(), host, *port, JUMPS_IN_A_ROW).await?)
+            }
+            None => self.add_users_jumps(&settings, JUMPS_IN_A_ROW).await?,
+        };
+        let alias = Workspace::alias(&host.name);
+        let block = Block {
+            alias: alias.clone(),
+            hostname: settings.hostname.clone(),
+            user: settings.user.clone(),
+            port: settings.port,
+            identity: host.identity.clone(),
+            jump: via.clone(),
+            known_as: None,
+            host_key: host.host_key,
+            control: self.next_control(),
+            connect: host.limits.connect,
+            lines: settings.lines.clone(),
+        };
+        let after = &host.after;
+        let differs = after.address.is_some() || after.port.is_some() || after.user.is_some();
+        // `+` cannot be in a host's name, so these aliases are nobody else's.
+        let after_alias = differs.then(|| format!("{alias}+after"));
+        let after_block = after_alias.as_ref().map(|after_alias| Block {
+            alias: after_alias.clone(),
+            hostname: after.address.clone().unwrap_or_else(|| block.hostname.clone()),
+            user: after.user.clone().or_else(|| block.user.clone()),
+            port: after.port.unwrap_or(block.port),
+            // The same machine, so the same key: what answers at the new address must be what was pushed to.
+            known_as: Some(settings.known_as()),
+            ..block.clone()
+        });
+        let jump_by_hand = host.jump.as_ref().map(|jump| match jump {
+            Jump::Host(name) => {
+                self.machines.get(name.as_str()).map_or_else(|| name.to_string(), |jump| jump.shown.clone())
+            }
+            Jump::Destination { user, host, port } => destination_text(user.as_deref(), host, *port),
+        });
+        let machine = Machine {
+            shown: host.name.to_string(),
+            by_hand: by_hand(host.user.as_deref(), &host.address, host.port, jump_by_hand.as_deref()),
+            may_be_pinned: may_be_pinned(&settings, via.as_ref()),
+            hostname: settings.hostname.clone(),
+            known_as: settings.known_as(),
+            after: after_alias,
+            via,
+            connect: host.limits.connect,
+            becoming: host.becoming,
+            password,
+            slot: Slot::new(block.control.clone()),
+            alias: alias.clone(),
+        };
+        self.blocks.push(block);
+        self.blocks.extend(after_block);
+        self.machines.insert(alias, machine);
+        Ok(())
+    }
+
+    /// The user's `ProxyJump a,b`: through `a` to `b` to the host. Gives the alias of the last one.
+    async fn add_users_jumps(
+        &mut self,
+        settings: &UserSettings,
+        depth: usize,
+    ) -> Result<Option<String>, WorkspaceError> {
+        let mut last = None;
+        for (number, hop) in settings.proxy_jump.iter().enumerate() {
+            let (user, host, port) = parse_destination(hop);
+            let before = last.take();
+            let alias = Box::pin(self.add_jump(user, host, port, depth)).await?;
+            // A later hop of the list is reached through the earlier one, whatever its own settings say.
+            if number > 0 {
+                for block in self.blocks.iter_mut().filter(|block| block.alias == alias) {
+                    block.jump.clone_from(&before);
+                }
+                if let Some(machine) = self.machines.get_mut(&alias) {
+                    machine.via = before;
+                    machine.may_be_pinned = false;
+                }
+            }
+            last = Some(alias);
+        }
+        Ok(last)
+    }
+
+    async fn add_jump(
+        &mut self,
+        user: Option<&str>,
+        host: &str,
+        port: Option<u16>,
+        depth: usize,
+    ) -> Result<String, WorkspaceError> {
+        let shown = destination_text(user, host, port);
+        if let Some(alias) = self.jumps.get(&shown) {
+            return Ok(alias.clone());
+        }
+        let depth = depth.checked_sub(1).ok_or_else(|| WorkspaceError::JumpLoop { destination: shown.clone() })?;
+        let question = Question { destination: host, user, port, identity: None, config: self.user_config };
+        let settings = question.ask().await?;
+        let via = self.add_users_jumps(&settings, depth).await?;
+        let alias = format!("jump+{}", self.jumps.len());
+        let control = self.next_control();
+        let machine = Machine {
+            alias: alias.clone(),
+            by_hand: by_hand(user, host, port, None),
+            may_be_pinned: may_be_pinned(&settings, via.as_ref()),
+            hostname: settings.hostname.clone(),
+            known_as: settings.known_as(),
+            shown: format!("the jump {shown}"),
+            via: via.clone(),
+            after: None,
+            connect: Limits::default().connect,
+            becoming: Become::No,
+            password: None,
+            slot: Slot::new(control.clone()),
+        };
+        self.blocks.push(Block {
+            alias: alias.clone(),
+            hostname: settings.hostname.clone(),
+            user: settings.user.clone(),
+            port: settings.port,
+            identity: None,
+            jump: via,
+            known_as: None,
+            host_key: HostKey::Strict,
+            control,
+            connect: machine.connect,
+            lines: settings.lines,
+        });
+        self.machines.insert(alias.clone(), machine);
+        self.jumps.insert(shown, alias.clone());
+        Ok(alias)
+    }
+
+    fn next_control(&self) -> PathBuf {
+        self.folder.join(format!("m{}", self.machines.len()))
+    }
+}
+
+fn may_be_pinned(settings: &UserSettings, via: Option<&String>) -> bool {
+    via.is_none() && !settings.proxy_command && !settings.needs_name && settings.hostname.parse::<IpAddr>().is_err()
+}
+
+/// `user@host:port`, `ssh://` before it or not, IPv6 addresses in brackets.
+fn parse_destination(text: &str) -> (Option<&str>, &str, Option<u16>) {
+    let text = text.strip_prefix("ssh://").unwrap_or(text);
+    let (user, place) = text.rsplit_once('@').map_or((None, text), |(user, place)| (Some(user), place));
+    if let Some((host, rest)) = place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (user, host, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
+    }
+    match place.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => (user, host, port.parse().ok()),
+        _ => (user, place, None),
+    }
+}
+
+fn destination_text(user: Option<&str>, host: &str, port: Option<u16>) -> String {
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    match port {
+        Some(port) if host.contains(':') => format!("{user}[{host}]:{port}"),
+        Some(port) => format!("{user}{host}:{port}"),
+        None => format!("{user}{host}"),
+    }
+}
+
+fn by_hand(user: Option<&str>, address: &str, port: Option<u16>, jump: Option<&str>) -> String {
+    let jump = jump.map(|jump| format!("-J {jump} ")).unwrap_or_default();
+    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+    format!("ssh {jump}{port}{}", destination_text(user, address, None))
+}

@@ -1,0 +1,129 @@
+//! A login of its own for one script, and what becomes of a script's end in either kind of login.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connect_error::{ConnectCause, ConnectError};
+use super::layout::Machine;
+use super::master::{Want, ensure, seconds_below};
+use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
+use super::workspace::Workspace;
+use super::{BadScript, Password, RootRefusal, Script, StepError, becoming, tail};
+use crate::inventory::model::{Become, HostName};
+use crate::local::process::ProcessError;
+
+/// Which of a host's addresses and logins a new login uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As the inventory says, and as the survey came.
+    Usual,
+    /// As the push leaves it (`after:`), where it changes anything.
+    After,
+}
+
+/// Runs a script over a login of its own, which proves that one is possible: sshd, firewall, keys, and root.
+///
+/// It goes over the masters of the jumps, which are made if they are not there, and never over the host's own.
+/// Our `limit` does not stop the script on the host.
+///
+/// # Errors
+/// [`StepError::NoLogin`] when there was none; else as for [`Session::run`].
+///
+/// # Panics
+/// If the workspace was made without this host.
+pub async fn login_anew(
+    workspace: &Workspace,
+    host: &HostName,
+    way: Way,
+    script: &Script,
+    limit: Duration,
+) -> Result<RawAnswer, StepError> {
+    let deadline = Instant::now() + limit;
+    let machine = machine(workspace, host);
+    let input = input(machine, script)?;
+    let no_login =
+        |source: ConnectError| StepError::NoLogin { host: host.clone(), script: script.name, source: Box::new(source) };
+    let here = |cause| no_login(machine.error(cause));
+    if let Some(jump) = workspace.via(machine) {
+        ensure(workspace, jump, Want::Any, deadline).await.map_err(no_login)?;
+    }
+    let alias = match (way, &machine.after) {
+        (Way::After, Some(after)) => after,
+        _ => &machine.alias,
+    };
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    // The last thing that ssh says before the host is given anything to do (OpenSSH, clientloop.c).
+    let mut logged_in = false;
+    let finished = workspace
+        .ssh(remaining)
+        .args(["-v", "-T", "-oControlPath=none"])
+        .arg(format!("-oConnectTimeout={}", seconds_below(remaining.min(machine.connect))))
+        .arg(alias)
+        .arg(becoming::command(machine.becoming))
+        .input(input)
+        .run_with(|line| logged_in |= line.starts_with("debug1: Sending command: "))
+        .await;
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(ProcessError::TimedOut { .. }) if logged_in => {
+            return Err(StepError::TimedOut { host: host.clone(), script: script.name, waited: limit });
+        }
+        Err(ProcessError::TimedOut { .. }) => return Err(here(ConnectCause::TimedOut(limit))),
+        Err(error) => return Err(here(ConnectCause::Local(Arc::new(error)))),
+    };
+    // 255 is ssh's own status; no script of ours ends with it.
+    let status = finished.status.filter(|status| *status != 255);
+    if status.is_none() && !logged_in {
+        return Err(here(ConnectCause::read(&finished.stderr_text(), remaining)));
+    }
+    let said = Said { host, script: script.name, becoming: machine.becoming, status, stderr: &finished.stderr };
+    said.judge(Reading::of(&finished.stdout))
+}
+
+pub(super) fn machine<'a>(workspace: &'a Workspace, host: &HostName) -> &'a Machine {
+    workspace.machine(host).expect("a workspace is made with all hosts of its run")
+}
+
+/// What goes to the command's stdin: the sudo password if one is wanted, then the framed script.
+pub(super) fn input(machine: &Machine, script: &Script) -> Result<String, BadScript> {
+    let password = match machine.becoming {
+        Become::SudoPassword => machine.password.as_ref().map(Password::lines).unwrap_or_default(),
+        Become::Auto | Become::No | Become::Sudo => String::new(),
+    };
+    Ok(password + &frame(script)?)
+}
+
+/// What came back from a script, apart from stdout.
+pub(super) struct Said<'a> {
+    pub(super) host: &'a HostName,
+    pub(super) script: &'static str,
+    pub(super) becoming: Become,
+    /// `None`: unknown.
+    pub(super) status: Option<i32>,
+    pub(super) stderr: &'a [u8],
+}
+
+impl Said<'_> {
+    pub(super) fn judge(&self, reading: Reading) -> Result<RawAnswer, StepError> {
+        let (host, script, stderr_tail) = (self.host.clone(), self.script, tail(self.stderr));
+        match (self.status, reading.answer_seen) {
+            (_, true) if reading.end_seen && self.status.is_none_or(|status| status == 0) => {
+                Ok(RawAnswer { lines: reading.lines, stderr_tail })
+            }
+            (None, _) => Err(StepError::Disconnected { host, script, stderr_tail }),
+            (Some(0), true) => Err(StepError::Truncated { host, script, stderr_tail }),
+            (Some(status), true) => Err(StepError::Exit { host, script, status, stderr_tail }),
+            (Some(NOTHING_RUN), false) if reading.shell_seen => {
+                let reason = "the connection was lost while sending".to_owned();
+                Err(StepError::NotBegun { host, script, reason })
+            }
+            (Some(_), false) if reading.shell_seen && self.becoming != Become::No => {
+                let refusal = RootRefusal::read(&String::from_utf8_lossy(self.stderr));
+                Err(StepError::NotRoot { host, script, refusal, stderr_tail })
+            }
+            (Some(status), false) => Err(StepError::NoShell { host, script, status, stderr_tail }),
+        }
+    }
+}

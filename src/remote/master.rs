@@ -1,0 +1,242 @@
+//! Masters: the one ssh process per machine that holds the connection, and how it is started, found dead and ended.
+//!
+//! A master belongs to its machine, not to who asked for it first: hosts behind a jump ride the jump's. Each start gets a
+//! socket of its own name, and a link with the name in the config then points to it: a dying master removes its own
+//! socket only, never its successor's, and a stale one is in nobody's way.
+
+use std::fs::OpenOptions;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
+use super::connect_error::{ConnectCause, ConnectError};
+use super::layout::Machine;
+use super::workspace::Workspace;
+use crate::local::process::ProcessError;
+
+/// How long a master lives on when nobody holds it: what a run that was killed leaves behind (`ssh_config(5)`).
+const PERSIST: &str = "-oControlPersist=60";
+/// For a word to a local process over its socket.
+const LOCAL: Duration = Duration::from_secs(2);
+
+/// A running master. It is held: while this exists it does not end for want of work.
+#[derive(Debug)]
+pub(super) struct Master {
+    pub(super) socket: PathBuf,
+    /// A client that is connected and says nothing counts as an open channel (OpenSSH, channels.c, `channel_still_open`:
+    /// `SSH_CHANNEL_MUX_CLIENT`), takes no place of `MaxSessions`, and is closed by the kernel when we die. So
+    /// `ControlPersist` counts from our end. Held by `a_master_lives_as_long_as_it_is_held` in `tests/ssh.rs`.
+    hold: UnixStream,
+}
+
+impl Master {
+    /// Returns when the master has ended.
+    pub(super) async fn ended(&self) {
+        let mut greeting = [0; 256];
+        loop {
+            if self.hold.readable().await.is_err() {
+                return;
+            }
+            match self.hold.try_read(&mut greeting) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether the process is there and takes clients: it says nothing about the link to the host.
+    pub(super) async fn is_there(&self) -> bool {
+        matches!(tokio::time::timeout(LOCAL, UnixStream::connect(&self.socket)).await, Ok(Ok(_)))
+    }
+}
+
+/// A machine's place for its master.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// The path in the config.
+    link: PathBuf,
+    /// How many starts there were: a number for each one's socket.
+    starts: AtomicU64,
+    /// How many of them have ended, well or not.
+    ended: AtomicU64,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    master: Option<Arc<Master>>,
+    /// How the last start failed, if it did.
+    failure: Option<ConnectError>,
+}
+
+/// What a caller wants of a machine's master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want<'a> {
+    /// One that is there is good.
+    Any,
+    /// Not the one with this socket: the link behind it is lost.
+    OtherThan(&'a Path),
+}
+
+impl Slot {
+    pub(super) fn new(link: PathBuf) -> Self {
+        Self { link, starts: AtomicU64::new(0), ended: AtomicU64::new(0), state: tokio::sync::Mutex::default() }
+    }
+
+    /// Ends the master, if there is one; bounded in time.
+    pub(super) async fn end(&self, workspace: &Workspace, machine: &Machine) {
+        let Ok(mut state) = tokio::time::timeout(LOCAL, self.state.lock()).await else { return };
+        if let Some(master) = state.master.take() {
+            end(workspace, machine, &master).await;
+        }
+    }
+}
+
+async fn end(workspace: &Workspace, machine: &Machine, master: &Master) {
+    // Whatever comes of it: once it is not held any more it ends by itself.
+    let _ = workspace.ssh(LOCAL).arg("-S").arg(&master.socket).args(["-O", "exit", &machine.alias]).run().await;
+}
+
+/// The machine's master, and before it those of the jumps on the way: one login each, however many callers there are.
+///
+/// # Errors
+/// [`ConnectError`], which names the machine that the way ends at.
+pub(super) async fn ensure(
+    workspace: &Workspace,
+    machine: &Machine,
+    want: Want<'_>,
+    deadline: Instant,
+) -> Result<Arc<Master>, ConnectError> {
+    let begun = Instant::now();
+    let failed = |cause| machine.error(cause);
+    let timed_out = || failed(ConnectCause::TimedOut(begun.elapsed()));
+    let ended_before = machine.slot.ended.load(Ordering::SeqCst);
+    let Ok(mut state) = tokio::time::timeout_at(deadline, machine.slot.state.lock()).await else {
+        return Err(timed_out());
+    };
+    if let Some(master) = state.master.clone() {
+        if want != Want::OtherThan(&master.socket) && master.is_there().await {
+            return Ok(master);
+        }
+        state.master = None;
+        end(workspace, machine, &master).await;
+    }
+    // Somebody else failed while we waited for the lock: twenty hosts behind one dead jump try it once, not in turn.
+    if let Some(failure) = state.failure.as_ref()
+        && machine.slot.ended.load(Ordering::SeqCst) > ended_before
+    {
+        return Err(failure.clone());
+    }
+    let result = async {
+        if let Some(jump) = workspace.via(machine) {
+            Box::pin(ensure(workspace, jump, Want::Any, deadline)).await?;
+        }
+        let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        // Where the push changes the way to the host, either way may be the right one just now.
+        let half_if_two = if machine.after.is_some() { 2 } else { 1 };
+        let limit = deadline.saturating_duration_since(Instant::now()) / half_if_two;
+        let (cause, after) = match (start(workspace, machine, &machine.alias, number, limit).await, &machine.after) {
+            (Ok(master), _) => return Ok(master),
+            (Err(cause), None) => return Err(failed(cause)),
+            // A key that is not to be trusted is no reason to look elsewhere.
+            (Err(cause), Some(_)) if !cause.is_silence() && !matches!(cause, ConnectCause::AuthRefused(_)) => {
+                return Err(failed(cause));
+            }
+            (Err(cause), Some(after)) => (cause, after),
+        };
+        let limit = deadline.saturating_duration_since(Instant::now());
+        match start(workspace, machine, after, number, limit).await {
+            Ok(master) => Ok(master),
+            Err(silence) if silence.is_silence() => Err(failed(cause)),
+            Err(other) => Err(failed(other)),
+        }
+    }
+    .await;
+    machine.slot.ended.fetch_add(1, Ordering::SeqCst);
+    match result {
+        Ok(master) => {
+            let master = Arc::new(master);
+            state.master = Some(Arc::clone(&master));
+            state.failure = None;
+            Ok(master)
+        }
+        Err(error) => {
+            state.failure = Some(error.clone());
+            Err(error)
+        }
+    }
+}
+
+/// One login. `-v` makes ssh say the fingerprint of a key it refuses, the address it used, and leaves a jump's stderr
+/// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise); so stderr goes to a file, which the
+/// master keeps open as long as it lives.
+async fn start(
+    workspace: &Workspace,
+    machine: &Machine,
+    alias: &str,
+    number: u64,
+    limit: Duration,
+) -> Result<Master, ConnectCause> {
+    let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
+    let socket = numbered(&machine.slot.link, &number.to_string());
+    let log = numbered(&machine.slot.link, "log");
+    let _ = std::fs::remove_file(&log);
+    let stderr = OpenOptions::new().append(true).create(true).open(&log).map_err(local)?;
+    let finished = workspace
+        .ssh(limit)
+        .args(["-v", "-T", "-M", "-f", "-N", PERSIST])
+        .arg(format!("-oConnectTimeout={}", seconds_below(limit)))
+        .arg("-S")
+        .arg(&socket)
+        .arg(alias)
+        .stderr_to(stderr)
+        .run()
+        .await;
+    let said = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+    match finished {
+        Ok(finished) if finished.succeeded() => {}
+        Ok(_) => return Err(ConnectCause::read(&said, limit)),
+        Err(ProcessError::TimedOut { .. }) => return Err(ConnectCause::TimedOut(limit)),
+        Err(error) => return Err(ConnectCause::Local(Arc::new(error))),
+    }
+    let hold = match tokio::time::timeout(LOCAL, UnixStream::connect(&socket)).await {
+        Ok(Ok(hold)) => hold,
+        Ok(Err(source)) => return Err(local(source)),
+        Err(_) => return Err(ConnectCause::TimedOut(LOCAL)),
+    };
+    let draft = numbered(&machine.slot.link, "new");
+    let _ = std::fs::remove_file(&draft);
+    std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
+    std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
+    if machine.may_be_pinned
+        && alias == machine.alias
+        && let Some(address) = address_used(&said)
+    {
+        workspace.pin(machine, address).map_err(local)?;
+    }
+    Ok(Master { socket, hold })
+}
+
+fn numbered(link: &Path, suffix: &str) -> PathBuf {
+    link.with_extension(suffix)
+}
+
+/// ssh's own limit ends before ours, so that it is ssh that says what was the matter; in whole seconds.
+pub(super) fn seconds_below(limit: Duration) -> u64 {
+    limit.as_secs().saturating_sub(1).max(1)
+}
+
+/// `debug1: Connecting to vps.example.org [198.51.100.1] port 22.`: the last one is the one that worked.
+fn address_used(log: &str) -> Option<IpAddr> {
+    log.lines()
+        .filter_map(|line| line.strip_prefix("debug1: Connecting to "))
+        .filter_map(|rest| rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')))
+        .filter_map(|(address, _)| address.parse().ok())
+        .next_back()
+}

@@ -1,0 +1,142 @@
+//! The way to the hosts: one generated ssh config, one master connection per host, and how scripts travel over it.
+//!
+//! A [`Workspace`] holds the config and the sockets of one run, a [`Session`] is a host's master connection, and
+//! [`login_anew`] is a login that uses none. What is run on a host is always a [`Script`], sent as
+//! [`transport`] tells. Nothing here knows what a script does, decides anything, or tries twice.
+
+mod becoming;
+mod connect_error;
+mod layout;
+mod login;
+mod master;
+mod session;
+mod ssh_config;
+pub mod transport;
+mod workspace;
+
+use std::time::Duration;
+
+use crate::inventory::model::HostName;
+
+pub use becoming::{Password, RootRefusal};
+pub use connect_error::{ConnectCause, ConnectError};
+pub use login::{Way, login_anew};
+pub use session::{Session, Stream};
+pub use transport::RawAnswer;
+pub use workspace::{Workspace, WorkspaceError};
+
+/// A script to run on a host, as root where the inventory's `become` says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// For messages.
+    pub name: &'static str,
+    /// What `/bin/sh` runs; no control characters but tab and newline.
+    pub text: String,
+    /// Become `$1`, `$2`, ...; any text without control characters other than tab and newline.
+    pub arguments: Vec<String>,
+}
+
+/// A script that cannot travel as it is; nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{script}` cannot be sent: {reason}")]
+pub struct BadScript {
+    pub script: &'static str,
+    pub reason: String,
+}
+
+/// Why a script gave no answer. [`StepError::nothing_ran`] tells which of these leave the host's state known.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    BadScript(#[from] BadScript),
+    /// The host had not been sent the whole script, so it ran nothing of it.
+    #[error("`{script}` was not begun on {host}: {reason}")]
+    NotBegun { host: HostName, script: &'static str, reason: String },
+    /// There was no login, so nothing ran.
+    #[error("`{script}` was not begun on {host}")]
+    NoLogin {
+        host: HostName,
+        script: &'static str,
+        #[source]
+        source: Box<ConnectError>,
+    },
+    /// There was a login, but neither root nor the script.
+    #[error("no root on {host} for `{script}`: {refusal}")]
+    NotRoot { host: HostName, script: &'static str, refusal: RootRefusal, stderr_tail: String },
+    /// The login shell did not run `/bin/sh`: `nologin`, a forced command, a shell that knows no single quotes.
+    #[error("the login shell of {host} cannot run `{script}` (status {status})")]
+    NoShell { host: HostName, script: &'static str, status: i32, stderr_tail: String },
+    #[error("`{script}` on {host} exited with status {status}")]
+    Exit { host: HostName, script: &'static str, status: i32, stderr_tail: String },
+    /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
+    #[error("no answer from {host} to `{script}` within {} s", waited.as_secs())]
+    TimedOut { host: HostName, script: &'static str, waited: Duration },
+    /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
+    #[error("lost the ssh connection to {host} during `{script}`")]
+    Disconnected { host: HostName, script: &'static str, stderr_tail: String },
+    /// The script began, and its answer has no last line: how far it got is unknown.
+    #[error("the answer of {host} to `{script}` was cut short")]
+    Truncated { host: HostName, script: &'static str, stderr_tail: String },
+}
+
+impl StepError {
+    /// `true` when the script certainly has run nothing on the host; `false` when that is unknown.
+    #[must_use]
+    pub fn nothing_ran(&self) -> bool {
+        match self {
+            Self::BadScript(_)
+            | Self::NotBegun { .. }
+            | Self::NoLogin { .. }
+            | Self::NotRoot { .. }
+            | Self::NoShell { .. } => true,
+            Self::Exit { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } | Self::Truncated { .. } => false,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot { refusal, .. } => refusal.hint().map(str::to_owned),
+            Self::NoLogin { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+
+    /// What the host said on stderr, if anything.
+    #[must_use]
+    pub fn stderr_tail(&self) -> Option<&str> {
+        match self {
+            Self::NotRoot { stderr_tail, .. }
+            | Self::NoShell { stderr_tail, .. }
+            | Self::Exit { stderr_tail, .. }
+            | Self::Disconnected { stderr_tail, .. }
+            | Self::Truncated { stderr_tail, .. } => {
+                Some(stderr_tail).filter(|tail| !tail.is_empty()).map(String::as_str)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The last lines of what a remote program said, without anything that could steer a terminal.
+fn tail(stderr: &[u8]) -> String {
+    /// Enough for a stack of systemd's messages, and a bound on what a host can put into a record.
+    const LINES: usize = 20;
+    /// What `ssh -v` adds.
+    const OF_VERBOSE_SSH: [&str; 5] =
+        ["debug1: ", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: "];
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<String> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !OF_VERBOSE_SSH.iter().any(|sign| line.starts_with(sign)))
+        .map(|line| {
+            line.trim_end()
+                .chars()
+                .filter(|character| !character.is_control() || *character == '\t')
+                .take(400)
+                .collect()
+        })
+        .collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}

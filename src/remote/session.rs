@@ -1,0 +1,370 @@
+//! A host's master connection, and scripts run over it. The only file that names the openssh crate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openssh::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect_error::ConnectError;
+use super::layout::Machine;
+use super::login::{Said, input, machine};
+use super::master::{Master, Want, ensure};
+use super::transport::{RawAnswer, Reading};
+use super::workspace::Workspace;
+use super::{BadScript, Script, StepError, becoming, tail};
+use crate::inventory::model::{Become, HostName};
+
+/// Scripts at once on one session: sshd's `MaxSessions` is 10 (`sshd_config(5)`), and `nix copy` and one more are left.
+const AT_ONCE: usize = 8;
+/// What a script may answer. A host that says more is not answering.
+const ANSWER_LIMIT: u64 = 32 * 1024 * 1024;
+/// What is kept of its stderr.
+const STDERR_LIMIT: u64 = 256 * 1024;
+/// What one line of a stream may have.
+const LINE_LIMIT: usize = 1024 * 1024;
+/// The farewell of a stream that has answered.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The connection to one host.
+///
+/// Dropping it leaves the master to the [`Workspace`], which ends it in [`Workspace::close`].
+#[derive(Debug)]
+pub struct Session {
+    host: HostName,
+    workspace: Arc<Workspace>,
+    live: Mutex<Arc<Live>>,
+    slots: Semaphore,
+}
+
+type Child = openssh::Child<Arc<openssh::Session>>;
+
+/// One master and the crate's handle for it.
+#[derive(Debug)]
+struct Live {
+    master: Arc<Master>,
+    mux: Arc<openssh::Session>,
+}
+
+impl Live {
+    fn new(master: Arc<Master>) -> Self {
+        // A resumed session of the native mux starts no process and ends no master when it is dropped.
+        let mux = openssh::Session::resume_mux(master.socket.clone().into_boxed_path(), None);
+        Self { master, mux: Arc::new(mux) }
+    }
+}
+
+impl Session {
+    /// Logs in; the jumps on the way are logged in to first, once for all hosts behind them.
+    ///
+    /// # Errors
+    /// [`ConnectError`], within `limit`. It may be about a jump: it names the machine.
+    ///
+    /// # Panics
+    /// If the workspace was made without this host.
+    pub async fn open(workspace: &Arc<Workspace>, host: &HostName, limit: Duration) -> Result<Self, ConnectError> {
+        let master = ensure(workspace, machine(workspace, host), Want::Any, Instant::now() + limit).await?;
+        Ok(Self {
+            host: host.clone(),
+            workspace: Arc::clone(workspace),
+            live: Mutex::new(Arc::new(Live::new(master))),
+            slots: Semaphore::new(AT_ONCE),
+        })
+    }
+
+    /// Logs in again, whether or not the old master still thinks that it is connected; it is ended. The master of a jump on
+    /// the way is taken as good while it is there: behind a dead link it ends itself after 15 to 20 s
+    /// (`ServerAliveCountMax`), so an attempt before that may fail where a later one succeeds.
+    ///
+    /// What runs over the old connection gets [`StepError::Disconnected`].
+    ///
+    /// # Errors
+    /// [`ConnectError`], within `limit`; the session can be reopened later.
+    pub async fn reopen(&self, limit: Duration) -> Result<(), ConnectError> {
+        let old = self.live();
+        let want = Want::OtherThan(&old.master.socket);
+        let master = ensure(&self.workspace, self.machine(), want, Instant::now() + limit).await?;
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Live::new(master));
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Whether the master is there. A dead link to the host shows here only once the master has given up on it.
+    pub async fn is_alive(&self) -> bool {
+        self.live().master.is_there().await
+    }
+
+    /// Returns when the master has ended: the link was lost, or somebody closed it.
+    pub async fn lost(&self) {
+        let live = self.live();
+        live.master.ended().await;
+    }
+
+    /// Ends the master; bounded in time. Hosts behind this one lose their connection too: close them before.
+    pub async fn close(self) {
+        let machine = self.machine();
+        machine.slot.end(&self.workspace, machine).await;
+    }
+
+    /// Runs a script to its end.
+    ///
+    /// Our `limit` does not stop the script on the host; neither does dropping this future.
+    ///
+    /// # Errors
+    /// See [`StepError`]: after some of them it is unknown whether the script ran.
+    pub async fn run(&self, script: &Script, limit: Duration) -> Result<RawAnswer, StepError> {
+        let deadline = Instant::now() + limit;
+        let machine = self.machine();
+        let input = input(machine, script)?;
+        let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
+            return Err(self.not_begun(script, "too many scripts at once on this host".to_owned()));
+        };
+        let live = self.live();
+        let mut child = match timeout_at(deadline, spawn(&live, machine.becoming)).await {
+            Ok(spawned) => spawned.map_err(|error| self.not_begun(script, reason(&error)))?,
+            Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
+        };
+        let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+        let mut sent = false;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let talk = async {
+            let feed = async {
+                if let Some(mut stdin) = stdin {
+                    sent = stdin.write_all(input.as_bytes()).await.is_ok();
+                }
+            };
+            tokio::join!(feed, read_up_to(stdout, ANSWER_LIMIT, &mut out), read_up_to(stderr, STDERR_LIMIT, &mut err));
+        };
+        let talked = timeout_at(deadline, talk).await;
+        let status = match talked {
+            Ok(()) => timeout_at(deadline, status(child)).await.ok().flatten(),
+            Err(_) if sent => {
+                return Err(StepError::TimedOut { host: self.host.clone(), script: script.name, waited: limit });
+            }
+            Err(_) => None,
+        };
+        // Until its last line is sent the host waits for it, and does nothing.
+        if !sent && status.is_none() {
+            return Err(self.not_begun(script, "the connection was lost while sending".to_owned()));
+        }
+        let said = Said { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
+        said.judge(Reading::of(&out))
+    }
+
+    /// Starts a script that is talked to line by line.
+    ///
+    /// # Errors
+    /// [`StepError`] when it was not begun within `limit`. What follows has no deadline of its own: give each
+    /// [`Stream::send_line`] and [`Stream::next_line`] one.
+    pub async fn stream(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
+        let deadline = Instant::now() + limit;
+        let machine = self.machine();
+        let input = input(machine, script)?;
+        let live = self.live();
+        let begin = async {
+            let mut child = spawn(&live, machine.becoming).await.map_err(|error| reason(&error))?;
+            let lost = || "the connection was lost while sending".to_owned();
+            let mut stdin = child.stdin().take().ok_or_else(lost)?;
+            let stdout = child.stdout().take().ok_or_else(lost)?;
+            let stderr = child.stderr().take();
+            // A host whose noise fills the pipe before it reads its input would wait for us, and we for it.
+            stdin.write_all(input.as_bytes()).await.map_err(|_| lost())?;
+            Ok((child, stdin, stdout, stderr))
+        };
+        let (child, stdin, stdout, stderr) = match timeout_at(deadline, begin).await {
+            Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
+            Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
+        };
+        let stderr = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            read_up_to(stderr, STDERR_LIMIT, &mut bytes).await;
+            bytes
+        });
+        Ok(Stream {
+            host: self.host.clone(),
+            script: Script { text: String::new(), ..script.clone() },
+            becoming: machine.becoming,
+            child: Some(child),
+            stdin: Some(Box::new(stdin)),
+            stdout: BufReader::new(Box::new(stdout)),
+            partial: Vec::new(),
+            stderr: Some(stderr),
+            reading: Reading::default(),
+            _live: live,
+        })
+    }
+
+    fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn machine(&self) -> &Machine {
+        machine(&self.workspace, &self.host)
+    }
+
+    fn not_begun(&self, script: &Script, reason: String) -> StepError {
+        StepError::NotBegun { host: self.host.clone(), script: script.name, reason }
+    }
+}
+
+/// A script that runs, reads lines and answers with lines.
+///
+/// Dropping it closes the script's stdin, and does not stop the script.
+pub struct Stream {
+    host: HostName,
+    script: Script,
+    becoming: Become,
+    child: Option<Child>,
+    stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    stdout: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
+    partial: Vec<u8>,
+    stderr: Option<tokio::task::JoinHandle<Vec<u8>>>,
+    reading: Reading,
+    _live: Arc<Live>,
+}
+
+impl Stream {
+    /// Sends a line to the script's stdin. Not to be cancelled in the middle: half a line would be left behind.
+    ///
+    /// # Errors
+    /// [`StepError::BadScript`] for a line that is not one, [`StepError::Disconnected`].
+    pub async fn send_line(&mut self, line: &str) -> Result<(), StepError> {
+        if line.chars().any(|character| character.is_control() && character != '\t') {
+            let reason = "a line for it has a control character".to_owned();
+            return Err(BadScript { script: self.script.name, reason }.into());
+        }
+        let sent = match &mut self.stdin {
+            Some(stdin) => stdin.write_all(format!("{line}\n").as_bytes()).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { Err(self.disconnected()) }
+    }
+
+    /// The script's next line; `None` after its `end`. It may be cancelled: nothing is lost.
+    ///
+    /// # Errors
+    /// As for [`Session::run`], when the script ends without its last line.
+    pub async fn next_line(&mut self) -> Result<Option<(String, String)>, StepError> {
+        while !self.reading.end_seen {
+            let Some(line) = self.raw_line().await else { return Err(self.ended_early().await) };
+            if let Some(line) = self.reading.take(&line) {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Closes the script's stdin and waits a few seconds for its end.
+    ///
+    /// # Errors
+    /// As for [`Session::run`]. The lines that come until then are dropped.
+    pub async fn close(mut self) -> Result<(), StepError> {
+        self.stdin = None;
+        let waited = FAREWELL;
+        let host = self.host.clone();
+        let script = self.script.name;
+        let farewell = async {
+            while self.next_line().await?.is_some() {}
+            match self.child.take() {
+                Some(child) => match status(child).await {
+                    None | Some(0) => Ok(()),
+                    Some(status) => {
+                        let stderr_tail = self.stderr_tail().await;
+                        Err(StepError::Exit { host: self.host.clone(), script, status, stderr_tail })
+                    }
+                },
+                None => Ok(()),
+            }
+        };
+        tokio::time::timeout(waited, farewell).await.unwrap_or(Err(StepError::TimedOut { host, script, waited }))
+    }
+
+    /// One line of stdout without its newline; `None` at the end, and for a line that never ends.
+    async fn raw_line(&mut self) -> Option<String> {
+        loop {
+            let bytes = self.stdout.fill_buf().await.ok()?;
+            if bytes.is_empty() || self.partial.len() > LINE_LIMIT {
+                return None;
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let used = end.map_or(bytes.len(), |end| end + 1);
+            self.partial.extend_from_slice(&bytes[..end.unwrap_or(used)]);
+            self.stdout.consume(used);
+            if end.is_some() {
+                return Some(String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned());
+            }
+        }
+    }
+
+    async fn ended_early(&mut self) -> StepError {
+        self.stdin = None;
+        let status = match self.child.take() {
+            Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),
+            None => None,
+        };
+        let stderr = self.stderr().await;
+        let said =
+            Said { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
+        said.judge(self.reading.clone()).err().unwrap_or_else(|| self.disconnected())
+    }
+
+    async fn stderr(&mut self) -> Vec<u8> {
+        match self.stderr.take() {
+            Some(task) => tokio::time::timeout(FAREWELL, task).await.ok().and_then(Result::ok).unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    async fn stderr_tail(&mut self) -> String {
+        tail(&self.stderr().await)
+    }
+
+    fn disconnected(&self) -> StepError {
+        StepError::Disconnected { host: self.host.clone(), script: self.script.name, stderr_tail: String::new() }
+    }
+}
+
+async fn spawn(live: &Live, becoming: Become) -> Result<Child, openssh::Error> {
+    openssh::Session::to_raw_command(Arc::clone(&live.mux), becoming::command(becoming))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .await
+}
+
+/// An error with its causes, in one line.
+fn reason(error: &openssh::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    tail(text.as_bytes())
+}
+
+/// `None`: the connection was lost, or a signal ended the remote shell; the protocol does not tell which.
+async fn status(child: Child) -> Option<i32> {
+    match child.wait().await {
+        Ok(status) => status.code(),
+        // The crate makes an error of its own of the status 127.
+        Err(openssh::Error::Remote(_)) => Some(127),
+        Err(_) => None,
+    }
+}
+
+/// Reads to the end and keeps the first `limit` bytes: the other side must not be held up by what nobody wants.
+async fn read_up_to(stream: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &mut Vec<u8>) {
+    if let Some(mut stream) = stream
+        && (&mut stream).take(limit).read_to_end(bytes).await.is_ok()
+    {
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+}

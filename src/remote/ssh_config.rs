@@ -1,0 +1,368 @@
+//! The text of the generated ssh config: pure, from the inventory and from what `ssh -G` says.
+//!
+//! One config serves the masters, jumps, `nix copy` and new logins alike. Every block has the `ControlPath` of its own
+//! machine, so that a `ProxyJump` rides the jump's master. `-F` switches the user's and the system's config off, so what
+//! they say about a machine is put into its block.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::inventory::model::HostKey;
+
+/// For every machine; the first value wins in ssh, so they stand above all blocks.
+///
+/// `ServerAlive*`: a dead link is noticed after 15 to 20 s (`ssh_config(5)`). `UpdateHostKeys no`: a run does not
+/// rewrite the user's `known_hosts`. Nothing is ever asked.
+const COMMON: &str = "\
+BatchMode yes
+ControlMaster no
+ServerAliveInterval 5
+ServerAliveCountMax 3
+ConnectionAttempts 1
+ClearAllForwardings yes
+RemoteCommand none
+RequestTTY no
+ForwardAgent no
+ForwardX11 no
+CheckHostIP no
+UpdateHostKeys no
+CanonicalizeHostname no
+";
+
+/// What is taken over from the user's config: how to connect, to whom, as whom, with which keys and ciphers.
+///
+/// Left out: forwardings, commands, the environment, anything that asks or talks, and what [`COMMON`] decides.
+/// Names as `ssh -G` prints them; `ssh_config(5)`.
+const TAKEN_OVER: [&str; 37] = [
+    "addressfamily",
+    "bindaddress",
+    "bindinterface",
+    "casignaturealgorithms",
+    "certificatefile",
+    "ciphers",
+    "compression",
+    "enablesshkeysign",
+    "globalknownhostsfile",
+    "gssapiauthentication",
+    "hashknownhosts",
+    "hostbasedacceptedalgorithms",
+    "hostbasedauthentication",
+    "hostkeyalgorithms",
+    "hostkeyalias",
+    "identitiesonly",
+    "identityagent",
+    "identityfile",
+    "ipqos",
+    "kexalgorithms",
+    "knownhostscommand",
+    "macs",
+    "nohostauthenticationforlocalhost",
+    "obscurekeystroketiming",
+    "pkcs11provider",
+    "preferredauthentications",
+    "proxycommand",
+    "proxyusefdpass",
+    "pubkeyacceptedalgorithms",
+    "pubkeyauthentication",
+    "rekeylimit",
+    "requiredrsasize",
+    "revokedhostkeys",
+    "securitykeyprovider",
+    "tcpkeepalive",
+    "userknownhostsfile",
+    "verifyhostkeydns",
+];
+
+/// One path a line, which may have spaces.
+const ONE_PATH: [&str; 3] = ["identityfile", "identityagent", "certificatefile"];
+
+/// What the user's config says about one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct UserSettings {
+    pub(super) hostname: String,
+    pub(super) user: Option<String>,
+    pub(super) port: u16,
+    /// Hops as the user wrote them, the nearest to us first.
+    pub(super) proxy_jump: Vec<String>,
+    pub(super) host_key_alias: Option<String>,
+    pub(super) proxy_command: bool,
+    /// Something that names the machine by its host name while connecting: then an address must not stand in for it.
+    pub(super) needs_name: bool,
+    /// Lines for the block, as they go in.
+    pub(super) lines: Vec<String>,
+}
+
+impl UserSettings {
+    /// `configured` is what `ssh -G` prints for `destination` with the user's config, `bare` with none (`-F none`).
+    ///
+    /// Only what differs goes in. The defaults must not: `HostKeyAlgorithms` spelled out, even with its default, stops
+    /// ssh from asking first for the key type that `known_hosts` has (sshconnect2.c, `order_hostkeyalgs`), and a
+    /// known host then looks unknown. Held by `a_host_known_by_another_key_type_is_known` in `tests/ssh.rs`.
+    pub(super) fn read(destination: &str, configured: &str, bare: &str) -> Self {
+        let pairs = |text: &'_ str| -> Vec<(String, String)> {
+            text.lines()
+                .filter_map(|line| line.split_once(' '))
+                .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()))
+                .collect()
+        };
+        let (configured, bare) = (pairs(configured), pairs(bare));
+        let all = |pairs: &[(String, String)], key: &str| -> Vec<String> {
+            pairs.iter().filter(|(found, _)| found == key).map(|(_, value)| value.clone()).collect()
+        };
+        let one = |key: &str| all(&configured, key).pop().filter(|value| value != "none" && !value.is_empty());
+        let hostname = one("hostname").unwrap_or_else(|| destination.to_owned());
+        let mut lines = Vec::new();
+        for key in TAKEN_OVER {
+            let (values, defaults) = (all(&configured, key), all(&bare, key));
+            if values == defaults || (key == "proxycommand" && values == ["none"]) {
+                continue;
+            }
+            for value in values {
+                let value = match key {
+                    "hostkeyalgorithms" => relative_to_default(&value, &defaults.join(",")),
+                    _ => expand(&value, destination, &hostname),
+                };
+                lines.push(line(key, &value));
+            }
+        }
+        Self {
+            user: one("user"),
+            port: one("port").and_then(|port| port.parse().ok()).unwrap_or(22),
+            proxy_jump: one("proxyjump").map(|hops| hops.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            host_key_alias: one("hostkeyalias"),
+            proxy_command: one("proxycommand").is_some(),
+            needs_name: one("verifyhostkeydns").is_some_and(|value| value != "false" && value != "no"),
+            hostname,
+            lines,
+        }
+    }
+
+    /// The name under which `known_hosts` has this machine: `name`, or `[name]:port` (sshd(8)).
+    pub(super) fn known_as(&self) -> String {
+        let name = self.hostname.to_ascii_lowercase();
+        match &self.host_key_alias {
+            Some(alias) => alias.clone(),
+            None if self.port == 22 => name,
+            None => format!("[{name}]:{}", self.port),
+        }
+    }
+}
+
+fn line(key: &str, value: &str) -> String {
+    if ONE_PATH.contains(&key) && value.contains(' ') && !value.contains('"') {
+        format!("{key} \"{value}\"")
+    } else {
+        format!("{key} {value}")
+    }
+}
+
+/// `%n` and `%h` of the user's config are about the destination they typed, not about our alias or a pinned address.
+fn expand(value: &str, destination: &str, hostname: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '%' => match characters.next() {
+                Some('n') => text.push_str(&destination.replace('%', "%%")),
+                Some('h') => text.push_str(&hostname.replace('%', "%%")),
+                Some(other) => text.extend(['%', other]),
+                None => text.push('%'),
+            },
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+/// A list that only adds to the default or takes from it is written so again: only then does ssh keep its order.
+fn relative_to_default(value: &str, default: &str) -> String {
+    let (wanted, standard): (Vec<&str>, Vec<&str>) = (value.split(',').collect(), default.split(',').collect());
+    if let Some(added) = value.strip_prefix(default).and_then(|rest| rest.strip_prefix(',')) {
+        return format!("+{added}");
+    }
+    let kept: Vec<&str> = standard.iter().copied().filter(|name| wanted.contains(name)).collect();
+    let removed: Vec<&str> = standard.iter().copied().filter(|name| !wanted.contains(name)).collect();
+    if kept == wanted && !removed.is_empty() { format!("-{}", removed.join(",")) } else { value.to_owned() }
+}
+
+/// One `Host` block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) alias: String,
+    pub(super) hostname: String,
+    pub(super) user: Option<String>,
+    pub(super) port: u16,
+    pub(super) identity: Option<PathBuf>,
+    /// Alias of the jump.
+    pub(super) jump: Option<String>,
+    /// The name to look for in `known_hosts`, when it is not `hostname`.
+    pub(super) known_as: Option<String>,
+    pub(super) host_key: HostKey,
+    pub(super) control: PathBuf,
+    pub(super) connect: Duration,
+    pub(super) lines: Vec<String>,
+}
+
+impl Block {
+    fn write(&self, text: &mut String) {
+        let strict = match self.host_key {
+            HostKey::Strict => "yes",
+            HostKey::AcceptNew => "accept-new",
+        };
+        let _ = write!(
+            text,
+            "\nHost {}\n  HostName {}\n  Port {}\n",
+            self.alias,
+            // HostName knows %h (and %%); an address with a zone has a percent sign of its own.
+            self.hostname.replace('%', "%%"),
+            self.port
+        );
+        let mut put = |key: &str, value: &str| {
+            let _ = writeln!(text, "  {key} {value}");
+        };
+        if let Some(user) = &self.user {
+            put("User", user);
+        }
+        put("ControlPath", &self.control.to_string_lossy());
+        put("StrictHostKeyChecking", strict);
+        put("ConnectTimeout", &self.connect.as_secs().max(1).to_string());
+        if let Some(known_as) = &self.known_as {
+            put("HostKeyAlias", known_as);
+        }
+        if let Some(jump) = &self.jump {
+            put("ProxyJump", jump);
+        }
+        let identity = self.identity.as_ref().map(|file| line("identityfile", &file.to_string_lossy()));
+        for line in identity.iter().chain(self.lines.iter().filter(|line| Some(*line) != identity.as_ref())) {
+            // With a jump of ours the user's own proxy must not come back.
+            if self.jump.is_none() || !line.starts_with("proxy") {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+    }
+}
+
+/// The whole config.
+pub(super) fn render(blocks: &[Block]) -> String {
+    let mut text = format!("# Written by fleetdeploy for one run; it goes with the run.\n{COMMON}");
+    for block in blocks {
+        block.write(&mut text);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    const BARE: &str = "host vps.example.org\nuser me\nhostname vps.example.org\nport 22\nidentityfile ~/.ssh/id_rsa\n\
+        identityfile ~/.ssh/id_ed25519\nhostkeyalgorithms a,b,c\nuserknownhostsfile /k1 /k2\nsendenv LANG\n";
+
+    #[test]
+    fn what_the_user_did_not_set_stays_the_default_of_ssh() {
+        let settings = UserSettings::read("vps.example.org", BARE, BARE);
+        assert_eq!(settings.lines, Vec::<String>::new());
+        assert_eq!(
+            (settings.user.as_deref(), settings.port, settings.known_as().as_str()),
+            (Some("me"), 22, "vps.example.org")
+        );
+    }
+
+    #[test]
+    fn the_users_settings_are_taken_over() {
+        let configured = "host home\nuser root\nhostname Home.Example.org\nport 2222\nidentityfile ~/my keys/%h %n\n\
+            hostkeyalgorithms a,b,c,ssh-rsa\nuserknownhostsfile /k1\nproxyjump me@bastion:2200,second\nsendenv LANG\n\
+            localforward 1 2\nremotecommand rm\npermitlocalcommand yes\nproxycommand none\n";
+        let settings = UserSettings::read("home", configured, BARE);
+        assert_eq!(
+            settings.lines,
+            [
+                "hostkeyalgorithms +ssh-rsa",
+                "identityfile \"~/my keys/Home.Example.org home\"",
+                "userknownhostsfile /k1"
+            ]
+        );
+        assert_eq!(settings.proxy_jump, ["me@bastion:2200", "second"]);
+        assert!(!settings.proxy_command);
+        assert_eq!(settings.known_as(), "[home.example.org]:2222");
+    }
+
+    #[test]
+    fn a_list_of_algorithms_is_written_relative_to_the_default_where_it_can_be() {
+        assert_eq!(relative_to_default("a,b,c,d,e", "a,b,c"), "+d,e");
+        assert_eq!(relative_to_default("a,c", "a,b,c"), "-b");
+        assert_eq!(relative_to_default("c,a", "a,b,c"), "c,a");
+        assert_eq!(relative_to_default("x", "a,b,c"), "x");
+    }
+
+    #[test]
+    fn the_config_is_as_it_should_be() {
+        let vps = Block {
+            alias: "vps".into(),
+            hostname: "198.51.100.1".into(),
+            user: Some("root".into()),
+            port: 2222,
+            identity: Some("/keys/my key".into()),
+            jump: None,
+            known_as: Some("[vps.example.org]:2222".into()),
+            host_key: HostKey::Strict,
+            control: "/run/user/1000/fleetdeploy-x/m0".into(),
+            connect: Duration::from_secs(20),
+            lines: vec!["identityfile \"/keys/my key\"".into(), "proxycommand nc %h %p".into()],
+        };
+        let home = Block {
+            alias: "homeserver".into(),
+            hostname: "fe80::1%eth0".into(),
+            user: None,
+            port: 22,
+            identity: None,
+            jump: Some("vps".into()),
+            known_as: None,
+            host_key: HostKey::AcceptNew,
+            control: "/run/user/1000/fleetdeploy-x/m1".into(),
+            ..vps.clone()
+        };
+        assert_eq!(
+            render(&[vps, home]),
+            "\
+# Written by fleetdeploy for one run; it goes with the run.
+BatchMode yes
+ControlMaster no
+ServerAliveInterval 5
+ServerAliveCountMax 3
+ConnectionAttempts 1
+ClearAllForwardings yes
+RemoteCommand none
+RequestTTY no
+ForwardAgent no
+ForwardX11 no
+CheckHostIP no
+UpdateHostKeys no
+CanonicalizeHostname no
+
+Host vps
+  HostName 198.51.100.1
+  Port 2222
+  User root
+  ControlPath /run/user/1000/fleetdeploy-x/m0
+  StrictHostKeyChecking yes
+  ConnectTimeout 20
+  HostKeyAlias [vps.example.org]:2222
+  identityfile \"/keys/my key\"
+  proxycommand nc %h %p
+
+Host homeserver
+  HostName fe80::1%%eth0
+  Port 22
+  ControlPath /run/user/1000/fleetdeploy-x/m1
+  StrictHostKeyChecking accept-new
+  ConnectTimeout 20
+  ProxyJump vps
+  identityfile \"/keys/my key\"
+"
+        );
+    }
+}

@@ -1,0 +1,353 @@
+//! How a script travels to a host and how its answer comes back: text in, text out, no connection here.
+//!
+//! The command line given to ssh is one constant per kind of [`Become`](crate::inventory::model::Become) (see
+//! [`becoming`](super::becoming)); it reads everything that varies from its standard input:
+//!
+//! ```text
+//! fleetdeploy-script
+//! ...the script's lines...
+//! fleetdeploy-arguments
+//! =first argument            one line each; backslash as \\, newline as \n
+//! =second argument
+//! fleetdeploy-go
+//! ...the script's own input...
+//! ```
+//!
+//! A host runs nothing before it has read `fleetdeploy-go`: a connection that dies while sending leaves no half script
+//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ANSWER_MARK`]; what a login shell prints before
+//! is skipped. Then come the script's lines, `key value`, and `end` as the last one: an answer without it was cut.
+
+use std::fmt::Write as _;
+
+use super::{BadScript, Script};
+
+/// The host's `/bin/sh` is running, not root yet.
+pub(super) const SHELL_MARK: &str = "fleetdeploy-shell";
+/// The whole script has arrived; it begins now.
+pub(super) const ANSWER_MARK: &str = "fleetdeploy-answer";
+/// The last line of a complete answer.
+pub(super) const END: &str = "end";
+/// The boot's exit status when its input ended before [`GO`]: nothing was run. Held by the tests in this file.
+pub(super) const NOTHING_RUN: i32 = 97;
+
+const SCRIPT: &str = "fleetdeploy-script";
+const ARGUMENTS: &str = "fleetdeploy-arguments";
+const GO: &str = "fleetdeploy-go";
+
+/// Reads script and arguments from stdin and runs them: the argument of `/bin/sh -c`.
+///
+/// It stands between single quotes on a command line that bash, dash, zsh and fish must read alike, so it has no
+/// single quote, no backslash, no newline and no `!` in it; a test holds this. `read` takes single bytes from a pipe
+/// (POSIX, read: "shall not read more than it needs"), so what follows `fleetdeploy-go` is left for the script.
+/// The C locale is for us who read what programs print; the added folders are where NixOS has `sudo` and the rest when
+/// a login shell has set no PATH. The script finds its own text in `$s`.
+pub(super) const BOOT: &str = concat!(
+    r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; LC_ALL=C; export PATH LC_ALL; "#,
+    r"n=$(echo; echo x); n=${n%x}; p=0; s=; set --; ",
+    r"while [ $p -lt 3 ]; do IFS= read -r l || exit 97; case $p$l in ",
+    r"0fleetdeploy-script) p=1;; 0*) ;; ",
+    r"1fleetdeploy-arguments) p=2;; 1*) s=$s$l$n;; ",
+    r#"2fleetdeploy-go) p=3;; 2=*) a=$(printf %bx "${l#=}"); set -- "$@" "${a%x}";; *) exit 97;; "#,
+    r#"esac; done; unset n p l a; echo; echo fleetdeploy-answer; eval "$s""#,
+);
+
+/// What goes to the boot's stdin, up to and with `fleetdeploy-go`.
+///
+/// # Errors
+/// [`BadScript`] when a text could not arrive as it is.
+pub(super) fn frame(script: &Script) -> Result<String, BadScript> {
+    let mut input = String::with_capacity(script.text.len() + 256);
+    let bad = |reason: String| BadScript { script: script.name, reason };
+    input.push_str(SCRIPT);
+    input.push('\n');
+    for line in script.text.strip_suffix('\n').unwrap_or(&script.text).split('\n') {
+        if [SCRIPT, ARGUMENTS, GO].contains(&line) {
+            return Err(bad(format!("its text has a line `{line}`")));
+        }
+        if let Some(character) = line.chars().find(|character| character.is_control() && *character != '\t') {
+            return Err(bad(format!("its text has the control character {character:?}")));
+        }
+        input.push_str(line);
+        input.push('\n');
+    }
+    input.push_str(ARGUMENTS);
+    input.push('\n');
+    for (number, argument) in script.arguments.iter().enumerate() {
+        let encoded = encode(argument)
+            .map_err(|character| bad(format!("argument {} has the control character {character:?}", number + 1)))?;
+        let _ = writeln!(input, "={encoded}");
+    }
+    input.push_str(GO);
+    input.push('\n');
+    Ok(input)
+}
+
+/// Backslash as `\\`, newline as `\n`; the first other control character but tab is the error.
+pub(super) fn encode(text: &str) -> Result<String, char> {
+    let mut encoded = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' => encoded.push_str(r"\\"),
+            '\n' => encoded.push_str(r"\n"),
+            '\t' => encoded.push('\t'),
+            other if other.is_control() => return Err(other),
+            other => encoded.push(other),
+        }
+    }
+    Ok(encoded)
+}
+
+/// The other way of [`encode`]; a backslash before anything else stays what it is.
+pub(super) fn decode(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, characters.peek()) {
+            ('\\', Some('\\')) => {
+                characters.next();
+                decoded.push('\\');
+            }
+            ('\\', Some('n')) => {
+                characters.next();
+                decoded.push('\n');
+            }
+            (other, _) => decoded.push(other),
+        }
+    }
+    decoded
+}
+
+/// What a script answered: its lines without the marks, values decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawAnswer {
+    /// Keys and values in the order they came; a key may come several times.
+    pub lines: Vec<(String, String)>,
+    /// The end of what the script said on stderr, for the log.
+    pub stderr_tail: String,
+}
+
+impl RawAnswer {
+    /// The value of a key that comes exactly once.
+    #[must_use]
+    pub fn one(&self, key: &str) -> Option<&str> {
+        let mut values = self.all(key);
+        match (values.next(), values.next()) {
+            (Some(value), None) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Every value of a key, in order.
+    pub fn all<'answer>(&'answer self, key: &str) -> impl Iterator<Item = &'answer str> {
+        self.lines.iter().filter(move |(found, _)| found == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// How far a host got, as far as its stdout tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Reading {
+    pub(super) shell_seen: bool,
+    pub(super) answer_seen: bool,
+    pub(super) end_seen: bool,
+    pub(super) lines: Vec<(String, String)>,
+}
+
+impl Reading {
+    pub(super) fn of(stdout: &[u8]) -> Self {
+        let mut reading = Self::default();
+        for line in stdout.split_inclusive(|byte| *byte == b'\n') {
+            // A line without its newline was cut: it is no line, least of all an `end`.
+            if let Some(line) = line.strip_suffix(b"\n") {
+                let line = reading.take(&String::from_utf8_lossy(line));
+                reading.lines.extend(line);
+            }
+        }
+        reading
+    }
+
+    /// Takes the next line of stdout; gives it back if it belongs to the script's answer.
+    pub(super) fn take(&mut self, line: &str) -> Option<(String, String)> {
+        if !self.answer_seen {
+            self.shell_seen |= line == SHELL_MARK;
+            self.answer_seen = line == ANSWER_MARK;
+            return None;
+        }
+        // What a trap or a child prints after the end is not part of the answer.
+        if self.end_seen {
+            return None;
+        }
+        self.end_seen = line == END;
+        if self.end_seen || line.is_empty() {
+            return None;
+        }
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        Some((key.to_owned(), decode(value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::becoming;
+    use super::*;
+    use crate::inventory::model::Become;
+    use crate::local::process::{Finished, Invocation};
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn script(text: &str, arguments: &[&str]) -> Script {
+        Script {
+            name: "try",
+            text: text.to_owned(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        }
+    }
+
+    /// As sshd does: the command line is one argument of the login shell's `-c`.
+    async fn run_by(login_shell: &str, input: String) -> Finished {
+        Invocation::new(login_shell, LIMIT)
+            .arg("-c")
+            .arg(becoming::command(Become::No))
+            .input(input)
+            .run()
+            .await
+            .unwrap()
+    }
+
+    /// The three that are always there, and two more where they are installed.
+    fn login_shells() -> Vec<&'static str> {
+        let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+        let is_there = |name: &&str| folders.iter().any(|folder| folder.join(name).exists());
+        ["sh", "bash", "dash"].into_iter().chain(["zsh", "fish"].into_iter().filter(is_there)).collect()
+    }
+
+    #[test]
+    fn the_command_line_is_read_alike_by_every_shell() {
+        for becoming in [Become::Auto, Become::No, Become::Sudo, Become::SudoPassword] {
+            let command = becoming::command(becoming);
+            assert_eq!(command.matches('\'').count(), 4, "{command}");
+            assert!(!command.contains(['\\', '\n', '!']), "{command}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nasty_arguments_arrive_as_they_are() {
+        let arguments = [
+            "",
+            "'",
+            "\"",
+            "$(touch x)",
+            "`x`",
+            "-n",
+            "-",
+            "--help",
+            "a\nb",
+            "\n",
+            "x\n\n",
+            "\\",
+            "\\n",
+            "a\\\\c",
+            "\\c",
+            "  two  spaces ",
+            "*",
+            "ünïcödé 日本",
+            "%s%d",
+            "tab\there",
+            "fleetdeploy-go",
+            "=",
+            "&& exit 3",
+            "$HOME",
+            "\\0101",
+        ];
+        // Prints each argument in our own encoding.
+        let text = "for a do printf 'argument '; printf '%s.' \"$a\" | sed -e 's/\\\\/\\\\\\\\/g' | awk 'NR > 1 { printf \"%s\", \"\\\\n\" } { printf \"%s\", $0 }'; echo; done\nprintf 'count %s\\n' \"$#\"\necho end\n";
+        for shell in login_shells() {
+            let finished = run_by(shell, frame(&script(text, &arguments)).unwrap()).await;
+            let reading = Reading::of(&finished.stdout);
+            let expected: Vec<(String, String)> = arguments
+                .iter()
+                .map(|argument| ("argument".to_owned(), format!("{argument}.")))
+                .chain([("count".to_owned(), arguments.len().to_string())])
+                .collect();
+            assert_eq!(reading.lines, expected, "{shell}: {}", finished.stderr_text());
+            assert!(reading.shell_seen && reading.answer_seen && reading.end_seen, "{shell}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_input_runs_nothing_wherever_it_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ran");
+        let whole = frame(&script("touch \"$1\"\necho end\n", &[file.to_str().unwrap()])).unwrap();
+        for length in 0..whole.len() {
+            // Every cut for one shell; for the others the cuts at the ends.
+            let shells = if length + 3 > whole.len() || length == 0 { login_shells() } else { vec!["sh"] };
+            for shell in shells {
+                let finished = run_by(shell, whole[..length].to_owned()).await;
+                assert_eq!(finished.status, Some(NOTHING_RUN), "{shell}, {length}: {}", finished.stderr_text());
+                assert!(!file.exists(), "{shell}: ran with {:?}", &whole[..length]);
+            }
+        }
+        run_by("sh", whole).await;
+        assert!(file.exists());
+    }
+
+    #[tokio::test]
+    async fn what_follows_is_the_input_of_the_script_itself() {
+        for shell in login_shells() {
+            let mut input =
+                frame(&script("while IFS= read -r line; do echo \"got $line\"; done\necho end", &[])).unwrap();
+            input.push_str("one\ntwo  2\n");
+            let reading = Reading::of(&run_by(shell, input).await.stdout);
+            assert_eq!(reading.lines, [("got".into(), "one".into()), ("got".into(), "two  2".into())], "{shell}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_exit_status_is_the_scripts_own() {
+        let finished = run_by("sh", frame(&script("echo half\nexit 97\n", &[])).unwrap()).await;
+        let reading = Reading::of(&finished.stdout);
+        assert_eq!((finished.status, reading.answer_seen, reading.end_seen), (Some(97), true, false));
+    }
+
+    #[test]
+    fn the_noise_of_a_login_shell_is_skipped() {
+        let reading = Reading::of(
+            b"Welcome!\nend\nkey x\nno newline\nfleetdeploy-shell\n\nfleetdeploy-answer\na \\\\n\\n.\nb\nend\nlate x\n",
+        );
+        let expected = vec![("a".to_owned(), "\\n\n.".to_owned()), ("b".to_owned(), String::new())];
+        assert_eq!(reading, Reading { shell_seen: true, answer_seen: true, end_seen: true, lines: expected });
+    }
+
+    #[test]
+    fn a_cut_end_is_no_end() {
+        assert!(!Reading::of(b"fleetdeploy-answer\na b\nend").end_seen);
+    }
+
+    #[test]
+    fn what_cannot_arrive_is_refused() {
+        let reason = |script: &Script| frame(script).unwrap_err().reason;
+        assert_eq!(reason(&script("", &["ok", "a\0b"])), "argument 2 has the control character '\\0'");
+        assert_eq!(reason(&script("", &["\u{1b}[2J"])), "argument 1 has the control character '\\u{1b}'");
+        assert_eq!(reason(&script("a\nfleetdeploy-go\n", &[])), "its text has a line `fleetdeploy-go`");
+        assert_eq!(reason(&script("a\r\nb", &[])).as_str(), "its text has the control character '\\r'");
+    }
+
+    #[test]
+    fn keys_are_found_once_or_often() {
+        let answer = RawAnswer {
+            lines: [("a", "1"), ("b", "2"), ("a", "3")].map(|(key, value)| (key.into(), value.into())).to_vec(),
+            stderr_tail: String::new(),
+        };
+        assert_eq!((answer.one("a"), answer.one("b"), answer.one("c")), (None, Some("2"), None));
+        assert_eq!(answer.all("a").collect::<Vec<_>>(), ["1", "3"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decoding_undoes_encoding(text in "[\\\\n\n\t a-z]{0,40}") {
+            assert_eq!(decode(&encode(&text).unwrap()), text);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The folder of one run: the generated ssh config, the sockets of the masters, their logs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+
+use super::becoming::Password;
+use super::layout::{Machine, Plan, Question, check_texts};
+use super::ssh_config::{Block, UserSettings, render};
+use crate::inventory::model::{Become, Host, HostName, Jump};
+use crate::local::process::{Invocation, ProcessError};
+
+/// ssh binds `PATH.16characters` and a socket's path ends at 107 bytes: 89 worked and 91 did not (CONTRACTS.md, 5.1).
+const SOCKET_PATH_LIMIT: usize = 88;
+/// The longest name within the folder: `m`, four digits, a dot, up to six digits.
+const SOCKET_NAME_LENGTH: usize = 12;
+/// How many `ssh -G` run at once.
+const READ_AT_ONCE: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    #[error("cannot make the folder for ssh's sockets under {}", folder.display())]
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read what ssh's config says about `{destination}`")]
+    Ssh {
+        destination: String,
+        #[source]
+        source: ProcessError,
+    },
+    #[error("ssh cannot read its config about `{destination}`: {stderr_tail}")]
+    Config { destination: String, stderr_tail: String },
+    #[error("{host}: `{text}` cannot stand in an ssh config as {what}")]
+    BadText { host: HostName, what: &'static str, text: String },
+    #[error("{host}: its jump `{jump}` is not among the hosts of this run")]
+    NoSuchJump { host: HostName, jump: HostName },
+    #[error("{destination}: its jumps lead in a circle")]
+    JumpLoop { destination: String },
+    #[error("{host} needs a sudo password, and none was given")]
+    NoPassword { host: HostName },
+}
+
+/// The ssh side of one run: made before the first connection, closed after the last.
+///
+/// A run that dies leaves no master behind for longer than the master's `ControlPersist`, only the folder.
+#[derive(Debug)]
+pub struct Workspace {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+    machines: HashMap<String, Machine>,
+    blocks: Mutex<Vec<Block>>,
+}
+
+impl Workspace {
+    /// Reads what the user's ssh config says about every host (without connecting), and writes the run's own.
+    ///
+    /// `hosts` are all hosts that may be connected to, jumps included. `user_config` stands in for the user's config;
+    /// `None` is what `ssh` reads by itself.
+    ///
+    /// # Errors
+    /// See [`WorkspaceError`]. Nothing was connected to.
+    pub async fn create(
+        hosts: &[Host],
+        mut passwords: BTreeMap<HostName, Password>,
+        user_config: Option<&Path>,
+    ) -> Result<Arc<Self>, WorkspaceError> {
+        let folder = private_folder()?;
+        for host in hosts {
+            check_texts(host)?;
+        }
+        let asked = hosts.iter().map(|host| async move {
+            let question = Question {
+                destination: &host.address,
+                user: host.user.as_deref(),
+                port: host.port,
+                identity: host.identity.as_deref(),
+                config: user_config,
+            };
+            question.ask().await
+        });
+        let settings: Vec<Result<UserSettings, WorkspaceError>> =
+            futures::stream::iter(asked).buffered(READ_AT_ONCE).collect().await;
+
+        let mut plan = Plan {
+            folder: folder.path(),
+            user_config,
+            machines: HashMap::new(),
+            blocks: Vec::new(),
+            jumps: HashMap::new(),
+        };
+        for (host, settings) in hosts.iter().zip(settings) {
+            let password = passwords.remove(&host.name);
+            if host.becoming == Become::SudoPassword && password.is_none() {
+                return Err(WorkspaceError::NoPassword { host: host.name.clone() });
+            }
+            if let Some(Jump::Host(jump)) = &host.jump
+                && !hosts.iter().any(|other| other.name == *jump)
+            {
+                return Err(WorkspaceError::NoSuchJump { host: host.name.clone(), jump: jump.clone() });
+            }
+            plan.add_host(host, settings?, password).await?;
+        }
+        let Plan { machines, blocks, .. } = plan;
+        let config = folder.path().join("config");
+        let workspace = Self { folder, config, machines, blocks: Mutex::new(blocks) };
+        workspace
+            .write_config()
+            .map_err(|source| WorkspaceError::Folder { folder: workspace.folder.path().to_owned(), source })?;
+        Ok(Arc::new(workspace))
+    }
+
+    /// The generated config: `ssh -F` of this and an [`alias`](Self::alias) reach a host.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// What ssh (and `ssh-ng://`) calls a host.
+    #[must_use]
+    pub fn alias(host: &HostName) -> String {
+        host.as_str().to_owned()
+    }
+
+    /// For `NIX_SSHOPTS`, which old versions of Nix split at every space: the path has none. Nix then rides the host's
+    /// master; with `?max-connections=1` only (CONTRACTS.md, 3.5).
+    #[must_use]
+    pub fn nix_ssh_options(&self) -> String {
+        format!("-F {}", self.config.display())
+    }
+
+    /// Like [`Self::nix_ssh_options`], with a connection of its own: for one more try after `protocol mismatch`.
+    #[must_use]
+    pub fn nix_ssh_options_without_master(&self) -> String {
+        format!("{} -oControlPath=none", self.nix_ssh_options())
+    }
+
+    /// Ends every master and removes the folder; bounded in time. Sessions on it are lost.
+    pub async fn close(&self) {
+        // Who is reached through another goes first: its farewell still has a way.
+        let depth = |machine: &Machine| std::iter::successors(Some(machine), |next| self.via(next)).count();
+        let mut layers: BTreeMap<usize, Vec<&Machine>> = BTreeMap::new();
+        for machine in self.machines.values() {
+            layers.entry(depth(machine)).or_default().push(machine);
+        }
+        for machines in layers.values().rev() {
+            futures::future::join_all(machines.iter().map(|machine| machine.slot.end(self, machine))).await;
+        }
+        let _ = tokio::fs::remove_dir_all(self.folder.path()).await;
+    }
+
+    pub(super) fn machine(&self, host: &HostName) -> Option<&Machine> {
+        self.machines.get(&Self::alias(host))
+    }
+
+    pub(super) fn via(&self, machine: &Machine) -> Option<&Machine> {
+        machine.via.as_ref().and_then(|alias| self.machines.get(alias))
+    }
+
+    /// An `ssh` that reads the run's config and asks nobody anything.
+    ///
+    /// Also a `ProxyCommand ssh ...` of the user, which knows nothing of our `BatchMode`: ssh(1), `SSH_ASKPASS_REQUIRE`.
+    pub(super) fn ssh(&self, limit: Duration) -> Invocation {
+        Invocation::new("ssh", limit)
+            .env("SSH_ASKPASS", "false")
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .arg("-F")
+            .arg(&self.config)
+    }
+
+    /// From now on `machine` is reached at `address`, and known by the name it had: DNS may live on the fleet.
+    pub(super) fn pin(&self, machine: &Machine, address: IpAddr) -> io::Result<()> {
+        let mut changed = false;
+        for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            let is_of_machine = block.alias == machine.alias || machine.after.as_ref() == Some(&block.alias);
+            // The block for after the push may have an address of its own.
+            if is_of_machine && block.hostname == machine.hostname {
+                block.hostname = address.to_string();
+                block.known_as = Some(machine.known_as.clone());
+                changed = true;
+            }
+        }
+        if changed { self.write_config() } else { Ok(()) }
+    }
+
+    /// A reader sees the old config or the new one, whole.
+    fn write_config(&self) -> io::Result<()> {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let draft = self.config.with_extension("new");
+        std::fs::write(&draft, render(&blocks))?;
+        std::fs::rename(&draft, &self.config)
+    }
+}
+
+/// 0700, and short enough for sockets: under `XDG_RUNTIME_DIR`, else under `/tmp`.
+fn private_folder() -> Result<tempfile::TempDir, WorkspaceError> {
+    const PREFIX: &str = "fleetdeploy-";
+    // Plain characters only: the path stands in an ssh config and in NIX_SSHOPTS.
+    let fits = |parent: &Path| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+        parent.is_absolute()
+            && parent.as_os_str().as_encoded_bytes().iter().all(plain)
+            && parent.as_os_str().len() + 1 + PREFIX.len() + 6 + 1 + SOCKET_NAME_LENGTH <= SOCKET_PATH_LIMIT
+    };
+    let make = |parent: &Path| tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|parent| fits(parent));
+    if let Some(folder) = runtime.and_then(|parent| make(&parent).ok()) {
+        return Ok(folder);
+    }
+    make(Path::new("/tmp")).map_err(|source| WorkspaceError::Folder { folder: "/tmp".into(), source })
+}

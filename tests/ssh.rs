@@ -1,0 +1,576 @@
+//! The ssh side against real sshds on loopback, each with a host key, a log and authorized keys of its own.
+
+#![expect(clippy::disallowed_methods, reason = "sshd and ssh-keygen are part of the test's world, not of fleetdeploy")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetdeploy::inventory::model::{After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits};
+use fleetdeploy::remote::{ConnectCause, Script, Session, StepError, Way, Workspace, login_anew};
+use tokio::net::UnixStream;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A temporary home: a key, `known_hosts`, an ssh config. (ssh takes its home from the user database, not from `HOME`.)
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap() };
+        keygen(&home.path("key"), "ed25519");
+        std::fs::write(
+            home.path("config"),
+            format!(
+                "IdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\n",
+                home.path("key").display(),
+                home.path("known_hosts").display()
+            ),
+        )
+        .unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn know(&self, name: &str, port: u16, public_key: &Path) {
+        let key = std::fs::read_to_string(public_key).unwrap();
+        let old = std::fs::read_to_string(self.path("known_hosts")).unwrap_or_default();
+        std::fs::write(self.path("known_hosts"), format!("{old}[{name}]:{port} {key}")).unwrap();
+    }
+
+    async fn workspace(&self, hosts: &[Host]) -> Arc<Workspace> {
+        Workspace::create(hosts, BTreeMap::new(), Some(&self.path("config"))).await.unwrap()
+    }
+}
+
+/// A running sshd; its process is ended with this.
+struct Sshd {
+    folder: tempfile::TempDir,
+    process: std::process::Child,
+    port: u16,
+}
+
+impl Sshd {
+    fn start(home: &Home, more: &str) -> Self {
+        Self::start_as(None, home, more)
+    }
+
+    /// With the keys of another: the same machine to whoever logs in.
+    fn start_as(other: Option<&Self>, home: &Home, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // sshd started by root wants this folder to be there (sshd.c, `_PATH_PRIVSEP_CHROOT_DIR`).
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let path = |name: &str| folder.path().join(name);
+        for kind in ["ed25519", "ecdsa"] {
+            match other {
+                Some(other) => {
+                    // A copy keeps the permissions, which sshd looks at.
+                    std::fs::copy(other.folder.path().join(kind), path(kind)).unwrap();
+                }
+                None => keygen(&path(kind), kind),
+            }
+        }
+        let port = free_port();
+        std::fs::write(
+            path("config"),
+            format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {ed25519}\nHostKey {ecdsa}\nPidFile none\nUsePAM no\n\
+                 StrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+                 AuthorizedKeysFile {key}.pub\nLogLevel VERBOSE\n{more}\n",
+                ed25519 = path("ed25519").display(),
+                ecdsa = path("ecdsa").display(),
+                key = home.path("key").display(),
+            ),
+        )
+        .unwrap();
+        let process = Command::new(sshd_program())
+            .args(["-D", "-E"])
+            .arg(path("log"))
+            .arg("-f")
+            .arg(path("config"))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sshd = Self { folder, process, port };
+        let deadline = Instant::now() + LIMIT;
+        while !sshd.log().contains("Server listening") {
+            assert!(Instant::now() < deadline, "sshd does not start:\n{}", sshd.log());
+            std::thread::yield_now();
+        }
+        sshd
+    }
+
+    fn known(home: &Home) -> Self {
+        let sshd = Self::start(home, "");
+        home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+        sshd
+    }
+
+    fn public_key(&self, kind: &str) -> PathBuf {
+        self.folder.path().join(format!("{kind}.pub"))
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn logins(&self) -> usize {
+        self.log().lines().filter(|line| line.starts_with("Accepted publickey")).count()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn sshd_program() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/sbin", "/run/current-system/sw/bin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(more)
+        .map(|folder| folder.join("sshd"))
+        .find(|program| program.exists())
+        .expect("these tests need a real sshd: install openssh-server")
+}
+
+fn keygen(file: &Path, kind: &str) {
+    let status = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", kind, "-f"]).arg(file).status();
+    assert!(status.expect("these tests need ssh-keygen: install openssh-client").success());
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn name(text: &str) -> HostName {
+    HostName::new(text).unwrap()
+}
+
+fn host(text: &str, port: u16) -> Host {
+    Host {
+        name: name(text),
+        address: "127.0.0.1".into(),
+        port: Some(port),
+        user: None,
+        identity: None,
+        jump: None,
+        becoming: Become::No,
+        host_key: HostKey::Strict,
+        vpn: None,
+        tags: vec![],
+        boot_time: LIMIT,
+        guard: LIMIT,
+        guard_action: GuardAction::Reboot,
+        runs_on: None,
+        optional: false,
+        reactivate: false,
+        after: After::default(),
+        limits: Limits::default(),
+        system: None,
+        guard_action_given: false,
+    }
+}
+
+fn behind(jump: &str, host: Host) -> Host {
+    Host { jump: Some(Jump::Host(name(jump))), ..host }
+}
+
+fn script(text: &str, arguments: &[&str]) -> Script {
+    Script { name: "try", text: text.into(), arguments: arguments.iter().map(|text| (*text).to_owned()).collect() }
+}
+
+fn echo(text: &str) -> Script {
+    script("printf 'said %s\\n' \"$1\"\necho end\n", &[text])
+}
+
+/// The process id of a host's master.
+fn master(workspace: &Workspace, host: &str) -> i32 {
+    let output = Command::new("ssh").arg("-F").arg(workspace.config()).args(["-O", "check", host]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (_, rest) = text.split_once("pid=").unwrap_or_else(|| panic!("no master of {host}: {text}"));
+    rest.split_once(')').unwrap().0.parse().unwrap()
+}
+
+fn kill(process: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test]
+async fn scripts_run_side_by_side_over_one_login() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let texts: Vec<String> = (0..20).map(|number| format!("it's $({number})\n\\n")).collect();
+    let scripts: Vec<Script> = texts
+        .iter()
+        .map(|text| script("printf 'said %s\\n' \"$(printf %s \"$1\" | tr '\\n' _)\"\necho end\n", &[text]))
+        .collect();
+    let answers = futures::future::join_all(scripts.iter().map(|script| session.run(script, LIMIT))).await;
+    for (text, answer) in texts.iter().zip(answers) {
+        assert_eq!(answer.unwrap().one("said").unwrap(), text.replace('\n', "_").replace("\\n", "\n"));
+    }
+    assert_eq!(sshd.logins(), 1);
+    assert!(session.is_alive().await);
+    let config = workspace.config().to_owned();
+    session.close().await;
+    workspace.close().await;
+    assert!(!config.parent().unwrap().exists());
+}
+
+#[tokio::test]
+async fn a_big_answer_arrives_whole() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let text = "i=0; while [ $i -lt 16384 ]; do echo line 0123456789012345678901234567890123456789012345678901234567890123; i=$((i+1)); done\necho end\n";
+    let answer = session.run(&script(text, &[]), LIMIT).await.unwrap();
+    assert_eq!(answer.all("line").filter(|value| value.len() == 64).count(), 16384);
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_script_is_told_apart() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let run = async |text: &str| session.run(&script(text, &[]), Duration::from_secs(2)).await.unwrap_err();
+    for status in [3, 97, 127, 255] {
+        let error = run(&format!("echo why >&2; echo half; exit {status}")).await;
+        assert_eq!(error.to_string(), format!("`try` on one exited with status {status}"));
+        assert_eq!(error.stderr_tail(), Some("why"));
+    }
+    assert!(matches!(run("echo half").await, StepError::Truncated { .. }));
+    assert!(matches!(run("sleep 30").await, StepError::TimedOut { .. }));
+    assert!(matches!(run("kill -9 $$").await, StepError::Disconnected { .. }));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_is_talked_to_line_by_line() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let echoing = script("while read -r line; do echo \"got $line\"; done\necho bye\necho end\n", &[]);
+    let mut stream = session.stream(&echoing, LIMIT).await.unwrap();
+    for number in 0..5 {
+        stream.send_line(&format!("round {number}")).await.unwrap();
+        let line = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap();
+        assert_eq!(line, Some(("got".into(), format!("round {number}"))));
+    }
+    assert!(matches!(stream.send_line("two\nlines").await, Err(StepError::BadScript(_))));
+    stream.close().await.unwrap();
+    let mut stream = session.stream(&script("read -r line; exit 5", &[]), LIMIT).await.unwrap();
+    stream.send_line("go").await.unwrap();
+    let error = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "`try` on one exited with status 5");
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_refused_with_its_fingerprint() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "");
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let error = Session::open(&workspace, &name("one"), LIMIT).await.unwrap_err();
+    let ConnectCause::UnknownHostKey { fingerprint: Some(fingerprint) } = &error.cause else { panic!("{error:?}") };
+    let output = Command::new("ssh-keygen").arg("-lf").arg(sshd.public_key("ed25519")).output().unwrap();
+    let expected = String::from_utf8_lossy(&output.stdout).split(' ').nth(1).unwrap().to_owned();
+    assert!(fingerprint.ends_with(&expected), "{fingerprint} {expected}");
+    assert!(error.hint().unwrap().ends_with(&format!("log in once by hand: ssh -p {} 127.0.0.1", sshd.port)));
+    // The same over a login of its own.
+    let error = login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err();
+    assert!(error.nothing_ran());
+    let StepError::NoLogin { source, .. } = error else { panic!("{error:?}") };
+    assert!(matches!(source.cause, ConnectCause::UnknownHostKey { fingerprint: Some(_) }), "{source:?}");
+    assert_eq!(sshd.logins(), 0);
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_new_key_is_taken_where_the_inventory_says_so() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "");
+    let workspace = home.workspace(&[Host { host_key: HostKey::AcceptNew, ..host("one", sshd.port) }]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    assert!(std::fs::read_to_string(home.path("known_hosts")).unwrap().contains(&format!("[127.0.0.1]:{}", sshd.port)));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_key_is_refused_with_its_place() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "");
+    let other = home.path("other");
+    keygen(&other, "ed25519");
+    home.know("127.0.0.1", 1, &home.path("key.pub"));
+    home.know("127.0.0.1", sshd.port, &other.with_extension("pub"));
+    for host_key in [HostKey::Strict, HostKey::AcceptNew] {
+        let workspace = home.workspace(&[Host { host_key, ..host("one", sshd.port) }]).await;
+        let error = Session::open(&workspace, &name("one"), LIMIT).await.unwrap_err();
+        let ConnectCause::ChangedHostKey { fingerprint, known, known_as } = &error.cause else { panic!("{error:?}") };
+        assert!(fingerprint.is_some());
+        assert_eq!(known.as_ref().unwrap(), &(home.path("known_hosts"), 2));
+        assert_eq!(known_as.as_deref(), Some(format!("[127.0.0.1]:{}", sshd.port).as_str()));
+        workspace.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_known_by_another_key_type_is_known() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "");
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ecdsa"));
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn every_way_to_have_no_login_has_its_name() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "AllowUsers nobody-at-all");
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let hosts = [
+        host("refused", sshd.port),
+        host("closed", free_port()),
+        Host { address: "no-such-name.invalid".into(), ..host("nameless", 22) },
+    ];
+    let workspace = home.workspace(&hosts).await;
+    let open = async |host: &str| Session::open(&workspace, &name(host), LIMIT).await.unwrap_err();
+    let error = open("refused").await;
+    assert!(matches!(error.cause, ConnectCause::AuthRefused(_)), "{error:?}");
+    let error = open("closed").await;
+    assert!(
+        matches!(&error.cause, ConnectCause::Unreachable(text) if text.contains("Connection refused")),
+        "{error:?}"
+    );
+    let error = open("nameless").await;
+    assert!(matches!(error.cause, ConnectCause::NameUnknown(_)), "{error:?}");
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_host_that_accepts_and_never_answers_is_given_up_in_time() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let workspace =
+        home.workspace(&[host("silent", port), host("jump", sshd.port), behind("jump", host("far", port))]).await;
+    for host in ["silent", "far"] {
+        let begun = Instant::now();
+        let error = Session::open(&workspace, &name(host), Duration::from_secs(3)).await.unwrap_err();
+        assert!(matches!(error.cause, ConnectCause::TimedOut(_)), "{host}: {error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{host}: {:?}", begun.elapsed());
+        let error =
+            login_anew(&workspace, &name(host), Way::Usual, &echo("x"), Duration::from_secs(3)).await.unwrap_err();
+        assert!(
+            matches!(&error, StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::TimedOut(_))),
+            "{error:?}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(7), "{host}: {:?}", begun.elapsed());
+    }
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn hosts_behind_a_jump_share_one_login_on_it() {
+    let home = Home::new();
+    let (jump, far) = (Sshd::known(&home), Sshd::known(&home));
+    let hosts = [host("jump", jump.port), behind("jump", host("a", far.port)), behind("jump", host("b", far.port))];
+    let workspace = home.workspace(&hosts).await;
+    let (a, b) = (name("a"), name("b"));
+    let (a_session, b_session) =
+        tokio::join!(Session::open(&workspace, &a, LIMIT), Session::open(&workspace, &b, LIMIT));
+    let (a_session, b_session) = (a_session.unwrap(), b_session.unwrap());
+    assert_eq!((jump.logins(), far.logins()), (1, 2));
+    assert_eq!(a_session.run(&echo("a"), LIMIT).await.unwrap().one("said"), Some("a"));
+    assert_eq!(b_session.run(&echo("b"), LIMIT).await.unwrap().one("said"), Some("b"));
+    let answer = login_anew(&workspace, &a, Way::Usual, &echo("anew"), LIMIT).await.unwrap();
+    assert_eq!((answer.one("said"), answer.stderr_tail.as_str()), (Some("anew"), ""));
+    assert_eq!((jump.logins(), far.logins()), (1, 3));
+    // The jump's master dies, and with it every way through it.
+    kill(master(&workspace, "jump"));
+    tokio::join!(a_session.lost(), b_session.lost());
+    assert!(!a_session.is_alive().await);
+    let error = a_session.run(&echo("lost"), LIMIT).await.unwrap_err();
+    assert!(error.nothing_ran(), "{error:?}");
+    let (a_again, b_again) = tokio::join!(a_session.reopen(LIMIT), b_session.reopen(LIMIT));
+    a_again.unwrap();
+    b_again.unwrap();
+    assert_eq!(a_session.run(&echo("back"), LIMIT).await.unwrap().one("said"), Some("back"));
+    assert_eq!((jump.logins(), far.logins()), (2, 5));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_that_refuses_is_named() {
+    let home = Home::new();
+    let (jump, far) = (Sshd::start(&home, ""), Sshd::known(&home));
+    let hosts = [host("jump", jump.port), behind("jump", host("far", far.port))];
+    let workspace = home.workspace(&hosts).await;
+    let error = Session::open(&workspace, &name("far"), LIMIT).await.unwrap_err();
+    assert!(matches!(error.cause, ConnectCause::UnknownHostKey { fingerprint: Some(_) }), "{error:?}");
+    assert_eq!(error.machine, "jump");
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_host_that_the_jump_cannot_reach_is_unreachable() {
+    let home = Home::new();
+    let jump = Sshd::known(&home);
+    let hosts = [host("jump", jump.port), behind("jump", host("far", free_port()))];
+    let workspace = home.workspace(&hosts).await;
+    let error = Session::open(&workspace, &name("far"), LIMIT).await.unwrap_err();
+    assert!(matches!(&error.cause, ConnectCause::Unreachable(text) if text.contains("jump")), "{error:?}");
+    assert_eq!(error.machine, "far");
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn jumps_outside_the_inventory_and_of_the_users_config_are_shared_too() {
+    let home = Home::new();
+    let (jump, far) = (Sshd::known(&home), Sshd::known(&home));
+    let config = std::fs::read_to_string(home.path("config")).unwrap();
+    let users = format!(
+        "Host by-users-jump\n  HostName 127.0.0.1\n  Port {}\n  ProxyJump 127.0.0.1:{}\nHost *\n{config}",
+        far.port, jump.port
+    );
+    std::fs::write(home.path("config"), users).unwrap();
+    let destination = Jump::Destination { user: None, host: "127.0.0.1".into(), port: Some(jump.port) };
+    let hosts = [
+        Host { jump: Some(destination), ..host("a", far.port) },
+        Host { address: "by-users-jump".into(), port: None, ..host("b", 0) },
+    ];
+    let workspace = home.workspace(&hosts).await;
+    for host in ["a", "b"] {
+        let session = Session::open(&workspace, &name(host), LIMIT).await.unwrap();
+        assert_eq!(session.run(&echo(host), LIMIT).await.unwrap().one("said"), Some(host));
+    }
+    assert_eq!((jump.logins(), far.logins()), (1, 2));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_dead_master_is_replaced() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let waiting = async {
+        let running = script("echo begun; sleep 30", &[]);
+        let mut stream = session.stream(&running, LIMIT).await.unwrap();
+        assert_eq!(stream.next_line().await.unwrap(), Some(("begun".into(), String::new())));
+        kill(master(&workspace, "one"));
+        let error = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap_err();
+        assert!(matches!(error, StepError::Disconnected { .. }), "{error:?}");
+    };
+    waiting.await;
+    session.reopen(LIMIT).await.unwrap();
+    assert_eq!(session.run(&echo("back"), LIMIT).await.unwrap().one("said"), Some("back"));
+    // Also one that is there, but whose link is said to be lost.
+    let before = master(&workspace, "one");
+    session.reopen(LIMIT).await.unwrap();
+    assert_ne!(master(&workspace, "one"), before);
+    assert_eq!(session.run(&echo("again"), LIMIT).await.unwrap().one("said"), Some("again"));
+    assert_eq!(sshd.logins(), 3);
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_name_is_pinned_to_the_address_of_the_first_login() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "");
+    home.know("localhost", sshd.port, &sshd.public_key("ed25519"));
+    let workspace = home.workspace(&[Host { address: "localhost".into(), ..host("one", sshd.port) }]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let config = std::fs::read_to_string(workspace.config()).unwrap();
+    assert!(config.contains("  HostName 127.0.0.1\n"), "{config}");
+    assert!(config.contains(&format!("  HostKeyAlias [localhost]:{}\n", sshd.port)), "{config}");
+    login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap();
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key() {
+    let home = Home::new();
+    let before = Sshd::known(&home);
+    // The same machine at another port: the same keys.
+    let after = Sshd::start_as(Some(&before), &home, "");
+    let other = Sshd::start(&home, "");
+    let moved =
+        |name: &str, port| Host { after: After { port: Some(port), ..After::default() }, ..host(name, before.port) };
+    let workspace = home.workspace(&[moved("one", after.port), moved("wrong", other.port)]).await;
+    let login = async |host: &str, way| login_anew(&workspace, &name(host), way, &echo("x"), LIMIT).await;
+    login("one", Way::Usual).await.unwrap();
+    let error = login("wrong", Way::After).await.unwrap_err();
+    assert!(
+        matches!(&error, StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::ChangedHostKey { .. })),
+        "{error:?}"
+    );
+    assert_eq!((before.logins(), other.logins()), (1, 0));
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    drop(before);
+    kill(master(&workspace, "one"));
+    session.lost().await;
+    session.reopen(LIMIT).await.unwrap();
+    assert_eq!(after.logins(), 1);
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_root_says_so() {
+    let home = Home::new();
+    let no_shell = Sshd::start(&home, "ForceCommand echo This account is not available; exit 1");
+    home.know("127.0.0.1", no_shell.port, &no_shell.public_key("ed25519"));
+    let workspace = home.workspace(&[host("one", no_shell.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let error = session.run(&echo("x"), LIMIT).await.unwrap_err();
+    assert!(matches!(error, StepError::NoShell { status: 1, .. }), "{error:?}");
+    workspace.close().await;
+}
+
+/// OpenSSH's own behaviour that `remote::master` stands on.
+#[tokio::test]
+async fn a_master_lives_as_long_as_it_is_held() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let socket = workspace.config().with_file_name("held");
+    let status = Command::new("ssh")
+        .arg("-F")
+        .arg(workspace.config())
+        .args(["-M", "-f", "-N", "-oControlPersist=1", "-S"])
+        .arg(&socket)
+        .arg("one")
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    let hold = UnixStream::connect(&socket).await.unwrap();
+    // Time has to pass here: that nothing happens in it is the claim.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(UnixStream::connect(&socket).await.is_ok());
+    drop(hold);
+    let deadline = Instant::now() + LIMIT;
+    while socket.exists() {
+        assert!(Instant::now() < deadline, "the master outlives its last client");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    workspace.close().await;
+}
