@@ -5,4 +5,5 @@ pub mod engine;
 pub mod event;
 pub mod inventory;
 pub mod local;
+pub mod remote;
 pub mod store_path;

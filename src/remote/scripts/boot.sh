@@ -115,14 +115,18 @@ read_systemd_boot() {
 
 # Lines `ID FILE` in the loader's order: entries that ran out of tries last, then by sort key, version and name.
 systemd_boot_entries() {
+    set --
+    for entry_file in "$root"/boot/loader/entries/*.conf "$root"/efi/loader/entries/*.conf \
+        "$root"/boot/efi/loader/entries/*.conf; do
+        [ ! -s "$entry_file" ] || set -- "$@" "$entry_file"
+    done
     {
-        awk '
+        [ $# -eq 0 ] || awk '
             function out() { if (file != "") print (key == "" ? "1|" : "0|" key) "|" version "|" file }
             FNR == 1 { out(); file = FILENAME; key = version = "" }
             $1 == "sort-key" { key = $2 }
             $1 == "version" { $1 = ""; gsub(/[ \t|]+/, "_"); version = $0 }
-            END { out() }' "$root"/boot/loader/entries/*.conf "$root"/efi/loader/entries/*.conf \
-            "$root"/boot/efi/loader/entries/*.conf 2>/dev/null
+            END { out() }' "$@"
         for entry_file in "$root"/boot/EFI/Linux/*.efi "$root"/efi/EFI/Linux/*.efi "$root"/boot/efi/EFI/Linux/*.efi; do
             [ ! -e "$entry_file" ] || printf '1|||%s\n' "$entry_file"
         done

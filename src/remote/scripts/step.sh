@@ -4,7 +4,7 @@
 # Starts a step of the run, detached from this connection, once; waits for its end for at most LIMIT seconds. The fence:
 # the run's guard must be armed and alive with NEEDS seconds left, and the three systems as expected (`-` is any).
 # KIND: test | switch | reactivate | rollback. Asked again, it waits for and answers the step that was started.
-# Answers `asked KIND`, the standing (with `job KIND …`), and the end of the step's log.
+# Answers `asked KIND`, `begun KIND` as soon as it runs, then the standing (with `job KIND …`) and the end of its log.
 # Needs lib.sh, boot.sh and waiting.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -20,6 +20,7 @@ main() {
     with_lock start
     case $? in
     0)
+        put begun "$kind"
         await_job "$kind" "$limit"
         print_ending "$kind"
         ;;

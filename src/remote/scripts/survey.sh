@@ -39,7 +39,11 @@ survey_system() {
         ;;
     *) put nix_version "$(timeout 5 nix --version 2>/dev/null | head -n 1)" ;;
     esac
-    put systemd_version "$(timeout 5 systemctl --version 2>/dev/null | head -n 1)"
+    survey_systemd=$(readlink -f "$root/run/current-system/systemd")
+    case $survey_systemd in
+    /nix/store/*-systemd-[0-9]*) put systemd_version "systemd ${survey_systemd##*-systemd-}" ;;
+    *) put systemd_version "$(timeout 5 systemctl --version 2>/dev/null | head -n 1)" ;;
+    esac
     read_newest_generation
     put last_generation "$newest"
     survey_booted=no

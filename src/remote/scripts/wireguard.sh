@@ -16,10 +16,10 @@ print_wireguard() {
             $1 != name { next }
             NF == 5 { print $2, $4, $5 }
             NF == 9 { print $2, $3, $5, $9 }' | sort | sha256sum)
-        wireguard_index=0
-        read -r wireguard_index <"$root/sys/class/net/$wireguard_name/ifindex" 2>/dev/null
+        wireguard_index=$(ip -o link show dev "$wireguard_name" 2>/dev/null)
+        wireguard_index=${wireguard_index%%:*}
         wireguard_port=$(printf '%s\n' "$wireguard_dump" | awk -F '\t' -v name="$wireguard_name" '$1 == name && NF == 5 { print $4 }')
-        put "$1_interface" "$wireguard_name $wireguard_index ${wireguard_hash%% *} $wireguard_port"
+        put "$1_interface" "$wireguard_name ${wireguard_index:-0} ${wireguard_hash%% *} $wireguard_port"
     done
     printf '%s\n' "$wireguard_dump" | awk -F '\t' -v key="$1_peer" -v now="$(date +%s)" '
         function given(text) { return text == "(none)" || text == "off" || text == "" ? "-" : text }
