@@ -166,10 +166,14 @@ pub struct Facts {
     pub crypto_devices: Vec<String>,
     /// Runs whose roots are still on the host.
     pub survivors: Vec<String>,
+    /// The hosts of those runs, by name, as the runs left them there.
+    pub survivor_hosts: BTreeMap<String, Vec<String>>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.
     pub busy: Vec<String>,
+    /// What is worth saying and stops nothing: an EFI variable that chooses the boot entry, an inhibitor.
+    pub notes: Vec<String>,
     /// Whether what runs was ever booted here.
     pub current_was_booted: bool,
     pub wireguard: Vec<WireguardInterface>,
@@ -245,6 +249,36 @@ pub struct StepAnswer {
     pub standing: Standing,
     /// The end of the step's log, line by line.
     pub log: Vec<String>,
+}
+
+/// Whether the new system fits a host it was copied to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Each refuses the push.
+    pub misfits: Vec<Misfit>,
+    pub check: PreSwitchCheck,
+    /// The new system would install another kind of boot loader than the one that boots the old: `from grub to ...`.
+    pub loader_change: Option<String>,
+    /// What the pre-switch check said, line by line.
+    pub log: Vec<String>,
+}
+
+/// Something about the new system that cannot be right for this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misfit {
+    /// `architecture`, `host_name`, `missing`, `no_system`, `no_switch`, `not_prepared`.
+    pub kind: String,
+    pub text: String,
+}
+
+/// What the new system's own `switch-to-configuration check` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreSwitchCheck {
+    Passed,
+    Failed,
+    /// It does not know that action: NixOS of 2024 and before.
+    NotKnown,
 }
 
 impl fmt::Display for RefusalReason {

@@ -4,6 +4,7 @@
 //! [`login_anew`] is a login that uses none. What is run on a host is always a [`Script`], sent as
 //! [`transport`] tells. Nothing here knows what a script does, decides anything, or tries twice.
 
+pub mod answer;
 mod becoming;
 mod connect_error;
 mod layout;
@@ -11,6 +12,7 @@ mod login;
 mod master;
 mod session;
 mod ssh_config;
+pub mod step;
 pub mod transport;
 mod workspace;
 

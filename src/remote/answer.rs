@@ -1,0 +1,374 @@
+//! Reads what the scripts answer: pure, and never surprised. Whatever a host prints ends as facts or as an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decide::fact::{
+    BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, PreSwitchCheck, RefusalReason, Standing,
+    StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
+};
+use crate::decide::links::{HostRound, LinkAnswer, LinkId};
+use crate::store_path::StorePath;
+
+/// Keys and decoded values, in the order they came.
+pub type Lines = [(String, String)];
+
+/// An answer that says nothing that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    #[error("the host is not a NixOS")]
+    NotNixos,
+    /// The loader was recognised and what it would start is no NixOS system.
+    #[error("what a reboot would bring cannot be told: {0}")]
+    NoBootDefault(String),
+    #[error("the answer has no usable `{0}`")]
+    Missing(&'static str),
+}
+
+/// The answer of `survey`.
+///
+/// # Errors
+/// See [`AnswerError`].
+pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
+    if one(lines, "nixos") == Some("no") {
+        return Err(AnswerError::NotNixos);
+    }
+    let mut busy = texts(lines, "busy");
+    // Soon enough to meet a push: a guard is rarely longer.
+    const SOON: u64 = 3600;
+    if let Some(seconds) = number(lines, "upgrade_in").filter(|seconds| *seconds < SOON) {
+        busy.push(format!("nixos-upgrade is due in {} min", seconds / 60));
+    }
+    let mut notes = texts(lines, "boot_note");
+    notes.extend(texts(lines, "inhibitor").into_iter().map(|who| format!("it is kept from shutting down by {who}")));
+    notes.extend(texts(lines, "trace"));
+    Ok(Facts {
+        standing: standing(lines)?,
+        host_name: needed(lines, "host_name")?.to_owned(),
+        machine_id: needed(lines, "machine_id")?.to_owned(),
+        system_type: needed(lines, "system_type")?.to_owned(),
+        free_root: number(lines, "free_root").ok_or(AnswerError::Missing("free_root"))?,
+        free_store: number(lines, "free_store").ok_or(AnswerError::Missing("free_store"))?,
+        free_boot: number(lines, "free_boot"),
+        nix_version: one(lines, "nix_version").unwrap_or_default().to_owned(),
+        systemd_version: one(lines, "systemd_version").unwrap_or_default().to_owned(),
+        ssh_port: one(lines, "ssh_port").and_then(|port| port.parse().ok()),
+        crypto_devices: texts(lines, "crypto"),
+        survivors: texts(lines, "survivor"),
+        survivor_hosts: all(lines, "survivor_hosts").filter_map(run_and_hosts).collect(),
+        traces: texts(lines, "trace"),
+        busy,
+        notes,
+        current_was_booted: one(lines, "current_was_booted") == Some("yes"),
+        wireguard: wireguard(lines, "wireguard"),
+    })
+}
+
+fn run_and_hosts(text: &str) -> Option<(String, Vec<String>)> {
+    let mut words = text.split_whitespace().map(str::to_owned);
+    Some((words.next()?, words.collect()))
+}
+
+/// The short facts that every script but `prepare` and `probe` prints.
+///
+/// # Errors
+/// See [`AnswerError`].
+pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
+    let boot_default = system(lines, "boot_default").map_err(|missing| match one(lines, "boot_note") {
+        Some(note) => AnswerError::NoBootDefault(note.to_owned()),
+        None => missing,
+    })?;
+    Ok(Standing {
+        boot_id: needed(lines, "boot_id")?.to_owned(),
+        uptime: number(lines, "uptime").ok_or(AnswerError::Missing("uptime"))?,
+        systems: Systems { current: system(lines, "current")?, profile: system(lines, "profile")?, boot_default },
+        booted: system(lines, "booted")?,
+        generation: number(lines, "generation").ok_or(AnswerError::Missing("generation"))?,
+        loader: match needed(lines, "loader")? {
+            "systemd-boot" => BootLoader::SystemdBoot,
+            "grub" => BootLoader::Grub,
+            "extlinux" => BootLoader::Extlinux,
+            _ => BootLoader::Unknown,
+        },
+        guard: guard(needed(lines, "guard")?).ok_or(AnswerError::Missing("guard"))?,
+        lease: match one(lines, "lease") {
+            Some(text) => Some(lease(text).ok_or(AnswerError::Missing("lease"))?),
+            None => None,
+        },
+        jobs: all(lines, "job").filter_map(job).collect(),
+        failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
+        restarts: all(lines, "restarts").filter_map(restarts).collect(),
+    })
+}
+
+fn guard(text: &str) -> Option<GuardState> {
+    let mut words = text.split(' ');
+    let state = words.next()?;
+    let run = words.next().unwrap_or_default().to_owned();
+    let mut deadline = || words.next()?.parse().ok();
+    Some(match state {
+        "none" => GuardState::None,
+        "armed" => GuardState::Armed { run, deadline: deadline()? },
+        "dead" => GuardState::Dead { run, deadline: deadline()? },
+        "fired" => GuardState::Fired { run },
+        "disarmed" => GuardState::Disarmed { run },
+        _ => return None,
+    })
+}
+
+fn lease(text: &str) -> Option<Lease> {
+    let mut words = text.splitn(3, ' ');
+    Some(Lease {
+        run: words.next().filter(|run| !run.is_empty())?.to_owned(),
+        epoch: words.next()?.parse().ok()?,
+        owner: words.next().unwrap_or_default().to_owned(),
+    })
+}
+
+fn job(text: &str) -> Option<(JobKind, JobState)> {
+    let (kind, state) = text.split_once(' ')?;
+    let state = match state.split_once(' ') {
+        Some(("exited", status)) => JobState::Exited { status: status.parse().ok()? },
+        None if state == "running" => JobState::Running,
+        None if state == "lost" => JobState::Lost,
+        _ => return None,
+    };
+    Some((job_kind(kind)?, state))
+}
+
+fn job_kind(word: &str) -> Option<JobKind> {
+    [JobKind::Test, JobKind::Switch, JobKind::Reactivate, JobKind::Rollback].into_iter().find(|kind| kind.word() == word)
+}
+
+fn restarts(text: &str) -> Option<(String, u64)> {
+    let (unit, count) = text.rsplit_once(' ')?;
+    Some((unit.to_owned(), count.parse().ok()?))
+}
+
+/// The answer of `arm`, `take_over`, `extend`, `step`, `await`, `standing`, `disarm` and `clean`.
+///
+/// # Errors
+/// See [`AnswerError`]; a refusal is not an error.
+pub fn step_answer(lines: &Lines) -> Result<StepAnswer, AnswerError> {
+    let standing = standing(lines)?;
+    let outcome = if let Some(reason) = one(lines, "refused") {
+        StepOutcome::Refused { reason: refusal(reason), text: one(lines, "text").unwrap_or(reason).to_owned() }
+    } else if let Some(text) = one(lines, "failed") {
+        StepOutcome::Failed { text: text.to_owned() }
+    } else if let Some(kind) = one(lines, "asked").and_then(job_kind) {
+        job_outcome(kind, standing.jobs.get(&kind).copied().unwrap_or(JobState::None))
+    } else {
+        StepOutcome::Done
+    };
+    Ok(StepAnswer { outcome, standing, log: texts(lines, "log") })
+}
+
+fn refusal(word: &str) -> RefusalReason {
+    match word {
+        "foreign_lease" => RefusalReason::ForeignLease,
+        "foreign_guard" => RefusalReason::ForeignGuard,
+        "superseded" => RefusalReason::Superseded,
+        "other_boot" => RefusalReason::OtherBoot,
+        "moved" => RefusalReason::Moved,
+        "no_guard" => RefusalReason::NoGuard,
+        "too_late" => RefusalReason::TooLate,
+        "fired" => RefusalReason::Fired,
+        "busy" => RefusalReason::Busy,
+        _ => RefusalReason::Other,
+    }
+}
+
+/// What the status of a detached step means. 4 says that some unit of the host is failed, perhaps since long: the
+/// standing names the units, and who compares them with those of before decides. Source: CONTRACTS.md 1.4; job.sh.
+fn job_outcome(kind: JobKind, state: JobState) -> StepOutcome {
+    let word = kind.word();
+    let failed = |text: String| StepOutcome::Failed { text };
+    let status = match state {
+        JobState::Exited { status: 0 | 4 } => return StepOutcome::Done,
+        JobState::Exited { status } => status,
+        JobState::Running => return failed(format!("`{word}` has not ended within its limit")),
+        JobState::Lost => return failed(format!("`{word}` was killed before its end")),
+        JobState::None => return failed(format!("`{word}` did not begin")),
+    };
+    failed(match status {
+        2 => format!("`{word}`: the activation script failed (status 2)"),
+        11 => format!("`{word}`: another switch holds the lock (status 11)"),
+        91 => "the old system could not be activated again".to_owned(),
+        92 => "the boot default could not be put back".to_owned(),
+        93 => "the profile could not be put back".to_owned(),
+        94 => "the boot default did not move to the new system".to_owned(),
+        95 => "the generation to be added could not be written down".to_owned(),
+        96 => "the plan on the host is damaged".to_owned(),
+        100 => format!("`{word}`: the new system needs a reboot to be activated (status 100)"),
+        101 => format!("switch-to-configuration crashed in `{word}` (status 101)"),
+        status => format!("`{word}` ended with status {status}"),
+    })
+}
+
+/// The answer of `prepare`.
+///
+/// # Errors
+/// [`AnswerError::Missing`] if it says neither that the roots could not be made nor what the check said.
+pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
+    let mut misfits: Vec<Misfit> = all(lines, "misfit")
+        .map(|text| {
+            let (kind, text) = text.split_once(' ').unwrap_or((text, text));
+            Misfit { kind: kind.to_owned(), text: text.to_owned() }
+        })
+        .collect();
+    misfits.extend(
+        ["refused", "failed"]
+            .into_iter()
+            .filter_map(|key| one(lines, if key == "refused" { "text" } else { key }))
+            .map(|text| Misfit { kind: "not_prepared".to_owned(), text: text.to_owned() }),
+    );
+    let check = match one(lines, "check") {
+        Some("ok") => PreSwitchCheck::Passed,
+        Some("failed") => PreSwitchCheck::Failed,
+        Some(_) => PreSwitchCheck::NotKnown,
+        None if misfits.is_empty() => return Err(AnswerError::Missing("check")),
+        None => PreSwitchCheck::NotKnown,
+    };
+    let loader_change = one(lines, "loader_change").and_then(|text| {
+        text.split_once(' ').map(|(old, new)| format!("from {old} to {new}"))
+    });
+    Ok(Fit { misfits, check, loader_change, log: texts(lines, "log") })
+}
+
+/// One complete round of a host's probes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProbeRound {
+    pub number: u64,
+    pub answers: BTreeMap<LinkId, LinkAnswer>,
+    /// Links whose answer is that of an earlier round: their sshd may not be asked so often.
+    pub cached: BTreeSet<LinkId>,
+    pub host: HostRound,
+}
+
+/// Folds the lines of `probe` to rounds.
+#[derive(Debug, Default)]
+pub struct RoundReader {
+    lines: Vec<(String, String)>,
+}
+
+impl RoundReader {
+    /// Takes one line; a round is complete with its `done`.
+    pub fn take(&mut self, key: &str, value: &str) -> Option<ProbeRound> {
+        if key != "done" {
+            self.lines.push((key.to_owned(), value.to_owned()));
+            return None;
+        }
+        let lines = std::mem::take(&mut self.lines);
+        probe_round(&lines, value.parse().ok()?)
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "reads well at its one call")]
+fn probe_round(lines: &Lines, number: u64) -> Option<ProbeRound> {
+    let mut round = ProbeRound { number, ..ProbeRound::default() };
+    for text in all(lines, "probe") {
+        if let Some((id, answer, cached)) = probe_line(text, number) {
+            if cached {
+                round.cached.insert(id);
+            }
+            round.answers.insert(id, answer);
+        }
+    }
+    let prefix = format!("{number} ");
+    for text in all(lines, "host").filter_map(|text| text.strip_prefix(&prefix)) {
+        let (key, value) = text.split_once(' ').unwrap_or((text, ""));
+        match key {
+            "boot_id" => value.clone_into(&mut round.host.boot_id),
+            "current" => value.clone_into(&mut round.host.current),
+            "failed_unit" => {
+                round.host.failed_units.insert(value.to_owned());
+            }
+            "restarts" => round.host.restarts.extend(restarts(value)),
+            _ => {}
+        }
+    }
+    round.host.wireguard = wireguard(lines, "wg");
+    Some(round)
+}
+
+/// `ROUND ID up|down MICROSECONDS|- DETAIL`; lines of another round are late and count for nothing.
+fn probe_line(text: &str, number: u64) -> Option<(LinkId, LinkAnswer, bool)> {
+    let mut words = text.splitn(5, ' ');
+    if words.next()?.parse() != Ok(number) {
+        return None;
+    }
+    let id = words.next()?.parse().ok()?;
+    let state = words.next()?;
+    let time = words.next().and_then(|time| time.parse().ok());
+    let detail = words.next().unwrap_or_default().trim();
+    let (cached, detail) = match detail.strip_prefix("cached") {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, detail),
+    };
+    let answer = match state {
+        "up" => LinkAnswer::Up { round_trip_us: time },
+        "down" => LinkAnswer::Down { why: if detail.is_empty() { "no answer".to_owned() } else { detail.to_owned() } },
+        _ => return None,
+    };
+    Some((id, answer, cached))
+}
+
+/// `PREFIX_interface` and `PREFIX_peer` lines; see wireguard.sh.
+fn wireguard(lines: &Lines, prefix: &str) -> Vec<WireguardInterface> {
+    let mut interfaces: Vec<WireguardInterface> =
+        all(lines, &format!("{prefix}_interface")).filter_map(wireguard_interface).collect();
+    for text in all(lines, &format!("{prefix}_peer")) {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [name, public_key, endpoint, age, keepalive, allowed] = words[..] else { continue };
+        let given = |word: &str| (word != "-").then(|| word.to_owned());
+        if let Some(interface) = interfaces.iter_mut().find(|interface| interface.name == name) {
+            interface.peers.push(WireguardPeer {
+                public_key: public_key.to_owned(),
+                endpoint: given(endpoint),
+                handshake_age: age.parse().ok(),
+                keepalive: keepalive.parse().ok(),
+                allowed: given(allowed).map(|all| all.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            });
+        }
+    }
+    interfaces
+}
+
+fn wireguard_interface(text: &str) -> Option<WireguardInterface> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [name, index, settings, port] = words[..] else { return None };
+    Some(WireguardInterface {
+        name: name.to_owned(),
+        index: index.parse().ok()?,
+        settings: settings.to_owned(),
+        port: port.parse().ok()?,
+        peers: Vec::new(),
+    })
+}
+
+/// The first value of a key.
+fn one<'a>(lines: &'a Lines, key: &str) -> Option<&'a str> {
+    all(lines, key).next()
+}
+
+fn all<'a>(lines: &'a Lines, key: &str) -> impl Iterator<Item = &'a str> {
+    lines.iter().filter(move |(found, _)| found == key).map(|(_, value)| value.as_str())
+}
+
+fn texts(lines: &Lines, key: &str) -> Vec<String> {
+    all(lines, key).map(str::to_owned).collect()
+}
+
+fn needed<'a>(lines: &'a Lines, key: &'static str) -> Result<&'a str, AnswerError> {
+    one(lines, key).filter(|value| !value.is_empty()).ok_or(AnswerError::Missing(key))
+}
+
+fn number(lines: &Lines, key: &str) -> Option<u64> {
+    one(lines, key)?.parse().ok()
+}
+
+fn system(lines: &Lines, key: &'static str) -> Result<StorePath, AnswerError> {
+    one(lines, key).and_then(|text| StorePath::new(text).ok()).ok_or(AnswerError::Missing(key))
+}
+
+#[cfg(test)]
+mod tests;

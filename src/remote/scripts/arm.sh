@@ -1,0 +1,165 @@
+# shellcheck shell=sh
+# arm RUN EPOCH OWNER BOOT_ID CURRENT PROFILE BOOT_DEFAULT LATEST SECONDS ACTION TUNING LIB GUARD JOB HOST…
+#
+# Takes this host for the run and arms its guard, if the survey's facts still hold: boot id, the three systems (`-` is
+# any), and the host's clock not past LATEST. The guard fires after SECONDS and does ACTION (reboot, switch-back).
+# Asked again, for a reply that was lost, it answers with the guard that is there. LIB, GUARD and JOB are the texts that
+# run here without us. TUNING: `-`, or `key=seconds,…` for the guard's constants.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    demand is_number "$2" "$8" "$9"
+    demand is_expectation "$5" "$6" "$7"
+    run=$1 epoch=$2 owner=$3 wanted_boot_id=$4 wanted_current=$5 wanted_profile=$6 wanted_boot=$7 latest=$8 seconds=$9
+    shift 9
+    action=$1 tuning=$2 lib_text=$3 guard_text=$4 job_text=$5
+    shift 5
+    demand is_action "$action"
+    demand is_host_name "$@"
+    with_lock arm "$@" || fail "cannot get the lock of $place"
+    print_standing
+    finish
+}
+
+is_action() {
+    case $1 in reboot | switch-back) ;; *) return 1 ;; esac
+}
+
+# Everything here happens while no other script of ours looks or writes.
+arm() {
+    read_boot_id
+    read_uptime
+    if [ "$wanted_boot_id" != "$boot_id" ]; then
+        refuse other_boot "this host has restarted: its boot id is $boot_id, not $wanted_boot_id"
+        return 0
+    fi
+    if read_lease; then
+        if [ "$lease_run" != "$run" ]; then
+            refuse foreign_lease "run $lease_run of $lease_owner holds this host"
+            return 0
+        elif [ "$lease_epoch" -gt "$epoch" ]; then
+            refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+            return 0
+        fi
+    fi
+    read_token
+    guard_lives=no
+    ! unit_lives fleetdeploy-guard.service || guard_lives=yes
+    guard_run=$(plan run)
+    case $guard_lives:$token_state in
+    yes:* | *:armed)
+        if [ "$guard_run" != "$run" ]; then
+            refuse foreign_guard "a guard of ${guard_run:-somebody unknown} is on this host"
+            return 0
+        elif [ "$token_state" = fired ]; then
+            refuse fired "the guard has fired and is at work"
+            return 0
+        fi
+        ;;
+    esac
+    if [ "$token_state" = armed ]; then
+        # Ours already. A unit that died is started again, with the deadline it had.
+        write_lease
+        [ "$guard_lives" = yes ] || start_guard
+        return 0
+    fi
+    if [ "$uptime" -gt "$latest" ]; then
+        refuse too_late "the command came $((uptime - latest)) s too late"
+    elif switch_runs; then
+        refuse busy "a switch is under way on this host"
+    elif shutdown_due; then
+        refuse busy "$shutdown_text on this host"
+    elif stands_on "$wanted_current" "$wanted_profile" "$wanted_boot"; then
+        arm_anew "$@"
+    fi
+    return 0
+}
+
+arm_anew() {
+    had_lease=no
+    [ "$lease_run" != "$run" ] || had_lease=yes
+    deadline=$((uptime + seconds))
+    if write_lease && write_roots "$@" && write_plan && write_programs; then
+        # A crashed machine must not stand still for ever. Containers may not write it, and lose only that.
+        (echo 30 >"$root/proc/sys/kernel/panic") 2>/dev/null || :
+        mkdir -p "$place/token" "$place/jobs"
+        if [ "$token_state" = none ]; then
+            : >"$place/token/armed-$deadline"
+        else
+            move_token "armed-$deadline"
+        fi
+        rm -f "$place/fired-at"
+        start_guard && return
+    else
+        fail "cannot write to $place or $roots"
+    fi
+    # Nothing may look armed that is not.
+    rm -rf "$place/token"
+    [ "$had_lease" = yes ] || rm -f "$place/lease"
+    panic_back
+}
+
+write_lease() {
+    printf '%s %s %s\n' "$run" "$epoch" "$owner" | tr -d '\000-\011\013-\037\177' | write_file "$place/lease"
+}
+
+# Roots that prepare has made stay: they say what the host ran before the run, also when it is armed a second time.
+write_roots() {
+    mkdir -p "$roots/$run" || return
+    [ -L "$roots/$run/old-current" ] || ln -s "$current" "$roots/$run/old-current" || return
+    if [ ! -L "$roots/$run/old-boot" ]; then
+        ln -s "${boot_default:-$profile}" "$roots/$run/old-boot" || return
+    fi
+    [ $# -eq 0 ] || printf '%s\n' "$@" | write_file "$roots/$run/hosts"
+}
+
+# What the guard restores, by store paths and programs that the old system's root keeps alive.
+write_plan() {
+    old_profile=$(plan_from "$roots/$run/plan" old_profile)
+    old_generation=$(plan_from "$roots/$run/plan" old_generation)
+    panic=$(plan_from "$place/plan" panic)
+    [ -n "$panic" ] || read -r panic <"$root/proc/sys/kernel/panic" || panic=0
+    {
+        echo "run $run"
+        echo "owner $owner"
+        echo "boot_id $boot_id"
+        echo "old_current $(readlink "$roots/$run/old-current")"
+        echo "old_boot $(readlink "$roots/$run/old-boot")"
+        echo "old_profile ${old_profile:-$profile}"
+        echo "old_generation ${old_generation:-$generation}"
+        echo "action $action"
+        echo "panic $panic"
+        # Whole folders: a coreutils program resolved by itself may be one that acts by the name it is called by.
+        echo "path $(readlink -f /run/current-system/sw)/bin:$(readlink -f /run/current-system/systemd)/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        echo "shell $(readlink -f /bin/sh)"
+        [ "$tuning" = - ] || printf '%s\n' "$tuning" | tr ',=' '\n ' | grep -E '^[a-z_]+ [0-9]+$'
+    } | tr -d '\000-\011\013-\037\177' | write_file "$place/plan" &&
+        cp "$place/plan" "$roots/$run/plan.new" && mv -f "$roots/$run/plan.new" "$roots/$run/plan"
+}
+
+write_programs() {
+    printf '%s\n%s\n' "$lib_text" "$guard_text" | write_file "$place/guard.sh" &&
+        printf '%s\n%s\n' "$lib_text" "$job_text" | write_file "$place/job.sh"
+}
+
+# The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
+# dependencies a shutdown does not stop it, so that it can force a reboot that hangs; an administrator's own reboot is
+# not delayed, since systemd kills what is left without asking. It is not collected away, isolated away, limited in
+# restarts, or the first to go when memory is short.
+start_guard() {
+    timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null
+    arm_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
+        --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$(plan path)" \
+        -p DefaultDependencies=no -p IgnoreOnIsolate=yes -p Restart=on-failure -p RestartSec=1 \
+        -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
+        -p TimeoutStopSec=10 -p WorkingDirectory=/ \
+        "$(plan shell)" "$place/guard.sh" </dev/null 2>&1)
+    read_token
+    if unit_lives fleetdeploy-guard.service && [ "$token_state" = armed ]; then
+        return 0
+    fi
+    fail "the guard could not be started: $arm_said"
+    return 1
+}

@@ -1,0 +1,13 @@
+# shellcheck shell=sh
+# await RUN KIND LIMIT: waits for a step that was started, at most LIMIT seconds, and says how it stands. Changes nothing.
+# Needs lib.sh, boot.sh and waiting.sh.
+
+main() {
+    demand is_run "$1"
+    demand is_number "$3"
+    demand is_kind "$2"
+    put asked "$2"
+    await_job "$2" "$3"
+    print_ending "$2"
+    finish
+}

@@ -1,0 +1,43 @@
+# shellcheck shell=sh
+# disarm RUN EPOCH BOOT_ID CURRENT PROFILE BOOT_DEFAULT: one rename of the token, if the host stands where it should.
+#
+# After it no guard of this run will fire on this boot. Says done again when asked again. Refused when the guard has
+# fired, when the host is not on the expected systems, and while a step is still at work.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    demand is_number "$2"
+    demand is_expectation "$4" "$5" "$6"
+    with_lock disarm "$@" || fail "cannot get the lock of $place"
+    print_standing
+    finish
+}
+
+disarm() {
+    held_by "$1" "$2" "$3" || return 0
+    # Looked at before the rename: a host that would come up on something else is not left without its guard.
+    stands_on "$4" "$5" "$6" || return 0
+    if unit_lives fleetdeploy-job.service || unit_lives fleetdeploy-rollback.service; then
+        refuse busy "a step of this run is still at work"
+        return 0
+    fi
+    read_token
+    [ "$token_state" != armed ] || move_token "disarmed-$token_deadline" || read_token
+    case $token_state in
+    armed | disarmed) ;;
+    fired)
+        refuse fired "the guard has fired"
+        return 0
+        ;;
+    *)
+        refuse no_guard "no guard was armed on this boot"
+        return 0
+        ;;
+    esac
+    # Only tidying: a disarmed token cannot fire.
+    timeout 15 systemctl stop fleetdeploy-guard.service 2>/dev/null
+    panic_back
+    return 0
+}

@@ -1,0 +1,176 @@
+# shellcheck shell=sh
+# The program of fleetdeploy-guard.service: waits for the deadline in the token's name, and fires.
+#
+# It needs nothing but this host: no connection, no workstation, no program of the new system. Killed at any moment it
+# is started again by systemd and goes on from the token: every part may run twice.
+# Needs lib.sh, boot.sh and restore.sh, which stand before it in its file.
+# shellcheck disable=SC2154 # their variables
+
+# Seconds; a key of the same name in the plan overrides one.
+job_wait=60            # for the run's own step to end before it is killed
+profile_limit=60       # for putting the profile back
+boot_limit=240         # for the boot loader's installer: a late reboot is harmless, an unrestored one is not
+activate_limit=240     # for re-activating what ran
+sync_limit=30          # for writing the disks out
+reboot_patience=240    # for the orderly reboot, then by force
+force_patience=150     # for the forced one (systemd gives processes 90 s), then without systemd
+kernel_patience=30     # for that, then the kernel's own key
+last_resort=2400       # since it fired: whatever hangs, no more waiting
+
+main() {
+    while read -r main_key main_value; do
+        case $main_key in
+        job_wait) job_wait=$main_value ;;
+        profile_limit) profile_limit=$main_value ;;
+        boot_limit) boot_limit=$main_value ;;
+        activate_limit) activate_limit=$main_value ;;
+        sync_limit) sync_limit=$main_value ;;
+        reboot_patience) reboot_patience=$main_value ;;
+        force_patience) force_patience=$main_value ;;
+        kernel_patience) kernel_patience=$main_value ;;
+        last_resort) last_resort=$main_value ;;
+        esac
+    done <"$place/plan"
+    # bash can wait without a new process, which a host out of memory may not give; dash cannot.
+    if [ -n "${BASH_VERSION-}" ]; then
+        [ -p "$place/nap" ] || mkfifo "$place/nap"
+        exec 7<>"$place/nap"
+    fi
+    while :; do
+        read_token
+        case $token_state in
+        fired) fire && exit 0 ;;
+        armed)
+            read_uptime
+            if [ "$uptime" -lt "$token_deadline" ]; then
+                nap 1
+            elif ! move_token "fired-$token_deadline"; then
+                # Disarmed or extended in this instant, or no memory for a process: look again.
+                nap 1
+            fi
+            ;;
+        # Disarmed, or everything was cleaned away.
+        *) exit 0 ;;
+        esac
+    done
+}
+
+# nap SECONDS
+nap() {
+    if [ -n "${BASH_VERSION-}" ]; then
+        # shellcheck disable=SC3045 # only in bash
+        read -r -t "$1" _ <&7 || :
+    else
+        sleep "$1"
+    fi
+}
+
+fire() {
+    fired_at=$(cat "$place/fired-at" 2>/dev/null)
+    read_uptime
+    if ! is_number "$fired_at"; then
+        fired_at=$uptime
+        echo "$fired_at" >"$place/fired-at"
+    fi
+    if [ "$((uptime - fired_at))" -gt "$last_resort" ]; then
+        kernel_reboot
+    fi
+    load_old || run=$(plan run)
+    action=$(plan action)
+    read_lease
+    # After this no step can begin any more, and one that began has said so.
+    with_lock true
+    read_systems
+    found="current $current, profile $profile, boot default ${boot_default:-not known}"
+    whom=''
+    for found_system in "$current" "$profile" "$boot_default"; do
+        case $found_system in "$old_current" | "$old_boot" | "$old_profile" | "$(readlink "$roots/$run/new")" | '') ;; *)
+            whom="somebody had moved this host to $found_system: overruled"
+            ;;
+        esac
+    done
+    trace "has begun"
+    if ! ever_started && [ "$current" = "$old_current" ] && [ "$profile" = "$old_profile" ] && [ "$boot_default" = "$old_boot" ]; then
+        panic_back
+        trace "no step had begun and nothing had moved: nothing was done, no reboot"
+        return 0
+    fi
+    fire_log=$place/guard.log
+    for fire_try in 1 2 3; do
+        stop_steps >>"$fire_log" 2>&1
+        restored=yes
+        restore_profile "$profile_limit" >>"$fire_log" 2>&1 || restored=no
+        restore_boot "$boot_limit" >>"$fire_log" 2>&1 || restored=no
+        if [ "$restored" = yes ] && [ "$action" != switch-back ]; then
+            trace "profile and boot default are put back: rebooting"
+            timeout -k 1 "$sync_limit" sync
+            reboot_this_host
+        fi
+        # A host that needs a person at boot; or one that a reboot would only bring up on the new system again.
+        if restore_current "$activate_limit" >>"$fire_log" 2>&1 && [ "$restored" = yes ]; then
+            panic_back
+            trace "profile, boot default and current system are put back, without a reboot"
+            timeout -k 1 "$sync_limit" sync
+            return 0
+        fi
+        trace "NOT all could be put back (try $fire_try of 3): current $current, profile $profile, boot default ${boot_default:-not known}; not rebooting"
+        [ "$fire_try" = 3 ] || nap 30
+    done
+    panic_back
+    return 0
+}
+
+# The run's own step and a roll back of it get their time, then an end.
+stop_steps() {
+    wait_for_job "$job_wait"
+    read_job rollback
+    [ "$job_state" != running ] || flock -s -w "$job_wait" "$place/jobs/rollback.lock" true
+    stop_unit fleetdeploy-rollback.service
+}
+
+# trace WHAT: what survives a reboot, for the next who asks this host.
+trace() {
+    read_uptime
+    mkdir -p "$roots/$run" && {
+        echo "the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known}) fired at $(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s ago: $1"
+        echo "found: $found"
+        [ -z "$whom" ] || echo "$whom"
+        echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{ printf "%s ", $1 }')"
+        for trace_log in "$place"/jobs/*.log "$place/guard.log"; do
+            [ ! -r "$trace_log" ] || tail -n 12 "$trace_log" | sed "s|^|${trace_log##*/}: |"
+        done
+    } | tr -d '\000-\011\013-\037\177' | write_file "$roots/$run/trace"
+    timeout -k 1 10 sync "$roots/$run/trace"
+}
+
+# In order first; then what hangs is left behind. `-i`: nobody's inhibitor counts. Never kexec: it would skip the loader.
+reboot_this_host() {
+    SYSTEMCTL_SKIP_AUTO_KEXEC=1
+    export SYSTEMCTL_SKIP_AUTO_KEXEC
+    timeout -k 1 30 systemctl reboot -i --no-wall --no-block
+    wait_out "$reboot_patience"
+    timeout -k 1 30 systemctl reboot --force
+    wait_out "$force_patience"
+    timeout -k 1 30 systemctl reboot --force --force
+    wait_out "$kernel_patience"
+    kernel_reboot
+}
+
+# wait_out SECONDS: on the clock of the deadline.
+wait_out() {
+    read_uptime
+    wait_end=$((uptime + $1))
+    while [ "$uptime" -lt "$wait_end" ]; do
+        nap 1
+        read_uptime
+    done
+}
+
+# Sync, remount read-only, reboot, by the kernel alone. Shell words only: it works when no process can be started.
+kernel_reboot() {
+    (echo 1 >/proc/sys/kernel/sysrq) 2>/dev/null
+    for kernel_key in s u b; do
+        echo "$kernel_key" >/proc/sysrq-trigger
+        nap 2
+    done
+}

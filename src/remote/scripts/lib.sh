@@ -1,0 +1,401 @@
+# shellcheck shell=sh
+# The common ground of every script: how an answer is printed, who holds this host, what the guard's token says.
+#
+# It is sent before each script and evaluated by the host's /bin/sh as root. Nothing here changes the host, but for
+# the few functions that say so. $root is empty on a host; tests let it point to a tree of their own.
+# shellcheck disable=SC2034,SC2154 # the files that follow this one share its variables
+# shellcheck disable=SC2094 # a lock is opened for writing and only looked at
+
+# Ranges such as [a-z] and sorting must mean the same on every host.
+LC_ALL=C
+export LC_ALL
+# sudo and a login without a profile leave little in PATH; what they did put there comes first.
+PATH="$PATH:/run/current-system/sw/bin:/run/current-system/systemd/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+export PATH
+umask 077
+
+root=${FLEETDEPLOY_ROOT-}
+place=$root/run/fleetdeploy
+roots=$root/nix/var/nix/gcroots/fleetdeploy
+profiles=$root/nix/var/nix/profiles
+switch_lock=$root/run/nixos/switch-to-configuration.lock
+
+# ---- answers ----
+
+# put KEY VALUE: one line of the answer. What a terminal could act on is taken out; \ and newline are written as \\ and \n.
+put() {
+    case $2 in
+    *[\\[:cntrl:]]*)
+        printf '%s ' "$1"
+        printf '%s\n' "$2" | tr '\t' ' ' | tr -d '\000-\011\013-\037\177' |
+            awk '{ gsub(/\\/, "&&"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 } END { print "" }'
+        ;;
+    *) printf '%s %s\n' "$1" "$2" ;;
+    esac
+}
+
+# put_lines KEY: each line of the input as a line of the answer, cut to 500 bytes.
+put_lines() {
+    tr '\t' ' ' | tr -d '\000-\011\013-\037\177' | cut -b 1-500 | awk -v key="$1" '{ gsub(/\\/, "&&"); print key, $0 }'
+}
+
+# The last line of every answer; an answer without it was cut short.
+finish() {
+    echo end
+    exit 0
+}
+
+# refuse REASON TEXT: the answer of a fence. Nothing was changed.
+refuse() {
+    put refused "$1"
+    put text "$2"
+}
+
+# fail TEXT: something was tried and did not work.
+fail() {
+    put failed "$1"
+}
+
+# ---- what may stand in a path ----
+
+is_run() {
+    case $1 in '' | -* | *[!a-z0-9-]*) return 1 ;; esac
+    [ "${#1}" -le 64 ]
+}
+
+is_number() {
+    case $1 in '' | *[!0-9]* | ???????????????*) return 1 ;; esac
+}
+
+is_store_path() {
+    case ${1#/nix/store/} in "$1" | '' | .* | *[!a-zA-Z0-9+._?=-]*) return 1 ;; esac
+}
+
+# The rule for the names of hosts, also of the inventory.
+is_host_name() {
+    case $1 in '' | [.-]* | *[!a-zA-Z0-9_.-]*) return 1 ;; esac
+    [ "${#1}" -le 63 ]
+}
+
+# is_expectation VALUE: a store path, or `-` for any.
+is_expectation() {
+    [ "$1" = - ] || is_store_path "$1"
+}
+
+# demand TEST VALUE…: ends the script with an answer when an argument is not what it must be.
+demand() {
+    demand_test=$1
+    shift
+    for demand_value in "$@"; do
+        "$demand_test" "$demand_value" && continue
+        refuse other "bad argument: $demand_value ($demand_test)"
+        finish
+    done
+}
+
+# ---- this host ----
+
+# Seconds since boot, also those asleep: the one clock of deadline, fence and display.
+read_uptime() {
+    read -r uptime _ <"${root}/proc/uptime"
+    uptime=${uptime%%.*}
+}
+
+read_boot_id() {
+    boot_id=
+    read -r boot_id <"${root}/proc/sys/kernel/random/boot_id" || :
+}
+
+# resolve LINK: the store path a link leads to, in $resolved.
+resolve() {
+    resolved=$(readlink "$root$1" 2>/dev/null) || resolved=
+    is_store_path "$resolved" && return
+    [ -n "$root" ] || resolved=$(readlink -f "$1" 2>/dev/null) || resolved=
+    is_store_path "$resolved" || resolved=
+}
+
+# $current, $booted, $profile and $generation, and the loader's $boot_default (see boot.sh).
+read_systems() {
+    resolve /run/current-system
+    current=$resolved
+    resolve /run/booted-system
+    booted=$resolved
+    generation=$(readlink "$profiles/system" 2>/dev/null) || generation=
+    generation=${generation##*/}
+    resolve "/nix/var/nix/profiles/${generation:-system}"
+    profile=$resolved
+    generation=${generation#system-}
+    generation=${generation%-link}
+    is_number "$generation" || generation=0
+    read_boot_default
+}
+
+# Whether somebody holds the lock of switch-to-configuration. The kernel's list is read: taking the lock, even for an
+# instant, would make a switch that begins just then fail.
+switch_runs() {
+    [ -e "$switch_lock" ] && [ -r "$root/proc/locks" ] || return 1
+    # shellcheck disable=SC2046
+    set -- $(stat -c '%D %i' "$switch_lock")
+    [ $# -eq 2 ] || return 1
+    switch_device=$((0x$1))
+    switch_where=$(printf '%02x:%02x:%s' $((switch_device >> 8 & 0xfff)) \
+        $((switch_device & 0xff | switch_device >> 12 & 0xfff00)) "$2")
+    while read -r _ switch_kind _ _ _ switch_inode _; do
+        [ "$switch_kind $switch_inode" = "FLOCK $switch_where" ] && return 0
+    done <"$root/proc/locks"
+    return 1
+}
+
+# unit_lives UNIT: it runs, or systemd is about to start it again.
+unit_lives() {
+    case $(systemctl show -p ActiveState --value "$1" 2>/dev/null) in active | activating | reloading) ;; *) return 1 ;; esac
+}
+
+# The number of the profile's newest generation, in $newest.
+read_newest_generation() {
+    newest=0
+    for newest_link in "$profiles"/system-*-link; do
+        newest_link=${newest_link##*/system-}
+        newest_link=${newest_link%-link}
+        if is_number "$newest_link" && [ "$newest_link" -gt "$newest" ]; then
+            newest=$newest_link
+        fi
+    done
+}
+
+# Whether a reboot or power-off is scheduled or has begun; $shutdown_text says which.
+shutdown_due() {
+    shutdown_text=
+    if [ -e "$root/run/systemd/shutdown/scheduled" ]; then
+        shutdown_text="a $(sed -n 's/^MODE=//p' "$root/run/systemd/shutdown/scheduled" | head -n 1) is scheduled"
+    elif systemctl list-jobs --no-legend --plain 2>/dev/null |
+        grep -Eq '[[:space:]](reboot|poweroff|halt|kexec|soft-reboot|shutdown)\.target[[:space:]]'; then
+        shutdown_text="a shutdown is under way"
+    fi
+    [ -n "$shutdown_text" ]
+}
+
+# ---- who holds it ----
+
+# with_lock COMMAND…: runs it while no other script of ours looks or writes. Held for moments only.
+with_lock() {
+    while :; do
+        mkdir -p "$place" || return 75
+        (
+            flock -w 20 9 || exit 75
+            # shellcheck disable=SC3013 # dash and bash have -ef
+            # Clean removes the lock with the rest: a lock that is no longer the one in the folder protects nothing.
+            [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
+            "$@"
+        ) 9>"$place/lock"
+        lock_status=$?
+        [ "$lock_status" -eq 76 ] || return "$lock_status"
+    done
+}
+
+# write_file PATH: its new content from the input, whole or not at all.
+write_file() {
+    cat >"$1.new.$$" && mv -f "$1.new.$$" "$1"
+}
+
+read_lease() {
+    lease_run='' lease_epoch='' lease_owner=''
+    [ -e "$place/lease" ] || return 1
+    read -r lease_run lease_epoch lease_owner <"$place/lease" || :
+    is_run "$lease_run" && is_number "$lease_epoch"
+}
+
+# plan KEY: a value of the plan that arm left.
+plan() {
+    plan_from "$place/plan" "$1"
+}
+
+plan_from() {
+    [ -r "$1" ] || return 0
+    while read -r plan_key plan_value; do
+        [ "$plan_key" != "$2" ] || printf '%s\n' "$plan_value"
+    done <"$1"
+}
+
+# panic_back: kernel.panic as it was before the guard.
+panic_back() {
+    panic_old=$(plan panic)
+    if is_number "$panic_old"; then
+        (echo "$panic_old" >"$root/proc/sys/kernel/panic") 2>/dev/null || :
+    fi
+}
+
+# ---- the token ----
+
+# $token_state (none, armed, fired, disarmed) and $token_deadline. A folder that is read during a rename may show both
+# names or neither: the stronger one counts, and nothing at all is looked at again.
+read_token() {
+    for _ in 1 2 3 4 5 6 7 8; do
+        token_state=none token_deadline=0
+        for token_file in "$place"/token/armed-* "$place"/token/disarmed-* "$place"/token/fired-*; do
+            token_name=${token_file##*/}
+            [ -e "$token_file" ] && is_number "${token_name#*-}" &&
+                token_state=${token_name%%-*} token_deadline=${token_name#*-}
+        done
+        [ "$token_state" = none ] && [ -d "$place/token" ] || return 0
+    done
+}
+
+# move_token NEW_NAME: one rename of the token that read_token saw; of many who try, one succeeds.
+move_token() {
+    [ "$token_state-$token_deadline" != "$1" ] || return 0
+    mv -T "$place/token/$token_state-$token_deadline" "$place/token/$1" 2>/dev/null
+}
+
+# ---- the fence ----
+
+# held_by RUN EPOCH BOOT_ID: whether this coordinator still speaks for this host; refuses aloud if not.
+held_by() {
+    read_boot_id
+    if [ "$3" != "$boot_id" ]; then
+        refuse other_boot "this host has restarted: its boot id is $boot_id, not $3"
+    elif ! read_lease; then
+        refuse foreign_lease "no run holds this host"
+    elif [ "$lease_run" != "$1" ]; then
+        refuse foreign_lease "run $lease_run of $lease_owner holds this host"
+    elif [ "$lease_epoch" -gt "$2" ]; then
+        refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+    elif [ "$lease_epoch" -lt "$2" ]; then
+        refuse other "epoch $2 was never written here (it is $lease_epoch): take over first"
+    else
+        return 0
+    fi
+    return 1
+}
+
+# guarded_for SECONDS: whether the guard is armed, alive, and leaves that much time; refuses aloud if not.
+guarded_for() {
+    read_uptime
+    read_token
+    case $token_state in
+    armed) ;;
+    fired)
+        refuse fired "the guard has fired"
+        return 1
+        ;;
+    *)
+        refuse no_guard "no guard is armed (it is $token_state)"
+        return 1
+        ;;
+    esac
+    if ! unit_lives fleetdeploy-guard.service; then
+        refuse no_guard "the guard's unit is not running"
+    elif [ "$((token_deadline - uptime))" -lt "$1" ]; then
+        refuse too_late "the guard fires in $((token_deadline - uptime)) s, and $1 s are needed"
+    else
+        return 0
+    fi
+    return 1
+}
+
+# stands_on CURRENT PROFILE BOOT_DEFAULT: whether the host is where it is expected to be; `-` is anywhere.
+stands_on() {
+    read_systems
+    for stands in "current system:$current:$1" "profile:$profile:$2" "boot default:$boot_default:$3"; do
+        stands_expected=${stands##*:} stands_found=${stands#*:}
+        stands_found=${stands_found%:*}
+        case $stands_expected in - | "$stands_found") continue ;; esac
+        refuse moved "the ${stands%%:*} is ${stands_found:-not known}, not $stands_expected"
+        return 1
+    done
+}
+
+# ---- standing ----
+
+job_unit() {
+    case $1 in rollback) echo fleetdeploy-rollback.service ;; *) echo fleetdeploy-job.service ;; esac
+}
+
+# ever_started KIND: also under an older epoch; without a kind, any step at all.
+ever_started() {
+    for started_file in "$place"/jobs/*.started*; do
+        case ${started_file##*/} in "${1-}"*.started*) ;; *) continue ;; esac
+        [ ! -e "$started_file" ] || return 0
+    done
+    return 1
+}
+
+# $job_state of the latest job of a kind: none, running, lost, or `exited N`.
+read_job() {
+    job_state=none
+    [ -e "$place/jobs/$1.started" ] || return 0
+    job_state=lost
+    if [ -e "$place/jobs/$1.status" ]; then
+        read -r job_status <"$place/jobs/$1.status"
+        job_state="exited $job_status"
+    elif [ -e "$place/jobs/$1.lock" ] && ! flock -s -n "$place/jobs/$1.lock" true; then
+        job_state=running
+    elif [ -e "$place/jobs/$1.status" ]; then
+        # It ended between the two looks.
+        read_job "$1"
+    fi
+}
+
+# All that one question to systemd can tell: failed units, restart counts, whether the guard lives. Only of units that
+# are up, on their way, or failed: systemd takes milliseconds for each.
+read_units() {
+    units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts -p ExecMainStatus \
+        --state=running,activating,reloading,deactivating,failed \
+        '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | awk '
+        function out() {
+            if (id ~ /^fleetdeploy-/ || id ~ /^nixos-(upgrade|rebuild-switch-to-configuration)\.service$/)
+                print "unit", id, active
+            if (id ~ /^fleetdeploy-/) return
+            if (active == "failed" || (sub_state == "auto-restart" && status != 0)) print "failed_unit", id
+            if (restarts > 0) print "restarts", id, restarts
+        }
+        /^$/ { out(); id = active = sub_state = ""; restarts = status = 0; next }
+        { at = index($0, "="); key = substr($0, 1, at - 1); value = substr($0, at + 1) }
+        key == "Id" { id = value }
+        key == "ActiveState" { active = value }
+        key == "SubState" { sub_state = value }
+        key == "NRestarts" { restarts = value }
+        key == "ExecMainStatus" { status = value }
+        END { if (id != "") out() }')
+}
+
+put_units() {
+    [ -z "$units" ] || printf '%s\n' "$units" | grep -v '^unit '
+}
+
+print_standing() {
+    read_boot_id
+    read_systems
+    read_units
+    put boot_id "$boot_id"
+    put current "$current"
+    put booted "$booted"
+    put profile "$profile"
+    put generation "$generation"
+    put boot_default "$boot_default"
+    put loader "$loader"
+    [ -z "$boot_note" ] || put boot_note "$boot_note"
+    if read_lease; then
+        put lease "$lease_run $lease_epoch $lease_owner"
+    fi
+    read_token
+    guard_run=$(plan run)
+    case $token_state in
+    none) put guard none ;;
+    armed)
+        case $units in
+        *"unit fleetdeploy-guard.service activ"*) put guard "armed $guard_run $token_deadline" ;;
+        *) put guard "dead $guard_run $token_deadline" ;;
+        esac
+        ;;
+    *) put guard "$token_state $guard_run" ;;
+    esac
+    for standing_kind in test switch reactivate rollback; do
+        read_job "$standing_kind"
+        [ "$job_state" = none ] || put job "$standing_kind $job_state"
+    done
+    put_units
+    # Last, so that a deadline is never shown with more time left than there is.
+    read_uptime
+    put uptime "$uptime"
+}

@@ -1,0 +1,77 @@
+# shellcheck shell=sh
+# prepare RUN OLD_CURRENT OLD_BOOT NEW HOST…: roots for old and new, then a look whether NEW is there and fits this host.
+#
+# Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
+# Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|unknown`, `log` lines, `loader_change`.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    demand is_store_path "$2" "$3" "$4"
+    run=$1 old_current=$2 old_boot=$3 new=$4
+    shift 4
+    demand is_host_name "$@"
+    if ! put_roots "$@"; then
+        fail "cannot write the roots in $roots/$run (is the disk full?)"
+        finish
+    fi
+    # A collector that was already running may not have seen the roots. Source: nix, libstore/gc.cc, gc.lock.
+    if ! flock -s -w 20 "$root/nix/var/nix/gc.lock" true 2>/dev/null && [ -e "$root/nix/var/nix/gc.lock" ]; then
+        fail "a garbage collection is running; try again when it is through"
+        finish
+    fi
+    for prepare_path in "$old_current" "$old_boot" "$new"; do
+        timeout 20 nix-store --check-validity "$prepare_path" 2>/dev/null ||
+            put misfit "missing $prepare_path is not in this host's store"
+    done
+    look_at_new
+    finish
+}
+
+put_roots() {
+    mkdir -p "$roots/$run" || return
+    printf '%s\n' "$@" | write_file "$roots/$run/hosts" &&
+        ln -sfn "$old_current" "$roots/$run/old-current" &&
+        ln -sfn "$old_boot" "$roots/$run/old-boot" &&
+        ln -sfn "$new" "$roots/$run/new"
+}
+
+look_at_new() {
+    read_systems
+    prepare_here=$(cat "$root$current/system" 2>/dev/null)
+    prepare_new=$(cat "$root$new/system" 2>/dev/null)
+    [ "$prepare_here" = "$prepare_new" ] ||
+        put misfit "architecture the new system is for ${prepare_new:-nothing known}, this host is ${prepare_here:-not known}"
+    [ -e "$root$new/nixos-version" ] || put misfit "no_system $new is not a NixOS system"
+    read -r prepare_here <"$root/proc/sys/kernel/hostname"
+    if prepare_new=$(cat "$root$new/etc/hostname" 2>/dev/null) && [ "${prepare_new%%.*}" != "${prepare_here%%.*}" ]; then
+        put misfit "host_name the new system calls itself $prepare_new, this host is $prepare_here"
+    fi
+    prepare_here=$(installer_kind "$old_boot") prepare_new=$(installer_kind "$new")
+    if [ -n "$prepare_here" ] && [ -n "$prepare_new" ] && [ "$prepare_here" != "$prepare_new" ]; then
+        put loader_change "$prepare_here $prepare_new"
+    fi
+    if [ ! -x "$root$new/bin/switch-to-configuration" ]; then
+        put misfit "no_switch the new system has no bin/switch-to-configuration"
+        put check unknown
+        return
+    fi
+    check_new
+}
+
+# The new system's own pre-switch checks. Older programs do not know the action: they are asked first.
+check_new() {
+    if ! timeout 10 "$root$new/bin/switch-to-configuration" </dev/null 2>&1 | grep -qw check; then
+        put check unknown
+        return
+    fi
+    prepare_log=$(timeout -k 5 60 "$root$new/bin/switch-to-configuration" check </dev/null 2>&1)
+    prepare_status=$?
+    if [ "$prepare_status" -eq 0 ]; then
+        put check ok
+    else
+        put check failed
+    fi
+    [ -z "$prepare_log" ] || printf '%s\n' "$prepare_log" | tail -n 60 | put_lines log
+}

@@ -1,0 +1,71 @@
+# shellcheck shell=sh
+# step RUN EPOCH BOOT_ID KIND NEEDS CURRENT PROFILE BOOT_DEFAULT NEW LIMIT
+#
+# Starts a step of the run, detached from this connection, once; waits for its end for at most LIMIT seconds. The fence:
+# the run's guard must be armed and alive with NEEDS seconds left, and the three systems as expected (`-` is any).
+# KIND: test | switch | reactivate | rollback. Asked again, it waits for and answers the step that was started.
+# Answers `asked KIND`, `begun KIND` as soon as it runs, then the standing (with `job KIND …`) and the end of its log.
+# Needs lib.sh, boot.sh and waiting.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    demand is_number "$2" "$5" "${10}"
+    demand is_expectation "$6" "$7" "$8" "$9"
+    demand is_kind "$4"
+    run=$1 epoch=$2 wanted_boot_id=$3 kind=$4 needs=$5
+    wanted_current=$6 wanted_profile=$7 wanted_boot=$8 new=$9
+    limit=${10}
+    put asked "$kind"
+    with_lock start
+    case $? in
+    0)
+        put begun "$kind"
+        await_job "$kind" "$limit"
+        print_ending "$kind"
+        ;;
+    1) print_standing ;;
+    *)
+        fail "cannot get the lock of $place"
+        print_standing
+        ;;
+    esac
+    finish
+}
+
+# Succeeds if the step is there to be waited for.
+start() {
+    held_by "$run" "$epoch" "$wanted_boot_id" || return 1
+    started_by=''
+    [ ! -e "$place/jobs/$kind.started" ] || read -r _ started_by <"$place/jobs/$kind.started"
+    [ "$started_by" != "$epoch" ] || return 0
+    guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
+    step_unit=$(job_unit "$kind")
+    unit_lives "$step_unit" || step_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password \
+        --unit="${step_unit%.service}" --description="fleetdeploy $kind of $run" --service-type=exec \
+        --setenv=PATH="$(plan path)" -p OOMPolicy=continue -p TimeoutStopSec=10 -p WorkingDirectory=/ \
+        "$(plan shell)" "$place/job.sh" "$run" "$epoch" "$kind" "$new" </dev/null 2>&1) || {
+        fail "the step could not be started: $step_said"
+        return 1
+    }
+}
+
+# Nothing else may be at work: not a step of ours (a roll back ends it by itself), not somebody else's switch.
+free_to_start() {
+    if [ "$kind" != rollback ]; then
+        if ever_started rollback; then
+            refuse other "this host has been rolled back in this run"
+            return 1
+        elif unit_lives fleetdeploy-job.service; then
+            refuse busy "another step of this run is still at work"
+            return 1
+        elif switch_runs; then
+            refuse busy "a switch is under way on this host"
+            return 1
+        fi
+    fi
+    if shutdown_due; then
+        refuse busy "$shutdown_text on this host"
+        return 1
+    fi
+}

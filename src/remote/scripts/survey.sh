@@ -1,0 +1,156 @@
+# shellcheck shell=sh
+# survey: everything that a push must know of a host before it touches it, in one round trip. Changes nothing.
+#
+# No argument. A program that is missing costs its own answers, never the others'.
+# Needs lib.sh, boot.sh and wireguard.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    if [ ! -e "$root/etc/NIXOS" ] && ! grep -qs '^ID="\{0,1\}nixos' "$root/etc/os-release"; then
+        put nixos no
+        finish
+    fi
+    put nixos yes
+    put uid "$(id -u)"
+    read -r survey_name <"$root/proc/sys/kernel/hostname"
+    put host_name "$survey_name"
+    read -r survey_machine <"$root/etc/machine-id" && put machine_id "$survey_machine"
+    put time "$(date +%s)"
+    print_standing
+    survey_system
+    survey_space
+    survey_port "$PPID"
+    survey_crypto
+    survey_survivors
+    survey_busy
+    print_wireguard wireguard
+    finish
+}
+
+survey_system() {
+    put architecture "$(uname -m)"
+    survey_type=$(cat "$root$current/system" 2>/dev/null) && put system_type "$survey_type"
+    # The version stands in the store path; asking the program itself takes longer than all the rest.
+    survey_nix=$(readlink -f "$(command -v nix)")
+    case $survey_nix in
+    /nix/store/*-nix-[0-9]* | /nix/store/*-lix-[0-9]* | /nix/store/*-determinate-nix-[0-9]*)
+        survey_nix=${survey_nix#/nix/store/*-}
+        put nix_version "${survey_nix%%/*}"
+        ;;
+    *) put nix_version "$(timeout 5 nix --version 2>/dev/null | head -n 1)" ;;
+    esac
+    survey_systemd=$(readlink -f "$root/run/current-system/systemd")
+    case $survey_systemd in
+    /nix/store/*-systemd-[0-9]*) put systemd_version "systemd ${survey_systemd##*-systemd-}" ;;
+    *) put systemd_version "$(timeout 5 systemctl --version 2>/dev/null | head -n 1)" ;;
+    esac
+    read_newest_generation
+    put last_generation "$newest"
+    survey_booted=no
+    if [ "$current" = "$booted" ]; then
+        survey_booted=yes
+    fi
+    put current_was_booted "$survey_booted"
+}
+
+survey_space() {
+    # A file system of its own, or 0: then its bytes are those of / already.
+    df -P -k "$root/" "$root/nix/store" 2>/dev/null | awk 'NR > 1 { printf "%s %.0f\n", (NR == 2 ? "free_root" : "free_store"), $4 * 1024 }'
+    for survey_boot in /boot /efi /boot/efi; do
+        mountpoint -q "$root$survey_boot" 2>/dev/null || continue
+        df -P -k "$root$survey_boot" | awk 'NR > 1 { printf "free_boot %.0f\n", $4 * 1024 }'
+        break
+    done
+}
+
+# survey_port PID: the port of the sshd that we came through. sudo drops SSH_CONNECTION; the process that called sudo
+# still has it.
+survey_port() {
+    survey_connection=${SSH_CONNECTION-}
+    survey_process=$1
+    for _ in 1 2 3 4 5 6 7 8; do
+        if [ -n "$survey_connection" ] || [ "${survey_process:-0}" -le 1 ]; then
+            break
+        fi
+        survey_connection=$(tr '\000' '\n' <"/proc/$survey_process/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
+        survey_process=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$survey_process/status" 2>/dev/null)
+    done
+    survey_port=${survey_connection##* }
+    if ! is_number "$survey_port"; then
+        survey_port=$(ss -Hltnp 2>/dev/null | awk '/"sshd"/ { sub(/.*:/, "", $4); print $4; exit }')
+    fi
+    is_number "$survey_port" && put ssh_port "$survey_port"
+}
+
+# Devices that may want a passphrase at boot, below /, /nix and /boot: from the kernel's own tables, without a program.
+survey_crypto() {
+    while read -r _ _ survey_number _ survey_mount survey_rest; do
+        case $survey_mount in / | /nix | /nix/store | /boot | /boot/efi | /efi) ;; *) continue ;; esac
+        # shellcheck disable=SC2086
+        set -- ${survey_rest#* - }
+        case $1 in
+        zfs)
+            survey_cipher=$(timeout 5 zfs get -H -o value encryption "$2" 2>/dev/null)
+            case $survey_cipher in '' | off | -) ;; *) put crypto "zfs $2 ($survey_cipher)" ;; esac
+            ;;
+        btrfs)
+            # Its device number is its own; its disks, all of them, are listed under their file system.
+            survey_disk=$(readlink -f "$2")
+            for survey_member in /sys/fs/btrfs/*/devices/"${survey_disk##*/}"; do
+                [ -e "$survey_member" ] || continue
+                for survey_disk in "${survey_member%/*}"/*; do crypto_below "$survey_disk"; done
+            done
+            ;;
+        *) crypto_below "/sys/dev/block/$survey_number" ;;
+        esac
+    done <"$root/proc/self/mountinfo" | sort -u
+}
+
+# crypto_below DEVICE: it, the disk it is a part of, and all it is made of.
+crypto_below() {
+    [ -e "$1" ] || return 0
+    if [ -r "$1/dm/uuid" ]; then
+        read -r survey_uuid <"$1/dm/uuid" || :
+        read -r survey_dm <"$1/dm/name" || :
+        case $survey_uuid in CRYPT-*) put crypto "$survey_dm (${survey_uuid%%-*-*})" ;; esac
+    fi
+    for survey_slave in "$1"/slaves/*; do
+        [ ! -e "$survey_slave" ] || (crypto_below "$survey_slave")
+    done
+    [ ! -e "$1/partition" ] || (crypto_below "$(readlink -f "$1/..")")
+}
+
+# Runs whose roots are still here, and what guards that fired have written.
+survey_survivors() {
+    for survey_run in "$roots"/*; do
+        is_run "${survey_run##*/}" || continue
+        put survivor "${survey_run##*/}"
+        [ ! -r "$survey_run/hosts" ] || put survivor_hosts "${survey_run##*/} $(tr '\n' ' ' <"$survey_run/hosts")"
+        [ ! -r "$survey_run/trace" ] || put trace "$(head -c 4000 "$survey_run/trace")"
+    done
+}
+
+# What would get in the way of a push, or be got in the way of.
+survey_busy() {
+    if switch_runs; then
+        put busy "a switch is under way"
+    fi
+    if shutdown_due; then
+        put busy "$shutdown_text"
+    fi
+    for survey_unit in nixos-rebuild-switch-to-configuration nixos-upgrade; do
+        case $units in *"unit $survey_unit.service activ"*) put busy "$survey_unit is running" ;; esac
+    done
+    if [ -e "$root/etc/systemd/system/nixos-upgrade.timer" ]; then
+        survey_next=$(timeout 5 systemctl show -p NextElapseUSecRealtime --value nixos-upgrade.timer 2>/dev/null)
+        survey_next=$(date -d "$survey_next" +%s 2>/dev/null) && [ "$survey_next" -gt 0 ] &&
+            put upgrade_in "$((survey_next - $(date +%s)))"
+    fi
+    for survey_inhibitor in "$root"/run/systemd/inhibit/*; do
+        [ -f "$survey_inhibitor" ] || continue
+        survey_what=$(sed -n 's/^WHAT=//p' "$survey_inhibitor") survey_mode=$(sed -n 's/^MODE=//p' "$survey_inhibitor")
+        case $survey_mode:$survey_what in
+        block*:*shutdown*) put inhibitor "$(sed -n 's/^WHO=//p' "$survey_inhibitor"): $(sed -n 's/^WHY=//p' "$survey_inhibitor")" ;;
+        esac
+    done
+}

@@ -1,0 +1,32 @@
+# shellcheck shell=sh
+# take_over RUN EPOCH OWNER: the same run under a higher epoch; from now on the fence refuses every lower one.
+#
+# Of two who write the same epoch one succeeds. Asked again by the same owner it says done again. On a host that has
+# restarted since, and so has no lease, it takes one: an old arm command may still be on its way.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    demand is_number "$2"
+    run=$1 epoch=$2 owner=$(printf '%s' "$3" | tr -d '\000-\037\177')
+    with_lock take_over || fail "cannot get the lock of $place"
+    print_standing
+    finish
+}
+
+take_over() {
+    if read_lease; then
+        if [ "$lease_run" != "$run" ]; then
+            refuse foreign_lease "run $lease_run of $lease_owner holds this host"
+            return 0
+        elif [ "$lease_epoch $lease_owner" = "$epoch $owner" ]; then
+            return 0
+        elif [ "$lease_epoch" -ge "$epoch" ]; then
+            refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+            return 0
+        fi
+    fi
+    printf '%s %s %s\n' "$run" "$epoch" "$owner" | write_file "$place/lease" || fail "cannot write $place/lease"
+    return 0
+}

@@ -1,0 +1,383 @@
+//! Everything that is ever run on a host: which script, with which arguments.
+//!
+//! The scripts themselves are in `scripts/`, each sent with the files of common ground that it needs. Here typed values
+//! become their arguments, and nothing else: no text is pasted together. The golden test at the end is the whole list.
+
+use std::time::Duration;
+
+use crate::decide::fact::{JobKind, Systems, Uptime};
+use crate::decide::links::{LinkId, Probe};
+use crate::inventory::model::{GuardAction, HostName};
+use crate::remote::Script;
+use crate::store_path::StorePath;
+
+const LIB: &str = include_str!("scripts/lib.sh");
+const BOOT: &str = include_str!("scripts/boot.sh");
+const RESTORE: &str = include_str!("scripts/restore.sh");
+const WAITING: &str = include_str!("scripts/waiting.sh");
+const WIREGUARD: &str = include_str!("scripts/wireguard.sh");
+const PROBES: &str = include_str!("scripts/probes.sh");
+
+/// Says that a script's file is at its end and its common ground is there: the last line of every text.
+const CALL: &str = "main \"$@\"\n";
+
+/// Which run speaks, and by which right: a lower epoch than the one on the host is refused there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// Letters `a` to `z`, digits and `-`, at most 64; the host looks again.
+    pub run: String,
+    pub epoch: u64,
+}
+
+/// Where a host must stand for a step to begin; `None` is anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expected {
+    pub current: Option<StorePath>,
+    pub profile: Option<StorePath>,
+    pub boot_default: Option<StorePath>,
+}
+
+impl From<&Systems> for Expected {
+    fn from(systems: &Systems) -> Self {
+        Self {
+            current: Some(systems.current.clone()),
+            profile: Some(systems.profile.clone()),
+            boot_default: Some(systems.boot_default.clone()),
+        }
+    }
+}
+
+/// One thing to run on a host.
+///
+/// All of them may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// Every fact of the survey; changes nothing.
+    Survey,
+    /// How the host stands: the short facts; changes nothing.
+    Standing,
+    /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
+    Prepare { run: String, old_current: StorePath, old_boot: StorePath, new: StorePath, hosts: Vec<HostName> },
+    /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
+    Arm {
+        speaker: Speaker,
+        /// For people who find the lease: `person@workstation`.
+        owner: String,
+        boot_id: String,
+        expected: Expected,
+        latest: Uptime,
+        /// How long until it fires; rounded up to seconds.
+        guard: Duration,
+        action: GuardAction,
+        /// The guard's own times by the names in `guard.sh`, for tests that cannot wait for minutes; normally empty.
+        pace: Vec<(&'static str, u64)>,
+        hosts: Vec<HostName>,
+    },
+    /// A higher epoch: from now on the host refuses every lower one.
+    TakeOver { speaker: Speaker, owner: String },
+    /// The guard fires not before `guard` from now; never sooner than it would have.
+    Extend { speaker: Speaker, boot_id: String, guard: Duration },
+    /// A detached step: started once, awaited on the host for at most `limit`.
+    Job {
+        speaker: Speaker,
+        boot_id: String,
+        kind: JobKind,
+        /// What must be left on the guard's clock for it to begin.
+        needs: Duration,
+        expected: Expected,
+        new: StorePath,
+        limit: Duration,
+    },
+    /// Waits for a detached step that was started before; changes nothing.
+    Await { run: String, kind: JobKind, limit: Duration },
+    /// The token's one rename, if the host stands where it should.
+    Disarm { speaker: Speaker, boot_id: String, expected: Expected },
+    /// Takes away everything that the run has left on the host; only when all hosts are through.
+    Clean { speaker: Speaker },
+    /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
+    Probe { life: Duration, probes: Vec<(LinkId, Probe, Duration)> },
+}
+
+impl Step {
+    /// What is sent.
+    #[must_use]
+    pub fn script(&self) -> Script {
+        let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
+            Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, include_str!("scripts/survey.sh")], Vec::new()),
+            Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
+            Self::Prepare { run, old_current, old_boot, new, hosts } => {
+                let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
+                arguments.extend(hosts.iter().map(HostName::to_string));
+                ("prepare", &[LIB, BOOT, include_str!("scripts/prepare.sh")], arguments)
+            }
+            Self::Arm { speaker, owner, boot_id, expected, latest, guard, action, pace, hosts } => {
+                let mut arguments = speaker.arguments();
+                arguments.extend([owner.clone(), boot_id.clone()]);
+                arguments.extend(expected.arguments());
+                arguments.extend([latest.to_string(), seconds_up(*guard), action_word(*action).to_owned()]);
+                arguments.push(pace_argument(pace));
+                arguments.extend([text(&[LIB, BOOT, RESTORE], ""), guard_text(), job_text()]);
+                arguments.extend(hosts.iter().map(HostName::to_string));
+                ("arm", &[LIB, BOOT, include_str!("scripts/arm.sh")], arguments)
+            }
+            Self::TakeOver { speaker, owner } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(owner.clone());
+                ("take_over", &[LIB, BOOT, include_str!("scripts/take_over.sh")], arguments)
+            }
+            Self::Extend { speaker, boot_id, guard } => {
+                let mut arguments = speaker.arguments();
+                arguments.extend([boot_id.clone(), seconds_up(*guard)]);
+                ("extend", &[LIB, BOOT, include_str!("scripts/extend.sh")], arguments)
+            }
+            Self::Job { speaker, boot_id, kind, needs, expected, new, limit } => {
+                let mut arguments = speaker.arguments();
+                arguments.extend([boot_id.clone(), kind.word().to_owned(), seconds_up(*needs)]);
+                arguments.extend(expected.arguments());
+                arguments.extend([new.to_string(), limit.as_secs().to_string()]);
+                ("step", &[LIB, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
+            }
+            Self::Await { run, kind, limit } => {
+                let arguments = vec![run.clone(), kind.word().to_owned(), limit.as_secs().to_string()];
+                ("await", &[LIB, BOOT, WAITING, include_str!("scripts/await.sh")], arguments)
+            }
+            Self::Disarm { speaker, boot_id, expected } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(boot_id.clone());
+                arguments.extend(expected.arguments());
+                ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
+            }
+            Self::Clean { speaker } => {
+                ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments())
+            }
+            Self::Probe { life, probes } => {
+                let mut arguments = vec![life.as_secs().to_string()];
+                arguments.extend(probes.iter().flat_map(|(id, probe, timeout)| probe_arguments(*id, probe, *timeout)));
+                ("probe", &[LIB, WIREGUARD, PROBES, include_str!("scripts/probe.sh")], arguments)
+            }
+        };
+        Script { name, text: text(files, CALL), arguments }
+    }
+}
+
+impl Speaker {
+    fn arguments(&self) -> Vec<String> {
+        vec![self.run.clone(), self.epoch.to_string()]
+    }
+}
+
+impl Expected {
+    fn arguments(&self) -> [String; 3] {
+        [&self.current, &self.profile, &self.boot_default]
+            .map(|system| system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string))
+    }
+}
+
+/// The files one after another, without the lines that are only comments: they are for who reads the files, and a host
+/// reads what it is sent byte by byte.
+fn text(files: &[&str], call: &str) -> String {
+    let mut text: String = files
+        .iter()
+        .flat_map(|file| file.lines())
+        .filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    text.push_str(call);
+    text
+}
+
+fn guard_text() -> String {
+    text(&[include_str!("scripts/guard.sh")], CALL)
+}
+
+fn job_text() -> String {
+    text(&[include_str!("scripts/job.sh")], CALL)
+}
+
+fn action_word(action: GuardAction) -> &'static str {
+    match action {
+        GuardAction::Reboot => "reboot",
+        GuardAction::SwitchBack => "switch-back",
+    }
+}
+
+fn pace_argument(pace: &[(&'static str, u64)]) -> String {
+    if pace.is_empty() {
+        return "-".to_owned();
+    }
+    pace.iter().map(|(name, seconds)| format!("{name}={seconds}")).collect::<Vec<_>>().join(",")
+}
+
+/// Whole seconds, never fewer than asked for.
+fn seconds_up(duration: Duration) -> String {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).to_string()
+}
+
+/// `probe ID KIND TIMEOUT_MS COUNT ARG…`
+fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> {
+    let any = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let (kind, own) = match probe {
+        Probe::Ping { address } => ("ping", vec![address.clone()]),
+        Probe::Ssh { address, port } => ("ssh", vec![address.clone(), port.to_string()]),
+        Probe::Tcp { address, port } => ("tcp", vec![address.clone(), port.to_string()]),
+        Probe::Http { url, status, body } => {
+            ("http", vec![url.clone(), any(status.map(|status| status.to_string())), any(body.clone())])
+        }
+        Probe::Dns { query, server } => ("dns", vec![query.clone(), any(server.clone())]),
+        Probe::Wireguard { address, handshake } => ("wireguard", vec![address.clone(), seconds_up(*handshake)]),
+        Probe::Argv(words) => ("argv", words.clone()),
+        Probe::Shell(text) => ("shell", vec![text.clone()]),
+    };
+    let mut arguments = vec!["probe".to_owned(), id.to_string(), kind.to_owned()];
+    arguments.extend([timeout.as_millis().to_string(), own.len().to_string()]);
+    arguments.extend(own);
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    const OLD: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
+    const NEW: &str = "/nix/store/1gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-2";
+    const BOOT_ID: &str = "5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c";
+
+    fn path(text: &str) -> StorePath {
+        StorePath::new(text).unwrap()
+    }
+
+    fn hosts() -> Vec<HostName> {
+        ["vps", "homeserver"].map(|name| HostName::new(name).unwrap()).to_vec()
+    }
+
+    /// Every step there is; a new one does not compile until it is listed here.
+    fn every_step() -> Vec<Step> {
+        let speaker = Speaker { run: "20261122-161005-k3f".into(), epoch: 1 };
+        let boot_id = BOOT_ID.to_owned();
+        let old = Expected::from(&Systems::all(&path(OLD)));
+        let tested = Expected { current: Some(path(NEW)), ..old.clone() };
+        let job = |kind: JobKind| Step::Job {
+            speaker: speaker.clone(),
+            boot_id: boot_id.clone(),
+            kind,
+            needs: Duration::from_millis(600_500),
+            expected: if kind == JobKind::Rollback { Expected::default() } else { tested.clone() },
+            new: path(NEW),
+            limit: Duration::from_secs(240),
+        };
+        let second = Duration::from_secs(1);
+        vec![
+            Step::Survey,
+            Step::Standing,
+            Step::Prepare {
+                run: speaker.run.clone(),
+                old_current: path(OLD),
+                old_boot: path(OLD),
+                new: path(NEW),
+                hosts: hosts(),
+            },
+            Step::Arm {
+                speaker: speaker.clone(),
+                owner: "ada@laptop".into(),
+                boot_id: boot_id.clone(),
+                expected: old.clone(),
+                latest: 4242,
+                guard: Duration::from_secs(900),
+                action: GuardAction::Reboot,
+                pace: Vec::new(),
+                hosts: hosts(),
+            },
+            Step::Arm {
+                speaker: speaker.clone(),
+                owner: "ada@laptop".into(),
+                boot_id: boot_id.clone(),
+                expected: Expected::default(),
+                latest: 4242,
+                guard: Duration::from_millis(1),
+                action: GuardAction::SwitchBack,
+                pace: vec![("job_wait", 5), ("reboot_patience", 10)],
+                hosts: Vec::new(),
+            },
+            Step::TakeOver { speaker: Speaker { epoch: 2, ..speaker.clone() }, owner: "ada@desktop".into() },
+            Step::Extend { speaker: speaker.clone(), boot_id: boot_id.clone(), guard: Duration::from_secs(600) },
+            job(JobKind::Test),
+            job(JobKind::Switch),
+            job(JobKind::Reactivate),
+            job(JobKind::Rollback),
+            Step::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
+            Step::Disarm { speaker: speaker.clone(), boot_id, expected: old },
+            Step::Clean { speaker },
+            Step::Probe {
+                life: Duration::from_secs(1800),
+                probes: vec![
+                    (0, Probe::Ping { address: "10.100.0.2".into() }, second),
+                    (1, Probe::Ssh { address: "fd00::2".into(), port: 22 }, second),
+                    (2, Probe::Tcp { address: "10.100.0.2".into(), port: 443 }, second),
+                    (3, Probe::Http { url: "http://vps/".into(), status: Some(200), body: None }, second),
+                    (4, Probe::Dns { query: "vps.example.org".into(), server: None }, second),
+                    (5, Probe::Wireguard { address: "10.100.0.2".into(), handshake: 180 * second }, second),
+                    (6, Probe::Argv(vec!["test".into(), "-e".into(), "/run/a b; c".into()]), second),
+                    (7, Probe::Shell("echo \"$HOME\" | grep .\n".into()), second),
+                ],
+            },
+        ]
+    }
+
+    /// All that we run as root on a host, on one screen. Texts that are arguments are named instead of shown.
+    #[test]
+    fn every_step_is_this_script_with_these_arguments() {
+        let shown: Vec<String> = every_step()
+            .iter()
+            .map(|step| {
+                let script = step.script();
+                let arguments = script.arguments.iter().map(|argument| {
+                    for (name, known) in
+                        [("LIB", text(&[LIB, BOOT, RESTORE], "")), ("GUARD", guard_text()), ("JOB", job_text())]
+                    {
+                        if *argument == known {
+                            return name.to_owned();
+                        }
+                    }
+                    argument.replace(OLD, "OLD").replace(NEW, "NEW").replace(BOOT_ID, "BOOT-ID").replace('\n', "\\n")
+                });
+                let arguments: Vec<String> = arguments.collect();
+                format!("{} {}", script.name, arguments.join(" | "))
+            })
+            .collect();
+        let run = "20261122-161005-k3f";
+        let golden = format!(
+            "survey \n\
+             standing \n\
+             prepare {run} | OLD | OLD | NEW | vps | homeserver\n\
+             arm {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
+             arm {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\
+             take_over {run} | 2 | ada@desktop\n\
+             extend {run} | 1 | BOOT-ID | 600\n\
+             step {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
+             step {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
+             step {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
+             step {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
+             await {run} | test | 240\n\
+             disarm {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
+             clean {run} | 1\n\
+             probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
+             probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 3 | http://vps/ | 200 | - | \
+             probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | \
+             probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n"
+        );
+        assert_eq!(shown.join("\n"), golden);
+    }
+
+    #[test]
+    fn a_text_ends_by_calling_main_and_carries_no_comment() {
+        for step in every_step() {
+            let script = step.script();
+            assert!(script.text.ends_with(CALL), "{}", script.name);
+            assert!(script.text.starts_with("LC_ALL=C\n"), "{}", script.name);
+            assert!(!script.text.lines().any(|line| line.trim_start().starts_with('#')), "{}", script.name);
+        }
+    }
+}
