@@ -51,7 +51,7 @@ impl StorePath {
     /// Whether this is the path of a derivation rather than of something built.
     #[must_use]
     pub fn is_derivation(&self) -> bool {
-        self.0.ends_with(".drv")
+        self.0.strip_suffix(".drv").is_some()
     }
 }
 

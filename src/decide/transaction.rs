@@ -381,39 +381,29 @@ impl Transaction {
             JobKind::Test => Systems { current: plan.new.clone(), ..plan.old.clone() },
             JobKind::Switch | JobKind::Reactivate | JobKind::Rollback => Systems::all(&plan.new),
         };
-        // Status 4 says that some unit of the whole machine is failed, not that this change failed one: CONTRACTS 1.4.
-        let old_failure = exited == Some(JobState::Exited { status: 4 }) && failures.is_empty();
-        match outcome {
+        let failed = |why: String| Some(RollbackReason::StepFailed { host: name.clone(), phase, why });
+        let reason = match outcome {
             StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
-                Some(RollbackReason::Restarted { host: name })
+                return Some(RollbackReason::Restarted { host: name });
             }
-            StepOutcome::Refused { reason, text } => {
-                Some(RollbackReason::StepFailed { host: name, phase, why: refusal_text(reason, &text) })
+            StepOutcome::Refused { reason, text } => return failed(refusal_text(reason, &text)),
+            StepOutcome::Failed { text } if failures.is_empty() => failed(text),
+            // Status 4 says that some unit of the whole machine is failed, not that this change failed one: the
+            // standing tells. Source: CONTRACTS.md 1.4.
+            _ if !failures.is_empty() => Some(RollbackReason::UnitsFailed { host: name.clone(), units: failures }),
+            _ if standing.systems != expected => {
+                failed(format!("the host is on {} afterwards, not where it should be", describe(&standing.systems)))
             }
-            StepOutcome::Failed { text } if !old_failure => {
-                effects.push(Effect::Tell(Event::Logged {
-                    host: name.clone(),
-                    what: phase.word().to_owned(),
-                    lines: log,
-                }));
-                Some(if failures.is_empty() {
-                    RollbackReason::StepFailed { host: name, phase, why: text }
-                } else {
-                    RollbackReason::UnitsFailed { host: name, units: failures }
-                })
-            }
-            StepOutcome::Done | StepOutcome::Failed { .. } if standing.systems != expected => {
-                let why = format!("the host is on {} afterwards, not where it should be", describe(&standing.systems));
-                Some(RollbackReason::StepFailed { host: name, phase, why })
-            }
-            StepOutcome::Done | StepOutcome::Failed { .. } => {
-                if old_failure {
-                    let text = "some units were failed before this push and still are".to_owned();
-                    effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
-                }
-                None
-            }
+            _ => None,
+        };
+        if reason.is_some() {
+            let what = phase.word().to_owned();
+            effects.push(Effect::Tell(Event::Logged { host: name, what, lines: log }));
+        } else if exited == Some(JobState::Exited { status: 4 }) {
+            let text = "some units were failed before this push and still are".to_owned();
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
         }
+        reason
     }
 
     // Phase 7: verify.

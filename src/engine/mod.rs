@@ -5,5 +5,8 @@
 pub mod clock;
 pub mod driver;
 pub mod hosts;
+mod probing;
+pub mod reach;
 pub mod shutdown;
+pub mod ssh_hosts;
 mod timers;

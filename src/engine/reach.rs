@@ -69,7 +69,8 @@ impl Reach {
     }
 
     async fn session(&self, host: &HostName, script: &Script, limit: Duration) -> Result<Arc<Session>, StepError> {
-        let no_login = |source| StepError::NoLogin { host: host.clone(), script: script.name, source: Box::new(source) };
+        let no_login =
+            |source| StepError::NoLogin { host: host.clone(), script: script.name, source: Box::new(source) };
         let limit = limit.min(self.connect[host]);
         let mut slot = self.sessions[host].lock().await;
         match &*slot {

@@ -136,7 +136,9 @@ fn job(text: &str) -> Option<(JobKind, JobState)> {
 }
 
 fn job_kind(word: &str) -> Option<JobKind> {
-    [JobKind::Test, JobKind::Switch, JobKind::Reactivate, JobKind::Rollback].into_iter().find(|kind| kind.word() == word)
+    [JobKind::Test, JobKind::Switch, JobKind::Reactivate, JobKind::Rollback]
+        .into_iter()
+        .find(|kind| kind.word() == word)
 }
 
 fn restarts(text: &str) -> Option<(String, u64)> {
@@ -228,9 +230,8 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
         None if misfits.is_empty() => return Err(AnswerError::Missing("check")),
         None => PreSwitchCheck::NotKnown,
     };
-    let loader_change = one(lines, "loader_change").and_then(|text| {
-        text.split_once(' ').map(|(old, new)| format!("from {old} to {new}"))
-    });
+    let loader_change = one(lines, "loader_change")
+        .and_then(|text| text.split_once(' ').map(|(old, new)| format!("from {old} to {new}")));
     Ok(Fit { misfits, check, loader_change, log: texts(lines, "log") })
 }
 

@@ -148,9 +148,7 @@ impl Step {
                 arguments.extend(expected.arguments());
                 ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
-            Self::Clean { speaker } => {
-                ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments())
-            }
+            Self::Clean { speaker } => ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments()),
             Self::Probe { life, probes } => {
                 let mut arguments = vec![life.as_secs().to_string()];
                 arguments.extend(probes.iter().flat_map(|(id, probe, timeout)| probe_arguments(*id, probe, *timeout)));

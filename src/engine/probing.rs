@@ -1,0 +1,168 @@
+//! The matrix: one streaming remote command per host runs all of that host's probes, round after round.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::Mutex;
+
+use super::reach::Reach;
+use super::ssh_hosts::ask_all;
+use crate::decide::links::{Link, LinkId, Probe, Round};
+use crate::inventory::model::{HostName, Place};
+use crate::local::process::Invocation;
+use crate::remote::answer::{ProbeRound, RoundReader};
+use crate::remote::step::Step as RemoteStep;
+use crate::remote::{StepError, Stream};
+
+/// A prober that nobody talks to any more ends itself after this.
+const LIFE: Duration = Duration::from_secs(2 * 3600);
+
+/// What a round may take beyond the longest of its probes: the way there and back, and a slow host's processes.
+const WAY: Duration = Duration::from_secs(4);
+
+/// A prober must be reached within this for its host to take part in a round.
+const CONNECT: Duration = Duration::from_secs(10);
+
+pub(super) struct Probing {
+    reach: Arc<Reach>,
+    streams: BTreeMap<HostName, Mutex<Option<Prober>>>,
+    number: AtomicU64,
+    after: AtomicBool,
+}
+
+/// One host's running probe script, and which probes it was given.
+struct Prober {
+    stream: Stream,
+    reader: RoundReader,
+    after: bool,
+}
+
+impl std::fmt::Debug for Probing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Probing").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Probing {
+    pub(super) fn new(reach: Arc<Reach>, hosts: Vec<HostName>) -> Self {
+        let streams = hosts.into_iter().map(|host| (host, Mutex::new(None))).collect();
+        Self { reach, streams, number: AtomicU64::new(0), after: AtomicBool::new(false) }
+    }
+
+    /// Whether the last round was asked for the state after the change.
+    pub(super) fn asks_after(&self) -> bool {
+        self.after.load(Ordering::Relaxed)
+    }
+
+    /// One round of every link. A host that does not answer in time leaves its links unknown.
+    pub(super) async fn round(&self, links: &[Link], after: bool) -> Round {
+        self.after.store(after, Ordering::Relaxed);
+        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let questions = self.streams.iter().map(|(host, slot)| {
+            let probes = probes(links, &Place::Host(host.clone()), after);
+            let limit = CONNECT + patience(&probes);
+            let question = async move {
+                let mut slot = slot.lock().await;
+                let asked = tokio::time::timeout(limit, self.ask(host, &mut slot, probes, number, after)).await;
+                let answered = match asked {
+                    Ok(Ok(round)) => Some(round),
+                    Ok(Err(_)) | Err(_) => None,
+                };
+                if answered.is_none() {
+                    // Half an answer may still be on its way: the next round begins with a prober of its own.
+                    *slot = None;
+                }
+                answered
+            };
+            (host.clone(), question.boxed())
+        });
+        let (hosts, here) = tokio::join!(ask_all(questions), here(links, number, after));
+        let mut round = Round::default();
+        for (host, answered) in hosts {
+            if let Some(answered) = answered {
+                round.answers.extend(answered.answers);
+                round.hosts.insert(host, answered.host);
+            }
+        }
+        round.answers.extend(here.map(|here| here.answers).unwrap_or_default());
+        round
+    }
+
+    async fn ask(
+        &self,
+        host: &HostName,
+        slot: &mut Option<Prober>,
+        probes: Vec<(LinkId, Probe, Duration)>,
+        number: u64,
+        after: bool,
+    ) -> Result<ProbeRound, StepError> {
+        if slot.as_ref().is_some_and(|prober| prober.after != after) {
+            *slot = None;
+        }
+        if slot.is_none() {
+            let script = RemoteStep::Probe { life: LIFE, probes }.script();
+            let stream = self.reach.stream(host, &script, CONNECT).await?;
+            *slot = Some(Prober { stream, reader: RoundReader::default(), after });
+        }
+        let Prober { stream, reader, .. } = slot.as_mut().expect("it was just filled");
+        stream.send_line(&format!("round {number}")).await?;
+        loop {
+            let Some((key, value)) = stream.next_line().await? else {
+                return Err(StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() });
+            };
+            match reader.take(&key, &value) {
+                Some(round) if round.number == number => return Ok(round),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends every prober and waits for that, bounded.
+    pub(super) async fn stop(&self) {
+        let ends = self.streams.values().map(|slot| async {
+            if let Some(prober) = slot.lock().await.take() {
+                // It ends at the end of its input; how is of no interest any more.
+                let _ = prober.stream.close().await;
+            }
+        });
+        futures::future::join_all(ends).await;
+    }
+}
+
+fn probes(links: &[Link], place: &Place, after: bool) -> Vec<(LinkId, Probe, Duration)> {
+    links
+        .iter()
+        .enumerate()
+        .filter(|(_, link)| link.from == *place)
+        .map(|(id, link)| (id, if after { link.probe_after.clone() } else { link.probe.clone() }, link.timeout))
+        .collect()
+}
+
+fn patience(probes: &[(LinkId, Probe, Duration)]) -> Duration {
+    probes.iter().map(|(_, _, timeout)| *timeout).max().unwrap_or_default() + WAY
+}
+
+/// The links that are looked at from the workstation: the same script, run here.
+async fn here(links: &[Link], number: u64, after: bool) -> Option<ProbeRound> {
+    let probes = probes(links, &Place::Workstation, after);
+    if probes.is_empty() {
+        return None;
+    }
+    let limit = patience(&probes);
+    let script = RemoteStep::Probe { life: limit, probes }.script();
+    let finished = Invocation::new("sh", limit)
+        .args(["-c", &script.text, script.name])
+        .args(&script.arguments)
+        .input(format!("round {number}\nstop\n"))
+        .run()
+        .await
+        .ok()?;
+    let mut reader = RoundReader::default();
+    finished.stdout_text().lines().find_map(|line| {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        reader.take(key, value)
+    })
+}

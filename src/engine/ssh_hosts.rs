@@ -1,0 +1,310 @@
+//! The hosts of a run as they are: orders become scripts, lost connections are made again, answers become facts.
+//!
+//! Every script is idempotent on its host, so an order whose reply was lost is sent again and the host says how it
+//! stands. Nothing here decides what an answer means.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+
+use super::clock;
+use super::hosts::{Hosts, Note, Notes, Order};
+use super::probing::Probing;
+use super::reach::Reach;
+use crate::decide::fact::{GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
+use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::vocabulary::{Answer, Step};
+use crate::inventory::model::{GuardAction, HostName};
+use crate::remote::answer::{self, AnswerError};
+use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
+use crate::remote::{ConnectCause, RawAnswer, StepError, Way};
+
+/// Between two tries to reach a host: short at first, then no more than sshd forgives (CONTRACTS.md, penalties).
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// What the way there and back may take beyond a script's own limit on the host.
+const WAY: Duration = Duration::from_secs(10);
+
+/// Who this run is, for the hosts.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub speaker: Speaker,
+    /// `person@workstation`.
+    pub owner: String,
+    /// The run's hosts: kept on each of them for `recover`.
+    pub hosts: Vec<HostName>,
+}
+
+/// The host's own clock, as far as it is known here.
+#[derive(Debug, Clone, Copy)]
+pub struct HostClock {
+    /// `/proc/uptime` of the survey, in seconds.
+    pub uptime: u64,
+    /// Ours, when the survey's answer had come.
+    pub at: Duration,
+}
+
+#[derive(Debug)]
+pub struct SshHosts {
+    reach: Arc<Reach>,
+    plan: Arc<Plan>,
+    identity: Identity,
+    actions: Vec<GuardAction>,
+    clocks: Vec<HostClock>,
+    probing: Probing,
+    /// When the last activation of any host was known to have ended.
+    activated: Mutex<Option<Duration>>,
+}
+
+enum Try {
+    Answer(Answer),
+    /// Nobody knows; worth another try.
+    Lost(String),
+    /// The host answered, and is not yet where it is waited for.
+    NotYet(Box<Standing>),
+}
+
+impl SshHosts {
+    /// `actions` and `clocks` are by host, like the plan's.
+    #[must_use]
+    pub fn new(
+        reach: Arc<Reach>,
+        plan: Arc<Plan>,
+        identity: Identity,
+        actions: Vec<GuardAction>,
+        clocks: Vec<HostClock>,
+    ) -> Self {
+        let hosts = plan.hosts.iter().map(|host| host.name.clone()).collect();
+        let probing = Probing::new(Arc::clone(&reach), hosts);
+        Self { reach, plan, identity, actions, clocks, probing, activated: Mutex::new(None) }
+    }
+
+    async fn perform_until(&self, host: HostId, order: Order, notes: Notes) -> Answer {
+        let mut pause = FIRST_PAUSE;
+        let mut why = "there was no time to ask it".to_owned();
+        let mut lost = false;
+        let mut seen: Option<Box<Standing>> = None;
+        // The notes are for the screen: whoever listened is gone only when the push is over.
+        let note = |note| drop(notes.send(note));
+        loop {
+            let left = order.until.saturating_sub(clock::boot_time());
+            if left.is_zero() {
+                return match seen {
+                    Some(standing) => said(StepOutcome::Done, *standing, Vec::new()),
+                    None => Answer::Unknown { why },
+                };
+            }
+            match self.attempt(host, &order, left, &notes).await {
+                Try::Answer(answer) => {
+                    if lost {
+                        note(Note::Made);
+                    }
+                    return answer;
+                }
+                Try::NotYet(standing) => seen = Some(standing),
+                Try::Lost(reason) => {
+                    if !lost && !matches!(order.step, Step::Return { .. }) {
+                        note(Note::Lost { why: reason.clone() });
+                        lost = true;
+                    }
+                    why = reason;
+                }
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt(&self, host: HostId, order: &Order, left: Duration, notes: &Notes) -> Try {
+        let name = &self.plan.host(host).name;
+        let script = self.remote_step(host, order).script();
+        let limit = left.min(order.limit + WAY);
+        let raw = match &order.step {
+            Step::Login => self.reach.login_anew(name, self.way(), &script, limit).await,
+            Step::Job { .. } => self.run_job(name, &script, limit, notes).await,
+            _ => self.reach.run(name, &script, limit).await,
+        };
+        let raw = match raw {
+            Ok(raw) => raw,
+            Err(error) => return denied_or_lost(&error),
+        };
+        match answer::step_answer(&raw.lines) {
+            Ok(answer) => self.understand(host, &order.step, answer),
+            Err(AnswerError::NotNixos) => Try::Answer(Answer::Denied { why: AnswerError::NotNixos.to_string() }),
+            Err(error) => Try::Lost(format!("its answer made no sense: {error}")),
+        }
+    }
+
+    fn understand(&self, host: HostId, step: &Step, answer: StepAnswer) -> Try {
+        match step {
+            Step::Job { kind: JobKind::Test | JobKind::Reactivate, .. } => {
+                *self.activated.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::boot_time());
+            }
+            Step::Return { boot_id } if !self.has_returned(host, boot_id, &answer.standing) => {
+                return Try::NotYet(Box::new(answer.standing));
+            }
+            _ => {}
+        }
+        Try::Answer(Answer::Said(Box::new(answer)))
+    }
+
+    /// Whether a host that was left to its guard is through with it.
+    fn has_returned(&self, host: HostId, boot_id: &str, standing: &Standing) -> bool {
+        if standing.boot_id != boot_id {
+            return true;
+        }
+        let by_switching = self.actions[host.0] == GuardAction::SwitchBack;
+        by_switching
+            && matches!(standing.guard, GuardState::Fired { .. })
+            && standing.systems == self.plan.host(host).old
+    }
+
+    /// A verify uses the way that the push leaves; a roll back the one that was there before.
+    fn way(&self) -> Way {
+        if self.probing.asks_after() { Way::After } else { Way::Usual }
+    }
+
+    /// Runs a job's script and tells when the job has begun, before its end.
+    async fn run_job(
+        &self,
+        host: &HostName,
+        script: &crate::remote::Script,
+        limit: Duration,
+        notes: &Notes,
+    ) -> Result<RawAnswer, StepError> {
+        let whole = async {
+            let mut stream = self.reach.stream(host, script, limit).await?;
+            let mut lines = Vec::new();
+            while let Some((key, value)) = stream.next_line().await? {
+                if key == "started" {
+                    let _ = notes.send(Note::Started);
+                } else {
+                    lines.push((key, value));
+                }
+            }
+            // The answer is complete; how the channel closes changes nothing about it.
+            let _ = stream.close().await;
+            Ok(RawAnswer { lines, stderr_tail: String::new() })
+        };
+        let timed_out = || StepError::TimedOut { host: host.clone(), script: script.name, waited: limit };
+        tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| Err(timed_out()))
+    }
+
+    fn remote_step(&self, host: HostId, order: &Order) -> RemoteStep {
+        let speaker = self.identity.speaker.clone();
+        let plan = self.plan.host(host);
+        match &order.step {
+            Step::Arm { expect, boot_id } => RemoteStep::Arm {
+                speaker,
+                owner: self.identity.owner.clone(),
+                boot_id: boot_id.clone(),
+                expected: Expected::from(expect),
+                latest: self.latest(host, order.until),
+                guard: order.guard,
+                action: self.actions[host.0],
+                pace: Vec::new(),
+                hosts: self.identity.hosts.clone(),
+            },
+            Step::Extend { boot_id } => RemoteStep::Extend { speaker, boot_id: boot_id.clone(), guard: order.guard },
+            Step::Job { kind, boot_id } => RemoteStep::Job {
+                speaker,
+                boot_id: boot_id.clone(),
+                kind: *kind,
+                needs: order.needs,
+                expected: expected_before(*kind, &plan.old, &plan.new),
+                new: plan.new.clone(),
+                limit: order.limit,
+            },
+            Step::Login | Step::Return { .. } => RemoteStep::Standing,
+            Step::Disarm { expect, boot_id } => {
+                RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
+            }
+            Step::Clean => RemoteStep::Clean { speaker },
+        }
+    }
+
+    /// The host's clock when ours says `until`, never later: its answer was on the way when we read ours.
+    fn latest(&self, host: HostId, until: Duration) -> u64 {
+        let clock = self.clocks[host.0];
+        clock.uptime + until.saturating_sub(clock.at).as_secs()
+    }
+}
+
+/// Where a host must stand for a job to begin.
+fn expected_before(kind: JobKind, old: &Systems, new: &crate::store_path::StorePath) -> Expected {
+    match kind {
+        JobKind::Test => Expected::from(old),
+        JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
+        // Whatever half a step has left behind.
+        JobKind::Rollback => Expected::default(),
+    }
+}
+
+fn said(outcome: StepOutcome, standing: Standing, log: Vec<String>) -> Answer {
+    Answer::Said(Box::new(StepAnswer { outcome, standing, log }))
+}
+
+fn denied_or_lost(error: &StepError) -> Try {
+    let why = reason(error);
+    let refused = match error {
+        StepError::NotRoot { .. } | StepError::NoShell { .. } | StepError::BadScript(_) => true,
+        StepError::NoLogin { source, .. } => matches!(
+            source.cause,
+            ConnectCause::AuthRefused { .. }
+                | ConnectCause::ChangedHostKey { .. }
+                | ConnectCause::UnknownHostKey { .. }
+        ),
+        _ => false,
+    };
+    if refused { Try::Answer(Answer::Denied { why }) } else { Try::Lost(why) }
+}
+
+/// An error with its causes, and what the host said, on one line.
+pub(super) fn reason(error: &StepError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    match error.stderr_tail().and_then(|tail| tail.lines().last()) {
+        Some(last) => format!("{text}: {last}"),
+        None => text,
+    }
+}
+
+impl Hosts for SshHosts {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
+        async move { self.perform_until(host, order, notes).await }.boxed()
+    }
+
+    fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+        async move {
+            let mut round = self.probing.round(&self.plan.links, after).await;
+            let activated = *self.activated.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = match activated.filter(|_| after) {
+                Some(activated) => {
+                    let since = clock::boot_time().saturating_sub(activated).as_secs();
+                    round.require_handshakes(&self.plan.links, &self.plan.baseline, since)
+                }
+                None => BTreeSet::new(),
+            };
+            (round, waiting)
+        }
+        .boxed()
+    }
+}
+
+/// Asks every host the same thing side by side, each within its own limit.
+pub(super) async fn ask_all<Key: Ord + Clone, Answered>(
+    questions: impl IntoIterator<Item = (Key, BoxFuture<'_, Answered>)>,
+) -> BTreeMap<Key, Answered> {
+    let all: futures::stream::FuturesUnordered<_> =
+        questions.into_iter().map(|(key, question)| question.map(move |answer| (key, answer))).collect();
+    all.collect().await
+}
