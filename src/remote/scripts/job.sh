@@ -46,7 +46,7 @@ end() {
 }
 
 run_test() {
-    "$root$new/bin/switch-to-configuration" test
+    switch_to "$new" test 0
 }
 
 # run_switch ACTION: what `nixos-rebuild switch` adds to `test`: the profile, then the boot loader, then a look.
@@ -63,7 +63,7 @@ run_switch() {
         nix-env -p "$profiles/system" --set "$new" || return
     fi
     remove_stale_loader_files
-    "$root$new/bin/switch-to-configuration" "$1"
+    switch_to "$new" "$1" 0
     switch_status=$?
     timeout 30 sync
     read_systems

@@ -12,7 +12,8 @@ export LC_ALL
 # sudo and a login without a profile leave little in PATH; what they did put there comes first.
 PATH="$PATH:/run/current-system/sw/bin:/run/current-system/systemd/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export PATH
-umask 077
+# switch-to-configuration is run from here too, and makes files for everybody.
+umask 022
 
 root=${FLEETDEPLOY_ROOT-}
 place=$root/run/fleetdeploy
@@ -175,12 +176,21 @@ shutdown_due() {
     [ -n "$shutdown_text" ]
 }
 
+# switch_to SYSTEM ACTION SECONDS [NAME=VALUE…]: its switch-to-configuration, for at most SECONDS (0: as long as it
+# takes), as it would be run by nixos-rebuild: nothing of ours in its environment, nothing to read.
+switch_to() {
+    switch_system=$1 switch_action=$2 switch_limit=$3
+    shift 3
+    timeout -k 5 "$switch_limit" env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" \
+        "$root$switch_system/bin/switch-to-configuration" "$switch_action" </dev/null
+}
+
 # ---- who holds it ----
 
 # with_lock COMMAND…: runs it while no other script of ours looks or writes. Held for moments only.
 with_lock() {
     while :; do
-        mkdir -p "$place" || return 75
+        [ -d "$place" ] || mkdir -m 700 "$place" 2>/dev/null || [ -d "$place" ] || return 75
         (
             flock -w 20 9 || exit 75
             # shellcheck disable=SC3013 # dash and bash have -ef

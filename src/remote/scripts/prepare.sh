@@ -62,11 +62,11 @@ look_at_new() {
 
 # The new system's own pre-switch checks. Older programs do not know the action: they are asked first.
 check_new() {
-    if ! timeout 10 "$root$new/bin/switch-to-configuration" </dev/null 2>&1 | grep -qw check; then
+    if ! switch_to "$new" --help 10 2>&1 | grep -qw check; then
         put check unknown
         return
     fi
-    prepare_log=$(timeout -k 5 60 "$root$new/bin/switch-to-configuration" check </dev/null 2>&1)
+    prepare_log=$(switch_to "$new" check 60 2>&1)
     prepare_status=$?
     if [ "$prepare_status" -eq 0 ]; then
         put check ok

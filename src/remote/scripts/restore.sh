@@ -57,7 +57,7 @@ restore_boot() {
     for restore_try in 1 2 3; do
         echo "boot default: back to $old_boot (try $restore_try)"
         remove_stale_loader_files
-        NIXOS_NO_CHECK=1 timeout -k 5 "$(($1 / 3))" "$root$old_boot/bin/switch-to-configuration" boot </dev/null
+        switch_to "$old_boot" boot "$(($1 / 3))" NIXOS_NO_CHECK=1
         restore_status=$?
         read_systems
         # Where the loader cannot be read, the installer's word is all there is.
@@ -90,7 +90,7 @@ remove_stale_loader_files() {
 # stopped units without having moved that link.
 restore_current() {
     echo "current system: activating $old_current"
-    NIXOS_NO_CHECK=1 timeout -k 5 "$1" "$root$old_current/bin/switch-to-configuration" test </dev/null
+    switch_to "$old_current" test "$1" NIXOS_NO_CHECK=1
     restore_status=$?
     read_systems
     echo "current system: it is $current (status $restore_status)"
