@@ -1,0 +1,187 @@
+//! Builds the systems of all hosts with one nix, roots them, and says whose system failed, and why, when one does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::eval::Target;
+use super::invoke::{AskError, QUESTION_LIMIT, ask, follow, nix, nix_store};
+use super::progress::{Failure, Progress, name_of};
+use crate::inventory::model::HostName;
+use crate::local::process::ProcessError;
+use crate::store_path::StorePath;
+
+/// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
+const ROOT_NAME: &str = "system";
+
+/// Questions about closures of derivations at a time.
+const QUESTIONS_AT_A_TIME: usize = 4;
+
+/// A derivation whose own build failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedBuild {
+    pub derivation: StorePath,
+    /// For people: `linux-6.12.8`.
+    pub name: String,
+    /// Nix's words, often more than one line: `builder failed with exit code 2`, a hash mismatch, a missing platform.
+    pub reason: String,
+    /// The end of its log.
+    pub log: Vec<String>,
+    /// Whose systems need it.
+    pub hosts: Vec<HostName>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("cannot make the folder {} for the systems' roots", folder.display())]
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot build the system of {}", list(hosts))]
+    Failed {
+        /// Whose systems are not there.
+        hosts: Vec<HostName>,
+        /// Whose systems are built all the same.
+        built: Vec<HostName>,
+        /// What failed, where nix told; a host of `hosts` that is in none of these was not built because nix stopped
+        /// before, or could not be fetched: then `message` is what is known.
+        failures: Vec<FailedBuild>,
+        /// Nix's last error.
+        message: String,
+    },
+    /// Every system is there, but nix failed.
+    #[error("nix failed after the build: {message}")]
+    Nix { message: String },
+    #[error("cannot build the fleet")]
+    Process {
+        /// What was being built when the time was over.
+        running: Vec<String>,
+        #[source]
+        source: ProcessError,
+    },
+    #[error("cannot see what was built")]
+    Ask(#[from] AskError),
+}
+
+/// Builds every target, and gives each host's system. `roots` is a folder of the run's own: what is in it is not garbage
+/// collected as long as it is there. `limit` is for the build; questions after a failure have their own.
+///
+/// # Errors
+/// See [`BuildError`]. What was built stays in the store, so that a second try goes on from there.
+pub async fn build(
+    targets: &BTreeMap<HostName, Target>,
+    roots: &Path,
+    limit: Duration,
+    on_progress: impl FnMut(&Progress) + Send,
+) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
+    if targets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    std::fs::create_dir_all(roots).map_err(|source| BuildError::Folder { folder: roots.to_owned(), source })?;
+    // Nix roots the outputs itself, before it lets go of them: there is no moment for a garbage collection.
+    let invocation = nix(limit)
+        .args(["build", "--keep-going", "--log-format", "internal-json", "--out-link"])
+        .arg(roots.join(ROOT_NAME))
+        .arg("--")
+        .args(installables(targets));
+    let (finished, tracker) = follow(invocation, on_progress).await;
+    let finished = finished.map_err(|source| {
+        let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
+        BuildError::Process { running, source }
+    })?;
+
+    // Nothing is believed because nix exited 0; and with one failure nix prints nothing about the others.
+    let missing = invalid(targets).await?;
+    if missing.is_empty() && finished.succeeded() {
+        return Ok(targets.iter().map(|(host, target)| (host.clone(), target.output().clone())).collect());
+    }
+    let message = tracker.message();
+    if missing.is_empty() {
+        return Err(BuildError::Nix { message });
+    }
+    let (without, with): (Vec<_>, Vec<_>) = targets.iter().partition(|(_, target)| missing.contains(target.output()));
+    let failures = blame(tracker.into_failures(), &without).await;
+    let names = |hosts: Vec<(&HostName, &Target)>| hosts.into_iter().map(|(host, _)| host.clone()).collect();
+    Err(BuildError::Failed { hosts: names(without), built: names(with), failures, message })
+}
+
+fn installables(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
+    let installable = |target: &Target| match target {
+        Target::Derivation { derivation, .. } => format!("{derivation}^out"),
+        Target::Path(path) => path.to_string(),
+    };
+    targets.values().map(installable).collect()
+}
+
+/// Which outputs the store does not have: not by looking for files, since a failed build leaves some.
+async fn invalid(targets: &BTreeMap<HostName, Target>) -> Result<BTreeSet<StorePath>, AskError> {
+    const COMMAND: &str = "nix-store --check-validity";
+    let outputs: BTreeSet<&StorePath> = targets.values().map(Target::output).collect();
+    let question = nix_store(QUESTION_LIMIT).args(["--check-validity", "--print-invalid"]).args(outputs);
+    store_paths(COMMAND, &ask(COMMAND, question).await?)
+}
+
+/// Everything that goes into a derivation, itself included.
+async fn requisites(derivation: &StorePath) -> Result<BTreeSet<StorePath>, AskError> {
+    const COMMAND: &str = "nix-store --query --requisites";
+    let question = nix_store(QUESTION_LIMIT).args(["--query", "--requisites"]).arg(derivation);
+    store_paths(COMMAND, &ask(COMMAND, question).await?)
+}
+
+fn store_paths(command: &'static str, text: &str) -> Result<BTreeSet<StorePath>, AskError> {
+    let path =
+        |line: &str| StorePath::new(line).map_err(|error| AskError::Answer { command, answer: error.to_string() });
+    text.lines().map(path).collect()
+}
+
+/// Says which hosts need which failed derivation. A question that is not answered leaves a host unexplained: the failure
+/// is told all the same.
+async fn blame(failures: BTreeMap<StorePath, Failure>, without: &[(&HostName, &Target)]) -> Vec<FailedBuild> {
+    if failures.is_empty() {
+        return Vec::new();
+    }
+    let needs = without.iter().filter_map(|(host, target)| match target {
+        Target::Derivation { derivation, .. } => {
+            Some(async move { ((*host).clone(), requisites(derivation).await.unwrap_or_default()) })
+        }
+        Target::Path(_) => None,
+    });
+    let needs: BTreeMap<HostName, BTreeSet<StorePath>> =
+        futures::stream::iter(needs).buffer_unordered(QUESTIONS_AT_A_TIME).collect().await;
+    let explain = |(derivation, Failure { reason, log }): (StorePath, Failure)| {
+        let hosts = needs.iter().filter(|(_, needs)| needs.contains(&derivation)).map(|(host, _)| host.clone());
+        FailedBuild { name: name_of(derivation.as_str()), hosts: hosts.collect(), derivation, reason, log }
+    };
+    failures.into_iter().map(explain).collect()
+}
+
+fn list(names: &[HostName]) -> String {
+    names.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_with_one_system_ask_for_it_once() {
+        let path = |text: &str| StorePath::new(text).unwrap();
+        let derivation = path("/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv");
+        let output = path("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1");
+        let target = Target::Derivation { derivation, output: output.clone() };
+        let host = |name| HostName::new(name).unwrap();
+        let targets =
+            BTreeMap::from([(host("a"), target.clone()), (host("b"), target), (host("c"), Target::Path(output))]);
+        assert_eq!(
+            installables(&targets).into_iter().collect::<Vec<_>>(),
+            [
+                "/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1",
+                "/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv^out",
+            ]
+        );
+    }
+}

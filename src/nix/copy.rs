@@ -1,0 +1,207 @@
+//! Copies a system to one host with `nix copy`, over the ssh settings that it is given.
+
+use std::time::Duration;
+
+use super::invoke::{follow, nix};
+use super::progress::{Progress, Tracker};
+use crate::inventory::model::HostName;
+use crate::local::process::ProcessError;
+use crate::store_path::StorePath;
+
+/// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
+/// that its ssh prints first was read as protocol. Source: CONTRACTS.md 3.5.
+const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
+
+/// The host to copy to.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'run> {
+    pub host: &'run HostName,
+    /// The host's name in the run's ssh config; follows the rule of names of hosts.
+    pub alias: &'run HostName,
+    /// `NIX_SSHOPTS`: options for ssh without spaces in them, since Nix before 2.26 and Lix split it at every one.
+    pub ssh_options: &'run str,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error("no room on {host} for {path}: {message}")]
+    NoRoom { host: HostName, path: StorePath, message: String },
+    /// The login is no trusted user of the host's nix: it must not bring paths that nobody signed.
+    #[error("{host} does not take {path} from this login: {message}")]
+    Untrusted { host: HostName, path: StorePath, message: String },
+    #[error("{host} has no nix that this login can start: {message}")]
+    NoNix { host: HostName, message: String },
+    /// What arrived whole stays there, and a second copy goes on from it.
+    #[error("lost the connection to {host} while copying: {message}")]
+    Connection { host: HostName, message: String },
+    #[error("the copy to {host} did not end within {} s", limit.as_secs())]
+    TimedOut { host: HostName, limit: Duration },
+    #[error("cannot copy {path} to {host}: {message}")]
+    Other { host: HostName, path: StorePath, message: String },
+    #[error("cannot start the copy to {host}")]
+    Process {
+        host: HostName,
+        #[source]
+        source: ProcessError,
+    },
+}
+
+impl CopyError {
+    /// What to write into the host's NixOS configuration, where that is the mend. `user` is the login on the host.
+    #[must_use]
+    pub fn mend(&self, user: &str) -> Option<String> {
+        match self {
+            Self::Untrusted { .. } => Some(format!("nix.settings.trusted-users = [ \"root\" \"{user}\" ];")),
+            _ => None,
+        }
+    }
+}
+
+/// Copies `path` and all that it needs. `limit` is for everything, a second try included.
+///
+/// A session over a master that nix takes for something else is tried once more without the master.
+///
+/// # Errors
+/// See [`CopyError`]; in every case paths that arrived whole stay on the host, and nothing there is touched.
+pub async fn copy(
+    path: &StorePath,
+    to: Destination<'_>,
+    limit: Duration,
+    mut on_progress: impl FnMut(&Progress) + Send,
+) -> Result<(), CopyError> {
+    let start = tokio::time::Instant::now();
+    let Err(error) = copy_once(path, to, to.ssh_options, limit, &mut on_progress).await else { return Ok(()) };
+    match error {
+        CopyError::Other { message, .. } if message.contains(MISREAD_MASTER) => {
+            // ssh takes the first value that it is given.
+            let ssh_options = format!("-oControlPath=none {}", to.ssh_options);
+            let left = limit.saturating_sub(start.elapsed());
+            copy_once(path, to, ssh_options.trim_end(), left, &mut on_progress).await
+        }
+        error => Err(error),
+    }
+}
+
+async fn copy_once(
+    path: &StorePath,
+    to: Destination<'_>,
+    ssh_options: &str,
+    limit: Duration,
+    on_progress: &mut (impl FnMut(&Progress) + Send),
+) -> Result<(), CopyError> {
+    // More than one connection would make nix start a master of its own; Determinate Nix does by default.
+    let store = format!("ssh-ng://{}?max-connections=1", to.alias);
+    let invocation = nix(limit)
+        .env("NIX_SSHOPTS", ssh_options)
+        .args(["copy", "--no-check-sigs", "--log-format", "internal-json", "--to"])
+        .arg(store)
+        .arg("--")
+        .arg(path);
+    let (finished, tracker) = follow(invocation, on_progress).await;
+    match finished {
+        Ok(finished) if finished.succeeded() => Ok(()),
+        Ok(_) => Err(explain(&tracker, path, to.host)),
+        Err(ProcessError::TimedOut { limit, .. }) => Err(CopyError::TimedOut { host: to.host.clone(), limit }),
+        Err(source) => Err(CopyError::Process { host: to.host.clone(), source }),
+    }
+}
+
+/// Finds the words that tell one failure from another, in what nix said and in what ssh said beside it.
+fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
+    let said = tracker.everything_said().to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    let (host, path, message) = (host.clone(), path.clone(), tracker.message());
+    // ssh knows more about a connection than nix.
+    let heard = || tracker.last_of_others().map_or_else(|| tracker.message(), str::to_owned);
+    if message.contains(MISREAD_MASTER) {
+        CopyError::Other { host, path, message }
+    } else if has(&["no space left on device", "disk is full", "disk quota exceeded"]) {
+        CopyError::NoRoom { host, path, message }
+    } else if has(&[
+        "lacks a signature by a trusted key",
+        "lacks a valid signature",
+        "not allowed to connect to the nix daemon",
+        "not trusted",
+    ]) {
+        CopyError::Untrusted { host, path, message }
+    } else if has(&["command not found", "nix-daemon: not found", "unknown command"]) {
+        CopyError::NoNix { host, message: heard() }
+    } else if has(CONNECTION) {
+        CopyError::Connection { host, message: heard() }
+    } else {
+        CopyError::Other { host, path, message }
+    }
+}
+
+const CONNECTION: &[&str] = &[
+    "failed to start ssh connection",
+    "cannot connect to",
+    "cannot open connection to remote store",
+    "daemon disconnected unexpectedly",
+    "unexpected end-of-file",
+    "unexpected eof",
+    "broken pipe",
+    "connection reset",
+    "connection closed",
+    "connection to remote store",
+    "timeout, server",
+    "client_loop: send disconnect",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(lines: &[&str]) -> CopyError {
+        let mut tracker = Tracker::default();
+        for line in lines {
+            tracker.take(line);
+        }
+        let path = StorePath::new("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1").unwrap();
+        explain(&tracker, &path, &HostName::new("vps").unwrap())
+    }
+
+    fn error(text: &str) -> String {
+        format!(
+            r#"@nix {{"action":"msg","column":null,"level":0,"msg":"\u001b[31;1merror:\u001b[0m {text}","raw_msg":"x"}}"#
+        )
+    }
+
+    /// All recorded from Nix 2.26.3 with OpenSSH 10.0, but for the last two (CONTRACTS.md 3.5).
+    #[test]
+    fn every_failure_of_a_copy_has_its_name() {
+        let room = explained(&[&error(r"writing to file: \u001b[35;1mNo space left on device\u001b[0m")]);
+        assert!(
+            matches!(&room, CopyError::NoRoom { message, .. } if message == "writing to file: No space left on device"),
+            "{room}"
+        );
+
+        let untrusted = explained(&[&error(
+            r"cannot add path '\u001b[35;1m/nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base\u001b[0m' because it lacks a signature by a trusted key",
+        )]);
+        assert!(matches!(&untrusted, CopyError::Untrusted { .. }), "{untrusted}");
+        assert_eq!(untrusted.mend("alice").unwrap(), "nix.settings.trusted-users = [ \"root\" \"alice\" ];");
+
+        let no_nix = explained(&[
+            "bash: line 1: nix-daemon: command not found",
+            &error(
+                r"cannot open connection to remote store 'ssh-ng://': \u001b[31;1merror:\u001b[0m Nix daemon disconnected unexpectedly (maybe it crashed?)",
+            ),
+        ]);
+        assert!(matches!(&no_nix, CopyError::NoNix { message, .. } if message.starts_with("bash")), "{no_nix}");
+
+        let key = explained(&["Host key verification failed.", &error("failed to start SSH connection to 'vps'")]);
+        assert!(
+            matches!(&key, CopyError::Connection { message, .. } if message == "Host key verification failed."),
+            "{key}"
+        );
+
+        let eof = explained(&[&error("unexpected end-of-file")]);
+        assert!(matches!(&eof, CopyError::Connection { message, .. } if message == "unexpected end-of-file"), "{eof}");
+
+        let misread = explained(&[&error(
+            "cannot open connection to remote store 'ssh-ng://vps': protocol mismatch, got 'started'",
+        )]);
+        assert!(matches!(&misread, CopyError::Other { message, .. } if message.contains(MISREAD_MASTER)), "{misread}");
+    }
+}

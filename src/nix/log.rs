@@ -1,0 +1,231 @@
+//! Reads the lines of `--log-format internal-json`: one line in, one [`Line`] out.
+//!
+//! Knows the activities and results of Nix 2.18 to 2.34 and of Lix; what it does not know it ignores, so that a newer
+//! nix can add keys, actions and types. Source: Nix `libutil/logging.hh`, Lix `libutil/logging.hh`; CONTRACTS.md 3.1.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::plain::{cut, plain};
+
+/// What one line may bring onto a screen or into the record.
+const LONGEST_TEXT: usize = 4096;
+
+/// The kinds of activity that the progress is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One path that is copied, counted in bytes of its NAR.
+    CopyPath,
+    /// One download, counted in bytes.
+    FileTransfer,
+    CopyPaths,
+    /// All builds of this nix, counted in derivations.
+    Builds,
+    Build,
+    Other(u64),
+}
+
+impl Kind {
+    fn of(number: u64) -> Self {
+        match number {
+            100 => Self::CopyPath,
+            101 => Self::FileTransfer,
+            103 => Self::CopyPaths,
+            104 => Self::Builds,
+            105 => Self::Build,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// Counts of one activity: bytes or things, by its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub done: u64,
+    pub expected: u64,
+    pub running: u64,
+    pub failed: u64,
+}
+
+/// One line of nix's stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    Started {
+        id: u64,
+        kind: Kind,
+        /// The first field: the derivation of a build, the path of a copy; else empty.
+        subject: String,
+        /// The second field of a build: the machine it runs on; empty for this one.
+        machine: String,
+    },
+    Stopped {
+        id: u64,
+    },
+    Progressed {
+        id: u64,
+        counts: Counts,
+    },
+    /// This activity announces so much of another kind.
+    Expected {
+        id: u64,
+        kind: Kind,
+        expected: u64,
+    },
+    /// A line of a builder.
+    Logged {
+        id: u64,
+        line: String,
+    },
+    Phase {
+        id: u64,
+        phase: String,
+    },
+    /// Level 0 is an error, 1 a warning, 3 and above are talk.
+    Said {
+        level: u64,
+        text: String,
+    },
+    /// Not nix's own: ssh, git, a hook.
+    Other(String),
+    /// Of nix, and of no interest here.
+    Nothing,
+}
+
+/// Every key that matters; each may be missing, and others may be there.
+#[derive(Deserialize)]
+struct Raw {
+    action: String,
+    #[serde(default)]
+    id: u64,
+    #[serde(default)]
+    level: u64,
+    #[serde(default, rename = "type")]
+    number: u64,
+    #[serde(default)]
+    fields: Vec<Value>,
+    #[serde(default)]
+    msg: String,
+}
+
+impl Raw {
+    fn number_at(&self, index: usize) -> u64 {
+        self.fields.get(index).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    fn text_at(&self, index: usize) -> String {
+        readable(self.fields.get(index).and_then(Value::as_str).unwrap_or_default())
+    }
+}
+
+/// Reads one line of nix's stderr; there is no line that it fails on.
+#[must_use]
+pub fn parse(line: &str) -> Line {
+    let Some(json) = line.strip_prefix("@nix ") else { return Line::Other(readable(line)) };
+    let Ok(raw) = serde_json::from_str::<Raw>(json) else { return Line::Nothing };
+    let id = raw.id;
+    match (raw.action.as_str(), raw.number) {
+        ("start", number) => {
+            let kind = Kind::of(number);
+            let machine = if kind == Kind::Build { raw.text_at(1) } else { String::new() };
+            Line::Started { id, kind, subject: raw.text_at(0), machine }
+        }
+        ("stop", _) => Line::Stopped { id },
+        // Build logs, and those of a post-build hook.
+        ("result", 101 | 107) => Line::Logged { id, line: raw.text_at(0) },
+        ("result", 104) => Line::Phase { id, phase: raw.text_at(0) },
+        ("result", 105) => {
+            let [done, expected, running, failed] = [0, 1, 2, 3].map(|index| raw.number_at(index));
+            Line::Progressed { id, counts: Counts { done, expected, running, failed } }
+        }
+        ("result", 106) => Line::Expected { id, kind: Kind::of(raw.number_at(0)), expected: raw.number_at(1) },
+        ("msg", _) => Line::Said { level: raw.level, text: readable(&raw.msg) },
+        _ => Line::Nothing,
+    }
+}
+
+fn readable(text: &str) -> String {
+    plain(cut(text, LONGEST_TEXT)).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recorded from Nix 2.26.3.
+    #[test]
+    fn every_line_that_matters_is_read() {
+        let drv = "/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv";
+        let cases = [
+            (
+                r#"@nix {"action":"start","fields":["/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv","",1,1],"id":119554709651463,"level":3,"parent":0,"text":"building","type":105}"#,
+                Line::Started {
+                    id: 119_554_709_651_463,
+                    kind: Kind::Build,
+                    subject: drv.into(),
+                    machine: String::new(),
+                },
+            ),
+            (
+                r#"@nix {"action":"start","id":127685082742789,"level":3,"parent":0,"text":"copying 2 paths","type":103}"#,
+                Line::Started {
+                    id: 127_685_082_742_789,
+                    kind: Kind::CopyPaths,
+                    subject: String::new(),
+                    machine: String::new(),
+                },
+            ),
+            (r#"@nix {"action":"stop","id":119554709651461}"#, Line::Stopped { id: 119_554_709_651_461 }),
+            (
+                r#"@nix {"action":"result","fields":[1,4,0,1],"id":119554709651458,"type":105}"#,
+                Line::Progressed {
+                    id: 119_554_709_651_458,
+                    counts: Counts { done: 1, expected: 4, running: 0, failed: 1 },
+                },
+            ),
+            (
+                r#"@nix {"action":"result","fields":[100,288],"id":127599183396869,"type":106}"#,
+                Line::Expected { id: 127_599_183_396_869, kind: Kind::CopyPath, expected: 288 },
+            ),
+            (
+                r#"@nix {"action":"result","fields":["it hurts"],"id":1,"type":101}"#,
+                Line::Logged { id: 1, line: "it hurts".into() },
+            ),
+            (
+                r#"@nix {"action":"result","fields":["buildPhase"],"id":1,"type":104}"#,
+                Line::Phase { id: 1, phase: "buildPhase".into() },
+            ),
+            (
+                r#"@nix {"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"\u001b[31;1merror:\u001b[0m writing to file: \u001b[35;1mNo space left on device\u001b[0m","raw_msg":"x"}"#,
+                Line::Said { level: 0, text: "error: writing to file: No space left on device".into() },
+            ),
+            ("Host key verification failed.", Line::Other("Host key verification failed.".into())),
+        ];
+        for (text, line) in cases {
+            assert_eq!(parse(text), line);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored() {
+        for text in [
+            r#"@nix {"action":"dance","id":1}"#,
+            r#"@nix {"action":"result","id":1,"type":999,"fields":["x"]}"#,
+            r#"@nix {"action":"result","id":1,"type":108,"fields":["fetching"]}"#,
+            r#"@nix {"action":17}"#,
+            "@nix {",
+            "@nix ",
+        ] {
+            assert_eq!(parse(text), Line::Nothing, "{text}");
+        }
+        assert_eq!(
+            parse(r#"@nix {"action":"start","id":1,"type":777,"machine":"m","new":{"a":[1]}}"#),
+            Line::Started { id: 1, kind: Kind::Other(777), subject: String::new(), machine: String::new() }
+        );
+    }
+
+    #[test]
+    fn an_endless_line_is_cut() {
+        let Line::Other(text) = parse(&"x".repeat(10_000_000)) else { panic!() };
+        assert_eq!(text.len(), LONGEST_TEXT);
+    }
+}

@@ -1,0 +1,25 @@
+//! Everything that is asked of Nix on the workstation: evaluate, build, copy, compare.
+//!
+//! Runs the `nix` on the PATH and reads what it prints; it decides nothing about the fleet and knows no remote step.
+//! From Nix 2.18 to 2.34 and Lix. The crate `nix` (the unix API) is `::nix` in here.
+
+pub mod attr_path;
+pub mod build;
+pub mod closure;
+pub mod copy;
+pub mod diff;
+pub mod eval;
+mod invoke;
+pub mod log;
+mod plain;
+pub mod progress;
+pub mod version;
+
+pub use build::{BuildError, FailedBuild, build};
+pub use closure::{Closure, closure};
+pub use copy::{CopyError, Destination, copy};
+pub use diff::{PackageChange, diff};
+pub use eval::{EvalError, HostProblem, Target, evaluate};
+pub use invoke::AskError;
+pub use progress::{Amount, Count, Progress, RunningBuild};
+pub use version::{NixVersion, version};
