@@ -3,8 +3,12 @@
 //! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
 //! event of a push is [`Event::PushStarted`], the last [`Event::Finished`].
 
+pub mod line;
+pub mod stream;
+
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::links::LinkAnswer;
@@ -15,7 +19,7 @@ use crate::store_path::StorePath;
 pub const VERSION: u32 = 1;
 
 /// The ten phases of a push, in order, and the roll back that may take the place of the later ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Build,
@@ -51,7 +55,7 @@ impl Phase {
 }
 
 /// How a push ended, for the whole fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Committed,
@@ -64,7 +68,7 @@ pub enum Outcome {
 }
 
 /// How a push ended for one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum HostOutcome {
     Committed,
@@ -86,7 +90,7 @@ pub enum HostOutcome {
 }
 
 /// One cell of the matrix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
     pub check: String,
     pub from: Place,
@@ -101,7 +105,7 @@ pub struct Cell {
 }
 
 /// What one host is to go through, as the plan says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostPlanned {
     pub host: HostName,
     /// What it runs now.
@@ -114,7 +118,7 @@ pub struct HostPlanned {
     pub generation: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first event.
@@ -234,4 +238,15 @@ pub enum Event {
         exit: i32,
         took_ms: u64,
     },
+}
+
+impl Event {
+    /// Whether it may be dropped for a listener that does not keep up.
+    #[must_use]
+    pub fn is_lossy(&self) -> bool {
+        matches!(
+            self,
+            Self::HostMoved { .. } | Self::BuildMoved { .. } | Self::CopyMoved { .. } | Self::LinksMoved { .. }
+        )
+    }
 }

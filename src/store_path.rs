@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The store every host of a fleet shares by name; other store folders cannot be pushed.
@@ -20,7 +21,7 @@ const LONGEST_NAME: usize = 211;
 ///
 /// It stands on command lines here and in scripts on the hosts, so it can be built only from text that can never be an
 /// option, more than one word of a shell, or a step out of the store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct StorePath(String);
 

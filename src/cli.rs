@@ -1,0 +1,331 @@
+//! The command line: clap types only. Usage errors exit with 2.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+
+use crate::inventory::model::is_name;
+use crate::ui::mode::{Colour, Flags};
+
+/// Pushes NixOS systems to a fleet as one guarded transaction
+///
+/// Either every host ends on its new system with the network between the hosts proven, or every host is back on its
+/// old one, also when this workstation, a host or a link dies in the middle.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "fleetdeploy", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Example:
+  fleetdeploy inventory check     is the inventory right?
+  fleetdeploy check homelab       are all links of the fleet up?
+  fleetdeploy push homelab        build, test, prove the network, make permanent")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// Usage errors, and help and version when they were asked for in so many words: `push -homelab` is `-h` with
+    /// more letters to clap, and help ends with 0, which a script would take for a push that committed.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().collect();
+        Self::try_parse_from(&words).map_err(|error| {
+            let asked = |forms: &[&str]| words.iter().skip(1).any(|word| forms.iter().any(|form| word == form));
+            let meant = match error.kind() {
+                ErrorKind::DisplayHelp => asked(&["-h", "--help", "help"]),
+                ErrorKind::DisplayVersion => asked(&["-V", "--version"]),
+                _ => true,
+            };
+            if meant {
+                error
+            } else {
+                let text = "a word begins with the letter of an option and is none; a name cannot begin with `-`";
+                Self::command().error(ErrorKind::UnknownArgument, text)
+            }
+        })
+    }
+}
+
+/// Options that every command has.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The inventory file; default: `inventory.yaml`, looked for upwards from the working folder
+    #[arg(short, long, global = true, value_name = "FILE", env = "FLEETDEPLOY_INVENTORY")]
+    pub inventory: Option<PathBuf>,
+    /// Say more: every step of every host, whole logs
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what is wrong
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Write events as JSON lines on stdout, in the shape of `events.schema.json`
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+}
+
+impl Global {
+    /// What the screen's mode is chosen from.
+    #[must_use]
+    pub fn screen_flags(&self) -> Flags {
+        Flags { json: self.json, quiet: self.quiet, verbose: self.verbose > 0, colour: self.color }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    Push(Push),
+    Build(Build),
+    Check(Check),
+    Inventory(Inventory),
+}
+
+/// Push new systems to a fleet: all hosts or none
+///
+/// Builds every system, copies them, arms on every host a guard that brings the old system back, activates the new
+/// systems, logs in anew and probes every link, and only then makes them permanent and disarms the guards. If anything
+/// fails, or you press Ctrl-C, every host goes back to the system it ran. If this workstation dies, the guards do it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy push homelab --dry-run           what would happen? touches nothing
+  fleetdeploy push homelab                     the whole fleet
+  fleetdeploy push homelab --on vps,@edge      only some hosts; the others are witnesses
+  fleetdeploy push homelab --guard 30m         more time before the guards fire
+
+Exit status:
+  0  committed, or nothing to do
+  1  refused or rolled back: every touched host was seen on its old system
+  2  usage or inventory
+  3  split: some hosts are not where they should be; look now
+  130, 143, 129  interrupted and rolled back")]
+pub struct Push {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+    /// How long until a guard brings the old system back by itself, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub guard: Option<Duration>,
+    /// How long links may take to come up after the new systems are active, instead of the inventory's `settle`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub settle: Option<Duration>,
+    /// Show what a push would do, host by host and link by link; copy nothing, touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Commit although links are down that were down before the push
+    #[arg(long)]
+    pub allow_broken: bool,
+    /// Push to hosts on which a reboot would not bring what runs now; a roll back restores both as they were
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+/// Build the systems of a fleet, and touch no host
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy build homelab --on homeserver")]
+pub struct Build {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+}
+
+/// Probe every link of a fleet and show the matrix, and change nothing
+///
+/// Exits with 1 if a required link is down.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy check homelab")]
+pub struct Check {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+}
+
+/// The inventory's own tools
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Inventory {
+    #[command(subcommand)]
+    pub command: InventoryCommand,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum InventoryCommand {
+    /// Check the inventory: every mistake, with its place and what was meant
+    #[command(after_help = "\
+Example:
+  fleetdeploy inventory check -i ~/nixos/inventory.yaml")]
+    Check,
+    /// Print the JSON schema of the inventory, for editors
+    #[command(after_help = "\
+Example:
+  fleetdeploy inventory schema > inventory.schema.json
+  # then, as the first line of inventory.yaml:
+  # yaml-language-server: $schema=inventory.schema.json")]
+    Schema,
+}
+
+/// A fleet and which of its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct FleetHosts {
+    /// The fleet, as the inventory names it
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: String,
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', value_parser = parse_pattern)]
+    pub on: Vec<String>,
+    /// Not these hosts, written like those of `--on`
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', value_parser = parse_pattern)]
+    pub except: Vec<String>,
+}
+
+fn parse_fleet(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a fleet's name has letters, digits, `_`, `.` and `-`, and does not begin with `-` or `.`".to_owned())
+    }
+}
+
+fn parse_pattern(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a pattern is empty; write names, globs or @tags with one comma between".to_owned()),
+        _ if text.starts_with('-') => Err("a pattern does not begin with `-`".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("a time of 0 leaves no time at all".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write for example `90s`, `15m` or `1h 30m`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::read(words.split_whitespace().map(OsString::from))
+    }
+
+    fn push(words: &str) -> Push {
+        match parse(words).unwrap().command {
+            Command::Push(push) => push,
+            other => panic!("not a push: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_push_takes_all_its_options() {
+        let words = "fleetdeploy push homelab --on vps,@edge --on web-* --except nas --guard 15m --settle 90s --dry-run \
+                     --allow-broken --accept-drift";
+        let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            push(words),
+            Push {
+                fleet: FleetHosts {
+                    name: "homelab".into(),
+                    on: patterns(&["vps", "@edge", "web-*"]),
+                    except: patterns(&["nas"]),
+                },
+                guard: Some(Duration::from_secs(900)),
+                settle: Some(Duration::from_secs(90)),
+                dry_run: true,
+                allow_broken: true,
+                accept_drift: true,
+            }
+        );
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        let before = parse("fleetdeploy -i a.yaml --json --color never -vv inventory check").unwrap();
+        let after = parse("fleetdeploy inventory check -i a.yaml --json --color never -vv").unwrap();
+        assert_eq!(before, after);
+        assert_eq!(before.global.inventory, Some("a.yaml".into()));
+        assert_eq!(
+            before.global.screen_flags(),
+            Flags { json: true, quiet: false, verbose: true, colour: Colour::Never }
+        );
+        let schema = Inventory { command: InventoryCommand::Schema };
+        assert_eq!(parse("fleetdeploy inventory schema").unwrap().command, Command::Inventory(schema));
+    }
+
+    #[test]
+    fn what_is_not_understood_exits_with_2() {
+        for words in [
+            "fleetdeploy",
+            "fleetdeploy push",
+            "fleetdeploy teleport homelab",
+            "fleetdeploy push -homelab",
+            "fleetdeploy push -- -homelab",
+            "fleetdeploy -Version",
+            "fleetdeploy push --homelab",
+            "fleetdeploy push home/lab",
+            "fleetdeploy push homelab office",
+            "fleetdeploy push homelab --on",
+            "fleetdeploy push homelab --on -vps",
+            "fleetdeploy push homelab --on=-vps",
+            "fleetdeploy push homelab --on=vps,-nas",
+            "fleetdeploy push homelab --on vps,,nas",
+            "fleetdeploy push homelab --except=-vps",
+            "fleetdeploy push homelab --guard 0s",
+            "fleetdeploy push homelab --guard soon",
+            "fleetdeploy push homelab --guard -15m",
+            "fleetdeploy push homelab --color sometimes",
+            "fleetdeploy build homelab --dry-run",
+            "fleetdeploy inventory",
+            "fleetdeploy inventory -i= check",
+        ] {
+            let error = parse(words).expect_err(words);
+            assert_eq!(error.exit_code(), 2, "{words}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_answers() {
+        for (words, kind) in [
+            ("fleetdeploy --help", ErrorKind::DisplayHelp),
+            ("fleetdeploy -V", ErrorKind::DisplayVersion),
+            ("fleetdeploy push -h", ErrorKind::DisplayHelp),
+            ("fleetdeploy help push", ErrorKind::DisplayHelp),
+        ] {
+            let error = parse(words).expect_err(words);
+            assert_eq!((error.kind(), error.exit_code()), (kind, 0));
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn examples(command: &clap::Command) {
+            for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+                if inner.has_subcommands() {
+                    examples(inner);
+                } else {
+                    let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(help.contains("fleetdeploy"), "{} has no example", inner.get_name());
+                }
+            }
+        }
+        examples(&Cli::command());
+    }
+}

@@ -1,0 +1,221 @@
+//! From who has something to tell to who listens: the screen and the record.
+//!
+//! Nothing in here waits for a listener. A paused terminal, a closed pipe or a full disk must not hold back a push while
+//! guards count down, so every listener works in a plain thread of its own behind a queue. State events queue without
+//! bound, lossy ones only up to [`LOSSY_LIMIT`]. A plain thread rather than a task: a write that blocks would hold one
+//! of the runtime's workers, and the runtime's end would wait for it.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, SystemTime};
+
+use crate::event::line::{Line, to_millis};
+use crate::event::{Event, VERSION};
+
+/// Events that may wait for a listener before lossy ones are dropped for it: some seconds of a large fleet's talk.
+pub const LOSSY_LIMIT: usize = 1024;
+
+/// The publishing end; clones publish to the same listeners.
+#[derive(Debug, Clone)]
+pub struct Events {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    run: Option<String>,
+    seq: u64,
+    listeners: Vec<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    lines: mpsc::Sender<Message>,
+    waiting: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Arc<Line>),
+    /// Nothing that comes after it will be listened to.
+    Close,
+}
+
+impl Events {
+    /// A stream without listeners. `run` stands in every line; commands that keep no record have none.
+    #[must_use]
+    pub fn new(run: Option<String>) -> Self {
+        Self { shared: Arc::new(Mutex::new(Shared { run, seq: 0, listeners: Vec::new() })) }
+    }
+
+    /// Tells every listener, in the same order and with the same `seq` and time. Never waits for one.
+    pub fn publish(&self, event: Event) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.seq += 1;
+        let lossy = event.is_lossy();
+        let line = Arc::new(Line {
+            version: VERSION,
+            run: shared.run.clone(),
+            seq: shared.seq,
+            at: to_millis(SystemTime::now()),
+            event,
+        });
+        // A listener that is gone is forgotten: its screen was closed, or its thread has panicked.
+        shared.listeners.retain(|queue| {
+            if lossy && queue.waiting.load(Ordering::Relaxed) >= LOSSY_LIMIT {
+                return true;
+            }
+            queue.waiting.fetch_add(1, Ordering::Relaxed);
+            queue.lines.send(Message::Line(Arc::clone(&line))).is_ok()
+        });
+    }
+
+    /// Starts a thread that hands every event from now on to `hear`, until `hear` fails or the listener is finished.
+    /// After a failure it goes on reading and hears no more.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn listen(
+        &self,
+        name: &str,
+        mut hear: impl FnMut(&Line) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Listener> {
+        let (lines, queue) = mpsc::channel();
+        let (ended, end) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&waiting);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut failure = None;
+            while let Ok(Message::Line(line)) = queue.recv() {
+                taken.fetch_sub(1, Ordering::Relaxed);
+                if failure.is_none() {
+                    failure = hear(&line).err();
+                }
+            }
+            // Nobody waits for the end any more if this fails.
+            let _ = ended.send(failure);
+        })?;
+        let close = lines.clone();
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).listeners.push(Queue { lines, waiting });
+        Ok(Listener { close, end })
+    }
+}
+
+/// A listener's thread.
+#[derive(Debug)]
+#[must_use = "without `finish` the program may end before the last events are written"]
+pub struct Listener {
+    close: mpsc::Sender<Message>,
+    end: mpsc::Receiver<Option<io::Error>>,
+}
+
+/// How a listener ended.
+#[derive(Debug)]
+pub enum ListenerEnd {
+    /// Every event was heard.
+    Complete,
+    /// The first error; nothing after it was heard.
+    Failed(io::Error),
+    /// It still blocks; its thread is left behind and ends with the program.
+    Stuck,
+}
+
+impl Listener {
+    /// Waits until everything published before this call was heard, but no longer than `deadline`.
+    #[must_use]
+    pub fn finish(self, deadline: Duration) -> ListenerEnd {
+        // If this fails the thread is gone already, and the answer below says how.
+        let _ = self.close.send(Message::Close);
+        match self.end.recv_timeout(deadline) {
+            Ok(None) => ListenerEnd::Complete,
+            Ok(Some(error)) => ListenerEnd::Failed(error),
+            Err(mpsc::RecvTimeoutError::Timeout) => ListenerEnd::Stuck,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                ListenerEnd::Failed(io::Error::other("the listener's thread has panicked"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::event::Phase;
+    use crate::inventory::model::HostName;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn moved() -> Event {
+        Event::HostMoved { host: HostName::new("vps").unwrap(), doing: "copying".into() }
+    }
+
+    #[test]
+    fn every_listener_hears_the_same_lines_in_the_same_order() {
+        let events = Events::new(Some("run-1".into()));
+        let (first, heard_first) = channel();
+        let (second, heard_second) = channel();
+        let one = events.listen("one", move |line| first.send(line.clone()).map_err(io::Error::other)).unwrap();
+        let two = events.listen("two", move |line| second.send(line.clone()).map_err(io::Error::other)).unwrap();
+        let clone = events.clone();
+        let publisher = std::thread::spawn(move || (0..100).for_each(|_| clone.publish(moved())));
+        (0..100).for_each(|_| events.publish(Event::PhaseStarted { phase: Phase::Arm }));
+        publisher.join().unwrap();
+        assert!(matches!(one.finish(SOON), ListenerEnd::Complete));
+        assert!(matches!(two.finish(SOON), ListenerEnd::Complete));
+        let lines: Vec<Line> = heard_first.iter().collect();
+        assert_eq!(lines, heard_second.iter().collect::<Vec<_>>());
+        assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_listener_that_blocks_holds_nobody_up_and_loses_only_lossy_events() {
+        let events = Events::new(None);
+        let (release, released) = channel::<()>();
+        let (hear, heard) = channel();
+        let listener = events
+            .listen("blocked", move |line| {
+                let _ = released.recv();
+                hear.send(line.event.is_lossy()).map_err(io::Error::other)
+            })
+            .unwrap();
+        (0..5000).for_each(|_| {
+            events.publish(moved());
+            events.publish(Event::Decided);
+        });
+        drop(release);
+        assert!(matches!(listener.finish(SOON), ListenerEnd::Complete));
+        let heard: Vec<bool> = heard.iter().collect();
+        assert_eq!(heard.iter().filter(|lossy| !**lossy).count(), 5000);
+        assert!(heard.iter().filter(|lossy| **lossy).count() <= LOSSY_LIMIT + 1);
+    }
+
+    #[test]
+    fn finish_waits_no_longer_than_its_deadline() {
+        let events = Events::new(None);
+        let (_hold, held) = channel::<()>();
+        let listener = events.listen("stuck", move |_| held.recv().map_err(io::Error::other)).unwrap();
+        events.publish(Event::Decided);
+        assert!(matches!(listener.finish(Duration::from_millis(20)), ListenerEnd::Stuck));
+    }
+
+    #[test]
+    fn the_first_failure_is_the_last_thing_heard() {
+        let events = Events::new(None);
+        let (hear, heard) = channel();
+        let listener = events
+            .listen("failing", move |line| {
+                hear.send(line.seq).map_err(io::Error::other)?;
+                if line.seq == 2 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+            })
+            .unwrap();
+        (0..5).for_each(|_| events.publish(Event::Decided));
+        let ListenerEnd::Failed(error) = listener.finish(SOON) else { panic!("no failure") };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(heard.iter().collect::<Vec<_>>(), [1, 2]);
+    }
+}

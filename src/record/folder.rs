@@ -1,0 +1,252 @@
+//! Where records are: one folder for each run.
+
+use std::fs::DirBuilder;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::record::journal::{self, Journal, Written};
+use crate::record::run_id::RunId;
+use crate::record::{FILE_MODE, FOLDER_MODE, RecordError, read_error, sync_folder, write_error};
+
+/// Names tried for a new run before it is given up: each has a random part, so even a second one is rare.
+const NAMES_TRIED: usize = 16;
+
+/// Everything that fleetdeploy keeps on this workstation: `$XDG_STATE_HOME/fleetdeploy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    folder: PathBuf,
+}
+
+impl State {
+    #[must_use]
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// `$XDG_STATE_HOME/fleetdeploy`, or `$HOME/.local/state/fleetdeploy`, read through `variable`.
+    ///
+    /// # Errors
+    /// [`RecordError::NoHome`]. A relative path counts as not set. Source: XDG Base Directory Specification.
+    pub fn locate(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<Self, RecordError> {
+        let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|state| Self::at(state.join("fleetdeploy")))
+            .ok_or(RecordError::NoHome)
+    }
+
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn runs(&self) -> PathBuf {
+        self.folder.join("runs")
+    }
+
+    pub(super) fn make(path: &Path) -> Result<(), RecordError> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(write_error(path))
+    }
+
+    /// Makes the folder of a new run, with an empty journal, durable.
+    ///
+    /// # Errors
+    /// If it cannot be written: then the push does not start.
+    pub fn create_run(&self, fleet: &str, now: SystemTime) -> Result<(RunFolder, Journal), RecordError> {
+        let runs = self.runs();
+        Self::make(&runs)?;
+        let mut tries = 0;
+        let run = loop {
+            tries += 1;
+            let id = RunId::new(fleet, now);
+            let path = runs.join(id.as_str());
+            match DirBuilder::new().mode(FOLDER_MODE).create(&path) {
+                Ok(()) => break RunFolder { id, path },
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && tries < NAMES_TRIED => {}
+                Err(source) => return Err(RecordError::Write { path, source }),
+            }
+        };
+        Self::make(&run.hosts())?;
+        let journal = Journal::create(&run.journal())?;
+        for folder in [&runs, &self.folder] {
+            sync_folder(folder).map_err(write_error(folder))?;
+        }
+        Ok((run, journal))
+    }
+
+    /// The runs that have a record, oldest first. None if there never was one.
+    ///
+    /// # Errors
+    /// If the folder is there and cannot be read.
+    pub fn list(&self) -> Result<Vec<RunId>, RecordError> {
+        let runs = self.runs();
+        let entries = match std::fs::read_dir(&runs) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(RecordError::Read { path: runs, source }),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(read_error(&runs))?;
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if let (true, Ok(name)) = (is_folder, entry.file_name().into_string()) {
+                ids.extend(RunId::parse(name));
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// # Errors
+    /// [`RecordError::NoSuchRun`].
+    pub fn open_run(&self, id: &RunId) -> Result<RunFolder, RecordError> {
+        let path = self.runs().join(id.as_str());
+        if path.is_dir() {
+            Ok(RunFolder { id: id.clone(), path })
+        } else {
+            Err(RecordError::NoSuchRun { run: id.to_string() })
+        }
+    }
+}
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    id: RunId,
+    path: PathBuf,
+}
+
+impl RunFolder {
+    #[must_use]
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `journal.jsonl`.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// `events.jsonl`.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// `plan.json`.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.json")
+    }
+
+    /// `hosts/`, with a log for each host.
+    #[must_use]
+    pub fn hosts(&self) -> PathBuf {
+        self.path.join("hosts")
+    }
+
+    /// # Errors
+    /// Those of [`journal::read`].
+    pub fn read_journal(&self) -> Result<Vec<Written>, RecordError> {
+        journal::read(&self.journal())
+    }
+
+    /// Writes `plan.json`, whole or not at all, and durable: a recovery reads it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_plan(&self, plan: &impl Serialize) -> Result<(), RecordError> {
+        let path = self.plan();
+        let fresh = self.path.join("plan.json.new");
+        let write = || {
+            let mut text = serde_json::to_vec_pretty(plan)?;
+            text.push(b'\n');
+            let mut file =
+                std::fs::File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&fresh)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&fresh, &path)?;
+            sync_folder(&self.path)
+        };
+        write().map_err(write_error(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_state_folder_follows_the_xdg_rules() {
+        let locate = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<(String, String)> =
+                pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            State::locate(move |name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.into())).ok()
+        };
+        let at = |path: &str| Some(State::at(path.into()));
+        assert_eq!(locate(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), at("/s/fleetdeploy"));
+        assert_eq!(locate(&[("XDG_STATE_HOME", "s"), ("HOME", "/h")]), at("/h/.local/state/fleetdeploy"));
+        assert_eq!(locate(&[("XDG_STATE_HOME", "")]), None);
+    }
+
+    #[test]
+    fn a_record_is_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("deep/state"));
+        let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        run.write_plan(&["plan"]).unwrap();
+        run.write_plan(&["another plan"]).unwrap();
+        assert_eq!(std::fs::read_to_string(run.plan()).unwrap(), "[\n  \"another plan\"\n]\n");
+        for folder in [run.path(), &run.hosts(), &state.runs(), state.folder()] {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+        for file in [run.journal(), run.plan()] {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn runs_are_listed_oldest_first_and_found_again() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        assert_eq!(state.list().unwrap(), []);
+        let begin = |seconds| {
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            state.create_run("homelab", at).unwrap().0
+        };
+        let (late, early) = (begin(200), begin(100));
+        std::fs::create_dir(state.runs().join("lost+found")).unwrap();
+        assert_eq!(state.list().unwrap(), [early.id().clone(), late.id().clone()]);
+        assert_eq!(state.open_run(late.id()).unwrap(), late);
+        let other = RunId::parse("20261122-161500-homelab-3f9c").unwrap();
+        assert!(matches!(state.open_run(&other), Err(RecordError::NoSuchRun { .. })));
+    }
+
+    #[test]
+    fn where_no_folder_can_be_made_no_push_starts() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("state");
+        std::fs::write(&file, "a file, where the folder should be").unwrap();
+        let error = State::at(file.clone()).create_run("homelab", SystemTime::now()).unwrap_err();
+        assert!(matches!(error, RecordError::Write { .. }), "{error:?}");
+        assert!(State::at("/proc/fleetdeploy".into()).create_run("homelab", SystemTime::now()).is_err());
+    }
+}

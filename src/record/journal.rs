@@ -1,0 +1,264 @@
+//! The journal: what steers `recover`. Each entry is on the disk before the act that it announces.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::fact::Systems;
+use crate::decide::vocabulary;
+use crate::event::Outcome;
+use crate::event::line::{rfc3339, to_millis};
+use crate::inventory::model::HostName;
+use crate::record::{FILE_MODE, RecordError, open_to_append, read_error, sync_folder, write_error};
+use crate::store_path::StorePath;
+
+/// What is about to happen, or how it ended: what the decider has recorded, and before it what it began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// The first entry, before anything is touched.
+    Started(Started),
+    Arming,
+    Testing,
+    /// The point of no return: from here on `recover` goes forward.
+    Decided,
+    Disarming,
+    RollingBack {
+        reason: String,
+    },
+    /// The last entry.
+    Finished {
+        outcome: Outcome,
+    },
+}
+
+impl From<vocabulary::Entry> for Entry {
+    fn from(entry: vocabulary::Entry) -> Self {
+        match entry {
+            vocabulary::Entry::Arming => Self::Arming,
+            vocabulary::Entry::Testing => Self::Testing,
+            vocabulary::Entry::Decided => Self::Decided,
+            vocabulary::Entry::Disarming => Self::Disarming,
+            vocabulary::Entry::RollingBack { reason } => Self::RollingBack { reason },
+            vocabulary::Entry::Finished { outcome } => Self::Finished { outcome },
+        }
+    }
+}
+
+/// What `recover` must know if nothing else is left of the push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    pub fleet: String,
+    /// The inventory's file, absolute.
+    pub inventory: PathBuf,
+    pub epoch: u64,
+    /// `person@workstation`, as in the leases.
+    pub owner: String,
+    pub hosts: Vec<HostStarted>,
+}
+
+/// One host as the survey found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostStarted {
+    pub host: HostName,
+    pub machine_id: String,
+    pub boot_id: String,
+    pub old: Systems,
+    /// The number of the old profile's generation.
+    pub generation: u64,
+    pub new: StorePath,
+    /// `false`: a witness.
+    pub changes: bool,
+}
+
+/// An entry and when it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    #[serde(with = "rfc3339")]
+    pub at: SystemTime,
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// A journal that is open to append to.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Up to here every line is whole and on the disk.
+    length: u64,
+}
+
+impl Journal {
+    /// Makes an empty journal, durable with its name.
+    ///
+    /// # Errors
+    /// Also if there is one already: two pushes never share a journal.
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file =
+            File::options().append(true).create_new(true).mode(FILE_MODE).open(path).map_err(write_error(path))?;
+        file.sync_all().map_err(write_error(path))?;
+        if let Some(folder) = path.parent() {
+            sync_folder(folder).map_err(write_error(folder))?;
+        }
+        Ok(Self { path: path.to_owned(), file, length: 0 })
+    }
+
+    /// Opens a journal to go on with it. A torn last line is cut off first.
+    ///
+    /// # Errors
+    /// If it is not there, or cannot be read or written.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let text = std::fs::read(path).map_err(read_error(path))?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let file = open_to_append(path).map_err(write_error(path))?;
+        let length = u64::try_from(whole).unwrap_or(u64::MAX);
+        if whole < text.len() {
+            file.set_len(length).and_then(|()| file.sync_all()).map_err(write_error(path))?;
+        }
+        Ok(Self { path: path.to_owned(), file, length })
+    }
+
+    /// Writes an entry; when this returns it is on the disk.
+    ///
+    /// # Errors
+    /// After an error it is unknown whether the entry will be read again; what it announces must not be done.
+    pub fn append(&mut self, entry: &Entry) -> Result<(), RecordError> {
+        let written = Written { at: to_millis(SystemTime::now()), entry: entry.clone() };
+        self.write_line(&written).map_err(write_error(&self.path))
+    }
+
+    fn write_line(&mut self, written: &Written) -> io::Result<()> {
+        let mut line = serde_json::to_vec(written)?;
+        line.push(b'\n');
+        // What an append that failed has left, so that this line does not become the end of that one.
+        if self.file.metadata()?.len() != self.length {
+            self.file.set_len(self.length)?;
+        }
+        self.file.write_all(&line)?;
+        self.file.sync_all()?;
+        self.length += u64::try_from(line.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+}
+
+/// Reads a journal. A last line without its end is no error: its writer died before anybody was told that it is there.
+///
+/// # Errors
+/// If the file cannot be read, or another line is no entry (damage, or a newer fleetdeploy).
+pub fn read(path: &Path) -> Result<Vec<Written>, RecordError> {
+    let text = std::fs::read(path).map_err(read_error(path))?;
+    let mut entries = Vec::new();
+    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let Some(line) = line.strip_suffix(b"\n") else { break };
+        let entry = serde_json::from_slice(line).map_err(|source| RecordError::Entry {
+            path: path.to_owned(),
+            line: number + 1,
+            source,
+        })?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn entries() -> Vec<Entry> {
+        let system = StorePath::new("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05").unwrap();
+        vec![
+            Entry::Started(Started {
+                fleet: "homelab".into(),
+                inventory: "/etc/fleet/inventory.yaml".into(),
+                epoch: 1,
+                owner: "ada@laptop".into(),
+                hosts: vec![HostStarted {
+                    host: HostName::new("vps").unwrap(),
+                    machine_id: "0123".into(),
+                    boot_id: "4567".into(),
+                    old: Systems::all(&system),
+                    generation: 41,
+                    new: system,
+                    changes: true,
+                }],
+            }),
+            Entry::Arming,
+            Entry::Testing,
+            Entry::Decided,
+            Entry::Disarming,
+            Entry::RollingBack { reason: "a link\nis down".into() },
+            Entry::Finished { outcome: Outcome::RolledBack },
+        ]
+    }
+
+    fn written(path: &Path) -> Vec<Entry> {
+        read(path).unwrap().into_iter().map(|written| written.entry).collect()
+    }
+
+    #[test]
+    fn every_entry_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::create(&path).unwrap();
+        for entry in entries() {
+            journal.append(&entry).unwrap();
+        }
+        assert_eq!(written(&path), entries());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(Journal::create(&path).is_err(), "a journal is never begun twice");
+    }
+
+    #[test]
+    fn a_torn_last_line_is_not_read_and_not_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        Journal::create(&path).unwrap().append(&Entry::Arming).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            let torn = [whole.as_slice(), &whole[..cut]].concat();
+            std::fs::write(&path, torn).unwrap();
+            assert_eq!(written(&path), [Entry::Arming], "cut after {cut} bytes");
+            Journal::open(&path).unwrap().append(&Entry::Testing).unwrap();
+            assert_eq!(written(&path), [Entry::Arming, Entry::Testing], "cut after {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn an_append_that_failed_does_not_spoil_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::create(&path).unwrap();
+        journal.append(&Entry::Arming).unwrap();
+        open_to_append(&path).unwrap().write_all(b"{\"at\":\"2026-11").unwrap();
+        journal.append(&Entry::RollingBack { reason: "disk full".into() }).unwrap();
+        assert_eq!(written(&path), [Entry::Arming, Entry::RollingBack { reason: "disk full".into() }]);
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        std::fs::write(
+            &path,
+            "{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"arming\"}\n{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"teleporting\"}\n",
+        )
+        .unwrap();
+        assert!(matches!(read(&path), Err(RecordError::Entry { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_not_an_entry() {
+        let full = Path::new("/dev/full");
+        let mut journal = Journal { path: full.to_owned(), file: open_to_append(full).unwrap(), length: 0 };
+        assert!(matches!(journal.append(&Entry::Decided), Err(RecordError::Write { .. })));
+    }
+}

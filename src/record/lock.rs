@@ -1,0 +1,183 @@
+//! One push at a time for each fleet on one workstation. Pushes from two workstations meet at the hosts' leases.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::record::folder::State;
+use crate::record::run_id::cleaned;
+use crate::record::{FILE_MODE, RecordError, write_error};
+
+/// A fleet that nobody else on this workstation pushes, until this is dropped or the process ends, however it ends.
+#[derive(Debug)]
+#[must_use = "dropping it lets the fleet go"]
+pub struct FleetLock {
+    file: Flock<File>,
+    path: PathBuf,
+}
+
+/// Who holds a fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// Absent until the run has its record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("another fleetdeploy works on fleet `{fleet}`{}", describe(.holder.as_ref()))]
+    Held {
+        fleet: String,
+        /// `None` in the moment before the holder has said who it is.
+        holder: Option<Holder>,
+    },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+fn describe(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(Holder { pid, run: Some(run) }) => format!(": process {pid}, run {run}"),
+        Some(Holder { pid, run: None }) => format!(": process {pid}"),
+        None => String::new(),
+    }
+}
+
+impl FleetLock {
+    /// Takes the fleet of this inventory, without waiting. `inventory` is the file's path, resolved if it can be, so
+    /// that two ways to one file are one fleet.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names who has it.
+    pub fn take(state: &State, fleet: &str, inventory: &Path) -> Result<Self, LockError> {
+        let folder = state.folder().join("locks");
+        State::make(&folder)?;
+        let inventory = inventory.canonicalize().unwrap_or_else(|_| inventory.to_owned());
+        let key = [fleet.as_bytes(), b"\0", inventory.as_os_str().as_encoded_bytes()].concat();
+        let path = folder.join(format!("{}-{:016x}.lock", cleaned(fleet), fnv1a(&key)));
+        let file = {
+            use std::os::unix::fs::OpenOptionsExt;
+            File::options().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path)
+        };
+        let file = file.map_err(write_error(&path))?;
+        // flock, and no file that is made and deleted: the kernel lets go when the process dies. Our children do not
+        // keep it, std opens every file close-on-exec.
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => {
+                let mut lock = Self { file, path };
+                lock.say(&Holder { pid: std::process::id(), run: None })?;
+                Ok(lock)
+            }
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut text = String::new();
+                let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
+                Err(LockError::Held { fleet: fleet.to_owned(), holder })
+            }
+            Err((_, errno)) => Err(write_error(&path)(errno.into()).into()),
+        }
+    }
+
+    /// Lets others read which run holds the fleet.
+    ///
+    /// # Errors
+    /// If the lock's file cannot be written; the fleet is held nevertheless.
+    pub fn name_run(&mut self, run: &str) -> Result<(), RecordError> {
+        self.say(&Holder { pid: std::process::id(), run: Some(run.to_owned()) })
+    }
+
+    fn say(&mut self, holder: &Holder) -> Result<(), RecordError> {
+        let write = |file: &mut File| {
+            let text = serde_json::to_vec(holder)?;
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(&text)
+        };
+        write(&mut self.file).map_err(write_error(&self.path))
+    }
+}
+
+/// FNV-1a, 64 bits: a short name for a fleet that every version of fleetdeploy gives it; std's hashes may change with
+/// the compiler. Source: draft-eastlake-fnv.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_fleet_is_held_once_and_let_go_with_its_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let inventory = home.path().join("inventory.yaml");
+        std::fs::write(&inventory, "").unwrap();
+        let mut first = FleetLock::take(&state, "homelab", &inventory).unwrap();
+        first.name_run("20261122-161500-homelab-3f9c").unwrap();
+        let same = home.path().join("./inventory.yaml");
+        let error = FleetLock::take(&state, "homelab", &same).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "another fleetdeploy works on fleet `homelab`: process {}, run 20261122-161500-homelab-3f9c",
+                std::process::id()
+            )
+        );
+        let _other_fleet = FleetLock::take(&state, "office", &inventory).unwrap();
+        let _other_inventory = FleetLock::take(&state, "homelab", &home.path().join("other.yaml")).unwrap();
+        drop(first);
+        let _again = FleetLock::take(&state, "homelab", &inventory).unwrap();
+    }
+
+    /// Not a test of its own: the other process of the next test.
+    #[test]
+    #[expect(clippy::print_stdout, reason = "the next test waits for it")]
+    fn holder_process() {
+        let Ok(home) = std::env::var("FLEETDEPLOY_TEST_LOCK_HOME") else { return };
+        let state = State::at(Path::new(&home).join("state"));
+        let _lock = FleetLock::take(&state, "homelab", &Path::new(&home).join("inventory.yaml")).unwrap();
+        println!("\nheld");
+        let _ = std::io::stdin().read_line(&mut String::new());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a second process is what this is about")]
+    fn another_process_that_holds_the_fleet_is_named_and_its_death_frees_it() {
+        let home = tempfile::tempdir().unwrap();
+        let mut other = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "record::lock::tests::holder_process", "--nocapture"])
+            .env("FLEETDEPLOY_TEST_LOCK_HOME", home.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(other.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(said.into_iter().any(|line| line == "held"));
+        let state = State::at(home.path().join("state"));
+        let inventory = home.path().join("inventory.yaml");
+        let Err(LockError::Held { holder: Some(holder), .. }) = FleetLock::take(&state, "homelab", &inventory) else {
+            panic!("the fleet is not held")
+        };
+        assert_eq!(holder, Holder { pid: other.id(), run: None });
+        other.kill().unwrap();
+        other.wait().unwrap();
+        let _lock = FleetLock::take(&state, "homelab", &inventory).unwrap();
+    }
+
+    #[test]
+    fn a_fleet_has_the_same_lock_file_in_every_version() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -1,0 +1,397 @@
+//! The matrix of links: a table from rows to columns, or a list where a table would be too wide; below it every link
+//! that is not up, with its reason.
+
+use crate::decide::links::LinkAnswer;
+use crate::event::Cell;
+use crate::inventory::model::Place;
+use crate::ui::paint::{Tone, paint};
+use crate::ui::{sanitise, words};
+
+/// Columns of a terminal that every reader has.
+pub const WIDTH: usize = 80;
+
+/// Kinds whose far end is an address: those of the table. The others have a name, a URL or a query there.
+const KINDS_OF_THE_TABLE: [&str; 4] = ["ping", "ssh", "tcp", "wireguard"];
+
+/// What stands before a link that is not simply up, and what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Up,
+    /// Down before, up now.
+    Mended,
+    /// Down, and it was up before.
+    NewlyDown,
+    /// Down, as it was before.
+    StillDown,
+    /// Down, and there is no before.
+    Down,
+    Unknown,
+}
+
+impl Mark {
+    fn of(cell: &Cell) -> Self {
+        match (&cell.answer, cell.was_up) {
+            (LinkAnswer::Up { .. }, Some(false)) => Self::Mended,
+            (LinkAnswer::Up { .. }, _) => Self::Up,
+            (LinkAnswer::Down { .. }, Some(true)) => Self::NewlyDown,
+            (LinkAnswer::Down { .. }, Some(false)) => Self::StillDown,
+            (LinkAnswer::Down { .. }, None) => Self::Down,
+            (LinkAnswer::Unknown, _) => Self::Unknown,
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Up => "",
+            Self::Mended => "+",
+            Self::NewlyDown => "!",
+            Self::StillDown => "-",
+            Self::Down => "x",
+            Self::Unknown => "?",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Mended => "up again, was down before",
+            Self::NewlyDown => "newly down",
+            Self::StillDown => "down, was down before",
+            Self::Down => "down",
+            Self::Unknown => "unknown: the place it is probed from did not answer",
+        }
+    }
+
+    fn tone(self) -> Option<Tone> {
+        match self {
+            Self::Up => None,
+            Self::Mended => Some(Tone::Good),
+            Self::StillDown | Self::Unknown => Some(Tone::Doubtful),
+            Self::NewlyDown | Self::Down => Some(Tone::Bad),
+        }
+    }
+}
+
+/// Draws the cells within `width` columns; every line ends in a line end. Nothing for no cells.
+#[must_use]
+pub fn render(cells: &[Cell], width: usize, colour: bool) -> String {
+    let (ends, others): (Vec<&Cell>, Vec<&Cell>) =
+        cells.iter().partition(|cell| KINDS_OF_THE_TABLE.contains(&cell.kind.as_str()));
+    let mut out = String::new();
+    if !ends.is_empty() {
+        let grid = Grid::of(&ends);
+        out += &grid.table(width, colour).unwrap_or_else(|| grid.list(width, colour));
+    }
+    for cell in others {
+        let (from, to) = (from_word(&cell.from), sanitise::line(&cell.to));
+        let name = sanitise::line(&cell.check);
+        let what = if name == to { to } else { format!("{name}: {to}") };
+        out += &format!("{from}: {} ({what})\n", token(cell).painted(colour));
+    }
+    out + &reasons(cells, colour)
+}
+
+/// `4 of 6 links up`, with what is not required counted apart.
+#[must_use]
+pub fn count(cells: &[Cell]) -> String {
+    let up = |required| cells.iter().filter(|cell| cell.required == required && cell.answer.is_up()).count();
+    let of = |required| cells.iter().filter(|cell| cell.required == required).count();
+    let links = |number| if number == 1 { "link" } else { "links" };
+    match (of(true), of(false)) {
+        (0, 0) => "no links".to_owned(),
+        (required, 0) => format!("{} of {required} {} up", up(true), links(required)),
+        (0, optional) => format!("{} of {optional} optional {} up", up(false), links(optional)),
+        (required, optional) => {
+            format!("{} of {required} required and {} of {optional} optional links up", up(true), up(false))
+        }
+    }
+}
+
+/// One link in a cell: a round trip or a kind, behind its mark.
+struct Token {
+    text: String,
+    mark: Mark,
+}
+
+impl Token {
+    fn painted(&self, colour: bool) -> String {
+        self.mark.tone().map_or_else(|| self.text.clone(), |tone| paint(colour, tone, &self.text))
+    }
+}
+
+fn token(cell: &Cell) -> Token {
+    let mark = Mark::of(cell);
+    let text = match &cell.answer {
+        LinkAnswer::Up { round_trip_us: Some(round_trip) } if cell.kind == "ping" => words::round_trip(*round_trip),
+        _ => sanitise::line(&cell.kind),
+    };
+    Token { text: format!("{}{text}", mark.sign()), mark }
+}
+
+fn from_word(place: &Place) -> String {
+    match place {
+        Place::Workstation => "workstation".to_owned(),
+        Place::Host(name) => name.to_string(),
+    }
+}
+
+/// The links between places and addresses, by row and column, in the order in which they came.
+struct Grid {
+    rows: Vec<String>,
+    columns: Vec<String>,
+    /// By row, then by column.
+    tokens: Vec<Vec<Vec<Token>>>,
+}
+
+impl Grid {
+    fn of(cells: &[&Cell]) -> Self {
+        let mut rows: Vec<String> = Vec::new();
+        let mut columns: Vec<String> = Vec::new();
+        let place = |names: &mut Vec<String>, name: String| {
+            names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            })
+        };
+        let placed: Vec<(usize, usize, Token)> = cells
+            .iter()
+            .map(|cell| {
+                let row = place(&mut rows, from_word(&cell.from));
+                (row, place(&mut columns, sanitise::line(&cell.to)), token(cell))
+            })
+            .collect();
+        // In a mesh the first host's own column comes last by order of links; a reader expects the rows' order.
+        let mut order: Vec<usize> = (0..columns.len()).collect();
+        order.sort_by_key(|column| rows.iter().position(|row| *row == columns[*column]).unwrap_or(usize::MAX));
+        let mut rank = vec![0; order.len()];
+        for (position, column) in order.iter().enumerate() {
+            rank[*column] = position;
+        }
+        let mut tokens: Vec<Vec<Vec<Token>>> =
+            rows.iter().map(|_| columns.iter().map(|_| Vec::new()).collect()).collect();
+        for (row, column, token) in placed {
+            tokens[row][rank[column]].push(token);
+        }
+        let columns = order.iter().map(|column| columns[*column].clone()).collect();
+        Self { rows, columns, tokens }
+    }
+
+    /// `None` if it is wider than `width`.
+    fn table(&self, width: usize, colour: bool) -> Option<String> {
+        const CORNER: &str = "from \\ to";
+        let first = self.rows.iter().map(|row| chars(row)).chain([CORNER.len()]).max()?;
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|column| {
+                let cells = self.tokens.iter().map(|row| tokens_width(&row[column]));
+                cells.chain([chars(&self.columns[column])]).max().unwrap_or(1)
+            })
+            .collect();
+        if first + widths.iter().map(|width| width + 2).sum::<usize>() > width {
+            return None;
+        }
+        let mut heading = format!("{CORNER:<first$}");
+        for (column, width) in self.columns.iter().zip(&widths) {
+            heading += &format!("  {column:<width$}");
+        }
+        let mut out = paint(colour, Tone::Strong, heading.trim_end()) + "\n";
+        for (row, cells) in self.rows.iter().zip(&self.tokens) {
+            let mut text = format!("{row:<first$}");
+            let mut gap = 0;
+            for (tokens, width) in cells.iter().zip(&widths) {
+                text += &format!("{:gap$}  ", "");
+                let (cell, taken) = if tokens.is_empty() {
+                    (".".to_owned(), 1)
+                } else {
+                    (painted(tokens, colour), tokens_width(tokens))
+                };
+                text += &cell;
+                gap = width - taken;
+            }
+            out += &text;
+            out += "\n";
+        }
+        Some(out)
+    }
+
+    /// One paragraph for each row: `vps: homeserver 12ms ssh, nas 2.1ms ssh`.
+    fn list(&self, width: usize, colour: bool) -> String {
+        let mut out = String::new();
+        for (row, cells) in self.rows.iter().zip(&self.tokens) {
+            let mut at = chars(row) + 1;
+            out += &format!("{row}:");
+            let filled: Vec<_> = self.columns.iter().zip(cells).filter(|(_, tokens)| !tokens.is_empty()).collect();
+            for (number, (column, tokens)) in filled.iter().enumerate() {
+                let comma = if number + 1 < filled.len() { "," } else { "" };
+                let length = chars(column) + 1 + tokens_width(tokens) + comma.len();
+                if at + 1 + length > width {
+                    out += "\n   ";
+                    at = 3;
+                }
+                out += &format!(" {column} {}{comma}", painted(tokens, colour));
+                at += 1 + length;
+            }
+            out += "\n";
+        }
+        out
+    }
+}
+
+fn painted(tokens: &[Token], colour: bool) -> String {
+    tokens.iter().map(|token| token.painted(colour)).collect::<Vec<_>>().join(" ")
+}
+
+fn tokens_width(tokens: &[Token]) -> usize {
+    (tokens.iter().map(|token| chars(&token.text) + 1).sum::<usize>()).max(2) - 1
+}
+
+fn chars(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// What each mark means and which links have it, the worst first.
+fn reasons(cells: &[Cell], colour: bool) -> String {
+    let mut out = String::new();
+    for mark in [Mark::NewlyDown, Mark::Down, Mark::Unknown, Mark::StillDown, Mark::Mended] {
+        let marked: Vec<&Cell> = cells.iter().filter(|cell| Mark::of(cell) == mark).collect();
+        if marked.is_empty() {
+            continue;
+        }
+        let heading = format!("{} {}:", mark.sign(), mark.meaning());
+        out += &mark.tone().map_or_else(|| heading.clone(), |tone| paint(colour, tone, &heading));
+        out += "\n";
+        for cell in marked {
+            let (from, to, kind) = (from_word(&cell.from), sanitise::line(&cell.to), sanitise::line(&cell.kind));
+            out += &format!("  {from} -> {to} {kind}");
+            if let LinkAnswer::Down { why } = &cell.answer {
+                out += &format!(": {}", sanitise::line(why));
+            }
+            out += if cell.required { "\n" } else { " (not required)\n" };
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::inventory::model::HostName;
+
+    fn place(name: &str) -> Place {
+        if name == "workstation" { Place::Workstation } else { Place::Host(HostName::new(name).unwrap()) }
+    }
+
+    fn cell(from: &str, to: &str, kind: &str, answer: LinkAnswer) -> Cell {
+        Cell {
+            check: "mesh".into(),
+            from: place(from),
+            to: to.into(),
+            kind: kind.into(),
+            required: true,
+            answer,
+            was_up: None,
+        }
+    }
+
+    fn up(round_trip_us: u64) -> LinkAnswer {
+        LinkAnswer::Up { round_trip_us: Some(round_trip_us) }
+    }
+
+    const UP: LinkAnswer = LinkAnswer::Up { round_trip_us: None };
+
+    fn down(why: &str) -> LinkAnswer {
+        LinkAnswer::Down { why: why.into() }
+    }
+
+    fn mesh(hosts: &[&str]) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for from in hosts {
+            for to in hosts.iter().filter(|to| *to != from) {
+                cells.push(cell(from, to, "ping", up(12_340)));
+                cells.push(cell(from, to, "ssh", UP));
+            }
+        }
+        cells
+    }
+
+    #[test]
+    fn a_good_mesh_is_a_table_and_nothing_else() {
+        assert_eq!(
+            render(&mesh(&["vps", "homeserver", "nas"]), WIDTH, false),
+            "\
+from \\ to   vps       homeserver  nas
+vps         .         12ms ssh    12ms ssh
+homeserver  12ms ssh  .           12ms ssh
+nas         12ms ssh  12ms ssh    .
+"
+        );
+    }
+
+    #[test]
+    fn each_broken_link_has_its_mark_and_its_reason() {
+        let mut cells = mesh(&["vps", "homeserver"]);
+        cells[0] = Cell { was_up: Some(true), answer: down("no answer\u{1b}[2J"), ..cells[0].clone() };
+        cells[1] = Cell { was_up: Some(false), answer: down("refused"), ..cells[1].clone() };
+        cells[2] = Cell { was_up: Some(false), ..cells[2].clone() };
+        cells[3] = Cell { was_up: Some(true), answer: LinkAnswer::Unknown, ..cells[3].clone() };
+        cells.push(Cell {
+            check: "the site answers".into(),
+            required: false,
+            ..cell("workstation", "http://vps:8080/health", "http", down("status 502"))
+        });
+        assert_eq!(
+            render(&cells, WIDTH, false),
+            "\
+from \\ to   vps         homeserver
+vps         .           !ping -ssh
+homeserver  +12ms ?ssh  .
+workstation: xhttp (the site answers: http://vps:8080/health)
+! newly down:
+  vps -> homeserver ping: no answer
+x down:
+  workstation -> http://vps:8080/health http: status 502 (not required)
+? unknown: the place it is probed from did not answer:
+  homeserver -> vps ssh
+- down, was down before:
+  vps -> homeserver ssh: refused
++ up again, was down before:
+  homeserver -> vps ping
+"
+        );
+        assert_eq!(count(&cells), "1 of 4 required and 0 of 1 optional links up");
+    }
+
+    #[test]
+    fn six_hosts_fit_into_eighty_columns_and_more_become_a_list() {
+        let six = render(&mesh(&["vps", "home", "nas", "web", "mail", "git"]), WIDTH, false);
+        assert_eq!(six.lines().count(), 7);
+        assert!(six.lines().all(|line| line.chars().count() <= WIDTH), "{six}");
+        let eight = render(&mesh(&["vps", "home", "nas", "web", "mail", "git", "tv", "cam"]), WIDTH, false);
+        assert!(eight.lines().all(|line| line.chars().count() <= WIDTH), "{eight}");
+        assert!(
+            eight.starts_with(
+                "\
+vps: home 12ms ssh, nas 12ms ssh, web 12ms ssh, mail 12ms ssh, git 12ms ssh,
+    tv 12ms ssh, cam 12ms ssh
+home: vps 12ms ssh,"
+            ),
+            "{eight}"
+        );
+    }
+
+    #[test]
+    fn colour_changes_no_letter() {
+        let mut cells = mesh(&["vps", "homeserver"]);
+        cells[1] = Cell { was_up: Some(true), answer: down("refused"), ..cells[1].clone() };
+        let coloured = render(&cells, WIDTH, true);
+        assert!(coloured.contains('\u{1b}'));
+        assert_eq!(sanitise::text(&coloured), render(&cells, WIDTH, false));
+    }
+
+    #[test]
+    fn no_links_are_no_table() {
+        assert_eq!(render(&[], WIDTH, false), "");
+        assert_eq!(count(&[]), "no links");
+    }
+}

@@ -1,0 +1,183 @@
+//! The screen: the only place that prints. It listens to events and never speaks to the engine.
+//!
+//! stdout carries the answer, stderr the talk. What a host, nix or the inventory said goes through [`sanitise`] first.
+
+#![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
+
+pub mod errors;
+pub mod json;
+pub mod matrix;
+pub mod mode;
+mod paint;
+pub mod plain;
+mod recap;
+pub mod sanitise;
+mod words;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::event::line::Line;
+use crate::event::stream::{Events, Listener, ListenerEnd};
+use crate::ui::mode::Mode;
+use crate::ui::plain::Plain;
+
+/// How long to wait before a terminal or pipe that takes nothing just now is tried again.
+const WRITE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What draws the events of one command.
+#[derive(Debug)]
+#[must_use = "without `finish` the program may end before the last lines are on the screen"]
+pub struct Screen {
+    listener: Listener,
+}
+
+/// How the screen ended.
+#[derive(Debug)]
+pub enum ScreenEnd {
+    /// Everything is on the screen, or nobody wanted to see the rest (a closed pipe is no error).
+    Complete,
+    Failed(io::Error),
+    /// The terminal or pipe takes nothing, for example after Ctrl-S.
+    Stuck,
+}
+
+impl Screen {
+    /// Draws everything that is published from now on: JSON lines on stdout, all else on stderr.
+    ///
+    /// # Errors
+    /// When stdout or stderr cannot be used, or the screen's thread not be started.
+    pub fn start(mode: Mode, events: &Events) -> io::Result<Self> {
+        // A descriptor of its own: std's handles have a lock, and whoever holds it while the terminal is paused would
+        // hold up a panic message of the engine too.
+        let descriptor = match mode {
+            Mode::Json => io::stdout().as_fd().try_clone_to_owned()?,
+            Mode::Plain { .. } | Mode::Quiet { .. } => io::stderr().as_fd().try_clone_to_owned()?,
+        };
+        Self::start_on(mode, events, File::from(descriptor))
+    }
+
+    /// The same, drawn on `output`.
+    ///
+    /// # Errors
+    /// When the screen's thread cannot be started.
+    pub fn start_on(mode: Mode, events: &Events, mut output: impl Write + Send + 'static) -> io::Result<Self> {
+        let mut render: Box<dyn FnMut(&Line) -> String + Send> = match mode {
+            Mode::Json => Box::new(json::render),
+            Mode::Plain { .. } | Mode::Quiet { .. } => {
+                let mut plain = Plain::new(mode);
+                Box::new(move |line| plain.render(line))
+            }
+        };
+        let listener = events.listen("screen", move |line| write_patiently(&mut output, render(line).as_bytes()))?;
+        Ok(Self { listener })
+    }
+
+    /// Waits until everything published so far is on the screen, but no longer than `deadline`.
+    #[must_use]
+    pub fn finish(self, deadline: Duration) -> ScreenEnd {
+        match self.listener.finish(deadline) {
+            ListenerEnd::Failed(error) if error.kind() != io::ErrorKind::BrokenPipe => ScreenEnd::Failed(error),
+            ListenerEnd::Complete | ListenerEnd::Failed(_) => ScreenEnd::Complete,
+            ListenerEnd::Stuck => ScreenEnd::Stuck,
+        }
+    }
+}
+
+/// Prints a query's answer on stdout as it is, for commands that publish no events. A closed pipe is no error.
+///
+/// # Errors
+/// When stdout cannot be written, for example to a full disk.
+pub fn print_answer(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// `write_all` that also outlasts a descriptor that another program has set not to block.
+fn write_patiently(output: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::park_timeout(WRITE_PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::event::Event;
+
+    /// A terminal after Ctrl-S: takes nothing for as long as the other end lives.
+    struct Paused(Receiver<()>);
+
+    impl Write for Paused {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Takes three bytes at a time, and every other time none.
+    struct Reluctant {
+        taken: std::sync::mpsc::Sender<Vec<u8>>,
+        willing: bool,
+    }
+
+    impl Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.willing = !self.willing;
+            if !self.willing {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = &bytes[..bytes.len().min(3)];
+            self.taken.send(taken.to_vec()).map_err(io::Error::other)?;
+            Ok(taken.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_paused_terminal_holds_up_neither_the_engine_nor_the_end() {
+        let (_resume, paused) = channel();
+        let events = Events::new(None);
+        let screen = Screen::start_on(Mode::Json, &events, Paused(paused)).unwrap();
+        (0..10_000).for_each(|_| events.publish(Event::Decided));
+        assert!(matches!(screen.finish(Duration::from_millis(20)), ScreenEnd::Stuck));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let events = Events::new(None);
+        let screen = Screen::start_on(Mode::Json, &events, writer).unwrap();
+        (0..10).for_each(|_| events.publish(Event::Decided));
+        assert!(matches!(screen.finish(Duration::from_secs(30)), ScreenEnd::Complete));
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_block_loses_no_byte() {
+        let (taken, bytes) = channel();
+        let mut output = Reluctant { taken, willing: false };
+        write_patiently(&mut output, b"seventeen letters").unwrap();
+        drop(output);
+        assert_eq!(bytes.iter().flatten().collect::<Vec<u8>>(), b"seventeen letters");
+    }
+}

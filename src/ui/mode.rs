@@ -1,0 +1,141 @@
+//! How to draw, decided once from the flags and from what is known of the terminal.
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set or a CI job runs.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the command line says about the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    pub json: bool,
+    pub quiet: bool,
+    pub verbose: bool,
+    pub colour: Colour,
+}
+
+/// What stderr and the environment say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
+pub struct Terminal {
+    pub stderr_is_terminal: bool,
+    /// `TERM=dumb`.
+    pub dumb: bool,
+    /// `CI` is set, not empty, and neither `0` nor `false`.
+    pub ci: bool,
+    /// `NO_COLOR` is set and not empty. Source: <https://no-color.org>.
+    pub no_color: bool,
+}
+
+impl Terminal {
+    /// Looks at stderr and at the environment, through `variable`.
+    #[must_use]
+    pub fn look(stderr_is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        Self {
+            stderr_is_terminal,
+            dumb: set("TERM").is_some_and(|term| term == "dumb"),
+            ci: set("CI").is_some_and(|ci| ci != "0" && ci != "false"),
+            no_color: set("NO_COLOR").is_some(),
+        }
+    }
+}
+
+/// How events are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One line per event on stderr; all of them and whole logs if `verbose`.
+    Plain { colour: bool, verbose: bool },
+    /// JSON lines on stdout, nothing on stderr.
+    Json,
+    /// Warnings, failures, and the end if it is not a good one, on stderr.
+    Quiet { colour: bool },
+}
+
+/// Chooses the mode.
+///
+/// | `--json` | `-q` | mode |
+/// |---|---|---|
+/// | yes | any | `Json` |
+/// | no | yes | `Quiet` |
+/// | no | no | `Plain` |
+///
+/// | `--color` | terminal | `TERM=dumb`, `CI` or `NO_COLOR` | colour |
+/// |---|---|---|---|
+/// | `always` | any | any | yes |
+/// | `never` | any | any | no |
+/// | `auto` | yes | none of them | yes |
+/// | `auto` | yes | any of them | no |
+/// | `auto` | no | any | no |
+#[must_use]
+pub fn choose(flags: Flags, terminal: Terminal) -> Mode {
+    let colour = choose_colour(flags.colour, terminal);
+    match flags {
+        Flags { json: true, .. } => Mode::Json,
+        Flags { quiet: true, .. } => Mode::Quiet { colour },
+        Flags { verbose, .. } => Mode::Plain { colour, verbose },
+    }
+}
+
+/// Whether stderr gets colour: the second table of [`choose`].
+#[must_use]
+pub fn choose_colour(colour: Colour, terminal: Terminal) -> bool {
+    match colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => terminal.stderr_is_terminal && !terminal.dumb && !terminal.ci && !terminal.no_color,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    const TERMINAL: Terminal = Terminal { stderr_is_terminal: true, dumb: false, ci: false, no_color: false };
+
+    #[test]
+    fn flags_choose_the_mode() {
+        let plain = Flags::default();
+        let json = Flags { json: true, quiet: true, verbose: true, ..plain };
+        let quiet = Flags { quiet: true, ..plain };
+        let verbose = Flags { verbose: true, ..plain };
+        assert_eq!(choose(json, TERMINAL), Mode::Json);
+        assert_eq!(choose(quiet, TERMINAL), Mode::Quiet { colour: true });
+        assert_eq!(choose(plain, TERMINAL), Mode::Plain { colour: true, verbose: false });
+        assert_eq!(choose(verbose, Terminal::default()), Mode::Plain { colour: false, verbose: true });
+    }
+
+    #[test]
+    fn colour_follows_the_table() {
+        let pipe = Terminal { stderr_is_terminal: false, ..TERMINAL };
+        let dumb = Terminal { dumb: true, ..TERMINAL };
+        let ci = Terminal { ci: true, ..TERMINAL };
+        let no_color = Terminal { no_color: true, ..TERMINAL };
+        let all = [TERMINAL, pipe, dumb, ci, no_color];
+        assert_eq!(all.map(|terminal| choose_colour(Colour::Always, terminal)), [true; 5]);
+        assert_eq!(all.map(|terminal| choose_colour(Colour::Never, terminal)), [false; 5]);
+        assert_eq!(all.map(|terminal| choose_colour(Colour::Auto, terminal)), [true, false, false, false, false]);
+    }
+
+    #[test]
+    fn empty_variables_are_not_set() {
+        let look = |pairs: &'static [(&str, &str)]| {
+            Terminal::look(true, |name| {
+                pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(look(&[]), TERMINAL);
+        assert_eq!(look(&[("CI", ""), ("NO_COLOR", ""), ("TERM", "xterm")]), TERMINAL);
+        assert_eq!(look(&[("CI", "false")]), TERMINAL);
+        assert_eq!(look(&[("CI", "true")]), Terminal { ci: true, ..TERMINAL });
+        assert_eq!(look(&[("NO_COLOR", "1")]), Terminal { no_color: true, ..TERMINAL });
+        assert_eq!(look(&[("TERM", "dumb")]), Terminal { dumb: true, ..TERMINAL });
+    }
+}

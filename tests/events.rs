@@ -1,0 +1,174 @@
+//! The JSON form of events: each is read as it was written, and as the published schema says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use fleetdeploy::decide::links::LinkAnswer;
+use fleetdeploy::event::line::{self, Line};
+use fleetdeploy::event::{Cell, Event, HostOutcome, HostPlanned, Outcome, Phase, VERSION};
+use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::store_path::StorePath;
+use fleetdeploy::ui::json;
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events.schema.json");
+
+fn cell(from: Place, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
+    Cell {
+        check: "vpn mesh".into(),
+        from,
+        to: "10.100.0.2".into(),
+        kind: "ping".into(),
+        required: false,
+        answer,
+        was_up,
+    }
+}
+
+/// Each kind of event, and each kind of what they hold.
+fn samples() -> Vec<Event> {
+    // A name of digits: the hardest key that a map of hosts can have.
+    let (vps, digits) = (HostName::new("vps").unwrap(), HostName::new("10").unwrap());
+    let system = |hash: &str| StorePath::new(format!("/nix/store/{}-nixos-system-vps-25.05", hash.repeat(32))).unwrap();
+    let outcomes = [
+        HostOutcome::Committed,
+        HostOutcome::Unchanged,
+        HostOutcome::Witness,
+        HostOutcome::RolledBack { by_guard: true },
+        HostOutcome::Untouched,
+        HostOutcome::Lost { why: "no answer".into() },
+        HostOutcome::Skipped,
+    ];
+    let hosts: BTreeMap<HostName, HostOutcome> =
+        (10..).map(|number: u32| HostName::new(number.to_string()).unwrap()).zip(outcomes).collect();
+    let finished = [Outcome::Committed, Outcome::Unchanged, Outcome::RolledBack, Outcome::Refused, Outcome::Split]
+        .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 });
+    let mut events = vec![
+        Event::PushStarted {
+            fleet: "homelab".into(),
+            hosts: vec![vps.clone(), digits.clone()],
+            inventory: "inventory.yaml".into(),
+            guard_ms: 900_000,
+            record: None,
+        },
+        Event::Planned {
+            hosts: vec![HostPlanned {
+                host: vps.clone(),
+                old: system("a"),
+                new: system("b"),
+                changes: true,
+                selected: true,
+                generation: u64::MAX,
+            }],
+        },
+        Event::HostMoved { host: digits.clone(), doing: "copying \u{1b}[1m".into() },
+        Event::BuildMoved { done: 1, expected: 2, doing: "etc".into() },
+        Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
+        Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
+        Event::GuardArmed { host: vps.clone(), left_ms: 900_000 },
+        Event::GuardExtended { host: vps.clone(), left_ms: 900_000 },
+        Event::GuardDisarmed { host: vps.clone() },
+        Event::ContactLost { host: vps.clone(), why: "gone".into() },
+        Event::ContactMade { host: vps.clone() },
+        Event::Warned { host: None, text: "old nix".into() },
+        Event::Warned { host: Some(vps.clone()), text: "old nix".into() },
+        Event::Failed { host: None, text: "no".into(), hint: None },
+        Event::Failed { host: Some(vps.clone()), text: "no".into(), hint: Some("yes".into()) },
+        Event::Logged { host: vps.clone(), what: "test".into(), lines: vec!["one".into(), String::new()] },
+        Event::MatrixSeen {
+            phase: Phase::Baseline,
+            cells: vec![
+                cell(Place::Workstation, LinkAnswer::Up { round_trip_us: None }, None),
+                cell(Place::Host(vps.clone()), LinkAnswer::Up { round_trip_us: Some(12_345) }, Some(true)),
+                cell(Place::Host(digits), LinkAnswer::Down { why: "no route".into() }, Some(false)),
+                cell(Place::Workstation, LinkAnswer::Unknown, Some(true)),
+            ],
+        },
+        Event::LinksMoved { up: 1, of: 2, rounds: 3, waiting_for: vec!["vps -> home ping".into()] },
+        Event::Decided,
+        Event::RollBackStarted { reason: "a link is down".into() },
+        Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2 },
+        Event::CameBack { host: vps, text: "on its old system".into() },
+        Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
+    ];
+    events.extend(
+        [
+            Phase::Build,
+            Phase::Survey,
+            Phase::Copy,
+            Phase::Baseline,
+            Phase::Arm,
+            Phase::Test,
+            Phase::Verify,
+            Phase::Decide,
+            Phase::Switch,
+            Phase::Disarm,
+            Phase::RollBack,
+        ]
+        .map(|phase| Event::PhaseStarted { phase }),
+    );
+    events.extend(finished);
+    events
+}
+
+fn lines() -> Vec<Line> {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_364_100_042);
+    let run = |seq: u64| seq.is_multiple_of(2).then(|| "20261122-161500-homelab-3f9c".to_owned());
+    (1..).zip(samples()).map(|(seq, event)| Line { version: VERSION, run: run(seq), seq, at, event }).collect()
+}
+
+/// The names of all events, out of the schema.
+fn names_in(schema: &Value) -> BTreeSet<String> {
+    let kinds = schema["oneOf"].as_array().expect("the schema has one case for each event");
+    kinds.iter().map(|kind| kind["properties"]["event"]["const"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_published_schema_is_what_the_types_say() {
+    let schema = serde_json::to_string_pretty(&line::schema()).unwrap() + "\n";
+    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
+        std::fs::write(SCHEMA, &schema).unwrap();
+    }
+    let published = std::fs::read_to_string(SCHEMA).unwrap_or_default();
+    assert!(
+        published == schema,
+        "events.schema.json is out of date; write it with FLEETDEPLOY_BLESS=1 cargo test --test events"
+    );
+}
+
+#[test]
+fn every_event_fits_the_schema_and_the_samples_have_them_all() {
+    let schema = serde_json::to_value(line::schema()).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in lines() {
+        let json: Value = serde_json::from_str(&json::render(&line)).unwrap();
+        let problems: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "{json}\n{problems:#?}");
+        seen.insert(json["event"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, names_in(&schema));
+    assert!(!validator.is_valid(&serde_json::json!({"version": 1, "seq": 1, "at": "now", "event": "teleported"})));
+}
+
+#[test]
+fn every_event_is_read_as_it_was_written() {
+    for line in lines() {
+        let json = json::render(&line);
+        assert_eq!(json.matches('\n').count(), 1, "{json}");
+        assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line);
+    }
+}
+
+#[test]
+fn a_line_looks_as_the_design_says() {
+    let line = &lines()[1];
+    let finished = lines().into_iter().last().unwrap();
+    assert_eq!(
+        json::render(&Line { event: Event::Decided, ..line.clone() }),
+        "{\"version\":1,\"run\":\"20261122-161500-homelab-3f9c\",\"seq\":2,\"at\":\"2026-11-22T16:15:00.042Z\",\"event\":\"decided\"}\n"
+    );
+    let json: Value = serde_json::from_str(&json::render(&finished)).unwrap();
+    assert_eq!(json["hosts"]["13"], serde_json::json!({"outcome": "rolled_back", "by_guard": true}));
+}
