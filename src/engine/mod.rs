@@ -6,6 +6,7 @@ pub mod clock;
 pub mod driver;
 pub mod hosts;
 mod probing;
+pub mod push;
 pub mod reach;
 pub mod shutdown;
 pub mod ssh_hosts;

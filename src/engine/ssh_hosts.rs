@@ -84,6 +84,11 @@ impl SshHosts {
         Self { reach, plan, identity, actions, clocks, probing, activated: Mutex::new(None) }
     }
 
+    /// Ends the probers on the hosts; bounded.
+    pub async fn stop_probing(&self) {
+        self.probing.stop().await;
+    }
+
     async fn perform_until(&self, host: HostId, order: Order, notes: Notes) -> Answer {
         let mut pause = FIRST_PAUSE;
         let mut why = "there was no time to ask it".to_owned();
