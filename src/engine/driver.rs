@@ -41,6 +41,11 @@ pub enum Ended {
 pub trait Surroundings: Send {
     /// Never waits.
     fn tell(&mut self, event: Event);
+    /// What the push begins with, durable before the first host is touched.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn started(&mut self, plan: &Plan) -> std::io::Result<()>;
     /// Returns once the entry is durable.
     ///
     /// # Errors

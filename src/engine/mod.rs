@@ -2,7 +2,10 @@
 //!
 //! Nothing here prints, and nothing here decides what a failure means for the fleet.
 
+mod baseline;
+mod build;
 pub mod clock;
+mod copy;
 pub mod driver;
 pub mod hosts;
 mod probing;
@@ -10,4 +13,5 @@ pub mod push;
 pub mod reach;
 pub mod shutdown;
 pub mod ssh_hosts;
+mod survey;
 mod timers;

@@ -2,31 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
-
-use super::clock;
 use super::driver::{Driver, Ended, Surroundings};
-use super::hosts::Hosts;
 use super::reach::Reach;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{HostClock, Identity, SshHosts, ask_all, reason};
-use crate::decide::fact::{Facts, PreSwitchCheck};
+use super::ssh_hosts::{HostClock, Identity, SshHosts, reason};
+use crate::decide::fact::Facts;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
-use crate::decide::survey::{self, Allowed, Finding, Surveyed, Weight};
+use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
-use crate::decide::transaction::cells;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
-use crate::inventory::model::{Fleet, Host, HostName, Jump, Place};
-use crate::nix;
-use crate::remote::answer;
+use crate::inventory::model::{Fleet, Host, HostName, Jump};
+use crate::remote::Workspace;
 use crate::remote::step::{Speaker, Step as RemoteStep};
-use crate::remote::{StepError, Workspace};
 use crate::store_path::StorePath;
 
 /// What a person asked for.
@@ -62,11 +55,34 @@ pub enum Pushed {
 }
 
 /// Refused: nothing was touched. The findings were told as events.
-struct Refused {
-    text: String,
+pub(super) struct Refused {
+    pub(super) text: String,
 }
 
-type Phased<T> = Result<T, Refused>;
+pub(super) type Phased<T> = Result<T, Refused>;
+
+/// Phase 1 alone: touches no host and connects to none.
+///
+/// # Errors
+/// Why not, in one sentence; the details were told as events.
+pub async fn build(
+    request: &Request,
+    workspace: Arc<Workspace>,
+    events: &Events,
+) -> Result<BTreeMap<HostName, StorePath>, String> {
+    Push::new(request, workspace, events).build().await.map_err(|refused| refused.text)
+}
+
+/// Survey and matrix alone: changes nothing. Whether every required link is up.
+///
+/// # Errors
+/// Why not, in one sentence; the details were told as events.
+pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events) -> Result<bool, String> {
+    let push = Push::new(request, workspace, events);
+    let checked = push.check().await.map_err(|refused| refused.text);
+    push.reach.close().await;
+    checked
+}
 
 /// Pushes a fleet. Everything on the way is told to `surroundings` and `events`.
 pub async fn push(
@@ -93,6 +109,12 @@ pub async fn push(
         Ok(Prepared::Unchanged(hosts)) => Pushed::Ended(unchanged(hosts)),
         Ok(Prepared::Ready(ready)) => {
             let Ready { hosts, plan, times } = *ready;
+            if let Err(error) = surroundings.started(&plan) {
+                push.clean_prepared().await;
+                push.reach.close().await;
+                push.fail(None, format!("the run's record cannot be written: {error}"), None);
+                return Pushed::Ended(push.refused("the run's record cannot be written".to_owned()));
+            }
             let ended = Driver::new(Arc::clone(&hosts), Arc::clone(&plan), times).drive(surroundings, shutdown).await;
             let pushed = match ended {
                 Ended::Verdict(mut verdict) => {
@@ -126,19 +148,19 @@ struct Ready {
 }
 
 /// What the survey brought, by host.
-struct Answered {
-    facts: Facts,
-    clock: HostClock,
+pub(super) struct Answered {
+    pub(super) facts: Facts,
+    pub(super) clock: HostClock,
 }
 
-struct Push<'a> {
-    request: &'a Request,
-    reach: Arc<Reach>,
+pub(super) struct Push<'a> {
+    pub(super) request: &'a Request,
+    pub(super) reach: Arc<Reach>,
     events: &'a Events,
     /// Hosts that hold roots of this run, for the clean-up of a refusal.
-    prepared: std::sync::Mutex<BTreeSet<HostName>>,
+    pub(super) prepared: Mutex<BTreeSet<HostName>>,
     /// Optional hosts that did not answer the survey.
-    skipped: std::sync::Mutex<BTreeSet<HostName>>,
+    pub(super) skipped: Mutex<BTreeSet<HostName>>,
 }
 
 impl<'a> Push<'a> {
@@ -148,20 +170,20 @@ impl<'a> Push<'a> {
             request,
             reach: Arc::new(Reach::new(workspace, connect)),
             events,
-            prepared: std::sync::Mutex::default(),
-            skipped: std::sync::Mutex::default(),
+            prepared: Mutex::default(),
+            skipped: Mutex::default(),
         }
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         self.events.publish(event);
     }
 
-    fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
+    pub(super) fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
         self.tell(Event::Warned { host: host.cloned(), text: text.into() });
     }
 
-    fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
+    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
         self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
     }
 
@@ -170,28 +192,12 @@ impl<'a> Push<'a> {
         // Side by side: the build needs the workstation, the survey the hosts. The one that refuses first ends both.
         let (systems, surveyed) = tokio::try_join!(self.build(), self.survey())?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
-        let times = |host: &Host| Times {
-            guard: host.guard,
-            boot_time: host.boot_time,
-            limits: host.limits,
-            settle: fleet.settle,
-        };
-        let views: Vec<Surveyed<'_>> = hosts
-            .iter()
-            .map(|host| Surveyed {
-                host,
-                selected: self.request.selected.contains(&host.name),
-                facts: &surveyed[&host.name].facts,
-                new: systems.get(&host.name),
-                times: times(host),
-            })
-            .collect();
+        let views: Vec<Surveyed<'_>> =
+            hosts.iter().map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
         self.judge(&views)?;
         self.tell(Event::Planned { hosts: planned(&views) });
 
-        let ports = surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect();
-        let links = links::resolve(fleet, &ports);
-        let plan = plan(&views, links);
+        let plan = plan(&views, links::resolve(fleet, &ssh_ports(&surveyed)));
         let changes = plan.changing().next().is_some();
         if changes && !self.request.dry_run {
             self.copy(&views).await?;
@@ -210,282 +216,39 @@ impl<'a> Push<'a> {
             return Ok(Prepared::Unchanged(ends));
         }
         let plan = Arc::new(plan);
-        let times = hosts.iter().map(|host| times(host)).collect();
+        let times = hosts.iter().map(|host| self.times(host)).collect();
         let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, actions, clocks));
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
     }
 
-    // Phase 1: build.
-
-    async fn build(&self) -> Phased<BTreeMap<HostName, StorePath>> {
-        let Request { fleet, folder, selected, roots, .. } = self.request;
-        self.tell(Event::PhaseStarted { phase: Phase::Build });
-        let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
-        self.tell(Event::BuildMoved { done: 0, expected: 0, doing: "evaluating".to_owned() });
-        let evaluated = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit).await;
-        let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
-        let on_progress = |progress: &nix::Progress| self.tell(build_moved(progress));
-        let built = nix::build(&targets, roots, fleet.build_limit, on_progress).await;
-        let systems = built.map_err(|error| self.build_failed(&error))?;
-        for host in &hosts {
-            self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
-        }
-        Ok(systems)
+    async fn check(&self) -> Phased<bool> {
+        let fleet = &self.request.fleet;
+        let surveyed = self.survey().await?;
+        let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
+        let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
+        let plan = plan(&views, links::resolve(fleet, &ssh_ports(&surveyed)));
+        self.tell(Event::PhaseStarted { phase: Phase::Baseline });
+        let plan = self.baseline(plan, &self.identity(&hosts), false).await?;
+        Ok(plan.broken(&plan.baseline).is_empty())
     }
 
-    fn evaluation_failed(&self, error: &nix::EvalError) -> Refused {
-        if let nix::EvalError::Hosts { failed, .. } = error {
-            for (host, problem) in failed {
-                self.fail(Some(host), problem.to_string(), None);
-            }
-        } else {
-            self.fail(None, chain(error), None);
-        }
-        Refused { text: "the systems could not be evaluated".to_owned() }
-    }
-
-    fn build_failed(&self, error: &nix::BuildError) -> Refused {
-        if let nix::BuildError::Failed { hosts, failures, message, .. } = error {
-            for failure in failures {
-                for host in &failure.hosts {
-                    let text = format!("cannot build its system: {} failed: {}", failure.name, failure.reason);
-                    self.fail(Some(host), text, Some(format!("nix log {}", failure.derivation)));
-                    let what = format!("build of {}", failure.name);
-                    self.tell(Event::Logged { host: host.clone(), what, lines: failure.log.clone() });
-                }
-            }
-            for host in hosts.iter().filter(|host| !failures.iter().any(|failure| failure.hosts.contains(host))) {
-                self.fail(Some(host), format!("its system was not built: {message}"), None);
-            }
-        } else {
-            self.fail(None, chain(error), None);
-        }
-        Refused { text: "the systems could not be built".to_owned() }
-    }
-
-    // Phase 2: survey.
-
-    async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
-        self.tell(Event::PhaseStarted { phase: Phase::Survey });
-        let hosts = &self.request.fleet.hosts;
-        let questions = hosts.iter().map(|host| (host.name.clone(), self.survey_one(host).boxed()));
-        let answers = ask_all(questions).await;
-        let mut surveyed = BTreeMap::new();
-        let mut refused = false;
-        for host in hosts {
-            match answers[&host.name].as_ref() {
-                Ok(_) => {}
-                Err((text, hint)) if host.optional => {
-                    self.warn(Some(&host.name), format!("is left out of this push: {text}{}", hinted(hint)));
-                    self.skipped.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(host.name.clone());
-                }
-                Err((text, hint)) if !self.request.selected.contains(&host.name) => {
-                    self.warn(Some(&host.name), format!("this witness does not answer: {text}{}", hinted(hint)));
-                }
-                Err((text, hint)) => {
-                    self.fail(Some(&host.name), text.clone(), hint.clone());
-                    refused = true;
-                }
-            }
-        }
-        if refused {
-            return Err(Refused { text: "not every host could be surveyed".to_owned() });
-        }
-        for (host, answer) in answers {
-            if let Ok(answered) = answer {
-                self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
-                surveyed.insert(host, answered);
-            }
-        }
-        Ok(surveyed)
-    }
-
-    async fn survey_one(&self, host: &Host) -> Result<Answered, (String, Option<String>)> {
-        let script = RemoteStep::Survey.script();
-        let limit = host.limits.connect + host.limits.step;
-        let raw = self.reach.run(&host.name, &script, limit).await;
-        let at = clock::boot_time();
-        let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
-        let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
-        Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
-    }
-
-    fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        let findings = survey::judge(views, self.request.allowed);
-        self.tell_findings(&findings);
-        for view in views {
-            for note in view.facts.notes.iter().filter(|_| view.changes()) {
-                self.warn(Some(&view.host.name), note.clone());
-            }
-        }
-        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
-    }
-
-    fn tell_findings(&self, findings: &[Finding]) {
-        for finding in findings {
-            match finding.weight {
-                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
-                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
-            }
+    fn view<'b>(
+        &'b self,
+        host: &'b Host,
+        surveyed: &'b BTreeMap<HostName, Answered>,
+        new: Option<&'b StorePath>,
+    ) -> Surveyed<'b> {
+        Surveyed {
+            host,
+            selected: self.request.selected.contains(&host.name),
+            facts: &surveyed[&host.name].facts,
+            new,
+            times: self.times(host),
         }
     }
 
-    // Phase 3: copy.
-
-    async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        self.tell(Event::PhaseStarted { phase: Phase::Copy });
-        let changing: Vec<(&Surveyed<'_>, &StorePath)> =
-            views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
-        let questions = changing.iter().map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new).boxed()));
-        let answers = ask_all(questions).await;
-        refuse_if(
-            answers.values().any(|fits| !fits),
-            "a new system could not be brought to its host, or does not fit it",
-        )
-    }
-
-    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
-        let host = view.host;
-        let name = &host.name;
-        if !self.has_room(view, new).await {
-            return false;
-        }
-        let ssh_options = self.reach.workspace().nix_ssh_options();
-        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options };
-        let on_progress = |progress: &nix::Progress| {
-            self.tell(Event::CopyMoved {
-                host: name.clone(),
-                done_bytes: progress.copied.done,
-                expected_bytes: progress.copied.expected,
-            });
-        };
-        if let Err(error) = nix::copy(new, destination, host.limits.copy, on_progress).await {
-            let mend = error.mend(host.user.as_deref().unwrap_or("the user that logs in"));
-            self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
-            return false;
-        }
-        self.prepare_one(view, new).await
-    }
-
-    /// Whether what is missing on the host fits on its disk. Only asked of the host when the whole closure would not.
-    async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
-        let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
-        let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
-        if closure.size() <= free {
-            return true;
-        }
-        let old = &view.facts.standing.systems.current;
-        let known = nix::closure(old, view.host.limits.step).await.ok();
-        let missing = closure.size_without(|path| known.as_ref().is_some_and(|known| known.paths.contains_key(path)));
-        if missing <= free {
-            return true;
-        }
-        let text = format!(
-            "not enough room: its new system brings up to {} MB, and {} MB are free",
-            missing.div_ceil(1_000_000),
-            free / 1_000_000
-        );
-        self.fail(Some(&view.host.name), text, Some("run `nix-collect-garbage -d` there, or make room".to_owned()));
-        false
-    }
-
-    async fn prepare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
-        let name = &view.host.name;
-        let systems = &view.facts.standing.systems;
-        let script = RemoteStep::Prepare {
-            run: self.request.run.clone(),
-            old_current: systems.current.clone(),
-            old_boot: systems.boot_default.clone(),
-            new: new.clone(),
-            hosts: self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
-        }
-        .script();
-        self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone());
-        // The new system's own check may take longer than a short step.
-        let limit = view.host.limits.step + view.host.limits.test;
-        let raw = match self.reach.run(name, &script, limit).await {
-            Ok(raw) => raw,
-            Err(error) => {
-                self.fail(Some(name), reason(&error), error.hint());
-                return false;
-            }
-        };
-        let fit = match answer::fit(&raw.lines) {
-            Ok(fit) => fit,
-            Err(error) => {
-                self.fail(Some(name), error.to_string(), None);
-                return false;
-            }
-        };
-        let mut fits = true;
-        for misfit in &fit.misfits {
-            self.fail(Some(name), misfit.text.clone(), None);
-            fits = false;
-        }
-        if let Some(change) = &fit.loader_change {
-            let hint = "install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned();
-            self.fail(Some(name), format!("the new system changes the kind of boot loader, {change}"), Some(hint));
-            fits = false;
-        }
-        if fit.check == PreSwitchCheck::Failed {
-            let hint = "what it says is above; such a change wants `nixos-rebuild boot` and a reboot".to_owned();
-            let what = "pre-switch check".to_owned();
-            self.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
-            self.fail(Some(name), "the new system's own pre-switch check says no", Some(hint));
-            fits = false;
-        }
-        if fits {
-            self.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
-        }
-        fits
-    }
-
-    // Phase 4: baseline.
-
-    /// The whole matrix before anything changes: what is down now is known, and not blamed on this push.
-    async fn baseline(&self, mut plan: Plan, identity: &Identity, changes: bool) -> Phased<Plan> {
-        let looking = Arc::new(plan.clone());
-        let none = |_| HostClock { uptime: 0, at: Duration::ZERO };
-        let prober = Arc::new(SshHosts::new(
-            Arc::clone(&self.reach),
-            Arc::clone(&looking),
-            identity.clone(),
-            Vec::new(),
-            looking.ids().map(none).collect(),
-        ));
-        let (mut round, _) = Arc::clone(&prober).round(false).await;
-        if !round.down(&plan.links).is_empty() {
-            // One lost packet is no broken link.
-            (round, _) = Arc::clone(&prober).round(false).await;
-        }
-        prober.stop_probing().await;
-        let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
-        self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells: cells(&plan, &round, false) });
-        let mendable = |link: &Link| {
-            let changing = |name: &HostName| plan.hosts.iter().any(|host| host.changes && host.name == *name);
-            matches!(&link.from, Place::Host(from) if changing(from)) || link.to_host.as_ref().is_some_and(changing)
-        };
-        let mut hopeless = false;
-        for link in &down {
-            let one = &plan.links[*link];
-            let text = format!("{} is already down, before anything was changed", describe_link(one));
-            if self.request.allowed.broken || !changes {
-                self.warn(None, text);
-            } else if mendable(one) {
-                self.warn(None, format!("{text}: unless this push mends it, it will be rolled back"));
-            } else {
-                let hint = "mend it first, or accept it with --allow-broken".to_owned();
-                self.fail(None, format!("{text}, and no host that this push changes can mend it"), Some(hint));
-                hopeless = true;
-            }
-        }
-        refuse_if(hopeless, "a required link is down that this push cannot mend")?;
-        if self.request.allowed.broken {
-            plan.accepted = down.into_iter().collect();
-        }
-        learn_health(&mut plan, &round);
-        plan.baseline = round;
-        Ok(plan)
+    fn times(&self, host: &Host) -> Times {
+        Times { guard: host.guard, boot_time: host.boot_time, limits: host.limits, settle: self.request.fleet.settle }
     }
 
     // The end.
@@ -514,7 +277,7 @@ impl<'a> Push<'a> {
     }
 
     fn absent(&self, host: &HostName) -> HostOutcome {
-        let skipped = self.skipped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let skipped = lock(&self.skipped);
         if skipped.contains(host) { HostOutcome::Skipped } else { HostOutcome::Witness }
     }
 
@@ -525,7 +288,7 @@ impl<'a> Push<'a> {
 
     /// Roots of a run that will not be are taken away again.
     async fn clean_prepared(&self) {
-        let prepared = self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let prepared = lock(&self.prepared).clone();
         let script = RemoteStep::Clean { speaker: self.identity(&[]).speaker }.script();
         let cleanings = prepared.iter().map(|host| self.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
@@ -539,6 +302,10 @@ impl<'a> Push<'a> {
         self.clean_prepared().await;
         self.reach.close().await;
     }
+}
+
+fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16> {
+    surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect()
 }
 
 fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
@@ -565,16 +332,6 @@ fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     Plan { hosts, links, baseline: Round::default(), accepted: BTreeSet::new() }
 }
 
-/// The very looks that verify will take: what failed in the baseline is not blamed on this push.
-fn learn_health(plan: &mut Plan, round: &Round) {
-    for host in &mut plan.hosts {
-        if let Some(seen) = round.hosts.get(&host.name) {
-            host.failed_units.extend(seen.failed_units.iter().cloned());
-            host.restarts.extend(seen.restarts.clone());
-        }
-    }
-}
-
 fn planned(views: &[Surveyed<'_>]) -> Vec<HostPlanned> {
     let host = |view: &Surveyed<'_>| HostPlanned {
         host: view.host.name.clone(),
@@ -592,36 +349,12 @@ fn unchanged(hosts: Vec<(HostName, HostOutcome)>) -> Verdict {
     Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None }
 }
 
-fn build_moved(progress: &nix::Progress) -> Event {
-    let doing = match progress.running.first() {
-        Some(build) => match &build.phase {
-            Some(phase) => format!("{} ({phase})", build.name),
-            None => build.name.clone(),
-        },
-        None if progress.copied.expected > progress.copied.done => "downloading".to_owned(),
-        None => String::new(),
-    };
-    Event::BuildMoved { done: progress.builds.done, expected: progress.builds.expected, doing }
-}
-
-fn describe_link(link: &Link) -> String {
-    let from = match &link.from {
-        Place::Workstation => "the workstation",
-        Place::Host(name) => name.as_str(),
-    };
-    format!("the link {from} -> {} ({})", link.to, link.probe.kind())
-}
-
-fn refuse_if(refused: bool, text: &str) -> Phased<()> {
+pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {
     if refused { Err(Refused { text: text.to_owned() }) } else { Ok(()) }
 }
 
-fn hinted(hint: &Option<String>) -> String {
-    hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default()
-}
-
 /// An error with all its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -631,21 +364,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// For commands that ask the hosts something without changing them: the same survey, errors by host.
-pub async fn survey_hosts(reach: &Reach, hosts: &[Host]) -> BTreeMap<HostName, Result<Facts, StepError>> {
-    let script = RemoteStep::Survey.script();
-    let questions = hosts.iter().map(|host| {
-        let limit = host.limits.connect + host.limits.step;
-        let question = reach.run(&host.name, &script, limit).map(move |raw| {
-            raw.and_then(|raw| {
-                answer::facts(&raw.lines).map_err(|error| StepError::Truncated {
-                    host: host.name.clone(),
-                    script: "survey",
-                    stderr_tail: error.to_string(),
-                })
-            })
-        });
-        (host.name.clone(), question.boxed())
-    });
-    ask_all(questions).await
+/// A panic elsewhere leaves names in a set, and nothing half done.
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

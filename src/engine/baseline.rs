@@ -1,0 +1,79 @@
+//! Phase 4: the whole matrix before anything changes: what is down now is known, and not blamed on this push.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hosts::Hosts;
+use super::push::{Phased, Push, refuse_if};
+use super::ssh_hosts::{HostClock, Identity, SshHosts};
+use crate::decide::links::{Link, Round};
+use crate::decide::plan::Plan;
+use crate::decide::transaction::cells;
+use crate::event::{Event, Phase};
+use crate::inventory::model::{HostName, Place};
+
+impl Push<'_> {
+    /// The whole matrix before anything changes: what is down now is known, and not blamed on this push.
+    pub(super) async fn baseline(&self, mut plan: Plan, identity: &Identity, changes: bool) -> Phased<Plan> {
+        let looking = Arc::new(plan.clone());
+        let none = |_| HostClock { uptime: 0, at: Duration::ZERO };
+        let prober = Arc::new(SshHosts::new(
+            Arc::clone(&self.reach),
+            Arc::clone(&looking),
+            identity.clone(),
+            Vec::new(),
+            looking.ids().map(none).collect(),
+        ));
+        let (mut round, _) = Arc::clone(&prober).round(false).await;
+        if !round.down(&plan.links).is_empty() {
+            // One lost packet is no broken link.
+            (round, _) = Arc::clone(&prober).round(false).await;
+        }
+        prober.stop_probing().await;
+        let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
+        self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells: cells(&plan, &round, false) });
+        let mendable = |link: &Link| {
+            let changing = |name: &HostName| plan.hosts.iter().any(|host| host.changes && host.name == *name);
+            matches!(&link.from, Place::Host(from) if changing(from)) || link.to_host.as_ref().is_some_and(changing)
+        };
+        let mut hopeless = false;
+        for link in &down {
+            let one = &plan.links[*link];
+            let text = format!("{} is already down, before anything was changed", describe_link(one));
+            if self.request.allowed.broken || !changes {
+                self.warn(None, text);
+            } else if mendable(one) {
+                self.warn(None, format!("{text}: unless this push mends it, it will be rolled back"));
+            } else {
+                let hint = "mend it first, or accept it with --allow-broken".to_owned();
+                self.fail(None, format!("{text}, and no host that this push changes can mend it"), Some(hint));
+                hopeless = true;
+            }
+        }
+        refuse_if(hopeless, "a required link is down that this push cannot mend")?;
+        if self.request.allowed.broken {
+            plan.accepted = down.into_iter().collect();
+        }
+        learn_health(&mut plan, &round);
+        plan.baseline = round;
+        Ok(plan)
+    }
+}
+
+/// The very looks that verify will take: what failed in the baseline is not blamed on this push.
+fn learn_health(plan: &mut Plan, round: &Round) {
+    for host in &mut plan.hosts {
+        if let Some(seen) = round.hosts.get(&host.name) {
+            host.failed_units.extend(seen.failed_units.iter().cloned());
+            host.restarts.extend(seen.restarts.clone());
+        }
+    }
+}
+
+fn describe_link(link: &Link) -> String {
+    let from = match &link.from {
+        Place::Workstation => "the workstation",
+        Place::Host(name) => name.as_str(),
+    };
+    format!("the link {from} -> {} ({})", link.to, link.probe.kind())
+}

@@ -1,0 +1,123 @@
+//! Phase 3: the closures go to their hosts, all at once, and each new system is looked at there.
+
+use futures::FutureExt;
+
+use super::push::{Phased, Push, chain, lock, refuse_if};
+use super::ssh_hosts::{ask_all, reason};
+use crate::decide::fact::PreSwitchCheck;
+use crate::decide::survey::Surveyed;
+use crate::event::{Event, Phase};
+use crate::nix;
+use crate::remote::answer;
+use crate::remote::step::Step as RemoteStep;
+use crate::store_path::StorePath;
+
+impl Push<'_> {
+    pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        self.tell(Event::PhaseStarted { phase: Phase::Copy });
+        let changing: Vec<(&Surveyed<'_>, &StorePath)> =
+            views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
+        let questions = changing.iter().map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new).boxed()));
+        let answers = ask_all(questions).await;
+        refuse_if(
+            answers.values().any(|fits| !fits),
+            "a new system could not be brought to its host, or does not fit it",
+        )
+    }
+
+    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+        let host = view.host;
+        let name = &host.name;
+        if !self.has_room(view, new).await {
+            return false;
+        }
+        let ssh_options = self.reach.workspace().nix_ssh_options();
+        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options };
+        let on_progress = |progress: &nix::Progress| {
+            self.tell(Event::CopyMoved {
+                host: name.clone(),
+                done_bytes: progress.copied.done,
+                expected_bytes: progress.copied.expected,
+            });
+        };
+        if let Err(error) = nix::copy(new, destination, host.limits.copy, on_progress).await {
+            let mend = error.mend(host.user.as_deref().unwrap_or("the user that logs in"));
+            self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
+            return false;
+        }
+        self.prepare_one(view, new).await
+    }
+
+    /// Whether what is missing on the host fits on its disk. Only asked of the host when the whole closure would not.
+    async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+        let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
+        let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
+        if closure.size() <= free {
+            return true;
+        }
+        let old = &view.facts.standing.systems.current;
+        let known = nix::closure(old, view.host.limits.step).await.ok();
+        let missing = closure.size_without(|path| known.as_ref().is_some_and(|known| known.paths.contains_key(path)));
+        if missing <= free {
+            return true;
+        }
+        let text = format!(
+            "not enough room: its new system brings up to {} MB, and {} MB are free",
+            missing.div_ceil(1_000_000),
+            free / 1_000_000
+        );
+        self.fail(Some(&view.host.name), text, Some("run `nix-collect-garbage -d` there, or make room".to_owned()));
+        false
+    }
+
+    async fn prepare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+        let name = &view.host.name;
+        let systems = &view.facts.standing.systems;
+        let script = RemoteStep::Prepare {
+            run: self.request.run.clone(),
+            old_current: systems.current.clone(),
+            old_boot: systems.boot_default.clone(),
+            new: new.clone(),
+            hosts: self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+        }
+        .script();
+        lock(&self.prepared).insert(name.clone());
+        // The new system's own check may take longer than a short step.
+        let limit = view.host.limits.step + view.host.limits.test;
+        let raw = match self.reach.run(name, &script, limit).await {
+            Ok(raw) => raw,
+            Err(error) => {
+                self.fail(Some(name), reason(&error), error.hint());
+                return false;
+            }
+        };
+        let fit = match answer::fit(&raw.lines) {
+            Ok(fit) => fit,
+            Err(error) => {
+                self.fail(Some(name), error.to_string(), None);
+                return false;
+            }
+        };
+        let mut fits = true;
+        for misfit in &fit.misfits {
+            self.fail(Some(name), misfit.text.clone(), None);
+            fits = false;
+        }
+        if let Some(change) = &fit.loader_change {
+            let hint = "install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned();
+            self.fail(Some(name), format!("the new system changes the kind of boot loader, {change}"), Some(hint));
+            fits = false;
+        }
+        if fit.check == PreSwitchCheck::Failed {
+            let hint = "what it says is above; such a change wants `nixos-rebuild boot` and a reboot".to_owned();
+            let what = "pre-switch check".to_owned();
+            self.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
+            self.fail(Some(name), "the new system's own pre-switch check says no", Some(hint));
+            fits = false;
+        }
+        if fits {
+            self.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
+        }
+        fits
+    }
+}

@@ -1,0 +1,88 @@
+//! Phase 2: one master and one round trip per host, and what the facts say against the push.
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+
+use super::clock;
+use super::push::{Answered, Phased, Push, Refused, lock, refuse_if};
+use super::ssh_hosts::{HostClock, ask_all, reason};
+use crate::decide::survey::{self, Finding, Surveyed, Weight};
+use crate::event::{Event, Phase};
+use crate::inventory::model::{Host, HostName};
+use crate::remote::answer;
+use crate::remote::step::Step as RemoteStep;
+
+impl Push<'_> {
+    pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
+        self.tell(Event::PhaseStarted { phase: Phase::Survey });
+        let hosts = &self.request.fleet.hosts;
+        let questions = hosts.iter().map(|host| (host.name.clone(), self.survey_one(host).boxed()));
+        let answers = ask_all(questions).await;
+        let mut surveyed = BTreeMap::new();
+        let mut refused = false;
+        for host in hosts {
+            match answers[&host.name].as_ref() {
+                Ok(_) => {}
+                Err((text, hint)) if host.optional => {
+                    self.warn(Some(&host.name), format!("is left out of this push: {text}{}", hinted(hint.as_ref())));
+                    lock(&self.skipped).insert(host.name.clone());
+                }
+                Err((text, hint)) if !self.request.selected.contains(&host.name) => {
+                    self.warn(
+                        Some(&host.name),
+                        format!("this witness does not answer: {text}{}", hinted(hint.as_ref())),
+                    );
+                }
+                Err((text, hint)) => {
+                    self.fail(Some(&host.name), text.clone(), hint.clone());
+                    refused = true;
+                }
+            }
+        }
+        if refused {
+            return Err(Refused { text: "not every host could be surveyed".to_owned() });
+        }
+        for (host, answer) in answers {
+            if let Ok(answered) = answer {
+                self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
+                surveyed.insert(host, answered);
+            }
+        }
+        Ok(surveyed)
+    }
+
+    async fn survey_one(&self, host: &Host) -> Result<Answered, (String, Option<String>)> {
+        let script = RemoteStep::Survey.script();
+        let limit = host.limits.connect + host.limits.step;
+        let raw = self.reach.run(&host.name, &script, limit).await;
+        let at = clock::boot_time();
+        let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
+        let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
+        Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
+    }
+
+    pub(super) fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        let findings = survey::judge(views, self.request.allowed);
+        self.tell_findings(&findings);
+        for view in views {
+            for note in view.facts.notes.iter().filter(|_| view.changes()) {
+                self.warn(Some(&view.host.name), note.clone());
+            }
+        }
+        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
+    }
+
+    fn tell_findings(&self, findings: &[Finding]) {
+        for finding in findings {
+            match finding.weight {
+                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
+                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
+            }
+        }
+    }
+}
+
+fn hinted(hint: Option<&String>) -> String {
+    hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
+}
