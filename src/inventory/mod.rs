@@ -1,3 +1,116 @@
 //! The inventory: hosts, fleets and checks, read from YAML and validated before anything is touched.
+//!
+//! Text becomes a tree ([`yaml`]), the tree the file's shape ([`decode`] into [`file`]), the shape a validated
+//! [`Inventory`] ([`resolve`]). No stage stops at a mistake: all of them are shown at once, each with its place. Nothing
+//! here asks the network, a host or Nix.
 
+use std::path::{Path, PathBuf};
+
+mod checks;
+mod decode;
+mod fields;
+mod file;
+pub mod find;
+mod layers;
 pub mod model;
+mod problem;
+mod resolve;
+mod scalar;
+mod schema;
+mod select;
+mod yaml;
+
+pub use model::{Inventory, Overrides};
+pub use problem::{Mistakes, Position, Problem};
+pub use schema::schema;
+pub use select::{SelectError, select};
+
+use fields::Heap;
+use problem::Mistake;
+
+/// An inventory, and what is worth a word about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    pub inventory: Inventory,
+    /// In the file's order.
+    pub warnings: Vec<Problem>,
+}
+
+/// Why an inventory could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read the inventory {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+}
+
+impl Inventory {
+    /// Reads and validates an inventory file.
+    ///
+    /// # Errors
+    /// [`LoadError::Mistakes`] holds everything that is wrong with the file, not only the first thing.
+    pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+        let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let folder = std::path::absolute(path).map_err(unreadable)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| not_text(path, error.as_bytes(), error.utf8_error().valid_up_to()))?;
+        Ok(Self::parse(path, folder.parent().unwrap_or(Path::new("/")), &text)?)
+    }
+
+    /// Validates the text of an inventory. `path` is for messages, `folder` is where relative paths begin.
+    ///
+    /// # Errors
+    /// [`Mistakes`], all at once.
+    pub fn parse(path: &Path, folder: &Path, text: &str) -> Result<Loaded, Mistakes> {
+        // An editor's byte order mark is no part of the file, and would shift the columns of its first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let root = yaml::parse(text).map_err(|error| not_yaml(path, text, error))?;
+        let heap = Heap::default();
+        let file = decode::file(&root, &heap);
+        let inventory = resolve::inventory(&file, path, folder, &heap);
+        let locate = |mistakes: Vec<Mistake>| {
+            let mut problems: Vec<_> = mistakes.into_iter().map(|mistake| mistake.locate(path, text)).collect();
+            problems.sort_by_key(|problem| problem.at);
+            problems
+        };
+        let problems = locate(heap.mistakes.into_inner());
+        if problems.is_empty() {
+            Ok(Loaded { inventory, warnings: locate(heap.warnings.into_inner()) })
+        } else {
+            Err(Mistakes { file: path.to_owned(), problems })
+        }
+    }
+}
+
+/// A YAML mistake, with a word on those that our own patterns invite.
+fn not_yaml(path: &Path, text: &str, error: yaml::SyntaxError) -> Mistakes {
+    let line = error.at.and_then(|at| text.lines().nth(at.line - 1)).unwrap_or_default();
+    let rest: String = line.chars().skip(error.at.map_or(0, |at| at.column - 1)).collect();
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let mend = match rest.chars().next() {
+        _ if indent.contains('\t') => Some("YAML is indented with spaces, not with tabs"),
+        Some('@') => Some("a tag stands in quotes: `\"@edge\"`"),
+        Some('*') => Some("a glob that begins with `*` stands in quotes: `\"*-web\"`"),
+        Some('%' | '`') => Some("a text that begins so stands in quotes"),
+        _ => None,
+    };
+    let problem = Problem::new(path, text, error.at, error.what, mend.map(Into::into));
+    Mistakes { file: path.to_owned(), problems: vec![problem] }
+}
+
+fn not_text(path: &Path, bytes: &[u8], good: usize) -> Mistakes {
+    let before = String::from_utf8_lossy(&bytes[..good]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+    let text = String::from_utf8_lossy(bytes);
+    let what = "this is not UTF-8 text".to_owned();
+    let problem =
+        Problem::new(path, &text, Some(Position { line, column }), what, Some("save the file as UTF-8".into()));
+    Mistakes { file: path.to_owned(), problems: vec![problem] }
+}

@@ -93,14 +93,13 @@ pub struct Host {
     pub boot_time: Duration,
     pub guard: Duration,
     pub guard_action: GuardAction,
-    /// The hypervisor of the fleet that this host is a guest of.
+    /// The hypervisor that this host is a guest of. In a fleet, always a host of that fleet.
     pub runs_on: Option<HostName>,
     pub optional: bool,
     /// `true`: phase 9 runs the full `switch-to-configuration switch`.
     pub reactivate: bool,
     /// What this push changes about the way to the host itself.
     pub after: After,
-    /// Room that must be left on `/`, `/nix/store` and `/boot` beyond what is copied, in bytes.
     pub limits: Limits,
     /// A store path of its own, for `system` sources.
     pub system: Option<PathBuf>,
@@ -108,10 +107,24 @@ pub struct Host {
     pub guard_action_given: bool,
 }
 
+impl Host {
+    /// How long a host may take from a reboot to a running sshd, unless the inventory says otherwise: servers count
+    /// their memory for minutes, and waiting too long costs nothing.
+    pub const DEFAULT_BOOT_TIME: Duration = Duration::from_secs(5 * 60);
+    /// The time between arming and the reboot that kept the homelab of DESIGN.md section 1 alive.
+    pub const DEFAULT_GUARD: Duration = Duration::from_secs(15 * 60);
+
+    /// Where a check looks when it names this host: inside the VPN if it is there, else where ssh connects to.
+    #[must_use]
+    pub fn probe_address(&self) -> &str {
+        self.vpn.as_deref().unwrap_or(&self.address)
+    }
+}
+
 /// How to reach a host that is not reached directly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Jump {
-    /// A host of this inventory: its master connection is used.
+    /// A host of this inventory, perhaps of no or another fleet ([`Inventory::jumps_of`]): its master connection is used.
     Host(HostName),
     /// `ssh:user@host:port`: a machine that is not ours.
     Destination { user: Option<String>, host: String, port: Option<u16> },
@@ -201,18 +214,40 @@ pub struct Fleet {
     pub build_limit: Duration,
 }
 
+impl Fleet {
+    /// Three rounds of a matrix, and a WireGuard handshake that needs its second or third attempt.
+    pub const DEFAULT_SETTLE: Duration = Duration::from_secs(60);
+    /// Nothing is touched while it runs, so it is long: a kernel may be built.
+    pub const DEFAULT_BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+    /// The fleet as the command line wants it: the last layer, above what the file says.
+    #[must_use]
+    pub fn overridden(mut self, overrides: &Overrides) -> Self {
+        if let Some(guard) = overrides.guard {
+            self.hosts.iter_mut().for_each(|host| host.guard = guard);
+        }
+        if let Some(settle) = overrides.settle {
+            self.settle = settle;
+        }
+        self
+    }
+}
+
+/// What the command line says instead of the inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overrides {
+    pub guard: Option<Duration>,
+    pub settle: Option<Duration>,
+}
+
 /// Where the systems come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// `attr` has `{host}` in it.
-    Flake {
-        flake: String,
-        attr: String,
-    },
-    File {
-        file: PathBuf,
-        attr: String,
-    },
+    /// `attr` has `{host}` in it. A flake of the file system is an absolute path: relative ones were relative to the
+    /// inventory's folder.
+    Flake { flake: String, attr: String },
+    /// An absolute path; `attr` has `{host}` in it.
+    File { file: PathBuf, attr: String },
     /// Every host names its own store path ([`Host::system`]).
     System,
 }
@@ -222,7 +257,8 @@ pub enum Source {
 pub struct Check {
     pub name: String,
     pub kind: CheckKind,
-    /// Empty: for `vpn` all hosts, else every host of the fleet.
+    /// Where it runs, in the inventory's order; after loading never empty. For `vpn` the hosts that take part, at both
+    /// ends, the hub among them; never the workstation.
     pub from: Vec<Place>,
     pub required: bool,
     pub timeout: Duration,
@@ -238,7 +274,7 @@ pub enum Place {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
-    /// Every host to every other one, or hub to leaves and back.
+    /// Every host to every other one, or hub to leaves and back; all named have a `vpn` address.
     Vpn(VpnShape),
     Ping {
         to: Vec<Target>,
@@ -270,7 +306,8 @@ pub enum VpnShape {
     Hub(HostName),
 }
 
-/// What a check looks at: an inventory host (its VPN address, else its address) or any other address.
+/// What a check looks at: a host of the fleet ([`Host::probe_address`]) or any other address, that of a host of another
+/// fleet among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     Host(HostName),
@@ -281,4 +318,16 @@ pub enum Target {
 pub enum Command {
     Argv(Vec<String>),
     Shell(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_guard_outlives_all_default_limits() {
+        let limits = Limits::default();
+        let steps = [limits.connect, limits.step, limits.test, Fleet::DEFAULT_SETTLE, limits.switch, limits.rollback];
+        assert!(steps.iter().sum::<Duration>() < Host::DEFAULT_GUARD);
+    }
 }

@@ -1,0 +1,358 @@
+//! Reading a tree without stopping at the first mistake: values that know their place, and one heap of mistakes.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::problem::{Mistake, Wrong, listed, nearest, shown};
+use super::scalar;
+use super::yaml::{Node, Step, Way};
+
+/// A value of the file with its place, for a mistake that is only seen later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) way: Way,
+}
+
+/// Where mistakes and warnings are collected.
+#[derive(Debug, Default)]
+pub(super) struct Heap {
+    pub(super) mistakes: RefCell<Vec<Mistake>>,
+    pub(super) warnings: RefCell<Vec<Mistake>>,
+}
+
+impl Heap {
+    /// Adds a mistake; the same one at the same place counts once.
+    pub(super) fn wrong(&self, way: &Way, wrong: Wrong) {
+        self.add(Mistake { way: way.clone(), wrong, earlier: None });
+    }
+
+    pub(super) fn twice(&self, way: &Way, earlier: &Way, wrong: Wrong) {
+        self.add(Mistake { way: way.clone(), wrong, earlier: Some(earlier.clone()) });
+    }
+
+    pub(super) fn warn(&self, way: &Way, wrong: Wrong) {
+        self.warnings.borrow_mut().push(Mistake { way: way.clone(), wrong, earlier: None });
+    }
+
+    /// Whether something at or below this place could not be read, so that nothing can be said of what is missing there.
+    pub(super) fn is_wrong_below(&self, way: &[Step]) -> bool {
+        self.mistakes.borrow().iter().any(|mistake| mistake.way.starts_with(way))
+    }
+
+    fn add(&self, mistake: Mistake) {
+        let mut mistakes = self.mistakes.borrow_mut();
+        if !mistakes.contains(&mistake) {
+            mistakes.push(mistake);
+        }
+    }
+}
+
+/// A node, the way to it, and the heap for what is wrong with it.
+#[derive(Debug, Clone)]
+pub(super) struct Value<'a> {
+    node: &'a Node,
+    way: Way,
+    heap: &'a Heap,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn root(node: &'a Node, heap: &'a Heap) -> Self {
+        Self { node, way: Way::new(), heap }
+    }
+
+    pub(super) fn at<T>(&self, value: T) -> At<T> {
+        At { value, way: self.way.clone() }
+    }
+
+    pub(super) fn wrong(&self, wrong: Wrong) {
+        self.heap.wrong(&self.way, wrong);
+    }
+
+    pub(super) fn wrong_at(&self, way: &Way, wrong: Wrong) {
+        self.heap.wrong(way, wrong);
+    }
+
+    pub(super) fn as_text(&self) -> Option<&'a str> {
+        if let Node::Text(text) = self.node { Some(text) } else { None }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        *self.node == Node::Null
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.node, Node::Map(_))
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node, Node::List(_))
+    }
+
+    fn child(&self, node: &'a Node, step: Step) -> Self {
+        let mut way = self.way.clone();
+        way.push(step);
+        Self { node, way, heap: self.heap }
+    }
+
+    /// Says that something else was wanted here. An empty value has no text to point at: its key is pointed at.
+    fn wanted(&self, wanted: &str, example: Option<String>) {
+        let what = match self.node {
+            Node::Null => format!("nothing stands here, but {wanted} is wanted"),
+            Node::Boolean(_) => format!("this is `true` or `false`, but {wanted} is wanted"),
+            Node::Integer(_) | Node::Float(_) => format!("this is a number, but {wanted} is wanted"),
+            Node::Text(_) => format!("this is a text, but {wanted} is wanted"),
+            Node::List(_) => format!("this is a list, but {wanted} is wanted"),
+            Node::Map(_) => format!("this is a map, but {wanted} is wanted"),
+            Node::Tagged(tag) => format!("this has the YAML tag `!{}`, but {wanted} is wanted", shown(tag)),
+        };
+        let mut way = self.way.clone();
+        if let (Node::Null, Some(Step::Value(number))) = (self.node, way.last().copied()) {
+            way.pop();
+            way.push(Step::Key(number));
+        }
+        self.heap.wrong(&way, Wrong { what, mend: example });
+    }
+
+    /// A text as it stands.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        let example = match self.node {
+            Node::Text(text) => return Some(text),
+            Node::Integer(number) => Some(format!("write it in quotes: `\"{number}\"`")),
+            Node::Boolean(_) | Node::Float(_) => Some("write it in quotes".into()),
+            Node::Map(_) => Some("a text that begins with `{` or has `: ` in it is written in quotes".into()),
+            Node::Null | Node::List(_) | Node::Tagged(_) => None,
+        };
+        self.wanted("a text", example);
+        None
+    }
+
+    /// A text that follows a rule of [`scalar`].
+    pub(super) fn parse<T>(&self, rule: impl Fn(&str) -> Result<T, Wrong>) -> Option<At<T>> {
+        let text = self.text()?;
+        rule(text).map_err(|wrong| self.wrong(wrong)).ok().map(|value| self.at(value))
+    }
+
+    /// A whole number that follows a rule of [`scalar`].
+    pub(super) fn number<T>(&self, rule: impl Fn(i128) -> Result<T, Wrong>) -> Option<At<T>> {
+        let example = match self.node {
+            Node::Integer(number) => {
+                return rule(*number).map_err(|wrong| self.wrong(wrong)).ok().map(|value| self.at(value));
+            }
+            Node::Text(text) if text.parse::<u32>().is_ok() => Some(format!("write it without quotes: `{text}`")),
+            _ => None,
+        };
+        self.wanted("a whole number", example);
+        None
+    }
+
+    pub(super) fn boolean(&self) -> Option<At<bool>> {
+        match self.node {
+            Node::Boolean(value) => Some(self.at(*value)),
+            Node::Text(text) => {
+                let meant = match text.to_lowercase().as_str() {
+                    "yes" | "on" | "y" => Some("write `true`".to_owned()),
+                    "no" | "off" | "n" => Some("write `false`".to_owned()),
+                    _ => None,
+                };
+                self.wanted("`true` or `false`", meant);
+                None
+            }
+            _ => {
+                self.wanted("`true` or `false`", None);
+                None
+            }
+        }
+    }
+
+    pub(super) fn duration(&self) -> Option<At<Duration>> {
+        match self.node {
+            Node::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.wrong(scalar::time_without_unit(text));
+                None
+            }
+            Node::Text(_) => self.parse(scalar::duration),
+            Node::Integer(number) if *number >= 0 => {
+                self.wrong(scalar::time_without_unit(&number.to_string()));
+                None
+            }
+            _ => {
+                self.wanted("a time", Some("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`".into()));
+                None
+            }
+        }
+    }
+
+    pub(super) fn list(&self) -> Option<Vec<Value<'a>>> {
+        if let Node::List(items) = self.node {
+            return Some(items.iter().enumerate().map(|(number, item)| self.child(item, Step::Item(number))).collect());
+        }
+        self.wanted("a list", None);
+        None
+    }
+
+    /// A list, or a single value for a list of one.
+    pub(super) fn one_or_many(&self) -> Option<Vec<Value<'a>>> {
+        match self.node {
+            Node::List(_) => self.list(),
+            Node::Text(_) => Some(vec![self.clone()]),
+            _ => {
+                self.wanted("a text or a list of texts", None);
+                None
+            }
+        }
+    }
+
+    /// The entries of a map, each key once; `thing` says what a key names.
+    pub(super) fn entries(&self, thing: &str) -> Option<Vec<(At<&'a str>, Value<'a>)>> {
+        let Node::Map(pairs) = self.node else {
+            self.wanted("a map (lines of `key: value`)", None);
+            return None;
+        };
+        let mut entries: Vec<(At<&str>, Value<'_>)> = Vec::new();
+        for (number, (key, value)) in pairs.iter().enumerate() {
+            let key = self.child(key, Step::Key(number));
+            let Some(text) = key.text() else { continue };
+            if let Some((first, _)) = entries.iter().find(|(known, _)| known.value == text) {
+                let wrong = Wrong::new(format!("the {thing} `{}` is here twice", shown(text)));
+                self.heap.twice(&key.way, &first.way, wrong.mend("keep one of the two"));
+                continue;
+            }
+            entries.push((key.at(text), self.child(value, Step::Value(number))));
+        }
+        Some(entries)
+    }
+
+    /// The entries of a map whose keys are ours. Ends with [`Fields::finish`].
+    pub(super) fn fields(&self) -> Option<Fields<'a>> {
+        let entries = self.entries("key")?;
+        Some(Fields { way: self.way.clone(), heap: self.heap, entries, asked: Vec::new() })
+    }
+}
+
+/// A map whose keys are ours. What was not asked for is unknown, so the keys are written down only once: where they are
+/// read.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    pub(super) way: Way,
+    heap: &'a Heap,
+    entries: Vec<(At<&'a str>, Value<'a>)>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of a key, if it is there.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        self.entries.iter().find(|(known, _)| known.value == key).map(|(_, value)| value.clone())
+    }
+
+    pub(super) fn parse<T>(&mut self, key: &'static str, rule: impl Fn(&str) -> Result<T, Wrong>) -> Option<At<T>> {
+        self.take(key)?.parse(rule)
+    }
+
+    pub(super) fn number<T>(&mut self, key: &'static str, rule: impl Fn(i128) -> Result<T, Wrong>) -> Option<At<T>> {
+        self.take(key)?.number(rule)
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<At<bool>> {
+        self.take(key)?.boolean()
+    }
+
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<At<Duration>> {
+        self.take(key)?.duration()
+    }
+
+    /// Says that something is wrong with the map as a whole.
+    pub(super) fn wrong(&self, wrong: Wrong) {
+        self.heap.wrong(&self.way, wrong);
+    }
+
+    /// Refuses every key that was not asked for; `elsewhere` knows keys that belong to other maps.
+    pub(super) fn finish(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
+        for (key, _) in &self.entries {
+            if self.asked.contains(&key.value) {
+                continue;
+            }
+            let wrong = Wrong::new(format!("the key `{}` is not known here", shown(key.value)));
+            let wrong = if key.value == "<<" {
+                wrong.mend("merge keys are not read: `defaults` and `groups` are for what several hosts share")
+            } else if let Some(place) = elsewhere(key.value) {
+                wrong.mend(format!("it belongs to {place}"))
+            } else {
+                wrong.did_you_mean(nearest(key.value, self.asked.iter().copied()), || {
+                    format!("the keys here are {}", listed(self.asked.iter().copied()))
+                })
+            };
+            self.heap.wrong(&key.way, wrong);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::super::yaml;
+    use super::*;
+
+    /// Reads `x` out of the text and returns what was said about it.
+    fn said<T>(text: &str, read: impl Fn(&Value<'_>) -> Option<T>) -> Vec<(String, Option<String>)> {
+        let (node, heap) = (yaml::parse(text).unwrap(), Heap::default());
+        assert!(read(&Value::root(&node, &heap)).is_none(), "{text:?} was read");
+        heap.mistakes.into_inner().into_iter().map(|mistake| (mistake.wrong.what, mistake.wrong.mend)).collect()
+    }
+
+    #[test]
+    fn a_wrong_type_says_what_is_there_and_what_is_wanted() {
+        let one = |what: &str, mend: Option<&str>| vec![(what.to_owned(), mend.map(Into::into))];
+        assert_eq!(
+            said("5", |value| value.text().map(drop)),
+            one("this is a number, but a text is wanted", Some("write it in quotes: `\"5\"`"))
+        );
+        assert_eq!(
+            said("'22'", |value| value.number(scalar::port)),
+            one("this is a text, but a whole number is wanted", Some("write it without quotes: `22`"))
+        );
+        assert_eq!(
+            said("yes", |value| value.boolean().map(drop)),
+            one("this is a text, but `true` or `false` is wanted", Some("write `true`"))
+        );
+        assert_eq!(
+            said("15", |value| value.duration().map(drop)),
+            one("the time `15` has no unit", Some("write `15m` for minutes or `15s` for seconds"))
+        );
+        assert_eq!(said("a", |value| value.list().map(drop)), one("this is a text, but a list is wanted", None));
+        assert_eq!(
+            said("!x a", |value| value.text().map(drop)),
+            one("this has the YAML tag `!x`, but a text is wanted", None)
+        );
+    }
+
+    #[test]
+    fn an_empty_value_is_shown_at_its_key() {
+        let (node, heap) = (yaml::parse("a:\n\n\nb: 1\n").unwrap(), Heap::default());
+        let entries = Value::root(&node, &heap).entries("key").unwrap();
+        assert!(entries[0].1.text().is_none());
+        assert_eq!(heap.mistakes.into_inner()[0].way, [Step::Key(0)]);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_the_meant_one_offered() {
+        let (node, heap) = (yaml::parse("usr: x\nuser: y\nguard: z\n").unwrap(), Heap::default());
+        let mut fields = Value::root(&node, &heap).fields().unwrap();
+        assert!(fields.take("user").is_some());
+        assert!(fields.take("port").is_none());
+        fields.finish(|_| None);
+        let said: Vec<_> = heap.mistakes.into_inner().into_iter().map(|mistake| mistake.wrong).collect();
+        assert_eq!(
+            said,
+            [
+                Wrong::new("the key `usr` is not known here").mend("did you mean `user`?"),
+                Wrong::new("the key `guard` is not known here").mend("the keys here are `user` and `port`"),
+            ]
+        );
+    }
+}

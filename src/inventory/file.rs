@@ -1,0 +1,270 @@
+//! The shape of an inventory file: what may stand where. Its doc comments are what an editor shows, through the schema.
+//!
+//! Filled by [`decode`](super::decode), made into an [`Inventory`](super::model::Inventory) by
+//! [`resolve`](super::resolve). Nothing here has a default: absent is absent, so that layers can lie over each other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+
+use super::fields::At;
+use super::model::{Become, Command, GuardAction, HostKey, HostName};
+use super::scalar::JumpTo;
+use super::schema;
+
+/// The hosts of a fleet, how they are reached, and what must work between them. Read by fleetdeploy.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, title = "fleetdeploy inventory", transform = schema::requires(&["hosts", "fleets"]))]
+pub(super) struct File {
+    /// Settings of every host, unless a group, a fleet or the host itself says otherwise.
+    pub(super) defaults: Option<Settings>,
+    /// Settings of every host with a tag, by tag. A host with several tags takes them in the order of its `tags`: later wins.
+    #[schemars(schema_with = "schema::by_name::<Settings>")]
+    pub(super) groups: Option<Vec<(At<String>, Settings)>>,
+    /// All machines, by name. The name is also the address, unless `address` says otherwise.
+    #[schemars(schema_with = "schema::by_name_or_empty::<HostEntry>")]
+    pub(super) hosts: Option<Vec<(At<HostName>, HostEntry)>>,
+    /// Sets of hosts that are pushed as one, by name.
+    #[schemars(schema_with = "schema::by_name::<FleetEntry>")]
+    pub(super) fleets: Option<Vec<(At<String>, FleetEntry)>>,
+}
+
+/// What can be said of one host, of all hosts with a tag, of a fleet, or of all.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Who logs in. Absent: ssh decides.
+    #[schemars(schema_with = "schema::user")]
+    pub(super) user: Option<At<String>>,
+    /// The port of sshd. Absent: ssh decides.
+    #[schemars(schema_with = "schema::port")]
+    pub(super) port: Option<At<u16>>,
+    /// The private key, relative to the inventory's folder; `~/` is your home.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) identity: Option<At<PathBuf>>,
+    /// The host of this inventory through which it is reached; `ssh:user@host:port` for any other machine; `none`.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) jump: Option<At<JumpTo>>,
+    /// How the login becomes root.
+    #[schemars(schema_with = "schema::becoming")]
+    pub(super) r#become: Option<At<Become>>,
+    /// What happens with a host key that ssh does not know. A changed key is always refused.
+    #[schemars(schema_with = "schema::host_key")]
+    pub(super) host_key: Option<At<HostKey>>,
+    /// How long it may take from a reboot to a running sshd. Default: 5m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) boot_time: Option<At<Duration>>,
+    /// After how long the guard brings the old system back, unless it is disarmed. Default: 15m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) guard: Option<At<Duration>>,
+    /// What the guard does: `switch-back` for a host that needs a person at boot.
+    #[schemars(schema_with = "schema::guard_action")]
+    pub(super) guard_action: Option<At<GuardAction>>,
+    /// The hypervisor that this host is a guest of: the guest's guard fires before the hypervisor's.
+    #[schemars(schema_with = "schema::name")]
+    pub(super) runs_on: Option<At<HostName>>,
+    /// Whether a push goes on without this host when it does not answer. Default: false.
+    #[schemars(with = "bool")]
+    pub(super) optional: Option<At<bool>>,
+    /// Whether the system is activated a second time when it is made permanent. Default: false.
+    #[schemars(with = "bool")]
+    pub(super) reactivate: Option<At<bool>>,
+    /// How long each kind of step may take.
+    pub(super) limits: Option<LimitsEntry>,
+}
+
+/// How long each kind of step may take on a host.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct LimitsEntry {
+    /// One ssh login, jumps included. Default: 20s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) connect: Option<At<Duration>>,
+    /// A short remote command. Default: 30s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) step: Option<At<Duration>>,
+    /// Copying the new system. Default: 1h.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) copy: Option<At<Duration>>,
+    /// Activating the new system. Default: 4m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) test: Option<At<Duration>>,
+    /// Installing the boot loader. Default: 90s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) switch: Option<At<Duration>>,
+    /// Rolling one host back. Default: 5m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) rollback: Option<At<Duration>>,
+}
+
+/// A machine. Its settings win over those of `defaults`, its groups and its fleet.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct HostEntry {
+    /// Where ssh connects to: a DNS name, an IP address or an alias of ~/.ssh/config. Default: the host's name.
+    #[schemars(schema_with = "schema::address")]
+    pub(super) address: Option<At<String>>,
+    /// Its address inside the VPN.
+    #[schemars(schema_with = "schema::address")]
+    pub(super) vpn: Option<At<String>>,
+    /// Words to choose hosts by, as `@tag`, and to give them the settings of groups.
+    #[schemars(schema_with = "schema::names")]
+    pub(super) tags: Option<Vec<At<String>>>,
+    /// What this push changes about the way to the host: used once the new system runs.
+    pub(super) after: Option<AfterEntry>,
+    #[schemars(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// What this push changes about the way to the host.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct AfterEntry {
+    /// The new `address`.
+    #[schemars(schema_with = "schema::address")]
+    pub(super) address: Option<At<String>>,
+    /// The new `port`.
+    #[schemars(schema_with = "schema::port")]
+    pub(super) port: Option<At<u16>>,
+    /// The new `user`.
+    #[schemars(schema_with = "schema::user")]
+    pub(super) user: Option<At<String>>,
+    /// The new `vpn` address.
+    #[schemars(schema_with = "schema::address")]
+    pub(super) vpn: Option<At<String>>,
+}
+
+/// A set of hosts that is pushed as one. Its settings win over those of `defaults` and groups.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, transform = schema::exactly_one_source, transform = schema::requires(&["hosts"]))]
+pub(super) struct FleetEntry {
+    /// Names, globs like `web*`, `"@tag"` or `all`: one, or a list.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub(super) hosts: Option<Vec<At<String>>>,
+    /// The flake with the hosts' systems, relative to the inventory's folder.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) flake: Option<At<String>>,
+    /// A Nix file with the hosts' systems, without flakes, relative to the inventory's folder.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) file: Option<At<PathBuf>>,
+    /// A system for each host that is built already, as a store path, by the host's name.
+    #[schemars(schema_with = "schema::system_by_name")]
+    pub(super) system: Option<At<Systems>>,
+    /// Where in the flake or file a host's system is; `{host}` stands for its name.
+    /// Default: `nixosConfigurations."{host}".config.system.build.toplevel`, in a file without `nixosConfigurations`.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) attr: Option<At<String>>,
+    /// What must work. Default: `vpn: mesh` between the hosts with a `vpn` address.
+    #[schemars(with = "Vec<CheckEntry>")]
+    pub(super) checks: Option<Vec<At<CheckEntry>>>,
+    /// How long links may take to come up once the new systems run. Default: 60s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) settle: Option<At<Duration>>,
+    /// How long the build of the whole fleet may take. Default: 2h.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) build_limit: Option<At<Duration>>,
+    #[schemars(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// Store paths by the names of hosts.
+pub(super) type Systems = Vec<(At<String>, At<PathBuf>)>;
+
+/// Something that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`, `command`.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, transform = schema::exactly_one_kind)]
+pub(super) struct CheckEntry {
+    /// What the screen calls it.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) name: Option<At<String>>,
+    /// The hosts it runs on, or `workstation`. Default: every host of the fleet.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub(super) from: Option<Vec<At<String>>>,
+    /// What `ping`, `tcp` and `wireguard` look at: hosts or other addresses.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub(super) to: Option<Vec<At<String>>>,
+    /// Whether a push is rolled back without it. Default: true.
+    #[schemars(with = "bool")]
+    pub(super) required: Option<At<bool>>,
+    /// How long one probe may take. Default: 5s, for a `command` 30s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) timeout: Option<At<Duration>>,
+    /// `mesh`: every host reaches every other one inside the VPN. `{hub: HOST}`: the hub and every other host reach each other.
+    #[schemars(schema_with = "schema::word_or_map::<schema::Mesh, HubEntry>")]
+    pub(super) vpn: Option<At<VpnEntry>>,
+    /// Pings hosts or addresses, named here or as `to`.
+    #[schemars(schema_with = "schema::one_or_many_or_empty")]
+    pub(super) ping: Option<At<Vec<At<String>>>>,
+    /// Connects to this port of the hosts or addresses in `to`.
+    #[schemars(schema_with = "schema::port")]
+    pub(super) tcp: Option<At<u16>>,
+    /// Asks for this web address.
+    #[schemars(schema_with = "schema::word_or_map::<schema::Text, HttpEntry>")]
+    pub(super) http: Option<At<HttpEntry>>,
+    /// Resolves this name.
+    #[schemars(schema_with = "schema::word_or_map::<schema::Text, DnsEntry>")]
+    pub(super) dns: Option<At<DnsEntry>>,
+    /// The WireGuard peers, named here or as `to`, have shaken hands lately.
+    #[schemars(schema_with = "schema::peers::<WireguardEntry>")]
+    pub(super) wireguard: Option<At<WireguardEntry>>,
+    /// A command that must exit with 0: a list is a program with its arguments, a text goes to `sh -c`.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub(super) command: Option<At<Command>>,
+}
+
+/// The value of `vpn`.
+#[derive(Debug)]
+pub(super) enum VpnEntry {
+    Mesh,
+    Hub(At<HostName>),
+}
+
+/// The long form of `vpn`.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the schema is made from it: the value is a `VpnEntry`")]
+pub(super) struct HubEntry {
+    /// The host in the middle.
+    #[schemars(schema_with = "schema::name")]
+    hub: HostName,
+}
+
+/// The value of `http`; a text is the `url` alone.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, transform = schema::requires(&["url"]))]
+pub(super) struct HttpEntry {
+    /// Begins with `http://` or `https://`.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) url: Option<At<String>>,
+    /// The status of the answer. Default: any that means success.
+    #[schemars(schema_with = "schema::status")]
+    pub(super) status: Option<At<u16>>,
+    /// A text that the answer has in it.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) body: Option<At<String>>,
+}
+
+/// The value of `dns`; a text is the `query` alone.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, transform = schema::requires(&["query"]))]
+pub(super) struct DnsEntry {
+    /// The name to resolve.
+    #[schemars(schema_with = "schema::address")]
+    pub(super) query: Option<At<String>>,
+    /// The server to ask. Default: the one that the host uses.
+    #[schemars(schema_with = "schema::address")]
+    pub(super) server: Option<At<String>>,
+}
+
+/// The long form of `wireguard`; the short one names the peers.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct WireguardEntry {
+    /// The peers of the short form.
+    #[schemars(skip)]
+    pub(super) peers: Vec<At<String>>,
+    /// How old the latest handshake may be. Default: 3m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) handshake: Option<At<Duration>>,
+}

@@ -1,0 +1,165 @@
+//! `defaults` < groups < fleet < host: later wins, lists replace, `limits` key by key.
+
+use std::path::Path;
+
+use super::fields::At;
+use super::file::{AfterEntry, File, HostEntry, LimitsEntry, Settings};
+use super::model::{After, Host, HostName, Jump, Limits};
+use super::scalar::JumpTo;
+use super::yaml::{Step, Way};
+
+/// A host with its layers laid over each other, and the places of what it says about other hosts.
+#[derive(Debug, Clone)]
+pub(super) struct Laid {
+    pub(super) host: Host,
+    pub(super) name_at: Way,
+    /// The host's whole entry.
+    pub(super) entry_at: Way,
+    pub(super) vpn_at: Option<Way>,
+    pub(super) jump_at: Option<Way>,
+    pub(super) runs_on_at: Option<Way>,
+}
+
+/// Lays one host's layers over each other; without a fleet as `defaults`, groups and the host see it.
+pub(super) fn lay(
+    file: &File,
+    folder: &Path,
+    fleet: Option<&Settings>,
+    name: &At<HostName>,
+    entry: &HostEntry,
+) -> Laid {
+    let tags: Vec<String> = entry.tags.iter().flatten().map(|tag| tag.value.clone()).collect();
+    let groups = tags.iter().filter_map(|tag| {
+        file.groups.iter().flatten().find(|(name, _)| name.value == *tag).map(|(_, settings)| settings)
+    });
+    let shared = file.defaults.iter().chain(groups).chain(fleet);
+    let settings = shared
+        .map(|layer| layer.clone().but_not_to_itself(&name.value))
+        .chain([entry.settings.clone()])
+        .fold(Settings::default(), |below, above| above.over(below));
+    Laid {
+        name_at: name.way.clone(),
+        entry_at: value_beside(&name.way),
+        vpn_at: entry.vpn.as_ref().map(|vpn| vpn.way.clone()),
+        jump_at: settings.jump.as_ref().map(|jump| jump.way.clone()),
+        runs_on_at: settings.runs_on.as_ref().map(|runs_on| runs_on.way.clone()),
+        host: Host {
+            name: name.value.clone(),
+            address: value(entry.address.as_ref()).unwrap_or_else(|| name.value.as_str().to_owned()),
+            port: value(settings.port.as_ref()),
+            user: value(settings.user.as_ref()),
+            identity: value(settings.identity.as_ref())
+                .map(|path| if path.starts_with("~") { path } else { folder.join(path) }),
+            jump: value(settings.jump.as_ref()).and_then(JumpTo::jump),
+            becoming: value(settings.r#become.as_ref()).unwrap_or_default(),
+            host_key: value(settings.host_key.as_ref()).unwrap_or_default(),
+            vpn: value(entry.vpn.as_ref()),
+            tags,
+            boot_time: value(settings.boot_time.as_ref()).unwrap_or(Host::DEFAULT_BOOT_TIME),
+            guard: value(settings.guard.as_ref()).unwrap_or(Host::DEFAULT_GUARD),
+            guard_action: value(settings.guard_action.as_ref()).unwrap_or_default(),
+            runs_on: value(settings.runs_on.as_ref()),
+            optional: value(settings.optional.as_ref()).unwrap_or_default(),
+            reactivate: value(settings.reactivate.as_ref()).unwrap_or_default(),
+            after: entry.after.as_ref().map(after).unwrap_or_default(),
+            limits: settings.limits.as_ref().map(limits).unwrap_or_default(),
+            system: None,
+            guard_action_given: settings.guard_action.is_some(),
+        },
+    }
+}
+
+/// The way to a map's value out of the way to its key.
+fn value_beside(key: &Way) -> Way {
+    let mut way = key.clone();
+    if let Some(Step::Key(number)) = way.pop() {
+        way.push(Step::Value(number));
+    }
+    way
+}
+
+fn value<T: Clone>(at: Option<&At<T>>) -> Option<T> {
+    at.map(|at| at.value.clone())
+}
+
+fn after(entry: &AfterEntry) -> After {
+    After {
+        address: value(entry.address.as_ref()),
+        port: value(entry.port.as_ref()),
+        user: value(entry.user.as_ref()),
+        vpn: value(entry.vpn.as_ref()),
+    }
+}
+
+fn limits(entry: &LimitsEntry) -> Limits {
+    let default = Limits::default();
+    Limits {
+        connect: value(entry.connect.as_ref()).unwrap_or(default.connect),
+        step: value(entry.step.as_ref()).unwrap_or(default.step),
+        copy: value(entry.copy.as_ref()).unwrap_or(default.copy),
+        test: value(entry.test.as_ref()).unwrap_or(default.test),
+        switch: value(entry.switch.as_ref()).unwrap_or(default.switch),
+        rollback: value(entry.rollback.as_ref()).unwrap_or(default.rollback),
+    }
+}
+
+impl JumpTo {
+    fn jump(self) -> Option<Jump> {
+        match self {
+            Self::Nobody => None,
+            Self::Through(jump) => Some(jump),
+        }
+    }
+
+    /// The host of this inventory that is named, if one is.
+    pub(super) fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::Through(Jump::Host(name)) => Some(name),
+            Self::Through(Jump::Destination { .. }) | Self::Nobody => None,
+        }
+    }
+}
+
+impl Settings {
+    /// What this layer says wins over what the one below says.
+    fn over(self, below: Self) -> Self {
+        Self {
+            user: self.user.or(below.user),
+            port: self.port.or(below.port),
+            identity: self.identity.or(below.identity),
+            jump: self.jump.or(below.jump),
+            r#become: self.r#become.or(below.r#become),
+            host_key: self.host_key.or(below.host_key),
+            boot_time: self.boot_time.or(below.boot_time),
+            guard: self.guard.or(below.guard),
+            guard_action: self.guard_action.or(below.guard_action),
+            runs_on: self.runs_on.or(below.runs_on),
+            optional: self.optional.or(below.optional),
+            reactivate: self.reactivate.or(below.reactivate),
+            limits: match (self.limits, below.limits) {
+                (Some(above), Some(below)) => Some(above.over(below)),
+                (above, below) => above.or(below),
+            },
+        }
+    }
+
+    /// "Everything through `vps`" in a layer that many hosts share is not meant for `vps` itself.
+    fn but_not_to_itself(mut self, name: &HostName) -> Self {
+        self.jump = self.jump.filter(|jump| jump.value.host() != Some(name));
+        self.runs_on = self.runs_on.filter(|runs_on| runs_on.value != *name);
+        self
+    }
+}
+
+impl LimitsEntry {
+    fn over(self, below: Self) -> Self {
+        Self {
+            connect: self.connect.or(below.connect),
+            step: self.step.or(below.step),
+            copy: self.copy.or(below.copy),
+            test: self.test.or(below.test),
+            switch: self.switch.or(below.switch),
+            rollback: self.rollback.or(below.rollback),
+        }
+    }
+}

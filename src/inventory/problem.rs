@@ -1,0 +1,244 @@
+//! A mistake in the inventory, as a person wants to see it: where, the text there, what is wrong, how to mend it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::yaml::{self, Way};
+
+/// A place in a file; lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// One mistake in one file, or one thing that is worth a warning.
+///
+/// `Display` is several lines: place and mistake, the text with a caret below it, the mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub file: PathBuf,
+    /// `None`: the file as a whole.
+    pub at: Option<Position>,
+    /// The text of the line, safe to print.
+    pub text: String,
+    /// Where in `text` the caret belongs, from 0.
+    pub caret: usize,
+    pub what: String,
+    pub mend: Option<String>,
+}
+
+/// All mistakes of a file at once, in the file's order; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Mistakes {
+    pub file: PathBuf,
+    pub problems: Vec<Problem>,
+}
+
+/// What is wrong with one value, before its place is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) what: String,
+    pub(super) mend: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), mend: None }
+    }
+
+    pub(super) fn mend(self, mend: impl Into<String>) -> Self {
+        Self { mend: Some(mend.into()), ..self }
+    }
+
+    /// Adds "did you mean ...?" if a candidate is near, else the other mend.
+    pub(super) fn did_you_mean(self, near: Option<&str>, otherwise: impl FnOnce() -> String) -> Self {
+        match near {
+            Some(near) => self.mend(format!("did you mean `{near}`?")),
+            None => self.mend(otherwise()),
+        }
+    }
+}
+
+/// Something wrong at the end of a way through the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) way: Way,
+    pub(super) wrong: Wrong,
+    /// For a thing that is there twice: the first one.
+    pub(super) earlier: Option<Way>,
+}
+
+impl Mistake {
+    /// Finds the place in the text.
+    pub(super) fn locate(self, file: &Path, text: &str) -> Problem {
+        let at = yaml::locate(text, &self.way);
+        let Wrong { mut what, mend } = self.wrong;
+        if let Some(earlier) = self.earlier.and_then(|way| yaml::locate(text, &way)) {
+            what = format!("{what} (the first is on line {})", earlier.line);
+        }
+        Problem::new(file, text, at, what, mend)
+    }
+}
+
+impl Problem {
+    pub(super) fn new(file: &Path, text: &str, at: Option<Position>, what: String, mend: Option<String>) -> Self {
+        let line = at.and_then(|at| text.lines().nth(at.line - 1)).unwrap_or_default();
+        let (text, caret) = excerpt(line, at.map_or(0, |at| at.column - 1));
+        Self { file: file.to_owned(), at, text, caret, what, mend }
+    }
+}
+
+/// The longest part of a line that is shown, in characters: a line of a terminal with the line number in front.
+const EXCERPT: usize = 100;
+
+/// Cuts a long line around the caret and replaces what would disturb a terminal.
+fn excerpt(line: &str, caret: usize) -> (String, usize) {
+    let safe: Vec<char> = line.chars().map(|shown| if disturbs(shown) { ' ' } else { shown }).collect();
+    let caret = caret.min(safe.len());
+    if safe.len() <= EXCERPT {
+        return (safe.iter().collect::<String>().trim_end().to_owned(), caret);
+    }
+    let from = caret.saturating_sub(EXCERPT / 2).min(safe.len() - EXCERPT);
+    let to = from + EXCERPT;
+    let (before, after) = (if from > 0 { "…" } else { "" }, if to < safe.len() { "…" } else { "" });
+    let part: String = safe[from..to].iter().collect();
+    (format!("{before}{part}{after}"), caret - from + before.chars().count())
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.file.display())?;
+        let Some(Position { line, column }) = self.at else {
+            write!(formatter, ": {}", self.what)?;
+            return self.mend.iter().try_for_each(|mend| write!(formatter, "\n  {mend}"));
+        };
+        writeln!(formatter, ":{line}:{column}: {}", self.what)?;
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        let indent = " ".repeat(self.caret);
+        write!(formatter, "  {number} | {}\n  {margin} | {indent}^", self.text)?;
+        self.mend.iter().try_for_each(|mend| write!(formatter, "\n  {margin}   {mend}"))
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.len() {
+            1 => write!(formatter, "a mistake in the inventory {}", self.file.display())?,
+            count => write!(formatter, "{count} mistakes in the inventory {}", self.file.display())?,
+        }
+        self.problems.iter().try_for_each(|problem| write!(formatter, "\n\n{problem}"))
+    }
+}
+
+/// The candidate that was probably meant: at most every third letter wrong, a swap counting once.
+#[must_use]
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = word.chars().count();
+    let allowed = (length / 3).clamp(1, 3).min(length / 2);
+    let lower = word.to_lowercase();
+    candidates
+        .into_iter()
+        .filter(|candidate| *candidate != word)
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A text of the file as it may stand in a message: control characters escaped, and not longer than a line bears.
+#[must_use]
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == LONGEST {
+            shown.push('…');
+            break;
+        }
+        if disturbs(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Control characters, and the invisible ones that turn the direction of text or hide in it.
+pub(super) fn disturbs(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// `a`, `a and b`, `a, b and c`; each in backquotes, and not more than a message bears.
+#[must_use]
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 25;
+    let mut quoted: Vec<String> = names.into_iter().map(|name| format!("`{}`", shown(name))).collect();
+    if quoted.len() > MOST {
+        let more = quoted.split_off(MOST - 1).len();
+        quoted.push(format!("{more} more"));
+    }
+    match quoted.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn the_caret_stands_below_the_mistake() {
+        let problem = Problem::new(
+            Path::new("inventory.yaml"),
+            "hosts:\n  vps:\n    jump: hoem\n",
+            Some(Position { line: 3, column: 11 }),
+            "there is no host `hoem`".into(),
+            Some("did you mean `home`?".into()),
+        );
+        assert_eq!(
+            problem.to_string(),
+            "inventory.yaml:3:11: there is no host `hoem`\n  \
+               3 |     jump: hoem\n    \
+                 |           ^\n      \
+                 did you mean `home`?"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_caret() {
+        let line = format!("{}X{}", "a".repeat(200), "b".repeat(200));
+        let (text, caret) = excerpt(&line, 200);
+        assert_eq!(text, format!("…{}X{}…", "a".repeat(50), "b".repeat(49)));
+        assert_eq!(text.chars().nth(caret), Some('X'));
+    }
+
+    #[test]
+    fn nothing_of_the_file_reaches_the_terminal_as_a_command() {
+        assert_eq!(excerpt("a\u{1b}[2J", 1), ("a [2J".into(), 1));
+        assert_eq!(shown("a\u{1b}[2J\n"), "a\\u{1b}[2J\\n");
+    }
+
+    #[test]
+    fn only_a_near_word_is_offered() {
+        assert_eq!(nearest("hoemserver", ["vps", "homeserver"]), Some("homeserver"));
+        assert_eq!(nearest("Vps", ["vps"]), Some("vps"));
+        assert_eq!(nearest("nas", ["vps", "homeserver"]), None);
+        assert_eq!(nearest("x", ["a", "b"]), None);
+    }
+
+    #[test]
+    fn names_are_listed_as_a_sentence_wants_them() {
+        assert_eq!(listed([]), "");
+        assert_eq!(listed(["a"]), "`a`");
+        assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
+        assert!(listed(["a"; 500]).ends_with(", `a` and 476 more"));
+    }
+}

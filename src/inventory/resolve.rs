@@ -1,0 +1,328 @@
+//! From the file's shape to a validated [`Inventory`]: layers laid, hosts chosen, names known, no loops.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::checks;
+use super::fields::{At, Heap};
+use super::file::{File, FleetEntry, Settings};
+use super::layers::{Laid, lay};
+use super::model::{Fleet, Host, HostName, Inventory, Jump, Source};
+use super::problem::{Wrong, listed, nearest, shown};
+use super::scalar;
+use super::select::{SelectError, select};
+use super::yaml::Way;
+
+/// Makes an inventory of what could be read. If the heap holds a mistake afterwards, the result is only good for
+/// finding more of them.
+pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) -> Inventory {
+    let resolver = Resolver { file, folder, heap };
+    resolver.ensure_names_differ();
+    resolver.ensure_named_hosts_exist();
+    let laid = resolver.lay(None);
+    resolver.ensure_identities_are_safe(&laid);
+    resolver.ensure_no_loops(&laid);
+    let fleets: BTreeMap<_, _> = file
+        .fleets
+        .iter()
+        .flatten()
+        .map(|(name, entry)| (name.value.clone(), resolver.fleet(name, entry, &laid)))
+        .collect();
+    resolver.warn_of_hosts_without_fleet(&laid, &fleets);
+    resolver.warn_of_unused_groups(&laid);
+    Inventory { path: path.to_owned(), hosts: laid.into_iter().map(|laid| laid.host).collect(), fleets }
+}
+
+struct Resolver<'a> {
+    file: &'a File,
+    folder: &'a Path,
+    heap: &'a Heap,
+}
+
+impl Resolver<'_> {
+    fn host_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.file.hosts.iter().flatten().map(|(name, _)| name.value.as_str())
+    }
+
+    /// ssh reads names of hosts without regard to case: two that differ only so would be one host to it.
+    fn ensure_names_differ(&self) {
+        let mut seen: BTreeMap<String, &At<HostName>> = BTreeMap::new();
+        for (name, _) in self.file.hosts.iter().flatten() {
+            if let Some(first) = seen.get(&name.value.as_str().to_lowercase()) {
+                let what = format!("`{}` and `{}` are one name to ssh, which knows no case", first.value, name.value);
+                self.heap.twice(&name.way, &first.way, Wrong::new(what).mend("give one of them another name"));
+            } else {
+                seen.insert(name.value.as_str().to_lowercase(), name);
+            }
+        }
+    }
+
+    /// Looks at every layer once, so that a wrong name in `defaults` is one mistake and not one per host.
+    fn ensure_named_hosts_exist(&self) {
+        let File { defaults, groups, hosts, fleets } = self.file;
+        // Without `hosts` every name would be unknown, which says nothing.
+        let Some(hosts) = hosts else { return };
+        let layers = (defaults.iter())
+            .chain(groups.iter().flatten().map(|(_, settings)| settings))
+            .chain(hosts.iter().map(|(_, host)| &host.settings))
+            .chain(fleets.iter().flatten().map(|(_, fleet)| &fleet.settings));
+        for Settings { jump, runs_on, .. } in layers {
+            if let Some(name) = jump.as_ref().and_then(|jump| jump.value.host()) {
+                let way = jump.as_ref().map(|jump| &jump.way);
+                self.ensure_host_exists(name, way, "any other machine is written `ssh:user@host:port`");
+            }
+            if let Some(name) = runs_on {
+                self.ensure_host_exists(&name.value, Some(&name.way), "a hypervisor is a host of this inventory");
+            }
+        }
+    }
+
+    fn ensure_host_exists(&self, name: &HostName, way: Option<&Way>, otherwise: &str) {
+        if self.host_names().all(|known| known != name.as_str())
+            && let Some(way) = way
+        {
+            self.heap.wrong(way, no_such_host(name.as_str(), self.host_names(), otherwise));
+        }
+    }
+
+    /// A relative key is joined to the inventory's folder, which nobody has looked at yet.
+    fn ensure_identities_are_safe(&self, laid: &[Laid]) {
+        let is_safe = |path: &PathBuf| path.to_str().is_some_and(scalar::is_safe_path);
+        for laid in laid {
+            if laid.host.identity.as_ref().is_some_and(|path| !is_safe(path)) {
+                let what = format!(
+                    "the folder of the inventory has a name that cannot stand in an ssh config: `{}`",
+                    shown(&self.folder.to_string_lossy())
+                );
+                self.heap.wrong(&laid.name_at, Wrong::new(what).mend("write `identity` as an absolute path"));
+            }
+        }
+    }
+
+    fn lay(&self, fleet: Option<&Settings>) -> Vec<Laid> {
+        self.file.hosts.iter().flatten().map(|(name, entry)| lay(self.file, self.folder, fleet, name, entry)).collect()
+    }
+
+    fn ensure_no_loops(&self, laid: &[Laid]) {
+        let jump = |laid: &Laid| match &laid.host.jump {
+            Some(Jump::Host(name)) => Some(name.clone()),
+            Some(Jump::Destination { .. }) | None => None,
+        };
+        for (start, way) in loops(laid, jump) {
+            let Some(at) = &laid[start].jump_at else { continue };
+            let wrong = match way.as_slice() {
+                [only] => Wrong::new(format!("`{only}` cannot be reached through itself"))
+                    .mend("name another host, or write `jump: none` if it is reached directly"),
+                _ => Wrong::new(format!("this jump is a loop: {}", way.join(" -> ")))
+                    .mend("one of them must be reached directly: take out its `jump`, or write `jump: none`"),
+            };
+            self.heap.wrong(at, wrong);
+        }
+        for (start, way) in loops(laid, |laid| laid.host.runs_on.clone()) {
+            let Some(at) = &laid[start].runs_on_at else { continue };
+            let wrong = match way.as_slice() {
+                [only] => Wrong::new(format!("`{only}` cannot be its own hypervisor")),
+                _ => Wrong::new(format!("these hosts run on each other: {}", way.join(" -> "))),
+            };
+            self.heap.wrong(at, wrong.mend("take out one `runs_on`"));
+        }
+    }
+
+    fn fleet(&self, name: &At<String>, entry: &FleetEntry, base: &[Laid]) -> Fleet {
+        let mut all = self.lay(Some(&entry.settings));
+        let chosen = self.choose(entry, &all);
+        // Hosts of other fleets are seen without this fleet's settings: it only jumps through them.
+        for (laid, base) in all.iter_mut().zip(base) {
+            if !chosen.contains(&laid.host.name) {
+                *laid = base.clone();
+            }
+        }
+        self.ensure_no_loops(&all);
+        all.retain(|laid| chosen.contains(&laid.host.name));
+        for laid in &mut all {
+            laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
+        }
+        self.fill_systems(name, entry, &mut all);
+        Fleet {
+            name: name.value.clone(),
+            checks: checks::checks(entry, &all, base, self.heap),
+            hosts: all.into_iter().map(|laid| laid.host).collect(),
+            source: self.source(entry),
+            settle: entry.settle.as_ref().map_or(Fleet::DEFAULT_SETTLE, |settle| settle.value),
+            build_limit: entry.build_limit.as_ref().map_or(Fleet::DEFAULT_BUILD_LIMIT, |limit| limit.value),
+        }
+    }
+
+    fn choose(&self, entry: &FleetEntry, all: &[Laid]) -> Vec<HostName> {
+        let matching = |pattern: &str| select(all.iter().map(|laid| &laid.host), &[pattern.to_owned()], &[]);
+        let mut chosen: Vec<HostName> = Vec::new();
+        for pattern in entry.hosts.iter().flatten() {
+            let hosts = matching(&pattern.value).or_else(|error| {
+                // Without a single host nothing can match: that there is none has been said.
+                if !all.is_empty() {
+                    self.heap.wrong(&pattern.way, no_match(&error));
+                }
+                // Goes on with what was probably meant, so that one slip is not followed by mistakes that it makes.
+                let SelectError::NothingMatches { near: Some(near), .. } = error else { return Ok(Vec::new()) };
+                matching(&near)
+            });
+            chosen.extend(hosts.iter().flatten().map(|host| host.name.clone()));
+        }
+        chosen
+    }
+
+    fn fill_systems(&self, fleet: &At<String>, entry: &FleetEntry, hosts: &mut [Laid]) {
+        let Some(systems) = &entry.system else { return };
+        for (name, _) in &systems.value {
+            if hosts.iter().all(|laid| laid.host.name.as_str() != name.value) {
+                let what = format!("there is no host `{}` in the fleet `{}`", name.value, fleet.value);
+                let near = nearest(&name.value, hosts.iter().map(|laid| laid.host.name.as_str()));
+                self.heap.wrong(&name.way, Wrong::new(what).did_you_mean(near, || "take the line out".into()));
+            }
+        }
+        for laid in hosts.iter_mut() {
+            let system = systems.value.iter().find(|(name, _)| name.value == laid.host.name.as_str());
+            laid.host.system = system.map(|(_, path)| path.value.clone());
+        }
+        if self.heap.is_wrong_below(&systems.way) {
+            return;
+        }
+        let without: Vec<_> =
+            hosts.iter().filter(|laid| laid.host.system.is_none()).map(|laid| laid.host.name.as_str()).collect();
+        if !without.is_empty() {
+            let wrong = Wrong::new(format!("`system` has no store path for {}", listed(without)));
+            self.heap.wrong(&systems.way, wrong.mend("add `HOST: /nix/store/...` for each host of the fleet"));
+        }
+    }
+
+    fn source(&self, entry: &FleetEntry) -> Source {
+        let attr = |default: &str| entry.attr.as_ref().map_or_else(|| default.to_owned(), |attr| attr.value.clone());
+        if let Some(flake) = &entry.flake {
+            let attr = attr("nixosConfigurations.\"{host}\".config.system.build.toplevel");
+            return Source::Flake { flake: absolute_flake(&flake.value, self.folder), attr };
+        }
+        match &entry.file {
+            Some(file) => Source::File {
+                file: plain(&self.folder.join(&file.value)),
+                attr: attr("\"{host}\".config.system.build.toplevel"),
+            },
+            None => Source::System,
+        }
+    }
+
+    fn warn_of_hosts_without_fleet(&self, laid: &[Laid], fleets: &BTreeMap<String, Fleet>) {
+        // A host that others jump through has its part without a fleet.
+        let is_way = |name: &HostName| laid.iter().any(|laid| laid.host.jump == Some(Jump::Host(name.clone())));
+        let in_fleet =
+            |host: &Host| fleets.values().any(|fleet| fleet.hosts.iter().any(|member| member.name == host.name));
+        for Laid { host, name_at, .. } in laid {
+            if !in_fleet(host) {
+                let so = if is_way(&host.name) {
+                    ": others jump through it, but nothing pushes it"
+                } else {
+                    ", so nothing pushes it"
+                };
+                self.heap.warn(name_at, Wrong::new(format!("the host `{}` is in no fleet{so}", host.name)));
+            }
+        }
+    }
+
+    /// A group whose name is nearly a tag is a slip, and its settings would be missing; else it may be for later.
+    fn warn_of_unused_groups(&self, laid: &[Laid]) {
+        let tags = || laid.iter().flat_map(|laid| laid.host.tags.iter().map(String::as_str));
+        for (name, _) in self.file.groups.iter().flatten() {
+            if tags().any(|tag| tag == name.value) {
+                continue;
+            }
+            let wrong = Wrong::new(format!("no host has the tag `{}`", name.value));
+            match nearest(&name.value, tags()) {
+                Some(near) => self.heap.wrong(&name.way, wrong.mend(format!("did you mean `{near}`?"))),
+                None => self.heap.warn(&name.way, wrong.mend("a group is for the hosts with that tag: `tags: [...]`")),
+            }
+        }
+    }
+}
+
+/// What to say of a pattern that chooses nothing.
+pub(super) fn no_match(error: &SelectError) -> Wrong {
+    Wrong { what: error.to_string(), mend: error.hint() }
+}
+
+pub(super) fn no_such_host<'b>(name: &str, known: impl IntoIterator<Item = &'b str> + Clone, otherwise: &str) -> Wrong {
+    let near = nearest(name, known);
+    Wrong::new(format!("there is no host `{}`", shown(name))).did_you_mean(near, || otherwise.to_owned())
+}
+
+/// The loops that `next` makes, each once: the host where it is reported, and the way round, in words.
+///
+/// A loop is reported at its first host in the file's order; hosts that only lead into one are not named.
+fn loops(laid: &[Laid], next: impl Fn(&Laid) -> Option<HostName>) -> Vec<(usize, Vec<String>)> {
+    let index_of = |name: &HostName| laid.iter().position(|laid| laid.host.name == *name);
+    let follow = |index: usize| next(&laid[index]).as_ref().and_then(index_of);
+    let mut found = Vec::new();
+    for start in 0..laid.len() {
+        let mut way = vec![start];
+        while let Some(index) = way.last().copied().and_then(follow) {
+            if index == start {
+                let mut names: Vec<_> = way.iter().map(|index| laid[*index].host.name.to_string()).collect();
+                if names.len() > 1 {
+                    names.push(names[0].clone());
+                }
+                found.push((start, names));
+            }
+            // Behind its first host, a loop has been reported already.
+            if index <= start || way.contains(&index) {
+                break;
+            }
+            way.push(index);
+        }
+    }
+    found
+}
+
+/// A flake of the file system as an absolute path: the working folder is not the inventory's.
+fn absolute_flake(flake: &str, folder: &Path) -> String {
+    let (scheme, rest) = match flake.strip_prefix("path:") {
+        Some(rest) => ("path:", rest),
+        None => ("", flake),
+    };
+    let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    let is_relative = path == "." || path == ".." || path.starts_with("./") || path.starts_with("../");
+    if !is_relative && (scheme.is_empty() || path.starts_with('/')) {
+        return flake.to_owned();
+    }
+    format!("{scheme}{}{query}", plain(&folder.join(path)).display())
+}
+
+/// Without `.` and `..`, as far as the text alone can tell.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_flakes_of_the_file_system_move_to_the_inventorys_folder() {
+        let absolute = |flake| absolute_flake(flake, Path::new("/etc/lab"));
+        assert_eq!(absolute("."), "/etc/lab");
+        assert_eq!(absolute("./hosts"), "/etc/lab/hosts");
+        assert_eq!(absolute("../other?dir=x"), "/etc/other?dir=x");
+        assert_eq!(absolute("path:."), "path:/etc/lab");
+        assert_eq!(absolute("path:hosts"), "path:/etc/lab/hosts");
+        for other in ["/srv/lab", "path:/srv/lab", "github:me/lab", "nixpkgs", "git+ssh://git@host/lab?ref=main"] {
+            assert_eq!(absolute(other), other);
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The rules for single values: what may stand in an ssh config line, on a command line, in a path.
+//!
+//! Every text that leaves the inventory for a command line or a generated ssh config has passed one of these. They list
+//! what is allowed, not what is forbidden: no rule here lets through white space, a quote, a control character, a
+//! backslash or, but for [`words`], a `%` or `$`, and nothing begins with `-`.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::model::{Become, GuardAction, HostKey, HostName, Jump, is_name};
+use super::problem::{Wrong, disturbs, listed, nearest, shown};
+use crate::store_path::StorePath;
+
+/// Longer than this, a duration is a slip: humantime reads `15M` as 15 months.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Words that patterns and settings use for themselves: no host can be called so.
+pub(super) const RESERVED: [&str; 2] = ["all", "none"];
+
+/// A host's jump as the file says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum JumpTo {
+    /// `none`: reached directly, whatever `defaults`, a group or the fleet say.
+    Nobody,
+    /// By a host, or by `ssh:...`.
+    Through(Jump),
+}
+
+/// A name of a fleet, a group or a tag.
+pub(super) fn name(text: &str) -> Result<String, Wrong> {
+    if is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("`{}` cannot be a name", shown(text)))
+        .mend("use letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63 of them"))
+}
+
+/// A name of a host.
+pub(super) fn host_name(text: &str) -> Result<HostName, Wrong> {
+    if RESERVED.contains(&text) {
+        return Err(Wrong::new(format!("no host can be called `{text}`: the word has a meaning of its own"))
+            .mend("give it another name, and its real one as `address`"));
+    }
+    name(text).and_then(|text| HostName::new(text).map_err(|error| Wrong::new(error.to_string())))
+}
+
+/// A DNS name, an ssh alias, or an IP address without brackets.
+pub(super) fn address(text: &str) -> Result<String, Wrong> {
+    let bad = || Wrong::new(format!("`{}` is not an address", shown(text)));
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return Err(bad().mend(format!("write an IPv6 address without brackets: `{}`", shown(inner))));
+    }
+    if let Some((user, _)) = text.split_once('@') {
+        return Err(bad().mend(format!("the user has a key of its own: `user: {}`", shown(user))));
+    }
+    if let Some((host, number)) = text.split_once(':').filter(|(_, number)| number.parse::<u16>().is_ok()) {
+        return Err(bad().mend(format!("write `{}` alone, and `port: {number}` beside it", shown(host))));
+    }
+    if let Some((address, _)) = text.split_once('/').filter(|(address, _)| address.parse::<IpAddr>().is_ok()) {
+        return Err(bad().mend(format!("write the address alone: `{address}`")));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if !(1..=253).contains(&text.len()) || text.starts_with(['-', '.']) || !text.bytes().all(allowed) {
+        return Err(bad().mend(
+            "an address is an IP address, a DNS name or an alias of your ~/.ssh/config: \
+             letters, digits, `.`, `-` and `_`, not beginning with `-`",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A login name.
+pub(super) fn user(text: &str) -> Result<String, Wrong> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
+    if (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("`{}` is not a user name", shown(text)))
+        .mend("use letters, digits, `.`, `-`, `_` and `+`, not beginning with `-`"))
+}
+
+/// The path of a private key, as the person wrote it.
+pub(super) fn identity(text: &str) -> Result<PathBuf, Wrong> {
+    if is_safe_path(text) {
+        return Ok(text.into());
+    }
+    Err(Wrong::new(format!("`{}` cannot be the path of a key", shown(text)))
+        .mend("it stands in an ssh config: no spaces, quotes, `%`, `$` or control characters, not beginning with `-`"))
+}
+
+/// A path that an ssh config reads as it stands: ssh expands `%` and `$`, and takes `#` for a comment.
+pub(super) fn is_safe_path(text: &str) -> bool {
+    let allowed = |letter: char| letter.is_alphanumeric() || "/._-+~@=,:".contains(letter);
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(allowed)
+}
+
+/// `none`, the name of a host, or `ssh:[user@]host[:port]`.
+pub(super) fn jump(text: &str) -> Result<JumpTo, Wrong> {
+    if text == "none" {
+        return Ok(JumpTo::Nobody);
+    }
+    let Some(destination) = text.strip_prefix("ssh:") else {
+        return host_name(text).map(|name| JumpTo::Through(Jump::Host(name))).map_err(|wrong| {
+            wrong.mend("write the name of a host of this inventory, or `ssh:user@host:port` for any other machine")
+        });
+    };
+    let destination = destination.trim_start_matches("//");
+    let (login, place) =
+        destination.rsplit_once('@').map_or((None, destination), |(login, place)| (Some(login), place));
+    let (host, port) = host_and_port(place)?;
+    Ok(JumpTo::Through(Jump::Destination {
+        user: login.map(user).transpose()?,
+        host: address(host)?,
+        port: port.map(|text| text.parse().map_err(|_| text).and_then(port_number).map_err(bad_port)).transpose()?,
+    }))
+}
+
+/// Splits `host`, `host:port`, `[v6]:port` and a bare IPv6 address.
+fn host_and_port(text: &str) -> Result<(&str, Option<&str>), Wrong> {
+    if let Some(rest) = text.strip_prefix('[') {
+        return match rest.split_once(']') {
+            Some((host, "")) => Ok((host, None)),
+            Some((host, port)) if port.starts_with(':') => Ok((host, Some(&port[1..]))),
+            _ => Err(Wrong::new(format!("`{}` is not an address", shown(text)))),
+        };
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Ok((text, None));
+    }
+    Ok(text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))))
+}
+
+fn port_number<'a>(number: u16) -> Result<u16, &'a str> {
+    if number == 0 { Err("0") } else { Ok(number) }
+}
+
+fn bad_port(text: &str) -> Wrong {
+    Wrong::new(format!("`{}` is not a port", shown(text))).mend("a port is a number from 1 to 65535")
+}
+
+/// A port.
+pub(super) fn port(number: i128) -> Result<u16, Wrong> {
+    u16::try_from(number).ok().filter(|number| *number != 0).ok_or_else(|| bad_port(&number.to_string()))
+}
+
+/// A time as people write it: `15m`, `90s`, `1m30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+    let time = humantime::parse_duration(text).map_err(|_| {
+        Wrong::new(format!("`{}` is not a time", shown(text)))
+            .mend("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`")
+    })?;
+    if time.is_zero() {
+        return Err(Wrong::new("this time is zero").mend("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`"));
+    }
+    if time > LONGEST {
+        return Err(Wrong::new(format!("`{}` is longer than a week", shown(text)))
+            .mend("minutes are a small `m`: a large `M` means months"));
+    }
+    Ok(time)
+}
+
+/// What to say of a time that is a bare number.
+pub(super) fn time_without_unit(number: &str) -> Wrong {
+    Wrong::new(format!("the time `{number}` has no unit"))
+        .mend(format!("write `{number}m` for minutes or `{number}s` for seconds"))
+}
+
+/// A whole system in the store: `/nix/store/HASH-NAME`.
+pub(super) fn system(text: &str) -> Result<PathBuf, Wrong> {
+    if StorePath::new(text).is_ok_and(|path| !path.is_derivation()) {
+        return Ok(text.into());
+    }
+    Err(Wrong::new(format!("`{}` is not a system of the store", shown(text)))
+        .mend("write its own path, `/nix/store/HASH-nixos-system-NAME-VERSION`: what `readlink -f result` prints"))
+}
+
+/// An argument of `nix`, like a flake or an attribute: one line, not an option.
+pub(super) fn words(text: &str) -> Result<String, Wrong> {
+    if text.trim().is_empty() {
+        return Err(Wrong::new("this is empty"));
+    }
+    if text.starts_with('-') {
+        return Err(Wrong::new(format!("`{}` would be taken for an option", shown(text))));
+    }
+    if text.chars().any(disturbs) {
+        return Err(Wrong::new(format!("`{}` has control characters in it", shown(text))));
+    }
+    Ok(text.to_owned())
+}
+
+/// A flake, without the attribute.
+pub(super) fn flake(text: &str) -> Result<String, Wrong> {
+    match text.split_once('#') {
+        Some((_, attr)) => Err(Wrong::new("what stands behind `#` has a key of its own")
+            .mend(format!("write it as `attr`, with `{{host}}` for the host's name: `attr: {}`", shown(attr)))),
+        None => words(text),
+    }
+}
+
+/// An attribute with a place for the host's name.
+pub(super) fn attr(text: &str) -> Result<String, Wrong> {
+    let attr = words(text)?;
+    if attr.contains("{host}") {
+        return Ok(attr);
+    }
+    Err(Wrong::new("`attr` has no `{host}` in it, so every host would get the same system").mend(
+        "write `{host}` where the host's name belongs: `nixosConfigurations.\"{host}\".config.system.build.toplevel`",
+    ))
+}
+
+/// The name of a check, as the screen shows it.
+pub(super) fn check_name(text: &str) -> Result<String, Wrong> {
+    let name = words(text)?;
+    if name.chars().count() > 80 {
+        return Err(Wrong::new("this name is longer than 80 characters"));
+    }
+    Ok(name)
+}
+
+/// An address of the web.
+pub(super) fn url(text: &str) -> Result<String, Wrong> {
+    let bad = |mend: &str| Wrong::new(format!("`{}` is not a web address", shown(text))).mend(mend);
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+        return Err(bad("it begins with `http://` or `https://`"));
+    };
+    if rest.is_empty() || rest.starts_with(['/', '-']) {
+        return Err(bad("the host is missing"));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`\\<>{}|^".contains(&byte)) {
+        return Err(bad("it has spaces, quotes or other characters that must be written as `%20` and the like"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A status of an HTTP answer.
+pub(super) fn status(number: i128) -> Result<u16, Wrong> {
+    u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or_else(|| {
+        Wrong::new(format!("`{number}` is not an HTTP status")).mend("a status is a number from 100 to 599, like 200")
+    })
+}
+
+/// The words of `become`.
+pub(super) fn becoming(text: &str) -> Result<Become, Wrong> {
+    use Become::{Auto, No, Sudo, SudoPassword};
+    one_of(text, &[("auto", Auto), ("no", No), ("sudo", Sudo), ("sudo-password", SudoPassword)])
+}
+
+/// The words of `host_key`.
+pub(super) fn host_key(text: &str) -> Result<HostKey, Wrong> {
+    one_of(text, &[("strict", HostKey::Strict), ("accept-new", HostKey::AcceptNew)])
+}
+
+/// The words of `guard_action`.
+pub(super) fn guard_action(text: &str) -> Result<GuardAction, Wrong> {
+    one_of(text, &[("reboot", GuardAction::Reboot), ("switch-back", GuardAction::SwitchBack)])
+}
+
+/// One word out of a few.
+pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
+    let known = || words.iter().map(|(word, _)| *word);
+    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        Wrong::new(format!("`{}` is not a word that is known here", shown(text)))
+            .did_you_mean(nearest(text, known()), || format!("write {}", listed(known()).replace(" and ", " or ")))
+    })
+}
+
+/// A path of the file system, relative to the inventory's folder.
+pub(super) fn file(text: &str) -> Result<PathBuf, Wrong> {
+    words(text).map(|text| Path::new(&text).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mend<T: std::fmt::Debug>(wrong: Result<T, Wrong>) -> String {
+        wrong.unwrap_err().mend.unwrap_or_default()
+    }
+
+    #[test]
+    fn addresses_are_names_aliases_and_ip_addresses() {
+        for good in ["vps.example.org", "10.0.0.1", "fd00::1", "my_alias", "localhost", "vps."] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "-oProxyCommand=x", "a b", "a\nb", "a\"b", "%h", "a,b", "fe80::1%eth0", ".a", "$(x)", "ä.de"] {
+            assert!(address(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_an_address_says_where_the_part_belongs() {
+        assert_eq!(mend(address("root@vps")), "the user has a key of its own: `user: root`");
+        assert_eq!(mend(address("vps:2222")), "write `vps` alone, and `port: 2222` beside it");
+        assert_eq!(mend(address("[fd00::1]")), "write an IPv6 address without brackets: `fd00::1`");
+        assert_eq!(mend(address("10.0.0.1/24")), "write the address alone: `10.0.0.1`");
+    }
+
+    #[test]
+    fn jumps_are_hosts_or_marked_destinations() {
+        let through = |user: Option<&str>, host: &str, port| {
+            Ok(JumpTo::Through(Jump::Destination { user: user.map(Into::into), host: host.into(), port }))
+        };
+        assert_eq!(jump("none"), Ok(JumpTo::Nobody));
+        assert_eq!(jump("ssh:root@gate.example.org:2222"), through(Some("root"), "gate.example.org", Some(2222)));
+        assert_eq!(jump("ssh:gate"), through(None, "gate", None));
+        assert_eq!(jump("ssh://gate"), through(None, "gate", None));
+        assert_eq!(jump("ssh:fd00::1"), through(None, "fd00::1", None));
+        assert_eq!(jump("ssh:me@[fd00::1]:22"), through(Some("me"), "fd00::1", Some(22)));
+        for bad in
+            ["root@gate", "gate:22", "ssh:", "ssh:gate:0", "ssh:gate:x", "ssh:-x", "ssh:[fd00::1", "ssh:a@b@c", "-W"]
+        {
+            assert!(jump(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_needs_its_unit_and_is_not_months() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(mend(duration("15M")), "minutes are a small `m`: a large `M` means months");
+        for bad in ["15", "", "0s", "m", "-5m", "fifteen minutes"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_system_is_a_whole_store_path() {
+        let good = "/nix/store/0000000000000000000000000000000a-nixos-system-vps-25.05";
+        assert_eq!(system(good), Ok(good.into()));
+        for bad in [
+            "result",
+            "/nix/store/",
+            "/nix/store/x-y",
+            &format!("{good}/bin"),
+            "/nix/store/../etc",
+            &format!("{good}\n"),
+        ] {
+            assert!(system(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_flake_brings_no_attribute_and_an_attribute_has_room_for_the_host() {
+        assert!(flake("github:me/lab?dir=hosts").is_ok());
+        assert!(flake(".#vps").is_err());
+        assert!(flake("--impure").is_err());
+        assert!(attr("hosts.{host}").is_ok());
+        assert!(attr("hosts.vps").is_err());
+    }
+
+    #[test]
+    fn urls_are_http_and_in_one_piece() {
+        assert!(url("http://vps:8080/health?x=%20").is_ok());
+        for bad in ["vps:8080", "ftp://x", "http://", "http://-x", "http://a b", "http://a\"b"] {
+            assert!(url(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// What may stand in a line of an ssh config and on a command line as it is.
+    fn is_one_plain_word(text: &str) -> bool {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && !text
+                .chars()
+                .any(|letter| letter.is_whitespace() || disturbs(letter) || "\"'`\\%$#;&|<>(){}*?!".contains(letter))
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_safe(text in any::<String>()) {
+            every_accepted_word_is_plain(&text)?;
+        }
+
+        /// Nearly right texts come through more often than random ones.
+        #[test]
+        fn any_nearly_right_text_is_refused_or_safe(text in "[-a-z0-9.:@_/~ %\"'\\\\\n\t\u{202e}\\[\\]#]{1,12}") {
+            every_accepted_word_is_plain(&text)?;
+            every_accepted_word_is_plain(&format!("ssh:{text}"))?;
+        }
+    }
+
+    fn every_accepted_word_is_plain(text: &str) -> Result<(), TestCaseError> {
+        let mut accepted = Vec::new();
+        accepted.extend(host_name(text).ok().map(String::from));
+        accepted.extend(name(text).ok());
+        accepted.extend(address(text).ok());
+        accepted.extend(user(text).ok());
+        accepted.extend(identity(text).ok().map(|path| path.display().to_string()));
+        accepted.extend(system(text).ok().map(|path| path.display().to_string().replace('?', "")));
+        match jump(text) {
+            Ok(JumpTo::Through(Jump::Host(name))) => accepted.push(name.into()),
+            Ok(JumpTo::Through(Jump::Destination { user, host, .. })) => {
+                accepted.extend(user);
+                accepted.push(host);
+            }
+            Ok(JumpTo::Nobody) | Err(_) => {}
+        }
+        for word in accepted {
+            prop_assert!(is_one_plain_word(&word), "{word:?} out of {text:?}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! The JSON schema of the inventory, for editors: made from the types of [`file`](super::file), so that it cannot say
+//! something else.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::fields::At;
+use super::file::File;
+
+/// The JSON schema of the inventory file (`fleetdeploy inventory schema`); `inventory.schema.json` is a copy of it.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<File>().to_value();
+    without_null(&mut schema);
+    schema
+}
+
+/// Takes out the `null` that schemars adds to everything that may be absent: a key without a value is a mistake here.
+/// Where it is none, the schema says so with `"enum": [null]`.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Object(keys) => {
+            if let Some(Value::Array(types)) = keys.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    keys.insert("type".into(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = keys.get_mut("anyOf") {
+                choices.retain(|choice| choice != &serde_json::json!({ "type": "null" }));
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    keys.remove("anyOf");
+                    // Beside a `$ref` draft 7 ignores every other key, the description among them.
+                    if only.contains_key("$ref") {
+                        keys.insert("allOf".into(), Value::Array(vec![Value::Object(only)]));
+                    } else {
+                        keys.extend(only);
+                    }
+                }
+            }
+            keys.values_mut().for_each(without_null);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+const NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$";
+
+pub(super) fn text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1 })
+}
+
+pub(super) fn name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": NAME })
+}
+
+pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "pattern": NAME } })
+}
+
+pub(super) fn user(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._+][A-Za-z0-9._+-]{0,63}$" })
+}
+
+pub(super) fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_:][A-Za-z0-9._:-]*$" })
+}
+
+pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+}
+
+pub(super) fn status(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 100, "maximum": 599 })
+}
+
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^([0-9]+ *[A-Za-z]+ *)+$", "examples": ["90s", "15m", "1m30s", "2h"] })
+}
+
+pub(super) fn becoming(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["auto", "no", "sudo", "sudo-password"] })
+}
+
+pub(super) fn host_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["strict", "accept-new"] })
+}
+
+pub(super) fn guard_action(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["reboot", "switch-back"] })
+}
+
+pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [{ "type": "string", "minLength": 1 }, { "type": "array", "items": { "type": "string", "minLength": 1 } }]
+    })
+}
+
+pub(super) fn one_or_many_or_empty(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } },
+            { "enum": [null] },
+        ]
+    })
+}
+
+pub(super) fn by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let entry = generator.subschema_for::<T>();
+    json_schema!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": entry })
+}
+
+pub(super) fn by_name_or_empty<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let entry = generator.subschema_for::<T>();
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "oneOf": [entry, { "enum": [null] }] },
+    })
+}
+
+pub(super) fn system_by_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "type": "string", "pattern": "^/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+$" },
+    })
+}
+
+/// The word `mesh`.
+pub(super) struct Mesh;
+
+/// Any text.
+pub(super) struct Text;
+
+/// The short form of a value.
+pub(super) trait Word {
+    fn schema() -> Schema;
+}
+
+impl Word for Mesh {
+    fn schema() -> Schema {
+        json_schema!({ "enum": ["mesh"] })
+    }
+}
+
+impl Word for Text {
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+pub(super) fn word_or_map<W: Word, T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (word, map) = (W::schema(), generator.subschema_for::<T>());
+    json_schema!({ "oneOf": [word, map] })
+}
+
+pub(super) fn peers<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let map = generator.subschema_for::<T>();
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } },
+            map,
+            { "enum": [null] },
+        ]
+    })
+}
+
+/// For keys that may not be absent: all fields are `Option`s, so that the decoder can go on without them.
+pub(super) fn requires(keys: &'static [&'static str]) -> impl FnMut(&mut Schema) {
+    |schema| {
+        schema.insert("required".into(), keys.into());
+    }
+}
+
+pub(super) fn exactly_one_source(schema: &mut Schema) {
+    exactly_one(schema, &["flake", "file", "system"]);
+}
+
+pub(super) fn exactly_one_kind(schema: &mut Schema) {
+    exactly_one(schema, &super::decode::KINDS);
+}
+
+fn exactly_one(schema: &mut Schema, keys: &[&str]) {
+    let choices: Vec<Value> = keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect();
+    schema.insert("oneOf".into(), choices.into());
+}

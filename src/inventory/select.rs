@@ -1,0 +1,192 @@
+//! Which hosts are meant: one kind of pattern for the inventory and for every command.
+//!
+//! A pattern is a name, a glob (`web*`, `db[12]`, `{a,b}`), a tag (`@edge`, `@edge*`) or `all`; commas make a union. A
+//! pattern that matches nothing is an error: a slip of the pen must not leave a host out, or in.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::model::{Fleet, Host, HostName, Inventory, Jump};
+use super::problem::{listed, nearest, shown};
+
+/// Why no hosts could be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    #[error("`{}` is not a pattern: {reason}", shown(pattern))]
+    BadPattern { pattern: String, reason: String },
+    #[error("no host matches `{}`", shown(pattern))]
+    NothingMatches {
+        pattern: String,
+        /// What was probably meant.
+        near: Option<String>,
+        /// What could have been meant: the hosts there are.
+        hosts: Vec<HostName>,
+    },
+    /// Every host that was chosen was also excepted.
+    #[error("no host is left: `--except` takes out every host that was chosen")]
+    NothingLeft,
+    #[error("there is no fleet `{}`", shown(name))]
+    NoSuchFleet { name: String, near: Option<String>, fleets: Vec<String> },
+}
+
+impl SelectError {
+    /// How to mend it, for the `hint:` below an error.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let (near, there, word) = match self {
+            Self::BadPattern { .. } => return Some("a pattern is a name, a glob like `web*`, `@tag` or `all`".into()),
+            Self::NothingLeft => return None,
+            Self::NothingMatches { near, hosts, .. } => (near, listed(hosts.iter().map(HostName::as_str)), "hosts"),
+            Self::NoSuchFleet { near, fleets, .. } => (near, listed(fleets.iter().map(String::as_str)), "fleets"),
+        };
+        match near {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None if there.is_empty() => None,
+            None => Some(format!("the {word} are {there}")),
+        }
+    }
+}
+
+/// Chooses hosts by patterns, without those that `except` matches; in the order of `hosts`, each once.
+///
+/// No patterns at all choose every host, as a command without `--on` does.
+///
+/// # Errors
+/// [`SelectError`], also when a pattern in `except` matches none of `hosts`.
+pub fn select<'a>(
+    hosts: impl IntoIterator<Item = &'a Host> + Clone,
+    patterns: &[String],
+    except: &[String],
+) -> Result<Vec<&'a Host>, SelectError> {
+    let excepted = matching(hosts.clone(), except)?;
+    let chosen = if patterns.is_empty() { hosts.into_iter().collect() } else { matching(hosts, patterns)? };
+    let left: Vec<_> = chosen.into_iter().filter(|host| excepted.iter().all(|out| out.name != host.name)).collect();
+    if left.is_empty() && !excepted.is_empty() { Err(SelectError::NothingLeft) } else { Ok(left) }
+}
+
+/// The hosts that at least one of the patterns matches; every pattern matches at least one.
+fn matching<'a>(
+    hosts: impl IntoIterator<Item = &'a Host> + Clone,
+    patterns: &[String],
+) -> Result<Vec<&'a Host>, SelectError> {
+    let parsed = patterns.iter().flat_map(|text| union(text)).map(Pattern::parse).collect::<Result<Vec<_>, _>>()?;
+    for pattern in &parsed {
+        if !hosts.clone().into_iter().any(|host| pattern.matches(host)) {
+            return Err(pattern.nothing(hosts));
+        }
+    }
+    Ok(hosts.into_iter().filter(|host| parsed.iter().any(|pattern| pattern.matches(host))).collect())
+}
+
+/// The parts between commas that are not inside braces.
+fn union(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => {
+                parts.push(&text[start..index]);
+                start = index + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Whether the text can only be a pattern, not the name of one host.
+pub(super) fn is_pattern(text: &str) -> bool {
+    text == "all" || text.starts_with('@') || text.contains(['*', '?', '[', '{', ','])
+}
+
+#[derive(Debug)]
+struct Pattern<'a> {
+    text: &'a str,
+    rule: Rule,
+}
+
+#[derive(Debug)]
+enum Rule {
+    All,
+    Name(GlobMatcher),
+    Tag(GlobMatcher),
+}
+
+impl<'a> Pattern<'a> {
+    fn parse(text: &'a str) -> Result<Self, SelectError> {
+        let text = text.trim();
+        let glob = |glob: &str| {
+            if glob.is_empty() {
+                return Err(SelectError::BadPattern { pattern: text.into(), reason: "it is empty".into() });
+            }
+            let glob = GlobBuilder::new(glob).backslash_escape(false).build();
+            glob.map(|glob| glob.compile_matcher())
+                .map_err(|error| SelectError::BadPattern { pattern: text.into(), reason: error.kind().to_string() })
+        };
+        let rule = match text.strip_prefix('@') {
+            _ if text == "all" => Rule::All,
+            Some(tag) => Rule::Tag(glob(tag)?),
+            None => Rule::Name(glob(text)?),
+        };
+        Ok(Self { text, rule })
+    }
+
+    fn matches(&self, host: &Host) -> bool {
+        match &self.rule {
+            Rule::All => true,
+            Rule::Name(glob) => glob.is_match(host.name.as_str()),
+            Rule::Tag(glob) => host.tags.iter().any(|tag| glob.is_match(tag)),
+        }
+    }
+
+    fn nothing<'b>(&self, hosts: impl IntoIterator<Item = &'b Host>) -> SelectError {
+        let hosts: Vec<&Host> = hosts.into_iter().collect();
+        let tags = hosts.iter().flat_map(|host| &host.tags).map(|tag| format!("@{tag}"));
+        let names = hosts.iter().map(|host| host.name.to_string());
+        let words: Vec<String> = names.chain(tags).chain(["all".to_owned()]).collect();
+        // A tag that was written without its `@` is nearer than any other word.
+        let tagged = format!("@{}", self.text);
+        let near = words.iter().find(|word| **word == tagged).cloned();
+        SelectError::NothingMatches {
+            pattern: self.text.into(),
+            near: near.or_else(|| nearest(self.text, words.iter().map(String::as_str)).map(Into::into)),
+            hosts: hosts.into_iter().map(|host| host.name.clone()).collect(),
+        }
+    }
+}
+
+impl Inventory {
+    /// The fleet of that name.
+    ///
+    /// # Errors
+    /// [`SelectError::NoSuchFleet`].
+    pub fn fleet(&self, name: &str) -> Result<&Fleet, SelectError> {
+        self.fleets.get(name).ok_or_else(|| SelectError::NoSuchFleet {
+            name: name.into(),
+            near: nearest(name, self.fleets.keys().map(String::as_str)).map(Into::into),
+            fleets: self.fleets.keys().cloned().collect(),
+        })
+    }
+
+    #[must_use]
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+
+    /// The hosts that are not of the fleet, but through which the way to one of it leads; they need a master connection too.
+    #[must_use]
+    pub fn jumps_of(&self, fleet: &Fleet) -> Vec<&Host> {
+        let mut jumps: Vec<&Host> = Vec::new();
+        let mut to_visit: Vec<&Host> = fleet.hosts.iter().collect();
+        while let Some(host) = to_visit.pop() {
+            let Some(Jump::Host(name)) = &host.jump else { continue };
+            let known = fleet.hosts.iter().chain(jumps.iter().copied()).any(|host| host.name == *name);
+            if let (false, Some(host)) = (known, self.host(name)) {
+                jumps.push(host);
+                to_visit.push(host);
+            }
+        }
+        jumps
+    }
+}

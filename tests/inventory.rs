@@ -1,0 +1,1006 @@
+//! The inventory from outside: files as people write them, and every word they get to read about their mistakes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleetdeploy::inventory::model::{
+    Become, Check, CheckKind, Command, Fleet, GuardAction, HostKey, HostName, Jump, Place, Source, Target, VpnShape,
+};
+use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, schema, select};
+use proptest::prelude::*;
+
+const EXAMPLE: &str = include_str!("../inventory.example.yaml");
+
+fn parse(text: &str) -> Result<Loaded, String> {
+    Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), text).map_err(|mistakes| mistakes.to_string())
+}
+
+fn good(text: &str) -> Inventory {
+    parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}")).inventory
+}
+
+fn host(name: &str) -> HostName {
+    HostName::new(name).unwrap()
+}
+
+fn place(name: &str) -> Place {
+    Place::Host(host(name))
+}
+
+/// Three hosts, two of them in a VPN, and a fleet that the test goes on with.
+fn with_fleet(rest: &str) -> String {
+    format!(
+        "hosts:
+  vps: {{vpn: 10.0.0.1}}
+  homeserver: {{vpn: 10.0.0.2}}
+  nas:
+fleets:
+  lab:
+    hosts: [vps, homeserver, nas]
+{rest}"
+    )
+}
+
+fn checks(rest: &str) -> Vec<Check> {
+    good(&with_fleet(&format!("    flake: .\n    checks:\n{rest}"))).fleets["lab"].checks.clone()
+}
+
+mod good_files {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn the_inventory_of_the_design_is_understood() {
+        let inventory = good(
+            "hosts:
+  vps:
+    address: vps.example.org
+    user: root
+    vpn: 10.100.0.1
+    tags: [edge]
+  homeserver:
+    address: 10.100.0.2
+    jump: vps
+    vpn: 10.100.0.2
+    boot_time: 3m
+fleets:
+  homelab:
+    flake: .
+    hosts: [vps, homeserver]
+    guard: 15m
+    checks:
+      - vpn: mesh
+      - name: the site answers
+        from: homeserver
+        http: http://vps:8080/health
+",
+        );
+        let fleet = inventory.fleet("homelab").unwrap();
+        let attr = "nixosConfigurations.\"{host}\".config.system.build.toplevel".into();
+        assert_eq!(fleet.source, Source::Flake { flake: "/lab".into(), attr });
+        assert_eq!(fleet.hosts[1].jump, Some(Jump::Host(host("vps"))));
+        assert_eq!(fleet.hosts[1].boot_time, Duration::from_secs(180));
+        let check = |name: &str, kind, from| Check {
+            name: name.into(),
+            kind,
+            from,
+            required: true,
+            timeout: Duration::from_secs(5),
+        };
+        let url = "http://vps:8080/health".into();
+        assert_eq!(
+            fleet.checks,
+            [
+                check("vpn mesh", CheckKind::Vpn(VpnShape::Mesh), vec![place("vps"), place("homeserver")]),
+                check("the site answers", CheckKind::Http { url, status: None, body: None }, vec![place("homeserver")]),
+            ]
+        );
+    }
+
+    #[test]
+    fn later_layers_win_and_lists_replace() {
+        let inventory = good(
+            "defaults: {user: from-defaults, port: 1, guard: 1m, limits: {test: 1m, step: 1m}, guard_action: switch-back}
+groups:
+  b: {user: from-b, port: 2, boot_time: 1m}
+  a: {user: from-a, limits: {step: 2m}}
+hosts:
+  one: {tags: [a, b], guard: 4m}
+  two: {tags: [b, a]}
+  three: {user: own, become: sudo, host_key: accept-new, identity: keys/id}
+fleets:
+  lab: {hosts: all, flake: ., port: 3, guard: 2m, user: from-fleet}
+",
+        );
+        let [one, two, three] = inventory.hosts.as_slice() else { panic!("three hosts") };
+        assert_eq!((one.user.as_deref(), two.user.as_deref()), (Some("from-b"), Some("from-a")));
+        assert_eq!((one.port, three.port), (Some(2), Some(1)));
+        assert_eq!(one.limits.step, Duration::from_secs(120));
+        assert_eq!(one.limits.test, Duration::from_secs(60), "`limits` are laid over each other key by key");
+        assert_eq!(three.identity, Some(PathBuf::from("/lab/keys/id")));
+        assert_eq!((three.becoming, three.host_key), (Become::Sudo, HostKey::AcceptNew));
+        assert_eq!((three.guard_action, three.guard_action_given), (GuardAction::SwitchBack, true));
+
+        let fleet = inventory.fleet("lab").unwrap();
+        let users: Vec<_> = fleet.hosts.iter().map(|host| host.user.as_deref()).collect();
+        assert_eq!(users, [Some("from-fleet"), Some("from-fleet"), Some("own")]);
+        assert_eq!(fleet.hosts[1].port, Some(3));
+        let guards = |fleet: &Fleet| fleet.hosts.iter().map(|host| host.guard.as_secs() / 60).collect::<Vec<_>>();
+        assert_eq!(guards(fleet), [4, 2, 2]);
+
+        let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+        let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2) });
+        assert_eq!(guards(&overridden), [30, 30, 30]);
+        assert_eq!(Some(overridden.settle), minutes(2));
+    }
+
+    #[test]
+    fn a_jump_for_everybody_is_not_meant_for_the_jump_itself() {
+        let inventory = good(
+            "defaults: {jump: gate}
+groups: {guest: {runs_on: big}}
+hosts:
+  gate:
+  far:
+  near: {jump: none}
+  out: {jump: 'ssh:me@other:22'}
+  big: {tags: [guest]}
+  small: {tags: [guest]}
+fleets: {lab: {hosts: '*', flake: .}, some: {hosts: [small, far], flake: .}}
+",
+        );
+        let jumps: Vec<_> = inventory.hosts.iter().map(|host| host.jump.clone()).collect();
+        let gate = Some(Jump::Host(host("gate")));
+        let other = Some(Jump::Destination { user: Some("me".into()), host: "other".into(), port: Some(22) });
+        assert_eq!(jumps, [None, gate.clone(), None, other, gate.clone(), gate]);
+        let runs_on: Vec<_> = inventory.hosts.iter().map(|host| host.runs_on.clone()).collect();
+        assert_eq!(runs_on, [None, None, None, None, None, Some(host("big"))]);
+
+        let some = inventory.fleet("some").unwrap();
+        assert_eq!(some.hosts[1].runs_on, None, "the hypervisor is not of this fleet");
+        let names: Vec<_> = inventory.jumps_of(some).into_iter().map(|host| host.name.as_str()).collect();
+        assert_eq!(names, ["gate"]);
+    }
+
+    #[test]
+    fn every_kind_of_check_is_understood() {
+        let kinds = |rest: &str| -> Vec<(String, CheckKind)> {
+            checks(rest).into_iter().map(|check| (check.name, check.kind)).collect()
+        };
+        let to = |name: &str| Target::Host(host(name));
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let all = kinds(
+            "      - vpn: {hub: vps}
+        from: homeserver
+      - ping: [vps, one.example.org, vps]
+      - ping:
+        to: 'home*'
+      - tcp: 5432
+        to: nas
+      - http: {url: 'https://x/', status: 204, body: ok}
+      - dns: example.org
+      - dns: {query: x, server: 10.0.0.1}
+      - wireguard: vps
+      - wireguard: {handshake: 2m}
+        to: vps
+      - command: [test, -d, /srv]
+      - command: |
+          true &&
+          true
+",
+        );
+        let ping_to = vec![to("vps"), Target::Address("one.example.org".into())];
+        let argv = vec!["test".into(), "-d".into(), "/srv".into()];
+        let expected: [(&str, CheckKind); 11] = [
+            ("vpn hub vps", CheckKind::Vpn(VpnShape::Hub(host("vps")))),
+            ("ping vps,one.example.org,vps", CheckKind::Ping { to: ping_to }),
+            ("ping home*", CheckKind::Ping { to: vec![to("homeserver")] }),
+            ("tcp nas 5432", CheckKind::Tcp { to: vec![to("nas")], port: 5432 }),
+            (
+                "http https://x/",
+                CheckKind::Http { url: "https://x/".into(), status: Some(204), body: Some("ok".into()) },
+            ),
+            ("dns example.org", CheckKind::Dns { query: "example.org".into(), server: None }),
+            ("dns x", CheckKind::Dns { query: "x".into(), server: Some("10.0.0.1".into()) }),
+            ("wireguard vps", CheckKind::Wireguard { to: vec![to("vps")], handshake: minutes(3) }),
+            ("wireguard vps (2)", CheckKind::Wireguard { to: vec![to("vps")], handshake: minutes(2) }),
+            ("command test -d /srv", CheckKind::Command(Command::Argv(argv))),
+            ("command true && true", CheckKind::Command(Command::Shell("true &&\ntrue\n".into()))),
+        ];
+        assert_eq!(all, expected.map(|(name, kind)| (name.to_owned(), kind)));
+    }
+
+    #[test]
+    fn a_check_runs_where_it_says_else_everywhere() {
+        let places = |rest: &str| checks(rest).remove(0).from;
+        assert_eq!(places("      - {vpn: {hub: vps}, from: homeserver}\n"), [place("vps"), place("homeserver")]);
+        assert_eq!(
+            places("      - {ping: vps, from: ['n*', workstation, vps]}\n"),
+            [Place::Workstation, place("vps"), place("nas")]
+        );
+        assert_eq!(places("      - {ping: vps}\n"), [place("vps"), place("homeserver"), place("nas")]);
+    }
+
+    #[test]
+    fn without_checks_the_hosts_with_a_vpn_address_are_meshed() {
+        let inventory = good(&with_fleet("    flake: .\n"));
+        let [mesh] = inventory.fleets["lab"].checks.as_slice() else { panic!("one check") };
+        assert_eq!(mesh.kind, CheckKind::Vpn(VpnShape::Mesh));
+        assert_eq!(mesh.from, [place("vps"), place("homeserver")]);
+        let alone = good("hosts: {a: {vpn: 10.0.0.1}, b: }\nfleets: {lab: {hosts: all, flake: .}}\n");
+        assert_eq!(alone.fleets["lab"].checks, []);
+        assert_eq!(good(&with_fleet("    flake: .\n    checks: []\n")).fleets["lab"].checks, []);
+    }
+
+    #[test]
+    fn a_host_of_another_fleet_is_looked_at_by_its_address() {
+        let inventory = good(
+            "hosts: {a: {}, b: {address: b.example.org}, c: {vpn: 10.0.0.3}}
+fleets: {one: {hosts: a, flake: ., checks: [{ping: [b, c]}]}, two: {hosts: [b, c], flake: .}}
+",
+        );
+        let to = vec![Target::Address("b.example.org".into()), Target::Address("10.0.0.3".into())];
+        assert_eq!(inventory.fleets["one"].checks[0].kind, CheckKind::Ping { to });
+    }
+
+    #[test]
+    fn systems_that_are_built_already_go_to_their_hosts() {
+        let system = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-a-25.05";
+        let text = format!("hosts: {{a: , b: }}\nfleets: {{lab: {{hosts: [a], system: {{a: {system}}}}}}}\n");
+        let fleet = &good(&text).fleets["lab"];
+        assert_eq!(fleet.source, Source::System);
+        assert_eq!(fleet.hosts[0].system, Some(PathBuf::from(system)));
+    }
+
+    #[test]
+    fn a_file_source_is_relative_to_the_inventorys_folder() {
+        let inventory = good("hosts: {a: }\nfleets: {lab: {hosts: a, file: ../hosts.nix, attr: 'x.{host}'}}\n");
+        let source = Source::File { file: "/hosts.nix".into(), attr: "x.{host}".into() };
+        assert_eq!(inventory.fleets["lab"].source, source);
+    }
+
+    #[test]
+    fn a_file_without_hosts_in_a_fleet_is_read_with_warnings() {
+        let text = "groups:
+  later: {port: 22}
+hosts:
+  gate:
+  far: {jump: gate}
+  idle:
+fleets:
+  lab: {hosts: far, flake: .}
+";
+        let warnings = parse(text).unwrap().warnings;
+        let all: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            all.join("\n\n"),
+            "\
+inventory.yaml:2:3: no host has the tag `later`
+  2 |   later: {port: 22}
+    |   ^
+      a group is for the hosts with that tag: `tags: [...]`
+
+inventory.yaml:4:3: the host `gate` is in no fleet: others jump through it, but nothing pushes it
+  4 |   gate:
+    |   ^
+
+inventory.yaml:6:3: the host `idle` is in no fleet, so nothing pushes it
+  6 |   idle:
+    |   ^"
+        );
+    }
+}
+
+mod bad_files {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    /// All that is said about a bad file, but for the line that counts the mistakes.
+    fn said(text: &str) -> String {
+        let mistakes = match parse(text) {
+            Ok(_) => panic!("no mistake was found in:\n{text}"),
+            Err(mistakes) => mistakes,
+        };
+        mistakes.split_once("\n\n").map_or(mistakes.clone(), |(_, problems)| problems.to_owned())
+    }
+
+    /// Every mistake in short: `line:column what` and, behind an arrow, the mend.
+    fn short(text: &str) -> Vec<String> {
+        let file = (Path::new("inventory.yaml"), Path::new("/lab"));
+        let Err(mistakes) = Inventory::parse(file.0, file.1, text) else { panic!("no mistake was found in:\n{text}") };
+        let line = |problem: fleetdeploy::inventory::Problem| {
+            let at = problem.at.map(|at| format!("{}:{} ", at.line, at.column)).unwrap_or_default();
+            let mend = problem.mend.map(|mend| format!(" -> {mend}")).unwrap_or_default();
+            format!("{at}{}{mend}", problem.what)
+        };
+        mistakes.problems.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn all_mistakes_are_shown_at_once() {
+        let text = "defaults: {guard: 15}
+hosts:
+  vps:
+    usr: root
+    port: ssh
+  homeserver:
+    jump: vsp
+    jump: vps
+fleets:
+  lab:
+    hosts: [vps, homesever]
+    flake: .
+";
+        assert_eq!(
+            parse(text).unwrap_err(),
+            "\
+6 mistakes in the inventory inventory.yaml
+
+inventory.yaml:1:19: the time `15` has no unit
+  1 | defaults: {guard: 15}
+    |                   ^
+      write `15m` for minutes or `15s` for seconds
+
+inventory.yaml:4:5: the key `usr` is not known here
+  4 |     usr: root
+    |     ^
+      did you mean `user`?
+
+inventory.yaml:5:11: this is a text, but a whole number is wanted
+  5 |     port: ssh
+    |           ^
+
+inventory.yaml:7:11: there is no host `vsp`
+  7 |     jump: vsp
+    |           ^
+      did you mean `vps`?
+
+inventory.yaml:8:5: the key `jump` is here twice (the first is on line 7)
+  8 |     jump: vps
+    |     ^
+      keep one of the two
+
+inventory.yaml:11:18: no host matches `homesever`
+  11 |     hosts: [vps, homesever]
+     |                  ^
+       did you mean `homeserver`?"
+        );
+    }
+
+    #[test]
+    fn what_is_not_yaml_has_its_place_and_a_word_on_the_usual_slips() {
+        assert_eq!(
+            said("hosts:\n  vps: {address: [}\n"),
+            "\
+inventory.yaml:2:19: this is not YAML: did not find expected node content, while parsing a flow node
+  2 |   vps: {address: [}
+    |                   ^"
+        );
+        assert_eq!(
+            said("fleets:\n  lab:\n    hosts: [@edge]\n"),
+            "\
+inventory.yaml:3:13: this is not YAML: found character that cannot start any token, while scanning for the next token
+  3 |     hosts: [@edge]
+    |             ^
+      a tag stands in quotes: `\"@edge\"`"
+        );
+        assert_eq!(
+            said("hosts:\n\tvps:\n"),
+            "\
+inventory.yaml:2:1: this is not YAML: found character that cannot start any token, while scanning for the next token
+  2 |  vps:
+    | ^
+      YAML is indented with spaces, not with tabs"
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_told_what_belongs_into_it() {
+        for text in ["", "# nothing yet\n"] {
+            let Err(mistakes) = parse(text) else { panic!("an empty file was read") };
+            assert!(mistakes.contains("the inventory is empty"), "{mistakes}");
+        }
+        assert_eq!(
+            short("defaults: {}\n"),
+            [
+                "1:1 the inventory has no `hosts` -> name at least one: `hosts: {vps: {address: vps.example.org}}`",
+                "1:1 the inventory has no `fleets` -> name at least one: `fleets: {homelab: {flake: ., hosts: all}}`",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_hosts_with_one_name_are_refused_whatever_their_case() {
+        assert_eq!(
+            short("hosts:\n  vps:\n  nas:\n  vps:\n  NAS:\nfleets: {lab: {hosts: all, flake: .}}\n"),
+            [
+                "4:3 the host `vps` is here twice (the first is on line 2) -> keep one of the two",
+                "5:3 `nas` and `NAS` are one name to ssh, which knows no case (the first is on line 3) \
+                 -> give one of them another name",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_that_could_be_options_or_words_of_ours_are_refused() {
+        let rule = "use letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63 of them";
+        assert_eq!(
+            short("hosts:\n  -oProxyCommand=x:\n  a b:\n  all:\n  ok:\nfleets:\n  -x: {hosts: ok, flake: .}\n"),
+            [
+                format!("2:3 `-oProxyCommand=x` cannot be a name -> {rule}"),
+                format!("3:3 `a b` cannot be a name -> {rule}"),
+                "4:3 no host can be called `all`: the word has a meaning of its own \
+                 -> give it another name, and its real one as `address`"
+                    .to_owned(),
+                format!("7:3 `-x` cannot be a name -> {rule}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn values_that_are_not_safe_in_an_ssh_config_are_refused() {
+        let text = r#"hosts:
+  vps:
+    address: "vps\nProxyCommand x"
+    user: "ro ot"
+    vpn: "-x"
+    identity: "~/a key"
+    after: {address: 'a"b', user: "\e[2J"}
+fleets: {lab: {hosts: all, flake: .}}
+"#;
+        let lines: Vec<_> = short(text).into_iter().map(|line| line.split(" -> ").next().unwrap().to_owned()).collect();
+        assert_eq!(
+            lines,
+            [
+                "3:14 `vps\\nProxyCommand x` is not an address",
+                "4:11 `ro ot` is not a user name",
+                "5:10 `-x` is not an address",
+                "6:15 `~/a key` cannot be the path of a key",
+                "7:22 `a\"b` is not an address",
+                "7:35 `\\u{1b}[2J` is not a user name",
+            ]
+        );
+    }
+
+    #[test]
+    fn jump_loops_are_shown_once_with_the_way_round() {
+        let mend = "one of them must be reached directly: take out its `jump`, or write `jump: none`";
+        assert_eq!(
+            short(
+                "hosts:
+  a: {jump: b}
+  b: {jump: c}
+  c: {jump: b}
+  d: {jump: d}
+fleets: {lab: {hosts: all, flake: .}}
+"
+            ),
+            [
+                format!("3:13 this jump is a loop: b -> c -> b -> {mend}"),
+                "5:13 `d` cannot be reached through itself -> name another host, or write `jump: none` if it is reached \
+                 directly"
+                    .to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_loop_that_only_a_fleet_makes_is_found() {
+        assert_eq!(
+            short(
+                "hosts:
+  gate: {jump: far}
+  far:
+fleets: {lab: {hosts: all, flake: ., jump: gate}}
+"
+            ),
+            ["2:16 this jump is a loop: gate -> far -> gate -> \
+              one of them must be reached directly: take out its `jump`, or write `jump: none`"]
+        );
+    }
+
+    #[test]
+    fn hosts_that_run_on_each_other_are_refused() {
+        assert_eq!(
+            short("hosts:\n  a: {runs_on: b}\n  b: {runs_on: a}\nfleets: {lab: {hosts: all, flake: .}}\n"),
+            ["2:16 these hosts run on each other: a -> b -> a -> take out one `runs_on`"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_name_that_many_hosts_share_is_one_mistake() {
+        assert_eq!(
+            short("defaults: {jump: x}\nhosts: {a: , b: , c: }\nfleets: {lab: {hosts: all, flake: .}}\n"),
+            ["1:18 there is no host `x` -> any other machine is written `ssh:user@host:port`"]
+        );
+    }
+
+    #[test]
+    fn a_fleet_needs_hosts_and_one_source() {
+        assert_eq!(
+            short(
+                "hosts: {a: , b: }
+fleets:
+  none: {}
+  empty: {hosts: [], flake: .}
+  two: {hosts: a, flake: ., file: x.nix}
+  attr: {hosts: a, flake: ., attr: hosts.a}
+  hash: {hosts: a, flake: '.#a'}
+  stray: {hosts: a, system: {a: ./result, c: /nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-c}}
+  gap: {hosts: [a, b], system: {a: /nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-a}, attr: '{host}'}
+"
+            ),
+            [
+                "3:9 this fleet does not say where its systems come from \
+                 -> add `flake: .`, or `file: ./hosts.nix`, or a store path for each host as `system`",
+                "3:9 this fleet has no `hosts` -> name them: `hosts: [vps, homeserver]`, or `hosts: all`",
+                "4:18 this fleet is empty -> name its hosts: `hosts: [vps, homeserver]`, or `hosts: all`",
+                "5:35 this fleet has `file` beside `flake`: systems come from one place \
+                 -> keep one of `flake`, `file` and `system`",
+                "6:36 `attr` has no `{host}` in it, so every host would get the same system -> write `{host}` where the \
+                 host's name belongs: `nixosConfigurations.\"{host}\".config.system.build.toplevel`",
+                "7:27 what stands behind `#` has a key of its own \
+                 -> write it as `attr`, with `{host}` for the host's name: `attr: a`",
+                "8:33 `./result` is not a system of the store -> write its own path, \
+                 `/nix/store/HASH-nixos-system-NAME-VERSION`: what `readlink -f result` prints",
+                "8:43 there is no host `c` in the fleet `stray` -> take the line out",
+                "9:32 `system` has no store path for `b` -> add `HOST: /nix/store/...` for each host of the fleet",
+                "9:90 `attr` means nothing beside `system` -> take it out",
+            ]
+        );
+    }
+
+    #[test]
+    fn patterns_that_match_nothing_are_refused_with_what_was_meant() {
+        assert_eq!(
+            short(
+                "hosts: {web1: {tags: [edge]}, web2: }
+fleets:
+  a: {hosts: ['db*'], flake: .}
+  b: {hosts: '@egde', flake: .}
+  c: {hosts: edge, flake: .}
+  d: {hosts: 'web1,wbe2', flake: .}
+  e: {hosts: '[', flake: .}
+"
+            ),
+            [
+                "3:15 no host matches `db*` -> the hosts are `web1` and `web2`",
+                "4:14 no host matches `@egde` -> did you mean `@edge`?",
+                "5:14 no host matches `edge` -> did you mean `@edge`?",
+                "6:14 no host matches `wbe2` -> did you mean `web2`?",
+                "7:14 `[` is not a pattern: unclosed character class; missing ']' \
+                 -> a pattern is a name, a glob like `web*`, `@tag` or `all`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_group_that_is_nearly_a_tag_is_a_slip() {
+        assert_eq!(
+            short("groups: {egde: {}}\nhosts: {a: {tags: [edge]}}\nfleets: {lab: {hosts: all, flake: .}}\n"),
+            ["1:10 no host has the tag `egde` -> did you mean `edge`?"]
+        );
+    }
+
+    #[test]
+    fn times_say_their_unit_and_are_not_zero_or_months() {
+        let example = "write a number and its unit: `90s`, `15m`, `1m30s`, `2h`";
+        assert_eq!(
+            short(
+                "hosts: {a: {guard: 0s, boot_time: 15M, limits: {test: '90', copy: soon, step: [1s]}}}
+fleets: {lab: {hosts: all, flake: ., settle: 60}}
+"
+            ),
+            [
+                format!("1:20 this time is zero -> {example}"),
+                "1:35 `15M` is longer than a week -> minutes are a small `m`: a large `M` means months".to_owned(),
+                "1:55 the time `90` has no unit -> write `90m` for minutes or `90s` for seconds".to_owned(),
+                format!("1:67 `soon` is not a time -> {example}"),
+                format!("1:79 this is a list, but a time is wanted -> {example}"),
+                "2:46 the time `60` has no unit -> write `60m` for minutes or `60s` for seconds".to_owned(),
+            ]
+        );
+    }
+
+    fn short_checks(rest: &str) -> Vec<String> {
+        short(&with_fleet(&format!("    flake: .\n    checks:\n{rest}")))
+    }
+
+    #[test]
+    fn a_check_looks_at_exactly_one_thing() {
+        assert_eq!(
+            short_checks(
+                "      - {name: x}
+      - {ping: vps, tcp: 22}
+      - {tcp: 22}
+      - wireguard:
+      - {ping: vps, to: vps}
+      - {dns: x, to: vps}
+      - {http: {status: 20}}
+      - {command: []}
+      - {tcp: 'vps:22'}
+      - {name: y, ping: vps}
+      - {name: y, ping: nas}
+"
+            ),
+            [
+                "10:9 this check does not say what it looks at -> \
+                 add exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard` and `command`",
+                "11:26 this check has `tcp` beside `ping`: a check looks at one thing -> make two checks of it",
+                "12:9 this check does not say what `tcp` looks at -> add `to: HOST`, an address, or a list of them",
+                "13:19 this check does not say what `wireguard` looks at -> add `to: HOST`, an address, or a list of them",
+                "14:25 `to` names targets, and `ping` does it too -> keep one of the two",
+                "15:22 `to` means nothing beside `dns` -> take it out: only `ping`, `tcp` and `wireguard` look at `to`",
+                "16:16 the address is missing -> add `url: http://...`",
+                "16:25 `20` is not an HTTP status -> a status is a number from 100 to 599, like 200",
+                "17:19 this command is empty -> write the program and its arguments: `[systemctl, is-active, nginx]`",
+                "18:15 `tcp` is a port alone -> write `tcp: 22`, and `to: vps` below it",
+                "20:16 the check `y` is here twice (the first is on line 19) -> give one of them another name",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_check_names_hosts_that_are_there() {
+        assert_eq!(
+            short_checks(
+                "      - {ping: homesever}
+      - {ping: 10.0.0.300, from: nsa}
+      - {ping: [vps, 'x y'], from: []}
+      - {ping: '@edge', from: 'w*'}
+"
+            ),
+            [
+                "10:16 there is no host `homesever` -> \
+                 did you mean `homeserver`? (An address of that name is written `homesever.`)",
+                "11:34 there is no host `nsa` -> did you mean `nas`?",
+                "12:22 `x y` is not an address -> an address is an IP address, a DNS name or an alias of your \
+                 ~/.ssh/config: letters, digits, `.`, `-` and `_`, not beginning with `-`",
+                "12:36 this list is empty -> name something, or take the key out",
+                "13:16 no host matches `@edge` -> the hosts are `vps`, `homeserver` and `nas`",
+                "13:31 no host matches `w*` -> the hosts are `vps`, `homeserver` and `nas`",
+            ]
+        );
+        assert_eq!(
+            short(
+                "hosts: {a: , b: }\nfleets: {x: {hosts: a, flake: ., checks: [{dns: x, from: b}]}, y: {hosts: b, flake: .}}\n"
+            ),
+            ["2:58 the host `b` is not in this fleet -> \
+              add it to the fleet's `hosts`: a check runs only on hosts of its fleet"]
+        );
+    }
+
+    #[test]
+    fn a_vpn_needs_an_address_on_every_host_that_takes_part() {
+        assert_eq!(
+            short_checks(
+                "      - vpn: mesh
+      - {vpn: mesh, from: [vps, workstation, homeserver]}
+      - {vpn: {hub: nas}, from: vps}
+      - {vpn: {hub: npas}}
+      - {vpn: mehs}
+      - {vpn: mesh, from: vps}
+      - vpn: {}
+"
+            ),
+            [
+                "10:14 `nas` has no `vpn` address -> \
+                 add `vpn: ADDRESS` to the host, or name those that take part as `from`",
+                "11:33 the workstation has no place in a `vpn` check, which is between hosts -> \
+                 write a `ping` check `from: workstation`",
+                "12:15 `nas` has no `vpn` address -> \
+                 add `vpn: ADDRESS` to the host, or name those that take part as `from`",
+                "13:21 there is no host `npas` -> did you mean `nas`?",
+                "14:15 `mehs` is not a shape of a VPN -> did you mean `mesh`?",
+                "15:15 a VPN needs two hosts at least -> take the check out, or add hosts",
+                "16:14 the hub is not named -> write `vpn: {hub: HOST}`",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_hosts_of_a_mesh_with_one_address_are_refused() {
+        assert_eq!(
+            short("hosts:\n  a: {vpn: 10.0.0.1}\n  b: {vpn: 10.0.0.1}\nfleets: {lab: {hosts: all, flake: .}}\n"),
+            ["3:12 `a` and `b` have the same `vpn` address (the first is on line 2) -> give each host its own"]
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
+        assert_eq!(
+            short(
+                "hosts: {a: {settle: 1m, connect: 5s, <<: {}}}
+guard: 15m
+fleets: {lab: {hosts: all, flake: ., address: x, check: []}}
+"
+            ),
+            [
+                "1:13 the key `settle` is not known here -> it belongs to a fleet",
+                "1:25 the key `connect` is not known here -> it belongs to the map behind `limits`",
+                "1:38 the key `<<` is not known here -> \
+                 merge keys are not read: `defaults` and `groups` are for what several hosts share",
+                "2:1 the key `guard` is not known here -> \
+                 the keys here are `defaults`, `groups`, `hosts` and `fleets`",
+                "3:38 the key `address` is not known here -> it belongs to a host",
+                "3:50 the key `check` is not known here -> did you mean `checks`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_mistake_does_not_bring_others_with_it() {
+        assert_eq!(
+            short(
+                "hosts:
+  vps: {vpn: 10.0.0.1/24}
+  nas: [x]
+  homeserver: {vpn: 10.0.0.2, jump: nas}
+fleets: {lab: {hosts: [vps, homesever], flake: ., checks: [{vpn: mesh}, {ping: vps, from: homeserver}]}}
+"
+            ),
+            [
+                "2:14 `10.0.0.1/24` is not an address -> write the address alone: `10.0.0.1`",
+                "3:8 this is a list, but a map (lines of `key: value`) is wanted",
+                "5:29 no host matches `homesever` -> did you mean `homeserver`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_text_or_not_there_is_an_error_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.yaml");
+        assert!(matches!(Inventory::load(&path), Err(LoadError::Unreadable { .. })));
+        std::fs::write(&path, b"hosts:\n  a\xff:\n").unwrap();
+        let error = Inventory::load(&path).unwrap_err().to_string();
+        assert!(error.contains(":2:4: this is not UTF-8 text\n  2 |   a\u{fffd}:\n    |    ^"), "{error}");
+    }
+}
+
+mod patterns {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn chosen(patterns: &[&str], except: &[&str]) -> Result<Vec<String>, String> {
+        let inventory = good(
+            "hosts: {web1: {tags: [edge]}, web2: , db: {tags: [edge-far]}}
+fleets: {lab: {hosts: all, flake: .}}
+",
+        );
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        select(&inventory.hosts, &owned(patterns), &owned(except))
+            .map(|hosts| hosts.into_iter().map(|host| host.name.to_string()).collect())
+            .map_err(|error| format!("{error}; {}", error.hint().unwrap_or_default()))
+    }
+
+    #[test]
+    fn names_globs_tags_and_unions_choose_in_the_inventorys_order() {
+        let some = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(chosen(&[], &[]), some(&["web1", "web2", "db"]));
+        assert_eq!(chosen(&["all"], &["web*"]), some(&["db"]));
+        assert_eq!(chosen(&["db", "web1"], &[]), some(&["web1", "db"]));
+        assert_eq!(chosen(&["db,web1"], &[]), some(&["web1", "db"]));
+        assert_eq!(chosen(&["{db,web1}", "db"], &[]), some(&["web1", "db"]));
+        assert_eq!(chosen(&["web[2-9]"], &[]), some(&["web2"]));
+        assert_eq!(chosen(&["@edge"], &[]), some(&["web1"]));
+        assert_eq!(chosen(&["@edge*"], &[]), some(&["web1", "db"]));
+    }
+
+    #[test]
+    fn a_slip_neither_leaves_a_host_out_nor_in() {
+        let error = |text: &str| Err(text.to_owned());
+        assert_eq!(chosen(&["wbe1"], &[]), error("no host matches `wbe1`; did you mean `web1`?"));
+        assert_eq!(chosen(&["all"], &["bd"]), error("no host matches `bd`; did you mean `db`?"));
+        assert_eq!(
+            chosen(&["web1,"], &[]),
+            error("`` is not a pattern: it is empty; a pattern is a name, a glob like `web*`, `@tag` or `all`")
+        );
+        assert_eq!(
+            chosen(&["db"], &["all"]),
+            error("no host is left: `--except` takes out every host that was chosen; ")
+        );
+    }
+
+    #[test]
+    fn an_unknown_fleet_is_told_the_known_ones() {
+        let inventory = good("hosts: {a: }\nfleets: {homelab: {hosts: all, flake: .}}\n");
+        let error = inventory.fleet("homlab").unwrap_err();
+        assert_eq!(
+            (error.to_string(), error.hint()),
+            ("there is no fleet `homlab`".into(), Some("did you mean `homelab`?".into()))
+        );
+        assert_eq!(inventory.fleet("x").unwrap_err().hint(), Some("the fleets are `homelab`".into()));
+    }
+}
+
+mod schema_and_example {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn the_checked_in_schema_is_that_of_the_types() {
+        let checked_in = include_str!("../inventory.schema.json");
+        let generated = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        assert!(
+            checked_in == generated,
+            "run `cargo run -- inventory schema > inventory.schema.json`: it is not what the types say"
+        );
+    }
+
+    /// The keys that the decoder offers for an unknown one.
+    fn keys_offered(text: &str) -> BTreeSet<String> {
+        let Err(mistakes) = parse(text) else { panic!("`zzzzzzzzzzzz` is known in:\n{text}") };
+        let offered = mistakes.lines().find_map(|line| line.trim().strip_prefix("the keys here are "));
+        let Some(offered) = offered else { panic!("no keys are offered:\n{mistakes}") };
+        offered.replace(" and ", ", ").split(", ").map(|key| key.trim_matches('`').to_owned()).collect()
+    }
+
+    #[test]
+    fn decoder_and_schema_know_the_same_keys_at_every_level() {
+        const Z: &str = "zzzzzzzzzzzz: 1";
+        let fleet = |rest: &str| format!("hosts: {{a: }}\nfleets: {{lab: {{hosts: a, flake: ., {rest}}}}}\n");
+        let host = |rest: &str| format!("hosts: {{a: {{{rest}}}}}\nfleets: {{lab: {{hosts: a, flake: .}}}}\n");
+        let check = |rest: &str| fleet(&format!("checks: [{{{rest}}}]"));
+        let levels = [
+            ("", format!("{Z}\n{}", host(""))),
+            ("Settings", format!("defaults: {{{Z}}}\n{}", host(""))),
+            ("Settings", format!("groups: {{x: {{{Z}}}}}\n{}", host("tags: [x]"))),
+            ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
+            ("HostEntry", host(Z)),
+            ("AfterEntry", host(&format!("after: {{{Z}}}"))),
+            ("FleetEntry", fleet(Z)),
+            ("CheckEntry", check(&format!("dns: x, {Z}"))),
+            ("HubEntry", check(&format!("vpn: {{hub: a, {Z}}}"))),
+            ("HttpEntry", check(&format!("http: {{url: 'http://x', {Z}}}"))),
+            ("DnsEntry", check(&format!("dns: {{query: x, {Z}}}"))),
+            ("WireguardEntry", check(&format!("wireguard: {{{Z}}}, to: b.example.org"))),
+        ];
+        let schema = schema();
+        let mut levels_left: BTreeSet<_> = schema["definitions"].as_object().unwrap().keys().cloned().collect();
+        for (level, text) in levels {
+            let types = if level.is_empty() { &schema } else { &schema["definitions"][level] };
+            let keys: BTreeSet<_> = types["properties"].as_object().unwrap().keys().cloned().collect();
+            assert_eq!(keys_offered(&text), keys, "{level}");
+            levels_left.remove(level);
+        }
+        assert_eq!(levels_left, BTreeSet::new(), "levels that this test does not know");
+    }
+
+    #[test]
+    fn the_example_is_a_good_inventory_without_warnings() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("inventory.example.yaml");
+        let Loaded { inventory, warnings } = Inventory::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(warnings, []);
+        let fleet = inventory.fleet("homelab").unwrap();
+        assert_eq!(fleet.hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["vps", "homeserver", "git"]);
+        let flake = env!("CARGO_MANIFEST_DIR").to_owned();
+        assert!(matches!(&fleet.source, Source::Flake { flake: here, .. } if *here == flake));
+    }
+
+    #[test]
+    fn the_example_names_the_schema_for_editors() {
+        assert_eq!(EXAMPLE.lines().next(), Some("# yaml-language-server: $schema=inventory.schema.json"));
+    }
+
+    #[test]
+    fn every_key_stands_in_the_example() {
+        fn keys(schema: &serde_json::Value, found: &mut BTreeMap<String, ()>) {
+            if let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) {
+                found.extend(properties.keys().map(|key| (key.clone(), ())));
+            }
+            match schema {
+                serde_json::Value::Object(map) => map.values().for_each(|value| keys(value, found)),
+                serde_json::Value::Array(items) => items.iter().for_each(|value| keys(value, found)),
+                _ => {}
+            }
+        }
+        let mut all = BTreeMap::new();
+        keys(&schema(), &mut all);
+        let before_colon = |part: &str| {
+            part.rsplit(|letter: char| !letter.is_ascii_lowercase() && letter != '_').next().map(str::to_owned)
+        };
+        let written: BTreeSet<_> = EXAMPLE
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#') || code_behind_hash(line).is_some())
+            .flat_map(|line| line.split(':').filter_map(before_colon).collect::<Vec<_>>())
+            .collect();
+        let missing: Vec<_> = all.keys().filter(|key| !written.contains(*key)).collect();
+        assert_eq!(missing, Vec::<&String>::new());
+    }
+
+    /// `#key: value`, `#- item` and what belongs to it: `#` and then code, where prose has one space.
+    fn code_behind_hash(line: &str) -> Option<(usize, &str)> {
+        let indent = line.len() - line.trim_start().len();
+        let code = line.trim_start().strip_prefix('#')?;
+        let is_prose = code.is_empty() || (code.starts_with(' ') && !code.starts_with("  "));
+        (!is_prose).then_some((indent, code))
+    }
+
+    /// The example with each of its commented alternatives taken in, one at a time.
+    fn alternatives() -> Vec<(String, String)> {
+        let lines: Vec<&str> = EXAMPLE.lines().collect();
+        let mut alternatives = Vec::new();
+        let mut index = 0;
+        while index < lines.len() {
+            let start = index;
+            while lines.get(index).is_some_and(|line| code_behind_hash(line).is_some()) {
+                index += 1;
+            }
+            if start == index {
+                index += 1;
+                continue;
+            }
+            let block: Vec<String> = lines[start..index]
+                .iter()
+                .filter_map(|line| code_behind_hash(line))
+                .map(|(indent, code)| format!("{}{code}", " ".repeat(indent)))
+                .collect();
+            let key = block[0].split(':').next().unwrap_or_default().to_owned() + ":";
+            // The nearest line with the same key at the same depth above it is what the alternative stands for.
+            let depth = key.len() - key.trim_start().len();
+            let is_sibling = |line: &&&str| {
+                line.trim().is_empty()
+                    || line.trim_start().starts_with('#')
+                    || line.len() - line.trim_start().len() >= depth
+            };
+            let replaced = lines[..start]
+                .iter()
+                .rev()
+                .take_while(is_sibling)
+                .position(|line| line.starts_with(&key) && !key.contains('-'));
+            let replaced = replaced.map(|back| start - 1 - back);
+            let text: Vec<&str> = (lines[..start].iter().enumerate())
+                .filter(|(number, _)| Some(*number) != replaced)
+                .map(|(_, line)| *line)
+                .chain(block.iter().map(String::as_str))
+                .chain(lines[index..].iter().copied())
+                .collect();
+            alternatives.push((block.join("\n"), text.join("\n")));
+        }
+        alternatives
+    }
+
+    #[test]
+    fn every_commented_alternative_of_the_example_is_good() {
+        let alternatives = alternatives();
+        assert!(alternatives.len() > 20, "only {} alternatives were found", alternatives.len());
+        for (block, text) in alternatives {
+            match parse(&text) {
+                Ok(loaded) => assert_eq!(loaded.warnings, [], "{block}"),
+                Err(mistakes) => panic!("{block}\n\n{mistakes}"),
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Written as JSON, which is YAML, any text can be a key.
+    #[test]
+    fn any_text_as_the_name_of_a_host_is_refused_or_safe(name in any::<String>(), nearly in "[-a-z0-9._ /@\u{e9}]{0,70}") {
+        for name in [name, nearly] {
+            let text = serde_json::json!({ "hosts": { &name: {} }, "fleets": { "lab": { "hosts": "all", "flake": "." } } });
+            let Ok(loaded) = parse(&text.to_string()) else { continue };
+            let read = loaded.inventory.hosts[0].name.as_str();
+            prop_assert_eq!(read, &name);
+            prop_assert!(!read.is_empty() && read.len() <= 63 && !read.starts_with(['-', '.']));
+            prop_assert!(read.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)));
+            prop_assert!(read != "all" && read != "none");
+        }
+    }
+
+    /// Whatever stands in a file, reading it ends in an inventory or in mistakes that are safe to print.
+    #[test]
+    fn no_text_makes_the_reader_panic_or_the_terminal_move(text in any::<String>(), yamlish in "([a-z]{1,3}|[-:,{}\\[\\]#&*!|>'\"%@` \n\t\u{1b}])*") {
+        for text in [text, yamlish] {
+            if let Err(mistakes) = parse(&text) {
+                prop_assert!(!mistakes.chars().any(|letter| letter.is_control() && letter != '\n'), "{mistakes:?}");
+            }
+        }
+    }
+}
