@@ -7,6 +7,7 @@ code=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/lab/common.sh
 . "$code/common.sh"
 host_dir "$2" "$3"
+: "${id:?}" "${host:?}" "${cgroup2:?}" "$lab"
 echo $$ >"$host/power.pid"
 echo $$ >"$cgroup2/$id/cgroup.procs"
 read -r address <"$host/address"
@@ -23,35 +24,41 @@ sweep() { # what an earlier boot left
     rm -rf "/run/systemd/nspawn/propagate/$machine"
 }
 
-quick=0
-while [ ! -e "$host/is-off" ]; do
+# All of it is read before it runs: the loop outlives an edit of this file.
+main() {
+    quick=0
+    while [ ! -e "$host/is-off" ]; do
+        sweep
+        ip netns add "$machine"
+        ip -n "$id" link add "$name" type veth peer name eth0 netns "$machine"
+        plug_in "$name" "$host"
+        boots=$(($(cat "$host/boots") + 1))
+        echo "$boots" >"$host/boots"
+        echo "=== power on, boot $boots ==="
+        started=${EPOCHREALTIME/./}
+        status=0
+        (
+            # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise, and their units of the same name collide.
+            echo "$BASHPID" >"$cgroup2/$id/$name/cgroup.procs"
+            [ -z "$cgroup1" ] || echo "$BASHPID" >"$cgroup1/$id/$name/cgroup.procs"
+            SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet --directory="$host/root" --machine="$machine" --hostname="$name" \
+                --register=no --keep-unit --settings=no --link-journal=no --timezone=off --resolv-conf=off --console=read-only \
+                --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN --bind=/dev/net/tun --bind="$host/boot:/boot" \
+                --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware
+        ) || status=$?
+        echo "=== ended with status $status ==="
+        [ "$status" != 0 ] || break # it powered itself off
+        # 133 is a reboot; anything else a power cut, after which a machine boots too.
+        if [ $((${EPOCHREALTIME/./} - started)) -lt 200000 ]; then
+            quick=$((quick + 1))
+            [ $quick -lt 10 ] || die "$name cannot even start"
+        else
+            quick=0
+        fi
+    done
     sweep
-    ip netns add "$machine"
-    ip -n "$id" link add "$name" type veth peer name eth0 netns "$machine"
-    plug_in "$name" "$host"
-    boots=$(($(cat "$host/boots") + 1))
-    echo "$boots" >"$host/boots"
-    echo "=== power on, boot $boots ==="
-    started=${EPOCHREALTIME/./}
-    status=0
-    (
-        # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise, and their units of the same name collide.
-        echo "$BASHPID" >"$cgroup2/$id/$name/cgroup.procs"
-        [ -z "$cgroup1" ] || echo "$BASHPID" >"$cgroup1/$id/$name/cgroup.procs"
-        SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet --directory="$host/root" --machine="$machine" --hostname="$name" \
-            --register=no --keep-unit --settings=no --link-journal=no --timezone=off --resolv-conf=off --console=read-only \
-            --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN --bind=/dev/net/tun --bind="$host/boot:/boot" \
-            --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware
-    ) || status=$?
-    echo "=== ended with status $status ==="
-    [ "$status" != 0 ] || break # it powered itself off
-    # 133 is a reboot; anything else a power cut, after which a machine boots too.
-    if [ $((${EPOCHREALTIME/./} - started)) -lt 200000 ]; then
-        quick=$((quick + 1))
-        [ $quick -lt 10 ] || die "$name cannot even start"
-    else
-        quick=0
-    fi
-done
-sweep
-echo "=== off, $address ==="
+    echo "=== off, $address ==="
+}
+
+main
+exit 0

@@ -183,13 +183,12 @@ let
 
       [Service]
       ${path}
-      Type=${if p.sshd == "hangs" then "exec" else "notify"}
+      Type=notify
       ExecStartPre=/bin/sh -c 'mkdir -p -m 0755 /run/sshd'
       ExecStart=${
         if p.sshd == "down" then "/bin/sh -c 'echo sshd: no hostkeys available >&2; exit 1'"
-        else if p.sshd == "hangs" then "/usr/bin/busybox nc -lk -p ${toString p.ssh_port} -e /bin/sleep 3600"
         else "/usr/sbin/sshd -D -f /etc/ssh/sshd_config"}
-      ExecReload=/bin/kill -HUP $MAINPID
+      ${when (p.sshd == "hangs") "ExecStartPost=/bin/sh -c 'kill -STOP $MAINPID'\n"}ExecReload=/bin/kill -HUP $MAINPID
       KillMode=process
       Restart=${if p.sshd == "down" then "no" else "always"}
     '';
