@@ -1,6 +1,7 @@
 //! fleetdeploy.
 
 pub mod cli;
+pub mod commands;
 pub mod decide;
 pub mod engine;
 pub mod event;

@@ -29,6 +29,8 @@ pub struct HostPlan {
     /// `false`: a witness, or already current.
     pub changes: bool,
     pub old: Systems,
+    /// The number of the old profile's generation.
+    pub generation: u64,
     pub new: StorePath,
     pub boot_id: String,
     /// Orders the hosts where two pushes must meet: the lowest one is leased first.

@@ -46,6 +46,7 @@ fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
             name: name(index),
             changes: index < changing,
             old: Systems::all(&system("old")),
+            generation: 1,
             new: system("new"),
             boot_id: format!("boot{index}"),
             machine_id: format!("{index}"),

@@ -316,6 +316,7 @@ fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             name: view.host.name.clone(),
             changes: view.changes(),
             old: standing.systems.clone(),
+            generation: standing.generation,
             new: view.new.unwrap_or(&standing.systems.current).clone(),
             boot_id: standing.boot_id.clone(),
             machine_id: view.facts.machine_id.clone(),

@@ -1,0 +1,64 @@
+//! `build`: the systems of a fleet, and no host touched.
+
+use std::time::Duration;
+
+use super::ground::{Ground, owner};
+use super::{Ended, Trouble};
+use crate::cli::{Build, Global};
+use crate::decide::survey::Allowed;
+use crate::engine::push::{Request, build};
+use crate::engine::shutdown::Shutdown;
+use crate::event::Event;
+use crate::event::stream::Events;
+use crate::exit::Ending;
+use crate::inventory::Overrides;
+use crate::remote::Workspace;
+use crate::ui::Screen;
+use crate::ui::mode::Mode;
+
+/// How long the last lines may take to reach the screen.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended {
+    let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+    let events = Events::new(None);
+    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let roots = tempfile::tempdir().map_err(|error| Trouble::not_begun(error, None))?;
+    let workspace = Workspace::create(&[], std::collections::BTreeMap::new(), None)
+        .await
+        .map_err(|error| Trouble::not_begun(error, None))?;
+    let request = Request {
+        folder: ground.folder(),
+        fleet: ground.fleet,
+        selected: ground.selected,
+        allowed: Allowed::default(),
+        dry_run: true,
+        run: "build".to_owned(),
+        owner: owner(),
+        roots: roots.path().to_owned(),
+    };
+    for text in ground.warnings {
+        events.publish(Event::Warned { host: None, text });
+    }
+    let ending = tokio::select! {
+        built = build(&request, workspace, &events) => match built {
+            Ok(systems) => {
+                let answer = serde_json::json!({ "systems": systems });
+                events.publish(Event::Answer { answer });
+                if mode != Mode::Json {
+                    let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
+                    crate::ui::print_answer(&lines.concat()).map_err(|error| Trouble::not_begun(error, None))?;
+                }
+                Ending::Answered { yes: true }
+            }
+            Err(text) => {
+                events.publish(Event::Failed { host: None, text, hint: None });
+                Ending::Answered { yes: false }
+            }
+        },
+        signal = shutdown.requested() => Ending::QueryInterrupted(signal),
+    };
+    let _ = screen.finish(FAREWELL);
+    Ok(ending)
+}

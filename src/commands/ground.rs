@@ -1,0 +1,94 @@
+//! What every command that works on a fleet needs first: the inventory, the selected hosts, the sudo password.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Trouble;
+use crate::cli::{FleetHosts, Global};
+use crate::inventory::find::find;
+use crate::inventory::model::{Become, Fleet, Host, HostName};
+use crate::inventory::{Inventory, Overrides, select};
+use crate::remote::{Password, Workspace};
+
+/// A fleet, ready to be worked on.
+pub(super) struct Ground {
+    pub(super) inventory: Inventory,
+    pub(super) fleet: Fleet,
+    pub(super) selected: BTreeSet<HostName>,
+    /// What the inventory wants said.
+    pub(super) warnings: Vec<String>,
+}
+
+pub(super) fn load(global: &Global) -> Result<(Inventory, Vec<String>), Trouble> {
+    let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
+    let path = find(global.inventory.as_deref(), None, &here).map_err(|error| {
+        let hint = error.hint();
+        Trouble::not_understood(error, Some(hint))
+    })?;
+    let loaded = Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))?;
+    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    Ok((loaded.inventory, warnings))
+}
+
+impl Ground {
+    pub(super) fn prepare(global: &Global, hosts: &FleetHosts, overrides: &Overrides) -> Result<Self, Trouble> {
+        let not_selected = |error: crate::inventory::SelectError| {
+            let hint = error.hint();
+            Trouble::not_understood(error, hint)
+        };
+        let (inventory, warnings) = load(global)?;
+        let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
+        let selected = select(&fleet.hosts, &hosts.on, &hosts.except).map_err(not_selected)?;
+        let selected = selected.into_iter().map(|host| host.name.clone()).collect();
+        Ok(Self { inventory, fleet, selected, warnings })
+    }
+
+    /// Where relative paths of the inventory begin.
+    pub(super) fn folder(&self) -> PathBuf {
+        let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
+        path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
+    }
+
+    /// Asks for the sudo password if any host needs one: once, now, and never again.
+    pub(super) async fn workspace(&self) -> Result<Arc<Workspace>, Trouble> {
+        let mut hosts: Vec<Host> = self.fleet.hosts.clone();
+        hosts.extend(self.inventory.jumps_of(&self.fleet).into_iter().cloned());
+        let passwords = self.passwords()?;
+        Workspace::create(&hosts, passwords, None).await.map_err(|error| Trouble::not_understood(error, None))
+    }
+
+    fn passwords(&self) -> Result<BTreeMap<HostName, Password>, Trouble> {
+        let in_need: Vec<&HostName> = self
+            .fleet
+            .hosts
+            .iter()
+            .filter(|host| host.becoming == Become::SudoPassword)
+            .map(|host| &host.name)
+            .collect();
+        if in_need.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names: Vec<&str> = in_need.iter().map(|name| name.as_str()).collect();
+        let names = names.join(", ");
+        if !std::io::stdin().is_terminal() {
+            let hint = "run it on a terminal, or use `become: sudo` with a rule that asks no password".to_owned();
+            let text = format!("{names}: `become: sudo-password` needs a terminal to ask for the password");
+            return Err(Trouble::not_understood(text, Some(hint)));
+        }
+        let asked = rpassword::prompt_password(format!("sudo password for {names}: "));
+        let text = asked.map_err(|error| Trouble::not_understood(error, None))?;
+        let all = in_need.into_iter().map(|name| Some((name.clone(), Password::new(text.clone())?)));
+        let unusable = || Trouble::not_understood("that is no password: it has a control character in it", None);
+        all.collect::<Option<_>>().ok_or_else(unusable)
+    }
+}
+
+/// `person@workstation`, for the leases on the hosts.
+pub(super) fn owner() -> String {
+    let user = ::nix::unistd::User::from_uid(::nix::unistd::getuid()).ok().flatten();
+    let user = user.map_or_else(|| "somebody".to_owned(), |user| user.name);
+    let host = ::nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    format!("{user}@{}", host.unwrap_or_else(|| "somewhere".to_owned()))
+}

@@ -1,0 +1,82 @@
+//! The subcommands: wiring only. Each reads its command line, gets its parts together and lets the engine work.
+
+mod build;
+mod check;
+mod ground;
+mod inventory;
+mod push;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, InventoryCommand};
+use crate::exit::{Ending, status};
+use crate::ui::errors;
+use crate::ui::mode::{Terminal, choose, choose_colour};
+
+/// A command that ended before it had an answer: what was wrong, how to mend it, and how that ends the program.
+#[derive(Debug)]
+struct Trouble {
+    error: Box<dyn Error>,
+    hint: Option<String>,
+    ending: Ending,
+}
+
+impl Trouble {
+    /// Usage, inventory, a password that cannot be asked for.
+    fn not_understood(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
+        Self { error: error.into(), hint, ending: Ending::NotUnderstood }
+    }
+
+    /// Something of this workstation is missing or taken: nothing was begun.
+    fn not_begun(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
+        Self { error: error.into(), hint, ending: Ending::NotBegun }
+    }
+}
+
+type Ended = Result<Ending, Trouble>;
+
+/// Runs the program: `words` is its command line, its own name first.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::read(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with status 0, mistakes to stderr with 2. Nothing to do if that fails.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let flags = cli.global.screen_flags();
+    let terminal = Terminal::look(std::io::stderr().is_terminal(), |name| std::env::var(name).ok());
+    let mode = choose(flags, terminal);
+    let global = &cli.global;
+    let ended = match &cli.command {
+        Command::Push(arguments) => runtime().and_then(|runtime| runtime.block_on(push::run(global, mode, arguments))),
+        Command::Build(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(build::run(global, mode, arguments)))
+        }
+        Command::Check(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
+        }
+        Command::Inventory(arguments) => match arguments.command {
+            InventoryCommand::Check => inventory::check(global),
+            InventoryCommand::Schema => inventory::schema(),
+        },
+    };
+    let ending = ended.unwrap_or_else(|trouble| {
+        let colour = choose_colour(flags.colour, terminal);
+        errors::print_to_stderr(trouble.error.as_ref(), trouble.hint.as_deref(), colour);
+        trouble.ending
+    });
+    ExitCode::from(status(ending))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::not_begun(error, None))
+}
