@@ -83,7 +83,7 @@ fn good_push() -> Vec<(f64, Event)> {
     vec![
         (0.0, started()),
         (0.0, phase(Phase::Build)),
-        (0.1, Event::BuildMoved { done: 0, expected: 212, doing: "evaluating".into() }),
+        (0.1, Event::BuildMoved { done: 0, expected: 0, doing: "evaluating".into() }),
         (4.0, Event::BuildMoved { done: 9, expected: 212, doing: "linux-6.12".into() }),
         (12.3, Event::BuildMoved { done: 200, expected: 212, doing: "etc".into() }),
         (13.0, phase(Phase::Survey)),

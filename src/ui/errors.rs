@@ -36,7 +36,7 @@ pub fn print(output: &mut impl Write, error: &dyn Error, hint: Option<&str>, col
     let _ = output.write_all(render(error, hint, colour).as_bytes()).and_then(|()| output.flush());
 }
 
-/// [`print`] on stderr.
+/// [`print()`] on stderr.
 pub fn print_to_stderr(error: &dyn Error, hint: Option<&str>, colour: bool) {
     print(&mut io::stderr().lock(), error, hint, colour);
 }

@@ -209,7 +209,9 @@ impl Plain {
                 self.host_line(host, None, &sanitise::line(doing))
             }
             Event::BuildMoved { done, expected, doing } if self.may_speak(Talk::Build, None, line.at) => {
-                self.fleet_line(None, &format!("built {done} of {expected}: {}", sanitise::line(doing)))
+                // Before nix knows what there is to build it only evaluates.
+                let front = if *expected > 0 { format!("built {done} of {expected}: ") } else { String::new() };
+                self.fleet_line(None, &(front + &sanitise::line(doing)))
             }
             Event::CopyMoved { host, done_bytes, expected_bytes }
                 if self.may_speak(Talk::Copy, Some(host), line.at) =>
