@@ -1,0 +1,302 @@
+//! A fleet of its own for each test: real hosts and a workstation, by `scripts/lab.sh`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+
+use pretty_assertions::assert_eq;
+
+use crate::inventory::Inventory;
+use crate::pushed::{Log, Pushed, Pushing, piped};
+use crate::standing::Standing;
+use crate::wait::{seconds, until};
+
+const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab.sh");
+
+/// A fleet that runs until this is dropped, or until the test's process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    name: String,
+    hosts: Vec<&'static str>,
+    /// How every host stood when the fleet was up, or at [`Fleet::look`].
+    before: BTreeMap<&'static str, Standing>,
+    logs: RefCell<Vec<Arc<Log>>>,
+    /// Takes the fleet down when its stdin is closed, also by a SIGKILL of this process.
+    janitor: Child,
+}
+
+/// How a fleet is made, where it is not as always.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup<'a> {
+    pub(crate) hosts: &'a [&'static str],
+    /// Parameters of the first systems, as JSON: `{"vps": {"psk": 1}}`.
+    pub(crate) params: &'a str,
+    /// Size of every host's disk, as tmpfs knows it.
+    pub(crate) disk: &'a str,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self { hosts: &["vps", "homeserver"], params: "{}", disk: "512m" }
+    }
+}
+
+impl Fleet {
+    /// The VPS and the home server behind NAT, with the common inventory. `test` is a short name, for a person who looks.
+    pub(crate) fn up(test: &str) -> Self {
+        Self::made(test, &Setup::default())
+    }
+
+    pub(crate) fn made(test: &str, setup: &Setup) -> Self {
+        let name = format!("{test}-{}", std::process::id());
+        let mut janitor = Command::new("setsid");
+        janitor.args(["sh", "-c", "cat >/dev/null; exec \"$0\" down \"$1\"", LAB, &name]);
+        janitor.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let janitor = janitor.spawn().unwrap();
+        let mut fleet =
+            Self { name, hosts: setup.hosts.to_vec(), before: BTreeMap::new(), logs: RefCell::default(), janitor };
+        let up = Command::new(LAB)
+            .args(["up", &fleet.name, "--hosts", &setup.hosts.join(","), "--params", setup.params])
+            .args(["--binary", env!("CARGO_BIN_EXE_fleetdeploy")])
+            .env("FLEETDEPLOY_LAB_DISK", setup.disk)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(up.status.success(), "the fleet does not come up:\n{}", text(&up.stderr));
+        fleet.write_inventory(&Inventory::default());
+        fleet.look();
+        fleet
+    }
+
+    // --- the world around the push ---
+
+    /// Runs `lab.sh WORD FLEET ...`.
+    fn lab<Word: AsRef<OsStr>>(&self, word: &str, words: &[Word]) -> Command {
+        let mut command = Command::new(LAB);
+        command.arg(word).arg(&self.name).args(words).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, word: &str, words: &[&str]) -> String {
+        let output = self.lab(word, words).output().unwrap();
+        assert!(output.status.success(), "lab.sh {word} {words:?} failed:\n{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Gives the host's next system a parameter of `scripts/lab/fleet/nixos/params.nix`; `null`: as by default.
+    pub(crate) fn set(&self, host: &str, key: &str, json: &str) {
+        self.run("set", &[host, key, json]);
+    }
+
+    /// A good change of these hosts: another version, another application.
+    pub(crate) fn change(&self, hosts: &[&str]) {
+        hosts.iter().for_each(|host| self.set(host, "version", "\"2\""));
+    }
+
+    pub(crate) fn cable(&self, host: &str, state: &str) {
+        self.run("cable", &[host, state]);
+    }
+
+    pub(crate) fn power(&self, host: &str, state: &str) {
+        self.run("power", &[host, state]);
+    }
+
+    pub(crate) fn freeze(&self, host: &str, state: &str) {
+        self.run("freeze", &[host, state]);
+    }
+
+    /// Runs a shell script inside a host, also with its network down, and answers with its stdout.
+    pub(crate) fn host(&self, host: &str, script: &str) -> String {
+        self.run("host", &[host, "--", "/bin/sh", "-c", script])
+    }
+
+    /// Runs a shell script on the workstation, in the flake's folder.
+    pub(crate) fn ws(&self, script: &str) -> String {
+        self.run("ws", &["--", "sh", "-c", script])
+    }
+
+    /// Writes a file on the workstation; a relative path is relative to the flake's folder.
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        let mut child = self.lab("ws", &["--", "tee", path]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(content.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    pub(crate) fn write_inventory(&self, inventory: &Inventory) {
+        self.write("inventory.yaml", &inventory.text(&self.hosts));
+    }
+
+    /// Where the workstation's file system lies on this machine.
+    pub(crate) fn ws_root(&self) -> PathBuf {
+        self.run("path", &["ws"]).trim().into()
+    }
+
+    /// The system that the flake gives for this host now, built.
+    pub(crate) fn system(&self, host: &str) -> String {
+        let attribute = format!(".#nixosConfigurations.{host}.config.system.build.toplevel");
+        self.ws(&format!("nix build --no-link --print-out-paths '{attribute}'")).trim().to_owned()
+    }
+
+    /// Makes a host run what the flake gives now, as by hand: `action` of `switch-to-configuration`, and the profile where it
+    /// belongs to it.
+    pub(crate) fn rebuild_by_hand(&self, host: &str, action: &str) -> Output {
+        let system = self.system(host);
+        let to = match host {
+            "vps" => "ssh://root@198.51.100.10",
+            "homeserver" => "ssh://root@10.100.0.2",
+            other => panic!("how is {other} reached?"),
+        };
+        let jump = if host == "homeserver" { "NIX_SSHOPTS='-J root@198.51.100.10'" } else { "" };
+        self.ws(&format!("{jump} nix copy --no-check-sigs --to {to} {system}"));
+        let profile = match action {
+            "switch" | "boot" => format!("nix-env -p /nix/var/nix/profiles/system --set {system} && "),
+            _ => String::new(),
+        };
+        let script = format!("{profile}{system}/bin/switch-to-configuration {action}");
+        self.lab("host", &[host, "--", "/bin/sh", "-c", &script]).output().unwrap()
+    }
+
+    // --- the push ---
+
+    /// `fleetdeploy push WORDS --json`, to its end.
+    pub(crate) fn push(&self, words: &[&str]) -> Pushed {
+        self.start(words).ended()
+    }
+
+    /// `fleetdeploy push WORDS --json`, followed while it runs.
+    pub(crate) fn start(&self, words: &[&str]) -> Pushing {
+        self.start_as("laptop", words)
+    }
+
+    /// The same from another workstation: `laptop` or `laptop2`.
+    pub(crate) fn start_as(&self, workstation: &str, words: &[&str]) -> Pushing {
+        let words: Vec<&str> = ["push"].iter().chain(words).chain(&["--json"]).copied().collect();
+        self.follow(self.binary(workstation, &words), true)
+    }
+
+    /// Any command of fleetdeploy, to its end, with the output a person gets.
+    pub(crate) fn plain(&self, words: &[&str]) -> Pushed {
+        self.follow(self.binary("laptop", words), false).ended()
+    }
+
+    /// Any command of fleetdeploy on a terminal of its own (everything it says is its stdout); what is written to stdin is
+    /// typed there.
+    pub(crate) fn on_terminal(&self, words: &str) -> Pushing {
+        let script = format!("fleetdeploy {words}");
+        let words = ["--", "script", "--quiet", "--flush", "--return", "--echo", "never", "--command", &script, "/dev/null"];
+        self.follow(self.lab("ws", &words), false)
+    }
+
+    fn binary(&self, workstation: &str, words: &[&str]) -> Command {
+        let mut command = self.lab("ws", &["--as", workstation, "--", "fleetdeploy"]);
+        command.args(words);
+        command
+    }
+
+    fn follow(&self, mut command: Command, json: bool) -> Pushing {
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        let (pushing, log) = Pushing::follow(piped(&mut command), words.join(" "), json);
+        self.logs.borrow_mut().push(log);
+        pushing
+    }
+
+    // --- what came of it ---
+
+    pub(crate) fn boots(&self, host: &str) -> u32 {
+        self.run("boots", &[host]).trim().parse().unwrap()
+    }
+
+    /// How a host stands now; waits for one that is on its way up.
+    pub(crate) fn standing(&self, host: &str) -> Standing {
+        until(seconds(30), &format!("{host} is up"), || {
+            let state = self.lab("host", &[host, "--", "systemctl", "is-system-running"]).output().unwrap();
+            matches!(text(&state.stdout).trim(), "running" | "degraded").then_some(())
+        });
+        Standing::ask(|script| self.host(host, script), self.boots(host))
+    }
+
+    fn standings(&self) -> BTreeMap<&'static str, Standing> {
+        self.hosts.iter().map(|host| (*host, self.standing(host))).collect()
+    }
+
+    /// What [`Fleet::before`] says from now on.
+    pub(crate) fn look(&mut self) {
+        self.before = self.standings();
+    }
+
+    pub(crate) fn before(&self, host: &str) -> &Standing {
+        &self.before[host]
+    }
+
+    /// Every host stands as it did, on the same boot: nothing has touched it.
+    pub(crate) fn assert_untouched(&self) {
+        self.assert_on_old(&[]);
+    }
+
+    /// Every host stands as it did, after one restart of each of `restarted` and none of the others, and can be reached.
+    pub(crate) fn assert_on_old(&self, restarted: &[&str]) {
+        let now = self.standings();
+        let expected = self.before.iter().map(|(host, before)| {
+            (*host, before.restarted(u32::from(restarted.contains(host)), &now[host]))
+        });
+        assert_eq!(now, expected.collect::<BTreeMap<_, _>>(), "not every host is on old (left: now, right: expected)");
+        self.assert_reachable();
+    }
+
+    /// These hosts run, and would boot, the system that the flake gives now, and nothing of the push is left; the
+    /// others stand as they did. No host has restarted.
+    pub(crate) fn assert_on_new(&self, changed: &[&str]) {
+        let now = self.standings();
+        let expected = self.before.iter().map(|(host, before)| {
+            let new = if changed.contains(host) { before.moved_to(&self.system(host)) } else { before.clone() };
+            (*host, new)
+        });
+        assert_eq!(now, expected.collect::<BTreeMap<_, _>>(), "not every host is on new (left: now, right: expected)");
+        self.assert_reachable();
+    }
+
+    /// The workstation logs in to every host, over the tunnel where there is no other way.
+    pub(crate) fn assert_reachable(&self) {
+        for host in &self.hosts {
+            self.run("wait-ssh", &[host, "20"]);
+        }
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show();
+        }
+        drop(self.janitor.stdin.take());
+        let _ = self.janitor.wait();
+    }
+}
+
+impl Fleet {
+    /// Everything a person needs to see why a test failed.
+    fn show(&self) {
+        self.logs.borrow().iter().for_each(|log| log.show());
+        let show = |title: &str, words: &[&str]| {
+            let output = self.lab(words[0], &words[1..]).output();
+            eprintln!("--- {title}\n{}", output.map(|output| text(&output.stdout)).unwrap_or_default());
+        };
+        for host in &self.hosts {
+            let state = "journalctl -q --no-pager -o short-iso -n 25 -u 'fleetdeploy*'; tail -n 20 /run/fleetdeploy/*.log \
+                         /run/fleetdeploy/jobs/*; cat /nix/var/nix/gcroots/fleetdeploy/*/trace";
+            show(&format!("{host}, of fleetdeploy"), &["host", host, "--", "/bin/sh", "-c", state]);
+            let console = self.lab("console", &[host]).output().map(|output| text(&output.stdout)).unwrap_or_default();
+            let console = std::fs::read(console.trim()).map(|bytes| text(&bytes)).unwrap_or_default();
+            let lines: Vec<&str> = console.lines().collect();
+            eprintln!("--- {host}, console\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
