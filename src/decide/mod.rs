@@ -1,13 +1,16 @@
 //! The pure part: facts, answers and named timers in; effects and events out. No I/O, no clock, no durations in its
 //! state.
 
+mod commit;
 pub mod fact;
 pub mod links;
 pub mod plan;
 mod rollback;
+mod steps;
 pub mod survey;
 pub mod time;
 pub mod transaction;
 #[cfg(test)]
 mod transaction_tests;
+mod verify;
 pub mod vocabulary;

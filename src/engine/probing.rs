@@ -20,11 +20,10 @@ use crate::remote::{StepError, Stream};
 /// A prober that nobody talks to any more ends itself after this.
 const LIFE: Duration = Duration::from_secs(2 * 3600);
 
-/// What a round may take beyond the longest of its probes: the way there and back, and a slow host's processes.
-const WAY: Duration = Duration::from_secs(4);
-
-/// A prober must be reached within this for its host to take part in a round.
-const CONNECT: Duration = Duration::from_secs(10);
+/// What a round may take beyond the longest of its probes: the way there and back, a slow host's processes, and a
+/// connection that was lost and is there again. A host that needs longer is unknown in this round; the next one asks
+/// again, so that one silent host does not keep the fleet from being looked at.
+const WAY: Duration = Duration::from_secs(3);
 
 pub(super) struct Probing {
     reach: Arc<Reach>,
@@ -63,10 +62,11 @@ impl Probing {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let questions = self.streams.iter().map(|(host, slot)| {
             let probes = probes(links, &Place::Host(host.clone()), after);
-            let limit = CONNECT + patience(&probes);
+            let limit = patience(&probes);
             let question = async move {
                 let mut slot = slot.lock().await;
-                let asked = tokio::time::timeout(limit, self.ask(host, &mut slot, probes, number, after)).await;
+                let asked =
+                    tokio::time::timeout(limit, self.ask(host, &mut slot, probes, (number, after), limit)).await;
                 let answered = match asked {
                     Ok(Ok(round)) => Some(round),
                     Ok(Err(_)) | Err(_) => None,
@@ -96,15 +96,15 @@ impl Probing {
         host: &HostName,
         slot: &mut Option<Prober>,
         probes: Vec<(LinkId, Probe, Duration)>,
-        number: u64,
-        after: bool,
+        (number, after): (u64, bool),
+        limit: Duration,
     ) -> Result<ProbeRound, StepError> {
         if slot.as_ref().is_some_and(|prober| prober.after != after) {
             *slot = None;
         }
         if slot.is_none() {
             let script = RemoteStep::Probe { life: LIFE, probes }.script();
-            let stream = self.reach.stream(host, &script, CONNECT).await?;
+            let stream = self.reach.stream(host, &script, limit).await?;
             *slot = Some(Prober { stream, reader: RoundReader::default(), after });
         }
         let Prober { stream, reader, .. } = slot.as_mut().expect("it was just filled");

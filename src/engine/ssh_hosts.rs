@@ -27,6 +27,9 @@ use crate::remote::{ConnectCause, RawAnswer, StepError, Way};
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
+/// Less than this is no time for a script to answer in.
+const SHORTEST_TRY: Duration = Duration::from_secs(1);
+
 /// What the way there and back may take beyond a script's own limit on the host.
 const WAY: Duration = Duration::from_secs(10);
 
@@ -98,7 +101,7 @@ impl SshHosts {
         let note = |note| drop(notes.send(note));
         loop {
             let left = order.until.saturating_sub(clock::boot_time());
-            if left.is_zero() {
+            if left < SHORTEST_TRY {
                 return match seen {
                     Some(standing) => said(StepOutcome::Done, *standing, Vec::new()),
                     None => Answer::Unknown { why },
@@ -271,8 +274,13 @@ fn denied_or_lost(error: &StepError) -> Try {
 
 /// An error with its causes, and what the host said, on one line.
 pub(super) fn reason(error: &StepError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    // Why there was no login says it all; which script was to run over it is of no interest then.
+    let told: &dyn std::error::Error = match error {
+        StepError::NoLogin { source, .. } => source.as_ref(),
+        other => other,
+    };
+    let mut text = told.to_string();
+    let mut source = told.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();

@@ -1,0 +1,142 @@
+//! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
+
+use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
+use crate::decide::plan::HostId;
+use crate::decide::transaction::{Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
+use crate::event::{Event, HostOutcome, Outcome, Phase};
+
+impl Transaction {
+    pub(super) fn weighed(&mut self, enough: bool, effects: &mut Vec<Effect>) {
+        match (self.stage, enough) {
+            (Stage::ExtendToSwitch, true) => self.enter_switch(effects),
+            (Stage::ExtendToDisarm, true) => self.enter_disarm(effects),
+            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) if !self.extended => {
+                self.extended = true;
+                self.extend_all(effects);
+            }
+            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => self.turn_back(RollbackReason::NoTime, effects),
+            _ => {}
+        }
+    }
+
+    pub(super) fn extend_all(&mut self, effects: &mut Vec<Effect>) {
+        let changing: Vec<HostId> = self.plan.changing().collect();
+        for host in changing {
+            self.hosts[host.0].progress = Progress::Sent;
+            let boot_id = self.hosts[host.0].boot_id.clone();
+            self.run(host, Step::Extend { boot_id }, effects);
+        }
+    }
+
+    pub(super) fn after_extend(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
+        if matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done) {
+            self.hosts[host.0].progress = Progress::Done;
+            if self.all_changing(Progress::Done) {
+                effects.push(Effect::Weigh);
+            }
+        } else {
+            // All or nothing: the earliest deadline known for certain counts.
+            self.turn_back(RollbackReason::NoTime, effects);
+        }
+    }
+
+    pub(super) fn enter_disarm(&mut self, effects: &mut Vec<Effect>) {
+        self.enter(Stage::Disarm, Phase::Disarm, effects);
+        effects.push(Effect::Record(Entry::Disarming));
+        let changing: Vec<HostId> = self.plan.changing().collect();
+        for host in changing {
+            self.disarm(host, Systems::all(&self.plan.host(host).new), effects);
+        }
+    }
+
+    pub(super) fn disarm(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].progress = Progress::Sent;
+        let boot_id = self.hosts[host.0].boot_id.clone();
+        self.run(host, Step::Disarm { expect, boot_id }, effects);
+    }
+
+    pub(super) fn after_disarm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let plan = self.plan.host(host);
+        let end = match answer {
+            Answer::Said(said) => {
+                let on_new = said.standing.systems.all_are(&plan.new);
+                match said.outcome {
+                    // The second: it restarted by itself after its boot default moved, on the new system, unguarded.
+                    StepOutcome::Done | StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } if on_new => {
+                        HostOutcome::Committed
+                    }
+                    StepOutcome::Refused { reason, text } => HostOutcome::Lost { why: refusal_text(reason, &text) },
+                    StepOutcome::Failed { text } => HostOutcome::Lost { why: text },
+                    StepOutcome::Done => {
+                        HostOutcome::Lost { why: format!("disarmed, and on {}", describe(&said.standing.systems)) }
+                    }
+                }
+            }
+            Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why },
+            Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned() },
+        };
+        if end == HostOutcome::Committed {
+            self.hosts[host.0].armed = false;
+            effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
+        }
+        self.hosts[host.0].end = Some(end);
+        if self.plan.changing().all(|host| self.hosts[host.0].end.is_some()) {
+            self.enter_clean(effects);
+        }
+    }
+
+    /// Only after the last answer: what a split leaves on the hosts is what `recover` needs.
+    pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
+        let outcome = self.outcome();
+        effects.push(Effect::Record(Entry::Finished { outcome }));
+        self.stage = Stage::Clean;
+        if outcome != Outcome::Split {
+            for host in self.plan.ids() {
+                if self.plan.host(host).changes && self.hosts[host.0].end.is_some() {
+                    self.hosts[host.0].progress = Progress::Sent;
+                    self.run(host, Step::Clean, effects);
+                }
+            }
+        }
+        self.finish_when_clean(effects);
+    }
+
+    pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
+        if self.hosts.iter().all(|host| host.step.is_none()) {
+            self.stage = Stage::Over;
+            effects.push(Effect::Finish(self.verdict()));
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
+        if ends().any(|end| matches!(end, HostOutcome::Lost { .. })) {
+            Outcome::Split
+        } else if ends().any(|end| *end == HostOutcome::Committed) {
+            Outcome::Committed
+        } else if self.hosts.iter().all(|host| !host.activated) && self.interrupted.is_none() {
+            Outcome::Refused
+        } else {
+            Outcome::RolledBack
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let hosts = self.plan.ids().map(|host| {
+            let plan = self.plan.host(host);
+            let end = self.hosts[host.0].end.clone().unwrap_or(if plan.changes {
+                HostOutcome::Untouched
+            } else {
+                HostOutcome::Witness
+            });
+            (plan.name.clone(), end)
+        });
+        let text = match (&self.reason, self.outcome()) {
+            (Some(reason), _) => reason.to_string(),
+            (None, Outcome::Split) => "not every guard could be disarmed".to_owned(),
+            (None, _) => "every host is on its new system, and every required link is up".to_owned(),
+        };
+        Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }
+    }
+}

@@ -1,0 +1,185 @@
+//! Phases 5, 6 and 9: what is done on the hosts on the way forward, one order per host, and what its answer means.
+
+use std::sync::Arc;
+
+use crate::decide::fact::{JobKind, JobState, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::decide::plan::HostId;
+use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, done, refusal_text};
+use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::{Event, Phase};
+
+impl Transaction {
+    pub(super) fn arm(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].armed = true;
+        self.hosts[host.0].progress = Progress::Sent;
+        let step = Step::Arm { expect: self.plan.host(host).old.clone(), boot_id: self.hosts[host.0].boot_id.clone() };
+        self.run(host, step, effects);
+    }
+
+    pub(super) fn after_arm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let why = match answer {
+            Answer::Said(said) => match said.outcome {
+                StepOutcome::Done => {
+                    self.hosts[host.0].progress = Progress::Done;
+                    effects.push(done(self.plan.host(host).name.clone(), Phase::Arm));
+                    let others: Vec<HostId> = self
+                        .plan
+                        .changing()
+                        .filter(|other| self.hosts[other.0].progress == Progress::Waiting)
+                        .collect();
+                    for other in others {
+                        self.arm(other, effects);
+                    }
+                    if self.all_changing(Progress::Done) {
+                        self.enter_test(effects);
+                    }
+                    return;
+                }
+                StepOutcome::Refused { reason, text } => {
+                    // A host that refuses to be armed has no guard of ours, and changed nothing.
+                    self.hosts[host.0].armed = false;
+                    refusal_text(reason, &text)
+                }
+                StepOutcome::Failed { text } => text,
+            },
+            Answer::Unknown { why } => why,
+            Answer::Denied { why } => {
+                self.hosts[host.0].armed = false;
+                why
+            }
+            Answer::NotSent => {
+                self.hosts[host.0].armed = false;
+                "there was no time left to send it".to_owned()
+            }
+        };
+        let name = self.plan.host(host).name.clone();
+        self.turn_back(RollbackReason::NotArmed { host: name, why }, effects);
+    }
+
+    pub(super) fn enter_test(&mut self, effects: &mut Vec<Effect>) {
+        self.enter(Stage::Test, Phase::Test, effects);
+        effects.push(Effect::Record(Entry::Testing));
+        self.send_waiting(false, effects);
+        effects.push(Effect::Expect(Timer::HeadStart));
+    }
+
+    pub(super) fn enter_switch(&mut self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Record(Entry::Decided));
+        effects.push(Effect::Tell(Event::Decided));
+        self.enter(Stage::Switch, Phase::Switch, effects);
+        self.send_waiting(false, effects);
+        effects.push(Effect::Expect(Timer::HeadStart));
+    }
+
+    /// Sends the stage's job to every host whose turn it is: hosts behind a jump have a head start on the jump, whose
+    /// own job may cut their way. `regardless` ends the head start.
+    pub(super) fn send_waiting(&mut self, regardless: bool, effects: &mut Vec<Effect>) {
+        let plan = Arc::clone(&self.plan);
+        for host in plan.changing() {
+            let held = plan.changing().any(|far| plan.is_behind(far, host) && self.holds_its_way_open(far));
+            if self.hosts[host.0].progress != Progress::Waiting || (held && !regardless) {
+                continue;
+            }
+            let kind = match self.stage {
+                Stage::Test => JobKind::Test,
+                Stage::Switch if plan.host(host).reactivate => JobKind::Reactivate,
+                Stage::Switch => JobKind::Switch,
+                Stage::Back => JobKind::Rollback,
+                _ => return,
+            };
+            if self.stage == Stage::Back && self.hosts[host.0].back != Back::Waiting {
+                continue;
+            }
+            let now = &mut self.hosts[host.0];
+            now.progress = Progress::Sent;
+            match kind {
+                JobKind::Test => now.activated = true,
+                JobKind::Switch | JobKind::Reactivate => now.moved = true,
+                JobKind::Rollback => now.back = Back::Rolling,
+            }
+            let boot_id = now.boot_id.clone();
+            self.run(host, Step::Job { kind, boot_id }, effects);
+        }
+    }
+
+    /// Whether this stage's job has yet to begin on `far`, so that the way to it must stay.
+    pub(super) fn holds_its_way_open(&self, far: HostId) -> bool {
+        let now = &self.hosts[far.0];
+        let takes_part = self.stage != Stage::Back || matches!(now.back, Back::Waiting | Back::Rolling);
+        takes_part && matches!(now.progress, Progress::Waiting | Progress::Sent)
+    }
+
+    pub(super) fn after_job(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        let name = self.plan.host(host).name.clone();
+        let (phase, kind) = match step {
+            Step::Job { kind: JobKind::Test, .. } => (Phase::Test, JobKind::Test),
+            Step::Job { kind, .. } => (Phase::Switch, *kind),
+            _ => return,
+        };
+        match self.job_failure(host, kind, answer, effects) {
+            None => {
+                self.hosts[host.0].progress = Progress::Done;
+                effects.push(done(name, phase));
+                self.send_waiting(false, effects);
+                if self.all_changing(Progress::Done) {
+                    effects.push(Effect::Forget(Timer::HeadStart));
+                    match phase {
+                        Phase::Test => self.enter_verify(effects),
+                        _ => self.enter_proof(effects),
+                    }
+                }
+            }
+            Some(reason) => self.turn_back(reason, effects),
+        }
+    }
+
+    /// What is wrong with a finished job, if anything is.
+    pub(super) fn job_failure(
+        &self,
+        host: HostId,
+        kind: JobKind,
+        answer: Answer,
+        effects: &mut Vec<Effect>,
+    ) -> Option<RollbackReason> {
+        let plan = self.plan.host(host);
+        let name = plan.name.clone();
+        let phase = if kind == JobKind::Test { Phase::Test } else { Phase::Switch };
+        let said = match answer {
+            Answer::Said(said) => said,
+            Answer::NotSent => return Some(RollbackReason::NoTime),
+            Answer::Unknown { why } | Answer::Denied { why } => {
+                return Some(RollbackReason::StepFailed { host: name, phase, why });
+            }
+        };
+        let StepAnswer { outcome, standing, log } = *said;
+        let failures = self.plan.new_failures(host, &standing.failed_units, &standing.restarts);
+        let exited = standing.jobs.get(&kind).copied();
+        let expected = match kind {
+            JobKind::Test => Systems { current: plan.new.clone(), ..plan.old.clone() },
+            JobKind::Switch | JobKind::Reactivate | JobKind::Rollback => Systems::all(&plan.new),
+        };
+        let failed = |why: String| Some(RollbackReason::StepFailed { host: name.clone(), phase, why });
+        let reason = match outcome {
+            StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
+                return Some(RollbackReason::Restarted { host: name });
+            }
+            StepOutcome::Refused { reason, text } => return failed(refusal_text(reason, &text)),
+            StepOutcome::Failed { text } if failures.is_empty() => failed(text),
+            // Status 4 says that some unit of the whole machine is failed, not that this change failed one: the
+            // standing tells. Source: CONTRACTS.md 1.4.
+            _ if !failures.is_empty() => Some(RollbackReason::UnitsFailed { host: name.clone(), units: failures }),
+            _ if standing.systems != expected => {
+                failed(format!("the host is on {} afterwards, not where it should be", describe(&standing.systems)))
+            }
+            _ => None,
+        };
+        if reason.is_some() {
+            let what = phase.word().to_owned();
+            effects.push(Effect::Tell(Event::Logged { host: name, what, lines: log }));
+        } else if exited == Some(JobState::Exited { status: 4 }) {
+            let text = "some units were failed before this push and still are".to_owned();
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+        }
+        reason
+    }
+}

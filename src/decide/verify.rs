@@ -1,0 +1,189 @@
+//! Phase 7: new logins and the matrix from every node, and the same look once more after the boot defaults moved.
+
+use std::collections::BTreeSet;
+
+use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::HostId;
+use crate::decide::transaction::{Stage, Transaction};
+use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
+use crate::event::{Event, Phase};
+
+/// Rounds of the matrix that must hold one after another before a push is believed. Fixed by DESIGN.md section 5.
+const ROUNDS_TO_HOLD: u32 = 3;
+
+impl Transaction {
+    pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
+        self.enter(Stage::Verify, Phase::Verify, effects);
+        for host in self.plan.ids() {
+            self.run(host, Step::Login, effects);
+        }
+        effects.push(Effect::Expect(Timer::Settle));
+        self.probe(effects);
+    }
+
+    /// After the boot defaults moved: the matrix once more.
+    pub(super) fn enter_proof(&mut self, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Proof;
+        self.streak = 0;
+        effects.push(Effect::Expect(Timer::Settle));
+        self.probe(effects);
+    }
+
+    pub(super) fn probe(&mut self, effects: &mut Vec<Effect>) {
+        if self.probing {
+            self.stale = true;
+        } else {
+            self.probing = true;
+            effects.push(Effect::Probe { after: !matches!(self.stage, Stage::Back | Stage::BackProof) });
+        }
+    }
+
+    pub(super) fn after_login(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let plan = self.plan.host(host);
+        let name = plan.name.clone();
+        let reason = match answer {
+            Answer::Said(said) => {
+                let standing = &said.standing;
+                let failures = self.plan.new_failures(host, &standing.failed_units, &standing.restarts);
+                if standing.boot_id != self.hosts[host.0].boot_id && plan.changes {
+                    RollbackReason::Restarted { host: name }
+                } else if plan.changes && standing.systems.current != plan.new {
+                    let why = format!("it runs {}, which this push did not bring", standing.systems.current);
+                    RollbackReason::StepFailed { host: name, phase: Phase::Verify, why }
+                } else if plan.changes && !failures.is_empty() {
+                    RollbackReason::UnitsFailed { host: name, units: failures }
+                } else {
+                    self.hosts[host.0].logged_in = true;
+                    self.verified_when_all_holds(effects);
+                    return;
+                }
+            }
+            Answer::Unknown { why } | Answer::Denied { why } => RollbackReason::NoLogin { host: name, why },
+            Answer::NotSent => RollbackReason::NoTime,
+        };
+        self.turn_back(reason, effects);
+    }
+
+    pub(super) fn round_seen(&mut self, mut round: Round, waiting: BTreeSet<LinkId>, effects: &mut Vec<Effect>) {
+        self.probing = false;
+        if std::mem::take(&mut self.stale) {
+            self.probe(effects);
+            return;
+        }
+        match self.stage {
+            Stage::Verify | Stage::Proof => {}
+            Stage::BackProof => {
+                self.back_round_seen(round, effects);
+                return;
+            }
+            _ => return,
+        }
+        if let Some(reason) = self.moved_by_itself(&round) {
+            self.turn_back(reason, effects);
+            return;
+        }
+        self.last_broken = self.plan.broken(&round);
+        self.last_failures = self.failures_in(&round);
+        self.waiting = waiting;
+        let holds = self.last_broken.is_empty() && self.last_failures.is_empty();
+        self.streak = if holds { self.streak + 1 } else { 0 };
+        effects.push(Effect::Tell(self.links_moved(&round)));
+        round.hosts.clear();
+        self.last_round = Some(round);
+        self.verified_when_all_holds(effects);
+        if matches!(self.stage, Stage::Verify | Stage::Proof) && !self.probing {
+            effects.push(Effect::Expect(Timer::RoundPause));
+        }
+    }
+
+    pub(super) fn verified_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
+        let needed = if self.stage == Stage::Verify { ROUNDS_TO_HOLD } else { 1 };
+        if self.streak < needed {
+            return;
+        }
+        match self.stage {
+            Stage::Verify if self.hosts.iter().all(|host| host.logged_in) => {
+                Self::forget_verify_timers(effects);
+                self.tell_matrix(Phase::Verify, effects);
+                effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
+                self.stage = Stage::ExtendToSwitch;
+                self.extended = false;
+                effects.push(Effect::Weigh);
+            }
+            Stage::Proof => {
+                Self::forget_verify_timers(effects);
+                self.stage = Stage::ExtendToDisarm;
+                self.extended = false;
+                effects.push(Effect::Weigh);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn timer_elapsed(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
+        match (timer, self.stage) {
+            (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
+            (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
+            (Timer::Settle, Stage::Verify | Stage::Proof) => {
+                let only_handshakes = !self.last_broken.is_empty()
+                    && self.last_failures.is_empty()
+                    && self.last_broken.is_subset(&self.waiting);
+                if only_handshakes && !self.rekeying {
+                    self.rekeying = true;
+                    effects.push(Effect::Expect(Timer::Rekey));
+                    let text = "the links carry packets over an old WireGuard session; waiting for a new handshake, \
+                                up to 3 minutes"
+                        .to_owned();
+                    effects.push(Effect::Tell(Event::Warned { host: None, text }));
+                } else {
+                    self.not_verified(effects);
+                }
+            }
+            (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
+            (Timer::Settle, Stage::BackProof) => self.back_not_proven(effects),
+            _ => {}
+        }
+    }
+
+    pub(super) fn not_verified(&mut self, effects: &mut Vec<Effect>) {
+        self.tell_matrix(Phase::Verify, effects);
+        let silent = self.plan.ids().find(|host| self.stage == Stage::Verify && !self.hosts[host.0].logged_in);
+        let reason = if let Some((host, _)) = self.last_failures.first() {
+            let units = self.last_failures.iter().filter(|(other, _)| other == host).map(|(_, unit)| unit.clone());
+            RollbackReason::UnitsFailed { host: self.plan.host(*host).name.clone(), units: units.collect() }
+        } else if let (Some(host), true) = (silent, self.last_broken.is_empty()) {
+            let why = "it did not answer within the settle time".to_owned();
+            RollbackReason::NoLogin { host: self.plan.host(host).name.clone(), why }
+        } else {
+            RollbackReason::LinksDown { links: self.link_texts(&self.last_broken) }
+        };
+        self.turn_back(reason, effects);
+    }
+
+    /// A changed host that is on another boot or another system than it should be.
+    pub(super) fn moved_by_itself(&self, round: &Round) -> Option<RollbackReason> {
+        self.plan.changing().find_map(|host| {
+            let plan = self.plan.host(host);
+            let seen = round.hosts.get(&plan.name)?;
+            if seen.boot_id != self.hosts[host.0].boot_id {
+                Some(RollbackReason::Restarted { host: plan.name.clone() })
+            } else if seen.current != plan.new.as_str() {
+                let why = format!("it runs {}, which this push did not bring", seen.current);
+                Some(RollbackReason::StepFailed { host: plan.name.clone(), phase: Phase::Verify, why })
+            } else {
+                None
+            }
+        })
+    }
+
+    pub(super) fn failures_in(&self, round: &Round) -> BTreeSet<(HostId, String)> {
+        let mut failures = BTreeSet::new();
+        for host in self.plan.changing() {
+            if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
+                let new = self.plan.new_failures(host, &seen.failed_units, &seen.restarts);
+                failures.extend(new.into_iter().map(|unit| (host, unit)));
+            }
+        }
+        failures
+    }
+}
