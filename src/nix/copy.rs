@@ -167,7 +167,7 @@ mod tests {
         )
     }
 
-    /// All recorded from Nix 2.26.3 with OpenSSH 10.0, but for the last two (CONTRACTS.md 3.5).
+    /// Recorded from Nix 2.26.3 with OpenSSH 10.0, but for `unexpected end-of-file`, which is the protocol's own word for a lost peer.
     #[test]
     fn every_failure_of_a_copy_has_its_name() {
         let room = explained(&[&error(r"writing to file: \u001b[35;1mNo space left on device\u001b[0m")]);
@@ -199,9 +199,19 @@ mod tests {
         let eof = explained(&[&error("unexpected end-of-file")]);
         assert!(matches!(&eof, CopyError::Connection { message, .. } if message == "unexpected end-of-file"), "{eof}");
 
-        let misread = explained(&[&error(
-            "cannot open connection to remote store 'ssh-ng://vps': protocol mismatch, got 'started'",
-        )]);
+        // The master was ended in the middle.
+        let cut = explained(&[
+            r#"@nix {"action":"msg","level":0,"msg":"error (ignored): \u001b[31;1merror:\u001b[0m writing to file: \u001b[35;1mBroken pipe\u001b[0m"}"#,
+            &error(r"writing to file: \u001b[35;1mBroken pipe\u001b[0m"),
+        ]);
+        assert!(matches!(&cut, CopyError::Connection { .. }), "{cut}");
+
+        let misread = explained(&[
+            "mux_client_request_session: session request failed: Session open refused by peer",
+            &error(
+                r"cannot open connection to remote store '\u001b[35;1mssh-ng://\u001b[0m': \u001b[31;1merror:\u001b[0m protocol mismatch, got '\u001b[35;1mstarted\n       oixd\u001b[0m",
+            ),
+        ]);
         assert!(matches!(&misread, CopyError::Other { message, .. } if message.contains(MISREAD_MASTER)), "{misread}");
     }
 }

@@ -1,0 +1,322 @@
+//! Evaluate, build, copy and compare with a real nix, on a fleet of derivations that a shell builds offline.
+//!
+//! Ignored unless asked for: `cargo test --test nix -- --ignored`, on a machine with nix whose configuration has
+//! `sandbox = false` and `substituters =`, as the lab's workstation. The copies also need a host:
+//! `FLEETDEPLOY_TEST_SSHOPTS` and `FLEETDEPLOY_TEST_ALIAS` (a login that is a trusted user there).
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which `allow-unwrap-in-tests` does not see")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, Source};
+use fleetdeploy::nix::{self, BuildError, Destination, EvalError, HostProblem, Progress, Target};
+use pretty_assertions::assert_eq;
+
+const LONG: Duration = Duration::from_secs(120);
+
+const FLAKE: &str = r##"{
+  outputs = { self }: let
+    make = name: script: derivation {
+      inherit name; system = "@SYSTEM@"; builder = "/bin/sh"; args = [ "-c" "# @SALT@\n${script}" ];
+    };
+    base = make "base" "echo one; echo base > $out";
+    bad = make "bad" "echo building bad ${base}; echo it hurts >&2; exit 3";
+    mid = make "mid" "echo ${bad} > $out";
+    slow = make "slow" "while :; do :; done";
+    host = name: needs: { config.system.build.toplevel = make "nixos-system-${name}-1" "echo ${needs} > $out"; };
+  in {
+    nixosConfigurations = {
+      vps = host "vps" base;
+      home = host "home" base;
+      "dotted.name" = host "dotted" base;
+      outPath = host "outPath" base;
+      sick = host "sick" mid;
+      sick2 = host "sick2" bad;
+      slow = host "slow" slow;
+      throws = throw "this one throws";
+      wrong = { config.system.build.toplevel = 1 + "x"; };
+      text = { config.system.build.toplevel = "hello"; };
+      hollow.config = { };
+    };
+    "systems of vps".top = base;
+    "systems of home".top = base;
+  };
+}
+"##;
+
+struct Fleet {
+    folder: tempfile::TempDir,
+}
+
+impl Fleet {
+    /// A salt of its own makes every test build anew.
+    fn new(salt: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let salt = format!("{salt} {}", folder.path().display());
+        let system = format!("{}-linux", std::env::consts::ARCH);
+        let text = FLAKE.replace("@SYSTEM@", &system).replace("@SALT@", &salt);
+        std::fs::write(folder.path().join("flake.nix"), text).unwrap();
+        let file = "{ }: (import ./flake.nix).outputs { self = null; }";
+        std::fs::write(folder.path().join("fleet file.nix"), file).unwrap();
+        Self { folder }
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn evaluate(&self, names: &[&str]) -> Result<BTreeMap<HostName, Target>, EvalError> {
+        nix::evaluate(
+            &flake("nixosConfigurations.\"{host}\".config.system.build.toplevel"),
+            &hosts(names),
+            self.folder(),
+            LONG,
+        )
+        .await
+    }
+
+    async fn build(
+        &self,
+        names: &[&str],
+        limit: Duration,
+    ) -> (Result<BTreeMap<HostName, String>, BuildError>, Vec<Progress>) {
+        let targets = self.evaluate(names).await.unwrap();
+        let mut course = Vec::new();
+        let built = nix::build(&targets, &self.folder().join("roots"), limit, |now| course.push(now.clone())).await;
+        (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), course)
+    }
+}
+
+fn flake(attr: &str) -> Source {
+    Source::Flake { flake: ".".into(), attr: attr.into() }
+}
+
+fn name(text: &str) -> HostName {
+    HostName::new(text).unwrap()
+}
+
+fn names(texts: &[&str]) -> Vec<HostName> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+fn hosts(names: &[&str]) -> Vec<Host> {
+    names.iter().map(|text| host(text)).collect()
+}
+
+fn host(text: &str) -> Host {
+    Host {
+        name: name(text),
+        address: text.into(),
+        port: None,
+        user: None,
+        identity: None,
+        jump: None,
+        becoming: Become::Auto,
+        host_key: HostKey::Strict,
+        vpn: None,
+        tags: Vec::new(),
+        boot_time: LONG,
+        guard: LONG,
+        guard_action: fleetdeploy::inventory::model::GuardAction::Reboot,
+        runs_on: None,
+        optional: false,
+        reactivate: false,
+        after: fleetdeploy::inventory::model::After::default(),
+        limits: Limits::default(),
+        system: None,
+        guard_action_given: false,
+    }
+}
+
+fn output_name(target: &Target) -> &str {
+    target.output().name()
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn one_evaluation_finds_every_system_whatever_the_host_is_called() {
+    let fleet = Fleet::new("eval");
+    let found = fleet.evaluate(&["vps", "dotted.name", "outPath"]).await.unwrap();
+    let found: Vec<_> = found.iter().map(|(host, target)| (host.as_str(), output_name(target))).collect();
+    assert_eq!(
+        found,
+        [
+            ("dotted.name", "nixos-system-dotted-1"),
+            ("outPath", "nixos-system-outPath-1"),
+            ("vps", "nixos-system-vps-1")
+        ]
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_file_and_a_path_that_begins_with_the_host_give_the_same() {
+    let fleet = Fleet::new("file");
+    let attr = "nixosConfigurations.{host}.config.system.build.toplevel";
+    let source = Source::File { file: "fleet file.nix".into(), attr: attr.into() };
+    let from_file = nix::evaluate(&source, &hosts(&["vps", "dotted.name"]), fleet.folder(), LONG).await.unwrap();
+    let from_flake = fleet.evaluate(&["vps", "dotted.name"]).await.unwrap();
+    assert_eq!(from_file, from_flake);
+
+    let found = nix::evaluate(&flake("\"systems of {host}\".top"), &hosts(&["vps", "home"]), fleet.folder(), LONG)
+        .await
+        .unwrap();
+    assert_eq!(found.values().map(output_name).collect::<Vec<_>>(), ["base", "base"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_host_that_does_not_evaluate_is_named_and_the_others_are_fine() {
+    let fleet = Fleet::new("blame");
+    let error = fleet.evaluate(&["vps", "throws", "wrong", "home"]).await.unwrap_err();
+    let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
+    assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
+    assert_eq!(failed[&name("throws")], HostProblem::Fails("this one throws".into()));
+    let HostProblem::Fails(wrong) = &failed[&name("wrong")] else { panic!("{failed:?}") };
+    assert!(wrong.starts_with("cannot add a string to an integer"), "{wrong}");
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn what_is_missing_is_named_with_what_is_there() {
+    let fleet = Fleet::new("missing");
+    let error = fleet.evaluate(&["vps", "nope", "text", "hollow"]).await.unwrap_err();
+    let EvalError::Hosts { failed, fine, .. } = error else { panic!("{error}") };
+    assert_eq!(fine, names(&["vps"]));
+    let failed: Vec<_> = failed.values().map(ToString::to_string).collect();
+    assert_eq!(
+        failed,
+        [
+            "the flake . has no `nixosConfigurations.hollow.config.system`; `nixosConfigurations.hollow.config` has nothing",
+            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: dotted.name, hollow, home, outPath, sick, sick2, slow, text, throws, vps, wrong",
+            "`nixosConfigurations.text.config.system.build.toplevel` of the flake . is no derivation but a string",
+        ]
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_flake_that_is_not_there_is_nobodys_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = flake("nixosConfigurations.{host}.x");
+    let error = nix::evaluate(&source, &hosts(&["vps", "home"]), folder.path(), LONG).await.unwrap_err();
+    assert!(matches!(&error, EvalError::Source { .. }), "{error}");
+
+    let fleet = Fleet::new("attribute");
+    let error = nix::evaluate(&flake("nope.{host}.x"), &hosts(&["vps"]), fleet.folder(), LONG).await.unwrap_err();
+    assert!(error.to_string().contains("does not provide attribute"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn one_build_makes_all_systems_and_roots_them() {
+    let fleet = Fleet::new("build");
+    let (built, course) = fleet.build(&["vps", "home"], LONG).await;
+    let built = built.unwrap();
+    let roots: std::collections::BTreeSet<String> = std::fs::read_dir(fleet.folder().join("roots"))
+        .unwrap()
+        .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().display().to_string())
+        .collect();
+    assert_eq!(built.values().cloned().collect::<std::collections::BTreeSet<_>>(), roots);
+    let last = course.last().unwrap();
+    assert_eq!((last.builds.done, last.builds.expected, last.builds.failed), (3, 3, 0));
+    // A second build has nothing to do.
+    let (again, _) = fleet.build(&["vps", "home"], LONG).await;
+    assert_eq!(again.unwrap(), built);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_failed_derivation_is_blamed_on_the_hosts_that_need_it() {
+    let fleet = Fleet::new("fails");
+    let (built, course) = fleet.build(&["vps", "sick", "sick2"], LONG).await;
+    let error = built.unwrap_err();
+    assert_eq!(error.to_string(), "cannot build the system of sick, sick2");
+    let BuildError::Failed { hosts, built, failures, .. } = error else { panic!() };
+    assert_eq!((hosts, built), (names(&["sick", "sick2"]), names(&["vps"])));
+    let [failure] = failures.as_slice() else { panic!("{failures:?}") };
+    assert_eq!((failure.name.as_str(), &failure.hosts), ("bad", &names(&["sick", "sick2"])));
+    assert_eq!(failure.log.last().unwrap(), "it hurts");
+    assert!(failure.reason.contains("failed with exit code 3"), "{}", failure.reason);
+    assert_eq!(course.last().unwrap().builds.failed, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_build_beyond_its_time_says_what_it_was_at() {
+    let fleet = Fleet::new("slow");
+    let (built, _) = fleet.build(&["slow"], Duration::from_secs(4)).await;
+    let error = built.unwrap_err();
+    let BuildError::Process { running, .. } = error else { panic!("{error}") };
+    assert_eq!(running, ["slow"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
+    let fleet = Fleet::new("named");
+    let (built, _) = fleet.build(&["vps"], LONG).await;
+    let built = built.unwrap();
+    let mut by_path = host("by-path");
+    by_path.system = Some(built[&name("vps")].clone().into());
+    let mut by_link = host("by-link");
+    by_link.system = Some("roots/system".into());
+    let found = nix::evaluate(&Source::System, &[by_path.clone(), by_link], fleet.folder(), LONG).await.unwrap();
+    assert_eq!(found[&name("by-path")], found[&name("by-link")]);
+    nix::build(&found, &fleet.folder().join("again"), LONG, |_| {}).await.unwrap();
+    assert!(fleet.folder().join("again/system").exists());
+
+    let mut gone = host("gone");
+    gone.system = Some("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope".into());
+    let found = nix::evaluate(&Source::System, &[by_path, gone], fleet.folder(), LONG).await.unwrap();
+    let error = nix::build(&found, &fleet.folder().join("third"), LONG, |_| {}).await.unwrap_err();
+    let BuildError::Failed { hosts, built, message, .. } = error else { panic!("{error}") };
+    assert_eq!((hosts, built), (names(&["gone"]), names(&["by-path"])));
+    assert!(message.contains("0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope"), "{message}");
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn two_systems_are_compared_and_a_closure_is_sized() {
+    let fleet = Fleet::new("diff");
+    let targets = fleet.evaluate(&["vps", "home"]).await.unwrap();
+    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
+    let (home, vps) = (&built[&name("home")], &built[&name("vps")]);
+    let changes = nix::diff(home, vps, LONG).await.unwrap();
+    let changes: Vec<_> =
+        changes.iter().map(|change| (change.package.as_str(), change.before.len(), change.after.len())).collect();
+    assert_eq!(changes, [("nixos-system-home", 1, 0), ("nixos-system-vps", 0, 1)]);
+    let closure = nix::closure(vps, LONG).await.unwrap();
+    assert_eq!((closure.paths.len(), closure.size_without(|path| path == vps) < closure.size()), (2, true));
+    assert!(nix::version(LONG).await.unwrap().is_new_enough());
+}
+
+#[tokio::test]
+#[ignore = "needs nix and a host: FLEETDEPLOY_TEST_SSHOPTS, FLEETDEPLOY_TEST_ALIAS"]
+async fn a_system_is_copied_with_its_bytes_counted_and_once() {
+    let (Ok(ssh_options), Ok(alias)) =
+        (std::env::var("FLEETDEPLOY_TEST_SSHOPTS"), std::env::var("FLEETDEPLOY_TEST_ALIAS"))
+    else {
+        panic!("FLEETDEPLOY_TEST_SSHOPTS and FLEETDEPLOY_TEST_ALIAS name the host to copy to");
+    };
+    let fleet = Fleet::new("copy");
+    let targets = fleet.evaluate(&["vps"]).await.unwrap();
+    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
+    let system = &built[&name("vps")];
+    let size = nix::closure(system, LONG).await.unwrap().size();
+    let (host, alias) = (name("vps"), name(&alias));
+    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options };
+    let mut last = Progress::default();
+    let mut most = 0;
+    nix::copy(system, to, LONG, |now| {
+        most = most.max(now.copied.expected);
+        last = now.clone();
+    })
+    .await
+    .unwrap();
+    assert_eq!((last.copied.done, most), (size, size));
+    nix::copy(system, to, LONG, |now| last = now.clone()).await.unwrap();
+    assert_eq!(last.copied.done, 0);
+}
