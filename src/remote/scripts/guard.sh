@@ -44,7 +44,7 @@ main() {
             read_uptime
             if [ "$uptime" -lt "$token_deadline" ]; then
                 nap 1
-            elif ! move_token "fired-$token_deadline"; then
+            elif ! move_token armed "fired-$token_deadline"; then
                 # Disarmed or extended in this instant, or no memory for a process: look again.
                 nap 1
             fi
@@ -95,7 +95,8 @@ fire() {
         trace "no step had begun and nothing had moved: nothing was done, no reboot"
         return 0
     fi
-    fire_log=$place/guard.log
+    mkdir -p "$place/jobs"
+    fire_log=$place/jobs/guard.log
     for fire_try in 1 2 3; do
         stop_steps >>"$fire_log" 2>&1
         restored=yes
@@ -136,7 +137,7 @@ trace() {
         echo "found: $found"
         [ -z "$whom" ] || echo "$whom"
         echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{ printf "%s ", $1 }')"
-        for trace_log in "$place"/jobs/*.log "$place/guard.log"; do
+        for trace_log in "$place"/jobs/*.log; do
             [ ! -r "$trace_log" ] || tail -n 12 "$trace_log" | sed "s|^|${trace_log##*/}: |"
         done
     } | tr -d '\000-\011\013-\037\177' | write_file "$roots/$run/trace"
