@@ -97,23 +97,28 @@ fire() {
     fi
     mkdir -p "$place/jobs"
     fire_log=$place/jobs/guard.log
+    reactivated=no
     for fire_try in 1 2 3; do
         stop_steps >>"$fire_log" 2>&1
         restored=yes
         restore_profile "$profile_limit" >>"$fire_log" 2>&1 || restored=no
         restore_boot "$boot_limit" >>"$fire_log" 2>&1 || restored=no
-        if [ "$restored" = yes ] && [ "$action" != switch-back ]; then
+        if [ "$restored $action $reactivated" = "yes reboot no" ]; then
             trace "profile and boot default are put back: rebooting"
             timeout -k 1 "$sync_limit" sync
             reboot_this_host
         fi
         # A host that needs a person at boot; or one that a reboot would only bring up on the new system again.
-        if restore_current "$activate_limit" >>"$fire_log" 2>&1 && [ "$restored" = yes ]; then
+        if [ "$reactivated" = yes ] || restore_current "$activate_limit" >>"$fire_log" 2>&1; then
+            reactivated=yes
+        fi
+        if [ "$restored $reactivated" = "yes yes" ]; then
             panic_back
             trace "profile, boot default and current system are put back, without a reboot"
             timeout -k 1 "$sync_limit" sync
             return 0
         fi
+        read_systems
         trace "NOT all could be put back (try $fire_try of 3): current $current, profile $profile, boot default ${boot_default:-not known}; not rebooting"
         [ "$fire_try" = 3 ] || nap 30
     done
