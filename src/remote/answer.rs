@@ -24,6 +24,9 @@ pub enum AnswerError {
     Missing(&'static str),
 }
 
+/// An upgrade that is due within this many seconds would meet a push: a guard is rarely longer.
+const SOON: u64 = 3600;
+
 /// The answer of `survey`.
 ///
 /// # Errors
@@ -33,14 +36,11 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         return Err(AnswerError::NotNixos);
     }
     let mut busy = texts(lines, "busy");
-    // Soon enough to meet a push: a guard is rarely longer.
-    const SOON: u64 = 3600;
     if let Some(seconds) = number(lines, "upgrade_in").filter(|seconds| *seconds < SOON) {
         busy.push(format!("nixos-upgrade is due in {} min", seconds / 60));
     }
     let mut notes = texts(lines, "boot_note");
     notes.extend(texts(lines, "inhibitor").into_iter().map(|who| format!("it is kept from shutting down by {who}")));
-    notes.extend(texts(lines, "trace"));
     Ok(Facts {
         standing: standing(lines)?,
         host_name: needed(lines, "host_name")?.to_owned(),
@@ -217,12 +217,9 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
             Misfit { kind: kind.to_owned(), text: text.to_owned() }
         })
         .collect();
-    misfits.extend(
-        ["refused", "failed"]
-            .into_iter()
-            .filter_map(|key| one(lines, if key == "refused" { "text" } else { key }))
-            .map(|text| Misfit { kind: "not_prepared".to_owned(), text: text.to_owned() }),
-    );
+    if let Some(text) = one(lines, "failed").or_else(|| one(lines, "text")) {
+        misfits.push(Misfit { kind: "not_prepared".to_owned(), text: text.to_owned() });
+    }
     let check = match one(lines, "check") {
         Some("ok") => PreSwitchCheck::Passed,
         Some("failed") => PreSwitchCheck::Failed,
@@ -259,12 +256,11 @@ impl RoundReader {
             return None;
         }
         let lines = std::mem::take(&mut self.lines);
-        probe_round(&lines, value.parse().ok()?)
+        Some(probe_round(&lines, value.parse().ok()?))
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "reads well at its one call")]
-fn probe_round(lines: &Lines, number: u64) -> Option<ProbeRound> {
+fn probe_round(lines: &Lines, number: u64) -> ProbeRound {
     let mut round = ProbeRound { number, ..ProbeRound::default() };
     for text in all(lines, "probe") {
         if let Some((id, answer, cached)) = probe_line(text, number) {
@@ -288,7 +284,7 @@ fn probe_round(lines: &Lines, number: u64) -> Option<ProbeRound> {
         }
     }
     round.host.wireguard = wireguard(lines, "wg");
-    Some(round)
+    round
 }
 
 /// `ROUND ID up|down MICROSECONDS|- DETAIL`; lines of another round are late and count for nothing.

@@ -1,1 +1,300 @@
+use pretty_assertions::assert_eq;
+use proptest::prelude::*;
 
+use super::*;
+
+const OLD: &str = "/nix/store/wvp8x5b0mgv46sfwd4m96vkdsk2axis3-nixos-system-vps-25.11.1";
+const NEW: &str = "/nix/store/3av74rszj8f84jawawn3y8qn5ag4207h-nixos-system-vps-25.11.2";
+
+/// As printed by the lab's hosts.
+const SURVEY: &str = "\
+nixos yes
+uid 0
+host_name vps
+machine_id 1e7e1eea20dd855201641749a2e5733d
+time 1795365563
+boot_id 077058b3-e942-4b82-8c31-9072edc7f5d6
+current OLD
+booted OLD
+profile OLD
+generation 1
+boot_default OLD
+loader systemd-boot
+boot_note an EFI variable chooses the entry nixos-generation-1.conf
+lease r-0 3 bob@desktop at home
+guard none
+failed_unit app.service
+restarts dns.service 4
+uptime 2918
+architecture x86_64
+system_type x86_64-linux
+nix_version nix-2.26.3
+systemd_version systemd 257 (257.13-1~deb13u1)
+last_generation 1
+current_was_booted yes
+free_root 532656128
+free_store 532656128
+free_boot 33533952
+ssh_port 22
+crypto root (CRYPT-LUKS2)
+survivor r-0
+survivor_hosts r-0 vps homeserver 
+trace the guard of run r-0 fired\\nfound: nothing
+busy a switch is under way
+upgrade_in 600
+inhibitor backup: it runs
+wireguard_interface wg0 4 36f82a27 51820
+wireguard_peer wg0 /mHgkAp37Y9i8OGNOgywbvmiMb+o69mw/Hp35mYmK0E= 203.0.113.20:51820 29 - 10.100.0.2/32,fd00::2/128
+wireguard_peer wg0 other= - - 25 -";
+
+fn lines(text: &str) -> Vec<(String, String)> {
+    text.replace("OLD", OLD)
+        .replace("NEW", NEW)
+        .lines()
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+        .map(|(key, value)| (key.to_owned(), value.replace("\\n", "\n")))
+        .collect()
+}
+
+fn path(text: &str) -> StorePath {
+    StorePath::new(text).unwrap()
+}
+
+fn peer(key: &str, endpoint: Option<&str>, age: Option<u64>, keepalive: Option<u64>, allowed: &[&str]) -> WireguardPeer {
+    WireguardPeer {
+        public_key: key.into(),
+        endpoint: endpoint.map(str::to_owned),
+        handshake_age: age,
+        keepalive,
+        allowed: allowed.iter().map(|&network| network.to_owned()).collect(),
+    }
+}
+
+#[test]
+fn a_survey_becomes_facts() {
+    let expected = Facts {
+        standing: Standing {
+            boot_id: "077058b3-e942-4b82-8c31-9072edc7f5d6".into(),
+            uptime: 2918,
+            systems: Systems::all(&path(OLD)),
+            booted: path(OLD),
+            generation: 1,
+            loader: BootLoader::SystemdBoot,
+            guard: GuardState::None,
+            lease: Some(Lease { run: "r-0".into(), epoch: 3, owner: "bob@desktop at home".into() }),
+            jobs: BTreeMap::new(),
+            failed_units: BTreeSet::from(["app.service".into()]),
+            restarts: BTreeMap::from([("dns.service".into(), 4)]),
+        },
+        host_name: "vps".into(),
+        machine_id: "1e7e1eea20dd855201641749a2e5733d".into(),
+        system_type: "x86_64-linux".into(),
+        free_root: 532_656_128,
+        free_store: 532_656_128,
+        free_boot: Some(33_533_952),
+        nix_version: "nix-2.26.3".into(),
+        systemd_version: "systemd 257 (257.13-1~deb13u1)".into(),
+        ssh_port: Some(22),
+        crypto_devices: vec!["root (CRYPT-LUKS2)".into()],
+        survivors: vec!["r-0".into()],
+        survivor_hosts: BTreeMap::from([("r-0".into(), vec!["vps".into(), "homeserver".into()])]),
+        traces: vec!["the guard of run r-0 fired\nfound: nothing".into()],
+        busy: vec!["a switch is under way".into(), "nixos-upgrade is due in 10 min".into()],
+        notes: vec![
+            "an EFI variable chooses the entry nixos-generation-1.conf".into(),
+            "it is kept from shutting down by backup: it runs".into(),
+        ],
+        current_was_booted: true,
+        wireguard: vec![WireguardInterface {
+            name: "wg0".into(),
+            index: 4,
+            settings: "36f82a27".into(),
+            port: 51820,
+            peers: vec![
+                peer(
+                    "/mHgkAp37Y9i8OGNOgywbvmiMb+o69mw/Hp35mYmK0E=",
+                    Some("203.0.113.20:51820"),
+                    Some(29),
+                    None,
+                    &["10.100.0.2/32", "fd00::2/128"],
+                ),
+                peer("other=", None, None, Some(25), &[]),
+            ],
+        }],
+    };
+    assert_eq!(facts(&lines(SURVEY)), Ok(expected));
+}
+
+#[test]
+fn a_host_that_is_no_nixos_or_boots_something_else_says_so() {
+    assert_eq!(facts(&lines("nixos no")), Err(AnswerError::NotNixos));
+    let windows = SURVEY
+        .replace("boot_default OLD", "boot_default ")
+        .replace("an EFI variable chooses", "the default entry is none of NixOS:");
+    assert_eq!(
+        facts(&lines(&windows)),
+        Err(AnswerError::NoBootDefault("the default entry is none of NixOS: the entry nixos-generation-1.conf".into()))
+    );
+}
+
+/// A standing with these lines instead of `guard none` and without jobs.
+fn said(extra: &str) -> StepAnswer {
+    let standing = SURVEY.replace("guard none", if extra.contains("guard ") { "" } else { "guard none" });
+    step_answer(&lines(&format!("{extra}\n{standing}"))).unwrap()
+}
+
+#[test]
+fn every_state_of_a_guard_is_read() {
+    for (text, expected) in [
+        ("none", GuardState::None),
+        ("armed r-1 3499", GuardState::Armed { run: "r-1".into(), deadline: 3499 }),
+        ("dead r-1 3499", GuardState::Dead { run: "r-1".into(), deadline: 3499 }),
+        ("fired r-1", GuardState::Fired { run: "r-1".into() }),
+        ("disarmed r-1", GuardState::Disarmed { run: "r-1".into() }),
+    ] {
+        assert_eq!(said(&format!("guard {text}")).standing.guard, expected);
+    }
+    // An armed guard whose deadline cannot be read must not look like none.
+    assert_eq!(guard("armed r-1 soon"), None);
+    assert_eq!(guard("armed"), None);
+    assert_eq!(guard(""), None);
+}
+
+#[test]
+fn a_job_s_status_becomes_an_outcome() {
+    let outcome = |state: &str| said(&format!("asked test\nbegun test\njob test {state}")).outcome;
+    assert_eq!(outcome("exited 0"), StepOutcome::Done);
+    assert_eq!(outcome("exited 4"), StepOutcome::Done);
+    for (state, text) in [
+        ("exited 2", "`test`: the activation script failed (status 2)"),
+        ("exited 100", "`test`: the new system needs a reboot to be activated (status 100)"),
+        ("exited 137", "`test` ended with status 137"),
+        ("running", "`test` has not ended within its limit"),
+        ("lost", "`test` was killed before its end"),
+        ("nonsense", "`test` did not begin"),
+    ] {
+        assert_eq!(outcome(state), StepOutcome::Failed { text: text.into() });
+    }
+    let answer = said("asked test\njob test exited 0\njob rollback running\nlog one\nlog two");
+    assert_eq!(answer.log, ["one", "two"]);
+    assert_eq!(
+        answer.standing.jobs,
+        BTreeMap::from([(JobKind::Test, JobState::Exited { status: 0 }), (JobKind::Rollback, JobState::Running)])
+    );
+}
+
+#[test]
+fn a_refusal_outweighs_an_old_job() {
+    let answer = said("asked switch\nrefused superseded\ntext ada@desktop has taken this run over\njob switch exited 0");
+    assert_eq!(
+        answer.outcome,
+        StepOutcome::Refused {
+            reason: RefusalReason::Superseded,
+            text: "ada@desktop has taken this run over".into()
+        }
+    );
+    assert_eq!(said("failed no disk").outcome, StepOutcome::Failed { text: "no disk".into() });
+    assert!(matches!(said("refused what").outcome, StepOutcome::Refused { reason: RefusalReason::Other, .. }));
+}
+
+#[test]
+fn prepare_s_answer_becomes_a_fit() {
+    let text = "misfit architecture the new system is for aarch64-linux, this host is x86_64-linux\n\
+                loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed";
+    let expected = Fit {
+        misfits: vec![Misfit {
+            kind: "architecture".into(),
+            text: "the new system is for aarch64-linux, this host is x86_64-linux".into(),
+        }],
+        check: PreSwitchCheck::Failed,
+        loader_change: Some("from grub to systemd-boot".into()),
+        log: vec!["Pre-switch checks failed".into()],
+    };
+    assert_eq!(fit(&lines(text)), Ok(expected));
+    assert_eq!(fit(&lines("check ok")).unwrap().check, PreSwitchCheck::Passed);
+    assert_eq!(fit(&lines("")), Err(AnswerError::Missing("check")));
+    let unwritten = fit(&lines("failed cannot write the roots")).unwrap();
+    assert_eq!(unwritten.misfits[0].text, "cannot write the roots");
+}
+
+#[test]
+fn a_round_is_complete_with_its_done() {
+    let text = "\
+probe 7 0 up 412 
+probe 7 1 up 812 cached SSH-2.0-OpenSSH_10.0
+probe 6 2 up 1 late, of the round before
+probe 7 3 down - no answer in 1.000 s
+probe 7 x up 1 
+host 7 boot_id 077058b3
+host 7 current NEW
+host 7 failed_unit app.service
+host 7 restarts dns.service 4
+host 6 failed_unit late.service
+wg_interface wg0 4 36f82a27 51820
+wg_peer wg0 key= - - - 10.0.0.2/32
+done 7
+done x";
+    let mut reader = RoundReader::default();
+    let rounds: Vec<ProbeRound> = lines(text).iter().filter_map(|(key, value)| reader.take(key, value)).collect();
+    let expected = ProbeRound {
+        number: 7,
+        answers: BTreeMap::from([
+            (0, LinkAnswer::Up { round_trip_us: Some(412) }),
+            (1, LinkAnswer::Up { round_trip_us: Some(812) }),
+            (3, LinkAnswer::Down { why: "no answer in 1.000 s".into() }),
+        ]),
+        cached: BTreeSet::from([1]),
+        host: HostRound {
+            boot_id: "077058b3".into(),
+            current: NEW.into(),
+            failed_units: BTreeSet::from(["app.service".into()]),
+            restarts: BTreeMap::from([("dns.service".into(), 4)]),
+            wireguard: vec![WireguardInterface {
+                name: "wg0".into(),
+                index: 4,
+                settings: "36f82a27".into(),
+                port: 51820,
+                peers: vec![peer("key=", None, None, None, &["10.0.0.2/32"])],
+            }],
+        },
+    };
+    assert_eq!(rounds, [expected]);
+}
+
+/// Real lines with words exchanged, dropped and mangled, and pure garbage.
+fn garbage() -> impl Strategy<Value = Vec<(String, String)>> {
+    let keys: Vec<String> = lines(SURVEY).into_iter().map(|(key, _)| key).chain(
+        ["job", "asked", "refused", "text", "failed", "misfit", "check", "loader_change", "probe", "host", "done",
+         "wg_interface", "wg_peer"].map(str::to_owned),
+    ).collect();
+    let values: Vec<String> = lines(SURVEY).into_iter().map(|(_, value)| value).collect();
+    let value = prop_oneof![
+        prop::sample::select(values),
+        "\\PC{0,40}",
+        "(armed|fired|exited|up|down|test|7|[0-9]{1,25}| |-){0,8}",
+    ];
+    prop::collection::vec((prop::sample::select(keys), value), 0..60)
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_host_prints_is_read_without_panic(garbage in garbage()) {
+        let _ = facts(&garbage);
+        let _ = step_answer(&garbage);
+        let _ = fit(&garbage);
+        let mut reader = RoundReader::default();
+        for (key, value) in &garbage {
+            let _ = reader.take(key, value);
+        }
+    }
+
+    /// A survey with some lines lost, doubled or exchanged is facts or an error, and its guard is never invented.
+    #[test]
+    fn a_damaged_survey_never_arms_a_guard(order in prop::collection::vec(0_usize..36, 0..60)) {
+        let whole = lines(SURVEY);
+        let damaged: Vec<_> = order.iter().map(|at| whole[at % whole.len()].clone()).collect();
+        if let Ok(facts) = facts(&damaged) {
+            prop_assert_eq!(facts.standing.guard, GuardState::None);
+        }
+    }
+}

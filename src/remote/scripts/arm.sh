@@ -88,7 +88,7 @@ arm_anew() {
         if [ "$token_state" = none ]; then
             : >"$place/token/armed-$deadline"
         else
-            move_token "armed-$deadline"
+            move_token "$token_state" "armed-$deadline"
         fi
         rm -f "$place/fired-at"
         start_guard && return

@@ -190,6 +190,7 @@ read_grub() {
             sub(/^(--id[= ]|\$menuentry_id_option )[ ]*["'\'']?/, "", line)
             return line
         }
+        BEGIN { depth = ifs = 0 }
         { sub(/^[ \t]+/, "") }
         /^#/ { next }
         /^function / { in_function = 1 }

@@ -24,7 +24,7 @@ disarm() {
         return 0
     fi
     read_token
-    [ "$token_state" != armed ] || move_token "disarmed-$token_deadline" || read_token
+    [ "$token_state" != armed ] || move_token armed "disarmed-$token_deadline" || read_token
     case $token_state in
     armed | disarmed) ;;
     fired)

@@ -15,7 +15,7 @@ main() {
 extend() {
     if held_by "$1" "$2" "$3" && guarded_for 1; then
         deadline=$((uptime + seconds))
-        if [ "$deadline" -gt "$token_deadline" ] && ! move_token "armed-$deadline"; then
+        if [ "$deadline" -gt "$token_deadline" ] && ! move_token armed "armed-$deadline"; then
             # Only the guard itself renames without the lock: it has just fired.
             guarded_for 1 && fail "the token could not be renamed"
         fi

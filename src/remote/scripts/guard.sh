@@ -44,7 +44,7 @@ main() {
             read_uptime
             if [ "$uptime" -lt "$token_deadline" ]; then
                 nap 1
-            elif ! move_token "fired-$token_deadline"; then
+            elif ! move_token armed "fired-$token_deadline"; then
                 # Disarmed or extended in this instant, or no memory for a process: look again.
                 nap 1
             fi
@@ -95,24 +95,30 @@ fire() {
         trace "no step had begun and nothing had moved: nothing was done, no reboot"
         return 0
     fi
-    fire_log=$place/guard.log
+    mkdir -p "$place/jobs"
+    fire_log=$place/jobs/guard.log
+    reactivated=no
     for fire_try in 1 2 3; do
         stop_steps >>"$fire_log" 2>&1
         restored=yes
         restore_profile "$profile_limit" >>"$fire_log" 2>&1 || restored=no
         restore_boot "$boot_limit" >>"$fire_log" 2>&1 || restored=no
-        if [ "$restored" = yes ] && [ "$action" != switch-back ]; then
+        if [ "$restored $action $reactivated" = "yes reboot no" ]; then
             trace "profile and boot default are put back: rebooting"
             timeout -k 1 "$sync_limit" sync
             reboot_this_host
         fi
         # A host that needs a person at boot; or one that a reboot would only bring up on the new system again.
-        if restore_current "$activate_limit" >>"$fire_log" 2>&1 && [ "$restored" = yes ]; then
+        if [ "$reactivated" = yes ] || restore_current "$activate_limit" >>"$fire_log" 2>&1; then
+            reactivated=yes
+        fi
+        if [ "$restored $reactivated" = "yes yes" ]; then
             panic_back
             trace "profile, boot default and current system are put back, without a reboot"
             timeout -k 1 "$sync_limit" sync
             return 0
         fi
+        read_systems
         trace "NOT all could be put back (try $fire_try of 3): current $current, profile $profile, boot default ${boot_default:-not known}; not rebooting"
         [ "$fire_try" = 3 ] || nap 30
     done
@@ -136,7 +142,7 @@ trace() {
         echo "found: $found"
         [ -z "$whom" ] || echo "$whom"
         echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{ printf "%s ", $1 }')"
-        for trace_log in "$place"/jobs/*.log "$place/guard.log"; do
+        for trace_log in "$place"/jobs/*.log; do
             [ ! -r "$trace_log" ] || tail -n 12 "$trace_log" | sed "s|^|${trace_log##*/}: |"
         done
     } | tr -d '\000-\011\013-\037\177' | write_file "$roots/$run/trace"

@@ -251,10 +251,12 @@ read_token() {
     done
 }
 
-# move_token NEW_NAME: one rename of the token that read_token saw; of many who try, one succeeds.
+# move_token STATE NEW_NAME: one rename of the token that read_token saw, if it was in that state; of many who try, one
+# succeeds.
 move_token() {
-    [ "$token_state-$token_deadline" != "$1" ] || return 0
-    mv -T "$place/token/$token_state-$token_deadline" "$place/token/$1" 2>/dev/null
+    [ "$token_state" = "$1" ] || return 1
+    [ "$token_state-$token_deadline" != "$2" ] || return 0
+    mv -T "$place/token/$token_state-$token_deadline" "$place/token/$2" 2>/dev/null
 }
 
 # ---- the fence ----

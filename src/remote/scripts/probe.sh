@@ -15,7 +15,8 @@ main() {
     shift
     work=$(mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(mktemp -d) || exit 1
     trap 'clean_up' EXIT
-    trap 'exit 0' HUP INT TERM PIPE
+    trap 'exit 0' HUP INT PIPE
+    trap finish TERM
     end_after "$life" &
     watchdog=$!
     while read -r word number _; do
@@ -35,7 +36,7 @@ clean_up() {
     trap '' HUP INT TERM PIPE
     kill "$watchdog" 2>/dev/null
     for clean_group in "$work"/group.*; do
-        [ ! -e "$clean_group" ] || kill -KILL -- "-${clean_group##*.}" 2>/dev/null
+        [ ! -e "$clean_group" ] || kill -s KILL -- "-${clean_group##*.}" 2>/dev/null
     done
     wait
     rm -rf "$work"
@@ -100,7 +101,7 @@ print_host() {
 # connection in two seconds to one address and port, all probes together, and none for ten seconds after a refusal.
 # The first probe of a round to an address that may be asked makes the connection; the others use its answer.
 choose_connections() {
-    read_uptime
+    read_moment
     rm -f "$work"/chosen.*
     each_probe choose_connection "$@"
 }
@@ -111,11 +112,16 @@ choose_connection() {
     [ ! -e "$work/chosen.$choose_key" ] || return 0
     choose_next=0
     [ ! -r "$work/next.$choose_key" ] || read -r choose_next <"$work/next.$choose_key"
-    [ "$uptime" -ge "$choose_next" ] || return 0
-    # Whole seconds of uptime: three make at least two.
-    echo "$((uptime + 3))" >"$work/next.$choose_key"
+    [ "$moment" -ge "$choose_next" ] || return 0
+    echo "$((moment + 200))" >"$work/next.$choose_key"
     rm -f "$work/last.$choose_key"
     echo "$1" >"$work/chosen.$choose_key"
+}
+
+# Hundredths of seconds since boot.
+read_moment() {
+    read -r moment _ <"$root/proc/uptime"
+    moment=${moment%.*}${moment#*.}
 }
 
 # connection_key KIND ADDRESS PORT: a file's name. An ssh and a tcp probe of one port share it.

@@ -42,7 +42,7 @@ bounded() {
     : >"$work/group.$bounded_group"
     wait "$bounded_group"
     bounded_status=$?
-    kill -KILL -- "-$bounded_group" 2>/dev/null
+    kill -s KILL -- "-$bounded_group" 2>/dev/null
     rm -f "$work/group.$bounded_group"
     [ "$bounded_status" -ne 124 ] || echo "no answer in $seconds s" >"$probe_out"
     return "$bounded_status"
@@ -107,7 +107,8 @@ connect() {
         [ "$probe_kind" = tcp ] || answer_text=$(last_line | tr -d '\r')
     elif [ "$bounded_status" -eq 2 ]; then
         answer_text="closed without a greeting: $(sed 1d "$probe_out" | head -n 1 | tr -d '\r')"
-        echo "$((uptime + 11))" >"$work/next.$ask_key"
+        read_moment
+        echo "$((moment + 1000))" >"$work/next.$ask_key"
     else
         answer_text=$(last_line | sed 's/^.*: //')
     fi

@@ -1,0 +1,406 @@
+//! The sh files that run on hosts, as far as they need no systemd: run here, on trees and with programs of our own.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleetdeploy::local::process::{Finished, Invocation};
+use pretty_assertions::assert_eq;
+
+const A: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-25.11.1";
+const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.2";
+const C: &str = "/nix/store/cccccccccccccccccccccccccccccccc-nixos-system-vps-25.11.3";
+const BOOT_ID: &str = "5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c";
+
+/// The shells that a host's /bin/sh may be, as far as they are here.
+fn shells() -> Vec<&'static str> {
+    ["dash", "bash"]
+        .into_iter()
+        .filter(|shell| Path::new("/bin").join(shell).exists() || Path::new("/usr/bin").join(shell).exists())
+        .collect()
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/remote/scripts")
+}
+
+/// A host's file system, as little of it as the scripts look at.
+struct Host {
+    root: tempfile::TempDir,
+}
+
+impl Host {
+    /// `fixture` is a folder of tests/fixtures/boot, copied.
+    async fn with(fixture: Option<&str>) -> Self {
+        let host = Self { root: tempfile::tempdir().unwrap() };
+        if let Some(fixture) = fixture {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/boot").join(fixture);
+            let copied = Invocation::new("cp", Duration::from_secs(20))
+                .args(["-r", "-T"])
+                .args([&from, &host.root.path().to_owned()])
+                .run()
+                .await
+                .unwrap();
+            assert!(copied.succeeded(), "{}", copied.stderr_text());
+        }
+        host.write("proc/uptime", "1000.42 3000.00\n");
+        host.write("proc/sys/kernel/random/boot_id", &format!("{BOOT_ID}\n"));
+        host.link("run/current-system", A);
+        host.link("run/booted-system", A);
+        host.link("nix/var/nix/profiles/system", "system-1-link");
+        host.link("nix/var/nix/profiles/system-1-link", A);
+        host
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        std::fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        std::fs::write(self.path(path), text).unwrap();
+    }
+
+    fn link(&self, path: &str, target: &str) {
+        std::fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        symlink(target, self.path(path)).unwrap();
+    }
+
+    /// An EFI variable of systemd-boot: four bytes of attributes, then UTF-16 with an end.
+    fn efi(&self, name: &str, value: &str) {
+        let mut bytes = vec![7, 0, 0, 0];
+        bytes.extend(value.encode_utf16().chain([0]).flat_map(u16::to_le_bytes));
+        self.write(&format!("sys/firmware/efi/efivars/{name}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"), bytes);
+    }
+
+    /// A program that says `answer` whatever it is asked.
+    fn program(&self, name: &str, body: &str) {
+        self.write(&format!("fake/{name}"), format!("#!/bin/sh\n{body}\n"));
+        std::fs::set_permissions(self.path(&format!("fake/{name}")), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Runs shell words after the scripts' functions, as the host would: evaluated, with its root here.
+    async fn run(&self, shell: &str, files: &[&str], words: &str) -> Finished {
+        let text: String = files.iter().map(|file| std::fs::read_to_string(scripts().join(file)).unwrap()).collect();
+        Invocation::new(shell, Duration::from_secs(60))
+            .args(["-c", "eval \"$1\"", "test"])
+            .arg(format!("{text}\n{words}"))
+            .env("FLEETDEPLOY_ROOT", self.root.path())
+            .env("PATH", format!("{}:{}", self.path("fake").display(), std::env::var("PATH").unwrap()))
+            .run()
+            .await
+            .unwrap()
+    }
+
+    async fn says(&self, files: &[&str], words: &str) -> String {
+        let mut said = None;
+        for shell in shells() {
+            let finished = self.run(shell, files, words).await;
+            assert_eq!(finished.stderr_text(), "", "{shell}");
+            let text = finished.stdout_text();
+            assert_eq!(said.get_or_insert_with(|| text.clone()), &text, "{shell} differs");
+        }
+        said.expect("there is a shell")
+    }
+
+    async fn boot_default(&self) -> String {
+        self.says(&["lib.sh", "boot.sh"], r#"read_systems; echo "$loader $boot_default $boot_note""#).await.trim().into()
+    }
+}
+
+#[tokio::test]
+async fn systemd_boot_s_default_is_the_entry_of_loader_conf() {
+    let host = Host::with(Some("systemd-boot")).await;
+    assert_eq!(host.boot_default().await, format!("systemd-boot {B}"));
+    // Without the suffix, as other tools write it.
+    host.write("boot/loader/loader.conf", "default nixos-generation-3\n");
+    assert_eq!(host.boot_default().await, format!("systemd-boot {C}"));
+    // An entry that is not there: the loader takes the first of its list, the newest.
+    host.write("boot/loader/loader.conf", "default nixos-generation-9.conf\n");
+    assert_eq!(host.boot_default().await, format!("systemd-boot {C}"));
+    host.write("boot/loader/loader.conf", "timeout 3\n");
+    assert_eq!(host.boot_default().await, format!("systemd-boot {C}"));
+    host.write("boot/loader/loader.conf", "default windows.conf\n");
+    assert_eq!(
+        host.boot_default().await,
+        "systemd-boot  the default entry of systemd-boot does not start a NixOS system"
+    );
+}
+
+#[tokio::test]
+async fn efi_variables_override_loader_conf() {
+    let host = Host::with(Some("systemd-boot")).await;
+    host.efi("LoaderEntryDefault", "nixos-generation-1.conf");
+    assert_eq!(
+        host.boot_default().await,
+        format!("systemd-boot {A} an EFI variable chooses the entry nixos-generation-1.conf")
+    );
+    host.efi("LoaderEntryOneShot", "nixos-generation-3.conf");
+    assert_eq!(
+        host.boot_default().await,
+        format!("systemd-boot {C} an EFI variable chooses the entry nixos-generation-3.conf")
+    );
+}
+
+#[tokio::test]
+async fn saved_is_the_entry_that_was_booted_last() {
+    let host = Host::with(Some("systemd-boot")).await;
+    host.write("boot/loader/loader.conf", "default @saved\n");
+    host.efi("LoaderEntryLastBooted", "nixos-generation-1.conf");
+    assert_eq!(host.boot_default().await, format!("systemd-boot {A}"));
+}
+
+#[tokio::test]
+async fn a_glob_takes_the_newest_entry_that_has_tries_left() {
+    assert_eq!(Host::with(Some("boot-counting")).await.boot_default().await, format!("systemd-boot {B}"));
+}
+
+#[tokio::test]
+async fn a_unified_image_is_read_too() {
+    assert_eq!(Host::with(Some("unified")).await.boot_default().await, format!("systemd-boot {B}"));
+}
+
+#[tokio::test]
+async fn grub_s_default_is_a_number_a_title_an_id_or_a_way_into_a_submenu() {
+    let host = Host::with(Some("grub")).await;
+    let config = std::fs::read_to_string(host.path("boot/grub/grub.cfg")).unwrap();
+    assert_eq!(host.boot_default().await, format!("grub {B}"));
+    for (default, expected) in [
+        ("2>1", A),
+        ("\"2>0\"", B),
+        ("2", B),
+        ("3", C),
+        ("third", C),
+        ("\"NixOS - C\"", C),
+        ("\"NixOS - All configurations>NixOS - Configuration 1 (2026-11-01 - 25.11.1)\"", A),
+    ] {
+        host.write("boot/grub/grub.cfg", config.replace("set default=0", &format!("set default={default}")));
+        assert_eq!(host.boot_default().await, format!("grub {expected}"), "{default}");
+    }
+    host.write("boot/grub/grub.cfg", config.replace("set default=0", "set default=memtest"));
+    assert_eq!(
+        host.boot_default().await,
+        "grub  the default entry of GRUB was not found, or starts no NixOS system"
+    );
+}
+
+#[tokio::test]
+async fn grub_s_environment_chooses_once_or_for_good() {
+    let host = Host::with(Some("grub")).await;
+    let config = std::fs::read_to_string(host.path("boot/grub/grub.cfg")).unwrap();
+    let environment = |lines: &str| format!("# GRUB Environment Block\n{lines}{}", "#".repeat(900));
+    host.write("boot/grub/grubenv", environment("next_entry=2>1\n"));
+    assert_eq!(host.boot_default().await, format!("grub {A}"));
+    host.write("boot/grub/grubenv", environment("next_entry=\n"));
+    assert_eq!(host.boot_default().await, format!("grub {B}"));
+    host.write("boot/grub/grub.cfg", config.replace("set default=0", "set default=\"${saved_entry}\""));
+    assert_eq!(host.boot_default().await, format!("grub {B}"), "nothing saved is the first entry");
+    host.write("boot/grub/grubenv", environment("saved_entry=third\n"));
+    assert_eq!(host.boot_default().await, format!("grub {C}"));
+}
+
+#[tokio::test]
+async fn extlinux_s_default_is_its_label() {
+    let host = Host::with(Some("extlinux")).await;
+    assert_eq!(host.boot_default().await, format!("extlinux {B}"));
+    let config = std::fs::read_to_string(host.path("boot/extlinux/extlinux.conf")).unwrap();
+    host.write("boot/extlinux/extlinux.conf", config.replace("DEFAULT nixos-default", "DEFAULT nixos-1-default"));
+    assert_eq!(host.boot_default().await, format!("extlinux {A}"));
+}
+
+#[tokio::test]
+async fn a_loader_that_is_not_known_leaves_the_profile_and_says_so() {
+    assert_eq!(
+        Host::with(None).await.boot_default().await,
+        format!("unknown {A} the boot loader is not known: the profile is taken for the boot default")
+    );
+}
+
+#[tokio::test]
+async fn of_two_loaders_the_one_that_is_installed_counts() {
+    let host = Host::with(Some("systemd-boot")).await;
+    host.write("boot/grub/grub.cfg", format!("menuentry \"x\" {{\nlinux k init={C}/init\n}}\n"));
+    for (installer, expected) in
+        [("/nix/store/x-systemd-boot", format!("systemd-boot {B}")), ("/nix/store/x-install-grub.sh", format!("grub {C}"))]
+    {
+        host.write(&format!("{}/bin/switch-to-configuration", &A[1..]), format!("export INSTALL_BOOTLOADER='{installer}'"));
+        assert_eq!(host.boot_default().await, expected);
+    }
+    host.efi("LoaderInfo", "systemd-boot 257.9");
+    assert_eq!(host.boot_default().await, format!("systemd-boot {B}"));
+}
+
+#[tokio::test]
+async fn a_value_is_one_line_without_what_a_terminal_acts_on() {
+    let host = Host::with(None).await;
+    let said = host
+        .says(
+            &["lib.sh"],
+            r#"put plain 'a  b'; put odd "$(printf 'x\\y\nz\tt\033[31m\001q')"; put empty ''; printf 'a\\b\n\033c\n' | put_lines log"#,
+        )
+        .await;
+    assert_eq!(said, "plain a  b\nodd x\\\\y\\nz t[31mq\nempty \nlog a\\\\b\nlog c\n");
+}
+
+#[tokio::test]
+async fn what_could_leave_a_path_is_refused() {
+    let host = Host::with(None).await;
+    let words = r#"
+        for run in r-1 20261122-abc; do is_run "$run" && echo "$run"; done
+        for run in '' - -r ../x a/b 'a b' A r_1 "$(printf 'a\nb')"; do is_run "$run" && echo "bad: $run"; done
+        for path in /nix/store/x-y /nix/store/x-y/z /nix/store/ /nix/store/.. /etc/passwd '/nix/store/a b' ''; do
+            is_store_path "$path" && echo "$path"
+        done
+        for number in 1 007 -1 1x '' 99999999999999999; do is_number "$number" && echo "$number"; done
+        demand is_run ../x
+        echo never"#;
+    assert_eq!(
+        host.says(&["lib.sh"], words).await,
+        "r-1\n20261122-abc\n/nix/store/x-y\n1\n007\nrefused other\ntext bad argument: ../x (is_run)\nend\n"
+    );
+}
+
+/// A host that run r-1 holds under epoch 2, with a guard that fires at 1500 (it is 1000 there).
+async fn held() -> Host {
+    let host = Host::with(Some("systemd-boot")).await;
+    host.program("systemctl", "echo \"${FAKE_STATE-active}\"");
+    host.write("run/fleetdeploy/lease", "r-1 2 ada@laptop at home\n");
+    host.write("run/fleetdeploy/plan", "run r-1\n");
+    host.write("run/fleetdeploy/token/armed-1500", "");
+    host
+}
+
+#[tokio::test]
+async fn the_fence_lets_only_the_holder_through() {
+    let host = held().await;
+    let fence = "fence() { held_by \"$@\" && echo through; }\n";
+    let ask = format!(
+        "{fence} fence r-1 2 {BOOT_ID}; fence r-1 1 {BOOT_ID}; fence r-1 3 {BOOT_ID}; fence r-2 2 {BOOT_ID}; fence r-1 2 other; \
+         rm \"$place/lease\"; fence r-1 2 {BOOT_ID}; echo r-1 2 ada@laptop at home >\"$place/lease\""
+    );
+    assert_eq!(
+        host.says(&["lib.sh"], &ask).await,
+        format!(
+            "through\n\
+             refused superseded\ntext ada@laptop at home has taken this run over (epoch 2)\n\
+             refused other\ntext epoch 3 was never written here (it is 2): take over first\n\
+             refused foreign_lease\ntext run r-1 of ada@laptop at home holds this host\n\
+             refused other_boot\ntext this host has restarted: its boot id is {BOOT_ID}, not other\n\
+             refused foreign_lease\ntext no run holds this host\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn the_fence_wants_a_living_guard_with_time_left() {
+    let host = held().await;
+    let ask = "
+        export FAKE_STATE; FAKE_STATE=active
+        guarded_for 500 && echo through
+        guarded_for 501
+        FAKE_STATE=activating; guarded_for 1 && echo through
+        FAKE_STATE=inactive; guarded_for 1
+        FAKE_STATE=active
+        mv \"$place/token/armed-1500\" \"$place/token/fired-1500\"; guarded_for 1
+        mv \"$place/token/fired-1500\" \"$place/token/disarmed-1500\"; guarded_for 1
+        mv \"$place/token/disarmed-1500\" \"$place/token/armed-1500\"";
+    assert_eq!(
+        host.says(&["lib.sh"], ask).await,
+        "through\n\
+         refused too_late\ntext the guard fires in 500 s, and 501 s are needed\n\
+         through\n\
+         refused no_guard\ntext the guard's unit is not running\n\
+         refused fired\ntext the guard has fired\n\
+         refused no_guard\ntext no guard is armed (it is disarmed)\n"
+    );
+}
+
+#[tokio::test]
+async fn the_fence_names_what_has_moved() {
+    let host = held().await;
+    let ask = format!(
+        "stands_on {A} {A} {B} && echo through; stands_on - - - && echo through; stands_on {A} - {C}; stands_on {B} {A} {B}"
+    );
+    assert_eq!(
+        host.says(&["lib.sh", "boot.sh"], &ask).await,
+        format!(
+            "through\nthrough\n\
+             refused moved\ntext the boot default is {B}, not {C}\n\
+             refused moved\ntext the current system is {A}, not {B}\n"
+        )
+    );
+}
+
+/// Disarm, extend and fire all rename one file: whoever comes first, the others must see that they lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_rename_the_token_exactly_one_wins() {
+    let host = held().await;
+    for shell in shells() {
+        for _ in 0..25 {
+            // All wait for one file to appear, so that they begin together.
+            let ask = r#"
+                rm -rf "$place/token"; mkdir "$place/token"; : >"$place/token/armed-1500"; rm -f "$root/go"
+                for name in disarmed-1500 armed-1600 fired-1500 armed-1700 disarmed-1500 fired-1500; do
+                    (
+                        read_token
+                        until [ -e "$root/go" ]; do :; done
+                        [ "$token_deadline" = 1500 ] && move_token armed "$name" && echo "$name"
+                    ) &
+                done
+                sleep 0.02
+                : >"$root/go"
+                wait
+                ls "$place/token""#;
+            let finished = host.run(shell, &["lib.sh"], ask).await;
+            let text = finished.stdout_text();
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines.len(), 2, "{shell}: one winner and one file, not {text}");
+            assert_eq!(lines[0], lines[1], "{shell}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_later_epoch_takes_a_run_over_once() {
+    let host = held().await;
+    let ask = r#"
+        print_standing() { cat "$place/lease"; }
+        (main r-1 2 ada@desktop); (main r-1 3 ada@desktop); (main r-1 3 ada@desktop); (main r-1 3 bob@x); (main r-2 9 bob@x)
+        echo r-1 2 ada@laptop at home >"$place/lease""#;
+    assert_eq!(
+        host.says(&["lib.sh", "boot.sh", "take_over.sh"], ask).await,
+        "refused superseded\ntext ada@laptop at home has taken this run over (epoch 2)\nr-1 2 ada@laptop at home\nend\n\
+         r-1 3 ada@desktop\nend\n\
+         r-1 3 ada@desktop\nend\n\
+         refused superseded\ntext ada@desktop has taken this run over (epoch 3)\nr-1 3 ada@desktop\nend\n\
+         refused foreign_lease\ntext run r-1 of ada@desktop holds this host\nr-1 3 ada@desktop\nend\n"
+    );
+}
+
+#[tokio::test]
+async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
+    let host = held().await;
+    host.write("nix/var/nix/gcroots/fleetdeploy/r-1/hosts", "vps\n");
+    let ask = "print_standing() { :; }\n(main r-1 2)";
+    assert_eq!(host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await, "refused other\ntext a guard is on this host\nend\n");
+    host.program("systemctl", "echo inactive");
+    std::fs::rename(
+        host.path("run/fleetdeploy/token/armed-1500"),
+        host.path("run/fleetdeploy/token/disarmed-1500"),
+    )
+    .unwrap();
+    assert_eq!(host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await, "end\n");
+    assert!(!host.path("run/fleetdeploy").exists());
+    assert!(!host.path("nix/var/nix/gcroots/fleetdeploy").exists());
+}
+
+#[tokio::test]
+async fn every_script_is_clean_for_shellcheck() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(scripts()).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    match Invocation::new("shellcheck", Duration::from_secs(120)).args(["-s", "sh"]).args(&files).run().await {
+        Ok(finished) => assert_eq!(finished.stdout_text(), ""),
+        // scripts/check names what is missing on this machine; the tests go on without it.
+        Err(error) => assert!(error.to_string().contains("cannot start"), "{error}"),
+    }
+}
