@@ -97,7 +97,7 @@ else
     step "tests" cargo nextest run --locked --no-fail-fast
 fi
 step "documentation's examples" cargo test --locked --quiet --doc
-step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items
+step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --quiet --no-deps --document-private-items
 
 # --- on booted hosts ---
 
