@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# All tests, on this machine: what CI runs and what the README names.
+set -uo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+
+usage() {
+    cat <<'HELP'
+usage: scripts/test.sh [--without-lab] [--no-install]
+  --without-lab, --fast   all but the tests on booted hosts, which take minutes and want root
+  --no-install            install nothing: say what is missing and leave out what needs it
+
+As root on Debian 12 or later it installs what it needs, by apt-get, but for Rust itself.
+
+exit: 0 all passed, 1 something failed, 2 usage, 3 nothing failed, but not all could be run
+HELP
+}
+
+no_lab='' no_install=''
+for option in "$@"; do
+    case $option in
+    --without-lab | --fast) no_lab=$option ;;
+    --no-install) no_install=1 ;;
+    -h | --help) usage && exit ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+done
+# shellcheck source=scripts/needs.sh
+. scripts/needs.sh
+trap 'exit 130' INT
+trap 'exit 143' TERM
+[ ! -t 1 ] || export CARGO_TERM_COLOR=always
+
+summary='' status=0 logs=$(mktemp -d) || exit 1
+trap 'rm -rf "$logs"' EXIT
+
+step() { # NAME COMMAND...
+    local name=$1 began=$SECONDS log=$logs/log word=ok result=0
+    shift
+    printf '\n=== %s\n' "$name"
+    "$@" 2>&1 | tee "$log" || {
+        word=FAILED
+        status=1 result=1
+    }
+    summary+=$(printf '%-7s %4d s  %s' "$word" $((SECONDS - began)) "$name")$'\n'
+    # nextest's own closing lines: how many tests, and which of them failed
+    summary+=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | sed -n '/^ *Summary \[/,$ { s/^ */                /; p }')
+    summary=${summary%$'\n'}$'\n'
+    echo "--- $name: $word, $((SECONDS - began)) s"
+    return $result
+}
+
+not_run() { # NAME WHY
+    printf '\n=== %s\nNOT RUN: %s\n' "$1" "$2"
+    summary+="NOT RUN: $1: $2"$'\n'
+    [ $status != 0 ] || status=3
+}
+
+# --- what is needed ---
+
+has cargo || {
+    how_to_get_rust
+    echo "NOT RUN: all tests: there is no cargo"
+    exit 3
+}
+need cc gcc libc6-dev
+need update-ca-certificates ca-certificates # cargo downloads the crates
+need shellcheck shellcheck
+need ssh openssh-client
+need sshd openssh-server
+install_needs
+for component in fmt clippy; do
+    cargo "$component" --version >/dev/null 2>&1 || [ -n "$no_install" ] || ! has rustup || rustup component add "${component/#fmt/rustfmt}"
+done
+if ! has cargo-nextest && [ -z "$no_install" ]; then
+    echo "installing cargo-nextest by cargo, once: some minutes"
+    cargo install cargo-nextest --locked --quiet
+fi
+
+# --- without root and without the lab ---
+
+# Every shell script of ours, also those without an ending.
+mapfile -t scripts < <(grep -rlE --exclude='*.md' --exclude='*.rs' '^#!.*sh$|^# shellcheck shell=' .ci scripts src/remote | sort)
+
+step "formatting" cargo fmt --all --check
+if has shellcheck; then
+    step "shellcheck of ${#scripts[@]} scripts" shellcheck -x "${scripts[@]}"
+else
+    not_run "shellcheck" "shellcheck is not installed"
+fi
+step "clippy" cargo clippy --locked --all-targets -- -D warnings
+if ! has cargo-nextest; then
+    not_run "tests" "cargo-nextest is not installed: cargo install cargo-nextest --locked"
+elif ! has sshd; then
+    not_run "tests/ssh.rs" "sshd is not installed (package openssh-server)"
+    step "tests" cargo nextest run --locked --no-fail-fast -E 'not binary(ssh)'
+else
+    step "tests" cargo nextest run --locked --no-fail-fast
+fi
+step "documentation's examples" cargo test --locked --quiet --doc
+step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --quiet --no-deps --document-private-items
+
+# --- on booted hosts ---
+
+lab="tests on booted hosts"
+lab_lacks() { scripts/lab.sh needs | tail -n +2 | paste -sd ';' | sed 's/;/; /g'; }
+if [ -n "$no_lab" ]; then
+    printf '\n=== %s\nNOT RUN: %s\n' "$lab" "$no_lab"
+    summary+="NOT RUN: $lab: $no_lab was given"$'\n'
+elif ! has cargo-nextest; then
+    not_run "$lab" "cargo-nextest is not installed"
+else
+    if may_install && ! scripts/lab.sh needs >/dev/null; then scripts/lab.sh install; fi
+    if ! scripts/lab.sh needs >/dev/null; then
+        not_run "$lab" "$(lab_lacks)"
+    elif step "the lab's file systems" scripts/lab.sh base; then
+        step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only
+    else
+        not_run "$lab" "their file systems could not be built"
+    fi
+fi
+
+# --- the end ---
+
+printf '\n=== summary, after %d s\n%s' $SECONDS "$summary"
+case $status in
+0) echo "all passed" ;;
+1) echo "FAILED" ;;
+3) echo "nothing failed, but NOT ALL WAS RUN: see above" ;;
+esac
+exit $status
