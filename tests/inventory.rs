@@ -1,6 +1,6 @@
 //! The inventory from outside: files as people write them, and every word they get to read about their mistakes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn good(text: &str) -> Inventory {
 }
 
 fn host(name: &str) -> HostName {
-    HostName::new(name).unwrap()
+    HostName::new(name).expect("the tests name hosts well")
 }
 
 fn place(name: &str) -> Place {
@@ -300,10 +300,7 @@ mod bad_files {
 
     /// All that is said about a bad file, but for the line that counts the mistakes.
     fn said(text: &str) -> String {
-        let mistakes = match parse(text) {
-            Ok(_) => panic!("no mistake was found in:\n{text}"),
-            Err(mistakes) => mistakes,
-        };
+        let Err(mistakes) = parse(text) else { panic!("no mistake was found in:\n{text}") };
         mistakes.split_once("\n\n").map_or(mistakes.clone(), |(_, problems)| problems.to_owned())
     }
 
@@ -890,9 +887,9 @@ mod schema_and_example {
 
     #[test]
     fn every_key_stands_in_the_example() {
-        fn keys(schema: &serde_json::Value, found: &mut BTreeMap<String, ()>) {
+        fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
             if let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) {
-                found.extend(properties.keys().map(|key| (key.clone(), ())));
+                found.extend(properties.keys().cloned());
             }
             match schema {
                 serde_json::Value::Object(map) => map.values().for_each(|value| keys(value, found)),
@@ -900,7 +897,7 @@ mod schema_and_example {
                 _ => {}
             }
         }
-        let mut all = BTreeMap::new();
+        let mut all = BTreeSet::new();
         keys(&schema(), &mut all);
         let before_colon = |part: &str| {
             part.rsplit(|letter: char| !letter.is_ascii_lowercase() && letter != '_').next().map(str::to_owned)
@@ -910,7 +907,7 @@ mod schema_and_example {
             .filter(|line| !line.trim_start().starts_with('#') || code_behind_hash(line).is_some())
             .flat_map(|line| line.split(':').filter_map(before_colon).collect::<Vec<_>>())
             .collect();
-        let missing: Vec<_> = all.keys().filter(|key| !written.contains(*key)).collect();
+        let missing: Vec<_> = all.iter().filter(|key| !written.contains(*key)).collect();
         assert_eq!(missing, Vec::<&String>::new());
     }
 

@@ -121,7 +121,8 @@ impl Fleet {
 
     /// Writes a file on the workstation; a relative path is relative to the flake's folder.
     pub(crate) fn write(&self, path: &str, content: &str) {
-        let mut child = self.lab("ws", &["--", "tee", path]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child =
+            self.lab("ws", &["--", "tee", path]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(content.as_bytes()).unwrap();
         assert!(child.wait().unwrap().success());
     }
@@ -187,7 +188,8 @@ impl Fleet {
     /// typed there.
     pub(crate) fn on_terminal(&self, words: &str) -> Pushing {
         let script = format!("fleetdeploy {words}");
-        let words = ["--", "script", "--quiet", "--flush", "--return", "--echo", "never", "--command", &script, "/dev/null"];
+        let words =
+            ["--", "script", "--quiet", "--flush", "--return", "--echo", "never", "--command", &script, "/dev/null"];
         self.follow(self.lab("ws", &words), false)
     }
 
@@ -240,9 +242,10 @@ impl Fleet {
     /// Every host stands as it did, after one restart of each of `restarted` and none of the others, and can be reached.
     pub(crate) fn assert_on_old(&self, restarted: &[&str]) {
         let now = self.standings();
-        let expected = self.before.iter().map(|(host, before)| {
-            (*host, before.restarted(u32::from(restarted.contains(host)), &now[host]))
-        });
+        let expected = self
+            .before
+            .iter()
+            .map(|(host, before)| (*host, before.restarted(u32::from(restarted.contains(host)), &now[host])));
         assert_eq!(now, expected.collect::<BTreeMap<_, _>>(), "not every host is on old (left: now, right: expected)");
         self.assert_reachable();
     }
