@@ -57,8 +57,8 @@ impl Cli {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The inventory file; default: `inventory.yaml`, looked for upwards from the working folder
-    #[arg(short, long, global = true, value_name = "FILE", env = "FLEETDEPLOY_INVENTORY")]
+    /// The inventory file; default: `$FLEETDEPLOY_INVENTORY`, else `inventory.yaml`, looked for upwards from the working folder
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub inventory: Option<PathBuf>,
     /// Say more: every step of every host, whole logs
     #[arg(short, long, global = true, action = ArgAction::Count)]

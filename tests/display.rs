@@ -1,5 +1,7 @@
 //! Recorded events and the texts they become: whole screens, to be read as a person would.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 

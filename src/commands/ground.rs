@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Trouble;
 use crate::cli::{FleetHosts, Global};
-use crate::inventory::find::find;
+use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Host, HostName};
 use crate::inventory::{Inventory, Overrides, select};
 use crate::remote::{Password, Workspace};
@@ -23,7 +23,7 @@ pub(super) struct Ground {
 
 pub(super) fn load(global: &Global) -> Result<(Inventory, Vec<String>), Trouble> {
     let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
-    let path = find(global.inventory.as_deref(), None, &here).map_err(|error| {
+    let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here).map_err(|error| {
         let hint = error.hint();
         Trouble::not_understood(error, Some(hint))
     })?;

@@ -294,7 +294,7 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
     match &check.kind {
         CheckKind::Vpn(shape) => {
             let mut links = Vec::new();
-            for (from, to) in vpn_pairs(shape, hosts) {
+            for (from, to) in vpn_pairs(shape, hosts, &places) {
                 let (Some(address), from) = (to.vpn.clone(), Place::Host(from.name.clone())) else { continue };
                 let after = to.after.vpn.clone().unwrap_or_else(|| address.clone());
                 let port = ssh_ports.get(&to.name).copied().or(to.port).unwrap_or(22);
@@ -345,7 +345,9 @@ fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> End<'a> {
     }
 }
 
-fn vpn_pairs<'a>(shape: &VpnShape, hosts: &'a [Host]) -> Vec<(&'a Host, &'a Host)> {
+/// `places` are the hosts that take part, at both ends.
+fn vpn_pairs<'a>(shape: &VpnShape, hosts: &'a [Host], places: &[Place]) -> Vec<(&'a Host, &'a Host)> {
+    let takes_part = |host: &Host| host.vpn.is_some() && places.contains(&Place::Host(host.name.clone()));
     let mut pairs = Vec::new();
     for from in hosts {
         for to in hosts {
@@ -353,7 +355,7 @@ fn vpn_pairs<'a>(shape: &VpnShape, hosts: &'a [Host]) -> Vec<(&'a Host, &'a Host
                 VpnShape::Mesh => true,
                 VpnShape::Hub(hub) => from.name == *hub || to.name == *hub,
             };
-            if from.name != to.name && wanted && from.vpn.is_some() && to.vpn.is_some() {
+            if from.name != to.name && wanted && takes_part(from) && takes_part(to) {
                 pairs.push((from, to));
             }
         }

@@ -223,9 +223,8 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     let check = match one(lines, "check") {
         Some("ok") => PreSwitchCheck::Passed,
         Some("failed") => PreSwitchCheck::Failed,
-        Some(_) => PreSwitchCheck::NotKnown,
         None if misfits.is_empty() => return Err(AnswerError::Missing("check")),
-        None => PreSwitchCheck::NotKnown,
+        Some(_) | None => PreSwitchCheck::NotKnown,
     };
     let loader_change = one(lines, "loader_change")
         .and_then(|text| text.split_once(' ').map(|(old, new)| format!("from {old} to {new}")));

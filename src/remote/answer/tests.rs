@@ -60,7 +60,13 @@ fn path(text: &str) -> StorePath {
     StorePath::new(text).unwrap()
 }
 
-fn peer(key: &str, endpoint: Option<&str>, age: Option<u64>, keepalive: Option<u64>, allowed: &[&str]) -> WireguardPeer {
+fn peer(
+    key: &str,
+    endpoint: Option<&str>,
+    age: Option<u64>,
+    keepalive: Option<u64>,
+    allowed: &[&str],
+) -> WireguardPeer {
     WireguardPeer {
         public_key: key.into(),
         endpoint: endpoint.map(str::to_owned),
@@ -185,13 +191,11 @@ fn a_job_s_status_becomes_an_outcome() {
 
 #[test]
 fn a_refusal_outweighs_an_old_job() {
-    let answer = said("asked switch\nrefused superseded\ntext ada@desktop has taken this run over\njob switch exited 0");
+    let answer =
+        said("asked switch\nrefused superseded\ntext ada@desktop has taken this run over\njob switch exited 0");
     assert_eq!(
         answer.outcome,
-        StepOutcome::Refused {
-            reason: RefusalReason::Superseded,
-            text: "ada@desktop has taken this run over".into()
-        }
+        StepOutcome::Refused { reason: RefusalReason::Superseded, text: "ada@desktop has taken this run over".into() }
     );
     assert_eq!(said("failed no disk").outcome, StepOutcome::Failed { text: "no disk".into() });
     assert!(matches!(said("refused what").outcome, StepOutcome::Refused { reason: RefusalReason::Other, .. }));
@@ -263,10 +267,28 @@ done x";
 
 /// Real lines with words exchanged, dropped and mangled, and pure garbage.
 fn garbage() -> impl Strategy<Value = Vec<(String, String)>> {
-    let keys: Vec<String> = lines(SURVEY).into_iter().map(|(key, _)| key).chain(
-        ["job", "asked", "refused", "text", "failed", "misfit", "check", "loader_change", "probe", "host", "done",
-         "wg_interface", "wg_peer"].map(str::to_owned),
-    ).collect();
+    let keys: Vec<String> = lines(SURVEY)
+        .into_iter()
+        .map(|(key, _)| key)
+        .chain(
+            [
+                "job",
+                "asked",
+                "refused",
+                "text",
+                "failed",
+                "misfit",
+                "check",
+                "loader_change",
+                "probe",
+                "host",
+                "done",
+                "wg_interface",
+                "wg_peer",
+            ]
+            .map(str::to_owned),
+        )
+        .collect();
     let values: Vec<String> = lines(SURVEY).into_iter().map(|(_, value)| value).collect();
     let value = prop_oneof![
         prop::sample::select(values),
