@@ -146,9 +146,15 @@ impl Round {
 
     /// Links whose probe answers and whose tunnel is nevertheless not proven are turned into broken ones.
     ///
-    /// `before` is what the hosts said in the baseline and `since` how many seconds ago the last activation of any
-    /// end ended. A link counts when neither end's WireGuard settings changed, or when a handshake is newer than that.
-    pub fn require_handshakes(&mut self, links: &[Link], before: &Round, since: u64) -> BTreeSet<LinkId> {
+    /// `before` is what the hosts said in the baseline and `since` how many seconds ago each activation ended. An old
+    /// session can outlive settings that were changed in place: then the link counts with a handshake newer than the
+    /// activation. An interface that was made anew has no old session to hide behind, at either end.
+    pub fn require_handshakes(
+        &mut self,
+        links: &[Link],
+        before: &Round,
+        since: &BTreeMap<HostName, u64>,
+    ) -> BTreeSet<LinkId> {
         let mut waiting = BTreeSet::new();
         for (id, link) in links.iter().enumerate() {
             if !link.required || !self.answer(id).is_up() {
@@ -164,7 +170,7 @@ impl Round {
         waiting
     }
 
-    fn tunnel_doubt(&self, link: &Link, before: &Round, since: u64) -> Option<Doubt> {
+    fn tunnel_doubt(&self, link: &Link, before: &Round, since: &BTreeMap<HostName, u64>) -> Option<Doubt> {
         let Place::Host(from) = &link.from else { return None };
         let address = link.probe_after.address()?;
         let here = self.hosts.get(from)?;
@@ -183,13 +189,20 @@ impl Round {
                 return Some(Doubt::Roamed);
             }
         }
-        let far_changed = link.to_host.as_ref().is_some_and(|far| match (before.hosts.get(far), self.hosts.get(far)) {
-            (Some(old), Some(new)) => tunnels(&old.wireguard) != tunnels(&new.wireguard),
-            _ => false,
-        });
-        let changed = far_changed
-            || before.hosts.get(from).is_some_and(|old| tunnels(&old.wireguard) != tunnels(&here.wireguard));
-        (changed && peer.handshake_age.is_none_or(|age| age > since)).then_some(Doubt::OldHandshake)
+        let ends = [Some(from), link.to_host.as_ref()].into_iter().flatten();
+        let newest = ends.filter(|end| self.changed_in_place(end, before)).map(|end| since.get(end).copied()).min()?;
+        let proven = peer.handshake_age.zip(newest).is_some_and(|(age, newest)| age < newest);
+        (!proven).then_some(Doubt::OldHandshake)
+    }
+
+    /// Whether a host has an interface whose settings are others than in `before`, and that is still the same one.
+    fn changed_in_place(&self, host: &HostName, before: &Round) -> bool {
+        let interfaces =
+            |round: &'_ Round| round.hosts.get(host).map(|host| host.wireguard.clone()).unwrap_or_default();
+        let now = interfaces(self);
+        interfaces(before).iter().any(|old| {
+            now.iter().any(|new| new.name == old.name && new.index == old.index && new.settings != old.settings)
+        })
     }
 }
 
@@ -208,11 +221,6 @@ impl Doubt {
             Self::NoKeepalive => "the WireGuard keepalive is gone; behind NAT the tunnel would fall asleep",
         }
     }
-}
-
-/// What makes a tunnel another one: its number and its settings, by name.
-fn tunnels(interfaces: &[WireguardInterface]) -> BTreeMap<&str, (u64, &str)> {
-    interfaces.iter().map(|one| (one.name.as_str(), (one.index, one.settings.as_str()))).collect()
 }
 
 /// The peer that WireGuard sends packets for `address` to: the longest of the allowed networks that hold it.
@@ -366,6 +374,77 @@ fn vpn_pairs<'a>(shape: &VpnShape, hosts: &'a [Host], places: &[Place]) -> Vec<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::fact::WireguardPeer;
+
+    fn name(text: &str) -> HostName {
+        HostName::new(text).unwrap()
+    }
+
+    fn link() -> Link {
+        let probe = Probe::Ping { address: "10.0.0.2".to_owned() };
+        Link {
+            check: "vpn".to_owned(),
+            from: Place::Host(name("leaf")),
+            to: "hub".to_owned(),
+            to_host: Some(name("hub")),
+            probe: probe.clone(),
+            probe_after: probe,
+            required: true,
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    /// A round in which the link answers, with what both ends say of their tunnel.
+    fn round(leaf: (u64, &str), hub: (u64, &str), age: u64, endpoint: &str, keepalive: Option<u64>) -> Round {
+        let interface = |(index, settings): (u64, &str)| WireguardInterface {
+            name: "wg0".to_owned(),
+            index,
+            settings: settings.to_owned(),
+            port: 51820,
+            peers: vec![WireguardPeer {
+                public_key: "key".to_owned(),
+                endpoint: Some(endpoint.to_owned()),
+                handshake_age: Some(age),
+                keepalive,
+                allowed: vec!["10.0.0.0/24".to_owned()],
+            }],
+        };
+        let host = |tunnel| HostRound { wireguard: vec![interface(tunnel)], ..HostRound::default() };
+        Round {
+            answers: BTreeMap::from([(0, LinkAnswer::Up { round_trip_us: Some(500) })]),
+            hosts: BTreeMap::from([(name("leaf"), host(leaf)), (name("hub"), host(hub))]),
+        }
+    }
+
+    fn down_after(before: &Round, now: Round) -> (bool, bool) {
+        let since = BTreeMap::from([(name("leaf"), 10), (name("hub"), 10)]);
+        let mut now = now;
+        let waiting = now.require_handshakes(&[link()], before, &since);
+        (!now.answer(0).is_up(), waiting.contains(&0))
+    }
+
+    #[test]
+    fn settings_changed_in_place_want_a_handshake_newer_than_the_activation() {
+        let before = round((3, "a"), (3, "a"), 50, "1.2.3.4:1", Some(5));
+        let now = |hub, age| round((3, "a"), hub, age, "1.2.3.4:1", Some(5));
+        assert_eq!(down_after(&before, now((3, "a"), 60)), (false, false), "nothing changed");
+        assert_eq!(down_after(&before, now((3, "b"), 60)), (true, true), "changed in place, old session");
+        assert_eq!(down_after(&before, now((3, "b"), 4)), (false, false), "changed in place, new handshake");
+        assert_eq!(down_after(&before, now((4, "b"), 60)), (false, false), "made anew: it answers, so it is new");
+    }
+
+    #[test]
+    fn an_endpoint_that_only_roaming_knows_fails_the_link() {
+        let before = round((3, "a"), (3, "a"), 5, "1.2.3.4:1", Some(5));
+        assert_eq!(down_after(&before, round((3, "a"), (4, "b"), 1, "1.2.3.4:2", Some(5))), (true, false));
+        assert_eq!(down_after(&before, round((4, "b"), (4, "b"), 1, "1.2.3.4:2", Some(5))), (false, false));
+    }
+
+    #[test]
+    fn a_keepalive_that_is_gone_fails_the_link() {
+        let before = round((3, "a"), (3, "a"), 5, "1.2.3.4:1", Some(5));
+        assert_eq!(down_after(&before, round((4, "b"), (3, "a"), 1, "1.2.3.4:1", None)), (true, false));
+    }
 
     #[test]
     fn an_address_belongs_to_the_longest_network() {

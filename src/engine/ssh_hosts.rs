@@ -60,8 +60,8 @@ pub struct SshHosts {
     actions: Vec<GuardAction>,
     clocks: Vec<HostClock>,
     probing: Probing,
-    /// When the last activation of any host was known to have ended.
-    activated: Mutex<Option<Duration>>,
+    /// When each host's activation was known to have ended.
+    activated: Mutex<BTreeMap<HostName, Duration>>,
 }
 
 enum Try {
@@ -84,7 +84,7 @@ impl SshHosts {
     ) -> Self {
         let hosts = plan.hosts.iter().map(|host| host.name.clone()).collect();
         let probing = Probing::new(Arc::clone(&reach), hosts);
-        Self { reach, plan, identity, actions, clocks, probing, activated: Mutex::new(None) }
+        Self { reach, plan, identity, actions, clocks, probing, activated: Mutex::default() }
     }
 
     /// Ends the probers on the hosts; bounded.
@@ -151,7 +151,8 @@ impl SshHosts {
     fn understand(&self, host: HostId, step: &Step, answer: StepAnswer) -> Try {
         match step {
             Step::Job { kind: JobKind::Test | JobKind::Reactivate, .. } => {
-                *self.activated.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::boot_time());
+                let name = self.plan.host(host).name.clone();
+                self.activated.lock().unwrap_or_else(PoisonError::into_inner).insert(name, clock::boot_time());
             }
             Step::Return { boot_id } if !self.has_returned(host, boot_id, &answer.standing) => {
                 return Try::NotYet(Box::new(answer.standing));
@@ -299,13 +300,14 @@ impl Hosts for SshHosts {
     fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         async move {
             let mut round = self.probing.round(&self.plan.links, after).await;
-            let activated = *self.activated.lock().unwrap_or_else(PoisonError::into_inner);
-            let waiting = match activated.filter(|_| after) {
-                Some(activated) => {
-                    let since = clock::boot_time().saturating_sub(activated).as_secs();
-                    round.require_handshakes(&self.plan.links, &self.plan.baseline, since)
-                }
-                None => BTreeSet::new(),
+            let now = clock::boot_time();
+            let since = self.activated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let since = since.into_iter().map(|(host, at)| (host, now.saturating_sub(at).as_secs())).collect();
+            // A roll back asks no more than the baseline had.
+            let waiting = if after {
+                round.require_handshakes(&self.plan.links, &self.plan.baseline, &since)
+            } else {
+                BTreeSet::new()
             };
             (round, waiting)
         }
