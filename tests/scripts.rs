@@ -1,4 +1,5 @@
 //! The sh files that run on hosts, as far as they need no systemd: run here, on trees and with programs of our own.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ impl Host {
             assert!(copied.succeeded(), "{}", copied.stderr_text());
         }
         host.write("proc/uptime", "1000.42 3000.00\n");
-        host.write("proc/sys/kernel/random/boot_id", &format!("{BOOT_ID}\n"));
+        host.write("proc/sys/kernel/random/boot_id", format!("{BOOT_ID}\n"));
         host.link("run/current-system", A);
         host.link("run/booted-system", A);
         host.link("nix/var/nix/profiles/system", "system-1-link");
@@ -104,7 +105,10 @@ impl Host {
     }
 
     async fn boot_default(&self) -> String {
-        self.says(&["lib.sh", "boot.sh"], r#"read_systems; echo "$loader $boot_default $boot_note""#).await.trim().into()
+        self.says(&["lib.sh", "boot.sh"], r#"read_systems; echo "$loader $boot_default $boot_note""#)
+            .await
+            .trim()
+            .into()
     }
 }
 
@@ -178,10 +182,7 @@ async fn grub_s_default_is_a_number_a_title_an_id_or_a_way_into_a_submenu() {
         assert_eq!(host.boot_default().await, format!("grub {expected}"), "{default}");
     }
     host.write("boot/grub/grub.cfg", config.replace("set default=0", "set default=memtest"));
-    assert_eq!(
-        host.boot_default().await,
-        "grub  the default entry of GRUB was not found, or starts no NixOS system"
-    );
+    assert_eq!(host.boot_default().await, "grub  the default entry of GRUB was not found, or starts no NixOS system");
 }
 
 #[tokio::test]
@@ -220,10 +221,14 @@ async fn a_loader_that_is_not_known_leaves_the_profile_and_says_so() {
 async fn of_two_loaders_the_one_that_is_installed_counts() {
     let host = Host::with(Some("systemd-boot")).await;
     host.write("boot/grub/grub.cfg", format!("menuentry \"x\" {{\nlinux k init={C}/init\n}}\n"));
-    for (installer, expected) in
-        [("/nix/store/x-systemd-boot", format!("systemd-boot {B}")), ("/nix/store/x-install-grub.sh", format!("grub {C}"))]
-    {
-        host.write(&format!("{}/bin/switch-to-configuration", &A[1..]), format!("export INSTALL_BOOTLOADER='{installer}'"));
+    for (installer, expected) in [
+        ("/nix/store/x-systemd-boot", format!("systemd-boot {B}")),
+        ("/nix/store/x-install-grub.sh", format!("grub {C}")),
+    ] {
+        host.write(
+            &format!("{}/bin/switch-to-configuration", &A[1..]),
+            format!("export INSTALL_BOOTLOADER='{installer}'"),
+        );
         assert_eq!(host.boot_default().await, expected);
     }
     host.efi("LoaderInfo", "systemd-boot 257.9");
@@ -382,13 +387,13 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
     let host = held().await;
     host.write("nix/var/nix/gcroots/fleetdeploy/r-1/hosts", "vps\n");
     let ask = "print_standing() { :; }\n(main r-1 2)";
-    assert_eq!(host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await, "refused other\ntext a guard is on this host\nend\n");
+    assert_eq!(
+        host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await,
+        "refused other\ntext a guard is on this host\nend\n"
+    );
     host.program("systemctl", "echo inactive");
-    std::fs::rename(
-        host.path("run/fleetdeploy/token/armed-1500"),
-        host.path("run/fleetdeploy/token/disarmed-1500"),
-    )
-    .unwrap();
+    std::fs::rename(host.path("run/fleetdeploy/token/armed-1500"), host.path("run/fleetdeploy/token/disarmed-1500"))
+        .unwrap();
     assert_eq!(host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await, "end\n");
     assert!(!host.path("run/fleetdeploy").exists());
     assert!(!host.path("nix/var/nix/gcroots/fleetdeploy").exists());

@@ -90,7 +90,7 @@ arm_anew() {
         else
             move_token "$token_state" "armed-$deadline"
         fi
-        rm -f "$place/fired-at"
+        rm -f "$place/fired-at" "$place/reactivated"
         start_guard && return
     else
         fail "cannot write to $place or $roots"

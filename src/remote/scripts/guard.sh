@@ -15,6 +15,7 @@ sync_limit=30          # for writing the disks out
 reboot_patience=240    # for the orderly reboot, then by force
 force_patience=150     # for the forced one (systemd gives processes 90 s), then without systemd
 kernel_patience=30     # for that, then the kernel's own key
+tries=30               # to put back what could not be put back, with half a minute between them
 last_resort=2400       # since it fired: whatever hangs, no more waiting
 
 main() {
@@ -28,6 +29,7 @@ main() {
         reboot_patience) reboot_patience=$main_value ;;
         force_patience) force_patience=$main_value ;;
         kernel_patience) kernel_patience=$main_value ;;
+        tries) tries=$main_value ;;
         last_resort) last_resort=$main_value ;;
         esac
     done <"$place/plan"
@@ -72,10 +74,11 @@ fire() {
         fired_at=$uptime
         echo "$fired_at" >"$place/fired-at"
     fi
-    if [ "$((uptime - fired_at))" -gt "$last_resort" ]; then
+    if [ "$((uptime - fired_at))" -gt "$last_resort" ] && [ ! -e "$place/reactivated" ]; then
         kernel_reboot
     fi
-    load_old || run=$(plan run)
+    # No memory for a process, most likely: systemd starts this anew until there is. Nothing is put back by half a plan.
+    load_old || exit 1
     action=$(plan action)
     read_lease
     # After this no step can begin any more, and one that began has said so.
@@ -97,8 +100,9 @@ fire() {
     fi
     mkdir -p "$place/jobs"
     fire_log=$place/jobs/guard.log
-    reactivated=no
-    for fire_try in 1 2 3; do
+    reactivated=no fire_try=0
+    while [ "$fire_try" -lt "$tries" ]; do
+        fire_try=$((fire_try + 1))
         stop_steps >>"$fire_log" 2>&1
         restored=yes
         restore_profile "$profile_limit" >>"$fire_log" 2>&1 || restored=no
@@ -111,6 +115,8 @@ fire() {
         # A host that needs a person at boot; or one that a reboot would only bring up on the new system again.
         if [ "$reactivated" = yes ] || restore_current "$activate_limit" >>"$fire_log" 2>&1; then
             reactivated=yes
+            # A reboot would be the worse end from now on, whatever else fails.
+            : >"$place/reactivated"
         fi
         if [ "$restored $reactivated" = "yes yes" ]; then
             panic_back
@@ -119,8 +125,8 @@ fire() {
             return 0
         fi
         read_systems
-        trace "NOT all could be put back (try $fire_try of 3): current $current, profile $profile, boot default ${boot_default:-not known}; not rebooting"
-        [ "$fire_try" = 3 ] || nap 30
+        trace "NOT all could be put back (try $fire_try of $tries): current $current, profile $profile, boot default ${boot_default:-not known}; not rebooting"
+        nap 30
     done
     panic_back
     return 0

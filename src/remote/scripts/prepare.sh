@@ -68,10 +68,13 @@ check_new() {
     fi
     prepare_log=$(switch_to "$new" check 60 2>&1)
     prepare_status=$?
-    if [ "$prepare_status" -eq 0 ]; then
-        put check ok
-    else
-        put check failed
-    fi
+    case $prepare_status:$prepare_log in
+    0:*) put check ok ;;
+    *"Could not acquire lock"*)
+        put misfit "busy a switch is under way on this host"
+        put check unknown
+        ;;
+    *) put check failed ;;
+    esac
     [ -z "$prepare_log" ] || printf '%s\n' "$prepare_log" | tail -n 60 | put_lines log
 }

@@ -46,18 +46,24 @@ restore_profile() {
     [ "$profile" = "$old_profile" ]
 }
 
-# restore_boot SECONDS: the boot loader is installed by the system that was the boot default, then read back.
-# It runs also when the default never moved but a switch began: a half-done installation leaves entries behind.
+# restore_boot SECONDS: the boot loader is installed by the system that was the boot default, then read back. One that
+# fails at once is tried again; one that is slow gets all of the time. It runs also when the default never moved but a
+# switch began: a half-done installation leaves entries behind.
 restore_boot() {
     read_systems
     if [ "$boot_default" = "$old_boot" ] && ! ever_started switch && ! ever_started reactivate &&
         [ ! -e "$roots/$run/added-generation" ]; then
         return 0
     fi
+    read_uptime
+    restore_end=$((uptime + $1))
     for restore_try in 1 2 3; do
+        read_uptime
+        restore_left=$((restore_end - uptime))
+        [ "$restore_left" -gt 0 ] || break
         echo "boot default: back to $old_boot (try $restore_try)"
         remove_stale_loader_files
-        switch_to "$old_boot" boot "$(($1 / 3))" NIXOS_NO_CHECK=1
+        switch_to "$old_boot" boot "$restore_left" NIXOS_NO_CHECK=1
         restore_status=$?
         read_systems
         # Where the loader cannot be read, the installer's word is all there is.
@@ -66,15 +72,15 @@ restore_boot() {
         unknown:*) ;;
         *":$old_boot:0") return 0 ;;
         *":$old_boot:"*)
-            [ "$restore_try" = 3 ] || continue
-            echo "boot default: it is $old_boot although its installer failed with $restore_status"
-            return 0
+            echo "boot default: it is $old_boot, but its installer failed with $restore_status"
+            continue
             ;;
         esac
         echo "boot default: the installer ended with $restore_status and the default is ${boot_default:-not known}"
         sleep 2
     done
-    return 1
+    # What is read back counts.
+    [ "$loader" != unknown ] && [ "$boot_default" = "$old_boot" ]
 }
 
 # The systemd-boot installer opens loader.tmp exclusively: killed in that instant, it leaves a file that makes every
