@@ -82,16 +82,24 @@ show_hosts() {
     local host
     say "" "What the hosts themselves say:"
     for host in vps homeserver; do
-        printf '  %-11s runs %s, would boot %s, has booted %s time(s)\n' "$host" "$(version_of "$host" /run/current-system)" \
-            "$(version_of "$host" /nix/var/nix/profiles/system)" "$(scripts/lab.sh boots "$fleet" "$host")"
+        printf '  %-11s runs %s, a reboot would bring %s; it has booted %s time(s)\n' "$host" "$(running "$host")" "$(boot_default "$host")" \
+            "$(scripts/lab.sh boots "$fleet" "$host")"
     done
 }
 
-version_of() { # HOST LINK: the name of the system there, without the hash
+# The name of a host's system, without the store's folder and the hash.
+name_of() {
     local path
-    path=$(in_host "$1" -- readlink -f "$2")
+    read -r path
     path=${path##*/}
     echo "${path#*-}"
+}
+
+running() { in_host "$1" -- readlink /run/current-system | name_of; }
+
+boot_default() { # as the boot loader has it
+    # shellcheck disable=SC2016 # the host's
+    in_host "$1" -- bash -c 'sed -n "s|^options init=\([^ ]*\)/init.*|\1|p" "/boot/loader/entries/$(sed -n "s/^default //p" /boot/loader/loader.conf)"' | name_of
 }
 
 title "Booting two hosts"
@@ -129,8 +137,7 @@ say "" "And the tunnel is up again, as every link says:"
 run fleetdeploy check homelab || failed "a link is down after the roll back"
 
 for host in vps homeserver; do
-    case $(version_of "$host" /run/current-system) in *-2) ;; *) failed "$host does not run version 2" ;; esac
-    case $(version_of "$host" /nix/var/nix/profiles/system) in *-2) ;; *) failed "$host would not boot version 2" ;; esac
+    case "$(running "$host") $(boot_default "$host")" in *.2\ *.2) ;; *) failed "$host is not back on version 2" ;; esac
 done
 
 title "The end"

@@ -42,8 +42,8 @@ step() { # NAME COMMAND...
         status=1 result=1
     }
     summary+=$(printf '%-7s %4d s  %s' "$word" $((SECONDS - began)) "$name")$'\n'
-    # nextest's own closing lines: how many tests, and which of them failed
-    summary+=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | sed -n '/^ *Summary \[/,$ { s/^ */                /; p }')
+    # The closing lines of nextest (how many tests, and which of them failed) and of Rust's own harness.
+    summary+=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | sed -n '/^ *Summary \[/,$ { s/^ */                /; p }; s/^test result: /                &/p')
     summary=${summary%$'\n'}$'\n'
     echo "--- $name: $word, $((SECONDS - began)) s"
     return $result
@@ -102,6 +102,17 @@ step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc
 # --- on booted hosts ---
 
 lab="tests on booted hosts"
+# tests/nix.rs wants a Nix that fetches nothing, as a workstation of the lab has it, and a host to copy to.
+# shellcheck disable=SC2317 # `step` calls it
+real_nix() (
+    fleet=nix-tests-$$
+    program=$(cargo test --locked --test nix --no-run --message-format json | sed -n 's/.*"executable":"\([^"]*\/nix-[^"]*\)".*/\1/p')
+    trap 'scripts/lab.sh down "$fleet"' EXIT
+    scripts/lab.sh up "$fleet" --hosts vps && cp "$program" "$(scripts/lab.sh path "$fleet" ws)/tmp/nix-tests" || exit 1
+    # The vps, where the workstation's root may log in.
+    export FLEETDEPLOY_TEST_ALIAS=198.51.100.10 FLEETDEPLOY_TEST_SSHOPTS=-oBatchMode=yes
+    scripts/lab.sh ws "$fleet" -- /tmp/nix-tests --ignored
+)
 lab_lacks() { scripts/lab.sh needs | tail -n +2 | paste -sd ';' | sed 's/;/; /g'; }
 if [ -n "$no_lab" ]; then
     printf '\n=== %s\nNOT RUN: %s\n' "$lab" "$no_lab"
@@ -113,6 +124,7 @@ else
     if ! scripts/lab.sh needs >/dev/null; then
         not_run "$lab" "$(lab_lacks)"
     elif step "the lab's file systems" scripts/lab.sh base; then
+        step "tests with a real Nix" real_nix
         step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only
     else
         not_run "$lab" "their file systems could not be built"

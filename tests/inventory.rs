@@ -11,6 +11,7 @@ use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, schema, se
 use proptest::prelude::*;
 
 const EXAMPLE: &str = include_str!("../inventory.example.yaml");
+const README: &str = include_str!("../README.md");
 
 fn parse(text: &str) -> Result<Loaded, String> {
     Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), text).map_err(|mistakes| mistakes.to_string())
@@ -50,6 +51,15 @@ mod good_files {
     use pretty_assertions::assert_eq;
 
     use super::*;
+
+    #[test]
+    fn the_first_inventory_of_the_readme_is_right() {
+        let (_, rest) = README.split_once("```yaml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let loaded = parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert_eq!(loaded.warnings, []);
+        assert_eq!(loaded.inventory.fleets["homelab"].hosts.len(), 2);
+    }
 
     #[test]
     fn the_inventory_of_the_design_is_understood() {
