@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -121,18 +120,14 @@ impl Fleet {
 
     /// Writes a file on the workstation; a relative path is relative to the flake's folder.
     pub(crate) fn write(&self, path: &str, content: &str) {
-        let mut child = self.lab("ws", &["--", "tee", path]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child =
+            self.lab("ws", &["--", "tee", path]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(content.as_bytes()).unwrap();
         assert!(child.wait().unwrap().success());
     }
 
     pub(crate) fn write_inventory(&self, inventory: &Inventory) {
         self.write("inventory.yaml", &inventory.text(&self.hosts));
-    }
-
-    /// Where the workstation's file system lies on this machine.
-    pub(crate) fn ws_root(&self) -> PathBuf {
-        self.run("path", &["ws"]).trim().into()
     }
 
     /// The system that the flake gives for this host now, built.
@@ -187,7 +182,8 @@ impl Fleet {
     /// typed there.
     pub(crate) fn on_terminal(&self, words: &str) -> Pushing {
         let script = format!("fleetdeploy {words}");
-        let words = ["--", "script", "--quiet", "--flush", "--return", "--echo", "never", "--command", &script, "/dev/null"];
+        let words =
+            ["--", "script", "--quiet", "--flush", "--return", "--echo", "never", "--command", &script, "/dev/null"];
         self.follow(self.lab("ws", &words), false)
     }
 
@@ -205,6 +201,25 @@ impl Fleet {
     }
 
     // --- what came of it ---
+
+    /// The test itself has restarted this host, once: that is not the push's doing.
+    pub(crate) fn restarted(&mut self, host: &str) {
+        let now = self.standing(host);
+        let before = self.before.get_mut(host).unwrap();
+        *before = before.restarted(1, &now);
+    }
+
+    /// [`Fleet::assert_untouched`], without a login from the workstation.
+    pub(crate) fn assert_untouched_and_unreached(&self) {
+        assert_eq!(self.standings(), self.before, "not every host is untouched (left: now, right: before)");
+    }
+
+    /// What a host's sshd has written down of logins since its first boot.
+    pub(crate) fn logins(&self, host: &str) -> Logins {
+        let journal = self.host(host, "journalctl -q -o cat -t sshd -t sshd-session");
+        let count = |words: &str| journal.lines().filter(|line| line.starts_with(words)).count();
+        Logins { connections: count("Accepted publickey for "), commands: count("Starting session: ") }
+    }
 
     pub(crate) fn boots(&self, host: &str) -> u32 {
         self.run("boots", &[host]).trim().parse().unwrap()
@@ -240,9 +255,10 @@ impl Fleet {
     /// Every host stands as it did, after one restart of each of `restarted` and none of the others, and can be reached.
     pub(crate) fn assert_on_old(&self, restarted: &[&str]) {
         let now = self.standings();
-        let expected = self.before.iter().map(|(host, before)| {
-            (*host, before.restarted(u32::from(restarted.contains(host)), &now[host]))
-        });
+        let expected = self
+            .before
+            .iter()
+            .map(|(host, before)| (*host, before.restarted(u32::from(restarted.contains(host)), &now[host])));
         assert_eq!(now, expected.collect::<BTreeMap<_, _>>(), "not every host is on old (left: now, right: expected)");
         self.assert_reachable();
     }
@@ -265,6 +281,13 @@ impl Fleet {
             self.run("wait-ssh", &[host, "20"]);
         }
     }
+}
+
+/// Counted by a host's sshd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Logins {
+    pub(crate) connections: usize,
+    pub(crate) commands: usize,
 }
 
 impl Drop for Fleet {

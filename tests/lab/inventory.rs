@@ -38,10 +38,8 @@ impl Default for Inventory<'_> {
 impl Inventory<'_> {
     /// The file, for these of the lab's hosts.
     pub(crate) fn text(&self, hosts: &[&str]) -> String {
-        let mut text = format!(
-            "defaults:\n  guard: {}\n  boot_time: {}\n  limits: {}\n",
-            self.guard, self.boot_time, self.limits
-        );
+        let mut text =
+            format!("defaults:\n  guard: {}\n  boot_time: {}\n  limits: {}\n", self.guard, self.boot_time, self.limits);
         lines(&mut text, 2, self.defaults);
         text.push_str("hosts:\n");
         for host in hosts {

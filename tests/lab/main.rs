@@ -3,7 +3,10 @@
 //! Every test boots a fleet of its own and takes it down again, so they run side by side. They need root and
 //! systemd-nspawn and are therefore ignored by a plain `cargo test`; `scripts/test.sh` runs them.
 
-#![expect(clippy::disallowed_methods, reason = "the lab's script and its hosts are the test's world, not fleetdeploy's")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the lab's script and its hosts are the test's world, not fleetdeploy's"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a failing test shows what happened")]
 
@@ -13,4 +16,14 @@ mod pushed;
 mod standing;
 mod wait;
 
+mod activation;
+mod become_root;
+mod broken;
 mod good;
+mod host_keys;
+mod hostile;
+mod interrupted;
+mod loader;
+mod login;
+mod refused;
+mod vpn;
