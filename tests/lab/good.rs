@@ -47,7 +47,7 @@ fn nothing_to_change_is_unchanged_and_arms_no_guard() {
     assert_eq!((pushed.host("vps"), pushed.host("homeserver")), (&HostOutcome::Unchanged, &HostOutcome::Unchanged));
     assert!(!pushed.guard_was_armed("vps") && !pushed.guard_was_armed("homeserver"));
     fleet.assert_untouched();
-    assert_eq!(fleet.host("vps", "journalctl -q -o cat -u 'fleetdeploy*'"), "");
+    assert_eq!(fleet.host("vps", "journalctl -q -o cat -u fleetdeploy-guard -u fleetdeploy-job"), "");
 }
 
 #[test]
