@@ -15,7 +15,7 @@ fn a_link_that_was_down_before_rolls_back_and_the_push_says_that_it_was() {
     fleet.change(&["vps", "homeserver"]);
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(1, Outcome::RolledBack);
-    pushed.assert_says(None, &["5432", "before", "--allow-broken"]);
+    pushed.assert_says(None, &["homeserver -> vps (tcp", "was down before", "--allow-broken"]);
     fleet.assert_on_old(&[]);
 }
 

@@ -20,7 +20,11 @@ fn assert_nothing_ran(fleet: &Fleet, words: &[&str], said: &str) {
 fn words_that_look_like_options_or_commands_are_errors_and_run_nothing() {
     let fleet = Fleet::up("hostile-words");
     fleet.change(&["vps", "homeserver"]);
-    assert_nothing_ran(&fleet, &["push", "homelab", "--on", "-oProxyCommand=touch /tmp/pwned"], "-oProxyCommand");
+    assert_nothing_ran(
+        &fleet,
+        &["push", "homelab", "--on", "-oProxyCommand=touch /tmp/pwned"],
+        "unexpected argument '-o'",
+    );
     assert_nothing_ran(&fleet, &["push", "homelab", "--on=-oProxyCommand=touch /tmp/pwned"], "begin with `-`");
     assert_nothing_ran(&fleet, &["push", "homelab", "--on", "$(touch /tmp/pwned)"], "$(touch");
     assert_nothing_ran(&fleet, &["push", "--", "-oProxyCommand=touch /tmp/pwned"], "-oProxyCommand");
