@@ -213,6 +213,7 @@ impl Transaction {
             return;
         }
         self.stage = Stage::BackProof;
+        self.look_anew();
         for host in self.plan.ids() {
             let now = &self.hosts[host.0];
             if now.needs_login() {
@@ -235,7 +236,9 @@ impl Transaction {
         self.streak = u32::from(self.last_broken.is_empty());
         self.last_round = Some(round);
         self.back_proven_when_all_holds(effects);
-        if self.stage == Stage::BackProof {
+        if self.stage == Stage::BackProof && self.overtime {
+            self.back_not_proven(effects);
+        } else if self.stage == Stage::BackProof {
             effects.push(Effect::Expect(Timer::RoundPause));
         }
     }

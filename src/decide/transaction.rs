@@ -112,6 +112,9 @@ pub struct Transaction {
     pub(super) waiting: BTreeSet<LinkId>,
     /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
     pub(super) rekeying: bool,
+    /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
+    /// first that does not hold ends it.
+    pub(super) overtime: bool,
     pub(super) extended: bool,
     /// Restored hosts whose links stayed down were left to their guards once already.
     pub(super) left_to_guards: bool,
@@ -149,6 +152,7 @@ impl Transaction {
             last_failures: BTreeSet::new(),
             waiting: BTreeSet::new(),
             rekeying: false,
+            overtime: false,
             extended: false,
             left_to_guards: false,
             last_round: None,
@@ -248,11 +252,19 @@ impl Transaction {
 
     pub(super) fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
         self.stage = stage;
-        self.streak = 0;
+        self.look_anew();
         for host in &mut self.hosts {
             host.progress = Progress::Waiting;
         }
         effects.push(Effect::Tell(Event::PhaseStarted { phase }));
+    }
+
+    /// What earlier rounds said counts for nothing in the stage that begins.
+    pub(super) fn look_anew(&mut self) {
+        self.streak = 0;
+        self.overtime = false;
+        self.last_broken.clear();
+        self.last_failures.clear();
     }
 
     pub(super) fn all_changing(&self, progress: Progress) -> bool {

@@ -427,6 +427,36 @@ fn links_that_stay_down_roll_every_host_back() {
 }
 
 #[test]
+fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login));
+    while !world.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.end_round();
+    world.elapse(Timer::Settle);
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
+fn a_round_that_breaks_after_the_settle_time_rolls_back_at_once() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login));
+    while !world.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.end_round();
+    world.elapse(Timer::Settle);
+    world.elapse(Timer::RoundPause);
+    world.links_up = false;
+    world.end_round();
+    world.links_up = true;
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
+}
+
+#[test]
 fn a_host_that_cannot_be_reached_is_awaited_until_its_guard_has_brought_it_back() {
     let mut world = World::new(plan(2, 2));
     let at = world.until(1, job(JobKind::Test));

@@ -43,7 +43,12 @@ impl Push<'_> {
             if self.request.allowed.broken || !changes {
                 self.warn(None, text);
             } else if mendable(one) {
-                self.warn(None, format!("{text}: unless this push mends it, it will be rolled back"));
+                self.warn(
+                    None,
+                    format!(
+                        "{text}: unless this push mends it, it will be rolled back (--allow-broken accepts it as it is)"
+                    ),
+                );
             } else {
                 let hint = "mend it first, or accept it with --allow-broken".to_owned();
                 self.fail(None, format!("{text}, and no host that this push changes can mend it"), Some(hint));

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -131,11 +130,6 @@ impl Fleet {
         self.write("inventory.yaml", &inventory.text(&self.hosts));
     }
 
-    /// Where the workstation's file system lies on this machine.
-    pub(crate) fn ws_root(&self) -> PathBuf {
-        self.run("path", &["ws"]).trim().into()
-    }
-
     /// The system that the flake gives for this host now, built.
     pub(crate) fn system(&self, host: &str) -> String {
         let attribute = format!(".#nixosConfigurations.{host}.config.system.build.toplevel");
@@ -208,6 +202,25 @@ impl Fleet {
 
     // --- what came of it ---
 
+    /// The test itself has restarted this host, once: that is not the push's doing.
+    pub(crate) fn restarted(&mut self, host: &str) {
+        let now = self.standing(host);
+        let before = self.before.get_mut(host).unwrap();
+        *before = before.restarted(1, &now);
+    }
+
+    /// [`Fleet::assert_untouched`], without a login from the workstation.
+    pub(crate) fn assert_untouched_and_unreached(&self) {
+        assert_eq!(self.standings(), self.before, "not every host is untouched (left: now, right: before)");
+    }
+
+    /// What a host's sshd has written down of logins since its first boot.
+    pub(crate) fn logins(&self, host: &str) -> Logins {
+        let journal = self.host(host, "journalctl -q -o cat -t sshd -t sshd-session");
+        let count = |words: &str| journal.lines().filter(|line| line.starts_with(words)).count();
+        Logins { connections: count("Accepted publickey for "), commands: count("Starting session: ") }
+    }
+
     pub(crate) fn boots(&self, host: &str) -> u32 {
         self.run("boots", &[host]).trim().parse().unwrap()
     }
@@ -268,6 +281,13 @@ impl Fleet {
             self.run("wait-ssh", &[host, "20"]);
         }
     }
+}
+
+/// Counted by a host's sshd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Logins {
+    pub(crate) connections: usize,
+    pub(crate) commands: usize,
 }
 
 impl Drop for Fleet {

@@ -16,4 +16,14 @@ mod pushed;
 mod standing;
 mod wait;
 
+mod activation;
+mod become_root;
+mod broken;
 mod good;
+mod host_keys;
+mod hostile;
+mod interrupted;
+mod loader;
+mod login;
+mod refused;
+mod vpn;

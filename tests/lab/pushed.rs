@@ -201,6 +201,24 @@ impl Pushed {
         assert_eq!((self.status, self.finished().0), (Some(status), outcome), "{}", self.finished().1);
     }
 
+    /// What the push took beyond build, copy and activation themselves, as its events tell.
+    pub(crate) fn overhead(&self) -> Duration {
+        let done = |wanted: Phase| {
+            let is_it = |line: &&Line| matches!(line.event, Event::HostDone { phase, .. } if phase == wanted);
+            self.lines.iter().rfind(is_it).map(|line| line.at)
+        };
+        let start = |wanted: Phase| {
+            let is_it = |line: &&Line| matches!(line.event, Event::PhaseStarted { phase } if phase == wanted);
+            self.lines.iter().find(is_it).map(|line| line.at)
+        };
+        let work =
+            [Phase::Build, Phase::Copy, Phase::Test, Phase::Switch].map(|phase| match (start(phase), done(phase)) {
+                (Some(start), Some(done)) => done.duration_since(start).unwrap(),
+                _ => Duration::ZERO,
+            });
+        self.took.saturating_sub(work.iter().sum())
+    }
+
     /// Every host's outcome, by name.
     pub(crate) fn host(&self, name: &str) -> &HostOutcome {
         let hosts = self.finished().2;

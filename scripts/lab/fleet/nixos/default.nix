@@ -251,6 +251,7 @@ let
   # --- /etc ---
   sshdConfig = builtins.toFile "sshd_config" ''
     Port ${toString p.ssh_port}
+    LogLevel VERBOSE
     UsePAM yes
     PermitRootLogin prohibit-password
     PrintMotd no

@@ -1,0 +1,227 @@
+//! What refuses a push before anything is touched.
+
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
+use pretty_assertions::assert_eq;
+
+use crate::fleet::{Fleet, Setup};
+use crate::inventory::Inventory;
+use crate::pushed::Pushed;
+use crate::wait::seconds;
+
+/// Refused, with these words, and no host was touched.
+fn assert_refused(fleet: &Fleet, pushed: &Pushed, said: &[&str]) {
+    pushed.assert_ended(1, Outcome::Refused);
+    pushed.assert_says(None, said);
+    assert!(!pushed.has(|event| matches!(event, Event::PhaseStarted { phase: Phase::Test })));
+    fleet.assert_untouched();
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_build_that_fails_names_its_host_and_shows_the_end_of_its_log() {
+    let fleet = Fleet::up("build-fails");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "build", "\"fails\"");
+    let pushed = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &pushed, &[]);
+    pushed.assert_says(Some("homeserver"), &["part 30 of", "building part 29"]);
+    assert_eq!(pushed.words(Some("vps")), "");
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_evaluation_that_fails_names_its_host() {
+    let fleet = Fleet::up("eval-fails");
+    fleet.change(&["vps"]);
+    fleet.set("homeserver", "eval", "\"throws\"");
+    let pushed = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &pushed, &[]);
+    pushed.assert_says(Some("homeserver"), &["homeserver does not evaluate"]);
+    assert_eq!(pushed.words(Some("vps")), "");
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_is_off_refuses_the_push_within_its_time() {
+    let mut fleet = Fleet::up("off");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.power("homeserver", "off");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::Refused);
+    pushed.assert_says(Some("homeserver"), &["no ssh login"]);
+    assert!(pushed.took < seconds(30), "it took {:.1?}", pushed.took);
+    fleet.power("homeserver", "on");
+    fleet.assert_reachable();
+    fleet.restarted("homeserver");
+    fleet.assert_untouched();
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_accepts_tcp_and_never_answers_refuses_the_push_within_its_time() {
+    let fleet = Fleet::up("frozen");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.freeze("vps", "on");
+    let pushed = fleet.push(&["homelab"]);
+    fleet.freeze("vps", "off");
+    pushed.assert_says(Some("vps"), &["no ssh login"]);
+    assert!(pushed.took < seconds(40), "it took {:.1?}", pushed.took);
+    assert_refused(&fleet, &pushed, &[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_optional_host_that_is_off_is_skipped() {
+    let mut fleet = Fleet::up("optional");
+    fleet.write_inventory(&Inventory { hosts: &[("homeserver", "optional: true")], ..Inventory::default() });
+    fleet.change(&["vps", "homeserver"]);
+    fleet.power("homeserver", "off");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert_eq!((pushed.host("vps"), pushed.host("homeserver")), (&HostOutcome::Committed, &HostOutcome::Skipped));
+    fleet.power("homeserver", "on");
+    fleet.assert_reachable();
+    fleet.restarted("homeserver");
+    fleet.assert_on_new(&["vps"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_without_room_for_the_new_system_refuses_the_push() {
+    let fleet = Fleet::made("room", &Setup { disk: "64m", ..Setup::default() });
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "size", "100");
+    let pushed = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &pushed, &[]);
+    pushed.assert_says(Some("homeserver"), &["room"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_system_of_another_host_refuses_the_push() {
+    let fleet = Fleet::up("other-host");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "host_name", "\"nas\"");
+    let pushed = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &pushed, &[]);
+    pushed.assert_says(Some("homeserver"), &["nas"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_system_of_another_architecture_refuses_the_push() {
+    let fleet = Fleet::up("other-arch");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "arch", "\"aarch64-linux\"");
+    let pushed = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &pushed, &[]);
+    pushed.assert_says(Some("homeserver"), &["aarch64"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_pre_switch_check_that_says_no_refuses_the_push() {
+    let fleet = Fleet::up("pre-switch");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "pre_switch", "\"fails\"");
+    let pushed = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &pushed, &[]);
+    pushed.assert_says(Some("homeserver"), &["must not be switched to"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_does_not_run_its_boot_default_refuses_the_push_until_drift_is_accepted() {
+    let mut fleet = Fleet::up("drift");
+    fleet.change(&["vps"]);
+    assert!(fleet.rebuild_by_hand("vps", "test").status.success());
+    fleet.look();
+    assert_ne!(fleet.before("vps").current, fleet.before("vps").boot_default);
+    fleet.set("vps", "version", "\"3\"");
+    let refused = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &refused, &["boot default", "--accept-drift"]);
+
+    // Accepted, and rolled back: each to what it was.
+    fleet.set("vps", "unit_fails", "true");
+    let rolled_back = fleet.push(&["homelab", "--accept-drift"]);
+    rolled_back.assert_ended(1, Outcome::RolledBack);
+    fleet.assert_on_old(&[]);
+
+    fleet.set("vps", "unit_fails", "null");
+    fleet.push(&["homelab", "--accept-drift"]).assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_disk_that_may_want_a_passphrase_refuses_the_push_until_the_inventory_says_how_to_guard_it() {
+    let fleet = Fleet::up("crypto");
+    // What the kernel would say of a root on LUKS: the device of / is an overlay's, which has no folder in /sys.
+    fleet.host(
+        "homeserver",
+        "set -e; number=$(mountpoint -d /); mount -t tmpfs none /sys/dev/block; \
+         mkdir -p /sys/dev/block/$number/dm /sys/dev/block/$number/slaves; \
+         echo CRYPT-LUKS2-0123456789abcdef-root >/sys/dev/block/$number/dm/uuid; echo root >/sys/dev/block/$number/dm/name",
+    );
+    fleet.change(&["vps", "homeserver"]);
+    let refused = fleet.push(&["homelab"]);
+    assert_refused(&fleet, &refused, &["encrypted", "guard_action"]);
+
+    fleet.write_inventory(&Inventory { hosts: &[("homeserver", "guard_action: switch-back")], ..Inventory::default() });
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps", "homeserver"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_switch_that_is_under_way_refuses_the_push() {
+    let fleet = Fleet::up("switching");
+    fleet.change(&["vps", "homeserver"]);
+    fleet.host(
+        "homeserver",
+        "mkdir -p /run/nixos; systemd-run --quiet --collect --unit=somebody flock /run/nixos/switch-to-configuration.lock sleep infinity; \
+         while flock -n /run/nixos/switch-to-configuration.lock true; do :; done",
+    );
+    let pushed = fleet.push(&["homelab"]);
+    fleet.host("homeserver", "systemctl stop somebody.service");
+    assert_refused(&fleet, &pushed, &["homeserver", "switch is under way"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn the_guard_of_another_run_refuses_the_push_and_is_left_alone() {
+    let fleet = Fleet::up("foreign");
+    fleet.change(&["vps", "homeserver"]);
+    let first = fleet.start(&["homelab"]);
+    first.wait_for_phase(Phase::Verify);
+    first.signal("STOP");
+    let second = fleet.start_as("laptop2", &["homelab"]).ended();
+    second.assert_ended(1, Outcome::Refused);
+    second.assert_says(None, &["guard of run"]);
+    first.signal("CONT");
+    first.ended().assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps", "homeserver"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_second_push_of_the_fleet_on_one_workstation_is_refused() {
+    let fleet = Fleet::up("second");
+    fleet.change(&["vps", "homeserver"]);
+    let first = fleet.start(&["homelab"]);
+    first.wait_for_phase(Phase::Arm);
+    let second = fleet.plain(&["push", "homelab"]);
+    assert_eq!(second.status, Some(1));
+    assert!(second.stderr.contains("another fleetdeploy works on fleet `homelab`"), "{}", second.stderr);
+    first.ended().assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps", "homeserver"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_guard_that_cannot_hold_a_push_and_its_roll_back_refuses_it() {
+    let fleet = Fleet::up("short");
+    fleet.change(&["vps", "homeserver"]);
+    let pushed = fleet.push(&["homelab", "--guard", "30s"]);
+    assert_refused(&fleet, &pushed, &["guard of 30s is shorter"]);
+}
