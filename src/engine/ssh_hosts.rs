@@ -190,7 +190,7 @@ impl SshHosts {
             let mut stream = self.reach.stream(host, script, limit).await?;
             let mut lines = Vec::new();
             while let Some((key, value)) = stream.next_line().await? {
-                if key == "started" {
+                if key == "begun" {
                     let _ = notes.send(Note::Started);
                 } else {
                     lines.push((key, value));
