@@ -48,7 +48,7 @@ impl Transaction {
             Step::Arm { .. } => self.after_late_arm(host, answer, effects),
             Step::Job { .. } => self.after_rollback(host, answer, effects),
             Step::Return { .. } => self.after_return(host, answer, effects),
-            Step::Login => self.after_back_login(host, &answer, effects),
+            Step::Login { .. } => self.after_back_login(host, &answer, effects),
             Step::Disarm { .. } => {
                 self.after_back_disarm(host, answer, effects);
                 return;
@@ -217,7 +217,7 @@ impl Transaction {
         for host in self.plan.ids() {
             let now = &self.hosts[host.0];
             if now.needs_login() {
-                self.run(host, Step::Login, effects);
+                self.run(host, Step::Login { after: false }, effects);
             }
         }
         effects.push(Effect::Expect(Timer::Settle));

@@ -60,6 +60,7 @@ pub fn judge(hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
         if surveyed.changes() {
             judge.way_back(surveyed, allowed);
             judge.guard(surveyed);
+            judge.survivors(surveyed);
         }
     }
     findings.extend(guests(hosts));
@@ -185,6 +186,13 @@ impl Judge<'_> {
                 "say in the inventory how it is to be guarded: `guard_action: reboot` if it unlocks by itself, \
                  `guard_action: switch-back` if it needs a person at boot",
             );
+        }
+    }
+
+    /// What a push left behind that died: its guard has brought the host back, and its roots are still here.
+    fn survivors(&mut self, surveyed: &Surveyed<'_>) {
+        for run in &surveyed.facts.survivors {
+            self.warn(format!("run {run} did not come to its end here; its garbage collection roots are still there"));
         }
     }
 

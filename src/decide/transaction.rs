@@ -121,6 +121,10 @@ pub struct Transaction {
     pub(super) last_round: Option<Round>,
     pub(super) reason: Option<RollbackReason>,
     pub(super) interrupted: Option<Signal>,
+    /// Witnesses of which it was said that they restarted or switched.
+    pub(super) noticed: BTreeSet<HostId>,
+    /// Hosts that cannot be reached just now.
+    pub(super) silent: BTreeSet<HostId>,
 }
 
 impl Transaction {
@@ -158,6 +162,8 @@ impl Transaction {
             last_round: None,
             reason: None,
             interrupted: None,
+            noticed: BTreeSet::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -178,6 +184,9 @@ impl Transaction {
         let mut effects = Vec::new();
         match input {
             Input::Started { host } | Input::ContactLost { host } => {
+                if matches!(input, Input::ContactLost { .. }) {
+                    self.hear_silence(host, &mut effects);
+                }
                 let now = &mut self.hosts[host.0];
                 if now.progress == Progress::Sent {
                     now.progress = Progress::Released;
@@ -186,6 +195,7 @@ impl Transaction {
             }
             Input::Answered { host, step, answer } => {
                 if self.hosts[host.0].step.as_ref() == Some(&step) {
+                    self.silent.remove(&host);
                     self.hosts[host.0].step = None;
                     self.answered(host, &step, answer, &mut effects);
                 }
@@ -265,6 +275,16 @@ impl Transaction {
         self.overtime = false;
         self.last_broken.clear();
         self.last_failures.clear();
+    }
+
+    /// When every host is gone at once, it is more likely the workstation that is.
+    fn hear_silence(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+        let all = self.plan.changing().count();
+        if self.silent.insert(host) && all > 1 && self.silent.len() == all {
+            let text =
+                "every host is out of reach at once: it is more likely this workstation's own link; the guards wait";
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+        }
     }
 
     pub(super) fn all_changing(&self, progress: Progress) -> bool {

@@ -237,7 +237,7 @@ impl World {
                 refused(RefusalReason::OtherBoot)
             }
             Step::Extend { .. } | Step::Job { .. } if !armed => refused(RefusalReason::NoGuard),
-            Step::Extend { .. } | Step::Clean | Step::Login => StepOutcome::Done,
+            Step::Extend { .. } | Step::Clean | Step::Login { .. } => StepOutcome::Done,
             Step::Job { kind, .. } => {
                 let fails = fault == Fault::Fails;
                 machine.jobs.insert(*kind, JobState::Exited { status: i32::from(fails) });
@@ -411,7 +411,7 @@ fn a_foreign_lease_on_one_host_refuses_and_leaves_no_guard() {
 #[test]
 fn links_that_stay_down_roll_every_host_back() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| matches!(step, Step::Login));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
     world.links_up = false;
     while !world.pending.is_empty() {
         world.end_step(0, Fault::None);
@@ -429,7 +429,7 @@ fn links_that_stay_down_roll_every_host_back() {
 #[test]
 fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| matches!(step, Step::Login));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
     while !world.pending.is_empty() {
         world.end_step(0, Fault::None);
     }
@@ -441,7 +441,7 @@ fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
 #[test]
 fn a_round_that_breaks_after_the_settle_time_rolls_back_at_once() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| matches!(step, Step::Login));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
     while !world.pending.is_empty() {
         world.end_step(0, Fault::None);
     }
@@ -484,7 +484,7 @@ fn a_boot_loader_that_cannot_be_installed_on_one_host_rolls_both_back() {
 #[test]
 fn ctrl_c_rolls_back_before_the_decision_and_not_after_it() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| matches!(step, Step::Login));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
     world.give(Input::CancelRequested(Signal::Sigint));
     let verdict = world.run_to_end();
     assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::RolledBack, Some(Signal::Sigint)));

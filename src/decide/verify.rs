@@ -15,7 +15,7 @@ impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
         self.enter(Stage::Verify, Phase::Verify, effects);
         for host in self.plan.ids() {
-            self.run(host, Step::Login, effects);
+            self.run(host, Step::Login { after: true }, effects);
         }
         effects.push(Effect::Expect(Timer::Settle));
         self.probe(effects);
@@ -82,6 +82,7 @@ impl Transaction {
             self.turn_back(reason, effects);
             return;
         }
+        self.notice_witnesses(&round, effects);
         self.last_broken = self.plan.broken(&round);
         self.last_failures = self.failures_in(&round);
         self.waiting = waiting;
@@ -194,6 +195,24 @@ impl Transaction {
                 None
             }
         })
+    }
+
+    /// A witness that restarts or switches by itself is not ours to judge; who reads its links should know.
+    fn notice_witnesses(&mut self, round: &Round, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let plan = self.plan.host(host);
+            let Some(seen) = round.hosts.get(&plan.name).filter(|_| !plan.changes) else { continue };
+            let text = if seen.boot_id != plan.boot_id {
+                "this witness has restarted since the survey".to_owned()
+            } else if seen.current != plan.old.current.as_str() {
+                format!("this witness has switched to {} since the survey", seen.current)
+            } else {
+                continue;
+            };
+            if self.noticed.insert(host) {
+                effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+            }
+        }
     }
 
     pub(super) fn failures_in(&self, round: &Round) -> BTreeSet<(HostId, String)> {

@@ -74,8 +74,10 @@ pub enum Step {
         kind: JobKind,
         boot_id: String,
     },
-    /// A new ssh connection, ending in root, and the facts over it.
-    Login,
+    /// A new ssh connection, ending in root, and the facts over it. `after`: by the way that the push itself leaves.
+    Login {
+        after: bool,
+    },
     /// Waits for the host's guard to have brought it back: another boot, or a guard that has done its work.
     Return {
         boot_id: String,

@@ -233,7 +233,7 @@ impl<H: Hosts> Driver<H> {
         let short = limits.connect + limits.step;
         let (until, needs, limit) = match &step {
             Step::Arm { .. } | Step::Extend { .. } | Step::Clean => (now + short, Duration::ZERO, limits.step),
-            Step::Login => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
+            Step::Login { .. } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
             Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {
                 let limit = times.rollback(now, deadline.unwrap_or(now))?;
                 // Tried until the last moment at which it could still be done in time: the way may open again.

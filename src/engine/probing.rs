@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -29,7 +29,6 @@ pub(super) struct Probing {
     reach: Arc<Reach>,
     streams: BTreeMap<HostName, Mutex<Option<Prober>>>,
     number: AtomicU64,
-    after: AtomicBool,
 }
 
 /// One host's running probe script, and which probes it was given.
@@ -48,17 +47,11 @@ impl std::fmt::Debug for Probing {
 impl Probing {
     pub(super) fn new(reach: Arc<Reach>, hosts: Vec<HostName>) -> Self {
         let streams = hosts.into_iter().map(|host| (host, Mutex::new(None))).collect();
-        Self { reach, streams, number: AtomicU64::new(0), after: AtomicBool::new(false) }
-    }
-
-    /// Whether the last round was asked for the state after the change.
-    pub(super) fn asks_after(&self) -> bool {
-        self.after.load(Ordering::Relaxed)
+        Self { reach, streams, number: AtomicU64::new(0) }
     }
 
     /// One round of every link. A host that does not answer in time leaves its links unknown.
     pub(super) async fn round(&self, links: &[Link], after: bool) -> Round {
-        self.after.store(after, Ordering::Relaxed);
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let questions = self.streams.iter().map(|(host, slot)| {
             let probes = probes(links, &Place::Host(host.clone()), after);

@@ -133,7 +133,10 @@ impl SshHosts {
         let script = self.remote_step(host, order).script();
         let limit = left.min(order.limit + WAY);
         let raw = match &order.step {
-            Step::Login => self.reach.login_anew(name, self.way(), &script, limit).await,
+            Step::Login { after } => {
+                let way = if *after { Way::After } else { Way::Usual };
+                self.reach.login_anew(name, way, &script, limit).await
+            }
             Step::Job { .. } => self.run_job(name, &script, limit, notes).await,
             _ => self.reach.run(name, &script, limit).await,
         };
@@ -171,11 +174,6 @@ impl SshHosts {
         by_switching
             && matches!(standing.guard, GuardState::Fired { .. })
             && standing.systems == self.plan.host(host).old
-    }
-
-    /// A verify uses the way that the push leaves; a roll back the one that was there before.
-    fn way(&self) -> Way {
-        if self.probing.asks_after() { Way::After } else { Way::Usual }
     }
 
     /// Runs a job's script and tells when the job has begun, before its end.
@@ -229,7 +227,7 @@ impl SshHosts {
                 new: plan.new.clone(),
                 limit: order.limit,
             },
-            Step::Login | Step::Return { .. } => RemoteStep::Standing,
+            Step::Login { .. } | Step::Return { .. } => RemoteStep::Standing,
             Step::Disarm { expect, boot_id } => {
                 RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
             }
