@@ -143,7 +143,7 @@ impl Transaction {
             }
             (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
             (Timer::Settle, Stage::BackProof) if self.streak == 0 && self.last_broken.is_empty() => {
-                self.overtime = true
+                self.overtime = true;
             }
             (Timer::Settle, Stage::BackProof) => self.back_not_proven(effects),
             _ => {}
