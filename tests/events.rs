@@ -1,6 +1,6 @@
 //! The JSON form of events: each is read as it was written, and as the published schema says.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which `allow-unwrap-in-tests` does not see")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::fact::WireguardInterface;
 use crate::inventory::model::{Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape};
 
-/// A link's number: its place in [`Links`], the same for the whole push.
+/// A link's number: its place in the plan's list of links, the same for the whole push.
 pub type LinkId = usize;
 
 /// From one place to one address, by one probe.

@@ -1,7 +1,7 @@
 //! The command lines that become root on a host, and what a refusal means.
 //!
 //! Every command line is a constant of single-quoted words. The first `/bin/sh` says that it runs, becomes root and
-//! hands over to [`BOOT`](super::transport::BOOT), which it finds in `$0`.
+//! hands over to [`BOOT`], which it finds in `$0`.
 
 use std::fmt;
 

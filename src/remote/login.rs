@@ -29,7 +29,7 @@ pub enum Way {
 /// Our `limit` does not stop the script on the host.
 ///
 /// # Errors
-/// [`StepError::NoLogin`] when there was none; else as for [`Session::run`].
+/// [`StepError::NoLogin`] when there was none; else as for [`Session::run`](super::Session::run).
 ///
 /// # Panics
 /// If the workspace was made without this host.

@@ -93,7 +93,9 @@ impl Fleet {
 
     /// A good change of these hosts: another version, another application.
     pub(crate) fn change(&self, hosts: &[&str]) {
-        hosts.iter().for_each(|host| self.set(host, "version", "\"2\""));
+        for host in hosts {
+            self.set(host, "version", "\"2\"");
+        }
     }
 
     pub(crate) fn cable(&self, host: &str, state: &str) {

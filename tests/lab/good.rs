@@ -80,8 +80,7 @@ fn a_dry_run_says_what_would_happen_and_touches_nothing() {
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn hosts_with_different_boot_loaders_are_committed_together() {
-    let mut setup = crate::fleet::Setup::default();
-    setup.hosts = &["vps", "homeserver", "web"];
+    let setup = crate::fleet::Setup { hosts: &["vps", "homeserver", "web"], ..Default::default() };
     let fleet = Fleet::made("loaders", &setup);
     fleet.change(&["vps", "homeserver", "web"]);
     let pushed = fleet.plain(&["push", "homelab"]);
