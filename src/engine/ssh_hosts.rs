@@ -142,7 +142,13 @@ impl SshHosts {
         };
         let raw = match raw {
             Ok(raw) => raw,
-            Err(error) => return denied_or_lost(&error),
+            Err(error) => {
+                return match denied_or_lost(&error) {
+                    // What does not let us in is what the guard is about to take away.
+                    Try::Answer(Answer::Denied { why }) if matches!(order.step, Step::Return { .. }) => Try::Lost(why),
+                    other => other,
+                };
+            }
         };
         match answer::step_answer(&raw.lines) {
             Ok(answer) => self.understand(host, &order.step, answer),

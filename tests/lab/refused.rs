@@ -179,7 +179,7 @@ fn a_switch_that_is_under_way_refuses_the_push() {
     fleet.change(&["vps", "homeserver"]);
     fleet.host(
         "homeserver",
-        "mkdir -p /run/nixos; systemd-run --quiet --collect --unit=somebody flock /run/nixos/switch-to-configuration.lock sleep infinity; \
+        "mkdir -p /run/nixos; systemd-run --quiet --collect --setenv=PATH=\"$PATH\" --unit=somebody flock /run/nixos/switch-to-configuration.lock sleep infinity; \
          while flock -n /run/nixos/switch-to-configuration.lock true; do :; done",
     );
     let pushed = fleet.push(&["homelab"]);
