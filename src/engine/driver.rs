@@ -164,7 +164,8 @@ impl<H: Hosts> Driver<H> {
                         surroundings.tell(Event::ContactMade { host: name });
                         None
                     }
-                    Note::Doing(doing) => {
+                    Note::StillAway => {
+                        let doing = self.countdown(host);
                         surroundings.tell(Event::HostMoved { host: name, doing });
                         None
                     }
@@ -175,6 +176,17 @@ impl<H: Hosts> Driver<H> {
                 self.learn_deadline(host, &out, &answer, surroundings);
                 Some(Input::Answered { host, step: out.step, answer })
             }
+        }
+    }
+
+    /// What protects a host that cannot be reached, in words.
+    fn countdown(&self, host: HostId) -> String {
+        let Some(deadline) = self.deadlines[host.0] else { return "out of reach, trying again".to_owned() };
+        let left = deadline.saturating_sub(clock::boot_time()).as_secs();
+        if left > 0 {
+            format!("out of reach, trying again; its guard fires in {}m {:02}s", left / 60, left % 60)
+        } else {
+            "its guard has fired: waiting for it to come back".to_owned()
         }
     }
 

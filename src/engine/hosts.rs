@@ -34,8 +34,8 @@ pub enum Note {
         why: String,
     },
     Made,
-    /// For the screen.
-    Doing(String),
+    /// It does not answer, or is not yet where it is waited for; asked again.
+    StillAway,
 }
 
 pub type Notes = UnboundedSender<Note>;

@@ -123,6 +123,7 @@ impl SshHosts {
                     why = reason;
                 }
             }
+            note(Note::StillAway);
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
