@@ -112,7 +112,9 @@ crypto_below() {
     if [ -r "$1/dm/uuid" ]; then
         read -r survey_uuid <"$1/dm/uuid" || :
         read -r survey_dm <"$1/dm/name" || :
-        case $survey_uuid in CRYPT-*) put crypto "$survey_dm (${survey_uuid%%-*-*})" ;; esac
+        # CRYPT-LUKS2-UUID-NAME, and a name may have dashes of its own.
+        survey_kind=${survey_uuid#CRYPT-}
+        case $survey_uuid in CRYPT-*) put crypto "$survey_dm (CRYPT-${survey_kind%%-*})" ;; esac
     fi
     for survey_slave in "$1"/slaves/*; do
         [ ! -e "$survey_slave" ] || (crypto_below "$survey_slave")
