@@ -93,7 +93,8 @@ impl Transaction {
         self.stage = Stage::Clean;
         if outcome != Outcome::Split {
             for host in self.plan.ids() {
-                if self.plan.host(host).changes && self.hosts[host.0].end.is_some() {
+                // Also one that was never armed: the copy has made roots there.
+                if self.plan.host(host).changes {
                     self.hosts[host.0].progress = Progress::Sent;
                     self.run(host, Step::Clean, effects);
                 }
