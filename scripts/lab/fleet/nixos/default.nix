@@ -312,6 +312,7 @@ let
   out = builtins.placeholder "out";
   kernelParams = "loglevel=4";
   installer = if loaderKind == "grub" then ./install-grub else ./install-systemd-boot;
+  installerName = "install-${loaderKind}.sh"; # as NixOS calls them; the kind of loader is told by it
   activationFault =
     if p.activate == "ok" then ""
     else if p.activate == "fails" then "echo 'Activation script snippet '\\''lab'\\'' failed (1)' >&2; status=1"
@@ -388,7 +389,7 @@ let
       echo "Pre-switch check 'lab' failed" >&2
       exit 1
     ''));
-    "bin/install-boot-loader" = exec ''
+    "bin/${installerName}" = exec ''
       #!/bin/sh
       export PATH=${sw}/bin:${systemd}/bin
       ${loaderFault}
@@ -397,7 +398,7 @@ let
     "bin/switch-to-configuration" = exec ''
       #!/bin/sh
       export OUT=${out} TOPLEVEL=${out} DISTRO_ID=nixos SYSTEMD=${systemd}
-      export INSTALL_BOOTLOADER=${out}/bin/install-boot-loader PRE_SWITCH_CHECK=${out}/bin/pre-switch-check
+      export INSTALL_BOOTLOADER=${out}/bin/${installerName} PRE_SWITCH_CHECK=${out}/bin/pre-switch-check
       export PATH=${sw}/bin:${systemd}/bin
       exec ${sw}/bin/bash ${./switch-to-configuration} "$@"
     '';
