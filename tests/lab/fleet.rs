@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -130,6 +131,17 @@ impl Fleet {
 
     pub(crate) fn write_inventory(&self, inventory: &Inventory) {
         self.write("inventory.yaml", &inventory.text(&self.hosts));
+    }
+
+    /// The command lines of everything that runs on the workstations now.
+    pub(crate) fn on_workstation(&self) -> Vec<String> {
+        let id = std::fs::read_to_string(PathBuf::from(self.run("path", &[]).trim()).join("id")).unwrap();
+        let groups =
+            ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|top| format!("{top}/{}/ws/cgroup.procs", id.trim()));
+        let processes = groups.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap();
+        let words = |process: &str| std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        let words = processes.lines().map(|process| words(process).trim_end_matches('\0').replace('\0', " "));
+        words.filter(|words| !words.is_empty()).collect()
     }
 
     /// The system that the flake gives for this host now, built.

@@ -61,12 +61,17 @@ fn a_host_that_is_off_refuses_the_push_within_its_time() {
 fn a_host_that_accepts_tcp_and_never_answers_refuses_the_push_within_its_time() {
     let fleet = Fleet::up("frozen");
     fleet.change(&["vps", "homeserver"]);
-    fleet.freeze("vps", "on");
-    let pushed = fleet.push(&["homelab"]);
-    fleet.freeze("vps", "off");
-    pushed.assert_says(Some("vps"), &["no ssh login"]);
-    assert!(pushed.took < seconds(40), "it took {:.1?}", pushed.took);
-    assert_refused(&fleet, &pushed, &[]);
+    // Frozen, the jump takes the host behind it along.
+    for (frozen, silent) in [("homeserver", &["homeserver"][..]), ("vps", &["vps", "homeserver"])] {
+        fleet.freeze(frozen, "on");
+        let pushed = fleet.push(&["homelab"]);
+        fleet.freeze(frozen, "off");
+        for host in silent {
+            pushed.assert_says(Some(host), &["no ssh login on", "no answer within"]);
+        }
+        assert!(pushed.took < seconds(40), "{frozen}: it took {:.1?}", pushed.took);
+        assert_refused(&fleet, &pushed, &[]);
+    }
 }
 
 #[test]
@@ -161,11 +166,11 @@ fn a_disk_that_may_want_a_passphrase_refuses_the_push_until_the_inventory_says_h
         "homeserver",
         "set -e; number=$(mountpoint -d /); mount -t tmpfs none /sys/dev/block; \
          mkdir -p /sys/dev/block/$number/dm /sys/dev/block/$number/slaves; \
-         echo CRYPT-LUKS2-0123456789abcdef-root >/sys/dev/block/$number/dm/uuid; echo root >/sys/dev/block/$number/dm/name",
+         echo CRYPT-LUKS2-0123456789abcdef-luks-root >/sys/dev/block/$number/dm/uuid; echo root >/sys/dev/block/$number/dm/name",
     );
     fleet.change(&["vps", "homeserver"]);
     let refused = fleet.push(&["homelab"]);
-    assert_refused(&fleet, &refused, &["encrypted", "guard_action"]);
+    assert_refused(&fleet, &refused, &["encrypted (root (CRYPT-LUKS2))", "guard_action"]);
 
     fleet.write_inventory(&Inventory { hosts: &[("homeserver", "guard_action: switch-back")], ..Inventory::default() });
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
@@ -195,7 +200,12 @@ fn the_guard_of_another_run_refuses_the_push_and_is_left_alone() {
     let first = fleet.start(&["homelab"]);
     first.wait_for_phase(Phase::Verify);
     first.signal("STOP");
+    let guard = |host: &str| {
+        fleet.host(host, "cat /run/fleetdeploy/lease; ls /run/fleetdeploy/token; systemctl is-active fleetdeploy-guard")
+    };
+    let before = (guard("vps"), guard("homeserver"));
     let second = fleet.start_as("laptop2", &["homelab"]).ended();
+    assert_eq!((guard("vps"), guard("homeserver")), before);
     second.assert_ended(1, Outcome::Refused);
     second.assert_says(None, &["guard of run"]);
     first.signal("CONT");
