@@ -80,7 +80,7 @@ fn seen_in_a_process() -> Option<String> {
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
-fn a_wrong_sudo_password_touches_nothing() {
+fn a_wrong_sudo_password_is_tried_once_on_each_host_and_touches_nothing() {
     let fleet = Fleet::up("wrong-password");
     fleet.write_inventory(&Inventory { defaults: "user: admin\nbecome: sudo-password", ..Inventory::default() });
     fleet.change(&["vps", "homeserver"]);
@@ -89,6 +89,12 @@ fn a_wrong_sudo_password_touches_nothing() {
     writeln!(push.stdin(), "battery staple").unwrap();
     let pushed = push.ended();
     assert_eq!(pushed.status, Some(1), "{}", pushed.stdout);
+    assert!(pushed.stdout.contains("the sudo password is wrong"), "{}", pushed.stdout);
+    for host in ["vps", "homeserver"] {
+        // More of them would lock the account (pam_faillock).
+        let count = "journalctl -q --no-pager | grep -c 'pam_unix(sudo:auth): authentication failure' || true";
+        assert_eq!(fleet.host(host, count).trim(), "1", "tries on {host}");
+    }
     fleet.assert_untouched();
 }
 
@@ -103,5 +109,17 @@ fn a_sudo_password_without_a_terminal_is_an_error_before_anything_starts() {
     assert_eq!(pushed.status, Some(2), "{}", pushed.stderr);
     assert!(pushed.stderr.contains("terminal"), "{}", pushed.stderr);
     assert_eq!(fleet.logins("vps"), before);
+    fleet.assert_untouched();
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_sudo_that_wants_a_password_nobody_announced_is_refused_and_says_what_to_write() {
+    let fleet = Fleet::up("unannounced");
+    fleet.write_inventory(&Inventory { defaults: "user: admin", ..Inventory::default() });
+    fleet.change(&["vps", "homeserver"]);
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::Refused);
+    pushed.assert_says(Some("vps"), &["sudo wants a password", "become: sudo-password"]);
     fleet.assert_untouched();
 }

@@ -3,6 +3,7 @@
 use fleetdeploy::event::Outcome;
 
 use crate::fleet::Fleet;
+use crate::inventory::Inventory;
 use crate::wait::seconds;
 
 const FORGET: &str = "sed -i '/^ADDRESS,/d' /root/.ssh/known_hosts";
@@ -55,4 +56,25 @@ fn an_unknown_host_key_of_the_jump_is_refused_with_its_fingerprint() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_changed_host_key_of_the_jump_is_refused_with_its_fingerprint() {
     is_refused("jump-changed", "vps", "198.51.100.10", CHANGE, "host key has changed");
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn accept_new_takes_an_unknown_key_for_good_and_never_a_changed_one() {
+    let fleet = Fleet::up("accept-new");
+    fleet.write_inventory(&Inventory { defaults: "user: root\nhost_key: accept-new", ..Inventory::default() });
+    fleet.change(&["vps", "homeserver"]);
+    fleet.ws("cp /root/.ssh/known_hosts /root/known");
+    fleet.ws(&CHANGE.replace("ADDRESS", "203.0.113.20"));
+    let refused = fleet.push(&["homelab"]);
+    refused.assert_ended(1, Outcome::Refused);
+    refused.assert_says(Some("homeserver"), &["host key has changed", "known_hosts, line 2"]);
+    fleet.assert_untouched_and_unreached();
+
+    fleet.ws("rm /root/.ssh/known_hosts");
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps", "homeserver"]);
+    // Learned: what was taken at first sight is what is asked for from now on.
+    fleet.write_inventory(&Inventory::default());
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Unchanged);
 }
