@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufRead
 /// What a child may print on one stream before the rest is dropped: enough for any answer of nix about a fleet of
 /// hundreds, and a bound on what a broken program can make us keep.
 const CAPTURE_LIMIT: u64 = 64 * 1024 * 1024;
+/// What a child has from SIGTERM to SIGKILL. nix ends its builders in much less.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// A child to start. Arguments go to the program as they are; no shell is between.
 #[derive(Debug, Clone)]
@@ -63,7 +65,7 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
-    /// The child and its process group were killed.
+    /// The child and its process group were told to end, and are killed soon.
     #[error("`{program}` did not end within {} s", limit.as_secs())]
     TimedOut { program: String, limit: Duration },
     #[error("lost `{program}`")]
@@ -141,7 +143,8 @@ impl Invocation {
         let mut child = self.start()?;
         let lost = |source| ProcessError::Lost { program: program.clone(), source };
 
-        let mut stdin = child.inner.stdin.take();
+        let inner = child.inner();
+        let mut stdin = inner.stdin.take();
         let input = self.input;
         let feed = async move {
             if let Some(mut stdin) = stdin.take() {
@@ -151,16 +154,16 @@ impl Invocation {
             }
             Ok::<(), std::io::Error>(())
         };
-        let stdout = capture(child.inner.stdout.take());
-        let stderr = capture_lines(child.inner.stderr.take(), &mut on_line);
+        let stdout = capture(inner.stdout.take());
+        let stderr = capture_lines(inner.stderr.take(), &mut on_line);
         let everything = async {
             let ((), stdout, stderr) = futures::try_join!(feed, stdout, stderr)?;
-            let status = child.inner.wait().await?;
+            let status = inner.wait().await?;
             Ok(Finished { status: status.code(), stdout, stderr })
         };
         match tokio::time::timeout(limit, everything).await {
             Ok(result) => result.map_err(lost),
-            // Dropping `child` kills the whole group.
+            // Dropping `child` ends the whole group.
             Err(_) => Err(ProcessError::TimedOut { program, limit }),
         }
     }
@@ -180,26 +183,42 @@ impl Invocation {
             .process_group(0)
             .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
-            .stderr(stderr)
-            .kill_on_drop(true);
+            .stderr(stderr);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
         let inner = command.spawn().map_err(cannot_start)?;
-        Ok(Group { inner })
+        Ok(Group { inner: Some(inner) })
     }
 }
 
 /// A child that takes its process group with it when it is dropped before it has ended.
+///
+/// It is asked first, with SIGTERM: nix runs its builders in groups of their own, and only nix itself can end them.
 struct Group {
-    inner: tokio::process::Child,
+    inner: Option<tokio::process::Child>,
+}
+
+impl Group {
+    fn inner(&mut self) -> &mut tokio::process::Child {
+        self.inner.as_mut().expect("only dropping takes it")
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
+        let Some(mut child) = self.inner.take() else { return };
         // `id` is `None` once the child was waited for; its number may be somebody else's by then.
-        if let Some(group) = self.inner.id().and_then(|id| i32::try_from(id).ok()) {
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
+        let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+        let group = nix::unistd::Pid::from_raw(group);
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // When the program ends before that, the child still has the SIGTERM.
+            runtime.spawn(async move {
+                if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+                    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+                }
+            });
         }
     }
 }
