@@ -94,7 +94,8 @@ impl SshHosts {
 
     async fn perform_until(&self, host: HostId, order: Order, notes: Notes) -> Answer {
         let mut pause = FIRST_PAUSE;
-        let mut why = "there was no time to ask it".to_owned();
+        // The first reason tells most: the later tries have less and less time.
+        let mut why: Option<String> = None;
         let mut lost = false;
         let mut seen: Option<Box<Standing>> = None;
         // The notes are for the screen: whoever listened is gone only when the push is over.
@@ -104,7 +105,7 @@ impl SshHosts {
             if left < SHORTEST_TRY {
                 return match seen {
                     Some(standing) => said(StepOutcome::Done, *standing, Vec::new()),
-                    None => Answer::Unknown { why },
+                    None => Answer::Unknown { why: why.unwrap_or_else(|| "there was no time to ask it".to_owned()) },
                 };
             }
             match self.attempt(host, &order, left, &notes).await {
@@ -120,7 +121,7 @@ impl SshHosts {
                         note(Note::Lost { why: reason.clone() });
                         lost = true;
                     }
-                    why = reason;
+                    why.get_or_insert(reason);
                 }
             }
             note(Note::StillAway);

@@ -136,7 +136,7 @@ impl Step {
                 arguments.extend([boot_id.clone(), kind.word().to_owned(), seconds_up(*needs)]);
                 arguments.extend(expected.arguments());
                 arguments.extend([new.to_string(), limit.as_secs().to_string()]);
-                ("step", &[LIB, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
+                (kind.word(), &[LIB, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
             }
             Self::Await { run, kind, limit } => {
                 let arguments = vec![run.clone(), kind.word().to_owned(), limit.as_secs().to_string()];
@@ -354,10 +354,10 @@ mod tests {
              arm {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\
              take_over {run} | 2 | ada@desktop\n\
              extend {run} | 1 | BOOT-ID | 600\n\
-             step {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
-             step {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
-             step {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
-             step {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
+             test {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
+             switch {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
+             reactivate {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
+             rollback {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
              await {run} | test | 240\n\
              disarm {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
              clean {run} | 1\n\
