@@ -1,0 +1,208 @@
+//! The driver with the real decider on a fleet of the test's own: what it sends, and what it does when answers fail.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
+use fleetdeploy::decide::links::{HostRound, LinkId, Round};
+use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::decide::time::Times;
+use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
+use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
+use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
+use fleetdeploy::engine::shutdown::Shutdown;
+use fleetdeploy::event::{Event, Outcome};
+use fleetdeploy::inventory::model::{HostName, Limits};
+use fleetdeploy::store_path::StorePath;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use pretty_assertions::assert_eq;
+
+fn system(name: &str) -> StorePath {
+    StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap()
+}
+
+fn plan() -> Arc<Plan> {
+    let host = |index: usize| HostPlan {
+        name: HostName::new(format!("host{index}")).unwrap(),
+        changes: true,
+        old: Systems::all(&system("old")),
+        generation: 1,
+        new: system("new"),
+        boot_id: "boot".to_owned(),
+        machine_id: index.to_string(),
+        behind: None,
+        reactivate: false,
+        failed_units: BTreeSet::new(),
+        restarts: BTreeMap::new(),
+    };
+    let hosts = vec![host(0), host(1)];
+    Arc::new(Plan { hosts, links: Vec::new(), baseline: Round::default(), accepted: BTreeSet::new() })
+}
+
+fn times(guard: u64) -> Times {
+    Times {
+        guard: Duration::from_secs(guard),
+        boot_time: Duration::from_secs(1),
+        limits: Limits::default(),
+        settle: Duration::from_secs(5),
+    }
+}
+
+/// A fleet that does what it is told, but for one kind of step on its second host.
+struct FakeFleet {
+    sent: Mutex<Vec<String>>,
+    systems: Mutex<Vec<Systems>>,
+    trouble: Option<(JobKind, Trouble)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Trouble {
+    Panics,
+    Fails,
+}
+
+impl FakeFleet {
+    fn new(trouble: Option<(JobKind, Trouble)>) -> Arc<Self> {
+        let systems = vec![Systems::all(&system("old")); 2];
+        Arc::new(Self { sent: Mutex::default(), systems: Mutex::new(systems), trouble })
+    }
+
+    fn answer(&self, host: HostId, step: &Step) -> Answer {
+        let word = match step {
+            Step::Job { kind, .. } => kind.word(),
+            Step::Arm { .. } => "arm",
+            Step::Login { .. } => "login",
+            Step::Disarm { .. } => "disarm",
+            Step::Clean => "clean",
+            Step::Extend { .. } => "extend",
+            Step::Return { .. } => "return",
+        };
+        self.sent.lock().unwrap().push(format!("{word} {}", host.0));
+        let mut outcome = StepOutcome::Done;
+        if let Step::Job { kind, .. } = step {
+            let trouble = self.trouble.filter(|(of, _)| host.0 == 1 && of == kind).map(|(_, trouble)| trouble);
+            assert!(trouble != Some(Trouble::Panics), "a mistake in the code that talks to a host");
+            let mut systems = self.systems.lock().unwrap();
+            match (kind, trouble) {
+                (_, Some(_)) => outcome = StepOutcome::Failed { text: "status 1".to_owned() },
+                (JobKind::Test, None) => systems[host.0].current = system("new"),
+                (JobKind::Rollback, None) => systems[host.0] = Systems::all(&system("old")),
+                (JobKind::Switch | JobKind::Reactivate, None) => systems[host.0] = Systems::all(&system("new")),
+            }
+        }
+        let standing = Standing {
+            boot_id: "boot".to_owned(),
+            uptime: 1,
+            systems: self.systems.lock().unwrap()[host.0].clone(),
+            booted: system("old"),
+            generation: 1,
+            loader: BootLoader::SystemdBoot,
+            guard: GuardState::None,
+            lease: None,
+            jobs: BTreeMap::new(),
+            failed_units: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+        };
+        Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
+    }
+}
+
+impl Hosts for FakeFleet {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, _: Notes) -> BoxFuture<'static, Answer> {
+        async move { self.answer(host, &order.step) }.boxed()
+    }
+
+    fn round(self: Arc<Self>, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+        let systems = self.systems.lock().unwrap().clone();
+        let seen = |systems: Systems| HostRound {
+            boot_id: "boot".to_owned(),
+            current: systems.current.to_string(),
+            ..HostRound::default()
+        };
+        let name = |index: usize| HostName::new(format!("host{index}")).unwrap();
+        let hosts = systems.into_iter().enumerate().map(|(index, systems)| (name(index), seen(systems))).collect();
+        async move { (Round { hosts, ..Round::default() }, BTreeSet::new()) }.boxed()
+    }
+}
+
+/// Keeps what it is told, and cannot write one kind of entry.
+#[derive(Default)]
+struct Notebook {
+    entries: Vec<Entry>,
+    unwritable: Option<Entry>,
+}
+
+impl Surroundings for Notebook {
+    fn tell(&mut self, _: Event) {}
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
+        if self.unwritable.as_ref() == Some(entry) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.entries.push(entry.clone());
+        Ok(())
+    }
+}
+
+async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (Outcome, String) {
+    let driver = Driver::new(Arc::clone(fleet), plan(), vec![times(guard); 2]);
+    match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
+        Ended::Verdict(verdict) => (verdict.outcome, verdict.text),
+        Ended::Left { .. } => panic!("nobody sent a signal"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_push_sends_each_order_once_and_disarms_after_every_switch() {
+    let fleet = FakeFleet::new(None);
+    let (outcome, _) = drive(&fleet, 900, &mut Notebook::default()).await;
+    let sent = fleet.sent.lock().unwrap().clone();
+    assert_eq!(outcome, Outcome::Committed);
+    let phase = |word: &str| [format!("{word} 0"), format!("{word} 1")];
+    let words = ["arm", "test", "login", "switch", "disarm", "clean"];
+    assert_eq!(sent, words.iter().flat_map(|word| phase(word)).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_task_that_panics_is_a_report_like_any_other() {
+    let fleet = FakeFleet::new(Some((JobKind::Test, Trouble::Panics)));
+    let (outcome, text) = drive(&fleet, 900, &mut Notebook::default()).await;
+    assert_eq!((outcome, text.as_str()), (Outcome::RolledBack, "test failed on host1: the step was given up"));
+    assert_eq!(*fleet.systems.lock().unwrap(), vec![Systems::all(&system("old")); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_switch_takes_the_other_host_back_too() {
+    let fleet = FakeFleet::new(Some((JobKind::Switch, Trouble::Fails)));
+    let (outcome, _) = drive(&fleet, 900, &mut Notebook::default()).await;
+    assert_eq!(outcome, Outcome::RolledBack);
+    assert_eq!(*fleet.systems.lock().unwrap(), vec![Systems::all(&system("old")); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_that_could_not_be_rolled_back_in_time_is_never_sent() {
+    let fleet = FakeFleet::new(None);
+    let (outcome, text) = drive(&fleet, 60, &mut Notebook::default()).await;
+    let sent = fleet.sent.lock().unwrap().clone();
+    assert_eq!(text, "the guards leave too little time for the rest of the push");
+    assert!(!sent.iter().any(|order| order.starts_with("test")), "{sent:?}");
+    assert_eq!(outcome, Outcome::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_cannot_be_written_is_not_acted_on() {
+    let fleet = FakeFleet::new(None);
+    let mut notebook = Notebook { unwritable: Some(Entry::Decided), ..Notebook::default() };
+    let (outcome, _) = drive(&fleet, 900, &mut notebook).await;
+    let sent = fleet.sent.lock().unwrap().clone();
+    assert!(!sent.iter().any(|order| order.starts_with("switch")), "{sent:?}");
+    assert_eq!(outcome, Outcome::RolledBack);
+}
