@@ -19,7 +19,9 @@ fn fleet(test: &str) -> Fleet {
 
 /// Both hosts are activating, and go on doing so for some seconds.
 fn in_test(fleet: &Fleet) -> Pushing {
-    BOTH.iter().for_each(|host| fleet.set(host, "activate", "\"slow:6\""));
+    for host in BOTH {
+        fleet.set(host, "activate", "\"slow:6\"");
+    }
     let push = fleet.start(&["homelab"]);
     for host in BOTH {
         push.wait_for(host, |event| {
@@ -68,7 +70,9 @@ fn sigint_during_the_build_ends_it_and_touches_nothing() {
             matches!(event, Event::HostDone { host: of, phase: Phase::Survey } if of.as_str() == host).then_some(())
         });
     };
-    BOTH.iter().for_each(|host| surveyed(host));
+    for host in BOTH {
+        surveyed(host);
+    }
     until(seconds(60), "the builder runs", || {
         fleet.on_workstation().iter().any(|words| words == "sleep 100").then_some(())
     });
@@ -119,7 +123,9 @@ fn a_second_sigint_leaves_at_once_and_the_guards_bring_every_host_back() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn ctrl_c_on_a_terminal_reaches_only_fleetdeploy_and_not_its_children() {
     let fleet = fleet("ctrl-c");
-    BOTH.iter().for_each(|host| fleet.set(host, "activate", "\"slow:6\""));
+    for host in BOTH {
+        fleet.set(host, "activate", "\"slow:6\"");
+    }
     let mut push = fleet.on_terminal("push homelab");
     push.wait_for_text("test (6 of 10)");
     std::io::Write::write_all(push.stdin(), b"\x03").unwrap();
