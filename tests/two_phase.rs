@@ -57,6 +57,8 @@ struct FakeFleet {
     sent: Mutex<Vec<String>>,
     systems: Mutex<Vec<Systems>>,
     trouble: Option<(JobKind, Trouble)>,
+    /// How long the last extended guard was to hold.
+    extended_by: Mutex<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -68,7 +70,7 @@ enum Trouble {
 impl FakeFleet {
     fn new(trouble: Option<(JobKind, Trouble)>) -> Arc<Self> {
         let systems = vec![Systems::all(&system("old")); 2];
-        Arc::new(Self { sent: Mutex::default(), systems: Mutex::new(systems), trouble })
+        Arc::new(Self { sent: Mutex::default(), systems: Mutex::new(systems), trouble, extended_by: Mutex::default() })
     }
 
     fn answer(&self, host: HostId, step: &Step) -> Answer {
@@ -113,6 +115,9 @@ impl FakeFleet {
 
 impl Hosts for FakeFleet {
     fn perform(self: Arc<Self>, host: HostId, order: Order, _: Notes) -> BoxFuture<'static, Answer> {
+        if matches!(order.step, Step::Extend { .. }) {
+            *self.extended_by.lock().unwrap() = order.guard;
+        }
         async move { self.answer(host, &order.step) }.boxed()
     }
 
@@ -205,4 +210,17 @@ async fn a_decision_that_cannot_be_written_is_not_acted_on() {
     let sent = fleet.sent.lock().unwrap().clone();
     assert!(!sent.iter().any(|order| order.starts_with("switch")), "{sent:?}");
     assert_eq!(outcome, Outcome::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_host_keeps_its_guard_until_the_one_that_is_awaited_is_back() {
+    let fleet = FakeFleet::new(Some((JobKind::Rollback, Trouble::Fails)));
+    let mut notebook = Notebook { unwritable: Some(Entry::Decided), ..Notebook::default() };
+    drive(&fleet, 900, &mut notebook).await;
+    let sent = fleet.sent.lock().unwrap().clone();
+    assert!(sent.contains(&"extend 0".to_owned()), "{sent:?}");
+    // The other's guard fires within 900 s, may stop a step and put the boot default back, and boots.
+    let back = times(900).awaited_until(Duration::from_secs(900));
+    let extended_by = *fleet.extended_by.lock().unwrap();
+    assert!(extended_by >= back, "extended by {extended_by:?}, and the other one is back within {back:?}");
 }

@@ -65,6 +65,8 @@ struct Out {
     /// Its number: reports of a replaced step carry another one.
     sent: u64,
     at: Duration,
+    /// How long the guard holds from then on, if the step is about it.
+    guard: Duration,
     task: AbortHandle,
 }
 
@@ -193,7 +195,7 @@ impl<H: Hosts> Driver<H> {
     fn learn_deadline(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
         let done = matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let name = self.plan.host(host).name.clone();
-        let deadline = out.at + self.times[host.0].guard;
+        let deadline = out.at + out.guard;
         match &out.step {
             // Also after no answer: it may be armed, and then since the order at the earliest.
             Step::Arm { .. } => {
@@ -224,7 +226,8 @@ impl<H: Hosts> Driver<H> {
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
         }
-        let order = self.order(host, step.clone(), now);
+        let guard = self.guard(host, &step, now);
+        let order = self.order(host, step.clone(), guard, now);
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
             // Reports exactly once, also when the work panics.
@@ -234,11 +237,24 @@ impl<H: Hosts> Driver<H> {
                 None => Answer::NotSent,
             });
         });
-        self.out[host.0] = Some(Out { step, sent, at: now, task: task.abort_handle() });
+        self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
+    }
+
+    /// How long the host's guard is to hold from now on. Where a host is awaited from its own guard, the others must
+    /// still be there when it is back, with time to prove the links and to disarm.
+    fn guard(&self, host: HostId, step: &Step, now: Duration) -> Duration {
+        let times = &self.times[host.0];
+        let awaited = self.plan.ids().filter(|id| {
+            matches!(step, Step::Extend { .. })
+                && matches!(&self.out[id.0], Some(Out { step: Step::Return { .. }, .. }))
+        });
+        let back = awaited.map(|id| self.times[id.0].awaited_until(self.deadlines[id.0].unwrap_or(now))).max();
+        let after = times.settle + times.limits.connect + times.limits.step + MARGIN;
+        back.map_or(times.guard, |back| times.guard.max(back.saturating_sub(now) + after))
     }
 
     /// The step with its times; `None` when it could not end before the guard fires.
-    fn order(&self, host: HostId, step: Step, now: Duration) -> Option<Order> {
+    fn order(&self, host: HostId, step: Step, guard: Duration, now: Duration) -> Option<Order> {
         let times = &self.times[host.0];
         let limits = &times.limits;
         let deadline = self.deadlines[host.0];
@@ -263,7 +279,7 @@ impl<H: Hosts> Driver<H> {
                 (times.awaited_until(deadline.unwrap_or(now)), Duration::ZERO, limits.step)
             }
         };
-        Some(Order { step, until, guard: times.guard, needs, limit })
+        Some(Order { step, until, guard, needs, limit })
     }
 
     fn probe(&self, after: bool) {
