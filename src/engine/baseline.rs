@@ -75,7 +75,7 @@ fn learn_health(plan: &mut Plan, round: &Round) {
     }
 }
 
-fn describe_link(link: &Link) -> String {
+pub(super) fn describe_link(link: &Link) -> String {
     let from = match &link.from {
         Place::Workstation => "the workstation",
         Place::Host(name) => name.as_str(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::baseline::describe_link;
 use super::driver::{Driver, Ended, Surroundings};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
@@ -17,7 +18,7 @@ use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
-use crate::inventory::model::{Fleet, Host, HostName, Jump};
+use crate::inventory::model::{Fleet, Host, HostName, Jump, Place};
 use crate::remote::Workspace;
 use crate::remote::step::{Speaker, Step as RemoteStep};
 use crate::store_path::StorePath;
@@ -197,7 +198,7 @@ impl<'a> Push<'a> {
         self.judge(&views)?;
         self.tell(Event::Planned { hosts: planned(&views) });
 
-        let plan = plan(&views, links::resolve(fleet, &ssh_ports(&surveyed)));
+        let plan = plan(&views, self.links(&surveyed));
         let changes = plan.changing().next().is_some();
         if changes && !self.request.dry_run {
             self.copy(&views).await?;
@@ -226,10 +227,26 @@ impl<'a> Push<'a> {
         let surveyed = self.survey().await?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
-        let plan = plan(&views, links::resolve(fleet, &ssh_ports(&surveyed)));
+        let plan = plan(&views, self.links(&surveyed));
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let plan = self.baseline(plan, &self.identity(&hosts), false).await?;
         Ok(plan.broken(&plan.baseline).is_empty())
+    }
+
+    /// The fleet's links, without those that a skipped host leaves unproven.
+    fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
+        let skipped = lock(&self.skipped);
+        let is_skipped = |link: &Link| {
+            matches!(&link.from, Place::Host(from) if skipped.contains(from))
+                || link.to_host.as_ref().is_some_and(|to| skipped.contains(to))
+        };
+        let (unproven, links): (Vec<_>, Vec<_>) =
+            links::resolve(&self.request.fleet, &ssh_ports(surveyed)).into_iter().partition(is_skipped);
+        if !unproven.is_empty() {
+            let texts: Vec<String> = unproven.iter().map(describe_link).collect();
+            self.warn(None, format!("not proven, since a host was left out: {}", texts.join("; ")));
+        }
+        links
     }
 
     fn view<'b>(
