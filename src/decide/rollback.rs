@@ -220,7 +220,8 @@ impl Transaction {
                 self.run(host, Step::Login { after: false }, effects);
             }
         }
-        effects.push(Effect::Expect(Timer::Settle));
+        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned);
+        effects.push(Effect::Expect(if by_guard { Timer::SettleAfterBoot } else { Timer::Settle }));
         self.probe(effects);
     }
 

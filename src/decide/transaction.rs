@@ -292,7 +292,7 @@ impl Transaction {
     }
 
     pub(super) fn forget_verify_timers(effects: &mut Vec<Effect>) {
-        effects.extend([Timer::Settle, Timer::Rekey, Timer::RoundPause].map(Effect::Forget));
+        effects.extend([Timer::Settle, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause].map(Effect::Forget));
     }
 
     pub(super) fn links_moved(&self, round: &Round) -> Event {

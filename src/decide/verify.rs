@@ -143,10 +143,12 @@ impl Transaction {
                 }
             }
             (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
-            (Timer::Settle, Stage::BackProof) if self.streak == 0 && self.last_broken.is_empty() => {
+            (Timer::Settle | Timer::SettleAfterBoot, Stage::BackProof)
+                if self.streak == 0 && self.last_broken.is_empty() =>
+            {
                 self.overtime = true;
             }
-            (Timer::Settle, Stage::BackProof) => self.back_not_proven(effects),
+            (Timer::Settle | Timer::SettleAfterBoot, Stage::BackProof) => self.back_not_proven(effects),
             _ => {}
         }
     }

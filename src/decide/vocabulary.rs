@@ -99,6 +99,8 @@ pub enum Timer {
     RoundPause,
     /// Links and logins have had their time to come up.
     Settle,
+    /// The same after a host was brought back by its guard: the others' tunnels must first notice that it was gone.
+    SettleAfterBoot,
     /// WireGuard has had its time to shake hands again.
     Rekey,
 }

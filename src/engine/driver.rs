@@ -23,6 +23,9 @@ use crate::event::Event;
 /// against a master's 15 s for noticing that its link is dead.
 const HEAD_START: Duration = Duration::from_secs(5);
 
+/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or two.
+const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
+
 /// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
@@ -292,11 +295,16 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
+    fn settle(&self) -> Duration {
+        self.times.iter().map(|times| times.settle).max().unwrap_or_default()
+    }
+
     fn length(&self, timer: Timer) -> Duration {
         match timer {
             Timer::HeadStart => HEAD_START,
             Timer::RoundPause => ROUND_PAUSE,
-            Timer::Settle => self.times.iter().map(|times| times.settle).max().unwrap_or_default(),
+            Timer::Settle => self.settle(),
+            Timer::SettleAfterBoot => self.settle().max(SETTLE_AFTER_BOOT),
             Timer::Rekey => REKEY,
         }
     }

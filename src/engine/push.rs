@@ -9,7 +9,7 @@ use super::baseline::describe_link;
 use super::driver::{Driver, Ended, Surroundings};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{HostClock, Identity, SshHosts, reason};
+use super::ssh_hosts::{HostClock, HostGuard, Identity, SshHosts, reason};
 use crate::decide::fact::Facts;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
@@ -206,7 +206,7 @@ impl<'a> Push<'a> {
 
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let identity = self.identity(&hosts);
-        let actions = hosts.iter().map(|host| host.guard_action).collect();
+        let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let plan = self.baseline(plan, &identity, changes).await?;
         if self.request.dry_run {
@@ -218,7 +218,7 @@ impl<'a> Push<'a> {
         }
         let plan = Arc::new(plan);
         let times = hosts.iter().map(|host| self.times(host)).collect();
-        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, actions, clocks));
+        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, guards, clocks));
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
     }
 

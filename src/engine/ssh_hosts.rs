@@ -18,7 +18,7 @@ use crate::decide::fact::{GuardState, JobKind, Standing, StepAnswer, StepOutcome
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
-use crate::inventory::model::{GuardAction, HostName};
+use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
 use crate::remote::{ConnectCause, RawAnswer, StepError, Way};
@@ -43,6 +43,23 @@ pub struct Identity {
     pub hosts: Vec<HostName>,
 }
 
+/// How a host's guard brings it back.
+#[derive(Debug, Clone, Copy)]
+pub struct HostGuard {
+    pub action: GuardAction,
+    /// How long a step that still runs may take to end before it is killed, by a roll back or by the guard itself.
+    pub job_wait: Duration,
+}
+
+impl HostGuard {
+    /// A minute (DESIGN.md section 4), and never more than a third of what a roll back may take.
+    #[must_use]
+    pub fn of(host: &Host) -> Self {
+        let job_wait = (host.limits.rollback / 3).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        Self { action: host.guard_action, job_wait }
+    }
+}
+
 /// The host's own clock, as far as it is known here.
 #[derive(Debug, Clone, Copy)]
 pub struct HostClock {
@@ -57,7 +74,7 @@ pub struct SshHosts {
     reach: Arc<Reach>,
     plan: Arc<Plan>,
     identity: Identity,
-    actions: Vec<GuardAction>,
+    guards: Vec<HostGuard>,
     clocks: Vec<HostClock>,
     probing: Probing,
     /// When each host's activation was known to have ended.
@@ -73,18 +90,18 @@ enum Try {
 }
 
 impl SshHosts {
-    /// `actions` and `clocks` are by host, like the plan's.
+    /// `guards` and `clocks` are by host, like the plan's.
     #[must_use]
     pub fn new(
         reach: Arc<Reach>,
         plan: Arc<Plan>,
         identity: Identity,
-        actions: Vec<GuardAction>,
+        guards: Vec<HostGuard>,
         clocks: Vec<HostClock>,
     ) -> Self {
         let hosts = plan.hosts.iter().map(|host| host.name.clone()).collect();
         let probing = Probing::new(Arc::clone(&reach), hosts);
-        Self { reach, plan, identity, actions, clocks, probing, activated: Mutex::default() }
+        Self { reach, plan, identity, guards, clocks, probing, activated: Mutex::default() }
     }
 
     /// Ends the probers on the hosts; bounded.
@@ -146,8 +163,13 @@ impl SshHosts {
             Ok(raw) => raw,
             Err(error) => {
                 return match denied_or_lost(&error) {
-                    // What does not let us in is what the guard is about to take away.
-                    Try::Answer(Answer::Denied { why }) if matches!(order.step, Step::Return { .. }) => Try::Lost(why),
+                    // What does not let us in is what the guard is about to take away; and a guard that may still be
+                    // armed is asked about until it is known to be disarmed or fired.
+                    Try::Answer(Answer::Denied { why })
+                        if matches!(order.step, Step::Return { .. } | Step::Disarm { .. }) =>
+                    {
+                        Try::Lost(why)
+                    }
                     other => other,
                 };
             }
@@ -178,7 +200,7 @@ impl SshHosts {
         if standing.boot_id != boot_id {
             return true;
         }
-        let by_switching = self.actions[host.0] == GuardAction::SwitchBack;
+        let by_switching = self.guards[host.0].action == GuardAction::SwitchBack;
         by_switching
             && matches!(standing.guard, GuardState::Fired { .. })
             && standing.systems == self.plan.host(host).old
@@ -221,8 +243,8 @@ impl SshHosts {
                 expected: Expected::from(expect),
                 latest: self.latest(host, order.until),
                 guard: order.guard,
-                action: self.actions[host.0],
-                pace: Vec::new(),
+                action: self.guards[host.0].action,
+                pace: vec![("job_wait", self.guards[host.0].job_wait.as_secs())],
                 hosts: self.identity.hosts.clone(),
             },
             Step::Extend { boot_id } => RemoteStep::Extend { speaker, boot_id: boot_id.clone(), guard: order.guard },
@@ -293,7 +315,8 @@ pub(super) fn reason(error: &StepError) -> String {
         source = cause.source();
     }
     match error.stderr_tail().and_then(|tail| tail.lines().last()) {
-        Some(last) => format!("{text}: {last}"),
+        // Some programs leave their name out before the colon.
+        Some(last) => format!("{text}: {}", last.trim_start_matches([':', ' '])),
         None => text,
     }
 }
