@@ -111,7 +111,7 @@ ensure_template() { # HOSTS PARAMS FILE
 
 # What it mounts goes away with the mount namespace.
 make_template() { # HOSTS PARAMS
-    mkdir -p "$template/work"
+    mkdir -p "$template/making"
     hosts_of "$1" >"$template/hosts.tsv"
     printf '%s\n' "$2" >"$template/params.json"
     export template base code

@@ -3,7 +3,7 @@
 # namespace of its own, so nothing of it stays and nothing can be fetched.
 set -eu
 : "${template:?}" "${base:?}" "${code:?}"
-ws=$template/work/ws
+ws=$template/making/ws
 mkdir -p "$template/ws" "$template/ws.work" "$ws"
 mount -t overlay none -o "lowerdir=$base/root,upperdir=$template/ws,workdir=$template/ws.work" "$ws"
 mount -t proc proc "$ws/proc"
@@ -35,16 +35,16 @@ set --
 while read -r name _; do
     set -- "$@" "/root/fleet#nixosConfigurations.$name.config.system.build.toplevel"
 done <"$template/hosts.tsv"
-in_ws nix build --no-link --print-out-paths "$@" >"$template/work/systems"
-cat "$template/work/systems"
+in_ws nix build --no-link --print-out-paths "$@" >"$template/making/systems"
+cat "$template/making/systems"
 
 # --- the hosts ---
-exec 7<"$template/work/systems"
+exec 7<"$template/making/systems"
 while read -r name address _; do
     read -r system <&7
     echo "--- $name $system"
     upper=$template/hosts/$name/root
-    root=$template/work/$name
+    root=$template/making/$name
     mkdir -p "$upper" "$upper.work" "$root"
     mount -t overlay none -o "lowerdir=$base/root,upperdir=$upper,workdir=$upper.work" "$root"
     mkdir -p "$ws/mnt/$name"

@@ -12,5 +12,6 @@ pub mod time;
 pub mod transaction;
 #[cfg(test)]
 mod transaction_tests;
+mod tunnel;
 mod verify;
 pub mod vocabulary;
