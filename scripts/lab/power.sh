@@ -33,7 +33,8 @@ main() {
         ip -n "$id" link add "$name" type veth peer name eth0 netns "$machine"
         plug_in "$name" "$host"
         boots=$(($(cat "$host/boots") + 1))
-        echo "$boots" >"$host/boots"
+        # Renamed into place: who counts the boots just now must not find an empty file.
+        echo "$boots" >"$host/boots.new" && mv -f "$host/boots.new" "$host/boots"
         echo "=== power on, boot $boots ==="
         started=${EPOCHREALTIME/./}
         status=0
