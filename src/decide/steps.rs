@@ -133,6 +133,38 @@ impl Transaction {
         }
     }
 
+    /// Starts the settle time when all that the barrier of a job waits for are hosts out of reach, and ends it when one
+    /// is back. What the others have done may have cut their way, and waiting for a job's whole limit would mend nothing:
+    /// turning back does. Not while every host is silent: that is this workstation's own link, and turning back would
+    /// reach nobody.
+    pub(super) fn mind_the_silent(&mut self, effects: &mut Vec<Effect>) {
+        let missing = |host: &HostId| self.hosts[host.0].progress != Progress::Done;
+        let counts = matches!(self.stage, Stage::Test | Stage::Switch)
+            && self.plan.changing().filter(missing).all(|host| self.silent.contains(&host))
+            && !self.plan.changing().all(|host| missing(&host));
+        if counts != self.silence_counts {
+            let timer = Timer::Settle;
+            match self.stage {
+                _ if counts => effects.push(Effect::Expect(timer)),
+                Stage::Test | Stage::Switch => effects.push(Effect::Forget(timer)),
+                // A later stage has its own use for the timer.
+                _ => {}
+            }
+            self.silence_counts = counts;
+        }
+    }
+
+    pub(super) fn silence_is_over_long(&mut self, effects: &mut Vec<Effect>) {
+        let silent = self.plan.changing().find(|host| self.silent.contains(host));
+        if let (true, Some(host)) = (self.silence_counts, silent) {
+            let phase = if self.stage == Stage::Test { Phase::Test } else { Phase::Switch };
+            let why = "out of reach since, and every other host is through".to_owned();
+            let host = self.plan.host(host).name.clone();
+            self.turn_back(RollbackReason::StepFailed { host, phase, why }, effects);
+            self.silence_counts = false;
+        }
+    }
+
     /// What is wrong with a finished job, if anything is.
     pub(super) fn job_failure(
         &self,

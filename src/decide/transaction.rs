@@ -125,6 +125,8 @@ pub struct Transaction {
     pub(super) noticed: BTreeSet<HostId>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
+    /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
+    pub(super) silence_counts: bool,
 }
 
 impl Transaction {
@@ -164,6 +166,7 @@ impl Transaction {
             interrupted: None,
             noticed: BTreeSet::new(),
             silent: BTreeSet::new(),
+            silence_counts: false,
         }
     }
 
@@ -186,18 +189,22 @@ impl Transaction {
             Input::Started { host } | Input::ContactLost { host } => {
                 if matches!(input, Input::ContactLost { .. }) {
                     self.hear_silence(host, &mut effects);
+                } else {
+                    self.silent.remove(&host);
                 }
                 let now = &mut self.hosts[host.0];
                 if now.progress == Progress::Sent {
                     now.progress = Progress::Released;
                 }
                 self.send_waiting(false, &mut effects);
+                self.mind_the_silent(&mut effects);
             }
             Input::Answered { host, step, answer } => {
                 if self.hosts[host.0].step.as_ref() == Some(&step) {
                     self.silent.remove(&host);
                     self.hosts[host.0].step = None;
                     self.answered(host, &step, answer, &mut effects);
+                    self.mind_the_silent(&mut effects);
                 }
             }
             Input::RoundSeen { round, waiting } => self.round_seen(round, waiting, &mut effects),

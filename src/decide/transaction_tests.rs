@@ -397,6 +397,46 @@ fn a_host_behind_a_jump_is_tested_before_the_jump() {
     world.end_step(at, Fault::None);
 }
 
+/// `host0`, the jump, is through with its test, and the way to `host1` is gone in the middle of its own.
+fn cut_off_by_the_jump() -> World {
+    let mut world = World::new(plan(2, 2));
+    world.until(1, job(JobKind::Test));
+    world.give(Input::Started { host: HostId(1) });
+    world.give(Input::ContactLost { host: HostId(1) });
+    assert!(!world.timers.contains(&Timer::Settle), "the jump is still at work");
+    let at = world.until(0, job(JobKind::Test));
+    world.end_step(at, Fault::None);
+    assert!(world.timers.contains(&Timer::Settle), "nothing else is waited for");
+    world
+}
+
+#[test]
+fn a_host_that_stays_silent_when_all_others_are_through_turns_the_push_back_after_the_settle_time() {
+    let mut world = cut_off_by_the_jump();
+    world.elapse(Timer::Settle);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.starts_with("test failed on host1: out of reach"), "{}", verdict.text);
+}
+
+#[test]
+fn a_silent_host_that_is_back_has_its_whole_time_again() {
+    let mut world = cut_off_by_the_jump();
+    world.give(Input::Started { host: HostId(1) });
+    assert!(!world.timers.contains(&Timer::Settle));
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
+fn when_every_host_is_silent_nothing_is_turned_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(1, job(JobKind::Test));
+    world.give(Input::ContactLost { host: HostId(1) });
+    world.until(0, job(JobKind::Test));
+    world.give(Input::ContactLost { host: HostId(0) });
+    assert!(!world.timers.contains(&Timer::Settle), "this workstation may be the one that is gone");
+}
+
 #[test]
 fn a_foreign_lease_on_one_host_refuses_and_leaves_no_guard() {
     let mut world = World::new(plan(2, 2));

@@ -131,6 +131,7 @@ impl Transaction {
         match (timer, self.stage) {
             (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
             (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
+            (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
             (Timer::Settle, Stage::Verify | Stage::Proof) => {
                 let held_so_far = self.last_broken.is_empty() && self.last_failures.is_empty();
                 let all_logged_in = self.stage == Stage::Proof || self.hosts.iter().all(|host| host.logged_in);
