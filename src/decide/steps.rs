@@ -158,7 +158,7 @@ impl Transaction {
         let silent = self.plan.changing().find(|host| self.silent.contains(host));
         if let (true, Some(host)) = (self.silence_counts, silent) {
             let phase = if self.stage == Stage::Test { Phase::Test } else { Phase::Switch };
-            let why = "out of reach since, and every other host is through".to_owned();
+            let why = "it is out of reach, and all others are through: a change may have cut the way to it".to_owned();
             let host = self.plan.host(host).name.clone();
             self.turn_back(RollbackReason::StepFailed { host, phase, why }, effects);
             self.silence_counts = false;

@@ -416,7 +416,7 @@ fn a_host_that_stays_silent_when_all_others_are_through_turns_the_push_back_afte
     world.elapse(Timer::Settle);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert!(verdict.text.starts_with("test failed on host1: out of reach"), "{}", verdict.text);
+    assert!(verdict.text.starts_with("test failed on host1: it is out of reach"), "{}", verdict.text);
 }
 
 #[test]

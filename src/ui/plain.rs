@@ -257,8 +257,12 @@ impl Plain {
     }
 
     fn phase_line(&self, now: SystemTime, phase: Phase) -> String {
-        let number = words::number(phase).map(|number| format!(" ({number} of 10)")).unwrap_or_default();
-        let text = format!("== {}{number}: {}{}", phase.word(), words::about(phase), self.guards_left(now));
+        // Only a push has a fleet, and passes all ten.
+        let of_a_push = self.fleet.is_some();
+        let number = words::number(phase).filter(|_| of_a_push);
+        let number = number.map(|number| format!(" ({number} of 10)")).unwrap_or_default();
+        let about = if of_a_push || phase != Phase::Baseline { words::about(phase) } else { "probe every link" };
+        let text = format!("== {}{number}: {about}{}", phase.word(), self.guards_left(now));
         self.fleet_line(Some(Tone::Strong), &text)
     }
 

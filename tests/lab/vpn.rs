@@ -58,6 +58,26 @@ fn a_home_server_cut_off_by_its_own_change_takes_the_vps_back_with_it() {
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_home_server_cut_off_in_the_middle_of_its_test_by_the_vps_is_not_awaited_for_the_tests_whole_limit() {
+    let fleet = Fleet::up("cut-in-test");
+    // A limit that the guard of this inventory can just hold, and that nobody should have to wait for.
+    fleet.write_inventory(&Inventory {
+        guard: "10m",
+        limits: "{connect: 10s, step: 10s, test: 6m, switch: 15s, rollback: 60s}",
+        ..Inventory::default()
+    });
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "activate", "\"slow:25\"");
+    fleet.set("vps", "wg_key", "\"wrong\"");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::RolledBack);
+    pushed.assert_says(None, &["test failed on homeserver: it is out of reach, and all others are through"]);
+    assert_eq!((pushed.host("vps"), pushed.host("homeserver")), (&SWITCHED_BACK, &SWITCHED_BACK));
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_firewall_on_the_vps_that_drops_new_vpn_connections_is_rolled_back_without_a_reboot() {
     is_rolled_back_without_a_reboot(&Fleet::up("fw-vpn-vps"), "vps", "fw", "\"drop-new-vpn\"");
 }
