@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::becoming::Password;
+use super::by_hand;
 use super::connect_error::{ConnectCause, ConnectError};
 use super::master::Slot;
 use super::ssh_config::{Block, UserSettings};
@@ -132,6 +133,7 @@ impl Question<'_> {
 
 /// Machines and blocks while they are gathered.
 pub(super) struct Plan<'a> {
+    pub(super) hosts: &'a [Host],
     pub(super) folder: &'a Path,
     pub(super) user_config: Option<&'a Path>,
     pub(super) machines: HashMap<String, Machine>,
@@ -181,15 +183,9 @@ impl Plan<'_> {
             known_as: Some(settings.known_as()),
             ..block.clone()
         });
-        let jump_by_hand = host.jump.as_ref().map(|jump| match jump {
-            Jump::Host(name) => {
-                self.machines.get(name.as_str()).map_or_else(|| name.to_string(), |jump| jump.shown.clone())
-            }
-            Jump::Destination { user, host, port } => destination_text(user.as_deref(), host, *port),
-        });
         let machine = Machine {
             shown: host.name.to_string(),
-            by_hand: by_hand(host.user.as_deref(), &host.address, host.port, jump_by_hand.as_deref()),
+            by_hand: by_hand::to_host(host, self.hosts),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
             hostname: settings.hostname.clone(),
             known_as: settings.known_as(),
@@ -240,7 +236,7 @@ impl Plan<'_> {
         port: Option<u16>,
         depth: usize,
     ) -> Result<String, WorkspaceError> {
-        let shown = destination_text(user, host, port);
+        let shown = by_hand::destination(user, host, port);
         if let Some(alias) = self.jumps.get(&shown) {
             return Ok(alias.clone());
         }
@@ -252,7 +248,7 @@ impl Plan<'_> {
         let control = self.next_control();
         let machine = Machine {
             alias: alias.clone(),
-            by_hand: by_hand(user, host, port, None),
+            by_hand: by_hand::to_jump(user, host, port),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
             hostname: settings.hostname.clone(),
             known_as: settings.known_as(),
@@ -302,19 +298,4 @@ fn parse_destination(text: &str) -> (Option<&str>, &str, Option<u16>) {
         Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => (user, host, port.parse().ok()),
         _ => (user, place, None),
     }
-}
-
-fn destination_text(user: Option<&str>, host: &str, port: Option<u16>) -> String {
-    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-    match port {
-        Some(port) if host.contains(':') => format!("{user}[{host}]:{port}"),
-        Some(port) => format!("{user}{host}:{port}"),
-        None => format!("{user}{host}"),
-    }
-}
-
-fn by_hand(user: Option<&str>, address: &str, port: Option<u16>, jump: Option<&str>) -> String {
-    let jump = jump.map(|jump| format!("-J {jump} ")).unwrap_or_default();
-    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
-    format!("ssh {jump}{port}{}", destination_text(user, address, None))
 }

@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod becoming;
+mod by_hand;
 mod connect_error;
 mod layout;
 mod login;

@@ -95,6 +95,7 @@ impl Workspace {
             machines: HashMap::new(),
             blocks: Vec::new(),
             jumps: HashMap::new(),
+            hosts,
         };
         for (host, settings) in hosts.iter().zip(settings) {
             let password = passwords.remove(&host.name);
