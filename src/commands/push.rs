@@ -31,7 +31,6 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
-    let began = Instant::now();
     let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
@@ -43,6 +42,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     let scratch = tempfile::tempdir().map_err(|error| not_begun(error.into()))?;
     let run = record.as_ref().map(|record| record.run.clone());
     let events = Events::new(run.clone());
+    // After the question for a password: a person's time to type is not the push's.
+    let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
     let recording = match &record {
         Some(record) => Some(record.listen(&events)?),

@@ -214,7 +214,7 @@ impl Plain {
                 self.fleet_line(None, &(front + &sanitise::line(doing)))
             }
             Event::CopyMoved { host, done_bytes, expected_bytes }
-                if self.may_speak(Talk::Copy, Some(host), line.at) =>
+                if *expected_bytes > 0 && self.may_speak(Talk::Copy, Some(host), line.at) =>
             {
                 let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
                 self.host_line(host, None, &text)
