@@ -164,9 +164,9 @@ impl Transaction {
             self.hosts[host.0].back = Back::Returned;
             self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
             let text = if rebooted {
-                "came back on its old system, on a new boot"
+                "on its old system, on a new boot"
             } else {
-                "is back on its old system, brought back by its guard"
+                "on its old system, brought back by its guard"
             };
             effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
         } else if rebooted && !armed && self.hosts[host.0].armed {

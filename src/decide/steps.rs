@@ -102,11 +102,12 @@ impl Transaction {
         }
     }
 
-    /// Whether this stage's job has yet to begin on `far`, so that the way to it must stay.
+    /// Whether this stage's job has yet to begin on `far`, so that the way to it must stay. There is none to a host out of
+    /// reach.
     pub(super) fn holds_its_way_open(&self, far: HostId) -> bool {
         let now = &self.hosts[far.0];
         let takes_part = self.stage != Stage::Back || matches!(now.back, Back::Waiting | Back::Rolling);
-        takes_part && matches!(now.progress, Progress::Waiting | Progress::Sent)
+        takes_part && matches!(now.progress, Progress::Waiting | Progress::Sent) && !self.silent.contains(&far)
     }
 
     pub(super) fn after_job(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
