@@ -140,6 +140,8 @@ impl<H: Hosts> Driver<H> {
                 timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
                 signal = shutdown.requested() => {
                     if asked_to_stop {
+                        // What is on its way holds connections open, which are closed next.
+                        self.out.iter().flatten().for_each(|out| out.task.abort());
                         return Ended::Left { guarded: self.guarded(), signal };
                     }
                     asked_to_stop = true;

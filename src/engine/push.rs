@@ -117,19 +117,19 @@ pub async fn push(
                 return Pushed::Ended(push.refused("the run's record cannot be written".to_owned()));
             }
             let ended = Driver::new(Arc::clone(&hosts), Arc::clone(&plan), times).drive(surroundings, shutdown).await;
-            let pushed = match ended {
+            match ended {
                 Ended::Verdict(mut verdict) => {
+                    hosts.stop_probing().await;
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)
                 }
                 Ended::Left { guarded, signal } => {
                     let name = |host: HostId| plan.host(host).name.clone();
                     let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
+                    // A round under way is not awaited: at once is at once.
                     Pushed::Left { guarded, signal }
                 }
-            };
-            hosts.stop_probing().await;
-            pushed
+            }
         }
     };
     push.reach.close().await;
