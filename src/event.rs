@@ -33,6 +33,8 @@ pub enum Phase {
     Switch,
     Disarm,
     RollBack,
+    /// A recovery takes the run over on every host.
+    TakeOver,
 }
 
 impl Phase {
@@ -50,6 +52,7 @@ impl Phase {
             Self::Switch => "switch",
             Self::Disarm => "disarm",
             Self::RollBack => "roll back",
+            Self::TakeOver => "take over",
         }
     }
 }
@@ -65,10 +68,12 @@ pub enum Outcome {
     Refused,
     /// Some hosts are new, some old, or one is unknown after its guard should have fired: a person must look.
     Split,
+    /// Another coordinator has taken this run over, and ends it.
+    Superseded,
 }
 
 /// How a push ended for one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum HostOutcome {
     Committed,
@@ -163,6 +168,11 @@ pub enum Event {
         /// From now on until it fires.
         left_ms: u64,
     },
+    /// A recovery has found a guard armed.
+    GuardSeen {
+        host: HostName,
+        left_ms: u64,
+    },
     GuardExtended {
         host: HostName,
         left_ms: u64,
@@ -214,6 +224,11 @@ pub enum Event {
     Decided,
     RollBackStarted {
         reason: String,
+    },
+    /// How a recovery has found a host, in words.
+    HostFound {
+        host: HostName,
+        text: String,
     },
     /// The host cannot be reached: its guard will bring it back.
     LeftToGuard {

@@ -31,7 +31,7 @@ pub enum Ending {
 /// | 0 | committed, nothing to do, or a query answered well |
 /// | 1 | the answer is no, and every touched host was seen on old and unguarded |
 /// | 2 | usage, inventory, no such run, no terminal for a needed password |
-/// | 3 | split, or guards are left to themselves: look now |
+/// | 3 | split, superseded, or guards are left to themselves: look now |
 /// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched |
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
@@ -45,7 +45,7 @@ pub fn status(ending: Ending) -> u8 {
         | Ending::NotBegun
         | Ending::Bug { guards_armed: false } => 1,
         Ending::NotUnderstood => 2,
-        Ending::Pushed { outcome: Outcome::Split, interrupted: _ }
+        Ending::Pushed { outcome: Outcome::Split | Outcome::Superseded, interrupted: _ }
         | Ending::Left { first: _, guards_armed: true }
         | Ending::Bug { guards_armed: true } => 3,
         Ending::Pushed { outcome: Outcome::RolledBack | Outcome::Refused, interrupted: Some(signal) }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_table_of_the_design_holds() {
-        use Outcome::{Committed, Refused, RolledBack, Split, Unchanged};
+        use Outcome::{Committed, Refused, RolledBack, Split, Superseded, Unchanged};
         use Signal::{Sighup, Sigint, Sigterm};
         let pushed = |outcome, interrupted| Ending::Pushed { outcome, interrupted };
         let table = [
@@ -91,6 +91,7 @@ mod tests {
             (pushed(Split, Some(Sigint)), 3),
             (pushed(Split, Some(Sigterm)), 3),
             (pushed(Split, Some(Sighup)), 3),
+            (pushed(Superseded, None), 3),
             (Ending::Answered { yes: true }, 0),
             (Ending::Answered { yes: false }, 1),
             (Ending::QueryInterrupted(Sigint), 130),

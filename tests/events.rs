@@ -44,8 +44,15 @@ fn samples() -> Vec<Event> {
     ];
     let hosts: BTreeMap<HostName, HostOutcome> =
         (10..).map(|number: u32| HostName::new(number.to_string()).unwrap()).zip(outcomes).collect();
-    let finished = [Outcome::Committed, Outcome::Unchanged, Outcome::RolledBack, Outcome::Refused, Outcome::Split]
-        .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 });
+    let finished = [
+        Outcome::Committed,
+        Outcome::Unchanged,
+        Outcome::RolledBack,
+        Outcome::Refused,
+        Outcome::Split,
+        Outcome::Superseded,
+    ]
+    .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 });
     let mut events = vec![
         Event::PushStarted {
             fleet: "homelab".into(),
@@ -69,6 +76,7 @@ fn samples() -> Vec<Event> {
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
         Event::GuardArmed { host: vps.clone(), left_ms: 900_000 },
+        Event::GuardSeen { host: vps.clone(), left_ms: 1 },
         Event::GuardExtended { host: vps.clone(), left_ms: 900_000 },
         Event::GuardDisarmed { host: vps.clone() },
         Event::ContactLost { host: vps.clone(), why: "gone".into() },
@@ -90,6 +98,7 @@ fn samples() -> Vec<Event> {
         Event::LinksMoved { up: 1, of: 2, rounds: 3, waiting_for: vec!["vps -> home ping".into()] },
         Event::Decided,
         Event::RollBackStarted { reason: "a link is down".into() },
+        Event::HostFound { host: vps.clone(), text: "is guarded".into() },
         Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2 },
         Event::CameBack { host: vps, text: "on its old system".into() },
         Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
@@ -107,6 +116,7 @@ fn samples() -> Vec<Event> {
             Phase::Switch,
             Phase::Disarm,
             Phase::RollBack,
+            Phase::TakeOver,
         ]
         .map(|phase| Event::PhaseStarted { phase }),
     );

@@ -82,6 +82,7 @@ impl FakeFleet {
             Step::Clean => "clean",
             Step::Extend { .. } => "extend",
             Step::Return { .. } => "return",
+            Step::TakeOver { .. } => "take-over",
         };
         self.sent.lock().unwrap().push(format!("{word} {}", host.0));
         let mut outcome = StepOutcome::Done;

@@ -21,7 +21,7 @@ impl Transaction {
     }
 
     pub(super) fn extend_all(&mut self, effects: &mut Vec<Effect>) {
-        let changing: Vec<HostId> = self.plan.changing().collect();
+        let changing: Vec<HostId> = self.plan.changing().filter(|host| !self.hosts[host.0].is_through()).collect();
         for host in changing {
             self.hosts[host.0].progress = Progress::Sent;
             let boot_id = self.hosts[host.0].boot_id.clone();
@@ -46,8 +46,13 @@ impl Transaction {
         effects.push(Effect::Record(Entry::Disarming));
         let changing: Vec<HostId> = self.plan.changing().collect();
         for host in changing {
-            self.disarm(host, Systems::all(&self.plan.host(host).new), effects);
+            if self.hosts[host.0].is_through() {
+                self.hosts[host.0].end = Some(HostOutcome::Committed);
+            } else {
+                self.disarm(host, Systems::all(&self.plan.host(host).new), effects);
+            }
         }
+        self.clean_when_all_are_disarmed(effects);
     }
 
     pub(super) fn disarm(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
@@ -81,6 +86,10 @@ impl Transaction {
             effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
         }
         self.hosts[host.0].end = Some(end);
+        self.clean_when_all_are_disarmed(effects);
+    }
+
+    fn clean_when_all_are_disarmed(&mut self, effects: &mut Vec<Effect>) {
         if self.plan.changing().all(|host| self.hosts[host.0].end.is_some()) {
             self.enter_clean(effects);
         }
@@ -111,11 +120,16 @@ impl Transaction {
     }
 
     pub(super) fn outcome(&self) -> Outcome {
+        if self.superseded_by.is_some() {
+            return Outcome::Superseded;
+        }
         let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
         if ends().any(|end| matches!(end, HostOutcome::Lost { .. })) {
             Outcome::Split
         } else if ends().any(|end| *end == HostOutcome::Committed) {
             Outcome::Committed
+        } else if self.recovery.is_some() && ends().any(|end| matches!(end, HostOutcome::RolledBack { .. })) {
+            Outcome::RolledBack
         } else if self.hosts.iter().all(|host| !host.activated) && self.interrupted.is_none() {
             Outcome::Refused
         } else {
@@ -134,8 +148,17 @@ impl Transaction {
             (plan.name.clone(), end)
         });
         let text = match (&self.reason, self.outcome()) {
+            (_, Outcome::Superseded) => {
+                let by = self.superseded_by.clone().unwrap_or_default();
+                format!("{by}; this fleetdeploy has left every host to that one")
+            }
             (Some(reason), _) => reason.to_string(),
+            (None, Outcome::Split) if self.recovery.is_some() && self.stage != Stage::Disarm => {
+                "every host that answers is on its new system, and not every host does".to_owned()
+            }
             (None, Outcome::Split) => "not every guard could be disarmed".to_owned(),
+            (None, Outcome::RolledBack) => "every host was back on its old system already".to_owned(),
+            (None, Outcome::Refused) => "nothing had been touched".to_owned(),
             (None, _) => "every host is on its new system, and every required link is up".to_owned(),
         };
         Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }

@@ -68,6 +68,11 @@ pub enum GuardState {
         run: String,
         deadline: Uptime,
     },
+    /// It has fired and is at work: it puts things back, or waits for its reboot.
+    Firing {
+        run: String,
+    },
+    /// It has fired and is through on this boot: nothing had begun, or it brought the host back without a reboot.
     Fired {
         run: String,
     },
@@ -126,7 +131,7 @@ pub enum JobState {
 }
 
 /// The short facts that every step's answer carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Standing {
     pub boot_id: String,
     pub uptime: Uptime,
@@ -180,7 +185,7 @@ pub struct Facts {
 }
 
 /// A WireGuard interface, without its secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WireguardInterface {
     pub name: String,
     /// The kernel's number: another one after an interface was deleted and made again.
@@ -191,7 +196,7 @@ pub struct WireguardInterface {
     pub peers: Vec<WireguardPeer>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WireguardPeer {
     pub public_key: String,
     pub endpoint: Option<String>,
@@ -203,7 +208,7 @@ pub struct WireguardPeer {
 }
 
 /// How a step that changes a host ended, as the host says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum StepOutcome {
     Done,
@@ -243,7 +248,7 @@ pub enum RefusalReason {
 }
 
 /// What a host answers to a step that changes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StepAnswer {
     pub outcome: StepOutcome,
     pub standing: Standing,

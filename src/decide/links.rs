@@ -13,7 +13,7 @@ use crate::inventory::model::{Check, CheckKind, Command, Fleet, Host, HostName, 
 pub type LinkId = usize;
 
 /// From one place to one address, by one probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Link {
     /// The check it comes from, as the inventory names it.
     pub check: String,
@@ -30,7 +30,8 @@ pub struct Link {
 }
 
 /// What is asked. The words are those of `remote/scripts/probe.sh`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Probe {
     Ping {
         address: String,
@@ -90,7 +91,7 @@ impl Probe {
 }
 
 /// What one probe said in one round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum LinkAnswer {
     Up {
@@ -113,7 +114,7 @@ impl LinkAnswer {
 }
 
 /// One round of the whole matrix: every link's answer, and what the hosts said of themselves meanwhile.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Round {
     /// By link; a link without an entry is [`LinkAnswer::Unknown`].
     pub answers: BTreeMap<LinkId, LinkAnswer>,
@@ -122,7 +123,7 @@ pub struct Round {
 }
 
 /// What a host says of itself with each round.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct HostRound {
     pub boot_id: String,
     /// `/run/current-system`, as text: compared, never used.

@@ -5,13 +5,14 @@ mod commit;
 pub mod fact;
 pub mod links;
 pub mod plan;
+pub mod recover;
 mod rollback;
 mod steps;
 pub mod survey;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod transaction;
-#[cfg(test)]
-mod transaction_tests;
 mod tunnel;
 mod verify;
 pub mod vocabulary;

@@ -2,28 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::decide::fact::Systems;
 use crate::decide::links::{Link, LinkId, Round};
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
 
 /// A host of the plan, by its place in [`Plan::hosts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HostId(pub usize);
 
 /// Everything that is fixed before the first host is touched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Plan {
     /// Every host of the fleet that answered the survey, in the inventory's order.
     pub hosts: Vec<HostPlan>,
     pub links: Vec<Link>,
     /// The matrix before anything changed.
+    ///
+    /// Empty where it is not known: in a recovery without the run's record.
     pub baseline: Round,
     /// Links that may be down at the commit: those of the baseline, with `--allow-broken`.
     pub accepted: BTreeSet<LinkId>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostPlan {
     pub name: HostName,
     /// `false`: a witness, or already current.
@@ -41,6 +45,15 @@ pub struct HostPlan {
     /// What was already failed, or restarting, before this push.
     pub failed_units: BTreeSet<String>,
     pub restarts: BTreeMap<String, u64>,
+}
+
+impl HostPlan {
+    /// Whether a host is back where it was before the run: exactly, or by a reboot into what it would have booted.
+    #[must_use]
+    pub fn is_back(&self, systems: &Systems) -> bool {
+        let rebooted = Systems { current: self.old.boot_default.clone(), ..self.old.clone() };
+        *systems == self.old || *systems == rebooted
+    }
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome};
+use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
 use crate::decide::links::Round;
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
@@ -30,12 +30,10 @@ impl Transaction {
                 // Whatever is out is superseded: the roll back's own script waits for a running job on the host.
                 now.step = None;
             }
-            now.back = match (now.armed, arming, now.activated || now.moved) {
-                (false, ..) => Back::Untouched,
-                (true, true, _) => Back::Arming,
-                (true, false, false) => Back::Restored,
-                (true, false, true) => Back::Waiting,
-            };
+            now.back = now.back_by_flags();
+        }
+        for host in self.plan.ids() {
+            self.back_as_found(host, effects);
         }
         self.send_waiting(false, effects);
         effects.push(Effect::Expect(Timer::HeadStart));
@@ -45,6 +43,7 @@ impl Transaction {
     pub(super) fn after_back(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         self.hosts[host.0].progress = Progress::Done;
         match step {
+            Step::TakeOver { .. } => self.after_late_take_over(host, answer, effects),
             Step::Arm { .. } => self.after_late_arm(host, answer, effects),
             Step::Job { .. } => self.after_rollback(host, answer, effects),
             Step::Return { .. } => self.after_return(host, answer, effects),
@@ -75,6 +74,11 @@ impl Transaction {
                     now.armed = false;
                     now.back = Back::Untouched;
                 }
+                StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
+                    now.armed_again = false;
+                    self.judge_return(host, &said.standing, effects);
+                }
+                StepOutcome::Refused { reason: RefusalReason::Fired, .. } => self.await_guard(host, effects),
                 StepOutcome::Refused { reason, text } => self.lost(host, refusal_text(reason, &text)),
             },
             Answer::NotSent | Answer::Denied { .. } if !(now.activated || now.moved) => {
@@ -102,11 +106,9 @@ impl Transaction {
             StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
                 self.judge_return(host, &said.standing, effects);
             }
-            StepOutcome::Refused { reason: RefusalReason::NoGuard, .. } => {
-                self.arm_again(host, &said.standing, effects);
-            }
-            StepOutcome::Refused { reason: RefusalReason::Superseded, text } => {
-                self.lost(host, refusal_text(RefusalReason::Superseded, &text));
+            StepOutcome::Refused { reason: RefusalReason::NoGuard, .. } if !self.hosts[host.0].armed_again => {
+                self.hosts[host.0].boot_id.clone_from(&said.standing.boot_id);
+                self.arm_again(host, said.standing.systems, effects);
             }
             outcome => {
                 let name = self.plan.host(host).name.clone();
@@ -128,15 +130,17 @@ impl Transaction {
     }
 
     /// A host that lost its guard is never touched without one: it is armed first.
-    fn arm_again(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
-        self.hosts[host.0].back = Back::Arming;
-        self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
-        self.hosts[host.0].progress = Progress::Sent;
-        let step = Step::Arm { expect: standing.systems.clone(), boot_id: standing.boot_id.clone() };
-        self.run(host, step, effects);
+    pub(super) fn arm_again(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
+        let now = &mut self.hosts[host.0];
+        now.back = Back::Arming;
+        now.armed = true;
+        now.armed_again = true;
+        now.progress = Progress::Sent;
+        let boot_id = now.boot_id.clone();
+        self.run(host, Step::Arm { expect, boot_id }, effects);
     }
 
-    fn await_guard(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+    pub(super) fn await_guard(&mut self, host: HostId, effects: &mut Vec<Effect>) {
         self.hosts[host.0].back = Back::Awaited;
         let boot_id = self.hosts[host.0].boot_id.clone();
         self.run(host, Step::Return { boot_id }, effects);
@@ -158,10 +162,11 @@ impl Transaction {
         let plan = plan.host(host);
         let rebooted = standing.boot_id != self.hosts[host.0].boot_id;
         let armed = matches!(standing.guard, GuardState::Armed { .. });
+        let back = standing.systems == plan.old || (rebooted && plan.is_back(&standing.systems));
         if standing.systems == plan.old && armed {
             self.hosts[host.0].back = Back::Restored;
-        } else if standing.systems == plan.old {
-            self.hosts[host.0].back = Back::Returned;
+        } else if back {
+            self.hosts[host.0].back = Back::Returned { by_guard: true };
             self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
             let text = if rebooted {
                 "on its old system, on a new boot"
@@ -169,11 +174,10 @@ impl Transaction {
                 "on its old system, brought back by its guard"
             };
             effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
-        } else if rebooted && !armed && self.hosts[host.0].armed {
-            // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once:
-            // `armed` is given up so that a second time ends as lost.
-            self.hosts[host.0].armed = false;
-            self.arm_again(host, standing, effects);
+        } else if rebooted && !armed && !self.hosts[host.0].armed_again {
+            // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once.
+            self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
+            self.arm_again(host, standing.systems.clone(), effects);
         } else {
             self.lost(host, format!("it is on {}", describe(&standing.systems)));
         }
@@ -220,7 +224,7 @@ impl Transaction {
                 self.run(host, Step::Login { after: false }, effects);
             }
         }
-        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned);
+        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned { by_guard: true });
         effects.push(Effect::Expect(if by_guard { Timer::SettleAfterBoot } else { Timer::Settle }));
         self.probe(effects);
     }
@@ -300,9 +304,11 @@ impl Transaction {
             }
             match self.hosts[host.0].back {
                 Back::Restored => self.disarm(host, self.plan.host(host).old.clone(), effects),
-                Back::Returned => {
-                    self.hosts[host.0].armed = false;
-                    self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: true });
+                Back::Returned { by_guard } => {
+                    let now = &mut self.hosts[host.0];
+                    now.armed = false;
+                    let touched = by_guard || now.activated || now.moved;
+                    now.end = Some(if touched { HostOutcome::RolledBack { by_guard } } else { HostOutcome::Untouched });
                 }
                 _ => {}
             }
@@ -336,7 +342,7 @@ impl Transaction {
     }
 
     fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
-        let waited_for = |back: &Back| matches!(back, Back::Restored | Back::Returned | Back::Awaited);
+        let waited_for = |back: &Back| matches!(back, Back::Restored | Back::Returned { .. } | Back::Awaited);
         if !self.hosts.iter().any(|host| host.is_open() && waited_for(&host.back)) {
             self.enter_clean(effects);
         }

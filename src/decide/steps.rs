@@ -68,7 +68,12 @@ impl Transaction {
         effects.push(Effect::Tell(Event::Decided));
         self.enter(Stage::Switch, Phase::Switch, effects);
         self.send_waiting(false, effects);
-        effects.push(Effect::Expect(Timer::HeadStart));
+        if self.all_changing(Progress::Done) {
+            // A recovery that found every host through already.
+            self.enter_proof(effects);
+        } else {
+            effects.push(Effect::Expect(Timer::HeadStart));
+        }
     }
 
     /// Sends the stage's job to every host whose turn it is: hosts behind a jump have a head start on the jump, whose

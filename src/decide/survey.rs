@@ -137,6 +137,10 @@ impl Judge<'_> {
                 format!("run {run} armed a guard here, and the unit that should act on it is gone"),
                 "reboot the host, or look at fleetdeploy-guard.service in its journal",
             ),
+            GuardState::Firing { run } => self.refuse(
+                format!("the guard of run {run} has fired and is bringing this host back"),
+                "wait until the host is back, then look at it with `fleetdeploy recover`",
+            ),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => {
                 if let Some(lease) = &standing.lease {
                     let text = format!("is held by run {} of {}", lease.run, lease.owner);

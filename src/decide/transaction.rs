@@ -1,4 +1,4 @@
-//! The decider of a push, from arming to the last clean-up.
+//! The decider of a push, from arming to the last clean-up, and of its recovery (`recover.rs`).
 //!
 //! Feed [`Transaction::handle`] what happened; carry out, in order, what it returns. It keeps no time: it names timers
 //! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it
@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::decide::fact::{RefusalReason, Systems};
-use crate::decide::links::{LinkId, Round};
+use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
+use crate::decide::links::{LinkAnswer, LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
+use crate::decide::recover::{Found, Recovery};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer};
 use crate::event::{Cell, Event, HostOutcome, Phase};
 use crate::inventory::model::Place;
@@ -17,6 +18,8 @@ use crate::inventory::model::Place;
 /// Where the whole push stands. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
+    /// A recovery fences every host before anything else.
+    TakeOver,
     Arm,
     Test,
     Verify,
@@ -59,11 +62,13 @@ pub(super) enum Back {
     Restored,
     /// Out of reach, or beyond a roll back from here: its guard brings it back.
     Awaited,
-    /// Brought back by its guard.
-    Returned,
+    /// Back without a guard: brought back by it, or found so by a recovery.
+    Returned {
+        by_guard: bool,
+    },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
 pub(super) struct HostNow {
     /// The order that is out; an answer to any other is late and means nothing.
@@ -79,6 +84,10 @@ pub(super) struct HostNow {
     pub(super) logged_in: bool,
     pub(super) boot_id: String,
     pub(super) back: Back,
+    /// It had lost its guard and was armed once more: not a second time.
+    pub(super) armed_again: bool,
+    /// How a recovery found it.
+    pub(super) found: Option<Found>,
     pub(super) end: Option<HostOutcome>,
 }
 
@@ -90,12 +99,28 @@ impl HostNow {
 
     /// A roll back must be proven here by a new login.
     pub(super) fn needs_login(&self) -> bool {
-        self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned)
+        self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
+    }
+
+    /// A recovery found it through already: it takes no part in what is left of the way forward.
+    pub(super) fn is_through(&self) -> bool {
+        matches!(self.found, Some(Found::New { .. }))
+    }
+
+    /// Where its way back begins, from what may have been done to it.
+    pub(super) fn back_by_flags(&self) -> Back {
+        let arming = matches!(self.step, Some(Step::Arm { .. }));
+        match (self.armed, arming, self.activated || self.moved) {
+            (false, ..) => Back::Untouched,
+            (true, true, _) => Back::Arming,
+            (true, false, false) => Back::Restored,
+            (true, false, true) => Back::Waiting,
+        }
     }
 }
 
-/// One push over a fleet.
-#[derive(Debug, Clone)]
+/// One push over a fleet, or the recovery of one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,
@@ -127,6 +152,10 @@ pub struct Transaction {
     pub(super) silent: BTreeSet<HostId>,
     /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
     pub(super) silence_counts: bool,
+    /// `None`: a push.
+    pub(super) recovery: Option<Recovery>,
+    /// What the host said that another coordinator has taken over.
+    pub(super) superseded_by: Option<String>,
 }
 
 impl Transaction {
@@ -144,6 +173,8 @@ impl Transaction {
                 logged_in: false,
                 boot_id: host.boot_id.clone(),
                 back: Back::Untouched,
+                armed_again: false,
+                found: None,
                 end: None,
             })
             .collect();
@@ -167,12 +198,17 @@ impl Transaction {
             noticed: BTreeSet::new(),
             silent: BTreeSet::new(),
             silence_counts: false,
+            recovery: None,
+            superseded_by: None,
         }
     }
 
-    /// The first orders: the fleet's first host by machine id is armed alone, so that of two pushes exactly one goes on.
+    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is armed alone, so that of two pushes exactly one goes on.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
+        if self.stage == Stage::TakeOver {
+            return self.start_take_over();
+        }
         let mut effects = vec![Effect::Tell(Event::PhaseStarted { phase: Phase::Arm }), Effect::Record(Entry::Arming)];
         let first = self.plan.changing().min_by_key(|host| self.plan.host(*host).machine_id.clone());
         if let Some(first) = first {
@@ -231,7 +267,12 @@ impl Transaction {
     }
 
     pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        if let (false, Some(text)) = (matches!(self.stage, Stage::Clean | Stage::Over), superseded_text(&answer)) {
+            self.superseded(text, effects);
+            return;
+        }
         match self.stage {
+            Stage::TakeOver => self.after_take_over(host, answer, effects),
             Stage::Arm => self.after_arm(host, answer, effects),
             Stage::Test | Stage::Switch => self.after_job(host, step, answer, effects),
             Stage::Verify | Stage::Proof => self.after_login(host, answer, effects),
@@ -248,6 +289,7 @@ impl Transaction {
 
     pub(super) fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         match self.stage {
+            Stage::TakeOver => self.cancel_take_over(signal, effects),
             Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToSwitch => {
                 self.interrupted = Some(signal);
                 self.turn_back(RollbackReason::Interrupted(signal), effects);
@@ -271,7 +313,7 @@ impl Transaction {
         self.stage = stage;
         self.look_anew();
         for host in &mut self.hosts {
-            host.progress = Progress::Waiting;
+            host.progress = if host.is_through() { Progress::Done } else { Progress::Waiting };
         }
         effects.push(Effect::Tell(Event::PhaseStarted { phase }));
     }
@@ -322,9 +364,10 @@ impl Transaction {
                     Place::Workstation => "workstation",
                     Place::Host(name) => name.as_str(),
                 };
-                let before = if self.plan.baseline.answer(*id).is_up() { "" } else { ", was down before" };
+                let known_down = self.plan.baseline.answers.get(id).is_some_and(|before| !before.is_up());
+                let before = if known_down { ", was down before" } else { "" };
                 let why = match self.last_round.as_ref().map(|round| round.answer(*id)) {
-                    Some(crate::decide::links::LinkAnswer::Down { why }) if !why.is_empty() => format!(", {why}"),
+                    Some(LinkAnswer::Down { why }) if !why.is_empty() => format!(", {why}"),
                     _ => String::new(),
                 };
                 format!("{from} -> {} ({}{why}{before})", link.to, link.probe.kind())
@@ -352,13 +395,24 @@ pub fn cells(plan: &Plan, round: &Round, compare: bool) -> Vec<Cell> {
             kind: link.probe.kind().to_owned(),
             required: link.required,
             answer: round.answer(id).clone(),
-            was_up: compare.then(|| plan.baseline.answer(id).is_up()),
+            was_up: plan.baseline.answers.get(&id).filter(|_| compare).map(LinkAnswer::is_up),
         })
         .collect()
 }
 
 pub(super) fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
     Effect::Tell(Event::HostDone { host, phase })
+}
+
+/// What a host says that has been taken over by another coordinator.
+fn superseded_text(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Said(said) => match &said.outcome {
+            StepOutcome::Refused { reason: RefusalReason::Superseded, text } => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 pub(super) fn refusal_text(reason: RefusalReason, text: &str) -> String {

@@ -129,6 +129,7 @@ impl Transaction {
 
     pub(super) fn timer_elapsed(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
         match (timer, self.stage) {
+            (Timer::GuardsOver, Stage::TakeOver) => self.guards_are_over(effects),
             (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
             (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),

@@ -12,7 +12,7 @@ use crate::event::{Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
     /// The host says that the detached job has begun; its end is still to come.
     Started {
@@ -46,7 +46,7 @@ pub enum Input {
 }
 
 /// How a step ended, seen from here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// The host has answered: done, refused or failed.
     Said(Box<StepAnswer>),
@@ -59,8 +59,15 @@ pub enum Answer {
 }
 
 /// An order for one host. Each is idempotent on the host: after a lost reply it is sent again and answers how it went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// Takes a run over that another coordinator began: a higher epoch, from which on the host refuses every lower one.
+    ///
+    /// Answered with the standing. `by_guard`: tried until the host's guard must have brought it back; else as long as
+    /// a host takes that can be reached.
+    TakeOver {
+        by_guard: bool,
+    },
     /// Lease and guard, if the host still is where `expect` says.
     Arm {
         expect: Systems,
@@ -103,6 +110,8 @@ pub enum Timer {
     SettleAfterBoot,
     /// WireGuard has had its time to shake hands again.
     Rekey,
+    /// Every guard that is known of has fired and its host has booted: hosts that did not answer are asked once more.
+    GuardsOver,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -146,7 +155,7 @@ pub enum Effect {
 }
 
 /// What steers `recover`: written before the act that it announces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
     Arming,
@@ -158,7 +167,7 @@ pub enum Entry {
 }
 
 /// How it all ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Verdict {
     pub outcome: Outcome,
     pub hosts: Vec<(HostName, crate::event::HostOutcome)>,
@@ -168,7 +177,7 @@ pub struct Verdict {
 }
 
 /// Why a push turns back, by severity: the first one given stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RollbackReason {
     /// Arming did not succeed everywhere: nothing was changed yet.
     NotArmed {
@@ -199,6 +208,10 @@ pub enum RollbackReason {
     NoRecord {
         why: String,
     },
+    /// An interrupted run is undone.
+    Recovered {
+        why: String,
+    },
     Interrupted(Signal),
 }
 
@@ -216,6 +229,7 @@ impl fmt::Display for RollbackReason {
             Self::LinksDown { links } => write!(formatter, "links are down: {}", links.join("; ")),
             Self::NoTime => write!(formatter, "the guards leave too little time for the rest of the push"),
             Self::NoRecord { why } => write!(formatter, "the run's record cannot be written: {why}"),
+            Self::Recovered { why } => write!(formatter, "the interrupted run is undone: {why}"),
             Self::Interrupted(signal) => write!(formatter, "interrupted by {signal}"),
         }
     }

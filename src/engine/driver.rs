@@ -11,9 +11,10 @@ use super::clock;
 use super::hosts::{Hosts, Note, Order};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
-use crate::decide::fact::StepOutcome;
+use crate::decide::fact::{GuardState, StepOutcome};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
+use crate::decide::recover::Recorded;
 use crate::decide::time::{MARGIN, REKEY, Times};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
@@ -82,6 +83,8 @@ pub struct Driver<H> {
     out: Vec<Option<Out>>,
     /// Until when each host's guard holds, at the earliest.
     deadlines: Vec<Option<Duration>>,
+    /// Some host was taken over on which the run's guard had fired: those of the others have, too, or soon will.
+    seen_fired: bool,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
     inbox: mpsc::UnboundedReceiver<Report>,
@@ -90,12 +93,24 @@ pub struct Driver<H> {
 impl<H: Hosts> Driver<H> {
     /// `times` are by host, like the plan's.
     pub fn new(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>) -> Self {
+        let transaction = Transaction::new(Arc::clone(&plan));
+        Self::of(transaction, hosts, plan, times)
+    }
+
+    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before.
+    pub fn recovering(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, recorded: Recorded) -> Self {
+        let transaction = Transaction::recover(Arc::clone(&plan), recorded);
+        Self::of(transaction, hosts, plan, times)
+    }
+
+    fn of(transaction: Transaction, hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>) -> Self {
         let (reports, inbox) = mpsc::unbounded_channel();
         Self {
-            transaction: Transaction::new(Arc::clone(&plan)),
+            transaction,
             timers: Timers::default(),
             out: plan.ids().map(|_| None).collect(),
             deadlines: vec![None; plan.hosts.len()],
+            seen_fired: false,
             sent: 0,
             hosts,
             plan,
@@ -132,7 +147,13 @@ impl<H: Hosts> Driver<H> {
                         effects.extend(self.transaction.handle(Input::Weighed { enough }));
                     }
                     Effect::Tell(event) => surroundings.tell(event),
-                    Effect::Finish(verdict) => return Ended::Verdict(verdict),
+                    Effect::Finish(verdict) => {
+                        // Who was superseded takes no further step, also not one that is being tried again.
+                        for out in self.out.iter().flatten() {
+                            out.task.abort();
+                        }
+                        return Ended::Verdict(verdict);
+                    }
                 }
             }
             let input = tokio::select! {
@@ -213,8 +234,34 @@ impl<H: Hosts> Driver<H> {
                 self.deadlines[host.0] = Some(deadline);
                 surroundings.tell(Event::GuardExtended { host: name, left_ms: left_ms(deadline) });
             }
+            Step::TakeOver { .. } => self.learn_found(host, out, answer, surroundings),
             _ => {}
         }
+    }
+
+    /// The guard of a host that was taken over, on its own clock, becomes a deadline on ours: counted from before the
+    /// question went out, so never later than the truth.
+    fn learn_found(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
+        let Answer::Said(said) = answer else { return };
+        let standing = &said.standing;
+        self.deadlines[host.0] = match &standing.guard {
+            GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
+                let deadline = out.at + Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                let host = self.plan.host(host).name.clone();
+                surroundings.tell(Event::GuardSeen { host, left_ms: left_ms(deadline) });
+                Some(deadline)
+            }
+            GuardState::Firing { .. } => Some(out.at),
+            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
+        };
+        self.seen_fired |=
+            matches!(standing.guard, GuardState::None | GuardState::Firing { .. } | GuardState::Fired { .. });
+    }
+
+    /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
+    fn latest(&self, host: HostId, now: Duration) -> Duration {
+        let unknown = if self.seen_fired { now } else { now + self.times[host.0].guard };
+        self.deadlines[host.0].unwrap_or(unknown)
     }
 
     fn send(&mut self, host: HostId, step: Step, surroundings: &mut impl Surroundings) {
@@ -225,8 +272,8 @@ impl<H: Hosts> Driver<H> {
         let sent = self.sent;
         let now = clock::boot_time();
         let reports = self.reports.clone();
-        if matches!(step, Step::Return { .. }) {
-            let fires_in_ms = left_ms(self.deadlines[host.0].unwrap_or(now));
+        if is_awaited(&step) {
+            let fires_in_ms = left_ms(self.latest(host, now));
             let boot_ms = millis(self.times[host.0].boot_time);
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
@@ -250,10 +297,9 @@ impl<H: Hosts> Driver<H> {
     fn guard(&self, host: HostId, step: &Step, now: Duration) -> Duration {
         let times = &self.times[host.0];
         let awaited = self.plan.ids().filter(|id| {
-            matches!(step, Step::Extend { .. })
-                && matches!(&self.out[id.0], Some(Out { step: Step::Return { .. }, .. }))
+            matches!(step, Step::Extend { .. }) && self.out[id.0].as_ref().is_some_and(|out| is_awaited(&out.step))
         });
-        let back = awaited.map(|id| self.times[id.0].awaited_until(self.deadlines[id.0].unwrap_or(now))).max();
+        let back = awaited.map(|id| self.times[id.0].awaited_until(self.latest(id, now))).max();
         let after = times.settle + times.limits.connect + times.limits.step + MARGIN;
         back.map_or(times.guard, |back| times.guard.max(back.saturating_sub(now) + after))
     }
@@ -280,8 +326,13 @@ impl<H: Hosts> Driver<H> {
                 }
                 (now + limit + limits.connect, limit, limit)
             }
+            // A switch that is under way is let finish: what it leaves behind is what counts.
+            Step::TakeOver { by_guard: false } => (now + short, Duration::ZERO, limits.switch),
+            Step::TakeOver { by_guard: true } => {
+                (times.awaited_until(self.latest(host, now)), Duration::ZERO, limits.switch)
+            }
             Step::Disarm { .. } | Step::Return { .. } => {
-                (times.awaited_until(deadline.unwrap_or(now)), Duration::ZERO, limits.step)
+                (times.awaited_until(self.latest(host, now)), Duration::ZERO, limits.step)
             }
         };
         Some(Order { step, until, guard, needs, limit })
@@ -308,13 +359,28 @@ impl<H: Hosts> Driver<H> {
             Timer::Settle => self.settle(),
             Timer::SettleAfterBoot => self.settle().max(SETTLE_AFTER_BOOT),
             Timer::Rekey => REKEY,
+            Timer::GuardsOver => self.guards_over(),
         }
     }
 
+    /// Until every guard that is known of has fired and its host has booted; where none is known, the longest there
+    /// may be.
+    fn guards_over(&self) -> Duration {
+        let now = clock::boot_time();
+        let known = self.plan.changing().any(|host| self.deadlines[host.0].is_some());
+        let until = self
+            .plan
+            .changing()
+            .filter(|host| !known || self.deadlines[host.0].is_some())
+            .map(|host| self.times[host.0].awaited_until(self.latest(host, now)));
+        until.max().unwrap_or(now).saturating_sub(now)
+    }
+
+    /// Only hosts under a guard take part in what is left.
     fn enough_time(&self) -> bool {
         let now = clock::boot_time();
-        self.plan
-            .changing()
+        self.transaction
+            .guarded()
             .all(|host| self.deadlines[host.0].is_some_and(|deadline| self.times[host.0].rest_fits(now, deadline)))
     }
 
@@ -325,6 +391,11 @@ impl<H: Hosts> Driver<H> {
             .map(|host| (host, self.deadlines[host.0].unwrap_or(now + self.times[host.0].guard).saturating_sub(now)))
             .collect()
     }
+}
+
+/// Whether the step waits for a host that its guard brings back.
+fn is_awaited(step: &Step) -> bool {
+    matches!(step, Step::Return { .. } | Step::TakeOver { by_guard: true })
 }
 
 /// Sends a host task's answer when it is dropped, whatever ended the task.

@@ -14,14 +14,15 @@ use super::clock;
 use super::hosts::{Hosts, Note, Notes, Order};
 use super::probing::Probing;
 use super::reach::Reach;
-use crate::decide::fact::{GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, JobKind, JobState, Standing, StepAnswer, StepOutcome, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
-use crate::remote::{ConnectCause, RawAnswer, StepError, Way};
+use crate::remote::{ConnectCause, RawAnswer, Script, StepError, Way};
+use crate::store_path::StorePath;
 
 /// Between two tries to reach a host: short at first, then no more than sshd forgives (CONTRACTS.md, penalties).
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -32,6 +33,9 @@ const SHORTEST_TRY: Duration = Duration::from_secs(1);
 
 /// What the way there and back may take beyond a script's own limit on the host.
 const WAY: Duration = Duration::from_secs(10);
+
+/// Taking over is a moment's work on the host.
+const LONGEST_TAKE_OVER: Duration = Duration::from_secs(30);
 
 /// Who this run is, for the hosts.
 #[derive(Debug, Clone)]
@@ -134,7 +138,7 @@ impl SshHosts {
                 }
                 Try::NotYet(standing) => seen = Some(standing),
                 Try::Lost(reason) => {
-                    if !lost && !matches!(order.step, Step::Return { .. }) {
+                    if !lost && !matches!(order.step, Step::Return { .. } | Step::TakeOver { by_guard: true }) {
                         note(Note::Lost { why: reason.clone() });
                         lost = true;
                     }
@@ -157,6 +161,7 @@ impl SshHosts {
                 self.reach.login_anew(name, way, &script, limit).await
             }
             Step::Job { .. } => self.run_job(name, &script, limit, notes).await,
+            Step::TakeOver { .. } => self.take_over(host, &script, left, order.limit).await,
             _ => self.reach.run(name, &script, limit).await,
         };
         let raw = match raw {
@@ -166,7 +171,10 @@ impl SshHosts {
                     // What does not let us in is what the guard is about to take away; and a guard that may still be
                     // armed is asked about until it is known to be disarmed or fired.
                     Try::Answer(Answer::Denied { why })
-                        if matches!(order.step, Step::Return { .. } | Step::Disarm { .. }) =>
+                        if matches!(
+                            order.step,
+                            Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { by_guard: true }
+                        ) =>
                     {
                         Try::Lost(why)
                     }
@@ -187,7 +195,13 @@ impl SshHosts {
                 let name = self.plan.host(host).name.clone();
                 self.activated.lock().unwrap_or_else(PoisonError::into_inner).insert(name, clock::boot_time());
             }
-            Step::Return { boot_id } if !self.has_returned(host, boot_id, &answer.standing) => {
+            // A tunnel whose settings this run changed is proven by a handshake that is newer than this moment.
+            Step::TakeOver { .. } => {
+                let name = self.plan.host(host).name.clone();
+                let mut activated = self.activated.lock().unwrap_or_else(PoisonError::into_inner);
+                activated.entry(name).or_insert_with(clock::boot_time);
+            }
+            Step::Return { boot_id } if !has_returned(boot_id, &answer.standing) => {
                 return Try::NotYet(Box::new(answer.standing));
             }
             _ => {}
@@ -195,22 +209,31 @@ impl SshHosts {
         Try::Answer(Answer::Said(Box::new(answer)))
     }
 
-    /// Whether a host that was left to its guard is through with it.
-    fn has_returned(&self, host: HostId, boot_id: &str, standing: &Standing) -> bool {
-        if standing.boot_id != boot_id {
-            return true;
-        }
-        let by_switching = self.guards[host.0].action == GuardAction::SwitchBack;
-        by_switching
-            && matches!(standing.guard, GuardState::Fired { .. })
-            && standing.systems == self.plan.host(host).old
+    /// Takes the host over. A switch that is still at work there is let end first, within `patience`: forward or back
+    /// is decided from what it leaves behind. Other jobs are not: a roll back ends them.
+    async fn take_over(
+        &self,
+        host: HostId,
+        script: &Script,
+        limit: Duration,
+        patience: Duration,
+    ) -> Result<RawAnswer, StepError> {
+        let name = &self.plan.host(host).name;
+        let raw = self.reach.run(name, script, limit.min(LONGEST_TAKE_OVER)).await?;
+        let jobs = answer::step_answer(&raw.lines).map(|answer| answer.standing.jobs).unwrap_or_default();
+        let runs = |kind: &JobKind| jobs.get(kind) == Some(&JobState::Running);
+        let Some(kind) = [JobKind::Switch, JobKind::Reactivate].into_iter().find(runs) else { return Ok(raw) };
+        let run = self.identity.speaker.run.clone();
+        let awaiting = RemoteStep::Await { run, kind, limit: patience }.script();
+        self.reach.run(name, &awaiting, patience + WAY).await?;
+        self.reach.run(name, script, LONGEST_TAKE_OVER).await
     }
 
     /// Runs a job's script and tells when the job has begun, before its end.
     async fn run_job(
         &self,
         host: &HostName,
-        script: &crate::remote::Script,
+        script: &Script,
         limit: Duration,
         notes: &Notes,
     ) -> Result<RawAnswer, StepError> {
@@ -236,6 +259,7 @@ impl SshHosts {
         let speaker = self.identity.speaker.clone();
         let plan = self.plan.host(host);
         match &order.step {
+            Step::TakeOver { .. } => RemoteStep::TakeOver { speaker, owner: self.identity.owner.clone() },
             Step::Arm { expect, boot_id } => RemoteStep::Arm {
                 speaker,
                 owner: self.identity.owner.clone(),
@@ -249,11 +273,12 @@ impl SshHosts {
             },
             Step::Extend { boot_id } => RemoteStep::Extend { speaker, boot_id: boot_id.clone(), guard: order.guard },
             Step::Job { kind, boot_id } => RemoteStep::Job {
-                speaker,
                 boot_id: boot_id.clone(),
                 kind: *kind,
                 needs: order.needs,
-                expected: expected_before(*kind, &plan.old, &plan.new),
+                // Only a recovery speaks with a higher epoch than the first.
+                expected: expected_before(*kind, speaker.epoch > 1, &plan.old, &plan.new),
+                speaker,
                 new: plan.new.clone(),
                 limit: order.limit,
             },
@@ -272,10 +297,18 @@ impl SshHosts {
     }
 }
 
-/// Where a host must stand for a job to begin.
-fn expected_before(kind: JobKind, old: &Systems, new: &crate::store_path::StorePath) -> Expected {
+/// Whether a host that was left to its guard is through with it: on another boot, or brought back without one.
+fn has_returned(boot_id: &str, standing: &Standing) -> bool {
+    standing.boot_id != boot_id || matches!(standing.guard, GuardState::Fired { .. })
+}
+
+/// Where a host must stand for a job to begin. A recovery may find a switch half done, and does it again.
+fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath) -> Expected {
     match kind {
         JobKind::Test => Expected::from(old),
+        JobKind::Switch | JobKind::Reactivate if recovers => {
+            Expected { current: Some(new.clone()), ..Expected::default() }
+        }
         JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
         // Whatever half a step has left behind.
         JobKind::Rollback => Expected::default(),

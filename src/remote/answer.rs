@@ -109,6 +109,7 @@ fn guard(text: &str) -> Option<GuardState> {
         "none" => GuardState::None,
         "armed" => GuardState::Armed { run, deadline: deadline()? },
         "dead" => GuardState::Dead { run, deadline: deadline()? },
+        "firing" => GuardState::Firing { run },
         "fired" => GuardState::Fired { run },
         "disarmed" => GuardState::Disarmed { run },
         _ => return None,

@@ -108,7 +108,9 @@ impl Plain {
             }
             Event::Planned { hosts } => self.plan.clone_from(hosts),
             Event::PhaseStarted { .. } | Event::RollBackStarted { .. } => self.spoke.clear(),
-            Event::GuardArmed { host, left_ms } | Event::GuardExtended { host, left_ms } => {
+            Event::GuardArmed { host, left_ms }
+            | Event::GuardSeen { host, left_ms }
+            | Event::GuardExtended { host, left_ms } => {
                 self.guards.insert(host.clone(), line.at + Duration::from_millis(*left_ms));
             }
             Event::GuardDisarmed { host } | Event::CameBack { host, .. } => {
@@ -140,6 +142,9 @@ impl Plain {
                 let left = words::span_ms(*left_ms);
                 let text = format!("guard armed: goes back to the old system in {left} unless the push ends well");
                 self.host_line(host, None, &text)
+            }
+            Event::GuardSeen { host, left_ms } => {
+                self.host_line(host, None, &format!("its guard fires in {}", words::span_ms(*left_ms)))
             }
             Event::GuardExtended { host, left_ms } => {
                 self.host_line(host, None, &format!("guard extended: {} left", words::span_ms(*left_ms)))
@@ -176,6 +181,7 @@ impl Plain {
                 let text = format!("ROLLING BACK: {}", sanitise::text(reason));
                 self.fleet_line(Some(Tone::Bad), &text)
             }
+            Event::HostFound { host, text } => self.host_line(host, None, &format!("found: {}", sanitise::text(text))),
             Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
                 let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
                 let text = format!("out of reach, left to its guard: fires in {left}, then up to {boot} to boot");

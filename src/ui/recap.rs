@@ -29,6 +29,7 @@ impl Recap<'_> {
             Outcome::RolledBack => ("ROLLED BACK", Tone::Bad),
             Outcome::Refused => ("REFUSED", Tone::Bad),
             Outcome::Split => ("SPLIT", Tone::Bad),
+            Outcome::Superseded => ("SUPERSEDED", Tone::Bad),
         };
         let mut out = String::from("\n");
         if let Some(fleet) = self.fleet {

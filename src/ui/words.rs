@@ -90,6 +90,7 @@ pub(crate) fn about(phase: Phase) -> &'static str {
         Phase::Decide => "write the decision down",
         Phase::Switch => "make the new systems what a reboot brings",
         Phase::Disarm => "disarm the guards",
+        Phase::TakeOver => "take the interrupted run over on every host",
         Phase::RollBack => "bring every touched host back to its old system",
     }
 }
@@ -107,7 +108,7 @@ pub(crate) fn number(phase: Phase) -> Option<u8> {
         Phase::Decide => Some(8),
         Phase::Switch => Some(9),
         Phase::Disarm => Some(10),
-        Phase::RollBack => None,
+        Phase::RollBack | Phase::TakeOver => None,
     }
 }
 

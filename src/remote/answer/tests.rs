@@ -155,6 +155,7 @@ fn every_state_of_a_guard_is_read() {
         ("none", GuardState::None),
         ("armed r-1 3499", GuardState::Armed { run: "r-1".into(), deadline: 3499 }),
         ("dead r-1 3499", GuardState::Dead { run: "r-1".into(), deadline: 3499 }),
+        ("firing r-1", GuardState::Firing { run: "r-1".into() }),
         ("fired r-1", GuardState::Fired { run: "r-1".into() }),
         ("disarmed r-1", GuardState::Disarmed { run: "r-1".into() }),
     ] {

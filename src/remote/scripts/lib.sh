@@ -400,6 +400,13 @@ print_standing() {
         *) put guard "dead $guard_run $token_deadline" ;;
         esac
         ;;
+    fired)
+        # Its unit is there until it is through: with the reboot, or with what it does instead of one.
+        case $units in
+        *"unit fleetdeploy-guard.service activ"*) put guard "firing $guard_run" ;;
+        *) put guard "fired $guard_run" ;;
+        esac
+        ;;
     *) put guard "$token_state $guard_run" ;;
     esac
     for standing_kind in test switch reactivate rollback; do

@@ -2,7 +2,8 @@
 # take_over RUN EPOCH OWNER: the same run under a higher epoch; from now on the fence refuses every lower one.
 #
 # Of two who write the same epoch one succeeds. Asked again by the same owner it says done again. On a host that has
-# restarted since, and so has no lease, it takes one: an old arm command may still be on its way.
+# restarted since, and so has no lease, it takes one: an old arm command may still be on its way. A guard of another
+# run is refused like its lease.
 # Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -26,6 +27,12 @@ take_over() {
             refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
             return 0
         fi
+    fi
+    read_token
+    guard_run=$(plan run)
+    if [ "$token_state" = armed ] && [ "$guard_run" != "$run" ]; then
+        refuse foreign_guard "a guard of ${guard_run:-somebody unknown} is on this host"
+        return 0
     fi
     printf '%s %s %s\n' "$run" "$epoch" "$owner" | write_file "$place/lease" || fail "cannot write $place/lease"
     return 0

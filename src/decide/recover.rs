@@ -1,0 +1,397 @@
+//! The way out of an interrupted run: every host is taken over first, then all go forward together or back together.
+//!
+//! What the record tells is how far the run may have got; what counts is how each host is found. The rules are those of
+//! DESIGN.md section 8: forward only after a decision and only where every host can, after a new proof; else back, and
+//! no host is touched without a guard.
+
+use std::sync::Arc;
+
+use crate::decide::fact::{GuardState, JobKind, JobState, Standing, StepOutcome, Systems};
+use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
+use crate::event::{Event, HostOutcome, Outcome, Phase};
+
+/// What is known of a run that did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Recorded {
+    pub reached: Reached,
+    /// A roll back was begun.
+    pub turned_back: bool,
+    pub finished: Option<Outcome>,
+}
+
+/// The latest act that the run has announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reached {
+    Nothing,
+    Arming,
+    Testing,
+    Decided,
+    Disarming,
+    /// There is no record here, or not all of it: everything may have happened.
+    Unknown,
+}
+
+impl Recorded {
+    /// There is no record here.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self { reached: Reached::Unknown, turned_back: false, finished: None }
+    }
+
+    /// What the entries of a journal tell, its first coordinator's and those of every recovery since.
+    #[must_use]
+    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut recorded = Self { reached: Reached::Nothing, turned_back: false, finished: None };
+        for entry in entries {
+            let reached = match entry {
+                Entry::Arming => Reached::Arming,
+                Entry::Testing => Reached::Testing,
+                Entry::Decided => Reached::Decided,
+                Entry::Disarming => Reached::Disarming,
+                Entry::RollingBack { .. } => {
+                    recorded.turned_back = true;
+                    continue;
+                }
+                // Whoever took over has gone on without writing here.
+                Entry::Finished { outcome: Outcome::Superseded } => Reached::Unknown,
+                Entry::Finished { outcome } => {
+                    recorded.finished = Some(*outcome);
+                    continue;
+                }
+            };
+            recorded.reached = recorded.reached.max(reached);
+        }
+        recorded
+    }
+
+    fn decided(self) -> bool {
+        matches!(self.reached, Reached::Decided | Reached::Disarming)
+    }
+
+    fn ended_well(self) -> Option<Outcome> {
+        self.finished.filter(|outcome| !matches!(outcome, Outcome::Split | Outcome::Superseded))
+    }
+}
+
+/// A recovery under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Recovery {
+    pub(super) recorded: Recorded,
+    /// Hosts that did not answer were given the time until their guards must have brought them back.
+    pub(super) waited: bool,
+}
+
+/// How a host was found when it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Found {
+    /// It did not answer, or could not be taken over.
+    Silent { why: String },
+    /// Back on what it ran and booted, without a guard.
+    Old { by_guard: bool },
+    /// Wholly on its new system, without a guard: disarmed, or restarted by itself after its boot default moved.
+    New { disarmed: bool },
+    /// Under this run's guard.
+    Guarded(Ground),
+    /// Somewhere between old and new, without a guard that could bring it back.
+    Loose(Systems),
+    /// Its guard has fired and is at work.
+    Firing,
+    /// Neither old nor new, or somebody else's: not for us to touch.
+    Elsewhere { why: String },
+}
+
+/// Where a guarded host stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Ground {
+    /// No step has begun on it.
+    Old,
+    /// It runs its new system, and nothing is at work on it.
+    New,
+    Between,
+}
+
+impl Found {
+    fn of(plan: &HostPlan, standing: &Standing) -> Self {
+        let systems = &standing.systems;
+        let runs = standing.jobs.values().any(|job| *job == JobState::Running);
+        let rolled_back = standing.jobs.contains_key(&JobKind::Rollback);
+        let untouched = plan.is_back(systems) && standing.jobs.is_empty();
+        let old = [&plan.old.current, &plan.old.profile, &plan.old.boot_default];
+        let places = [&systems.current, &systems.profile, &systems.boot_default];
+        match &standing.guard {
+            GuardState::Firing { .. } => Self::Firing,
+            GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(Ground::Old),
+            GuardState::Armed { .. } if systems.current == plan.new && !runs && !rolled_back => {
+                Self::Guarded(Ground::New)
+            }
+            GuardState::Armed { .. } => Self::Guarded(Ground::Between),
+            GuardState::Dead { .. } => Self::Loose(systems.clone()),
+            guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },
+            guard if plan.is_back(systems) => {
+                let by_guard = matches!(guard, GuardState::Fired { .. }) || standing.boot_id != plan.boot_id;
+                Self::Old { by_guard }
+            }
+            // A profile that is ahead of the boot default is a power cut between the two: ours.
+            _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => Self::Loose(systems.clone()),
+            _ => Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) },
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Silent { why } => format!("does not answer: {why}"),
+            Self::Old { by_guard: true } => "is back on its old system, without a guard: brought back by it".to_owned(),
+            Self::Old { by_guard: false } => "is on its old system, without a guard".to_owned(),
+            Self::New { disarmed: true } => "is on its new system for good: its guard was disarmed".to_owned(),
+            Self::New { disarmed: false } => "is on its new system for good, without a guard".to_owned(),
+            Self::Guarded(Ground::Old) => "is guarded, and nothing has begun on it".to_owned(),
+            Self::Guarded(Ground::New) => "is guarded, and runs its new system".to_owned(),
+            Self::Guarded(Ground::Between) => "is guarded, and between its old and its new system".to_owned(),
+            Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
+            Self::Firing => "its guard has fired and is bringing it back".to_owned(),
+            Self::Elsewhere { why } => why.clone(),
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Elsewhere { .. })
+    }
+}
+
+impl Transaction {
+    /// A run that another coordinator began, which may still be alive. `plan` is that run's, or what the hosts tell of
+    /// it.
+    #[must_use]
+    pub fn recover(plan: Arc<Plan>, recorded: Recorded) -> Self {
+        let mut transaction = Self::new(plan);
+        for host in &mut transaction.hosts {
+            host.armed = recorded.reached >= Reached::Arming;
+            host.activated = recorded.reached >= Reached::Testing;
+            host.moved = recorded.reached >= Reached::Decided;
+        }
+        let witnesses: Vec<HostId> = transaction.plan.ids().filter(|id| !transaction.plan.host(*id).changes).collect();
+        for host in witnesses {
+            let now = &mut transaction.hosts[host.0];
+            (now.armed, now.activated, now.moved) = (false, false, false);
+        }
+        transaction.stage = Stage::TakeOver;
+        transaction.recovery = Some(Recovery { recorded, waited: false });
+        transaction
+    }
+
+    pub(super) fn start_take_over(&mut self) -> Vec<Effect> {
+        let mut effects = vec![Effect::Tell(Event::PhaseStarted { phase: Phase::TakeOver })];
+        self.take_over_more(&mut effects);
+        if self.plan.changing().next().is_none() {
+            self.enter_clean(&mut effects);
+        }
+        effects
+    }
+
+    /// The first host by machine id that answers is taken alone, so that of two who recover at once exactly one goes
+    /// on; then all the others.
+    fn take_over_more(&mut self, effects: &mut Vec<Effect>) {
+        let mut waiting: Vec<HostId> =
+            self.plan.changing().filter(|host| self.hosts[host.0].progress == Progress::Waiting).collect();
+        waiting.sort_by_key(|host| self.plan.host(*host).machine_id.clone());
+        let held = self.hosts.iter().any(|host| host.found.as_ref().is_some_and(|found| !found.is_away()));
+        let under_way = self.hosts.iter().any(|host| host.step.is_some());
+        if !held {
+            waiting.truncate(usize::from(!under_way));
+        }
+        for host in waiting {
+            self.hosts[host.0].progress = Progress::Sent;
+            self.run(host, Step::TakeOver { by_guard: false }, effects);
+        }
+    }
+
+    pub(super) fn after_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].progress = Progress::Done;
+        self.find(host, answer, effects);
+        self.take_over_more(effects);
+        if self.all_changing(Progress::Done) {
+            self.all_are_found(effects);
+        }
+    }
+
+    /// Learns how a host stands.
+    fn find(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let plan = Arc::clone(&self.plan);
+        let plan = plan.host(host);
+        let now = &mut self.hosts[host.0];
+        let found = match answer {
+            Answer::Unknown { why } | Answer::Denied { why } => Found::Silent { why },
+            Answer::NotSent => Found::Silent { why: "it could not be asked".to_owned() },
+            Answer::Said(said) => {
+                now.boot_id.clone_from(&said.standing.boot_id);
+                match said.outcome {
+                    StepOutcome::Failed { text } => Found::Silent { why: text },
+                    StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
+                    StepOutcome::Done => Found::of(plan, &said.standing),
+                }
+            }
+        };
+        match found {
+            // It may be under a guard still.
+            Found::Silent { .. } => {}
+            Found::Old { .. } | Found::Elsewhere { .. } => now.armed = false,
+            Found::New { .. } | Found::Loose(_) => (now.armed, now.activated, now.moved) = (false, true, true),
+            Found::Guarded(Ground::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
+            Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
+        }
+        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text() }));
+        self.hosts[host.0].found = Some(found);
+    }
+
+    /// Every host has answered, or will not: forward, back, or nothing to do.
+    fn all_are_found(&mut self, effects: &mut Vec<Effect>) {
+        let Some(recovery) = self.recovery.clone() else { return };
+        let recorded = recovery.recorded;
+        let all = |wanted: &dyn Fn(&Found) -> bool| self.found().all(|(_, found)| wanted(found));
+        let any_away = self.found().any(|(_, found)| found.is_away());
+        if let Some(outcome) = recorded.ended_well() {
+            let end = match outcome {
+                Outcome::Committed => HostOutcome::Committed,
+                Outcome::RolledBack => HostOutcome::RolledBack { by_guard: false },
+                _ => HostOutcome::Untouched,
+            };
+            self.leave_all(effects, |_| end.clone());
+        } else if self.found().any(|(_, found)| matches!(found, Found::Silent { .. }))
+            && recorded.reached == Reached::Unknown
+            && !recovery.waited
+        {
+            self.recovery = Some(Recovery { waited: true, ..recovery });
+            let text = "without the run's record nothing is done before every host was asked: waiting until the guards \
+                        of those that do not answer must have brought them back";
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            effects.push(Effect::Expect(Timer::GuardsOver));
+        } else if all(&|found| matches!(found, Found::Old { .. })) {
+            let touched = recorded.reached >= Reached::Testing;
+            self.leave_all(effects, |found| match found {
+                Found::Old { by_guard } if touched => HostOutcome::RolledBack { by_guard: *by_guard },
+                _ => HostOutcome::Untouched,
+            });
+        } else if all(&|found| matches!(found, Found::New { .. }) || found.is_away())
+            && !all(&Found::is_away)
+            && (any_away
+                || recorded.reached == Reached::Disarming
+                || all(&|found| matches!(found, Found::New { disarmed: true })))
+        {
+            // Every host that answers is through. Those that do not are no reason to take it all back.
+            self.leave_all(effects, |found| match found {
+                Found::New { .. } => HostOutcome::Committed,
+                other => HostOutcome::Lost { why: other.text() },
+            });
+        } else if let Some(reason) = self.why_back(recorded) {
+            self.turn_back(reason, effects);
+        } else {
+            self.enter_verify(effects);
+        }
+    }
+
+    /// Why the run is not taken forward; nothing if it is.
+    fn why_back(&self, recorded: Recorded) -> Option<RollbackReason> {
+        if let Some(signal) = self.interrupted {
+            return Some(RollbackReason::Interrupted(signal));
+        }
+        let any_new = self.found().any(|(_, found)| matches!(found, Found::New { .. }));
+        let stays = self.found().find(|(_, found)| !matches!(found, Found::New { .. } | Found::Guarded(Ground::New)));
+        let why = if recorded.turned_back {
+            "it was being rolled back already".to_owned()
+        } else if !recorded.decided() && !any_new {
+            "it had not come to the decision to commit".to_owned()
+        } else if let Some((host, found)) = stays {
+            format!("{} cannot go forward: {}", self.plan.host(host).name, found.text())
+        } else {
+            return None;
+        };
+        Some(RollbackReason::Recovered { why })
+    }
+
+    /// Nothing is to be done on any host any more: only what the run keeps there goes, where all is well.
+    fn leave_all(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&Found) -> HostOutcome) {
+        for host in &mut self.hosts {
+            if let Some(found) = &host.found {
+                host.end = Some(end(found));
+            }
+        }
+        self.enter_clean(effects);
+    }
+
+    /// The guards that are known of are over: everybody is asked once more, also who has restarted meanwhile.
+    pub(super) fn guards_are_over(&mut self, effects: &mut Vec<Effect>) {
+        for host in &mut self.hosts {
+            host.progress = Progress::Waiting;
+        }
+        self.take_over_more(effects);
+    }
+
+    /// A signal while hosts are being taken over: then it goes back. While guards are waited for, it just ends: nothing
+    /// was done, and the guards hold.
+    pub(super) fn cancel_take_over(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
+        self.interrupted = Some(signal);
+        let waiting = self.hosts.iter().all(|host| host.step.is_none());
+        if waiting {
+            effects.push(Effect::Forget(Timer::GuardsOver));
+            self.reason = Some(RollbackReason::Interrupted(signal));
+            self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
+        }
+    }
+
+    /// A host that was taken over begins its way back as it was found.
+    pub(super) fn back_as_found(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+        let patient = self.recovery.as_ref().is_some_and(|recovery| recovery.recorded.reached != Reached::Unknown);
+        match self.hosts[host.0].found.clone() {
+            None | Some(Found::Guarded(_)) => {}
+            Some(Found::Old { by_guard }) => self.hosts[host.0].back = Back::Returned { by_guard },
+            Some(Found::New { .. }) => {
+                let systems = Systems::all(&self.plan.host(host).new);
+                self.arm_again(host, systems, effects);
+            }
+            Some(Found::Loose(systems)) => self.arm_again(host, systems, effects),
+            Some(Found::Firing) => self.await_guard(host, effects),
+            Some(Found::Silent { .. }) if patient => {
+                self.hosts[host.0].back = Back::Awaited;
+                self.run(host, Step::TakeOver { by_guard: true }, effects);
+            }
+            Some(found @ (Found::Silent { .. } | Found::Elsewhere { .. })) => self.lost(host, found.text()),
+        }
+    }
+
+    /// A host that was silent when the others turned back was taken over, or its time is up.
+    pub(super) fn after_late_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        self.find(host, answer, effects);
+        if let Some(Found::Silent { why }) = &self.hosts[host.0].found {
+            let why = format!("its guard should have brought it back, and it does not answer: {why}");
+            self.lost(host, why);
+            return;
+        }
+        let now = &mut self.hosts[host.0];
+        now.back = now.back_by_flags();
+        now.progress = Progress::Waiting;
+        self.back_as_found(host, effects);
+    }
+
+    fn found(&self) -> impl Iterator<Item = (HostId, &Found)> {
+        self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)))
+    }
+
+    /// Another coordinator has taken this run over: not one more step by this one, on any host.
+    pub(super) fn superseded(&mut self, text: String, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let now = &mut self.hosts[host.0];
+            now.step = None;
+            if self.plan.host(host).changes && now.end.is_none() {
+                now.end = Some(HostOutcome::Lost { why: "left to who has taken this run over".to_owned() });
+            }
+        }
+        Self::forget_verify_timers(effects);
+        effects.extend([Timer::HeadStart, Timer::GuardsOver].map(Effect::Forget));
+        self.superseded_by = Some(text);
+        effects.push(Effect::Record(Entry::Finished { outcome: Outcome::Superseded }));
+        self.stage = Stage::Over;
+        effects.push(Effect::Finish(self.verdict()));
+    }
+}

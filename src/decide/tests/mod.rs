@@ -1,0 +1,7 @@
+//! The decider under every order of answers that a small fleet can give: scenarios by name, and random walks.
+
+mod machine;
+mod push;
+mod recover;
+mod walks;
+mod world;

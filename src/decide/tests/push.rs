@@ -1,0 +1,198 @@
+//! A push, by named scenarios.
+
+use pretty_assertions::assert_eq;
+
+use super::machine::{job, plan, system};
+use super::world::{Fault, World};
+use crate::decide::fact::{GuardState, JobKind, Systems};
+use crate::decide::plan::HostId;
+use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
+use crate::event::{HostOutcome, Outcome};
+
+#[test]
+fn a_good_change_is_committed_everywhere() {
+    let mut world = World::new(plan(3, 2));
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Committed, "{verdict:?}");
+    let ends: Vec<HostOutcome> = verdict.hosts.into_iter().map(|(_, end)| end).collect();
+    assert_eq!(ends, [HostOutcome::Committed, HostOutcome::Committed, HostOutcome::Witness]);
+    assert_eq!(world.machines[1].systems, Systems::all(&system("new")));
+    assert_eq!(
+        world.now.entries,
+        [
+            Entry::Arming,
+            Entry::Testing,
+            Entry::Decided,
+            Entry::Disarming,
+            Entry::Finished { outcome: Outcome::Committed }
+        ]
+    );
+}
+
+#[test]
+fn a_host_behind_a_jump_is_tested_before_the_jump() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, job(JobKind::Test));
+    assert!(!world.now.pending.iter().any(|(host, _)| host.0 == 0), "{:?}", world.now.pending);
+    world.give(Input::Started { host: HostId(1) });
+    assert!(world.now.pending.iter().any(|(host, step)| host.0 == 0 && job(JobKind::Test)(step)));
+    world.end_step(at, Fault::None);
+}
+
+/// `host0`, the jump, is through with its test, and the way to `host1` is gone in the middle of its own.
+fn cut_off_by_the_jump() -> World {
+    let mut world = World::new(plan(2, 2));
+    world.until(1, job(JobKind::Test));
+    world.give(Input::Started { host: HostId(1) });
+    world.give(Input::ContactLost { host: HostId(1) });
+    assert!(!world.now.timers.contains(&Timer::Settle), "the jump is still at work");
+    let at = world.until(0, job(JobKind::Test));
+    world.end_step(at, Fault::None);
+    assert!(world.now.timers.contains(&Timer::Settle), "nothing else is waited for");
+    world
+}
+
+#[test]
+fn a_host_that_stays_silent_when_all_others_are_through_turns_the_push_back_after_the_settle_time() {
+    let mut world = cut_off_by_the_jump();
+    world.elapse(Timer::Settle);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.starts_with("test failed on host1: it is out of reach"), "{}", verdict.text);
+}
+
+#[test]
+fn a_silent_host_that_is_back_has_its_whole_time_again() {
+    let mut world = cut_off_by_the_jump();
+    world.give(Input::Started { host: HostId(1) });
+    assert!(!world.now.timers.contains(&Timer::Settle));
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
+fn when_every_host_is_silent_nothing_is_turned_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(1, job(JobKind::Test));
+    world.give(Input::ContactLost { host: HostId(1) });
+    world.until(0, job(JobKind::Test));
+    world.give(Input::ContactLost { host: HostId(0) });
+    assert!(!world.now.timers.contains(&Timer::Settle), "this workstation may be the one that is gone");
+}
+
+#[test]
+fn a_foreign_lease_on_one_host_refuses_and_leaves_no_guard() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Arm { .. }));
+    world.end_step(at, Fault::Fails);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Refused);
+    assert_eq!(world.machines[0].guard, GuardState::None);
+    assert_eq!(world.machines[1].guard, GuardState::None);
+}
+
+#[test]
+fn links_that_stay_down_roll_every_host_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    world.links_up = false;
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.end_round();
+    world.elapse(Timer::Settle);
+    world.links_up = true;
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
+    assert_eq!(world.machines[0].systems, Systems::all(&system("old")));
+    assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 0), "nobody needed to reboot");
+}
+
+#[test]
+fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.end_round();
+    world.elapse(Timer::Settle);
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
+fn a_round_that_breaks_after_the_settle_time_rolls_back_at_once() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.end_round();
+    world.elapse(Timer::Settle);
+    world.elapse(Timer::RoundPause);
+    world.links_up = false;
+    world.end_round();
+    world.links_up = true;
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_awaited_until_its_guard_has_brought_it_back() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, job(JobKind::Test));
+    world.end_step(at, Fault::LostReply);
+    let at = world.until(1, job(JobKind::Rollback));
+    world.end_step(at, Fault::LostCommand);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert_eq!(verdict.hosts[1].1, HostOutcome::RolledBack { by_guard: true });
+    assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 1));
+}
+
+#[test]
+fn a_boot_loader_that_cannot_be_installed_on_one_host_rolls_both_back() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(0, job(JobKind::Switch));
+    world.end_step(at, Fault::Fails);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    for machine in &world.machines {
+        assert_eq!(machine.systems, Systems::all(&system("old")));
+    }
+}
+
+#[test]
+fn ctrl_c_rolls_back_before_the_decision_and_not_after_it() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    world.give(Input::CancelRequested(Signal::Sigint));
+    let verdict = world.run_to_end();
+    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::RolledBack, Some(Signal::Sigint)));
+
+    let mut world = World::new(plan(2, 2));
+    world.until(0, job(JobKind::Switch));
+    world.give(Input::CancelRequested(Signal::Sigint));
+    let verdict = world.run_to_end();
+    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Committed, None));
+}
+
+#[test]
+fn a_guard_that_fired_before_its_disarm_makes_a_split() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    world.end_step(at, Fault::Fires);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split);
+    assert!(matches!(verdict.hosts[1].1, HostOutcome::Lost { .. }));
+}
+
+#[test]
+fn an_entry_that_cannot_be_written_is_not_followed_by_its_act() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, job(JobKind::Test));
+    world.give(Input::RecordFailed { why: "no space".to_owned() });
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+}

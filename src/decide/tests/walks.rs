@@ -1,0 +1,140 @@
+//! Random walks: any step may be lost, fail or meet a firing guard, any coordinator may die at any moment; every walk
+//! must end, and end truly.
+
+use super::machine::plan;
+use super::world::{Fault, World};
+use crate::decide::vocabulary::{Input, Signal, Timer};
+use crate::event::Outcome;
+
+/// xorshift64, Marsaglia 2003.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+
+    fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault::LostCommand,
+    Fault::LostReply,
+    Fault::Fails,
+    Fault::Fires,
+    Fault::FiresAfter,
+    Fault::Restarts,
+    Fault::Denied,
+];
+
+/// Until the coordinator of now has ended or died.
+fn walk(world: &mut World, dice: &mut Dice, mut faults: usize, context: &str) {
+    for turn in 0.. {
+        assert!(turn < 2000, "{context} does not end: {:#?}", world.now);
+        if world.now.verdict.is_some() || world.now.is_dead() {
+            return;
+        }
+        if faults > 0 && dice.one_in(20) {
+            faults -= 1;
+            world.links_up = !world.links_up;
+        }
+        if faults > 0 && dice.one_in(200) {
+            world.give(Input::CancelRequested(Signal::Sigint));
+            continue;
+        }
+        if !world.strays.is_empty() && dice.one_in(10) {
+            world.stray_arrives(dice.below(world.strays.len()));
+        }
+        let choices = world.now.pending.len() + usize::from(world.now.probe);
+        if choices == 0 || dice.one_in(30) {
+            let timers: Vec<Timer> = world.now.timers.iter().copied().collect();
+            if timers.is_empty() && choices == 0 {
+                panic!("{context} stands still: {:#?}", world.now);
+            } else if !timers.is_empty() {
+                world.elapse(timers[dice.below(timers.len())]);
+                continue;
+            }
+        }
+        let choice = dice.below(choices);
+        if choice == world.now.pending.len() {
+            world.end_round();
+        } else {
+            let fault = if faults > 0 && dice.one_in(6) {
+                faults -= 1;
+                FAULTS[dice.below(FAULTS.len())]
+            } else {
+                Fault::None
+            };
+            world.end_step(choice, fault);
+        }
+    }
+}
+
+fn world(dice: &mut Dice) -> World {
+    let hosts = 2 + dice.below(2);
+    let changing = 1 + dice.below(hosts);
+    World::asleep(plan(hosts, changing))
+}
+
+#[test]
+fn random_faults_never_break_what_must_always_hold() {
+    for seed in 0..20_000u64 {
+        let mut dice = Dice::new(seed);
+        let mut world = world(&mut dice);
+        world.begin();
+        let faults = dice.below(4);
+        walk(&mut world, &mut dice, faults, &format!("seed {seed}"));
+        world.check_end(&format!("seed {seed}"));
+    }
+}
+
+/// A push dies, the recovery of it dies, and the next one ends it: with the record or from the hosts alone, with faults
+/// in all but the last, and with late commands of the dead.
+#[test]
+fn whoever_dies_wherever_a_recovery_without_further_faults_brings_all_hosts_to_one_side() {
+    for seed in 0..40_000u64 {
+        let context = format!("seed {seed}");
+        let mut dice = Dice::new(seed);
+        let mut world = world(&mut dice);
+        world.now.life = Some(1 + dice.below(120));
+        world.begin();
+        let faults = dice.below(3);
+        walk(&mut world, &mut dice, faults, &format!("{context}, push"));
+        if world.now.verdict.is_some() {
+            world.check_end(&format!("{context}, push"));
+        }
+        let (record, life) = (dice.one_in(2), Some(1 + dice.below(120)));
+        world.recover_after(record, life);
+        let faults = dice.below(3);
+        walk(&mut world, &mut dice, faults, &format!("{context}, first recovery"));
+        if world.now.verdict.is_some() {
+            world.check_end(&format!("{context}, first recovery"));
+        }
+        if dice.one_in(3) {
+            for host in 0..world.machines.len() {
+                world.fire(host);
+            }
+        }
+        world.links_up = true;
+        let record = dice.one_in(2);
+        world.recover(record);
+        walk(&mut world, &mut dice, 0, &format!("{context}, last recovery"));
+        world.check_end(&format!("{context}, last recovery"));
+        let outcome = world.now.verdict.as_ref().unwrap().outcome;
+        assert!(
+            matches!(outcome, Outcome::Committed | Outcome::RolledBack | Outcome::Refused),
+            "{context}: {:#?}\n{:#?}",
+            world.now.verdict,
+            world.machines
+        );
+    }
+}
