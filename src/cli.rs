@@ -85,6 +85,7 @@ impl Global {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     Push(Push),
+    Recover(Recover),
     Build(Build),
     Check(Check),
     Inventory(Inventory),
@@ -127,6 +128,29 @@ pub struct Push {
     /// Push to hosts on which a reboot would not bring what runs now; a roll back restores both as they were
     #[arg(long)]
     pub accept_drift: bool,
+}
+
+/// Finish or undo a push that was interrupted
+///
+/// Takes the run over on every host, so that whoever began it can do nothing more, and looks how each host stands. If
+/// the push had decided to commit, and every host can go on, every link is proven anew and the run is finished; if not,
+/// every host goes back to the system it ran. It works from the run's record, or from another workstation, from what
+/// the hosts themselves hold.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy recover            the newest unfinished run of this workstation
+  fleetdeploy recover homelab    this fleet, also from another workstation
+
+Exit status:
+  0  every host is on its new system, or nothing was unfinished
+  1  every host was seen on its old system, without a guard
+  2  usage or inventory
+  3  some hosts are not where they should be, or do not answer; or somebody else has taken over")]
+pub struct Recover {
+    /// The fleet, as the inventory names it
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: Option<String>,
 }
 
 /// Build the systems of a fleet, and touch no host

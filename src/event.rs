@@ -1,7 +1,7 @@
 //! The one vocabulary between engine and screen: everything that a person, a CI log or the record hears of a push.
 //!
 //! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
-//! event of a push is [`Event::PushStarted`], the last [`Event::Finished`].
+//! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`].
 
 pub mod line;
 pub mod stream;
@@ -133,6 +133,19 @@ pub enum Event {
         inventory: String,
         guard_ms: u64,
         record: Option<String>,
+    },
+    /// The first event of a recovery.
+    RecoverStarted {
+        fleet: String,
+        hosts: Vec<HostName>,
+        inventory: String,
+    },
+    /// A recovery knows which run it takes over; that stands in every line from here on.
+    RunChosen {
+        epoch: u64,
+        /// From the hosts alone: this workstation has no record of how far the run had come.
+        alone: bool,
+        record: String,
     },
     /// After build and survey: what the push will do, host by host.
     Planned {

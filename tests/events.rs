@@ -61,6 +61,8 @@ fn samples() -> Vec<Event> {
             guard_ms: 900_000,
             record: None,
         },
+        Event::RecoverStarted { fleet: "homelab".into(), hosts: vec![vps.clone()], inventory: "inventory.yaml".into() },
+        Event::RunChosen { epoch: 2, alone: true, record: "/state/runs/r-1".into() },
         Event::Planned {
             hosts: vec![HostPlanned {
                 host: vps.clone(),

@@ -46,6 +46,7 @@ fn plan() -> Arc<Plan> {
 fn times(guard: u64) -> Times {
     Times {
         guard: Duration::from_secs(guard),
+        unseen_guard: Duration::from_secs(guard),
         boot_time: Duration::from_secs(1),
         limits: Limits::default(),
         settle: Duration::from_secs(5),

@@ -2,9 +2,11 @@
 
 mod build;
 mod check;
+mod ending;
 mod ground;
 mod inventory;
 mod push;
+mod recover;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -54,6 +56,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = &cli.global;
     let ended = match &cli.command {
         Command::Push(arguments) => runtime().and_then(|runtime| runtime.block_on(push::run(global, mode, arguments))),
+        Command::Recover(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(recover::run(global, mode, arguments)))
+        }
         Command::Build(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(build::run(global, mode, arguments)))
         }

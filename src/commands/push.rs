@@ -1,20 +1,20 @@
 //! `push`: the transaction.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use futures::FutureExt;
 
 use super::build::FAREWELL;
+use super::ending::{Conclusion, millis};
 use super::ground::{Ground, owner};
+use super::recover::started;
 use super::{Ended, Trouble};
 use crate::cli::{Global, Push};
 use crate::decide::plan::Plan;
 use crate::decide::survey::Allowed;
-use crate::decide::vocabulary::{Entry, Signal, Verdict};
+use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::{Pushed, Request, push};
 use crate::engine::shutdown::Shutdown;
@@ -22,9 +22,9 @@ use crate::event::stream::{Events, Listener};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
-use crate::inventory::model::{Host, HostName};
-use crate::record::folder::State;
-use crate::record::journal::{self, HostStarted, Journal, Started};
+use crate::inventory::model::Fleet;
+use crate::record::folder::{SavedPlan, State, Unfinished};
+use crate::record::journal::{self, Journal};
 use crate::record::listener;
 use crate::record::lock::{FleetLock, LockError};
 use crate::ui::Screen;
@@ -75,67 +75,38 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
     // A mistake of ours must not end without a word while guards are armed.
     let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
-    let (ending, outcome, text, hosts) = conclude(pushed.ok(), keeper.guarded, &request);
+    let concluded = conclude(pushed.ok(), keeper.guarded, &request.fleet);
     events.publish(Event::Finished {
-        outcome,
-        text,
-        hosts,
-        exit: i32::from(status(ending)),
+        outcome: concluded.outcome,
+        text: concluded.text,
+        hosts: concluded.hosts,
+        exit: i32::from(status(concluded.ending)),
         took_ms: millis(began.elapsed()),
     });
     if let Some(recording) = recording {
         let _ = recording.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
-    Ok(ending)
+    Ok(concluded.ending)
 }
 
-type Conclusion = (Ending, Outcome, String, BTreeMap<HostName, HostOutcome>);
-
 /// `None`: the engine has panicked.
-fn conclude(pushed: Option<Pushed>, guards_armed: bool, request: &Request) -> Conclusion {
-    let every = |end: HostOutcome| {
-        let hosts = request.fleet.hosts.iter().map(|host: &Host| (host.name.clone(), end.clone()));
-        hosts.collect::<BTreeMap<_, _>>()
-    };
+fn conclude(pushed: Option<Pushed>, guards_armed: bool, fleet: &Fleet) -> Conclusion {
+    let untouched = HostOutcome::Untouched;
     match pushed {
-        Some(Pushed::Ended(Verdict { outcome, hosts, text, interrupted })) => {
-            (Ending::Pushed { outcome, interrupted }, outcome, text, hosts.into_iter().collect())
-        }
+        Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Pushed::Planned) => {
             let text = "this is what a push would do; nothing was copied and nothing was touched".to_owned();
-            (Ending::Answered { yes: true }, Outcome::Unchanged, text, every(HostOutcome::Untouched))
+            Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Unchanged, text)
         }
         Some(Pushed::Interrupted(signal)) => {
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: Some(signal) };
-            (
-                ending,
-                Outcome::Refused,
-                format!("interrupted by {signal} before anything was touched"),
-                every(HostOutcome::Untouched),
-            )
+            let text = format!("interrupted by {signal} before anything was touched");
+            Conclusion::of_all(fleet, &untouched, ending, Outcome::Refused, text)
         }
-        Some(Pushed::Left { guarded, signal }) => left(&guarded, signal, every(HostOutcome::Untouched)),
-        None => {
-            let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself".to_owned();
-            let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
-            (Ending::Bug { guards_armed }, Outcome::Split, text, every(end))
-        }
+        Some(Pushed::Left { guarded, signal }) => Conclusion::left(fleet, &guarded, signal, &untouched),
+        None => Conclusion::bug(fleet, guards_armed),
     }
-}
-
-fn left(guarded: &[(HostName, Duration)], first: Signal, mut hosts: BTreeMap<HostName, HostOutcome>) -> Conclusion {
-    let mut text = "left at once, as asked".to_owned();
-    for (host, left) in guarded {
-        let seconds = left.as_secs();
-        let why = format!("its guard brings it back in {}m {:02}s unless it was disarmed", seconds / 60, seconds % 60);
-        // Writing to a String cannot fail.
-        let _ = write!(text, "; {host}: {why}");
-        hosts.insert(host.clone(), HostOutcome::Lost { why });
-    }
-    let guards_armed = !guarded.is_empty();
-    let outcome = if guards_armed { Outcome::Split } else { Outcome::Refused };
-    (Ending::Left { first, guards_armed }, outcome, text, hosts)
 }
 
 /// The run's place on the disk, and the fleet held against other pushes of this workstation.
@@ -160,6 +131,12 @@ impl Record {
                 }
                 LockError::Record(error) => unwritable(error),
             })?;
+        // The fleet is ours, so whoever began this is gone.
+        let unfinished = state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(unwritable)?;
+        if let Some(Unfinished { run, fleet, .. }) = unfinished {
+            let text = format!("run {} of this fleet did not come to its end", run.id());
+            return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then push again"))));
+        }
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
         let _ = state.trim(now);
@@ -167,7 +144,9 @@ impl Record {
         let run = run_folder.id().as_str().to_owned();
         lock.name_run(&run).map_err(unwritable)?;
         let folder = run_folder.path().to_owned();
-        Ok(Self { run, folder, run_folder, journal, inventory: ground.inventory.path.clone(), _lock: lock })
+        let path = &ground.inventory.path;
+        let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Ok(Self { run, folder, run_folder, journal, inventory, _lock: lock })
     }
 
     fn listen(&self, events: &Events) -> Result<Listener, Trouble> {
@@ -190,25 +169,15 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn started(&mut self, plan: &Plan) -> std::io::Result<()> {
-        let hosts = plan.hosts.iter().map(|host| HostStarted {
-            host: host.name.clone(),
-            machine_id: host.machine_id.clone(),
-            boot_id: host.boot_id.clone(),
-            old: host.old.clone(),
-            generation: host.generation,
-            new: host.new.clone(),
-            changes: host.changes,
-        });
         let Some(record) = &mut self.record else { return Ok(()) };
-        let started = Started {
+        let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),
             inventory: record.inventory.clone(),
-            epoch: 1,
             owner: self.request.owner.clone(),
-            hosts: hosts.collect(),
+            plan: plan.clone(),
         };
-        record.run_folder.write_plan(&started).map_err(std::io::Error::other)?;
-        record.journal.append(&journal::Entry::Started(started)).map_err(std::io::Error::other)
+        record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
+        record.journal.append(&journal::Entry::Started(started(&saved, 1))).map_err(std::io::Error::other)
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
@@ -220,8 +189,4 @@ impl Surroundings for Keeper<'_> {
         let Some(record) = &mut self.record else { return Ok(()) };
         record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -173,6 +173,8 @@ pub struct Facts {
     pub survivors: Vec<String>,
     /// The hosts of those runs, by name, as the runs left them there.
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
+    /// What those runs found here, and what they were to bring.
+    pub survivor_roots: BTreeMap<String, Roots>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.
@@ -182,6 +184,15 @@ pub struct Facts {
     /// Whether what runs was ever booted here.
     pub current_was_booted: bool,
     pub wireguard: Vec<WireguardInterface>,
+}
+
+/// What a run keeps on a host, across reboots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roots {
+    /// What the host ran and booted when it was armed, with the number of its generation; `None`: it never was.
+    pub old: Option<(Systems, u64)>,
+    /// `None`: it was never prepared.
+    pub new: Option<StorePath>,
 }
 
 /// A WireGuard interface, without its secrets.

@@ -86,6 +86,18 @@ impl Plan {
         false
     }
 
+    /// The plan without some of its hosts; a host behind one of them counts as behind nobody.
+    #[must_use]
+    pub fn without(&self, leaves: impl Fn(&HostPlan) -> bool) -> Self {
+        let stays: Vec<HostId> = self.ids().filter(|host| !leaves(self.host(*host))).collect();
+        let moved = |host: HostId| stays.iter().position(|other| *other == host).map(HostId);
+        let hosts = stays.iter().map(|host| self.host(*host)).map(|host| {
+            let behind = host.behind.and_then(moved);
+            HostPlan { behind, ..host.clone() }
+        });
+        Self { hosts: hosts.collect(), ..self.clone() }
+    }
+
     /// Required links that `round` does not show up, less those that may be down.
     #[must_use]
     pub fn broken(&self, round: &Round) -> BTreeSet<LinkId> {

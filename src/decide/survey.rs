@@ -52,10 +52,10 @@ impl Surveyed<'_> {
 
 /// Everything that the facts say against the push, or about it. All of it at once.
 #[must_use]
-pub fn judge(hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
+pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
     let mut findings = twice(hosts);
     for surveyed in hosts {
-        let mut judge = Judge { host: surveyed.host.name.clone(), findings: &mut findings };
+        let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
         judge.claims(surveyed);
         if surveyed.changes() {
             judge.way_back(surveyed, allowed);
@@ -105,6 +105,7 @@ fn guests(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
 }
 
 struct Judge<'a> {
+    fleet: &'a str,
     host: HostName,
     findings: &'a mut Vec<Finding>,
 }
@@ -129,22 +130,29 @@ impl Judge<'_> {
             GuardState::Armed { run, deadline } => {
                 let left = deadline.saturating_sub(standing.uptime);
                 self.refuse(
-                    format!("a guard of run {run} is armed: it fires in {}", humantime::format_duration(Duration::from_secs(left))),
-                    "wait for that push to end, or for its guard to fire; fleetdeploy never removes a guard of another run",
+                    format!(
+                        "a guard of run {run} is armed: it fires in {}",
+                        humantime::format_duration(Duration::from_secs(left))
+                    ),
+                    format!(
+                        "wait for that push to end, or for its guard to fire; if whoever began it is gone: {}",
+                        self.recover()
+                    ),
                 );
             }
             GuardState::Dead { run, .. } => self.refuse(
                 format!("run {run} armed a guard here, and the unit that should act on it is gone"),
-                "reboot the host, or look at fleetdeploy-guard.service in its journal",
+                format!("look at fleetdeploy-guard.service in its journal; {} arms it anew", self.recover()),
             ),
             GuardState::Firing { run } => self.refuse(
                 format!("the guard of run {run} has fired and is bringing this host back"),
-                "wait until the host is back, then look at it with `fleetdeploy recover`",
+                format!("wait until the host is back, then type {}", self.recover()),
             ),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => {
                 if let Some(lease) = &standing.lease {
                     let text = format!("is held by run {} of {}", lease.run, lease.owner);
-                    self.refuse(text, "wait for that push to end; a reboot of the host ends a claim whose owner died");
+                    let hint = format!("wait for that push to end; if whoever began it is gone: {}", self.recover());
+                    self.refuse(text, hint);
                 }
             }
         }
@@ -193,11 +201,27 @@ impl Judge<'_> {
         }
     }
 
-    /// What a push left behind that died: its guard has brought the host back, and its roots are still here.
+    /// What a push left behind that died. Where its guard has brought the host back only its roots are still there; a
+    /// host that is between two systems is for `recover`.
     fn survivors(&mut self, surveyed: &Surveyed<'_>) {
+        let at_rest = surveyed.facts.standing.systems.agree();
         for run in &surveyed.facts.survivors {
-            self.warn(format!("run {run} did not come to its end here; its garbage collection roots are still there"));
+            let text = format!("run {run} did not come to its end here");
+            if at_rest {
+                self.warn(format!(
+                    "{text}; the host is at rest, and only its garbage collection roots are left: {}",
+                    self.recover()
+                ));
+            } else {
+                let hint = format!("type {}: it brings the host to one side", self.recover());
+                self.refuse(format!("{text}, and the host is between two systems"), hint);
+            }
         }
+    }
+
+    /// The command that ends what another run has left.
+    fn recover(&self) -> String {
+        format!("`fleetdeploy recover {}`", self.fleet)
     }
 
     fn guard(&mut self, surveyed: &Surveyed<'_>) {

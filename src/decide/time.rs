@@ -22,6 +22,8 @@ pub const REKEY: Duration = Duration::from_secs(180);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     pub guard: Duration,
+    /// How long a guard of the run may still hold on a host that nobody has asked yet.
+    pub unseen_guard: Duration,
     pub boot_time: Duration,
     pub limits: Limits,
     pub settle: Duration,
@@ -81,6 +83,7 @@ mod tests {
     fn times() -> Times {
         Times {
             guard: Duration::from_secs(900),
+            unseen_guard: Duration::from_secs(900),
             boot_time: Duration::from_secs(180),
             limits: Limits::default(),
             settle: Duration::from_secs(60),

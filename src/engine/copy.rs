@@ -7,6 +7,7 @@ use super::ssh_hosts::{ask_all, reason};
 use crate::decide::fact::PreSwitchCheck;
 use crate::decide::survey::Surveyed;
 use crate::event::{Event, Phase};
+use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
@@ -17,7 +18,9 @@ impl Push<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Copy });
         let changing: Vec<(&Surveyed<'_>, &StorePath)> =
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
-        let questions = changing.iter().map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new).boxed()));
+        let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
+        let questions =
+            changing.iter().map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new, &of_run).boxed()));
         let answers = ask_all(questions).await;
         refuse_if(
             answers.values().any(|fits| !fits),
@@ -25,7 +28,7 @@ impl Push<'_> {
         )
     }
 
-    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
         let host = view.host;
         let name = &host.name;
         if !self.has_room(view, new).await {
@@ -45,7 +48,7 @@ impl Push<'_> {
             self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
             return false;
         }
-        self.prepare_one(view, new).await
+        self.prepare_one(view, new, of_run).await
     }
 
     /// Whether what is missing on the host fits on its disk. Only asked of the host when the whole closure would not.
@@ -70,7 +73,7 @@ impl Push<'_> {
         false
     }
 
-    async fn prepare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+    async fn prepare_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
         let name = &view.host.name;
         let systems = &view.facts.standing.systems;
         let script = RemoteStep::Prepare {
@@ -78,7 +81,7 @@ impl Push<'_> {
             old_current: systems.current.clone(),
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
-            hosts: self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+            hosts: of_run.to_vec(),
         }
         .script();
         lock(&self.prepared).insert(name.clone());

@@ -260,7 +260,7 @@ impl<H: Hosts> Driver<H> {
 
     /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
     fn latest(&self, host: HostId, now: Duration) -> Duration {
-        let unknown = if self.seen_fired { now } else { now + self.times[host.0].guard };
+        let unknown = if self.seen_fired { now } else { now + self.times[host.0].unseen_guard };
         self.deadlines[host.0].unwrap_or(unknown)
     }
 

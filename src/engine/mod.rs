@@ -1,4 +1,4 @@
-//! What carries out a push: phases 1 to 4 in order, then the driver that does what the decider says.
+//! What carries out a push (phases 1 to 4 in order, then the driver that does what the decider says) or its recovery.
 //!
 //! Nothing here prints, and nothing here decides what a failure means for the fleet.
 
@@ -7,10 +7,12 @@ mod build;
 pub mod clock;
 mod copy;
 pub mod driver;
+mod ending;
 pub mod hosts;
 mod probing;
 pub mod push;
 pub mod reach;
+pub mod recover;
 pub mod shutdown;
 pub mod ssh_hosts;
 mod survey;

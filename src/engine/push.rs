@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::baseline::describe_link;
 use super::driver::{Driver, Ended, Surroundings};
+use super::ending::look_at_every_host;
 use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{HostClock, HostGuard, Identity, SshHosts, reason};
@@ -120,6 +121,9 @@ pub async fn push(
             match ended {
                 Ended::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
+                    if verdict.outcome == Outcome::Split {
+                        look_at_every_host(&push.reach, &request.fleet.hosts, events).await;
+                    }
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)
                 }
@@ -205,7 +209,7 @@ impl<'a> Push<'a> {
         }
 
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let identity = self.identity(&hosts);
+        let identity = self.identity(plan.changing().map(|host| plan.host(host).name.clone()).collect());
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let plan = self.baseline(plan, &identity, changes).await?;
@@ -229,7 +233,7 @@ impl<'a> Push<'a> {
         let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
         let plan = plan(&views, self.links(&surveyed));
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let plan = self.baseline(plan, &self.identity(&hosts), false).await?;
+        let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
         Ok(plan.broken(&plan.baseline).is_empty())
     }
 
@@ -265,16 +269,22 @@ impl<'a> Push<'a> {
     }
 
     fn times(&self, host: &Host) -> Times {
-        Times { guard: host.guard, boot_time: host.boot_time, limits: host.limits, settle: self.request.fleet.settle }
+        Times {
+            guard: host.guard,
+            unseen_guard: host.guard,
+            boot_time: host.boot_time,
+            limits: host.limits,
+            settle: self.request.fleet.settle,
+        }
     }
 
     // The end.
 
-    fn identity(&self, hosts: &[&Host]) -> Identity {
+    fn identity(&self, changing: Vec<HostName>) -> Identity {
         Identity {
             speaker: Speaker { run: self.request.run.clone(), epoch: 1 },
             owner: self.request.owner.clone(),
-            hosts: hosts.iter().map(|host| host.name.clone()).collect(),
+            hosts: changing,
         }
     }
 
@@ -306,7 +316,7 @@ impl<'a> Push<'a> {
     /// Roots of a run that will not be are taken away again.
     async fn clean_prepared(&self) {
         let prepared = lock(&self.prepared).clone();
-        let script = RemoteStep::Clean { speaker: self.identity(&[]).speaker }.script();
+        let script = RemoteStep::Clean { speaker: self.identity(Vec::new()).speaker }.script();
         let cleanings = prepared.iter().map(|host| self.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
             if let Err(error) = cleaned {

@@ -4,7 +4,7 @@
 //! stands. Nothing here decides what an answer means.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,6 +13,7 @@ use futures::{FutureExt, StreamExt};
 use super::clock;
 use super::hosts::{Hosts, Note, Notes, Order};
 use super::probing::Probing;
+use super::push::lock;
 use super::reach::Reach;
 use crate::decide::fact::{GuardState, JobKind, JobState, Standing, StepAnswer, StepOutcome, Systems};
 use crate::decide::links::{LinkId, Round};
@@ -43,7 +44,7 @@ pub struct Identity {
     pub speaker: Speaker,
     /// `person@workstation`.
     pub owner: String,
-    /// The run's hosts: kept on each of them for `recover`.
+    /// The hosts that the run changes: kept on each of them for `recover`.
     pub hosts: Vec<HostName>,
 }
 
@@ -79,7 +80,7 @@ pub struct SshHosts {
     plan: Arc<Plan>,
     identity: Identity,
     guards: Vec<HostGuard>,
-    clocks: Vec<HostClock>,
+    clocks: Mutex<Vec<HostClock>>,
     probing: Probing,
     /// When each host's activation was known to have ended.
     activated: Mutex<BTreeMap<HostName, Duration>>,
@@ -105,6 +106,7 @@ impl SshHosts {
     ) -> Self {
         let hosts = plan.hosts.iter().map(|host| host.name.clone()).collect();
         let probing = Probing::new(Arc::clone(&reach), hosts);
+        let clocks = Mutex::new(clocks);
         Self { reach, plan, identity, guards, clocks, probing, activated: Mutex::default() }
     }
 
@@ -190,16 +192,17 @@ impl SshHosts {
     }
 
     fn understand(&self, host: HostId, step: &Step, answer: StepAnswer) -> Try {
+        // A host that has restarted counts anew.
+        lock(&self.clocks)[host.0] = HostClock { uptime: answer.standing.uptime, at: clock::boot_time() };
         match step {
             Step::Job { kind: JobKind::Test | JobKind::Reactivate, .. } => {
                 let name = self.plan.host(host).name.clone();
-                self.activated.lock().unwrap_or_else(PoisonError::into_inner).insert(name, clock::boot_time());
+                lock(&self.activated).insert(name, clock::boot_time());
             }
             // A tunnel whose settings this run changed is proven by a handshake that is newer than this moment.
             Step::TakeOver { .. } => {
                 let name = self.plan.host(host).name.clone();
-                let mut activated = self.activated.lock().unwrap_or_else(PoisonError::into_inner);
-                activated.entry(name).or_insert_with(clock::boot_time);
+                lock(&self.activated).entry(name).or_insert_with(clock::boot_time);
             }
             Step::Return { boot_id } if !has_returned(boot_id, &answer.standing) => {
                 return Try::NotYet(Box::new(answer.standing));
@@ -292,7 +295,7 @@ impl SshHosts {
 
     /// The host's clock when ours says `until`, never later: its answer was on the way when we read ours.
     fn latest(&self, host: HostId, until: Duration) -> u64 {
-        let clock = self.clocks[host.0];
+        let clock = lock(&self.clocks)[host.0];
         clock.uptime + until.saturating_sub(clock.at).as_secs()
     }
 }
@@ -363,7 +366,7 @@ impl Hosts for SshHosts {
         async move {
             let mut round = self.probing.round(&self.plan.links, after).await;
             let now = clock::boot_time();
-            let since = self.activated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let since = lock(&self.activated).clone();
             let since = since.into_iter().map(|(host, at)| (host, now.saturating_sub(at).as_secs())).collect();
             // A roll back asks no more than the baseline had.
             let waiting = if after {

@@ -6,6 +6,7 @@ use futures::FutureExt;
 
 use super::clock;
 use super::push::{Answered, Phased, Push, Refused, lock, refuse_if};
+use super::reach::Reach;
 use super::ssh_hosts::{HostClock, ask_all, reason};
 use crate::decide::survey::{self, Finding, Surveyed, Weight};
 use crate::event::{Event, Phase};
@@ -17,7 +18,7 @@ impl Push<'_> {
     pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
         let hosts = &self.request.fleet.hosts;
-        let questions = hosts.iter().map(|host| (host.name.clone(), self.survey_one(host).boxed()));
+        let questions = hosts.iter().map(|host| (host.name.clone(), ask(&self.reach, host).boxed()));
         let answers = ask_all(questions).await;
         let mut surveyed = BTreeMap::new();
         let mut refused = false;
@@ -52,18 +53,8 @@ impl Push<'_> {
         Ok(surveyed)
     }
 
-    async fn survey_one(&self, host: &Host) -> Result<Answered, (String, Option<String>)> {
-        let script = RemoteStep::Survey.script();
-        let limit = host.limits.connect + host.limits.step;
-        let raw = self.reach.run(&host.name, &script, limit).await;
-        let at = clock::boot_time();
-        let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
-        let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
-        Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
-    }
-
     pub(super) fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        let findings = survey::judge(views, self.request.allowed);
+        let findings = survey::judge(&self.request.fleet.name, views, self.request.allowed);
         self.tell_findings(&findings);
         for view in views {
             for note in view.facts.notes.iter().filter(|_| view.changes()) {
@@ -81,6 +72,17 @@ impl Push<'_> {
             }
         }
     }
+}
+
+/// One host's survey, or why there is none and what mends it.
+pub(super) async fn ask(reach: &Reach, host: &Host) -> Result<Answered, (String, Option<String>)> {
+    let script = RemoteStep::Survey.script();
+    let limit = host.limits.connect + host.limits.step;
+    let raw = reach.run(&host.name, &script, limit).await;
+    let at = clock::boot_time();
+    let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
+    let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
+    Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
 }
 
 fn hinted(hint: Option<&String>) -> String {

@@ -49,6 +49,11 @@ impl Events {
         Self { shared: Arc::new(Mutex::new(Shared { run, seq: 0, listeners: Vec::new() })) }
     }
 
+    /// From now on this run stands in every line.
+    pub fn name_run(&self, run: &str) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).run = Some(run.to_owned());
+    }
+
     /// Tells every listener, in the same order and with the same `seq` and time. Never waits for one.
     pub fn publish(&self, event: Event) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);

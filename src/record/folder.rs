@@ -6,14 +6,26 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::decide::plan::Plan;
 use crate::record::journal::{self, Journal, Written};
 use crate::record::run_id::RunId;
 use crate::record::{FILE_MODE, FOLDER_MODE, RecordError, read_error, sync_folder, write_error};
 
 /// Names tried for a new run before it is given up: each has a random part, so even a second one is rare.
 const NAMES_TRIED: usize = 16;
+
+/// `plan.json`: with the journal, all that a recovery needs to know of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedPlan {
+    pub fleet: String,
+    /// The inventory's file, absolute.
+    pub inventory: PathBuf,
+    /// `person@workstation`.
+    pub owner: String,
+    pub plan: Plan,
+}
 
 /// Everything that fleetdeploy keeps on this workstation: `$XDG_STATE_HOME/fleetdeploy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +113,43 @@ impl State {
         Ok(ids)
     }
 
+    /// The newest run of this fleet that did not come to its end; without a fleet, of any.
+    ///
+    /// Runs whose record cannot be read are passed over: nothing can be gone on with from them.
+    ///
+    /// # Errors
+    /// If the folder of runs cannot be read.
+    pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<Unfinished>, RecordError> {
+        for id in self.list()?.into_iter().rev() {
+            let run = self.open_run(&id)?;
+            let Ok(journal) = run.read_journal() else { continue };
+            let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { continue };
+            let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
+            let is_it = of.is_none_or(|(name, path)| fleet == name && same_file(&inventory, path));
+            if is_it && !journal::is_over(&journal) {
+                return Ok(Some(Unfinished { run, journal, fleet, inventory }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The folder of a run that began on another workstation, with its journal: a new one, or the one that an earlier
+    /// recovery here has made.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn adopt_run(&self, id: RunId) -> Result<(RunFolder, Journal), RecordError> {
+        let runs = self.runs();
+        let run = RunFolder { path: runs.join(id.as_str()), id };
+        Self::make(&run.hosts())?;
+        let journal =
+            if run.journal().exists() { Journal::open(&run.journal())? } else { Journal::create(&run.journal())? };
+        for folder in [&runs, &self.folder] {
+            sync_folder(folder).map_err(write_error(folder))?;
+        }
+        Ok((run, journal))
+    }
+
     /// # Errors
     /// [`RecordError::NoSuchRun`].
     pub fn open_run(&self, id: &RunId) -> Result<RunFolder, RecordError> {
@@ -111,6 +160,21 @@ impl State {
             Err(RecordError::NoSuchRun { run: id.to_string() })
         }
     }
+}
+
+/// A run that did not come to its end.
+#[derive(Debug, Clone)]
+pub struct Unfinished {
+    pub run: RunFolder,
+    pub journal: Vec<Written>,
+    pub fleet: String,
+    /// The inventory's file.
+    pub inventory: PathBuf,
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    resolved(one) == resolved(other)
 }
 
 /// The folder of one run.
@@ -159,6 +223,13 @@ impl RunFolder {
     /// Those of [`journal::read`].
     pub fn read_journal(&self) -> Result<Vec<Written>, RecordError> {
         journal::read(&self.journal())
+    }
+
+    /// What [`write_plan`](Self::write_plan) has written; `None` if it cannot be read, whatever is wrong with it: the
+    /// hosts themselves tell the rest.
+    #[must_use]
+    pub fn read_plan(&self) -> Option<SavedPlan> {
+        serde_json::from_slice(&std::fs::read(self.plan()).ok()?).ok()
     }
 
     /// Writes `plan.json`, whole or not at all, and durable: a recovery reads it.

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::Systems;
+use crate::decide::recover::{Reached, Recorded};
 use crate::decide::vocabulary;
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
@@ -21,6 +22,8 @@ use crate::store_path::StorePath;
 pub enum Entry {
     /// The first entry, before anything is touched.
     Started(Started),
+    /// A recovery goes on from here.
+    Recovering(Recovering),
     Arming,
     Testing,
     /// The point of no return: from here on `recover` goes forward.
@@ -33,6 +36,49 @@ pub enum Entry {
     Finished {
         outcome: Outcome,
     },
+}
+
+/// Who recovers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovering {
+    pub epoch: u64,
+    pub owner: String,
+    /// From the hosts alone: what happened before stands in no record of this workstation.
+    pub alone: bool,
+}
+
+impl Entry {
+    /// What it tells the decider; the others are for the driver and for people.
+    fn told(&self) -> Option<vocabulary::Entry> {
+        Some(match self {
+            Self::Started(_) | Self::Recovering(_) => return None,
+            Self::Arming => vocabulary::Entry::Arming,
+            Self::Testing => vocabulary::Entry::Testing,
+            Self::Decided => vocabulary::Entry::Decided,
+            Self::Disarming => vocabulary::Entry::Disarming,
+            Self::RollingBack { reason } => vocabulary::Entry::RollingBack { reason: reason.clone() },
+            Self::Finished { outcome } => vocabulary::Entry::Finished { outcome: *outcome },
+        })
+    }
+}
+
+/// How far the run has come, as its whole journal tells.
+#[must_use]
+pub fn recorded(journal: &[Written]) -> Recorded {
+    let told: Vec<vocabulary::Entry> = journal.iter().filter_map(|written| written.entry.told()).collect();
+    let recorded = Recorded::of(&told);
+    let alone = journal.iter().any(|written| matches!(&written.entry, Entry::Recovering(how) if how.alone));
+    Recorded { reached: if alone { Reached::Unknown } else { recorded.reached }, ..recorded }
+}
+
+/// Whether the run has come to an end that leaves nothing to a recovery. Without any entry nothing was ever touched.
+#[must_use]
+pub fn is_over(journal: &[Written]) -> bool {
+    match journal.last().map(|written| &written.entry) {
+        None => true,
+        Some(Entry::Finished { outcome }) => *outcome != Outcome::Split,
+        Some(_) => false,
+    }
 }
 
 impl From<vocabulary::Entry> for Entry {
@@ -191,6 +237,7 @@ mod tests {
                     changes: true,
                 }],
             }),
+            Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),
             Entry::Arming,
             Entry::Testing,
             Entry::Decided,
@@ -215,6 +262,18 @@ mod tests {
         assert_eq!(written(&path), entries());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(Journal::create(&path).is_err(), "a journal is never begun twice");
+    }
+
+    #[test]
+    fn a_recovery_from_the_hosts_alone_knows_only_its_own_part() {
+        let journal = |alone| {
+            let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
+            let entries = [Entry::Arming, Entry::Testing, recovering, Entry::Decided];
+            entries.map(|entry| Written { at: SystemTime::UNIX_EPOCH, entry })
+        };
+        assert_eq!(recorded(&journal(false)).reached, Reached::Decided);
+        assert_eq!(recorded(&journal(true)).reached, Reached::Unknown);
+        assert!(!is_over(&journal(true)) && is_over(&[]));
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::event::Outcome;
 use crate::record::RecordError;
 use crate::record::folder::{RunFolder, State};
-use crate::record::journal::Entry;
+use crate::record::journal;
 
 /// Runs that are kept however old they are.
 const KEEP_RUNS: usize = 200;
@@ -40,11 +39,7 @@ impl State {
 /// Whether nobody will need the record to end the run. Without any entry nothing was ever touched.
 fn is_over(run: &RunFolder) -> bool {
     match run.read_journal() {
-        Ok(entries) => match entries.last().map(|written| &written.entry) {
-            None => true,
-            Some(Entry::Finished { outcome }) => *outcome != Outcome::Split,
-            Some(_) => false,
-        },
+        Ok(entries) => journal::is_over(&entries),
         // A removal that was interrupted after the journal; anything else is left for a person.
         Err(RecordError::Read { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
         Err(_) => false,
@@ -62,6 +57,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::Outcome;
+    use crate::record::journal::Entry;
 
     #[test]
     fn only_old_runs_that_are_over_go() {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::fact::{
-    BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, PreSwitchCheck, RefusalReason, Standing,
-    StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
+    BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, PreSwitchCheck, RefusalReason, Roots,
+    Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
 };
 use crate::decide::links::{HostRound, LinkAnswer, LinkId};
 use crate::store_path::StorePath;
@@ -55,6 +55,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         crypto_devices: texts(lines, "crypto"),
         survivors: texts(lines, "survivor"),
         survivor_hosts: all(lines, "survivor_hosts").filter_map(run_and_hosts).collect(),
+        survivor_roots: all(lines, "survivor_roots").filter_map(run_and_roots).collect(),
         traces: texts(lines, "trace"),
         busy,
         notes,
@@ -66,6 +67,18 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
 fn run_and_hosts(text: &str) -> Option<(String, Vec<String>)> {
     let mut words = text.split_whitespace().map(str::to_owned);
     Some((words.next()?, words.collect()))
+}
+
+/// `RUN OLD_CURRENT OLD_PROFILE OLD_BOOT OLD_GENERATION NEW`, each but the first may be `-`.
+fn run_and_roots(text: &str) -> Option<(String, Roots)> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [run, current, profile, boot_default, generation, new] = words[..] else { return None };
+    let path = |word: &str| StorePath::new(word).ok();
+    let old = || {
+        let systems = Systems { current: path(current)?, profile: path(profile)?, boot_default: path(boot_default)? };
+        Some((systems, generation.parse().ok()?))
+    };
+    Some((run.to_owned(), Roots { old: old(), new: path(new) }))
 }
 
 /// The short facts that every script but `prepare` and `probe` prints.

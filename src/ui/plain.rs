@@ -38,6 +38,8 @@ pub struct Plain {
     /// Never goes back, also when the workstation's clock does.
     elapsed: Duration,
     name_width: usize,
+    /// Not a push: its phases are not the ten.
+    recovers: bool,
     plan: Vec<HostPlanned>,
     /// When each armed guard fires.
     guards: BTreeMap<HostName, SystemTime>,
@@ -79,6 +81,7 @@ impl Plain {
             start: None,
             elapsed: Duration::ZERO,
             name_width: 0,
+            recovers: false,
             plan: Vec::new(),
             guards: BTreeMap::new(),
             spoke: BTreeMap::new(),
@@ -106,6 +109,13 @@ impl Plain {
                 let longest = hosts.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
                 self.name_width = longest.min(NAME_WIDTH_LIMIT);
             }
+            Event::RecoverStarted { fleet, hosts, .. } => {
+                self.fleet = Some(fleet.clone());
+                self.recovers = true;
+                let longest = hosts.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
+                self.name_width = longest.min(NAME_WIDTH_LIMIT);
+            }
+            Event::RunChosen { record, .. } => self.record = Some(record.clone()),
             Event::Planned { hosts } => self.plan.clone_from(hosts),
             Event::PhaseStarted { .. } | Event::RollBackStarted { .. } => self.spoke.clear(),
             Event::GuardArmed { host, left_ms }
@@ -134,6 +144,17 @@ impl Plain {
                     out += &self.fleet_line(None, &format!("record: {record}"));
                 }
                 out
+            }
+            Event::RecoverStarted { fleet, hosts, inventory } => {
+                let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+                let text = format!("recover {} ({})", sanitise::line(fleet), names.join(", "));
+                self.fleet_line(Some(Tone::Strong), &text) + &self.fleet_line(None, &format!("inventory: {inventory}"))
+            }
+            Event::RunChosen { epoch, alone, record } => {
+                let run = sanitise::line(line.run.as_deref().unwrap_or_default());
+                let how = if *alone { "from the hosts alone, without its record" } else { "from its record" };
+                let text = format!("run {run} did not come to its end: taking it over {how} (epoch {epoch})");
+                self.fleet_line(Some(Tone::Strong), &text) + &self.fleet_line(None, &format!("record: {record}"))
             }
             Event::Planned { hosts } => hosts.iter().map(|planned| self.planned(planned)).collect(),
             Event::PhaseStarted { phase } => self.phase_line(line.at, *phase),
@@ -264,7 +285,7 @@ impl Plain {
 
     fn phase_line(&self, now: SystemTime, phase: Phase) -> String {
         // Only a push has a fleet, and passes all ten.
-        let of_a_push = self.fleet.is_some();
+        let of_a_push = self.fleet.is_some() && !self.recovers;
         let number = words::number(phase).filter(|_| of_a_push);
         let number = number.map(|number| format!(" ({number} of 10)")).unwrap_or_default();
         let about = if of_a_push || phase != Phase::Baseline { words::about(phase) } else { "probe every link" };

@@ -39,6 +39,8 @@ ssh_port 22
 crypto root (CRYPT-LUKS2)
 survivor r-0
 survivor_hosts r-0 vps homeserver 
+survivor_roots r-0 OLD OLD OLD 1 NEW
+survivor_roots r-1 OLD - OLD - -
 trace the guard of run r-0 fired\\nfound: nothing
 busy a switch is under way
 upgrade_in 600
@@ -104,6 +106,10 @@ fn a_survey_becomes_facts() {
         crypto_devices: vec!["root (CRYPT-LUKS2)".into()],
         survivors: vec!["r-0".into()],
         survivor_hosts: BTreeMap::from([("r-0".into(), vec!["vps".into(), "homeserver".into()])]),
+        survivor_roots: BTreeMap::from([
+            ("r-0".into(), Roots { old: Some((Systems::all(&path(OLD)), 1)), new: Some(path(NEW)) }),
+            ("r-1".into(), Roots { old: None, new: None }),
+        ]),
         traces: vec!["the guard of run r-0 fired\nfound: nothing".into()],
         busy: vec!["a switch is under way".into(), "nixos-upgrade is due in 10 min".into()],
         notes: vec![

@@ -128,8 +128,16 @@ survey_survivors() {
         is_run "${survey_run##*/}" || continue
         put survivor "${survey_run##*/}"
         [ ! -r "$survey_run/hosts" ] || put survivor_hosts "${survey_run##*/} $(tr '\n' ' ' <"$survey_run/hosts")"
+        survey_roots "$survey_run"
         [ ! -r "$survey_run/trace" ] || put trace "$(head -c 4000 "$survey_run/trace")"
     done
+}
+
+# survey_roots FOLDER: what the run found here, and what it is to bring. Where it never armed there is no plan, only roots.
+survey_roots() {
+    survey_old="$(readlink "$1/old-current")" survey_boot="$(readlink "$1/old-boot")"
+    survey_profile=$(plan_from "$1/plan" old_profile) survey_generation=$(plan_from "$1/plan" old_generation)
+    put survivor_roots "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $(readlink "$1/new" || echo -)"
 }
 
 # What would get in the way of a push, or be got in the way of.

@@ -1,0 +1,72 @@
+//! How a push or a recovery is concluded: its exit, its last sentence, every host's end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::decide::vocabulary::{Signal, Verdict};
+use crate::event::{HostOutcome, Outcome};
+use crate::exit::Ending;
+use crate::inventory::model::{Fleet, HostName};
+
+/// What the last event says, and the exit.
+pub(super) struct Conclusion {
+    pub(super) ending: Ending,
+    pub(super) outcome: Outcome,
+    pub(super) text: String,
+    pub(super) hosts: BTreeMap<HostName, HostOutcome>,
+}
+
+impl Conclusion {
+    /// The same end for every host of the fleet.
+    pub(super) fn of_all(fleet: &Fleet, end: &HostOutcome, ending: Ending, outcome: Outcome, text: String) -> Self {
+        let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end.clone())).collect();
+        Self { ending, outcome, text, hosts }
+    }
+
+    pub(super) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
+        let Verdict { outcome, hosts, text, interrupted } = verdict;
+        let text = match outcome {
+            Outcome::Split | Outcome::Superseded => with_next(&text, fleet),
+            _ => text,
+        };
+        Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts: hosts.into_iter().collect() }
+    }
+
+    /// A second signal: left at once.
+    pub(super) fn left(fleet: &Fleet, guarded: &[(HostName, Duration)], first: Signal, others: &HostOutcome) -> Self {
+        let mut hosts: BTreeMap<HostName, HostOutcome> =
+            fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
+        let mut text = "left at once, as asked".to_owned();
+        for (host, left) in guarded {
+            let seconds = left.as_secs();
+            let why =
+                format!("its guard brings it back in {}m {:02}s unless it was disarmed", seconds / 60, seconds % 60);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "; {host}: {why}");
+            hosts.insert(host.clone(), HostOutcome::Lost { why });
+        }
+        let guards_armed = !guarded.is_empty();
+        if guards_armed {
+            text = with_next(&text, fleet);
+        }
+        let outcome = if guards_armed { Outcome::Split } else { Outcome::Refused };
+        Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
+    }
+
+    /// A mistake of ours.
+    pub(super) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
+        let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
+        let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
+        Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
+    }
+}
+
+/// The sentence, and the command to type now.
+fn with_next(text: &str, fleet: &Fleet) -> String {
+    format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,274 @@
+//! `recover`: finishes or undoes an interrupted push.
+
+use std::hash::{BuildHasher, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::FutureExt;
+
+use super::build::FAREWELL;
+use super::ending::{Conclusion, millis};
+use super::ground::{Ground, load, owner};
+use super::{Ended, Trouble};
+use crate::cli::{FleetHosts, Global, Recover};
+use crate::decide::plan::Plan;
+use crate::decide::vocabulary::Entry;
+use crate::engine::driver::Surroundings;
+use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, recover};
+use crate::engine::shutdown::Shutdown;
+use crate::event::stream::{Events, Listener};
+use crate::event::{Event, HostOutcome, Outcome};
+use crate::exit::{Ending, status};
+use crate::inventory::Overrides;
+use crate::inventory::model::Fleet;
+use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
+use crate::record::journal::{self, HostStarted, Journal, Started};
+use crate::record::lock::{FleetLock, LockError};
+use crate::record::run_id::RunId;
+use crate::record::{RecordError, listener};
+use crate::ui::Screen;
+use crate::ui::mode::Mode;
+
+pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> Ended {
+    let began = Instant::now();
+    let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
+    let state = State::locate(|name| std::env::var_os(name)).map_err(|error| not_begun(error.into()))?;
+    let (global, name) = which(global, &state, arguments)?;
+    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new() };
+    let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
+    let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
+    let lock = take(&state, &ground)?;
+    let known = state.unfinished(Some((&ground.fleet.name, &ground.inventory.path)));
+    let known = known.map_err(|error| not_begun(error.into()))?.map(known_of);
+    let workspace = ground.workspace().await?;
+
+    let events = Events::new(known.as_ref().map(|known| known.run.clone()));
+    let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
+    let inventory = std::path::absolute(&ground.inventory.path).unwrap_or_else(|_| ground.inventory.path.clone());
+    events.publish(Event::RecoverStarted {
+        fleet: ground.fleet.name.clone(),
+        hosts: ground.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+        inventory: ground.inventory.path.display().to_string(),
+    });
+    for text in ground.warnings {
+        events.publish(Event::Warned { host: None, text });
+    }
+    let request = Request { fleet: ground.fleet, owner: format!("{}#{}", owner(), tag()), known };
+    let mut keeper =
+        Keeper { events: events.clone(), state, lock, inventory, request: &request, record: None, guarded: false };
+    let recovering = recover(&request, workspace, &events, &mut keeper, &mut shutdown);
+    let recovered = AssertUnwindSafe(recovering).catch_unwind().await;
+    let concluded = conclude(recovered.ok(), keeper.guarded, &request.fleet, &events);
+    events.publish(Event::Finished {
+        outcome: concluded.outcome,
+        text: concluded.text,
+        hosts: concluded.hosts,
+        exit: i32::from(status(concluded.ending)),
+        took_ms: millis(began.elapsed()),
+    });
+    if let Some(record) = keeper.record {
+        let _ = record.listener.finish(FAREWELL);
+    }
+    let _ = screen.finish(FAREWELL);
+    Ok(concluded.ending)
+}
+
+/// The fleet that is meant, and the inventory to find it in: without a name those of the newest unfinished run.
+fn which(global: &Global, state: &State, arguments: &Recover) -> Result<(Global, String), Trouble> {
+    if let Some(name) = &arguments.name {
+        return Ok((global.clone(), name.clone()));
+    }
+    let unfinished = state.unfinished(None).map_err(|error| Trouble::not_begun(error, None))?;
+    if let Some(Unfinished { fleet, inventory, .. }) = unfinished {
+        let inventory = global.inventory.clone().unwrap_or(inventory);
+        return Ok((Global { inventory: Some(inventory), ..global.clone() }, fleet));
+    }
+    let fleets: Vec<String> =
+        load(global).map(|(inventory, _)| inventory.fleets.keys().cloned().collect()).unwrap_or_default();
+    let hint = if fleets.is_empty() {
+        "fleetdeploy recover FLEET asks the hosts themselves".to_owned()
+    } else {
+        format!("fleetdeploy recover FLEET asks the hosts themselves; the fleets are {}", fleets.join(", "))
+    };
+    Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
+}
+
+fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
+    FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
+        LockError::Held { .. } => {
+            let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
+            Trouble::not_begun(error, Some(hint))
+        }
+        LockError::Record(error) => Trouble::not_begun(error, None),
+    })
+}
+
+fn known_of(unfinished: Unfinished) -> Known {
+    let Unfinished { run, journal, .. } = unfinished;
+    let epochs = journal.iter().filter_map(|written| match &written.entry {
+        journal::Entry::Started(started) => Some(started.epoch),
+        journal::Entry::Recovering(recovering) => Some(recovering.epoch),
+        _ => None,
+    });
+    let last = journal.last().map_or(SystemTime::now(), |written| written.at);
+    Known {
+        run: run.id().to_string(),
+        plan: run.read_plan().map(|saved| saved.plan),
+        recorded: journal::recorded(&journal),
+        epoch: epochs.max().unwrap_or(1),
+        since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
+    }
+}
+
+/// Tells this recovery from another one by the same person on a workstation of the same name.
+fn tag() -> String {
+    // The keys of std's hash maps are random, anew for each one.
+    format!("{:04x}", std::hash::RandomState::new().build_hasher().finish() & 0xffff)
+}
+
+/// `None`: the engine has panicked.
+fn conclude(recovered: Option<Recovered>, guarded: bool, fleet: &Fleet, events: &Events) -> Conclusion {
+    let unknown = HostOutcome::Lost { why: "as the run has left it".to_owned() };
+    match recovered {
+        Some(Recovered::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
+        Some(Recovered::Nothing { silent }) if silent.is_empty() => {
+            let text = "nothing is unfinished: no host holds anything of a run".to_owned();
+            let ending = Ending::Answered { yes: true };
+            Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Unchanged, text)
+        }
+        Some(Recovered::Nothing { silent }) => {
+            let ending = Ending::Pushed { outcome: Outcome::Split, interrupted: None };
+            let text = "no host that answers holds anything of a run; of the others nothing is known".to_owned();
+            let mut concluded = Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Split, text);
+            for host in silent {
+                concluded.hosts.insert(host, HostOutcome::Lost { why: "it does not answer".to_owned() });
+            }
+            concluded
+        }
+        Some(Recovered::NotBegun { text, hint }) => {
+            events.publish(Event::Failed { host: None, text: text.clone(), hint });
+            Conclusion::of_all(fleet, &unknown, Ending::NotBegun, Outcome::Refused, text)
+        }
+        Some(Recovered::Interrupted(first)) => {
+            let ending = Ending::Left { first, guards_armed: true };
+            let text = format!("interrupted by {first} before any host was taken over");
+            Conclusion::of_all(fleet, &unknown, ending, Outcome::Split, text)
+        }
+        Some(Recovered::Left { guarded, signal }) => Conclusion::left(fleet, &guarded, signal, &unknown),
+        None => Conclusion::bug(fleet, guarded),
+    }
+}
+
+/// The run's record on this workstation, which the recovery goes on with.
+struct Record {
+    journal: Journal,
+    listener: Listener,
+}
+
+struct Keeper<'a> {
+    events: Events,
+    state: State,
+    lock: FleetLock,
+    inventory: PathBuf,
+    request: &'a Request,
+    record: Option<Record>,
+    guarded: bool,
+}
+
+impl Keeper<'_> {
+    fn open(&mut self, what: &Recovering) -> Result<Record, RecordError> {
+        let id = RunId::parse(what.run.clone()).map_err(|_| RecordError::NoSuchRun { run: what.run.clone() })?;
+        let (folder, mut journal) = self.state.adopt_run(id)?;
+        if what.alone {
+            self.write_down(&folder, &mut journal, what)?;
+        }
+        let owner = self.request.owner.clone();
+        journal.append(&journal::Entry::Recovering(journal::Recovering {
+            epoch: what.epoch,
+            owner,
+            alone: what.alone,
+        }))?;
+        self.lock.name_run(&what.run)?;
+        let listener = listener::start(&self.events, &folder)?;
+        Ok(Record { journal, listener })
+    }
+
+    /// What a later recovery here must know, as far as the hosts have told.
+    fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &Recovering) -> Result<(), RecordError> {
+        let saved = SavedPlan {
+            fleet: self.request.fleet.name.clone(),
+            inventory: self.inventory.clone(),
+            owner: self.request.owner.clone(),
+            plan: Plan::clone(&what.plan),
+        };
+        folder.write_plan(&saved)?;
+        if folder.read_journal()?.is_empty() {
+            journal.append(&journal::Entry::Started(started(&saved, what.epoch)))?;
+        }
+        Ok(())
+    }
+}
+
+/// How a plan stands in the journal.
+pub(super) fn started(saved: &SavedPlan, epoch: u64) -> Started {
+    let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
+        host: host.name.clone(),
+        machine_id: host.machine_id.clone(),
+        boot_id: host.boot_id.clone(),
+        old: host.old.clone(),
+        generation: host.generation,
+        new: host.new.clone(),
+        changes: host.changes,
+    });
+    Started {
+        fleet: saved.fleet.clone(),
+        inventory: saved.inventory.clone(),
+        epoch,
+        owner: saved.owner.clone(),
+        hosts: hosts.collect(),
+    }
+}
+
+impl Surroundings for Keeper<'_> {
+    fn tell(&mut self, event: Event) {
+        self.events.publish(event);
+    }
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
+        if matches!(entry, Entry::Finished { .. }) {
+            self.guarded = false;
+        }
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+    }
+}
+
+impl Records for Keeper<'_> {
+    fn recovering(&mut self, what: &Recovering) -> std::io::Result<()> {
+        self.events.name_run(&what.run);
+        self.record = Some(self.open(what).map_err(std::io::Error::other)?);
+        self.guarded = true;
+        let record = self.state.folder().join("runs").join(&what.run).display().to_string();
+        self.events.publish(Event::RunChosen { epoch: what.epoch, alone: what.alone, record });
+        Ok(())
+    }
+
+    fn ended_elsewhere(&mut self) {
+        let Some(known) = &self.request.known else { return };
+        let note = RunId::parse(known.run.clone()).ok().map(|id| {
+            let (_, mut journal) = self.state.adopt_run(id)?;
+            journal.append(&journal::Entry::Finished { outcome: Outcome::Superseded })
+        });
+        let text = format!("run {} was ended from elsewhere: no host holds anything of it", known.run);
+        self.events.publish(Event::Warned { host: None, text });
+        if let Some(Err(error)) = note {
+            let text = format!("that could not be written down: {error}");
+            self.events.publish(Event::Warned { host: None, text });
+        }
+    }
+}

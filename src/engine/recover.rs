@@ -1,0 +1,430 @@
+//! A recovery from its beginning to its end: what the hosts hold of the run, then the driver.
+//!
+//! With the run's record the plan is the record's. Without it the plan is put together from what the hosts hold: leases,
+//! guards, roots. Nothing is changed on any host before the driver takes them over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::clock;
+use super::driver::{Driver, Ended, Surroundings};
+use super::ending::look_at_every_host;
+use super::push::Answered;
+use super::reach::Reach;
+use super::shutdown::Shutdown;
+use super::ssh_hosts::{HostClock, HostGuard, Identity, SshHosts, ask_all};
+use super::survey::ask;
+use crate::decide::fact::{Facts, GuardState, Systems};
+use crate::decide::links;
+use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::recover::Recorded;
+use crate::decide::time::Times;
+use crate::decide::vocabulary::{Signal, Verdict};
+use crate::event::stream::Events;
+use crate::event::{Event, Outcome, Phase};
+use crate::inventory::model::{Fleet, Host, HostName, Jump};
+use crate::remote::Workspace;
+use crate::remote::step::Speaker;
+use crate::store_path::StorePath;
+
+/// Between two looks for hosts that do not answer.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a person asked for, and what this workstation knows.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub fleet: Fleet,
+    /// Nobody else's: two who recover the same run at once are told apart by it.
+    pub owner: String,
+    /// The newest unfinished run of the fleet on this workstation.
+    pub known: Option<Known>,
+}
+
+/// A run of which this workstation has the record.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub run: String,
+    /// `None`: it cannot be read; then the hosts tell.
+    pub plan: Option<Plan>,
+    pub recorded: Recorded,
+    /// The highest epoch that the record knows of.
+    pub epoch: u64,
+    /// Since its last entry, as this workstation's clock says.
+    pub since: Duration,
+}
+
+/// What was found to recover.
+#[derive(Debug, Clone)]
+pub struct Recovering {
+    pub run: String,
+    pub epoch: u64,
+    /// Without a record of this workstation.
+    pub alone: bool,
+    pub plan: Arc<Plan>,
+}
+
+/// Where a recovery's entries go, made when it is known which run it is.
+pub trait Records: Surroundings {
+    /// The run is about to be taken over.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    fn recovering(&mut self, what: &Recovering) -> std::io::Result<()>;
+
+    /// The run of the record was ended by somebody else: no host holds anything of it.
+    fn ended_elsewhere(&mut self);
+}
+
+/// How a recovery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    Ended(Verdict),
+    /// No host holds anything of an unfinished run. Hosts that did not answer are not known.
+    Nothing {
+        silent: Vec<HostName>,
+    },
+    /// It could not begin; why.
+    NotBegun {
+        text: String,
+        hint: Option<String>,
+    },
+    Interrupted(Signal),
+    Left {
+        guarded: Vec<(HostName, Duration)>,
+        signal: Signal,
+    },
+}
+
+/// Recovers the newest unfinished run of a fleet.
+pub async fn recover(
+    request: &Request,
+    workspace: Arc<Workspace>,
+    events: &Events,
+    records: &mut impl Records,
+    shutdown: &mut Shutdown,
+) -> Recovered {
+    let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
+    let recovery = Recovery { request, reach: Arc::new(Reach::new(workspace, connect)), events };
+    let recovered = recovery.run(records, shutdown).await;
+    recovery.reach.close().await;
+    recovered
+}
+
+type Surveyed = BTreeMap<HostName, Answered>;
+
+struct Recovery<'a> {
+    request: &'a Request,
+    reach: Arc<Reach>,
+    events: &'a Events,
+}
+
+/// The run that is recovered.
+struct Chosen {
+    run: String,
+    known: Option<Known>,
+    /// The hosts that it changes, as far as known.
+    hosts: BTreeSet<HostName>,
+}
+
+impl Recovery<'_> {
+    async fn run(&self, records: &mut impl Records, shutdown: &mut Shutdown) -> Recovered {
+        self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
+        let found = tokio::select! {
+            found = self.find(records) => found,
+            signal = shutdown.requested() => return Recovered::Interrupted(signal),
+        };
+        let (chosen, surveyed) = match found {
+            Ok(found) => found,
+            Err(ended) => return ended,
+        };
+        let (plan, times, clocks, guards) = match self.plan(&chosen, &surveyed) {
+            Ok(planned) => planned,
+            Err((text, hint)) => return Recovered::NotBegun { text, hint: Some(hint) },
+        };
+        let seen = surveyed.values().filter_map(|one| one.facts.standing.lease.as_ref());
+        let highest = seen.filter(|lease| lease.run == chosen.run).map(|lease| lease.epoch).max().unwrap_or(0);
+        let epoch = 1 + highest.max(chosen.known.as_ref().map_or(1, |known| known.epoch));
+        let alone = chosen.known.as_ref().is_none_or(|known| known.plan.is_none());
+        let plan = Arc::new(plan);
+        let what = Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan) };
+        if let Err(error) = records.recovering(&what) {
+            let text = format!("the recovery's record cannot be written: {error}");
+            return Recovered::NotBegun { text, hint: None };
+        }
+        let identity = Identity {
+            speaker: Speaker { run: chosen.run.clone(), epoch },
+            owner: self.request.owner.clone(),
+            hosts: plan.changing().map(|host| plan.host(host).name.clone()).collect(),
+        };
+        let recorded = chosen.known.as_ref().filter(|_| !alone).map_or_else(Recorded::nowhere, |known| known.recorded);
+        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, guards, clocks));
+        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, recorded);
+        let ended = driver.drive(records, shutdown).await;
+        hosts.stop_probing().await;
+        let name = |host: HostId| plan.host(host).name.clone();
+        match ended {
+            Ended::Verdict(verdict) => {
+                if verdict.outcome == Outcome::Split {
+                    look_at_every_host(&self.reach, &self.request.fleet.hosts, self.events).await;
+                }
+                Recovered::Ended(verdict)
+            }
+            Ended::Left { guarded, signal } => {
+                let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
+                Recovered::Left { guarded, signal }
+            }
+        }
+    }
+
+    /// Which run it is, and how the hosts stand. Changes nothing.
+    async fn find(&self, records: &mut impl Records) -> Result<(Chosen, Surveyed), Recovered> {
+        let mut surveyed = Surveyed::new();
+        let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
+        let silent = self.survey(&all, &mut surveyed, true).await;
+        let Some(chosen) = self.choose(&surveyed)? else {
+            if self.request.known.is_some() && silent.is_empty() {
+                records.ended_elsewhere();
+            }
+            if let (Some(known), false) = (&self.request.known, silent.is_empty()) {
+                // Its hosts may be the ones that do not answer.
+                return Ok((self.chosen(&known.run, &surveyed), surveyed));
+            }
+            return Err(Recovered::Nothing { silent: silent.into_iter().collect() });
+        };
+        let missing = || chosen.hosts.intersection(&silent).cloned().collect::<BTreeSet<_>>();
+        if chosen.known.is_none() && !missing().is_empty() {
+            self.wait_for(missing(), &chosen.run, &mut surveyed).await;
+        }
+        Ok((chosen, surveyed))
+    }
+
+    /// Asks these hosts; those that do not answer are returned.
+    async fn survey(&self, hosts: &BTreeSet<HostName>, surveyed: &mut Surveyed, aloud: bool) -> BTreeSet<HostName> {
+        let asked = self.request.fleet.hosts.iter().filter(|host| hosts.contains(&host.name));
+        let questions = asked.map(|host| (host.name.clone(), ask(&self.reach, host).boxed()));
+        let mut silent = BTreeSet::new();
+        for (host, answer) in ask_all(questions).await {
+            match answer {
+                Ok(answered) => {
+                    for trace in &answered.facts.traces {
+                        let lines = trace.lines().map(str::to_owned).collect();
+                        let what = "its guard's trace".to_owned();
+                        self.events.publish(Event::Logged { host: host.clone(), what, lines });
+                    }
+                    surveyed.insert(host, answered);
+                }
+                Err((text, hint)) => {
+                    if aloud {
+                        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                        let text = format!("does not answer: {text}{hint}");
+                        self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                    }
+                    silent.insert(host);
+                }
+            }
+        }
+        silent
+    }
+
+    /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
+    /// that is known must have brought it back.
+    async fn wait_for(&self, mut silent: BTreeSet<HostName>, run: &str, surveyed: &mut Surveyed) {
+        let now = clock::boot_time();
+        let until = self.request.fleet.hosts.iter().filter_map(|host| {
+            let one = surveyed.get(&host.name)?;
+            let times = self.times(host);
+            let standing = &one.facts.standing;
+            match &standing.guard {
+                GuardState::Armed { run: of, deadline } if of == run => {
+                    let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                    Some(times.awaited_until(one.clock.at + left))
+                }
+                // The others were armed with it.
+                _ if holds(one, run) => Some(times.awaited_until(now)),
+                _ => None,
+            }
+        });
+        let until = until.max().unwrap_or(now);
+        let names: Vec<&str> = silent.iter().map(HostName::as_str).collect();
+        let text = format!(
+            "this workstation has no record of run {run}, and {} cannot be asked: nothing is done for up to {} s, until \
+             every guard must have fired",
+            names.join(", "),
+            until.saturating_sub(now).as_secs()
+        );
+        self.events.publish(Event::Warned { host: None, text });
+        while !silent.is_empty() && clock::boot_time() < until {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            silent = self.survey(&silent, surveyed, false).await;
+        }
+        // What the others said before the wait is old by now.
+        let others = surveyed.keys().cloned().collect();
+        self.survey(&others, surveyed, false).await;
+    }
+
+    /// The newest run that hosts hold something of.
+    fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
+        let mut runs: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
+        for (host, one) in surveyed {
+            for run in traces_of(&one.facts) {
+                runs.entry(run).or_default().insert(host.clone());
+            }
+        }
+        let known = self.request.known.as_ref().map(|known| known.run.clone());
+        // Ids begin with the time: the last is the newest.
+        let Some(newest) = runs.keys().next_back().cloned() else { return Ok(None) };
+        let run = known.filter(|run| runs.contains_key(run)).unwrap_or(newest);
+        for (other, hosts) in runs.iter().filter(|(other, _)| **other != run) {
+            let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+            let text = format!(
+                "run {other} did not come to its end either, on {}: recover once more after this",
+                hosts.join(", ")
+            );
+            self.events.publish(Event::Warned { host: None, text });
+        }
+        let chosen = self.chosen(&run, surveyed);
+        let strangers: Vec<&str> = chosen
+            .hosts
+            .iter()
+            .filter(|host| self.request.fleet.hosts.iter().all(|one| one.name != **host))
+            .map(HostName::as_str)
+            .collect();
+        if strangers.is_empty() {
+            return Ok(Some(chosen));
+        }
+        Err(Recovered::NotBegun {
+            text: format!(
+                "run {run} changed hosts that are not in fleet {}: {}",
+                self.request.fleet.name,
+                strangers.join(", ")
+            ),
+            hint: Some("name the fleet that it pushed, with an inventory that has all of its hosts".to_owned()),
+        })
+    }
+
+    fn chosen(&self, run: &str, surveyed: &Surveyed) -> Chosen {
+        let known = self.request.known.clone().filter(|known| known.run == run);
+        let mut hosts = BTreeSet::new();
+        if let Some(plan) = known.as_ref().and_then(|known| known.plan.as_ref()) {
+            hosts.extend(plan.changing().map(|host| plan.host(host).name.clone()));
+        }
+        for (host, one) in surveyed.iter().filter(|(_, one)| holds(one, run)) {
+            let listed = one.facts.survivor_hosts.get(run).into_iter().flatten();
+            hosts.extend(listed.filter_map(|name| HostName::new(name.clone()).ok()));
+            hosts.insert(host.clone());
+        }
+        Chosen { run: run.to_owned(), known, hosts }
+    }
+
+    fn times(&self, host: &Host) -> Times {
+        Times {
+            guard: host.guard,
+            unseen_guard: host.guard,
+            boot_time: host.boot_time,
+            limits: host.limits,
+            settle: self.request.fleet.settle,
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "four lists by host, taken apart at once")]
+    fn plan(
+        &self,
+        chosen: &Chosen,
+        surveyed: &Surveyed,
+    ) -> Result<(Plan, Vec<Times>, Vec<HostClock>, Vec<HostGuard>), (String, String)> {
+        let mut plan = match chosen.known.as_ref().and_then(|known| known.plan.clone()) {
+            Some(plan) => plan,
+            None => self.plan_from_hosts(chosen, surveyed),
+        };
+        // A host that holds nothing of the run has been cleaned already; a witness that does not answer proves nothing.
+        for host in &mut plan.hosts {
+            let one = surveyed.get(&host.name);
+            host.changes &= one.is_none_or(|one| holds(one, &chosen.run));
+        }
+        let gone = |host: &HostPlan| !host.changes && !surveyed.contains_key(&host.name);
+        let plan = plan.without(gone);
+        let (mut times, mut clocks, mut guards) = (Vec::new(), Vec::new(), Vec::new());
+        for host in &plan.hosts {
+            let Some(known) = self.request.fleet.hosts.iter().find(|known| known.name == host.name) else {
+                let text = format!(
+                    "run {} changed {}, which is not in fleet {}",
+                    chosen.run, host.name, self.request.fleet.name
+                );
+                return Err((text, "put it back into the inventory, as it was when the run began".to_owned()));
+            };
+            let mut its = self.times(known);
+            if let Some(known) = &chosen.known {
+                // A guard that nobody has seen was armed before the record's last entry.
+                its.unseen_guard = its.guard.saturating_sub(known.since);
+            }
+            times.push(its);
+            guards.push(HostGuard::of(known));
+            clocks.push(surveyed.get(&host.name).map_or(HostClock { uptime: 0, at: Duration::ZERO }, |one| one.clock));
+        }
+        Ok((plan, times, clocks, guards))
+    }
+
+    /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.
+    fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
+        let fleet = &self.request.fleet;
+        let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
+        let host = |host: &Host| {
+            let one = surveyed.get(&host.name).map(|one| &one.facts);
+            let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
+            let here = one.map(|facts| facts.standing.systems.clone());
+            let (old, generation) = roots
+                .and_then(|roots| roots.old.clone())
+                .or_else(|| here.clone().zip(one.map(|facts| facts.standing.generation)))
+                .unwrap_or_else(|| (Systems::all(&not_known()), 0));
+            let new = roots.and_then(|roots| roots.new.clone()).unwrap_or_else(|| old.current.clone());
+            HostPlan {
+                name: host.name.clone(),
+                changes: chosen.hosts.contains(&host.name),
+                old,
+                generation,
+                new,
+                boot_id: one.map(|facts| facts.standing.boot_id.clone()).unwrap_or_default(),
+                machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
+                behind: match &host.jump {
+                    Some(Jump::Host(jump)) => id(jump),
+                    _ => None,
+                },
+                reactivate: host.reactivate,
+                // What was failed before the run is not known: what fails now is not blamed on it.
+                failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
+                restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),
+            }
+        };
+        let hosts = fleet.hosts.iter().map(host).collect();
+        let ports = surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect();
+        Plan {
+            hosts,
+            links: links::resolve(fleet, &ports),
+            baseline: links::Round::default(),
+            accepted: BTreeSet::new(),
+        }
+    }
+}
+
+/// The runs that a host holds something of.
+fn traces_of(facts: &Facts) -> BTreeSet<String> {
+    let standing = &facts.standing;
+    let of_guard = match &standing.guard {
+        GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
+        GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
+    };
+    let of_lease = standing.lease.as_ref().map(|lease| &lease.run);
+    facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
+}
+
+fn holds(one: &Answered, run: &str) -> bool {
+    traces_of(&one.facts).contains(run)
+}
+
+/// Stands for a system that only the silent host itself knows: no host is ever found on it.
+fn not_known() -> StorePath {
+    StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
+}
