@@ -31,11 +31,7 @@ begin() {
     if [ -e "$place/jobs/$kind.started" ]; then
         read -r _ begun_by <"$place/jobs/$kind.started"
         [ "$begun_by" != "$epoch" ] || return 1
-        # The same step under an older epoch: kept, out of the way.
-        for begun_file in started status log; do
-            [ ! -e "$place/jobs/$kind.$begun_file" ] ||
-                mv -f "$place/jobs/$kind.$begun_file" "$place/jobs/$kind.$begun_file.$begun_by"
-        done
+        set_aside "$kind"
     fi
     echo "$run $epoch" >"$place/jobs/$kind.started"
 }

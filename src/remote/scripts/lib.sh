@@ -332,6 +332,16 @@ ever_started() {
     return 1
 }
 
+# set_aside KIND: what a step of this kind under an older epoch has left is kept, out of the way of the next. With the lock.
+set_aside() {
+    [ -e "$place/jobs/$1.started" ] || return 0
+    read -r _ aside_epoch <"$place/jobs/$1.started"
+    for aside_file in started status log; do
+        [ ! -e "$place/jobs/$1.$aside_file" ] ||
+            mv -f "$place/jobs/$1.$aside_file" "$place/jobs/$1.$aside_file.$aside_epoch"
+    done
+}
+
 # $job_state of the latest job of a kind: none, running, lost, or `exited N`.
 read_job() {
     job_state=none

@@ -41,7 +41,12 @@ start() {
     [ "$started_by" != "$epoch" ] || return 0
     guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
     step_unit=$(job_unit "$kind")
-    unit_lives "$step_unit" || step_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password \
+    if unit_lives "$step_unit"; then
+        return 0
+    fi
+    # Whoever waits must not take the end of an older step for that of this one.
+    set_aside "$kind"
+    step_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password \
         --unit="${step_unit%.service}" --description="fleetdeploy $kind of $run" --service-type=exec \
         --setenv=PATH="$(plan path)" -p OOMPolicy=continue -p TimeoutStopSec=10 -p WorkingDirectory=/ \
         "$(plan shell)" "$place/job.sh" "$run" "$epoch" "$kind" "$new" </dev/null 2>&1) || {
