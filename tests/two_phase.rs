@@ -9,6 +9,7 @@ use std::time::Duration;
 use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
 use fleetdeploy::decide::links::{HostRound, LinkId, Round};
 use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
@@ -60,6 +61,7 @@ struct FakeFleet {
     trouble: Option<(JobKind, Trouble)>,
     /// How long the last extended guard was to hold.
     extended_by: Mutex<Duration>,
+    guard: GuardState,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -70,8 +72,18 @@ enum Trouble {
 
 impl FakeFleet {
     fn new(trouble: Option<(JobKind, Trouble)>) -> Arc<Self> {
-        let systems = vec![Systems::all(&system("old")); 2];
-        Arc::new(Self { sent: Mutex::default(), systems: Mutex::new(systems), trouble, extended_by: Mutex::default() })
+        Arc::new(Self::of(Systems::all(&system("old")), GuardState::None, trouble))
+    }
+
+    /// A fleet that was tested, and whose guards fire in so many seconds.
+    fn tested(left: u64) -> Arc<Self> {
+        let guard = GuardState::Armed { run: "run".to_owned(), deadline: 1 + left };
+        Arc::new(Self::of(Systems { current: system("new"), ..Systems::all(&system("old")) }, guard, None))
+    }
+
+    fn of(systems: Systems, guard: GuardState, trouble: Option<(JobKind, Trouble)>) -> Self {
+        let systems = Mutex::new(vec![systems; 2]);
+        Self { sent: Mutex::default(), systems, trouble, extended_by: Mutex::default(), guard }
     }
 
     fn answer(&self, host: HostId, step: &Step) -> Answer {
@@ -105,7 +117,7 @@ impl FakeFleet {
             booted: system("old"),
             generation: 1,
             loader: BootLoader::SystemdBoot,
-            guard: GuardState::None,
+            guard: self.guard.clone(),
             lease: None,
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::new(),
@@ -225,4 +237,19 @@ async fn a_restored_host_keeps_its_guard_until_the_one_that_is_awaited_is_back()
     let back = times(900).awaited_until(Duration::from_secs(900));
     let extended_by = *fleet.extended_by.lock().unwrap();
     assert!(extended_by >= back, "extended by {extended_by:?}, and the other one is back within {back:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
+    for (left, extends) in [(900, false), (60, true)] {
+        let fleet = FakeFleet::tested(left);
+        let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None };
+        let driver = Driver::recovering(Arc::clone(&fleet), plan(), vec![times(900); 2], recorded);
+        let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;
+        let sent = fleet.sent.lock().unwrap().clone();
+        let Ended::Verdict(verdict) = ended else { panic!("nobody sent a signal") };
+        assert_eq!(verdict.outcome, Outcome::Committed, "{sent:?}");
+        assert_eq!(sent[..2], ["take-over 0", "take-over 1"]);
+        assert_eq!(sent.contains(&"extend 0".to_owned()), extends, "{left} s left: {sent:?}");
+    }
 }
