@@ -1,11 +1,12 @@
 //! The matrix: one streaming remote command per host runs all of that host's probes, round after round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::reach::Reach;
@@ -27,8 +28,22 @@ const WAY: Duration = Duration::from_secs(3);
 
 pub(super) struct Probing {
     reach: Arc<Reach>,
-    streams: BTreeMap<HostName, Mutex<Option<Prober>>>,
+    streams: BTreeMap<HostName, Mutex<Slot>>,
     number: AtomicU64,
+}
+
+/// What is there of a host's prober.
+#[derive(Default)]
+enum Slot {
+    #[default]
+    Empty,
+    /// On its way, by a login of its own if need be, which may take longer than a round waits: the next round goes on
+    /// waiting for the same one. `after`: which probes it was given.
+    Opening {
+        after: bool,
+        opening: BoxFuture<'static, Result<Stream, StepError>>,
+    },
+    Open(Prober),
 }
 
 /// One host's running probe script, and which probes it was given.
@@ -45,8 +60,8 @@ impl std::fmt::Debug for Probing {
 }
 
 impl Probing {
-    pub(super) fn new(reach: Arc<Reach>, hosts: Vec<HostName>) -> Self {
-        let streams = hosts.into_iter().map(|host| (host, Mutex::new(None))).collect();
+    pub(super) fn new(reach: Arc<Reach>, hosts: BTreeSet<HostName>) -> Self {
+        let streams = hosts.into_iter().map(|host| (host, Mutex::default())).collect();
         Self { reach, streams, number: AtomicU64::new(0) }
     }
 
@@ -64,9 +79,9 @@ impl Probing {
                     Ok(Ok(round)) => Some(round),
                     Ok(Err(_)) | Err(_) => None,
                 };
-                if answered.is_none() {
+                if answered.is_none() && !matches!(&*slot, Slot::Opening { .. }) {
                     // Half an answer may still be on its way: the next round begins with a prober of its own.
-                    *slot = None;
+                    *slot = Slot::Empty;
                 }
                 answered
             };
@@ -87,20 +102,28 @@ impl Probing {
     async fn ask(
         &self,
         host: &HostName,
-        slot: &mut Option<Prober>,
+        slot: &mut Slot,
         probes: Vec<(LinkId, Probe, Duration)>,
         (number, after): (u64, bool),
         limit: Duration,
     ) -> Result<ProbeRound, StepError> {
-        if slot.as_ref().is_some_and(|prober| prober.after != after) {
-            *slot = None;
+        match slot {
+            Slot::Open(prober) if prober.after == after => {}
+            Slot::Opening { after: wanted, .. } if *wanted == after => {}
+            _ => {
+                let script = RemoteStep::Probe { life: LIFE, probes }.script();
+                let (reach, host) = (Arc::clone(&self.reach), host.clone());
+                let opening = async move { reach.stream(&host, &script, reach.connect(&host) + limit).await };
+                *slot = Slot::Opening { after, opening: opening.boxed() };
+            }
         }
-        if slot.is_none() {
-            let script = RemoteStep::Probe { life: LIFE, probes }.script();
-            let stream = self.reach.stream(host, &script, limit).await?;
-            *slot = Some(Prober { stream, reader: RoundReader::default(), after });
+        if let Slot::Opening { opening, .. } = slot {
+            let opened = opening.await;
+            // Whatever came of it: it cannot be awaited twice.
+            *slot = Slot::Empty;
+            *slot = Slot::Open(Prober { stream: opened?, reader: RoundReader::default(), after });
         }
-        let Prober { stream, reader, .. } = slot.as_mut().expect("it was just filled");
+        let Slot::Open(Prober { stream, reader, .. }) = slot else { unreachable!("it was just opened") };
         stream.send_line(&format!("round {number}")).await?;
         loop {
             let Some((key, value)) = stream.next_line().await? else {
@@ -116,7 +139,7 @@ impl Probing {
     /// Ends every prober and waits for that, bounded.
     pub(super) async fn stop(&self) {
         let ends = self.streams.values().map(|slot| async {
-            if let Some(prober) = slot.lock().await.take() {
+            if let Slot::Open(prober) = std::mem::take(&mut *slot.lock().await) {
                 // It ends at the end of its input; how is of no interest any more.
                 let _ = prober.stream.close().await;
             }

@@ -26,6 +26,12 @@ impl Reach {
         Self { workspace, sessions, connect: hosts }
     }
 
+    /// How long a login to a host of [`Reach::new`] may take.
+    #[must_use]
+    pub fn connect(&self, host: &HostName) -> Duration {
+        self.connect[host]
+    }
+
     #[must_use]
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

@@ -19,7 +19,7 @@ use crate::decide::fact::{GuardState, JobKind, JobState, Standing, StepAnswer, S
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
-use crate::inventory::model::{GuardAction, Host, HostName};
+use crate::inventory::model::{GuardAction, Host, HostName, Place};
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
 use crate::remote::{ConnectCause, RawAnswer, Script, StepError, Way};
@@ -89,7 +89,11 @@ pub struct SshHosts {
 enum Try {
     Answer(Answer),
     /// Nobody knows; worth another try.
-    Lost(String),
+    Lost {
+        why: String,
+        /// Whether this try may have reached the host all the same.
+        may_have_run: bool,
+    },
     /// The host answered, and is not yet where it is waited for.
     NotYet(Box<Standing>),
 }
@@ -104,7 +108,12 @@ impl SshHosts {
         guards: Vec<HostGuard>,
         clocks: Vec<HostClock>,
     ) -> Self {
-        let hosts = plan.hosts.iter().map(|host| host.name.clone()).collect();
+        // Also a witness that did not answer the survey: this push may be what brings it back.
+        let ends = plan.links.iter().filter_map(|link| match &link.from {
+            Place::Host(name) => Some(name),
+            Place::Workstation => None,
+        });
+        let hosts = plan.hosts.iter().map(|host| &host.name).chain(ends).cloned().collect();
         let probing = Probing::new(Arc::clone(&reach), hosts);
         let clocks = Mutex::new(clocks);
         Self { reach, plan, identity, guards, clocks, probing, activated: Mutex::default() }
@@ -120,6 +129,7 @@ impl SshHosts {
         // The first reason tells most: the later tries have less and less time.
         let mut why: Option<String> = None;
         let mut lost = false;
+        let mut may_have_run = false;
         let mut seen: Option<Box<Standing>> = None;
         // The notes are for the screen: whoever listened is gone only when the push is over.
         let note = |note| drop(notes.send(note));
@@ -136,10 +146,15 @@ impl SshHosts {
                     if lost {
                         note(Note::Made);
                     }
-                    return answer;
+                    return match answer {
+                        // That the host lets us in no more says nothing of a try before.
+                        Answer::Denied { why } if may_have_run => Answer::Unknown { why },
+                        answer => answer,
+                    };
                 }
                 Try::NotYet(standing) => seen = Some(standing),
-                Try::Lost(reason) => {
+                Try::Lost { why: reason, may_have_run: this_one } => {
+                    may_have_run |= this_one;
                     if !lost && !matches!(order.step, Step::Return { .. } | Step::TakeOver { by_guard: true }) {
                         note(Note::Lost { why: reason.clone() });
                         lost = true;
@@ -178,7 +193,7 @@ impl SshHosts {
                             Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { by_guard: true }
                         ) =>
                     {
-                        Try::Lost(why)
+                        Try::Lost { why, may_have_run: false }
                     }
                     other => other,
                 };
@@ -187,7 +202,7 @@ impl SshHosts {
         match answer::step_answer(&raw.lines) {
             Ok(answer) => self.understand(host, &order.step, answer),
             Err(AnswerError::NotNixos) => Try::Answer(Answer::Denied { why: AnswerError::NotNixos.to_string() }),
-            Err(error) => Try::Lost(format!("its answer made no sense: {error}")),
+            Err(error) => Try::Lost { why: format!("its answer made no sense: {error}"), may_have_run: true },
         }
     }
 
@@ -334,7 +349,7 @@ fn denied_or_lost(error: &StepError) -> Try {
         ),
         _ => false,
     };
-    if refused { Try::Answer(Answer::Denied { why }) } else { Try::Lost(why) }
+    if refused { Try::Answer(Answer::Denied { why }) } else { Try::Lost { why, may_have_run: !error.nothing_ran() } }
 }
 
 /// An error with its causes, and what the host said, on one line.
