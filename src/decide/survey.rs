@@ -192,7 +192,7 @@ impl Judge<'_> {
         if !facts.crypto_devices.is_empty() && !surveyed.host.guard_action_given {
             self.refuse(
                 format!(
-                    "a disk under its system is encrypted ({}): a reboot may stop at a passphrase that nobody is there to type",
+                    "one of its disks is encrypted ({}): a reboot may stop at a passphrase that nobody is there to type",
                     facts.crypto_devices.join(", ")
                 ),
                 "say in the inventory how it is to be guarded: `guard_action: reboot` if it unlocks by itself, \

@@ -54,14 +54,14 @@ run_switch() {
         # from a power cut: a roll back deletes exactly this one.
         if [ "$(readlink "$profiles/system-$newest-link")" != "$new" ]; then
             echo "$((newest + 1))" | write_file "$roots/$run/added-generation" || return 95
-            timeout 20 sync "$roots/$run/added-generation"
+            timeout -k 1 20 sync "$roots/$run/added-generation"
         fi
         nix-env -p "$profiles/system" --set "$new" || return
     fi
     remove_stale_loader_files
     switch_to "$new" "$1" 0
     switch_status=$?
-    timeout 30 sync
+    timeout -k 1 30 sync
     read_systems
     echo "profile: $profile"
     echo "boot default: ${boot_default:-not known} ($loader)"
@@ -82,6 +82,6 @@ roll_back() {
     if [ "$current" != "$old_current" ] || ever_started test || ever_started reactivate; then
         restore_current 240 || roll_back_status=91
     fi
-    timeout 30 sync
+    timeout -k 1 30 sync
     return "$roll_back_status"
 }

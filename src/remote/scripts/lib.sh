@@ -369,6 +369,8 @@ read_units() {
                 print "unit", id, active
             if (id ~ /^fleetdeploy-/) return
             if (active == "failed" || (sub_state == "auto-restart" && status != 0)) print "failed_unit", id
+            # The restart that is waited for counts: the number grows only when it comes.
+            if (sub_state == "auto-restart" && status != 0) restarts++
             if (restarts > 0) print "restarts", id, restarts
         }
         /^$/ { out(); id = active = sub_state = ""; restarts = status = 0; next }

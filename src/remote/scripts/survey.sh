@@ -14,7 +14,9 @@ main() {
     put uid "$(id -u)"
     read -r survey_name <"$root/proc/sys/kernel/hostname"
     put host_name "$survey_name"
-    read -r survey_machine <"$root/etc/machine-id" && put machine_id "$survey_machine"
+    # A file without a newline at its end is read all the same, and `read` says no.
+    read -r survey_machine <"$root/etc/machine-id" || :
+    [ -z "$survey_machine" ] || put machine_id "$survey_machine"
     put time "$(date +%s)"
     print_standing
     survey_system
@@ -82,16 +84,32 @@ survey_port() {
     is_number "$survey_port" && put ssh_port "$survey_port"
 }
 
-# Devices that may want a passphrase at boot, below /, /nix and /boot: from the kernel's own tables, without a program.
+# Devices that may want a passphrase at boot, from the kernel's own tables, without a program: whatever lies below /, /nix
+# and /boot; and every LUKS device that is open, since the initrd unlocks what any file system of the machine needs, and
+# a file system that is missing stops the boot as well. Not plain dm-crypt elsewhere: that is swap with a random key.
 survey_crypto() {
+    {
+        for survey_luks in /sys/block/dm-*; do
+            [ -r "$survey_luks/dm/uuid" ] || continue
+            read -r survey_uuid <"$survey_luks/dm/uuid" || :
+            case $survey_uuid in CRYPT-LUKS*) crypto_below "$survey_luks" ;; esac
+        done
+        crypto_below_system
+    } | sort -u
+}
+
+crypto_below_system() {
     while read -r _ _ survey_number _ survey_mount survey_rest; do
         case $survey_mount in / | /nix | /nix/store | /boot | /boot/efi | /efi) ;; *) continue ;; esac
         # shellcheck disable=SC2086
         set -- ${survey_rest#* - }
         case $1 in
         zfs)
-            survey_cipher=$(timeout 5 zfs get -H -o value encryption "$2" 2>/dev/null)
-            case $survey_cipher in '' | off | -) ;; *) put crypto "zfs $2 ($survey_cipher)" ;; esac
+            # NixOS asks for the keys of all encrypted data sets of a pool that it imports at boot.
+            timeout 5 zfs get -H -r -t filesystem,volume -o name,value encryption "${2%%/*}" 2>/dev/null |
+                while read -r survey_set survey_cipher; do
+                    case $survey_cipher in '' | off | -) ;; *) put crypto "zfs $survey_set ($survey_cipher)" ;; esac
+                done
             ;;
         btrfs)
             # Its device number is its own; its disks, all of them, are listed under their file system.
@@ -103,7 +121,7 @@ survey_crypto() {
             ;;
         *) crypto_below "/sys/dev/block/$survey_number" ;;
         esac
-    done <"$root/proc/self/mountinfo" | sort -u
+    done <"$root/proc/self/mountinfo"
 }
 
 # crypto_below DEVICE: it, the disk it is a part of, and all it is made of.
