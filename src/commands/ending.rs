@@ -34,9 +34,16 @@ impl Conclusion {
     }
 
     /// A second signal: left at once.
-    pub(super) fn left(fleet: &Fleet, guarded: &[(HostName, Duration)], first: Signal, others: &HostOutcome) -> Self {
+    pub(super) fn left(
+        fleet: &Fleet,
+        guarded: &[(HostName, Duration)],
+        first: Signal,
+        others: &HostOutcome,
+        through: Vec<(HostName, HostOutcome)>,
+    ) -> Self {
         let mut hosts: BTreeMap<HostName, HostOutcome> =
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
+        hosts.extend(through);
         let mut text = "left at once, as asked".to_owned();
         for (host, left) in guarded {
             let seconds = left.as_secs();

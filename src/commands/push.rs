@@ -104,7 +104,9 @@ fn conclude(pushed: Option<Pushed>, guards_armed: bool, fleet: &Fleet) -> Conclu
             let text = format!("interrupted by {signal} before anything was touched");
             Conclusion::of_all(fleet, &untouched, ending, Outcome::Refused, text)
         }
-        Some(Pushed::Left { guarded, signal }) => Conclusion::left(fleet, &guarded, signal, &untouched),
+        Some(Pushed::Left { through, guarded, signal }) => {
+            Conclusion::left(fleet, &guarded, signal, &untouched, through)
+        }
         None => Conclusion::bug(fleet, guards_armed),
     }
 }

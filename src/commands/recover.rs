@@ -155,7 +155,9 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, fleet: &Fleet, events: 
             let text = format!("interrupted by {first} before any host was taken over");
             Conclusion::of_all(fleet, &unknown, ending, Outcome::Split, text)
         }
-        Some(Recovered::Left { guarded, signal }) => Conclusion::left(fleet, &guarded, signal, &unknown),
+        Some(Recovered::Left { through, guarded, signal }) => {
+            Conclusion::left(fleet, &guarded, signal, &unknown, through)
+        }
         None => Conclusion::bug(fleet, guarded),
     }
 }

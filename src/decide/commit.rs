@@ -112,6 +112,22 @@ impl Transaction {
         self.finish_when_clean(effects);
     }
 
+    /// What stays on a host holds it against the next push: that must not come as a surprise.
+    pub(super) fn after_clean(&self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let why = match answer {
+            Answer::Said(said) => match said.outcome {
+                StepOutcome::Done => return,
+                StepOutcome::Refused { reason, text } => refusal_text(reason, &text),
+                StepOutcome::Failed { text } => text,
+            },
+            Answer::Unknown { why } | Answer::Denied { why } => why,
+            Answer::NotSent => "there was no time left for it".to_owned(),
+        };
+        let text =
+            format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
+        effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+    }
+
     pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.stage = Stage::Over;

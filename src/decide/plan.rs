@@ -9,6 +9,10 @@ use crate::decide::links::{Link, LinkId, Round};
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
 
+/// A service that fails at its start because another is not there yet, and is brought up by systemd, is fine; one that
+/// needs more restarts than this in a push is not.
+const RESTARTS_FORGIVEN: u64 = 2;
+
 /// A host of the plan, by its place in [`Plan::hosts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HostId(pub usize);
@@ -114,19 +118,48 @@ impl Plan {
         (0..self.links.len()).filter(|link| self.links[*link].required)
     }
 
-    /// Units of `host` that fail or crash now and did not before the push.
+    /// Units of `host` that fail or crash again and again now, and did not before the push. `last` are the counts of the
+    /// look before, if there was one: a service that has restarted since then is not up yet.
     #[must_use]
     pub fn new_failures(
         &self,
         host: HostId,
         failed: &BTreeSet<String>,
         restarts: &BTreeMap<String, u64>,
+        last: Option<&BTreeMap<String, u64>>,
     ) -> BTreeSet<String> {
+        let more_than = |counts: &BTreeMap<String, u64>, forgiven: u64| {
+            let counts = counts.clone();
+            move |(unit, count): &(&String, &u64)| **count > counts.get(*unit).copied().unwrap_or(0) + forgiven
+        };
         let before = self.host(host);
+        let looping = more_than(&before.restarts, RESTARTS_FORGIVEN);
+        let restarted = last.map(|last| more_than(last, 0));
         let crashing = restarts
             .iter()
-            .filter(|(unit, count)| **count > before.restarts.get(*unit).copied().unwrap_or(0))
+            .filter(|entry| looping(entry) || restarted.as_ref().is_some_and(|restarted| restarted(entry)))
             .map(|(unit, _)| unit);
         failed.iter().chain(crashing).filter(|unit| !before.failed_units.contains(*unit)).cloned().collect()
+    }
+
+    /// Those of them that nothing will bring back: no restart of theirs is due, or too many were.
+    #[must_use]
+    pub fn failed_for_good(
+        &self,
+        host: HostId,
+        failed: &BTreeSet<String>,
+        restarts: &BTreeMap<String, u64>,
+    ) -> BTreeSet<String> {
+        let mut failures = self.new_failures(host, failed, restarts, None);
+        let before = |unit: &String| self.host(host).restarts.get(unit).copied().unwrap_or(0);
+        failures.retain(|unit| restarts.get(unit).is_none_or(|count| *count > before(unit) + RESTARTS_FORGIVEN));
+        failures
+    }
+
+    /// Whether a service of `host` was restarted since before the push, and might be again.
+    #[must_use]
+    pub fn has_restarts(&self, host: HostId, restarts: &BTreeMap<String, u64>) -> bool {
+        let before = self.host(host);
+        restarts.iter().any(|(unit, count)| *count > before.restarts.get(unit).copied().unwrap_or(0))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
-use crate::decide::links::Round;
+use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
@@ -17,6 +17,8 @@ impl Transaction {
         self.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
+        // Guards that were extended for the way forward may be extended once more for the way back.
+        self.extended = false;
         Self::forget_verify_timers(effects);
         effects.push(Effect::Tell(Event::RollBackStarted { reason: text.clone() }));
         effects.push(Effect::Record(Entry::RollingBack { reason: text }));
@@ -237,7 +239,9 @@ impl Transaction {
     }
 
     pub(super) fn back_round_seen(&mut self, round: Round, effects: &mut Vec<Effect>) {
-        self.last_broken = self.plan.newly_broken(&round);
+        // A host that is given up takes its links with it: no reboot of another would bring them back.
+        let broken = self.plan.newly_broken(&round);
+        self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
         self.streak = u32::from(self.last_broken.is_empty());
         self.last_round = Some(round);
         self.back_proven_when_all_holds(effects);
@@ -246,6 +250,14 @@ impl Transaction {
         } else if self.stage == Stage::BackProof {
             effects.push(Effect::Expect(Timer::RoundPause));
         }
+    }
+
+    fn leads_to_a_lost_host(&self, link: LinkId) -> bool {
+        let link = &self.plan.links[link];
+        self.plan.ids().filter(|id| matches!(self.hosts[id.0].end, Some(HostOutcome::Lost { .. }))).any(|id| {
+            let name = &self.plan.host(id).name;
+            link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name)
+        })
     }
 
     fn without_login(&self) -> Vec<HostId> {

@@ -190,7 +190,7 @@ impl Transaction {
             }
         };
         let StepAnswer { outcome, standing, log } = *said;
-        let failures = self.plan.new_failures(host, &standing.failed_units, &standing.restarts);
+        let failures = self.plan.failed_for_good(host, &standing.failed_units, &standing.restarts);
         let exited = standing.jobs.get(&kind).copied();
         let expected = match kind {
             JobKind::Test => Systems { current: plan.new.clone(), ..plan.old.clone() },
@@ -215,7 +215,8 @@ impl Transaction {
             let what = phase.word().to_owned();
             effects.push(Effect::Tell(Event::Logged { host: name, what, lines: log }));
         } else if exited == Some(JobState::Exited { status: 4 }) {
-            let text = "some units were failed before this push and still are".to_owned();
+            let text =
+                "some units are failed or restarting, and were so before or may come up: verify looks again".to_owned();
             effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
         }
         reason

@@ -4,16 +4,16 @@
 //! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it
 //! ran, and the guards do so by themselves if nobody else does; after it the push only goes forward.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
 use crate::decide::links::{LinkAnswer, LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::{Found, Recovery};
-use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Cell, Event, HostOutcome, Phase};
-use crate::inventory::model::Place;
+use crate::inventory::model::{HostName, Place};
 
 /// Where the whole push stands. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +134,8 @@ pub struct Transaction {
     pub(super) stale: bool,
     pub(super) last_broken: BTreeSet<LinkId>,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
+    /// How often each unit had been restarted by the round before.
+    pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
     pub(super) waiting: BTreeSet<LinkId>,
     /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
     pub(super) rekeying: bool,
@@ -187,6 +189,7 @@ impl Transaction {
             stale: false,
             last_broken: BTreeSet::new(),
             last_failures: BTreeSet::new(),
+            last_restarts: BTreeMap::new(),
             waiting: BTreeSet::new(),
             rekeying: false,
             overtime: false,
@@ -266,6 +269,19 @@ impl Transaction {
         self.plan.ids().filter(|host| self.hosts[host.0].armed)
     }
 
+    /// How it ended, once nothing but the clean-up is left to do.
+    #[must_use]
+    pub fn ended(&self) -> Option<Verdict> {
+        matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
+    }
+
+    /// The hosts of which it is known by now how it ended for them.
+    #[must_use]
+    pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
+        let end = |id: HostId| self.hosts[id.0].end.clone().map(|end| (self.plan.host(id).name.clone(), end));
+        self.plan.ids().filter_map(end).collect()
+    }
+
     pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         if let (false, Some(text)) = (matches!(self.stage, Stage::Clean | Stage::Over), superseded_text(&answer)) {
             self.superseded(text, effects);
@@ -281,6 +297,7 @@ impl Transaction {
             Stage::Back | Stage::BackProof | Stage::BackDisarm => self.after_back(host, step, answer, effects),
             Stage::Clean => {
                 self.hosts[host.0].progress = Progress::Done;
+                self.after_clean(host, answer, effects);
                 self.finish_when_clean(effects);
             }
             Stage::Over => {}
@@ -324,6 +341,7 @@ impl Transaction {
         self.overtime = false;
         self.last_broken.clear();
         self.last_failures.clear();
+        self.last_restarts.clear();
     }
 
     /// When every host is gone at once, it is more likely the workstation that is.

@@ -1,6 +1,7 @@
 //! Phase 7: new logins and the matrix from every node, and the same look once more after the boot defaults moved.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
@@ -10,6 +11,9 @@ use crate::event::{Event, Phase};
 
 /// Rounds of the matrix that must hold one after another before a push is believed. Fixed by DESIGN.md section 5.
 const ROUNDS_TO_HOLD: u32 = 3;
+
+/// The same when a service was restarted since before the push: one that crashes every few seconds is up in between.
+const ROUNDS_AFTER_A_RESTART: u32 = 10;
 
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
@@ -44,7 +48,7 @@ impl Transaction {
         let reason = match answer {
             Answer::Said(said) => {
                 let standing = &said.standing;
-                let failures = self.plan.new_failures(host, &standing.failed_units, &standing.restarts);
+                let failures = self.plan.failed_for_good(host, &standing.failed_units, &standing.restarts);
                 if standing.boot_id != self.hosts[host.0].boot_id && plan.changes {
                     RollbackReason::Restarted { host: name }
                 } else if plan.changes && standing.systems.current != plan.new {
@@ -104,7 +108,12 @@ impl Transaction {
     }
 
     pub(super) fn verified_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        let needed = if self.stage == Stage::Verify { ROUNDS_TO_HOLD } else { 1 };
+        let restarted = self.last_restarts.iter().any(|(host, restarts)| self.plan.has_restarts(*host, restarts));
+        let needed = match self.stage {
+            Stage::Verify if restarted => ROUNDS_AFTER_A_RESTART,
+            Stage::Verify => ROUNDS_TO_HOLD,
+            _ => 1,
+        };
         if self.streak < needed {
             return;
         }
@@ -219,11 +228,13 @@ impl Transaction {
         }
     }
 
-    pub(super) fn failures_in(&self, round: &Round) -> BTreeSet<(HostId, String)> {
+    fn failures_in(&mut self, round: &Round) -> BTreeSet<(HostId, String)> {
         let mut failures = BTreeSet::new();
-        for host in self.plan.changing() {
+        let plan = Arc::clone(&self.plan);
+        for host in plan.changing() {
             if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
-                let new = self.plan.new_failures(host, &seen.failed_units, &seen.restarts);
+                let last = self.last_restarts.insert(host, seen.restarts.clone());
+                let new = self.plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
                 failures.extend(new.into_iter().map(|unit| (host, unit)));
             }
         }

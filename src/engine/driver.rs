@@ -18,7 +18,8 @@ use crate::decide::recover::Recorded;
 use crate::decide::time::{MARGIN, REKEY, Times};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
-use crate::event::Event;
+use crate::event::{Event, HostOutcome};
+use crate::inventory::model::HostName;
 
 /// How long a host behind a jump may hold the jump's own job back. Longer than a start takes over a slow line; short
 /// against a master's 15 s for noticing that its link is dead.
@@ -36,6 +37,8 @@ pub enum Ended {
     Verdict(Verdict),
     /// A second signal: left at once. The hosts that may still be guarded, and how long until they fire.
     Left {
+        /// Hosts of which it is known how it ended for them.
+        through: Vec<(HostName, HostOutcome)>,
         guarded: Vec<(HostId, Duration)>,
         signal: Signal,
     },
@@ -163,7 +166,11 @@ impl<H: Hosts> Driver<H> {
                     if asked_to_stop {
                         // What is on its way holds connections open, which are closed next.
                         self.out.iter().flatten().for_each(|out| out.task.abort());
-                        return Ended::Left { guarded: self.guarded(), signal };
+                        return match self.transaction.ended() {
+                            // Only the clean-up was still under way.
+                            Some(verdict) => Ended::Verdict(verdict),
+                            None => Ended::Left { through: self.transaction.through(), guarded: self.guarded(), signal },
+                        };
                     }
                     asked_to_stop = true;
                     Some(Input::CancelRequested(signal))

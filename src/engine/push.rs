@@ -51,6 +51,8 @@ pub enum Pushed {
     Interrupted(Signal),
     /// A second signal: left at once. The hosts that may still be guarded, and how long until they fire.
     Left {
+        /// Hosts of which it is known how it ended for them.
+        through: Vec<(HostName, HostOutcome)>,
         guarded: Vec<(HostName, Duration)>,
         signal: Signal,
     },
@@ -127,11 +129,11 @@ pub async fn push(
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)
                 }
-                Ended::Left { guarded, signal } => {
+                Ended::Left { through, guarded, signal } => {
                     let name = |host: HostId| plan.host(host).name.clone();
                     let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
                     // A round under way is not awaited: at once is at once.
-                    Pushed::Left { guarded, signal }
+                    Pushed::Left { through, guarded, signal }
                 }
             }
         }

@@ -24,7 +24,7 @@ use crate::decide::recover::Recorded;
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
-use crate::event::{Event, Outcome, Phase};
+use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
 use crate::remote::Workspace;
 use crate::remote::step::Speaker;
@@ -93,6 +93,8 @@ pub enum Recovered {
     },
     Interrupted(Signal),
     Left {
+        /// Hosts of which it is known how it ended for them.
+        through: Vec<(HostName, HostOutcome)>,
         guarded: Vec<(HostName, Duration)>,
         signal: Signal,
     },
@@ -172,9 +174,9 @@ impl Recovery<'_> {
                 }
                 Recovered::Ended(verdict)
             }
-            Ended::Left { guarded, signal } => {
+            Ended::Left { through, guarded, signal } => {
                 let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
-                Recovered::Left { guarded, signal }
+                Recovered::Left { through, guarded, signal }
             }
         }
     }

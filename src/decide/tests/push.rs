@@ -5,9 +5,11 @@ use pretty_assertions::assert_eq;
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::fact::{GuardState, JobKind, Systems};
+use crate::decide::links::{Link, LinkAnswer};
 use crate::decide::plan::HostId;
-use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
-use crate::event::{HostOutcome, Outcome};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
+use crate::event::{Event, HostOutcome, Outcome};
+use crate::inventory::model::Place;
 
 #[test]
 fn a_good_change_is_committed_everywhere() {
@@ -195,4 +197,83 @@ fn an_entry_that_cannot_be_written_is_not_followed_by_its_act() {
     world.give(Input::RecordFailed { why: "no space".to_owned() });
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
+}
+
+#[test]
+fn a_host_that_is_lost_makes_no_other_host_reboot() {
+    let mut world = World::new(plan(3, 3));
+    let at = world.until(2, |step| matches!(step, Step::Login { .. }));
+    world.end_step(at, Fault::Denied);
+    let at = world.until(2, job(JobKind::Rollback));
+    world.end_step(at, Fault::LostCommand);
+    let at = world.until(2, |step| matches!(step, Step::Return { .. }));
+    world.end_step(at, Fault::LostCommand);
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    let mut round = world.round();
+    let lost = Some(world.plan.hosts[2].name.clone());
+    let at_the_lost = |link: &Link| link.to_host == lost || lost.clone().map(Place::Host) == Some(link.from.clone());
+    for (id, _) in world.plan.links.iter().enumerate().filter(|(_, link)| at_the_lost(link)) {
+        round.answers.insert(id, LinkAnswer::Down { why: "no answer".to_owned() });
+    }
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.end_round_with(round);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split);
+    assert_eq!(verdict.hosts[0].1, HostOutcome::RolledBack { by_guard: false });
+    assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 0), "nobody needed to reboot");
+}
+
+fn all_log_in(world: &mut World) {
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+}
+
+/// Rounds in which everything is up, and `host0` says how often a service of it was restarted.
+fn seen_restarting(world: &mut World, counts: &[u64]) {
+    for count in counts {
+        let mut round = world.round();
+        let host = round.hosts.get_mut(&world.plan.hosts[0].name).unwrap();
+        host.restarts.insert("app.service".to_owned(), *count);
+        world.end_round_with(round);
+        if world.now.timers.contains(&Timer::RoundPause) {
+            world.elapse(Timer::RoundPause);
+        }
+    }
+}
+
+#[test]
+fn a_service_that_systemd_brings_up_at_the_second_try_is_committed_after_a_longer_look() {
+    let mut world = World::new(plan(2, 2));
+    all_log_in(&mut world);
+    seen_restarting(&mut world, &[1; 9]);
+    assert!(!world.now.entries.contains(&Entry::Decided), "nine rounds are not ten");
+    seen_restarting(&mut world, &[1]);
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
+fn a_service_that_restarts_again_and_again_rolls_back() {
+    let mut world = World::new(plan(2, 2));
+    all_log_in(&mut world);
+    seen_restarting(&mut world, &[1, 1, 2, 2, 3, 3]);
+    world.elapse(Timer::Settle);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert_eq!(verdict.text, "units that were fine before fail on host0: app.service");
+}
+
+#[test]
+fn what_could_not_be_cleaned_away_is_said() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| *step == Step::Clean);
+    let answer = Answer::Unknown { why: "no answer within 10 s".to_owned() };
+    let effects = world.now.transaction.handle(Input::Answered { host: HostId(0), step: Step::Clean, answer });
+    let [Effect::Tell(Event::Warned { host: Some(host), text })] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(host.as_str(), "host0");
+    assert!(text.contains("no answer within 10 s") && text.contains("fleetdeploy recover"), "{text}");
+    assert_eq!(world.now.transaction.ended().map(|verdict| verdict.outcome), Some(Outcome::Committed));
 }

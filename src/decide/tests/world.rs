@@ -243,7 +243,17 @@ impl World {
     }
 
     pub(super) fn end_round(&mut self) {
+        let round = self.round();
+        self.end_round_with(round);
+    }
+
+    pub(super) fn end_round_with(&mut self, round: Round) {
         self.now.probe = false;
+        self.give(Input::RoundSeen { round, waiting: BTreeSet::new() });
+    }
+
+    /// What a look at every link and every host that is there shows now.
+    pub(super) fn round(&self) -> Round {
         let answer = if self.links_up {
             LinkAnswer::Up { round_trip_us: None }
         } else {
@@ -259,8 +269,7 @@ impl World {
             (host.name.clone(), round)
         });
         let answers = (0..self.plan.links.len()).map(|link| (link, answer.clone())).collect();
-        let round = Round { answers, hosts: hosts.collect() };
-        self.give(Input::RoundSeen { round, waiting: BTreeSet::new() });
+        Round { answers, hosts: hosts.collect() }
     }
 
     pub(super) fn elapse(&mut self, timer: Timer) {
