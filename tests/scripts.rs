@@ -369,16 +369,21 @@ async fn of_many_who_rename_the_token_exactly_one_wins() {
 async fn a_later_epoch_takes_a_run_over_once() {
     let host = held().await;
     let ask = r#"
-        print_standing() { cat "$place/lease"; }
-        (main r-1 2 ada@desktop); (main r-1 3 ada@desktop); (main r-1 3 ada@desktop); (main r-1 3 bob@x); (main r-2 9 bob@x)
-        echo r-1 2 ada@laptop at home >"$place/lease""#;
+        print_standing() { [ ! -e "$place/lease" ] || cat "$place/lease"; }
+        (main r-1 2 ada@desktop); (main r-1 3 ada@desktop); (main r-1 3 ada@desktop); (main r-1 3 bob@x)
+        (main r-2 9 bob@x); mkdir -p "$roots/r-2"; (main r-2 9 bob@x)
+        rm "$place/lease"; (main r-1 4 bob@x); mkdir -p "$roots/r-1"; (main r-1 4 bob@x)
+        rm -r "$roots"; echo r-1 2 ada@laptop at home >"$place/lease""#;
     assert_eq!(
         host.says(&["lib.sh", "boot.sh", "take_over.sh"], ask).await,
         "refused superseded\ntext ada@laptop at home has taken this run over (epoch 2)\nr-1 2 ada@laptop at home\nend\n\
          r-1 3 ada@desktop\nend\n\
          r-1 3 ada@desktop\nend\n\
          refused superseded\ntext ada@desktop has taken this run over (epoch 3)\nr-1 3 ada@desktop\nend\n\
-         refused foreign_lease\ntext run r-1 of ada@desktop holds this host\nr-1 3 ada@desktop\nend\n"
+         refused ended\ntext nothing of run r-2 is left on this host: it has been ended\nr-1 3 ada@desktop\nend\n\
+         refused foreign_lease\ntext run r-1 of ada@desktop holds this host\nr-1 3 ada@desktop\nend\n\
+         refused ended\ntext nothing of run r-1 is left on this host: it has been ended\nend\n\
+         r-1 4 bob@x\nend\n"
     );
 }
 

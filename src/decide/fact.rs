@@ -243,6 +243,8 @@ pub enum RefusalReason {
     ForeignGuard,
     /// A coordinator with a higher epoch has taken over this run.
     Superseded,
+    /// The run has been ended and cleaned away here.
+    Ended,
     /// The host has restarted since.
     OtherBoot,
     /// Current system, profile or boot default are not what was expected.
@@ -303,6 +305,7 @@ impl fmt::Display for RefusalReason {
             Self::ForeignLease => "another run holds this host",
             Self::ForeignGuard => "somebody else's guard is armed on this host",
             Self::Superseded => "another fleetdeploy has taken this run over",
+            Self::Ended => "the run has been ended from elsewhere",
             Self::OtherBoot => "the host has restarted",
             Self::Moved => "the host is not on the system that was expected",
             Self::NoGuard => "no guard of this run is armed",

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, JobKind, JobState, Standing, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepOutcome, Systems};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
@@ -98,6 +98,8 @@ pub(super) enum Found {
     Loose(Systems),
     /// Its guard has fired and is at work.
     Firing,
+    /// The run was cleaned away here, which it is only when all its hosts are through.
+    Cleaned,
     /// Neither old nor new, or somebody else's: not for us to touch.
     Elsewhere { why: String },
 }
@@ -151,6 +153,7 @@ impl Found {
             Self::Guarded(Ground::Between) => "is guarded, and between its old and its new system".to_owned(),
             Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
             Self::Firing => "its guard has fired and is bringing it back".to_owned(),
+            Self::Cleaned => "holds nothing of the run any more".to_owned(),
             Self::Elsewhere { why } => why.clone(),
         }
     }
@@ -228,6 +231,7 @@ impl Transaction {
                 now.boot_id.clone_from(&said.standing.boot_id);
                 match said.outcome {
                     StepOutcome::Failed { text } => Found::Silent { why: text },
+                    StepOutcome::Refused { reason: RefusalReason::Ended, .. } => Found::Cleaned,
                     StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
                     StepOutcome::Done => Found::of(plan, &said.standing),
                 }
@@ -236,7 +240,7 @@ impl Transaction {
         match found {
             // It may be under a guard still.
             Found::Silent { .. } => {}
-            Found::Old { .. } | Found::Elsewhere { .. } => now.armed = false,
+            Found::Old { .. } | Found::Cleaned | Found::Elsewhere { .. } => now.armed = false,
             Found::New { .. } | Found::Loose(_) => (now.armed, now.activated, now.moved) = (false, true, true),
             Found::Guarded(Ground::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
@@ -267,6 +271,10 @@ impl Transaction {
                         of those that do not answer must have brought them back";
             effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
             effects.push(Effect::Expect(Timer::GuardsOver));
+        } else if all(&|found| *found == Found::Cleaned) {
+            self.superseded("the run has been ended from elsewhere: no host holds anything of it".to_owned(), effects);
+        } else if self.found().any(|(_, found)| *found == Found::Cleaned) {
+            self.end_clean_up(effects);
         } else if all(&|found| matches!(found, Found::Old { .. })) {
             let touched = recorded.reached >= Reached::Testing;
             self.leave_all(effects, |found| match found {
@@ -289,6 +297,18 @@ impl Transaction {
         } else {
             self.enter_verify(effects);
         }
+    }
+
+    /// Somebody's clean-up was not finished: every host had been through. One that is not has been moved since.
+    fn end_clean_up(&mut self, effects: &mut Vec<Effect>) {
+        let committed = self.found().any(|(_, found)| matches!(found, Found::New { .. }));
+        self.leave_all(effects, |found| match found {
+            Found::New { .. } => HostOutcome::Committed,
+            Found::Cleaned if committed => HostOutcome::Committed,
+            Found::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
+            Found::Cleaned => HostOutcome::RolledBack { by_guard: false },
+            other => HostOutcome::Lost { why: other.text() },
+        });
     }
 
     /// Why the run is not taken forward; nothing if it is.
@@ -356,7 +376,9 @@ impl Transaction {
                 self.hosts[host.0].back = Back::Awaited;
                 self.run(host, Step::TakeOver { by_guard: true }, effects);
             }
-            Some(found @ (Found::Silent { .. } | Found::Elsewhere { .. })) => self.lost(host, found.text()),
+            Some(found @ (Found::Silent { .. } | Found::Cleaned | Found::Elsewhere { .. })) => {
+                self.lost(host, found.text());
+            }
         }
     }
 

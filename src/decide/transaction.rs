@@ -283,7 +283,8 @@ impl Transaction {
     }
 
     pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
-        if let (false, Some(text)) = (matches!(self.stage, Stage::Clean | Stage::Over), superseded_text(&answer)) {
+        let over = matches!(self.stage, Stage::Clean | Stage::Over);
+        if let (false, Some(text)) = (over, self.superseded_text(host, step, &answer)) {
             self.superseded(text, effects);
             return;
         }
@@ -301,6 +302,28 @@ impl Transaction {
                 self.finish_when_clean(effects);
             }
             Stage::Over => {}
+        }
+    }
+
+    /// What a host says that somebody else has taken over: a higher epoch, or, on a host that this run held on this very
+    /// boot, no claim of the run any more. Then it has been ended and cleaned away from elsewhere.
+    fn superseded_text(&self, host: HostId, step: &Step, answer: &Answer) -> Option<String> {
+        let Answer::Said(said) = answer else { return None };
+        let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
+        let held = match step {
+            Step::Job { .. } | Step::Extend { .. } => true,
+            // An arm command that never arrived has nothing to disarm.
+            Step::Disarm { .. } => self.hosts[host.0].activated,
+            Step::TakeOver { .. } | Step::Arm { .. } | Step::Login { .. } | Step::Return { .. } | Step::Clean => false,
+        };
+        match reason {
+            RefusalReason::Superseded => Some(text.clone()),
+            RefusalReason::Ended if self.stage != Stage::TakeOver => Some(refusal_text(*reason, text)),
+            RefusalReason::ForeignLease if held => {
+                let name = &self.plan.host(host).name;
+                Some(format!("another fleetdeploy has taken this run over and ended it ({name}: {text})"))
+            }
+            _ => None,
         }
     }
 
@@ -420,17 +443,6 @@ pub fn cells(plan: &Plan, round: &Round, compare: bool) -> Vec<Cell> {
 
 pub(super) fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
     Effect::Tell(Event::HostDone { host, phase })
-}
-
-/// What a host says that has been taken over by another coordinator.
-fn superseded_text(answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Said(said) => match &said.outcome {
-            StepOutcome::Refused { reason: RefusalReason::Superseded, text } => Some(text.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 pub(super) fn refusal_text(reason: RefusalReason, text: &str) -> String {

@@ -15,7 +15,7 @@ use super::hosts::{Hosts, Note, Notes, Order};
 use super::probing::Probing;
 use super::push::lock;
 use super::reach::Reach;
-use crate::decide::fact::{GuardState, JobKind, JobState, Standing, StepAnswer, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
@@ -206,7 +206,16 @@ impl SshHosts {
         }
     }
 
-    fn understand(&self, host: HostId, step: &Step, answer: StepAnswer) -> Try {
+    fn understand(&self, host: HostId, step: &Step, mut answer: StepAnswer) -> Try {
+        let speaker = &self.identity.speaker;
+        if let Some(lease) = &answer.standing.lease
+            && lease.run == speaker.run
+            && lease.epoch > speaker.epoch
+        {
+            // Said by every answer, also one to a question that no fence guards.
+            let text = format!("{} has taken this run over (epoch {})", lease.owner, lease.epoch);
+            answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
+        }
         // A host that has restarted counts anew.
         lock(&self.clocks)[host.0] = HostClock { uptime: answer.standing.uptime, at: clock::boot_time() };
         match step {

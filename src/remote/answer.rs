@@ -183,6 +183,7 @@ fn refusal(word: &str) -> RefusalReason {
         "foreign_lease" => RefusalReason::ForeignLease,
         "foreign_guard" => RefusalReason::ForeignGuard,
         "superseded" => RefusalReason::Superseded,
+        "ended" => RefusalReason::Ended,
         "other_boot" => RefusalReason::OtherBoot,
         "moved" => RefusalReason::Moved,
         "no_guard" => RefusalReason::NoGuard,

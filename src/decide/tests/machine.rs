@@ -58,6 +58,7 @@ pub(super) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
 
 /// A host of the model world.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
 pub(super) struct Machine {
     pub(super) boot: String,
     pub(super) boots: usize,
@@ -67,6 +68,8 @@ pub(super) struct Machine {
     pub(super) jobs: BTreeMap<JobKind, (JobState, u64)>,
     /// The epoch of the coordinator that holds it.
     pub(super) lease: Option<u64>,
+    /// What the run keeps on it across reboots, until it is cleaned.
+    pub(super) roots: bool,
     /// It answers nobody.
     pub(super) dead: bool,
     /// Whether it was ever armed, and ever tested, and said so.
@@ -83,6 +86,7 @@ impl Machine {
             guard: GuardState::None,
             jobs: BTreeMap::new(),
             lease: None,
+            roots: true,
             dead: false,
             told_armed: false,
             told_tested: false,
@@ -143,6 +147,10 @@ impl Machine {
         let machine = self;
         if machine.lease.is_some_and(|held| held > epoch) && !matches!(step, Step::Login { .. }) {
             return refused(RefusalReason::Superseded);
+        }
+        let begins = matches!(step, Step::TakeOver { .. }) || matches!(step, Step::Arm { .. }) && epoch > 1;
+        if begins && machine.lease.is_none() && !machine.roots {
+            return refused(RefusalReason::Ended);
         }
         let armed = matches!(machine.guard, GuardState::Armed { .. });
         match step {
@@ -210,7 +218,7 @@ impl Machine {
             },
             Step::Clean if armed => return refused(RefusalReason::Other),
             Step::Clean => {
-                (machine.lease, machine.guard) = (None, GuardState::None);
+                (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
                 machine.jobs.clear();
             }
             Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } => {}

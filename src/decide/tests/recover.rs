@@ -107,6 +107,18 @@ fn a_coordinator_that_was_asleep_is_superseded_and_takes_no_further_step() {
 }
 
 #[test]
+fn a_coordinator_that_wakes_when_all_is_done_and_cleaned_is_superseded_too() {
+    for wanted in [login as fn(&Step) -> bool, |step| job(JobKind::Switch)(step), disarm] {
+        let mut world = dies_before(1, wanted);
+        let sleeper = world.recover(true);
+        let ended = world.run_to_end().outcome;
+        world.now = sleeper;
+        assert_eq!(world.run_to_end().outcome, Outcome::Superseded);
+        all_on(&world, if ended == Outcome::Committed { "new" } else { "old" });
+    }
+}
+
+#[test]
 fn a_host_that_another_run_holds_is_not_touched_and_is_named() {
     let mut world = dies_before(0, login);
     world.recover(true);

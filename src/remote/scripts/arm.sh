@@ -44,6 +44,10 @@ arm() {
             return 0
         fi
     fi
+    # A higher epoch goes on with a run; it never begins one.
+    if [ "$epoch" -gt 1 ]; then
+        still_here "$run" || return 0
+    fi
     read_token
     guard_lives=no
     ! unit_lives fleetdeploy-guard.service || guard_lives=yes

@@ -215,6 +215,16 @@ read_lease() {
     is_run "$lease_run" && is_number "$lease_epoch"
 }
 
+# still_here RUN: whether this host holds anything of the run. A clean-up takes all of it away, and whoever comes after it
+# would begin anew what somebody else has ended; refuses aloud then.
+still_here() {
+    if read_lease && [ "$lease_run" = "$1" ] || [ -d "$roots/$1" ]; then
+        return 0
+    fi
+    refuse ended "nothing of run $1 is left on this host: it has been ended"
+    return 1
+}
+
 # plan KEY: a value of the plan that arm left.
 plan() {
     plan_from "$place/plan" "$1"

@@ -3,7 +3,7 @@
 #
 # Of two who write the same epoch one succeeds. Asked again by the same owner it says done again. On a host that has
 # restarted since, and so has no lease, it takes one: an old arm command may still be on its way. A guard of another
-# run is refused like its lease.
+# run is refused like its lease; a host that was cleaned has nothing to take over.
 # Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -17,6 +17,7 @@ main() {
 }
 
 take_over() {
+    still_here "$run" || return 0
     if read_lease; then
         if [ "$lease_run" != "$run" ]; then
             refuse foreign_lease "run $lease_run of $lease_owner holds this host"
