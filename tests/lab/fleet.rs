@@ -121,6 +121,11 @@ impl Fleet {
         self.run("ws", &["--", "sh", "-c", script])
     }
 
+    /// Makes the second workstation, which otherwise is made when it is first asked for.
+    pub(crate) fn make_workstation(&self, workstation: &str) {
+        self.run("ws", &["--as", workstation, "--", "true"]);
+    }
+
     /// Writes a file on the workstation; a relative path is relative to the flake's folder.
     pub(crate) fn write(&self, path: &str, content: &str) {
         let mut child =
@@ -184,6 +189,17 @@ impl Fleet {
     /// The same from another workstation: `laptop` or `laptop2`.
     pub(crate) fn start_as(&self, workstation: &str, words: &[&str]) -> Pushing {
         let words: Vec<&str> = ["push"].iter().chain(words).chain(&["--json"]).copied().collect();
+        self.follow(self.binary(workstation, &words), true)
+    }
+
+    /// `fleetdeploy recover WORDS --json` on a workstation, to its end.
+    pub(crate) fn recover(&self, workstation: &str, words: &[&str]) -> Pushed {
+        self.start_recover(workstation, words).ended()
+    }
+
+    /// The same, followed while it runs.
+    pub(crate) fn start_recover(&self, workstation: &str, words: &[&str]) -> Pushing {
+        let words: Vec<&str> = ["recover"].iter().chain(words).chain(&["--json"]).copied().collect();
         self.follow(self.binary(workstation, &words), true)
     }
 

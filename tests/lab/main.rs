@@ -26,6 +26,7 @@ mod hostile;
 mod interrupted;
 mod loader;
 mod login;
+mod recover;
 mod refused;
 mod signals;
 mod vpn;

@@ -100,6 +100,11 @@ impl Pushing {
         assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Waits until it is gone, killed by the test itself. What it has left running (ssh, its masters) may live on.
+    pub(crate) fn died(mut self) {
+        until(LONGEST, "the death of the run", || self.child.try_wait().unwrap());
+    }
+
     pub(crate) fn stdin(&mut self) -> &mut std::process::ChildStdin {
         self.child.stdin.as_mut().unwrap()
     }

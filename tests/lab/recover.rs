@@ -1,0 +1,265 @@
+//! `recover`: a push dies, or sleeps, at each of its phases, and the next command brings all hosts to one side.
+
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
+use pretty_assertions::assert_eq;
+
+use crate::fleet::Fleet;
+use crate::inventory::Inventory;
+use crate::pushed::Pushing;
+use crate::wait::{seconds, until};
+
+const BOTH: [&str; 2] = ["vps", "homeserver"];
+
+/// A fleet whose next systems are version 2, with time enough for a push that dies and a recovery under one guard.
+fn fleet(test: &str) -> Fleet {
+    let fleet = Fleet::up(test);
+    fleet.write_inventory(&Inventory { guard: "150s", settle: "20s", ..Inventory::default() });
+    fleet.change(&BOTH);
+    fleet
+}
+
+/// Kills the push that is followed, as nothing but a power cut would.
+fn kill(push: Pushing) {
+    push.signal("KILL");
+    push.died();
+}
+
+/// A push that was killed while it waited for a link that never comes up: all hosts run their new systems.
+fn killed_in_verify(fleet: &Fleet, guard: &str) {
+    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
+    fleet.write_inventory(&Inventory { guard, settle: "40s", checks, ..Inventory::default() });
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Verify);
+    kill(push);
+}
+
+/// A push that was killed after its decision, when both boot defaults had moved: all is done but to disarm.
+fn killed_in_switch(fleet: &Fleet) {
+    for host in BOTH {
+        fleet.set(host, "loader", "\"slow:3\"");
+    }
+    let push = fleet.start(&["homelab"]);
+    for host in BOTH {
+        has_file(fleet, host, "jobs/switch.started");
+    }
+    kill(push);
+    for host in BOTH {
+        has_file(fleet, host, "jobs/switch.status");
+    }
+}
+
+fn has_file(fleet: &Fleet, host: &str, file: &str) {
+    until(seconds(60), file, || {
+        fleet.host(host, &format!("ls /run/fleetdeploy/{file} 2>/dev/null || true")).contains(file).then_some(())
+    });
+}
+
+fn reboots(fleet: &Fleet, host: &str) {
+    until(seconds(200), &format!("the guard of {host} has rebooted it"), || (fleet.boots(host) == 2).then_some(()));
+    fleet.standing(host);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_push_that_is_killed_before_its_decision_is_undone_in_every_phase() {
+    let fleet = fleet("rec-back");
+    for host in BOTH {
+        fleet.set(host, "activate", "\"slow:4\"");
+    }
+    for phase in [Phase::Arm, Phase::Test, Phase::Verify] {
+        let push = fleet.start(&["homelab"]);
+        push.wait_for_phase(phase);
+        if phase == Phase::Arm {
+            push.wait_for("a guard", |event| matches!(event, Event::GuardArmed { .. }).then_some(()));
+        }
+        kill(push);
+        // A new push would build on what nobody knows.
+        let refused = fleet.plain(&["push", "homelab"]);
+        assert_eq!(refused.status, Some(1), "{}", refused.stderr);
+        assert!(refused.stderr.contains("fleetdeploy recover homelab"), "{}", refused.stderr);
+        let recovered = fleet.recover("laptop", &[]);
+        assert_eq!(recovered.status, Some(1), "{phase:?}: {}", recovered.finished().1);
+        assert!(matches!(recovered.finished().0, Outcome::RolledBack | Outcome::Refused), "{phase:?}");
+        fleet.assert_on_old(&[]);
+    }
+    // Nothing is left to recover, with or without a record.
+    fleet.recover("laptop", &["homelab"]).assert_ended(0, Outcome::Unchanged);
+    let none = fleet.plain(&["recover"]);
+    assert_eq!(none.status, Some(2), "{}", none.stderr);
+    assert!(none.stderr.contains("the fleets are homelab"), "{}", none.stderr);
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_push_that_is_killed_after_its_decision_is_finished() {
+    let fleet = fleet("rec-forward");
+    for host in BOTH {
+        fleet.set(host, "loader", "\"slow:3\"");
+    }
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Switch);
+    kill(push);
+    let recovered = fleet.recover("laptop", &[]);
+    recovered.assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&BOTH);
+    fleet.recover("laptop", &["homelab"]).assert_ended(0, Outcome::Unchanged);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_push_that_is_killed_while_it_disarms_ends_on_one_side() {
+    let fleet = fleet("rec-disarm");
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Disarm);
+    kill(push);
+    fleet.recover("laptop", &["homelab"]).assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&BOTH);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn another_workstation_undoes_a_push_from_the_hosts_alone() {
+    let fleet = fleet("rec-alone");
+    killed_in_verify(&fleet, "150s");
+    let recovered = fleet.recover("laptop2", &["homelab"]);
+    recovered.assert_ended(1, Outcome::RolledBack);
+    assert!(recovered.has(|event| matches!(event, Event::RunChosen { alone: true, epoch: 2, .. })));
+    fleet.assert_on_old(&[]);
+    // The first workstation learns that it is over.
+    let learned = fleet.recover("laptop", &[]);
+    learned.assert_ended(0, Outcome::Unchanged);
+    learned.assert_says(None, &["was ended from elsewhere"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_push_that_sleeps_is_superseded_and_changes_nothing_when_it_wakes() {
+    let fleet = fleet("rec-asleep");
+    for host in BOTH {
+        fleet.set(host, "loader", "\"slow:3\"");
+    }
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Switch);
+    push.signal("STOP");
+    // On its own workstation it holds the fleet, asleep or not.
+    let held = fleet.plain(&["recover", "homelab"]);
+    assert_eq!(held.status, Some(1), "{}", held.stderr);
+    assert!(held.stderr.contains("another fleetdeploy works on fleet `homelab`: process "), "{}", held.stderr);
+    fleet.recover("laptop2", &["homelab"]).assert_ended(1, Outcome::RolledBack);
+    push.signal("CONT");
+    let pushed = push.ended();
+    assert_eq!(pushed.status, Some(3), "{}", pushed.finished().1);
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_push_that_is_taken_over_while_it_verifies_ends_as_superseded() {
+    let fleet = fleet("rec-live");
+    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
+    fleet.write_inventory(&Inventory { guard: "150s", settle: "40s", checks, ..Inventory::default() });
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Verify);
+    // Begun now, so that it meets the push where it turns back.
+    let recovering = fleet.start_recover("laptop2", &["homelab"]);
+    recovering.wait_for("it is taken over", |event| matches!(event, Event::HostFound { .. }).then_some(()));
+    push.signal("INT");
+    let pushed = push.ended();
+    pushed.assert_ended(3, Outcome::Superseded);
+    pushed.assert_says(None, &["has taken this run over", "fleetdeploy recover homelab"]);
+    recovering.ended().assert_ended(1, Outcome::RolledBack);
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn of_two_recoveries_at_once_exactly_one_goes_on() {
+    let fleet = fleet("rec-race");
+    killed_in_verify(&fleet, "150s");
+    // The second workstation is made when it is first asked for.
+    fleet.make_workstation("laptop2");
+    let both = ["laptop", "laptop2"].map(|workstation| fleet.start_recover(workstation, &["homelab"]));
+    let ends = both.map(|recovering| recovering.ended().finished().0);
+    assert!(ends.contains(&Outcome::RolledBack), "{ends:?}");
+    // The slower one may also come when all is done.
+    let quiet = |end: &&Outcome| matches!(end, Outcome::Superseded | Outcome::Unchanged);
+    assert_eq!(ends.iter().filter(quiet).count(), 1, "{ends:?}");
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn after_the_guards_have_rebooted_every_host_a_recovery_only_cleans_up() {
+    let fleet = fleet("rec-fired");
+    killed_in_verify(&fleet, "125s");
+    for host in BOTH {
+        reboots(&fleet, host);
+    }
+    fleet.assert_reachable();
+    let recovered = fleet.recover("laptop2", &["homelab"]);
+    recovered.assert_ended(1, Outcome::RolledBack);
+    for host in BOTH {
+        assert!(matches!(recovered.host(host), HostOutcome::RolledBack { .. }), "{recovered:?}");
+    }
+    recovered.assert_says(Some("vps"), &["rebooting"]);
+    fleet.assert_on_old(&BOTH);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_lease_that_a_guard_without_a_reboot_has_left_is_taken_away() {
+    let fleet = fleet("rec-lease");
+    fleet.write_inventory(&Inventory::default());
+    let push = fleet.start(&["homelab"]);
+    let armed = push.wait_for("a guard", |event| match event {
+        Event::GuardArmed { host, .. } => Some(host.clone()),
+        _ => None,
+    });
+    kill(push);
+    let (armed, mut state) = (armed.as_str(), String::new());
+    until(seconds(150), "its guard has fired", || {
+        state = fleet.host(
+            armed,
+            "ls /run/fleetdeploy/token /run/fleetdeploy/jobs; systemctl is-active fleetdeploy-guard || true",
+        );
+        (state.contains("fired-") && state.contains("inactive")).then_some(())
+    });
+    assert!(!state.contains(".started"), "a step had begun: {state}");
+    fleet.recover("laptop", &[]).assert_ended(1, Outcome::Refused);
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_was_disarmed_takes_the_other_one_forward_without_a_record() {
+    let fleet = fleet("rec-half");
+    killed_in_switch(&fleet);
+    // What the first of two disarms does, and the second never did.
+    fleet.host(
+        "vps",
+        "cd /run/fleetdeploy/token && mv armed-* \"disarmed-$(ls | cut -d- -f2)\" && systemctl stop fleetdeploy-guard",
+    );
+    let recovered = fleet.recover("laptop2", &["homelab"]);
+    recovered.assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&BOTH);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_was_disarmed_is_armed_again_and_taken_back_to_the_one_that_rebooted() {
+    let fleet = fleet("rec-split");
+    killed_in_switch(&fleet);
+    fleet.host(
+        "vps",
+        "cd /run/fleetdeploy/token && mv armed-* \"disarmed-$(ls | cut -d- -f2)\" && systemctl stop fleetdeploy-guard",
+    );
+    reboots(&fleet, "homeserver");
+    fleet.assert_reachable();
+    let recovered = fleet.recover("laptop", &["homelab"]);
+    recovered.assert_ended(1, Outcome::RolledBack);
+    assert_eq!(recovered.host("vps"), &HostOutcome::RolledBack { by_guard: false });
+    assert_eq!(recovered.host("homeserver"), &HostOutcome::RolledBack { by_guard: true });
+    assert!(recovered.guard_was_armed("vps"));
+    fleet.assert_on_old(&["homeserver"]);
+}
