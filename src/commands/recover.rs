@@ -111,10 +111,12 @@ fn known_of(unfinished: Unfinished) -> Known {
         journal::Entry::Recovering(recovering) => Some(recovering.epoch),
         _ => None,
     });
+    // What an earlier recovery from the hosts alone has written down may lack what a host did not tell it then.
+    let whole = !journal.iter().any(|written| matches!(&written.entry, journal::Entry::Recovering(how) if how.alone));
     let last = journal.last().map_or(SystemTime::now(), |written| written.at);
     Known {
         run: run.id().to_string(),
-        plan: run.read_plan().map(|saved| saved.plan),
+        plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan),
         recorded: journal::recorded(&journal),
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),

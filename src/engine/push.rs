@@ -124,7 +124,10 @@ pub async fn push(
                 Ended::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
                     if verdict.outcome == Outcome::Split {
-                        look_at_every_host(&push.reach, &request.fleet.hosts, events).await;
+                        tokio::select! {
+                            () = look_at_every_host(&push.reach, &request.fleet.hosts, events) => {}
+                            _ = shutdown.requested() => {}
+                        }
                     }
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)

@@ -47,7 +47,7 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Known {
     pub run: String,
-    /// `None`: it cannot be read; then the hosts tell.
+    /// `None`: it cannot be read, or was put together from the hosts; then the hosts tell.
     pub plan: Option<Plan>,
     pub recorded: Recorded,
     /// The highest epoch that the record knows of.
@@ -131,6 +131,13 @@ struct Chosen {
     hosts: BTreeSet<HostName>,
 }
 
+impl Chosen {
+    /// Without a plan of its own recording, this workstation knows of the run what its hosts tell.
+    fn is_alone(&self) -> bool {
+        self.known.as_ref().is_none_or(|known| known.plan.is_none())
+    }
+}
+
 impl Recovery<'_> {
     async fn run(&self, records: &mut impl Records, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
@@ -149,7 +156,7 @@ impl Recovery<'_> {
         let seen = surveyed.values().filter_map(|one| one.facts.standing.lease.as_ref());
         let highest = seen.filter(|lease| lease.run == chosen.run).map(|lease| lease.epoch).max().unwrap_or(0);
         let epoch = 1 + highest.max(chosen.known.as_ref().map_or(1, |known| known.epoch));
-        let alone = chosen.known.as_ref().is_none_or(|known| known.plan.is_none());
+        let alone = chosen.is_alone();
         let plan = Arc::new(plan);
         let what = Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan) };
         if let Err(error) = records.recovering(&what) {
@@ -165,12 +172,15 @@ impl Recovery<'_> {
         let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, guards, clocks));
         let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, recorded);
         let ended = driver.drive(records, shutdown).await;
-        hosts.stop_probing().await;
         let name = |host: HostId| plan.host(host).name.clone();
         match ended {
             Ended::Verdict(verdict) => {
+                hosts.stop_probing().await;
                 if verdict.outcome == Outcome::Split {
-                    look_at_every_host(&self.reach, &self.request.fleet.hosts, self.events).await;
+                    tokio::select! {
+                        () = look_at_every_host(&self.reach, &self.request.fleet.hosts, self.events) => {}
+                        _ = shutdown.requested() => {}
+                    }
                 }
                 Recovered::Ended(verdict)
             }
@@ -197,7 +207,7 @@ impl Recovery<'_> {
             return Err(Recovered::Nothing { silent: silent.into_iter().collect() });
         };
         let missing = || chosen.hosts.intersection(&silent).cloned().collect::<BTreeSet<_>>();
-        if chosen.known.is_none() && !missing().is_empty() {
+        if chosen.is_alone() && !missing().is_empty() {
             self.wait_for(missing(), &chosen.run, &mut surveyed).await;
         }
         Ok((chosen, surveyed))
