@@ -163,3 +163,34 @@ impl Plan {
         restarts.iter().any(|(unit, count)| *count > before.restarts.get(unit).copied().unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_without_a_host_keeps_who_is_behind_whom() {
+        let host = |name: &str, behind: Option<usize>| {
+            let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
+            HostPlan {
+                name: HostName::new(name).unwrap(),
+                changes: true,
+                old: Systems::all(&system),
+                generation: 1,
+                new: system,
+                boot_id: String::new(),
+                machine_id: String::new(),
+                behind: behind.map(HostId),
+                reactivate: false,
+                failed_units: BTreeSet::new(),
+                restarts: BTreeMap::new(),
+            }
+        };
+        let hosts = vec![host("gone", None), host("vps", Some(0)), host("home", Some(1))];
+        let plan = Plan { hosts, links: Vec::new(), baseline: Round::default(), accepted: BTreeSet::new() };
+        let left = plan.without(|host| host.name.as_str() == "gone");
+        let behind: Vec<(&str, Option<HostId>)> =
+            left.hosts.iter().map(|host| (host.name.as_str(), host.behind)).collect();
+        assert_eq!(behind, [("vps", None), ("home", Some(HostId(0)))]);
+    }
+}

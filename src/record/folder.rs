@@ -260,6 +260,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::Outcome;
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -309,6 +310,40 @@ mod tests {
         assert_eq!(state.open_run(late.id()).unwrap(), late);
         let other = RunId::parse("20261122-161500-homelab-3f9c").unwrap();
         assert!(matches!(state.open_run(&other), Err(RecordError::NoSuchRun { .. })));
+    }
+
+    #[test]
+    fn the_newest_run_without_an_end_is_the_unfinished_one() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let inventory = home.path().join("inventory.yaml");
+        let begin = |seconds, fleet: &str, entries: &[journal::Entry]| {
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            let (run, mut journal) = state.create_run(fleet, at).unwrap();
+            let started = journal::Started {
+                fleet: fleet.to_owned(),
+                inventory: inventory.clone(),
+                epoch: 1,
+                owner: "ada@laptop".to_owned(),
+                hosts: Vec::new(),
+            };
+            journal.append(&journal::Entry::Started(started)).unwrap();
+            for entry in entries {
+                journal.append(entry).unwrap();
+            }
+            run.id().clone()
+        };
+        let finished = |outcome| journal::Entry::Finished { outcome };
+        let found =
+            |of: Option<(&str, &Path)>| state.unfinished(of).unwrap().map(|unfinished| unfinished.run.id().clone());
+        begin(100, "homelab", &[journal::Entry::Arming]);
+        let split = begin(200, "homelab", &[finished(Outcome::Split)]);
+        let office = begin(300, "office", &[]);
+        begin(400, "homelab", &[finished(Outcome::Committed)]);
+        begin(500, "homelab", &[finished(Outcome::Superseded)]);
+        assert_eq!(found(None), Some(office));
+        assert_eq!(found(Some(("homelab", &inventory))), Some(split));
+        assert_eq!(found(Some(("homelab", &home.path().join("other.yaml")))), None);
     }
 
     #[test]

@@ -197,6 +197,13 @@ with_lock() {
             # Clean removes the lock with the rest: a lock that is no longer the one in the folder protects nothing.
             [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
             "$@"
+            lock_status=$?
+            # A host that nobody holds keeps nothing: a step was refused on it.
+            if [ "$(ls -A "$place" 2>/dev/null)" = lock ]; then
+                rm -f "$place/lock"
+                rmdir "$place"
+            fi
+            exit "$lock_status"
         ) 9>"$place/lock"
         lock_status=$?
         [ "$lock_status" -eq 76 ] || return "$lock_status"
