@@ -56,8 +56,9 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
     let mut findings = twice(hosts);
     for surveyed in hosts {
         let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
-        judge.claims(surveyed);
-        if surveyed.changes() {
+        let claimed = judge.claims(surveyed);
+        // What another run has moved is that run's affair, and its mend is not `nixos-rebuild switch`.
+        if surveyed.changes() && !claimed {
             judge.way_back(surveyed, allowed);
             judge.guard(surveyed);
             judge.survivors(surveyed);
@@ -123,8 +124,10 @@ impl Judge<'_> {
         self.findings.push(Finding { host: Some(self.host.clone()), text, hint, weight });
     }
 
-    /// Somebody else's guard, lease or switch. It binds a witness too: it may restart in the middle.
-    fn claims(&mut self, surveyed: &Surveyed<'_>) {
+    /// Somebody else's guard, lease or switch. It binds a witness too: it may restart in the middle. Whether another run
+    /// claims the host.
+    fn claims(&mut self, surveyed: &Surveyed<'_>) -> bool {
+        let before = self.findings.len();
         let standing = &surveyed.facts.standing;
         match &standing.guard {
             GuardState::Armed { run, deadline } => {
@@ -156,11 +159,13 @@ impl Judge<'_> {
                 }
             }
         }
+        let claimed = self.findings.len() > before;
         if surveyed.changes() {
             for busy in &surveyed.facts.busy {
                 self.refuse(busy.clone(), "let it finish, or cancel it, and push again");
             }
         }
+        claimed
     }
 
     /// Would a reboot really bring back what runs?
