@@ -404,6 +404,37 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
     assert!(!host.path("nix/var/nix/gcroots/fleetdeploy").exists());
 }
 
+/// Asks with `arguments` behind the address (status, body), where the far end answers `code` and `page`.
+async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String {
+    // What curl is asked for: the page in the file behind `-o`, the status and the time on stdout.
+    host.program("curl", "while [ \"$1\" != -o ]; do shift; done; cat \"$FAKE_PAGE\" >\"$2\"; echo \"$FAKE_CODE 0.012\"");
+    host.write("page", page);
+    let quoted: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
+    let words = format!(
+        "work=$root round=1; export FAKE_CODE={code} FAKE_PAGE=\"$root/page\"
+        ask_probe 1 http 5000 {} http://vps/ {}",
+        arguments.len() + 1,
+        quoted.join(" ")
+    );
+    host.says(&["lib.sh", "probes.sh"], &words).await.trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn a_page_without_a_wanted_status_is_up_only_with_success_or_a_redirection() {
+    let host = Host::with(None).await;
+    for code in ["200", "204", "301", "399"] {
+        assert_eq!(http(&host, code, "", &["-", "-"]).await, format!("probe 1 1 up 12000 status {code}"));
+    }
+    for code in ["000", "100", "404", "500", "502", "2000"] {
+        assert_eq!(
+            http(&host, code, "", &["-", "-"]).await,
+            format!("probe 1 1 down - status {code}, which is no success")
+        );
+    }
+    assert_eq!(http(&host, "401", "", &["401", "-"]).await, "probe 1 1 up 12000 status 401");
+    assert_eq!(http(&host, "200", "", &["401", "-"]).await, "probe 1 1 down - status 200, not 401");
+}
+
 #[tokio::test]
 async fn every_script_is_clean_for_shellcheck() {
     let mut files: Vec<PathBuf> = std::fs::read_dir(scripts()).unwrap().map(|file| file.unwrap().path()).collect();

@@ -237,7 +237,7 @@ pub(super) struct HttpEntry {
     /// Begins with `http://` or `https://`.
     #[schemars(schema_with = "schema::text")]
     pub(super) url: Option<At<String>>,
-    /// The status of the answer. Default: any that means success.
+    /// The status of the answer. Default: any from 200 to 399.
     #[schemars(schema_with = "schema::status")]
     pub(super) status: Option<At<u16>>,
     /// A text that the answer has in it.

@@ -114,6 +114,11 @@ connect() {
     fi
 }
 
+# Success or a redirection, which curl does not follow (RFC 9110, 15.3 and 15.4).
+is_success() {
+    case $1 in [23][0-9][0-9]) ;; *) return 1 ;; esac
+}
+
 # ask_http URL STATUS BODY
 ask_http() {
     if ! command -v curl >/dev/null; then
@@ -128,6 +133,8 @@ ask_http() {
         answer_text=$(printf '%s\n' "$http_said" | grep -m 1 '^curl:' || echo "curl ended with $http_status")
     elif [ "$2" != - ] && [ "$http_code" != "$2" ]; then
         answer_text="status $http_code, not $2"
+    elif [ "$2" = - ] && ! is_success "$http_code"; then
+        answer_text="status $http_code, which is no success"
     elif [ "$3" != - ] && ! head -c 1000000 "$probe_out" | grep -Eq -e "$3"; then
         answer_text="status $http_code, but the body does not match $3"
     else
