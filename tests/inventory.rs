@@ -1,9 +1,10 @@
 //! The inventory from outside: files as people write them, and every word they get to read about their mistakes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fleetdeploy::decide::links;
 use fleetdeploy::inventory::model::{
     Become, Check, CheckKind, Command, Fleet, GuardAction, HostKey, HostName, Jump, Place, Source, Target, VpnShape,
 };
@@ -95,6 +96,7 @@ fleets:
         let check = |name: &str, kind, from| Check {
             name: name.into(),
             kind,
+            to_themselves: if name == "vpn mesh" { vec![] } else { vec![host("homeserver")] },
             from,
             required: true,
             timeout: Duration::from_secs(5),
@@ -231,6 +233,21 @@ fleets: {lab: {hosts: '*', flake: .}, some: {hosts: [small, far], flake: .}}
             [Place::Workstation, place("vps"), place("nas")]
         );
         assert_eq!(places("      - {ping: vps}\n"), [place("vps"), place("homeserver"), place("nas")]);
+    }
+
+    #[test]
+    fn a_host_looks_at_itself_only_where_it_is_named() {
+        let ends = |rest: &str| {
+            let fleet = good(&with_fleet(&format!("    flake: .\n    checks:\n{rest}"))).fleets["lab"].clone();
+            let word = |from: Place| if let Place::Host(name) = from { name.to_string() } else { "here".into() };
+            let ends = |link: links::Link| format!("{} {}", word(link.from), link.to);
+            links::resolve(&fleet, &BTreeMap::new()).into_iter().map(ends).collect::<Vec<_>>()
+        };
+        assert_eq!(ends("      - {tcp: 5432, to: nas}\n"), ["vps nas", "homeserver nas"]);
+        assert_eq!(ends("      - {tcp: 5432, to: nas, from: nas}\n"), ["nas nas"]);
+        assert_eq!(ends("      - {ping: nas, from: [vps, nas]}\n"), ["vps nas", "nas nas"]);
+        assert_eq!(ends("      - {ping: nas, from: ['n*', vps]}\n"), ["vps nas"]);
+        assert_eq!(ends("      - {wireguard: vps, from: [vps, nas]}\n"), ["nas vps"]);
     }
 
     #[test]
@@ -648,6 +665,27 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
                 "20:16 the check `y` is here twice (the first is on line 19) -> give one of them another name",
             ]
         );
+    }
+
+    #[test]
+    fn a_check_has_something_left_to_look_at() {
+        let itself = "-> write `from: nas` if that is what you want, or name another host";
+        assert_eq!(
+            short_checks(
+                "      - {ping: nas, from: 'n*'}
+      - {tcp: 22, to: nas, from: 'n*'}
+      - {wireguard: vps, from: vps}
+      - {ping: nas, from: nas}
+"
+            ),
+            [
+                format!("10:9 no link is left to look at: `nas` would look at itself alone {itself}"),
+                format!("11:23 no link is left to look at: `nas` would look at itself alone {itself}"),
+                "12:9 no link is left to look at: no host is its own peer -> name a peer, or other hosts as `from`".into(),
+            ]
+        );
+        let alone = "hosts: {nas: }\nfleets: {lab: {hosts: all, flake: ., checks: [{tcp: 443, to: nas}]}}\n";
+        assert_eq!(short(alone), [format!("2:62 no link is left to look at: `nas` would look at itself alone {itself}")]);
     }
 
     #[test]

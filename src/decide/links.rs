@@ -177,7 +177,7 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
         for from in &places {
             for target in targets {
                 let end = target_end(target, hosts);
-                if end.host.is_some_and(|host| Place::Host(host.name.clone()) == *from) {
+                if end.host.is_some_and(|host| !check.looks_from(from, &host.name)) {
                     continue;
                 }
                 links.push(link(from, end.name, end.host, probe(end.address), probe(end.address_after)));

@@ -78,6 +78,7 @@ impl<'a> Resolver<'a> {
             name: "vpn mesh".into(),
             kind: CheckKind::Vpn(VpnShape::Mesh),
             from: with_vpn.into_iter().map(|host| Place::Host(host.name.clone())).collect(),
+            to_themselves: Vec::new(),
             required: true,
             timeout: PROBE_TIMEOUT,
         })
@@ -87,17 +88,47 @@ impl<'a> Resolver<'a> {
         let mut from = self.places(entry);
         let (name, kind) = self.kind(entry, way, &mut from)?;
         let is_command = matches!(kind, CheckKind::Command(_));
-        Some(Check {
+        let is_named = |host: &HostName| entry.from.iter().flatten().any(|word| word.value == host.as_str());
+        let check = Check {
             name: entry.name.as_ref().map_or(name, |name| name.value.clone()),
             kind,
             from,
+            to_themselves: self.members().map(|host| host.name.clone()).filter(is_named).collect(),
             required: entry.required.as_ref().is_none_or(|required| required.value),
             timeout: match &entry.timeout {
                 Some(timeout) => timeout.value,
                 None if is_command => COMMAND_TIMEOUT,
                 None => PROBE_TIMEOUT,
             },
-        })
+        };
+        self.ensure_something_is_looked_at(&check, entry, way);
+        Some(check)
+    }
+
+    /// A host does not look at itself unless it is named: a check of which nothing is left would hold without a probe.
+    fn ensure_something_is_looked_at(&self, check: &Check, entry: &CheckEntry, way: &Way) {
+        let (CheckKind::Ping { to } | CheckKind::Tcp { to, .. } | CheckKind::Wireguard { to, .. }) = &check.kind else {
+            return;
+        };
+        let looks = |from: &Place, target: &Target| match target {
+            Target::Host(to) => check.looks_from(from, to),
+            Target::Address(_) => true,
+        };
+        let is_empty = check.from.is_empty() || to.is_empty();
+        if is_empty || check.from.iter().any(|from| to.iter().any(|target| looks(from, target))) {
+            return;
+        }
+        let at = entry.to.iter().flatten().next().map_or(way, |word| &word.way);
+        let wrong = match (&check.kind, to.as_slice()) {
+            (CheckKind::Wireguard { .. }, _) => Wrong::new("no link is left to look at: no host is its own peer")
+                .mend("name a peer, or other hosts as `from`"),
+            (_, [Target::Host(only), ..]) => {
+                Wrong::new(format!("no link is left to look at: `{only}` would look at itself alone"))
+                    .mend(format!("write `from: {only}` if that is what you want, or name another host"))
+            }
+            _ => return,
+        };
+        self.heap.wrong(at, wrong);
     }
 
     /// The kind, with the name for a check that has none.

@@ -178,7 +178,7 @@ pub(super) struct CheckEntry {
     /// What the screen calls it.
     #[schemars(schema_with = "schema::text")]
     pub(super) name: Option<At<String>>,
-    /// The hosts it runs on, or `workstation`. Default: every host of the fleet.
+    /// The hosts it runs on, or `workstation`. Default: every host of the fleet. A host looks at itself only if it is named here.
     #[schemars(schema_with = "schema::one_or_many")]
     pub(super) from: Option<Vec<At<String>>>,
     /// What `ping`, `tcp` and `wireguard` look at: hosts or other addresses.

@@ -260,8 +260,23 @@ pub struct Check {
     /// Where it runs, in the inventory's order; after loading never empty. For `vpn` the hosts that take part, at both
     /// ends, the hub among them; never the workstation.
     pub from: Vec<Place>,
+    /// Those of `from` that are named there one by one: where such a host is also looked at, it looks at itself.
+    pub to_themselves: Vec<HostName>,
     pub required: bool,
     pub timeout: Duration,
+}
+
+impl Check {
+    /// Whether there is a link from this place to this host of the fleet. No host is its own WireGuard peer.
+    #[must_use]
+    pub fn looks_from(&self, from: &Place, to: &HostName) -> bool {
+        match from {
+            Place::Host(from) if from == to => {
+                self.to_themselves.contains(to) && !matches!(self.kind, CheckKind::Wireguard { .. })
+            }
+            Place::Host(_) | Place::Workstation => true,
+        }
+    }
 }
 
 /// Where a probe runs.
