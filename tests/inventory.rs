@@ -176,6 +176,31 @@ fleets: {lab: {hosts: '*', flake: .}, some: {hosts: [small, far], flake: .}}
         assert_eq!(names, ["gate"]);
     }
 
+    /// A fleet of a hypervisor, a guest on it and a guest on that guest, beside a host of its own.
+    const NESTED: &str = "defaults: {guard: 30m, limits: {switch: 2m}}
+hosts:
+  inner: {runs_on: outer}
+  outer: {runs_on: big, limits: {switch: 1m}}
+  big:
+  beside:
+fleets: {lab: {hosts: all, flake: .}, some: {hosts: [outer, beside], flake: .}}
+";
+
+    #[test]
+    fn a_guests_guard_fires_before_that_of_its_hypervisor() {
+        let minutes = |fleet: &Fleet| fleet.hosts.iter().map(|host| host.guard.as_secs() / 60).collect::<Vec<_>>();
+        let inventory = good(NESTED);
+        // A minute for a step to end, and the limit of `switch`: 2 min for `outer`, 3 min for `inner`.
+        assert_eq!(minutes(&inventory.fleets["lab"]), [25, 28, 30, 30]);
+        assert_eq!(minutes(&inventory.fleets["some"]), [30, 30], "its hypervisor is not pushed with it");
+        let guard = Some(Duration::from_secs(60 * 60));
+        let overridden = inventory.fleets["lab"].clone().overridden(&Overrides { guard, settle: None });
+        assert_eq!(minutes(&overridden), [55, 58, 60, 60]);
+
+        let early = good(&NESTED.replace("{runs_on: outer}", "{runs_on: outer, guard: 20m}"));
+        assert_eq!(minutes(&early.fleets["lab"]), [20, 28, 30, 30], "earlier than it must be stays so");
+    }
+
     #[test]
     fn every_kind_of_check_is_understood() {
         let kinds = |rest: &str| -> Vec<(String, CheckKind)> {

@@ -64,7 +64,6 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
             judge.survivors(surveyed);
         }
     }
-    findings.extend(guests(hosts));
     findings
 }
 
@@ -79,25 +78,6 @@ fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
                 host: Some(name.clone()),
                 text: format!("is the same machine as {other}: both are on one boot"),
                 hint: Some("give each machine one name in the inventory".to_owned()),
-                weight: Weight::Refusal,
-            });
-        }
-    }
-    findings
-}
-
-/// A guest's guard must fire before its hypervisor's takes it along.
-fn guests(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for guest in hosts.iter().filter(|surveyed| surveyed.changes()) {
-        let Some(below) = hosts.iter().find(|other| guest.host.runs_on.as_ref() == Some(&other.host.name)) else {
-            continue;
-        };
-        if below.changes() && guest.times.guard >= below.times.guard {
-            findings.push(Finding {
-                host: Some(guest.host.name.clone()),
-                text: format!("runs on {}, and its guard would not fire before that one's", below.host.name),
-                hint: Some(format!("give {} a longer guard, or {} a shorter one", below.host.name, guest.host.name)),
                 weight: Weight::Refusal,
             });
         }

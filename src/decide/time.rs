@@ -68,11 +68,10 @@ impl Times {
         now + rest <= deadline
     }
 
-    /// Until when a host whose guard fires at `deadline` is waited for: the guard may stop a job (1 min) and put the
-    /// boot default back before it reboots.
+    /// Until when a host whose guard fires at `deadline` is waited for.
     #[must_use]
     pub fn awaited_until(&self, deadline: Duration) -> Duration {
-        deadline + Duration::from_secs(60) + self.limits.switch + self.boot_time
+        deadline + self.limits.firing() + self.boot_time
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) struct Settings {
     /// What the guard does: `switch-back` for a host that needs a person at boot.
     #[schemars(schema_with = "schema::guard_action")]
     pub(super) guard_action: Option<At<GuardAction>>,
-    /// The hypervisor that this host is a guest of: the guest's guard fires before the hypervisor's.
+    /// The hypervisor that this host is a guest of: the guest's guard fires 1m and its `limits.switch` before the hypervisor's, or earlier.
     #[schemars(schema_with = "schema::name")]
     pub(super) runs_on: Option<At<HostName>>,
     /// Whether a push goes on without this host when it does not answer. Default: false.

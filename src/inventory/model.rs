@@ -91,6 +91,7 @@ pub struct Host {
     pub tags: Vec<String>,
     /// How long it may take from a reboot to a running sshd.
     pub boot_time: Duration,
+    /// In a fleet, not later than [`Limits::firing`] before that of its hypervisor.
     pub guard: Duration,
     pub guard_action: GuardAction,
     /// The hypervisor that this host is a guest of. In a fleet, always a host of that fleet.
@@ -186,6 +187,15 @@ pub struct Limits {
     pub rollback: Duration,
 }
 
+impl Limits {
+    /// How long a guard that has fired may take until it reboots: it may stop a job (1 min, `job_wait` of `guard.sh`), and
+    /// puts the boot default back.
+    #[must_use]
+    pub fn firing(&self) -> Duration {
+        Duration::from_secs(60) + self.switch
+    }
+}
+
 impl Default for Limits {
     /// Their sum, with the settle time, stays below the default guard of 15 minutes; held by a test in this file.
     fn default() -> Self {
@@ -229,6 +239,27 @@ impl Fleet {
         if let Some(settle) = overrides.settle {
             self.settle = settle;
         }
+        self.with_guests_first()
+    }
+
+    /// A guest's guard fires, and has done its work, before its hypervisor's guard takes it along.
+    #[must_use]
+    pub(super) fn with_guests_first(mut self) -> Self {
+        let by_name: BTreeMap<&HostName, &Host> = self.hosts.iter().map(|host| (&host.name, host)).collect();
+        let below = |host: &Host| host.runs_on.as_ref().and_then(|name| by_name.get(name)).copied();
+        let guard = |guest: &Host| {
+            let (mut guard, mut lead, mut at) = (guest.guard, Duration::ZERO, guest);
+            // Hosts that run on each other are a mistake that has been said: no way down is longer than the fleet.
+            for _ in &by_name {
+                let Some(hypervisor) = below(at).filter(|hypervisor| hypervisor.name != guest.name) else { break };
+                lead += at.limits.firing();
+                guard = guard.min(hypervisor.guard.saturating_sub(lead));
+                at = hypervisor;
+            }
+            guard
+        };
+        let guards: Vec<Duration> = self.hosts.iter().map(guard).collect();
+        self.hosts.iter_mut().zip(guards).for_each(|(host, guard)| host.guard = guard);
         self
     }
 }

@@ -143,14 +143,15 @@ impl Resolver<'_> {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
         }
         self.fill_systems(name, entry, &mut all);
-        Fleet {
+        let fleet = Fleet {
             name: name.value.clone(),
             checks: checks::checks(entry, &all, base, self.heap),
             hosts: all.into_iter().map(|laid| laid.host).collect(),
             source: self.source(entry),
             settle: entry.settle.as_ref().map_or(Fleet::DEFAULT_SETTLE, |settle| settle.value),
             build_limit: entry.build_limit.as_ref().map_or(Fleet::DEFAULT_BUILD_LIMIT, |limit| limit.value),
-        }
+        };
+        fleet.with_guests_first()
     }
 
     fn choose(&self, entry: &FleetEntry, all: &[Laid]) -> Vec<HostName> {
