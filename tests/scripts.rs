@@ -407,7 +407,10 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
 /// Asks with `arguments` behind the address (status, body), where the far end answers `code` and `page`.
 async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String {
     // What curl is asked for: the page in the file behind `-o`, the status and the time on stdout.
-    host.program("curl", "while [ \"$1\" != -o ]; do shift; done; cat \"$FAKE_PAGE\" >\"$2\"; echo \"$FAKE_CODE 0.012\"");
+    host.program(
+        "curl",
+        "while [ \"$1\" != -o ]; do shift; done; cat \"$FAKE_PAGE\" >\"$2\"; echo \"$FAKE_CODE 0.012\"",
+    );
     host.write("page", page);
     let quoted: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
     let words = format!(
@@ -423,16 +426,26 @@ async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String
 async fn a_page_without_a_wanted_status_is_up_only_with_success_or_a_redirection() {
     let host = Host::with(None).await;
     for code in ["200", "204", "301", "399"] {
-        assert_eq!(http(&host, code, "", &["-", "-"]).await, format!("probe 1 1 up 12000 status {code}"));
+        assert_eq!(http(&host, code, "", &["-"]).await, format!("probe 1 1 up 12000 status {code}"));
     }
     for code in ["000", "100", "404", "500", "502", "2000"] {
-        assert_eq!(
-            http(&host, code, "", &["-", "-"]).await,
-            format!("probe 1 1 down - status {code}, which is no success")
-        );
+        assert_eq!(http(&host, code, "", &["-"]).await, format!("probe 1 1 down - status {code}, which is no success"));
     }
-    assert_eq!(http(&host, "401", "", &["401", "-"]).await, "probe 1 1 up 12000 status 401");
-    assert_eq!(http(&host, "200", "", &["401", "-"]).await, "probe 1 1 down - status 200, not 401");
+    assert_eq!(http(&host, "401", "", &["401"]).await, "probe 1 1 up 12000 status 401");
+    assert_eq!(http(&host, "200", "", &["401"]).await, "probe 1 1 down - status 200, not 401");
+}
+
+#[tokio::test]
+async fn a_page_must_have_the_text_as_it_stands() {
+    let host = Host::with(None).await;
+    let page = "<p>Welcome (1.0)</p>\n";
+    for text in ["Welcome", "(1.0)", "p>"] {
+        assert_eq!(http(&host, "200", page, &["-", text]).await, "probe 1 1 up 12000 status 200", "{text}");
+    }
+    for text in ["-", "W.lcome", "(1.0|x)", "welcome", "^<p>"] {
+        let down = format!("probe 1 1 down - status 200, but the body has no {text} in it");
+        assert_eq!(http(&host, "200", page, &["-", text]).await, down);
+    }
 }
 
 #[tokio::test]

@@ -321,7 +321,7 @@ fn http(value: &Value<'_>) -> Option<At<HttpEntry>> {
     let http = HttpEntry {
         url: fields.parse("url", scalar::url),
         status: fields.number("status", scalar::status),
-        body: fields.parse("body", |text| Ok(text.to_owned())),
+        body: fields.parse("body", scalar::piece),
     };
     if fields.take("url").is_none() {
         fields.wrong(Wrong::new("the address is missing").mend("add `url: http://...`"));

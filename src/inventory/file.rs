@@ -240,7 +240,7 @@ pub(super) struct HttpEntry {
     /// The status of the answer. Default: any from 200 to 399.
     #[schemars(schema_with = "schema::status")]
     pub(super) status: Option<At<u16>>,
-    /// A text that the answer has in it.
+    /// A text of one line that the page has in it, letter by letter, in its first megabyte.
     #[schemars(schema_with = "schema::text")]
     pub(super) body: Option<At<String>>,
 }

@@ -243,6 +243,18 @@ pub(super) fn status(number: i128) -> Result<u16, Wrong> {
     })
 }
 
+/// A piece of a page: to `grep` an empty text is in every page, and so is one of two lines if one of them is there.
+pub(super) fn piece(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() {
+        return Err(Wrong::new("an empty text is in every page").mend("take it out, or write a word of the page"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Wrong::new("this text has more than one line, or a control character")
+            .mend("write a piece of one line of the page"));
+    }
+    Ok(text.to_owned())
+}
+
 /// The words of `become`.
 pub(super) fn becoming(text: &str) -> Result<Become, Wrong> {
     use Become::{Auto, No, Sudo, SudoPassword};
@@ -361,6 +373,16 @@ mod tests {
             assert!(url(bad).is_err(), "{bad:?}");
         }
     }
+    #[test]
+    fn a_piece_of_a_page_is_one_line_that_not_every_page_has() {
+        for good in ["ok", "-", "{\"ok\": true}", "a  b", "$(x)"] {
+            assert_eq!(piece(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "ok\n", "a\nb", "a\0b"] {
+            assert!(piece(bad).is_err(), "{bad:?}");
+        }
+    }
+
 
     /// What may stand in a line of an ssh config and on a command line as it is.
     fn is_one_plain_word(text: &str) -> bool {

@@ -220,7 +220,8 @@ fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> 
         Probe::Ssh { address, port } => ("ssh", vec![address.clone(), port.to_string()]),
         Probe::Tcp { address, port } => ("tcp", vec![address.clone(), port.to_string()]),
         Probe::Http { url, status, body } => {
-            ("http", vec![url.clone(), any(status.map(|status| status.to_string())), any(body.clone())])
+            let status = any(status.map(|status| status.to_string()));
+            ("http", [url.clone(), status].into_iter().chain(body.clone()).collect())
         }
         Probe::Dns { query, server } => ("dns", vec![query.clone(), any(server.clone())]),
         Probe::Wireguard { address, handshake } => ("wireguard", vec![address.clone(), seconds_up(*handshake)]),
@@ -315,6 +316,7 @@ mod tests {
                     (1, Probe::Ssh { address: "fd00::2".into(), port: 22 }, second),
                     (2, Probe::Tcp { address: "10.100.0.2".into(), port: 443 }, second),
                     (3, Probe::Http { url: "http://vps/".into(), status: Some(200), body: None }, second),
+                    (8, Probe::Http { url: "http://vps/".into(), status: None, body: Some("-".into()) }, second),
                     (4, Probe::Dns { query: "vps.example.org".into(), server: None }, second),
                     (5, Probe::Wireguard { address: "10.100.0.2".into(), handshake: 180 * second }, second),
                     (6, Probe::Argv(vec!["test".into(), "-e".into(), "/run/a b; c".into()]), second),
@@ -362,7 +364,7 @@ mod tests {
              disarm {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
              clean {run} | 1\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
-             probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 3 | http://vps/ | 200 | - | \
+             probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | \
              probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | \
              probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n"
         );

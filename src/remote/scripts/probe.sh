@@ -4,8 +4,8 @@
 # Reads `round N` from its input; answers each with one line `probe N ID up|down MICROSECONDS|- DETAIL` per probe, what
 # the host says of itself (`host N KEY VALUE`, `wg_interface …`, `wg_peer …`), and `done N`. Ends, with `end`, at the
 # end of its input, at `stop`, or after LIFE seconds. Changes nothing, leaves no process and no file.
-# KIND ARG…: ping ADDRESS | ssh ADDRESS PORT | tcp ADDRESS PORT | http URL STATUS BODY | dns NAME SERVER |
-# wireguard ADDRESS SECONDS | argv WORD… | shell TEXT; `-` is any STATUS, any BODY, the host's own resolver.
+# KIND ARG…: ping ADDRESS | ssh ADDRESS PORT | tcp ADDRESS PORT | http URL STATUS [TEXT] | dns NAME SERVER |
+# wireguard ADDRESS SECONDS | argv WORD… | shell TEXT; `-` is any STATUS of success, the host's own resolver; without TEXT the body may be any.
 # Needs lib.sh, wireguard.sh and probes.sh.
 # shellcheck disable=SC2154 # their variables
 

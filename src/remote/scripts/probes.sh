@@ -23,7 +23,7 @@ ask_probe() {
     case $probe_kind in
     ping) ask_ping "$1" ;;
     ssh | tcp) ask_connection "$1" "$2" ;;
-    http) ask_http "$1" "$2" "$3" ;;
+    http) ask_http "$@" ;;
     dns) ask_dns "$1" "$2" ;;
     wireguard) ask_wireguard "$1" "$2" ;;
     argv) ask_command "$@" ;;
@@ -119,7 +119,7 @@ is_success() {
     case $1 in [23][0-9][0-9]) ;; *) return 1 ;; esac
 }
 
-# ask_http URL STATUS BODY
+# ask_http URL STATUS [TEXT]
 ask_http() {
     if ! command -v curl >/dev/null; then
         answer_text="this host has no curl"
@@ -135,8 +135,8 @@ ask_http() {
         answer_text="status $http_code, not $2"
     elif [ "$2" = - ] && ! is_success "$http_code"; then
         answer_text="status $http_code, which is no success"
-    elif [ "$3" != - ] && ! head -c 1000000 "$probe_out" | grep -Eq -e "$3"; then
-        answer_text="status $http_code, but the body does not match $3"
+    elif [ $# -ge 3 ] && ! head -c 1000000 "$probe_out" | grep -Fq -e "$3"; then
+        answer_text="status $http_code, but the body has no $3 in it"
     else
         answer_state=up
         answer_time=$(awk -v seconds="${http_said#* }" 'BEGIN { printf "%.0f", seconds * 1000000 }')
