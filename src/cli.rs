@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::inventory::model::is_name;
+use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
 
 /// Pushes NixOS systems to a fleet as one guarded transaction
@@ -114,10 +115,10 @@ pub struct Push {
     #[command(flatten)]
     pub fleet: FleetHosts,
     /// How long until a guard brings the old system back by itself, instead of the inventory's `guard`
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub guard: Option<Duration>,
     /// How long links may take to come up after the new systems are active, instead of the inventory's `settle`
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub settle: Option<Duration>,
     /// Show what a push would do, host by host and link by link; copy nothing, touch nothing
     #[arg(long)]
@@ -168,8 +169,9 @@ pub struct Build {
 /// Exits with 1 if a required link is down.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
-Example:
-  fleetdeploy check homelab")]
+Examples:
+  fleetdeploy check homelab                    every link
+  fleetdeploy check homelab --on homeserver    only the links from it and to it")]
 pub struct Check {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -205,10 +207,10 @@ pub struct FleetHosts {
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
     pub name: String,
     /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
-    #[arg(long, value_name = "PATTERN", value_delimiter = ',', value_parser = parse_pattern)]
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub on: Vec<String>,
     /// Not these hosts, written like those of `--on`
-    #[arg(long, value_name = "PATTERN", value_delimiter = ',', value_parser = parse_pattern)]
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub except: Vec<String>,
 }
 
@@ -220,20 +222,16 @@ fn parse_fleet(text: &str) -> Result<String, String> {
     }
 }
 
+/// One or more patterns: a comma inside braces is a part of its glob.
 fn parse_pattern(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("a pattern is empty; write names, globs or @tags with one comma between".to_owned()),
-        _ if text.starts_with('-') => Err("a pattern does not begin with `-`".to_owned()),
-        _ => Ok(text.to_owned()),
+    let patterns = union(text);
+    if patterns.contains(&"") {
+        return Err("a pattern is empty; write names, globs or @tags with one comma between".to_owned());
     }
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() => Err("a time of 0 leaves no time at all".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write for example `90s`, `15m` or `1h 30m`")),
+    if patterns.iter().any(|pattern| pattern.starts_with('-')) {
+        return Err("a pattern does not begin with `-`".to_owned());
     }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -260,15 +258,15 @@ mod tests {
 
     #[test]
     fn a_push_takes_all_its_options() {
-        let words = "fleetdeploy push homelab --on vps,@edge --on web-* --except nas --guard 15m --settle 90s --dry-run \
-                     --allow-broken --accept-drift";
+        let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --guard 15m --settle 90s \
+                     --dry-run --allow-broken --accept-drift";
         let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             push(words),
             Push {
                 fleet: FleetHosts {
                     name: "homelab".into(),
-                    on: patterns(&["vps", "@edge", "web-*"]),
+                    on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
                     except: patterns(&["nas"]),
                 },
                 guard: Some(Duration::from_secs(900)),
@@ -314,6 +312,8 @@ mod tests {
             "fleetdeploy push homelab --except=-vps",
             "fleetdeploy push homelab --guard 0s",
             "fleetdeploy push homelab --guard soon",
+            "fleetdeploy push homelab --guard 15M",
+            "fleetdeploy push homelab --settle 15M",
             "fleetdeploy push homelab --guard -15m",
             "fleetdeploy push homelab --color sometimes",
             "fleetdeploy build homelab --dry-run",

@@ -23,7 +23,7 @@ mod yaml;
 pub use model::{Inventory, Overrides};
 pub use problem::{Mistakes, Position, Problem};
 pub use schema::schema;
-pub use select::{SelectError, select};
+pub use select::{SelectError, select, union};
 
 use fields::Heap;
 use problem::Mistake;
@@ -86,6 +86,17 @@ impl Inventory {
             Err(Mistakes { file: path.to_owned(), problems })
         }
     }
+}
+
+/// A time as the inventory takes it, for the command line: one rule for both.
+///
+/// # Errors
+/// What is wrong with it and how to mend it, on one line.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    scalar::duration(text).map_err(|wrong| match wrong.mend {
+        Some(mend) => format!("{}; {mend}", wrong.what),
+        None => wrong.what,
+    })
 }
 
 /// A YAML mistake, with a word on those that our own patterns invite.

@@ -78,7 +78,8 @@ fn matching<'a>(
 }
 
 /// The parts between commas that are not inside braces.
-fn union(text: &str) -> Vec<&str> {
+#[must_use]
+pub fn union(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
     for (index, byte) in text.bytes().enumerate() {
         match byte {
