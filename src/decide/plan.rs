@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::Systems;
+use crate::decide::fact::{JobKind, Systems};
 use crate::decide::links::{Link, LinkId, Round};
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
@@ -52,6 +52,12 @@ pub struct HostPlan {
 }
 
 impl HostPlan {
+    /// What makes the new system permanent here.
+    #[must_use]
+    pub fn switch_job(&self) -> JobKind {
+        if self.reactivate { JobKind::Reactivate } else { JobKind::Switch }
+    }
+
     /// Whether a host is back where it was before the run: exactly, or by a reboot into what it would have booted.
     #[must_use]
     pub fn is_back(&self, systems: &Systems) -> bool {

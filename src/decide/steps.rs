@@ -87,8 +87,7 @@ impl Transaction {
             }
             let kind = match self.stage {
                 Stage::Test => JobKind::Test,
-                Stage::Switch if plan.host(host).reactivate => JobKind::Reactivate,
-                Stage::Switch => JobKind::Switch,
+                Stage::Switch => plan.host(host).switch_job(),
                 Stage::Back => JobKind::Rollback,
                 _ => return,
             };

@@ -210,7 +210,7 @@ impl Judge<'_> {
     }
 
     fn guard(&mut self, surveyed: &Surveyed<'_>) {
-        let shortest = surveyed.times.shortest_guard();
+        let shortest = surveyed.host.shortest_guard(surveyed.times.settle);
         if surveyed.times.guard < shortest {
             self.refuse(
                 format!(

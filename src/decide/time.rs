@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use crate::decide::fact::JobKind;
 use crate::inventory::model::Limits;
-
-/// Between the end of a step and the deadline of its guard: covers the whole seconds of the guard's clock and a slow
-/// host's first moment of firing.
-pub const MARGIN: Duration = Duration::from_secs(5);
+pub use crate::inventory::model::MARGIN;
 
 /// A roll back that has less than this is not begun: the guard does it better.
 const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
@@ -30,13 +27,6 @@ pub struct Times {
 }
 
 impl Times {
-    /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.
-    #[must_use]
-    pub fn shortest_guard(&self) -> Duration {
-        let Limits { connect, step, test, switch, rollback, .. } = self.limits;
-        step + test + connect + self.settle + switch + rollback + MARGIN
-    }
-
     /// How long a job itself may run.
     #[must_use]
     pub fn job(&self, kind: JobKind) -> Duration {
@@ -61,10 +51,11 @@ impl Times {
         (left >= SHORTEST_ROLLBACK).then(|| left.min(self.limits.rollback))
     }
 
-    /// Whether the rest of the push, from the decision on, and a roll back of it end before `deadline`.
+    /// Whether the rest of the push, from the decision on, and a roll back of it end before `deadline`; `last` is what
+    /// makes the new system permanent.
     #[must_use]
-    pub fn rest_fits(&self, now: Duration, deadline: Duration) -> bool {
-        let rest = self.limits.switch + self.settle + self.limits.step + self.limits.rollback + MARGIN;
+    pub fn rest_fits(&self, last: JobKind, now: Duration, deadline: Duration) -> bool {
+        let rest = self.job(last) + self.settle + self.limits.step + self.limits.rollback + MARGIN;
         now + rest <= deadline
     }
 
@@ -90,8 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limits_fit_into_the_default_guard() {
-        assert!(times().shortest_guard() <= times().guard, "{:?}", times().shortest_guard());
+    fn a_second_activation_is_a_part_of_the_rest() {
+        let at = Duration::from_secs;
+        // 90 s to switch, 60 s to settle, 30 s for a step, 300 s to roll back, 5 s between.
+        assert!(times().rest_fits(JobKind::Switch, at(415), at(900)));
+        assert!(!times().rest_fits(JobKind::Switch, at(416), at(900)));
+        // And 240 s to activate once more.
+        assert!(times().rest_fits(JobKind::Reactivate, at(175), at(900)));
+        assert!(!times().rest_fits(JobKind::Reactivate, at(176), at(900)));
     }
 
     #[test]

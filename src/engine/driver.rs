@@ -386,9 +386,9 @@ impl<H: Hosts> Driver<H> {
     /// Only hosts under a guard take part in what is left.
     fn enough_time(&self) -> bool {
         let now = clock::boot_time();
-        self.transaction
-            .guarded()
-            .all(|host| self.deadlines[host.0].is_some_and(|deadline| self.times[host.0].rest_fits(now, deadline)))
+        let fits =
+            |host: HostId, deadline| self.times[host.0].rest_fits(self.plan.host(host).switch_job(), now, deadline);
+        self.transaction.guarded().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
     }
 
     fn guarded(&self) -> Vec<(HostId, Duration)> {
