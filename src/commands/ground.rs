@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use super::Trouble;
 use crate::cli::{FleetHosts, Global};
+use crate::decide::vocabulary::Signal;
+use crate::exit::Ending;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Host, HostName};
 use crate::inventory::{Inventory, Overrides, select};
-use crate::remote::{Password, Workspace};
+use crate::remote::{Password, Workspace, WorkspaceError};
 
 /// A fleet, ready to be worked on.
 pub(super) struct Ground {
@@ -56,7 +58,7 @@ impl Ground {
         let mut hosts: Vec<Host> = self.fleet.hosts.clone();
         hosts.extend(self.inventory.jumps_of(&self.fleet).into_iter().cloned());
         let passwords = self.passwords()?;
-        Workspace::create(&hosts, passwords, None).await.map_err(|error| Trouble::not_understood(error, None))
+        Workspace::create(&hosts, passwords, None).await.map_err(no_workspace)
     }
 
     fn passwords(&self) -> Result<BTreeMap<HostName, Password>, Trouble> {
@@ -78,11 +80,38 @@ impl Ground {
             return Err(Trouble::not_understood(text, Some(hint)));
         }
         let asked = rpassword::prompt_password(format!("sudo password for {names}: "));
-        let text = asked.map_err(|error| Trouble::not_understood(error, None))?;
+        let text = asked.map_err(unanswered)?;
         let all = in_need.into_iter().map(|name| Some((name.clone(), Password::new(text.clone())?)));
         let unusable = || Trouble::not_understood("that is no password: it has a control character in it", None);
         all.collect::<Option<_>>().ok_or_else(unusable)
     }
+}
+
+/// What is wrong with the inventory or ssh's config is a mistake of usage; what this workstation lacks is not.
+fn no_workspace(error: WorkspaceError) -> Trouble {
+    match error {
+        WorkspaceError::Ssh { .. } => {
+            Trouble::not_begun(error, Some("`ssh` must be in PATH: install OpenSSH".to_owned()))
+        }
+        WorkspaceError::Folder { .. } => {
+            let hint = "set XDG_RUNTIME_DIR to a folder of yours, with a short path, that you can write";
+            Trouble::not_begun(error, Some(hint.to_owned()))
+        }
+        WorkspaceError::Config { .. }
+        | WorkspaceError::BadText { .. }
+        | WorkspaceError::NoSuchJump { .. }
+        | WorkspaceError::JumpLoop { .. }
+        | WorkspaceError::NoPassword { .. } => Trouble::not_understood(error, None),
+    }
+}
+
+/// The question for the password had no answer. It reads the terminal raw: Ctrl-C is a letter there, and no signal.
+fn unanswered(error: std::io::Error) -> Trouble {
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        let ending = Ending::QueryInterrupted(Signal::Sigint);
+        return Trouble { error: "interrupted at the question for the password".into(), hint: None, ending };
+    }
+    Trouble::not_understood(error, None)
 }
 
 /// `person@workstation`, for the leases on the hosts.
@@ -91,4 +120,34 @@ pub(super) fn owner() -> String {
     let user = user.map_or_else(|| "somebody".to_owned(), |user| user.name);
     let host = ::nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     format!("{user}@{}", host.unwrap_or_else(|| "somewhere".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn ctrl_c_at_the_question_for_the_password_is_an_interrupt() {
+        assert_eq!(unanswered(Error::from(ErrorKind::Interrupted)).ending, Ending::QueryInterrupted(Signal::Sigint));
+        assert_eq!(unanswered(Error::from(ErrorKind::UnexpectedEof)).ending, Ending::NotUnderstood);
+    }
+
+    #[test]
+    fn what_the_workstation_lacks_is_no_mistake_of_usage() {
+        let source = || Error::from(ErrorKind::NotFound);
+        let folder = WorkspaceError::Folder { folder: "/tmp".into(), source: source() };
+        let start = crate::local::process::ProcessError::Start { program: "ssh".into(), source: source() };
+        let ssh = WorkspaceError::Ssh { destination: "vps".into(), source: start };
+        for lacking in [folder, ssh] {
+            let trouble = no_workspace(lacking);
+            assert_eq!(trouble.ending, Ending::NotBegun);
+            assert!(trouble.hint.is_some());
+        }
+        let config = WorkspaceError::Config { destination: "vps".into(), stderr_tail: "line 3".into() };
+        assert_eq!(no_workspace(config).ending, Ending::NotUnderstood);
+    }
 }
