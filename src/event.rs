@@ -63,6 +63,8 @@ impl Phase {
 pub enum Outcome {
     Committed,
     Unchanged,
+    /// A dry run has shown what a push would do.
+    Planned,
     RolledBack,
     /// Nothing was touched.
     Refused,

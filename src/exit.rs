@@ -38,7 +38,7 @@ pub enum Ending {
 #[must_use]
 pub fn status(ending: Ending) -> u8 {
     match ending {
-        Ending::Pushed { outcome: Outcome::Committed | Outcome::Unchanged, interrupted: _ }
+        Ending::Pushed { outcome: Outcome::Committed | Outcome::Unchanged | Outcome::Planned, interrupted: _ }
         | Ending::Answered { yes: true } => 0,
         Ending::Pushed { outcome: Outcome::RolledBack | Outcome::Refused, interrupted: None }
         | Ending::Answered { yes: false }

@@ -47,6 +47,7 @@ fn samples() -> Vec<Event> {
     let finished = [
         Outcome::Committed,
         Outcome::Unchanged,
+        Outcome::Planned,
         Outcome::RolledBack,
         Outcome::Refused,
         Outcome::Split,

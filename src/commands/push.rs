@@ -71,11 +71,11 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
         events.publish(Event::Warned { host: None, text });
     }
 
-    let mut keeper = Keeper { events: events.clone(), record, guarded: false, request: &request };
+    let mut keeper = Keeper { events: events.clone(), record, touched: false, guarded: false, request: &request };
     let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
     // A mistake of ours must not end without a word while guards are armed.
     let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
-    let concluded = conclude(pushed.ok(), keeper.guarded, &request.fleet);
+    let concluded = conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.fleet);
     events.publish(Event::Finished {
         outcome: concluded.outcome,
         text: concluded.text,
@@ -91,13 +91,13 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
 }
 
 /// `None`: the engine has panicked.
-fn conclude(pushed: Option<Pushed>, guards_armed: bool, fleet: &Fleet) -> Conclusion {
+fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &Fleet) -> Conclusion {
     let untouched = HostOutcome::Untouched;
     match pushed {
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Pushed::Planned) => {
             let text = "this is what a push would do; nothing was copied and nothing was touched".to_owned();
-            Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Unchanged, text)
+            Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Planned, text)
         }
         Some(Pushed::Interrupted(signal)) => {
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: Some(signal) };
@@ -106,6 +106,10 @@ fn conclude(pushed: Option<Pushed>, guards_armed: bool, fleet: &Fleet) -> Conclu
         }
         Some(Pushed::Left { through, guarded, signal }) => {
             Conclusion::left(fleet, &guarded, signal, &untouched, through)
+        }
+        None if !touched => {
+            let text = "fleetdeploy itself has failed, before anything was touched".to_owned();
+            Conclusion::of_all(fleet, &untouched, Ending::Bug { guards_armed }, Outcome::Refused, text)
         }
         None => Conclusion::bug(fleet, guards_armed),
     }
@@ -160,6 +164,8 @@ impl Record {
 struct Keeper<'a> {
     events: Events,
     record: Option<Record>,
+    /// From the first arm command on.
+    touched: bool,
     /// Between the first arm command and the end.
     guarded: bool,
     request: &'a Request,
@@ -184,11 +190,38 @@ impl Surroundings for Keeper<'_> {
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
         match entry {
-            Entry::Arming => self.guarded = true,
+            Entry::Arming => (self.touched, self.guarded) = (true, true),
             Entry::Finished { .. } => self.guarded = false,
             _ => {}
         }
         let Some(record) = &mut self.record else { return Ok(()) };
         record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_ours_before_anything_was_touched_is_no_split() {
+        let fleet = Fleet {
+            name: "homelab".into(),
+            hosts: Vec::new(),
+            source: crate::inventory::model::Source::System,
+            checks: Vec::new(),
+            settle: Fleet::DEFAULT_SETTLE,
+            build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+        };
+        let end = |touched, guards_armed| {
+            let concluded = conclude(None, touched, guards_armed, &fleet);
+            (concluded.outcome, status(concluded.ending))
+        };
+        assert_eq!(end(false, false), (Outcome::Refused, 1));
+        assert_eq!(end(true, true), (Outcome::Split, 3));
+        let planned = conclude(Some(Pushed::Planned), false, false, &fleet);
+        assert_eq!((planned.outcome, status(planned.ending)), (Outcome::Planned, 0));
     }
 }

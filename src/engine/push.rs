@@ -45,7 +45,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
     Ended(Verdict),
-    /// A dry run that found nothing against the push.
+    /// A dry run that found nothing against the push, which would change hosts.
     Planned,
     /// A signal before anything was touched.
     Interrupted(Signal),
@@ -218,12 +218,12 @@ impl<'a> Push<'a> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let plan = self.baseline(plan, &identity, changes).await?;
-        if self.request.dry_run {
-            return Ok(Prepared::Planned);
-        }
         if !changes {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
             return Ok(Prepared::Unchanged(ends));
+        }
+        if self.request.dry_run {
+            return Ok(Prepared::Planned);
         }
         let plan = Arc::new(plan);
         let times = hosts.iter().map(|host| self.times(host)).collect();

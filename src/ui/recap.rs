@@ -26,6 +26,7 @@ impl Recap<'_> {
         let (word, tone) = match self.outcome {
             Outcome::Committed => ("COMMITTED", Tone::Good),
             Outcome::Unchanged => ("UNCHANGED", Tone::Good),
+            Outcome::Planned => ("PLANNED", Tone::Good),
             Outcome::RolledBack => ("ROLLED BACK", Tone::Bad),
             Outcome::Refused => ("REFUSED", Tone::Bad),
             Outcome::Split => ("SPLIT", Tone::Bad),

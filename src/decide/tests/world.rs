@@ -327,7 +327,7 @@ impl World {
             let expected = match verdict.outcome {
                 Outcome::Committed => new,
                 Outcome::RolledBack | Outcome::Refused => old,
-                Outcome::Split | Outcome::Superseded | Outcome::Unchanged => continue,
+                Outcome::Split | Outcome::Superseded | Outcome::Unchanged | Outcome::Planned => continue,
             };
             assert_eq!(*systems, expected, "{context}: {verdict:?}");
             assert!(!armed, "{context}: a guard is left: {verdict:?}");
