@@ -276,6 +276,23 @@ fleets: {lab: {hosts: all, flake: .}, some: {hosts: [outer, beside], flake: .}}
     }
 
     #[test]
+    fn a_part_of_a_fleet_has_the_links_at_its_own_ends() {
+        let checks = "      - {ping: nas, from: [vps, homeserver, workstation]}
+      - {ping: 192.0.2.1, from: [homeserver, workstation]}\n";
+        let fleet = good(&with_fleet(&format!("    flake: .\n    checks:\n{checks}"))).fleets["lab"].clone();
+        let all = links::resolve(&fleet, &BTreeMap::new());
+        let of = |names: &[&str]| {
+            let hosts = names.iter().map(|name| host(name)).collect();
+            let word = |from: &Place| if let Place::Host(name) = from { name.to_string() } else { "here".into() };
+            let kept = all.iter().filter(|link| link.is_of(&hosts));
+            kept.map(|link| format!("{} {}", word(&link.from), link.to)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["vps"]), ["vps nas", "here 192.0.2.1"]);
+        assert_eq!(of(&["homeserver"]), ["homeserver nas", "here 192.0.2.1", "homeserver 192.0.2.1"]);
+        assert_eq!(of(&["nas"]), ["here nas", "vps nas", "homeserver nas", "here 192.0.2.1"]);
+    }
+
+    #[test]
     fn without_checks_the_hosts_with_a_vpn_address_are_meshed() {
         let inventory = good(&with_fleet("    flake: .\n"));
         let [mesh] = inventory.fleets["lab"].checks.as_slice() else { panic!("one check") };

@@ -29,6 +29,18 @@ pub struct Link {
     pub timeout: Duration,
 }
 
+impl Link {
+    /// Whether one of these hosts is at one of its ends, or no host at all.
+    #[must_use]
+    pub fn is_of(&self, hosts: &BTreeSet<HostName>) -> bool {
+        match (&self.from, &self.to_host) {
+            (Place::Host(from), to) => hosts.contains(from) || to.as_ref().is_some_and(|to| hosts.contains(to)),
+            (Place::Workstation, Some(to)) => hosts.contains(to),
+            (Place::Workstation, None) => true,
+        }
+    }
+}
+
 /// What is asked. The words are those of `remote/scripts/probe.sh`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -236,7 +236,8 @@ impl<'a> Push<'a> {
         let surveyed = self.survey().await?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
-        let plan = plan(&views, self.links(&surveyed));
+        let links = self.links(&surveyed).into_iter().filter(|link| link.is_of(&self.request.selected)).collect();
+        let plan = plan(&views, links);
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
         Ok(plan.broken(&plan.baseline).is_empty())
