@@ -27,6 +27,7 @@
 //! `{remote, nix} -> local`; `record -> {event, decide}`; `ui -> event`; `decide -> event -> inventory::model`. `ui` and
 //! `engine` never import each other, and `decide` has no I/O, no clock and no ssh.
 
+pub mod attr_path;
 pub mod cli;
 pub mod commands;
 pub mod decide;

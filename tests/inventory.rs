@@ -114,16 +114,16 @@ fleets:
     #[test]
     fn later_layers_win_and_lists_replace() {
         let inventory = good(
-            "defaults: {user: from-defaults, port: 1, guard: 1m, limits: {test: 1m, step: 1m}, guard_action: switch-back}
+            "defaults: {user: from-defaults, port: 1, guard: 10m, limits: {test: 1m, step: 1m}, guard_action: switch-back}
 groups:
   b: {user: from-b, port: 2, boot_time: 1m}
   a: {user: from-a, limits: {step: 2m}}
 hosts:
-  one: {tags: [a, b], guard: 4m}
+  one: {tags: [a, b], guard: 40m}
   two: {tags: [b, a]}
   three: {user: own, become: sudo, host_key: accept-new, identity: keys/id}
 fleets:
-  lab: {hosts: all, flake: ., port: 3, guard: 2m, user: from-fleet}
+  lab: {hosts: all, flake: ., port: 3, guard: 20m, user: from-fleet}
 ",
         );
         let [one, two, three] = inventory.hosts.as_slice() else { panic!("three hosts") };
@@ -140,7 +140,7 @@ fleets:
         assert_eq!(users, [Some("from-fleet"), Some("from-fleet"), Some("own")]);
         assert_eq!(fleet.hosts[1].port, Some(3));
         let guards = |fleet: &Fleet| fleet.hosts.iter().map(|host| host.guard.as_secs() / 60).collect::<Vec<_>>();
-        assert_eq!(guards(fleet), [4, 2, 2]);
+        assert_eq!(guards(fleet), [40, 20, 20]);
 
         let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
         let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2) });
@@ -671,6 +671,44 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
         );
     }
 
+    #[test]
+    fn a_guard_holds_a_whole_push_and_its_roll_back() {
+        let lab = |settings: &str, fleet: &str| {
+            format!("hosts: {{a: {{{settings}}}}}\nfleets: {{lab: {{hosts: all, flake: .{fleet}}}}}\n")
+        };
+        let said = |at: &str, guard: &str, needed: &str| {
+            vec![format!(
+                "{at} a guard of {guard} is shorter than what a push and its roll back may take, {needed} -> \
+                 give a longer `guard`, or smaller `limits` and `settle`"
+            )]
+        };
+        assert!(parse(&lab("", "")).is_ok(), "the default guard holds the default limits");
+        assert!(parse(&lab("guard: 745s", "")).is_ok());
+        assert_eq!(short(&lab("guard: 744s", "")), said("1:20", "12m 24s", "12m 25s"));
+        assert_eq!(short(&lab("", ", settle: 1h")), said("2:46", "15m", "1h 11m 25s"));
+        assert_eq!(short(&lab("limits: {copy: 3h, test: 10m}", "")), said("1:9", "15m", "18m 25s"));
+        assert_eq!(short(&lab("reactivate: true", "")), said("1:9", "15m", "16m 25s"));
+        assert_eq!(
+            short("hosts: {a: {runs_on: b}, b: {guard: 14m}}\nfleets: {lab: {hosts: all, flake: .}}\n"),
+            ["1:9 a guard of 11m 30s is shorter than what a push and its roll back may take, 12m 25s -> \
+              it fires before that of `b`: give that one a longer `guard`, or smaller `limits` and `settle`"]
+        );
+    }
+
+    #[test]
+    fn an_attribute_path_is_one_before_a_build() {
+        let with =
+            |attr: &str| format!("hosts: {{a: }}\nfleets: {{lab: {{hosts: all, file: x.nix, attr: '{attr}'}}}}\n");
+        let said = |attr: &str| short(&with(attr));
+        let mend = "-> write names with one dot between; a name with a dot stands in quotes";
+        assert_eq!(said("{host}..x"), [format!("2:47 the attribute path `{{host}}..x` has an empty part {mend}")]);
+        assert_eq!(
+            said("{host}.x\""),
+            [format!("2:47 the attribute path `{{host}}.x\"` has a quote without its other one {mend}")]
+        );
+        assert!(parse(&with("\"{host}\".\"a.b\"")).is_ok());
+    }
+
     fn short_checks(rest: &str) -> Vec<String> {
         short(&with_fleet(&format!("    flake: .\n    checks:\n{rest}")))
     }
@@ -723,11 +761,15 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
             [
                 format!("10:9 no link is left to look at: `nas` would look at itself alone {itself}"),
                 format!("11:23 no link is left to look at: `nas` would look at itself alone {itself}"),
-                "12:9 no link is left to look at: no host is its own peer -> name a peer, or other hosts as `from`".into(),
+                "12:9 no link is left to look at: no host is its own peer -> name a peer, or other hosts as `from`"
+                    .into(),
             ]
         );
         let alone = "hosts: {nas: }\nfleets: {lab: {hosts: all, flake: ., checks: [{tcp: 443, to: nas}]}}\n";
-        assert_eq!(short(alone), [format!("2:62 no link is left to look at: `nas` would look at itself alone {itself}")]);
+        assert_eq!(
+            short(alone),
+            [format!("2:62 no link is left to look at: `nas` would look at itself alone {itself}")]
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) struct Laid {
     pub(super) vpn_at: Option<Way>,
     pub(super) jump_at: Option<Way>,
     pub(super) runs_on_at: Option<Way>,
+    pub(super) guard_at: Option<Way>,
 }
 
 /// Lays one host's layers over each other; without a fleet as `defaults`, groups and the host see it.
@@ -43,6 +44,7 @@ pub(super) fn lay(
         vpn_at: entry.vpn.as_ref().map(|vpn| vpn.way.clone()),
         jump_at: settings.jump.as_ref().map(|jump| jump.way.clone()),
         runs_on_at: settings.runs_on.as_ref().map(|runs_on| runs_on.way.clone()),
+        guard_at: settings.guard.as_ref().map(|guard| guard.way.clone()),
         host: Host {
             name: name.value.clone(),
             address: value(entry.address.as_ref()).unwrap_or_else(|| name.value.as_str().to_owned()),

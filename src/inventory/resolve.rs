@@ -143,6 +143,7 @@ impl Resolver<'_> {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
         }
         self.fill_systems(name, entry, &mut all);
+        let places: Vec<Way> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
         let fleet = Fleet {
             name: name.value.clone(),
             checks: checks::checks(entry, &all, base, self.heap),
@@ -151,7 +152,33 @@ impl Resolver<'_> {
             settle: entry.settle.as_ref().map_or(Fleet::DEFAULT_SETTLE, |settle| settle.value),
             build_limit: entry.build_limit.as_ref().map_or(Fleet::DEFAULT_BUILD_LIMIT, |limit| limit.value),
         };
-        fleet.with_guests_first()
+        let fleet = fleet.with_guests_first();
+        self.ensure_guards_hold(&fleet, &places);
+        fleet
+    }
+
+    /// Known from the file alone, so that nobody waits for a build to hear it. The survey looks again, at what the
+    /// command line says.
+    fn ensure_guards_hold(&self, fleet: &Fleet, places: &[Way]) {
+        for (host, place) in fleet.hosts.iter().zip(places) {
+            let shortest = host.shortest_guard(fleet.settle);
+            if host.guard >= shortest {
+                continue;
+            }
+            let time = humantime::format_duration;
+            let what = format!(
+                "a guard of {} is shorter than what a push and its roll back may take, {}",
+                time(host.guard),
+                time(shortest)
+            );
+            let mend = match &host.runs_on {
+                Some(hypervisor) => format!(
+                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits` and `settle`"
+                ),
+                None => "give a longer `guard`, or smaller `limits` and `settle`".to_owned(),
+            };
+            self.heap.wrong(place, Wrong::new(what).mend(mend));
+        }
     }
 
     fn choose(&self, entry: &FleetEntry, all: &[Laid]) -> Vec<HostName> {
@@ -242,6 +269,11 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// What is to blame for a guard that is too short: the guard, else the settle time, else the host's own settings.
+fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b Way {
+    laid.guard_at.as_ref().or(entry.settle.as_ref().map(|settle| &settle.way)).unwrap_or(&laid.name_at)
 }
 
 /// What to say of a pattern that chooses nothing.

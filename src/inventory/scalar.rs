@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::model::{Become, GuardAction, HostKey, HostName, Jump, is_name};
 use super::problem::{Wrong, disturbs, listed, nearest, shown};
+use crate::attr_path::{AttrPath, BadAttrPath};
 use crate::store_path::StorePath;
 
 /// Longer than this, a duration is a slip: humantime reads `15M` as 15 months.
@@ -204,12 +205,18 @@ pub(super) fn flake(text: &str) -> Result<String, Wrong> {
 /// An attribute with a place for the host's name.
 pub(super) fn attr(text: &str) -> Result<String, Wrong> {
     let attr = words(text)?;
-    if attr.contains("{host}") {
-        return Ok(attr);
+    match AttrPath::parse(&attr) {
+        Ok(_) => Ok(attr),
+        Err(BadAttrPath::NoHost(_)) => {
+            let what = "`attr` has no `{host}` in it, so every host would get the same system";
+            let example = "nixosConfigurations.\"{host}\".config.system.build.toplevel";
+            Err(Wrong::new(what).mend(format!("write `{{host}}` where the host's name belongs: `{example}`")))
+        }
+        Err(error @ (BadAttrPath::EmptyPart(_) | BadAttrPath::OpenQuote(_) | BadAttrPath::ControlCharacter(_))) => {
+            Err(Wrong::new(error.to_string())
+                .mend("write names with one dot between; a name with a dot stands in quotes"))
+        }
     }
-    Err(Wrong::new("`attr` has no `{host}` in it, so every host would get the same system").mend(
-        "write `{host}` where the host's name belongs: `nixosConfigurations.\"{host}\".config.system.build.toplevel`",
-    ))
 }
 
 /// The name of a check, as the screen shows it.
@@ -236,13 +243,6 @@ pub(super) fn url(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-/// A status of an HTTP answer.
-pub(super) fn status(number: i128) -> Result<u16, Wrong> {
-    u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or_else(|| {
-        Wrong::new(format!("`{number}` is not an HTTP status")).mend("a status is a number from 100 to 599, like 200")
-    })
-}
-
 /// A piece of a page: to `grep` an empty text is in every page, and so is one of two lines if one of them is there.
 pub(super) fn piece(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
@@ -253,6 +253,13 @@ pub(super) fn piece(text: &str) -> Result<String, Wrong> {
             .mend("write a piece of one line of the page"));
     }
     Ok(text.to_owned())
+}
+
+/// A status of an HTTP answer.
+pub(super) fn status(number: i128) -> Result<u16, Wrong> {
+    u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or_else(|| {
+        Wrong::new(format!("`{number}` is not an HTTP status")).mend("a status is a number from 100 to 599, like 200")
+    })
 }
 
 /// The words of `become`.
@@ -367,13 +374,6 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_http_and_in_one_piece() {
-        assert!(url("http://vps:8080/health?x=%20").is_ok());
-        for bad in ["vps:8080", "ftp://x", "http://", "http://-x", "http://a b", "http://a\"b"] {
-            assert!(url(bad).is_err(), "{bad:?}");
-        }
-    }
-    #[test]
     fn a_piece_of_a_page_is_one_line_that_not_every_page_has() {
         for good in ["ok", "-", "{\"ok\": true}", "a  b", "$(x)"] {
             assert_eq!(piece(good).as_deref(), Ok(good));
@@ -383,6 +383,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn urls_are_http_and_in_one_piece() {
+        assert!(url("http://vps:8080/health?x=%20").is_ok());
+        for bad in ["vps:8080", "ftp://x", "http://", "http://-x", "http://a b", "http://a\"b"] {
+            assert!(url(bad).is_err(), "{bad:?}");
+        }
+    }
 
     /// What may stand in a line of an ssh config and on a command line as it is.
     fn is_one_plain_word(text: &str) -> bool {

@@ -11,9 +11,9 @@ use futures::StreamExt;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::attr_path::{AttrPath, BadAttrPath, HOST, as_fragment, nix_strings, show};
 use super::invoke::{message_of, nix};
 use super::plain::{cut, plain};
+use crate::attr_path::{AttrPath, BadAttrPath, HOST, as_fragment, nix_strings, show};
 use crate::inventory::model::{Host, HostName, Source};
 use crate::local::process::{Finished, Invocation, ProcessError};
 use crate::store_path::{BadStorePath, StorePath};

@@ -3,7 +3,6 @@
 //! Runs the `nix` on the PATH and reads what it prints; it decides nothing about the fleet and knows no remote step.
 //! From Nix 2.18 to 2.34 and Lix. The crate `nix` (the unix API) is `::nix` in here.
 
-pub mod attr_path;
 pub mod build;
 pub mod closure;
 pub mod copy;

@@ -59,16 +59,16 @@ impl AttrPath {
     }
 
     /// The path's parts for one host.
-    pub(super) fn first_for(&self, host: &str) -> String {
+    pub(crate) fn first_for(&self, host: &str) -> String {
         self.components[0].replace(HOST, host)
     }
 
     /// The parts below the first, `{host}` still in them.
-    pub(super) fn below_first(&self) -> &[String] {
+    pub(crate) fn below_first(&self) -> &[String] {
         &self.components[1..]
     }
 
-    pub(super) fn components(&self) -> &[String] {
+    pub(crate) fn components(&self) -> &[String] {
         &self.components
     }
 }
@@ -80,7 +80,7 @@ impl fmt::Display for AttrPath {
 }
 
 /// An attribute path as one writes it, quoted where it must be.
-pub(super) fn show<Part: AsRef<str>>(components: &[Part]) -> String {
+pub(crate) fn show<Part: AsRef<str>>(components: &[Part]) -> String {
     let show_one = |part: &Part| {
         let part = part.as_ref();
         if is_identifier(part) { part.to_owned() } else { format!("\"{part}\"") }
@@ -89,7 +89,7 @@ pub(super) fn show<Part: AsRef<str>>(components: &[Part]) -> String {
 }
 
 /// One component as the fragment of a flake reference, which Nix decodes before it takes it apart.
-pub(super) fn as_fragment(component: &str) -> String {
+pub(crate) fn as_fragment(component: &str) -> String {
     if is_identifier(component) {
         return component.to_owned();
     }
@@ -111,7 +111,7 @@ fn is_identifier(text: &str) -> bool {
 }
 
 /// A text as a string of the Nix language.
-pub(super) fn nix_string(text: &str) -> String {
+pub(crate) fn nix_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
         match character {
@@ -130,7 +130,7 @@ pub(super) fn nix_string(text: &str) -> String {
 }
 
 /// Texts as a list of strings of the Nix language.
-pub(super) fn nix_strings<Text: AsRef<str>>(texts: &[Text]) -> String {
+pub(crate) fn nix_strings<Text: AsRef<str>>(texts: &[Text]) -> String {
     let strings: Vec<String> = texts.iter().map(|text| nix_string(text.as_ref())).collect();
     format!("[ {} ]", strings.join(" "))
 }
