@@ -96,7 +96,8 @@ pub enum Command {
 ///
 /// Builds every system, copies them, arms on every host a guard that brings the old system back, activates the new
 /// systems, logs in anew and probes every link, and only then makes them permanent and disarms the guards. If anything
-/// fails, or you press Ctrl-C, every host goes back to the system it ran. If this workstation dies, the guards do it.
+/// fails, every host goes back to the system it ran; if you press Ctrl-C, too, unless the systems are being made
+/// permanent already: that is finished. If this workstation dies, the guards bring the hosts back.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

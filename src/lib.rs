@@ -23,9 +23,16 @@
 //!
 //! # Arrows
 //!
-//! `main -> commands -> {inventory, engine, record, ui}`; `engine -> {decide, remote, nix, local, event}`;
-//! `{remote, nix} -> local`; `record -> {event, decide}`; `ui -> event`; `decide -> event -> inventory::model`. `ui` and
-//! `engine` never import each other, and `decide` has no I/O, no clock and no ssh.
+//! `main -> commands -> {cli, inventory, engine, record, ui}`; `engine -> {decide, remote, nix, local, event}`;
+//! `{remote, nix} -> local`; `remote -> decide`, whose steps it writes and whose facts it reads; `{record, ui} -> event ->
+//! decide -> inventory`; `cli -> {inventory, ui::mode}`. Whoever reads from left to right may also skip a stop: all of them
+//! know `inventory::model` and `store_path`. `ui` and `engine` never import each other, and `decide` has no I/O, no clock
+//! and no ssh.
+//!
+//! # Papers
+//!
+//! DESIGN.md (what is to be) and CONTRACTS.md (facts about systemd, Nix and ssh, with their sources), which comments cite by
+//! section, are papers of the project that are kept beside the repository, not in it.
 
 pub mod attr_path;
 pub mod cli;
