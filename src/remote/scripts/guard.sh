@@ -144,7 +144,7 @@ stop_steps() {
 trace() {
     read_uptime
     mkdir -p "$roots/$run" && {
-        echo "the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known}) fired at $(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s ago: $1"
+        echo "the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known}) fired $fired_at s after the boot, due at $token_deadline s; $(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s later: $1"
         echo "found: $found"
         [ -z "$whom" ] || echo "$whom"
         echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{ printf "%s ", $1 }')"
