@@ -19,6 +19,7 @@ usage: lab.sh COMMAND
   cable FLEET HOST down|up             HOST may be a workstation (laptop)
   power FLEET HOST cut|off|on
   freeze FLEET HOST on|off             on: accepts TCP, never answers
+  memory FLEET HOST MEGABYTES          how much more its processes may take, until it reboots
   boots FLEET HOST                     how many times it has booted
   console FLEET HOST                   path of its console's log
   path FLEET [ws|HOST]                 where the fleet, a file system of it, lies on this machine
@@ -36,7 +37,7 @@ needs | install | base | up | down)
     . "$code/fleet.sh"
     "lab_$command" "$@"
     ;;
-ws | host | set | cable | power | freeze | boots | console | path | list | wait-ssh) "lab_${command/-/_}" "$@" ;;
+ws | host | set | cable | power | freeze | memory | boots | console | path | list | wait-ssh) "lab_${command/-/_}" "$@" ;;
 help | -h | --help) usage ;;
 *) usage >&2 && exit 2 ;;
 esac

@@ -172,6 +172,26 @@ lab_freeze() { # FLEET HOST on|off
     echo "$frozen" >"$cgroup2/$id/$2/payload/cgroup.freeze"
 }
 
+# Until it reboots: what its processes have now is not counted, and what they take from now on may not be more than this.
+lab_memory() { # FLEET HOST MEGABYTES
+    local group=/sys/fs/cgroup/memory pid
+    host_dir "${1:?}" "${2:?}"
+    leader "$2"
+    [ -n "$leader" ] || die "$2 is off"
+    if [ -e "$group/cgroup.procs" ]; then
+        group=$group/$id-$2
+        mkdir -p "$group"
+        echo "${3:?}M" >"$group/memory.limit_in_bytes"
+        find "$cgroup2/$id/$2/payload" -name cgroup.procs -exec cat {} + | while read -r pid; do
+            echo "$pid" >"$group/cgroup.procs" 2>/dev/null || true # it has ended meanwhile
+        done
+    else
+        for group in "$cgroup2" "$cgroup2/$id" "$cgroup2/$id/$2"; do echo +memory >"$group/cgroup.subtree_control"; done
+        group=$cgroup2/$id/$2/payload
+        echo "$(($(cat "$group/memory.current") + ${3:?} * 1048576))" >"$group/memory.max"
+    fi
+}
+
 lab_boots() {
     host_dir "${1:?}" "${2:?}"
     cat "$host/boots"

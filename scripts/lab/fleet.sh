@@ -73,7 +73,7 @@ claim_id() {
     done
     id=lab-$n
     echo "$id" >"$fleet/id"
-    mkdir "$cgroup2/$id/ws"
+    mkdir "$cgroup2/$id/ws" "$cgroup2/$id/mains" # leaves: a group of processes that has groups in it can be given no limits
     [ -z "$cgroup1" ] || mkdir -p "$cgroup1/$id"
 }
 
@@ -202,7 +202,7 @@ lab_down() { # FLEET | --all; also half of one, also twice
         umount "$path" 2>/dev/null || umount -l "$path"
     done
     if [ -n "$id" ]; then
-        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"}; do
+        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/memory/"$id"-*; do
             until_true 5 remove_group "$group" || die "cannot remove $group"
         done
     fi

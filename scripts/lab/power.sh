@@ -9,7 +9,7 @@ code=$(dirname "$(readlink -f "$0")")
 host_dir "$2" "$3"
 : "${id:?}" "${host:?}" "${cgroup2:?}" "$lab"
 echo $$ >"$host/power.pid"
-echo $$ >"$cgroup2/$id/cgroup.procs"
+echo $$ >"$cgroup2/$id/mains/cgroup.procs"
 read -r address <"$host/address"
 machine=$id-$name
 
