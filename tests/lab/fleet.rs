@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
+use fleetdeploy::remote::step::Step;
 use pretty_assertions::assert_eq;
 
 use crate::inventory::Inventory;
@@ -111,9 +112,30 @@ impl Fleet {
         self.run("freeze", &[host, state]);
     }
 
+    /// Until it reboots, the host's processes may take only so much more memory than they have now.
+    pub(crate) fn memory(&self, host: &str, megabytes: u32) {
+        self.run("memory", &[host, &megabytes.to_string()]);
+    }
+
     /// Runs a shell script inside a host, also with its network down, and answers with its stdout.
     pub(crate) fn host(&self, host: &str, script: &str) -> String {
         self.run("host", &[host, "--", "/bin/sh", "-c", script])
+    }
+
+    /// Begins a shell script inside a host, with pipes for what it says.
+    pub(crate) fn begin(&self, host: &str, script: &str, words: &[&str]) -> Child {
+        let all: Vec<&str> = [host, "--", "/bin/sh", "-c", script, "begun"].iter().chain(words).copied().collect();
+        self.lab("host", &all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs one of fleetdeploy's own scripts inside a host, without a connection, and answers with its lines.
+    pub(crate) fn step(&self, host: &str, step: &Step) -> Vec<(String, String)> {
+        let script = step.script();
+        let mut words = vec![host, "--", "/bin/sh", "-c", &script.text, "fleetdeploy"];
+        words.extend(script.arguments.iter().map(String::as_str));
+        let answer = self.run("host", &words);
+        let pairs = answer.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     /// Runs a shell script on the workstation, in the flake's folder.
@@ -155,17 +177,26 @@ impl Fleet {
         self.ws(&format!("nix build --no-link --print-out-paths '{attribute}'")).trim().to_owned()
     }
 
-    /// Makes a host run what the flake gives now, as by hand: `action` of `switch-to-configuration`, and the profile where it
-    /// belongs to it.
-    pub(crate) fn rebuild_by_hand(&self, host: &str, action: &str) -> Output {
+    /// Builds the system that the flake gives for this host now and copies it there.
+    pub(crate) fn copy_by_hand(&self, host: &str) -> String {
         let system = self.system(host);
         let to = match host {
             "vps" => "ssh://root@198.51.100.10",
             "homeserver" => "ssh://root@10.100.0.2",
+            "web" => "ssh://root@198.51.100.30",
+            "mail" => "ssh://root@198.51.100.50",
+            "db" => "ssh://root@198.51.100.70",
             other => panic!("how is {other} reached?"),
         };
         let jump = if host == "homeserver" { "NIX_SSHOPTS='-J root@198.51.100.10'" } else { "" };
         self.ws(&format!("{jump} nix copy --no-check-sigs --to {to} {system}"));
+        system
+    }
+
+    /// Makes a host run what the flake gives now, as by hand: `action` of `switch-to-configuration`, and the profile where it
+    /// belongs to it.
+    pub(crate) fn rebuild_by_hand(&self, host: &str, action: &str) -> Output {
+        let system = self.copy_by_hand(host);
         let profile = match action {
             "switch" | "boot" => format!("nix-env -p /nix/var/nix/profiles/system --set {system} && "),
             _ => String::new(),

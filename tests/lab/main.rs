@@ -21,6 +21,7 @@ mod become_root;
 mod broken;
 mod claimed;
 mod good;
+mod guard;
 mod host_keys;
 mod hostile;
 mod interrupted;
