@@ -160,9 +160,14 @@ impl Fleet {
         self.write("inventory.yaml", &inventory.text(&self.hosts));
     }
 
+    /// Where the fleet lies on this machine.
+    pub(crate) fn place(&self) -> PathBuf {
+        PathBuf::from(self.run("path", &[]).trim())
+    }
+
     /// The command lines of everything that runs on the workstations now.
     pub(crate) fn on_workstation(&self) -> Vec<String> {
-        let id = std::fs::read_to_string(PathBuf::from(self.run("path", &[]).trim()).join("id")).unwrap();
+        let id = std::fs::read_to_string(self.place().join("id")).unwrap();
         let groups =
             ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|top| format!("{top}/{}/ws/cgroup.procs", id.trim()));
         let processes = groups.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap();
@@ -286,12 +291,17 @@ impl Fleet {
         self.run("boots", &[host]).trim().parse().unwrap()
     }
 
-    /// How a host stands now; waits for one that is on its way up.
-    pub(crate) fn standing(&self, host: &str) -> Standing {
+    /// Waits for a host that is on its way up.
+    pub(crate) fn wait_until_up(&self, host: &str) {
         until(seconds(30), &format!("{host} is up"), || {
             let state = self.lab("host", &[host, "--", "systemctl", "is-system-running"]).output().unwrap();
             matches!(text(&state.stdout).trim(), "running" | "degraded").then_some(())
         });
+    }
+
+    /// How a host stands now; waits for one that is on its way up.
+    pub(crate) fn standing(&self, host: &str) -> Standing {
+        self.wait_until_up(host);
         Standing::ask(|script| self.host(host, script), self.boots(host))
     }
 
@@ -362,21 +372,32 @@ impl Drop for Fleet {
 }
 
 impl Fleet {
-    /// Everything a person needs to see why a test failed.
-    fn show(&self) {
-        self.logs.borrow().iter().for_each(|log| log.show());
-        let show = |title: &str, words: &[&str]| {
-            let output = self.lab(words[0], &words[1..]).output();
-            eprintln!("--- {title}\n{}", output.map(|output| text(&output.stdout)).unwrap_or_default());
-        };
+    /// Begins to keep what the commands say anew, for a fleet that is used again.
+    pub(crate) fn forget_logs(&self) {
+        self.logs.borrow_mut().clear();
+    }
+
+    /// Everything a person needs to see why a test failed, with what each part is.
+    pub(crate) fn evidence(&self) -> Vec<(String, String)> {
+        let logs = self.logs.borrow().iter().map(|log| log.words()).collect::<Vec<_>>().join("\n");
+        let mut parts = vec![("commands".to_owned(), logs)];
+        let answer =
+            |words: &[&str]| self.lab(words[0], &words[1..]).output().map_or(String::new(), |said| text(&said.stdout));
         for host in &self.hosts {
-            let state = "journalctl -q --no-pager -o short-iso -n 25 -u 'fleetdeploy*'; tail -n 20 /run/fleetdeploy/*.log \
+            let state = "journalctl -q --no-pager -o short-iso -n 60 -u 'fleetdeploy*'; tail -n 20 /run/fleetdeploy/*.log \
                          /run/fleetdeploy/jobs/*; cat /nix/var/nix/gcroots/fleetdeploy/*/trace";
-            show(&format!("{host}, of fleetdeploy"), &["host", host, "--", "/bin/sh", "-c", state]);
-            let console = self.lab("console", &[host]).output().map(|output| text(&output.stdout)).unwrap_or_default();
-            let console = std::fs::read(console.trim()).map(|bytes| text(&bytes)).unwrap_or_default();
+            parts.push((format!("{host}, of fleetdeploy"), answer(&["host", host, "--", "/bin/sh", "-c", state])));
+            let console =
+                std::fs::read(answer(&["console", host]).trim()).map(|bytes| text(&bytes)).unwrap_or_default();
             let lines: Vec<&str> = console.lines().collect();
-            eprintln!("--- {host}, console\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+            parts.push((format!("{host}, console"), lines[lines.len().saturating_sub(20)..].join("\n")));
+        }
+        parts
+    }
+
+    fn show(&self) {
+        for (title, part) in self.evidence() {
+            eprintln!("--- {title}\n{part}");
         }
     }
 }

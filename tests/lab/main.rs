@@ -19,6 +19,7 @@ mod wait;
 mod activation;
 mod become_root;
 mod broken;
+mod chaos;
 mod claimed;
 mod good;
 mod guard;

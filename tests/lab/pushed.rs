@@ -80,6 +80,25 @@ impl Pushing {
         }
     }
 
+    /// Waits until this holds for the lines that have come; `false` when it ended without.
+    pub(crate) fn until_lines(&self, holds: impl Fn(&[Line]) -> bool) -> bool {
+        let deadline = Instant::now() + LONGEST;
+        let mut heard = self.log.heard.lock().unwrap();
+        while !holds(&heard.lines) {
+            if heard.open_pipes == 0 {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "what was waited for did not come within {} s", LONGEST.as_secs());
+            heard = self.log.news.wait_timeout(heard, seconds(1)).unwrap().0;
+        }
+        true
+    }
+
+    /// The events that have come so far.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.log.heard.lock().unwrap().lines.clone()
+    }
+
     pub(crate) fn wait_for_phase(&self, wanted: Phase) {
         self.wait_for(wanted.word(), |event| {
             matches!(event, Event::PhaseStarted { phase } if *phase == wanted).then_some(())
@@ -175,13 +194,14 @@ impl Log {
     }
 
     /// Everything that was heard, for a failing test.
-    pub(crate) fn show(&self) {
+    pub(crate) fn words(&self) -> String {
         // A reader that panicked over a bad line has poisoned it; what it heard before still counts.
         let heard = self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        eprintln!("--- {} ({})", heard.words, heard.status.as_deref().unwrap_or("still running"));
+        let mut words = format!("--- {} ({})", heard.words, heard.status.as_deref().unwrap_or("still running"));
         for (name, text) in [("stdout", &heard.stdout), ("stderr", &heard.stderr)] {
-            text.lines().for_each(|line| eprintln!("{name}: {line}"));
+            text.lines().for_each(|line| words.extend(["\n", name, ": ", line]));
         }
+        words
     }
 }
 
