@@ -404,6 +404,14 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
     assert!(!host.path("nix/var/nix/gcroots/fleetdeploy").exists());
 }
 
+/// Clean takes the lock away with the rest; whoever comes then makes a new one, and holds it.
+#[tokio::test]
+async fn a_lock_that_somebody_else_has_made_meanwhile_is_left_alone() {
+    let host = Host::with(None).await;
+    let ask = "cleaned() { rm \"$place/lock\"; : >\"$place/lock\"; }; with_lock cleaned; ls \"$place\"; with_lock true; [ -e \"$place\" ] || echo gone";
+    assert_eq!(host.says(&["lib.sh"], ask).await, "lock\ngone\n");
+}
+
 /// Asks with `arguments` behind the address (status, body), where the far end answers `code` and `page`.
 async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String {
     // What curl is asked for: the page in the file behind `-o`, the status and the time on stdout.

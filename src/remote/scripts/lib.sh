@@ -198,8 +198,9 @@ with_lock() {
             [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
             "$@"
             lock_status=$?
-            # A host that nobody holds keeps nothing: a step was refused on it.
-            if [ "$(ls -A "$place" 2>/dev/null)" = lock ]; then
+            # A host that nobody holds keeps nothing: a step was refused on it. After a clean-up the lock may be the next one's.
+            # shellcheck disable=SC3013
+            if [ "$(ls -A "$place" 2>/dev/null)" = lock ] && [ "$place/lock" -ef /proc/self/fd/9 ]; then
                 rm -f "$place/lock"
                 rmdir "$place"
             fi
