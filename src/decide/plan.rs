@@ -1,6 +1,7 @@
 //! What a push is about to do, as the decider needs it: who changes, from what to what, by which links it is judged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ const RESTARTS_FORGIVEN: u64 = 2;
 pub struct HostId(pub usize);
 
 /// Everything that is fixed before the first host is touched.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Every host of the fleet that answered the survey, in the inventory's order.
     pub hosts: Vec<HostPlan>,
@@ -63,6 +64,14 @@ impl HostPlan {
     pub fn is_back(&self, systems: &Systems) -> bool {
         let rebooted = Systems { current: self.old.boot_default.clone(), ..self.old.clone() };
         *systems == self.old || *systems == rebooted
+    }
+}
+
+/// Two pushes of one plan differ in everything else: states of a push are told apart without reading all of it again.
+impl Hash for Plan {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hosts.len().hash(state);
+        self.links.len().hash(state);
     }
 }
 
