@@ -126,7 +126,7 @@ pub struct Transaction {
     pub(super) plan: Arc<Plan>,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
-    /// Rounds in a row that held.
+    /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
     pub(super) streak: u32,
     /// A round is out.
     pub(super) probing: bool,

@@ -91,7 +91,7 @@ impl Transaction {
         self.last_failures = self.failures_in(&round);
         self.waiting = waiting;
         let holds = self.last_broken.is_empty() && self.last_failures.is_empty();
-        self.streak = if holds { self.streak + 1 } else { 0 };
+        self.streak = if holds { (self.streak + 1).min(ROUNDS_TO_HOLD) } else { 0 };
         effects.push(Effect::Tell(self.links_moved(&round)));
         round.hosts.clear();
         self.last_round = Some(round);
