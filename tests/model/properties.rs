@@ -1,0 +1,92 @@
+//! DESIGN.md section 9 as properties, by its numbers, with the exceptions that it names and no others.
+
+use fleetdeploy::event::Outcome;
+use stateright::{Model, Property};
+
+use crate::host::{Guard, Host, Token};
+use crate::words::Sys;
+use crate::world::{Change, Fleet, OURS, THEIRS, World};
+
+pub(crate) const ONE: &str = "1: a host at rest stands on one system, or on what it was before";
+pub(crate) const TWO: &str = "2: no boot default moves before every host was armed, tested and verified";
+pub(crate) const THREE: &str = "3: no step starts without an armed guard with time enough left";
+pub(crate) const THREE_ENDS: &str = "3: a firing guard ends a running step first";
+pub(crate) const FOUR: &str = "4: every host comes back into the baseline's reach, on its boot default";
+pub(crate) const FIVE: &str = "5: without a disarm for commit all end on old";
+pub(crate) const SIX_COMMITTED: &str = "6: committed is said only of hosts on new and unguarded";
+pub(crate) const SIX_BACK: &str = "6: rolled back is said only of hosts on old and unguarded";
+pub(crate) const EIGHT: &str = "8: a foreign guard or lease is never touched";
+pub(crate) const PROGRESS: &str = "progress: the end is a rest, and a verdict where somebody lives to give it";
+
+pub(crate) fn all() -> Vec<Property<Fleet>> {
+    vec![
+        Property::always(ONE, |_, world: &World| {
+            let cut = |at: usize| world.history.cut_between_writes & (1 << at) != 0;
+            world.hosts.iter().enumerate().all(|(at, host)| !host.at_rest() || is_settled(host, cut(at)))
+        }),
+        Property::always(TWO, |_, world: &World| !world.history.moved_unproven),
+        Property::always(THREE, |_, world: &World| !world.history.began_unguarded),
+        Property::always(THREE_ENDS, |_, world: &World| !world.history.worked_under_a_step),
+        Property::always(FOUR, |_, world: &World| {
+            let excepted = world.history.disarmed_for_commit && world.history.fired;
+            let in_reach = |host: &Host| {
+                let carries = !host.scarred
+                    && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);
+                carries && host.on.current == host.on.boot
+            };
+            excepted || !is_over(world) || world.hosts.iter().all(in_reach)
+        }),
+        Property::always(FIVE, |_, world: &World| {
+            let excepted = world.history.disarmed_for_commit || world.history.restarted_after_move;
+            let on_old = |host: &Host| host.on.current == Sys::Old && host.on.boot == Sys::Old;
+            excepted || !is_over(world) || world.hosts.iter().all(on_old)
+        }),
+        Property::always(SIX_COMMITTED, |_, world: &World| {
+            !says(world, |outcome| outcome == Outcome::Committed)
+                || world.hosts.iter().all(|host| is_left_on(host, Sys::New))
+        }),
+        Property::always(SIX_BACK, |_, world: &World| {
+            !says(world, |outcome| matches!(outcome, Outcome::RolledBack | Outcome::Refused))
+                || world.hosts.iter().all(|host| is_left_on(host, Sys::Old))
+        }),
+        Property::always(EIGHT, |fleet: &Fleet, world: &World| {
+            !fleet.foreign
+                || world.hosts.last().is_some_and(|host| {
+                    host.boot > 0
+                        || (host.lease.is_some_and(|lease| lease.run == THEIRS)
+                            && (host.token, host.guard, host.guard_of) == (Token::Armed, Guard::Watching, THEIRS))
+                })
+        }),
+        Property::always(PROGRESS, |fleet: &Fleet, world: &World| {
+            let ended = world.stations.iter().all(|station| !station.is_alive());
+            let rests = world.hosts.iter().all(|host| host.at_rest() || host.guard_of != OURS);
+            (ended && rests) || {
+                let mut actions = Vec::new();
+                fleet.actions(world, &mut actions);
+                !actions.is_empty()
+            }
+        }),
+    ]
+}
+
+/// One and the same everywhere; or, after a power cut between two writes, a profile that is not where the boot default
+/// is: ahead of it when phase 9 was cut, behind it when that was being put back.
+fn is_settled(host: &Host, cut_between_writes: bool) -> bool {
+    let on = host.on;
+    let between = on.current == on.boot && on.profile != on.boot;
+    on.all_are(Sys::New) || on.all_are(Sys::Old) || (cut_between_writes && between)
+}
+
+/// Nobody drives, nothing runs or will fire.
+fn is_over(world: &World) -> bool {
+    !world.anybody_drives() && world.all_rest()
+}
+
+fn says(world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {
+    world.stations.iter().any(|station| station.verdict.is_some_and(&wanted))
+}
+
+/// Seen there for good: on this system everywhere, and nothing of ours can move it any more.
+fn is_left_on(host: &Host, system: Sys) -> bool {
+    host.on.all_are(system) && (host.at_rest() || host.guard_of != OURS)
+}

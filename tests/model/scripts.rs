@@ -1,0 +1,330 @@
+//! What the scripts do that are sent to a host: `src/remote/scripts`, one function per file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetdeploy::decide::fact::{
+    BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, RefusalReason, Standing, StepAnswer,
+    StepOutcome,
+};
+use fleetdeploy::decide::vocabulary::Step;
+
+use crate::host::{Guard, Host, JobState, Lease, Token, unfenced_rollback};
+use crate::mistakes::Mistake;
+use crate::words::{Places, Sys, boot_id, expected_before};
+
+/// A command under way to a host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Order {
+    pub(crate) speaker: Lease,
+    pub(crate) step: Step,
+    /// An arm command whose latest time is past on the host's clock.
+    pub(crate) expired: bool,
+}
+
+/// What comes of a command that reaches its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    /// The host answers with this and with how it stands.
+    Answers(StepOutcome),
+    /// A detached step is under way; the answer comes with its end.
+    Works,
+}
+
+/// Facts that the properties want to know of a command that was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Trace {
+    /// A step was let through the fence although the guard was not armed, not alive, or too near to its end.
+    pub(crate) unfenced: bool,
+    /// The token went from armed to disarmed while the host was to stay on new.
+    pub(crate) disarmed_for_commit: bool,
+}
+
+fn refused(reason: RefusalReason) -> Reaction {
+    Reaction::Answers(StepOutcome::Refused { reason, text: String::new() })
+}
+
+fn failed() -> Reaction {
+    Reaction::Answers(StepOutcome::Failed { text: String::new() })
+}
+
+const DONE: Reaction = Reaction::Answers(StepOutcome::Done);
+
+impl Host {
+    /// Carries out a command. `well`: arming works.
+    pub(crate) fn take(&mut self, order: &Order, well: bool, mistake: Option<Mistake>) -> (Reaction, Trace) {
+        let mut trace = Trace::default();
+        let reaction = match &order.step {
+            Step::Arm { expect, boot_id } => self.arm(order, Places::of(expect), boot_id, well, mistake),
+            Step::Extend { boot_id } => self.extend(order.speaker, boot_id, mistake),
+            Step::Job { kind, boot_id } => self.step(order.speaker, *kind, boot_id, mistake, &mut trace),
+            Step::Disarm { expect, boot_id } => {
+                let reaction = self.disarm(order.speaker, Places::of(expect), boot_id, mistake, &mut trace);
+                if mistake == Some(Mistake::DisarmingCleansUp) && reaction == DONE {
+                    self.clean(order.speaker);
+                }
+                reaction
+            }
+            Step::Clean => self.clean(order.speaker),
+            // standing.sh changes nothing.
+            Step::Login { .. } | Step::Return { .. } => DONE,
+        };
+        (reaction, trace)
+    }
+
+    /// arm.sh, `arm`.
+    fn arm(
+        &mut self,
+        order: &Order,
+        expect: Places,
+        wanted_boot: &str,
+        well: bool,
+        mistake: Option<Mistake>,
+    ) -> Reaction {
+        let speaker = order.speaker;
+        if wanted_boot != boot_id(self.boot) && mistake != Some(Mistake::TheFenceIgnoresTheBoot) {
+            return refused(RefusalReason::OtherBoot);
+        }
+        match self.lease {
+            Some(lease) if lease.run != speaker.run => return refused(RefusalReason::ForeignLease),
+            Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ => {}
+        }
+        let lives = self.guard != Guard::Absent;
+        if lives || self.token == Token::Armed {
+            if self.guard_of != speaker.run && mistake != Some(Mistake::ArmingOverridesAForeignGuard) {
+                return refused(RefusalReason::ForeignGuard);
+            } else if self.token == Token::Fired {
+                return refused(RefusalReason::Fired);
+            }
+        }
+        if self.token == Token::Armed {
+            self.lease = Some(speaker);
+            self.guard_of = speaker.run;
+            // A unit that died is started again, with the deadline it had.
+            self.guard = Guard::Watching;
+            return DONE;
+        }
+        let disarmed_by_itself = self.token == Token::Disarmed && self.disarmed_by >= Some(speaker.epoch);
+        if (disarmed_by_itself || self.saved.is_none()) && mistake != Some(Mistake::ArmingForgetsThatItIsOver) {
+            return refused(RefusalReason::Other);
+        }
+        if order.expired && mistake != Some(Mistake::TheFenceTrustsTheSendersClock) {
+            return refused(RefusalReason::TooLate);
+        } else if self.on != expect {
+            return refused(RefusalReason::Moved);
+        }
+        let had_lease = self.lease.replace(speaker);
+        // `write_roots`: what an earlier arming wrote stays.
+        self.saved.get_or_insert(self.on);
+        self.guard_of = speaker.run;
+        self.short = false;
+        if well {
+            self.token = Token::Armed;
+            self.guard = Guard::Watching;
+            return DONE;
+        }
+        if mistake == Some(Mistake::ArmingIsNotReadBack) {
+            self.token = Token::Armed;
+            return DONE;
+        }
+        self.token = Token::None;
+        self.lease = had_lease.map(|_| speaker);
+        failed()
+    }
+
+    /// lib.sh, `held_by`.
+    fn held_by(&self, speaker: Lease, wanted_boot: &str, mistake: Option<Mistake>) -> Result<(), Reaction> {
+        if wanted_boot != boot_id(self.boot) && mistake != Some(Mistake::TheFenceIgnoresTheBoot) {
+            return Err(refused(RefusalReason::OtherBoot));
+        }
+        match self.lease {
+            None => Err(refused(RefusalReason::ForeignLease)),
+            Some(lease) if lease.run != speaker.run => Err(refused(RefusalReason::ForeignLease)),
+            Some(lease) if lease.epoch > speaker.epoch => Err(refused(RefusalReason::Superseded)),
+            Some(lease) if lease.epoch < speaker.epoch => Err(refused(RefusalReason::Other)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// lib.sh, `guarded_for`. `long`: for longer than a moment.
+    fn guarded_for(&self, long: bool, mistake: Option<Mistake>) -> Result<(), Reaction> {
+        let only_the_token = mistake == Some(Mistake::ArmingIsNotReadBack);
+        let trusts_the_sender = mistake == Some(Mistake::TheFenceTrustsTheSendersClock);
+        match self.token {
+            Token::Fired => Err(refused(RefusalReason::Fired)),
+            Token::None | Token::Disarmed => Err(refused(RefusalReason::NoGuard)),
+            Token::Armed if self.guard == Guard::Absent && !only_the_token => Err(refused(RefusalReason::NoGuard)),
+            Token::Armed if long && self.short && !trusts_the_sender => Err(refused(RefusalReason::TooLate)),
+            Token::Armed => Ok(()),
+        }
+    }
+
+    /// extend.sh.
+    fn extend(&mut self, speaker: Lease, wanted_boot: &str, mistake: Option<Mistake>) -> Reaction {
+        if let Err(no) = self.held_by(speaker, wanted_boot, mistake).and_then(|()| self.guarded_for(false, mistake)) {
+            return no;
+        }
+        self.short = false;
+        DONE
+    }
+
+    /// step.sh, `start`, and what `await_job` then says.
+    fn step(
+        &mut self,
+        speaker: Lease,
+        kind: JobKind,
+        wanted_boot: &str,
+        mistake: Option<Mistake>,
+        trace: &mut Trace,
+    ) -> Reaction {
+        if let Err(no) = self.held_by(speaker, wanted_boot, mistake) {
+            return no;
+        }
+        if self.job(kind).started_by != Some(speaker.epoch)
+            && let Err(no) = self.start(speaker, kind, mistake, trace)
+        {
+            return no;
+        }
+        self.await_job(kind)
+    }
+
+    fn start(
+        &mut self,
+        speaker: Lease,
+        kind: JobKind,
+        mistake: Option<Mistake>,
+        trace: &mut Trace,
+    ) -> Result<(), Reaction> {
+        let forward = kind != JobKind::Rollback;
+        if !unfenced_rollback(kind, mistake) {
+            self.guarded_for(forward, mistake)?;
+        }
+        if expected_before(kind).is_some_and(|expected| expected != self.on) {
+            return Err(refused(RefusalReason::Moved));
+        }
+        // `free_to_start`.
+        if forward && self.rollback.started_by.is_some() {
+            return Err(refused(RefusalReason::Other));
+        }
+        if forward && self.forward_lives() {
+            return Err(refused(RefusalReason::Busy));
+        }
+        trace.unfenced = self.token != Token::Armed || self.guard == Guard::Absent || (forward && self.short);
+        if !self.job(kind).lives() {
+            self.job_mut(kind).starting = Some(speaker.epoch);
+        }
+        Ok(())
+    }
+
+    /// waiting.sh, `await_job`. What an earlier epoch's step has left is read as long as this one has not begun.
+    pub(crate) fn await_job(&self, kind: JobKind) -> Reaction {
+        let job = self.job(kind);
+        match job.state {
+            JobState::None if job.starting.is_some() => Reaction::Works,
+            JobState::Running { .. } => Reaction::Works,
+            JobState::Ended { well: true } => DONE,
+            JobState::None | JobState::Ended { well: false } | JobState::Lost => failed(),
+        }
+    }
+
+    /// disarm.sh.
+    fn disarm(
+        &mut self,
+        speaker: Lease,
+        expect: Places,
+        wanted_boot: &str,
+        mistake: Option<Mistake>,
+        trace: &mut Trace,
+    ) -> Reaction {
+        if let Err(no) = self.held_by(speaker, wanted_boot, mistake) {
+            return no;
+        }
+        if self.on != expect && mistake != Some(Mistake::DisarmingLooksAtNothing) {
+            return refused(RefusalReason::Moved);
+        }
+        if self.any_lives() && mistake != Some(Mistake::DisarmingLooksAtNothing) {
+            return refused(RefusalReason::Busy);
+        }
+        match self.token {
+            Token::Fired => return refused(RefusalReason::Fired),
+            Token::None => return refused(RefusalReason::NoGuard),
+            Token::Armed | Token::Disarmed => {}
+        }
+        trace.disarmed_for_commit = self.token == Token::Armed && expect.all_are(Sys::New);
+        if mistake == Some(Mistake::DisarmingOnlyStopsTheUnit) {
+            // Such as one that refuses to stop.
+            return DONE;
+        }
+        self.token = Token::Disarmed;
+        self.disarmed_by = Some(speaker.epoch);
+        self.guard = Guard::Absent;
+        self.short = false;
+        DONE
+    }
+
+    /// clean.sh.
+    fn clean(&mut self, speaker: Lease) -> Reaction {
+        match self.lease {
+            Some(lease) if lease.run != speaker.run => {
+                self.saved = None;
+                return DONE;
+            }
+            Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ => {}
+        }
+        if self.token == Token::Armed || self.guard != Guard::Absent {
+            return refused(RefusalReason::Other);
+        } else if self.any_lives() {
+            return refused(RefusalReason::Busy);
+        }
+        *self = Self {
+            boot: self.boot,
+            on: self.on,
+            saved: None,
+            switch_back: self.switch_back,
+            scarred: self.scarred,
+            cut: self.cut,
+            ..Self::new()
+        };
+        DONE
+    }
+
+    /// lib.sh, `print_standing`.
+    pub(crate) fn standing(&self) -> Standing {
+        let run = || self.guard_of.to_string();
+        let told = |kind| match self.job(kind).state {
+            JobState::None => Told::None,
+            JobState::Running { .. } => Told::Running,
+            JobState::Ended { well } => Told::Exited { status: i32::from(!well) },
+            JobState::Lost => Told::Lost,
+        };
+        let jobs = [JobKind::Test, JobKind::Switch, JobKind::Rollback].map(|kind| (kind, told(kind)));
+        Standing {
+            boot_id: boot_id(self.boot),
+            uptime: 0,
+            systems: self.on.systems(),
+            booted: Sys::Old.path().clone(),
+            generation: 1,
+            loader: BootLoader::SystemdBoot,
+            guard: match self.token {
+                Token::None => GuardState::None,
+                Token::Armed if self.guard == Guard::Absent => GuardState::Dead { run: run(), deadline: 0 },
+                Token::Armed => GuardState::Armed { run: run(), deadline: 0 },
+                Token::Fired => GuardState::Fired { run: run() },
+                Token::Disarmed => GuardState::Disarmed { run: run() },
+            },
+            lease: self.lease.map(|lease| ToldLease {
+                run: lease.run.to_string(),
+                epoch: lease.epoch.into(),
+                owner: format!("epoch {}", lease.epoch),
+            }),
+            jobs: jobs.into_iter().filter(|(_, state)| *state != Told::None).collect::<BTreeMap<_, _>>(),
+            failed_units: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn answer(&self, outcome: StepOutcome) -> StepAnswer {
+        StepAnswer { outcome, standing: self.standing(), log: Vec::new() }
+    }
+}

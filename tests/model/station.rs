@@ -1,0 +1,246 @@
+//! A workstation: the real decider, and around it what `engine::driver` keeps: orders that are out, timers, a round.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use fleetdeploy::decide::fact::StepAnswer;
+use fleetdeploy::decide::links::Round;
+use fleetdeploy::decide::plan::{HostId, Plan};
+use fleetdeploy::decide::transaction::Transaction;
+use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
+use fleetdeploy::event::{Event, Outcome, Phase};
+
+use crate::host::Lease;
+use crate::mistakes::Mistake;
+use crate::words::Sys;
+
+/// How an order that is out stands, seen from the workstation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Heard {
+    Nothing,
+    /// The connection was lost; the driver sends it again until its time is over.
+    Lost,
+    /// The detached step has begun.
+    Begun,
+    /// The reply is on its way.
+    Reply(Box<StepAnswer>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Out {
+    pub(crate) step: Step,
+    pub(crate) heard: Heard,
+}
+
+/// A round of the matrix. `fresh`: begun since the latest verify did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Probing {
+    Not,
+    Out { fresh: bool },
+    Seen { fresh: bool, up: bool, round: Box<Round> },
+}
+
+/// What this workstation has really seen since its latest verify began: the world's own account, not the decider's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Proof {
+    /// Whole rounds in a row with every link up, at most 3.
+    pub(crate) rounds: u8,
+    /// By host: the boot on which it took a new login and ran the new system.
+    pub(crate) logins: Vec<Option<u8>>,
+    /// Both at once.
+    pub(crate) whole: bool,
+}
+
+impl Proof {
+    fn look(&mut self) {
+        self.whole |= self.rounds == 3 && self.logins.iter().all(Option::is_some);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Station {
+    pub(crate) speaker: Lease,
+    /// `None`: it has ended, or is dead.
+    pub(crate) mind: Option<Transaction>,
+    pub(crate) out: Vec<Option<Out>>,
+    pub(crate) timers: BTreeSet<Timer>,
+    pub(crate) probing: Probing,
+    pub(crate) weighing: bool,
+    pub(crate) disk_is_full: bool,
+    pub(crate) verdict: Option<Outcome>,
+    pub(crate) proof: Proof,
+    /// Roll back was begun: for the mistakes that change it.
+    pub(crate) going_back: bool,
+}
+
+/// The run's record; it outlives the workstation's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Journal {
+    pub(crate) testing: bool,
+    pub(crate) decided: bool,
+    pub(crate) disarming: bool,
+    pub(crate) finished: Option<Outcome>,
+}
+
+impl Journal {
+    fn add(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Testing => self.testing = true,
+            Entry::Decided => self.decided = true,
+            Entry::Disarming => self.disarming = true,
+            Entry::Finished { outcome } => self.finished = Some(*outcome),
+            Entry::Arming | Entry::RollingBack { .. } => {}
+        }
+    }
+}
+
+impl Station {
+    pub(crate) fn push(plan: &Arc<Plan>, journal: &mut Journal, mistake: Option<Mistake>) -> Self {
+        let mut mind = Transaction::new(Arc::clone(plan));
+        let effects = mind.start();
+        let mut station = Self::around(mind, Lease { run: 1, epoch: 1 }, plan.hosts.len());
+        station.carry_out(effects.into(), journal, plan, mistake);
+        station
+    }
+
+    fn around(mind: Transaction, speaker: Lease, hosts: usize) -> Self {
+        Self {
+            speaker,
+            mind: Some(mind),
+            out: vec![None; hosts],
+            timers: BTreeSet::new(),
+            probing: Probing::Not,
+            weighing: false,
+            disk_is_full: false,
+            verdict: None,
+            proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false },
+            going_back: false,
+        }
+    }
+
+    /// The process is gone; what the properties ask of it stays.
+    pub(crate) fn die(&mut self) {
+        self.mind = None;
+        self.out.iter_mut().for_each(|out| *out = None);
+        self.timers.clear();
+        self.probing = Probing::Not;
+        self.weighing = false;
+        self.disk_is_full = false;
+        self.going_back = false;
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.mind.is_some()
+    }
+
+    /// Gives an input to the decider and does what it says, as `engine::driver::drive` does.
+    pub(crate) fn give(&mut self, input: Input, journal: &mut Journal, plan: &Plan, mistake: Option<Mistake>) {
+        let effects = self.decide(input, plan, mistake);
+        self.carry_out(effects.into(), journal, plan, mistake);
+    }
+
+    fn decide(&mut self, input: Input, plan: &Plan, mistake: Option<Mistake>) -> Vec<Effect> {
+        let Some(mind) = &mut self.mind else { return Vec::new() };
+        let input = match mistake {
+            Some(mistake) => mistake.input(input, plan, self.going_back),
+            None => input,
+        };
+        let seen = mistake.map(|_| input.clone());
+        let effects = mind.handle(input);
+        match (mistake, seen) {
+            (Some(mistake), Some(seen)) => mistake.effects(&seen, effects, plan, mind),
+            _ => effects,
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        mut effects: VecDeque<Effect>,
+        journal: &mut Journal,
+        plan: &Plan,
+        mistake: Option<Mistake>,
+    ) {
+        while let Some(effect) = effects.pop_front() {
+            assert!(self.verdict.is_none(), "after the end: {effect:?}");
+            match effect {
+                Effect::Record(entry) if self.disk_is_full => {
+                    if !matches!(entry, Entry::RollingBack { .. } | Entry::Finished { .. }) {
+                        effects = self.decide(Input::RecordFailed { why: String::new() }, plan, mistake).into();
+                    }
+                }
+                Effect::Record(entry) => journal.add(&entry),
+                Effect::Run { host, step } => self.out[host.0] = Some(Out { step, heard: Heard::Nothing }),
+                Effect::Probe { .. } => {
+                    assert_eq!(self.probing, Probing::Not, "two rounds at once");
+                    self.probing = Probing::Out { fresh: true };
+                }
+                // Without a host behind a jump there is nobody to wait for: its end changes nothing.
+                Effect::Expect(Timer::HeadStart) if plan.hosts.iter().all(|host| host.behind.is_none()) => {}
+                Effect::Expect(timer) => {
+                    self.timers.insert(timer);
+                }
+                Effect::Forget(timer) => {
+                    self.timers.remove(&timer);
+                }
+                // Always the last of its batch: the answer's effects come after the rest of them.
+                Effect::Weigh => self.weighing = true,
+                Effect::Tell(event) => self.told(&event),
+                Effect::Finish(verdict) => {
+                    self.die();
+                    self.verdict = Some(verdict.outcome);
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, event: &Event) {
+        match event {
+            Event::PhaseStarted { phase: Phase::Verify } => {
+                self.proof.rounds = 0;
+                self.proof.logins.fill(None);
+                self.proof.whole = false;
+                if let Probing::Out { fresh } | Probing::Seen { fresh, .. } = &mut self.probing {
+                    *fresh = false;
+                }
+            }
+            Event::PhaseStarted { phase: Phase::RollBack } => self.going_back = true,
+            _ => {}
+        }
+    }
+
+    /// A reply to the order that is out on `host`.
+    pub(crate) fn answered(
+        &mut self,
+        host: usize,
+        answer: Answer,
+        journal: &mut Journal,
+        plan: &Plan,
+        mistake: Option<Mistake>,
+    ) {
+        let Some(Out { step, .. }) = self.out[host].take() else { return };
+        if let (Step::Login { .. }, Answer::Said(said)) = (&step, &answer)
+            && said.standing.systems.current == *Sys::New.path()
+        {
+            self.proof.logins[host] = said.standing.boot_id[1..].parse().ok();
+            self.proof.look();
+        }
+        self.give(Input::Answered { host: HostId(host), step, answer }, journal, plan, mistake);
+    }
+
+    /// The round that is out has come to its end.
+    pub(crate) fn round_seen(
+        &mut self,
+        up: bool,
+        fresh: bool,
+        round: Round,
+        journal: &mut Journal,
+        plan: &Plan,
+        mistake: Option<Mistake>,
+    ) {
+        self.probing = Probing::Not;
+        let counts = up && fresh;
+        self.proof.rounds = if counts { (self.proof.rounds + 1).min(3) } else { 0 };
+        self.proof.look();
+        self.give(Input::RoundSeen { round, waiting: BTreeSet::new() }, journal, plan, mistake);
+    }
+}

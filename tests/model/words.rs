@@ -1,0 +1,123 @@
+//! The few words that the model shares: systems, where a host stands on them, and how the decider's own types say it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use fleetdeploy::decide::fact::{JobKind, Systems};
+use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
+use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::store_path::StorePath;
+
+/// A system, as far as the model tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Sys {
+    Old,
+    New,
+}
+
+/// The three places of a host: `Systems` in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Places {
+    pub(crate) current: Sys,
+    pub(crate) profile: Sys,
+    pub(crate) boot: Sys,
+}
+
+static PATHS: LazyLock<[StorePath; 2]> = LazyLock::new(|| {
+    ["old", "new"].map(|name| StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap())
+});
+
+impl Sys {
+    pub(crate) fn path(self) -> &'static StorePath {
+        &PATHS[self as usize]
+    }
+
+    fn of(path: &StorePath) -> Self {
+        if path == Self::Old.path() { Self::Old } else { Self::New }
+    }
+}
+
+impl Places {
+    pub(crate) fn all(system: Sys) -> Self {
+        Self { current: system, profile: system, boot: system }
+    }
+
+    pub(crate) fn all_are(self, system: Sys) -> bool {
+        self == Self::all(system)
+    }
+
+    pub(crate) fn systems(self) -> Systems {
+        Systems {
+            current: self.current.path().clone(),
+            profile: self.profile.path().clone(),
+            boot_default: self.boot.path().clone(),
+        }
+    }
+
+    pub(crate) fn of(systems: &Systems) -> Self {
+        Self {
+            current: Sys::of(&systems.current),
+            profile: Sys::of(&systems.profile),
+            boot: Sys::of(&systems.boot_default),
+        }
+    }
+}
+
+/// The boot id of a host's `number`th boot since the survey.
+pub(crate) fn boot_id(number: u8) -> String {
+    format!("b{number}")
+}
+
+/// Where a job's script demands the host to stand, as `engine::ssh_hosts::expected_before` says it; `None` is anywhere.
+pub(crate) fn expected_before(kind: JobKind) -> Option<Places> {
+    match kind {
+        JobKind::Test => Some(Places::all(Sys::Old)),
+        JobKind::Switch | JobKind::Reactivate => Some(Places { current: Sys::New, ..Places::all(Sys::Old) }),
+        JobKind::Rollback => None,
+    }
+}
+
+/// A fleet of `hosts` that all change, each with a link to every other. `jump`: the way to all others leads over the
+/// first.
+pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
+    let name = |index: usize| HostName::new(format!("h{index}")).unwrap();
+    let pairs = (0..hosts).flat_map(|from| (0..hosts).filter(move |to| *to != from).map(move |to| (from, to)));
+    let links: Vec<Link> = pairs
+        .map(|(from, to)| {
+            let probe = Probe::Ping { address: format!("10.0.0.{to}") };
+            Link {
+                check: "vpn".to_owned(),
+                from: Place::Host(name(from)),
+                to: name(to).to_string(),
+                to_host: Some(name(to)),
+                probe: probe.clone(),
+                probe_after: probe,
+                required: true,
+                timeout: Duration::from_secs(2),
+            }
+        })
+        .collect();
+    let baseline = round(links.len(), true);
+    let hosts = (0..hosts).map(|index| HostPlan {
+        name: name(index),
+        changes: true,
+        old: Places::all(Sys::Old).systems(),
+        generation: 1,
+        new: Sys::New.path().clone(),
+        boot_id: boot_id(0),
+        machine_id: index.to_string(),
+        behind: (jump && index > 0).then_some(HostId(0)),
+        reactivate: false,
+        failed_units: BTreeSet::new(),
+        restarts: BTreeMap::new(),
+    });
+    Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
+}
+
+/// A round in which every link gives the same answer; what the hosts say is still to be filled in.
+pub(crate) fn round(links: usize, up: bool) -> Round {
+    let answer = if up { LinkAnswer::Up { round_trip_us: None } } else { LinkAnswer::Down { why: String::new() } };
+    Round { answers: (0..links).map(|link| (link, answer.clone())).collect(), hosts: BTreeMap::new() }
+}
