@@ -238,11 +238,12 @@ impl Transaction {
         }
     }
 
-    pub(super) fn back_round_seen(&mut self, round: Round, effects: &mut Vec<Effect>) {
+    pub(super) fn back_round_seen(&mut self, mut round: Round, effects: &mut Vec<Effect>) {
         // A host that is given up takes its links with it: no reboot of another would bring them back.
         let broken = self.plan.newly_broken(&round);
         self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
         self.streak = u32::from(self.last_broken.is_empty());
+        round.hosts.clear();
         self.last_round = Some(round);
         self.back_proven_when_all_holds(effects);
         if self.stage == Stage::BackProof && self.overtime {

@@ -38,6 +38,12 @@ pub(crate) struct Budget {
     together: u8,
     /// Deaths of the workstation's process; beside the sum.
     pub(crate) deaths: u8,
+    /// How often somebody types `fleetdeploy recover`.
+    pub(crate) recoveries: u8,
+    /// Whether they do it while the push only sleeps.
+    pub(crate) asleep: bool,
+    /// Whether nothing goes wrong any more from then on.
+    pub(crate) then_peace: bool,
 }
 
 impl Budget {
@@ -47,7 +53,16 @@ impl Budget {
         for kind in kinds {
             each[*kind as usize] += 1;
         }
-        Self { each, together, deaths }
+        Self { each, together, deaths, recoveries: 0, asleep: false, then_peace: false }
+    }
+
+    pub(crate) fn recovered(self, recoveries: u8, asleep: bool, then_peace: bool) -> Self {
+        Self { recoveries, asleep, then_peace, ..self }
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn make_peace(&mut self) {
+        *self = Self { recoveries: self.recoveries, ..Self::of(&[], 0, 0) };
     }
 
     pub(crate) fn allows(&self, fault: Fault) -> bool {

@@ -306,5 +306,5 @@ impl Host {
 }
 
 pub(crate) fn unfenced_rollback(kind: JobKind, mistake: Option<Mistake>) -> bool {
-    kind == JobKind::Rollback && mistake == Some(Mistake::ARollBackNeedsNoGuard)
+    kind == JobKind::Rollback && mistake == Some(Mistake::RollingBackWithoutArming)
 }

@@ -1,37 +1,177 @@
-//! Seeded mistakes.
+//! Seeded mistakes: a check that cannot fail proves nothing. Each must be found, and by the property that names it.
+//!
+//! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told, or
+//! what it orders, here.
 
-use fleetdeploy::decide::plan::Plan;
+use fleetdeploy::decide::fact::{JobKind, RefusalReason, StepAnswer, StepOutcome};
+use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::transaction::Transaction;
-use fleetdeploy::decide::vocabulary::{Effect, Input};
+use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
+use fleetdeploy::event::Outcome;
+
+use crate::host::Host;
+use crate::words::{Places, Sys, boot_id, round};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mistake {
+    // Of the host.
     AGuardForgetsTheBootDefault,
     AGuardLeavesTheStepRunning,
     AStepBeginsWithoutASecondLook,
-    ARollBackNeedsNoGuard,
     DisarmingCleansUp,
-    DisarmingLooksAtNothing,
     DisarmingOnlyStopsTheUnit,
+    DisarmingStopsAFiredGuard,
     TheFenceIgnoresTheBoot,
     TheFenceTrustsTheSendersClock,
     ArmingForgetsThatItIsOver,
     ArmingIsNotReadBack,
     ArmingOverridesAForeignGuard,
+    RecoveringWithoutAnEpoch,
+    // Of the decider.
+    DisarmingBeforeTheSwitch,
+    CommittingBeforeVerify,
+    DisarmingWithoutABarrier,
+    ALostReplyIsAFailure,
+    NoGuardIsDisarmed,
+    NoAnswerIsDisarmed,
+    RollingBackEndsAtTheFirstError,
+    RollingBackWithoutArming,
+}
+
+fn tested() -> Places {
+    Places { current: Sys::New, ..Places::all(Sys::Old) }
+}
+
+fn is_switch(step: &Step) -> bool {
+    matches!(step, Step::Job { kind: JobKind::Switch, .. })
+}
+
+fn said_done(on: Places) -> Answer {
+    let host = Host { on, ..Host::new() };
+    Answer::Said(Box::new(host.answer(StepOutcome::Done)))
 }
 
 impl Mistake {
-    pub(crate) fn input(self, input: Input, _plan: &Plan, _going_back: bool) -> Input {
-        input
+    /// What the decider is told instead.
+    pub(crate) fn input(self, input: Input) -> Input {
+        let Input::Answered { host, step, answer } = input else { return input };
+        let on = match &step {
+            Step::Disarm { expect, .. } => Some(Places::of(expect)),
+            _ => None,
+        };
+        let answer = match (self, on, answer) {
+            (Self::ALostReplyIsAFailure, None, Answer::Unknown { why }) if matches!(step, Step::Arm { .. }) => {
+                Answer::Denied { why }
+            }
+            (Self::NoAnswerIsDisarmed, Some(on), Answer::Unknown { .. }) => said_done(on),
+            (Self::NoGuardIsDisarmed, Some(on), Answer::Said(said)) if has_no_guard(&said) => said_done(on),
+            (_, _, answer) => answer,
+        };
+        Input::Answered { host, step, answer }
     }
 
+    /// What is done instead of what the decider orders. `going_back`: a roll back is under way.
     pub(crate) fn effects(
         self,
-        _seen: &Input,
+        seen: &Input,
         effects: Vec<Effect>,
-        _plan: &Plan,
-        _mind: &mut Transaction,
+        plan: &Plan,
+        mind: &mut Transaction,
+        going_back: bool,
     ) -> Vec<Effect> {
-        effects
+        match self {
+            Self::DisarmingBeforeTheSwitch => disarm_before_the_switch(seen, effects),
+            Self::CommittingBeforeVerify => commit_before_verify(effects, plan, mind),
+            Self::DisarmingWithoutABarrier => disarm_without_a_barrier(seen, effects),
+            Self::RollingBackEndsAtTheFirstError if going_back => end_at_the_first_error(seen, effects),
+            Self::RollingBackWithoutArming => effects.into_iter().map(roll_back_without_arming).collect(),
+            _ => effects,
+        }
+    }
+}
+
+fn has_no_guard(said: &StepAnswer) -> bool {
+    let reasons = [RefusalReason::NoGuard, RefusalReason::OtherBoot, RefusalReason::Fired];
+    matches!(&said.outcome, StepOutcome::Refused { reason, .. } if reasons.contains(reason))
+}
+
+/// The procedure by hand: cancel the scheduled reboot, then switch.
+fn disarm_before_the_switch(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
+    let mut instead: Vec<Effect> = effects
+        .into_iter()
+        .map(|effect| match effect {
+            Effect::Run { host, step: Step::Job { kind: JobKind::Switch, boot_id } } => {
+                Effect::Run { host, step: Step::Disarm { expect: tested().systems(), boot_id } }
+            }
+            effect => effect,
+        })
+        .collect();
+    if let Input::Answered { host, step: Step::Disarm { expect, boot_id }, answer: Answer::Said(said) } = seen
+        && *expect == tested().systems()
+        && said.outcome == StepOutcome::Done
+    {
+        let step = Step::Job { kind: JobKind::Switch, boot_id: boot_id.clone() };
+        instead.push(Effect::Run { host: *host, step });
+    }
+    instead
+}
+
+/// Nobody looks: every login and every round is taken for good.
+fn commit_before_verify(effects: Vec<Effect>, plan: &Plan, mind: &mut Transaction) -> Vec<Effect> {
+    let looks = |effect: &Effect| {
+        matches!(effect, Effect::Probe { after: true } | Effect::Run { step: Step::Login { after: true }, .. })
+    };
+    if !effects.iter().any(|effect| matches!(effect, Effect::Run { step: Step::Login { after: true }, .. })) {
+        return effects;
+    }
+    let mut all = effects;
+    for host in plan.ids() {
+        let step = Step::Login { after: true };
+        all.extend(mind.handle(Input::Answered { host, step, answer: said_done(tested()) }));
+    }
+    for _ in 0..3 {
+        let round = round(plan.links.len(), true);
+        all.extend(mind.handle(Input::RoundSeen { round, waiting: std::collections::BTreeSet::new() }));
+        all.extend(mind.handle(Input::TimerElapsed(Timer::RoundPause)));
+    }
+    all.retain(|effect| !looks(effect));
+    all
+}
+
+/// Each host is disarmed as soon as it has switched.
+fn disarm_without_a_barrier(seen: &Input, mut effects: Vec<Effect>) -> Vec<Effect> {
+    if let Input::Answered { host, step, answer: Answer::Said(said) } = seen
+        && is_switch(step)
+        && said.outcome == StepOutcome::Done
+        && !effects.iter().any(|effect| matches!(effect, Effect::Run { host: other, .. } if other == host))
+    {
+        let step = Step::Disarm { expect: Places::all(Sys::New).systems(), boot_id: boot_id(0) };
+        effects.push(Effect::Run { host: HostId(host.0), step });
+    }
+    effects
+}
+
+fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
+    let failed = match seen {
+        Input::Answered { step: Step::Job { kind: JobKind::Rollback, .. }, answer, .. } => {
+            !matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done)
+        }
+        _ => false,
+    };
+    if !failed {
+        return effects;
+    }
+    let outcome = Outcome::RolledBack;
+    let verdict = Verdict { outcome, hosts: Vec::new(), text: String::new(), interrupted: None };
+    vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
+}
+
+/// With a fence that lets it.
+fn roll_back_without_arming(effect: Effect) -> Effect {
+    match effect {
+        Effect::Run { host, step: Step::Arm { expect, boot_id } } if !Places::of(&expect).all_are(Sys::Old) => {
+            Effect::Run { host, step: Step::Job { kind: JobKind::Rollback, boot_id } }
+        }
+        effect => effect,
     }
 }

@@ -12,9 +12,11 @@ pub(crate) const TWO: &str = "2: no boot default moves before every host was arm
 pub(crate) const THREE: &str = "3: no step starts without an armed guard with time enough left";
 pub(crate) const THREE_ENDS: &str = "3: a firing guard ends a running step first";
 pub(crate) const FOUR: &str = "4: every host comes back into the baseline's reach, on its boot default";
+pub(crate) const FOUR_BARRIER: &str = "4: no guard is disarmed for commit before every boot default has moved";
 pub(crate) const FIVE: &str = "5: without a disarm for commit all end on old";
 pub(crate) const SIX_COMMITTED: &str = "6: committed is said only of hosts on new and unguarded";
 pub(crate) const SIX_BACK: &str = "6: rolled back is said only of hosts on old and unguarded";
+pub(crate) const SEVEN: &str = "7: a recovery in which nothing goes wrong leads out of everything";
 pub(crate) const EIGHT: &str = "8: a foreign guard or lease is never touched";
 pub(crate) const PROGRESS: &str = "progress: the end is a rest, and a verdict where somebody lives to give it";
 
@@ -29,13 +31,16 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
         Property::always(THREE_ENDS, |_, world: &World| !world.history.worked_under_a_step),
         Property::always(FOUR, |_, world: &World| {
             let excepted = world.history.disarmed_for_commit && world.history.fired;
+            // Who recovers without the run's record knows no baseline, and asks for new logins alone.
+            let baseline_is_known = !world.stations.iter().any(|station| station.alone);
             let in_reach = |host: &Host| {
-                let carries = !host.scarred
+                let carries = !(host.scarred && baseline_is_known)
                     && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);
                 carries && host.on.current == host.on.boot
             };
             excepted || !is_over(world) || world.hosts.iter().all(in_reach)
         }),
+        Property::always(FOUR_BARRIER, |_, world: &World| !world.history.disarmed_too_soon),
         Property::always(FIVE, |_, world: &World| {
             let excepted = world.history.disarmed_for_commit || world.history.restarted_after_move;
             let on_old = |host: &Host| host.on.current == Sys::Old && host.on.boot == Sys::Old;
@@ -48,6 +53,10 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
         Property::always(SIX_BACK, |_, world: &World| {
             !says(world, |outcome| matches!(outcome, Outcome::RolledBack | Outcome::Refused))
                 || world.hosts.iter().all(|host| is_left_on(host, Sys::Old))
+        }),
+        Property::always(SEVEN, |fleet: &Fleet, world: &World| {
+            let peaceful = fleet.budget.then_peace && !fleet.budget.asleep;
+            !peaceful || !world.stations.iter().any(|it| it.speaker.epoch > 1 && it.verdict == Some(Outcome::Split))
         }),
         Property::always(EIGHT, |fleet: &Fleet, world: &World| {
             !fleet.foreign

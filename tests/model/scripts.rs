@@ -10,7 +10,7 @@ use fleetdeploy::decide::vocabulary::Step;
 
 use crate::host::{Guard, Host, JobState, Lease, Token, unfenced_rollback};
 use crate::mistakes::Mistake;
-use crate::words::{Places, Sys, boot_id, expected_before};
+use crate::words::{Places, Sys, boot_id, stands_for};
 
 /// A command under way to a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -65,6 +65,7 @@ impl Host {
                 reaction
             }
             Step::Clean => self.clean(order.speaker),
+            Step::TakeOver { .. } => self.take_over(order.speaker, mistake),
             // standing.sh changes nothing.
             Step::Login { .. } | Step::Return { .. } => DONE,
         };
@@ -85,6 +86,7 @@ impl Host {
             return refused(RefusalReason::OtherBoot);
         }
         match self.lease {
+            _ if mistake == Some(Mistake::ArmingOverridesAForeignGuard) => {}
             Some(lease) if lease.run != speaker.run => return refused(RefusalReason::ForeignLease),
             Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
             _ => {}
@@ -132,6 +134,23 @@ impl Host {
         failed()
     }
 
+    /// take_over.sh. That the driver then waits for a switch which is under way (engine::ssh_hosts, `take_over`) only
+    /// takes choices away: here the answer may come at any time.
+    fn take_over(&mut self, speaker: Lease, mistake: Option<Mistake>) -> Reaction {
+        match self.lease {
+            Some(lease) if lease.run != speaker.run => return refused(RefusalReason::ForeignLease),
+            Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ => {}
+        }
+        if self.token == Token::Armed && self.guard_of != speaker.run {
+            return refused(RefusalReason::ForeignGuard);
+        }
+        if mistake != Some(Mistake::RecoveringWithoutAnEpoch) {
+            self.lease = Some(speaker);
+        }
+        DONE
+    }
+
     /// lib.sh, `held_by`.
     fn held_by(&self, speaker: Lease, wanted_boot: &str, mistake: Option<Mistake>) -> Result<(), Reaction> {
         if wanted_boot != boot_id(self.boot) && mistake != Some(Mistake::TheFenceIgnoresTheBoot) {
@@ -140,6 +159,7 @@ impl Host {
         match self.lease {
             None => Err(refused(RefusalReason::ForeignLease)),
             Some(lease) if lease.run != speaker.run => Err(refused(RefusalReason::ForeignLease)),
+            Some(_) if mistake == Some(Mistake::RecoveringWithoutAnEpoch) => Ok(()),
             Some(lease) if lease.epoch > speaker.epoch => Err(refused(RefusalReason::Superseded)),
             Some(lease) if lease.epoch < speaker.epoch => Err(refused(RefusalReason::Other)),
             Some(_) => Ok(()),
@@ -199,7 +219,7 @@ impl Host {
         if !unfenced_rollback(kind, mistake) {
             self.guarded_for(forward, mistake)?;
         }
-        if expected_before(kind).is_some_and(|expected| expected != self.on) {
+        if !stands_for(self.on, kind, speaker.epoch > 1) {
             return Err(refused(RefusalReason::Moved));
         }
         // `free_to_start`.
@@ -239,13 +259,14 @@ impl Host {
         if let Err(no) = self.held_by(speaker, wanted_boot, mistake) {
             return no;
         }
-        if self.on != expect && mistake != Some(Mistake::DisarmingLooksAtNothing) {
+        if self.on != expect {
             return refused(RefusalReason::Moved);
         }
-        if self.any_lives() && mistake != Some(Mistake::DisarmingLooksAtNothing) {
+        if self.any_lives() {
             return refused(RefusalReason::Busy);
         }
         match self.token {
+            Token::Fired if mistake == Some(Mistake::DisarmingStopsAFiredGuard) => return DONE,
             Token::Fired => return refused(RefusalReason::Fired),
             Token::None => return refused(RefusalReason::NoGuard),
             Token::Armed | Token::Disarmed => {}
@@ -310,6 +331,7 @@ impl Host {
                 Token::None => GuardState::None,
                 Token::Armed if self.guard == Guard::Absent => GuardState::Dead { run: run(), deadline: 0 },
                 Token::Armed => GuardState::Armed { run: run(), deadline: 0 },
+                Token::Fired if self.is_firing() => GuardState::Firing { run: run() },
                 Token::Fired => GuardState::Fired { run: run() },
                 Token::Disarmed => GuardState::Disarmed { run: run() },
             },

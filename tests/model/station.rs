@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fleetdeploy::decide::fact::StepAnswer;
 use fleetdeploy::decide::links::Round;
 use fleetdeploy::decide::plan::{HostId, Plan};
+use fleetdeploy::decide::recover::Recorded;
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
 use fleetdeploy::event::{Event, Outcome, Phase};
@@ -13,6 +14,7 @@ use fleetdeploy::event::{Event, Outcome, Phase};
 use crate::host::Lease;
 use crate::mistakes::Mistake;
 use crate::words::Sys;
+use crate::world::OURS;
 
 /// How an order that is out stands, seen from the workstation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,28 +71,32 @@ pub(crate) struct Station {
     pub(crate) disk_is_full: bool,
     pub(crate) verdict: Option<Outcome>,
     pub(crate) proof: Proof,
+    /// Without the run's record: it knows no baseline, and writes elsewhere.
+    pub(crate) alone: bool,
     /// Roll back was begun: for the mistakes that change it.
     pub(crate) going_back: bool,
 }
 
 /// The run's record; it outlives the workstation's process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Journal {
-    pub(crate) testing: bool,
-    pub(crate) decided: bool,
-    pub(crate) disarming: bool,
-    pub(crate) finished: Option<Outcome>,
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Journal(pub(crate) Recorded);
 
 impl Journal {
+    pub(crate) fn new() -> Self {
+        Self(Recorded::of([]))
+    }
+
+    /// As `Recorded::of` reads it, entry by entry.
     fn add(&mut self, entry: &Entry) {
-        match entry {
-            Entry::Testing => self.testing = true,
-            Entry::Decided => self.decided = true,
-            Entry::Disarming => self.disarming = true,
-            Entry::Finished { outcome } => self.finished = Some(*outcome),
-            Entry::Arming | Entry::RollingBack { .. } => {}
-        }
+        let Recorded { reached, turned_back, finished } = Recorded::of([entry]);
+        self.0.reached = self.0.reached.max(reached);
+        self.0.turned_back |= turned_back;
+        self.0.finished = finished.or(self.0.finished);
+    }
+
+    /// Whether `fleetdeploy recover` finds something to do.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.0.finished.is_none_or(|outcome| outcome == Outcome::Split)
     }
 }
 
@@ -98,7 +104,7 @@ impl Station {
     pub(crate) fn push(plan: &Arc<Plan>, journal: &mut Journal, mistake: Option<Mistake>) -> Self {
         let mut mind = Transaction::new(Arc::clone(plan));
         let effects = mind.start();
-        let mut station = Self::around(mind, Lease { run: 1, epoch: 1 }, plan.hosts.len());
+        let mut station = Self::around(mind, Lease { run: OURS, epoch: 1 }, plan.hosts.len());
         station.carry_out(effects.into(), journal, plan, mistake);
         station
     }
@@ -114,8 +120,28 @@ impl Station {
             disk_is_full: false,
             verdict: None,
             proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false },
+            alone: false,
             going_back: false,
         }
+    }
+
+    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`.
+    pub(crate) fn recover(
+        plan: &Arc<Plan>,
+        epoch: u8,
+        alone: bool,
+        journal: &mut Journal,
+        mistake: Option<Mistake>,
+    ) -> Self {
+        let recorded = if alone { Recorded::nowhere() } else { journal.0 };
+        let known =
+            if alone { Arc::new(Plan { baseline: Round::default(), ..Plan::clone(plan) }) } else { Arc::clone(plan) };
+        let mut mind = Transaction::recover(known, recorded);
+        let effects = mind.start();
+        let mut station = Self::around(mind, Lease { run: OURS, epoch }, plan.hosts.len());
+        station.alone = alone;
+        station.carry_out(effects.into(), journal, plan, mistake);
+        station
     }
 
     /// The process is gone; what the properties ask of it stays.
@@ -142,13 +168,13 @@ impl Station {
     fn decide(&mut self, input: Input, plan: &Plan, mistake: Option<Mistake>) -> Vec<Effect> {
         let Some(mind) = &mut self.mind else { return Vec::new() };
         let input = match mistake {
-            Some(mistake) => mistake.input(input, plan, self.going_back),
+            Some(mistake) => mistake.input(input),
             None => input,
         };
         let seen = mistake.map(|_| input.clone());
         let effects = mind.handle(input);
         match (mistake, seen) {
-            (Some(mistake), Some(seen)) => mistake.effects(&seen, effects, plan, mind),
+            (Some(mistake), Some(seen)) => mistake.effects(&seen, effects, plan, mind, self.going_back),
             _ => effects,
         }
     }
@@ -168,6 +194,7 @@ impl Station {
                         effects = self.decide(Input::RecordFailed { why: String::new() }, plan, mistake).into();
                     }
                 }
+                Effect::Record(_) if self.alone => {}
                 Effect::Record(entry) => journal.add(&entry),
                 Effect::Run { host, step } => self.out[host.0] = Some(Out { step, heard: Heard::Nothing }),
                 Effect::Probe { .. } => {

@@ -70,12 +70,13 @@ pub(crate) fn boot_id(number: u8) -> String {
     format!("b{number}")
 }
 
-/// Where a job's script demands the host to stand, as `engine::ssh_hosts::expected_before` says it; `None` is anywhere.
-pub(crate) fn expected_before(kind: JobKind) -> Option<Places> {
+/// Whether a host stands where a job's script demands it, as `engine::ssh_hosts::expected_before` says it.
+pub(crate) fn stands_for(on: Places, kind: JobKind, recovers: bool) -> bool {
     match kind {
-        JobKind::Test => Some(Places::all(Sys::Old)),
-        JobKind::Switch | JobKind::Reactivate => Some(Places { current: Sys::New, ..Places::all(Sys::Old) }),
-        JobKind::Rollback => None,
+        JobKind::Test => on.all_are(Sys::Old),
+        JobKind::Switch | JobKind::Reactivate if recovers => on.current == Sys::New,
+        JobKind::Switch | JobKind::Reactivate => on == Places { current: Sys::New, ..Places::all(Sys::Old) },
+        JobKind::Rollback => true,
     }
 }
 

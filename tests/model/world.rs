@@ -48,6 +48,10 @@ pub(crate) struct History {
     pub(crate) moved_unproven: bool,
     pub(crate) began_unguarded: bool,
     pub(crate) worked_under_a_step: bool,
+    /// By bit: hosts whose boot default has moved.
+    pub(crate) moved: u8,
+    /// A guard was disarmed for commit while another host's boot default had never moved.
+    pub(crate) disarmed_too_soon: bool,
     /// A guard was disarmed so that its host stays on new.
     pub(crate) disarmed_for_commit: bool,
     pub(crate) fired: bool,
@@ -145,6 +149,10 @@ pub(crate) enum Action {
     Restart(usize),
     PullCable(usize),
     MendCable(usize),
+    /// Somebody types `fleetdeploy recover`; on another workstation, without the run's record, where `alone`.
+    Recover {
+        alone: bool,
+    },
 }
 
 const JOBS: [JobKind; 3] = [JobKind::Test, JobKind::Switch, JobKind::Rollback];
@@ -194,7 +202,9 @@ impl Fleet {
             }
             Probing::Seen { .. } => actions.push(Action::Round { station: at, flap: false }),
         }
-        actions.extend(station.timers.iter().map(|timer| Action::Elapse(at, *timer)));
+        // engine::driver, `guards_over`: long enough for every guard that is known of.
+        let elapses = |timer: &&Timer| **timer != Timer::GuardsOver || world.all_rest();
+        actions.extend(station.timers.iter().filter(elapses).map(|timer| Action::Elapse(at, *timer)));
         if world.left.allows(Fault::Signal) {
             actions.push(Action::Interrupt(at));
         }
@@ -217,6 +227,7 @@ impl Fleet {
         }
         let reaches = world.reaches(&self.plan, to);
         let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. });
+        let by_guard = matches!(out.step, Step::Return { .. } | Step::TakeOver { by_guard: true });
         if reaches && self.would_answer(host, out) {
             actions.push(Action::Arrive(at, to, Way::Well));
             if !only_asks && out.heard != Heard::Begun {
@@ -231,11 +242,8 @@ impl Fleet {
                 actions.push(Action::Arrive(at, to, Way::ReplySlow));
             }
         }
-        let asked_until_known = matches!(out.step, Step::Return { .. } | Step::Disarm { .. });
-        if out.heard != Heard::Lost
-            && !matches!(out.step, Step::Return { .. })
-            && (!reaches || world.left.allows(Fault::Loss))
-        {
+        let asked_until_known = by_guard || matches!(out.step, Step::Disarm { .. });
+        if out.heard != Heard::Lost && !by_guard && (!reaches || world.left.allows(Fault::Loss)) {
             actions.push(Action::LoseContact(at, to));
         }
         if out.heard == Heard::Nothing {
@@ -252,7 +260,7 @@ impl Fleet {
         // engine::driver, `order`: these two are asked until the guard must have fired, and brought its host back.
         let guard_is_through = host.token != Token::Armed && !host.is_firing();
         let may_end = match out.step {
-            Step::Return { .. } => !reaches && guard_is_through,
+            _ if by_guard => !reaches && guard_is_through,
             Step::Disarm { .. } => out.heard == Heard::Lost && guard_is_through,
             _ => out.heard == Heard::Lost,
         };
@@ -318,9 +326,10 @@ impl Fleet {
     fn somebody_waits_for_the_guard(&self, world: &World, at: usize) -> bool {
         !world.anybody_drives()
             || !world.reaches(&self.plan, at)
+            || world.stations.iter().any(|station| station.timers.contains(&Timer::GuardsOver))
             || world.stations.iter().any(|station| {
                 station.out[at].as_ref().is_some_and(|out| {
-                    matches!(out.step, Step::Return { .. })
+                    matches!(out.step, Step::Return { .. } | Step::TakeOver { by_guard: true })
                         || (out.heard == Heard::Lost && matches!(out.step, Step::Disarm { .. }))
                 })
             })
@@ -337,7 +346,7 @@ impl Fleet {
             Way::ArmingFails => world.left.spend(Fault::Arming),
         }
         let (reaction, trace) = world.hosts[to].take(&order, way != Way::ArmingFails, self.mistake);
-        world.history.note(trace);
+        world.history.note(trace, world.hosts.len());
         let is_return = matches!(order.step, Step::Return { .. });
         let station = Arc::make_mut(&mut world.stations[at]);
         let journal = &mut world.journal;
@@ -396,6 +405,7 @@ impl Fleet {
         let proof = world.stations.iter().find(|station| station.speaker.epoch == epoch).map(|station| &station.proof);
         let proven = proof.is_some_and(|proof| proof.whole && proof.logins[at] == Some(world.hosts[at].boot));
         world.history.moved_unproven |= !proven;
+        world.history.moved |= 1 << at;
     }
 
     fn restart(&self, world: &mut World, at: usize) {
@@ -406,7 +416,7 @@ impl Fleet {
         if host.on.profile != host.on.boot {
             world.history.cut_between_writes |= 1 << at;
         }
-        reboot(host, at, &mut world.late);
+        host.reboot();
     }
 }
 
@@ -420,14 +430,11 @@ fn set_heard(station: &mut Station, host: usize, heard: Heard) {
     }
 }
 
-fn reboot(host: &mut Host, _at: usize, _late: &mut BTreeSet<(usize, LateOrder)>) {
-    host.reboot();
-}
-
 impl History {
-    fn note(&mut self, trace: Trace) {
+    fn note(&mut self, trace: Trace, hosts: usize) {
         self.began_unguarded |= trace.unfenced;
         self.disarmed_for_commit |= trace.disarmed_for_commit;
+        self.disarmed_too_soon |= trace.disarmed_for_commit && (self.moved.count_ones() as usize) < hosts;
     }
 }
 
@@ -443,7 +450,7 @@ impl Model for Fleet {
             (last.token, last.guard, last.guard_of) = (Token::Armed, Guard::Watching, THEIRS);
         }
         let world = |change: &Change| {
-            let mut journal = Journal::default();
+            let mut journal = Journal::new();
             let push = Station::push(&self.plan, &mut journal, self.mistake);
             World {
                 change: *change,
@@ -473,6 +480,10 @@ impl Model for Fleet {
             self.host_actions(world, at, actions);
         }
         actions.extend((0..world.late.len()).map(Action::ArriveLate));
+        if world.left.recoveries > 0 && world.journal.is_unfinished() && (world.left.asleep || !world.anybody_drives())
+        {
+            actions.extend([Action::Recover { alone: false }, Action::Recover { alone: true }]);
+        }
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
@@ -517,7 +528,7 @@ impl Model for Fleet {
                 let (to, LateOrder(order)) = late.iter().nth(which)?.clone();
                 late.remove(&(to, LateOrder(order.clone())));
                 let (_, trace) = hosts[to].take(&order, true, mistake);
-                history.note(trace);
+                history.note(trace, hosts.len());
             }
             Action::Round { station, flap } => self.end_round(&mut next, station, flap),
             Action::SlowRound(at) => {
@@ -596,6 +607,15 @@ impl Model for Fleet {
                 hosts[at].cut = true;
             }
             Action::MendCable(at) => hosts[at].cut = false,
+            Action::Recover { alone } => {
+                left.recoveries -= 1;
+                if left.then_peace {
+                    left.make_peace();
+                    hosts.iter_mut().for_each(|host| host.cut = false);
+                }
+                let epoch = stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0) + 1;
+                stations.push(Arc::new(Station::recover(&self.plan, epoch, alone, journal, mistake)));
+            }
         }
         Some(next)
     }

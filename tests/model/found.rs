@@ -1,0 +1,58 @@
+//! Every seeded mistake is found, by the property that it breaks.
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use crate::faults::{Budget, Fault};
+use crate::mistakes::Mistake;
+use crate::properties as broken;
+use crate::words::plan;
+use crate::world::{Change, Fleet};
+
+/// The smallest world in which the mistake shows, breadth first.
+fn finds(mistake: Mistake, property: &str, budget: Budget) {
+    let foreign = mistake == Mistake::ArmingOverridesAForeignGuard;
+    let changes = vec![Change::Good];
+    let fleet = Fleet { plan: plan(2, false), changes, budget, switch_back: false, foreign, mistake: Some(mistake) };
+    let checker = fleet.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let found: Vec<&str> = checker.discoveries().into_keys().collect();
+    assert!(found.contains(&property), "{mistake:?} breaks {found:?}, in {} states", checker.unique_state_count());
+}
+
+fn faults(kinds: &[Fault]) -> Budget {
+    Budget::of(kinds, u8::try_from(kinds.len()).unwrap(), 0)
+}
+
+macro_rules! found {
+    ($($name:ident: $mistake:ident, $property:ident, $budget:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            finds(Mistake::$mistake, broken::$property, $budget);
+        })*
+    };
+}
+
+found! {
+    disarm_before_commit: DisarmingBeforeTheSwitch, ONE, faults(&[]);
+    commit_before_verify: CommittingBeforeVerify, TWO, faults(&[]);
+    a_guard_that_does_not_restore_the_boot_default: AGuardForgetsTheBootDefault, FIVE, Budget::of(&[], 0, 1);
+    a_guard_that_does_not_stop_the_runs_own_job: AGuardLeavesTheStepRunning, THREE_ENDS, faults(&[Fault::TimeUp]);
+    no_barrier_before_disarm: DisarmingWithoutABarrier, FOUR_BARRIER, faults(&[]);
+    a_lost_reply_taken_for_a_failure: ALostReplyIsAFailure, SIX_BACK, faults(&[Fault::Loss]);
+    no_guard_read_as_disarmed: NoGuardIsDisarmed, SIX_COMMITTED, faults(&[Fault::TimeUp]);
+    no_answer_read_as_disarmed: NoAnswerIsDisarmed, SIX_COMMITTED, faults(&[Fault::Loss]);
+    a_fence_that_trusts_the_senders_clock: TheFenceTrustsTheSendersClock, THREE, faults(&[Fault::TimeUp]);
+    a_fence_that_does_not_look_at_the_boot: TheFenceIgnoresTheBoot, SIX_BACK, faults(&[Fault::Late, Fault::Restart]);
+    a_step_that_begins_without_a_second_look: AStepBeginsWithoutASecondLook, THREE, faults(&[Fault::TimeUp]);
+    disarm_that_only_stops_the_unit: DisarmingOnlyStopsTheUnit, SIX_COMMITTED, faults(&[]);
+    disarm_that_comes_too_late_and_says_done: DisarmingStopsAFiredGuard, SIX_COMMITTED, faults(&[Fault::TimeUp]);
+    clean_up_together_with_disarm: DisarmingCleansUp, SEVEN,
+        Budget::of(&[Fault::TimeUp], 1, 1).recovered(1, false, true);
+    arm_without_read_back: ArmingIsNotReadBack, THREE, faults(&[Fault::Arming]);
+    arm_that_forgets_that_the_run_is_over: ArmingForgetsThatItIsOver, SIX_BACK, faults(&[Fault::Late]);
+    arm_over_a_foreign_guard: ArmingOverridesAForeignGuard, EIGHT, faults(&[]);
+    recover_without_epoch: RecoveringWithoutAnEpoch, SIX_BACK,
+        Budget::of(&[Fault::Late], 1, 1).recovered(1, false, false);
+    recover_that_rolls_back_an_unguarded_host: RollingBackWithoutArming, THREE,
+        Budget::of(&[Fault::Restart], 1, 1).recovered(1, false, false);
+    roll_back_that_ends_at_the_first_error: RollingBackEndsAtTheFirstError, SIX_BACK, faults(&[Fault::Step]);
+}
