@@ -1,5 +1,7 @@
 //! Every seeded mistake is found, by the property that it breaks.
 
+use std::collections::BTreeSet;
+
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::faults::{Budget, Fault};
@@ -9,11 +11,11 @@ use crate::words::plan;
 use crate::world::{Change, Fleet};
 
 /// The smallest world in which the mistake shows, breadth first.
-fn finds(mistake: Mistake, property: &str, budget: Budget) {
+fn finds(mistake: Mistake, property: &'static str, budget: Budget) {
     let foreign = mistake == Mistake::ArmingOverridesAForeignGuard;
     let changes = vec![Change::Good];
     let fleet = Fleet { plan: plan(2, false), changes, budget, switch_back: false, foreign, mistake: Some(mistake) };
-    let checker = fleet.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = fleet.checker().finish_when(HasDiscoveries::AllOf(BTreeSet::from([property]))).spawn_bfs().join();
     let found: Vec<&str> = checker.discoveries().into_keys().collect();
     assert!(found.contains(&property), "{mistake:?} breaks {found:?}, in {} states", checker.unique_state_count());
 }

@@ -106,6 +106,8 @@ impl Host {
             self.guard = Guard::Watching;
             return DONE;
         }
+        // NOT in arm.sh: a lingering copy of this very command arms a host again that was disarmed, or cleaned, within
+        // the command's latest time. See docs/model-checking.md, "Found".
         let disarmed_by_itself = self.token == Token::Disarmed && self.disarmed_by >= Some(speaker.epoch);
         if (disarmed_by_itself || self.saved.is_none()) && mistake != Some(Mistake::ArmingForgetsThatItIsOver) {
             return refused(RefusalReason::Other);
@@ -231,12 +233,15 @@ impl Host {
         }
         trace.unfenced = self.token != Token::Armed || self.guard == Guard::Absent || (forward && self.short);
         if !self.job(kind).lives() {
-            self.job_mut(kind).starting = Some(speaker.epoch);
+            // `set_aside`: what an older epoch's step has left is out of the way.
+            let job = self.job_mut(kind);
+            job.state = JobState::None;
+            job.starting = Some(speaker.epoch);
         }
         Ok(())
     }
 
-    /// waiting.sh, `await_job`. What an earlier epoch's step has left is read as long as this one has not begun.
+    /// waiting.sh, `await_job`.
     pub(crate) fn await_job(&self, kind: JobKind) -> Reaction {
         let job = self.job(kind);
         match job.state {
