@@ -43,7 +43,7 @@ enum Slot {
         after: bool,
         opening: BoxFuture<'static, Result<Stream, StepError>>,
     },
-    Open(Prober),
+    Open(Box<Prober>),
 }
 
 /// One host's running probe script, and which probes it was given.
@@ -108,7 +108,7 @@ impl Probing {
         limit: Duration,
     ) -> Result<ProbeRound, StepError> {
         match slot {
-            Slot::Open(prober) if prober.after == after => {}
+            Slot::Open(open) if open.after == after => {}
             Slot::Opening { after: wanted, .. } if *wanted == after => {}
             _ => {
                 let script = RemoteStep::Probe { life: LIFE, probes }.script();
@@ -121,9 +121,10 @@ impl Probing {
             let opened = opening.await;
             // Whatever came of it: it cannot be awaited twice.
             *slot = Slot::Empty;
-            *slot = Slot::Open(Prober { stream: opened?, reader: RoundReader::default(), after });
+            *slot = Slot::Open(Box::new(Prober { stream: opened?, reader: RoundReader::default(), after }));
         }
-        let Slot::Open(Prober { stream, reader, .. }) = slot else { unreachable!("it was just opened") };
+        let Slot::Open(open) = slot else { unreachable!("it was just opened") };
+        let Prober { stream, reader, .. } = open.as_mut();
         stream.send_line(&format!("round {number}")).await?;
         loop {
             let Some((key, value)) = stream.next_line().await? else {
