@@ -400,6 +400,28 @@ impl Transaction {
         self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)))
     }
 
+    /// What a host says that somebody else has taken over: a higher epoch, or, on a host that this run held on this very
+    /// boot, no claim of the run any more. Then it has been ended and cleaned away from elsewhere.
+    pub(super) fn superseded_text(&self, host: HostId, step: &Step, answer: &Answer) -> Option<String> {
+        let Answer::Said(said) = answer else { return None };
+        let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
+        let held = match step {
+            Step::Job { .. } | Step::Extend { .. } => true,
+            // An arm command that never arrived has nothing to disarm.
+            Step::Disarm { .. } => self.hosts[host.0].activated,
+            Step::TakeOver { .. } | Step::Arm { .. } | Step::Login { .. } | Step::Return { .. } | Step::Clean => false,
+        };
+        match reason {
+            RefusalReason::Superseded => Some(text.clone()),
+            RefusalReason::Ended if self.stage != Stage::TakeOver => Some(refusal_text(*reason, text)),
+            RefusalReason::ForeignLease if held => {
+                let name = &self.plan.host(host).name;
+                Some(format!("another fleetdeploy has taken this run over and ended it ({name}: {text})"))
+            }
+            _ => None,
+        }
+    }
+
     /// Another coordinator has taken this run over: not one more step by this one, on any host.
     pub(super) fn superseded(&mut self, text: String, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {

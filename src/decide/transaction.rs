@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
+use crate::decide::fact::{RefusalReason, Systems};
 use crate::decide::links::{LinkAnswer, LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::{Found, Recovery};
@@ -302,28 +302,6 @@ impl Transaction {
                 self.finish_when_clean(effects);
             }
             Stage::Over => {}
-        }
-    }
-
-    /// What a host says that somebody else has taken over: a higher epoch, or, on a host that this run held on this very
-    /// boot, no claim of the run any more. Then it has been ended and cleaned away from elsewhere.
-    fn superseded_text(&self, host: HostId, step: &Step, answer: &Answer) -> Option<String> {
-        let Answer::Said(said) = answer else { return None };
-        let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
-        let held = match step {
-            Step::Job { .. } | Step::Extend { .. } => true,
-            // An arm command that never arrived has nothing to disarm.
-            Step::Disarm { .. } => self.hosts[host.0].activated,
-            Step::TakeOver { .. } | Step::Arm { .. } | Step::Login { .. } | Step::Return { .. } | Step::Clean => false,
-        };
-        match reason {
-            RefusalReason::Superseded => Some(text.clone()),
-            RefusalReason::Ended if self.stage != Stage::TakeOver => Some(refusal_text(*reason, text)),
-            RefusalReason::ForeignLease if held => {
-                let name = &self.plan.host(host).name;
-                Some(format!("another fleetdeploy has taken this run over and ended it ({name}: {text})"))
-            }
-            _ => None,
         }
     }
 
