@@ -1,7 +1,8 @@
 //! The one vocabulary between engine and screen: everything that a person, a CI log or the record hears of a push.
 //!
 //! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
-//! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`].
+//! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`]. A query
+//! ends with [`Event::Ended`].
 
 pub mod line;
 pub mod stream;
@@ -260,7 +261,11 @@ pub enum Event {
     Answer {
         answer: serde_json::Value,
     },
-    /// The last event.
+    /// The last event of a query, and of a command that could not begin.
+    Ended {
+        exit: i32,
+    },
+    /// The last event of a push or a recovery.
     Finished {
         outcome: Outcome,
         text: String,

@@ -104,6 +104,7 @@ fn samples() -> Vec<Event> {
         Event::HostFound { host: vps.clone(), text: "is guarded".into() },
         Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2 },
         Event::CameBack { host: vps, text: "on its old system".into() },
+        Event::Ended { exit: 1 },
         Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
     ];
     events.extend(

@@ -10,7 +10,7 @@ use crate::engine::push::{Request, build};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
-use crate::exit::Ending;
+use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
 use crate::remote::Workspace;
 use crate::ui::Screen;
@@ -59,6 +59,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
         },
         signal = shutdown.requested() => Ending::QueryInterrupted(signal),
     };
+    events.publish(Event::Ended { exit: i32::from(status(ending)) });
     let _ = screen.finish(FAREWELL);
     Ok(ending)
 }

@@ -9,7 +9,7 @@ use crate::engine::push::{Request, check};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
-use crate::exit::Ending;
+use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
 use crate::ui::Screen;
 use crate::ui::mode::Mode;
@@ -50,6 +50,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended
             Ending::QueryInterrupted(signal)
         }
     };
+    events.publish(Event::Ended { exit: i32::from(status(ending)) });
     let _ = screen.finish(FAREWELL);
     Ok(ending)
 }

@@ -13,10 +13,14 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use self::build::FAREWELL;
 use crate::cli::{Cli, Command, InventoryCommand};
+use crate::engine::push::chain;
+use crate::event::Event;
+use crate::event::stream::Events;
 use crate::exit::{Ending, status};
-use crate::ui::errors;
-use crate::ui::mode::{Terminal, choose, choose_colour};
+use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
+use crate::ui::{Screen, ScreenEnd, errors};
 
 /// A command that ended before it had an answer: what was wrong, how to mend it, and how that ends the program.
 #[derive(Debug)]
@@ -66,16 +70,33 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
         }
         Command::Inventory(arguments) => match arguments.command {
-            InventoryCommand::Check => inventory::check(global),
+            InventoryCommand::Check => inventory::check(global, mode),
             InventoryCommand::Schema => inventory::schema(),
         },
     };
     let ending = ended.unwrap_or_else(|trouble| {
+        if mode == Mode::Json {
+            let text = chain(trouble.error.as_ref());
+            // Whether or not it can be written: stderr says it, too.
+            let _ = tell([Event::Failed { host: None, text, hint: trouble.hint.clone() }], trouble.ending);
+        }
         let colour = choose_colour(flags.colour, terminal);
         errors::print_to_stderr(trouble.error.as_ref(), trouble.hint.as_deref(), colour);
         trouble.ending
     });
     ExitCode::from(status(ending))
+}
+
+/// The events of a command that has no others, and its end, as JSON lines.
+fn tell(told: impl IntoIterator<Item = Event>, ending: Ending) -> Result<(), Trouble> {
+    let events = Events::new(None);
+    let screen = Screen::start(Mode::Json, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    told.into_iter().for_each(|event| events.publish(event));
+    events.publish(Event::Ended { exit: i32::from(status(ending)) });
+    match screen.finish(FAREWELL) {
+        ScreenEnd::Failed(error) => Err(Trouble::not_begun(error, None)),
+        ScreenEnd::Complete | ScreenEnd::Stuck => Ok(()),
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {

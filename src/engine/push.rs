@@ -388,7 +388,7 @@ pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {
 }
 
 /// An error with all its causes, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

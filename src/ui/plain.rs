@@ -212,7 +212,7 @@ impl Plain {
                 self.host_line(host, None, &format!("came back: {}", sanitise::text(text)))
             }
             // A query's command prints its own answer on stdout.
-            Event::Answer { .. } => String::new(),
+            Event::Answer { .. } | Event::Ended { .. } => String::new(),
             Event::Finished { outcome, text, hosts, exit, took_ms } => Recap {
                 fleet: self.fleet.as_deref(),
                 outcome: *outcome,

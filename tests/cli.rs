@@ -1,0 +1,57 @@
+//! The program itself, where it needs no host and no Nix: what it prints, and its exit.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::time::Duration;
+
+use fleetdeploy::local::process::{Finished, Invocation};
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+const GOOD: &str = "hosts: {nas: }\nfleets: {lab: {hosts: all, flake: .}}\n";
+
+async fn run(inventory: &str, words: &[&str]) -> Finished {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("inventory.yaml"), inventory).unwrap();
+    Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+        .arg("--inventory")
+        .arg(folder.path().join("inventory.yaml"))
+        .args(words)
+        .run()
+        .await
+        .unwrap()
+}
+
+/// What the events are, each by name and by what a reader asks it for.
+fn events(finished: &Finished) -> Vec<(String, Value)> {
+    let event = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let wanted = ["exit", "answer", "text"].into_iter().find_map(|key| line.get(key)).cloned();
+        (line["event"].as_str().unwrap().to_owned(), wanted.unwrap_or_default())
+    };
+    finished.stdout_text().lines().map(event).collect()
+}
+
+#[tokio::test]
+async fn a_right_inventory_is_an_answer_for_people_and_for_programs() {
+    let plain = run(GOOD, &["inventory", "check"]).await;
+    assert!(plain.stdout_text().ends_with("inventory.yaml is right: 1 host, 1 fleet\n"), "{}", plain.stdout_text());
+    let json = events(&run(GOOD, &["inventory", "check", "--json"]).await);
+    let [(answer, value), ended] = json.as_slice() else { panic!("{json:?}") };
+    assert_eq!((answer.as_str(), &value["hosts"], &value["fleets"]), ("answer", &1.into(), &1.into()));
+    assert_eq!(*ended, ("ended".to_owned(), 0.into()));
+}
+
+#[tokio::test]
+async fn what_could_not_begin_has_its_events_too() {
+    for (inventory, words) in
+        [(GOOD, &["push", "lob"][..]), (GOOD, &["check", "lob"]), ("hosts: 3\n", &["inventory", "check"])]
+    {
+        let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+        let finished = run(inventory, &words).await;
+        let told = events(&finished);
+        let [(failed, text), ended] = told.as_slice() else { panic!("{words:?}: {told:?}") };
+        assert_eq!(failed, "failed", "{words:?}");
+        assert!(finished.stderr_text().contains(text.as_str().unwrap().lines().next().unwrap()), "{words:?}");
+        assert_eq!(*ended, ("ended".to_owned(), 2.into()), "{words:?}");
+    }
+}
