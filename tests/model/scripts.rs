@@ -139,6 +139,10 @@ impl Host {
     /// take_over.sh. That the driver then waits for a switch which is under way (engine::ssh_hosts, `take_over`) only
     /// takes choices away: here the answer may come at any time.
     fn take_over(&mut self, speaker: Lease, mistake: Option<Mistake>) -> Reaction {
+        // lib.sh, `still_here`.
+        if self.saved.is_none() && self.lease.is_none_or(|lease| lease.run != speaker.run) {
+            return refused(RefusalReason::Ended);
+        }
         match self.lease {
             Some(lease) if lease.run != speaker.run => return refused(RefusalReason::ForeignLease),
             Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
