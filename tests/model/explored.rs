@@ -39,6 +39,7 @@ fn two_hosts_without_a_fault() {
 }
 
 #[test]
+#[ignore = "minutes: run by name, with --release"]
 fn two_hosts_and_a_workstation_that_dies() {
     explore("2 hosts, 1 death", fleet(2, Budget::of(&[], 0, 1)));
 }
@@ -50,6 +51,7 @@ fn two_hosts_and_somebody_elses_guard() {
 }
 
 #[test]
+#[ignore = "minutes: run by name, with --release"]
 fn two_hosts_of_which_one_must_not_reboot() {
     // A guard that does not reboot cannot mend what only a reboot mends.
     let changes = vec![Change::Good, Change::CutsLinks, Change::CutsHosts];
