@@ -91,7 +91,7 @@ impl Transaction {
         self.last_failures = self.failures_in(&round);
         self.waiting = waiting;
         let holds = self.last_broken.is_empty() && self.last_failures.is_empty();
-        self.streak = if holds { (self.streak + 1).min(ROUNDS_TO_HOLD) } else { 0 };
+        self.streak = if holds { (self.streak + 1).min(self.rounds_needed()) } else { 0 };
         effects.push(Effect::Tell(self.links_moved(&round)));
         round.hosts.clear();
         self.last_round = Some(round);
@@ -108,13 +108,7 @@ impl Transaction {
     }
 
     pub(super) fn verified_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        let restarted = self.last_restarts.iter().any(|(host, restarts)| self.plan.has_restarts(*host, restarts));
-        let needed = match self.stage {
-            Stage::Verify if restarted => ROUNDS_AFTER_A_RESTART,
-            Stage::Verify => ROUNDS_TO_HOLD,
-            _ => 1,
-        };
-        if self.streak < needed {
+        if self.streak < self.rounds_needed() {
             return;
         }
         match self.stage {
@@ -133,6 +127,15 @@ impl Transaction {
                 effects.push(Effect::Weigh);
             }
             _ => {}
+        }
+    }
+
+    fn rounds_needed(&self) -> u32 {
+        let restarted = || self.last_restarts.iter().any(|(host, restarts)| self.plan.has_restarts(*host, restarts));
+        match self.stage {
+            Stage::Verify if restarted() => ROUNDS_AFTER_A_RESTART,
+            Stage::Verify => ROUNDS_TO_HOLD,
+            _ => 1,
         }
     }
 

@@ -64,7 +64,7 @@ impl Truth<'_> {
             return vec![format!("{who} ended with {status} and without its last event")];
         };
         let right = match outcome {
-            Outcome::Committed | Outcome::Unchanged => status == 0,
+            Outcome::Committed | Outcome::Unchanged | Outcome::Planned => status == 0,
             Outcome::RolledBack | Outcome::Refused => status == 1,
             Outcome::Split | Outcome::Superseded => status == 3,
         };
