@@ -12,6 +12,7 @@ use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
+use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
 use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
 use fleetdeploy::engine::shutdown::Shutdown;
@@ -21,6 +22,11 @@ use fleetdeploy::store_path::StorePath;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
+
+#[path = "support/clock.rs"]
+mod clock;
+
+use clock::VirtualClock;
 
 fn system(name: &str) -> StorePath {
     StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap()
@@ -56,6 +62,7 @@ fn times(guard: u64) -> Times {
 
 /// A fleet that does what it is told, but for one kind of step on its second host.
 struct FakeFleet {
+    clock: Arc<VirtualClock>,
     sent: Mutex<Vec<String>>,
     systems: Mutex<Vec<Systems>>,
     trouble: Option<(JobKind, Trouble)>,
@@ -68,6 +75,8 @@ struct FakeFleet {
 enum Trouble {
     Panics,
     Fails,
+    /// The workstation is suspended while the step is out, for longer than the guards wait.
+    Sleeps,
 }
 
 impl FakeFleet {
@@ -83,7 +92,19 @@ impl FakeFleet {
 
     fn of(systems: Systems, guard: GuardState, trouble: Option<(JobKind, Trouble)>) -> Self {
         let systems = Mutex::new(vec![systems; 2]);
-        Self { sent: Mutex::default(), systems, trouble, extended_by: Mutex::default(), guard }
+        Self {
+            clock: VirtualClock::new(),
+            sent: Mutex::default(),
+            systems,
+            trouble,
+            extended_by: Mutex::default(),
+            guard,
+        }
+    }
+
+    fn has(&self, host: HostId, step: &Step) -> Option<Trouble> {
+        let of = |kind: JobKind| matches!(step, Step::Job { kind: is, .. } if *is == kind);
+        self.trouble.filter(|(kind, _)| host.0 == 1 && of(*kind)).map(|(_, trouble)| trouble)
     }
 
     fn answer(&self, host: HostId, step: &Step) -> Answer {
@@ -99,8 +120,8 @@ impl FakeFleet {
         };
         self.sent.lock().unwrap().push(format!("{word} {}", host.0));
         let mut outcome = StepOutcome::Done;
+        let trouble = self.has(host, step);
         if let Step::Job { kind, .. } = step {
-            let trouble = self.trouble.filter(|(of, _)| host.0 == 1 && of == kind).map(|(_, trouble)| trouble);
             assert!(trouble != Some(Trouble::Panics), "a mistake in the code that talks to a host");
             let mut systems = self.systems.lock().unwrap();
             match (kind, trouble) {
@@ -132,7 +153,20 @@ impl Hosts for FakeFleet {
         if matches!(order.step, Step::Extend { .. }) {
             *self.extended_by.lock().unwrap() = order.guard;
         }
-        async move { self.answer(host, &order.step) }.boxed()
+        async move {
+            if self.has(host, &order.step) == Some(Trouble::Sleeps) {
+                self.sent.lock().unwrap().push("sleep".to_owned());
+                // Two guards of 15 minutes have fired meanwhile, and brought their hosts back.
+                self.clock.jump(Duration::from_secs(3600));
+                *self.systems.lock().unwrap() = vec![Systems::all(&system("old")); 2];
+                return Answer::Unknown { why: "the connection is gone".to_owned() };
+            }
+            if let Step::Return { .. } = order.step {
+                assert!(order.until > self.clock.now() + Duration::from_secs(30), "no time to ask: {order:?}");
+            }
+            self.answer(host, &order.step)
+        }
+        .boxed()
     }
 
     fn round(self: Arc<Self>, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
@@ -172,7 +206,7 @@ impl Surroundings for Notebook {
 }
 
 async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (Outcome, String) {
-    let driver = Driver::new(Arc::clone(fleet), plan(), vec![times(guard); 2]);
+    let driver = Driver::new(Arc::clone(fleet), plan(), vec![times(guard); 2], fleet.clock.clone());
     match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
         Ended::Verdict(verdict) => (verdict.outcome, verdict.text),
         Ended::Left { .. } => panic!("nobody sent a signal"),
@@ -244,7 +278,7 @@ async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
     for (left, extends) in [(900, false), (60, true)] {
         let fleet = FakeFleet::tested(left);
         let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None };
-        let driver = Driver::recovering(Arc::clone(&fleet), plan(), vec![times(900); 2], recorded);
+        let driver = Driver::recovering(Arc::clone(&fleet), plan(), vec![times(900); 2], fleet.clock.clone(), recorded);
         let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;
         let sent = fleet.sent.lock().unwrap().clone();
         let Ended::Verdict(verdict) = ended else { panic!("nobody sent a signal") };
@@ -252,4 +286,27 @@ async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
         assert_eq!(sent[..2], ["take-over 0", "take-over 1"]);
         assert_eq!(sent.contains(&"extend 0".to_owned()), extends, "{left} s left: {sent:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workstation_that_was_suspended_past_the_guards_sends_no_job_any_more_and_asks_how_the_hosts_are() {
+    let fleet = FakeFleet::new(Some((JobKind::Test, Trouble::Sleeps)));
+    let (outcome, _) = drive(&fleet, 900, &mut Notebook::default()).await;
+    let sent = fleet.sent.lock().unwrap().clone();
+    let woken = sent.iter().position(|order| order == "sleep").unwrap();
+    let after: Vec<&str> = sent[woken + 1..].iter().map(String::as_str).collect();
+    assert_eq!(after, ["return 0", "return 1", "login 0", "login 1", "clean 0", "clean 1"]);
+    assert_eq!(outcome, Outcome::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_waited_for_is_over_at_once_after_a_suspend_that_went_past_it() {
+    let clock = VirtualClock::new();
+    let at = clock.now() + Duration::from_secs(900);
+    let mut waiting = clock.sleep_until(at);
+    assert_eq!(futures::poll!(&mut waiting), std::task::Poll::Pending);
+    let before = tokio::time::Instant::now();
+    clock.jump(Duration::from_secs(901));
+    waiting.await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
 }

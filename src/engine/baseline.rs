@@ -1,11 +1,11 @@
 //! Phase 4: the whole matrix before anything changes: what is down now is known, and not blamed on this push.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::hosts::Hosts;
+use super::orders::{Identity, Orders};
 use super::push::{Phased, Push, refuse_if};
-use super::ssh_hosts::{HostClock, Identity, SshHosts};
+use super::ssh_hosts::SshHosts;
 use crate::decide::links::{Link, Round};
 use crate::decide::plan::Plan;
 use crate::decide::transaction::cells;
@@ -16,14 +16,9 @@ impl Push<'_> {
     /// The whole matrix before anything changes: what is down now is known, and not blamed on this push.
     pub(super) async fn baseline(&self, mut plan: Plan, identity: &Identity, changes: bool) -> Phased<Plan> {
         let looking = Arc::new(plan.clone());
-        let none = |_| HostClock { uptime: 0, at: Duration::ZERO };
-        let prober = Arc::new(SshHosts::new(
-            Arc::clone(&self.reach),
-            Arc::clone(&looking),
-            identity.clone(),
-            Vec::new(),
-            looking.ids().map(none).collect(),
-        ));
+        // It looks and gives no orders.
+        let orders = Orders::new(looking, identity.clone(), Vec::new(), Vec::new());
+        let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
         let (mut round, _) = Arc::clone(&prober).round(false).await;
         if !round.down(&plan.links).is_empty() {
             // One lost packet is no broken link.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::clock;
+use super::clock::Clock;
 use super::hosts::{Hosts, Note, Order};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
@@ -78,6 +78,7 @@ struct Out {
 }
 
 pub struct Driver<H> {
+    clock: Arc<dyn Clock>,
     hosts: Arc<H>,
     plan: Arc<Plan>,
     times: Vec<Times>,
@@ -94,27 +95,34 @@ pub struct Driver<H> {
 }
 
 impl<H: Hosts> Driver<H> {
-    /// `times` are by host, like the plan's.
-    pub fn new(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>) -> Self {
+    /// `times` are by host, like the plan's. `hosts` must count with the same `clock`.
+    pub fn new(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, clock: Arc<dyn Clock>) -> Self {
         let transaction = Transaction::new(Arc::clone(&plan));
-        Self::of(transaction, hosts, plan, times)
+        Self::of(transaction, hosts, plan, times, clock)
     }
 
     /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before.
-    pub fn recovering(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, recorded: Recorded) -> Self {
+    pub fn recovering(
+        hosts: Arc<H>,
+        plan: Arc<Plan>,
+        times: Vec<Times>,
+        clock: Arc<dyn Clock>,
+        recorded: Recorded,
+    ) -> Self {
         let transaction = Transaction::recover(Arc::clone(&plan), recorded);
-        Self::of(transaction, hosts, plan, times)
+        Self::of(transaction, hosts, plan, times, clock)
     }
 
-    fn of(transaction: Transaction, hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>) -> Self {
+    fn of(transaction: Transaction, hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, clock: Arc<dyn Clock>) -> Self {
         let (reports, inbox) = mpsc::unbounded_channel();
         Self {
             transaction,
-            timers: Timers::default(),
+            timers: Timers::new(Arc::clone(&clock)),
             out: plan.ids().map(|_| None).collect(),
             deadlines: vec![None; plan.hosts.len()],
             seen_fired: false,
             sent: 0,
+            clock,
             hosts,
             plan,
             times,
@@ -160,6 +168,9 @@ impl<H: Hosts> Driver<H> {
                 }
             }
             let input = tokio::select! {
+                // In this order, so that what happened is taken before what did not: an answer that is there counts
+                // although its time ran out while this machine was suspended. And so that a run can be replayed.
+                biased;
                 Some(report) = self.inbox.recv() => self.take(report, surroundings),
                 timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
                 signal = shutdown.requested() => {
@@ -217,7 +228,7 @@ impl<H: Hosts> Driver<H> {
     /// What protects a host that cannot be reached, in words.
     fn countdown(&self, host: HostId) -> String {
         let Some(deadline) = self.deadlines[host.0] else { return "out of reach, trying again".to_owned() };
-        let left = deadline.saturating_sub(clock::boot_time()).as_secs();
+        let left = deadline.saturating_sub(self.clock.now()).as_secs();
         if left > 0 {
             format!("out of reach, trying again; its guard fires in {}m {:02}s", left / 60, left % 60)
         } else {
@@ -234,12 +245,12 @@ impl<H: Hosts> Driver<H> {
             Step::Arm { .. } => {
                 self.deadlines[host.0] = Some(deadline);
                 if done {
-                    surroundings.tell(Event::GuardArmed { host: name, left_ms: left_ms(deadline) });
+                    surroundings.tell(Event::GuardArmed { host: name, left_ms: self.left_ms(deadline) });
                 }
             }
             Step::Extend { .. } if done => {
                 self.deadlines[host.0] = Some(deadline);
-                surroundings.tell(Event::GuardExtended { host: name, left_ms: left_ms(deadline) });
+                surroundings.tell(Event::GuardExtended { host: name, left_ms: self.left_ms(deadline) });
             }
             Step::TakeOver { .. } => self.learn_found(host, out, answer, surroundings),
             _ => {}
@@ -255,7 +266,7 @@ impl<H: Hosts> Driver<H> {
             GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
                 let deadline = out.at + Duration::from_secs(deadline.saturating_sub(standing.uptime));
                 let host = self.plan.host(host).name.clone();
-                surroundings.tell(Event::GuardSeen { host, left_ms: left_ms(deadline) });
+                surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
                 Some(deadline)
             }
             GuardState::Firing { .. } => Some(out.at),
@@ -277,10 +288,10 @@ impl<H: Hosts> Driver<H> {
         }
         self.sent += 1;
         let sent = self.sent;
-        let now = clock::boot_time();
+        let now = self.clock.now();
         let reports = self.reports.clone();
         if is_awaited(&step) {
-            let fires_in_ms = left_ms(self.latest(host, now));
+            let fires_in_ms = self.left_ms(self.latest(host, now));
             let boot_ms = millis(self.times[host.0].boot_time);
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
@@ -317,6 +328,9 @@ impl<H: Hosts> Driver<H> {
         let limits = &times.limits;
         let deadline = self.deadlines[host.0];
         let short = limits.connect + limits.step;
+        // Also when all that is over already, because this machine was suspended: the host may be there, and the way to
+        // it may take a moment to come up again.
+        let back = times.awaited_until(self.latest(host, now)).max(now + times.settle + short);
         let (until, needs, limit) = match &step {
             Step::Arm { .. } | Step::Extend { .. } | Step::Clean => (now + short, Duration::ZERO, limits.step),
             Step::Login { .. } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
@@ -335,12 +349,8 @@ impl<H: Hosts> Driver<H> {
             }
             // A switch that is under way is let finish: what it leaves behind is what counts.
             Step::TakeOver { by_guard: false } => (now + short, Duration::ZERO, limits.switch),
-            Step::TakeOver { by_guard: true } => {
-                (times.awaited_until(self.latest(host, now)), Duration::ZERO, limits.switch)
-            }
-            Step::Disarm { .. } | Step::Return { .. } => {
-                (times.awaited_until(self.latest(host, now)), Duration::ZERO, limits.step)
-            }
+            Step::TakeOver { by_guard: true } => (back, Duration::ZERO, limits.switch),
+            Step::Disarm { .. } | Step::Return { .. } => (back, Duration::ZERO, limits.step),
         };
         Some(Order { step, until, guard, needs, limit })
     }
@@ -370,10 +380,14 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
+    fn left_ms(&self, deadline: Duration) -> u64 {
+        millis(deadline.saturating_sub(self.clock.now()))
+    }
+
     /// Until every guard that is known of has fired and its host has booted; where none is known, the longest there
     /// may be.
     fn guards_over(&self) -> Duration {
-        let now = clock::boot_time();
+        let now = self.clock.now();
         let known = self.plan.changing().any(|host| self.deadlines[host.0].is_some());
         let until = self
             .plan
@@ -385,14 +399,14 @@ impl<H: Hosts> Driver<H> {
 
     /// Only hosts under a guard take part in what is left.
     fn enough_time(&self) -> bool {
-        let now = clock::boot_time();
+        let now = self.clock.now();
         let fits =
             |host: HostId, deadline| self.times[host.0].rest_fits(self.plan.host(host).switch_job(), now, deadline);
         self.transaction.guarded().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
     }
 
     fn guarded(&self) -> Vec<(HostId, Duration)> {
-        let now = clock::boot_time();
+        let now = self.clock.now();
         self.transaction
             .guarded()
             .map(|host| (host, self.deadlines[host.0].unwrap_or(now + self.times[host.0].guard).saturating_sub(now)))
@@ -431,10 +445,6 @@ impl Drop for ReportOnce {
         let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: "the step was given up".to_owned() });
         let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
     }
-}
-
-fn left_ms(deadline: Duration) -> u64 {
-    millis(deadline.saturating_sub(clock::boot_time()))
 }
 
 fn millis(duration: Duration) -> u64 {

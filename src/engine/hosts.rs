@@ -11,7 +11,7 @@ use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Step};
 
-/// A step with its times. All points in time are readings of [`clock::boot_time`](super::clock::boot_time).
+/// A step with its times. All points in time are readings of the driver's [`Clock`](super::clock::Clock).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub step: Step,

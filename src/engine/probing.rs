@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
+use super::clock::{BootClock, within};
 use super::reach::Reach;
 use super::ssh_hosts::ask_all;
 use crate::decide::links::{Link, LinkId, Probe, Round};
@@ -73,12 +74,8 @@ impl Probing {
             let limit = patience(&probes);
             let question = async move {
                 let mut slot = slot.lock().await;
-                let asked =
-                    tokio::time::timeout(limit, self.ask(host, &mut slot, probes, (number, after), limit)).await;
-                let answered = match asked {
-                    Ok(Ok(round)) => Some(round),
-                    Ok(Err(_)) | Err(_) => None,
-                };
+                let asking = self.ask(host, &mut slot, probes, (number, after), limit);
+                let answered = within(&BootClock, limit, asking).await.and_then(Result::ok);
                 if answered.is_none() && !matches!(&*slot, Slot::Opening { .. }) {
                     // Half an answer may still be on its way: the next round begins with a prober of its own.
                     *slot = Slot::Empty;

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::baseline::describe_link;
+use super::clock::BootClock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
+use super::orders::{HostClock, HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{HostClock, HostGuard, Identity, SshHosts, reason};
+use super::ssh_hosts::{SshHosts, reason};
 use crate::decide::fact::Facts;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
@@ -119,7 +121,9 @@ pub async fn push(
                 push.fail(None, format!("the run's record cannot be written: {error}"), None);
                 return Pushed::Ended(push.refused("the run's record cannot be written".to_owned()));
             }
-            let ended = Driver::new(Arc::clone(&hosts), Arc::clone(&plan), times).drive(surroundings, shutdown).await;
+            let ended = Driver::new(Arc::clone(&hosts), Arc::clone(&plan), times, Arc::new(BootClock))
+                .drive(surroundings, shutdown)
+                .await;
             match ended {
                 Ended::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
@@ -227,7 +231,8 @@ impl<'a> Push<'a> {
         }
         let plan = Arc::new(plan);
         let times = hosts.iter().map(|host| self.times(host)).collect();
-        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, guards, clocks));
+        let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
+        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
     }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::clock;
+use super::clock::{BootClock, Clock};
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
+use super::orders::{HostClock, HostGuard, Identity, Orders};
 use super::push::Answered;
 use super::reach::Reach;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{HostClock, HostGuard, Identity, SshHosts, ask_all};
+use super::ssh_hosts::{SshHosts, ask_all};
 use super::survey::ask;
 use crate::decide::fact::{Facts, GuardState, Systems};
 use crate::decide::links;
@@ -169,8 +170,9 @@ impl Recovery<'_> {
             hosts: plan.changing().map(|host| plan.host(host).name.clone()).collect(),
         };
         let recorded = chosen.known.as_ref().filter(|_| !alone).map_or_else(Recorded::nowhere, |known| known.recorded);
-        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), Arc::clone(&plan), identity, guards, clocks));
-        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, recorded);
+        let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
+        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
+        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, Arc::new(BootClock), recorded);
         let ended = driver.drive(records, shutdown).await;
         let name = |host: HostId| plan.host(host).name.clone();
         match ended {
@@ -244,7 +246,7 @@ impl Recovery<'_> {
     /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
     /// that is known must have brought it back.
     async fn wait_for(&self, mut silent: BTreeSet<HostName>, run: &str, surveyed: &mut Surveyed) {
-        let now = clock::boot_time();
+        let now = BootClock.now();
         let until = self.request.fleet.hosts.iter().filter_map(|host| {
             let one = surveyed.get(&host.name)?;
             let times = self.times(host);
@@ -268,8 +270,8 @@ impl Recovery<'_> {
             until.saturating_sub(now).as_secs()
         );
         self.events.publish(Event::Warned { host: None, text });
-        while !silent.is_empty() && clock::boot_time() < until {
-            tokio::time::sleep(LOOK_PAUSE).await;
+        while !silent.is_empty() && BootClock.now() < until {
+            BootClock.sleep_until(BootClock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;
         }
         // What the others said before the wait is old by now.

@@ -1,34 +1,49 @@
 //! Signals become inputs. No child hears of them: each is in a process group of its own.
 
-use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use std::fmt;
+
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::decide::vocabulary::Signal;
 
 /// SIGINT, SIGTERM and SIGHUP, from its making on.
-#[derive(Debug)]
 pub struct Shutdown {
-    interrupt: Stream,
-    terminate: Stream,
-    hangup: Stream,
+    signals: BoxStream<'static, Signal>,
 }
 
 impl Shutdown {
     /// # Errors
     /// When the handlers cannot be installed.
     pub fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        let hear = |kind, name| {
+            let mut heard = signal(kind)?;
+            Ok::<_, std::io::Error>(stream::poll_fn(move |context| heard.poll_recv(context)).map(move |()| name))
+        };
+        Ok(Self::from_stream(stream::select_all([
+            hear(SignalKind::interrupt(), Signal::Sigint)?,
+            hear(SignalKind::terminate(), Signal::Sigterm)?,
+            hear(SignalKind::hangup(), Signal::Sighup)?,
+        ])))
+    }
+
+    /// Signals that come by another way than the kernel's.
+    pub fn from_stream(signals: impl Stream<Item = Signal> + Send + 'static) -> Self {
+        Self { signals: signals.boxed() }
     }
 
     /// Waits for the next signal. It may be cancelled: no signal is lost.
     pub async fn requested(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::Sigint,
-            _ = self.terminate.recv() => Signal::Sigterm,
-            _ = self.hangup.recv() => Signal::Sighup,
+        match self.signals.next().await {
+            Some(signal) => signal,
+            // Nobody is there any more who could send one.
+            None => std::future::pending().await,
         }
+    }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shutdown").finish_non_exhaustive()
     }
 }

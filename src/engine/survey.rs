@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 
-use super::clock;
+use super::clock::{BootClock, Clock};
+use super::orders::HostClock;
 use super::push::{Answered, Phased, Push, Refused, lock, refuse_if};
 use super::reach::Reach;
-use super::ssh_hosts::{HostClock, ask_all, reason};
+use super::ssh_hosts::{ask_all, reason};
 use crate::decide::survey::{self, Finding, Surveyed, Weight};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -79,7 +80,7 @@ pub(super) async fn ask(reach: &Reach, host: &Host) -> Result<Answered, (String,
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;
-    let at = clock::boot_time();
+    let at = BootClock.now();
     let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
     let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
     Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })

@@ -1,21 +1,26 @@
 //! Named timers: the decider names them, the driver knows how long they are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use super::clock::Clock;
 use crate::decide::vocabulary::Timer;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
-    due: BTreeMap<Timer, Instant>,
+    clock: Arc<dyn Clock>,
+    due: BTreeMap<Timer, Duration>,
 }
 
 impl Timers {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, due: BTreeMap::new() }
+    }
+
     /// Starts a timer, or starts it again.
     pub(super) fn set(&mut self, timer: Timer, after: Duration) {
-        self.due.insert(timer, Instant::now() + after);
+        self.due.insert(timer, self.clock.now() + after);
     }
 
     pub(super) fn forget(&mut self, timer: Timer) {
@@ -27,7 +32,7 @@ impl Timers {
         let Some((timer, due)) = self.due.iter().min_by_key(|(_, due)| **due).map(|(timer, due)| (*timer, *due)) else {
             return std::future::pending().await;
         };
-        tokio::time::sleep_until(due).await;
+        self.clock.sleep_until(due).await;
         self.due.remove(&timer);
         timer
     }

@@ -1,0 +1,176 @@
+//! From orders to what is sent, and from what a host says to what it means for the order: all that a simulated host
+//! shares with a real one.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::hosts::Order;
+use super::push::lock;
+use super::tries::Try;
+use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::vocabulary::{Answer, Step};
+use crate::inventory::model::{GuardAction, Host, HostName};
+use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
+use crate::store_path::StorePath;
+
+/// Who this run is, for the hosts.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub speaker: Speaker,
+    /// `person@workstation`.
+    pub owner: String,
+    /// The hosts that the run changes: kept on each of them for `recover`.
+    pub hosts: Vec<HostName>,
+}
+
+/// How a host's guard brings it back.
+#[derive(Debug, Clone, Copy)]
+pub struct HostGuard {
+    pub action: GuardAction,
+    /// How long a step that still runs may take to end before it is killed, by a roll back or by the guard itself.
+    pub job_wait: Duration,
+}
+
+impl HostGuard {
+    /// A minute (DESIGN.md section 4), and never more than a third of what a roll back may take.
+    #[must_use]
+    pub fn of(host: &Host) -> Self {
+        Self::new(host.guard_action, host.limits.rollback)
+    }
+
+    #[must_use]
+    pub fn new(action: GuardAction, rollback: Duration) -> Self {
+        Self { action, job_wait: (rollback / 3).clamp(Duration::from_secs(1), Duration::from_secs(60)) }
+    }
+}
+
+/// The host's own clock, as far as it is known here.
+#[derive(Debug, Clone, Copy)]
+pub struct HostClock {
+    /// `/proc/uptime` of the survey, in seconds.
+    pub uptime: u64,
+    /// Ours, when the survey's answer had come.
+    pub at: Duration,
+}
+
+/// What is known of the hosts when orders become commands.
+#[derive(Debug)]
+pub struct Orders {
+    pub plan: Arc<Plan>,
+    identity: Identity,
+    guards: Vec<HostGuard>,
+    clocks: Mutex<Vec<HostClock>>,
+}
+
+impl Orders {
+    /// `guards` and `clocks` are by host, like the plan's.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, identity: Identity, guards: Vec<HostGuard>, clocks: Vec<HostClock>) -> Self {
+        Self { plan, identity, guards, clocks: Mutex::new(clocks) }
+    }
+
+    /// What is sent.
+    pub fn remote_step(&self, host: HostId, order: &Order) -> RemoteStep {
+        let speaker = self.identity.speaker.clone();
+        let plan = self.plan.host(host);
+        match &order.step {
+            Step::TakeOver { .. } => RemoteStep::TakeOver { speaker, owner: self.identity.owner.clone() },
+            Step::Arm { expect, boot_id } => RemoteStep::Arm {
+                speaker,
+                owner: self.identity.owner.clone(),
+                boot_id: boot_id.clone(),
+                expected: Expected::from(expect),
+                latest: self.latest(host, order.until),
+                guard: order.guard,
+                action: self.guards[host.0].action,
+                pace: vec![("job_wait", self.guards[host.0].job_wait.as_secs())],
+                hosts: self.identity.hosts.clone(),
+            },
+            Step::Extend { boot_id } => RemoteStep::Extend { speaker, boot_id: boot_id.clone(), guard: order.guard },
+            Step::Job { kind, boot_id } => RemoteStep::Job {
+                boot_id: boot_id.clone(),
+                kind: *kind,
+                needs: order.needs,
+                // Only a recovery speaks with a higher epoch than the first.
+                expected: expected_before(*kind, speaker.epoch > 1, &plan.old, &plan.new),
+                speaker,
+                new: plan.new.clone(),
+                limit: order.limit,
+            },
+            Step::Login { .. } | Step::Return { .. } => RemoteStep::Standing,
+            Step::Disarm { expect, boot_id } => {
+                RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
+            }
+            Step::Clean => RemoteStep::Clean { speaker },
+        }
+    }
+
+    /// A switch that is still at work on a host that was just taken over is let end first: forward or back is decided
+    /// from what it leaves behind. Other jobs are not: a roll back ends them.
+    #[must_use]
+    pub fn await_first(&self, taken_over: &StepAnswer, limit: Duration) -> Option<RemoteStep> {
+        let jobs = &taken_over.standing.jobs;
+        let runs = |kind: &JobKind| jobs.get(kind) == Some(&JobState::Running);
+        let kind = [JobKind::Switch, JobKind::Reactivate].into_iter().find(runs)?;
+        Some(RemoteStep::Await { run: self.identity.speaker.run.clone(), kind, limit })
+    }
+
+    /// What a host's answer means for the order it was given; `now` is when it came.
+    #[must_use]
+    pub fn understand(&self, host: HostId, step: &Step, mut answer: StepAnswer, now: Duration) -> Try {
+        let speaker = &self.identity.speaker;
+        if let Some(lease) = &answer.standing.lease
+            && lease.run == speaker.run
+            && lease.epoch > speaker.epoch
+        {
+            // Said by every answer, also one to a question that no fence guards.
+            let text = format!("{} has taken this run over (epoch {})", lease.owner, lease.epoch);
+            answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
+        }
+        // A host that has restarted counts anew.
+        lock(&self.clocks)[host.0] = HostClock { uptime: answer.standing.uptime, at: now };
+        match step {
+            Step::Return { boot_id } if !has_returned(boot_id, &answer.standing) => {
+                Try::NotYet(Box::new(answer.standing))
+            }
+            _ => Try::Answer(Answer::Said(Box::new(answer))),
+        }
+    }
+
+    /// What it means that a host does not let us in. It is what a guard is about to take away; and a guard that may
+    /// still be armed is asked about until it is known to be disarmed or fired.
+    #[must_use]
+    pub fn understand_denial(step: &Step, why: String) -> Try {
+        match step {
+            Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { by_guard: true } => {
+                Try::Lost { why, may_have_run: false }
+            }
+            _ => Try::Answer(Answer::Denied { why }),
+        }
+    }
+
+    /// The host's clock when ours says `until`, never later: its answer was on the way when we read ours.
+    fn latest(&self, host: HostId, until: Duration) -> u64 {
+        let clock = lock(&self.clocks)[host.0];
+        clock.uptime + until.saturating_sub(clock.at).as_secs()
+    }
+}
+
+/// Whether a host that was left to its guard is through with it: on another boot, or brought back without one.
+fn has_returned(boot_id: &str, standing: &Standing) -> bool {
+    standing.boot_id != boot_id || matches!(standing.guard, GuardState::Fired { .. })
+}
+
+/// Where a host must stand for a job to begin. A recovery may find a switch half done, and does it again.
+fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath) -> Expected {
+    match kind {
+        JobKind::Test => Expected::from(old),
+        JobKind::Switch | JobKind::Reactivate if recovers => {
+            Expected { current: Some(new.clone()), ..Expected::default() }
+        }
+        JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
+        // Whatever half a step has left behind.
+        JobKind::Rollback => Expected::default(),
+    }
+}
