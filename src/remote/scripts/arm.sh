@@ -71,6 +71,12 @@ arm() {
     fi
     if [ "$uptime" -gt "$latest" ]; then
         refuse too_late "the command came $((uptime - latest)) s too late"
+    elif [ "$token_state" != none ] && [ "$guard_run $(plan epoch)" = "$run $epoch" ]; then
+        # A coordinator arms a host once on each boot: this is the same command, which was held up on its way.
+        refuse other "this guard was $token_state already: the command came late"
+    elif [ ! -d "$roots/$run" ]; then
+        # Prepare makes them and clean takes them away.
+        refuse other "nothing of this run is on this host: it was cleaned up already, or never prepared"
     elif switch_runs; then
         refuse busy "a switch is under way on this host"
     elif shutdown_due; then
@@ -111,7 +117,6 @@ write_lease() {
 
 # Roots that prepare has made stay: they say what the host ran before the run, also when it is armed a second time.
 write_roots() {
-    mkdir -p "$roots/$run" || return
     [ -L "$roots/$run/old-current" ] || ln -s "$current" "$roots/$run/old-current" || return
     if [ ! -L "$roots/$run/old-boot" ]; then
         ln -s "${boot_default:-$profile}" "$roots/$run/old-boot" || return
@@ -127,6 +132,7 @@ write_plan() {
     [ -n "$panic" ] || read -r panic <"$root/proc/sys/kernel/panic" || panic=0
     {
         echo "run $run"
+        echo "epoch $epoch"
         echo "owner $owner"
         echo "boot_id $boot_id"
         echo "old_current $(readlink "$roots/$run/old-current")"
