@@ -64,7 +64,9 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
             };
         }
         let limit = left.min(order.limit + WAY);
-        let came = within(clock, limit + GRACE, attempt(limit)).await;
+        // Whoever takes a host over may first let a switch end there.
+        let more = if matches!(order.step, Step::TakeOver { .. }) { order.limit + WAY * 4 } else { GRACE };
+        let came = within(clock, limit + more, attempt(limit)).await;
         let over = || Try::Lost { why: format!("no answer within {} s", limit.as_secs()), may_have_run: true };
         match came.unwrap_or_else(over) {
             Try::Answer(answer) => {
