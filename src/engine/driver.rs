@@ -330,7 +330,7 @@ impl<H: Hosts> Driver<H> {
         let short = limits.connect + limits.step;
         // Also when all that is over already, because this machine was suspended: the host may be there, and the way to
         // it may take a moment to come up again.
-        let back = times.awaited_until(self.latest(host, now)).max(now + times.settle + short);
+        let back = self.awaited_until(host, now).max(now + times.settle + short);
         let (until, needs, limit) = match &step {
             Step::Arm { .. } | Step::Extend { .. } | Step::Clean => (now + short, Duration::ZERO, limits.step),
             Step::Login { .. } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
@@ -353,6 +353,12 @@ impl<H: Hosts> Driver<H> {
             Step::Disarm { .. } | Step::Return { .. } => (back, Duration::ZERO, limits.step),
         };
         Some(Order { step, until, guard, needs, limit })
+    }
+
+    /// Until when a host is asked that its guard brings back: for as long as any other is waited for, too.
+    fn awaited_until(&self, host: HostId, now: Duration) -> Duration {
+        let others = self.plan.changing().filter(|id| self.out[id.0].is_some() && self.deadlines[id.0].is_some());
+        others.chain([host]).map(|id| self.times[id.0].awaited_until(self.latest(id, now))).fold(now, Duration::max)
     }
 
     fn probe(&self, after: bool) {

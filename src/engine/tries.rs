@@ -23,6 +23,12 @@ pub(super) const WAY: Duration = Duration::from_secs(10);
 /// suspend.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Between two tries nothing takes so much longer than it may, but a suspend.
+const SUSPENDED: Duration = Duration::from_secs(10);
+
+/// What the way to a host may need to come up again after a suspend.
+const AFTER_SUSPEND: Duration = Duration::from_secs(60);
+
 /// What one try came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Try {
@@ -50,10 +56,12 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
     let mut lost = false;
     let mut may_have_run = false;
     let mut seen: Option<Box<Standing>> = None;
+    let mut until = order.until;
     // The notes are for the screen: whoever listened is gone only when the push is over.
     let note = |note| drop(notes.send(note));
     loop {
-        let left = order.until.saturating_sub(clock.now());
+        let begun = clock.now();
+        let left = until.saturating_sub(begun);
         if left < SHORTEST_TRY {
             return match seen {
                 Some(standing) => {
@@ -91,6 +99,17 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
         }
         note(Note::StillAway);
         clock.sleep_until(clock.now() + pause.min(left)).await;
+        let awake = clock.now();
+        if awake > begun + limit + more + pause + SUSPENDED && begins_nothing(&order.step) {
+            // What was seen before the suspend is no answer any more.
+            until = until.max(awake + AFTER_SUSPEND);
+            seen = None;
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Whether the order may go out at any time: it asks how a guard stands, or ends one.
+fn begins_nothing(step: &Step) -> bool {
+    matches!(step, Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { .. })
 }
