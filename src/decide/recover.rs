@@ -385,9 +385,8 @@ impl Transaction {
     /// A host that was silent when the others turned back was taken over, or its time is up.
     pub(super) fn after_late_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
         self.find(host, answer, effects);
-        if let Some(Found::Silent { why }) = &self.hosts[host.0].found {
-            let why = format!("its guard should have brought it back, and it does not answer: {why}");
-            self.lost(host, why);
+        if let Some(Found::Silent { why }) = self.hosts[host.0].found.clone() {
+            self.lost_in_silence(host, &why);
             return;
         }
         let now = &mut self.hosts[host.0];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
-use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::inventory::model::Place;
@@ -44,6 +44,11 @@ impl Transaction {
 
     pub(super) fn after_back(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         self.hosts[host.0].progress = Progress::Done;
+        if matches!(answer, Answer::Said(_)) {
+            for other in self.hosts.iter_mut().filter(|other| other.given_up == GivenUp::Silent) {
+                other.given_up = GivenUp::HeardOthers;
+            }
+        }
         match step {
             Step::TakeOver { .. } => self.after_late_take_over(host, answer, effects),
             Step::Arm { .. } => self.after_late_arm(host, answer, effects),
@@ -152,7 +157,7 @@ impl Transaction {
         match answer {
             Answer::Said(said) => self.judge_return(host, &said.standing, effects),
             Answer::Unknown { why } | Answer::Denied { why } => {
-                self.lost(host, format!("its guard should have brought it back, and it does not answer: {why}"));
+                self.lost_in_silence(host, &why);
             }
             Answer::NotSent => self.lost(host, "it could not be asked".to_owned()),
         }
@@ -163,9 +168,12 @@ impl Transaction {
         let plan = Arc::clone(&self.plan);
         let plan = plan.host(host);
         let rebooted = standing.boot_id != self.hosts[host.0].boot_id;
-        let armed = matches!(standing.guard, GuardState::Armed { .. });
+        let armed = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. });
         let back = standing.systems == plan.old || (rebooted && plan.is_back(&standing.systems));
-        if standing.systems == plan.old && armed {
+        if matches!(standing.guard, GuardState::Firing { .. }) {
+            let text = "its guard has fired and is still at work";
+            self.lost(host, format!("{text}; it is on {}", describe(&standing.systems)));
+        } else if standing.systems == plan.old && armed {
             self.hosts[host.0].back = Back::Restored;
         } else if back {
             self.hosts[host.0].back = Back::Returned { by_guard: true };
@@ -188,6 +196,25 @@ impl Transaction {
     pub(super) fn lost(&mut self, host: HostId, why: String) {
         self.hosts[host.0].back = Back::Untouched;
         self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+    }
+
+    pub(super) fn lost_in_silence(&mut self, host: HostId, why: &str) {
+        self.lost(host, format!("its guard should have brought it back, and it does not answer: {why}"));
+        let now = &mut self.hosts[host.0];
+        now.given_up = if now.given_up == GivenUp::No { GivenUp::Silent } else { GivenUp::ForGood };
+    }
+
+    /// Before it is called a split: whoever was given up while others were still waited for is asked once more.
+    fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let again: Vec<HostId> =
+            self.plan.ids().filter(|host| self.hosts[host.0].given_up == GivenUp::HeardOthers).collect();
+        for host in &again {
+            self.hosts[host.0].given_up = GivenUp::ForGood;
+            self.hosts[host.0].end = None;
+            self.stage = Stage::Back;
+            self.await_guard(*host, effects);
+        }
+        !again.is_empty()
     }
 
     /// The barriers of the way back.
@@ -356,7 +383,8 @@ impl Transaction {
 
     fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
         let waited_for = |back: &Back| matches!(back, Back::Restored | Back::Returned { .. } | Back::Awaited);
-        if !self.hosts.iter().any(|host| host.is_open() && waited_for(&host.back)) {
+        let waits = self.hosts.iter().any(|host| host.is_open() && waited_for(&host.back));
+        if !waits && !self.ask_the_silent_again(effects) {
             self.enter_clean(effects);
         }
     }

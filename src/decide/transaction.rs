@@ -68,6 +68,17 @@ pub(super) enum Back {
     },
 }
 
+/// Whether a host that did not answer in its time is worth another question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum GivenUp {
+    No,
+    Silent,
+    /// Another host has answered since: what kept the way to this one closed may be over.
+    HeardOthers,
+    /// It was asked once more.
+    ForGood,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
 pub(super) struct HostNow {
@@ -86,6 +97,7 @@ pub(super) struct HostNow {
     pub(super) back: Back,
     /// It had lost its guard and was armed once more: not a second time.
     pub(super) armed_again: bool,
+    pub(super) given_up: GivenUp,
     /// How a recovery found it.
     pub(super) found: Option<Found>,
     pub(super) end: Option<HostOutcome>,
@@ -176,6 +188,7 @@ impl Transaction {
                 boot_id: host.boot_id.clone(),
                 back: Back::Untouched,
                 armed_again: false,
+                given_up: GivenUp::No,
                 found: None,
                 end: None,
             })
