@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepOutcome, Systems};
 use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::rollback::silence;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
@@ -386,7 +387,7 @@ impl Transaction {
     pub(super) fn after_late_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
         self.find(host, answer, effects);
         if let Some(Found::Silent { why }) = self.hosts[host.0].found.clone() {
-            self.lost_in_silence(host, &why);
+            self.give_up(host, silence(&why));
             return;
         }
         let now = &mut self.hosts[host.0];

@@ -157,7 +157,7 @@ impl Transaction {
         match answer {
             Answer::Said(said) => self.judge_return(host, &said.standing, effects),
             Answer::Unknown { why } | Answer::Denied { why } => {
-                self.lost_in_silence(host, &why);
+                self.give_up(host, silence(&why));
             }
             Answer::NotSent => self.lost(host, "it could not be asked".to_owned()),
         }
@@ -172,7 +172,7 @@ impl Transaction {
         let back = standing.systems == plan.old || (rebooted && plan.is_back(&standing.systems));
         if matches!(standing.guard, GuardState::Firing { .. }) {
             let text = "its guard has fired and is still at work";
-            self.lost(host, format!("{text}; it is on {}", describe(&standing.systems)));
+            self.give_up(host, format!("{text}; it is on {}", describe(&standing.systems)));
         } else if standing.systems == plan.old && armed {
             self.hosts[host.0].back = Back::Restored;
         } else if back {
@@ -198,8 +198,9 @@ impl Transaction {
         self.hosts[host.0].end = Some(HostOutcome::Lost { why });
     }
 
-    pub(super) fn lost_in_silence(&mut self, host: HostId, why: &str) {
-        self.lost(host, format!("its guard should have brought it back, and it does not answer: {why}"));
+    /// Lost, unless it answers when it is asked once more.
+    pub(super) fn give_up(&mut self, host: HostId, why: String) {
+        self.lost(host, why);
         let now = &mut self.hosts[host.0];
         now.given_up = if now.given_up == GivenUp::No { GivenUp::Silent } else { GivenUp::ForGood };
     }
@@ -388,4 +389,9 @@ impl Transaction {
             self.enter_clean(effects);
         }
     }
+}
+
+/// What it means that a host is silent although its guard's time is over.
+pub(super) fn silence(why: &str) -> String {
+    format!("its guard should have brought it back, and it does not answer: {why}")
 }

@@ -95,6 +95,8 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                     lost = true;
                 }
                 why.get_or_insert(reason);
+                // Where it was seen long ago says nothing about where it is.
+                seen = None;
             }
         }
         note(Note::StillAway);

@@ -219,10 +219,27 @@ fn a_host_that_is_lost_makes_no_other_host_reboot() {
         world.end_step(0, Fault::None);
     }
     world.end_round_with(round);
+    // The others have answered since: it is asked once more.
+    let at = world.until(2, |step| matches!(step, Step::Return { .. }));
+    world.end_step(at, Fault::LostCommand);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
     assert_eq!(verdict.hosts[0].1, HostOutcome::RolledBack { by_guard: false });
     assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 0), "nobody needed to reboot");
+}
+
+#[test]
+fn a_host_that_was_given_up_and_answers_once_the_others_are_back_makes_no_split() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Login { .. }));
+    world.end_step(at, Fault::Denied);
+    let at = world.until(1, job(JobKind::Rollback));
+    world.end_step(at, Fault::LostCommand);
+    let at = world.until(1, |step| matches!(step, Step::Return { .. }));
+    world.end_step(at, Fault::LostCommand);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack, "{verdict:?}");
+    assert_eq!(verdict.hosts[1].1, HostOutcome::RolledBack { by_guard: true });
 }
 
 fn all_log_in(world: &mut World) {
