@@ -1,0 +1,290 @@
+//! What a seed makes of a world: its hosts, what their new systems are worth, and what goes wrong when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
+use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::decide::time::{MARGIN, Times};
+use fleetdeploy::decide::vocabulary::Signal;
+use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
+
+use crate::chance::Chance;
+use crate::host::{Ms, Stand, Sys};
+
+/// What is wrong with a new system, from when on after its activation, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Nothing reaches the host, nor those behind it.
+    Deaf,
+    /// It takes no new login.
+    NoLogin,
+    /// Its links are down; ssh works.
+    LinksDown,
+    /// Its tunnels carry packets over old sessions only.
+    OldHandshake,
+    /// A unit that was fine before has failed.
+    Unit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    Well,
+    /// With a status, having moved what it was to move, or not.
+    Badly {
+        moved: bool,
+    },
+    Never,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doing {
+    pub(crate) takes: Ms,
+    pub(crate) ends: Ends,
+}
+
+/// How one host behaves.
+#[derive(Debug, Clone)]
+pub(crate) struct Nature {
+    pub(crate) flaw: Option<(Flaw, Ms, Ms)>,
+    pub(crate) test: Doing,
+    pub(crate) switch: Doing,
+    /// The old system's activation in a roll back.
+    pub(crate) back: Doing,
+    /// How often the old system's installer fails before it works.
+    pub(crate) installer_fails: u64,
+    pub(crate) boot: Ms,
+    pub(crate) drift: i64,
+    pub(crate) up_since: i64,
+    pub(crate) action: GuardAction,
+    pub(crate) latency: Ms,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Contact to a host and those behind it is lost; `None`: for good.
+    Cut(usize, Option<Ms>),
+    /// The workstation's own link.
+    CutAll(Ms),
+    /// A power cut; `None`: it stays dark.
+    Crash(usize, Option<Ms>),
+    /// The workstation is suspended.
+    Suspend(Ms),
+    Signal(Signal),
+    /// The workstation dies.
+    Kill,
+    /// A person switches the host by hand.
+    Meddle(usize),
+    /// No record can be written from now on.
+    DiskFull,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    At(Ms),
+    /// When so many commands were sent.
+    Sent(u64),
+}
+
+/// Percent of all messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Noise {
+    pub(crate) command_lost: u64,
+    pub(crate) reply_lost: u64,
+    pub(crate) late: u64,
+    pub(crate) round_lost: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) times: Vec<Times>,
+    pub(crate) natures: Vec<Nature>,
+    pub(crate) noise: Noise,
+    pub(crate) troubles: Vec<(When, Trouble)>,
+    /// Nothing is wrong with any host or its new system, and nothing goes wrong on the way.
+    is_good: bool,
+    /// From then on nothing new goes wrong.
+    pub(crate) quiet_from: Ms,
+}
+
+impl Scenario {
+    /// `begin`: the world's first moment.
+    pub(crate) fn from(chance: &mut Chance, begin: Ms) -> Self {
+        let count = chance.pick(&[2, 2, 2, 2, 3, 3, 3, 4, 5, 6]);
+        // None, some, many: what goes wrong all at once covers itself.
+        let evil = chance.pick(&[0, 1, 1, 1, 1, 2, 2, 3]);
+        let plan = plan(chance, count);
+        let times = times(chance, &plan);
+        let natures = (0..count).map(|host| nature(chance, evil, &times[host])).collect();
+        let noise = match evil {
+            0 => Noise::default(),
+            _ => Noise {
+                command_lost: chance.pick(&[0, 0, 2, 10, 30]),
+                reply_lost: chance.pick(&[0, 0, 2, 10, 30]),
+                late: chance.pick(&[0, 0, 0, 3, 20]),
+                round_lost: chance.pick(&[0, 0, 0, 5, 30]),
+            },
+        };
+        let mut scenario = Self {
+            plan: Arc::new(plan),
+            times,
+            natures,
+            noise,
+            troubles: Vec::new(),
+            is_good: evil == 0,
+            quiet_from: begin,
+        };
+        if evil > 0 {
+            let length = chance.spread(10_000, 1_200_000);
+            for _ in 0..chance.below(evil * 2 + 1) {
+                let when = if chance.percent(60) {
+                    When::Sent(chance.between(0, 12 * count as u64))
+                } else {
+                    When::At(begin + chance.below(length))
+                };
+                let trouble = trouble(chance, count);
+                scenario.troubles.push((when, trouble));
+            }
+            scenario.quiet_from = begin + length;
+        }
+        scenario
+    }
+
+    /// Whether nothing at all goes wrong: then the push must commit.
+    pub(crate) fn is_harmless(&self) -> bool {
+        self.troubles.is_empty() && self.is_good
+    }
+}
+
+fn name(index: usize) -> HostName {
+    HostName::new(format!("host{index}")).expect("a host's name")
+}
+
+fn plan(chance: &mut Chance, count: usize) -> Plan {
+    let mut links = Vec::new();
+    let sparse = count > 3;
+    for from in 0..count {
+        for to in (0..count).filter(|to| *to != from) {
+            if sparse && chance.percent(50) {
+                continue;
+            }
+            let probe = Probe::Ping { address: format!("10.0.0.{to}") };
+            links.push(Link {
+                check: "vpn".to_owned(),
+                from: Place::Host(name(from)),
+                to: name(to).to_string(),
+                to_host: Some(name(to)),
+                probe: probe.clone(),
+                probe_after: probe,
+                required: chance.percent(95),
+                timeout: Duration::from_secs(2),
+            });
+        }
+    }
+    let up = || LinkAnswer::Up { round_trip_us: None };
+    let baseline = Round { answers: (0..links.len()).map(|link| (link, up())).collect(), hosts: BTreeMap::new() };
+    let always = chance.index(count);
+    let hosts = (0..count)
+        .map(|index| HostPlan {
+            name: name(index),
+            changes: index == always || chance.percent(80),
+            old: Stand::all(Sys::Old).systems(),
+            generation: 1,
+            new: Sys::New.path(),
+            boot_id: "boot-0".to_owned(),
+            machine_id: format!("{:08}", chance.below(100_000_000)),
+            behind: (index > 0 && chance.percent(50)).then(|| HostId(chance.index(index))),
+            reactivate: chance.percent(10),
+            failed_units: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+        })
+        .collect();
+    Plan { hosts, links, baseline, accepted: BTreeSet::new() }
+}
+
+fn times(chance: &mut Chance, plan: &Plan) -> Vec<Times> {
+    let secs = Duration::from_secs;
+    // One settle time for the fleet; limits and guards may be each host's own.
+    let settle = secs(chance.pick(&[5, 20, 60]));
+    let short = chance.percent(40);
+    (0..plan.hosts.len())
+        .map(|host| {
+            let limits = if short {
+                Limits { test: secs(40), switch: secs(30), rollback: secs(60), ..Limits::default() }
+            } else {
+                Limits::default()
+            };
+            let mut times = Times {
+                guard: Duration::ZERO,
+                unseen_guard: Duration::ZERO,
+                boot_time: secs(chance.between(30, 180)),
+                limits,
+                settle,
+            };
+            let again = if plan.hosts[host].reactivate { limits.test } else { Duration::ZERO };
+            let Limits { connect, step, test, switch, rollback, .. } = limits;
+            // The shortest that the inventory takes.
+            times.guard = step
+                + test
+                + connect
+                + settle
+                + switch
+                + again
+                + rollback
+                + MARGIN
+                + secs(chance.pick(&[0, 0, 60, 600]));
+            times.unseen_guard = times.guard;
+            times
+        })
+        .collect()
+}
+
+fn nature(chance: &mut Chance, evil: u64, times: &Times) -> Nature {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).expect("a short time");
+    let mut flaw = None;
+    let doing = |chance: &mut Chance, limit: Duration| {
+        let quick = chance.spread(300, 15_000).min(millis(limit) / 3);
+        let mut doing = Doing { takes: quick, ends: Ends::Well };
+        match if evil > 0 { chance.below(12) } else { 12 } {
+            0 => doing.ends = chance.pick(&[Ends::Badly { moved: true }, Ends::Badly { moved: false }, Ends::Never]),
+            1 => doing.takes = chance.between(quick, millis(limit) * 3 / 2),
+            _ => {}
+        }
+        doing
+    };
+    if evil > 0 && chance.percent(20) {
+        let kinds = [Flaw::Deaf, Flaw::Deaf, Flaw::NoLogin, Flaw::LinksDown, Flaw::OldHandshake, Flaw::Unit];
+        let from = chance.pick(&[0, 0, 0, 500, 3000, 20_000]);
+        let lasts = if chance.percent(30) { chance.spread(2_000, 300_000) } else { Ms::MAX / 2 };
+        flaw = Some((chance.pick(&kinds), from, lasts));
+    }
+    let boot_limit = millis(times.boot_time);
+    Nature {
+        flaw,
+        test: doing(chance, times.limits.test),
+        switch: doing(chance, times.limits.switch),
+        back: doing(chance, times.limits.rollback),
+        installer_fails: if evil > 0 && chance.percent(5) { chance.between(1, 5) } else { 0 },
+        boot: chance.between(boot_limit / 4, boot_limit * 3 / 4),
+        drift: chance.between(0, 2000).cast_signed() - 1000,
+        up_since: -chance.between(60_000, 100_000_000).cast_signed(),
+        action: if chance.percent(15) { GuardAction::SwitchBack } else { GuardAction::Reboot },
+        latency: chance.spread(2, 300),
+    }
+}
+
+fn trouble(chance: &mut Chance, count: usize) -> Trouble {
+    let host = chance.index(count);
+    match chance.below(100) {
+        0..25 => Trouble::Cut(host, if chance.percent(15) { None } else { Some(chance.spread(500, 1_200_000)) }),
+        25..35 => Trouble::CutAll(chance.spread(500, 1_200_000)),
+        35..55 => Trouble::Crash(host, if chance.percent(8) { None } else { Some(chance.spread(1_000, 300_000)) }),
+        55..65 => Trouble::Suspend(chance.spread(1_000, 7_200_000)),
+        65..78 => Trouble::Signal(chance.pick(&[Signal::Sigint, Signal::Sigterm, Signal::Sighup])),
+        78..92 => Trouble::Kill,
+        92..96 => Trouble::Meddle(host),
+        _ => Trouble::DiskFull,
+    }
+}
