@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::decide::fact::JobKind;
-use crate::inventory::model::Limits;
 pub use crate::inventory::model::MARGIN;
+use crate::inventory::model::{Host, Limits};
 
 /// A roll back that has less than this is not begun: the guard does it better.
 const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
@@ -27,6 +27,12 @@ pub struct Times {
 }
 
 impl Times {
+    /// As the inventory has them.
+    #[must_use]
+    pub fn of(host: &Host, settle: Duration) -> Self {
+        Self { guard: host.guard, unseen_guard: host.guard, boot_time: host.boot_time, limits: host.limits, settle }
+    }
+
     /// How long a job itself may run.
     #[must_use]
     pub fn job(&self, kind: JobKind) -> Duration {

@@ -1,6 +1,6 @@
 //! Does what the decider says, and tells it what came of it. The only `select!` over everything.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::task::AbortHandle;
 
 use super::clock::Clock;
 use super::hosts::{Hosts, Note, Order};
+use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
 use crate::decide::fact::{GuardState, StepOutcome};
-use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recorded;
 use crate::decide::time::{MARGIN, REKEY, Times};
@@ -58,12 +58,6 @@ pub trait Surroundings: Send {
     /// # Errors
     /// When it is not.
     fn record(&mut self, entry: &Entry) -> std::io::Result<()>;
-}
-
-enum Report {
-    Note { host: HostId, sent: u64, note: Note },
-    Answer { host: HostId, sent: u64, answer: Answer },
-    Round(Round, BTreeSet<LinkId>),
 }
 
 /// A step that is out.
@@ -423,34 +417,6 @@ impl<H: Hosts> Driver<H> {
 /// Whether the step waits for a host that its guard brings back.
 fn is_awaited(step: &Step) -> bool {
     matches!(step, Step::Return { .. } | Step::TakeOver { by_guard: true })
-}
-
-/// Sends a host task's answer when it is dropped, whatever ended the task.
-struct ReportOnce {
-    host: HostId,
-    sent: u64,
-    reports: mpsc::UnboundedSender<Report>,
-    answer: Option<Answer>,
-}
-
-impl ReportOnce {
-    fn notes(&self) -> mpsc::UnboundedSender<Note> {
-        let (notes, mut inbox) = mpsc::unbounded_channel();
-        let (host, sent, reports) = (self.host, self.sent, self.reports.clone());
-        tokio::spawn(async move {
-            while let Some(note) = inbox.recv().await {
-                let _ = reports.send(Report::Note { host, sent, note });
-            }
-        });
-        notes
-    }
-}
-
-impl Drop for ReportOnce {
-    fn drop(&mut self) {
-        let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: "the step was given up".to_owned() });
-        let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
-    }
 }
 
 fn millis(duration: Duration) -> u64 {

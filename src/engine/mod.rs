@@ -14,6 +14,7 @@ mod probing;
 pub mod push;
 pub mod reach;
 pub mod recover;
+mod reports;
 pub mod shutdown;
 pub mod ssh_hosts;
 mod survey;

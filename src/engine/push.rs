@@ -280,13 +280,7 @@ impl<'a> Push<'a> {
     }
 
     fn times(&self, host: &Host) -> Times {
-        Times {
-            guard: host.guard,
-            unseen_guard: host.guard,
-            boot_time: host.boot_time,
-            limits: host.limits,
-            settle: self.request.fleet.settle,
-        }
+        Times::of(host, self.request.fleet.settle)
     }
 
     // The end.

@@ -334,13 +334,7 @@ impl Recovery<'_> {
     }
 
     fn times(&self, host: &Host) -> Times {
-        Times {
-            guard: host.guard,
-            unseen_guard: host.guard,
-            boot_time: host.boot_time,
-            limits: host.limits,
-            settle: self.request.fleet.settle,
-        }
+        Times::of(host, self.request.fleet.settle)
     }
 
     #[expect(clippy::type_complexity, reason = "four lists by host, taken apart at once")]
