@@ -254,9 +254,7 @@ impl Transaction {
                 self.run(host, Step::Login { after: false }, effects);
             }
         }
-        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned { by_guard: true });
-        effects.push(Effect::Expect(if by_guard { Timer::SettleAfterBoot } else { Timer::Settle }));
-        self.probe(effects);
+        self.look(effects);
     }
 
     fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {

@@ -15,6 +15,11 @@ const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
 /// `REJECT_AFTER_TIME`.
 pub const REKEY: Duration = Duration::from_secs(180);
 
+/// The way back opens under logins and tunnels that have been failing for a while: WireGuard tries every 5 s (white
+/// paper, section 6.1, `REKEY_TIMEOUT`), TCP after 1, 3 and 7 s (RFC 6298), behind a jump one after the other. What a
+/// shorter settle time cuts off is made up for by reboots.
+const SETTLE_BACK: Duration = Duration::from_secs(20);
+
 /// How long one host may take for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -63,6 +68,12 @@ impl Times {
     pub fn rest_fits(&self, last: JobKind, now: Duration, deadline: Duration) -> bool {
         let rest = self.job(last) + self.settle + self.limits.step + self.limits.rollback + MARGIN;
         now + rest <= deadline
+    }
+
+    /// How long logins and links may take to come up again after a roll back.
+    #[must_use]
+    pub fn settle_back(&self) -> Duration {
+        self.settle.max(SETTLE_BACK)
     }
 
     /// Until when a host whose guard fires at `deadline` is waited for.

@@ -373,7 +373,8 @@ impl Transaction {
     }
 
     pub(super) fn forget_verify_timers(effects: &mut Vec<Effect>) {
-        effects.extend([Timer::Settle, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause].map(Effect::Forget));
+        let timers = [Timer::Settle, Timer::SettleBack, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause];
+        effects.extend(timers.map(Effect::Forget));
     }
 
     pub(super) fn links_moved(&self, round: &Round) -> Event {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
-use crate::decide::transaction::{Stage, Transaction};
+use crate::decide::transaction::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
 
@@ -21,15 +21,25 @@ impl Transaction {
         for host in self.plan.ids() {
             self.run(host, Step::Login { after: true }, effects);
         }
-        effects.push(Effect::Expect(Timer::Settle));
-        self.probe(effects);
+        self.look(effects);
     }
 
     /// After the boot defaults moved: the matrix once more.
     pub(super) fn enter_proof(&mut self, effects: &mut Vec<Effect>) {
         self.stage = Stage::Proof;
         self.look_anew();
-        effects.push(Effect::Expect(Timer::Settle));
+        self.look(effects);
+    }
+
+    /// Starts the rounds of a proof, and the time that it may take.
+    pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
+        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned { by_guard: true });
+        self.overtime = false;
+        effects.push(Effect::Expect(match self.stage {
+            Stage::BackProof if by_guard => Timer::SettleAfterBoot,
+            Stage::BackProof => Timer::SettleBack,
+            _ => Timer::Settle,
+        }));
         self.probe(effects);
     }
 
@@ -71,7 +81,10 @@ impl Transaction {
     pub(super) fn round_seen(&mut self, mut round: Round, waiting: BTreeSet<LinkId>, effects: &mut Vec<Effect>) {
         self.probing = false;
         if std::mem::take(&mut self.stale) {
-            self.probe(effects);
+            // Its end was waited for: the time begins with the first round that counts.
+            if matches!(self.stage, Stage::Verify | Stage::Proof | Stage::BackProof) {
+                self.look(effects);
+            }
             return;
         }
         match self.stage {
@@ -157,12 +170,12 @@ impl Transaction {
                 }
             }
             (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
-            (Timer::Settle | Timer::SettleAfterBoot, Stage::BackProof)
+            (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof)
                 if self.streak == 0 && self.last_broken.is_empty() =>
             {
                 self.overtime = true;
             }
-            (Timer::Settle | Timer::SettleAfterBoot, Stage::BackProof) => self.back_not_proven(effects),
+            (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof) => self.back_not_proven(effects),
             _ => {}
         }
     }

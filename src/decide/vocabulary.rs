@@ -107,6 +107,8 @@ pub enum Timer {
     RoundPause,
     /// Links and logins have had their time to come up.
     Settle,
+    /// The same for the old ones, after a roll back: in the middle of cut ways, tunnels and logins are tried with pauses.
+    SettleBack,
     /// The same after a host was brought back by its guard: the others' tunnels must first notice that it was gone.
     SettleAfterBoot,
     /// WireGuard has had its time to shake hands again.

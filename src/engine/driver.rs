@@ -204,8 +204,8 @@ impl<H: Hosts> Driver<H> {
                         surroundings.tell(Event::ContactMade { host: name });
                         None
                     }
-                    Note::StillAway => {
-                        let doing = self.countdown(host);
+                    Note::StillAway { answers } => {
+                        let doing = self.countdown(host, answers);
                         surroundings.tell(Event::HostMoved { host: name, doing });
                         None
                     }
@@ -219,12 +219,13 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// What protects a host that cannot be reached, in words.
-    fn countdown(&self, host: HostId) -> String {
-        let Some(deadline) = self.deadlines[host.0] else { return "out of reach, trying again".to_owned() };
+    /// What protects a host that is waited for, in words.
+    fn countdown(&self, host: HostId, answers: bool) -> String {
+        let now = if answers { "it answers" } else { "out of reach, trying again" };
+        let Some(deadline) = self.deadlines[host.0] else { return now.to_owned() };
         let left = deadline.saturating_sub(self.clock.now()).as_secs();
         if left > 0 {
-            format!("out of reach, trying again; its guard fires in {}m {:02}s", left / 60, left % 60)
+            format!("{now}; its guard fires in {}m {:02}s", left / 60, left % 60)
         } else {
             "its guard has fired: waiting for it to come back".to_owned()
         }
@@ -312,7 +313,7 @@ impl<H: Hosts> Driver<H> {
             matches!(step, Step::Extend { .. }) && self.out[id.0].as_ref().is_some_and(|out| is_awaited(&out.step))
         });
         let back = awaited.map(|id| self.times[id.0].awaited_until(self.latest(id, now))).max();
-        let after = times.settle + times.limits.connect + times.limits.step + MARGIN;
+        let after = times.settle_back() + times.limits.connect + times.limits.step + MARGIN;
         back.map_or(times.guard, |back| times.guard.max(back.saturating_sub(now) + after))
     }
 
@@ -327,7 +328,8 @@ impl<H: Hosts> Driver<H> {
         let back = self.awaited_until(host, now).max(now + times.settle + short);
         let (until, needs, limit) = match &step {
             Step::Arm { .. } | Step::Extend { .. } | Step::Clean => (now + short, Duration::ZERO, limits.step),
-            Step::Login { .. } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
+            Step::Login { after: true } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
+            Step::Login { after: false } => (now + times.settle_back() + limits.connect, Duration::ZERO, limits.step),
             Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {
                 let limit = times.rollback(now, deadline.unwrap_or(now))?;
                 // Tried until the last moment at which it could still be done in time: the way may open again.
@@ -365,16 +367,18 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
-    fn settle(&self) -> Duration {
-        self.times.iter().map(|times| times.settle).max().unwrap_or_default()
+    /// The longest of what the hosts may take.
+    fn longest(&self, of: impl Fn(&Times) -> Duration) -> Duration {
+        self.times.iter().map(of).max().unwrap_or_default()
     }
 
     fn length(&self, timer: Timer) -> Duration {
         match timer {
             Timer::HeadStart => HEAD_START,
             Timer::RoundPause => ROUND_PAUSE,
-            Timer::Settle => self.settle(),
-            Timer::SettleAfterBoot => self.settle().max(SETTLE_AFTER_BOOT),
+            Timer::Settle => self.longest(|times| times.settle),
+            Timer::SettleBack => self.longest(Times::settle_back),
+            Timer::SettleAfterBoot => self.longest(Times::settle_back).max(SETTLE_AFTER_BOOT),
             Timer::Rekey => REKEY,
             Timer::GuardsOver => self.guards_over(),
         }

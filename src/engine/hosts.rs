@@ -34,8 +34,10 @@ pub enum Note {
         why: String,
     },
     Made,
-    /// It does not answer, or is not yet where it is waited for; asked again.
-    StillAway,
+    /// It does not answer, or it does and is not yet where it is waited for; asked again.
+    StillAway {
+        answers: bool,
+    },
 }
 
 pub type Notes = UnboundedSender<Note>;

@@ -99,7 +99,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                 seen = None;
             }
         }
-        note(Note::StillAway);
+        note(Note::StillAway { answers: seen.is_some() });
         clock.sleep_until(clock.now() + pause.min(left)).await;
         let awake = clock.now();
         if awake > begun + limit + more + pause + SUSPENDED && begins_nothing(&order.step) {

@@ -205,7 +205,7 @@ impl Plain {
             Event::HostFound { host, text } => self.host_line(host, None, &format!("found: {}", sanitise::text(text))),
             Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
                 let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
-                let text = format!("out of reach, left to its guard: fires in {left}, then up to {boot} to boot");
+                let text = format!("left to its guard: fires in {left}, then up to {boot} to boot");
                 self.host_line(host, Some(Tone::Doubtful), &text)
             }
             Event::CameBack { host, text } => {

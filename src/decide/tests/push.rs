@@ -111,6 +111,27 @@ fn links_that_stay_down_roll_every_host_back() {
 }
 
 #[test]
+fn the_way_back_has_its_time_from_the_first_round_that_looks_at_it() {
+    let mut world = World::new(plan(2, 2));
+    all_log_in(&mut world);
+    world.links_up = false;
+    world.end_round();
+    world.elapse(Timer::RoundPause);
+    world.elapse(Timer::Settle);
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    // A round that began before the roll back is still under way.
+    world.elapse(Timer::SettleBack);
+    world.end_round();
+    assert!(world.now.timers.contains(&Timer::SettleBack));
+    world.end_round();
+    world.links_up = true;
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 0), "nobody needed to reboot");
+}
+
+#[test]
 fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
     let mut world = World::new(plan(2, 2));
     world.until(0, |step| matches!(step, Step::Login { .. }));
