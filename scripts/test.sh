@@ -125,7 +125,7 @@ else
         not_run "$lab" "$(lab_lacks)"
     elif step "the lab's file systems" scripts/lab.sh base; then
         step "tests with a real Nix" real_nix
-        step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 4
+        step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 5
     else
         not_run "$lab" "their file systems could not be built"
     fi
