@@ -67,6 +67,7 @@ need update-ca-certificates ca-certificates # cargo downloads the crates
 need shellcheck shellcheck
 need ssh openssh-client
 need sshd openssh-server
+need script bsdutils # a terminal for tests/cli.rs
 install_needs
 for component in fmt clippy; do
     cargo "$component" --version >/dev/null 2>&1 || [ -n "$no_install" ] || ! has rustup || rustup component add "${component/#fmt/rustfmt}"

@@ -1,9 +1,13 @@
 //! The program itself, where it needs no host and no Nix: what it prints, and its exit.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fleetdeploy::local::process::{Finished, Invocation};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
@@ -54,4 +58,43 @@ async fn what_could_not_begin_has_its_events_too() {
         assert!(finished.stderr_text().contains(text.as_str().unwrap().lines().next().unwrap()), "{words:?}");
         assert_eq!(*ended, ("ended".to_owned(), 2.into()), "{words:?}");
     }
+}
+
+/// On a terminal of its own: `script` makes one, and tells afterwards how the terminal was left.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whoever sits at the terminal is part of the test's world")]
+fn a_signal_at_the_question_for_the_password_ends_it_and_leaves_the_terminal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = folder.path().join("inventory.yaml");
+    std::fs::write(&inventory, GOOD.replace("nas: ", "nas: {user: admin, become: sudo-password}")).unwrap();
+    let commands = folder.path().join("commands");
+    let program = env!("CARGO_BIN_EXE_fleetdeploy");
+    let text = format!("sh -c 'echo pid=$$; exec {program} push lab'\necho status=$?\nstty -a\n");
+    std::fs::write(&commands, text).unwrap();
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--command"])
+        .arg(format!("sh {}", commands.display()))
+        .arg("/dev/null")
+        .env("FLEETDEPLOY_INVENTORY", &inventory)
+        .env("XDG_STATE_HOME", folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = terminal.stdout.take().unwrap();
+    let mut seen = String::new();
+    let mut piece = [0; 4096];
+    while let Ok(count @ 1..) = output.read(&mut piece) {
+        let had_asked = seen.contains("password for nas");
+        seen.push_str(&String::from_utf8_lossy(&piece[..count]));
+        if seen.contains("password for nas") && !had_asked {
+            let pid = seen.split("pid=").nth(1).unwrap().lines().next().unwrap().trim().parse().unwrap();
+            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+        }
+    }
+    assert!(terminal.wait().unwrap().success());
+    assert!(seen.contains("interrupted by SIGTERM"), "{seen}");
+    assert!(seen.contains("status=143"), "{seen}");
+    let settings: Vec<&str> = seen.rsplit("status=").next().unwrap().split([' ', '\r', '\n']).collect();
+    assert!(settings.contains(&"echo") && settings.contains(&"icanon"), "{seen}");
 }

@@ -18,7 +18,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     // Before anything is asked: a signal from here on is ours.
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace().await?;
+    let workspace = ground.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     let request = Request {

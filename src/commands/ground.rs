@@ -1,18 +1,17 @@
 //! What every command that works on a fleet needs first: the inventory, the selected hosts, the sudo password.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Trouble;
+use super::password::passwords;
 use crate::cli::{FleetHosts, Global};
-use crate::decide::vocabulary::Signal;
-use crate::exit::Ending;
+use crate::engine::shutdown::Shutdown;
 use crate::inventory::find::{VARIABLE, find};
-use crate::inventory::model::{Become, Fleet, Host, HostName};
+use crate::inventory::model::{Fleet, Host, HostName};
 use crate::inventory::{Inventory, Overrides, select};
-use crate::remote::{Password, Workspace, WorkspaceError};
+use crate::remote::{Workspace, WorkspaceError};
 
 /// A fleet, ready to be worked on.
 pub(super) struct Ground {
@@ -54,36 +53,11 @@ impl Ground {
     }
 
     /// Asks for the sudo password if any host needs one: once, now, and never again.
-    pub(super) async fn workspace(&self) -> Result<Arc<Workspace>, Trouble> {
+    pub(super) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
         let mut hosts: Vec<Host> = self.fleet.hosts.clone();
         hosts.extend(self.inventory.jumps_of(&self.fleet).into_iter().cloned());
-        let passwords = self.passwords()?;
+        let passwords = passwords(&self.fleet.hosts, shutdown).await?;
         Workspace::create(&hosts, passwords, None).await.map_err(no_workspace)
-    }
-
-    fn passwords(&self) -> Result<BTreeMap<HostName, Password>, Trouble> {
-        let in_need: Vec<&HostName> = self
-            .fleet
-            .hosts
-            .iter()
-            .filter(|host| host.becoming == Become::SudoPassword)
-            .map(|host| &host.name)
-            .collect();
-        if in_need.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let names: Vec<&str> = in_need.iter().map(|name| name.as_str()).collect();
-        let names = names.join(", ");
-        if !std::io::stdin().is_terminal() {
-            let hint = "run it on a terminal, or use `become: sudo` with a rule that asks no password".to_owned();
-            let text = format!("{names}: `become: sudo-password` needs a terminal to ask for the password");
-            return Err(Trouble::not_understood(text, Some(hint)));
-        }
-        let asked = rpassword::prompt_password(format!("sudo password for {names}: "));
-        let text = asked.map_err(unanswered)?;
-        let all = in_need.into_iter().map(|name| Some((name.clone(), Password::new(text.clone())?)));
-        let unusable = || Trouble::not_understood("that is no password: it has a control character in it", None);
-        all.collect::<Option<_>>().ok_or_else(unusable)
     }
 }
 
@@ -105,15 +79,6 @@ fn no_workspace(error: WorkspaceError) -> Trouble {
     }
 }
 
-/// The question for the password had no answer. It reads the terminal raw: Ctrl-C is a letter there, and no signal.
-fn unanswered(error: std::io::Error) -> Trouble {
-    if error.kind() == std::io::ErrorKind::Interrupted {
-        let ending = Ending::QueryInterrupted(Signal::Sigint);
-        return Trouble { error: "interrupted at the question for the password".into(), hint: None, ending };
-    }
-    Trouble::not_understood(error, None)
-}
-
 /// `person@workstation`, for the leases on the hosts.
 pub(super) fn owner() -> String {
     let user = ::nix::unistd::User::from_uid(::nix::unistd::getuid()).ok().flatten();
@@ -129,12 +94,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-
-    #[test]
-    fn ctrl_c_at_the_question_for_the_password_is_an_interrupt() {
-        assert_eq!(unanswered(Error::from(ErrorKind::Interrupted)).ending, Ending::QueryInterrupted(Signal::Sigint));
-        assert_eq!(unanswered(Error::from(ErrorKind::UnexpectedEof)).ending, Ending::NotUnderstood);
-    }
+    use crate::exit::Ending;
 
     #[test]
     fn what_the_workstation_lacks_is_no_mistake_of_usage() {

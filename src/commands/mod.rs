@@ -5,6 +5,7 @@ mod check;
 mod ending;
 mod ground;
 mod inventory;
+mod password;
 mod push;
 mod recover;
 

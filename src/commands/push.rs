@@ -36,7 +36,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     // Before anything is written or asked: a signal from here on is ours.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
-    let workspace = ground.workspace().await?;
+    let workspace = ground.workspace(&mut shutdown).await?;
 
     let record = if arguments.dry_run { None } else { Some(Record::open(&ground)?) };
     let scratch = tempfile::tempdir().map_err(|error| not_begun(error.into()))?;

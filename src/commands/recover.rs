@@ -41,7 +41,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let lock = take(&state, &ground)?;
     let known = state.unfinished(Some((&ground.fleet.name, &ground.inventory.path)));
     let known = known.map_err(|error| not_begun(error.into()))?.map(known_of);
-    let workspace = ground.workspace().await?;
+    let workspace = ground.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
     let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
