@@ -262,7 +262,12 @@ fn a_quiet_bad_push_says_what_failed_and_the_end() {
 #[test]
 fn verbose_holds_nothing_back() {
     let verbose = screen(Mode::Plain { colour: false, verbose: true }, good_push());
-    for doing in ["restarting nginx.service", "built 9 of 212", "copied 100.0 MiB of 700.0 MiB", "4 of 4 links up, 0"] {
+    for doing in [
+        "restarting nginx.service",
+        "built 9 of 212",
+        "copied 100.0 MiB of 700.0 MiB",
+        "4 of 4 links up, good rounds in a row: 0",
+    ] {
         assert!(verbose.contains(doing), "{doing}:\n{verbose}");
     }
     let verbose = screen(Mode::Plain { colour: false, verbose: true }, bad_push());

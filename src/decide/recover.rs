@@ -322,7 +322,10 @@ impl Transaction {
         let why = if recorded.turned_back {
             "it was being rolled back already".to_owned()
         } else if !recorded.decided() && !any_new {
-            "it had not come to the decision to commit".to_owned()
+            match recorded.reached {
+                Reached::Unknown => "its record is not here, and no host is committed".to_owned(),
+                _ => "it had not come to the decision to commit".to_owned(),
+            }
         } else if let Some((host, found)) = stays {
             format!("{} cannot go forward: {}", self.plan.host(host).name, found.text())
         } else {

@@ -205,7 +205,7 @@ impl Plain {
             Event::HostFound { host, text } => self.host_line(host, None, &format!("found: {}", sanitise::text(text))),
             Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
                 let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
-                let text = format!("left to its guard: fires in {left}, then up to {boot} to boot");
+                let text = format!("left to its guard: fires within {left}, then up to {boot} to boot");
                 self.host_line(host, Some(Tone::Doubtful), &text)
             }
             Event::CameBack { host, text } => {
@@ -247,7 +247,7 @@ impl Plain {
                 self.host_line(host, None, &text)
             }
             Event::LinksMoved { up, of, rounds, waiting_for } if self.may_speak(Talk::Links, None, line.at) => {
-                let mut text = format!("{up} of {of} links up, {rounds} good rounds in a row");
+                let mut text = format!("{up} of {of} links up, good rounds in a row: {rounds}");
                 if !waiting_for.is_empty() {
                     let named = &waiting_for[..waiting_for.len().min(LINKS_NAMED)];
                     text += &format!(", waiting for {}", sanitise::line(&named.join(", ")));

@@ -193,10 +193,14 @@ fn a_signal_while_guards_are_waited_for_leaves_everything_as_it_was() {
 
 #[test]
 fn a_decided_run_goes_forward_with_its_record_and_back_without() {
-    for (record, outcome, on) in [(true, Outcome::Committed, "new"), (false, Outcome::RolledBack, "old")] {
+    let forward = (Outcome::Committed, "every host is on its new system");
+    let back = (Outcome::RolledBack, "the interrupted run is undone: its record is not here, and no host is committed");
+    for (record, (outcome, text), on) in [(true, forward, "new"), (false, back, "old")] {
         let mut world = dies_before(0, job(JobKind::Switch));
         world.recover(record);
-        assert_eq!(world.run_to_end().outcome, outcome, "record: {record}");
+        let verdict = world.run_to_end();
+        assert_eq!(verdict.outcome, outcome, "record: {record}");
+        assert!(verdict.text.starts_with(text), "{}", verdict.text);
         all_on(&world, on);
     }
 }
