@@ -1,7 +1,9 @@
 //! The program itself, where it needs no host and no Nix: what it prints, and its exit.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::fs::Permissions;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -97,4 +99,24 @@ fn a_signal_at_the_question_for_the_password_ends_it_and_leaves_the_terminal_as_
     assert!(seen.contains("status=143"), "{seen}");
     let settings: Vec<&str> = seen.rsplit("status=").next().unwrap().split([' ', '\r', '\n']).collect();
     assert!(settings.contains(&"echo") && settings.contains(&"icanon"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_nix_that_is_too_old_is_named_and_nothing_is_built_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let nix = folder.path().join("nix");
+    std::fs::write(&nix, "#!/bin/sh\ncase \"$*\" in *--version) echo 'nix (Nix) 2.11.0' ;; *) exit 1 ;; esac\n")
+        .unwrap();
+    std::fs::set_permissions(&nix, Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(folder.path().join("inventory.yaml"), GOOD).unwrap();
+    let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+        .args(["build", "lab", "--inventory"])
+        .arg(folder.path().join("inventory.yaml"))
+        .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(finished.status, Some(1));
+    let said = finished.stderr_text();
+    assert!(said.contains("Nix 2.11.0, which is too old") && said.contains("install Nix 2.18 or newer"), "{said}");
 }

@@ -14,7 +14,13 @@ impl Push<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         self.tell(Event::BuildMoved { done: 0, expected: 0, doing: "evaluating".to_owned() });
-        let evaluated = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit).await;
+        let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit);
+        let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
+        if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
+            let hint = format!("install Nix {} or newer here", nix::OLDEST_TEXT);
+            self.fail(None, format!("this workstation has {old}, which is too old"), Some(hint));
+            return Err(Refused { text: "the systems could not be evaluated".to_owned() });
+        }
         let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
         let on_progress = |progress: &nix::Progress| self.tell(build_moved(progress));
         let built = nix::build(&targets, roots, fleet.build_limit, on_progress).await;

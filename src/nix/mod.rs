@@ -21,4 +21,4 @@ pub use diff::{PackageChange, diff};
 pub use eval::{EvalError, HostProblem, Target, evaluate};
 pub use invoke::AskError;
 pub use progress::{Amount, Count, Progress, RunningBuild};
-pub use version::{NixVersion, version};
+pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -10,6 +10,9 @@ const COMMAND: &str = "nix --version";
 /// The oldest Nix whose words and options these modules know.
 const OLDEST: (u32, u32) = (2, 18);
 
+/// The same for people.
+pub const OLDEST_TEXT: &str = "2.18";
+
 /// `nix (Lix, like Nix) 2.91.1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NixVersion {

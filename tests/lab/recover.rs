@@ -134,6 +134,27 @@ fn another_workstation_undoes_a_push_from_the_hosts_alone() {
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn from_the_hosts_alone_a_silent_host_is_waited_for_and_nothing_is_done_meanwhile() {
+    let fleet = fleet("rec-silent");
+    killed_in_verify(&fleet, "150s");
+    fleet.cable("homeserver", "down");
+    let held = |host| fleet.host(host, "cat /run/fleetdeploy/lease; readlink /run/current-system");
+    let before = held("vps");
+    let recovering = fleet.start_recover("laptop2", &["homelab"]);
+    recovering.wait_for("it waits", |event| match event {
+        Event::Warned { host: None, text } => {
+            text.contains("homeserver cannot be asked: nothing is done").then_some(())
+        }
+        _ => None,
+    });
+    assert_eq!(held("vps"), before);
+    fleet.cable("homeserver", "up");
+    recovering.ended().assert_ended(1, Outcome::RolledBack);
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_push_that_sleeps_is_superseded_and_changes_nothing_when_it_wakes() {
     let fleet = fleet("rec-asleep");
     for host in BOTH {
