@@ -151,7 +151,7 @@ impl Found {
             Self::New { disarmed: false } => "is on its new system for good, without a guard".to_owned(),
             Self::Guarded(Ground::Old) => "is guarded, and nothing has begun on it".to_owned(),
             Self::Guarded(Ground::New) => "is guarded, and runs its new system".to_owned(),
-            Self::Guarded(Ground::Between) => "is guarded, and between its old and its new system".to_owned(),
+            Self::Guarded(Ground::Between) => "is guarded, in the middle of a change or of its roll back".to_owned(),
             Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
             Self::Firing => "its guard has fired and is bringing it back".to_owned(),
             Self::Cleaned => "holds nothing of the run any more".to_owned(),
