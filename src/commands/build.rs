@@ -24,7 +24,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let roots = tempfile::tempdir().map_err(|error| Trouble::not_begun(error, None))?;
+    let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let workspace = Workspace::create(&[], std::collections::BTreeMap::new(), None)
         .await
         .map_err(|error| Trouble::not_begun(error, None))?;
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
                 events.publish(Event::Answer { answer });
                 if mode != Mode::Json {
                     let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
-                    crate::ui::print_answer(&lines.concat()).map_err(|error| Trouble::not_begun(error, None))?;
+                    crate::ui::print_answer(&lines.concat()).map_err(|error| Trouble::no_stdout(&error))?;
                 }
                 Ending::Answered { yes: true }
             }

@@ -39,6 +39,6 @@ pub(super) fn schema() -> Ended {
 }
 
 fn answer(text: &str) -> Ended {
-    print_answer(text).map_err(|error| Trouble::not_begun(error, None))?;
+    print_answer(text).map_err(|error| Trouble::no_stdout(&error))?;
     Ok(Ending::Answered { yes: true })
 }

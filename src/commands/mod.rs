@@ -20,6 +20,7 @@ use crate::engine::push::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{Ending, status};
+use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
 use crate::ui::{Screen, ScreenEnd, errors};
 
@@ -40,6 +41,21 @@ impl Trouble {
     /// Something of this workstation is missing or taken: nothing was begun.
     fn not_begun(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
         Self { error: error.into(), hint, ending: Ending::NotBegun }
+    }
+
+    /// Without its record nothing that changes a host is begun.
+    fn no_record(error: RecordError) -> Self {
+        let hint = "nothing is begun without its record: XDG_STATE_HOME names another place for it";
+        Self::not_begun(error, Some(hint.to_owned()))
+    }
+
+    fn no_folder(error: &std::io::Error) -> Self {
+        let hint = "TMPDIR names another place for it";
+        Self::not_begun(format!("cannot make a temporary folder: {error}"), Some(hint.to_owned()))
+    }
+
+    fn no_stdout(error: &std::io::Error) -> Self {
+        Self::not_begun(format!("cannot write to stdout: {error}"), None)
     }
 }
 

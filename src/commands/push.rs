@@ -39,7 +39,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let record = if arguments.dry_run { None } else { Some(Record::open(&ground)?) };
-    let scratch = tempfile::tempdir().map_err(|error| not_begun(error.into()))?;
+    let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
     let events = Events::new(run.clone());
     // After the question for a password: a person's time to type is not the push's.
@@ -127,18 +127,17 @@ struct Record {
 
 impl Record {
     fn open(ground: &Ground) -> Result<Self, Trouble> {
-        let hint = "a push that cannot write its record does not start".to_owned();
-        let unwritable = |error: crate::record::RecordError| Trouble::not_begun(error, Some(hint.clone()));
-        let state = State::locate(|name| std::env::var_os(name)).map_err(unwritable)?;
+        let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
         let mut lock =
             FleetLock::take(&state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
                 LockError::Held { .. } => {
                     Trouble::not_begun(error, Some("wait for it to end, or look at what it does".to_owned()))
                 }
-                LockError::Record(error) => unwritable(error),
+                LockError::Record(error) => Trouble::no_record(error),
             })?;
         // The fleet is ours, so whoever began this is gone.
-        let unfinished = state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(unwritable)?;
+        let unfinished =
+            state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
         if let Some(Unfinished { run, fleet, .. }) = unfinished {
             let text = format!("run {} of this fleet did not come to its end", run.id());
             return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then push again"))));
@@ -146,9 +145,9 @@ impl Record {
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
         let _ = state.trim(now);
-        let (run_folder, journal) = state.create_run(&ground.fleet.name, now).map_err(unwritable)?;
+        let (run_folder, journal) = state.create_run(&ground.fleet.name, now).map_err(Trouble::no_record)?;
         let run = run_folder.id().as_str().to_owned();
-        lock.name_run(&run).map_err(unwritable)?;
+        lock.name_run(&run).map_err(Trouble::no_record)?;
         let folder = run_folder.path().to_owned();
         let path = &ground.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());

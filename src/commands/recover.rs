@@ -33,14 +33,14 @@ use crate::ui::mode::Mode;
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> Ended {
     let began = Instant::now();
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
-    let state = State::locate(|name| std::env::var_os(name)).map_err(|error| not_begun(error.into()))?;
+    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
     let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new() };
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &ground)?;
     let known = state.unfinished(Some((&ground.fleet.name, &ground.inventory.path)));
-    let known = known.map_err(|error| not_begun(error.into()))?.map(known_of);
+    let known = known.map_err(Trouble::no_record)?.map(known_of);
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
@@ -79,7 +79,7 @@ fn which(global: &Global, state: &State, arguments: &Recover) -> Result<(Global,
     if let Some(name) = &arguments.name {
         return Ok((global.clone(), name.clone()));
     }
-    let unfinished = state.unfinished(None).map_err(|error| Trouble::not_begun(error, None))?;
+    let unfinished = state.unfinished(None).map_err(Trouble::no_record)?;
     if let Some(Unfinished { fleet, inventory, .. }) = unfinished {
         let inventory = global.inventory.clone().unwrap_or(inventory);
         return Ok((Global { inventory: Some(inventory), ..global.clone() }, fleet));
@@ -100,7 +100,7 @@ fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
             let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
             Trouble::not_begun(error, Some(hint))
         }
-        LockError::Record(error) => Trouble::not_begun(error, None),
+        LockError::Record(error) => Trouble::no_record(error),
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::push::{Phased, Push, Refused, Request, chain};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
+use crate::local::process::ProcessError;
 use crate::nix;
 use crate::store_path::StorePath;
 
@@ -37,7 +38,9 @@ impl Push<'_> {
                 self.fail(Some(host), problem.to_string(), None);
             }
         } else {
-            self.fail(None, chain(error), None);
+            let no_nix = matches!(error, nix::EvalError::Process(ProcessError::Start { .. }));
+            let hint = no_nix.then(|| "`nix` must be in PATH: install Nix".to_owned());
+            self.fail(None, chain(error), hint);
         }
         Refused { text: "the systems could not be evaluated".to_owned() }
     }

@@ -100,7 +100,8 @@ impl<'a> Value<'a> {
         let what = match self.node {
             Node::Null => format!("nothing stands here, but {wanted} is wanted"),
             Node::Boolean(_) => format!("this is `true` or `false`, but {wanted} is wanted"),
-            Node::Integer(_) | Node::Float(_) => format!("this is a number, but {wanted} is wanted"),
+            Node::Integer(_) => format!("this is a number, but {wanted} is wanted"),
+            Node::Float(_) => format!("this is a number with a fraction, but {wanted} is wanted"),
             Node::Text(_) => format!("this is a text, but {wanted} is wanted"),
             Node::List(_) => format!("this is a list, but {wanted} is wanted"),
             Node::Map(_) => format!("this is a map, but {wanted} is wanted"),
@@ -187,7 +188,11 @@ impl<'a> Value<'a> {
         if let Node::List(items) = self.node {
             return Some(items.iter().enumerate().map(|(number, item)| self.child(item, Step::Item(number))).collect());
         }
-        self.wanted("a list", None);
+        let example = match self.node {
+            Node::Text(text) => Some(format!("write it in brackets: `[{}]`", shown(text))),
+            _ => None,
+        };
+        self.wanted("a list", example);
         None
     }
 
@@ -324,7 +329,14 @@ mod tests {
             said("15", |value| value.duration().map(drop)),
             one("the time `15` has no unit", Some("write `15m` for minutes or `15s` for seconds"))
         );
-        assert_eq!(said("a", |value| value.list().map(drop)), one("this is a text, but a list is wanted", None));
+        assert_eq!(
+            said("edge", |value| value.list().map(drop)),
+            one("this is a text, but a list is wanted", Some("write it in brackets: `[edge]`"))
+        );
+        assert_eq!(
+            said("22.5", |value| value.number(scalar::port)),
+            one("this is a number with a fraction, but a whole number is wanted", None)
+        );
         assert_eq!(
             said("!x a", |value| value.text().map(drop)),
             one("this has the YAML tag `!x`, but a text is wanted", None)

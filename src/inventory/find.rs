@@ -41,7 +41,12 @@ impl FindError {
             Self::Foreign { path, .. } => {
                 format!("if you trust it, name it: `--inventory {}`", path.display())
             }
-            Self::Missing { .. } => "name the file itself, not its folder".into(),
+            Self::Missing { path, .. } if path.is_dir() => {
+                format!("that is a folder: name the file in it, as in `{}`", path.join(FILE_NAME).display())
+            }
+            Self::Missing { .. } => {
+                format!("name one that is there; without a name `{FILE_NAME}` is looked for from here upwards")
+            }
         }
     }
 }
@@ -127,7 +132,8 @@ mod tests {
         std::fs::write(lab.path().join(FILE_NAME), "").unwrap();
         let missing = find(Some(Path::new("x.yaml")), None, lab.path()).unwrap_err();
         assert_eq!(missing, FindError::Missing { path: lab.path().join("x.yaml"), by: "`--inventory`" });
-        assert!(find(None, Some(OsStr::new("a")), lab.path()).is_err(), "a folder was taken for a file");
+        let folder = find(None, Some(OsStr::new("a")), lab.path()).expect_err("a folder was taken for a file");
+        assert!(folder.hint().ends_with("/a/inventory.yaml`"), "{}", folder.hint());
     }
 
     #[test]
