@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::ground::{Ground, owner};
+use super::ground::Ground;
 use super::{Ended, Trouble};
 use crate::cli::{Build, Global};
-use crate::decide::survey::Allowed;
-use crate::engine::push::{Request, build};
+use crate::engine::push::build;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -28,19 +27,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
     let workspace = Workspace::create(&[], std::collections::BTreeMap::new(), None)
         .await
         .map_err(|error| Trouble::not_begun(error, None))?;
-    let request = Request {
-        folder: ground.folder(),
-        fleet: ground.fleet,
-        selected: ground.selected,
-        allowed: Allowed::default(),
-        dry_run: true,
-        run: "build".to_owned(),
-        owner: owner(),
-        roots: roots.path().to_owned(),
-    };
-    for text in ground.warnings {
-        events.publish(Event::Warned { host: None, text });
-    }
+    ground.warn(&events);
+    let request = ground.question("build", roots.path().to_owned());
     let ending = tokio::select! {
         built = build(&request, workspace, &events) => match built {
             Ok(systems) => {

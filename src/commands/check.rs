@@ -1,11 +1,10 @@
 //! `check`: the matrix alone.
 
 use super::build::FAREWELL;
-use super::ground::{Ground, owner};
+use super::ground::Ground;
 use super::{Ended, Trouble};
 use crate::cli::{Check, Global};
-use crate::decide::survey::Allowed;
-use crate::engine::push::{Request, check};
+use crate::engine::push::check;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -21,19 +20,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended
     let workspace = ground.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    let request = Request {
-        folder: ground.folder(),
-        fleet: ground.fleet,
-        selected: ground.selected,
-        allowed: Allowed::default(),
-        dry_run: true,
-        run: "check".to_owned(),
-        owner: owner(),
-        roots: std::path::PathBuf::new(),
-    };
-    for text in ground.warnings {
-        events.publish(Event::Warned { host: None, text });
-    }
+    ground.warn(&events);
+    let request = ground.question("check", std::path::PathBuf::new());
     let ending = tokio::select! {
         checked = check(&request, std::sync::Arc::clone(&workspace), &events) => match checked {
             Ok(up) => {

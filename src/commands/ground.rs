@@ -7,7 +7,11 @@ use std::sync::Arc;
 use super::Trouble;
 use super::password::passwords;
 use crate::cli::{FleetHosts, Global};
+use crate::decide::survey::Allowed;
+use crate::engine::push::Request;
 use crate::engine::shutdown::Shutdown;
+use crate::event::Event;
+use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::inventory::{Inventory, Overrides, select};
@@ -19,7 +23,7 @@ pub(super) struct Ground {
     pub(super) fleet: Fleet,
     pub(super) selected: BTreeSet<HostName>,
     /// What the inventory wants said.
-    pub(super) warnings: Vec<String>,
+    warnings: Vec<String>,
 }
 
 pub(super) fn load(global: &Global) -> Result<(Inventory, Vec<String>), Trouble> {
@@ -50,6 +54,27 @@ impl Ground {
     pub(super) fn folder(&self) -> PathBuf {
         let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
         path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
+    }
+
+    /// Says what the inventory wants said.
+    pub(super) fn warn(&self, events: &Events) {
+        for text in &self.warnings {
+            events.publish(Event::Warned { host: None, text: text.clone() });
+        }
+    }
+
+    /// What is asked of the engine by a command that changes no host. `run` stands where a push has its run.
+    pub(super) fn question(self, run: &str, roots: PathBuf) -> Request {
+        Request {
+            folder: self.folder(),
+            fleet: self.fleet,
+            selected: self.selected,
+            allowed: Allowed::default(),
+            dry_run: true,
+            run: run.to_owned(),
+            owner: owner(),
+            roots,
+        }
     }
 
     /// Asks for the sudo password if any host needs one: once, now, and never again.

@@ -67,9 +67,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
         guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record: record.as_ref().map(|record| record.folder.display().to_string()),
     });
-    for text in ground.warnings {
-        events.publish(Event::Warned { host: None, text });
-    }
+    ground.warn(&events);
 
     let mut keeper = Keeper { events: events.clone(), record, touched: false, guarded: false, request: &request };
     let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);

@@ -51,9 +51,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         hosts: ground.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
         inventory: ground.inventory.path.display().to_string(),
     });
-    for text in ground.warnings {
-        events.publish(Event::Warned { host: None, text });
-    }
+    ground.warn(&events);
     let request = Request { fleet: ground.fleet, owner: format!("{}#{}", owner(), tag()), known };
     let mut keeper =
         Keeper { events: events.clone(), state, lock, inventory, request: &request, record: None, guarded: false };

@@ -134,10 +134,7 @@ fn the_way_back_has_its_time_from_the_first_round_that_looks_at_it() {
 #[test]
 fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| matches!(step, Step::Login { .. }));
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
+    all_log_in(&mut world);
     world.end_round();
     world.elapse(Timer::Settle);
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
@@ -146,10 +143,7 @@ fn a_settle_time_that_ends_between_rounds_that_hold_lets_them_end() {
 #[test]
 fn a_round_that_breaks_after_the_settle_time_rolls_back_at_once() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| matches!(step, Step::Login { .. }));
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
+    all_log_in(&mut world);
     world.end_round();
     world.elapse(Timer::Settle);
     world.elapse(Timer::RoundPause);
