@@ -230,7 +230,7 @@ pub struct Fleet {
     pub hosts: Vec<Host>,
     pub source: Source,
     pub checks: Vec<Check>,
-    /// How long links may take to come up after `test`.
+    /// How long links may take to come up after `test`; after a roll back at least 20 s.
     pub settle: Duration,
     /// The build of the whole fleet.
     pub build_limit: Duration,
