@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::chaos::report::Results;
-use crate::chaos::run::{Came, INVENTORY, run};
+use crate::chaos::run::{Came, run};
 use crate::chaos::spec::{BLOCK, Spec};
 use crate::fleet::{Fleet, Setup};
 
@@ -99,9 +99,7 @@ fn run_block(job: u64, seeds: &[u64], results: &Results) -> usize {
 }
 
 fn boot(job: u64, spec: &Spec) -> Fleet {
-    let fleet = Fleet::made(&format!("chaos{job}-{}", spec.seed), &Setup { hosts: spec.hosts, ..Setup::default() });
-    fleet.write_inventory(&INVENTORY);
-    fleet
+    Fleet::made(&format!("chaos{job}-{}", spec.seed), &Setup { hosts: spec.hosts, ..Setup::default() })
 }
 
 /// Everything that tells why, before the fleet is gone.

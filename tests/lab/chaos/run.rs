@@ -19,7 +19,7 @@ use crate::pushed::{Pushed, Pushing};
 const RECOVERIES: usize = 4;
 
 /// Short times: a dead push is over in a minute, and a machine that runs two fleets keeps up.
-pub(super) const INVENTORY: Inventory = Inventory {
+const INVENTORY: Inventory = Inventory {
     defaults: "user: root",
     guard: "50s",
     settle: "8s",
@@ -29,6 +29,11 @@ pub(super) const INVENTORY: Inventory = Inventory {
     checks: "- vpn: mesh",
     source: "flake: .",
 };
+
+/// So that at the decision less is left of the guards than the rest may need: they are extended first. Without that a
+/// decision takes no longer than its entry, and nothing that is done to a push ever meets it.
+const LATE_FOR_THE_REST: Inventory =
+    Inventory { limits: "{connect: 3s, step: 6s, test: 5s, switch: 6s, rollback: 16s}", ..INVENTORY };
 
 /// What came of a run: a line of the results.
 #[derive(Debug, Clone, Serialize)]
@@ -148,6 +153,7 @@ pub(super) fn run(fleet: &mut Fleet, spec: &Spec) -> Came {
 /// The parameters of the hosts' next systems; what a run that was rolled back has set is taken back after it, or its
 /// systems would be pushed to the next one's witnesses.
 fn prepare(fleet: &Fleet, spec: &Spec) {
+    fleet.write_inventory(if spec.moment == Moment::Decide { &LATE_FOR_THE_REST } else { &INVENTORY });
     for host in &spec.changed {
         for (key, _) in Push::ALL.iter().flat_map(|push| push.fault()) {
             fleet.set(host, key, "null");

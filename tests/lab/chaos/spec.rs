@@ -90,9 +90,8 @@ impl Moment {
             Self::Switch => 2000,
             Self::Copy => 1200,
             Self::Survey | Self::Arm => 800,
-            Self::Disarm => 300,
+            Self::Decide | Self::Disarm => 300,
             Self::CleanUp => 150,
-            Self::Decide => 60,
         }
     }
 
@@ -222,7 +221,8 @@ impl Spec {
         let good = *draw.one_of(&[Push::Good, Push::Slow]);
         let push = match moment {
             Moment::RollBack => *draw.one_of(&bad),
-            Moment::Decide | Moment::Switch | Moment::Disarm | Moment::CleanUp => good,
+            Moment::Decide => Push::Slow,
+            Moment::Switch | Moment::Disarm | Moment::CleanUp => good,
             _ if draw.below(3) == 0 => *draw.one_of(&bad),
             _ => good,
         };
