@@ -287,7 +287,7 @@ async fn the_fence_lets_only_the_holder_through() {
         host.says(&["lib.sh"], &ask).await,
         format!(
             "through\n\
-             refused superseded\ntext ada@laptop at home has taken this run over (epoch 2)\n\
+             refused superseded\ntext ada@laptop at home has taken this run over\n\
              refused other\ntext epoch 3 was never written here (it is 2): take over first\n\
              refused foreign_lease\ntext run r-1 of ada@laptop at home holds this host\n\
              refused other_boot\ntext this host has restarted: its boot id is {BOOT_ID}, not other\n\
@@ -376,7 +376,7 @@ async fn a_later_epoch_takes_a_run_over_once() {
         rm -r "$roots"; echo r-1 2 ada@laptop at home >"$place/lease""#;
     assert_eq!(
         host.says(&["lib.sh", "boot.sh", "take_over.sh"], ask).await,
-        "refused superseded\ntext ada@laptop at home has taken this run over (epoch 2)\nr-1 2 ada@laptop at home\nend\n\
+        "refused superseded\ntext ada@laptop at home has taken this run over\nr-1 2 ada@laptop at home\nend\n\
          r-1 3 ada@desktop\nend\n\
          r-1 3 ada@desktop\nend\n\
          refused superseded\ntext ada@desktop has taken this run over (epoch 3)\nr-1 3 ada@desktop\nend\n\

@@ -125,7 +125,7 @@ impl Orders {
             && lease.epoch > speaker.epoch
         {
             // Said by every answer, also one to a question that no fence guards.
-            let text = format!("{} has taken this run over (epoch {})", lease.owner, lease.epoch);
+            let text = format!("{} has taken this run over", lease.owner);
             answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
         }
         // A host that has restarted counts anew.

@@ -150,10 +150,10 @@ impl Plain {
                 let text = format!("recover {} ({})", sanitise::line(fleet), names.join(", "));
                 self.fleet_line(Some(Tone::Strong), &text) + &self.fleet_line(None, &format!("inventory: {inventory}"))
             }
-            Event::RunChosen { epoch, alone, record } => {
+            Event::RunChosen { alone, record, .. } => {
                 let run = sanitise::line(line.run.as_deref().unwrap_or_default());
                 let how = if *alone { "from the hosts alone, without its record" } else { "from its record" };
-                let text = format!("run {run} did not come to its end: taking it over {how} (epoch {epoch})");
+                let text = format!("run {run} did not come to its end: taking it over {how}");
                 self.fleet_line(Some(Tone::Strong), &text) + &self.fleet_line(None, &format!("record: {record}"))
             }
             Event::Planned { hosts } => hosts.iter().map(|planned| self.planned(planned)).collect(),

@@ -40,7 +40,7 @@ arm() {
             refuse foreign_lease "run $lease_run of $lease_owner holds this host"
             return 0
         elif [ "$lease_epoch" -gt "$epoch" ]; then
-            refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+            refuse superseded "$lease_owner has taken this run over"
             return 0
         fi
     fi

@@ -23,7 +23,7 @@ clean() {
             rmdir "$roots" 2>/dev/null
             return 0
         elif [ "$lease_epoch" -gt "$epoch" ]; then
-            refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+            refuse superseded "$lease_owner has taken this run over"
             return 0
         fi
     fi

@@ -289,7 +289,7 @@ held_by() {
     elif [ "$lease_run" != "$1" ]; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
     elif [ "$lease_epoch" -gt "$2" ]; then
-        refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+        refuse superseded "$lease_owner has taken this run over"
     elif [ "$lease_epoch" -lt "$2" ]; then
         refuse other "epoch $2 was never written here (it is $lease_epoch): take over first"
     else

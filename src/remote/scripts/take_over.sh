@@ -25,7 +25,7 @@ take_over() {
         elif [ "$lease_epoch $lease_owner" = "$epoch $owner" ]; then
             return 0
         elif [ "$lease_epoch" -ge "$epoch" ]; then
-            refuse superseded "$lease_owner has taken this run over (epoch $lease_epoch)"
+            refuse superseded "$lease_owner has taken this run over"
             return 0
         fi
     fi
