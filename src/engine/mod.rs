@@ -18,5 +18,6 @@ mod reports;
 pub mod shutdown;
 pub mod ssh_hosts;
 mod survey;
+pub mod surveyor;
 mod timers;
 pub mod tries;

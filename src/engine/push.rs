@@ -162,9 +162,10 @@ struct Ready {
 }
 
 /// What the survey brought, by host.
-pub(super) struct Answered {
-    pub(super) facts: Facts,
-    pub(super) clock: HostClock,
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub facts: Facts,
+    pub clock: HostClock,
 }
 
 pub(super) struct Push<'a> {

@@ -7,17 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-
-use super::clock::{BootClock, Clock};
+use super::clock::Clock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
 use super::orders::{HostClock, HostGuard, Identity, Orders};
 use super::push::Answered;
 use super::reach::Reach;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{SshHosts, ask_all};
-use super::survey::ask;
+use super::ssh_hosts::ask_all;
+use super::surveyor::{SshSurveyor, Surveyor};
 use crate::decide::fact::{Facts, GuardState, Systems};
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
@@ -110,17 +108,36 @@ pub async fn recover(
     shutdown: &mut Shutdown,
 ) -> Recovered {
     let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
-    let recovery = Recovery { request, reach: Arc::new(Reach::new(workspace, connect)), events };
-    let recovered = recovery.run(records, shutdown).await;
-    recovery.reach.close().await;
+    let reach = Arc::new(Reach::new(workspace, connect));
+    let surveyor = SshSurveyor { reach: Arc::clone(&reach) };
+    let recovered = recover_with(&surveyor, request, events, records, shutdown).await;
+    if matches!(&recovered, Recovered::Ended(verdict) if verdict.outcome == Outcome::Split) {
+        tokio::select! {
+            () = look_at_every_host(&reach, &request.fleet.hosts, events) => {}
+            _ = shutdown.requested() => {}
+        }
+    }
+    reach.close().await;
     recovered
+}
+
+/// The same by whichever way to the hosts, up to the verdict.
+pub async fn recover_with(
+    surveyor: &impl Surveyor,
+    request: &Request,
+    events: &Events,
+    records: &mut impl Records,
+    shutdown: &mut Shutdown,
+) -> Recovered {
+    Recovery { request, surveyor, clock: surveyor.clock(), events }.run(records, shutdown).await
 }
 
 type Surveyed = BTreeMap<HostName, Answered>;
 
-struct Recovery<'a> {
+struct Recovery<'a, S> {
     request: &'a Request,
-    reach: Arc<Reach>,
+    surveyor: &'a S,
+    clock: Arc<dyn Clock>,
     events: &'a Events,
 }
 
@@ -139,7 +156,7 @@ impl Chosen {
     }
 }
 
-impl Recovery<'_> {
+impl<S: Surveyor> Recovery<'_, S> {
     async fn run(&self, records: &mut impl Records, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
         let found = tokio::select! {
@@ -171,19 +188,14 @@ impl Recovery<'_> {
         };
         let recorded = chosen.known.as_ref().filter(|_| !alone).map_or_else(Recorded::nowhere, |known| known.recorded);
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
-        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
-        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, Arc::new(BootClock), recorded);
+        let hosts = self.surveyor.hosts(orders);
+        let clock = Arc::clone(&self.clock);
+        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded);
         let ended = driver.drive(records, shutdown).await;
         let name = |host: HostId| plan.host(host).name.clone();
         match ended {
             Ended::Verdict(verdict) => {
-                hosts.stop_probing().await;
-                if verdict.outcome == Outcome::Split {
-                    tokio::select! {
-                        () = look_at_every_host(&self.reach, &self.request.fleet.hosts, self.events) => {}
-                        _ = shutdown.requested() => {}
-                    }
-                }
+                self.surveyor.dismiss(hosts).await;
                 Recovered::Ended(verdict)
             }
             Ended::Left { through, guarded, signal } => {
@@ -218,7 +230,7 @@ impl Recovery<'_> {
     /// Asks these hosts; those that do not answer are returned.
     async fn survey(&self, hosts: &BTreeSet<HostName>, surveyed: &mut Surveyed, aloud: bool) -> BTreeSet<HostName> {
         let asked = self.request.fleet.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let questions = asked.map(|host| (host.name.clone(), ask(&self.reach, host).boxed()));
+        let questions = asked.map(|host| (host.name.clone(), self.surveyor.ask(host)));
         let mut silent = BTreeSet::new();
         for (host, answer) in ask_all(questions).await {
             match answer {
@@ -246,7 +258,7 @@ impl Recovery<'_> {
     /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
     /// that is known must have brought it back.
     async fn wait_for(&self, mut silent: BTreeSet<HostName>, run: &str, surveyed: &mut Surveyed) {
-        let now = BootClock.now();
+        let now = self.clock.now();
         let until = self.request.fleet.hosts.iter().filter_map(|host| {
             let one = surveyed.get(&host.name)?;
             let times = self.times(host);
@@ -270,8 +282,8 @@ impl Recovery<'_> {
             until.saturating_sub(now).as_secs()
         );
         self.events.publish(Event::Warned { host: None, text });
-        while !silent.is_empty() && BootClock.now() < until {
-            BootClock.sleep_until(BootClock.now() + LOOK_PAUSE).await;
+        while !silent.is_empty() && self.clock.now() < until {
+            self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;
         }
         // What the others said before the wait is old by now.

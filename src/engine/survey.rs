@@ -76,7 +76,7 @@ impl Push<'_> {
 }
 
 /// One host's survey, or why there is none and what mends it.
-pub(super) async fn ask(reach: &Reach, host: &Host) -> Result<Answered, (String, Option<String>)> {
+pub(super) async fn ask(reach: &Reach, host: &Host) -> super::surveyor::Surveyed {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;
