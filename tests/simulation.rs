@@ -12,16 +12,32 @@ mod chance;
 mod checks;
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "simulation/desk.rs"]
+mod desk;
+#[path = "simulation/ends.rs"]
+mod ends;
 #[path = "simulation/fleet.rs"]
 mod fleet;
 #[path = "simulation/host.rs"]
 mod host;
+#[path = "simulation/mistakes.rs"]
+mod mistakes;
+#[path = "simulation/network.rs"]
+mod network;
+#[path = "simulation/reach.rs"]
+mod reach;
 #[path = "simulation/run.rs"]
 mod run;
 #[path = "simulation/scenario.rs"]
 mod scenario;
+#[path = "simulation/scripts.rs"]
+mod scripts;
 #[path = "simulation/station.rs"]
 mod station;
+#[path = "simulation/surveyor.rs"]
+mod surveyor;
+#[path = "simulation/systems.rs"]
+mod systems;
 #[path = "simulation/works.rs"]
 mod works;
 #[path = "simulation/world.rs"]
@@ -31,7 +47,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use host::Mistake;
+use mistakes::Mistake;
 use run::simulate;
 
 /// What CI runs; `FLEETDEPLOY_RUNS` asks for another number.
@@ -41,36 +57,48 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Runs seeds on all cores until one fails or all are through: the lowest that failed, and how the others ended.
-fn search(first: u64, runs: u64, mistake: Option<Mistake>) -> (Option<u64>, BTreeMap<String, u64>) {
-    let (next, failed) = (AtomicU64::new(first), AtomicU64::new(u64::MAX));
-    let ends = Mutex::new(BTreeMap::new());
+/// What came of many seeds.
+#[derive(Default)]
+struct Searched {
+    /// Seeds that failed, with what they broke first.
+    failed: BTreeMap<u64, String>,
+    tally: BTreeMap<String, u64>,
+}
+
+/// Runs seeds on all cores. With a mistake, until one has failed.
+fn search(first: u64, runs: u64, mistake: Option<Mistake>) -> Searched {
+    let (next, found) = (AtomicU64::new(first), AtomicU64::new(u64::MAX));
+    let searched = Mutex::new(Searched::default());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                let mut mine: BTreeMap<String, u64> = BTreeMap::new();
+                let mut mine = Searched::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + runs || failed.load(Ordering::Relaxed) < seed {
+                    if seed >= first + runs || found.load(Ordering::Relaxed) < seed {
                         break;
                     }
                     let report = simulate(seed, mistake, false);
-                    if !report.violations.is_empty() {
-                        failed.fetch_min(seed, Ordering::Relaxed);
+                    if let Some(violation) = report.violations.into_iter().next() {
+                        mine.failed.insert(seed, violation);
+                        if mistake.is_some() {
+                            found.fetch_min(seed, Ordering::Relaxed);
+                        }
                     }
-                    let end = report.outcome.map_or_else(|| report.ends.to_owned(), |outcome| format!("{outcome:?}"));
-                    *mine.entry(end).or_default() += 1;
+                    for (what, count) in report.tally {
+                        *mine.tally.entry(what).or_default() += count;
+                    }
                 }
-                let mut ends = ends.lock().expect("nobody panics here");
-                for (end, count) in mine {
-                    *ends.entry(end).or_default() += count;
+                let mut searched = searched.lock().expect("nobody panics here");
+                searched.failed.extend(mine.failed);
+                for (what, count) in mine.tally {
+                    *searched.tally.entry(what).or_default() += count;
                 }
             });
         }
     });
-    let failed = failed.into_inner();
-    ((failed != u64::MAX).then_some(failed), ends.into_inner().expect("nobody panics here"))
+    searched.into_inner().expect("nobody panics here")
 }
 
 fn replay(seed: u64) {
@@ -89,12 +117,26 @@ fn nothing_that_goes_wrong_breaks_what_must_always_hold() {
         return replay(seed);
     }
     let first = number("FLEETDEPLOY_FIRST").unwrap_or(0);
-    let (failed, ends) = search(first, number("FLEETDEPLOY_RUNS").unwrap_or(RUNS), None);
-    eprintln!("{ends:?}");
-    if let Some(seed) = failed {
+    let Searched { failed, tally } = search(first, number("FLEETDEPLOY_RUNS").unwrap_or(RUNS), None);
+    for (what, count) in tally {
+        eprintln!("{count:>8}  {what}");
+    }
+    for (seed, violation) in &failed {
+        eprintln!("seed {seed}: {violation}");
+    }
+    if let Some(seed) = failed.into_keys().next() {
         replay(seed);
         panic!("seed {seed} failed, and does not when it is run again: the simulation itself is not repeatable");
     }
+}
+
+fn is_found(mistake: Mistake, seeds: u64) {
+    let began = std::time::Instant::now();
+    let failed = search(0, seeds, Some(mistake)).failed;
+    let (seed, violation) = failed.first_key_value().unwrap_or_else(|| panic!("{mistake:?} breaks nothing in {seeds}"));
+    eprintln!("{mistake:?}: seed {seed}, {:.1} s: {violation}", began.elapsed().as_secs_f64());
+    let without = simulate(*seed, None, false).violations;
+    assert!(without.is_empty(), "seed {seed} fails also without {mistake:?}: {without:?}");
 }
 
 /// A check that cannot fail proves nothing: each of these must be found within so many seeds, on a seed that is fine
@@ -105,12 +147,11 @@ fn every_seeded_mistake_is_found() {
         (Mistake::GuardLeavesTheBootDefault, 2_000),
         (Mistake::DisarmStopsOnlyTheUnit, 100),
         (Mistake::LostReplyIsRefusal, 500),
+        (Mistake::RecoverWithoutEpoch, 500),
+        (Mistake::RecoverWithoutArming, 500),
     ];
     for (mistake, seeds) in mistakes {
-        let (failed, _) = search(0, seeds, Some(mistake));
-        let seed = failed.unwrap_or_else(|| panic!("{mistake:?} breaks nothing that is looked at"));
-        let without = simulate(seed, None, false).violations;
-        assert!(without.is_empty(), "seed {seed} fails also without {mistake:?}: {without:?}");
+        is_found(mistake, seeds);
     }
 }
 
@@ -121,9 +162,6 @@ fn every_seeded_mistake_that_needs_a_rare_moment_is_found() {
     let rare =
         [Mistake::FenceWithoutGuard, Mistake::SilenceIsUp, Mistake::GuardLeavesTheStep, Mistake::ClockStandsStill];
     for mistake in rare {
-        let (failed, _) = search(0, 60_000, Some(mistake));
-        let seed = failed.unwrap_or_else(|| panic!("{mistake:?} breaks nothing that is looked at"));
-        let without = simulate(seed, None, false).violations;
-        assert!(without.is_empty(), "seed {seed} fails also without {mistake:?}: {without:?}");
+        is_found(mistake, 60_000);
     }
 }

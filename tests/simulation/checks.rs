@@ -1,21 +1,19 @@
 //! What must always hold (DESIGN.md section 9), looked at after each step of the world. The numbers are that section's.
 
 use fleetdeploy::decide::fact::{GuardState, JobKind, Standing, StepOutcome};
-use fleetdeploy::decide::vocabulary::{Entry, Verdict};
-use fleetdeploy::engine::driver::Ended;
-use fleetdeploy::event::{HostOutcome, Outcome};
+use fleetdeploy::decide::vocabulary::Entry;
 use fleetdeploy::remote::step::Step as RemoteStep;
 
-use crate::host::{Ms, Power, RunFolder, Stand, Sys, Token, Work};
+use crate::fleet::owner;
+use crate::host::{Ms, RunFolder, Token, Work};
+use crate::network::Message;
 use crate::scenario::Flaw;
-use crate::world::{Message, World, millis};
+use crate::systems::{Stand, Sys};
+use crate::world::{World, millis};
 
 /// A flaw that showed so long before the decision must have been seen: three rounds, each of 5 s at the longest, with
 /// a pause between.
 const SEEN_BY_THEN: Ms = 20_000;
-
-/// A host that could be asked for so long was asked.
-const LONG: Ms = 60_000;
 
 /// What the checks remember.
 #[derive(Debug)]
@@ -25,15 +23,16 @@ pub(crate) struct Seen {
     pub(crate) meddled: Vec<bool>,
     /// A power cut between two writes left its profile and its boot default apart.
     torn: Vec<bool>,
-    armed: Vec<bool>,
+    pub(crate) armed: Vec<bool>,
     tested: Vec<bool>,
     /// It has answered that it is wholly on new, or on old, and unguarded.
-    said_new: Vec<bool>,
-    said_old: Vec<bool>,
+    pub(crate) said_new: Vec<bool>,
+    pub(crate) said_old: Vec<bool>,
     pub(crate) disarmed_for_commit: bool,
     /// A host restarted by itself after its boot default had moved.
     pub(crate) restarted_moved: bool,
-    pub(crate) crashed: Vec<bool>,
+    /// The highest epoch that a host has let take it over, on this boot and since its last clean-up.
+    taken: Vec<u64>,
 }
 
 impl Seen {
@@ -50,7 +49,7 @@ impl Seen {
             said_old: none(),
             disarmed_for_commit: false,
             restarted_moved: false,
-            crashed: none(),
+            taken: vec![0; hosts],
         }
     }
 }
@@ -61,12 +60,8 @@ impl World {
         self.seen.violations.push(text);
     }
 
-    fn changing(&self) -> Vec<usize> {
+    pub(crate) fn changing(&self) -> Vec<usize> {
         self.scenario.plan.changing().map(|host| host.0).collect()
-    }
-
-    fn guard_waits(&self, host: usize) -> bool {
-        self.hosts[host].run.guard_lives || matches!(self.hosts[host].run.token, Token::Armed(_))
     }
 
     /// 3, at the workstation: no forward step goes out past its safe time.
@@ -82,7 +77,7 @@ impl World {
             }
             RemoteStep::Disarm { expected, .. }
                 if expected.current == Some(Sys::New.path())
-                    && !self.stations[station].has_recorded(&Entry::Disarming) =>
+                    && !self.desks[self.stations[station].desk].has_recorded(&Entry::Disarming) =>
             {
                 self.violated(format!("2: disarm for commit was sent to host{host} without its entry"));
             }
@@ -95,7 +90,7 @@ impl World {
     }
 
     /// 1 and 8: what a command may not do, whatever it is.
-    pub(crate) fn check_executed(&mut self, message: &Message, before: &RunFolder) {
+    pub(crate) fn check_executed(&mut self, message: &Message, before: &RunFolder, outcome: &StepOutcome) {
         let host = message.host;
         let (RemoteStep::Arm { speaker, .. }
         | RemoteStep::TakeOver { speaker, .. }
@@ -109,12 +104,21 @@ impl World {
         let after = &self.hosts[host].run;
         let changed = after.token != before.token || after.lease != before.lease;
         let foreign = before.lease.as_ref().is_some_and(|lease| lease.run != speaker.run);
-        let older = before.lease.as_ref().is_some_and(|lease| lease.run == speaker.run && lease.epoch > speaker.epoch);
+        let older = self.seen.taken[host] > speaker.epoch;
+        let owner = owner(message.station);
+        let same = before.lease.as_ref().filter(|lease| lease.run == speaker.run && lease.epoch == speaker.epoch);
         let (was, is) = (before.token, after.token);
         if changed && foreign {
             self.violated(format!("8: a command changed host{host}, which another run holds"));
         } else if changed && older {
             self.violated(format!("8: a coordinator that was taken over changed host{host}"));
+        } else if changed && same.is_some_and(|lease| lease.owner != owner) {
+            self.violated(format!("8: two coordinators of one epoch changed host{host}"));
+        }
+        if let (RemoteStep::TakeOver { .. }, StepOutcome::Done) = (&message.command, outcome) {
+            self.seen.taken[host] = self.seen.taken[host].max(speaker.epoch);
+        } else if let (RemoteStep::Clean { .. }, StepOutcome::Done) = (&message.command, outcome) {
+            self.seen.taken[host] = 0;
         }
         if let (Token::Armed(_), Token::Disarmed(_)) = (was, is) {
             let stand = self.hosts[host].stand;
@@ -131,6 +135,10 @@ impl World {
 
     /// 2 and 3, on the host: no step starts without this run's armed guard.
     pub(crate) fn check_begun(&mut self, host: usize, kind: JobKind) {
+        let epoch = self.hosts[host].run.jobs.get(&kind).map_or(0, |job| job.epoch);
+        if epoch < self.seen.taken[host] {
+            self.violated(format!("8: {} of a coordinator that was taken over began on host{host}", kind.word()));
+        }
         let run = &self.hosts[host].run;
         let guarded = matches!(run.token, Token::Armed(_)) && run.guard_lives;
         if !guarded {
@@ -149,7 +157,7 @@ impl World {
 
     /// 2: no host's boot default moves before every host was armed, tested and verified.
     pub(crate) fn check_boot_default_moved(&mut self, host: usize) {
-        let decided = self.stations.iter().any(|station| station.has_recorded(&Entry::Decided));
+        let decided = self.desks.iter().any(|desk| desk.has_recorded(&Entry::Decided));
         let tested = self.changing().iter().all(|host| self.seen.tested[*host]);
         if !decided || !tested {
             self.violated(format!("2: host{host}'s boot default moved (decided: {decided}, all tested: {tested})"));
@@ -157,14 +165,15 @@ impl World {
     }
 
     /// 2 and 4: what was there to be seen when the decision was made.
-    pub(crate) fn check_recorded(&mut self, entry: &Entry) {
+    pub(crate) fn check_recorded(&mut self, station: usize, entry: &Entry) {
         if *entry != Entry::Decided {
             return;
         }
         for host in self.changing() {
             for flaw in [Flaw::Deaf, Flaw::NoLogin, Flaw::Unit] {
-                // A login is looked at once, when verify begins.
-                let once = flaw == Flaw::NoLogin;
+                // A login is looked at once, when verify begins. What fails already is not blamed on the run by who does
+                // not know how it was before.
+                let once = flaw == Flaw::NoLogin || (flaw == Flaw::Unit && self.stations[station].alone);
                 let since = self.has_since(host, flaw);
                 if since.is_some_and(|since| !once && since + SEEN_BY_THEN < self.now) {
                     self.violated(format!("2: decided although host{host} has {flaw:?}"));
@@ -173,7 +182,7 @@ impl World {
         }
     }
 
-    pub(crate) fn check_said(&mut self, host: usize, _: &StepOutcome, standing: &Standing) {
+    pub(crate) fn check_said(&mut self, host: usize, standing: &Standing) {
         let guarded = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. })
             || self.hosts[host].run.guard_lives;
         if !guarded {
@@ -184,7 +193,7 @@ impl World {
 
     pub(crate) fn check_crash(&mut self, host: usize) {
         let stand = self.hosts[host].stand;
-        self.seen.crashed[host] = true;
+        self.seen.taken[host] = 0;
         self.seen.restarted_moved |= stand.boot == Sys::New;
         self.seen.torn[host] |= stand.profile != stand.boot;
     }
@@ -198,80 +207,6 @@ impl World {
                 // Once is enough.
                 self.seen.torn[host] = true;
                 self.violated(format!("1: host{host} rests on {:?}", self.hosts[host].stand));
-            }
-        }
-    }
-
-    /// 6: what is said at the end is what was seen.
-    pub(crate) fn check_verdict(&mut self, ended: &Ended) {
-        let Ended::Verdict(verdict) = ended else { return };
-        for host in self.changing() {
-            let (said_new, said_old) = (self.seen.said_new[host], self.seen.said_old[host]);
-            let down = self.hosts[host].power != Power::On;
-            match verdict.outcome {
-                Outcome::Committed if !said_new => {
-                    self.violated(format!("6: committed, and host{host} never said that it is on new, unguarded"));
-                }
-                Outcome::RolledBack | Outcome::Refused if self.seen.armed[host] => {
-                    if !said_old {
-                        self.violated(format!("6: {:?}, and host{host} never said that it is on old", verdict.outcome));
-                    } else if self.guard_waits(host) && !down {
-                        self.violated(format!("6: {:?}, and host{host}'s guard is armed", verdict.outcome));
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.check_split(verdict);
-    }
-
-    /// A split is real: some host is not on old and unguarded, or could not be asked when it mattered.
-    fn check_split(&mut self, verdict: &Verdict) {
-        if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) {
-            return;
-        }
-        for (host, (_, end)) in verdict.hosts.iter().enumerate() {
-            let HostOutcome::Lost { why } = end else { continue };
-            let fine = |system: Sys| self.hosts[host].stand == Stand::all(system) && self.hosts[host].is_at_rest();
-            let excused = self.seen.disarmed_for_commit || self.seen.restarted_moved;
-            let long = self.reached_since(host).is_some_and(|since| since + LONG < self.now);
-            if fine(Sys::Old) && long && !excused && self.scenario.quiet_from + LONG < self.now {
-                self.violated(format!("split without need: host{host} is on old, unguarded and answers ({why})"));
-            }
-        }
-    }
-
-    /// When nothing moves any more: 1, 4, 5, and progress.
-    pub(crate) fn check_end(&mut self) {
-        for station in 0..self.stations.len() {
-            if !self.stations[station].is_over() {
-                self.violated(format!("progress: workstation {station} never comes to an end"));
-            }
-        }
-        let fired = self.changing().iter().any(|host| self.seen.fired[*host]);
-        let mixed = self.seen.disarmed_for_commit && fired;
-        for host in 0..self.hosts.len() {
-            let stand = self.hosts[host].stand;
-            if self.hosts[host].power != Power::On || self.seen.meddled[host] {
-                continue;
-            }
-            if self.guard_waits(host) {
-                self.violated(format!("4: host{host}'s guard never came to its end"));
-            }
-            if stand.current != stand.boot && !mixed {
-                self.violated(format!("4: host{host} ends on {stand:?}"));
-            }
-            let all_old = stand.current == Sys::Old && stand.boot == Sys::Old;
-            if !self.seen.disarmed_for_commit && !self.seen.restarted_moved && !all_old {
-                self.violated(format!("5: host{host} ends on {stand:?}"));
-            }
-        }
-        if self.scenario.is_harmless() {
-            let committed =
-                |ended: &Ended| matches!(ended, Ended::Verdict(verdict) if verdict.outcome == Outcome::Committed);
-            if !self.stations[0].ended.as_ref().is_some_and(|(_, ended)| committed(ended)) {
-                let ended = format!("{:?}", self.stations[0].ended);
-                self.violated(format!("progress: nothing went wrong, and it was not committed: {ended}"));
             }
         }
     }

@@ -1,25 +1,24 @@
-//! The hosts as a push of the simulation has them: the engine's own orders and tries, over the world's network.
+//! The hosts as a push or a recovery of the simulation has them: the engine's own orders and tries, over the world's network.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fleetdeploy::decide::links::{LinkId, Round};
-use fleetdeploy::decide::plan::{HostId, Plan};
-use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
+use fleetdeploy::decide::plan::HostId;
+use fleetdeploy::decide::vocabulary::{Answer, Step};
 use fleetdeploy::engine::clock::{Clock, within};
-use fleetdeploy::engine::driver::Surroundings;
 use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
 use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
 use fleetdeploy::engine::tries::{Try, until_answered};
-use fleetdeploy::event::Event;
 use fleetdeploy::remote::step::{Speaker, Step as RemoteStep};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
+use crate::network::Reply;
 use crate::station::Gate;
-use crate::world::{Reply, World};
+use crate::world::World;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Shared(pub(crate) Arc<Mutex<World>>);
@@ -32,37 +31,45 @@ impl Shared {
 
 pub(crate) const RUN: &str = "run";
 
+/// Who holds a host: no two programs call themselves the same.
+pub(crate) fn owner(station: usize) -> String {
+    format!("somebody@{station}")
+}
+
 pub(crate) struct SimFleet {
     world: Shared,
     station: usize,
     gate: Arc<Gate>,
     clock: Arc<dyn Clock>,
     orders: Orders,
+    /// Which of the world's hosts each of the plan's is.
+    hosts: Vec<usize>,
 }
 
 impl SimFleet {
-    /// What the survey would have found just now.
-    pub(crate) fn new(world: &Shared, station: usize, epoch: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(world: &Shared, station: usize, orders: Orders, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let now = world.lock();
+        let hosts = orders.plan.hosts.iter().map(|host| now.scenario.index(&host.name)).collect();
+        let gate = Arc::clone(&now.stations[station].gate);
+        drop(now);
+        Arc::new(Self { world: world.clone(), station, gate, clock, orders, hosts })
+    }
+
+    /// Those of a push, whose survey was just now.
+    pub(crate) fn of_push(world: &Shared, station: usize, clock: Arc<dyn Clock>) -> Arc<Self> {
         let now = world.lock();
         let plan = Arc::clone(&now.scenario.plan);
         let at = clock.now();
         let identity = Identity {
-            speaker: Speaker { run: RUN.to_owned(), epoch },
-            owner: format!("somebody@station{station}"),
-            hosts: plan.hosts.iter().map(|host| host.name.clone()).collect(),
+            speaker: Speaker { run: RUN.to_owned(), epoch: 1 },
+            owner: owner(station),
+            hosts: plan.changing().map(|host| plan.host(host).name.clone()).collect(),
         };
         let guards = now.scenario.natures.iter().zip(&now.scenario.times);
         let guards = guards.map(|(nature, times)| HostGuard::new(nature.action, times.limits.rollback)).collect();
         let clocks = now.hosts.iter().map(|host| HostClock { uptime: host.uptime(now.now), at }).collect();
-        let gate = Arc::clone(&now.stations[station].gate);
         drop(now);
-        Arc::new(Self {
-            world: world.clone(),
-            station,
-            gate,
-            clock,
-            orders: Orders::new(plan, identity, guards, clocks),
-        })
+        Self::new(world, station, Orders::new(plan, identity, guards, clocks), clock)
     }
 
     async fn attempt(&self, host: HostId, order: &Order, limit: Duration, notes: &Notes) -> Try {
@@ -79,6 +86,7 @@ impl SimFleet {
         }
         match reply {
             Reply::Said(answer) => self.orders.understand(host, &order.step, *answer, self.clock.now()),
+            Reply::Surveyed(_) => unreachable!("no order asks for a survey"),
             Reply::Lost(why) => Try::Lost { why: why.to_owned(), may_have_run: true },
             Reply::Denied(why) => Orders::understand_denial(&order.step, why.to_owned()),
         }
@@ -86,7 +94,8 @@ impl SimFleet {
 
     async fn ask(&self, host: HostId, command: RemoteStep, order: &Order, limit: Duration, notes: &Notes) -> Reply {
         let (reply, answer) = oneshot::channel();
-        self.world.lock().send((self.station, host.0), command, &order.step, Some(notes.clone()), reply);
+        let (host, login) = (self.hosts[host.0], matches!(order.step, Step::Login { .. }));
+        self.world.lock().send((self.station, host), command, login, Some(notes.clone()), reply);
         let answer = within(&*self.clock, limit, answer).await;
         answer.and_then(Result::ok).unwrap_or(Reply::Lost("no answer"))
     }
@@ -98,7 +107,9 @@ impl Hosts for SimFleet {
         let work = async move {
             let attempt = |limit| self.attempt(host, &order, limit, &notes);
             let answer = until_answered(&*self.clock, &order, &notes, attempt).await;
-            self.world.lock().say(|| format!("host{} → {:?}: {}", host.0, order.step, brief(&answer)));
+            let name = &self.orders.plan.host(host).name;
+            let text = || format!("{} hears {name} → {:?}: {}", self.station, order.step, brief(&answer));
+            self.world.lock().say(text);
             answer
         };
         gate.through(work).boxed()
@@ -107,9 +118,9 @@ impl Hosts for SimFleet {
     fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         let gate = Arc::clone(&self.gate);
         let work = async move {
-            let takes = self.world.lock().round_takes();
+            let takes = self.world.lock().round_takes(self.station);
             self.clock.sleep_until(self.clock.now() + takes).await;
-            self.world.lock().round(after)
+            self.world.lock().round(self.station, &self.orders.plan, after)
         };
         gate.through(work).boxed()
     }
@@ -132,32 +143,4 @@ fn brief(answer: &Answer) -> String {
 
 fn tail(path: &fleetdeploy::store_path::StorePath) -> &str {
     path.as_str().rsplit('-').next().unwrap_or_default()
-}
-
-/// A push's record: kept in the world, where it outlives the workstation's death.
-pub(crate) struct Notebook {
-    pub(crate) world: Shared,
-    pub(crate) station: usize,
-}
-
-impl Surroundings for Notebook {
-    fn tell(&mut self, event: Event) {
-        self.world.lock().say(|| format!("        {event:?}"));
-    }
-
-    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
-        let mut world = self.world.lock();
-        world.say(|| format!("record {entry:?}"));
-        if world.disk_full {
-            return Err(std::io::ErrorKind::StorageFull.into());
-        }
-        let now = world.now;
-        world.stations[self.station].journal.push((now, entry.clone()));
-        world.check_recorded(entry);
-        Ok(())
-    }
 }

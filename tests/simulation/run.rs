@@ -1,32 +1,43 @@
 //! One run: from a seed to what came of it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::engine::clock::Clock;
-use fleetdeploy::engine::driver::{Driver, Ended};
+use fleetdeploy::engine::driver::Driver;
+use fleetdeploy::engine::recover::{Request, recover_with};
 use fleetdeploy::engine::shutdown::Shutdown;
-use fleetdeploy::event::Outcome;
+use fleetdeploy::event::Phase;
+use fleetdeploy::event::stream::Events;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::clock::VirtualClock;
-use crate::fleet::{Notebook, Shared, SimFleet};
-use crate::host::{Mistake, Ms};
-use crate::station::{Life, Station};
+use crate::desk::Notebook;
+use crate::fleet::{Shared, SimFleet, owner};
+use crate::host::Ms;
+use crate::mistakes::Mistake;
+use crate::station::{End, Station};
+use crate::surveyor::SimSurveyor;
 use crate::world::World;
 
-/// Longer than any push may take: guards, boots and everything that was late, several times.
+/// Longer than anything may take: guards, boots and everything that was late, several times.
 const LONGEST: Ms = 24 * 3600 * 1000;
+
+/// So many recoveries in which nothing goes wrong must be enough: one that meets a guard at work, one that finds what it
+/// has left, and one that cleans up.
+const PEACEFUL: u64 = 3;
 
 /// What came of a seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     pub(crate) violations: Vec<String>,
-    /// How the push ended; `None` if its workstation died.
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) ends: &'static str,
+    /// How often what came.
+    pub(crate) tally: BTreeMap<String, u64>,
     pub(crate) log: String,
 }
 
@@ -57,17 +68,43 @@ async fn live(seed: u64, mistake: Option<Mistake>, logs: bool) -> Report {
     let clock = VirtualClock::new();
     let world = Shared(Arc::new(Mutex::new(World::new(seed, mistake, Arc::clone(&clock), logs))));
     push(&world, &clock, mistake);
+    let mut peaceful = 0;
+    loop {
+        until_rest(&world, &clock).await;
+        let mut now = world.lock();
+        let over = now.stations.iter().all(Station::is_over);
+        if !over || peaceful == PEACEFUL || !now.is_unfinished() {
+            break;
+        }
+        peaceful += 1;
+        now.make_peace();
+        let desk = now.peaceful_desk();
+        drop(now);
+        recover(&world, &clock, desk);
+    }
+    let mut world = world.lock();
+    world.count(format!("recoveries in peace: {peaceful}"));
+    world.check_end();
+    Report { violations: world.seen.violations.clone(), tally: world.tally.clone(), log: world.take_log() }
+}
+
+/// Lets time go on until nothing is going to happen any more, or nothing ever will.
+async fn until_rest(world: &Shared, clock: &Arc<VirtualClock>) {
     let changed = Arc::clone(&world.lock().changed);
     let begin = world.lock().now;
     loop {
         world.lock().advance();
+        let called = std::mem::take(&mut world.lock().called);
+        for desk in called {
+            recover(world, clock, desk);
+        }
         let (next, now, over) = {
             let now = world.lock();
             (now.next_at(), now.now, now.stations.iter().all(Station::is_over))
         };
         let wake = match next {
-            None if over => break,
-            _ if now > begin + LONGEST => break,
+            None if over => return,
+            _ if now > begin + LONGEST => return,
             Some(at) => at,
             None => begin + LONGEST + 1,
         };
@@ -77,54 +114,69 @@ async fn live(seed: u64, mistake: Option<Mistake>, logs: bool) -> Report {
             () = clock.sleep_until(Duration::from_millis(wake)) => {}
         }
     }
-    let mut world = world.lock();
-    world.check_end();
-    let ended = world.stations[0].ended.clone();
-    let (outcome, ends) = match ended {
-        Some((_, Ended::Verdict(verdict))) => (Some(verdict.outcome), "verdict"),
-        Some((_, Ended::Left { .. })) => (None, "left"),
-        None => (None, "dead"),
-    };
-    Report { violations: world.seen.violations.clone(), outcome, ends, log: world.take_log() }
 }
 
-/// Begins a push from a workstation of its own.
-fn push(world: &Shared, clock: &Arc<VirtualClock>, mistake: Option<Mistake>) {
+fn listening() -> (UnboundedSender<Signal>, Shutdown) {
     let (signals, heard) = tokio::sync::mpsc::unbounded_channel();
     let heard = futures::stream::unfold(heard, |mut heard| async move { Some((heard.recv().await?, heard)) });
-    let mut shutdown = Shutdown::from_stream(heard);
-    let station = {
-        let mut world = world.lock();
-        world.stations.push(Station::new(signals));
-        world.stations.len() - 1
-    };
+    (signals, Shutdown::from_stream(heard))
+}
+
+/// Begins a push.
+fn push(world: &Shared, clock: &Arc<VirtualClock>, mistake: Option<Mistake>) {
+    let (signals, mut shutdown) = listening();
     let clock: Arc<dyn Clock> = match mistake {
         Some(Mistake::ClockStandsStill) => Arc::new(StillClock { zero: Instant::now(), begin: clock.now() }),
         _ => Arc::clone(clock) as Arc<dyn Clock>,
     };
-    let fleet = SimFleet::new(world, station, 1, Arc::clone(&clock));
-    let (plan, times) = {
-        let world = world.lock();
-        (Arc::clone(&world.scenario.plan), world.scenario.times.clone())
-    };
-    let gate = Arc::clone(&world.lock().stations[station].gate);
-    let world = world.clone();
-    let work = async move {
-        let mut notebook = Notebook { world: world.clone(), station };
-        let ended = Driver::new(fleet, plan, times, clock).drive(&mut notebook, &mut shutdown).await;
+    let (gate, plan, times) = {
         let mut world = world.lock();
-        world.advance();
-        world.say(|| format!("ENDED {ended:?}"));
-        world.check_verdict(&ended);
-        let now = world.now;
-        world.stations[station].ended = Some((now, ended));
-        world.changed.notify_one();
+        let station = Station::new(signals, 0, Phase::Arm);
+        let gate = Arc::clone(&station.gate);
+        world.stations.push(station);
+        let (now, plan) = (world.now, Arc::clone(&world.scenario.plan));
+        world.desks[0].begin(&plan, now);
+        // As the survey leaves it.
+        let connections = plan.ids().map(|host| (0, host.0, 0));
+        world.connected.extend(connections);
+        (gate, plan, world.scenario.times.clone())
     };
-    tokio::spawn(gate.through(work));
+    let fleet = SimFleet::of_push(world, 0, Arc::clone(&clock));
+    let world = world.clone();
+    tokio::spawn(gate.through(async move {
+        let mut notebook = Notebook { world: world.clone(), station: 0 };
+        let ended = Driver::new(fleet, plan, times, clock).drive(&mut notebook, &mut shutdown).await;
+        end(&world, 0, End::Push(ended));
+    }));
 }
 
-impl World {
-    pub(crate) fn kill_station(&mut self, station: usize) {
-        self.stations[station].set(Life::Dead);
-    }
+/// Begins a recovery on this workstation, or on another one where a program that stands still holds the fleet.
+fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
+    let (signals, mut shutdown) = listening();
+    let (gate, station, request) = {
+        let mut world = world.lock();
+        let Some(desk) = world.free_desk(desk) else { return };
+        let station = world.stations.len();
+        let it = Station::new(signals, desk, Phase::Survey);
+        let gate = Arc::clone(&it.gate);
+        world.stations.push(it);
+        let known = world.desks[desk].known(world.now);
+        world.say(|| format!("{station} recovers on workstation {desk}, knowing {known:?}"));
+        (gate, station, Request { fleet: world.scenario.fleet(), owner: owner(station), known })
+    };
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let surveyor = SimSurveyor { world: world.clone(), station, clock };
+    let world = world.clone();
+    tokio::spawn(gate.through(async move {
+        let mut notebook = Notebook { world: world.clone(), station };
+        let events = Events::new(None);
+        let recovered = recover_with(&surveyor, &request, &events, &mut notebook, &mut shutdown).await;
+        end(&world, station, End::Recovery(recovered));
+    }));
+}
+
+fn end(world: &Shared, station: usize, end: End) {
+    let mut world = world.lock();
+    world.advance();
+    world.ended(station, end);
 }

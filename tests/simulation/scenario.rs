@@ -11,7 +11,10 @@ use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
 
 use crate::chance::Chance;
-use crate::host::{Ms, Stand, Sys};
+use crate::desk::DESKS;
+use crate::host::Ms;
+use crate::systems::{Stand, Sys};
+use crate::world::millis;
 
 /// What is wrong with a new system, from when on after its activation, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,19 +68,56 @@ pub(crate) struct Nature {
 pub(crate) enum Trouble {
     /// Contact to a host and those behind it is lost; `None`: for good.
     Cut(usize, Option<Ms>),
-    /// The workstation's own link.
-    CutAll(Ms),
     /// A power cut; `None`: it stays dark.
     Crash(usize, Option<Ms>),
-    /// The workstation is suspended.
-    Suspend(Ms),
-    Signal(Signal),
-    /// The workstation dies.
-    Kill,
     /// A person switches the host by hand.
     Meddle(usize),
+    /// Somebody recovers the run from this workstation, beside whatever goes on.
+    Recover(usize),
+    OfStation(StationTrouble),
+}
+
+/// What hits one of the programs that are awake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StationTrouble {
+    /// Its workstation's own link.
+    Cut(Ms),
+    /// Its workstation is suspended.
+    Suspend(Ms),
+    /// It is stopped, and somebody may recover the run before it goes on.
+    Stop(Ms, Option<Reaction>),
+    Signal(Signal),
+    Kill(Option<Reaction>),
     /// No record can be written from now on.
     DiskFull,
+}
+
+/// Somebody recovers the run, so long after; perhaps somebody else does, too, so long after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reaction {
+    pub(crate) after: Ms,
+    pub(crate) desk: usize,
+    pub(crate) second: Option<(Ms, usize)>,
+}
+
+impl Trouble {
+    /// For the tables.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Cut(_, Some(_)) => "a host cut off for a while",
+            Self::Cut(_, None) => "a host cut off for good",
+            Self::Crash(_, Some(_)) => "power cut",
+            Self::Crash(_, None) => "power cut for good",
+            Self::Meddle(_) => "switch by hand",
+            Self::Recover(_) => "recover beside it",
+            Self::OfStation(StationTrouble::Cut(_)) => "its own link cut",
+            Self::OfStation(StationTrouble::Suspend(_)) => "suspend",
+            Self::OfStation(StationTrouble::Stop(..)) => "stopped for a while",
+            Self::OfStation(StationTrouble::Signal(_)) => "signal",
+            Self::OfStation(StationTrouble::Kill(_)) => "kill -9",
+            Self::OfStation(StationTrouble::DiskFull) => "its disk full",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,13 +178,15 @@ impl Scenario {
         };
         if evil > 0 {
             let length = chance.spread(10_000, 1_200_000);
+            let guard = millis(scenario.times[0].guard);
             for _ in 0..chance.below(evil * 2 + 1) {
                 let when = if chance.percent(60) {
-                    When::Sent(chance.between(0, 12 * count as u64))
+                    let commands = chance.pick(&[12, 12, 12, 30]);
+                    When::Sent(chance.between(0, commands * count as u64))
                 } else {
                     When::At(begin + chance.below(length))
                 };
-                let trouble = trouble(chance, count);
+                let trouble = trouble(chance, count, guard);
                 scenario.troubles.push((when, trouble));
             }
             scenario.quiet_from = begin + length;
@@ -242,7 +284,6 @@ fn times(chance: &mut Chance, plan: &Plan) -> Vec<Times> {
 }
 
 fn nature(chance: &mut Chance, evil: u64, times: &Times) -> Nature {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).expect("a short time");
     let mut flaw = None;
     let doing = |chance: &mut Chance, limit: Duration| {
         let quick = chance.spread(300, 15_000).min(millis(limit) / 3);
@@ -275,16 +316,36 @@ fn nature(chance: &mut Chance, evil: u64, times: &Times) -> Nature {
     }
 }
 
-fn trouble(chance: &mut Chance, count: usize) -> Trouble {
+fn trouble(chance: &mut Chance, count: usize, guard: Ms) -> Trouble {
     let host = chance.index(count);
-    match chance.below(100) {
-        0..25 => Trouble::Cut(host, if chance.percent(15) { None } else { Some(chance.spread(500, 1_200_000)) }),
-        25..35 => Trouble::CutAll(chance.spread(500, 1_200_000)),
-        35..55 => Trouble::Crash(host, if chance.percent(8) { None } else { Some(chance.spread(1_000, 300_000)) }),
-        55..65 => Trouble::Suspend(chance.spread(1_000, 7_200_000)),
-        65..78 => Trouble::Signal(chance.pick(&[Signal::Sigint, Signal::Sigterm, Signal::Sighup])),
-        78..92 => Trouble::Kill,
-        92..96 => Trouble::Meddle(host),
-        _ => Trouble::DiskFull,
-    }
+    Trouble::OfStation(match chance.below(100) {
+        0..18 => {
+            return Trouble::Cut(host, if chance.percent(15) { None } else { Some(chance.spread(500, 1_200_000)) });
+        }
+        18..34 => {
+            return Trouble::Crash(host, if chance.percent(8) { None } else { Some(chance.spread(1_000, 300_000)) });
+        }
+        34..38 => return Trouble::Meddle(host),
+        38..44 => return Trouble::Recover(chance.index(DESKS)),
+        44..51 => StationTrouble::Cut(chance.spread(500, 1_200_000)),
+        51..57 => StationTrouble::Suspend(sleep(chance, guard)),
+        57..67 => StationTrouble::Stop(sleep(chance, guard), reaction(chance)),
+        67..76 => StationTrouble::Signal(chance.pick(&[Signal::Sigint, Signal::Sigterm, Signal::Sighup])),
+        76..96 => StationTrouble::Kill(reaction(chance)),
+        _ => StationTrouble::DiskFull,
+    })
+}
+
+/// Often about as long as a guard: then it is nearly too late.
+fn sleep(chance: &mut Chance, guard: Ms) -> Ms {
+    if chance.percent(40) { chance.between(guard / 2, guard * 11 / 10) } else { chance.spread(1_000, 7_200_000) }
+}
+
+fn reaction(chance: &mut Chance) -> Option<Reaction> {
+    let desk = |chance: &mut Chance| chance.pick(&[0, 0, 1, 2]);
+    chance.percent(75).then(|| Reaction {
+        after: chance.spread(100, 1_800_000),
+        desk: desk(chance),
+        second: chance.percent(25).then(|| (chance.spread(1, 60_000), desk(chance))),
+    })
 }

@@ -1,23 +1,25 @@
-//! A workstation as far as a push is concerned: its power, its signals, its record.
+//! A workstation's program, push or recovery: whether it gets on, its signals, its end.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use fleetdeploy::decide::vocabulary::{Entry, Signal};
+use fleetdeploy::decide::vocabulary::{Signal, Verdict};
 use fleetdeploy::engine::driver::Ended;
+use fleetdeploy::engine::recover::Recovered;
+use fleetdeploy::event::Phase;
 use tokio::sync::mpsc::UnboundedSender;
-
-use crate::host::Ms;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
     Awake,
+    /// Stopped, or its machine is suspended: its clock goes on.
+    Asleep,
     Dead,
 }
 
-/// Whether a workstation's program gets on.
+/// Whether a program gets on.
 #[derive(Debug)]
 pub(crate) struct Gate(Mutex<(Life, Vec<Waker>)>);
 
@@ -32,7 +34,7 @@ impl Gate {
         now.1.drain(..).for_each(Waker::wake);
     }
 
-    /// `work`, which stands still while the workstation does.
+    /// `work`, which stands still while the program does.
     pub(crate) async fn through<Work: Future>(self: Arc<Self>, work: Work) -> Work::Output {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -49,19 +51,52 @@ impl Gate {
     }
 }
 
+/// How a program ended.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    Push(Ended),
+    Recovery(Recovered),
+}
+
+impl End {
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        match self {
+            Self::Push(Ended::Verdict(verdict)) | Self::Recovery(Recovered::Ended(verdict)) => Some(verdict),
+            _ => None,
+        }
+    }
+
+    /// In a word or two, for the tables.
+    pub(crate) fn word(&self) -> String {
+        match self {
+            Self::Push(Ended::Left { .. }) | Self::Recovery(Recovered::Left { .. }) => "left".to_owned(),
+            Self::Recovery(Recovered::Nothing { silent }) if silent.is_empty() => "nothing to recover".to_owned(),
+            Self::Recovery(Recovered::Nothing { .. }) => "nothing found, some silent".to_owned(),
+            Self::Recovery(Recovered::NotBegun { .. }) => "not begun".to_owned(),
+            Self::Recovery(Recovered::Interrupted(_)) => "interrupted".to_owned(),
+            _ => self.verdict().map(|verdict| format!("{:?}", verdict.outcome)).unwrap_or_default(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Station {
     pub(crate) gate: Arc<Gate>,
     pub(crate) life: Life,
-    pub(crate) signals: UnboundedSender<Signal>,
-    pub(crate) journal: Vec<(Ms, Entry)>,
-    pub(crate) ended: Option<(Ms, Ended)>,
+    /// The workstation it runs on.
+    pub(crate) desk: usize,
+    pub(crate) epoch: u64,
+    /// Without the run's record.
+    pub(crate) alone: bool,
+    pub(crate) phase: Phase,
+    signals: UnboundedSender<Signal>,
+    pub(crate) end: Option<End>,
 }
 
 impl Station {
-    pub(crate) fn new(signals: UnboundedSender<Signal>) -> Self {
+    pub(crate) fn new(signals: UnboundedSender<Signal>, desk: usize, phase: Phase) -> Self {
         let gate = Gate::new();
-        Self { gate, life: Life::Awake, signals, journal: Vec::new(), ended: None }
+        Self { gate, life: Life::Awake, desk, epoch: 1, alone: false, phase, signals, end: None }
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
@@ -76,11 +111,7 @@ impl Station {
         }
     }
 
-    pub(crate) fn has_recorded(&self, entry: &Entry) -> bool {
-        self.journal.iter().any(|(_, recorded)| recorded == entry)
-    }
-
     pub(crate) fn is_over(&self) -> bool {
-        self.life == Life::Dead || self.ended.is_some()
+        self.life == Life::Dead || self.end.is_some()
     }
 }

@@ -4,8 +4,10 @@
 use fleetdeploy::decide::fact::JobKind;
 use fleetdeploy::inventory::model::GuardAction;
 
-use crate::host::{Mistake, Ms, Power, Sys, Token, Work};
+use crate::host::{Ms, Power, Token, Work};
+use crate::mistakes::Mistake;
 use crate::scenario::{Doing, Ends};
+use crate::systems::Sys;
 use crate::world::{Happening, World};
 
 /// Between two looks at something that is waited for.

@@ -1,0 +1,169 @@
+//! What must hold when a program ends, and when the world has come to rest.
+
+use fleetdeploy::decide::vocabulary::Verdict;
+use fleetdeploy::event::{HostOutcome, Outcome};
+
+use crate::fleet::RUN;
+use crate::host::{Ms, Power, Token};
+use crate::scenario::Flaw;
+use crate::station::{End, Life};
+use crate::systems::{Stand, Sys};
+use crate::world::World;
+
+/// A host that could be asked for so long was asked.
+const LONG: Ms = 60_000;
+
+impl World {
+    /// A program has come to its end.
+    pub(crate) fn ended(&mut self, station: usize, end: End) {
+        self.say(|| format!("{station} ENDED {end:?}"));
+        if let Some(verdict) = end.verdict() {
+            self.check_verdict(station, verdict);
+        }
+        let by = match (station, self.is_peace, self.stations[station].alone) {
+            (0, ..) => "push",
+            (_, true, _) => "recovery in peace",
+            (_, false, true) => "recovery from the hosts alone",
+            (_, false, false) => "recovery from the record",
+        };
+        self.count(format!("{by} ended: {}", end.word()));
+        self.stations[station].end = Some(end);
+        self.changed.notify_one();
+    }
+
+    fn guard_waits(&self, host: usize) -> bool {
+        self.hosts[host].run.guard_lives || matches!(self.hosts[host].run.token, Token::Armed(_))
+    }
+
+    /// 6: what is said at the end is what was seen.
+    fn check_verdict(&mut self, station: usize, verdict: &Verdict) {
+        for host in self.changing() {
+            let (said_new, said_old) = (self.seen.said_new[host], self.seen.said_old[host]);
+            let down = self.hosts[host].power != Power::On;
+            match verdict.outcome {
+                Outcome::Committed if !said_new => {
+                    self.violated(format!("6: committed, and host{host} never said that it is on new, unguarded"));
+                }
+                Outcome::RolledBack | Outcome::Refused if self.seen.armed[host] => {
+                    if !said_old {
+                        self.violated(format!("6: {:?}, and host{host} never said that it is on old", verdict.outcome));
+                    } else if self.guard_waits(host) && !down {
+                        self.violated(format!("6: {:?}, and host{host}'s guard is armed", verdict.outcome));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.check_split(station, verdict);
+    }
+
+    /// A split is real: some host is not on old and unguarded, or could not be asked when it mattered.
+    fn check_split(&mut self, station: usize, verdict: &Verdict) {
+        if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) || verdict.interrupted.is_some() {
+            return;
+        }
+        let desk = self.stations[station].desk;
+        for (name, end) in &verdict.hosts {
+            let host = self.scenario.index(name);
+            let HostOutcome::Lost { why } = end else { continue };
+            let fine = |system: Sys| self.hosts[host].stand == Stand::all(system) && self.hosts[host].is_at_rest();
+            let excused = self.seen.disarmed_for_commit || self.seen.restarted_moved;
+            let long = self.reached_since(desk, host).is_some_and(|since| since + LONG < self.now);
+            if fine(Sys::Old) && long && !excused && self.scenario.quiet_from + LONG < self.now {
+                self.violated(format!("split without need: host{host} is on old, unguarded and answers ({why})"));
+            }
+        }
+    }
+
+    /// Whether anybody has reason to type `recover`: a host that can be reached holds something of the run, or the push's
+    /// own workstation says that it is not over.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.is_left_somewhere() || !self.desks[0].is_over()
+    }
+
+    fn is_left_somewhere(&self) -> bool {
+        self.changing().iter().any(|host| self.can_be_asked(*host) && self.holds_something(*host))
+    }
+
+    fn holds_something(&self, host: usize) -> bool {
+        let host = &self.hosts[host];
+        host.roots.contains_key(RUN) || host.run.lease.is_some() || host.run.token != Token::None
+    }
+
+    fn can_be_asked(&self, host: usize) -> bool {
+        self.hosts[host].power == Power::On && self.reaches(0, host) && !self.has(host, Flaw::NoLogin)
+    }
+
+    /// When nothing moves any more: 1, 4, 5, and progress.
+    pub(crate) fn check_end(&mut self) {
+        for station in 0..self.stations.len() {
+            if !self.stations[station].is_over() {
+                self.violated(format!("progress: program {station} never comes to an end"));
+            }
+        }
+        for host in 0..self.hosts.len() {
+            let stand = self.hosts[host].stand;
+            if self.hosts[host].power != Power::On || self.seen.meddled[host] {
+                continue;
+            }
+            if self.guard_waits(host) {
+                self.violated(format!("4: host{host}'s guard never came to its end"));
+            }
+            let all_old = stand.current == Sys::Old && stand.boot == Sys::Old;
+            if !self.seen.disarmed_for_commit && !self.seen.restarted_moved && !all_old {
+                self.violated(format!("5: host{host} ends on {stand:?}"));
+            }
+        }
+        self.check_recovered();
+        if self.scenario.is_harmless() {
+            let committed = |end: &End| end.verdict().is_some_and(|verdict| verdict.outcome == Outcome::Committed);
+            if !self.stations[0].end.as_ref().is_some_and(committed) {
+                let end = format!("{:?}", self.stations[0].end);
+                self.violated(format!("progress: nothing went wrong, and it was not committed: {end}"));
+            }
+        }
+    }
+
+    /// 7: recoveries in peace lead out of everything.
+    fn check_recovered(&mut self) {
+        let changing = self.changing();
+        let sane: Vec<usize> =
+            changing.iter().copied().filter(|host| self.can_be_asked(*host) && !self.seen.meddled[*host]).collect();
+        let (first, rest) = match sane.split_first() {
+            Some((first, rest)) => (self.hosts[*first].stand, rest),
+            None => return,
+        };
+        if first != Stand::all(first.current) || rest.iter().any(|host| self.hosts[*host].stand != first) {
+            let stands: Vec<(usize, Stand)> = sane.iter().map(|host| (*host, self.hosts[*host].stand)).collect();
+            self.violated(format!("7: the hosts do not agree: {stands:?}"));
+        }
+        if sane.len() == changing.len() && self.is_unfinished() {
+            let left: Vec<usize> = changing.into_iter().filter(|host| self.holds_something(*host)).collect();
+            let over = self.desks[0].is_over();
+            self.violated(format!("7: never over: something is left on {left:?}, the record is over: {over}"));
+        }
+    }
+
+    /// Programs that nobody can kill, stop or disturb any more.
+    pub(crate) fn make_peace(&mut self) {
+        self.is_peace = true;
+        self.desks.iter_mut().for_each(|desk| desk.full = false);
+    }
+
+    /// Where the next recovery in peace is typed: anywhere, as long as there is something left on the hosts; that it is
+    /// over the push's own workstation must learn, too.
+    pub(crate) fn peaceful_desk(&mut self) -> usize {
+        if self.is_left_somewhere() { self.chance.pick(&[0, 0, 1, 2]) } else { 0 }
+    }
+
+    /// A workstation on which no program holds the fleet, this one if it can be.
+    pub(crate) fn free_desk(&self, wanted: usize) -> Option<usize> {
+        let busy = |desk: usize| {
+            self.stations
+                .iter()
+                .any(|station| station.desk == desk && station.end.is_none() && station.life != Life::Dead)
+        };
+        let desks = self.desks.len();
+        (0..desks).map(|more| (wanted + more) % desks).find(|desk| !busy(*desk))
+    }
+}

@@ -1,0 +1,270 @@
+//! What arrives at a simulated host and may change it: the fence, and what each script does. It follows
+//! `src/remote/scripts`; the functions here bear the names of those.
+
+use fleetdeploy::decide::fact::{JobKind, Lease, RefusalReason, StepOutcome};
+use fleetdeploy::inventory::model::GuardAction;
+use fleetdeploy::remote::step::{Expected, Speaker};
+
+use crate::host::{GuardPlan, Host, Ms, Root, RunFolder, Token, Work};
+use crate::mistakes::Mistake;
+use crate::systems::Stand;
+
+/// What a script did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Did {
+    Said(StepOutcome),
+    /// A step is there to be waited for; `begin` if it has just been started.
+    Await {
+        kind: JobKind,
+        begin: bool,
+    },
+}
+
+fn refusal(reason: RefusalReason) -> StepOutcome {
+    StepOutcome::Refused { reason, text: String::new() }
+}
+
+fn refused(reason: RefusalReason) -> Result<(), StepOutcome> {
+    Err(refusal(reason))
+}
+
+/// A recovery's roll back that no fence keeps from an unguarded host.
+fn unarmed_rollback(kind: JobKind, epoch: u64, mistake: Option<Mistake>) -> bool {
+    kind == JobKind::Rollback && epoch > 1 && mistake == Some(Mistake::RecoverWithoutArming)
+}
+
+/// What `arm` is told.
+pub(crate) struct Arming<'a> {
+    pub(crate) speaker: &'a Speaker,
+    pub(crate) owner: &'a str,
+    pub(crate) boot_id: &'a str,
+    pub(crate) expected: &'a Expected,
+    pub(crate) latest: u64,
+    pub(crate) seconds: u64,
+    pub(crate) action: GuardAction,
+    pub(crate) job_wait: Ms,
+}
+
+/// What `step` is told.
+pub(crate) struct Starting<'a> {
+    pub(crate) speaker: &'a Speaker,
+    pub(crate) boot_id: &'a str,
+    pub(crate) kind: JobKind,
+    pub(crate) needs: u64,
+    pub(crate) expected: &'a Expected,
+}
+
+impl Host {
+    fn still_here(&self, run: &str) -> Result<(), StepOutcome> {
+        let here = self.run.lease.as_ref().is_some_and(|lease| lease.run == run) || self.roots.contains_key(run);
+        if here { Ok(()) } else { refused(RefusalReason::Ended) }
+    }
+
+    fn held_by(&self, speaker: &Speaker, boot_id: &str, mistake: Option<Mistake>) -> Result<(), StepOutcome> {
+        if boot_id != self.boot_id() {
+            return refused(RefusalReason::OtherBoot);
+        }
+        match &self.run.lease {
+            None => refused(RefusalReason::ForeignLease),
+            Some(lease) if lease.run != speaker.run => refused(RefusalReason::ForeignLease),
+            Some(_) if mistake == Some(Mistake::RecoverWithoutEpoch) => Ok(()),
+            Some(lease) if lease.epoch > speaker.epoch => refused(RefusalReason::Superseded),
+            Some(lease) if lease.epoch < speaker.epoch => refused(RefusalReason::Other),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn guarded_for(&self, seconds: u64, now: Ms, mistake: Option<Mistake>) -> Result<(), StepOutcome> {
+        if mistake == Some(Mistake::FenceWithoutGuard) {
+            return Ok(());
+        }
+        match self.run.token {
+            Token::Armed(_) if !self.run.guard_lives => refused(RefusalReason::NoGuard),
+            Token::Armed(deadline) if deadline < self.uptime(now) + seconds => refused(RefusalReason::TooLate),
+            Token::Armed(_) => Ok(()),
+            Token::Fired(_) => refused(RefusalReason::Fired),
+            Token::None | Token::Disarmed(_) => refused(RefusalReason::NoGuard),
+        }
+    }
+
+    fn stands_on(&self, expected: &Expected) -> Result<(), StepOutcome> {
+        let Stand { current, profile, boot } = self.stand;
+        let stands = current.is(expected.current.as_ref())
+            && profile.is(expected.profile.as_ref())
+            && boot.is(expected.boot_default.as_ref());
+        if stands { Ok(()) } else { refused(RefusalReason::Moved) }
+    }
+
+    /// Whether the guard was armed anew, so that somebody must wind it up.
+    pub(crate) fn arm(&mut self, arming: &Arming<'_>, now: Ms, mistake: Option<Mistake>) -> Result<bool, StepOutcome> {
+        let run = &arming.speaker.run;
+        if arming.boot_id != self.boot_id() {
+            refused(RefusalReason::OtherBoot)?;
+        }
+        match &self.run.lease {
+            Some(lease) if lease.run != *run => refused(RefusalReason::ForeignLease)?,
+            Some(lease) if lease.epoch > arming.speaker.epoch => refused(RefusalReason::Superseded)?,
+            _ => {}
+        }
+        if arming.speaker.epoch > 1 {
+            self.still_here(run)?;
+            if mistake == Some(Mistake::RecoverWithoutArming) {
+                return Ok(false);
+            }
+        }
+        if self.run.guard_lives || matches!(self.run.token, Token::Armed(_)) {
+            if self.run.plan.as_ref().is_none_or(|plan| plan.run != *run) {
+                refused(RefusalReason::ForeignGuard)?;
+            } else if matches!(self.run.token, Token::Fired(_)) {
+                refused(RefusalReason::Fired)?;
+            }
+        }
+        let lease = Lease { run: run.clone(), epoch: arming.speaker.epoch, owner: arming.owner.to_owned() };
+        if let Token::Armed(_) = self.run.token {
+            self.run.lease = Some(lease);
+            return Ok(!std::mem::replace(&mut self.run.guard_lives, true));
+        }
+        if self.uptime(now) > arming.latest {
+            refused(RefusalReason::TooLate)?;
+        }
+        let epoch = arming.speaker.epoch;
+        let same = self.run.plan.as_ref().is_some_and(|plan| plan.run == *run && plan.epoch == epoch);
+        if self.run.token != Token::None && same {
+            refused(RefusalReason::Other)?;
+        }
+        let Some(Root { old, .. }) = self.roots.get(run).copied() else { return Err(refusal(RefusalReason::Other)) };
+        if now < self.switch_lock {
+            refused(RefusalReason::Busy)?;
+        }
+        self.stands_on(arming.expected)?;
+        self.roots.insert(run.clone(), Root { old, armed: true });
+        self.run.lease = Some(lease);
+        self.run.plan =
+            Some(GuardPlan { run: run.clone(), epoch, old, action: arming.action, job_wait: arming.job_wait });
+        self.run.token = Token::Armed(self.uptime(now) + arming.seconds);
+        self.run.guard_lives = true;
+        self.run.reactivated = false;
+        Ok(true)
+    }
+
+    pub(crate) fn take_over(
+        &mut self,
+        speaker: &Speaker,
+        owner: &str,
+        mistake: Option<Mistake>,
+    ) -> Result<(), StepOutcome> {
+        self.still_here(&speaker.run)?;
+        match &self.run.lease {
+            Some(lease) if lease.run != speaker.run => refused(RefusalReason::ForeignLease)?,
+            Some(lease) if lease.epoch == speaker.epoch && lease.owner == owner => return Ok(()),
+            Some(lease) if lease.epoch >= speaker.epoch => refused(RefusalReason::Superseded)?,
+            _ => {}
+        }
+        let foreign = self.run.plan.as_ref().is_some_and(|plan| plan.run != speaker.run);
+        if foreign && matches!(self.run.token, Token::Armed(_)) {
+            refused(RefusalReason::ForeignGuard)?;
+        }
+        if mistake != Some(Mistake::RecoverWithoutEpoch) {
+            self.run.lease = Some(Lease { run: speaker.run.clone(), epoch: speaker.epoch, owner: owner.to_owned() });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn extend(
+        &mut self,
+        speaker: &Speaker,
+        boot_id: &str,
+        seconds: u64,
+        now: Ms,
+        mistake: Option<Mistake>,
+    ) -> Result<(), StepOutcome> {
+        self.held_by(speaker, boot_id, mistake)?;
+        self.guarded_for(1, now, mistake)?;
+        let wanted = self.uptime(now) + seconds;
+        if let Token::Armed(deadline) = &mut self.run.token {
+            *deadline = wanted.max(*deadline);
+        }
+        Ok(())
+    }
+
+    /// Whether a job must be started, or is there already.
+    pub(crate) fn start(&self, step: &Starting<'_>, now: Ms, mistake: Option<Mistake>) -> Result<bool, StepOutcome> {
+        self.held_by(step.speaker, step.boot_id, mistake)?;
+        let begun = self.run.jobs.get(&step.kind).filter(|job| job.work != Work::NotBegun);
+        if begun.is_some_and(|job| job.epoch == step.speaker.epoch) {
+            return Ok(false);
+        }
+        if !unarmed_rollback(step.kind, step.speaker.epoch, mistake) {
+            self.guarded_for(step.needs, now, mistake)?;
+        }
+        self.stands_on(step.expected)?;
+        if step.kind != JobKind::Rollback {
+            if self.run.started.contains(&JobKind::Rollback) {
+                refused(RefusalReason::Other)?;
+            } else if self.job_lives(false) || now < self.switch_lock {
+                refused(RefusalReason::Busy)?;
+            }
+        }
+        Ok(!(step.kind == JobKind::Rollback && self.job_lives(true)))
+    }
+
+    /// The fence once more, where nothing can come between.
+    pub(crate) fn begin(&mut self, kind: JobKind, id: u64, mistake: Option<Mistake>) -> bool {
+        let Some(job) = self.run.jobs.get_mut(&kind).filter(|job| job.id == id) else { return false };
+        let held = self.run.lease.as_ref().is_some_and(|lease| {
+            lease.run == job.run && (lease.epoch == job.epoch || mistake == Some(Mistake::RecoverWithoutEpoch))
+        });
+        let armed = matches!(self.run.token, Token::Armed(_))
+            || mistake == Some(Mistake::FenceWithoutGuard)
+            || unarmed_rollback(kind, job.epoch, mistake);
+        job.work = if held && armed { Work::Running } else { Work::NotBegun };
+        if job.work == Work::Running {
+            self.run.started.insert(kind);
+        }
+        job.work == Work::Running
+    }
+
+    pub(crate) fn disarm(
+        &mut self,
+        speaker: &Speaker,
+        boot_id: &str,
+        expected: &Expected,
+        mistake: Option<Mistake>,
+    ) -> Result<(), StepOutcome> {
+        self.held_by(speaker, boot_id, mistake)?;
+        self.stands_on(expected)?;
+        if self.job_lives(false) || self.job_lives(true) {
+            refused(RefusalReason::Busy)?;
+        }
+        match self.run.token {
+            Token::Armed(_) if mistake == Some(Mistake::DisarmStopsOnlyTheUnit) => Ok(()),
+            Token::Armed(deadline) => {
+                self.run.token = Token::Disarmed(deadline);
+                self.run.guard_lives = false;
+                Ok(())
+            }
+            Token::Disarmed(_) => Ok(()),
+            Token::Fired(_) => refused(RefusalReason::Fired),
+            Token::None => refused(RefusalReason::NoGuard),
+        }
+    }
+
+    pub(crate) fn clean(&mut self, speaker: &Speaker) -> Result<(), StepOutcome> {
+        match &self.run.lease {
+            Some(lease) if lease.run != speaker.run => {
+                self.roots.remove(&speaker.run);
+                return Ok(());
+            }
+            Some(lease) if lease.epoch > speaker.epoch => refused(RefusalReason::Superseded)?,
+            _ => {}
+        }
+        if matches!(self.run.token, Token::Armed(_)) || self.run.guard_lives {
+            refused(RefusalReason::Other)?;
+        } else if self.job_lives(false) || self.job_lives(true) {
+            refused(RefusalReason::Busy)?;
+        }
+        self.roots.remove(&speaker.run);
+        self.run = RunFolder::empty();
+        Ok(())
+    }
+}
