@@ -381,8 +381,7 @@ impl Transaction {
     }
 
     fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
-        let waited_for = |back: &Back| matches!(back, Back::Restored | Back::Returned { .. } | Back::Awaited);
-        let waits = self.hosts.iter().any(|host| host.is_open() && waited_for(&host.back));
+        let waits = self.hosts.iter().any(|host| host.is_open() && host.back != Back::Untouched);
         if !waits && !self.ask_the_silent_again(effects) {
             self.enter_clean(effects);
         }

@@ -309,3 +309,24 @@ fn what_could_not_be_cleaned_away_is_said() {
     assert!(text.contains("no answer within 10 s") && text.contains("fleetdeploy recover"), "{text}");
     assert_eq!(world.now.transaction.ended().map(|verdict| verdict.outcome), Some(Outcome::Committed));
 }
+
+#[test]
+fn a_roll_back_does_not_end_while_a_host_that_restarted_is_armed_again() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    world.give(Input::CancelRequested(Signal::Sigint));
+    let at = world.until(0, |step| matches!(step, Step::Disarm { .. }));
+    // Somebody has switched it by hand, and it restarts into that.
+    world.machines[0].systems = Systems::all(&system("by-hand"));
+    world.restart(0);
+    world.end_step(at, Fault::None);
+    let of = |world: &World, host: usize| world.now.pending.iter().position(|(id, _)| id.0 == host).expect("a step");
+    let returns = of(&world, 0);
+    world.end_step(returns, Fault::None);
+    assert!(matches!(world.now.pending[of(&world, 0)].1, Step::Arm { .. }), "{:?}", world.now.pending);
+    let disarm = of(&world, 1);
+    world.end_step(disarm, Fault::None);
+    assert!(!world.now.entries.iter().any(|entry| matches!(entry, Entry::Finished { .. })), "{:?}", world.now.entries);
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    assert_eq!(world.machines[0].systems, Systems::all(&system("old")));
+}
