@@ -32,7 +32,7 @@ pub(crate) struct Seen {
     /// A host restarted by itself after its boot default had moved.
     pub(crate) restarted_moved: bool,
     /// The highest epoch that a host has let take it over, on this boot and since its last clean-up.
-    taken: Vec<u64>,
+    pub(crate) taken: Vec<u64>,
 }
 
 impl Seen {
@@ -193,7 +193,6 @@ impl World {
 
     pub(crate) fn check_crash(&mut self, host: usize) {
         let stand = self.hosts[host].stand;
-        self.seen.taken[host] = 0;
         self.seen.restarted_moved |= stand.boot == Sys::New;
         self.seen.torn[host] |= stand.profile != stand.boot;
     }

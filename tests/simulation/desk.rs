@@ -125,7 +125,9 @@ impl Records for Notebook {
         let desk = {
             let mut world = self.world.lock();
             let station = &mut world.stations[self.station];
-            (station.epoch, station.alone) = (what.epoch, what.alone);
+            station.alone = what.alone;
+            let unknown = what.plan.hosts.iter().filter(|host| host.boot_id.is_empty());
+            station.never_seen = unknown.map(|host| host.name.clone()).collect();
             let desk = station.desk;
             if what.alone && !world.desks[desk].full {
                 world.desks[desk].plan = Some(Plan::clone(&what.plan));

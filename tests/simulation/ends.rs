@@ -8,7 +8,7 @@ use crate::host::{Ms, Power, Token};
 use crate::scenario::Flaw;
 use crate::station::{End, Life};
 use crate::systems::{Stand, Sys};
-use crate::world::World;
+use crate::world::{FOR_EVER, World};
 
 /// A host that could be asked for so long was asked.
 const LONG: Ms = 60_000;
@@ -57,7 +57,8 @@ impl World {
         self.check_split(station, verdict);
     }
 
-    /// A split is real: some host is not on old and unguarded, or could not be asked when it mattered.
+    /// A split is real: some host is not on old and unguarded, or could not be asked when it mattered. What a host that
+    /// did not answer the survey ran before nobody knows without the record: the next recovery does.
     fn check_split(&mut self, station: usize, verdict: &Verdict) {
         if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) || verdict.interrupted.is_some() {
             return;
@@ -66,6 +67,9 @@ impl World {
         for (name, end) in &verdict.hosts {
             let host = self.scenario.index(name);
             let HostOutcome::Lost { why } = end else { continue };
+            if self.stations[station].never_seen.contains(name) {
+                continue;
+            }
             let fine = |system: Sys| self.hosts[host].stand == Stand::all(system) && self.hosts[host].is_at_rest();
             let excused = self.seen.disarmed_for_commit || self.seen.restarted_moved;
             let long = self.reached_since(desk, host).is_some_and(|since| since + LONG < self.now);
@@ -144,10 +148,15 @@ impl World {
         }
     }
 
-    /// Programs that nobody can kill, stop or disturb any more.
+    /// Nothing goes wrong any more: cables are back, disks have room. What is broken for good stays so.
     pub(crate) fn make_peace(&mut self) {
         self.is_peace = true;
         self.desks.iter_mut().for_each(|desk| desk.full = false);
+        let now = self.now;
+        self.desk_cut_until.fill(now);
+        for cut in self.cut_until.iter_mut().filter(|cut| **cut != FOR_EVER) {
+            *cut = (*cut).min(now);
+        }
     }
 
     /// Where the next recovery in peace is typed: anywhere, as long as there is something left on the hosts; that it is

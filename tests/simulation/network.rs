@@ -52,6 +52,8 @@ impl World {
         notes: Option<Notes>,
         reply: oneshot::Sender<Reply>,
     ) {
+        // As its sender saw it: a suspend in this very moment is the host's to notice.
+        self.check_sent(station, host, &command);
         self.advance();
         self.sent += 1;
         let (serial, noise) = (self.sent, self.scenario.noise);
@@ -65,7 +67,6 @@ impl World {
         for trouble in due {
             self.after(0, Happening::Trouble(trouble));
         }
-        self.check_sent(station, host, &command);
         let mut message =
             Message { station, host, command, login, notes, reply: Some(reply), reply_is_lost: false, waits: None };
         let way = self.scenario.natures[host].latency;

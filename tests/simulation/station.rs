@@ -1,5 +1,6 @@
 //! A workstation's program, push or recovery: whether it gets on, its signals, its end.
 
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use fleetdeploy::decide::vocabulary::{Signal, Verdict};
 use fleetdeploy::engine::driver::Ended;
 use fleetdeploy::engine::recover::Recovered;
 use fleetdeploy::event::Phase;
+use fleetdeploy::inventory::model::HostName;
 use tokio::sync::mpsc::UnboundedSender;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +87,10 @@ pub(crate) struct Station {
     pub(crate) life: Life,
     /// The workstation it runs on.
     pub(crate) desk: usize,
-    pub(crate) epoch: u64,
     /// Without the run's record.
     pub(crate) alone: bool,
+    /// Hosts that had not answered when its plan was put together from the others.
+    pub(crate) never_seen: BTreeSet<HostName>,
     pub(crate) phase: Phase,
     signals: UnboundedSender<Signal>,
     pub(crate) end: Option<End>,
@@ -96,7 +99,7 @@ pub(crate) struct Station {
 impl Station {
     pub(crate) fn new(signals: UnboundedSender<Signal>, desk: usize, phase: Phase) -> Self {
         let gate = Gate::new();
-        Self { gate, life: Life::Awake, desk, epoch: 1, alone: false, phase, signals, end: None }
+        Self { gate, life: Life::Awake, desk, alone: false, never_seen: BTreeSet::new(), phase, signals, end: None }
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {

@@ -297,5 +297,6 @@ impl World {
 
     fn go_down(&mut self, host: usize) {
         self.hosts[host].lose_power();
+        self.seen.taken[host] = 0;
     }
 }

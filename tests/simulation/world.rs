@@ -22,7 +22,7 @@ use crate::station::{Life, Station};
 use crate::systems::{Stand, Sys};
 
 /// A host that was up before the world began.
-const FOR_EVER: Ms = Ms::MAX;
+pub(crate) const FOR_EVER: Ms = Ms::MAX;
 
 #[derive(Debug)]
 pub(crate) enum Happening {
@@ -164,7 +164,7 @@ impl World {
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
-        self.now >= self.scenario.quiet_from
+        self.is_peace || self.now >= self.scenario.quiet_from
     }
 
     /// Lets everything happen that is due.
