@@ -3,6 +3,7 @@
 
 mod commit;
 pub mod fact;
+mod found;
 pub mod links;
 pub mod plan;
 pub mod recover;

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepOutcome, Systems};
-use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
+use crate::decide::found::{Found, Ground};
+use crate::decide::plan::{HostId, Plan};
 use crate::decide::rollback::silence;
-use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 
@@ -82,86 +83,8 @@ pub(super) struct Recovery {
     pub(super) recorded: Recorded,
     /// Hosts that did not answer were given the time until their guards must have brought them back.
     pub(super) waited: bool,
-}
-
-/// How a host was found when it was taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Found {
-    /// It did not answer, or could not be taken over.
-    Silent { why: String },
-    /// Back on what it ran and booted, without a guard.
-    Old { by_guard: bool },
-    /// Wholly on its new system, without a guard: disarmed, or restarted by itself after its boot default moved.
-    New { disarmed: bool },
-    /// Under this run's guard.
-    Guarded(Ground),
-    /// Somewhere between old and new, without a guard that could bring it back.
-    Loose(Systems),
-    /// Its guard has fired and is at work.
-    Firing,
-    /// The run was cleaned away here, which it is only when all its hosts are through.
-    Cleaned,
-    /// Neither old nor new, or somebody else's: not for us to touch.
-    Elsewhere { why: String },
-}
-
-/// Where a guarded host stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Ground {
-    /// No step has begun on it.
-    Old,
-    /// It runs its new system, and nothing is at work on it.
-    New,
-    Between,
-}
-
-impl Found {
-    fn of(plan: &HostPlan, standing: &Standing) -> Self {
-        let systems = &standing.systems;
-        let runs = standing.jobs.values().any(|job| *job == JobState::Running);
-        let rolled_back = standing.jobs.contains_key(&JobKind::Rollback);
-        let untouched = plan.is_back(systems) && standing.jobs.is_empty();
-        let old = [&plan.old.current, &plan.old.profile, &plan.old.boot_default];
-        let places = [&systems.current, &systems.profile, &systems.boot_default];
-        match &standing.guard {
-            GuardState::Firing { .. } => Self::Firing,
-            GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(Ground::Old),
-            GuardState::Armed { .. } if systems.current == plan.new && !runs && !rolled_back => {
-                Self::Guarded(Ground::New)
-            }
-            GuardState::Armed { .. } => Self::Guarded(Ground::Between),
-            GuardState::Dead { .. } => Self::Loose(systems.clone()),
-            guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },
-            guard if plan.is_back(systems) => {
-                let by_guard = matches!(guard, GuardState::Fired { .. }) || standing.boot_id != plan.boot_id;
-                Self::Old { by_guard }
-            }
-            // A profile that is ahead of the boot default is a power cut between the two: ours.
-            _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => Self::Loose(systems.clone()),
-            _ => Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) },
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Silent { why } => format!("does not answer: {why}"),
-            Self::Old { by_guard: true } => "is back on its old system, without a guard: brought back by it".to_owned(),
-            Self::Old { by_guard: false } => "is on its old system, without a guard".to_owned(),
-            Self::New { disarmed: true } => "is on its new system for good: its guard was disarmed".to_owned(),
-            Self::New { disarmed: false } => "is on its new system for good, without a guard".to_owned(),
-            Self::Guarded(Ground::Old) => "is guarded, and nothing has begun on it".to_owned(),
-            Self::Guarded(Ground::New) => "is guarded, and runs its new system".to_owned(),
-            Self::Guarded(Ground::Between) => "is guarded, in the middle of a change or of its roll back".to_owned(),
-            Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
-            Self::Firing => "its guard has fired and is bringing it back".to_owned(),
-            Self::Cleaned => "holds nothing of the run any more".to_owned(),
-            Self::Elsewhere { why } => why.clone(),
-        }
-    }
-
-    fn is_away(&self) -> bool {
-        matches!(self, Self::Silent { .. } | Self::Elsewhere { .. })
-    }
+    /// Hosts that were not through, or did not answer, before another held nothing of the run any more, were asked again.
+    pub(super) asked_again: bool,
 }
 
 impl Transaction {
@@ -181,7 +104,7 @@ impl Transaction {
             (now.armed, now.activated, now.moved) = (false, false, false);
         }
         transaction.stage = Stage::TakeOver;
-        transaction.recovery = Some(Recovery { recorded, waited: false });
+        transaction.recovery = Some(Recovery { recorded, waited: false, asked_again: false });
         transaction
     }
 
@@ -275,7 +198,9 @@ impl Transaction {
         } else if all(&|found| *found == Found::Cleaned) {
             self.superseded("the run has been ended from elsewhere: no host holds anything of it".to_owned(), effects);
         } else if self.found().any(|(_, found)| *found == Found::Cleaned) {
-            self.end_clean_up(effects);
+            if !self.ask_again_who_was_not_through(effects) {
+                self.end_clean_up(effects);
+            }
         } else if all(&|found| matches!(found, Found::Old { .. })) {
             let touched = recorded.reached >= Reached::Testing;
             self.leave_all(effects, |found| match found {
@@ -298,6 +223,20 @@ impl Transaction {
         } else {
             self.enter_verify(effects);
         }
+    }
+
+    /// A run is cleaned away when all its hosts are through. Where one was not, or did not answer, that may have been before
+    /// somebody else ended the run, while this workstation was asleep. Once.
+    fn ask_again_who_was_not_through(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let not_through = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Silent { .. });
+        let again: Vec<HostId> = self.found().filter(|(_, found)| not_through(found)).map(|(host, _)| host).collect();
+        let Some(recovery) = self.recovery.as_mut().filter(|recovery| !recovery.asked_again) else { return false };
+        recovery.asked_again = !again.is_empty();
+        for host in &again {
+            self.hosts[host.0].progress = Progress::Waiting;
+        }
+        self.take_over_more(effects);
+        !again.is_empty()
     }
 
     /// Somebody's clean-up was not finished: every host had been through. One that is not has been moved since.

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::fact::{RefusalReason, Systems};
+use crate::decide::found::Found;
 use crate::decide::links::{LinkAnswer, LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::recover::{Found, Recovery};
+use crate::decide::recover::Recovery;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Cell, Event, HostOutcome, Phase};
 use crate::inventory::model::{HostName, Place};

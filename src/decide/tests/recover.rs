@@ -119,6 +119,20 @@ fn a_coordinator_that_wakes_when_all_is_done_and_cleaned_is_superseded_too() {
 }
 
 #[test]
+fn a_recovery_that_slept_while_another_ended_the_run_asks_again_who_was_not_through() {
+    let mut world = dies_before(0, login);
+    world.recover(true);
+    world.end_step(0, Fault::None);
+    assert!(matches!(world.machines[0].guard, GuardState::Armed { .. }), "found so");
+    let sleeper = world.recover(true);
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    world.now = sleeper;
+    assert_eq!(steps(&world), [(1, &Step::TakeOver { by_guard: false })]);
+    assert_eq!(world.run_to_end().outcome, Outcome::Superseded);
+    all_on(&world, "old");
+}
+
+#[test]
 fn a_host_that_another_run_holds_is_not_touched_and_is_named() {
     let mut world = dies_before(0, login);
     world.recover(true);

@@ -1,0 +1,85 @@
+//! How a recovery finds a host that it takes over.
+
+use crate::decide::fact::{GuardState, JobKind, JobState, Standing, Systems};
+use crate::decide::plan::HostPlan;
+use crate::decide::transaction::describe;
+
+/// How a host was found when it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Found {
+    /// It did not answer, or could not be taken over.
+    Silent { why: String },
+    /// Back on what it ran and booted, without a guard.
+    Old { by_guard: bool },
+    /// Wholly on its new system, without a guard: disarmed, or restarted by itself after its boot default moved.
+    New { disarmed: bool },
+    /// Under this run's guard.
+    Guarded(Ground),
+    /// Somewhere between old and new, without a guard that could bring it back.
+    Loose(Systems),
+    /// Its guard has fired and is at work.
+    Firing,
+    /// The run was cleaned away here, which it is only when all its hosts are through.
+    Cleaned,
+    /// Neither old nor new, or somebody else's: not for us to touch.
+    Elsewhere { why: String },
+}
+
+/// Where a guarded host stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Ground {
+    /// No step has begun on it.
+    Old,
+    /// It runs its new system, and nothing is at work on it.
+    New,
+    Between,
+}
+
+impl Found {
+    pub(super) fn of(plan: &HostPlan, standing: &Standing) -> Self {
+        let systems = &standing.systems;
+        let runs = standing.jobs.values().any(|job| *job == JobState::Running);
+        let rolled_back = standing.jobs.contains_key(&JobKind::Rollback);
+        let untouched = plan.is_back(systems) && standing.jobs.is_empty();
+        let old = [&plan.old.current, &plan.old.profile, &plan.old.boot_default];
+        let places = [&systems.current, &systems.profile, &systems.boot_default];
+        match &standing.guard {
+            GuardState::Firing { .. } => Self::Firing,
+            GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(Ground::Old),
+            GuardState::Armed { .. } if systems.current == plan.new && !runs && !rolled_back => {
+                Self::Guarded(Ground::New)
+            }
+            GuardState::Armed { .. } => Self::Guarded(Ground::Between),
+            GuardState::Dead { .. } => Self::Loose(systems.clone()),
+            guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },
+            guard if plan.is_back(systems) => {
+                let by_guard = matches!(guard, GuardState::Fired { .. }) || standing.boot_id != plan.boot_id;
+                Self::Old { by_guard }
+            }
+            // A profile that is ahead of the boot default is a power cut between the two: ours.
+            _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => Self::Loose(systems.clone()),
+            _ => Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) },
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Silent { why } => format!("does not answer: {why}"),
+            Self::Old { by_guard: true } => "is back on its old system, without a guard: brought back by it".to_owned(),
+            Self::Old { by_guard: false } => "is on its old system, without a guard".to_owned(),
+            Self::New { disarmed: true } => "is on its new system for good: its guard was disarmed".to_owned(),
+            Self::New { disarmed: false } => "is on its new system for good, without a guard".to_owned(),
+            Self::Guarded(Ground::Old) => "is guarded, and nothing has begun on it".to_owned(),
+            Self::Guarded(Ground::New) => "is guarded, and runs its new system".to_owned(),
+            Self::Guarded(Ground::Between) => "is guarded, in the middle of a change or of its roll back".to_owned(),
+            Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
+            Self::Firing => "its guard has fired and is bringing it back".to_owned(),
+            Self::Cleaned => "holds nothing of the run any more".to_owned(),
+            Self::Elsewhere { why } => why.clone(),
+        }
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Elsewhere { .. })
+    }
+}
