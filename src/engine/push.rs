@@ -9,11 +9,11 @@ use super::baseline::describe_link;
 use super::clock::BootClock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
-use super::orders::{HostClock, HostGuard, Identity, Orders};
+use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
-use crate::decide::fact::Facts;
+use super::surveyor::Answered;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
@@ -159,13 +159,6 @@ struct Ready {
     hosts: Arc<SshHosts>,
     plan: Arc<Plan>,
     times: Vec<Times>,
-}
-
-/// What the survey brought, by host.
-#[derive(Debug, Clone)]
-pub struct Answered {
-    pub facts: Facts,
-    pub clock: HostClock,
 }
 
 pub(super) struct Push<'a> {

@@ -11,12 +11,11 @@ use super::clock::Clock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
 use super::orders::{HostClock, HostGuard, Identity, Orders};
-use super::push::Answered;
 use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::ask_all;
-use super::surveyor::{SshSurveyor, Surveyor};
-use crate::decide::fact::{Facts, GuardState, Systems};
+use super::surveyor::{Answered, SshSurveyor, Surveyor};
+use crate::decide::fact::{GuardState, Systems};
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::recover::Recorded;
@@ -211,20 +210,29 @@ impl<S: Surveyor> Recovery<'_, S> {
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         let silent = self.survey(&all, &mut surveyed, true).await;
         let Some(chosen) = self.choose(&surveyed)? else {
-            if self.request.known.is_some() && silent.is_empty() {
-                records.ended_elsewhere();
-            }
             if let (Some(known), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.
                 return Ok((self.chosen(&known.run, &surveyed), surveyed));
             }
-            return Err(Recovered::Nothing { silent: silent.into_iter().collect() });
+            return Err(self.nothing(silent, records));
         };
         let missing = || chosen.hosts.intersection(&silent).cloned().collect::<BTreeSet<_>>();
         if chosen.is_alone() && !missing().is_empty() {
             self.wait_for(missing(), &chosen.run, &mut surveyed).await;
+            if !surveyed.values().any(|one| one.holds(&chosen.run)) {
+                // Somebody else has ended it meanwhile.
+                let silent = all.into_iter().filter(|host| !surveyed.contains_key(host)).collect();
+                return Err(self.nothing(silent, records));
+            }
         }
         Ok((chosen, surveyed))
+    }
+
+    fn nothing(&self, silent: BTreeSet<HostName>, records: &mut impl Records) -> Recovered {
+        if self.request.known.is_some() && silent.is_empty() {
+            records.ended_elsewhere();
+        }
+        Recovered::Nothing { silent: silent.into_iter().collect() }
     }
 
     /// Asks these hosts; those that do not answer are returned.
@@ -269,7 +277,7 @@ impl<S: Surveyor> Recovery<'_, S> {
                     Some(times.awaited_until(one.clock.at + left))
                 }
                 // The others were armed with it.
-                _ if holds(one, run) => Some(times.awaited_until(now)),
+                _ if one.holds(run) => Some(times.awaited_until(now)),
                 _ => None,
             }
         });
@@ -295,7 +303,7 @@ impl<S: Surveyor> Recovery<'_, S> {
     fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
         let mut runs: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
-            for run in traces_of(&one.facts) {
+            for run in one.runs() {
                 runs.entry(run).or_default().insert(host.clone());
             }
         }
@@ -337,7 +345,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         if let Some(plan) = known.as_ref().and_then(|known| known.plan.as_ref()) {
             hosts.extend(plan.changing().map(|host| plan.host(host).name.clone()));
         }
-        for (host, one) in surveyed.iter().filter(|(_, one)| holds(one, run)) {
+        for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run)) {
             let listed = one.facts.survivor_hosts.get(run).into_iter().flatten();
             hosts.extend(listed.filter_map(|name| HostName::new(name.clone()).ok()));
             hosts.insert(host.clone());
@@ -362,7 +370,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         // A host that holds nothing of the run has been cleaned already; a witness that does not answer proves nothing.
         for host in &mut plan.hosts {
             let one = surveyed.get(&host.name);
-            host.changes &= one.is_none_or(|one| holds(one, &chosen.run));
+            host.changes &= one.is_none_or(|one| one.holds(&chosen.run));
         }
         let gone = |host: &HostPlan| !host.changes && !surveyed.contains_key(&host.name);
         let plan = plan.without(gone);
@@ -429,22 +437,10 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 }
 
-/// The runs that a host holds something of.
-fn traces_of(facts: &Facts) -> BTreeSet<String> {
-    let standing = &facts.standing;
-    let of_guard = match &standing.guard {
-        GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
-        GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
-    };
-    let of_lease = standing.lease.as_ref().map(|lease| &lease.run);
-    facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
-}
-
-fn holds(one: &Answered, run: &str) -> bool {
-    traces_of(&one.facts).contains(run)
-}
-
 /// Stands for a system that only the silent host itself knows: no host is ever found on it.
 fn not_known() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
 }
+
+#[cfg(test)]
+mod tests;

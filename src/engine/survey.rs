@@ -6,9 +6,10 @@ use futures::FutureExt;
 
 use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
-use super::push::{Answered, Phased, Push, Refused, lock, refuse_if};
+use super::push::{Phased, Push, Refused, lock, refuse_if};
 use super::reach::Reach;
 use super::ssh_hosts::{ask_all, reason};
+use super::surveyor::Answered;
 use crate::decide::survey::{self, Finding, Surveyed, Weight};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};

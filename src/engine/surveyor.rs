@@ -1,5 +1,6 @@
 //! How a recovery comes to its hosts: over ssh, or into a world of the tests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -7,12 +8,36 @@ use futures::future::BoxFuture;
 
 use super::clock::{BootClock, Clock};
 use super::hosts::Hosts;
-use super::orders::Orders;
-use super::push::Answered;
+use super::orders::{HostClock, Orders};
 use super::reach::Reach;
 use super::ssh_hosts::SshHosts;
 use super::survey;
+use crate::decide::fact::{Facts, GuardState};
 use crate::inventory::model::Host;
+
+/// What the survey of one host brought.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub facts: Facts,
+    pub clock: HostClock,
+}
+
+impl Answered {
+    /// The runs that the host holds something of.
+    pub(super) fn runs(&self) -> BTreeSet<String> {
+        let standing = &self.facts.standing;
+        let of_guard = match &standing.guard {
+            GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
+            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
+        };
+        let of_lease = standing.lease.as_ref().map(|lease| &lease.run);
+        self.facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
+    }
+
+    pub(super) fn holds(&self, run: &str) -> bool {
+        self.runs().contains(run)
+    }
+}
 
 /// One host's survey, or why there is none and what mends it.
 pub type Surveyed = Result<Answered, (String, Option<String>)>;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use fleetdeploy::decide::fact::{Facts, Roots};
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
-use fleetdeploy::engine::push::Answered;
-use fleetdeploy::engine::surveyor::{Surveyed, Surveyor};
+
+use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Host, HostKey, HostName, Jump, Source, Target,
 };

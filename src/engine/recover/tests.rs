@@ -1,0 +1,180 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use pretty_assertions::assert_eq;
+
+use super::*;
+use crate::decide::fact::{BootLoader, Facts, Standing};
+use crate::decide::links::{LinkId, Round};
+use crate::decide::vocabulary::{Answer, Entry};
+use crate::engine::hosts::{Hosts, Notes, Order};
+use crate::engine::surveyor::Surveyed as OneSurveyed;
+use crate::inventory::model::{After, Become, HostKey, Limits, Source};
+
+/// Hosts that answer the survey as they are told, one answer after the other, and are never touched.
+struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
+
+struct NoHosts;
+
+impl Hosts for NoHosts {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, _: Notes) -> BoxFuture<'static, Answer> {
+        panic!("{host:?} is ordered {order:?}")
+    }
+
+    fn round(self: Arc<Self>, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+        panic!("a round is asked for")
+    }
+}
+
+/// Nobody needs to wait for it.
+#[derive(Debug, Default)]
+struct FastClock(Mutex<Duration>);
+
+impl Clock for FastClock {
+    fn now(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep_until(&self, at: Duration) -> BoxFuture<'static, ()> {
+        let mut now = self.0.lock().unwrap();
+        *now = at.max(*now);
+        std::future::ready(()).boxed()
+    }
+}
+
+impl Surveyor for Told {
+    type Hosts = NoHosts;
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(FastClock::default())
+    }
+
+    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, OneSurveyed> {
+        let mut told = self.0.lock().unwrap();
+        let answer = told.get_mut(&host.name).unwrap().pop_front().flatten();
+        let clock = HostClock { uptime: 1000, at: Duration::ZERO };
+        let answer = answer.map(|facts| Answered { facts, clock }).ok_or_else(|| ("no answer".to_owned(), None));
+        std::future::ready(answer).boxed()
+    }
+
+    fn hosts(&self, _: Orders) -> Arc<NoHosts> {
+        Arc::new(NoHosts)
+    }
+
+    fn dismiss(&self, _: Arc<NoHosts>) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
+/// What was written down: nothing should be.
+#[derive(Default)]
+struct Records(Vec<Entry>);
+
+impl Surroundings for Records {
+    fn tell(&mut self, _: Event) {}
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
+        self.0.push(entry.clone());
+        Ok(())
+    }
+}
+
+impl super::Records for Records {
+    fn recovering(&mut self, _: &Recovering) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn ended_elsewhere(&mut self) {}
+}
+
+fn host(name: &str) -> Host {
+    Host {
+        name: HostName::new(name).unwrap(),
+        address: name.to_owned(),
+        port: None,
+        user: None,
+        identity: None,
+        jump: None,
+        becoming: Become::Auto,
+        host_key: HostKey::Strict,
+        vpn: None,
+        tags: Vec::new(),
+        boot_time: Host::DEFAULT_BOOT_TIME,
+        guard: Host::DEFAULT_GUARD,
+        guard_action: crate::inventory::model::GuardAction::Reboot,
+        runs_on: None,
+        optional: false,
+        reactivate: false,
+        after: After::default(),
+        limits: Limits::default(),
+        system: None,
+        guard_action_given: false,
+    }
+}
+
+/// Of a host that holds these runs.
+fn facts(runs: &[&str]) -> Facts {
+    let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
+    let runs: Vec<String> = runs.iter().map(|run| (*run).to_owned()).collect();
+    let hosts = vec!["home".to_owned(), "vps".to_owned()];
+    Facts {
+        standing: Standing {
+            boot_id: "boot".to_owned(),
+            uptime: 1000,
+            systems: Systems::all(&system),
+            booted: system,
+            generation: 1,
+            loader: BootLoader::SystemdBoot,
+            guard: GuardState::None,
+            lease: None,
+            jobs: BTreeMap::new(),
+            failed_units: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+        },
+        host_name: String::new(),
+        machine_id: String::new(),
+        system_type: String::new(),
+        free_root: 0,
+        free_store: 0,
+        free_boot: None,
+        nix_version: String::new(),
+        systemd_version: String::new(),
+        ssh_port: None,
+        crypto_devices: Vec::new(),
+        survivor_hosts: runs.iter().map(|run| (run.clone(), hosts.clone())).collect(),
+        survivors: runs,
+        survivor_roots: BTreeMap::new(),
+        traces: Vec::new(),
+        busy: Vec::new(),
+        notes: Vec::new(),
+        current_was_booted: true,
+        wireguard: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to_recover() {
+    let fleet = Fleet {
+        name: "homelab".to_owned(),
+        hosts: vec![host("home"), host("vps")],
+        source: Source::System,
+        checks: Vec::new(),
+        settle: Fleet::DEFAULT_SETTLE,
+        build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+    };
+    let answers = [("home", vec![None, Some(facts(&[]))]), ("vps", vec![Some(facts(&["run"])), Some(facts(&[]))])];
+    let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
+    let told = Told(Mutex::new(answers.into()));
+    let request = Request { fleet, owner: "ada@desktop".to_owned(), known: None };
+    let mut records = Records::default();
+    let mut shutdown = Shutdown::from_stream(futures::stream::pending());
+    let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
+    assert_eq!(recovered, Recovered::Nothing { silent: Vec::new() });
+    assert_eq!(records.0, []);
+}
