@@ -52,7 +52,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         inventory: ground.inventory.path.display().to_string(),
     });
     ground.warn(&events);
-    let request = Request { fleet: ground.fleet, owner: format!("{}#{}", owner(), tag()), known };
+    let tag = tag();
+    let request = Request { fleet: ground.fleet, owner: format!("{}#{tag:04x}", owner()), tag, known };
     let mut keeper =
         Keeper { events: events.clone(), state, lock, inventory, request: &request, record: None, guarded: false };
     let recovering = recover(&request, workspace, &events, &mut keeper, &mut shutdown);
@@ -122,9 +123,10 @@ fn known_of(unfinished: Unfinished) -> Known {
 }
 
 /// Tells this recovery from another one by the same person on a workstation of the same name.
-fn tag() -> String {
+fn tag() -> u16 {
     // The keys of std's hash maps are random, anew for each one.
-    format!("{:04x}", std::hash::RandomState::new().build_hasher().finish() & 0xffff)
+    let [first, second, ..] = std::hash::RandomState::new().build_hasher().finish().to_le_bytes();
+    u16::from_le_bytes([first, second])
 }
 
 /// `None`: the engine has panicked.

@@ -24,6 +24,15 @@ pub struct Identity {
     pub hosts: Vec<HostName>,
 }
 
+/// The epoch of a recovery: higher than any that is known of, and nobody else's.
+///
+/// Two who recover may know of the same epochs, and hosts that have restarted know of none. The fence tells
+/// coordinators apart by the epoch alone, so `tag` is a part of it: the lower 16 bits. Those above count.
+#[must_use]
+pub fn later_epoch(highest: u64, tag: u16) -> u64 {
+    ((highest >> 16) + 1) << 16 | u64::from(tag)
+}
+
 /// How a host's guard brings it back.
 #[derive(Debug, Clone, Copy)]
 pub struct HostGuard {
@@ -172,5 +181,19 @@ fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath
         JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
         // Whatever half a step has left behind.
         JobKind::Rollback => Expected::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_later_than_all_before_and_never_that_of_another() {
+        let [first, second] = [0xffff, 0].map(|tag| later_epoch(1, tag));
+        assert!(1 < first && first != second);
+        assert!(later_epoch(first, 0) > first && later_epoch(second, 0) > second);
+        // The scripts take numbers of at most 14 digits: there is room for a billion recoveries of one run.
+        assert!(later_epoch((1_000_000_000 << 16) | 0xffff, u16::MAX).to_string().len() <= 14);
     }
 }

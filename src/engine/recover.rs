@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
-use super::orders::{HostClock, HostGuard, Identity, Orders};
+use super::orders::{HostClock, HostGuard, Identity, Orders, later_epoch};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::ask_all;
@@ -37,6 +37,8 @@ pub struct Request {
     pub fleet: Fleet,
     /// Nobody else's: two who recover the same run at once are told apart by it.
     pub owner: String,
+    /// The same for the epochs of two who begin at once.
+    pub tag: u16,
     /// The newest unfinished run of the fleet on this workstation.
     pub known: Option<Known>,
 }
@@ -172,7 +174,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         };
         let seen = surveyed.values().filter_map(|one| one.facts.standing.lease.as_ref());
         let highest = seen.filter(|lease| lease.run == chosen.run).map(|lease| lease.epoch).max().unwrap_or(0);
-        let epoch = 1 + highest.max(chosen.known.as_ref().map_or(1, |known| known.epoch));
+        let highest = highest.max(chosen.known.as_ref().map_or(1, |known| known.epoch));
+        let epoch = later_epoch(highest, self.request.tag);
         let alone = chosen.is_alone();
         let plan = Arc::new(plan);
         let what = Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan) };

@@ -124,7 +124,7 @@ fn another_workstation_undoes_a_push_from_the_hosts_alone() {
     killed_in_verify(&fleet, "150s");
     let recovered = fleet.recover("laptop2", &["homelab"]);
     recovered.assert_ended(1, Outcome::RolledBack);
-    assert!(recovered.has(|event| matches!(event, Event::RunChosen { alone: true, epoch: 2, .. })));
+    assert!(recovered.has(|event| matches!(event, Event::RunChosen { alone: true, epoch: 2.., .. })));
     fleet.assert_on_old(&[]);
     // The first workstation learns that it is over.
     let learned = fleet.recover("laptop", &[]);

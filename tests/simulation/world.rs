@@ -290,6 +290,12 @@ impl World {
         }
     }
 
+    /// By chance, and nobody else's.
+    pub(crate) fn tag(&mut self, station: usize) -> u16 {
+        let chance = u16::try_from(self.chance.below(1 << 10)).expect("a small number");
+        chance << 6 | u16::try_from(station & 0x3f).expect("a small number")
+    }
+
     fn call(&mut self, desk: usize) {
         self.called.push(desk);
         self.changed.notify_one();

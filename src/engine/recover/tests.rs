@@ -171,7 +171,7 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
     let answers = [("home", vec![None, Some(facts(&[]))]), ("vps", vec![Some(facts(&["run"])), Some(facts(&[]))])];
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()));
-    let request = Request { fleet, owner: "ada@desktop".to_owned(), known: None };
+    let request = Request { fleet, owner: "ada@desktop".to_owned(), tag: 7, known: None };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
