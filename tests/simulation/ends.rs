@@ -2,6 +2,7 @@
 
 use fleetdeploy::decide::vocabulary::Verdict;
 use fleetdeploy::event::{HostOutcome, Outcome};
+use fleetdeploy::inventory::model::HostName;
 
 use crate::fleet::RUN;
 use crate::host::{Ms, Power, Token};
@@ -63,19 +64,21 @@ impl World {
         if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) || verdict.interrupted.is_some() {
             return;
         }
+        let excused = self.seen.disarmed_for_commit || self.seen.restarted_moved;
+        if excused || self.scenario.quiet_from + LONG >= self.now {
+            return;
+        }
         let desk = self.stations[station].desk;
-        for (name, end) in &verdict.hosts {
+        let real = |name: &HostName| {
             let host = self.scenario.index(name);
-            let HostOutcome::Lost { why } = end else { continue };
-            if self.stations[station].never_seen.contains(name) {
-                continue;
-            }
-            let fine = |system: Sys| self.hosts[host].stand == Stand::all(system) && self.hosts[host].is_at_rest();
-            let excused = self.seen.disarmed_for_commit || self.seen.restarted_moved;
+            let fine = self.hosts[host].stand == Stand::all(Sys::Old) && self.hosts[host].is_at_rest();
             let long = self.reached_since(desk, host).is_some_and(|since| since + LONG < self.now);
-            if fine(Sys::Old) && long && !excused && self.scenario.quiet_from + LONG < self.now {
-                self.violated(format!("split without need: host{host} is on old, unguarded and answers ({why})"));
-            }
+            !fine || !long || self.stations[station].never_seen.contains(name)
+        };
+        let lost = |end: &&(HostName, HostOutcome)| matches!(end.1, HostOutcome::Lost { .. });
+        let lost: Vec<_> = verdict.hosts.iter().filter(lost).collect();
+        if !lost.iter().any(|(name, _)| real(name)) {
+            self.violated(format!("split without need: hosts that are on old, unguarded and answer: {lost:?}"));
         }
     }
 
