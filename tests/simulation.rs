@@ -148,7 +148,7 @@ fn every_seeded_mistake_is_found() {
         (Mistake::DisarmStopsOnlyTheUnit, 100),
         (Mistake::LostReplyIsRefusal, 500),
         (Mistake::RecoverWithoutEpoch, 500),
-        (Mistake::RecoverWithoutArming, 500),
+        (Mistake::ArmForgetsThatItIsOver, 2_000),
     ];
     for (mistake, seeds) in mistakes {
         is_found(mistake, seeds);
@@ -159,8 +159,13 @@ fn every_seeded_mistake_is_found() {
 #[test]
 #[ignore = "minutes, unless it is built with --release"]
 fn every_seeded_mistake_that_needs_a_rare_moment_is_found() {
-    let rare =
-        [Mistake::FenceWithoutGuard, Mistake::SilenceIsUp, Mistake::GuardLeavesTheStep, Mistake::ClockStandsStill];
+    let rare = [
+        Mistake::FenceWithoutGuard,
+        Mistake::SilenceIsUp,
+        Mistake::GuardLeavesTheStep,
+        Mistake::ClockStandsStill,
+        Mistake::RecoverWithoutArming,
+    ];
     for mistake in rare {
         is_found(mistake, 60_000);
     }

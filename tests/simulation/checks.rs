@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) disarmed_for_commit: bool,
     /// A host restarted by itself after its boot default had moved.
     pub(crate) restarted_moved: bool,
+    /// The run was cleaned away here.
+    cleaned: Vec<bool>,
     /// The highest epoch that a host has let take it over, on this boot and since its last clean-up.
     pub(crate) taken: Vec<u64>,
 }
@@ -49,6 +51,7 @@ impl Seen {
             said_old: none(),
             disarmed_for_commit: false,
             restarted_moved: false,
+            cleaned: none(),
             taken: vec![0; hosts],
         }
     }
@@ -119,6 +122,7 @@ impl World {
             self.seen.taken[host] = self.seen.taken[host].max(speaker.epoch);
         } else if let (RemoteStep::Clean { .. }, StepOutcome::Done) = (&message.command, outcome) {
             self.seen.taken[host] = 0;
+            self.seen.cleaned[host] = true;
         }
         if let (Token::Armed(_), Token::Disarmed(_)) = (was, is) {
             let stand = self.hosts[host].stand;
@@ -130,6 +134,9 @@ impl World {
         }
         if let Token::Armed(_) = is {
             self.seen.armed[host] = true;
+            if self.seen.cleaned[host] && was != is {
+                self.violated(format!("8: host{host} was armed for a run that has been ended and cleaned away"));
+            }
         }
     }
 

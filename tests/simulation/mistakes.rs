@@ -11,6 +11,8 @@ pub(crate) enum Mistake {
     FenceWithoutGuard,
     /// Disarming says done and leaves the token.
     DisarmStopsOnlyTheUnit,
+    /// An arm command is taken also where the run has been ended and cleaned away.
+    ArmForgetsThatItIsOver,
     /// A host that is taken over keeps no epoch, and its fence asks for none.
     RecoverWithoutEpoch,
     /// A recovery is told that a host without a guard was armed, and the fence lets it roll that host back.

@@ -132,7 +132,11 @@ impl Host {
         if self.run.token != Token::None && same {
             refused(RefusalReason::Other)?;
         }
-        let Some(Root { old, .. }) = self.roots.get(run).copied() else { return Err(refusal(RefusalReason::Other)) };
+        let nowhere = Root { old: self.stand, armed: false };
+        let nowhere = (mistake == Some(Mistake::ArmForgetsThatItIsOver)).then_some(nowhere);
+        let Some(Root { old, .. }) = self.roots.get(run).copied().or(nowhere) else {
+            return Err(refusal(RefusalReason::Other));
+        };
         if now < self.switch_lock {
             refused(RefusalReason::Busy)?;
         }
