@@ -213,9 +213,9 @@ impl<S: Surveyor> Recovery<'_, S> {
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         let silent = self.survey(&all, &mut surveyed, true).await;
         let Some(chosen) = self.choose(&surveyed)? else {
-            if let (Some(known), false) = (&self.request.known, silent.is_empty()) {
+            if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.
-                return Ok((self.chosen(&known.run, &surveyed), surveyed));
+                return Ok((self.chosen(run, &surveyed), surveyed));
             }
             return Err(self.nothing(silent, records));
         };

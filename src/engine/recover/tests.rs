@@ -158,8 +158,8 @@ fn facts(runs: &[&str]) -> Facts {
     }
 }
 
-#[tokio::test]
-async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to_recover() {
+/// What a recovery of the fleet of `home` and `vps` comes to, and what it writes down.
+async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let fleet = Fleet {
         name: "homelab".to_owned(),
         hosts: vec![host("home"), host("vps")],
@@ -168,13 +168,27 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
         settle: Fleet::DEFAULT_SETTLE,
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
     };
-    let answers = [("home", vec![None, Some(facts(&[]))]), ("vps", vec![Some(facts(&["run"])), Some(facts(&[]))])];
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()));
-    let request = Request { fleet, owner: "ada@desktop".to_owned(), tag: 7, known: None };
+    let request = Request { fleet, owner: "ada@desktop".to_owned(), tag: 7, known };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
-    assert_eq!(recovered, Recovered::Nothing { silent: Vec::new() });
-    assert_eq!(records.0, []);
+    (recovered, records.0)
+}
+
+#[tokio::test]
+async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to_recover() {
+    let answers = [("home", vec![None, Some(facts(&[]))]), ("vps", vec![Some(facts(&["run"])), Some(facts(&[]))])];
+    let recovered = recovers(answers, None).await;
+    assert_eq!(recovered, (Recovered::Nothing { silent: Vec::new() }, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
+    let known =
+        Known { run: "run".to_owned(), plan: None, recorded: Recorded::nowhere(), epoch: 1, since: Duration::ZERO };
+    let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
+    let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
+    assert_eq!((recovered, entries), (Recovered::Nothing { silent }, Vec::new()));
 }
