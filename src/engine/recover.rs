@@ -366,15 +366,12 @@ impl<S: Surveyor> Recovery<'_, S> {
         chosen: &Chosen,
         surveyed: &Surveyed,
     ) -> Result<(Plan, Vec<Times>, Vec<HostClock>, Vec<HostGuard>), (String, String)> {
-        let mut plan = match chosen.known.as_ref().and_then(|known| known.plan.clone()) {
+        let plan = match chosen.known.as_ref().and_then(|known| known.plan.clone()) {
             Some(plan) => plan,
             None => self.plan_from_hosts(chosen, surveyed),
         };
-        // A host that holds nothing of the run has been cleaned already; a witness that does not answer proves nothing.
-        for host in &mut plan.hosts {
-            let one = surveyed.get(&host.name);
-            host.changes &= one.is_none_or(|one| one.holds(&chosen.run));
-        }
+        // A host of the run that holds nothing of it any more stays in the plan: a run is cleaned away when all its hosts are
+        // through, so that the others are neither taken back nor forward. A witness that does not answer proves nothing.
         let gone = |host: &HostPlan| !host.changes && !surveyed.contains_key(&host.name);
         let plan = plan.without(gone);
         let (mut times, mut clocks, mut guards) = (Vec::new(), Vec::new(), Vec::new());

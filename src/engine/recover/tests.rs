@@ -158,19 +158,22 @@ fn facts(runs: &[&str]) -> Facts {
     }
 }
 
-/// What a recovery of the fleet of `home` and `vps` comes to, and what it writes down.
-async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
-    let fleet = Fleet {
+fn fleet() -> Fleet {
+    Fleet {
         name: "homelab".to_owned(),
         hosts: vec![host("home"), host("vps")],
         source: Source::System,
         checks: Vec::new(),
         settle: Fleet::DEFAULT_SETTLE,
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
-    };
+    }
+}
+
+/// What a recovery of the fleet of `home` and `vps` comes to, and what it writes down.
+async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()));
-    let request = Request { fleet, owner: "ada@desktop".to_owned(), tag: 7, known };
+    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
@@ -191,4 +194,19 @@ async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
     assert_eq!((recovered, entries), (Recovered::Nothing { silent }, Vec::new()));
+}
+
+#[test]
+fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
+    let clock = HostClock { uptime: 1000, at: Duration::ZERO };
+    let surveyed = [("home", facts(&[])), ("vps", facts(&["run"]))]
+        .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
+    let surveyed = Surveyed::from(surveyed);
+    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known: None };
+    let (told, events) = (Told(Mutex::default()), Events::new(None));
+    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let chosen = recovery.choose(&surveyed).unwrap().unwrap();
+    let (plan, ..) = recovery.plan(&chosen, &surveyed).unwrap();
+    let changing: Vec<&str> = plan.changing().map(|host| plan.host(host).name.as_str()).collect();
+    assert_eq!(changing, ["home", "vps"]);
 }
