@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use stateright::{Checker, Model};
+use fleetdeploy::decide::recover::Reached;
+use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::faults::{ALL, Budget, Fault};
+use crate::faults::{ALL, Budget, By, Fault, When};
 use crate::words::plan;
 use crate::world::{Change, Fleet};
 
@@ -12,14 +13,22 @@ const CHANGES: [Change; 4] = [Change::Good, Change::CutsLinks, Change::CutsHosts
 
 fn fleet(hosts: usize, budget: Budget) -> Fleet {
     let changes = CHANGES.to_vec();
-    Fleet { plan: plan(hosts, false), changes, budget, switch_back: false, foreign: false, mistake: None }
+    Fleet {
+        plan: plan(hosts, false),
+        changes,
+        budget,
+        switch_back: false,
+        foreign: false,
+        mortal_from: Reached::Nothing,
+        mistake: None,
+    }
 }
 
 /// Explores to the end, depth first: what waits to be looked at stays small.
 fn explore(name: &str, fleet: Fleet) {
     let began = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let checker = fleet.checker().threads(threads).spawn_dfs().join();
+    let checker = fleet.checker().threads(threads).finish_when(HasDiscoveries::Any).spawn_dfs().join();
     let said = format!(
         "{name}: {} states, {} of them different, depth {}, {:?}\n",
         checker.state_count(),
@@ -63,38 +72,25 @@ fn two_hosts_one_behind_the_other() {
     explore("2 hosts, jump", Fleet { plan: plan(2, true), ..fleet(2, Budget::of(&[], 0, 0)) });
 }
 
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn two_hosts_any_fault_and_a_death() {
-    explore("2 hosts, 1 fault, 1 death", fleet(2, Budget::of(&ALL, 1, 1)));
+macro_rules! explored {
+    ($($name:ident: $hosts:expr, $faults:expr, $together:expr, $deaths:expr $(, $by:expr, $when:expr)?;)*) => {
+        $(#[test]
+        #[ignore = "minutes: run by name, with --release"]
+        fn $name() {
+            let budget = Budget::of($faults, $together, $deaths)$(.recovered($by, $when))?;
+            explore(stringify!($name), fleet($hosts, budget));
+        })*
+    };
 }
 
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn two_hosts_a_death_and_a_recovery_in_peace() {
-    explore("2 hosts, 1 death, 1 recovery", fleet(2, Budget::of(&[], 0, 1).recovered(1, false, true)));
-}
-
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn two_hosts_a_push_that_sleeps_and_a_recovery() {
-    explore("2 hosts, asleep, 1 recovery", fleet(2, Budget::of(&[], 0, 0).recovered(1, true, false)));
-}
-
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn two_hosts_any_two_faults() {
-    explore("2 hosts, 2 faults", fleet(2, Budget::of(&ALL, 2, 0)));
-}
-
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn three_hosts_without_a_fault_and_a_death() {
-    explore("3 hosts, 1 death", fleet(3, Budget::of(&[], 0, 1)));
-}
-
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn three_hosts_and_any_fault() {
-    explore("3 hosts, 1 fault", fleet(3, Budget::of(&ALL, 1, 0)));
+explored! {
+    two_hosts_any_fault_and_a_death: 2, &ALL, 1, 1;
+    two_hosts_a_death_and_a_recovery_in_peace: 2, &[], 0, 1, None, When::InPeace;
+    two_hosts_any_fault_a_death_and_a_recovery_in_peace: 2, &ALL, 1, 1, None, When::InPeace;
+    two_hosts_any_fault_a_death_and_a_recovery_by_the_record: 2, &ALL, 1, 1, Some(By::Record), When::Dead;
+    two_hosts_any_fault_a_death_and_a_recovery_by_the_hosts: 2, &ALL, 1, 1, Some(By::Hosts), When::Dead;
+    two_hosts_a_push_that_sleeps_and_a_recovery: 2, &[], 0, 0, None, When::Asleep;
+    two_hosts_any_two_faults: 2, &ALL, 2, 0;
+    three_hosts_without_a_fault_and_a_death: 3, &[], 0, 1;
+    three_hosts_and_any_fault: 3, &ALL, 1, 0;
 }

@@ -31,50 +31,92 @@ pub(crate) enum Fault {
 
 const KINDS: usize = 12;
 
-/// How often each thing may still go wrong, and all of them together.
+/// Who types `fleetdeploy recover`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum By {
+    /// On the run's workstation, with its record.
+    Record,
+    /// On another one, from what the hosts hold.
+    Hosts,
+}
+
+/// When they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum When {
+    /// After a death; from then on nothing goes wrong any more.
+    InPeace,
+    /// After a death.
+    Dead,
+    /// At any time: the push may only sleep.
+    Asleep,
+}
+
+/// What may still go wrong, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
-    each: [u8; KINDS],
+    kinds: [bool; KINDS],
     together: u8,
     /// Deaths of the workstation's process; beside the sum.
     pub(crate) deaths: u8,
     /// How often somebody types `fleetdeploy recover`.
     pub(crate) recoveries: u8,
-    /// Whether they do it while the push only sleeps.
-    pub(crate) asleep: bool,
-    /// Whether nothing goes wrong any more from then on.
-    pub(crate) then_peace: bool,
+    /// `None`: either.
+    pub(crate) by: Option<By>,
+    pub(crate) when: When,
 }
 
 impl Budget {
-    /// Each of `kinds` at most once, and at most `together` of them in one run.
+    /// At most `together` faults in one run, each of one of `kinds`.
     pub(crate) fn of(kinds: &[Fault], together: u8, deaths: u8) -> Self {
-        let mut each = [0; KINDS];
-        for kind in kinds {
-            each[*kind as usize] += 1;
+        let mut budget = Self { kinds: [true; KINDS], together, deaths, recoveries: 0, by: None, when: When::Dead };
+        budget.keep_only(kinds);
+        budget
+    }
+
+    /// And one recovery.
+    pub(crate) fn recovered(self, by: Option<By>, when: When) -> Self {
+        Self { recoveries: 1, by, when, ..self }
+    }
+
+    /// A recovery begins.
+    pub(crate) fn recover(&mut self) {
+        self.recoveries -= 1;
+        if self.when == When::InPeace {
+            self.together = 0;
+            self.deaths = 0;
         }
-        Self { each, together, deaths, recoveries: 0, asleep: false, then_peace: false }
+        self.settle();
     }
 
-    pub(crate) fn recovered(self, recoveries: u8, asleep: bool, then_peace: bool) -> Self {
-        Self { recoveries, asleep, then_peace, ..self }
-    }
-
-    /// Nothing goes wrong any more.
-    pub(crate) fn make_peace(&mut self) {
-        *self = Self { recoveries: self.recoveries, ..Self::of(&[], 0, 0) };
+    /// Nothing else can go wrong any more.
+    pub(crate) fn keep_only(&mut self, kinds: &[Fault]) {
+        let before = std::mem::replace(&mut self.kinds, [false; KINDS]);
+        for kind in kinds {
+            self.kinds[*kind as usize] = before[*kind as usize];
+        }
+        self.settle();
     }
 
     pub(crate) fn allows(&self, fault: Fault) -> bool {
-        self.together > 0 && self.each[fault as usize] > 0
+        self.kinds[fault as usize]
     }
 
     pub(crate) fn spend(&mut self, fault: Fault) {
+        assert!(self.allows(fault), "{fault:?} was not to happen");
         self.together -= 1;
-        self.each[fault as usize] -= 1;
+        self.settle();
+    }
+
+    /// What cannot happen any more tells no two worlds apart.
+    fn settle(&mut self) {
         if self.together == 0 {
-            // What cannot happen any more tells no two states apart.
-            self.each = [0; KINDS];
+            self.kinds = [false; KINDS];
+        }
+        if !self.kinds.contains(&true) {
+            self.together = 0;
+        }
+        if self.recoveries == 0 {
+            (self.by, self.when) = (None, When::Dead);
         }
     }
 }

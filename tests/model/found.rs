@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use fleetdeploy::decide::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::faults::{Budget, Fault};
+use crate::faults::{Budget, Fault, When};
 use crate::mistakes::Mistake;
 use crate::properties as broken;
 use crate::words::plan;
@@ -13,8 +14,17 @@ use crate::world::{Change, Fleet};
 /// The smallest world in which the mistake shows, breadth first.
 fn finds(mistake: Mistake, property: &'static str, budget: Budget) {
     let foreign = mistake == Mistake::ArmingOverridesAForeignGuard;
-    let changes = vec![Change::Good];
-    let fleet = Fleet { plan: plan(2, false), changes, budget, switch_back: false, foreign, mistake: Some(mistake) };
+    // Else the world in which a death shows it is too large for every day.
+    let mortal_from = if mistake == Mistake::DisarmingCleansUp { Reached::Disarming } else { Reached::Nothing };
+    let fleet = Fleet {
+        plan: plan(2, false),
+        changes: vec![Change::Good],
+        budget,
+        switch_back: false,
+        foreign,
+        mortal_from,
+        mistake: Some(mistake),
+    };
     let checker = fleet.checker().finish_when(HasDiscoveries::AllOf(BTreeSet::from([property]))).spawn_bfs().join();
     let found: Vec<&str> = checker.discoveries().into_keys().collect();
     assert!(found.contains(&property), "{mistake:?} breaks {found:?}, in {} states", checker.unique_state_count());
@@ -48,15 +58,13 @@ found! {
     a_step_that_begins_without_a_second_look: AStepBeginsWithoutASecondLook, THREE, faults(&[Fault::TimeUp]);
     disarm_that_only_stops_the_unit: DisarmingOnlyStopsTheUnit, SIX_COMMITTED, faults(&[]);
     disarm_that_comes_too_late_and_says_done: DisarmingStopsAFiredGuard, SIX_COMMITTED, faults(&[Fault::TimeUp]);
-    #[ignore = "minutes: run by name, with --release"]
-    clean_up_together_with_disarm: DisarmingCleansUp, SEVEN,
-        Budget::of(&[Fault::TimeUp], 1, 1).recovered(1, false, true);
+    clean_up_together_with_disarm: DisarmingCleansUp, SIX_BACK, Budget::of(&[], 0, 1).recovered(None, When::InPeace);
     arm_without_read_back: ArmingIsNotReadBack, THREE, faults(&[Fault::Arming]);
     arm_that_forgets_that_the_run_is_over: ArmingForgetsThatItIsOver, SIX_BACK, faults(&[Fault::Late]);
     arm_over_a_foreign_guard: ArmingOverridesAForeignGuard, EIGHT, faults(&[]);
     recover_without_epoch: RecoveringWithoutAnEpoch, SIX_BACK,
-        Budget::of(&[Fault::Late], 1, 1).recovered(1, false, false);
+        Budget::of(&[Fault::Late], 1, 1).recovered(None, When::Dead);
     recover_that_rolls_back_an_unguarded_host: RollingBackWithoutArming, THREE,
-        Budget::of(&[Fault::Restart], 1, 1).recovered(1, false, false);
+        Budget::of(&[Fault::Restart], 1, 1).recovered(None, When::Dead);
     roll_back_that_ends_at_the_first_error: RollingBackEndsAtTheFirstError, SIX_BACK, faults(&[Fault::Step]);
 }

@@ -59,6 +59,12 @@ impl Job {
         self.starting.is_some() || matches!(self.state, JobState::Running { .. })
     }
 
+    /// Whether it is at work, or will be, for the coordinator of this epoch.
+    pub(crate) fn is_of(&self, epoch: u8) -> bool {
+        let runs = matches!(self.state, JobState::Running { .. });
+        self.starting == Some(epoch) || (runs && self.started_by == Some(epoch))
+    }
+
     fn kill(&mut self) {
         self.starting = None;
         if matches!(self.state, JobState::Running { .. }) {
@@ -162,6 +168,12 @@ impl Host {
     pub(crate) fn at_rest(&self) -> bool {
         let runs = |job: &Job| matches!(job.state, JobState::Running { .. });
         ![self.test, self.switch, self.rollback].iter().any(runs) && self.token != Token::Armed && !self.is_firing()
+    }
+
+    /// What no rule reads before it is written again.
+    pub(crate) fn forget(&mut self) {
+        self.short &= self.token == Token::Armed;
+        self.disarmed_by = self.disarmed_by.filter(|_| self.token == Token::Disarmed);
     }
 
     /// Whether a reboot that nobody ordered would be the exception of DESIGN.md section 9, 5.

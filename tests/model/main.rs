@@ -10,6 +10,8 @@
 #![expect(clippy::doc_markdown, reason = "files are named as paths with colons")]
 #![expect(clippy::needless_for_each, reason = "one line beside its neighbours")]
 
+mod choices;
+mod events;
 mod explored;
 mod faults;
 mod found;

@@ -1,8 +1,9 @@
 //! DESIGN.md section 9 as properties, by its numbers, with the exceptions that it names and no others.
 
 use fleetdeploy::event::Outcome;
-use stateright::{Model, Property};
+use stateright::Property;
 
+use crate::faults::When;
 use crate::host::{Guard, Host, Token};
 use crate::words::Sys;
 use crate::world::{Change, Fleet, OURS, THEIRS, World};
@@ -33,12 +34,14 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
             let excepted = world.history.disarmed_for_commit && world.history.fired;
             // Who recovers without the run's record knows no baseline, and asks for new logins alone.
             let baseline_is_known = !world.stations.iter().any(|station| station.alone);
-            let in_reach = |host: &Host| {
-                let carries = !(host.scarred && baseline_is_known)
+            let in_reach = |(at, host): (usize, &Host)| {
+                // A host that does not come back takes its links with it: nobody can know what a reboot would mend.
+                let other_is_missing = world.history.given_up & !(1 << at) != 0;
+                let carries = !(host.scarred && baseline_is_known && !other_is_missing)
                     && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);
                 carries && host.on.current == host.on.boot
             };
-            excepted || !is_over(world) || world.hosts.iter().all(in_reach)
+            excepted || !is_over(world) || world.hosts.iter().enumerate().all(in_reach)
         }),
         Property::always(FOUR_BARRIER, |_, world: &World| !world.history.disarmed_too_soon),
         Property::always(FIVE, |_, world: &World| {
@@ -55,7 +58,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                 || world.hosts.iter().all(|host| is_left_on(host, Sys::Old))
         }),
         Property::always(SEVEN, |fleet: &Fleet, world: &World| {
-            let peaceful = fleet.budget.then_peace && !fleet.budget.asleep;
+            let peaceful = fleet.budget.when == When::InPeace;
             !peaceful || !world.stations.iter().any(|it| it.speaker.epoch > 1 && it.verdict == Some(Outcome::Split))
         }),
         Property::always(EIGHT, |fleet: &Fleet, world: &World| {
@@ -71,7 +74,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
             let rests = world.hosts.iter().all(|host| host.at_rest() || host.guard_of != OURS);
             (ended && rests) || {
                 let mut actions = Vec::new();
-                fleet.actions(world, &mut actions);
+                fleet.choices(world, &mut actions);
                 !actions.is_empty()
             }
         }),

@@ -54,6 +54,16 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rounds == 0 && !self.whole && self.logins.iter().all(Option::is_none)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rounds = 0;
+        self.logins.fill(None);
+        self.whole = false;
+    }
+
     fn look(&mut self) {
         self.whole |= self.rounds == 3 && self.logins.iter().all(Option::is_some);
     }
@@ -88,7 +98,12 @@ impl Journal {
 
     /// As `Recorded::of` reads it, entry by entry.
     fn add(&mut self, entry: &Entry) {
-        let Recorded { reached, turned_back, finished } = Recorded::of([entry]);
+        self.merge(&Self(Recorded::of([entry])));
+    }
+
+    /// What was written after it.
+    pub(crate) fn merge(&mut self, later: &Self) {
+        let Recorded { reached, turned_back, finished } = later.0;
         self.0.reached = self.0.reached.max(reached);
         self.0.turned_back |= turned_back;
         self.0.finished = finished.or(self.0.finished);
@@ -223,9 +238,7 @@ impl Station {
     fn told(&mut self, event: &Event) {
         match event {
             Event::PhaseStarted { phase: Phase::Verify } => {
-                self.proof.rounds = 0;
-                self.proof.logins.fill(None);
-                self.proof.whole = false;
+                self.proof.clear();
                 if let Probing::Out { fresh } | Probing::Seen { fresh, .. } = &mut self.probing {
                     *fresh = false;
                 }

@@ -1,21 +1,26 @@
-//! The whole world, and everything that can happen in it: hosts, workstations, what is under way between them.
+//! The whole world: hosts, workstations, what is under way between them. What can happen in it is in `choices.rs`, what
+//! comes of that in `events.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::{JobKind, StepOutcome};
-use fleetdeploy::decide::links::{HostRound, Round};
+use fleetdeploy::decide::fact::JobKind;
 use fleetdeploy::decide::plan::{HostId, Plan};
-use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step, Timer};
+use fleetdeploy::decide::recover::Reached;
+use fleetdeploy::decide::vocabulary::Timer;
 use stateright::{Model, Property};
 
 use crate::faults::{Budget, Fault};
-use crate::host::{Guard, Host, JobState, Lease, Token};
+use crate::host::{Guard, Host, Lease, Token};
 use crate::mistakes::Mistake;
 use crate::properties;
-use crate::scripts::{Order, Reaction, Trace};
-use crate::station::{Heard, Journal, Out, Probing, Station};
-use crate::words::{Sys, boot_id, round};
+use crate::scripts::Order;
+use crate::station::{Journal, Station};
+use crate::words::Sys;
+
+/// The run that is explored, in `guard_of` and leases.
+pub(crate) const OURS: u8 = 1;
+pub(crate) const THEIRS: u8 = 9;
 
 /// What the new system does to the links of a host that runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +44,8 @@ pub(crate) struct Fleet {
     pub(crate) switch_back: bool,
     /// Somebody else's guard and lease appear on the last host between the survey and the arming.
     pub(crate) foreign: bool,
+    /// The workstation dies only once the run's record has come so far.
+    pub(crate) mortal_from: Reached,
     pub(crate) mistake: Option<Mistake>,
 }
 
@@ -59,6 +66,9 @@ pub(crate) struct History {
     pub(crate) restarted_after_move: bool,
     /// By bit: hosts whose power was cut between two writes.
     pub(crate) cut_between_writes: u8,
+    /// By bit: hosts that were out of reach still when their guards must have brought them back. Asked for only where a
+    /// link may need a reboot.
+    pub(crate) given_up: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -155,8 +165,6 @@ pub(crate) enum Action {
     },
 }
 
-const JOBS: [JobKind; 3] = [JobKind::Test, JobKind::Switch, JobKind::Rollback];
-
 impl World {
     /// Whether the links of this host carry packets.
     pub(crate) fn links_hold(&self, host: &Host) -> bool {
@@ -164,7 +172,7 @@ impl World {
         !cut_by_change && !host.scarred && !host.cut
     }
 
-    fn reaches(&self, plan: &Plan, host: usize) -> bool {
+    pub(crate) fn reaches(&self, plan: &Plan, host: usize) -> bool {
         let answers = |at: usize| {
             let host = &self.hosts[at];
             !host.cut && !(self.change == Change::CutsHosts && host.on.current == Sys::New)
@@ -179,262 +187,33 @@ impl World {
     pub(crate) fn anybody_drives(&self) -> bool {
         self.stations.iter().any(|station| station.is_alive())
     }
-}
 
-impl Fleet {
-    fn station_actions(&self, world: &World, at: usize, actions: &mut Vec<Action>) {
-        let station = &world.stations[at];
-        for host in 0..world.hosts.len() {
-            if let Some(out) = &station.out[host] {
-                self.order_actions(world, at, host, out, actions);
-            }
-        }
-        match station.probing {
-            Probing::Not => {}
-            Probing::Out { .. } => {
-                actions.push(Action::Round { station: at, flap: false });
-                if world.left.allows(Fault::Flap) && world.hosts.iter().all(|host| world.links_hold(host)) {
-                    actions.push(Action::Round { station: at, flap: true });
-                }
-                if world.left.allows(Fault::Slow) {
-                    actions.push(Action::SlowRound(at));
-                }
-            }
-            Probing::Seen { .. } => actions.push(Action::Round { station: at, flap: false }),
-        }
-        // engine::driver, `guards_over`: long enough for every guard that is known of.
-        let elapses = |timer: &&Timer| **timer != Timer::GuardsOver || world.all_rest();
-        actions.extend(station.timers.iter().filter(elapses).map(|timer| Action::Elapse(at, *timer)));
-        if world.left.allows(Fault::Signal) {
-            actions.push(Action::Interrupt(at));
-        }
-        if world.left.allows(Fault::Disk) && !station.disk_is_full {
-            actions.push(Action::DiskFull(at));
-        }
-        if world.left.deaths > 0 {
-            actions.push(Action::Die { station: at, orders_go_on: false });
-            if world.left.allows(Fault::Late) && station.out.iter().flatten().any(|out| out.heard != Heard::Begun) {
-                actions.push(Action::Die { station: at, orders_go_on: true });
-            }
-        }
+    /// Nobody lives, nobody will come, and no order is under way: each host goes its own way to its end.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        !self.anybody_drives() && self.left.recoveries == 0 && self.late.is_empty()
     }
 
-    fn order_actions(&self, world: &World, at: usize, to: usize, out: &Out, actions: &mut Vec<Action>) {
-        let host = &world.hosts[to];
-        if matches!(out.heard, Heard::Reply(_)) {
-            actions.push(Action::Reply(at, to));
-            return;
+    /// Forgets what nothing that can still happen, and no property, asks for: so that worlds that differ in it alone are
+    /// one.
+    pub(crate) fn forget(&mut self) {
+        for host in &mut self.hosts {
+            host.forget();
         }
-        let reaches = world.reaches(&self.plan, to);
-        let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. });
-        let by_guard = matches!(out.step, Step::Return { .. } | Step::TakeOver { by_guard: true });
-        if reaches && self.would_answer(host, out) {
-            actions.push(Action::Arrive(at, to, Way::Well));
-            if !only_asks && out.heard != Heard::Begun {
-                if world.left.allows(Fault::Loss) {
-                    actions.push(Action::Arrive(at, to, Way::ReplyLost));
-                }
-                if world.left.allows(Fault::Arming) && matches!(out.step, Step::Arm { .. }) {
-                    actions.push(Action::Arrive(at, to, Way::ArmingFails));
-                }
-            }
-            if world.left.allows(Fault::Slow) {
-                actions.push(Action::Arrive(at, to, Way::ReplySlow));
+        if self.left.recoveries == 0 {
+            self.journal = Journal::new();
+        }
+        if self.is_left_alone() {
+            self.left.keep_only(&[Fault::Restart, Fault::Step]);
+            self.hosts.iter_mut().for_each(|host| host.cut = false);
+        }
+        let Self { stations, hosts, late, .. } = self;
+        for station in stations {
+            let epoch = station.speaker.epoch;
+            let may_move = !late.is_empty() || hosts.iter().any(|host| host.switch.is_of(epoch));
+            if !station.is_alive() && !station.proof.is_empty() && !may_move {
+                Arc::make_mut(station).proof.clear();
             }
         }
-        let asked_until_known = by_guard || matches!(out.step, Step::Disarm { .. });
-        if out.heard != Heard::Lost && !by_guard && (!reaches || world.left.allows(Fault::Loss)) {
-            actions.push(Action::LoseContact(at, to));
-        }
-        if out.heard == Heard::Nothing {
-            if world.left.allows(Fault::Late) && !only_asks {
-                actions.push(Action::Linger(at, to));
-            }
-            if reaches && world.left.allows(Fault::Denial) && !asked_until_known {
-                actions.push(Action::Deny(at, to));
-            }
-            if matches!(out.step, Step::Job { .. }) && (host.short || host.token != Token::Armed) {
-                actions.push(Action::NotSent(at, to));
-            }
-        }
-        // engine::driver, `order`: these two are asked until the guard must have fired, and brought its host back.
-        let guard_is_through = host.token != Token::Armed && !host.is_firing();
-        let may_end = match out.step {
-            _ if by_guard => !reaches && guard_is_through,
-            Step::Disarm { .. } => out.heard == Heard::Lost && guard_is_through,
-            _ => out.heard == Heard::Lost,
-        };
-        if may_end {
-            actions.push(Action::GiveUp(at, to));
-        }
-    }
-
-    /// Whether the host has something to say to this order now: it does not while a detached step is at work, and not
-    /// to a `Return` before the guard is through. engine::ssh_hosts, `has_returned`.
-    fn would_answer(&self, host: &Host, out: &Out) -> bool {
-        match &out.step {
-            Step::Return { boot_id: left_on } => {
-                let rebooted = boot_id(host.boot) != *left_on;
-                rebooted || (host.token != Token::Armed && !host.is_firing())
-            }
-            Step::Job { kind, boot_id: sent_for } if out.heard == Heard::Begun => {
-                boot_id(host.boot) != *sent_for || host.await_job(*kind) != Reaction::Works
-            }
-            _ => true,
-        }
-    }
-
-    fn host_actions(&self, world: &World, at: usize, actions: &mut Vec<Action>) {
-        let host = &world.hosts[at];
-        for kind in JOBS {
-            let job = host.job(kind);
-            if job.starting.is_some() {
-                actions.push(Action::Begin(at, kind));
-            }
-            if let JobState::Running { writes } = job.state {
-                actions.push(Action::GoOn(at, kind, true));
-                let may_fail = kind == JobKind::Test || writes > 0;
-                if may_fail && world.left.allows(Fault::Step) {
-                    actions.push(Action::GoOn(at, kind, false));
-                }
-            }
-        }
-        if host.guard == Guard::Watching && host.guard_of == OURS {
-            if host.short {
-                actions.push(Action::Fire(at));
-            } else if self.somebody_waits_for_the_guard(world, at) || world.left.allows(Fault::TimeUp) {
-                actions.push(Action::TimeIsUp(at));
-            }
-        }
-        if host.is_firing() {
-            actions.push(Action::FireOn(at, true));
-            if host.guard == Guard::ProfileBack && host.boots_new() && world.left.allows(Fault::Step) {
-                actions.push(Action::FireOn(at, false));
-            }
-        }
-        if world.left.allows(Fault::Restart) {
-            actions.push(Action::Restart(at));
-        }
-        if host.cut {
-            actions.push(Action::MendCable(at));
-        } else if world.left.allows(Fault::Cable) {
-            actions.push(Action::PullCable(at));
-        }
-    }
-
-    /// Time passes where nothing but time is waited for.
-    fn somebody_waits_for_the_guard(&self, world: &World, at: usize) -> bool {
-        !world.anybody_drives()
-            || !world.reaches(&self.plan, at)
-            || world.stations.iter().any(|station| station.timers.contains(&Timer::GuardsOver))
-            || world.stations.iter().any(|station| {
-                station.out[at].as_ref().is_some_and(|out| {
-                    matches!(out.step, Step::Return { .. } | Step::TakeOver { by_guard: true })
-                        || (out.heard == Heard::Lost && matches!(out.step, Step::Disarm { .. }))
-                })
-            })
-    }
-
-    fn arrive(&self, world: &mut World, at: usize, to: usize, way: Way) {
-        let station = &world.stations[at];
-        let Some(out) = &station.out[to] else { return };
-        let order = Order { speaker: station.speaker, step: out.step.clone(), expired: false };
-        match way {
-            Way::Well => {}
-            Way::ReplyLost => world.left.spend(Fault::Loss),
-            Way::ReplySlow => world.left.spend(Fault::Slow),
-            Way::ArmingFails => world.left.spend(Fault::Arming),
-        }
-        let (reaction, trace) = world.hosts[to].take(&order, way != Way::ArmingFails, self.mistake);
-        world.history.note(trace, world.hosts.len());
-        let is_return = matches!(order.step, Step::Return { .. });
-        let station = Arc::make_mut(&mut world.stations[at]);
-        let journal = &mut world.journal;
-        match (reaction, way) {
-            (_, Way::ReplyLost) => {
-                set_heard(station, to, Heard::Lost);
-                station.give(Input::ContactLost { host: HostId(to) }, journal, &self.plan, self.mistake);
-            }
-            (Reaction::Works, _) => {
-                set_heard(station, to, Heard::Begun);
-                station.give(Input::Started { host: HostId(to) }, journal, &self.plan, self.mistake);
-            }
-            (Reaction::Answers(outcome), Way::ReplySlow) => {
-                set_heard(station, to, Heard::Reply(Box::new(world.hosts[to].answer(outcome))));
-            }
-            (Reaction::Answers(outcome), _) => {
-                let outcome = if is_return { StepOutcome::Done } else { outcome };
-                let answer = Answer::Said(Box::new(world.hosts[to].answer(outcome)));
-                station.answered(to, answer, journal, &self.plan, self.mistake);
-            }
-        }
-    }
-
-    fn end_round(&self, world: &mut World, at: usize, flap: bool) {
-        if flap {
-            world.left.spend(Fault::Flap);
-        }
-        let (fresh, up, seen) = match world.stations[at].probing.clone() {
-            Probing::Not => return,
-            Probing::Seen { fresh, up, round } => (fresh, up, *round),
-            Probing::Out { fresh } => {
-                let (up, round) = self.look(world, flap);
-                (fresh, up, round)
-            }
-        };
-        let station = Arc::make_mut(&mut world.stations[at]);
-        station.round_seen(up, fresh, seen, &mut world.journal, &self.plan, self.mistake);
-    }
-
-    fn look(&self, world: &World, flap: bool) -> (bool, Round) {
-        let up = !flap && world.hosts.iter().all(|host| world.links_hold(host));
-        let mut round = round(self.plan.links.len(), up);
-        for (at, host) in world.hosts.iter().enumerate().filter(|(at, _)| world.reaches(&self.plan, *at)) {
-            let says = HostRound {
-                boot_id: boot_id(host.boot),
-                current: host.on.current.path().to_string(),
-                ..HostRound::default()
-            };
-            round.hosts.insert(self.plan.host(HostId(at)).name.clone(), says);
-        }
-        (up, round)
-    }
-
-    /// What a host's own step has done, for the properties.
-    fn note_move(&self, world: &mut World, at: usize, epoch: u8) {
-        let proof = world.stations.iter().find(|station| station.speaker.epoch == epoch).map(|station| &station.proof);
-        let proven = proof.is_some_and(|proof| proof.whole && proof.logins[at] == Some(world.hosts[at].boot));
-        world.history.moved_unproven |= !proven;
-        world.history.moved |= 1 << at;
-    }
-
-    fn restart(&self, world: &mut World, at: usize) {
-        let host = &mut world.hosts[at];
-        if host.boots_new() {
-            world.history.restarted_after_move = true;
-        }
-        if host.on.profile != host.on.boot {
-            world.history.cut_between_writes |= 1 << at;
-        }
-        host.reboot();
-    }
-}
-
-/// The run that is explored, in `guard_of` and leases.
-pub(crate) const OURS: u8 = 1;
-pub(crate) const THEIRS: u8 = 9;
-
-fn set_heard(station: &mut Station, host: usize, heard: Heard) {
-    if let Some(out) = &mut station.out[host] {
-        out.heard = heard;
-    }
-}
-
-impl History {
-    fn note(&mut self, trace: Trace, hosts: usize) {
-        self.began_unguarded |= trace.unfenced;
-        self.disarmed_for_commit |= trace.disarmed_for_commit;
-        self.disarmed_too_soon |= trace.disarmed_for_commit && (self.moved.count_ones() as usize) < hosts;
     }
 }
 
@@ -466,175 +245,17 @@ impl Model for Fleet {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        // The driver asks the clock and goes on at once: nothing comes between.
-        if let Some(at) = world.stations.iter().position(|station| station.weighing) {
-            actions.extend([Action::Weigh(at, true), Action::Weigh(at, false)]);
-            return;
-        }
-        for at in 0..world.stations.len() {
-            if world.stations[at].is_alive() {
-                self.station_actions(world, at, actions);
-            }
-        }
-        for at in 0..world.hosts.len() {
-            self.host_actions(world, at, actions);
-        }
-        actions.extend((0..world.late.len()).map(Action::ArriveLate));
-        if world.left.recoveries > 0 && world.journal.is_unfinished() && (world.left.asleep || !world.anybody_drives())
-        {
-            actions.extend([Action::Recover { alone: false }, Action::Recover { alone: true }]);
-        }
+        self.choices(world, actions);
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut next = world.clone();
-        let (plan, mistake) = (&*self.plan, self.mistake);
-        let World { hosts, stations, journal, late, left, history, .. } = &mut next;
-        match action {
-            Action::Arrive(at, to, way) => self.arrive(&mut next, at, to, way),
-            Action::Reply(at, to) => {
-                let station = Arc::make_mut(&mut stations[at]);
-                let Some(Out { heard: Heard::Reply(answer), .. }) = station.out[to].clone() else { return None };
-                station.answered(to, Answer::Said(answer), journal, plan, mistake);
-            }
-            Action::LoseContact(at, to) => {
-                if world.reaches(plan, to) {
-                    left.spend(Fault::Loss);
-                }
-                let station = Arc::make_mut(&mut stations[at]);
-                set_heard(station, to, Heard::Lost);
-                station.give(Input::ContactLost { host: HostId(to) }, journal, plan, mistake);
-            }
-            Action::Linger(at, to) => {
-                left.spend(Fault::Late);
-                late.insert((to, LateOrder(order(&stations[at], to)?)));
-            }
-            Action::GiveUp(at, to) => {
-                if matches!(stations[at].out[to].as_ref()?.step, Step::Arm { .. }) {
-                    *late = std::mem::take(late).into_iter().map(|entry| past_latest(entry, to)).collect();
-                }
-                let answer = Answer::Unknown { why: String::new() };
-                Arc::make_mut(&mut stations[at]).answered(to, answer, journal, plan, mistake);
-            }
-            Action::Deny(at, to) => {
-                left.spend(Fault::Denial);
-                let answer = Answer::Denied { why: String::new() };
-                Arc::make_mut(&mut stations[at]).answered(to, answer, journal, plan, mistake);
-            }
-            Action::NotSent(at, to) => {
-                Arc::make_mut(&mut stations[at]).answered(to, Answer::NotSent, journal, plan, mistake);
-            }
-            Action::ArriveLate(which) => {
-                let (to, LateOrder(order)) = late.iter().nth(which)?.clone();
-                late.remove(&(to, LateOrder(order.clone())));
-                let (_, trace) = hosts[to].take(&order, true, mistake);
-                history.note(trace, hosts.len());
-            }
-            Action::Round { station, flap } => self.end_round(&mut next, station, flap),
-            Action::SlowRound(at) => {
-                left.spend(Fault::Slow);
-                let (up, round) = self.look(world, false);
-                let station = Arc::make_mut(&mut stations[at]);
-                let Probing::Out { fresh } = station.probing else { return None };
-                station.probing = Probing::Seen { fresh, up, round: Box::new(round) };
-            }
-            Action::Elapse(at, timer) => {
-                let station = Arc::make_mut(&mut stations[at]);
-                station.timers.remove(&timer);
-                station.give(Input::TimerElapsed(timer), journal, plan, mistake);
-            }
-            Action::Weigh(at, enough) => {
-                let station = Arc::make_mut(&mut stations[at]);
-                station.weighing = false;
-                station.give(Input::Weighed { enough }, journal, plan, mistake);
-            }
-            Action::Interrupt(at) => {
-                left.spend(Fault::Signal);
-                let station = Arc::make_mut(&mut stations[at]);
-                station.give(Input::CancelRequested(Signal::Sigint), journal, plan, mistake);
-            }
-            Action::DiskFull(at) => {
-                left.spend(Fault::Disk);
-                Arc::make_mut(&mut stations[at]).disk_is_full = true;
-            }
-            Action::Die { station, orders_go_on } => {
-                left.deaths -= 1;
-                if orders_go_on {
-                    left.spend(Fault::Late);
-                    for to in 0..hosts.len() {
-                        late.extend(order(&stations[station], to).map(|order| (to, LateOrder(order))));
-                    }
-                }
-                Arc::make_mut(&mut stations[station]).die();
-            }
-            Action::Begin(at, kind) => {
-                let deed = hosts[at].begin(kind, OURS, mistake);
-                history.began_unguarded |= deed.began_unguarded;
-            }
-            Action::GoOn(at, kind, well) => {
-                if !well {
-                    left.spend(Fault::Step);
-                }
-                let deed = hosts[at].go_on(kind, well);
-                hosts[at].scarred |= deed.activated && world.change == Change::Lasts;
-                if let Some(epoch) = deed.moved_by {
-                    self.note_move(&mut next, at, epoch);
-                }
-            }
-            Action::TimeIsUp(at) => {
-                if !self.somebody_waits_for_the_guard(world, at) {
-                    left.spend(Fault::TimeUp);
-                }
-                hosts[at].short = true;
-            }
-            Action::Fire(at) => {
-                history.fired = true;
-                hosts[at].take_token();
-            }
-            Action::FireOn(at, well) => {
-                if !well {
-                    left.spend(Fault::Step);
-                }
-                let deed = hosts[at].fire_on(well, mistake);
-                history.worked_under_a_step |= deed.worked_under_a_step;
-            }
-            Action::Restart(at) => {
-                left.spend(Fault::Restart);
-                self.restart(&mut next, at);
-            }
-            Action::PullCable(at) => {
-                left.spend(Fault::Cable);
-                hosts[at].cut = true;
-            }
-            Action::MendCable(at) => hosts[at].cut = false,
-            Action::Recover { alone } => {
-                left.recoveries -= 1;
-                if left.then_peace {
-                    left.make_peace();
-                    hosts.iter_mut().for_each(|host| host.cut = false);
-                }
-                let epoch = stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0) + 1;
-                stations.push(Arc::new(Station::recover(&self.plan, epoch, alone, journal, mistake)));
-            }
-        }
+        self.happen(&mut next, action)?;
+        next.forget();
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         properties::all()
     }
-}
-
-/// What would still be under way of the order that is out to a host.
-fn order(station: &Station, to: usize) -> Option<Order> {
-    let out = station.out[to].as_ref()?;
-    let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. });
-    let under_way = matches!(out.heard, Heard::Nothing | Heard::Lost) && !only_asks;
-    under_way.then(|| Order { speaker: station.speaker, step: out.step.clone(), expired: false })
-}
-
-/// The driver has given an arm command up: the host's clock is past the latest time that stands in it.
-fn past_latest((to, LateOrder(order)): (usize, LateOrder), host: usize) -> (usize, LateOrder) {
-    let expired = order.expired || (to == host && matches!(order.step, Step::Arm { .. }));
-    (to, LateOrder(Order { expired, ..order }))
 }

@@ -1,0 +1,293 @@
+//! What comes of each thing that can happen.
+
+use std::sync::Arc;
+
+use fleetdeploy::decide::fact::StepOutcome;
+use fleetdeploy::decide::links::{HostRound, Round};
+use fleetdeploy::decide::plan::HostId;
+use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
+
+use crate::choices::is_left_to_its_guard;
+use crate::faults::{Fault, When};
+use crate::scripts::{Order, Reaction, Trace};
+use crate::station::{Heard, Journal, Out, Probing, Station};
+use crate::words::{Sys, boot_id, round};
+use crate::world::{Action, Change, Fleet, History, LateOrder, OURS, Way, World};
+
+/// What a round of the matrix finds: whether the links are up, and of each host that answers its boot and what runs.
+type Seen = (bool, Vec<Option<(u8, Sys)>>);
+
+impl Fleet {
+    /// `None`: there is nothing to which it could happen.
+    pub(crate) fn happen(&self, world: &mut World, action: Action) -> Option<()> {
+        match action {
+            Action::Arrive(at, to, way) => self.arrive(world, at, to, way)?,
+            Action::Reply(at, to) => self.change(world, at, |station, journal| {
+                if let Some(Out { heard: Heard::Reply(answer), .. }) = station.out[to].clone() {
+                    station.answered(to, Answer::Said(answer), journal, &self.plan, self.mistake);
+                }
+            }),
+            Action::LoseContact(at, to) => {
+                if world.reaches(&self.plan, to) {
+                    world.left.spend(Fault::Loss);
+                }
+                self.lose_contact(world, at, to);
+            }
+            Action::Linger(at, to) => {
+                world.left.spend(Fault::Late);
+                let order = order(&world.stations[at], to)?;
+                world.late.insert((to, LateOrder(order)));
+            }
+            Action::GiveUp(at, to) => self.give_up(world, at, to)?,
+            Action::Deny(at, to) => {
+                world.left.spend(Fault::Denial);
+                self.answer(world, at, to, Answer::Denied { why: String::new() });
+            }
+            Action::NotSent(at, to) => self.answer(world, at, to, Answer::NotSent),
+            Action::ArriveLate(which) => {
+                let (to, LateOrder(order)) = world.late.iter().nth(which)?.clone();
+                world.late.remove(&(to, LateOrder(order.clone())));
+                let (_, trace) = world.hosts[to].take(&order, true, self.mistake);
+                world.history.note(trace, world.hosts.len());
+            }
+            Action::Round { station, flap } => self.end_round(world, station, flap),
+            Action::SlowRound(at) => {
+                world.left.spend(Fault::Slow);
+                let seen = self.look(world, false);
+                self.change(world, at, |station, _| {
+                    let Probing::Out { fresh } = station.probing else { return };
+                    station.probing = Probing::Seen { fresh, up: seen.0, round: Box::new(self.round_of(&seen)) };
+                });
+            }
+            Action::Elapse(at, timer) => self.change(world, at, |station, journal| {
+                station.timers.remove(&timer);
+                station.give(Input::TimerElapsed(timer), journal, &self.plan, self.mistake);
+            }),
+            Action::Weigh(at, enough) => self.change(world, at, |station, journal| {
+                station.weighing = false;
+                station.give(Input::Weighed { enough }, journal, &self.plan, self.mistake);
+            }),
+            Action::Interrupt(at) => {
+                world.left.spend(Fault::Signal);
+                self.change(world, at, |station, journal| {
+                    station.give(Input::CancelRequested(Signal::Sigint), journal, &self.plan, self.mistake);
+                });
+            }
+            Action::DiskFull(at) => {
+                world.left.spend(Fault::Disk);
+                self.change(world, at, |station, _| station.disk_is_full = true);
+            }
+            Action::Die { station, orders_go_on } => self.die(world, station, orders_go_on),
+            Action::Begin(at, kind) => {
+                let deed = world.hosts[at].begin(kind, OURS, self.mistake);
+                world.history.began_unguarded |= deed.began_unguarded;
+            }
+            Action::GoOn(at, kind, well) => {
+                if !well {
+                    world.left.spend(Fault::Step);
+                }
+                let deed = world.hosts[at].go_on(kind, well);
+                world.hosts[at].scarred |= deed.activated && world.change == Change::Lasts;
+                if let Some(epoch) = deed.moved_by {
+                    note_move(world, at, epoch);
+                }
+            }
+            Action::TimeIsUp(at) => {
+                if !self.somebody_waits_for_the_guard(world, at) {
+                    world.left.spend(Fault::TimeUp);
+                }
+                world.hosts[at].short = true;
+            }
+            Action::Fire(at) => {
+                world.history.fired = true;
+                world.hosts[at].take_token();
+            }
+            Action::FireOn(at, well) => {
+                if !well {
+                    world.left.spend(Fault::Step);
+                }
+                let deed = world.hosts[at].fire_on(well, self.mistake);
+                world.history.worked_under_a_step |= deed.worked_under_a_step;
+            }
+            Action::Restart(at) => {
+                world.left.spend(Fault::Restart);
+                restart(world, at);
+            }
+            Action::PullCable(at) => {
+                world.left.spend(Fault::Cable);
+                world.hosts[at].cut = true;
+            }
+            Action::MendCable(at) => world.hosts[at].cut = false,
+            Action::Recover { alone } => {
+                if world.left.when == When::InPeace {
+                    world.hosts.iter_mut().for_each(|host| host.cut = false);
+                }
+                world.left.recover();
+                let epoch = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0) + 1;
+                let station = Station::recover(&self.plan, epoch, alone, &mut world.journal, self.mistake);
+                world.stations.push(Arc::new(station));
+            }
+        }
+        Some(())
+    }
+
+    fn change(&self, world: &mut World, at: usize, change: impl FnOnce(&mut Station, &mut Journal)) {
+        change(Arc::make_mut(&mut world.stations[at]), &mut world.journal);
+    }
+
+    fn answer(&self, world: &mut World, at: usize, to: usize, answer: Answer) {
+        self.change(world, at, |station, journal| {
+            station.answered(to, answer, journal, &self.plan, self.mistake);
+        });
+    }
+
+    fn lose_contact(&self, world: &mut World, at: usize, to: usize) {
+        self.change(world, at, |station, journal| {
+            set_heard(station, to, Heard::Lost);
+            station.give(Input::ContactLost { host: HostId(to) }, journal, &self.plan, self.mistake);
+        });
+    }
+
+    fn arrive(&self, world: &mut World, at: usize, to: usize, way: Way) -> Option<()> {
+        let station = &world.stations[at];
+        let order = Order { speaker: station.speaker, step: station.out[to].as_ref()?.step.clone(), expired: false };
+        match way {
+            Way::Well => {}
+            Way::ReplyLost => world.left.spend(Fault::Loss),
+            Way::ReplySlow => world.left.spend(Fault::Slow),
+            Way::ArmingFails => world.left.spend(Fault::Arming),
+        }
+        let (reaction, trace) = world.hosts[to].take(&order, way != Way::ArmingFails, self.mistake);
+        world.history.note(trace, world.hosts.len());
+        let outcome = match reaction {
+            _ if way == Way::ReplyLost => {
+                self.lose_contact(world, at, to);
+                return Some(());
+            }
+            Reaction::Works => {
+                self.change(world, at, |station, journal| {
+                    set_heard(station, to, Heard::Begun);
+                    station.give(Input::Started { host: HostId(to) }, journal, &self.plan, self.mistake);
+                });
+                return Some(());
+            }
+            Reaction::Answers(_) if matches!(order.step, Step::Return { .. }) => StepOutcome::Done,
+            Reaction::Answers(outcome) => outcome,
+        };
+        let host = world.hosts[to].clone();
+        self.change(world, at, |station, journal| {
+            let answer = Box::new(host.answer(outcome));
+            if way == Way::ReplySlow {
+                set_heard(station, to, Heard::Reply(answer));
+            } else {
+                station.answered(to, Answer::Said(answer), journal, &self.plan, self.mistake);
+            }
+        });
+        Some(())
+    }
+
+    fn give_up(&self, world: &mut World, at: usize, to: usize) -> Option<()> {
+        let step = &world.stations[at].out[to].as_ref()?.step;
+        if world.change == Change::Lasts && is_left_to_its_guard(step) {
+            world.history.given_up |= 1 << to;
+        }
+        if matches!(step, Step::Arm { .. }) {
+            let late = std::mem::take(&mut world.late);
+            world.late = late.into_iter().map(|entry| past_latest(entry, to)).collect();
+        }
+        self.answer(world, at, to, Answer::Unknown { why: String::new() });
+        Some(())
+    }
+
+    fn end_round(&self, world: &mut World, at: usize, flap: bool) {
+        if flap {
+            world.left.spend(Fault::Flap);
+        }
+        let seen = self.look(world, flap);
+        self.change(world, at, |station, journal| {
+            let (fresh, up, round) = match station.probing.clone() {
+                Probing::Not => return,
+                Probing::Seen { fresh, up, round } => (fresh, up, *round),
+                Probing::Out { fresh } => (fresh, seen.0, self.round_of(&seen)),
+            };
+            station.round_seen(up, fresh, round, journal, &self.plan, self.mistake);
+        });
+    }
+
+    fn look(&self, world: &World, flap: bool) -> Seen {
+        let up = !flap && world.hosts.iter().all(|host| world.links_hold(host));
+        let says = world.hosts.iter().enumerate().map(|(at, host)| {
+            let says = (host.boot, host.on.current);
+            world.reaches(&self.plan, at).then_some(says)
+        });
+        (up, says.collect())
+    }
+
+    fn round_of(&self, (up, says): &Seen) -> Round {
+        let mut round = round(self.plan.links.len(), *up);
+        for (at, (boot, current)) in says.iter().enumerate().filter_map(|(at, says)| Some((at, (*says)?))) {
+            let boot_id = boot_id(boot);
+            let says = HostRound { boot_id, current: current.path().to_string(), ..HostRound::default() };
+            round.hosts.insert(self.plan.host(HostId(at)).name.clone(), says);
+        }
+        round
+    }
+
+    fn die(&self, world: &mut World, at: usize, orders_go_on: bool) {
+        world.left.deaths -= 1;
+        if orders_go_on {
+            world.left.spend(Fault::Late);
+            let station = &world.stations[at];
+            let under_way = (0..world.hosts.len()).filter_map(|to| Some((to, LateOrder(order(station, to)?))));
+            world.late.extend(under_way);
+        }
+        self.change(world, at, |station, _| station.die());
+    }
+}
+
+/// What a host's own step has done, for the properties.
+fn note_move(world: &mut World, at: usize, epoch: u8) {
+    let proof = world.stations.iter().find(|station| station.speaker.epoch == epoch).map(|station| &station.proof);
+    let proven = proof.is_some_and(|proof| proof.whole && proof.logins[at] == Some(world.hosts[at].boot));
+    world.history.moved_unproven |= !proven;
+    world.history.moved |= 1 << at;
+}
+
+fn restart(world: &mut World, at: usize) {
+    let host = &mut world.hosts[at];
+    if host.boots_new() {
+        world.history.restarted_after_move = true;
+    }
+    if host.on.profile != host.on.boot {
+        world.history.cut_between_writes |= 1 << at;
+    }
+    host.reboot();
+}
+
+fn set_heard(station: &mut Station, host: usize, heard: Heard) {
+    if let Some(out) = &mut station.out[host] {
+        out.heard = heard;
+    }
+}
+
+impl History {
+    fn note(&mut self, trace: Trace, hosts: usize) {
+        self.began_unguarded |= trace.unfenced;
+        self.disarmed_for_commit |= trace.disarmed_for_commit;
+        self.disarmed_too_soon |= trace.disarmed_for_commit && (self.moved.count_ones() as usize) < hosts;
+    }
+}
+
+/// What would still be under way of the order that is out to a host.
+fn order(station: &Station, to: usize) -> Option<Order> {
+    let out = station.out[to].as_ref()?;
+    let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. });
+    let under_way = matches!(out.heard, Heard::Nothing | Heard::Lost) && !only_asks;
+    under_way.then(|| Order { speaker: station.speaker, step: out.step.clone(), expired: false })
+}
+
+/// The driver has given an arm command up: the host's clock is past the latest time that stands in it.
+fn past_latest((to, LateOrder(order)): (usize, LateOrder), host: usize) -> (usize, LateOrder) {
+    let expired = order.expired || (to == host && matches!(order.step, Step::Arm { .. }));
+    (to, LateOrder(Order { expired, ..order }))
+}
