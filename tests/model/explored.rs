@@ -48,7 +48,6 @@ fn two_hosts_without_a_fault() {
 }
 
 #[test]
-#[ignore = "minutes: run by name, with --release"]
 fn two_hosts_and_a_workstation_that_dies() {
     explore("2 hosts, 1 death", fleet(2, Budget::of(&[], 0, 1)));
 }
@@ -60,7 +59,6 @@ fn two_hosts_and_somebody_elses_guard() {
 }
 
 #[test]
-#[ignore = "minutes: run by name, with --release"]
 fn two_hosts_of_which_one_must_not_reboot() {
     // A guard that does not reboot cannot mend what only a reboot mends.
     let changes = vec![Change::Good, Change::CutsLinks, Change::CutsHosts];
@@ -85,12 +83,30 @@ macro_rules! explored {
 
 explored! {
     two_hosts_any_fault_and_a_death: 2, &ALL, 1, 1;
-    two_hosts_a_death_and_a_recovery_in_peace: 2, &[], 0, 1, None, When::InPeace;
-    two_hosts_any_fault_a_death_and_a_recovery_in_peace: 2, &ALL, 1, 1, None, When::InPeace;
-    two_hosts_any_fault_a_death_and_a_recovery_by_the_record: 2, &ALL, 1, 1, Some(By::Record), When::Dead;
-    two_hosts_any_fault_a_death_and_a_recovery_by_the_hosts: 2, &ALL, 1, 1, Some(By::Hosts), When::Dead;
-    two_hosts_a_push_that_sleeps_and_a_recovery: 2, &[], 0, 0, None, When::Asleep;
     two_hosts_any_two_faults: 2, &ALL, 2, 0;
-    three_hosts_without_a_fault_and_a_death: 3, &[], 0, 1;
+    three_hosts_and_a_death: 3, &[], 0, 1;
     three_hosts_and_any_fault: 3, &ALL, 1, 0;
+
+    // Recoveries of a push that died.
+    a_death_and_a_recovery_in_peace: 2, &[], 0, 1, None, When::InPeace;
+    any_fault_a_death_and_a_recovery_in_peace: 2, &ALL, 1, 1, None, When::InPeace;
+    any_fault_a_death_and_a_recovery_by_the_record: 2, &ALL, 1, 1, Some(By::Record), When::Dead;
+    any_fault_a_death_and_a_recovery_by_the_hosts: 2, &ALL, 1, 1, Some(By::Hosts), When::Dead;
+    a_death_and_a_recovery_that_dies_too: 2, &[], 0, 2, None, When::Dead;
+
+    // Recoveries beside a push that only sleeps, or one that does not know that somebody else took it for dead.
+    asleep: 2, &[], 0, 0, None, When::Asleep;
+    asleep_and_a_death: 2, &[], 0, 1, None, When::Asleep;
+    asleep_and_a_loss: 2, &[Fault::Loss], 1, 0, None, When::Asleep;
+    asleep_and_a_late_command: 2, &[Fault::Late], 1, 0, None, When::Asleep;
+    asleep_and_a_slow_reply: 2, &[Fault::Slow], 1, 0, None, When::Asleep;
+    asleep_and_a_denial: 2, &[Fault::Denial], 1, 0, None, When::Asleep;
+    asleep_and_a_restart: 2, &[Fault::Restart], 1, 0, None, When::Asleep;
+    asleep_and_a_guard_whose_time_is_up: 2, &[Fault::TimeUp], 1, 0, None, When::Asleep;
+    asleep_and_a_failed_step: 2, &[Fault::Step], 1, 0, None, When::Asleep;
+    asleep_and_a_failed_arming: 2, &[Fault::Arming], 1, 0, None, When::Asleep;
+    asleep_and_a_flap: 2, &[Fault::Flap], 1, 0, None, When::Asleep;
+    asleep_and_a_pulled_cable: 2, &[Fault::Cable], 1, 0, None, When::Asleep;
+    asleep_and_a_full_disk: 2, &[Fault::Disk], 1, 0, None, When::Asleep;
+    asleep_and_a_signal: 2, &[Fault::Signal], 1, 0, None, When::Asleep;
 }

@@ -204,6 +204,9 @@ impl World {
         }
         if self.is_left_alone() {
             self.left.keep_only(&[Fault::Restart, Fault::Step]);
+            // Both are asked for with a disarm for commit, and none can come any more.
+            self.history.moved = 0;
+            self.history.fired &= self.history.disarmed_for_commit;
             self.hosts.iter_mut().for_each(|host| host.cut = false);
         }
         let Self { stations, hosts, late, .. } = self;
