@@ -8,6 +8,7 @@ pub mod links;
 pub mod plan;
 pub mod recover;
 mod rollback;
+mod sameness;
 mod steps;
 pub mod survey;
 #[cfg(test)]

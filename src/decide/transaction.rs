@@ -80,7 +80,7 @@ pub(super) enum GivenUp {
     ForGood,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
 pub(super) struct HostNow {
     /// The order that is out; an answer to any other is late and means nothing.
@@ -133,7 +133,7 @@ impl HostNow {
 }
 
 /// One push over a fleet, or the recovery of one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,

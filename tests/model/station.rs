@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::StepAnswer;
+use fleetdeploy::decide::fact::{JobKind, StepAnswer};
 use fleetdeploy::decide::links::Round;
 use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::recover::Recorded;
@@ -168,6 +168,12 @@ impl Station {
         self.weighing = false;
         self.disk_is_full = false;
         self.going_back = false;
+    }
+
+    /// An order that moves a boot default is out.
+    pub(crate) fn sends_a_switch(&self) -> bool {
+        let is_switch = |out: &Out| matches!(out.step, Step::Job { kind: JobKind::Switch, .. });
+        self.out.iter().flatten().any(is_switch)
     }
 
     pub(crate) fn is_alive(&self) -> bool {

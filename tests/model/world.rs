@@ -212,8 +212,10 @@ impl World {
         let Self { stations, hosts, late, .. } = self;
         for station in stations {
             let epoch = station.speaker.epoch;
-            let may_move = !late.is_empty() || hosts.iter().any(|host| host.switch.is_of(epoch));
-            if !station.is_alive() && !station.proof.is_empty() && !may_move {
+            let may_move =
+                !late.is_empty() || station.sends_a_switch() || hosts.iter().any(|host| host.switch.is_of(epoch));
+            let is_through = !station.is_alive() || station.going_back;
+            if is_through && !station.proof.is_empty() && !may_move {
                 Arc::make_mut(station).proof.clear();
             }
         }

@@ -1,10 +1,14 @@
 //! Random walks: any step may be lost, fail or meet a firing guard, any coordinator may die at any moment; every walk
 //! must end, and end truly.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::machine::plan;
 use super::world::{Fault, World};
 use crate::decide::fact::Systems;
-use crate::decide::vocabulary::{Entry, Input, Signal, Timer};
+use crate::decide::transaction::Transaction;
+use crate::decide::vocabulary::{Effect, Entry, Input, Signal, Timer};
 use crate::event::Outcome;
 
 /// xorshift64, Marsaglia 2003.
@@ -160,4 +164,61 @@ fn whoever_dies_wherever_a_recovery_without_further_faults_brings_all_hosts_to_o
             world.check_end(&context);
         }
     }
+}
+
+fn print_of(transaction: &Transaction) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    transaction.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What is done of it, without what is only told.
+fn done(effects: Vec<Effect>) -> Vec<String> {
+    let words = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Tell(_) => None,
+        Effect::Record(Entry::RollingBack { .. }) => Some("rolling back".to_owned()),
+        Effect::Finish(verdict) => Some(format!("{:?} {:?}", verdict.outcome, verdict.interrupted)),
+        effect => Some(format!("{effect:?}")),
+    });
+    words.collect()
+}
+
+/// The model checker takes two of them for one: `sameness.rs`.
+#[test]
+fn transactions_that_hash_alike_go_the_same_way() {
+    let mut alike: BTreeMap<u64, Vec<(Transaction, Input)>> = BTreeMap::new();
+    for seed in 0..300u64 {
+        let mut dice = Dice::new(seed);
+        let mut world = World::asleep(plan(2, 2));
+        world.met = Some(Vec::new());
+        world.now.life = dice.one_in(2).then(|| 1 + dice.below(120));
+        world.begin();
+        walk(&mut world, &mut dice, 2, false, &format!("seed {seed}"));
+        if world.now.is_dead() {
+            let record = dice.one_in(2);
+            world.recover(record);
+            walk(&mut world, &mut dice, 1, false, &format!("seed {seed}, recovery"));
+        }
+        for (transaction, input) in world.met.take().unwrap() {
+            let group = alike.entry(print_of(&transaction)).or_default();
+            if !group.iter().any(|(known, given)| (known, given) == (&transaction, &input)) {
+                group.push((transaction, input));
+            }
+        }
+    }
+    let mut compared = 0;
+    for group in alike.values() {
+        for (_, input) in group {
+            let after = |(transaction, _): &(Transaction, Input)| {
+                let mut transaction = transaction.clone();
+                let effects = done(transaction.handle(input.clone()));
+                (effects, print_of(&transaction))
+            };
+            for other in group[1..].iter().filter(|other| other.0 != group[0].0) {
+                assert_eq!(after(&group[0]), after(other), "{input:#?}\n{:#?}\n{:#?}", group[0].0, other.0);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 1000, "only {compared} pairs were alike and not the same");
 }

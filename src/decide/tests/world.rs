@@ -72,6 +72,8 @@ pub(super) struct World {
     pub(super) strays: Vec<(HostId, Step, u64)>,
     pub(super) links_up: bool,
     pub(super) disarmed_for_commit: bool,
+    /// Where wanted: every input, with what it met.
+    pub(super) met: Option<Vec<(Transaction, Input)>>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
             strays: Vec::new(),
             links_up: true,
             disarmed_for_commit: false,
+            met: None,
         }
     }
 
@@ -173,6 +176,9 @@ impl World {
     }
 
     pub(super) fn give(&mut self, input: Input) {
+        if let Some(met) = &mut self.met {
+            met.push((self.now.transaction.clone(), input.clone()));
+        }
         let effects = self.now.transaction.handle(input);
         self.carry_out(effects);
     }

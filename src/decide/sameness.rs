@@ -1,0 +1,94 @@
+//! Which states of a run go the same way from here on, whatever comes: those that hash alike.
+//!
+//! The model checker tells states apart by their hash. Left out is what is only told, and what nothing reads any more in
+//! the stage under way; `tests/walks.rs` holds that against the decider itself.
+
+use std::hash::{Hash, Hasher};
+
+use crate::decide::transaction::{HostNow, Stage, Transaction};
+
+impl Hash for Transaction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            plan,
+            hosts,
+            stage,
+            streak,
+            probing,
+            stale,
+            last_broken,
+            last_failures,
+            last_restarts,
+            waiting,
+            rekeying,
+            overtime,
+            extended,
+            left_to_guards,
+            last_round: _,
+            reason: _,
+            interrupted,
+            noticed: _,
+            silent,
+            silence_counts,
+            recovery,
+            superseded_by,
+        } = self;
+        (plan, stage, probing, stale, interrupted).hash(state);
+        (recovery.is_some(), superseded_by.is_some()).hash(state);
+        match stage {
+            // Nothing but the last answers is waited for.
+            Stage::Clean | Stage::Over => {
+                hosts.iter().for_each(|HostNow { step, activated, .. }| (step, activated).hash(state));
+            }
+            // What was seen on the way forward, and how a recovery found its hosts, has been asked for.
+            Stage::Back | Stage::BackProof | Stage::BackDisarm => {
+                hosts.iter().for_each(|host| host.hash_way(state));
+                (extended, left_to_guards).hash(state);
+                if *stage == Stage::BackProof {
+                    (streak, last_broken, overtime).hash(state);
+                }
+                // Who is silent holds up only whom its way leads over.
+                let is_far = |host: &&_| plan.host(**host).behind.is_some();
+                silent.iter().filter(is_far).for_each(|host| host.hash(state));
+            }
+            Stage::TakeOver
+            | Stage::Arm
+            | Stage::Test
+            | Stage::Verify
+            | Stage::ExtendToSwitch
+            | Stage::Switch
+            | Stage::Proof
+            | Stage::ExtendToDisarm
+            | Stage::Disarm => {
+                for host in hosts {
+                    host.hash_way(state);
+                    host.found.hash(state);
+                }
+                (streak, last_broken, last_failures, last_restarts, waiting, rekeying, overtime).hash(state);
+                (extended, left_to_guards, silent, silence_counts, recovery).hash(state);
+            }
+        }
+        hosts.iter().for_each(|host| host.end.as_ref().map(std::mem::discriminant).hash(state));
+    }
+}
+
+impl HostNow {
+    fn hash_way<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            step,
+            progress,
+            armed,
+            activated,
+            moved,
+            logged_in,
+            boot_id,
+            back,
+            armed_again,
+            given_up,
+            found: _,
+            end: _,
+        } = self;
+        (step, progress, armed, activated, moved, logged_in).hash(state);
+        (boot_id, back, armed_again, given_up).hash(state);
+    }
+}
