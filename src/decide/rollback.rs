@@ -33,6 +33,8 @@ impl Transaction {
                 now.step = None;
             }
             now.back = now.back_by_flags();
+            // A recovery may have called it through already, just before the record could not be written.
+            now.end = None;
         }
         for host in self.plan.ids() {
             self.back_as_found(host, effects);
@@ -77,6 +79,7 @@ impl Transaction {
                     now.progress = Progress::Waiting;
                 }
                 StepOutcome::Done | StepOutcome::Failed { .. } => now.back = Back::Restored,
+                StepOutcome::Refused { reason: RefusalReason::Fired, .. } => self.await_guard(host, effects),
                 StepOutcome::Refused { .. } if !(now.activated || now.moved) => {
                     now.armed = false;
                     now.back = Back::Untouched;
@@ -85,7 +88,6 @@ impl Transaction {
                     now.armed_again = false;
                     self.judge_return(host, &said.standing, effects);
                 }
-                StepOutcome::Refused { reason: RefusalReason::Fired, .. } => self.await_guard(host, effects),
                 StepOutcome::Refused { reason, text } => self.lost(host, refusal_text(reason, &text)),
             },
             Answer::NotSent | Answer::Denied { .. } if !(now.activated || now.moved) => {

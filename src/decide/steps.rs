@@ -36,8 +36,9 @@ impl Transaction {
                     return;
                 }
                 StepOutcome::Refused { reason, text } => {
-                    // A host that refuses to be armed has no guard of ours, and changed nothing.
-                    self.hosts[host.0].armed = false;
+                    // A host that refuses to be armed has no guard of ours, and changed nothing; unless one that an
+                    // earlier copy of the command armed is firing.
+                    self.hosts[host.0].armed = reason == RefusalReason::Fired;
                     refusal_text(reason, &text)
                 }
                 StepOutcome::Failed { text } => text,

@@ -4,7 +4,7 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::fact::{GuardState, JobKind, Systems};
+use crate::decide::fact::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
 use crate::decide::links::{Link, LinkAnswer};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
@@ -212,6 +212,24 @@ fn an_entry_that_cannot_be_written_is_not_followed_by_its_act() {
     world.give(Input::RecordFailed { why: "no space".to_owned() });
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
+}
+
+/// A copy of the command armed it, and its time is over already: the workstation slept in between.
+#[test]
+fn a_guard_that_fires_while_its_arm_command_is_out_is_waited_for() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Arm { .. }));
+    let (host, step) = world.now.pending.remove(at);
+    world.machines[1].lease = Some(1);
+    world.machines[1].guard = GuardState::Firing { run: "run".to_owned() };
+    let outcome = StepOutcome::Refused { reason: RefusalReason::Fired, text: String::new() };
+    let standing = world.machines[1].standing(&world.plan.hosts[1]);
+    let answer = Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }));
+    world.give(Input::Answered { host, step, answer });
+    world.until(1, |step| matches!(step, Step::Return { .. }));
+    assert_eq!(world.now.verdict, None, "nothing is said while a guard is at work");
+    world.machines[1].guard = GuardState::Fired { run: "run".to_owned() };
+    assert_eq!(world.run_to_end().outcome, Outcome::Refused);
 }
 
 #[test]

@@ -54,6 +54,20 @@ fn steps(world: &World) -> Vec<(usize, &Step)> {
     world.now.pending.iter().map(|(host, step)| (host.0, step)).collect()
 }
 
+/// A disk that is full when a recovery wants to announce its disarm: who was through already is taken back with the
+/// others, and is not called committed.
+#[test]
+fn who_was_through_is_taken_back_when_the_disarm_cannot_be_announced() {
+    let mut world = split();
+    world.recover(true);
+    world.until(1, disarm);
+    // The entry before it could not be written, so it was not sent.
+    world.now.pending.clear();
+    world.give(Input::RecordFailed { why: "no space".to_owned() });
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    all_on(&world, "old");
+}
+
 // Rule 1: a higher epoch on every host before anything else.
 
 #[test]
