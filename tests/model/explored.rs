@@ -85,7 +85,20 @@ explored! {
     two_hosts_any_fault_and_a_death: 2, &ALL, 1, 1;
     two_hosts_any_two_faults: 2, &ALL, 2, 0;
     three_hosts_and_a_death: 3, &[], 0, 1;
-    three_hosts_and_any_fault: 3, &ALL, 1, 0;
+
+    // Three hosts, by what goes wrong: all at once is too large.
+    three_hosts_and_a_loss: 3, &[Fault::Loss], 1, 0;
+    three_hosts_and_a_late_command: 3, &[Fault::Late], 1, 0;
+    three_hosts_and_a_slow_reply: 3, &[Fault::Slow], 1, 0;
+    three_hosts_and_a_denial: 3, &[Fault::Denial], 1, 0;
+    three_hosts_and_a_restart: 3, &[Fault::Restart], 1, 0;
+    three_hosts_and_a_guard_whose_time_is_up: 3, &[Fault::TimeUp], 1, 0;
+    three_hosts_and_a_failed_step: 3, &[Fault::Step], 1, 0;
+    three_hosts_and_a_failed_arming: 3, &[Fault::Arming], 1, 0;
+    three_hosts_and_a_flap: 3, &[Fault::Flap], 1, 0;
+    three_hosts_and_a_pulled_cable: 3, &[Fault::Cable], 1, 0;
+    three_hosts_and_a_full_disk: 3, &[Fault::Disk], 1, 0;
+    three_hosts_and_a_signal: 3, &[Fault::Signal], 1, 0;
 
     // Recoveries of a push that died.
     a_death_and_a_recovery_in_peace: 2, &[], 0, 1, None, When::InPeace;

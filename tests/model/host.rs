@@ -82,8 +82,8 @@ pub(crate) struct Host {
     pub(crate) saved: Option<Places>,
     pub(crate) lease: Option<Lease>,
     pub(crate) token: Token,
-    /// The epoch that disarmed the token last.
-    pub(crate) disarmed_by: Option<u8>,
+    /// The epoch that armed it last: `epoch` in /run/fleetdeploy/plan.
+    pub(crate) armed_by: Option<u8>,
     /// Whose guard it is: the run in /run/fleetdeploy/plan.
     pub(crate) guard_of: u8,
     pub(crate) guard: Guard,
@@ -121,7 +121,7 @@ impl Host {
             saved: Some(Places::all(Sys::Old)),
             lease: None,
             token: Token::None,
-            disarmed_by: None,
+            armed_by: None,
             guard_of: 0,
             guard: Guard::Absent,
             short: false,
@@ -173,7 +173,7 @@ impl Host {
     /// What no rule reads before it is written again.
     pub(crate) fn forget(&mut self) {
         self.short &= self.token == Token::Armed;
-        self.disarmed_by = self.disarmed_by.filter(|_| self.token == Token::Disarmed);
+        self.armed_by = self.armed_by.filter(|_| self.token != Token::None);
     }
 
     /// Whether a reboot that nobody ordered would be the exception of DESIGN.md section 9, 5.

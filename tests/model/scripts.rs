@@ -106,14 +106,13 @@ impl Host {
             self.guard = Guard::Watching;
             return DONE;
         }
-        // NOT in arm.sh: a lingering copy of this very command arms a host again that was disarmed, or cleaned, within
-        // the command's latest time. See docs/model-checking.md, "Found".
-        let disarmed_by_itself = self.token == Token::Disarmed && self.disarmed_by >= Some(speaker.epoch);
-        if (disarmed_by_itself || self.saved.is_none()) && mistake != Some(Mistake::ArmingForgetsThatItIsOver) {
-            return refused(RefusalReason::Other);
-        }
+        let forgets = mistake == Some(Mistake::ArmingForgetsThatItIsOver);
+        let is_again =
+            self.token != Token::None && (self.guard_of, self.armed_by) == (speaker.run, Some(speaker.epoch));
         if order.expired && mistake != Some(Mistake::TheFenceTrustsTheSendersClock) {
             return refused(RefusalReason::TooLate);
+        } else if (is_again || self.saved.is_none()) && !forgets {
+            return refused(RefusalReason::Other);
         } else if self.on != expect {
             return refused(RefusalReason::Moved);
         }
@@ -121,6 +120,7 @@ impl Host {
         // `write_roots`: what an earlier arming wrote stays.
         self.saved.get_or_insert(self.on);
         self.guard_of = speaker.run;
+        self.armed_by = Some(speaker.epoch);
         self.short = false;
         if well {
             self.token = Token::Armed;
@@ -286,7 +286,6 @@ impl Host {
             return DONE;
         }
         self.token = Token::Disarmed;
-        self.disarmed_by = Some(speaker.epoch);
         self.guard = Guard::Absent;
         self.short = false;
         DONE
