@@ -379,7 +379,7 @@ async fn a_later_epoch_takes_a_run_over_once() {
         "refused superseded\ntext ada@laptop at home has taken this run over\nr-1 2 ada@laptop at home\nend\n\
          r-1 3 ada@desktop\nend\n\
          r-1 3 ada@desktop\nend\n\
-         refused superseded\ntext ada@desktop has taken this run over (epoch 3)\nr-1 3 ada@desktop\nend\n\
+         refused superseded\ntext ada@desktop has taken this run over\nr-1 3 ada@desktop\nend\n\
          refused ended\ntext nothing of run r-2 is left on this host: it has been ended\nr-1 3 ada@desktop\nend\n\
          refused foreign_lease\ntext run r-1 of ada@desktop holds this host\nr-1 3 ada@desktop\nend\n\
          refused ended\ntext nothing of run r-1 is left on this host: it has been ended\nend\n\

@@ -38,11 +38,15 @@ impl Hash for Transaction {
         match stage {
             // Nothing but the last answers is waited for.
             Stage::Clean | Stage::Over => {
-                hosts.iter().for_each(|HostNow { step, activated, .. }| (step, activated).hash(state));
+                for HostNow { step, activated, .. } in hosts {
+                    (step, activated).hash(state);
+                }
             }
             // What was seen on the way forward, and how a recovery found its hosts, has been asked for.
             Stage::Back | Stage::BackProof | Stage::BackDisarm => {
-                hosts.iter().for_each(|host| host.hash_way(state));
+                for host in hosts {
+                    host.hash_way(state);
+                }
                 (extended, left_to_guards).hash(state);
                 if *stage == Stage::BackProof {
                     (streak, last_broken, overtime).hash(state);
@@ -68,7 +72,9 @@ impl Hash for Transaction {
                 (extended, left_to_guards, silent, silence_counts, recovery).hash(state);
             }
         }
-        hosts.iter().for_each(|host| host.end.as_ref().map(std::mem::discriminant).hash(state));
+        for host in hosts {
+            host.end.as_ref().map(std::mem::discriminant).hash(state);
+        }
     }
 }
 

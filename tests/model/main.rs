@@ -8,7 +8,6 @@
 #![expect(clippy::trivially_copy_pass_by_ref, clippy::unused_self, reason = "asked like their larger neighbours")]
 #![expect(clippy::nonminimal_bool, reason = "written as DESIGN.md says it")]
 #![expect(clippy::doc_markdown, reason = "files are named as paths with colons")]
-#![expect(clippy::needless_for_each, reason = "one line beside its neighbours")]
 
 mod choices;
 mod events;
