@@ -54,8 +54,12 @@ impl Fleet {
                 self.order_actions(world, at, host, out, actions);
             }
         }
+        // A unit that systemd has started comes to its first line long before a round is over.
+        let epoch = station.speaker.epoch;
+        let still_starts = |host: &Host| JOBS.iter().any(|kind| host.job(*kind).starting.is_some_and(|by| by < epoch));
         match station.probing {
             Probing::Not => {}
+            _ if world.hosts.iter().any(still_starts) => {}
             Probing::Out { .. } => {
                 actions.push(Action::Round { station: at, flap: false });
                 if world.left.allows(Fault::Flap) && world.hosts.iter().all(|host| world.links_hold(host)) {

@@ -37,6 +37,7 @@ impl Fleet {
                 world.left.spend(Fault::Late);
                 let order = order(&world.stations[at], to)?;
                 world.late.insert((to, LateOrder(order)));
+                self.lose_contact(world, at, to);
             }
             Action::GiveUp(at, to) => self.give_up(world, at, to)?,
             Action::Deny(at, to) => {

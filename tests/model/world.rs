@@ -126,7 +126,7 @@ pub(crate) enum Action {
     Reply(usize, usize),
     /// The connection is lost before the command has reached the host.
     LoseContact(usize, usize),
-    /// A copy of the order stays under way.
+    /// The connection is lost, and the order stays under way: it may arrive later, beside the one that is sent again.
     Linger(usize, usize),
     /// The driver's time for this order is over: nobody knows whether it ran.
     GiveUp(usize, usize),
