@@ -1,6 +1,6 @@
 //! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
 
-use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems};
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
@@ -66,10 +66,16 @@ impl Transaction {
         let end = match answer {
             Answer::Said(said) => {
                 let on_new = said.standing.systems.all_are(&plan.new);
+                let rebooted = said.standing.boot_id != self.hosts[host.0].boot_id;
+                let through = rebooted || matches!(said.standing.guard, GuardState::Fired { .. });
                 match said.outcome {
                     // The second: it restarted by itself after its boot default moved, on the new system, unguarded.
                     StepOutcome::Done | StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } if on_new => {
                         HostOutcome::Committed
+                    }
+                    // This workstation slept until the guard had brought it back.
+                    StepOutcome::Refused { .. } if through && plan.is_back(&said.standing.systems) => {
+                        HostOutcome::RolledBack { by_guard: true }
                     }
                     StepOutcome::Refused { reason, text } => HostOutcome::Lost { why: refusal_text(reason, &text) },
                     StepOutcome::Failed { text } => HostOutcome::Lost { why: text },
@@ -81,8 +87,10 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why },
             Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned() },
         };
-        if end == HostOutcome::Committed {
+        if !matches!(end, HostOutcome::Lost { .. }) {
             self.hosts[host.0].armed = false;
+        }
+        if end == HostOutcome::Committed {
             effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
         }
         self.hosts[host.0].end = Some(end);
@@ -90,9 +98,17 @@ impl Transaction {
     }
 
     fn clean_when_all_are_disarmed(&mut self, effects: &mut Vec<Effect>) {
-        if self.plan.changing().all(|host| self.hosts[host.0].end.is_some()) {
-            self.enter_clean(effects);
+        if self.plan.changing().any(|host| self.hosts[host.0].end.is_none()) {
+            return;
         }
+        let committed = self.hosts.iter().any(|host| host.end == Some(HostOutcome::Committed));
+        for host in self.hosts.iter_mut().filter(|_| committed) {
+            if matches!(host.end, Some(HostOutcome::RolledBack { .. })) {
+                let why = "its guard brought it back before it could be disarmed".to_owned();
+                host.end = Some(HostOutcome::Lost { why });
+            }
+        }
+        self.enter_clean(effects);
     }
 
     /// Only after the last answer: what a split leaves on the hosts is what `recover` needs.

@@ -206,6 +206,19 @@ fn a_guard_that_fired_before_its_disarm_makes_a_split() {
 }
 
 #[test]
+fn guards_that_all_fired_before_their_disarm_have_rolled_the_push_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    while let Some(at) = world.now.pending.iter().position(|(_, step)| matches!(step, Step::Disarm { .. })) {
+        world.end_step(at, Fault::Fires);
+    }
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert_eq!(verdict.hosts[0].1, HostOutcome::RolledBack { by_guard: true });
+    assert_eq!(world.machines[1].systems, Systems::all(&system("old")));
+}
+
+#[test]
 fn an_entry_that_cannot_be_written_is_not_followed_by_its_act() {
     let mut world = World::new(plan(2, 2));
     world.until(0, job(JobKind::Test));
