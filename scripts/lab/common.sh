@@ -86,7 +86,11 @@ lab_host() { # FLEET HOST -- CMD...
     shift 2
     [ "${1:-}" != -- ] || shift
     [ $# -gt 0 ] || set -- bash -l
-    exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd /usr/bin/env -i \
+    # The command is not nsenter's own child: nsenter stops when its child is stopped, as systemd stops everything at the end
+    # of a shutdown, and nobody lets it go on. The child would not be reaped, and the host not end, and so not boot.
+    # shellcheck disable=SC2016 # the inner shell's
+    exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd --no-fork \
+        /bin/sh -c 'exec 3<&0; "$@" <&3 3<&- & wait "$!"' sh /usr/bin/env -i \
         PATH=/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/usr/sbin HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" "$@"
 }
 
