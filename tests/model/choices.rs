@@ -14,9 +14,12 @@ const JOBS: [JobKind; 3] = [JobKind::Test, JobKind::Switch, JobKind::Rollback];
 
 impl Fleet {
     pub(crate) fn choices(&self, world: &World, actions: &mut Vec<Action>) {
-        // The driver asks the clock and goes on at once: nothing comes between.
+        // The driver asks the clock and goes on at once: nothing comes between. No guard at all leaves time enough.
         if let Some(at) = world.stations.iter().position(|station| station.weighing) {
-            actions.extend([Action::Weigh(at, true), Action::Weigh(at, false)]);
+            actions.push(Action::Weigh(at, true));
+            if world.stations[at].mind.as_ref().is_some_and(|mind| mind.guarded().next().is_some()) {
+                actions.push(Action::Weigh(at, false));
+            }
             return;
         }
         for at in 0..world.stations.len() {
