@@ -107,6 +107,7 @@ explored! {
     any_fault_a_death_and_a_recovery_by_the_record: 2, &ALL, 1, 1, Some(By::Record), When::Dead;
     any_fault_a_death_and_a_recovery_by_the_hosts: 2, &ALL, 1, 1, Some(By::Hosts), When::Dead;
     a_death_and_a_recovery_that_dies_too: 2, &[], 0, 2, None, When::Dead;
+    three_hosts_a_death_and_a_recovery_in_peace: 3, &[], 0, 1, None, When::InPeace;
 
     // Recoveries beside a push that only sleeps, or one that does not know that somebody else took it for dead.
     asleep: 2, &[], 0, 0, None, When::Asleep;
