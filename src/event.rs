@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::links::LinkAnswer;
 use crate::inventory::model::{HostName, Place};
+use crate::package_change::PackageChange;
 use crate::store_path::StorePath;
 
 /// The version of the JSON form. Fields and events may be added within a version.
@@ -126,16 +127,55 @@ pub struct HostPlanned {
     pub generation: u64,
 }
 
+/// How many of the links that are probed from one host are up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkCount {
+    pub up: u64,
+    pub of: u64,
+}
+
+/// How many of how many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Bytes {
+    pub done_bytes: u64,
+    pub expected_bytes: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first event.
     PushStarted {
         fleet: String,
+        /// In the inventory's order.
         hosts: Vec<HostName>,
+        /// Those of them that are to be changed, if they are not current already; the others are witnesses.
+        #[serde(default)]
+        selected: Vec<HostName>,
         inventory: String,
         guard_ms: u64,
         record: Option<String>,
+        /// It ends after the baseline and touches nothing.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// What runs on the workstation, for who reads the record.
+    WorkstationSeen {
+        fleetdeploy: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nix: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ssh: Option<String>,
+    },
+    /// A host has answered the survey, with what runs on it.
+    HostSurveyed {
+        host: HostName,
+        /// `26.05.20261120.abcdef`; absent where the system does not say.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nixos: Option<String>,
+        nix: String,
+        systemd: String,
+        kernel: String,
     },
     /// The first event of a recovery.
     RecoverStarted {
@@ -164,15 +204,35 @@ pub enum Event {
     },
     /// What the build of the whole fleet is doing. Lossy.
     BuildMoved {
+        /// Derivations.
         done: u64,
         expected: u64,
+        /// The one that was started first of those being built, or what comes before there is any.
         doing: String,
+        /// How many are being built.
+        #[serde(default)]
+        running: u64,
+        /// What comes from binary caches.
+        #[serde(default)]
+        download: Bytes,
+        /// What is being downloaded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        downloading: Option<String>,
     },
     /// Bytes copied to a host of how many. Lossy.
     CopyMoved {
         host: HostName,
         done_bytes: u64,
         expected_bytes: u64,
+    },
+    /// The new system is on the host: what it changes there.
+    Compared {
+        host: HostName,
+        /// Those that differ, in the order of their names. Absent: could not be found out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        packages: Option<Vec<PackageChange>>,
+        /// What only a reboot brings: `kernel`, `initrd`, `kernel modules`, `kernel parameters`; empty: nothing.
+        reboot_for: Vec<String>,
     },
     /// A host is through with this phase.
     HostDone {
@@ -195,6 +255,11 @@ pub enum Event {
     },
     GuardDisarmed {
         host: HostName,
+    },
+    /// The new system is what a reboot brings: this generation of the profile.
+    BootDefaultMoved {
+        host: HostName,
+        generation: u64,
     },
     /// A host's connection is gone; it is being made again.
     ContactLost {
@@ -224,6 +289,14 @@ pub enum Event {
         what: String,
         lines: Vec<String>,
     },
+    /// What a program printed while it worked, as it came: for the record. A host's activation, or nix for all hosts.
+    Printed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
+        /// `test`, `nix build`.
+        by: String,
+        lines: Vec<String>,
+    },
     /// A whole round of the matrix: the baseline, the last one of verify, or one that broke.
     MatrixSeen {
         phase: Phase,
@@ -235,6 +308,9 @@ pub enum Event {
         of: u64,
         rounds: u32,
         waiting_for: Vec<String>,
+        /// By the host that they are probed from.
+        #[serde(default)]
+        hosts: BTreeMap<HostName, LinkCount>,
     },
     /// The decision to commit was written.
     Decided,

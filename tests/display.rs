@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::links::LinkAnswer;
 use fleetdeploy::event::line::Line;
-use fleetdeploy::event::{Cell, Event, HostOutcome, HostPlanned, Outcome, Phase, VERSION};
+use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, Outcome, Phase, VERSION};
 use fleetdeploy::inventory::model::{HostName, Place};
 use fleetdeploy::store_path::StorePath;
 use fleetdeploy::ui::mode::Mode;
@@ -36,10 +36,17 @@ fn started() -> Event {
     Event::PushStarted {
         fleet: "homelab".into(),
         hosts: vec![host("vps"), host("homeserver")],
+        selected: vec![host("vps"), host("homeserver")],
         inventory: "inventory.yaml".into(),
         guard_ms: 900_000,
+        dry_run: false,
         record: Some("~/.local/state/fleetdeploy/runs/20261122-161500-homelab-3f9c".into()),
     }
+}
+
+fn building(done: u64, expected: u64, doing: &str) -> Event {
+    let (running, download, downloading) = (1, Bytes::default(), None);
+    Event::BuildMoved { done, expected, doing: doing.into(), running, download, downloading }
 }
 
 fn phase(phase: Phase) -> Event {
@@ -81,13 +88,14 @@ fn good_push() -> Vec<(f64, Event)> {
         of: 4,
         rounds: 0,
         waiting_for: waiting.iter().map(|link| (*link).to_owned()).collect(),
+        hosts: BTreeMap::new(),
     };
     vec![
         (0.0, started()),
         (0.0, phase(Phase::Build)),
-        (0.1, Event::BuildMoved { done: 0, expected: 0, doing: "evaluating".into() }),
-        (4.0, Event::BuildMoved { done: 9, expected: 212, doing: "linux-6.12".into() }),
-        (12.3, Event::BuildMoved { done: 200, expected: 212, doing: "etc".into() }),
+        (0.1, building(0, 0, "evaluating")),
+        (4.0, building(9, 212, "linux-6.12")),
+        (12.3, building(200, 212, "etc")),
         (13.0, phase(Phase::Survey)),
         (13.2, done("vps", Phase::Survey)),
         (13.9, done("homeserver", Phase::Survey)),

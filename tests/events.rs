@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::links::LinkAnswer;
 use fleetdeploy::event::line::{self, Line};
-use fleetdeploy::event::{Cell, Event, HostOutcome, HostPlanned, Outcome, Phase, VERSION};
+use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::package_change::PackageChange;
 use fleetdeploy::store_path::StorePath;
 use fleetdeploy::ui::json;
 use pretty_assertions::assert_eq;
@@ -58,9 +59,11 @@ fn samples() -> Vec<Event> {
         Event::PushStarted {
             fleet: "homelab".into(),
             hosts: vec![vps.clone(), digits.clone()],
+            selected: vec![vps.clone()],
             inventory: "inventory.yaml".into(),
             guard_ms: 900_000,
             record: None,
+            dry_run: true,
         },
         Event::RecoverStarted { fleet: "homelab".into(), hosts: vec![vps.clone()], inventory: "inventory.yaml".into() },
         Event::RunChosen { epoch: 2, alone: true, record: "/state/runs/r-1".into() },
@@ -75,7 +78,6 @@ fn samples() -> Vec<Event> {
             }],
         },
         Event::HostMoved { host: digits.clone(), doing: "copying \u{1b}[1m".into() },
-        Event::BuildMoved { done: 1, expected: 2, doing: "etc".into() },
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
         Event::GuardArmed { host: vps.clone(), left_ms: 900_000 },
@@ -98,7 +100,13 @@ fn samples() -> Vec<Event> {
                 cell(Place::Workstation, LinkAnswer::Unknown, Some(true)),
             ],
         },
-        Event::LinksMoved { up: 1, of: 2, rounds: 3, waiting_for: vec!["vps -> home ping".into()] },
+        Event::LinksMoved {
+            up: 1,
+            of: 2,
+            rounds: 3,
+            waiting_for: vec!["vps -> home ping".into()],
+            hosts: BTreeMap::from([(vps.clone(), LinkCount { up: 1, of: 2 })]),
+        },
         Event::Decided,
         Event::RollBackStarted { reason: "a link is down".into() },
         Event::HostFound { host: vps.clone(), text: "is guarded".into() },
@@ -124,8 +132,44 @@ fn samples() -> Vec<Event> {
         ]
         .map(|phase| Event::PhaseStarted { phase }),
     );
+    events.extend(facts());
     events.extend(finished);
     events
+}
+
+/// What is told for who looks closer.
+fn facts() -> Vec<Event> {
+    let vps = HostName::new("vps").unwrap();
+    vec![
+        Event::WorkstationSeen { fleetdeploy: "0.1.0".into(), nix: Some("nix 2.26.3".into()), ssh: None },
+        Event::HostSurveyed {
+            host: vps.clone(),
+            nixos: Some("26.05.1".into()),
+            nix: "2.26.3".into(),
+            systemd: "257".into(),
+            kernel: "6.12.8".into(),
+        },
+        Event::BuildMoved {
+            done: 1,
+            expected: 2,
+            doing: "etc".into(),
+            running: 1,
+            download: Bytes { done_bytes: 1, expected_bytes: 2 },
+            downloading: Some("linux-6.12.8".into()),
+        },
+        Event::Compared {
+            host: vps.clone(),
+            packages: Some(vec![PackageChange {
+                package: "linux".into(),
+                before: vec!["6.12.7".into()],
+                after: vec!["6.12.8".into(), String::new()],
+                size_delta: Some(-1),
+            }]),
+            reboot_for: vec!["kernel".into()],
+        },
+        Event::BootDefaultMoved { host: vps.clone(), generation: 42 },
+        Event::Printed { host: Some(vps), by: "test".into(), lines: vec!["activating".into()] },
+    ]
 }
 
 fn lines() -> Vec<Line> {

@@ -63,9 +63,18 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     events.publish(Event::PushStarted {
         fleet: request.fleet.name.clone(),
         hosts: request.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+        selected: request
+            .fleet
+            .hosts
+            .iter()
+            .map(|host| &host.name)
+            .filter(|name| request.selected.contains(*name))
+            .cloned()
+            .collect(),
         inventory: ground.inventory.path.display().to_string(),
         guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record: record.as_ref().map(|record| record.folder.display().to_string()),
+        dry_run: arguments.dry_run,
     });
     ground.warn(&events);
 

@@ -11,6 +11,7 @@ mod rollback;
 mod sameness;
 mod steps;
 pub mod survey;
+pub mod telling;
 #[cfg(test)]
 mod tests;
 pub mod time;

@@ -8,7 +8,7 @@ use super::push::{Phased, Push, refuse_if};
 use super::ssh_hosts::SshHosts;
 use crate::decide::links::{Link, Round};
 use crate::decide::plan::Plan;
-use crate::decide::transaction::cells;
+use crate::decide::telling::cells;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{HostName, Place};
 

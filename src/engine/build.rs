@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::push::{Phased, Push, Refused, Request, chain};
-use crate::event::{Event, Phase};
+use crate::event::{Bytes, Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::local::process::ProcessError;
 use crate::nix;
@@ -14,7 +14,7 @@ impl Push<'_> {
         let Request { fleet, folder, selected, roots, .. } = self.request;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
-        self.tell(Event::BuildMoved { done: 0, expected: 0, doing: "evaluating".to_owned() });
+        self.tell(build_moved(&nix::Progress::default(), "evaluating".to_owned()));
         let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit);
         let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
         if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
@@ -23,7 +23,7 @@ impl Push<'_> {
             return Err(Refused { text: "the systems could not be evaluated".to_owned() });
         }
         let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
-        let on_progress = |progress: &nix::Progress| self.tell(build_moved(progress));
+        let on_progress = |progress: &nix::Progress| self.tell(build_moved(progress, doing(progress)));
         let built = nix::build(&targets, roots, fleet.build_limit, on_progress).await;
         let systems = built.map_err(|error| self.build_failed(&error))?;
         for host in &hosts {
@@ -65,14 +65,25 @@ impl Push<'_> {
     }
 }
 
-fn build_moved(progress: &nix::Progress) -> Event {
-    let doing = match progress.running.first() {
+fn doing(progress: &nix::Progress) -> String {
+    match progress.running.first() {
         Some(build) => match &build.phase {
             Some(phase) => format!("{} ({phase})", build.name),
             None => build.name.clone(),
         },
         None if progress.copied.expected > progress.copied.done => "downloading".to_owned(),
         None => String::new(),
-    };
-    Event::BuildMoved { done: progress.builds.done, expected: progress.builds.expected, doing }
+    }
+}
+
+fn build_moved(progress: &nix::Progress, doing: String) -> Event {
+    let nix::Progress { builds, downloaded, .. } = progress;
+    Event::BuildMoved {
+        done: builds.done,
+        expected: builds.expected,
+        doing,
+        running: builds.running,
+        download: Bytes { done_bytes: downloaded.done, expected_bytes: downloaded.expected },
+        downloading: None,
+    }
 }

@@ -4,21 +4,10 @@ use std::time::Duration;
 
 use super::invoke::{AskError, ask, nix};
 use super::plain::plain;
+use crate::package_change::PackageChange;
 use crate::store_path::StorePath;
 
 const COMMAND: &str = "nix store diff-closures";
-
-/// One package that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageChange {
-    pub package: String,
-    /// Versions that only the old system has; empty: it has none, or the same. A version can be an empty text.
-    pub before: Vec<String>,
-    /// Versions that only the new system has.
-    pub after: Vec<String>,
-    /// In bytes, to a tenth of the unit that nix chose; `None`: below 8 KiB.
-    pub size_delta: Option<i64>,
-}
 
 /// Compares two systems that are both valid in the local store.
 ///

@@ -17,7 +17,7 @@ pub mod version;
 pub use build::{BuildError, FailedBuild, build};
 pub use closure::{Closure, closure};
 pub use copy::{CopyError, Destination, copy};
-pub use diff::{PackageChange, diff};
+pub use diff::diff;
 pub use eval::{EvalError, HostProblem, Target, evaluate};
 pub use invoke::AskError;
 pub use progress::{Amount, Count, Progress, RunningBuild};

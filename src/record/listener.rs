@@ -50,6 +50,13 @@ fn host_text(event: &Event) -> Option<(&HostName, String)> {
             let lines = lines.iter().map(|line| format!("\n| {line}"));
             Some((host, std::iter::once(format!("log of {what}:")).chain(lines).collect()))
         }
+        Event::Printed { host: Some(host), by, lines } => {
+            let lines: Vec<String> = lines.iter().map(|line| format!("{by}| {line}")).collect();
+            Some((host, lines.join("\n")))
+        }
+        Event::BootDefaultMoved { host, generation } => {
+            Some((host, format!("a reboot brings generation {generation} now")))
+        }
         Event::HostMoved { host, doing } => Some((host, doing.clone())),
         Event::HostDone { host, phase } => Some((host, format!("{} done", phase.word()))),
         Event::GuardArmed { host, left_ms } => Some((host, format!("guard armed, {} s left", left_ms / 1000))),

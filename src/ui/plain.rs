@@ -132,7 +132,7 @@ impl Plain {
 
     fn state_event(&mut self, line: &Line) -> String {
         match &line.event {
-            Event::PushStarted { fleet, hosts, inventory, guard_ms, record } => {
+            Event::PushStarted { fleet, hosts, inventory, guard_ms, record, .. } => {
                 let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
                 let mut text = format!("push {} ({})", sanitise::line(fleet), names.join(", "));
                 if *guard_ms > 0 {
@@ -211,8 +211,14 @@ impl Plain {
             Event::CameBack { host, text } => {
                 self.host_line(host, None, &format!("came back: {}", sanitise::text(text)))
             }
-            // A query's command prints its own answer on stdout.
-            Event::Answer { .. } | Event::Ended { .. } => String::new(),
+            // A query's command prints its own answer on stdout; versions and logs are for the record.
+            Event::Answer { .. }
+            | Event::Ended { .. }
+            | Event::WorkstationSeen { .. }
+            | Event::HostSurveyed { .. }
+            | Event::Compared { .. }
+            | Event::BootDefaultMoved { .. }
+            | Event::Printed { .. } => String::new(),
             Event::Finished { outcome, text, hosts, exit, took_ms } => Recap {
                 fleet: self.fleet.as_deref(),
                 outcome: *outcome,
@@ -235,7 +241,7 @@ impl Plain {
             Event::HostMoved { host, doing } if self.may_speak(Talk::Host, Some(host), line.at) => {
                 self.host_line(host, None, &sanitise::line(doing))
             }
-            Event::BuildMoved { done, expected, doing } if self.may_speak(Talk::Build, None, line.at) => {
+            Event::BuildMoved { done, expected, doing, .. } if self.may_speak(Talk::Build, None, line.at) => {
                 // Before nix knows what there is to build it only evaluates.
                 let front = if *expected > 0 { format!("built {done} of {expected}: ") } else { String::new() };
                 self.fleet_line(None, &(front + &sanitise::line(doing)))
@@ -246,7 +252,7 @@ impl Plain {
                 let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
                 self.host_line(host, None, &text)
             }
-            Event::LinksMoved { up, of, rounds, waiting_for } if self.may_speak(Talk::Links, None, line.at) => {
+            Event::LinksMoved { up, of, rounds, waiting_for, .. } if self.may_speak(Talk::Links, None, line.at) => {
                 let mut text = format!("{up} of {of} links up, good rounds in a row: {rounds}");
                 if !waiting_for.is_empty() {
                     let named = &waiting_for[..waiting_for.len().min(LINKS_NAMED)];
