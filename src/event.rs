@@ -2,7 +2,7 @@
 //!
 //! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
 //! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`]. A query
-//! ends with [`Event::Ended`].
+//! that works on a fleet begins with [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
 
 pub mod line;
 pub mod stream;
@@ -180,6 +180,15 @@ pub enum Event {
     /// The first event of a recovery.
     RecoverStarted {
         fleet: String,
+        hosts: Vec<HostName>,
+        inventory: String,
+    },
+    /// The first event of a query that asks hosts or builds for them.
+    QueryStarted {
+        /// `check`, `build`.
+        command: String,
+        fleet: String,
+        /// In the inventory's order.
         hosts: Vec<HostName>,
         inventory: String,
     },

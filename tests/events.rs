@@ -141,6 +141,12 @@ fn samples() -> Vec<Event> {
 fn facts() -> Vec<Event> {
     let vps = HostName::new("vps").unwrap();
     vec![
+        Event::QueryStarted {
+            command: "check".into(),
+            fleet: "homelab".into(),
+            hosts: vec![vps.clone()],
+            inventory: "inventory.yaml".into(),
+        },
         Event::WorkstationSeen { fleetdeploy: "0.1.0".into(), nix: Some("nix 2.26.3".into()), ssh: None },
         Event::HostSurveyed {
             host: vps.clone(),

@@ -27,17 +27,14 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
     let workspace = Workspace::create(&[], std::collections::BTreeMap::new(), None)
         .await
         .map_err(|error| Trouble::not_begun(error, None))?;
-    ground.warn(&events);
+    ground.begin_query("build", &events);
     let request = ground.question("build", roots.path().to_owned());
+    let mut answer = String::new();
     let ending = tokio::select! {
         built = build(&request, workspace, &events) => match built {
             Ok(systems) => {
-                let answer = serde_json::json!({ "systems": systems });
-                events.publish(Event::Answer { answer });
-                if mode != Mode::Json {
-                    let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
-                    crate::ui::print_answer(&lines.concat()).map_err(|error| Trouble::no_stdout(&error))?;
-                }
+                answer = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
+                events.publish(Event::Answer { answer: serde_json::json!({ "systems": systems }) });
                 Ending::Answered { yes: true }
             }
             Err(text) => {
@@ -49,5 +46,9 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
     };
     events.publish(Event::Ended { exit: i32::from(status(ending)) });
     let _ = screen.finish(FAREWELL);
+    if mode != Mode::Json {
+        // Once the rows are gone: stdout may be the same terminal.
+        crate::ui::print_answer(&answer).map_err(|error| Trouble::no_stdout(&error))?;
+    }
     Ok(ending)
 }

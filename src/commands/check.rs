@@ -20,7 +20,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended
     let workspace = ground.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    ground.warn(&events);
+    ground.begin_query("check", &events);
     let request = ground.question("check", std::path::PathBuf::new());
     let ending = tokio::select! {
         checked = check(&request, std::sync::Arc::clone(&workspace), &events) => match checked {

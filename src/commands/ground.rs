@@ -56,6 +56,17 @@ impl Ground {
         path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
 
+    /// The first events of a query.
+    pub(super) fn begin_query(&self, command: &str, events: &Events) {
+        events.publish(Event::QueryStarted {
+            command: command.to_owned(),
+            fleet: self.fleet.name.clone(),
+            hosts: self.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+            inventory: self.inventory.path.display().to_string(),
+        });
+        self.warn(events);
+    }
+
     /// Says what the inventory wants said.
     pub(super) fn warn(&self, events: &Events) {
         for text in &self.warnings {

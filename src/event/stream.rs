@@ -16,6 +16,9 @@ use crate::event::{Event, VERSION};
 /// Events that may wait for a listener before lossy ones are dropped for it: some seconds of a large fleet's talk.
 pub const LOSSY_LIMIT: usize = 1024;
 
+/// The patience of a listener to whom time does not matter: longer than any command runs.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The publishing end; clones publish to the same listeners.
 #[derive(Debug, Clone)]
 pub struct Events {
@@ -86,18 +89,47 @@ impl Events {
         name: &str,
         mut hear: impl FnMut(&Line) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Listener> {
+        self.listen_in_time(name, move |line| {
+            line.map_or(Ok(()), &mut hear)?;
+            Ok(FOR_EVER)
+        })
+    }
+
+    /// The same for a listener to whom time matters: it answers for how long it can do without an event, and hears
+    /// `None` when that is over.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn listen_in_time(
+        &self,
+        name: &str,
+        mut hear: impl FnMut(Option<&Line>) -> io::Result<Duration> + Send + 'static,
+    ) -> io::Result<Listener> {
         let (lines, queue) = mpsc::channel();
         let (ended, end) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&waiting);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut patience = FOR_EVER;
             let mut failure = None;
-            while let Ok(Message::Line(line)) = queue.recv() {
-                taken.fetch_sub(1, Ordering::Relaxed);
+            loop {
+                let heard = match queue.recv_timeout(patience) {
+                    Ok(Message::Line(line)) => {
+                        taken.fetch_sub(1, Ordering::Relaxed);
+                        Some(line)
+                    }
+                    Err(mpsc::RecvTimeoutError::Timeout) => None,
+                    Ok(Message::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                };
                 if failure.is_none() {
-                    failure = hear(&line).err();
+                    match hear(heard.as_deref()) {
+                        Ok(until) => patience = until,
+                        Err(error) => (failure, patience) = (Some(error), FOR_EVER),
+                    }
                 }
             }
+            // What the listener does at its very end is a part of it.
+            drop(hear);
             // Nobody waits for the end any more if this fails.
             let _ = ended.send(failure);
         })?;

@@ -4,28 +4,42 @@
 
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
+mod changes;
 pub mod errors;
+mod frame;
+pub mod host_view;
 pub mod json;
+pub mod layout;
 pub mod matrix;
 pub mod mode;
 mod paint;
 pub mod plain;
-mod recap;
+pub mod recap;
+mod row;
+pub mod safety;
+mod said;
 pub mod sanitise;
+mod strip;
+mod table;
+pub mod tui;
+pub mod view;
 mod words;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::event::line::Line;
 use crate::event::stream::{Events, Listener, ListenerEnd};
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
+use crate::ui::tui::{Measure, Now, Tui};
 
 /// How long to wait before a terminal or pipe that takes nothing just now is tried again.
 const WRITE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a terminal is taken to be that does not say how large it is.
+const UNKNOWN_SIZE: (u16, u16) = (80, 24);
 
 /// What draws the events of one command.
 #[derive(Debug)]
@@ -50,29 +64,50 @@ impl Screen {
     /// # Errors
     /// When stdout or stderr cannot be used, or the screen's thread not be started.
     pub fn start(mode: Mode, events: &Events) -> io::Result<Self> {
+        Self::start_with_clock(mode, events, Box::new(SystemTime::now))
+    }
+
+    /// The same for events of another time: what counts down on the screen is counted by this clock.
+    ///
+    /// # Errors
+    /// When stdout or stderr cannot be used, or the screen's thread not be started.
+    pub fn start_with_clock(mode: Mode, events: &Events, now: Now) -> io::Result<Self> {
         // A descriptor of its own: std's handles have a lock, and whoever holds it while the terminal is paused would
         // hold up a panic message of the engine too.
         let descriptor = match mode {
             Mode::Json => io::stdout().as_fd().try_clone_to_owned()?,
-            Mode::Plain { .. } | Mode::Quiet { .. } => io::stderr().as_fd().try_clone_to_owned()?,
+            Mode::Live { .. } | Mode::Plain { .. } | Mode::Quiet { .. } => io::stderr().as_fd().try_clone_to_owned()?,
         };
-        Self::start_on(mode, events, File::from(descriptor))
+        let measure =
+            || console::Term::stderr().size_checked().map_or(UNKNOWN_SIZE, |(lines, columns)| (columns, lines));
+        Self::start_on(mode, events, File::from(descriptor), Box::new(measure), now)
     }
 
-    /// The same, drawn on `output`.
+    /// The same, drawn on `output`, a terminal of this size.
     ///
     /// # Errors
     /// When the screen's thread cannot be started.
-    pub fn start_on(mode: Mode, events: &Events, mut output: impl Write + Send + 'static) -> io::Result<Self> {
-        let mut render: Box<dyn FnMut(&Line) -> String + Send> = match mode {
-            Mode::Json => Box::new(json::render),
+    pub fn start_on(
+        mode: Mode,
+        events: &Events,
+        mut output: impl Write + Send + 'static,
+        measure: Measure,
+        now: Now,
+    ) -> io::Result<Self> {
+        let listener = match mode {
+            Mode::Json => {
+                events.listen("screen", move |line| write_patiently(&mut output, json::render(line).as_bytes()))
+            }
             Mode::Plain { .. } | Mode::Quiet { .. } => {
                 let mut plain = Plain::new(mode);
-                Box::new(move |line| plain.render(line))
+                events.listen("screen", move |line| write_patiently(&mut output, plain.render(line).as_bytes()))
+            }
+            Mode::Live { .. } => {
+                let mut tui = Tui::new(mode, output, measure, now);
+                events.listen_in_time("screen", move |line| tui.hear(line))
             }
         };
-        let listener = events.listen("screen", move |line| write_patiently(&mut output, render(line).as_bytes()))?;
-        Ok(Self { listener })
+        Ok(Self { listener: listener? })
     }
 
     /// Waits until everything published so far is on the screen, but no longer than `deadline`.
@@ -153,11 +188,16 @@ mod tests {
         }
     }
 
+    fn start(events: &Events, output: impl Write + Send + 'static) -> Screen {
+        let (measure, now) = (Box::new(|| UNKNOWN_SIZE), Box::new(SystemTime::now));
+        Screen::start_on(Mode::Json, events, output, measure, now).unwrap()
+    }
+
     #[test]
     fn a_paused_terminal_holds_up_neither_the_engine_nor_the_end() {
         let (_resume, paused) = channel();
         let events = Events::new(None);
-        let screen = Screen::start_on(Mode::Json, &events, Paused(paused)).unwrap();
+        let screen = start(&events, Paused(paused));
         (0..10_000).for_each(|_| events.publish(Event::Decided));
         assert!(matches!(screen.finish(Duration::from_millis(20)), ScreenEnd::Stuck));
     }
@@ -167,7 +207,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let events = Events::new(None);
-        let screen = Screen::start_on(Mode::Json, &events, writer).unwrap();
+        let screen = start(&events, writer);
         (0..10).for_each(|_| events.publish(Event::Decided));
         assert!(matches!(screen.finish(Duration::from_secs(30)), ScreenEnd::Complete));
     }

@@ -21,7 +21,7 @@ pub struct Flags {
 
 /// What stderr and the environment say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that have nothing to do with each other")]
 pub struct Terminal {
     pub stderr_is_terminal: bool,
     /// `TERM=dumb`.
@@ -30,6 +30,9 @@ pub struct Terminal {
     pub ci: bool,
     /// `NO_COLOR` is set and not empty. Source: <https://no-color.org>.
     pub no_color: bool,
+    /// The locale's characters are UTF-8: the first that is set of `LC_ALL`, `LC_CTYPE` and `LANG` says so. Source:
+    /// POSIX, Base Definitions, 8.2.
+    pub utf8: bool,
 }
 
 impl Terminal {
@@ -37,8 +40,10 @@ impl Terminal {
     #[must_use]
     pub fn look(stderr_is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
         Self {
             stderr_is_terminal,
+            utf8: locale.contains("utf-8") || locale.contains("utf8"),
             dumb: set("TERM").is_some_and(|term| term == "dumb"),
             ci: set("CI").is_some_and(|ci| ci != "0" && ci != "false"),
             no_color: set("NO_COLOR").is_some(),
@@ -49,6 +54,8 @@ impl Terminal {
 /// How events are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// A row for each host at the lower end of the terminal on stderr, lines worth keeping above.
+    Live { colour: bool, verbose: bool, unicode: bool },
     /// One line per event on stderr; all of them and whole logs if `verbose`.
     Plain { colour: bool, verbose: bool },
     /// JSON lines on stdout, nothing on stderr.
@@ -59,11 +66,13 @@ pub enum Mode {
 
 /// Chooses the mode.
 ///
-/// | `--json` | `-q` | mode |
-/// |---|---|---|
-/// | yes | any | `Json` |
-/// | no | yes | `Quiet` |
-/// | no | no | `Plain` |
+/// | `--json` | `-q` | terminal | `TERM=dumb` or `CI` | mode |
+/// |---|---|---|---|---|
+/// | yes | any | any | any | `Json` |
+/// | no | yes | any | any | `Quiet` |
+/// | no | no | yes | none | `Live` |
+/// | no | no | yes | any | `Plain` |
+/// | no | no | no | any | `Plain` |
 ///
 /// | `--color` | terminal | `TERM=dumb`, `CI` or `NO_COLOR` | colour |
 /// |---|---|---|---|
@@ -78,6 +87,9 @@ pub fn choose(flags: Flags, terminal: Terminal) -> Mode {
     match flags {
         Flags { json: true, .. } => Mode::Json,
         Flags { quiet: true, .. } => Mode::Quiet { colour },
+        Flags { verbose, .. } if terminal.stderr_is_terminal && !terminal.dumb && !terminal.ci => {
+            Mode::Live { colour, verbose, unicode: terminal.utf8 }
+        }
         Flags { verbose, .. } => Mode::Plain { colour, verbose },
     }
 }
@@ -98,7 +110,8 @@ mod tests {
 
     use super::*;
 
-    const TERMINAL: Terminal = Terminal { stderr_is_terminal: true, dumb: false, ci: false, no_color: false };
+    const TERMINAL: Terminal =
+        Terminal { stderr_is_terminal: true, dumb: false, ci: false, no_color: false, utf8: false };
 
     #[test]
     fn flags_choose_the_mode() {
@@ -108,7 +121,13 @@ mod tests {
         let verbose = Flags { verbose: true, ..plain };
         assert_eq!(choose(json, TERMINAL), Mode::Json);
         assert_eq!(choose(quiet, TERMINAL), Mode::Quiet { colour: true });
-        assert_eq!(choose(plain, TERMINAL), Mode::Plain { colour: true, verbose: false });
+        let live = Mode::Live { colour: true, verbose: false, unicode: false };
+        assert_eq!(choose(plain, TERMINAL), live);
+        let unicode = Mode::Live { colour: false, verbose: true, unicode: true };
+        assert_eq!(choose(verbose, Terminal { utf8: true, no_color: true, ..TERMINAL }), unicode);
+        for not_live in [Terminal { dumb: true, ..TERMINAL }, Terminal { ci: true, ..TERMINAL }] {
+            assert_eq!(choose(plain, not_live), Mode::Plain { colour: false, verbose: false });
+        }
         assert_eq!(choose(verbose, Terminal::default()), Mode::Plain { colour: false, verbose: true });
     }
 
@@ -137,5 +156,20 @@ mod tests {
         assert_eq!(look(&[("CI", "true")]), Terminal { ci: true, ..TERMINAL });
         assert_eq!(look(&[("NO_COLOR", "1")]), Terminal { no_color: true, ..TERMINAL });
         assert_eq!(look(&[("TERM", "dumb")]), Terminal { dumb: true, ..TERMINAL });
+    }
+
+    #[test]
+    fn the_first_locale_that_is_set_says_whether_it_is_utf8() {
+        for (pairs, utf8) in [
+            (&[("LANG", "en_US.UTF-8")][..], true),
+            (&[("LANG", "C.utf8")], true),
+            (&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")], false),
+            (&[("LC_ALL", ""), ("LC_CTYPE", "de_DE.UTF-8"), ("LANG", "C")], true),
+            (&[("LANG", "de_DE.ISO-8859-1")], false),
+        ] {
+            let variable =
+                |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(Terminal::look(true, variable).utf8, utf8, "{pairs:?}");
+        }
     }
 }

@@ -7,22 +7,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
-use crate::event::{Event, HostPlanned, Phase};
+use crate::event::{Cell, Event, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
-use crate::ui::paint::{Tone, paint};
-use crate::ui::recap::Recap;
-use crate::ui::{matrix, sanitise, words};
+use crate::ui::paint::paint;
+use crate::ui::said::{self, Said};
+use crate::ui::view::{FleetView, What};
+use crate::ui::{matrix, recap, words};
 
 /// The shortest time between two lossy lines of one kind about one host, so that a log of a push of many minutes stays
 /// readable. A new phase lets each speak at once.
 const TALK_PAUSE: Duration = Duration::from_secs(10);
-
-/// Lines of a log that are shown; the whole of it is in the record. `-v` shows what came.
-const LOG_TAIL: usize = 20;
-
-/// Links that verify waits for which are named, so that the line stays one.
-const LINKS_NAMED: usize = 2;
 
 /// The longest host name that the others are aligned to.
 const NAME_WIDTH_LIMIT: usize = 20;
@@ -32,24 +27,18 @@ const NAME_WIDTH_LIMIT: usize = 20;
 pub struct Plain {
     colour: bool,
     amount: Amount,
-    fleet: Option<String>,
-    record: Option<String>,
-    start: Option<SystemTime>,
-    /// Never goes back, also when the workstation's clock does.
-    elapsed: Duration,
-    name_width: usize,
-    /// Not a push: its phases are not the ten.
-    recovers: bool,
-    plan: Vec<HostPlanned>,
-    /// When each armed guard fires.
-    guards: BTreeMap<HostName, SystemTime>,
+    /// Tables are not wider than this.
+    columns: usize,
+    view: FleetView,
     spoke: BTreeMap<(Talk, Option<HostName>), SystemTime>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Amount {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Amount {
     /// Warnings, failures and an end that is not a good one.
     Quiet,
+    /// What stays above the live rows, which tell the rest.
+    Kept,
     Normal,
     Verbose,
 }
@@ -69,290 +58,133 @@ impl Plain {
     pub fn new(mode: Mode) -> Self {
         let (colour, amount) = match mode {
             Mode::Quiet { colour } => (colour, Amount::Quiet),
-            Mode::Plain { colour, verbose: true } => (colour, Amount::Verbose),
+            Mode::Live { colour, verbose: false, .. } => (colour, Amount::Kept),
+            Mode::Live { colour, verbose: true, .. } | Mode::Plain { colour, verbose: true } => {
+                (colour, Amount::Verbose)
+            }
             Mode::Plain { colour, verbose: false } => (colour, Amount::Normal),
             Mode::Json => (false, Amount::Normal),
         };
-        Self {
-            colour,
-            amount,
-            fleet: None,
-            record: None,
-            start: None,
-            elapsed: Duration::ZERO,
-            name_width: 0,
-            recovers: false,
-            plan: Vec::new(),
-            guards: BTreeMap::new(),
-            spoke: BTreeMap::new(),
-        }
+        Self { colour, amount, columns: matrix::WIDTH, view: FleetView::default(), spoke: BTreeMap::new() }
     }
 
-    /// What this event adds to the screen: nothing, or whole lines.
+    /// From now on tables may be as wide as this.
+    pub(crate) fn widen_to(&mut self, columns: usize) {
+        self.columns = columns;
+    }
+
+    /// What was heard so far.
     #[must_use]
+    pub fn view(&self) -> &FleetView {
+        &self.view
+    }
+
+    /// The lines of one event, each with its line end; nothing if it is not worth a line.
     pub fn render(&mut self, line: &Line) -> String {
-        let start = *self.start.get_or_insert(line.at);
-        self.elapsed = self.elapsed.max(line.since(start));
-        self.remember(line);
-        if self.amount == Amount::Quiet && !is_for_quiet(&line.event) {
+        self.view.take(line);
+        if matches!(line.event, Event::PhaseStarted { .. } | Event::RollBackStarted { .. }) {
+            self.spoke.clear();
+        }
+        if !self.is_wanted(&line.event) || !self.may_speak(line) {
             return String::new();
         }
-        self.state_event(line)
-    }
-
-    /// What later lines need to know.
-    fn remember(&mut self, line: &Line) {
         match &line.event {
-            Event::PushStarted { fleet, hosts, record, .. } => {
-                self.fleet = Some(fleet.clone());
-                self.record.clone_from(record);
-                let longest = hosts.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
-                self.name_width = longest.min(NAME_WIDTH_LIMIT);
+            Event::MatrixSeen { phase, cells } => self.matrix(*phase, cells),
+            Event::Finished { .. } => {
+                let whole = self.amount == Amount::Verbose;
+                recap::render(&self.view, recap::Style { colour: self.colour, columns: self.columns, whole })
             }
-            Event::RecoverStarted { fleet, hosts, .. } => {
-                self.fleet = Some(fleet.clone());
-                self.recovers = true;
-                let longest = hosts.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
-                self.name_width = longest.min(NAME_WIDTH_LIMIT);
-            }
-            Event::RunChosen { record, .. } => self.record = Some(record.clone()),
-            Event::Planned { hosts } => self.plan.clone_from(hosts),
-            Event::PhaseStarted { .. } | Event::RollBackStarted { .. } => self.spoke.clear(),
-            Event::GuardArmed { host, left_ms }
-            | Event::GuardSeen { host, left_ms }
-            | Event::GuardExtended { host, left_ms } => {
-                self.guards.insert(host.clone(), line.at + Duration::from_millis(*left_ms));
-            }
-            Event::GuardDisarmed { host } | Event::CameBack { host, .. } => {
-                self.guards.remove(host);
-            }
-            _ => {}
+            event => said::say(event, &self.view, self.amount == Amount::Verbose)
+                .iter()
+                .map(|said| self.write(said))
+                .collect(),
         }
     }
 
-    fn state_event(&mut self, line: &Line) -> String {
-        match &line.event {
-            Event::PushStarted { fleet, hosts, inventory, guard_ms, record, .. } => {
-                let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-                let mut text = format!("push {} ({})", sanitise::line(fleet), names.join(", "));
-                if *guard_ms > 0 {
-                    text += &format!(", guards of {}", words::span_ms(*guard_ms));
-                }
-                let mut out = self.fleet_line(Some(Tone::Strong), &text);
-                out += &self.fleet_line(None, &format!("inventory: {inventory}"));
-                if let Some(record) = record {
-                    out += &self.fleet_line(None, &format!("record: {record}"));
-                }
-                out
-            }
-            Event::RecoverStarted { fleet, hosts, inventory } => {
-                let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-                let text = format!("recover {} ({})", sanitise::line(fleet), names.join(", "));
-                self.fleet_line(Some(Tone::Strong), &text) + &self.fleet_line(None, &format!("inventory: {inventory}"))
-            }
-            Event::RunChosen { alone, record, .. } => {
-                let run = sanitise::line(line.run.as_deref().unwrap_or_default());
-                let how = if *alone { "from the hosts alone, without its record" } else { "from its record" };
-                let text = format!("run {run} did not come to its end: taking it over {how}");
-                self.fleet_line(Some(Tone::Strong), &text) + &self.fleet_line(None, &format!("record: {record}"))
-            }
-            Event::Planned { hosts } => hosts.iter().map(|planned| self.planned(planned)).collect(),
-            Event::PhaseStarted { phase } => self.phase_line(line.at, *phase),
-            Event::HostDone { host, phase } => self.host_line(host, None, &format!("{} done", phase.word())),
-            Event::GuardArmed { host, left_ms } => {
-                let left = words::span_ms(*left_ms);
-                let text = format!("guard armed: goes back to the old system in {left} unless the push ends well");
-                self.host_line(host, None, &text)
-            }
-            Event::GuardSeen { host, left_ms } => {
-                self.host_line(host, None, &format!("its guard fires in {}", words::span_ms(*left_ms)))
-            }
-            Event::GuardExtended { host, left_ms } => {
-                self.host_line(host, None, &format!("guard extended: {} left", words::span_ms(*left_ms)))
-            }
-            Event::GuardDisarmed { host } => self.host_line(host, None, "guard disarmed"),
-            Event::ContactLost { host, why } => {
-                let text = format!("contact lost, connecting again: {}", sanitise::line(why));
-                self.host_line(host, Some(Tone::Doubtful), &text)
-            }
-            Event::ContactMade { host } => self.host_line(host, None, "contact made"),
-            Event::Warned { host, text } => {
-                self.any_line(host.as_ref(), Some(Tone::Doubtful), &format!("warning: {}", sanitise::text(text)))
-            }
-            Event::Failed { host, text, hint } => {
-                let text = format!("FAILED: {}", sanitise::text(text));
-                let mut out = self.any_line(host.as_ref(), Some(Tone::Bad), &text);
-                if let Some(hint) = hint {
-                    out += &self.any_line(host.as_ref(), None, &format!("hint: {}", sanitise::text(hint)));
-                }
-                out
-            }
-            Event::Logged { host, what, lines } => self.log(host, what, lines),
-            Event::MatrixSeen { phase, cells } => {
-                let text = format!("{}: {}", phase.word(), matrix::count(cells));
-                let tone = cells.iter().any(|cell| cell.required && !cell.answer.is_up()).then_some(Tone::Doubtful);
-                let mut out = self.fleet_line(tone, &text);
-                for row in matrix::render(cells, matrix::WIDTH - 2, self.colour).lines() {
-                    out += &format!("  {row}\n");
-                }
-                out
-            }
-            Event::Decided => self.fleet_line(Some(Tone::Good), "decided: every host and every link holds, commit"),
-            Event::RollBackStarted { reason } => {
-                let text = format!("ROLLING BACK: {}", sanitise::text(reason));
-                self.fleet_line(Some(Tone::Bad), &text)
-            }
-            Event::HostFound { host, text } => self.host_line(host, None, &format!("found: {}", sanitise::text(text))),
-            Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
-                let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
-                let text = format!("left to its guard: fires within {left}, then up to {boot} to boot");
-                self.host_line(host, Some(Tone::Doubtful), &text)
-            }
-            Event::CameBack { host, text } => {
-                self.host_line(host, None, &format!("came back: {}", sanitise::text(text)))
-            }
-            // A query's command prints its own answer on stdout; versions and logs are for the record.
-            Event::Answer { .. }
-            | Event::Ended { .. }
-            | Event::WorkstationSeen { .. }
-            | Event::HostSurveyed { .. }
+    fn is_wanted(&self, event: &Event) -> bool {
+        match self.amount {
+            Amount::Quiet => match event {
+                Event::Warned { .. } | Event::Failed { .. } => true,
+                Event::RollBackStarted { .. } | Event::LeftToGuard { .. } => true,
+                Event::Finished { exit, .. } => *exit != 0,
+                _ => false,
+            },
+            Amount::Kept => self.is_kept(event),
+            Amount::Normal => !said::is_for_who_looks_closer(event),
+            Amount::Verbose => true,
+        }
+    }
+
+    /// What must not be gone with the rows.
+    fn is_kept(&self, event: &Event) -> bool {
+        match event {
+            Event::RunChosen { .. }
             | Event::Compared { .. }
-            | Event::BootDefaultMoved { .. }
-            | Event::Printed { .. } => String::new(),
-            Event::Finished { outcome, text, hosts, exit, took_ms } => Recap {
-                fleet: self.fleet.as_deref(),
-                outcome: *outcome,
-                text,
-                hosts,
-                exit: *exit,
-                took_ms: *took_ms,
-                plan: &self.plan,
-                record: self.record.as_deref(),
+            | Event::Warned { .. }
+            | Event::Failed { .. }
+            | Event::Logged { .. }
+            | Event::RollBackStarted { .. }
+            | Event::HostFound { .. }
+            | Event::LeftToGuard { .. }
+            | Event::CameBack { .. }
+            | Event::Finished { .. } => true,
+            // The answer of a dry run.
+            Event::Planned { .. } => self.view.what == What::DryRun,
+            // The answer of a query; in a push only what is not as it should be.
+            Event::MatrixSeen { cells, .. } => {
+                let is_fine = |cell: &Cell| cell.answer.is_up() && cell.was_up != Some(false);
+                matches!(self.view.what, What::Query | What::DryRun) || !cells.iter().all(is_fine)
             }
-            .render(self.colour),
-            Event::HostMoved { .. } | Event::BuildMoved { .. } | Event::CopyMoved { .. } | Event::LinksMoved { .. } => {
-                self.lossy_event(line)
-            }
+            _ => false,
         }
     }
 
-    fn lossy_event(&mut self, line: &Line) -> String {
-        match &line.event {
-            Event::HostMoved { host, doing } if self.may_speak(Talk::Host, Some(host), line.at) => {
-                self.host_line(host, None, &sanitise::line(doing))
-            }
-            Event::BuildMoved { done, expected, doing, .. } if self.may_speak(Talk::Build, None, line.at) => {
-                // Before nix knows what there is to build it only evaluates.
-                let front = if *expected > 0 { format!("built {done} of {expected}: ") } else { String::new() };
-                self.fleet_line(None, &(front + &sanitise::line(doing)))
-            }
-            Event::CopyMoved { host, done_bytes, expected_bytes }
-                if *expected_bytes > 0 && self.may_speak(Talk::Copy, Some(host), line.at) =>
-            {
-                let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
-                self.host_line(host, None, &text)
-            }
-            Event::LinksMoved { up, of, rounds, waiting_for, .. } if self.may_speak(Talk::Links, None, line.at) => {
-                let mut text = format!("{up} of {of} links up, good rounds in a row: {rounds}");
-                if !waiting_for.is_empty() {
-                    let named = &waiting_for[..waiting_for.len().min(LINKS_NAMED)];
-                    text += &format!(", waiting for {}", sanitise::line(&named.join(", ")));
-                    if named.len() < waiting_for.len() {
-                        text += &format!(" and {} more", waiting_for.len() - named.len());
-                    }
-                }
-                text += &self.guards_left(line.at);
-                self.fleet_line(None, &text)
-            }
-            _ => String::new(),
-        }
-    }
-
-    fn may_speak(&mut self, talk: Talk, host: Option<&HostName>, now: SystemTime) -> bool {
-        let key = (talk, host.cloned());
-        let quiet_for = self.spoke.get(&key).map(|last| now.duration_since(*last).unwrap_or_default());
+    /// Lossy events speak now and then; all others always.
+    fn may_speak(&mut self, line: &Line) -> bool {
+        let key = match &line.event {
+            Event::HostMoved { host, .. } => (Talk::Host, Some(host.clone())),
+            Event::BuildMoved { .. } => (Talk::Build, None),
+            Event::CopyMoved { host, .. } => (Talk::Copy, Some(host.clone())),
+            Event::LinksMoved { .. } => (Talk::Links, None),
+            _ => return true,
+        };
+        let quiet_for = self.spoke.get(&key).map(|last| line.at.duration_since(*last).unwrap_or_default());
         let may = self.amount == Amount::Verbose || quiet_for.is_none_or(|quiet| quiet >= TALK_PAUSE);
         if may {
-            self.spoke.insert(key, now);
+            self.spoke.insert(key, line.at);
         }
         may
     }
 
-    fn planned(&self, planned: &HostPlanned) -> String {
-        let systems = words::systems(&planned.host, &planned.old, &planned.new);
-        let old = words::system(&planned.host, &planned.old);
-        let text = match (planned.selected, planned.changes) {
-            (_, true) => format!("will change: {systems}"),
-            (true, false) => format!("has its new system already: {old}"),
-            (false, false) => format!("was not selected, stays on {old}"),
+    fn matrix(&self, phase: Phase, cells: &[Cell]) -> String {
+        let head = said::matrix(phase, cells);
+        let mut out = self.write(&head);
+        for row in matrix::render(cells, self.columns - 2, self.colour).lines() {
+            out += &format!("  {row}\n");
+        }
+        out
+    }
+
+    /// The time and the host before the first line, the others below its end.
+    fn write(&self, said: &Said) -> String {
+        let elapsed = words::elapsed(self.view.heard.map(|heard| self.view.elapsed(heard)).unwrap_or_default());
+        let front = match &said.host {
+            Some(host) => format!("{elapsed} {host:<width$}  ", width = self.name_width()),
+            None => format!("{elapsed} "),
         };
-        self.host_line(&planned.host, None, &text)
-    }
-
-    fn phase_line(&self, now: SystemTime, phase: Phase) -> String {
-        // Only a push has a fleet, and passes all ten.
-        let of_a_push = self.fleet.is_some() && !self.recovers;
-        let number = words::number(phase).filter(|_| of_a_push);
-        let number = number.map(|number| format!(" ({number} of 10)")).unwrap_or_default();
-        let about = if of_a_push || phase != Phase::Baseline { words::about(phase) } else { "probe every link" };
-        let text = format!("== {}{number}: {about}{}", phase.word(), self.guards_left(now));
-        self.fleet_line(Some(Tone::Strong), &text)
-    }
-
-    /// ` [guards: 14m 12s left]`, for the one that fires first; nothing if none is armed.
-    fn guards_left(&self, now: SystemTime) -> String {
-        self.guards.values().min().map_or_else(String::new, |first| {
-            format!(" [guards: {} left]", words::span(first.duration_since(now).unwrap_or_default()))
-        })
-    }
-
-    fn log(&self, host: &HostName, what: &str, lines: &[String]) -> String {
-        let shown = if self.amount == Amount::Verbose { lines.len() } else { lines.len().min(LOG_TAIL) };
-        let left_out = lines.len() - shown;
-        let mut text = format!("log of {}:", sanitise::line(what));
-        if left_out > 0 {
-            text += &format!(" ({left_out} earlier lines are in the record)");
-        }
-        for line in &lines[left_out..] {
-            text += &format!("\n| {}", sanitise::line(line));
-        }
-        self.host_line(host, None, &text)
-    }
-
-    fn any_line(&self, host: Option<&HostName>, tone: Option<Tone>, text: &str) -> String {
-        match host {
-            Some(host) => self.host_line(host, tone, text),
-            None => self.fleet_line(tone, text),
-        }
-    }
-
-    fn host_line(&self, host: &HostName, tone: Option<Tone>, text: &str) -> String {
-        let front = format!("{} {host:<width$}  ", words::elapsed(self.elapsed), width = self.name_width);
-        self.lines(&front, tone, text)
-    }
-
-    fn fleet_line(&self, tone: Option<Tone>, text: &str) -> String {
-        self.lines(&format!("{} ", words::elapsed(self.elapsed)), tone, text)
-    }
-
-    /// `front` before the first line, the others below its end.
-    fn lines(&self, front: &str, tone: Option<Tone>, text: &str) -> String {
         let indent = " ".repeat(front.chars().count());
         let mut out = String::new();
-        for (number, line) in text.trim_end().lines().enumerate() {
-            let line = tone.map_or_else(|| line.to_owned(), |tone| paint(self.colour, tone, line));
-            let front = if number == 0 { front } else { &indent };
+        for (number, line) in said.text.trim_end().lines().enumerate() {
+            let line = said.tone.map_or_else(|| line.to_owned(), |tone| paint(self.colour, tone, line));
+            let front = if number == 0 { &front } else { &indent };
             out += format!("{front}{line}").trim_end();
             out += "\n";
         }
         out
     }
-}
 
-fn is_for_quiet(event: &Event) -> bool {
-    match event {
-        Event::Warned { .. } | Event::Failed { .. } | Event::RollBackStarted { .. } | Event::LeftToGuard { .. } => true,
-        Event::Finished { exit, .. } => *exit != 0,
-        _ => false,
+    fn name_width(&self) -> usize {
+        let longest = self.view.hosts.iter().map(|host| host.name.as_str().len()).max().unwrap_or(0);
+        longest.min(NAME_WIDTH_LIMIT)
     }
 }

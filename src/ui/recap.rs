@@ -1,86 +1,226 @@
-//! The end of a push: each host's outcome and systems, one closing sentence, and where the record is.
+//! The end of a push: each host's outcome and systems, what changed, one closing sentence, and where to look.
 
 use std::collections::BTreeMap;
 
-use crate::event::{HostOutcome, HostPlanned, Outcome};
+use crate::event::{HostOutcome, Outcome};
 use crate::inventory::model::HostName;
+use crate::package_change::PackageChange;
+use crate::ui::host_view::HostView;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::{sanitise, words};
+use crate::ui::strip::wrap;
+use crate::ui::table::{self, Cell};
+use crate::ui::view::{Finished, FleetView};
+use crate::ui::{changes, sanitise, words};
 
-/// Everything that the end is told from.
-#[derive(Debug)]
-pub(crate) struct Recap<'a> {
-    pub(crate) fleet: Option<&'a str>,
-    pub(crate) outcome: Outcome,
-    pub(crate) text: &'a str,
-    pub(crate) hosts: &'a BTreeMap<HostName, HostOutcome>,
-    pub(crate) exit: i32,
-    pub(crate) took_ms: u64,
-    /// As the plan came, which is the inventory's order; empty if the push ended before there was one.
-    pub(crate) plan: &'a [HostPlanned],
-    pub(crate) record: Option<&'a str>,
+/// Packages that are named for one group of hosts; `show` has them all.
+const PACKAGES_NAMED: usize = 12;
+
+/// How a recap is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    pub colour: bool,
+    /// Tables are not wider than this.
+    pub columns: usize,
+    /// Every package that changed.
+    pub whole: bool,
 }
 
-impl Recap<'_> {
-    pub(crate) fn render(&self, colour: bool) -> String {
-        let (word, tone) = match self.outcome {
-            Outcome::Committed => ("COMMITTED", Tone::Good),
-            Outcome::Unchanged => ("UNCHANGED", Tone::Good),
-            Outcome::Planned => ("PLANNED", Tone::Good),
-            Outcome::RolledBack => ("ROLLED BACK", Tone::Bad),
-            Outcome::Refused => ("REFUSED", Tone::Bad),
-            Outcome::Split => ("SPLIT", Tone::Bad),
-            Outcome::Superseded => ("SUPERSEDED", Tone::Bad),
-        };
-        let mut out = String::from("\n");
-        if let Some(fleet) = self.fleet {
-            out += &format!("{}: ", sanitise::line(fleet));
-        }
-        out += &format!("{} after {}\n", paint(colour, tone, word), words::span_ms(self.took_ms));
-        let planned = self.plan.iter().map(|host| &host.host).filter(|host| self.hosts.contains_key(host));
-        let unplanned = self.hosts.keys().filter(|host| self.plan.iter().all(|planned| planned.host != **host));
-        let order: Vec<&HostName> = planned.chain(unplanned).collect();
-        let name_width = order.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
-        let word_width = self.hosts.values().map(|outcome| word_of(outcome).0.len()).max().unwrap_or(0);
-        for host in order {
-            let Some(outcome) = self.hosts.get(host) else { continue };
-            let (word, tone) = word_of(outcome);
-            let word = format!("{word:<word_width$}");
-            let word = tone.map_or_else(|| word.clone(), |tone| paint(colour, tone, &word));
-            let line = format!("  {host:<name_width$}  {word}  {}", self.systems(host, outcome));
-            out += line.trim_end();
-            out += "\n";
-            if let HostOutcome::Lost { why } = outcome {
-                out += &format!("  {:name_width$}  {}\n", "", sanitise::line(why));
-            }
-        }
-        let text = sanitise::text(self.text);
-        if !text.trim().is_empty() {
-            out += &format!("{}\n", text.trim_end());
-        }
-        if let Some(record) = self.record {
-            out += &format!("record: {}\n", sanitise::line(record));
-        }
-        if self.exit != 0 {
-            out += &format!("exit status: {}\n", self.exit);
-        }
-        out
+/// The recap of a run that has ended; nothing for one that has not.
+#[must_use]
+pub fn render(view: &FleetView, style: Style) -> String {
+    let Some(finished) = &view.finished else { return String::new() };
+    let mut out = String::from("\n");
+    if let Some(fleet) = &view.fleet {
+        out += &format!("{}: ", sanitise::line(fleet));
     }
+    let (word, tone) = word_of(finished.outcome);
+    out += &format!("{} after {}\n", paint(style.colour, tone, word), words::span(finished.took));
+    out += &hosts(view, finished, style);
+    out += &what_changed(view, finished, style);
+    let text = sanitise::text(&finished.text);
+    if !text.trim().is_empty() {
+        out += &format!("{}\n", text.trim_end());
+    }
+    out += &reboots(view, finished);
+    out += &where_to_look(view, finished);
+    out
+}
 
-    fn systems(&self, host: &HostName, outcome: &HostOutcome) -> String {
-        let Some(planned) = self.plan.iter().find(|planned| planned.host == *host) else { return String::new() };
-        let old = words::system(host, &planned.old);
-        match outcome {
-            HostOutcome::Committed => words::systems(host, &planned.old, &planned.new),
-            HostOutcome::RolledBack { .. } => format!("runs {old} again"),
-            HostOutcome::Unchanged | HostOutcome::Witness | HostOutcome::Untouched => format!("runs {old}"),
-            HostOutcome::Lost { .. } => format!("was to go {}", words::systems(host, &planned.old, &planned.new)),
-            HostOutcome::Skipped => String::new(),
-        }
+/// A run's outcome in capitals, as the recap and the list of runs have it.
+pub(crate) fn word_of(outcome: Outcome) -> (&'static str, Tone) {
+    match outcome {
+        Outcome::Committed => ("COMMITTED", Tone::Good),
+        Outcome::Unchanged => ("UNCHANGED", Tone::Good),
+        Outcome::Planned => ("PLANNED", Tone::Good),
+        Outcome::RolledBack => ("ROLLED BACK", Tone::Bad),
+        Outcome::Refused => ("REFUSED", Tone::Bad),
+        Outcome::Split => ("SPLIT", Tone::Bad),
+        Outcome::Superseded => ("SUPERSEDED", Tone::Bad),
     }
 }
 
-fn word_of(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
+/// As a table, or where that is too wide as two lines for each host.
+fn hosts(view: &FleetView, finished: &Finished, style: Style) -> String {
+    let ends = ends(view, finished);
+    let rows: Vec<Vec<Cell>> = ends.iter().map(|(host, outcome)| row(host, outcome, view)).collect();
+    let heading = ["host", "outcome", "generation", "system", "reboot", "at work"];
+    let mut out = table::render(&heading, &rows, style.columns, style.colour).unwrap_or_else(|| {
+        let names = ends.iter().map(|(host, _)| host.as_str().len()).max().unwrap_or(0);
+        ends.iter().map(|(host, outcome)| two_lines(host, outcome, view, names, style)).collect()
+    });
+    for (host, outcome) in &ends {
+        if let HostOutcome::Lost { why } = outcome {
+            out += &format!("  {host}: {}\n", sanitise::line(why));
+        }
+    }
+    out
+}
+
+/// In the inventory's order; hosts that no event named before come last.
+fn ends<'a>(view: &FleetView, finished: &'a Finished) -> Vec<(&'a HostName, &'a HostOutcome)> {
+    let place = |host: &HostName| view.hosts.iter().position(|known| known.name == *host).unwrap_or(usize::MAX);
+    let mut ends: Vec<_> = finished.hosts.iter().collect();
+    ends.sort_by_key(|(host, _)| place(host));
+    ends
+}
+
+fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<Cell> {
+    let (word, tone) = word_of_host(outcome);
+    let known = view.host(host);
+    let took = known.map(HostView::time_at_work).filter(|took| !took.is_zero()).map(words::span);
+    vec![
+        host.as_str().into(),
+        Cell::new(tone, word),
+        known.map(|known| generation(known, outcome)).unwrap_or_default().into(),
+        known.map(|known| systems(known, outcome)).unwrap_or_default().into(),
+        known.map(|known| reboot(known, outcome)).unwrap_or_default(),
+        took.unwrap_or_default().into(),
+    ]
+}
+
+fn two_lines(host: &HostName, outcome: &HostOutcome, view: &FleetView, names: usize, style: Style) -> String {
+    let (word, tone) = word_of_host(outcome);
+    let word = tone.map_or_else(|| word.to_owned(), |tone| paint(style.colour, tone, word));
+    let mut out = format!("  {host:<names$}  {word}\n");
+    let Some(known) = view.host(host) else { return out };
+    let mut details = Vec::new();
+    let number = generation(known, outcome);
+    if !number.is_empty() {
+        details.push(format!("generation {number}"));
+    }
+    details.extend([systems(known, outcome)].into_iter().filter(|systems| !systems.is_empty()));
+    if let Some(changes) = known.changes.as_ref().filter(|_| *outcome == HostOutcome::Committed) {
+        details.extend(
+            Some(format!("reboot for {}", changes.reboot_for.join(", "))).filter(|_| !changes.reboot_for.is_empty()),
+        );
+    }
+    if !details.is_empty() {
+        for line in wrap(&details.join(", "), style.columns.saturating_sub(4 + names).max(20)) {
+            out += &format!("  {:names$}  {line}\n", "");
+        }
+    }
+    out
+}
+
+/// `41 -> 42`; the old one alone where that is what it has.
+fn generation(host: &HostView, outcome: &HostOutcome) -> String {
+    let Some(plan) = host.plan.as_ref().filter(|plan| plan.generation > 0) else { return String::new() };
+    match (outcome, host.new_generation) {
+        (HostOutcome::Committed, Some(new)) if new != plan.generation => format!("{} -> {new}", plan.generation),
+        (HostOutcome::Lost { .. }, _) => String::new(),
+        _ => plan.generation.to_string(),
+    }
+}
+
+fn systems(host: &HostView, outcome: &HostOutcome) -> String {
+    let Some(plan) = &host.plan else { return String::new() };
+    let (name, old) = (&host.name, words::system(&host.name, &plan.old));
+    match outcome {
+        HostOutcome::Committed => words::systems(name, &plan.old, &plan.new),
+        HostOutcome::RolledBack { .. } => format!("runs {old} again"),
+        // A plan that was not carried out is worth seeing: a dry run, a refusal.
+        HostOutcome::Untouched if plan.changes => {
+            format!("runs {old}, not changed to {}", words::system(name, &plan.new))
+        }
+        HostOutcome::Unchanged | HostOutcome::Witness | HostOutcome::Untouched => format!("runs {old}"),
+        HostOutcome::Lost { .. } => format!("was to go {}", words::systems(name, &plan.old, &plan.new)),
+        HostOutcome::Skipped => String::new(),
+    }
+}
+
+fn reboot(host: &HostView, outcome: &HostOutcome) -> Cell {
+    match (&host.changes, outcome) {
+        (Some(changes), HostOutcome::Committed) if changes.reboot_for.is_empty() => "not needed".into(),
+        (Some(changes), HostOutcome::Committed) => {
+            Cell::new(Some(Tone::Doubtful), format!("for {}", changes.reboot_for.join(", ")))
+        }
+        _ => Cell::default(),
+    }
+}
+
+/// Hosts with the same changes are one group: a large fleet changes alike.
+fn what_changed(view: &FleetView, finished: &Finished, style: Style) -> String {
+    if finished.outcome != Outcome::Committed {
+        return String::new();
+    }
+    let mut groups: Vec<(&[PackageChange], Vec<&str>)> = Vec::new();
+    for host in view.hosts.iter().filter(|host| finished.hosts.get(&host.name) == Some(&HostOutcome::Committed)) {
+        let Some(packages) = host.changes.as_ref().and_then(|changes| changes.packages.as_deref()) else { continue };
+        match groups.iter_mut().find(|(known, _)| *known == packages) {
+            Some((_, hosts)) => hosts.push(host.name.as_str()),
+            None => groups.push((packages, vec![host.name.as_str()])),
+        }
+    }
+    let most = if style.whole { usize::MAX } else { PACKAGES_NAMED };
+    let mut out = String::new();
+    for (packages, hosts) in groups {
+        let hosts = if hosts.len() > 4 { format!("{} hosts", hosts.len()) } else { hosts.join(", ") };
+        let mut text = format!("{hosts}: {}", changes::count(packages));
+        if !packages.is_empty() {
+            text += &format!(": {}", changes::list(packages, most));
+        }
+        for (number, line) in wrap(&text, style.columns.saturating_sub(4).max(20)).iter().enumerate() {
+            out += if number == 0 { "  " } else { "    " };
+            out += &format!("{line}\n");
+        }
+    }
+    if out.is_empty() { out } else { format!("{}\n{out}", paint(style.colour, Tone::Faint, "what changed")) }
+}
+
+fn reboots(view: &FleetView, finished: &Finished) -> String {
+    let mut wanted: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
+    for host in view.hosts.iter().filter(|host| finished.hosts.get(&host.name) == Some(&HostOutcome::Committed)) {
+        if let Some(changes) = host.changes.as_ref().filter(|changes| !changes.reboot_for.is_empty()) {
+            wanted.entry(&changes.reboot_for).or_default().push(host.name.as_str());
+        }
+    }
+    let say = |(what, hosts): (&[String], Vec<&str>)| {
+        format!(
+            "a reboot of {} is needed for its new {}: proven running, not yet proven booting\n",
+            hosts.join(", "),
+            sanitise::line(&what.join(", "))
+        )
+    };
+    wanted.into_iter().map(say).collect()
+}
+
+fn where_to_look(view: &FleetView, finished: &Finished) -> String {
+    let mut out = String::new();
+    if let (Some(run), Some(_)) = (&view.run, &view.record) {
+        let run = sanitise::line(run);
+        out += &format!("look closer: fleetdeploy show {run}\n");
+        let blamed = view.hosts.iter().find(|host| host.failed || host.logged);
+        if let Some(host) = blamed.filter(|_| finished.exit != 0) {
+            out += &format!("its log: fleetdeploy logs {run} {}\n", host.name);
+        }
+    }
+    if finished.exit != 0 {
+        out += &format!("exit status: {}\n", finished.exit);
+    }
+    out
+}
+
+fn word_of_host(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
     match outcome {
         HostOutcome::Committed => ("committed", Some(Tone::Good)),
         HostOutcome::Unchanged => ("unchanged", None),

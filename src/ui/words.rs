@@ -42,6 +42,11 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// `+1.2 MiB`, `-12.5 KiB`.
+pub(crate) fn size_delta(bytes: i64) -> String {
+    format!("{}{}", if bytes < 0 { '-' } else { '+' }, size(bytes.unsigned_abs()))
+}
+
 /// `0.4ms`, `12ms`, `250ms`, `1.5s`: short, so that a matrix of six hosts fits into 80 columns.
 pub(crate) fn round_trip(microseconds: u64) -> String {
     match microseconds {

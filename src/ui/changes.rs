@@ -1,0 +1,89 @@
+//! What a new system changes, by package, in words.
+
+use crate::package_change::PackageChange;
+use crate::ui::{sanitise, words};
+
+/// `linux 6.12.7 -> 6.12.8 (+1.2 MiB)`, `new: nginx 1.27`, `gone: nginx 1.26`, `etc (+12.6 KiB)`.
+pub(crate) fn one(change: &PackageChange) -> String {
+    let name = sanitise::line(&change.package);
+    let (before, after) = (versions(&change.before), versions(&change.after));
+    let mut text = match (change.before.is_empty(), change.after.is_empty()) {
+        (true, true) => name,
+        (true, false) => format!("new: {name} {after}"),
+        (false, true) => format!("gone: {name} {before}"),
+        (false, false) => format!("{name} {before} -> {after}"),
+    };
+    if let Some(delta) = change.size_delta {
+        text += &format!(" ({})", words::size_delta(delta));
+    }
+    text
+}
+
+/// `12 packages change, +34.1 MiB`.
+pub(crate) fn count(packages: &[PackageChange]) -> String {
+    if packages.is_empty() {
+        return "no package changes".to_owned();
+    }
+    let delta: i64 = packages.iter().filter_map(|change| change.size_delta).sum();
+    let size = if delta == 0 { String::new() } else { format!(", {}", words::size_delta(delta)) };
+    match packages.len() {
+        1 => format!("1 package changes{size}"),
+        many => format!("{many} packages change{size}"),
+    }
+}
+
+/// The packages with a comma between; after `most` of them how many more there are. What has other versions comes
+/// before what has only another size.
+pub(crate) fn list(packages: &[PackageChange], most: usize) -> String {
+    let only_size = |change: &&PackageChange| change.before.is_empty() && change.after.is_empty();
+    let mut ordered: Vec<&PackageChange> = packages.iter().collect();
+    ordered.sort_by_key(only_size);
+    let mut texts: Vec<String> = ordered.iter().take(most).map(|change| one(change)).collect();
+    if ordered.len() > most {
+        texts.push(format!("and {} more", ordered.len() - most));
+    }
+    texts.join(", ")
+}
+
+fn versions(versions: &[String]) -> String {
+    let versions = versions
+        .iter()
+        .map(|version| if version.is_empty() { "(no version)".to_owned() } else { sanitise::line(version) });
+    versions.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn change(package: &str, before: &[&str], after: &[&str], size_delta: Option<i64>) -> PackageChange {
+        let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+        PackageChange { package: package.into(), before: own(before), after: own(after), size_delta }
+    }
+
+    #[test]
+    fn each_kind_of_change_reads_well() {
+        let all = [
+            change("etc", &[], &[], Some(-12_902)),
+            change("linux", &["6.12.7"], &["6.12.8"], Some(1_258_292)),
+            change("nginx", &[], &["1.27"], None),
+            change("users", &["1.2", ""], &[], None),
+        ];
+        assert_eq!(
+            all.each_ref().map(one),
+            [
+                "etc (-12.5 KiB)",
+                "linux 6.12.7 -> 6.12.8 (+1.2 MiB)",
+                "new: nginx 1.27",
+                "gone: users 1.2, (no version)"
+            ]
+        );
+        assert_eq!(count(&all), "4 packages change, +1.1 MiB");
+        assert_eq!(count(&all[3..]), "1 package changes");
+        assert_eq!(count(&[]), "no package changes");
+        assert_eq!(list(&all, 2), "linux 6.12.7 -> 6.12.8 (+1.2 MiB), new: nginx 1.27, and 2 more");
+        assert!(list(&all, 4).ends_with("etc (-12.5 KiB)"));
+    }
+}

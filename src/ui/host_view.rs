@@ -1,0 +1,189 @@
+//! What a screen shows of one host.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::event::{Bytes, HostPlanned, LinkCount, Phase};
+use crate::inventory::model::HostName;
+use crate::ui::view::Changes;
+
+/// The time over which the speed of a copy is taken: long enough to be steady, short enough to notice a stall.
+const SPEED_OVER: Duration = Duration::from_secs(5);
+
+/// One host, as its row and the recap show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostView {
+    pub name: HostName,
+    pub role: Role,
+    pub plan: Option<HostPlanned>,
+    pub phase: Option<Phase>,
+    /// When the phase began for it.
+    pub since: SystemTime,
+    /// When it was through with the phase; `None`: it is at work, or waited for.
+    pub through: Option<SystemTime>,
+    /// In a few words, as the engine told.
+    pub doing: String,
+    pub copy: CopyView,
+    pub changes: Option<Changes>,
+    /// The generation that a reboot brings since this push.
+    pub new_generation: Option<u64>,
+    /// Of the links that are probed from it, in the last round.
+    pub links: Option<LinkCount>,
+    pub guard: Guard,
+    /// `false`: its connection is lost, and being made again.
+    pub reachable: bool,
+    pub warned: bool,
+    pub failed: bool,
+    /// The end of a log of it was shown: something went wrong there.
+    pub logged: bool,
+    /// How long it took in each phase that it is through with.
+    pub times: BTreeMap<Phase, Duration>,
+}
+
+/// What part a host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Not known yet, or not a push.
+    Unknown,
+    /// Is to be changed, unless it is current already.
+    Selected,
+    Changes,
+    /// Selected, and current already.
+    Current,
+    /// Not to be changed; probed and probes.
+    Witness,
+}
+
+/// What protects a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// None was armed.
+    None,
+    /// It fires then, of this whole length.
+    Armed {
+        fires: SystemTime,
+        length: Duration,
+    },
+    Disarmed,
+    /// The host is out of reach. Its guard brings it back: it fires then, and by that time the host should be back.
+    Awaited {
+        fires: SystemTime,
+        back: SystemTime,
+    },
+    /// It has brought the host back.
+    Fired,
+}
+
+impl HostView {
+    pub(crate) fn new(name: HostName, at: SystemTime) -> Self {
+        Self {
+            name,
+            role: Role::Unknown,
+            plan: None,
+            phase: None,
+            since: at,
+            through: None,
+            doing: String::new(),
+            copy: CopyView::default(),
+            changes: None,
+            new_generation: None,
+            links: None,
+            guard: Guard::None,
+            reachable: true,
+            warned: false,
+            failed: false,
+            logged: false,
+            times: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it has something to do in this phase.
+    #[must_use]
+    pub fn takes_part(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver => true,
+            Phase::Build => !matches!(self.role, Role::Witness),
+            Phase::Copy
+            | Phase::Arm
+            | Phase::Test
+            | Phase::Decide
+            | Phase::Switch
+            | Phase::Disarm
+            | Phase::RollBack => !matches!(self.role, Role::Witness | Role::Current),
+        }
+    }
+
+    /// A phase of the fleet begins. The survey is the row's while the build runs beside it.
+    pub(crate) fn begin(&mut self, phase: Phase, at: SystemTime) {
+        if !self.takes_part(phase) || matches!(self.guard, Guard::Awaited { .. }) {
+            return;
+        }
+        if let (Some(last), None, false) = (self.phase, self.through, phase == Phase::RollBack) {
+            // The fleet has passed the barrier, so it is through, though nobody said so.
+            self.times.insert(last, at.duration_since(self.since).unwrap_or_default());
+        }
+        self.phase = Some(phase);
+        self.since = at;
+        self.through = None;
+        self.doing.clear();
+    }
+
+    pub(crate) fn finish(&mut self, phase: Phase, at: SystemTime) {
+        let took = at.duration_since(self.since).unwrap_or_default();
+        self.times.insert(phase, took);
+        if self.phase == Some(phase) {
+            self.through = Some(at);
+        }
+        if phase == Phase::Survey && self.takes_part(Phase::Build) && !self.times.contains_key(&Phase::Build) {
+            // The build began with the survey, and is what this host waits for now.
+            self.phase = Some(Phase::Build);
+            self.through = None;
+            self.doing.clear();
+        }
+    }
+
+    /// Since its phase began, or how long that took.
+    #[must_use]
+    pub fn time(&self, now: SystemTime) -> Duration {
+        self.through.unwrap_or(now).duration_since(self.since).unwrap_or_default()
+    }
+
+    /// All the time it was at work.
+    #[must_use]
+    pub fn time_at_work(&self) -> Duration {
+        // Build and survey ran side by side.
+        let beside = self.times.get(&Phase::Build).min(self.times.get(&Phase::Survey)).copied().unwrap_or_default();
+        self.times.values().sum::<Duration>().saturating_sub(beside)
+    }
+}
+
+/// How far a copy is, and how fast.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CopyView {
+    pub bytes: Bytes,
+    /// Bytes a second; `None`: not known yet.
+    pub speed: Option<u64>,
+    /// Where the speed is counted from, and where it will be counted from next.
+    marks: Vec<(SystemTime, u64)>,
+}
+
+impl CopyView {
+    fn speed_since(&self, at: SystemTime) -> Option<u64> {
+        let (since, done) = self.marks.first()?;
+        let millis = u64::try_from(at.duration_since(*since).ok()?.as_millis()).ok()?;
+        (millis >= 500).then(|| self.bytes.done_bytes.saturating_sub(*done).saturating_mul(1000) / millis)
+    }
+
+    pub(crate) fn take(&mut self, bytes: Bytes, at: SystemTime) {
+        self.bytes = bytes;
+        let is_old = |mark: &(SystemTime, u64)| at.duration_since(mark.0).is_ok_and(|age| age > SPEED_OVER);
+        while self.marks.len() > 1 && is_old(&self.marks[0]) {
+            self.marks.remove(0);
+        }
+        let apart = SPEED_OVER / 5;
+        if self.marks.last().is_none_or(|last| at.duration_since(last.0).is_ok_and(|gap| gap >= apart)) {
+            self.marks.push((at, bytes.done_bytes));
+        }
+        self.speed = self.speed_since(at).or(self.speed);
+    }
+}

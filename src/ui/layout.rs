@@ -1,0 +1,237 @@
+//! The live screen as lines: the fleet above, a row for each host, what is waited for below. Pure: a view, a size and
+//! a time in, text out.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use crate::event::Phase;
+use crate::ui::host_view::HostView;
+use crate::ui::paint::Tone;
+use crate::ui::row::{Health, name_width, row};
+use crate::ui::safety::Safety;
+use crate::ui::strip::{Strip, wrap};
+use crate::ui::view::{FleetView, What};
+use crate::ui::{sanitise, words};
+
+/// The ten phases of a push, in order.
+const PHASES: [Phase; 10] = [
+    Phase::Build,
+    Phase::Survey,
+    Phase::Copy,
+    Phase::Baseline,
+    Phase::Arm,
+    Phase::Test,
+    Phase::Verify,
+    Phase::Decide,
+    Phase::Switch,
+    Phase::Disarm,
+];
+
+/// Links that are waited for and named.
+const LINKS_NAMED: usize = 3;
+
+/// How the screen is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    pub colour: bool,
+    pub unicode: bool,
+    /// Columns and lines that may be used.
+    pub columns: usize,
+    pub lines: usize,
+}
+
+impl Style {
+    /// What the terminal can show of a text.
+    pub(crate) fn text(&self, text: &str) -> String {
+        if self.unicode {
+            return text.to_owned();
+        }
+        text.chars().map(|character| if character.is_ascii() { character } else { '?' }).collect()
+    }
+}
+
+/// Draws the view as it is at `now`: no more than `style.lines` lines, none wider than `style.columns`. Nothing before
+/// the first event and after the last.
+#[must_use]
+pub fn layout(view: &FleetView, style: &Style, now: SystemTime) -> Vec<String> {
+    if view.began.is_none() || view.finished.is_some() || view.ended {
+        return Vec::new();
+    }
+    let mut above = heading(view, style, now);
+    let mut below = waited_for(view, style);
+    // At least one host and the line for the others; what is above counts more than what is below.
+    let few = usize::from(!view.hosts.is_empty()) * 2;
+    below.truncate(style.lines.saturating_sub(above.len() + few));
+    above.truncate(style.lines.saturating_sub(few).max(1));
+    let room = style.lines.saturating_sub(above.len() + below.len());
+    let rows = rows(view, room, style, now);
+    let strips = above.into_iter().chain(rows).chain(below);
+    strips.map(|strip| strip.paint(style.colour, style.columns)).collect()
+}
+
+fn heading(view: &FleetView, style: &Style, now: SystemTime) -> Vec<Strip> {
+    let mut strips = vec![title(view, style, now)];
+    if matches!(view.what, What::Push | What::DryRun) {
+        strips.push(phases(view, style));
+    }
+    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(now)) {
+        strips.extend(wrap(&text, style.columns).into_iter().map(|line| strip(Some(tone), &line)));
+    }
+    strips
+}
+
+fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
+    let what = match view.what {
+        What::Push => "push ",
+        What::DryRun => "dry run of ",
+        What::Recovery => "recover ",
+        What::Query => "",
+    };
+    let mut title = Strip::default();
+    let fleet = sanitise::line(view.fleet.as_deref().unwrap_or_default());
+    title.push(Some(Tone::Strong), style.text(&format!("{what}{fleet}")));
+    if !matches!(view.what, What::Push | What::DryRun)
+        && let Some(phase) = view.phase()
+    {
+        title.push(None, format!("  {}: {}", phase.word(), words::about(phase)));
+    }
+    let elapsed = words::span(view.elapsed(now));
+    title.pad_to(style.columns.saturating_sub(elapsed.len()));
+    title.push(Some(Tone::Faint), elapsed);
+    title
+}
+
+/// All ten phases, or where there is no room the one that runs and its number.
+fn phases(view: &FleetView, style: &Style) -> Strip {
+    let shown = if view.what == What::DryRun { &[Phase::Build, Phase::Survey, Phase::Baseline][..] } else { &PHASES };
+    let mut strip = Strip::default();
+    for phase in shown {
+        if strip.width() > 0 {
+            strip.push(None, " ");
+        }
+        let (sign, tone) = standing(view, *phase, style.unicode);
+        strip.push(Some(tone), format!("{sign}{}", phase.word()));
+    }
+    if view.rolling_back.is_some() {
+        strip.push(None, " ").push(Some(Tone::Bad), if style.unicode { "◂ROLL BACK" } else { "<ROLL BACK" });
+    }
+    if strip.width() <= style.columns { strip } else { short_phases(view, style) }
+}
+
+fn short_phases(view: &FleetView, style: &Style) -> Strip {
+    let mut strip = Strip::default();
+    for phase in PHASES {
+        let (sign, tone) = standing(view, phase, style.unicode);
+        strip.push(Some(tone), sign);
+    }
+    match view.phase() {
+        Some(Phase::RollBack) => strip.push(Some(Tone::Bad), "  ROLL BACK"),
+        Some(phase) => {
+            let number = words::number(phase).map(|number| format!("{number} of 10: ")).unwrap_or_default();
+            strip.push(Some(Tone::Strong), format!("  {number}{}", phase.word()))
+        }
+        None => &mut strip,
+    };
+    strip
+}
+
+fn standing(view: &FleetView, phase: Phase, unicode: bool) -> (&'static str, Tone) {
+    let begun = view.phases.iter().find(|begun| begun.phase == phase);
+    let broke = view.rolling_back.is_some() && last_before_roll_back(view) == Some(phase);
+    match (begun, unicode) {
+        (Some(_), true) if broke => ("✗", Tone::Bad),
+        (Some(_), false) if broke => ("x", Tone::Bad),
+        (Some(begun), true) if begun.ended.is_some() => ("✓", Tone::Good),
+        (Some(begun), false) if begun.ended.is_some() => ("+", Tone::Good),
+        (Some(_), true) => ("▸", Tone::Strong),
+        (Some(_), false) => (">", Tone::Strong),
+        (None, true) => ("·", Tone::Faint),
+        (None, false) => (".", Tone::Faint),
+    }
+}
+
+fn last_before_roll_back(view: &FleetView) -> Option<Phase> {
+    view.phases.iter().rev().map(|begun| begun.phase).find(|phase| *phase != Phase::RollBack)
+}
+
+/// The rows in the inventory's order. Where there is no room for all, the troubled and the busy ones have one, and the
+/// rest is one line.
+fn rows(view: &FleetView, room: usize, style: &Style, now: SystemTime) -> Vec<Strip> {
+    let names = name_width(view);
+    let draw = |host: &HostView| row(host, view, names, style, now);
+    if view.hosts.len() <= room {
+        return view.hosts.iter().map(draw).collect();
+    }
+    let Some(room) = room.checked_sub(1) else { return Vec::new() };
+    let health: Vec<Health> = view.hosts.iter().map(|host| Health::of(host, view, now)).collect();
+    let mut places: Vec<usize> = (0..view.hosts.len()).collect();
+    // Stable: among equals those that come first in the inventory.
+    places.sort_by_key(|place| std::cmp::Reverse(health[*place]));
+    let (shown, hidden) = places.split_at(room.min(places.len()));
+    let mut shown = shown.to_vec();
+    shown.sort_unstable();
+    let mut strips: Vec<Strip> = shown.into_iter().map(|place| draw(&view.hosts[place])).collect();
+    let mut counts: BTreeMap<Health, usize> = BTreeMap::new();
+    hidden.iter().for_each(|place| *counts.entry(health[*place]).or_default() += 1);
+    let counts: Vec<String> = counts.iter().rev().map(|(health, count)| format!("{count} {}", health.word())).collect();
+    let mut rest = strip(None, "  ");
+    rest.push(Some(Tone::Faint), format!("and {} more: {}", hidden.len(), counts.join(", ")));
+    strips.push(rest);
+    strips
+}
+
+/// What the whole fleet waits for.
+fn waited_for(view: &FleetView, style: &Style) -> Vec<Strip> {
+    let mut strips = Vec::new();
+    let builds = view.phases.iter().any(|begun| begun.phase == Phase::Build && begun.ended.is_none());
+    if builds && view.rolling_back.is_none() {
+        strips.push(strip(Some(Tone::Faint), &style.text(&building(view))));
+    }
+    if let (Some(links), Some(Phase::Verify | Phase::Switch | Phase::RollBack)) = (&view.links, view.phase()) {
+        let mut text = format!("links: {} of {} up", links.up, links.of);
+        if !links.waiting_for.is_empty() {
+            let named: Vec<&str> = links.waiting_for.iter().take(LINKS_NAMED).map(String::as_str).collect();
+            text += &format!(", waiting for {}", sanitise::line(&named.join("; ")));
+            if named.len() < links.waiting_for.len() {
+                text += &format!(" and {} more", links.waiting_for.len() - named.len());
+            }
+        }
+        let tone = if links.waiting_for.is_empty() { Tone::Faint } else { Tone::Doubtful };
+        strips.extend(wrap(&style.text(&text), style.columns).iter().map(|line| strip(Some(tone), line)));
+    }
+    if let Some(reason) = &view.rolling_back {
+        let text = format!("going back because: {}", sanitise::line(reason));
+        strips.extend(wrap(&style.text(&text), style.columns).iter().take(2).map(|line| strip(Some(Tone::Bad), line)));
+    }
+    strips
+}
+
+/// `build: 9 of 212 derivations, linux-6.12.8 and 2 more; 120 MiB of 700 MiB from caches`.
+fn building(view: &FleetView) -> String {
+    let build = &view.build;
+    let mut text = "build: ".to_owned();
+    if build.expected > 0 {
+        text += &format!("{} of {} derivations", build.done, build.expected);
+    }
+    let doing = sanitise::line(&build.doing);
+    if !doing.is_empty() {
+        text += &format!("{}{doing}", if build.expected > 0 { ", " } else { "" });
+    }
+    if build.running > 1 {
+        text += &format!(" and {} more", build.running - 1);
+    }
+    if build.download.expected_bytes > 0 {
+        let bytes = build.download;
+        text += &format!("; {} of {} from caches", words::size(bytes.done_bytes), words::size(bytes.expected_bytes));
+        if let Some(name) = &build.downloading {
+            text += &format!(" ({})", sanitise::line(name));
+        }
+    }
+    text
+}
+
+fn strip(tone: Option<Tone>, text: &str) -> Strip {
+    let mut strip = Strip::default();
+    strip.push(tone, text);
+    strip
+}

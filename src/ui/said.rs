@@ -1,0 +1,246 @@
+//! Each event as a sentence: what the plain lines and the lines above the live rows say.
+
+use std::time::SystemTime;
+
+use crate::event::{Cell, Event, HostPlanned, Phase};
+use crate::inventory::model::HostName;
+use crate::ui::host_view::Guard;
+use crate::ui::paint::Tone;
+use crate::ui::view::{FleetView, What};
+use crate::ui::{changes, matrix, sanitise, words};
+
+/// Lines of a log that are shown; the whole of it is in the record. `-v` shows what came.
+const LOG_TAIL: usize = 20;
+
+/// Links that verify waits for which are named, so that the line stays one.
+const LINKS_NAMED: usize = 2;
+
+/// Packages that are named when a host's new system is compared.
+const PACKAGES_NAMED: usize = 6;
+
+/// One thing to say. Its text may have several lines, and is clean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// `None`: it concerns the whole fleet.
+    pub(crate) host: Option<HostName>,
+    pub(crate) tone: Option<Tone>,
+    pub(crate) text: String,
+}
+
+fn of_fleet(tone: Option<Tone>, text: impl Into<String>) -> Said {
+    Said { host: None, tone, text: text.into() }
+}
+
+fn of_host(host: &HostName, tone: Option<Tone>, text: impl Into<String>) -> Said {
+    Said { host: Some(host.clone()), tone, text: text.into() }
+}
+
+/// Versions and whole logs: they are in the record, and on the screen for `-v`.
+pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
+    matches!(event, Event::WorkstationSeen { .. } | Event::HostSurveyed { .. } | Event::Printed { .. })
+}
+
+/// What there is to say of an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
+pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
+    let now = view.heard.unwrap_or(SystemTime::UNIX_EPOCH);
+    match event {
+        Event::PushStarted { .. } | Event::RecoverStarted { .. } | Event::RunChosen { .. } => beginning(event, view),
+        Event::Planned { hosts } => hosts.iter().map(planned).collect(),
+        Event::PhaseStarted { phase } => vec![phase_line(*phase, view, now)],
+        Event::Decided => {
+            vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
+        }
+        Event::RollBackStarted { reason } => {
+            vec![of_fleet(Some(Tone::Bad), format!("ROLLING BACK: {}", sanitise::text(reason)))]
+        }
+        Event::Warned { host, text } => {
+            let text = format!("warning: {}", sanitise::text(text));
+            vec![Said { host: host.clone(), tone: Some(Tone::Doubtful), text }]
+        }
+        Event::Failed { host, text, hint } => {
+            let mut said = vec![Said {
+                host: host.clone(),
+                tone: Some(Tone::Bad),
+                text: format!("FAILED: {}", sanitise::text(text)),
+            }];
+            said.extend(hint.as_ref().map(|hint| {
+                let text = format!("hint: {}", sanitise::text(hint));
+                Said { host: host.clone(), tone: None, text }
+            }));
+            said
+        }
+        Event::Printed { host, by, lines } => {
+            let by = sanitise::line(by);
+            let text: Vec<String> = lines.iter().map(|line| format!("{by}| {}", sanitise::line(line))).collect();
+            vec![Said { host: host.clone(), tone: Some(Tone::Faint), text: text.join("\n") }]
+        }
+        Event::WorkstationSeen { fleetdeploy, nix, ssh } => {
+            let others = [nix, ssh].into_iter().flatten().map(|version| sanitise::line(version));
+            let all: Vec<String> = std::iter::once(format!("fleetdeploy {fleetdeploy}")).chain(others).collect();
+            vec![of_fleet(Some(Tone::Faint), format!("this workstation: {}", all.join(", ")))]
+        }
+        Event::BuildMoved { done, expected, doing, .. } => {
+            // Before nix knows what there is to build it only evaluates.
+            let front = if *expected > 0 { format!("built {done} of {expected}: ") } else { String::new() };
+            vec![of_fleet(None, front + &sanitise::line(doing))]
+        }
+        Event::LinksMoved { up, of, rounds, waiting_for, .. } => {
+            vec![of_fleet(None, links(*up, *of, *rounds, waiting_for) + &guards_left(view, now))]
+        }
+        // Tables, and what a query's command prints on stdout by itself.
+        Event::MatrixSeen { .. } | Event::Finished { .. } | Event::Answer { .. } | Event::Ended { .. } => Vec::new(),
+        Event::QueryStarted { .. } => Vec::new(),
+        _ => of_one_host(event, verbose).into_iter().collect(),
+    }
+}
+
+/// The line above a matrix.
+pub(crate) fn matrix(phase: Phase, cells: &[Cell]) -> Said {
+    let tone = cells.iter().any(|cell| cell.required && !cell.answer.is_up()).then_some(Tone::Doubtful);
+    of_fleet(tone, format!("{}: {}", phase.word(), matrix::count(cells)))
+}
+
+fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
+    let names = |hosts: &[HostName]| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let inventory = |path: &str| of_fleet(None, format!("inventory: {}", sanitise::line(path)));
+    let record = |path: &str| of_fleet(None, format!("record: {}", sanitise::line(path)));
+    match event {
+        Event::PushStarted { fleet, hosts, inventory: path, guard_ms, record: folder, .. } => {
+            let mut text = format!("push {} ({})", sanitise::line(fleet), names(hosts));
+            if *guard_ms > 0 {
+                text += &format!(", guards of {}", words::span_ms(*guard_ms));
+            }
+            let mut said = vec![of_fleet(Some(Tone::Strong), text), inventory(path)];
+            said.extend(folder.as_deref().map(record));
+            said
+        }
+        Event::RecoverStarted { fleet, hosts, inventory: path } => {
+            let text = format!("recover {} ({})", sanitise::line(fleet), names(hosts));
+            vec![of_fleet(Some(Tone::Strong), text), inventory(path)]
+        }
+        Event::RunChosen { alone, record: folder, .. } => {
+            let run = sanitise::line(view.run.as_deref().unwrap_or_default());
+            let how = if *alone { "from the hosts alone, without its record" } else { "from its record" };
+            let text = format!("run {run} did not come to its end: taking it over {how}");
+            vec![of_fleet(Some(Tone::Strong), text), record(folder)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn planned(planned: &HostPlanned) -> Said {
+    let systems = words::systems(&planned.host, &planned.old, &planned.new);
+    let old = words::system(&planned.host, &planned.old);
+    let text = match (planned.selected, planned.changes) {
+        (_, true) => format!("will change: {systems}"),
+        (true, false) => format!("has its new system already: {old}"),
+        (false, false) => format!("was not selected, stays on {old}"),
+    };
+    of_host(&planned.host, None, text)
+}
+
+fn phase_line(phase: Phase, view: &FleetView, now: SystemTime) -> Said {
+    // Only a push passes all ten.
+    let of_a_push = matches!(view.what, What::Push | What::DryRun);
+    let number = words::number(phase).filter(|_| of_a_push);
+    let number = number.map(|number| format!(" ({number} of 10)")).unwrap_or_default();
+    let about = if of_a_push || phase != Phase::Baseline { words::about(phase) } else { "probe every link" };
+    let text = format!("== {}{number}: {about}{}", phase.word(), guards_left(view, now));
+    of_fleet(Some(Tone::Strong), text)
+}
+
+/// ` [guards: 14m 12s left]`, for the one that fires first; nothing if none is armed.
+fn guards_left(view: &FleetView, now: SystemTime) -> String {
+    let fires = view.hosts.iter().filter_map(|host| match host.guard {
+        Guard::Armed { fires, .. } | Guard::Awaited { fires, .. } => Some(fires),
+        Guard::None | Guard::Disarmed | Guard::Fired => None,
+    });
+    fires.min().map_or_else(String::new, |first| {
+        format!(" [guards: {} left]", words::span(first.duration_since(now).unwrap_or_default()))
+    })
+}
+
+fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String]) -> String {
+    let mut text = format!("{up} of {of} links up, good rounds in a row: {rounds}");
+    if !waiting_for.is_empty() {
+        let named = &waiting_for[..waiting_for.len().min(LINKS_NAMED)];
+        text += &format!(", waiting for {}", sanitise::line(&named.join(", ")));
+        if named.len() < waiting_for.len() {
+            text += &format!(" and {} more", waiting_for.len() - named.len());
+        }
+    }
+    text
+}
+
+fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
+    Some(match event {
+        Event::HostMoved { host, doing } => of_host(host, None, sanitise::line(doing)),
+        Event::CopyMoved { host, done_bytes, expected_bytes } if *expected_bytes > 0 => {
+            let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
+            of_host(host, None, text)
+        }
+        Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
+            let nixos = nixos.as_ref().map(|nixos| format!("NixOS {nixos}, ")).unwrap_or_default();
+            let text = format!("{nixos}Nix {nix}, systemd {systemd}, kernel {kernel}");
+            of_host(host, Some(Tone::Faint), sanitise::line(&text))
+        }
+        Event::Compared { host, packages, reboot_for } => {
+            of_host(host, None, compared(packages.as_deref(), reboot_for, verbose))
+        }
+        Event::HostDone { host, phase } => of_host(host, None, format!("{} done", phase.word())),
+        Event::GuardArmed { host, left_ms } => {
+            let left = words::span_ms(*left_ms);
+            of_host(host, None, format!("guard armed: goes back to the old system in {left} unless the push ends well"))
+        }
+        Event::GuardSeen { host, left_ms } => {
+            of_host(host, None, format!("its guard fires in {}", words::span_ms(*left_ms)))
+        }
+        Event::GuardExtended { host, left_ms } => {
+            of_host(host, None, format!("guard extended: {} left", words::span_ms(*left_ms)))
+        }
+        Event::GuardDisarmed { host } => of_host(host, None, "guard disarmed"),
+        Event::BootDefaultMoved { host, generation } => {
+            of_host(host, None, format!("a reboot brings generation {generation} now"))
+        }
+        Event::ContactLost { host, why } => {
+            let text = format!("contact lost, connecting again: {}", sanitise::line(why));
+            of_host(host, Some(Tone::Doubtful), text)
+        }
+        Event::ContactMade { host } => of_host(host, None, "contact made"),
+        Event::Logged { host, what, lines } => of_host(host, None, log(what, lines, verbose)),
+        Event::HostFound { host, text } => of_host(host, None, format!("found: {}", sanitise::text(text))),
+        Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
+            let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
+            let text = format!("left to its guard: fires within {left}, then up to {boot} to boot");
+            of_host(host, Some(Tone::Doubtful), text)
+        }
+        Event::CameBack { host, text } => of_host(host, None, format!("came back: {}", sanitise::text(text))),
+        _ => return None,
+    })
+}
+
+fn compared(packages: Option<&[crate::package_change::PackageChange]>, reboot_for: &[String], verbose: bool) -> String {
+    let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
+    let mut text = match packages {
+        None => "which packages change could not be found out".to_owned(),
+        Some([]) => changes::count(&[]),
+        Some(packages) => format!("{}: {}", changes::count(packages), changes::list(packages, most)),
+    };
+    if !reboot_for.is_empty() {
+        text += &format!("; a reboot will be needed for: {}", sanitise::line(&reboot_for.join(", ")));
+    }
+    text
+}
+
+fn log(what: &str, lines: &[String], verbose: bool) -> String {
+    let shown = if verbose { lines.len() } else { lines.len().min(LOG_TAIL) };
+    let left_out = lines.len() - shown;
+    let mut text = format!("log of {}:", sanitise::line(what));
+    if left_out > 0 {
+        text += &format!(" ({left_out} earlier lines are in the record)");
+    }
+    for line in &lines[left_out..] {
+        text += &format!("\n| {}", sanitise::line(line));
+    }
+    text
+}

@@ -1,0 +1,148 @@
+//! The live screen: rows at the lower end of the terminal that are drawn anew, and above them the lines that stay.
+//!
+//! The only user of indicatif. All rows are one bar with a message of several lines: a frame is then one draw, where a
+//! bar for each row would draw the whole screen once for every row that changes.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant, SystemTime};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::Event;
+use crate::event::line::Line;
+use crate::ui::frame::{Frame, Size};
+use crate::ui::layout::{Style, layout};
+use crate::ui::mode::Mode;
+use crate::ui::plain::Plain;
+
+/// At most ten frames a second.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// The longest time without a frame: what is counted in seconds counts.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Below this nothing could be read.
+const SMALLEST: Size = (20, 3);
+
+/// Where the time comes from: the clock, or a recorded push that is played again.
+pub type Now = Box<dyn Fn() -> SystemTime + Send>;
+
+/// How large the terminal is just now.
+pub type Measure = Box<dyn Fn() -> (u16, u16) + Send>;
+
+/// Draws events on a terminal.
+pub struct Tui {
+    kept: Plain,
+    bar: ProgressBar,
+    frame: Frame,
+    colour: bool,
+    unicode: bool,
+    measure: Measure,
+    now: Now,
+    /// Lines that stay, not yet on the screen.
+    above: String,
+    rows: Vec<String>,
+    drawn: Option<Instant>,
+}
+
+impl Tui {
+    /// `measure` tells how large the terminal behind `output` is, `now` what time it is.
+    #[must_use]
+    pub fn new(mode: Mode, output: impl Write + Send + 'static, measure: Measure, now: Now) -> Self {
+        let (colour, unicode) = match mode {
+            Mode::Live { colour, unicode, .. } => (colour, unicode),
+            Mode::Plain { colour, .. } | Mode::Quiet { colour } => (colour, false),
+            Mode::Json => (false, false),
+        };
+        let frame = Frame::new(output, measure());
+        // Without a rate of its own: this module keeps the pace, and no frame may be lost.
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(frame.clone())));
+        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self {
+            kept: Plain::new(mode),
+            bar,
+            frame,
+            colour,
+            unicode,
+            measure,
+            now,
+            above: String::new(),
+            rows: Vec::new(),
+            drawn: None,
+        }
+    }
+
+    /// Takes an event in, or notices that time has passed; draws if it is time to. Answers how long to wait for the
+    /// next event at most.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn hear(&mut self, line: Option<&Line>) -> io::Result<Duration> {
+        if let Some(line) = line {
+            self.take(line);
+        }
+        let waited = self.drawn.map_or(FRAME, |drawn| drawn.elapsed());
+        let is_last = line.is_some_and(|line| matches!(line.event, Event::Finished { .. } | Event::Ended { .. }));
+        if waited >= FRAME || is_last {
+            self.draw()?;
+            return Ok(TICK);
+        }
+        Ok(FRAME.saturating_sub(waited))
+    }
+
+    /// Takes an event in, and draws nothing.
+    pub fn take(&mut self, line: &Line) {
+        self.kept.widen_to(usize::from(self.size().0));
+        let lines = self.kept.render(line);
+        self.above += &lines;
+    }
+
+    /// Draws a frame, if there is anything new on it.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn draw(&mut self) -> io::Result<()> {
+        self.drawn = Some(Instant::now());
+        let size = self.size();
+        self.frame.resize(size);
+        let style = Style {
+            colour: self.colour,
+            unicode: self.unicode,
+            columns: usize::from(size.0) - 1,
+            // The last line is left to the cursor of whoever looks over our shoulder.
+            lines: usize::from(size.1) - 1,
+        };
+        let rows = layout(self.kept.view(), &style, (self.now)());
+        let above = std::mem::take(&mut self.above);
+        if above.is_empty() && rows == self.rows {
+            return Ok(());
+        }
+        if !above.is_empty() {
+            let text = if self.unicode { above } else { above.replace(|letter: char| !letter.is_ascii(), "?") };
+            self.bar.println(text.trim_end_matches('\n'));
+        }
+        if rows != self.rows {
+            self.bar.set_message(rows.join("\n"));
+            self.rows = rows;
+        }
+        if self.rows.is_empty() {
+            self.frame.end_line();
+        }
+        self.frame.commit()
+    }
+
+    fn size(&self) -> Size {
+        let (columns, lines) = (self.measure)();
+        (columns.max(SMALLEST.0), lines.max(SMALLEST.1))
+    }
+}
+
+/// Rows that are left when a command ends in the middle are taken away: nobody draws them any more.
+impl Drop for Tui {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        self.frame.end_line();
+        // There is nobody left to tell.
+        let _ = self.frame.commit();
+    }
+}

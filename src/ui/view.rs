@@ -1,0 +1,326 @@
+//! What a screen shows of a command, as a fold of its events: no terminal, no clock, no printing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::event::line::Line;
+use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
+use crate::inventory::model::{HostName, Place};
+use crate::package_change::PackageChange;
+use crate::ui::host_view::{Guard, HostView, Role};
+
+/// Everything that a screen shows of one command.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FleetView {
+    pub what: What,
+    pub fleet: Option<String>,
+    pub run: Option<String>,
+    pub record: Option<String>,
+    /// How long a guard is given, at the least.
+    pub guard: Duration,
+    pub began: Option<SystemTime>,
+    /// The time of the latest event; never goes back, also when the workstation's clock does.
+    pub heard: Option<SystemTime>,
+    /// In the order in which they began. Build and survey run side by side.
+    pub phases: Vec<PhaseView>,
+    /// In the inventory's order.
+    pub hosts: Vec<HostView>,
+    pub build: BuildView,
+    /// How the links stand while they are waited for.
+    pub links: Option<LinksView>,
+    pub decided: bool,
+    /// Why the push turned back.
+    pub rolling_back: Option<String>,
+    /// Before anything changed.
+    pub baseline: Vec<Cell>,
+    /// The last whole round, and the phase that it belongs to.
+    pub latest: Option<(Phase, Vec<Cell>)>,
+    pub finished: Option<Finished>,
+    /// A query has ended.
+    pub ended: bool,
+}
+
+/// What kind of command it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum What {
+    Push,
+    /// A push that ends after the baseline.
+    DryRun,
+    Recovery,
+    #[default]
+    Query,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhaseView {
+    pub phase: Phase,
+    pub began: SystemTime,
+    /// When every host was through, or a phase began that waits for that.
+    pub ended: Option<SystemTime>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BuildView {
+    pub done: u64,
+    pub expected: u64,
+    pub running: u64,
+    pub doing: String,
+    pub download: Bytes,
+    pub downloading: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinksView {
+    pub up: u64,
+    pub of: u64,
+    pub waiting_for: Vec<String>,
+}
+
+/// The last event of a push or a recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    pub outcome: Outcome,
+    pub text: String,
+    pub hosts: BTreeMap<HostName, HostOutcome>,
+    pub exit: i32,
+    pub took: Duration,
+}
+
+/// What the new system changes on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// `None`: could not be found out.
+    pub packages: Option<Vec<PackageChange>>,
+    pub reboot_for: Vec<String>,
+}
+
+impl FleetView {
+    /// The view after all these events.
+    #[must_use]
+    pub fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
+        let mut view = Self::default();
+        lines.into_iter().for_each(|line| view.take(line));
+        view
+    }
+
+    /// Takes one event in.
+    pub fn take(&mut self, line: &Line) {
+        let at = self.heard.map_or(line.at, |heard| heard.max(line.at));
+        self.heard = Some(at);
+        self.began.get_or_insert(at);
+        if line.run.is_some() {
+            self.run.clone_from(&line.run);
+        }
+        self.take_of_fleet(&line.event, at);
+        self.take_of_host(&line.event, at);
+    }
+
+    /// Since the first event.
+    #[must_use]
+    pub fn elapsed(&self, now: SystemTime) -> Duration {
+        self.began.and_then(|began| now.duration_since(began).ok()).unwrap_or_default()
+    }
+
+    /// The phase that began last.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.phases.last().map(|last| last.phase)
+    }
+
+    /// The order of phases does not matter: build and survey begin together.
+    #[must_use]
+    pub fn has_begun(&self, phase: Phase) -> bool {
+        self.phases.iter().any(|begun| begun.phase == phase)
+    }
+
+    #[must_use]
+    pub fn host(&self, name: &HostName) -> Option<&HostView> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+
+    fn take_of_fleet(&mut self, event: &Event, at: SystemTime) {
+        match event {
+            Event::PushStarted { fleet, hosts, selected, guard_ms, record, dry_run, .. } => {
+                self.begin(if *dry_run { What::DryRun } else { What::Push }, fleet, hosts, at);
+                for host in &mut self.hosts {
+                    host.role = if selected.contains(&host.name) { Role::Selected } else { Role::Witness };
+                }
+                self.guard = Duration::from_millis(*guard_ms);
+                self.record.clone_from(record);
+            }
+            Event::RecoverStarted { fleet, hosts, .. } => self.begin(What::Recovery, fleet, hosts, at),
+            Event::QueryStarted { fleet, hosts, .. } => self.begin(What::Query, fleet, hosts, at),
+            Event::RunChosen { record, .. } => self.record = Some(record.clone()),
+            Event::Planned { hosts } => hosts.iter().for_each(|planned| self.plan(planned)),
+            Event::PhaseStarted { phase } => self.begin_phase(*phase, at),
+            Event::BuildMoved { done, expected, doing, running, download, downloading } => {
+                self.build = BuildView {
+                    done: *done,
+                    expected: *expected,
+                    running: *running,
+                    doing: doing.clone(),
+                    download: *download,
+                    downloading: downloading.clone(),
+                };
+            }
+            Event::MatrixSeen { phase, cells } => self.see_matrix(*phase, cells),
+            Event::LinksMoved { up, of, waiting_for, hosts, .. } => {
+                self.links = Some(LinksView { up: *up, of: *of, waiting_for: waiting_for.clone() });
+                for host in &mut self.hosts {
+                    host.links = hosts.get(&host.name).copied();
+                }
+            }
+            Event::Decided => self.decided = true,
+            Event::RollBackStarted { reason } => self.rolling_back = Some(reason.clone()),
+            Event::Finished { outcome, text, hosts, exit, took_ms } => {
+                let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));
+                let finished = Finished { outcome, text: text.clone(), hosts: hosts.clone(), exit, took };
+                self.end_phases(at);
+                self.finished = Some(finished);
+            }
+            Event::Ended { .. } => self.ended = true,
+            _ => {}
+        }
+    }
+
+    fn take_of_host(&mut self, event: &Event, at: SystemTime) {
+        let Some(host) = subject(event) else { return };
+        let guard = self.guard;
+        let host = self.known(host, at);
+        match event {
+            Event::HostMoved { doing, .. } => host.doing.clone_from(doing),
+            Event::CopyMoved { done_bytes, expected_bytes, .. } => {
+                host.copy.take(Bytes { done_bytes: *done_bytes, expected_bytes: *expected_bytes }, at);
+            }
+            Event::Compared { packages, reboot_for, .. } => {
+                host.changes = Some(Changes { packages: packages.clone(), reboot_for: reboot_for.clone() });
+            }
+            Event::HostDone { phase, .. } => {
+                host.finish(*phase, at);
+                self.end_phase_if_all_are_through(*phase, at);
+            }
+            Event::GuardArmed { left_ms, .. }
+            | Event::GuardSeen { left_ms, .. }
+            | Event::GuardExtended { left_ms, .. } => {
+                let length = Duration::from_millis(*left_ms);
+                let length = if matches!(event, Event::GuardSeen { .. }) { guard.max(length) } else { length };
+                host.guard = Guard::Armed { fires: at + Duration::from_millis(*left_ms), length };
+                if host.phase == Some(Phase::Arm) {
+                    host.finish(Phase::Arm, at);
+                }
+            }
+            Event::GuardDisarmed { .. } => {
+                host.guard = Guard::Disarmed;
+                if host.phase == Some(Phase::Disarm) {
+                    host.finish(Phase::Disarm, at);
+                }
+            }
+            Event::BootDefaultMoved { generation, .. } => host.new_generation = Some(*generation),
+            Event::ContactLost { .. } => host.reachable = false,
+            Event::ContactMade { .. } => host.reachable = true,
+            Event::Warned { .. } => host.warned = true,
+            Event::Failed { .. } => host.failed = true,
+            Event::Logged { .. } => host.logged = true,
+            Event::LeftToGuard { fires_in_ms, boot_ms, .. } => {
+                let fires = at + Duration::from_millis(*fires_in_ms);
+                host.guard = Guard::Awaited { fires, back: fires + Duration::from_millis(*boot_ms) };
+                host.reachable = false;
+                host.through = None;
+            }
+            Event::CameBack { .. } => {
+                host.guard = Guard::Fired;
+                host.reachable = true;
+                host.through = Some(at);
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, what: What, fleet: &str, hosts: &[HostName], at: SystemTime) {
+        self.what = what;
+        self.fleet = Some(fleet.to_owned());
+        self.hosts = hosts.iter().map(|host| HostView::new(host.clone(), at)).collect();
+    }
+
+    fn plan(&mut self, planned: &HostPlanned) {
+        let Some(host) = self.hosts.iter_mut().find(|host| host.name == planned.host) else { return };
+        host.role = match (planned.changes, planned.selected) {
+            (true, _) => Role::Changes,
+            (false, true) => Role::Current,
+            (false, false) => Role::Witness,
+        };
+        host.plan = Some(planned.clone());
+    }
+
+    fn begin_phase(&mut self, phase: Phase, at: SystemTime) {
+        // Build and survey run side by side; every other phase waits for all before it.
+        if phase != Phase::Survey {
+            self.end_phases(at);
+        }
+        self.phases.push(PhaseView { phase, began: at, ended: None });
+        if !matches!(phase, Phase::Verify | Phase::RollBack) {
+            self.links = None;
+        }
+        for host in &mut self.hosts {
+            host.begin(phase, at);
+        }
+    }
+
+    fn end_phases(&mut self, at: SystemTime) {
+        self.phases.iter_mut().for_each(|phase| _ = phase.ended.get_or_insert(at));
+    }
+
+    /// Only for the two phases that run side by side: the next one says nothing of when each ended.
+    fn end_phase_if_all_are_through(&mut self, phase: Phase, at: SystemTime) {
+        let takes_part = |host: &&HostView| phase == Phase::Survey || host.role != Role::Witness;
+        let through = self.hosts.iter().filter(takes_part).all(|host| host.times.contains_key(&phase));
+        if matches!(phase, Phase::Build | Phase::Survey) && through {
+            self.phases.iter_mut().filter(|begun| begun.phase == phase).for_each(|begun| begun.ended = Some(at));
+        }
+    }
+
+    fn see_matrix(&mut self, phase: Phase, cells: &[Cell]) {
+        if phase == Phase::Baseline {
+            self.baseline = cells.to_vec();
+        }
+        for host in &mut self.hosts {
+            let own = || cells.iter().filter(|cell| matches!(&cell.from, Place::Host(from) if *from == host.name));
+            let up = own().filter(|cell| cell.answer.is_up()).count();
+            host.links = Some(LinkCount { up: up as u64, of: own().count() as u64 }).filter(|count| count.of > 0);
+        }
+        self.latest = Some((phase, cells.to_vec()));
+    }
+
+    /// The host's own view; a query names its hosts only as they come.
+    fn known(&mut self, name: &HostName, at: SystemTime) -> &mut HostView {
+        let place = self.hosts.iter().position(|host| host.name == *name).unwrap_or_else(|| {
+            self.hosts.push(HostView::new(name.clone(), at));
+            self.hosts.len() - 1
+        });
+        &mut self.hosts[place]
+    }
+}
+
+/// The one host that an event is about.
+pub(crate) fn subject(event: &Event) -> Option<&HostName> {
+    match event {
+        Event::HostSurveyed { host, .. }
+        | Event::HostMoved { host, .. }
+        | Event::CopyMoved { host, .. }
+        | Event::Compared { host, .. }
+        | Event::HostDone { host, .. }
+        | Event::GuardArmed { host, .. }
+        | Event::GuardSeen { host, .. }
+        | Event::GuardExtended { host, .. }
+        | Event::GuardDisarmed { host }
+        | Event::BootDefaultMoved { host, .. }
+        | Event::ContactLost { host, .. }
+        | Event::ContactMade { host }
+        | Event::Logged { host, .. }
+        | Event::HostFound { host, .. }
+        | Event::LeftToGuard { host, .. }
+        | Event::CameBack { host, .. } => Some(host),
+        Event::Warned { host, .. } | Event::Failed { host, .. } | Event::Printed { host, .. } => host.as_ref(),
+        _ => None,
+    }
+}
