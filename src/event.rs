@@ -324,6 +324,9 @@ pub enum Event {
     /// The decision to commit was written.
     Decided,
     RollBackStarted {
+        /// The host that it is about, if it is about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
         reason: String,
     },
     /// How a recovery has found a host, in words.

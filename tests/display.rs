@@ -2,235 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+#[path = "support/pushes.rs"]
+mod pushes;
 
-use fleetdeploy::decide::links::LinkAnswer;
-use fleetdeploy::event::line::Line;
-use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, Outcome, Phase, VERSION};
-use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::store_path::StorePath;
+use std::time::Duration;
+
+use fleetdeploy::event::{Event, Phase};
+use fleetdeploy::ui::host_view::{Guard, Role};
 use fleetdeploy::ui::mode::Mode;
 use fleetdeploy::ui::plain::Plain;
+use fleetdeploy::ui::safety::Safety;
 use fleetdeploy::ui::sanitise;
+use fleetdeploy::ui::view::FleetView;
 use pretty_assertions::assert_eq;
 
+use self::pushes::{bad_push, good_push, host, lines, phase};
+
 const NORMAL: Mode = Mode::Plain { colour: false, verbose: false };
-
-fn host(name: &str) -> HostName {
-    HostName::new(name).unwrap()
-}
-
-fn system(host: &str, hash: char, version: &str) -> StorePath {
-    StorePath::new(format!("/nix/store/{}-nixos-system-{host}-{version}", hash.to_string().repeat(32))).unwrap()
-}
-
-fn planned(name: &str, new: &str) -> HostPlanned {
-    let old = system(name, 'a', "25.05.812");
-    let changes = new != "25.05.812";
-    let new = if changes { system(name, 'b', new) } else { old.clone() };
-    HostPlanned { host: host(name), old, new, changes, selected: true, generation: 41 }
-}
-
-fn started() -> Event {
-    Event::PushStarted {
-        fleet: "homelab".into(),
-        hosts: vec![host("vps"), host("homeserver")],
-        selected: vec![host("vps"), host("homeserver")],
-        inventory: "inventory.yaml".into(),
-        guard_ms: 900_000,
-        dry_run: false,
-        record: Some("~/.local/state/fleetdeploy/runs/20261122-161500-homelab-3f9c".into()),
-    }
-}
-
-fn building(done: u64, expected: u64, doing: &str) -> Event {
-    let (running, download, downloading) = (1, Bytes::default(), None);
-    Event::BuildMoved { done, expected, doing: doing.into(), running, download, downloading }
-}
-
-fn phase(phase: Phase) -> Event {
-    Event::PhaseStarted { phase }
-}
-
-fn done(name: &str, phase: Phase) -> Event {
-    Event::HostDone { host: host(name), phase }
-}
-
-fn moved(name: &str, doing: &str) -> Event {
-    Event::HostMoved { host: host(name), doing: doing.into() }
-}
-
-fn armed(name: &str) -> Event {
-    Event::GuardArmed { host: host(name), left_ms: 900_000 }
-}
-
-fn cell(from: &str, to: &str, kind: &str, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
-    let from = Place::Host(host(from));
-    Cell { check: "vpn mesh".into(), from, to: to.into(), kind: kind.into(), required: true, answer, was_up }
-}
-
-fn matrix(phase: Phase, was_up: Option<bool>) -> Event {
-    let ping = LinkAnswer::Up { round_trip_us: Some(12_340) };
-    let ssh = LinkAnswer::Up { round_trip_us: None };
-    let cells = [("vps", "homeserver"), ("homeserver", "vps")]
-        .iter()
-        .flat_map(|(from, to)| {
-            [cell(from, to, "ping", ping.clone(), was_up), cell(from, to, "ssh", ssh.clone(), was_up)]
-        })
-        .collect();
-    Event::MatrixSeen { phase, cells }
-}
-
-fn good_push() -> Vec<(f64, Event)> {
-    let waiting = |up, waiting: &[&str]| Event::LinksMoved {
-        up,
-        of: 4,
-        rounds: 0,
-        waiting_for: waiting.iter().map(|link| (*link).to_owned()).collect(),
-        hosts: BTreeMap::new(),
-    };
-    vec![
-        (0.0, started()),
-        (0.0, phase(Phase::Build)),
-        (0.1, building(0, 0, "evaluating")),
-        (4.0, building(9, 212, "linux-6.12")),
-        (12.3, building(200, 212, "etc")),
-        (13.0, phase(Phase::Survey)),
-        (13.2, done("vps", Phase::Survey)),
-        (13.9, done("homeserver", Phase::Survey)),
-        (14.0, Event::Planned { hosts: vec![planned("vps", "25.11.3"), planned("homeserver", "25.05.813")] }),
-        (14.0, phase(Phase::Copy)),
-        (14.1, Event::CopyMoved { host: host("vps"), done_bytes: 0, expected_bytes: 734_003_200 }),
-        (15.1, Event::CopyMoved { host: host("vps"), done_bytes: 104_857_600, expected_bytes: 734_003_200 }),
-        (24.1, Event::CopyMoved { host: host("vps"), done_bytes: 524_288_000, expected_bytes: 734_003_200 }),
-        (30.0, done("vps", Phase::Copy)),
-        (
-            31.0,
-            Event::Warned { host: Some(host("homeserver")), text: "what runs was never booted\u{1b}[2J here".into() },
-        ),
-        (31.5, done("homeserver", Phase::Copy)),
-        (31.6, phase(Phase::Baseline)),
-        (33.0, matrix(Phase::Baseline, None)),
-        (33.1, phase(Phase::Arm)),
-        (33.5, armed("vps")),
-        (33.9, armed("homeserver")),
-        (34.0, phase(Phase::Test)),
-        (34.1, moved("vps", "activating")),
-        (34.2, moved("homeserver", "activating")),
-        (35.0, moved("vps", "restarting nginx.service")),
-        (45.0, moved("vps", "restarting sshd.service")),
-        (46.0, done("vps", Phase::Test)),
-        (48.0, Event::ContactLost { host: host("homeserver"), why: "connection timed out".into() }),
-        (51.0, Event::ContactMade { host: host("homeserver") }),
-        (51.2, done("homeserver", Phase::Test)),
-        (51.3, phase(Phase::Verify)),
-        (52.0, waiting(2, &["vps -> homeserver ping", "vps -> homeserver ssh"])),
-        (53.0, waiting(4, &[])),
-        (57.0, matrix(Phase::Verify, Some(true))),
-        (57.1, phase(Phase::Decide)),
-        (57.1, Event::GuardExtended { host: host("vps"), left_ms: 600_000 }),
-        (57.2, Event::Decided),
-        (57.2, phase(Phase::Switch)),
-        (60.0, done("vps", Phase::Switch)),
-        (60.4, done("homeserver", Phase::Switch)),
-        (62.0, phase(Phase::Disarm)),
-        (62.3, Event::GuardDisarmed { host: host("vps") }),
-        (62.4, Event::GuardDisarmed { host: host("homeserver") }),
-        (
-            63.0,
-            Event::Finished {
-                outcome: Outcome::Committed,
-                text: "every host runs its new system, and all links are up".into(),
-                hosts: BTreeMap::from([
-                    (host("homeserver"), HostOutcome::Committed),
-                    (host("vps"), HostOutcome::Committed),
-                ]),
-                exit: 0,
-                took_ms: 63_000,
-            },
-        ),
-    ]
-}
-
-fn bad_push() -> Vec<(f64, Event)> {
-    let ping_down = LinkAnswer::Down { why: "no answer within 2 s".into() };
-    let ssh_down = LinkAnswer::Down { why: "no route to host".into() };
-    let ping_up = LinkAnswer::Up { round_trip_us: Some(12_340) };
-    vec![
-        (0.0, started()),
-        (10.0, Event::Planned { hosts: vec![planned("vps", "25.05.812"), planned("homeserver", "25.11.3")] }),
-        (12.0, phase(Phase::Arm)),
-        (12.5, armed("homeserver")),
-        (13.0, phase(Phase::Test)),
-        (20.0, done("homeserver", Phase::Test)),
-        (20.1, phase(Phase::Verify)),
-        (
-            80.0,
-            Event::MatrixSeen {
-                phase: Phase::Verify,
-                cells: vec![
-                    cell("vps", "homeserver", "ping", ping_down, Some(true)),
-                    cell("vps", "homeserver", "ssh", ssh_down, Some(false)),
-                    cell("homeserver", "vps", "ping", ping_up, Some(true)),
-                    cell("homeserver", "vps", "ssh", LinkAnswer::Unknown, Some(true)),
-                ],
-            },
-        ),
-        (
-            80.1,
-            Event::Logged {
-                host: host("homeserver"),
-                what: "test".into(),
-                lines: (1..=22).map(|number| format!("\u{1b}[32mline {number}\u{1b}[0m\r")).collect(),
-            },
-        ),
-        (
-            80.2,
-            Event::Failed {
-                host: Some(host("homeserver")),
-                text: "links do not come up:\nvps -> homeserver ping".into(),
-                hint: Some("look at `systemctl status wireguard-wg0` on homeserver".into()),
-            },
-        ),
-        (80.3, Event::RollBackStarted { reason: "links are down: vps -> homeserver ping".into() }),
-        (80.3, phase(Phase::RollBack)),
-        (85.0, Event::LeftToGuard { host: host("homeserver"), fires_in_ms: 823_000, boot_ms: 180_000 }),
-        (
-            1000.0,
-            Event::CameBack { host: host("homeserver"), text: "rebooted by its guard, runs the old system".into() },
-        ),
-        (
-            1001.0,
-            Event::Finished {
-                outcome: Outcome::RolledBack,
-                text: "every touched host is back on its old system: links were down".into(),
-                hosts: BTreeMap::from([
-                    (host("homeserver"), HostOutcome::RolledBack { by_guard: true }),
-                    (host("vps"), HostOutcome::Witness),
-                ]),
-                exit: 1,
-                took_ms: 1_001_000,
-            },
-        ),
-    ]
-}
-
-/// The lines as they come out of the stream.
-fn lines(events: Vec<(f64, Event)>) -> Vec<Line> {
-    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
-    let run = Some("20261122-161500-homelab-3f9c".to_owned());
-    (1..)
-        .zip(events)
-        .map(|(seq, (after, event))| Line {
-            version: VERSION,
-            run: run.clone(),
-            seq,
-            at: start + Duration::from_secs_f64(after),
-            event,
-        })
-        .collect()
-}
 
 fn screen(mode: Mode, events: Vec<(f64, Event)>) -> String {
     let mut plain = Plain::new(mode);
@@ -296,4 +84,74 @@ fn a_clock_that_is_set_back_does_not_turn_the_screen_back() {
     let text = screen(NORMAL, vec![(5.0, phase(Phase::Build)), (9.0, Event::Decided), (1.0, Event::Decided)]);
     let fronts: Vec<&str> = text.lines().map(|line| &line[..10]).collect();
     assert_eq!(fronts, ["[   0.0s] ", "[   4.0s] ", "[   4.0s] "]);
+}
+
+/// What the screen says of the fleet's safety at this moment.
+fn safety(push: Vec<(f64, Event)>, seconds: f64) -> Option<Safety> {
+    let push = lines(push);
+    let end = push[0].at + Duration::from_secs_f64(seconds);
+    Safety::of(&FleetView::of(push.iter().filter(|line| line.at <= end)))
+}
+
+#[test]
+fn at_every_moment_the_screen_says_what_protects_the_fleet() {
+    let start = lines(good_push())[0].at;
+    let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
+    for (seconds, expected) in [
+        (0.0, Safety::Untouched),
+        (33.0, Safety::Untouched),
+        (33.6, Safety::Arming { armed: 1, of: 2 }),
+        (40.0, Safety::Guarded { last: after(933.9) }),
+        (57.1, Safety::Guarded { last: after(933.9) }),
+        (60.1, Safety::MakingPermanent { last: after(933.9) }),
+        (62.3, Safety::Disarming { disarmed: 1, of: 2 }),
+    ] {
+        assert_eq!(safety(good_push(), seconds), Some(expected), "after {seconds} s");
+    }
+    for (seconds, expected) in [
+        (12.2, Safety::Arming { armed: 0, of: 1 }),
+        (80.2, Safety::Guarded { last: after(912.5) }),
+        (80.3, Safety::GoingBack { back: 0, of: 1, last: Some(after(912.5)) }),
+        (90.0, Safety::Awaiting { host: host("homeserver"), others: 0, fires: after(908.0), back: after(1088.0) }),
+        (1000.0, Safety::GoingBack { back: 1, of: 1, last: None }),
+    ] {
+        assert_eq!(safety(bad_push(), seconds), Some(expected), "after {seconds} s");
+    }
+}
+
+#[test]
+fn a_query_says_nothing_of_safety_and_a_dry_run_touches_nothing() {
+    let Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, .. } = good_push().remove(0).1 else {
+        panic!("the first event of a push")
+    };
+    let query = Event::QueryStarted {
+        command: "check".into(),
+        fleet: fleet.clone(),
+        hosts: hosts.clone(),
+        inventory: inventory.clone(),
+    };
+    assert_eq!(safety(vec![(0.0, query), (1.0, phase(Phase::Survey))], 2.0), None);
+    let dry_run = Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run: true };
+    assert_eq!(safety(vec![(0.0, dry_run), (1.0, phase(Phase::Survey))], 2.0), Some(Safety::Untouched));
+}
+
+#[test]
+fn the_view_knows_each_hosts_part_speed_changes_and_times() {
+    let push = lines(good_push());
+    let at = |seconds: f64| {
+        FleetView::of(push.iter().filter(|line| line.at <= push[0].at + Duration::from_secs_f64(seconds)))
+    };
+    let copying = at(24.1);
+    let vps = copying.host(&host("vps")).unwrap();
+    assert_eq!((vps.phase, vps.role), (Some(Phase::Copy), Role::Changes));
+    // 524,288,000 bytes in the 10 s since the copy's first event.
+    assert_eq!(vps.copy.speed, Some(46_603_377));
+    let end = at(100.0);
+    let vps = end.host(&host("vps")).unwrap();
+    assert_eq!(vps.new_generation, Some(42));
+    assert_eq!(vps.changes.as_ref().unwrap().reboot_for, ["kernel"]);
+    assert_eq!(vps.guard, Guard::Disarmed);
+    let seconds = |phase| vps.times.get(&phase).map(Duration::as_secs_f64);
+    assert_eq!([Phase::Survey, Phase::Copy, Phase::Test].map(seconds), [Some(5.2), Some(16.0), Some(12.0)]);
+    assert_eq!(end.phases.iter().filter(|phase| phase.ended.is_none()).count(), 0);
 }

@@ -33,7 +33,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
     let ending = tokio::select! {
         built = build(&request, workspace, &events) => match built {
             Ok(systems) => {
-                answer = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
+                let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
+                answer = lines.concat();
                 events.publish(Event::Answer { answer: serde_json::json!({ "systems": systems }) });
                 Ending::Answered { yes: true }
             }

@@ -13,14 +13,14 @@ use crate::inventory::model::Place;
 impl Transaction {
     /// Turns the whole push round. The first reason stays: what comes later is its consequence.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        let text = reason.to_string();
+        let (host, text) = (reason.host().cloned(), reason.to_string());
         self.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
         // Guards that were extended for the way forward may be extended once more for the way back.
         self.extended = false;
         Self::forget_verify_timers(effects);
-        effects.push(Effect::Tell(Event::RollBackStarted { reason: text.clone() }));
+        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: text.clone() }));
         effects.push(Effect::Record(Entry::RollingBack { reason: text }));
         effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::RollBack }));
         for host in self.plan.ids() {

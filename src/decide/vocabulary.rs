@@ -218,6 +218,25 @@ pub enum RollbackReason {
     Interrupted(Signal),
 }
 
+impl RollbackReason {
+    /// The host that is to blame.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::NotArmed { host, .. }
+            | Self::StepFailed { host, .. }
+            | Self::Restarted { host }
+            | Self::UnitsFailed { host, .. }
+            | Self::NoLogin { host, .. } => Some(host),
+            Self::LinksDown { .. }
+            | Self::NoTime
+            | Self::NoRecord { .. }
+            | Self::Recovered { .. }
+            | Self::Interrupted(_) => None,
+        }
+    }
+}
+
 /// It is told, and steers nothing: two pushes that differ in it alone go the same way.
 impl Hash for RollbackReason {
     fn hash<H: Hasher>(&self, _: &mut H) {}

@@ -32,7 +32,6 @@ pub struct HostView {
     pub guard: Guard,
     /// `false`: its connection is lost, and being made again.
     pub reachable: bool,
-    pub warned: bool,
     pub failed: bool,
     /// The end of a log of it was shown: something went wrong there.
     pub logged: bool,
@@ -90,7 +89,6 @@ impl HostView {
             links: None,
             guard: Guard::None,
             reachable: true,
-            warned: false,
             failed: false,
             logged: false,
             times: BTreeMap::new(),
@@ -118,13 +116,15 @@ impl HostView {
         if !self.takes_part(phase) || matches!(self.guard, Guard::Awaited { .. }) {
             return;
         }
-        if let (Some(last), None, false) = (self.phase, self.through, phase == Phase::RollBack) {
-            // The fleet has passed the barrier, so it is through, though nobody said so.
+        let passed_a_barrier = !matches!(phase, Phase::Survey | Phase::RollBack);
+        if let (Some(last), None, true) = (self.phase, self.through, passed_a_barrier) {
+            // So it is through, though nobody said so.
             self.times.insert(last, at.duration_since(self.since).unwrap_or_default());
         }
         self.phase = Some(phase);
         self.since = at;
         self.through = None;
+        self.links = None;
         self.doing.clear();
     }
 

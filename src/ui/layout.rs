@@ -65,7 +65,9 @@ pub fn layout(view: &FleetView, style: &Style, now: SystemTime) -> Vec<String> {
     above.truncate(style.lines.saturating_sub(few).max(1));
     let room = style.lines.saturating_sub(above.len() + below.len());
     let rows = rows(view, room, style, now);
-    let strips = above.into_iter().chain(rows).chain(below);
+    // A line between the fleet and its hosts, where there is room for it.
+    let gap = (rows.len() < room).then(Strip::default);
+    let strips = above.into_iter().chain(gap).chain(rows).chain(below);
     strips.map(|strip| strip.paint(style.colour, style.columns)).collect()
 }
 
@@ -87,17 +89,18 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
         What::Recovery => "recover ",
         What::Query => "",
     };
-    let mut title = Strip::default();
+    let line = if style.unicode { "━" } else { "=" };
+    let mut title = strip(Some(Tone::Faint), &line.repeat(2));
     let fleet = sanitise::line(view.fleet.as_deref().unwrap_or_default());
-    title.push(Some(Tone::Strong), style.text(&format!("{what}{fleet}")));
+    title.push(None, " ").push(Some(Tone::Strong), style.text(&format!("{what}{fleet}")));
     if !matches!(view.what, What::Push | What::DryRun)
         && let Some(phase) = view.phase()
     {
-        title.push(None, format!("  {}: {}", phase.word(), words::about(phase)));
+        title.push(None, format!(": {}", words::about(phase)));
     }
     let elapsed = words::span(view.elapsed(now));
-    title.pad_to(style.columns.saturating_sub(elapsed.len()));
-    title.push(Some(Tone::Faint), elapsed);
+    let room = style.columns.saturating_sub(title.width() + elapsed.len() + 2);
+    title.push(None, " ").push(Some(Tone::Faint), line.repeat(room)).push(None, " ").push(None, elapsed);
     title
 }
 
@@ -172,7 +175,9 @@ fn rows(view: &FleetView, room: usize, style: &Style, now: SystemTime) -> Vec<St
     shown.sort_unstable();
     let mut strips: Vec<Strip> = shown.into_iter().map(|place| draw(&view.hosts[place])).collect();
     let mut counts: BTreeMap<Health, usize> = BTreeMap::new();
-    hidden.iter().for_each(|place| *counts.entry(health[*place]).or_default() += 1);
+    for place in hidden {
+        *counts.entry(health[*place]).or_default() += 1;
+    }
     let counts: Vec<String> = counts.iter().rev().map(|(health, count)| format!("{count} {}", health.word())).collect();
     let mut rest = strip(None, "  ");
     rest.push(Some(Tone::Faint), format!("and {} more: {}", hidden.len(), counts.join(", ")));
@@ -214,6 +219,9 @@ fn building(view: &FleetView) -> String {
         text += &format!("{} of {} derivations", build.done, build.expected);
     }
     let doing = sanitise::line(&build.doing);
+    if build.expected == 0 && doing.is_empty() {
+        text += "looking what there is to do";
+    }
     if !doing.is_empty() {
         text += &format!("{}{doing}", if build.expected > 0 { ", " } else { "" });
     }

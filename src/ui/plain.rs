@@ -12,6 +12,7 @@ use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
 use crate::ui::said::{self, Said};
+use crate::ui::strip::wrap;
 use crate::ui::view::{FleetView, What};
 use crate::ui::{matrix, recap, words};
 
@@ -91,8 +92,9 @@ impl Plain {
         match &line.event {
             Event::MatrixSeen { phase, cells } => self.matrix(*phase, cells),
             Event::Finished { .. } => {
-                let whole = self.amount == Amount::Verbose;
-                recap::render(&self.view, recap::Style { colour: self.colour, columns: self.columns, whole })
+                let (whole, wrapped) = (self.amount == Amount::Verbose, self.amount == Amount::Kept);
+                let style = recap::Style { colour: self.colour, columns: self.columns, wrapped, whole };
+                recap::render(&self.view, style)
             }
             event => said::say(event, &self.view, self.amount == Amount::Verbose)
                 .iter()
@@ -104,8 +106,10 @@ impl Plain {
     fn is_wanted(&self, event: &Event) -> bool {
         match self.amount {
             Amount::Quiet => match event {
-                Event::Warned { .. } | Event::Failed { .. } => true,
-                Event::RollBackStarted { .. } | Event::LeftToGuard { .. } => true,
+                Event::Warned { .. }
+                | Event::Failed { .. }
+                | Event::RollBackStarted { .. }
+                | Event::LeftToGuard { .. } => true,
                 Event::Finished { exit, .. } => *exit != 0,
                 _ => false,
             },
@@ -174,13 +178,24 @@ impl Plain {
         };
         let indent = " ".repeat(front.chars().count());
         let mut out = String::new();
-        for (number, line) in said.text.trim_end().lines().enumerate() {
-            let line = said.tone.map_or_else(|| line.to_owned(), |tone| paint(self.colour, tone, line));
+        for (number, line) in self.lines(said, indent.len()).iter().enumerate() {
+            let line = said.tone.map_or_else(|| line.clone(), |tone| paint(self.colour, tone, line));
             let front = if number == 0 { &front } else { &indent };
             out += format!("{front}{line}").trim_end();
             out += "\n";
         }
         out
+    }
+
+    /// Above live rows long sentences go on below their beginning; a log that is searched has them on one line. What
+    /// programs printed stays as they had it.
+    fn lines(&self, said: &Said, indent: usize) -> Vec<String> {
+        let lines = said.text.trim_end().lines();
+        if self.amount != Amount::Kept {
+            return lines.map(str::to_owned).collect();
+        }
+        let room = self.columns.saturating_sub(indent + 1).max(20);
+        lines.flat_map(|line| if line.starts_with('|') { vec![line.to_owned()] } else { wrap(line, room) }).collect()
     }
 
     fn name_width(&self) -> usize {

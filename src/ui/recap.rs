@@ -21,6 +21,8 @@ pub struct Style {
     pub colour: bool,
     /// Tables are not wider than this.
     pub columns: usize,
+    /// Sentences are put on lines of that width, too.
+    pub wrapped: bool,
     /// Every package that changed.
     pub whole: bool,
 }
@@ -37,11 +39,9 @@ pub fn render(view: &FleetView, style: Style) -> String {
     out += &format!("{} after {}\n", paint(style.colour, tone, word), words::span(finished.took));
     out += &hosts(view, finished, style);
     out += &what_changed(view, finished, style);
-    let text = sanitise::text(&finished.text);
-    if !text.trim().is_empty() {
-        out += &format!("{}\n", text.trim_end());
+    for line in sanitise::text(&finished.text).trim_end().lines().chain(reboots(view, finished).lines()) {
+        out += &(if style.wrapped { wrap(line, style.columns).join("\n") } else { line.to_owned() } + "\n");
     }
-    out += &reboots(view, finished);
     out += &where_to_look(view, finished);
     out
 }
@@ -87,7 +87,7 @@ fn ends<'a>(view: &FleetView, finished: &'a Finished) -> Vec<(&'a HostName, &'a 
 fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<Cell> {
     let (word, tone) = word_of_host(outcome);
     let known = view.host(host);
-    let took = known.map(HostView::time_at_work).filter(|took| !took.is_zero()).map(words::span);
+    let took = known.map(HostView::time_at_work).filter(|took| took.as_secs() > 0).map(words::span);
     vec![
         host.as_str().into(),
         Cell::new(tone, word),
@@ -209,9 +209,9 @@ fn where_to_look(view: &FleetView, finished: &Finished) -> String {
     if let (Some(run), Some(_)) = (&view.run, &view.record) {
         let run = sanitise::line(run);
         out += &format!("look closer: fleetdeploy show {run}\n");
-        let blamed = view.hosts.iter().find(|host| host.failed || host.logged);
-        if let Some(host) = blamed.filter(|_| finished.exit != 0) {
-            out += &format!("its log: fleetdeploy logs {run} {}\n", host.name);
+        let named = view.hosts.iter().find(|host| host.failed || host.logged).map(|host| &host.name);
+        if let Some(host) = view.blamed.as_ref().or(named).filter(|_| finished.exit != 0) {
+            out += &format!("the log of {host}: fleetdeploy logs {run} {host}\n");
         }
     }
     if finished.exit != 0 {

@@ -18,6 +18,8 @@ pub enum Safety {
     Arming { armed: usize, of: usize },
     /// Every host that this push touches goes back by itself; the last guard fires then.
     Guarded { last: SystemTime },
+    /// It is decided: the new systems become permanent, still under the guards. A signal does not stop it any more.
+    MakingPermanent { last: SystemTime },
     /// All is proven, and the guards go.
     Disarming { disarmed: usize, of: usize },
     /// The push takes hosts back, under their guards.
@@ -56,6 +58,7 @@ impl Safety {
                 let disarmed = changing.iter().filter(|host| host.guard == Guard::Disarmed).count();
                 Self::Disarming { disarmed, of }
             }
+            (Some(Phase::Switch), Some(last)) => Self::MakingPermanent { last },
             (_, Some(last)) => Self::Guarded { last },
             (_, None) if view.what == What::Recovery => Self::TakingOver,
             (_, None) if view.has_begun(Phase::Arm) => Self::Through,
@@ -73,9 +76,14 @@ impl Safety {
                 (Tone::Good, format!("nothing is changed yet; guards are being armed, {armed} of {of} are"))
             }
             Self::Guarded { last } => {
-                let text = "guarded: if anything breaks from here on, also this computer, every host goes back to its \
-                            old system by itself";
-                (Tone::Good, format!("{text}, the last one in {}; Ctrl-C brings them back now", left(*last)))
+                let text = "guarded: whatever breaks now, this computer too, every host goes back to its old system by \
+                            itself";
+                (Tone::Good, format!("{text}, the last in {}; Ctrl-C: back at once", left(*last)))
+            }
+            Self::MakingPermanent { last } => {
+                let text = "proven: the new systems are being made permanent; if this computer dies now, every host goes \
+                            back by itself";
+                (Tone::Good, format!("{text}, the last in {}; Ctrl-C lets this finish", left(*last)))
             }
             Self::Disarming { disarmed, of } => {
                 (Tone::Good, format!("all is proven: the guards are being disarmed, {disarmed} of {of} are"))

@@ -50,8 +50,9 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         Event::Decided => {
             vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
         }
-        Event::RollBackStarted { reason } => {
-            vec![of_fleet(Some(Tone::Bad), format!("ROLLING BACK: {}", sanitise::text(reason)))]
+        Event::RollBackStarted { host, reason } => {
+            let text = format!("ROLLING BACK: {}", sanitise::text(reason));
+            vec![Said { host: host.clone(), tone: Some(Tone::Bad), text }]
         }
         Event::Warned { host, text } => {
             let text = format!("warning: {}", sanitise::text(text));
@@ -88,8 +89,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
             vec![of_fleet(None, links(*up, *of, *rounds, waiting_for) + &guards_left(view, now))]
         }
         // Tables, and what a query's command prints on stdout by itself.
-        Event::MatrixSeen { .. } | Event::Finished { .. } | Event::Answer { .. } | Event::Ended { .. } => Vec::new(),
-        Event::QueryStarted { .. } => Vec::new(),
+        Event::MatrixSeen { .. }
+        | Event::Finished { .. }
+        | Event::QueryStarted { .. }
+        | Event::Answer { .. }
+        | Event::Ended { .. } => Vec::new(),
         _ => of_one_host(event, verbose).into_iter().collect(),
     }
 }

@@ -50,14 +50,13 @@ fn line(row: &[Cell], widths: &[usize], colour: bool) -> String {
     let mut out = String::new();
     let mut gap = 0;
     for (cell, wide) in row.iter().zip(widths) {
-        if !cell.text.is_empty() {
-            out += &" ".repeat(gap + 2);
-            gap = 0;
-            out += &cell.tone.map_or_else(|| cell.text.clone(), |tone| paint(colour, tone, &cell.text));
-            gap += wide - width(&cell.text);
-        } else {
+        if cell.text.is_empty() {
             gap += wide + 2;
+            continue;
         }
+        out += &" ".repeat(gap + 2);
+        out += &cell.tone.map_or_else(|| cell.text.clone(), |tone| paint(colour, tone, &cell.text));
+        gap = wide - width(&cell.text);
     }
     out + "\n"
 }

@@ -31,6 +31,8 @@ pub struct FleetView {
     pub decided: bool,
     /// Why the push turned back.
     pub rolling_back: Option<String>,
+    /// The host that it turned back for.
+    pub blamed: Option<HostName>,
     /// Before anything changed.
     pub baseline: Vec<Cell>,
     /// The last whole round, and the phase that it belongs to.
@@ -171,7 +173,10 @@ impl FleetView {
                 }
             }
             Event::Decided => self.decided = true,
-            Event::RollBackStarted { reason } => self.rolling_back = Some(reason.clone()),
+            Event::RollBackStarted { host, reason } => {
+                self.rolling_back = Some(reason.clone());
+                self.blamed.clone_from(host);
+            }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
                 let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));
                 let finished = Finished { outcome, text: text.clone(), hosts: hosts.clone(), exit, took };
@@ -218,7 +223,6 @@ impl FleetView {
             Event::BootDefaultMoved { generation, .. } => host.new_generation = Some(*generation),
             Event::ContactLost { .. } => host.reachable = false,
             Event::ContactMade { .. } => host.reachable = true,
-            Event::Warned { .. } => host.warned = true,
             Event::Failed { .. } => host.failed = true,
             Event::Logged { .. } => host.logged = true,
             Event::LeftToGuard { fires_in_ms, boot_ms, .. } => {

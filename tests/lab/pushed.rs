@@ -271,7 +271,7 @@ impl Pushed {
                 Event::Warned { host, text } if concerns(host.as_ref()) => words.push(text.clone()),
                 Event::Logged { host, lines, .. } if concerns(Some(host)) => words.extend(lines.clone()),
                 Event::CameBack { host, text } if concerns(Some(host)) => words.push(text.clone()),
-                Event::RollBackStarted { reason } if about.is_none() => words.push(reason.clone()),
+                Event::RollBackStarted { reason, .. } if about.is_none() => words.push(reason.clone()),
                 Event::Finished { text, .. } if about.is_none() => words.push(text.clone()),
                 _ => {}
             }
