@@ -225,6 +225,20 @@ fn of_many_hosts_the_busy_and_the_troubled_stay_visible_in_their_order() {
 }
 
 #[test]
+fn what_is_said_of_many_hosts_in_one_frame_is_said_once() {
+    let mut events = vec![(0.0, many_hosts(6).remove(0).event)];
+    let warned = |number: usize| Event::Warned { host: Some(host(&format!("web{number:03}"))), text: "no room".into() };
+    events.extend((0..6).map(|number| (1.0, warned(number))));
+    let mut watched = Watched::new(LIVE, 100, 30);
+    for line in lines(events) {
+        watched.tui.as_mut().unwrap().take(&line);
+    }
+    watched.draw();
+    let shown = watched.shown();
+    assert_eq!(shown.lines().next(), Some("[   1.0s] web000, web001 and 4 more  warning: no room"), "{shown}");
+}
+
+#[test]
 fn no_terminal_is_too_small() {
     for (columns, rows) in [(1, 1), (10, 2), (20, 3), (30, 5), (40, 8)] {
         let (mut watched, mut many) = (Watched::new(LIVE, columns, rows), Watched::new(LIVE, columns, rows));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
-use crate::event::{Cell, Event, Phase};
+use crate::event::{Cell, Event};
 use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
@@ -82,25 +82,37 @@ impl Plain {
 
     /// The lines of one event, each with its line end; nothing if it is not worth a line.
     pub fn render(&mut self, line: &Line) -> String {
+        let said = self.say(line);
+        self.write(&said)
+    }
+
+    /// What there is to say of an event, for [`write`](Self::write).
+    pub(crate) fn say(&mut self, line: &Line) -> Vec<Said> {
         self.view.take(line);
         if matches!(line.event, Event::PhaseStarted { .. } | Event::RollBackStarted { .. }) {
             self.spoke.clear();
         }
         if !self.is_wanted(&line.event) || !self.may_speak(line) {
-            return String::new();
+            return Vec::new();
         }
         match &line.event {
-            Event::MatrixSeen { phase, cells } => self.matrix(*phase, cells),
+            Event::MatrixSeen { phase, cells } => {
+                let rows = matrix::render(cells, self.columns - 2, self.colour);
+                let rows: Vec<String> = rows.lines().map(|row| format!("  {row}\n")).collect();
+                vec![said::matrix(*phase, cells), said::table(rows.concat())]
+            }
             Event::Finished { .. } => {
                 let (whole, wrapped) = (self.amount == Amount::Verbose, self.amount == Amount::Kept);
                 let style = recap::Style { colour: self.colour, columns: self.columns, wrapped, whole };
-                recap::render(&self.view, style)
+                vec![said::table(recap::render(&self.view, style))]
             }
-            event => said::say(event, &self.view, self.amount == Amount::Verbose)
-                .iter()
-                .map(|said| self.write(said))
-                .collect(),
+            event => said::say(event, &self.view, self.amount == Amount::Verbose),
         }
+    }
+
+    /// The lines of all that was said.
+    pub(crate) fn write(&self, said: &[Said]) -> String {
+        said.iter().map(|one| if one.is_table { one.text.clone() } else { self.write_one(one) }).collect()
     }
 
     fn is_wanted(&self, event: &Event) -> bool {
@@ -160,21 +172,16 @@ impl Plain {
         may
     }
 
-    fn matrix(&self, phase: Phase, cells: &[Cell]) -> String {
-        let head = said::matrix(phase, cells);
-        let mut out = self.write(&head);
-        for row in matrix::render(cells, self.columns - 2, self.colour).lines() {
-            out += &format!("  {row}\n");
-        }
-        out
-    }
-
     /// The time and the host before the first line, the others below its end.
-    fn write(&self, said: &Said) -> String {
+    fn write_one(&self, said: &Said) -> String {
         let elapsed = words::elapsed(self.view.heard.map(|heard| self.view.elapsed(heard)).unwrap_or_default());
-        let front = match &said.host {
-            Some(host) => format!("{elapsed} {host:<width$}  ", width = self.name_width()),
-            None => format!("{elapsed} "),
+        let front = match &said.hosts[..] {
+            [] => format!("{elapsed} "),
+            [host] => format!("{elapsed} {host:<width$}  ", width = self.name_width()),
+            [first, second, rest @ ..] if rest.len() > 2 => {
+                format!("{elapsed} {first}, {second} and {} more  ", rest.len())
+            }
+            hosts => format!("{elapsed} {}  ", hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")),
         };
         let indent = " ".repeat(front.chars().count());
         let mut out = String::new();

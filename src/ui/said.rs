@@ -21,18 +21,47 @@ const PACKAGES_NAMED: usize = 6;
 /// One thing to say. Its text may have several lines, and is clean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// `None`: it concerns the whole fleet.
-    pub(crate) host: Option<HostName>,
+    /// None: it concerns the whole fleet.
+    pub(crate) hosts: Vec<HostName>,
     pub(crate) tone: Option<Tone>,
     pub(crate) text: String,
+    /// It is laid out already, and has no time in front.
+    pub(crate) is_table: bool,
 }
 
 fn of_fleet(tone: Option<Tone>, text: impl Into<String>) -> Said {
-    Said { host: None, tone, text: text.into() }
+    Said { hosts: Vec::new(), tone, text: text.into(), is_table: false }
 }
 
 fn of_host(host: &HostName, tone: Option<Tone>, text: impl Into<String>) -> Said {
-    Said { host: Some(host.clone()), tone, text: text.into() }
+    Said { hosts: vec![host.clone()], ..of_fleet(tone, text) }
+}
+
+fn of_any(host: Option<&HostName>, tone: Option<Tone>, text: impl Into<String>) -> Said {
+    Said { hosts: host.into_iter().cloned().collect(), ..of_fleet(tone, text) }
+}
+
+/// Lines that are laid out already.
+pub(crate) fn table(text: String) -> Said {
+    Said { is_table: true, ..of_fleet(None, text) }
+}
+
+/// Puts what is said of several hosts in the same words into one: of a large fleet most is said of all.
+pub(crate) fn merge(said: Vec<Said>) -> Vec<Said> {
+    let mut merged: Vec<Said> = Vec::new();
+    for one in said {
+        let same = |known: &&mut Said| {
+            known.text == one.text && known.tone == one.tone && !known.hosts.is_empty() && !one.hosts.is_empty()
+        };
+        match merged.iter_mut().find(same) {
+            Some(known) => {
+                let others = one.hosts.into_iter().filter(|host| !known.hosts.contains(host));
+                known.hosts = known.hosts.iter().cloned().chain(others).collect();
+            }
+            None => merged.push(one),
+        }
+    }
+    merged
 }
 
 /// Versions and whole logs: they are in the record, and on the screen for `-v`.
@@ -52,28 +81,23 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         }
         Event::RollBackStarted { host, reason } => {
             let text = format!("ROLLING BACK: {}", sanitise::text(reason));
-            vec![Said { host: host.clone(), tone: Some(Tone::Bad), text }]
+            vec![of_any(host.as_ref(), Some(Tone::Bad), text)]
         }
         Event::Warned { host, text } => {
             let text = format!("warning: {}", sanitise::text(text));
-            vec![Said { host: host.clone(), tone: Some(Tone::Doubtful), text }]
+            vec![of_any(host.as_ref(), Some(Tone::Doubtful), text)]
         }
         Event::Failed { host, text, hint } => {
-            let mut said = vec![Said {
-                host: host.clone(),
-                tone: Some(Tone::Bad),
-                text: format!("FAILED: {}", sanitise::text(text)),
-            }];
-            said.extend(hint.as_ref().map(|hint| {
-                let text = format!("hint: {}", sanitise::text(hint));
-                Said { host: host.clone(), tone: None, text }
-            }));
+            let mut said = vec![of_any(host.as_ref(), Some(Tone::Bad), format!("FAILED: {}", sanitise::text(text)))];
+            said.extend(
+                hint.as_ref().map(|hint| of_any(host.as_ref(), None, format!("hint: {}", sanitise::text(hint)))),
+            );
             said
         }
         Event::Printed { host, by, lines } => {
             let by = sanitise::line(by);
             let text: Vec<String> = lines.iter().map(|line| format!("{by}| {}", sanitise::line(line))).collect();
-            vec![Said { host: host.clone(), tone: Some(Tone::Faint), text: text.join("\n") }]
+            vec![of_any(host.as_ref(), Some(Tone::Faint), text.join("\n"))]
         }
         Event::WorkstationSeen { fleetdeploy, nix, ssh } => {
             let others = [nix, ssh].into_iter().flatten().map(|version| sanitise::line(version));

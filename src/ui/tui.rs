@@ -14,6 +14,7 @@ use crate::ui::frame::{Frame, Size};
 use crate::ui::layout::{Style, layout};
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
+use crate::ui::said::{self, Said};
 
 /// At most ten frames a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -39,8 +40,8 @@ pub struct Tui {
     unicode: bool,
     measure: Measure,
     now: Now,
-    /// Lines that stay, not yet on the screen.
-    above: String,
+    /// What stays, and is not yet on the screen.
+    above: Vec<Said>,
     rows: Vec<String>,
     drawn: Option<Instant>,
 }
@@ -66,7 +67,7 @@ impl Tui {
             unicode,
             measure,
             now,
-            above: String::new(),
+            above: Vec::new(),
             rows: Vec::new(),
             drawn: None,
         }
@@ -93,8 +94,8 @@ impl Tui {
     /// Takes an event in, and draws nothing.
     pub fn take(&mut self, line: &Line) {
         self.kept.widen_to(usize::from(self.size().0));
-        let lines = self.kept.render(line);
-        self.above += &lines;
+        let said = self.kept.say(line);
+        self.above.extend(said);
     }
 
     /// Draws a frame, if there is anything new on it.
@@ -113,7 +114,7 @@ impl Tui {
             lines: usize::from(size.1) - 1,
         };
         let rows = layout(self.kept.view(), &style, (self.now)());
-        let above = std::mem::take(&mut self.above);
+        let above = self.kept.write(&said::merge(std::mem::take(&mut self.above)));
         if above.is_empty() && rows == self.rows {
             return Ok(());
         }
