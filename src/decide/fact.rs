@@ -165,6 +165,12 @@ pub struct Facts {
     pub free_boot: Option<u64>,
     pub nix_version: String,
     pub systemd_version: String,
+    /// The release of the kernel that runs.
+    #[serde(default)]
+    pub kernel: String,
+    /// `26.05.20261120.abcdef`, as the current system says.
+    #[serde(default)]
+    pub nixos_version: Option<String>,
     /// The port of the sshd that this connection came through.
     pub ssh_port: Option<u16>,
     /// Crypto devices under /, /nix or /boot, and encrypted ZFS: a disk that may want a passphrase at boot.

@@ -21,3 +21,4 @@ mod survey;
 pub mod surveyor;
 mod timers;
 pub mod tries;
+mod workstation;

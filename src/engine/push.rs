@@ -14,6 +14,7 @@ use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
+use super::workstation::Looking;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
@@ -98,15 +99,23 @@ pub async fn push(
     surroundings: &mut impl Surroundings,
     shutdown: &mut Shutdown,
 ) -> Pushed {
+    let workstation = Looking::begin(events);
     let push = Push::new(request, workspace, events);
+    let pushed = push_to_the_end(&push, surroundings, shutdown).await;
+    push.reach.close().await;
+    workstation.end().await;
+    pushed
+}
+
+async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, shutdown: &mut Shutdown) -> Pushed {
     let prepared = tokio::select! {
         prepared = push.prepare() => prepared,
         signal = shutdown.requested() => {
-            push.abandon().await;
+            push.clean_prepared().await;
             return Pushed::Interrupted(signal);
         }
     };
-    let pushed = match prepared {
+    match prepared {
         Err(Refused { text }) => {
             push.clean_prepared().await;
             Pushed::Ended(push.refused(text))
@@ -117,7 +126,6 @@ pub async fn push(
             let Ready { hosts, plan, times } = *ready;
             if let Err(error) = surroundings.started(&plan) {
                 push.clean_prepared().await;
-                push.reach.close().await;
                 push.fail(None, format!("the run's record cannot be written: {error}"), None);
                 return Pushed::Ended(push.refused("the run's record cannot be written".to_owned()));
             }
@@ -129,7 +137,7 @@ pub async fn push(
                     hosts.stop_probing().await;
                     if verdict.outcome == Outcome::Split {
                         tokio::select! {
-                            () = look_at_every_host(&push.reach, &request.fleet.hosts, events) => {}
+                            () = look_at_every_host(&push.reach, &push.request.fleet.hosts, push.events) => {}
                             _ = shutdown.requested() => {}
                         }
                     }
@@ -144,9 +152,7 @@ pub async fn push(
                 }
             }
         }
-    };
-    push.reach.close().await;
-    pushed
+    }
 }
 
 enum Prepared {
@@ -322,11 +328,6 @@ impl<'a> Push<'a> {
                 self.warn(Some(host), format!("roots of this run are left on it: {}", reason(&error)));
             }
         }
-    }
-
-    async fn abandon(&self) {
-        self.clean_prepared().await;
-        self.reach.close().await;
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+
 use super::clock::Clock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
@@ -14,7 +16,9 @@ use super::orders::{HostClock, HostGuard, Identity, Orders, later_epoch};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::ask_all;
+use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
+use super::workstation::Looking;
 use crate::decide::fact::{GuardState, Systems};
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
@@ -108,6 +112,7 @@ pub async fn recover(
     records: &mut impl Records,
     shutdown: &mut Shutdown,
 ) -> Recovered {
+    let workstation = Looking::begin(events);
     let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
     let reach = Arc::new(Reach::new(workspace, connect));
     let surveyor = SshSurveyor { reach: Arc::clone(&reach) };
@@ -119,6 +124,7 @@ pub async fn recover(
         }
     }
     reach.close().await;
+    workstation.end().await;
     recovered
 }
 
@@ -241,7 +247,13 @@ impl<S: Surveyor> Recovery<'_, S> {
     /// Asks these hosts; those that do not answer are returned.
     async fn survey(&self, hosts: &BTreeSet<HostName>, surveyed: &mut Surveyed, aloud: bool) -> BTreeSet<HostName> {
         let asked = self.request.fleet.hosts.iter().filter(|host| hosts.contains(&host.name));
-        let questions = asked.map(|host| (host.name.clone(), self.surveyor.ask(host)));
+        let tell = |event| {
+            if aloud {
+                self.events.publish(event)
+            }
+        };
+        let questions =
+            asked.map(|host| (host.name.clone(), survey::aloud(host, self.surveyor.ask(host), tell).boxed()));
         let mut silent = BTreeSet::new();
         for (host, answer) in ask_all(questions).await {
             match answer {

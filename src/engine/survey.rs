@@ -9,8 +9,8 @@ use super::orders::HostClock;
 use super::push::{Phased, Push, Refused, lock, refuse_if};
 use super::reach::Reach;
 use super::ssh_hosts::{ask_all, reason};
-use super::surveyor::Answered;
-use crate::decide::survey::{self, Finding, Surveyed, Weight};
+use super::surveyor::{Answered, Surveyed};
+use crate::decide::survey::{self, Finding, Weight};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
@@ -20,7 +20,8 @@ impl Push<'_> {
     pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
         let hosts = &self.request.fleet.hosts;
-        let questions = hosts.iter().map(|host| (host.name.clone(), ask(&self.reach, host).boxed()));
+        let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
+        let questions = hosts.iter().map(|host| (host.name.clone(), question(host)));
         let answers = ask_all(questions).await;
         let mut surveyed = BTreeMap::new();
         let mut refused = false;
@@ -48,14 +49,13 @@ impl Push<'_> {
         }
         for (host, answer) in answers {
             if let Ok(answered) = answer {
-                self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
                 surveyed.insert(host, answered);
             }
         }
         Ok(surveyed)
     }
 
-    pub(super) fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+    pub(super) fn judge(&self, views: &[survey::Surveyed<'_>]) -> Phased<()> {
         let findings = survey::judge(&self.request.fleet.name, views, self.request.allowed);
         self.tell_findings(&findings);
         for view in views {
@@ -76,8 +76,27 @@ impl Push<'_> {
     }
 }
 
+/// Tells what is being done, and of a good answer what it says, as soon as it is there: one host that is slow must not
+/// hide what the others have said.
+pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
+    let host = &host.name;
+    tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
+    let answer = answer.await;
+    if let Ok(Answered { facts, .. }) = &answer {
+        tell(Event::HostSurveyed {
+            host: host.clone(),
+            nixos: facts.nixos_version.clone(),
+            nix: facts.nix_version.clone(),
+            systemd: facts.systemd_version.clone(),
+            kernel: facts.kernel.clone(),
+        });
+        tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
+    }
+    answer
+}
+
 /// One host's survey, or why there is none and what mends it.
-pub(super) async fn ask(reach: &Reach, host: &Host) -> super::surveyor::Surveyed {
+pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;

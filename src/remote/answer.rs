@@ -51,6 +51,8 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         free_boot: number(lines, "free_boot"),
         nix_version: one(lines, "nix_version").unwrap_or_default().to_owned(),
         systemd_version: one(lines, "systemd_version").unwrap_or_default().to_owned(),
+        kernel: one(lines, "kernel").unwrap_or_default().to_owned(),
+        nixos_version: one(lines, "nixos_version").filter(|version| !version.is_empty()).map(str::to_owned),
         ssh_port: one(lines, "ssh_port").and_then(|port| port.parse().ok()),
         crypto_devices: texts(lines, "crypto"),
         survivors: texts(lines, "survivor"),

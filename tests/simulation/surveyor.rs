@@ -81,6 +81,8 @@ impl World {
             free_boot: None,
             nix_version: "2.28".to_owned(),
             systemd_version: "257".to_owned(),
+            kernel: "6.12.1".to_owned(),
+            nixos_version: None,
             ssh_port: Some(22),
             crypto_devices: Vec::new(),
             survivors: roots.keys().cloned().collect(),

@@ -145,6 +145,8 @@ fn facts(runs: &[&str]) -> Facts {
         free_boot: None,
         nix_version: String::new(),
         systemd_version: String::new(),
+        kernel: String::new(),
+        nixos_version: None,
         ssh_port: None,
         crypto_devices: Vec::new(),
         survivor_hosts: runs.iter().map(|run| (run.clone(), hosts.clone())).collect(),

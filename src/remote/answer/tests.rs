@@ -30,6 +30,8 @@ architecture x86_64
 system_type x86_64-linux
 nix_version nix-2.26.3
 systemd_version systemd 257 (257.13-1~deb13u1)
+kernel 6.12.1
+nixos_version 25.11.1
 last_generation 1
 current_was_booted yes
 free_root 532656128
@@ -102,6 +104,8 @@ fn a_survey_becomes_facts() {
         free_boot: Some(33_533_952),
         nix_version: "nix-2.26.3".into(),
         systemd_version: "systemd 257 (257.13-1~deb13u1)".into(),
+        kernel: "6.12.1".into(),
+        nixos_version: Some("25.11.1".into()),
         ssh_port: Some(22),
         crypto_devices: vec!["root (CRYPT-LUKS2)".into()],
         survivors: vec!["r-0".into()],

@@ -31,6 +31,8 @@ main() {
 
 survey_system() {
     put architecture "$(uname -m)"
+    put kernel "$(uname -r)"
+    survey_version=$(cat "$root$current/nixos-version" 2>/dev/null) && put nixos_version "$survey_version"
     survey_type=$(cat "$root$current/system" 2>/dev/null) && put system_type "$survey_type"
     # The version stands in the store path; asking the program itself takes longer than all the rest.
     survey_nix=$(readlink -f "$(command -v nix)")
