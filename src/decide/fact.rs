@@ -285,6 +285,10 @@ pub struct Fit {
     pub loader_change: Option<String>,
     /// What the pre-switch check said, line by line.
     pub log: Vec<String>,
+    /// What `nix store diff-closures` there says of what runs and the new system; `None`: it could not.
+    pub changes: Option<Vec<String>>,
+    /// What only a reboot brings, in words.
+    pub reboot_for: Vec<String>,
 }
 
 /// Something about the new system that cannot be right for this host.

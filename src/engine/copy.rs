@@ -1,10 +1,12 @@
 //! Phase 3: the closures go to their hosts, all at once, and each new system is looked at there.
 
+use std::time::Duration;
+
 use futures::FutureExt;
 
 use super::push::{Phased, Push, chain, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
-use crate::decide::fact::PreSwitchCheck;
+use crate::decide::fact::{Fit, PreSwitchCheck};
 use crate::decide::survey::Surveyed;
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
@@ -12,6 +14,9 @@ use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 use crate::store_path::StorePath;
+
+/// What comparing the two systems may add to the look at the new one; prepare.sh ends it before that.
+const COMPARISON: Duration = Duration::from_secs(25);
 
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
@@ -48,6 +53,7 @@ impl Push<'_> {
             self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
             return false;
         }
+        self.tell(Event::HostMoved { host: name.clone(), doing: "looking whether it fits".to_owned() });
         self.prepare_one(view, new, of_run).await
     }
 
@@ -86,7 +92,7 @@ impl Push<'_> {
         .script();
         lock(&self.prepared).insert(name.clone());
         // The new system's own check may take longer than a short step.
-        let limit = view.host.limits.step + view.host.limits.test;
+        let limit = view.host.limits.step + view.host.limits.test + COMPARISON;
         let raw = match self.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
@@ -101,6 +107,7 @@ impl Push<'_> {
                 return false;
             }
         };
+        self.tell_comparison(name, &fit);
         let mut fits = true;
         for misfit in &fit.misfits {
             self.fail(Some(name), misfit.text.clone(), None);
@@ -122,5 +129,10 @@ impl Push<'_> {
             self.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
         }
         fits
+    }
+
+    fn tell_comparison(&self, host: &HostName, fit: &Fit) {
+        let packages = fit.changes.as_ref().and_then(|lines| nix::diff::changes_in(&lines.join("\n")).ok());
+        self.tell(Event::Compared { host: host.clone(), packages, reboot_for: fit.reboot_for.clone() });
     }
 }

@@ -15,10 +15,14 @@ const COMMAND: &str = "nix store diff-closures";
 /// See [`AskError`]; a system that is only on the host cannot be compared here.
 pub async fn diff(before: &StorePath, after: &StorePath, limit: Duration) -> Result<Vec<PackageChange>, AskError> {
     let question = nix(limit).args(["store", "diff-closures", "--"]).arg(before).arg(after);
-    parse(&ask(COMMAND, question).await?)
+    changes_in(&ask(COMMAND, question).await?)
 }
 
-fn parse(text: &str) -> Result<Vec<PackageChange>, AskError> {
+/// Reads what `nix store diff-closures` printed, here or on a host.
+///
+/// # Errors
+/// [`AskError::Answer`] with the first line that is none of its.
+pub fn changes_in(text: &str) -> Result<Vec<PackageChange>, AskError> {
     let nonsense = |line: &str| AskError::Answer { command: COMMAND, answer: line.to_owned() };
     let text = plain(text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -81,7 +85,7 @@ mod tests {
             users: 1.2, 1.3 ×2 → 1.4, ε\n\
             nixos-system-vps: 1 → ∅\n";
         assert_eq!(
-            parse(text).unwrap(),
+            changes_in(text).unwrap(),
             [
                 change("acpi-call", &["2020-04-07-5.8.16"], &["2020-04-07-5.8.18"], None),
                 change("bluez-qt", &[], &[], Some(12902)),
@@ -96,7 +100,7 @@ mod tests {
 
     #[test]
     fn two_equal_systems_differ_in_nothing_and_nonsense_is_said() {
-        assert_eq!(parse("").unwrap(), []);
-        assert!(matches!(parse("what: is this"), Err(AskError::Answer { .. })));
+        assert_eq!(changes_in("").unwrap(), []);
+        assert!(matches!(changes_in("what: is this"), Err(AskError::Answer { .. })));
     }
 }

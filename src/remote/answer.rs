@@ -245,7 +245,42 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     };
     let loader_change = one(lines, "loader_change")
         .and_then(|text| text.split_once(' ').map(|(old, new)| format!("from {old} to {new}")));
-    Ok(Fit { misfits, check, loader_change, log: texts(lines, "log") })
+    let changes = one(lines, "compared").map(|_| texts(lines, "change"));
+    let reboot_for = all(lines, "reboot_for").filter_map(reboot_word).map(str::to_owned).collect();
+    Ok(Fit { misfits, check, loader_change, log: texts(lines, "log"), changes, reboot_for })
+}
+
+/// The name of a file of a system, in words.
+fn reboot_word(file: &str) -> Option<&'static str> {
+    match file {
+        "kernel" => Some("kernel"),
+        "initrd" => Some("initrd"),
+        "kernel-modules" => Some("kernel modules"),
+        "kernel-params" => Some("kernel parameters"),
+        _ => None,
+    }
+}
+
+/// The value of a `printed` line: the job, and a line of its log.
+#[must_use]
+pub fn printed(value: &str) -> Option<(JobKind, &str)> {
+    let (kind, line) = value.split_once(' ').unwrap_or((value, ""));
+    Some((job_kind(kind)?, line))
+}
+
+/// The answer of `journal`: each unit with the end of what it has said, if that is anything.
+#[must_use]
+pub fn journals(lines: &Lines) -> Vec<(String, Vec<String>)> {
+    let mut journals: Vec<(String, Vec<String>)> = Vec::new();
+    for (key, value) in lines {
+        match (key.as_str(), journals.last_mut()) {
+            ("unit", _) => journals.push((value.clone(), Vec::new())),
+            ("log", Some((_, journal))) => journal.push(value.clone()),
+            _ => {}
+        }
+    }
+    journals.retain(|(_, journal)| !journal.is_empty());
+    journals
 }
 
 /// One complete round of a host's probes.

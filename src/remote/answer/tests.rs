@@ -215,7 +215,8 @@ fn a_refusal_outweighs_an_old_job() {
 #[test]
 fn prepare_s_answer_becomes_a_fit() {
     let text = "misfit architecture the new system is for aarch64-linux, this host is x86_64-linux\n\
-                loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed";
+                loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed\n\
+                compared yes\nchange app: 1 → 2, +1.0 KiB\nreboot_for kernel\nreboot_for kernel-params\nreboot_for else";
     let expected = Fit {
         misfits: vec![Misfit {
             kind: "architecture".into(),
@@ -224,9 +225,13 @@ fn prepare_s_answer_becomes_a_fit() {
         check: PreSwitchCheck::Failed,
         loader_change: Some("from grub to systemd-boot".into()),
         log: vec!["Pre-switch checks failed".into()],
+        changes: Some(vec!["app: 1 → 2, +1.0 KiB".into()]),
+        reboot_for: vec!["kernel".into(), "kernel parameters".into()],
     };
     assert_eq!(fit(&lines(text)), Ok(expected));
     assert_eq!(fit(&lines("check ok")).unwrap().check, PreSwitchCheck::Passed);
+    assert_eq!(fit(&lines("check ok")).unwrap().changes, None);
+    assert_eq!(fit(&lines("check ok\ncompared yes")).unwrap().changes, Some(vec![]));
     assert_eq!(fit(&lines("")), Err(AnswerError::Missing("check")));
     let unwritten = fit(&lines("failed cannot write the roots")).unwrap();
     assert_eq!(unwritten.misfits[0].text, "cannot write the roots");

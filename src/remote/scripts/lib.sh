@@ -35,7 +35,8 @@ put() {
     esac
 }
 
-# put_lines KEY: each line of the input as a line of the answer, cut to 500 bytes.
+# put_lines KEY [LIMIT]: each line of the input as a line of the answer, as soon as it has come; cut to 500 bytes or LIMIT.
+# A program that buffers would hold back what a job prints until it has ended. Colours go as a whole; \ is written as \\.
 put_lines() {
     tr '\t' ' ' | tr -d '\000-\011\013-\037\177' | cut -b 1-500 | awk -v key="$1" '{ gsub(/\\/, "&&"); print key, $0 }'
 }
