@@ -19,6 +19,7 @@ impl Push<'_> {
         // It looks and gives no orders.
         let orders = Orders::new(looking, identity.clone(), Vec::new(), Vec::new());
         let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
+        self.tell_probing(&plan);
         let (mut round, _) = Arc::clone(&prober).round(false).await;
         if !round.down(&plan.links).is_empty() {
             // One lost packet is no broken link.
@@ -57,6 +58,18 @@ impl Push<'_> {
         learn_health(&mut plan, &round);
         plan.baseline = round;
         Ok(plan)
+    }
+
+    fn tell_probing(&self, plan: &Plan) {
+        for host in &plan.hosts {
+            let count = plan.links.iter().filter(|link| link.from == Place::Host(host.name.clone())).count();
+            let doing = match count {
+                0 => "looking at its units".to_owned(),
+                1 => "probing 1 link".to_owned(),
+                count => format!("probing {count} links"),
+            };
+            self.tell(Event::HostMoved { host: host.name.clone(), doing });
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Does what the decider says, and tells it what came of it. The only `select!` over everything.
 
+mod hearing;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +10,11 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::clock::Clock;
-use super::hosts::{Hosts, Note, Order};
+use super::doing::by_step;
+use super::hosts::{Hosts, Order};
 use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
-use crate::decide::fact::{GuardState, StepOutcome};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recorded;
 use crate::decide::time::{MARGIN, REKEY, Times};
@@ -187,90 +189,6 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// Turns a report into an input, after telling the screen what only the driver knows: times.
-    fn take(&mut self, report: Report, surroundings: &mut impl Surroundings) -> Option<Input> {
-        match report {
-            Report::Round(round, waiting) => Some(Input::RoundSeen { round, waiting }),
-            Report::Note { host, sent, note } => {
-                let name = self.plan.host(host).name.clone();
-                let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
-                match note {
-                    Note::Started => current.then_some(Input::Started { host }),
-                    Note::Lost { why } => {
-                        surroundings.tell(Event::ContactLost { host: name, why });
-                        current.then_some(Input::ContactLost { host })
-                    }
-                    Note::Made => {
-                        surroundings.tell(Event::ContactMade { host: name });
-                        None
-                    }
-                    Note::StillAway { answers } => {
-                        let doing = self.countdown(host, answers);
-                        surroundings.tell(Event::HostMoved { host: name, doing });
-                        None
-                    }
-                }
-            }
-            Report::Answer { host, sent, answer } => {
-                let out = self.out[host.0].take_if(|out| out.sent == sent)?;
-                self.learn_deadline(host, &out, &answer, surroundings);
-                Some(Input::Answered { host, step: out.step, answer })
-            }
-        }
-    }
-
-    /// What protects a host that is waited for, in words.
-    fn countdown(&self, host: HostId, answers: bool) -> String {
-        let now = if answers { "it answers" } else { "out of reach, trying again" };
-        let Some(deadline) = self.deadlines[host.0] else { return now.to_owned() };
-        let left = deadline.saturating_sub(self.clock.now()).as_secs();
-        if left > 0 {
-            format!("{now}; its guard fires in {}m {:02}s", left / 60, left % 60)
-        } else {
-            "its guard has fired: waiting for it to come back".to_owned()
-        }
-    }
-
-    fn learn_deadline(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
-        let done = matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
-        let name = self.plan.host(host).name.clone();
-        let deadline = out.at + out.guard;
-        match &out.step {
-            // Also after no answer: it may be armed, and then since the order at the earliest.
-            Step::Arm { .. } => {
-                self.deadlines[host.0] = Some(deadline);
-                if done {
-                    surroundings.tell(Event::GuardArmed { host: name, left_ms: self.left_ms(deadline) });
-                }
-            }
-            Step::Extend { .. } if done => {
-                self.deadlines[host.0] = Some(deadline);
-                surroundings.tell(Event::GuardExtended { host: name, left_ms: self.left_ms(deadline) });
-            }
-            Step::TakeOver { .. } => self.learn_found(host, out, answer, surroundings),
-            _ => {}
-        }
-    }
-
-    /// The guard of a host that was taken over, on its own clock, becomes a deadline on ours: counted from before the
-    /// question went out, so never later than the truth.
-    fn learn_found(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
-        let Answer::Said(said) = answer else { return };
-        let standing = &said.standing;
-        self.deadlines[host.0] = match &standing.guard {
-            GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
-                let deadline = out.at + Duration::from_secs(deadline.saturating_sub(standing.uptime));
-                let host = self.plan.host(host).name.clone();
-                surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
-                Some(deadline)
-            }
-            GuardState::Firing { .. } => Some(out.at),
-            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
-        };
-        self.seen_fired |=
-            matches!(standing.guard, GuardState::None | GuardState::Firing { .. } | GuardState::Fired { .. });
-    }
-
     /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
     fn latest(&self, host: HostId, now: Duration) -> Duration {
         let unknown = if self.seen_fired { now } else { now + self.times[host.0].unseen_guard };
@@ -291,6 +209,8 @@ impl<H: Hosts> Driver<H> {
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
         }
+        let moved = Event::HostMoved { host: self.plan.host(host).name.clone(), doing: by_step(&step).to_owned() };
+        surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);
         let hosts = Arc::clone(&self.hosts);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::decide::fact::JobKind;
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Step};
@@ -30,6 +31,11 @@ pub struct Order {
 pub enum Note {
     /// The detached job has begun.
     Started,
+    /// What a detached job has printed since the note before, each line once.
+    Printed {
+        kind: JobKind,
+        lines: Vec<String>,
+    },
     Lost {
         why: String,
     },

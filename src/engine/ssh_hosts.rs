@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt};
 use super::clock::{BootClock, Clock, within};
 use super::hosts::{Hosts, Note, Notes, Order};
 use super::orders::Orders;
+use super::printing::{Printing, TOGETHER};
 use super::probing::Probing;
 use super::push::lock;
 use super::reach::Reach;
@@ -32,6 +33,7 @@ pub struct SshHosts {
     reach: Arc<Reach>,
     orders: Orders,
     probing: Probing,
+    printing: Printing,
     /// When each host's activation was known to have ended.
     activated: Mutex<BTreeMap<HostName, Duration>>,
 }
@@ -46,7 +48,7 @@ impl SshHosts {
         });
         let hosts = orders.plan.hosts.iter().map(|host| &host.name).chain(ends).cloned().collect();
         let probing = Probing::new(Arc::clone(&reach), hosts);
-        Self { reach, orders, probing, activated: Mutex::default() }
+        Self { reach, orders, probing, printing: Printing::default(), activated: Mutex::default() }
     }
 
     /// Ends the probers on the hosts; bounded.
@@ -66,8 +68,8 @@ impl SshHosts {
                 let way = if *after { Way::After } else { Way::Usual };
                 self.reach.login_anew(name, way, &script, limit).await
             }
-            Step::Job { .. } => self.run_job(name, &script, limit, notes).await,
-            Step::TakeOver { .. } => self.take_over(host, &script, limit, order.limit).await,
+            Step::Job { boot_id, .. } => self.run_job(name, boot_id, &script, limit, notes).await,
+            Step::TakeOver { .. } => self.take_over(host, &script, limit, order.limit, notes).await,
             _ => self.reach.run(name, &script, limit).await,
         };
         let raw = match raw {
@@ -105,20 +107,22 @@ impl SshHosts {
         script: &Script,
         limit: Duration,
         patience: Duration,
+        notes: &Notes,
     ) -> Result<RawAnswer, StepError> {
         let name = &self.orders.plan.host(host).name;
         let raw = self.reach.run(name, script, limit.min(LONGEST_TAKE_OVER)).await?;
         let taken_over = answer::step_answer(&raw.lines).ok();
-        let first = taken_over.and_then(|answer| self.orders.await_first(&answer, patience));
-        let Some(awaiting) = first.map(|step| step.script()) else { return Ok(raw) };
-        self.reach.run(name, &awaiting, patience + WAY).await?;
+        let Some(taken_over) = taken_over else { return Ok(raw) };
+        let Some(first) = self.orders.await_first(&taken_over, patience) else { return Ok(raw) };
+        self.run_job(name, &taken_over.standing.boot_id, &first.script(), patience + WAY, notes).await?;
         self.reach.run(name, script, LONGEST_TAKE_OVER).await
     }
 
-    /// Runs a job's script and tells when the job has begun, before its end.
+    /// Runs a script that waits for a job, and tells when the job has begun and what it prints, before its end.
     async fn run_job(
         &self,
         host: &HostName,
+        boot_id: &str,
         script: &Script,
         limit: Duration,
         notes: &Notes,
@@ -126,13 +130,36 @@ impl SshHosts {
         let whole = async {
             let mut stream = self.reach.stream(host, script, limit).await?;
             let mut lines = Vec::new();
-            while let Some((key, value)) = stream.next_line().await? {
-                if key == "begun" {
-                    let _ = notes.send(Note::Started);
+            let mut printed = self.printing.read(host, boot_id, notes);
+            loop {
+                let next = if printed.waits() {
+                    tokio::time::timeout(TOGETHER, stream.next_line()).await.ok()
                 } else {
-                    lines.push((key, value));
+                    Some(stream.next_line().await)
+                };
+                let line = match next {
+                    Some(Ok(Some(line))) => line,
+                    Some(Ok(None)) => break,
+                    Some(Err(error)) => {
+                        printed.tell();
+                        return Err(error);
+                    }
+                    None => {
+                        printed.tell();
+                        continue;
+                    }
+                };
+                match line.0.as_str() {
+                    "begun" => drop(notes.send(Note::Started)),
+                    "printed" => {
+                        if let Some((kind, text)) = answer::printed(&line.1) {
+                            printed.take(kind, text);
+                        }
+                    }
+                    _ => lines.push(line),
                 }
             }
+            printed.tell();
             // The answer is complete; how the channel closes changes nothing about it.
             let _ = stream.close().await;
             Ok(RawAnswer { lines, stderr_tail: String::new() })

@@ -238,6 +238,22 @@ fn prepare_s_answer_becomes_a_fit() {
 }
 
 #[test]
+fn what_a_job_has_printed_is_known_by_its_kind() {
+    assert_eq!(printed("test starting: a, b"), Some((JobKind::Test, "starting: a, b")));
+    assert_eq!(printed("rollback "), Some((JobKind::Rollback, "")));
+    assert_eq!(printed("rollback"), Some((JobKind::Rollback, "")));
+    assert_eq!(printed("arm what"), None);
+}
+
+#[test]
+fn a_journal_belongs_to_the_unit_before_it() {
+    let answer = lines("log lost\nunit a.service\nlog one\nlog two\nunit silent.service\nunit b.service\nlog three");
+    let expected = [("a.service", vec!["one", "two"]), ("b.service", vec!["three"])]
+        .map(|(unit, said)| (unit.to_owned(), said.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+    assert_eq!(journals(&answer), expected);
+}
+
+#[test]
 fn a_round_is_complete_with_its_done() {
     let text = "\
 probe 7 0 up 412 

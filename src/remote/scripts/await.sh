@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # await RUN KIND LIMIT: waits for a step that was started, at most LIMIT seconds, and says how it stands. Changes nothing.
+# Answers as step.sh does.
 # Needs lib.sh, boot.sh and waiting.sh.
 
 main() {

@@ -4,7 +4,8 @@
 # Starts a step of the run, detached from this connection, once; waits for its end for at most LIMIT seconds. The fence:
 # the run's guard must be armed and alive with NEEDS seconds left, and the three systems as expected (`-` is any).
 # KIND: test | switch | reactivate | rollback. Asked again, it waits for and answers the step that was started.
-# Answers `asked KIND`, `begun KIND` as soon as it runs, then the standing (with `job KIND …`) and the end of its log.
+# Answers `asked KIND`, `begun KIND` as soon as it runs, `printed KIND LINE` for each line of its log as it comes, then the
+# standing (with `job KIND …`) and the end of its log.
 # Needs lib.sh, boot.sh and waiting.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -22,6 +23,8 @@ main() {
     0)
         put begun "$kind"
         await_job "$kind" "$limit"
+        # Whoever waited for the step that was undone has turned round before its end.
+        [ "$kind" != rollback ] || print_logs test switch reactivate
         print_ending "$kind"
         ;;
     1) print_standing ;;

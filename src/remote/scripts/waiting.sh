@@ -6,25 +6,48 @@ is_kind() {
     case $1 in test | switch | reactivate | rollback) ;; *) return 1 ;; esac
 }
 
-# await_job KIND SECONDS: until it has ended. The step holds a lock for as long as it lives: no asking again and again.
+# await_job KIND SECONDS: until it has ended, and tells meanwhile what it prints: its whole log, from the first line.
 await_job() {
     read_uptime
     await_end=$((uptime + $2))
-    while :; do
-        read_job "$1"
-        case $job_state in
-        running)
-            read_uptime
-            [ "$await_end" -gt "$uptime" ] || return 0
-            flock -s -w "$((await_end - uptime))" "$place/jobs/$1.lock" true || return 0
-            ;;
-        none)
-            # systemd has started it, and it has not yet come to its first line; or it refused to begin.
-            unit_lives "$(job_unit "$1")" || { read_job "$1" && return 0; }
-            sleep 0.05
-            ;;
-        *) return 0 ;;
-        esac
+    while log_is_to_come "$1"; do
+        sleep 0.05
+    done
+    [ ! -r "$place/jobs/$1.log" ] || follow_job "$1" <"$place/jobs/$1.log" | put_lines "printed $1"
+}
+
+# Whether systemd has started it, and it has not yet come to its first lines. It may also have refused to begin.
+log_is_to_come() {
+    [ ! -e "$place/jobs/$1.log" ] && await_goes_on || return 1
+    read_job "$1"
+    case $job_state in
+    running) ;;
+    none) unit_lives "$(job_unit "$1")" ;;
+    *) return 1 ;;
+    esac
+}
+
+await_goes_on() {
+    read_uptime
+    [ "$await_end" -gt "$uptime" ]
+}
+
+# follow_job KIND: copies its log, which is the input, until it has ended. The step holds a lock for as long as it lives, so
+# its end is seen at once; what it prints, a second later. Each `head` goes on where the one before has stopped. A log
+# that runs wild is cut, since nobody's answer waits for it. Nobody who listens any more ends the copying.
+follow_job() {
+    while read_job "$1" && [ "$job_state" = running ] && await_goes_on; do
+        flock -s -w 1 "$place/jobs/$1.lock" true
+        head -c 1000000 || return
+    done
+    head -c 4000000
+}
+
+# print_logs KIND…: the logs of jobs that nobody waits for any more.
+print_logs() {
+    for logs_kind in "$@"; do
+        [ ! -r "$place/jobs/$logs_kind.log" ] ||
+            head -c 4000000 "$place/jobs/$logs_kind.log" | put_lines "printed $logs_kind"
     done
 }
 

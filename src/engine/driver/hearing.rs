@@ -1,0 +1,118 @@
+//! What is told of what has come: a report becomes an event, and what only the driver knows are times.
+
+use std::time::Duration;
+
+use super::{Driver, Out, Surroundings};
+use crate::decide::fact::{GuardState, JobKind, StepOutcome};
+use crate::decide::plan::HostId;
+use crate::decide::vocabulary::{Answer, Input, Step};
+use crate::engine::doing::by_line;
+use crate::engine::hosts::{Hosts, Note};
+use crate::engine::reports::Report;
+use crate::event::Event;
+
+impl<H: Hosts> Driver<H> {
+    /// Turns a report into an input, after telling the screen what only the driver knows: times.
+    pub(super) fn take(&mut self, report: Report, surroundings: &mut impl Surroundings) -> Option<Input> {
+        match report {
+            Report::Round(round, waiting) => Some(Input::RoundSeen { round, waiting }),
+            Report::Note { host, sent, note } => {
+                let name = self.plan.host(host).name.clone();
+                let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
+                match note {
+                    Note::Started => current.then_some(Input::Started { host }),
+                    Note::Printed { kind, lines } => {
+                        let doing = lines.iter().rev().find_map(|line| by_line(line)).filter(|_| current);
+                        let by = kind.word().to_owned();
+                        surroundings.tell(Event::Printed { host: Some(name.clone()), by, lines });
+                        if let Some(doing) = doing {
+                            surroundings.tell(Event::HostMoved { host: name, doing });
+                        }
+                        None
+                    }
+                    Note::Lost { why } => {
+                        surroundings.tell(Event::ContactLost { host: name, why });
+                        current.then_some(Input::ContactLost { host })
+                    }
+                    Note::Made => {
+                        surroundings.tell(Event::ContactMade { host: name });
+                        None
+                    }
+                    Note::StillAway { answers } => {
+                        let doing = self.countdown(host, answers);
+                        surroundings.tell(Event::HostMoved { host: name, doing });
+                        None
+                    }
+                }
+            }
+            Report::Answer { host, sent, answer } => {
+                let out = self.out[host.0].take_if(|out| out.sent == sent)?;
+                self.learn_deadline(host, &out, &answer, surroundings);
+                self.tell_boot_default(host, &out.step, &answer, surroundings);
+                Some(Input::Answered { host, step: out.step, answer })
+            }
+        }
+    }
+
+    /// What protects a host that is waited for, in words.
+    fn countdown(&self, host: HostId, answers: bool) -> String {
+        let now = if answers { "it answers" } else { "out of reach, trying again" };
+        let Some(deadline) = self.deadlines[host.0] else { return now.to_owned() };
+        let left = deadline.saturating_sub(self.clock.now()).as_secs();
+        if left > 0 {
+            format!("{now}; its guard fires in {}m {:02}s", left / 60, left % 60)
+        } else {
+            "its guard has fired: waiting for it to come back".to_owned()
+        }
+    }
+
+    fn learn_deadline(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
+        let done = matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
+        let name = self.plan.host(host).name.clone();
+        let deadline = out.at + out.guard;
+        match &out.step {
+            // Also after no answer: it may be armed, and then since the order at the earliest.
+            Step::Arm { .. } => {
+                self.deadlines[host.0] = Some(deadline);
+                if done {
+                    surroundings.tell(Event::GuardArmed { host: name, left_ms: self.left_ms(deadline) });
+                }
+            }
+            Step::Extend { .. } if done => {
+                self.deadlines[host.0] = Some(deadline);
+                surroundings.tell(Event::GuardExtended { host: name, left_ms: self.left_ms(deadline) });
+            }
+            Step::TakeOver { .. } => self.learn_found(host, out, answer, surroundings),
+            _ => {}
+        }
+    }
+
+    /// The switch itself has read it back from the loader: done is moved.
+    fn tell_boot_default(&self, host: HostId, step: &Step, answer: &Answer, surroundings: &mut impl Surroundings) {
+        if let (Step::Job { kind: JobKind::Switch | JobKind::Reactivate, .. }, Answer::Said(said)) = (step, answer)
+            && said.outcome == StepOutcome::Done
+        {
+            let (host, generation) = (self.plan.host(host).name.clone(), said.standing.generation);
+            surroundings.tell(Event::BootDefaultMoved { host, generation });
+        }
+    }
+
+    /// The guard of a host that was taken over, on its own clock, becomes a deadline on ours: counted from before the
+    /// question went out, so never later than the truth.
+    fn learn_found(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
+        let Answer::Said(said) = answer else { return };
+        let standing = &said.standing;
+        self.deadlines[host.0] = match &standing.guard {
+            GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
+                let deadline = out.at + Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                let host = self.plan.host(host).name.clone();
+                surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
+                Some(deadline)
+            }
+            GuardState::Firing { .. } => Some(out.at),
+            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
+        };
+        self.seen_fired |=
+            matches!(standing.guard, GuardState::None | GuardState::Firing { .. } | GuardState::Fired { .. });
+    }
+}
