@@ -65,6 +65,7 @@ impl Transaction {
                     let why = format!("it runs {}, which this push did not bring", standing.systems.current);
                     RollbackReason::StepFailed { host: name, phase: Phase::Verify, why }
                 } else if plan.changes && !failures.is_empty() {
+                    effects.push(Effect::ReadJournals { host, units: failures.clone() });
                     RollbackReason::UnitsFailed { host: name, units: failures }
                 } else {
                     self.hosts[host.0].logged_in = true;
@@ -197,6 +198,14 @@ impl Transaction {
 
     pub(super) fn not_verified(&mut self, effects: &mut Vec<Effect>) {
         self.tell_matrix(Phase::Verify, effects);
+        // Before the roll back stops the units; but what they have said stays.
+        for host in self.plan.changing() {
+            let failed = self.last_failures.iter().filter(|(other, _)| *other == host);
+            let units: BTreeSet<String> = failed.map(|(_, unit)| unit.clone()).collect();
+            if !units.is_empty() {
+                effects.push(Effect::ReadJournals { host, units });
+            }
+        }
         let silent = self.plan.ids().find(|host| self.stage == Stage::Verify && !self.hosts[host.0].logged_in);
         let reason = if let Some((host, _)) = self.last_failures.first() {
             let units = self.last_failures.iter().filter(|(other, _)| other == host).map(|(_, unit)| unit.clone());

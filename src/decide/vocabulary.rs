@@ -149,6 +149,11 @@ pub enum Effect {
     Probe {
         after: bool,
     },
+    /// Has the end of these units' journals told, when it can be had. Nothing waits for it, and nothing answers it.
+    ReadJournals {
+        host: HostId,
+        units: BTreeSet<String>,
+    },
     Expect(Timer),
     Forget(Timer),
     /// Asks the clock whether every armed guard leaves time for the rest of the push and a roll back.

@@ -2,7 +2,7 @@
 
 mod hearing;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the end of a push waits for journals that are still to come: most have come during the roll back.
+const LAST_JOURNALS: Duration = Duration::from_secs(2);
 
 /// How a driven push ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub struct Driver<H> {
     out: Vec<Option<Out>>,
     /// Until when each host's guard holds, at the earliest.
     deadlines: Vec<Option<Duration>>,
+    /// How many hosts' journals are still to come.
+    journals: usize,
     /// Some host was taken over on which the run's guard had fired: those of the others have, too, or soon will.
     seen_fired: bool,
     sent: u64,
@@ -116,6 +121,7 @@ impl<H: Hosts> Driver<H> {
             timers: Timers::new(Arc::clone(&clock)),
             out: plan.ids().map(|_| None).collect(),
             deadlines: vec![None; plan.hosts.len()],
+            journals: 0,
             seen_fired: false,
             sent: 0,
             clock,
@@ -147,6 +153,7 @@ impl<H: Hosts> Driver<H> {
                     }
                     Effect::Run { host, step } => self.send(host, step, surroundings),
                     Effect::Probe { after } => self.probe(after),
+                    Effect::ReadJournals { host, units } => self.read_journals(host, units),
                     Effect::Expect(timer) => self.timers.set(timer, self.length(timer)),
                     Effect::Forget(timer) => self.timers.forget(timer),
                     Effect::Weigh => {
@@ -159,6 +166,7 @@ impl<H: Hosts> Driver<H> {
                         for out in self.out.iter().flatten() {
                             out.task.abort();
                         }
+                        self.hear_last_journals(surroundings).await;
                         return Ended::Verdict(verdict);
                     }
                 }
@@ -275,6 +283,18 @@ impl<H: Hosts> Driver<H> {
     fn awaited_until(&self, host: HostId, now: Duration) -> Duration {
         let others = self.plan.changing().filter(|id| self.out[id.0].is_some() && self.deadlines[id.0].is_some());
         others.chain([host]).map(|id| self.times[id.0].awaited_until(self.latest(id, now))).fold(now, Duration::max)
+    }
+
+    /// Beside everything else: a roll back goes on meanwhile.
+    fn read_journals(&mut self, host: HostId, units: BTreeSet<String>) {
+        self.journals += 1;
+        let hosts = Arc::clone(&self.hosts);
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            let journals = hosts.journals(host, units).await;
+            // The driver is gone only when the push is over.
+            let _ = reports.send(Report::Journals { host, journals });
+        });
     }
 
     fn probe(&self, after: bool) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -48,6 +49,13 @@ pub enum Note {
 
 pub type Notes = UnboundedSender<Note>;
 
+/// The end of what a unit of a host has said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    pub unit: String,
+    pub lines: Vec<String>,
+}
+
 pub trait Hosts: Send + Sync + 'static {
     /// Carries out one order to its end, reconnecting as needed. Dropping the future stops waiting, not the host.
     fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer>;
@@ -56,4 +64,11 @@ pub trait Hosts: Send + Sync + 'static {
     ///
     /// Links that lack nothing but a fresh handshake come second.
     fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
+
+    /// What these units have to say, as far as it can be read at once: within seconds, over a connection that is there,
+    /// and beside whatever else is done on the host. Hosts of the tests may have nothing to say.
+    fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
+        let _ = (host, units);
+        async { Vec::new() }.boxed()
+    }
 }

@@ -46,6 +46,19 @@ impl Reach {
         session.run(script, limit).await
     }
 
+    /// Runs a script over the host's master as it is: a lost one is not made again. For what must not be in the way of
+    /// anybody; `None` when it was not run, or not to its end.
+    pub async fn run_over_what_is_there(&self, host: &HostName, script: &Script, limit: Duration) -> Option<RawAnswer> {
+        // Whoever makes the master holds the lock for as long as that takes.
+        let slot = tokio::time::timeout(limit, self.sessions[host].lock()).await.ok()?;
+        let session = slot.clone()?;
+        drop(slot);
+        if !session.is_alive().await {
+            return None;
+        }
+        session.run(script, limit).await.ok()
+    }
+
     /// Starts a script that is talked to line by line.
     ///
     /// # Errors

@@ -4,16 +4,29 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 
-use super::hosts::Note;
+use super::hosts::{Journal, Note};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::Answer;
 
 /// `sent` is the number of the order: reports of a replaced one carry another.
 pub(super) enum Report {
-    Note { host: HostId, sent: u64, note: Note },
-    Answer { host: HostId, sent: u64, answer: Answer },
+    Note {
+        host: HostId,
+        sent: u64,
+        note: Note,
+    },
+    Answer {
+        host: HostId,
+        sent: u64,
+        answer: Answer,
+    },
     Round(Round, BTreeSet<LinkId>),
+    /// Of a host's units that failed.
+    Journals {
+        host: HostId,
+        journals: Vec<Journal>,
+    },
 }
 
 /// Sends a host task's answer when it is dropped, whatever ended the task.

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use super::clock::{BootClock, Clock, within};
-use super::hosts::{Hosts, Note, Notes, Order};
+use super::hosts::{Hosts, Journal, Note, Notes, Order};
 use super::orders::Orders;
 use super::printing::{Printing, TOGETHER};
 use super::probing::Probing;
@@ -23,7 +23,14 @@ use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::inventory::model::{HostName, Place};
 use crate::remote::answer::{self, AnswerError};
+use crate::remote::step::{Step as RemoteStep, is_unit};
 use crate::remote::{ConnectCause, RawAnswer, Script, StepError, Way};
+
+/// Units whose journals are read at once: a change that fails more of them is told by these.
+const MOST_JOURNALS: usize = 8;
+
+/// What reading them may take; the script gives each a few seconds.
+const JOURNALS_LIMIT: Duration = Duration::from_secs(15);
 
 /// Taking over is a moment's work on the host.
 const LONGEST_TAKE_OVER: Duration = Duration::from_secs(30);
@@ -167,6 +174,19 @@ impl SshHosts {
         let timed_out = || StepError::TimedOut { host: host.clone(), script: script.name, waited: limit };
         within(&BootClock, limit, whole).await.unwrap_or_else(|| Err(timed_out()))
     }
+
+    async fn read_journals(&self, host: HostId, units: BTreeSet<String>) -> Vec<Journal> {
+        let name = &self.orders.plan.host(host).name;
+        let units: Vec<String> = units.into_iter().filter(|unit| is_unit(unit)).take(MOST_JOURNALS).collect();
+        if units.is_empty() {
+            return Vec::new();
+        }
+        let script = RemoteStep::Journal { units }.script();
+        let asked = self.reach.run_over_what_is_there(name, &script, JOURNALS_LIMIT);
+        let answer = within(&BootClock, JOURNALS_LIMIT, asked).await.flatten();
+        let journals = answer.map(|answer| answer::journals(&answer.lines)).unwrap_or_default();
+        journals.into_iter().map(|(unit, lines)| Journal { unit, lines }).collect()
+    }
 }
 
 /// Whether the host can be reached and does not let us do this: nothing ran.
@@ -223,6 +243,10 @@ impl Hosts for SshHosts {
             (round, waiting)
         }
         .boxed()
+    }
+
+    fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
+        async move { self.read_journals(host, units).await }.boxed()
     }
 }
 

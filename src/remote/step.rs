@@ -93,6 +93,8 @@ pub enum Step {
     Await { run: String, kind: JobKind, limit: Duration },
     /// The token's one rename, if the host stands where it should.
     Disarm { speaker: Speaker, boot_id: String, expected: Expected },
+    /// The end of what these units have said; changes nothing.
+    Journal { units: Vec<String> },
     /// Takes away everything that the run has left on the host; only when all hosts are through.
     Clean { speaker: Speaker },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
@@ -148,6 +150,7 @@ impl Step {
                 arguments.extend(expected.arguments());
                 ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
+            Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
             Self::Clean { speaker } => ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments()),
             Self::Probe { life, probes } => {
                 let mut arguments = vec![life.as_secs().to_string()];
@@ -170,6 +173,15 @@ impl Expected {
         [&self.current, &self.profile, &self.boot_default]
             .map(|system| system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string))
     }
+}
+
+/// Whether this can be the name of a unit, and not be taken for an option or a pattern; the host looks again.
+///
+/// Source: systemd.unit(5): letters, digits, `:-_.\`, and the `@` of an instance; at most 255.
+#[must_use]
+pub fn is_unit(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+    (1..=255).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(fits)
 }
 
 /// The files one after another, without the lines that are only comments: they are for who reads the files, and a host
@@ -308,6 +320,7 @@ mod tests {
             job(JobKind::Rollback),
             Step::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
             Step::Disarm { speaker: speaker.clone(), boot_id, expected: old },
+            Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
             Step::Clean { speaker },
             Step::Probe {
                 life: Duration::from_secs(1800),
@@ -362,6 +375,7 @@ mod tests {
              rollback {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
              await {run} | test | 240\n\
              disarm {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
+             journal app.service | dev-disk\\x2dby.mount\n\
              clean {run} | 1\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
              probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | \
@@ -369,6 +383,16 @@ mod tests {
              probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n"
         );
         assert_eq!(shown.join("\n"), golden);
+    }
+
+    #[test]
+    fn only_what_names_a_unit_is_asked_for_as_one() {
+        for unit in ["app.service", r"dev-disk\x2dby-label.mount", "getty@tty1.service", "a:b_c.timer"] {
+            assert!(is_unit(unit), "{unit}");
+        }
+        for other in ["", "-x", "--user", "a b", "*.service", "a[b].service", "a\nb", "ä.service", "$(x).service"] {
+            assert!(!is_unit(other), "{other}");
+        }
     }
 
     #[test]

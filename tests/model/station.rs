@@ -231,6 +231,7 @@ impl Station {
                     self.timers.remove(&timer);
                 }
                 // Always the last of its batch: the answer's effects come after the rest of them.
+                Effect::ReadJournals { .. } => {}
                 Effect::Weigh => self.weighing = true,
                 Effect::Tell(event) => self.told(&event),
                 Effect::Finish(verdict) => {

@@ -147,7 +147,7 @@ impl World {
                     self.now.timers.remove(&timer);
                 }
                 Effect::Weigh => self.give(Input::Weighed { enough: true }),
-                Effect::Tell(_) => {}
+                Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
             }
         }

@@ -1,13 +1,15 @@
 //! What is told of what has come: a report becomes an event, and what only the driver knows are times.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Driver, Out, Surroundings};
+use super::{Driver, LAST_JOURNALS, Out, Surroundings};
 use crate::decide::fact::{GuardState, JobKind, StepOutcome};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Input, Step};
+use crate::engine::clock::within;
 use crate::engine::doing::by_line;
-use crate::engine::hosts::{Hosts, Note};
+use crate::engine::hosts::{Hosts, Journal, Note};
 use crate::engine::reports::Report;
 use crate::event::Event;
 
@@ -16,6 +18,14 @@ impl<H: Hosts> Driver<H> {
     pub(super) fn take(&mut self, report: Report, surroundings: &mut impl Surroundings) -> Option<Input> {
         match report {
             Report::Round(round, waiting) => Some(Input::RoundSeen { round, waiting }),
+            Report::Journals { host, journals } => {
+                self.journals = self.journals.saturating_sub(1);
+                for Journal { unit, lines } in journals {
+                    let host = self.plan.host(host).name.clone();
+                    surroundings.tell(Event::Logged { host, what: format!("journal of {unit}"), lines });
+                }
+                None
+            }
             Report::Note { host, sent, note } => {
                 let name = self.plan.host(host).name.clone();
                 let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
@@ -94,6 +104,19 @@ impl<H: Hosts> Driver<H> {
         {
             let (host, generation) = (self.plan.host(host).name.clone(), said.standing.generation);
             surroundings.tell(Event::BootDefaultMoved { host, generation });
+        }
+    }
+
+    /// Tells the journals that are still to come, if they come soon. Nothing else is heard any more.
+    pub(super) async fn hear_last_journals(&mut self, surroundings: &mut impl Surroundings) {
+        let clock = Arc::clone(&self.clock);
+        let until = clock.now() + LAST_JOURNALS;
+        while self.journals > 0 {
+            let left = until.saturating_sub(clock.now());
+            let Some(Some(report)) = within(clock.as_ref(), left, self.inbox.recv()).await else { return };
+            if matches!(report, Report::Journals { .. }) {
+                self.take(report, surroundings);
+            }
         }
     }
 

@@ -38,7 +38,8 @@ put() {
 # put_lines KEY [LIMIT]: each line of the input as a line of the answer, as soon as it has come; cut to 500 bytes or LIMIT.
 # A program that buffers would hold back what a job prints until it has ended. Colours go as a whole; \ is written as \\.
 put_lines() {
-    tr '\t' ' ' | tr -d '\000-\011\013-\037\177' | cut -b 1-500 | awk -v key="$1" '{ gsub(/\\/, "&&"); print key, $0 }'
+    sed -u -n -e 's/\x1b\[[0-9;:?]*[@-~]//g' -e 'y/\t/ /' -e 's/[[:cntrl:]]//g' -e "s/^\(.\{${2-500}\}\).*/\1/" \
+        -e 's/\\/&&/g' -e "s/^/$1 /" -e 'G;P'
 }
 
 # The last line of every answer; an answer without it was cut short.
@@ -77,6 +78,12 @@ is_store_path() {
 is_host_name() {
     case $1 in '' | [.-]* | *[!a-zA-Z0-9_.-]*) return 1 ;; esac
     [ "${#1}" -le 63 ]
+}
+
+# Source: systemd.unit(5), on the names of units.
+is_unit() {
+    case $1 in '' | -* | *[!a-zA-Z0-9:_.@\\-]*) return 1 ;; esac
+    [ "${#1}" -le 255 ]
 }
 
 # is_expectation VALUE: a store path, or `-` for any.
