@@ -455,3 +455,110 @@ async fn a_page_must_have_the_text_as_it_stands() {
         assert_eq!(http(&host, "200", page, &["-", text]).await, down);
     }
 }
+
+/// What job.sh leaves while it runs a test that does `body`; the end of it is awaited by `wait`.
+fn test_job(body: &str) -> String {
+    format!(
+        r#"
+        mkdir -p "$place/jobs"
+        job() {{
+            exec 8>"$place/jobs/test.lock" && flock 8
+            echo r-1 1 >"$place/jobs/test.started"
+            sleep 0.1
+            exec >"$place/jobs/test.log"
+            {body}
+            echo 0 | write_file "$place/jobs/test.status"
+        }}
+        rm -rf "$place/jobs"/* "$root/heard"
+        job &
+        "#
+    )
+}
+
+#[tokio::test]
+async fn what_a_job_prints_is_told_while_it_runs_and_none_of_it_twice() {
+    let host = held().await;
+    let body = r#"
+        echo first
+        until [ -e "$root/heard" ]; do sleep 0.02; done
+        i=0; while [ "$i" -lt 200 ]; do i=$((i + 1)); echo "line $i"; done
+        printf '\tthe \033[1mend\033[0m \\ without a line'"#;
+    let ask = format!(
+        "{} await_job test 20 | while IFS= read -r line; do printf '%s\n' \"$line\"; : >\"$root/heard\"; done; wait; read_job test; echo \"$job_state\"",
+        test_job(body)
+    );
+    let mut expected = "printed test first\n".to_owned();
+    (1..=200).for_each(|line| expected.push_str(&format!("printed test line {line}\n")));
+    expected.push_str("printed test  the end \\\\ without a line\nexited 0\n");
+    assert_eq!(host.says(&["lib.sh", "waiting.sh"], &ask).await, expected);
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_already_has_printed_all_the_same() {
+    let host = held().await;
+    let ask = format!(
+        "{} wait; await_job test 20; await_job switch 0; print_logs switch test",
+        test_job("echo a; echo; echo b")
+    );
+    let log = "printed test a\nprinted test \nprinted test b\n";
+    host.program("systemctl", "echo inactive");
+    assert_eq!(host.says(&["lib.sh", "waiting.sh"], &ask).await, format!("{log}{log}"));
+}
+
+/// As after a lost connection: the job goes on, and whoever copied what it prints is gone.
+#[tokio::test]
+async fn nobody_goes_on_copying_for_nobody() {
+    let host = held().await;
+    let ask = format!(
+        r#"{} await_job test 20 | head -n 1; : >"$root/heard"; wait; tail -n 1 "$place/jobs/test.log""#,
+        test_job(r#"until [ -e "$root/heard" ]; do echo more; sleep 0.1; done; echo the job has ended by itself"#)
+    );
+    assert_eq!(host.says(&["lib.sh", "waiting.sh"], &ask).await, "printed test more\nthe job has ended by itself\n");
+}
+
+#[tokio::test]
+async fn a_journal_is_only_read_of_what_can_be_a_unit() {
+    let host = Host::with(None).await;
+    host.program(
+        "journalctl",
+        r#"for unit; do :; done; [ "$unit" = silent.service ] || printf '%s says\n\033[31mno\033[0m\n' "$unit""#,
+    );
+    let ask = r"(main a.service silent.service 'dev-x\x2dy.mount'); (main a.service '*.service'); (main --user)";
+    assert_eq!(
+        host.says(&["lib.sh", "journal.sh"], ask).await,
+        "unit a.service\nlog a.service says\nlog no\nunit silent.service\nunit dev-x\\\\x2dy.mount\nlog dev-x\\\\x2dy.mount says\nlog no\nend\n\
+         refused other\ntext bad argument: *.service (is_unit)\nend\n\
+         refused other\ntext bad argument: --user (is_unit)\nend\n"
+    );
+}
+
+/// Systems with a kernel each, as links into the store, and its parameters as text.
+fn kernel(host: &Host, system: &str, version: &str, parameters: &str) {
+    for part in ["kernel", "initrd", "kernel-modules"] {
+        host.write(&format!("nix/store/{version}/{part}"), "");
+        host.link(&format!("{}/{part}", &system[1..]), &format!("../{version}/{part}"));
+    }
+    host.write(&format!("{}/kernel-params", &system[1..]), parameters);
+    host.write(&format!("{}/nixos-version", &system[1..]), "25.11");
+}
+
+#[tokio::test]
+async fn what_only_a_reboot_brings_is_what_differs_from_what_was_booted() {
+    let host = Host::with(None).await;
+    kernel(&host, A, "6.12.1", "quiet");
+    kernel(&host, B, "6.12.1", "quiet");
+    kernel(&host, C, "6.12.2", "loglevel=4");
+    host.program("nix", r#"case $* in *diff-closures*/nix/store/a*/nix/store/c*) printf 'app: 1 → 2, \033[31;1m+13.9 KiB\033[0m\n' ;; *b*) exit 0 ;; *) exit 1 ;; esac"#);
+    let ask = |new: &str| format!("old_current={A} new={new}; read_systems; compare_with_new");
+    let files = ["lib.sh", "boot.sh", "prepare.sh"];
+    assert_eq!(host.says(&files, &ask(B)).await, "compared yes\n");
+    assert_eq!(
+        host.says(&files, &ask(C)).await,
+        "compared yes\nchange app: 1 → 2, +13.9 KiB\nreboot_for kernel\nreboot_for initrd\nreboot_for kernel-modules\nreboot_for kernel-params\n"
+    );
+    // A container has no kernel, and a nix that fails says nothing.
+    let container = A.replace('a', "d");
+    host.write(&format!("{}/nixos-version", &container[1..]), "25.11");
+    let ask = format!("old_current={container} new={container}; booted={container}; compare_with_new");
+    assert_eq!(host.says(&files, &ask).await, "");
+}

@@ -249,7 +249,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let asked = self.request.fleet.hosts.iter().filter(|host| hosts.contains(&host.name));
         let tell = |event| {
             if aloud {
-                self.events.publish(event)
+                self.events.publish(event);
             }
         };
         let questions =

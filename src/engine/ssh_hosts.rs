@@ -75,8 +75,8 @@ impl SshHosts {
                 let way = if *after { Way::After } else { Way::Usual };
                 self.reach.login_anew(name, way, &script, limit).await
             }
-            Step::Job { boot_id, .. } => self.run_job(name, boot_id, &script, limit, notes).await,
-            Step::TakeOver { .. } => self.take_over(host, &script, limit, order.limit, notes).await,
+            Step::Job { boot_id, .. } => self.run_job(name, boot_id, &script, limit, notes).boxed().await,
+            Step::TakeOver { .. } => self.take_over(host, &script, limit, order.limit, notes).boxed().await,
             _ => self.reach.run(name, &script, limit).await,
         };
         let raw = match raw {

@@ -31,5 +31,6 @@ mod login;
 mod recover;
 mod refused;
 mod signals;
+mod told;
 mod vpn;
 mod witness;

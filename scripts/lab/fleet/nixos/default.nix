@@ -321,6 +321,8 @@ let
       pkill -KILL -f '^sshd(-session)?: ' || true''
     else if p.activate == "crash" then "systemctl reboot --force --force # in a container this is death at once"
     else if fault p.activate "slow:" then "sleep ${seconds p.activate}"
+    else if fault p.activate "talks:" then ''
+      line=0; while [ "$line" -lt ${seconds p.activate} ]; do line=$((line + 1)); echo "talk $line" >&2; sleep 0.05; done''
     else throw "activate: ${p.activate}?";
   loaderFault =
     if p.loader == "ok" || p.loader == "full" then ""

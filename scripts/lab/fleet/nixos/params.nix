@@ -32,7 +32,7 @@
   arch = null; # e.g. aarch64-linux
   pre_switch = "ok"; # fails
   init_interface = 2; # another one: exit 100
-  activate = "ok"; # fails | slow:SECONDS | kills-ssh | crash
+  activate = "ok"; # fails | slow:SECONDS | talks:LINES (20 a second) | kills-ssh | crash
   loader = "ok"; # fails | full | slow:SECONDS
   loader_kind = null; # systemd-boot | grub; null: the host's own
   boot = "ok"; # dark: never comes up | no-network | slow:SECONDS
