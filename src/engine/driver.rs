@@ -224,11 +224,11 @@ impl<H: Hosts> Driver<H> {
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
             // Reports exactly once, also when the work panics.
-            let mut report = ReportOnce { host, sent, reports, answer: None };
-            report.answer = Some(match order {
-                Some(order) => hosts.perform(host, order, report.notes()).await,
-                None => Answer::NotSent,
-            });
+            let mut report = ReportOnce::new(host, sent, reports);
+            match order {
+                Some(order) => report.hear(|notes| hosts.perform(host, order, notes)).await,
+                None => report.answer(Answer::NotSent),
+            }
         });
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 
-use super::hosts::{Journal, Note};
+use super::hosts::{Journal, Note, Notes};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::Answer;
@@ -31,28 +31,96 @@ pub(super) enum Report {
 
 /// Sends a host task's answer when it is dropped, whatever ended the task.
 pub(super) struct ReportOnce {
-    pub(super) host: HostId,
-    pub(super) sent: u64,
-    pub(super) reports: mpsc::UnboundedSender<Report>,
-    pub(super) answer: Option<Answer>,
+    host: HostId,
+    sent: u64,
+    reports: mpsc::UnboundedSender<Report>,
+    notes: mpsc::UnboundedReceiver<Note>,
+    noting: Notes,
+    answer: Option<Answer>,
 }
 
 impl ReportOnce {
-    pub(super) fn notes(&self) -> mpsc::UnboundedSender<Note> {
-        let (notes, mut inbox) = mpsc::unbounded_channel();
-        let (host, sent, reports) = (self.host, self.sent, self.reports.clone());
-        tokio::spawn(async move {
-            while let Some(note) = inbox.recv().await {
-                let _ = reports.send(Report::Note { host, sent, note });
+    pub(super) fn new(host: HostId, sent: u64, reports: mpsc::UnboundedSender<Report>) -> Self {
+        let (noting, notes) = mpsc::unbounded_channel();
+        Self { host, sent, reports, notes, noting, answer: None }
+    }
+
+    /// Does the work, and passes on its notes as they come.
+    pub(super) async fn hear<Work: Future<Output = Answer>>(&mut self, work: impl FnOnce(Notes) -> Work) {
+        let mut work = std::pin::pin!(work(self.noting.clone()));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                Some(note) = self.notes.recv() => self.pass_on(note),
+                answer = &mut work => break answer,
             }
-        });
-        notes
+        };
+        self.answer(answer);
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
+    fn pass_on(&self, note: Note) {
+        let _ = self.reports.send(Report::Note { host: self.host, sent: self.sent, note });
     }
 }
 
 impl Drop for ReportOnce {
     fn drop(&mut self) {
+        // Before the answer: what a job has printed belongs before its end. And also when the task was given up: who has
+        // noted it down takes it as told.
+        while let Ok(note) = self.notes.try_recv() {
+            self.pass_on(note);
+        }
         let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: "the step was given up".to_owned() });
         let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(inbox: &mut mpsc::UnboundedReceiver<Report>) -> Vec<&'static str> {
+        let mut heard = Vec::new();
+        while let Ok(report) = inbox.try_recv() {
+            heard.push(match report {
+                Report::Note { .. } => "note",
+                Report::Answer { answer: Answer::NotSent, .. } => "answer",
+                Report::Answer { .. } => "given up",
+                _ => "other",
+            });
+        }
+        heard
+    }
+
+    #[tokio::test]
+    async fn every_note_comes_before_the_answer_also_when_the_work_is_given_up() {
+        let (reports, mut inbox) = mpsc::unbounded_channel();
+        let mut report = ReportOnce::new(HostId(0), 1, reports.clone());
+        report
+            .hear(|notes| async move {
+                let _ = notes.send(Note::Started);
+                tokio::task::yield_now().await;
+                let _ = notes.send(Note::Made);
+                Answer::NotSent
+            })
+            .await;
+        drop(report);
+        assert_eq!(heard(&mut inbox), ["note", "note", "answer"]);
+
+        let mut report = ReportOnce::new(HostId(0), 2, reports);
+        {
+            let hearing = report.hear(|notes| async move {
+                let _ = notes.send(Note::Started);
+                std::future::pending().await
+            });
+            let mut hearing = std::pin::pin!(hearing);
+            assert!(futures::poll!(&mut hearing).is_pending());
+        }
+        drop(report);
+        assert_eq!(heard(&mut inbox), ["note", "given up"]);
     }
 }
