@@ -14,7 +14,7 @@ use fleetdeploy::decide::time::Times;
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
-use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
+use fleetdeploy::engine::hosts::{Hosts, Journal, Note, Notes, Order};
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::inventory::model::{HostName, Limits};
@@ -69,6 +69,8 @@ struct FakeFleet {
     /// How long the last extended guard was to hold.
     extended_by: Mutex<Duration>,
     guard: GuardState,
+    /// A unit of the second host fails under the new system; its journal can be had only after so long.
+    journal_after: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -99,6 +101,7 @@ impl FakeFleet {
             trouble,
             extended_by: Mutex::default(),
             guard,
+            journal_after: None,
         }
     }
 
@@ -131,6 +134,8 @@ impl FakeFleet {
                 (JobKind::Switch | JobKind::Reactivate, None) => systems[host.0] = Systems::all(&system("new")),
             }
         }
+        let login = matches!(step, Step::Login { after: true });
+        let fails = login && host.0 == 1 && self.journal_after.is_some();
         let standing = Standing {
             boot_id: "boot".to_owned(),
             uptime: 1,
@@ -141,7 +146,7 @@ impl FakeFleet {
             guard: self.guard.clone(),
             lease: None,
             jobs: BTreeMap::new(),
-            failed_units: BTreeSet::new(),
+            failed_units: fails.then(|| "late.service".to_owned()).into_iter().collect(),
             restarts: BTreeMap::new(),
         };
         Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
@@ -149,7 +154,11 @@ impl FakeFleet {
 }
 
 impl Hosts for FakeFleet {
-    fn perform(self: Arc<Self>, host: HostId, order: Order, _: Notes) -> BoxFuture<'static, Answer> {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
+        if let Step::Job { kind, .. } = order.step {
+            let lines = ["setting up", "starting the following units: a.service", "done"].map(str::to_owned).to_vec();
+            let _ = notes.send(Note::Printed { kind, lines });
+        }
         if matches!(order.step, Step::Extend { .. }) {
             *self.extended_by.lock().unwrap() = order.guard;
         }
@@ -180,17 +189,28 @@ impl Hosts for FakeFleet {
         let hosts = systems.into_iter().enumerate().map(|(index, systems)| (name(index), seen(systems))).collect();
         async move { (Round { hosts, ..Round::default() }, BTreeSet::new()) }.boxed()
     }
+
+    fn journals(self: Arc<Self>, _: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
+        async move {
+            self.clock.sleep_until(self.clock.now() + self.journal_after.unwrap()).await;
+            units.into_iter().map(|unit| Journal { unit, lines: vec!["too late".to_owned()] }).collect()
+        }
+        .boxed()
+    }
 }
 
 /// Keeps what it is told, and cannot write one kind of entry.
 #[derive(Default)]
 struct Notebook {
     entries: Vec<Entry>,
+    told: Vec<Event>,
     unwritable: Option<Entry>,
 }
 
 impl Surroundings for Notebook {
-    fn tell(&mut self, _: Event) {}
+    fn tell(&mut self, event: Event) {
+        self.told.push(event);
+    }
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
@@ -222,6 +242,59 @@ async fn a_good_push_sends_each_order_once_and_disarms_after_every_switch() {
     let phase = |word: &str| [format!("{word} 0"), format!("{word} 1")];
     let words = ["arm", "test", "login", "switch", "disarm", "clean"];
     assert_eq!(sent, words.iter().flat_map(|word| phase(word)).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_is_never_silent_and_the_end_of_a_switch_is_what_a_reboot_brings() {
+    let fleet = FakeFleet::new(None);
+    let mut notebook = Notebook::default();
+    drive(&fleet, 900, &mut notebook).await;
+    let of_first = notebook.told.iter().filter_map(|event| match event {
+        Event::HostMoved { host, doing } if host.as_str() == "host0" => Some(doing.clone()),
+        Event::Printed { host: Some(host), by, lines } if host.as_str() == "host0" => {
+            Some(format!("{by} printed {}", lines.len()))
+        }
+        Event::BootDefaultMoved { host, generation } if host.as_str() == "host0" => {
+            Some(format!("boots generation {generation}"))
+        }
+        _ => None,
+    });
+    let expected = [
+        "arming its guard",
+        "activating the new system",
+        "test printed 3",
+        "starting a.service",
+        "logging in anew",
+        "making it what a reboot brings",
+        "switch printed 3",
+        "starting a.service",
+        "boots generation 1",
+        "disarming its guard",
+        "cleaning up",
+    ];
+    assert_eq!(of_first.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn journals_of_failed_units_are_told_before_the_end_which_waits_for_them_only_a_moment() {
+    for (after, told) in [(Duration::ZERO, true), (Duration::from_secs(1), true), (Duration::from_secs(3600), false)] {
+        let fleet = FakeFleet {
+            journal_after: Some(after),
+            ..FakeFleet::of(Systems::all(&system("old")), GuardState::None, None)
+        };
+        let (fleet, mut notebook) = (Arc::new(fleet), Notebook::default());
+        let before = fleet.clock.now();
+        let (outcome, text) = drive(&fleet, 900, &mut notebook).await;
+        assert_eq!(
+            (outcome, text.as_str()),
+            (Outcome::RolledBack, "units that were fine before fail on host1: late.service")
+        );
+        let host = HostName::new("host1").unwrap();
+        let journal =
+            Event::Logged { host, what: "journal of late.service".to_owned(), lines: vec!["too late".to_owned()] };
+        assert_eq!(notebook.told.contains(&journal), told, "after {after:?}: {:?}", notebook.told);
+        assert!(fleet.clock.now() < before + Duration::from_secs(10), "the end was held up");
+    }
 }
 
 #[tokio::test(start_paused = true)]
