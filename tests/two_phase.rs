@@ -158,6 +158,8 @@ impl Hosts for FakeFleet {
         if let Step::Job { kind, .. } = order.step {
             let lines = ["setting up", "starting the following units: a.service", "done"].map(str::to_owned).to_vec();
             let _ = notes.send(Note::Printed { kind, lines });
+            let rest = vec!["stopping the following units: of another job".to_owned()];
+            let _ = notes.send(Note::Printed { kind: JobKind::Rollback, lines: rest });
         }
         if matches!(order.step, Step::Extend { .. }) {
             *self.extended_by.lock().unwrap() = order.guard;
@@ -264,10 +266,12 @@ async fn a_row_is_never_silent_and_the_end_of_a_switch_is_what_a_reboot_brings()
         "activating the new system",
         "test printed 3",
         "starting a.service",
+        "rollback printed 1",
         "logging in anew",
         "making it what a reboot brings",
         "switch printed 3",
         "starting a.service",
+        "rollback printed 1",
         "boots generation 1",
         "disarming its guard",
         "cleaning up",

@@ -32,7 +32,13 @@ impl<H: Hosts> Driver<H> {
                 match note {
                     Note::Started => current.then_some(Input::Started { host }),
                     Note::Printed { kind, lines } => {
-                        let doing = lines.iter().rev().find_map(|line| by_line(line)).filter(|_| current);
+                        // A roll back brings the rest of another job's log, too: what that one did is over.
+                        let step = self.out[host.0].as_ref().filter(|_| current).map(|out| &out.step);
+                        let is_over = match step {
+                            Some(Step::Job { kind: its, .. }) => *its != kind,
+                            other => other.is_none(),
+                        };
+                        let doing = lines.iter().rev().find_map(|line| by_line(line)).filter(|_| !is_over);
                         let by = kind.word().to_owned();
                         surroundings.tell(Event::Printed { host: Some(name.clone()), by, lines });
                         if let Some(doing) = doing {
