@@ -127,7 +127,7 @@ fn ctrl_c_on_a_terminal_reaches_only_fleetdeploy_and_not_its_children() {
         fleet.set(host, "activate", "\"slow:6\"");
     }
     let mut push = fleet.on_terminal("push homelab");
-    push.wait_for_text("test (6 of 10)");
+    push.wait_for_text("activating the new system");
     std::io::Write::write_all(push.stdin(), b"\x03").unwrap();
     let pushed = push.ended();
     // An ssh master that died of it would cost the contact to its host.
