@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use avt::{Color, Pen};
 use fleetdeploy::event::line::Line;
@@ -26,6 +26,8 @@ const ROWS: u16 = 30;
 const CELL: (f64, f64) = (8.4, 18.0);
 const FONT_SIZE: f64 = 14.0;
 const MARGIN: f64 = 14.0;
+
+const FRAME: Duration = Duration::from_millis(100);
 
 const BACKGROUND: &str = "#1b1f27";
 const FOREGROUND: &str = "#d6dae3";
@@ -74,7 +76,15 @@ fn screen(lines: &[Line], moment: SystemTime) -> Result<String, Box<dyn Error>> 
     let kept = Kept::default();
     let mode = Mode::Live { colour: true, verbose: false, unicode: true };
     let mut tui = Tui::new(mode, kept.clone(), Box::new(|| (COLUMNS, ROWS)), Box::new(move || moment));
-    lines.iter().filter(|line| line.at <= moment).for_each(|line| tui.take(line));
+    let mut drawn = lines.first().map_or(moment, |first| first.at);
+    for line in lines.iter().filter(|line| line.at <= moment) {
+        // As on a terminal: what comes within a tenth of a second is one frame.
+        if line.at.duration_since(drawn).is_ok_and(|since| since >= FRAME) {
+            tui.draw()?;
+            drawn = line.at;
+        }
+        tui.take(line);
+    }
     tui.draw()?;
     let written = std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(String::from_utf8(written)?)

@@ -19,30 +19,38 @@ pub(crate) fn one(change: &PackageChange) -> String {
     text
 }
 
-/// `12 packages change, +34.1 MiB`.
+/// `12 packages change, +34.1 MiB`. The system itself always changes, and is shown as such.
 pub(crate) fn count(packages: &[PackageChange]) -> String {
-    if packages.is_empty() {
-        return "no package changes".to_owned();
-    }
     let delta: i64 = packages.iter().filter_map(|change| change.size_delta).sum();
     let size = if delta == 0 { String::new() } else { format!(", {}", words::size_delta(delta)) };
-    match packages.len() {
+    match packages.iter().filter(|change| is_no_system(change)).count() {
+        0 => format!("no package changes{size}"),
         1 => format!("1 package changes{size}"),
         many => format!("{many} packages change{size}"),
     }
+}
+
+/// How many packages change, and which.
+pub(crate) fn sentence(packages: &[PackageChange], most: usize) -> String {
+    let list = list(packages, most);
+    if list.is_empty() { count(packages) } else { format!("{}: {list}", count(packages)) }
 }
 
 /// The packages with a comma between; after `most` of them how many more there are. What has other versions comes
 /// before what has only another size.
 pub(crate) fn list(packages: &[PackageChange], most: usize) -> String {
     let only_size = |change: &&PackageChange| change.before.is_empty() && change.after.is_empty();
-    let mut ordered: Vec<&PackageChange> = packages.iter().collect();
+    let mut ordered: Vec<&PackageChange> = packages.iter().filter(|change| is_no_system(change)).collect();
     ordered.sort_by_key(only_size);
     let mut texts: Vec<String> = ordered.iter().take(most).map(|change| one(change)).collect();
     if ordered.len() > most {
         texts.push(format!("and {} more", ordered.len() - most));
     }
     texts.join(", ")
+}
+
+fn is_no_system(change: &PackageChange) -> bool {
+    !change.package.starts_with("nixos-system-")
 }
 
 fn versions(versions: &[String]) -> String {
@@ -82,7 +90,11 @@ mod tests {
         );
         assert_eq!(count(&all), "4 packages change, +1.1 MiB");
         assert_eq!(count(&all[3..]), "1 package changes");
-        assert_eq!(count(&[]), "no package changes");
+        let system = change("nixos-system-vps", &["25.11.1"], &["25.11.2"], None);
+        for none in [vec![], vec![system.clone()]] {
+            assert_eq!((count(&none), list(&none, 2)), ("no package changes".to_owned(), String::new()));
+        }
+        assert_eq!(count(&[system, all[1].clone()]), "1 package changes, +1.2 MiB");
         assert_eq!(list(&all, 2), "linux 6.12.7 -> 6.12.8 (+1.2 MiB), new: nginx 1.27, and 2 more");
         assert!(list(&all, 4).ends_with("etc (-12.5 KiB)"));
     }

@@ -95,7 +95,8 @@ impl Plain {
         if !self.is_wanted(&line.event) || !self.may_speak(line) {
             return Vec::new();
         }
-        match &line.event {
+        let after = self.view.elapsed(self.view.heard.unwrap_or(line.at));
+        let mut said = match &line.event {
             Event::MatrixSeen { phase, cells } => {
                 let rows = matrix::render(cells, self.columns - 2, self.colour);
                 let rows: Vec<String> = rows.lines().map(|row| format!("  {row}\n")).collect();
@@ -107,7 +108,11 @@ impl Plain {
                 vec![said::table(recap::render(&self.view, style))]
             }
             event => said::say(event, &self.view, self.amount == Amount::Verbose),
+        };
+        for one in &mut said {
+            one.after = after;
         }
+        said
     }
 
     /// The lines of all that was said.
@@ -174,7 +179,7 @@ impl Plain {
 
     /// The time and the host before the first line, the others below its end.
     fn write_one(&self, said: &Said) -> String {
-        let elapsed = words::elapsed(self.view.heard.map(|heard| self.view.elapsed(heard)).unwrap_or_default());
+        let elapsed = words::elapsed(said.after);
         let front = match &said.hosts[..] {
             [] => format!("{elapsed} "),
             [host] => format!("{elapsed} {host:<width$}  ", width = self.name_width()),

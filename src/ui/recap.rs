@@ -175,10 +175,7 @@ fn what_changed(view: &FleetView, finished: &Finished, style: Style) -> String {
     let mut out = String::new();
     for (packages, hosts) in groups {
         let hosts = if hosts.len() > 4 { format!("{} hosts", hosts.len()) } else { hosts.join(", ") };
-        let mut text = format!("{hosts}: {}", changes::count(packages));
-        if !packages.is_empty() {
-            text += &format!(": {}", changes::list(packages, most));
-        }
+        let text = format!("{hosts}: {}", changes::sentence(packages, most));
         for (number, line) in wrap(&text, style.columns.saturating_sub(4).max(20)).iter().enumerate() {
             out += if number == 0 { "  " } else { "    " };
             out += &format!("{line}\n");

@@ -1,6 +1,6 @@
 //! Each event as a sentence: what the plain lines and the lines above the live rows say.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::event::{Cell, Event, HostPlanned, Phase};
 use crate::inventory::model::HostName;
@@ -25,12 +25,14 @@ pub(crate) struct Said {
     pub(crate) hosts: Vec<HostName>,
     pub(crate) tone: Option<Tone>,
     pub(crate) text: String,
+    /// Since the command began.
+    pub(crate) after: Duration,
     /// It is laid out already, and has no time in front.
     pub(crate) is_table: bool,
 }
 
 fn of_fleet(tone: Option<Tone>, text: impl Into<String>) -> Said {
-    Said { hosts: Vec::new(), tone, text: text.into(), is_table: false }
+    Said { hosts: Vec::new(), tone, text: text.into(), after: Duration::ZERO, is_table: false }
 }
 
 fn of_host(host: &HostName, tone: Option<Tone>, text: impl Into<String>) -> Said {
@@ -251,8 +253,7 @@ fn compared(packages: Option<&[crate::package_change::PackageChange]>, reboot_fo
     let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
     let mut text = match packages {
         None => "which packages change could not be found out".to_owned(),
-        Some([]) => changes::count(&[]),
-        Some(packages) => format!("{}: {}", changes::count(packages), changes::list(packages, most)),
+        Some(packages) => changes::sentence(packages, most),
     };
     if !reboot_for.is_empty() {
         text += &format!("; a reboot will be needed for: {}", sanitise::line(&reboot_for.join(", ")));
