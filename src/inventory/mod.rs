@@ -22,6 +22,7 @@ mod yaml;
 
 pub use model::{Inventory, Overrides};
 pub use problem::{Mistakes, Position, Problem};
+pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
 pub use select::{SelectError, select, union};
 

@@ -7,6 +7,8 @@ pub mod folder;
 pub mod journal;
 pub mod listener;
 pub mod lock;
+pub mod name;
+pub mod read;
 pub mod run_id;
 mod trim;
 

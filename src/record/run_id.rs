@@ -62,6 +62,30 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The fleet's name as the id holds it: cleaned, and cut if it was long.
+    #[must_use]
+    pub fn fleet(&self) -> &str {
+        let behind_the_time = self.0.splitn(3, '-').nth(2);
+        behind_the_time.and_then(|rest| rest.rsplit_once('-')).map_or(&self.0, |(fleet, _)| fleet)
+    }
+
+    /// When the run began, to the second; long ago if the id does not say it.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
+        let (date, time) = (0, 9);
+        let text = format!(
+            "{}-{}-{}T{}:{}:{}Z",
+            part(date..date + 4),
+            part(date + 4..date + 6),
+            part(date + 6..date + 8),
+            part(time..time + 2),
+            part(time + 2..time + 4),
+            part(time + 4..time + 6)
+        );
+        humantime::parse_rfc3339(&text).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
 }
 
 /// Lower case, everything but letters and digits as one hyphen, none at the ends.
@@ -111,7 +135,16 @@ mod tests {
     fn a_run_is_named_by_its_time_its_fleet_and_chance() {
         let run = RunId::with_random("homelab", at(1_795_364_100), 0x3f9c);
         assert_eq!(run.as_str(), "20261122-161500-homelab-3f9c");
+        assert_eq!((run.fleet(), run.began()), ("homelab", at(1_795_364_100)));
         assert_eq!(RunId::parse(run.as_str()), Ok(run));
+    }
+
+    #[test]
+    fn an_id_that_was_named_by_hand_still_has_a_fleet_and_a_time() {
+        for (id, fleet) in [("1", "1"), ("20261122-161500-home-lab-3f9c", "home-lab"), ("2026-x", "2026-x")] {
+            assert_eq!(RunId::parse(id).unwrap().fleet(), fleet);
+        }
+        assert_eq!(RunId::parse("1").unwrap().began(), SystemTime::UNIX_EPOCH);
     }
 
     #[test]

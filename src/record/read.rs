@@ -1,0 +1,325 @@
+//! Reads what a run has left behind, for people who look back: `runs`, `show`, `logs`, `replay`.
+//!
+//! Nothing is decided from what stands here, and a record is often the record of something that went wrong: it was cut
+//! off in the middle of a line, or another version wrote it. So whatever can be read is read, and the rest is counted.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::event::line::Line;
+use crate::event::{Event, Outcome};
+use crate::record::folder::RunFolder;
+use crate::record::journal::{Entry, Written};
+use crate::record::{RecordError, read_error};
+
+/// How much of the end of `events.jsonl` is looked through for the end of the run. The last event names every host,
+/// and so do the warnings behind it that a large fleet may have.
+const TAIL: u64 = 1 << 20;
+
+/// A line of `events.jsonl` that is longer is no event of ours: the longest is a matrix of some hundred hosts.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// What of `events.jsonl` could not be taken for an event of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PassedOver {
+    /// Events that this fleetdeploy does not know: a newer one wrote them.
+    pub unknown: usize,
+    /// Lines that are no event at all, such as one that was cut off by a full disk.
+    pub damaged: usize,
+    /// The last line has no end: its writer died, or writes just now.
+    pub torn: bool,
+}
+
+/// The events of a run that were read.
+#[derive(Debug, Clone, Default)]
+pub struct ReadEvents {
+    pub lines: Vec<Line>,
+    pub passed_over: PassedOver,
+}
+
+/// What every line of every version has.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read to see that they are there")]
+struct AnyLine {
+    version: u32,
+    seq: u64,
+    event: String,
+}
+
+/// All events of a file, in the order in which they were written.
+///
+/// # Errors
+/// If the file cannot be read. A file that is not there is one: every run has it from its first moment on.
+pub fn events(path: &Path) -> Result<ReadEvents, RecordError> {
+    let mut lines = Vec::new();
+    let passed_over = each_event(path, |line| lines.push(line))?;
+    Ok(ReadEvents { lines, passed_over })
+}
+
+/// Hands one event after the other to `hear`, so that a file of any size needs no more memory than its longest line.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver, RecordError> {
+    let mut reader = BufReader::new(File::open(path).map_err(read_error(path))?);
+    let mut passed_over = PassedOver::default();
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let mut line = (&mut reader).take(LONGEST_LINE);
+        if line.read_until(b'\n', &mut bytes).map_err(read_error(path))? == 0 {
+            return Ok(passed_over);
+        }
+        let Some(whole) = bytes.strip_suffix(b"\n") else {
+            // At the end of the file, or in the middle of what cannot be a line of ours.
+            let at_end = reader.fill_buf().map_err(read_error(path))?.is_empty();
+            passed_over.torn |= at_end;
+            passed_over.damaged += usize::from(!at_end);
+            continue;
+        };
+        match serde_json::from_slice::<Line>(whole) {
+            Ok(line) => hear(line),
+            Err(_) if whole.is_empty() => {}
+            Err(_) if serde_json::from_slice::<AnyLine>(whole).is_ok() => passed_over.unknown += 1,
+            Err(_) => passed_over.damaged += 1,
+        }
+    }
+}
+
+/// How a run stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Ended(Outcome),
+    /// It was interrupted, and a recovery has ended it.
+    Recovered(Outcome),
+    /// It did not come to its end, and holds nothing that says that somebody still works on it.
+    Unfinished,
+    /// A process of this workstation works on it.
+    Running,
+}
+
+impl End {
+    /// Whether it is a run that a person looks for after things went wrong.
+    #[must_use]
+    pub fn is_failed(self) -> bool {
+        matches!(
+            self,
+            Self::Ended(Outcome::RolledBack | Outcome::Refused | Outcome::Split)
+                | Self::Recovered(Outcome::RolledBack | Outcome::Refused | Outcome::Split)
+        )
+    }
+}
+
+/// A run on one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    pub run: String,
+    pub fleet: String,
+    pub began: SystemTime,
+    pub end: End,
+    /// `None` where no event of the record says it.
+    pub hosts: Option<usize>,
+    /// How long the push took, or the recovery that has ended it.
+    pub took: Option<Duration>,
+    pub exit: Option<i32>,
+}
+
+impl RunFolder {
+    /// The run on one line, from its journal and the first and the last of its events: the middle of a large file is
+    /// not read. What cannot be read is left out; a record of which nothing can be read is an unfinished run.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let journal = self.read_journal().unwrap_or_default();
+        let first = first_event(&self.events());
+        let finish = last_finish(&self.events());
+        let (fleet, hosts) = match (first.as_ref().map(|line| &line.event), journal.first().map(|first| &first.entry)) {
+            (Some(Event::PushStarted { fleet, hosts, .. } | Event::RecoverStarted { fleet, hosts, .. }), _) => {
+                (fleet.clone(), Some(hosts.len()))
+            }
+            (_, Some(Entry::Started(started))) => (started.fleet.clone(), Some(started.hosts.len())),
+            _ => (self.id().fleet().to_owned(), None),
+        };
+        let began = first.as_ref().map(|line| line.at).or_else(|| journal.first().map(|first| first.at));
+        let end = end(&journal, finish.as_ref().map(|finish| finish.outcome));
+        // The events of a push that was interrupted end with no end; a recovery writes on in the same file.
+        let finish = finish.filter(|_| matches!(end, End::Ended(_) | End::Recovered(_)));
+        Summary {
+            run: self.id().to_string(),
+            fleet,
+            began: began.unwrap_or_else(|| self.id().began()),
+            end,
+            hosts,
+            took: finish.as_ref().map(|finish| finish.took),
+            exit: finish.map(|finish| finish.exit),
+        }
+    }
+}
+
+/// The journal steers, so it is believed where it says anything: a run that was refused before it began has none.
+fn end(journal: &[Written], finished: Option<Outcome>) -> End {
+    let recovered = journal.iter().any(|written| matches!(written.entry, Entry::Recovering(_)));
+    let outcome = match journal.last().map(|written| &written.entry) {
+        Some(Entry::Finished { outcome }) => Some(*outcome),
+        Some(_) => None,
+        None => finished,
+    };
+    match outcome {
+        Some(outcome) if recovered => End::Recovered(outcome),
+        Some(outcome) => End::Ended(outcome),
+        None => End::Unfinished,
+    }
+}
+
+struct Finish {
+    outcome: Outcome,
+    took: Duration,
+    exit: i32,
+}
+
+fn first_event(path: &Path) -> Option<Line> {
+    let mut bytes = Vec::new();
+    BufReader::new(File::open(path).ok()?).take(TAIL).read_until(b'\n', &mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The last `finished` among the last [`TAIL`] bytes.
+fn last_finish(path: &Path) -> Option<Finish> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes).ok()?;
+    bytes.rsplit(|byte| *byte == b'\n').find_map(|line| match serde_json::from_slice::<Line>(line).ok()?.event {
+        Event::Finished { outcome, took_ms, exit, .. } => {
+            Some(Finish { outcome, took: Duration::from_millis(took_ms), exit })
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::event::VERSION;
+    use crate::inventory::model::HostName;
+    use crate::record::folder::State;
+    use crate::record::journal::{Journal, Recovering, Started};
+    use crate::record::open_to_append;
+
+    const BEGAN: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn line(seq: u64, event: Event) -> Line {
+        Line { version: VERSION, run: None, seq, at: BEGAN + Duration::from_secs(seq), event }
+    }
+
+    fn push_started() -> Event {
+        Event::PushStarted {
+            fleet: "homelab".into(),
+            hosts: vec![HostName::new("vps").unwrap(), HostName::new("nas").unwrap()],
+            selected: Vec::new(),
+            inventory: "inventory.yaml".into(),
+            guard_ms: 1,
+            record: None,
+            dry_run: false,
+        }
+    }
+
+    fn finished(outcome: Outcome, exit: i32) -> Event {
+        let hosts = std::collections::BTreeMap::new();
+        Event::Finished { outcome, text: "done".into(), hosts, exit, took_ms: 63_000 }
+    }
+
+    fn write(path: &Path, events: &[Line]) {
+        let text: String = events.iter().map(crate::ui::json::render).collect();
+        open_to_append(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_is_torn_damaged_or_of_a_newer_version_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let good = crate::ui::json::render(&line(1, Event::Decided));
+        let newer = good.replace("decided", "teleported");
+        for cut in 1..good.len() - 1 {
+            std::fs::write(&path, format!("{good}{newer}\0\0\n\n{good}{}", &good[..cut])).unwrap();
+            let read = events(&path).unwrap();
+            assert_eq!(read.lines, [line(1, Event::Decided), line(1, Event::Decided)]);
+            assert_eq!(read.passed_over, PassedOver { unknown: 1, damaged: 1, torn: true }, "cut after {cut} bytes");
+        }
+        assert!(matches!(events(&folder.path().join("other")), Err(RecordError::Read { .. })));
+    }
+
+    fn run(state: &State, entries: &[Entry], events: &[Line]) -> RunFolder {
+        let (run, mut journal): (_, Journal) = state.create_run("homelab", BEGAN).unwrap();
+        entries.iter().for_each(|entry| journal.append(entry).unwrap());
+        write(&run.events(), events);
+        run
+    }
+
+    #[test]
+    fn a_run_is_told_on_one_line_however_it_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let started = Entry::Started(Started {
+            fleet: "homelab".into(),
+            inventory: "/inventory.yaml".into(),
+            epoch: 1,
+            owner: "ada@laptop".into(),
+            hosts: Vec::new(),
+        });
+        let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
+        let end = |outcome| Entry::Finished { outcome };
+        let told = |entries: &[Entry], events: &[Line]| {
+            let summary = run(&state, entries, events).summary();
+            assert_eq!(summary.fleet, "homelab");
+            (summary.end, summary.hosts, summary.took.map(|took| took.as_secs()), summary.exit)
+        };
+        let (first, last) = (line(1, push_started()), line(9, finished(Outcome::RolledBack, 1)));
+        assert_eq!(
+            told(&[], &[first.clone(), line(2, finished(Outcome::Refused, 1))]),
+            (End::Ended(Outcome::Refused), Some(2), Some(63), Some(1)),
+            "refused before it had a plan"
+        );
+        assert_eq!(
+            told(&[started.clone(), end(Outcome::RolledBack)], &[first.clone(), last.clone()]),
+            (End::Ended(Outcome::RolledBack), Some(2), Some(63), Some(1))
+        );
+        assert_eq!(
+            told(&[started.clone(), Entry::Arming], std::slice::from_ref(&first)),
+            (End::Unfinished, Some(2), None, None)
+        );
+        assert_eq!(
+            told(&[started.clone(), Entry::Arming, recovering.clone()], &[first.clone(), last.clone()]),
+            (End::Unfinished, Some(2), None, None),
+            "an earlier end in the events is not the run's"
+        );
+        assert_eq!(
+            told(&[started, recovering, end(Outcome::Committed)], &[first, last.clone()]),
+            (End::Recovered(Outcome::Committed), Some(2), Some(63), Some(1))
+        );
+        assert_eq!(told(&[], &[]), (End::Unfinished, None, None, None), "an empty record");
+    }
+
+    #[test]
+    fn the_middle_of_a_large_file_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let run = run(&state, &[], &[line(1, push_started())]);
+        // Whoever reads this as text, or holds it, is noticed: it is larger than the memory of any machine.
+        let file = std::fs::OpenOptions::new().write(true).open(run.events()).unwrap();
+        file.set_len(1 << 43).unwrap();
+        write(&run.events(), &[line(2, Event::Decided), line(3, finished(Outcome::Committed, 0))]);
+        let torn = crate::ui::json::render(&line(4, Event::Decided));
+        open_to_append(&run.events()).unwrap().write_all(&torn.as_bytes()[..20]).unwrap();
+        let summary = run.summary();
+        assert_eq!((summary.end, summary.hosts, summary.exit), (End::Ended(Outcome::Committed), Some(2), Some(0)));
+    }
+}
