@@ -153,6 +153,8 @@ impl Record {
         // Old records that cannot be trimmed are no reason not to push.
         let _ = state.trim(now);
         let (run_folder, journal) = state.create_run(&ground.fleet.name, now).map_err(Trouble::no_record)?;
+        let jumps = ground.inventory.jumps_of(&ground.fleet);
+        run_folder.write_addresses(ground.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
         let run = run_folder.id().as_str().to_owned();
         lock.name_run(&run).map_err(Trouble::no_record)?;
         let folder = run_folder.path().to_owned();

@@ -21,7 +21,7 @@ use crate::event::stream::{Events, Listener};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
-use crate::inventory::model::Fleet;
+use crate::inventory::model::{Fleet, Host};
 use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
 use crate::record::journal::{self, HostStarted, Journal, Started};
 use crate::record::lock::{FleetLock, LockError};
@@ -52,10 +52,19 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         inventory: ground.inventory.path.display().to_string(),
     });
     ground.warn(&events);
+    let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
     let tag = tag();
     let request = Request { fleet: ground.fleet, owner: format!("{}#{tag:04x}", owner()), tag, known };
-    let mut keeper =
-        Keeper { events: events.clone(), state, lock, inventory, request: &request, record: None, guarded: false };
+    let mut keeper = Keeper {
+        events: events.clone(),
+        state,
+        lock,
+        inventory,
+        jumps,
+        request: &request,
+        record: None,
+        guarded: false,
+    };
     let recovering = recover(&request, workspace, &events, &mut keeper, &mut shutdown);
     let recovered = AssertUnwindSafe(recovering).catch_unwind().await;
     let concluded = conclude(recovered.ok(), keeper.guarded, &request.fleet, &events);
@@ -175,6 +184,8 @@ struct Keeper<'a> {
     state: State,
     lock: FleetLock,
     inventory: PathBuf,
+    /// The way to the fleet's hosts, where it leads over others.
+    jumps: Vec<Host>,
     request: &'a Request,
     record: Option<Record>,
     guarded: bool,
@@ -184,6 +195,8 @@ impl Keeper<'_> {
     fn open(&mut self, what: &Recovering) -> Result<Record, RecordError> {
         let id = RunId::parse(what.run.clone()).map_err(|_| RecordError::NoSuchRun { run: what.run.clone() })?;
         let (folder, mut journal) = self.state.adopt_run(id)?;
+        // Only a report needs them: no reason to leave a fleet as it is.
+        let _ = folder.write_addresses(self.request.fleet.hosts.iter().chain(&self.jumps));
         if what.alone {
             self.write_down(&folder, &mut journal, what)?;
         }

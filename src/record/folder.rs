@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::plan::Plan;
+use crate::inventory::model::HostName;
 use crate::record::journal::{self, Journal, Written};
 use crate::record::run_id::RunId;
 use crate::record::{FILE_MODE, FOLDER_MODE, RecordError, read_error, sync_folder, write_error};
@@ -219,6 +220,18 @@ impl RunFolder {
         self.path.join("hosts")
     }
 
+    /// `hosts/NAME.log`.
+    #[must_use]
+    pub fn host_log(&self, host: &HostName) -> PathBuf {
+        self.hosts().join(format!("{host}.log"))
+    }
+
+    /// `build.log`: what nix printed.
+    #[must_use]
+    pub fn build_log(&self) -> PathBuf {
+        self.path.join("build.log")
+    }
+
     /// # Errors
     /// Those of [`journal::read`].
     pub fn read_journal(&self) -> Result<Vec<Written>, RecordError> {
@@ -237,19 +250,19 @@ impl RunFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn write_plan(&self, plan: &impl Serialize) -> Result<(), RecordError> {
-        let path = self.plan();
-        let fresh = self.path.join("plan.json.new");
-        let write = || {
-            let mut text = serde_json::to_vec_pretty(plan)?;
-            text.push(b'\n');
-            let mut file =
-                std::fs::File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&fresh)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &path)?;
-            sync_folder(&self.path)
-        };
-        write().map_err(write_error(&path))
+        self.write_whole(&self.plan(), plan).map_err(write_error(&self.plan()))
+    }
+
+    /// Writes a JSON file of the run whole or not at all, and durable.
+    pub(super) fn write_whole(&self, path: &Path, value: &impl Serialize) -> std::io::Result<()> {
+        let fresh = path.with_extension("json.new");
+        let mut text = serde_json::to_vec_pretty(value)?;
+        text.push(b'\n');
+        let mut file = std::fs::File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)?;
+        sync_folder(&self.path)
     }
 }
 

@@ -4,6 +4,7 @@
 //! is written behind the push's back.
 
 pub mod folder;
+pub mod hosts;
 pub mod journal;
 pub mod listener;
 pub mod lock;
