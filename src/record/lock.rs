@@ -102,6 +102,20 @@ impl FleetLock {
     }
 }
 
+impl State {
+    /// The runs that a living process of this workstation works on.
+    ///
+    /// Asks the locks' files and not the locks: to take one for a moment could refuse a push that begins just then. So
+    /// this is for people, and nothing may be decided from it.
+    #[must_use]
+    pub fn running(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder().join("locks")).into_iter().flatten().flatten();
+        let holders = files.filter_map(|file| serde_json::from_slice::<Holder>(&std::fs::read(file.path()).ok()?).ok());
+        let lives = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+        holders.filter(|holder| lives(holder.pid)).filter_map(|holder| holder.run).collect()
+    }
+}
+
 /// FNV-1a, 64 bits: a short name for a fleet that every version of fleetdeploy gives it; std's hashes may change with
 /// the compiler. Source: draft-eastlake-fnv.
 fn fnv1a(bytes: &[u8]) -> u64 {
@@ -125,6 +139,7 @@ mod tests {
         std::fs::write(&inventory, "").unwrap();
         let mut first = FleetLock::take(&state, "homelab", &inventory).unwrap();
         first.name_run("20261122-161500-homelab-3f9c").unwrap();
+        assert_eq!(state.running(), ["20261122-161500-homelab-3f9c"]);
         let same = home.path().join("./inventory.yaml");
         let error = FleetLock::take(&state, "homelab", &same).unwrap_err();
         assert_eq!(

@@ -220,6 +220,10 @@ mod tests {
         Line { version: VERSION, run: None, seq, at: BEGAN + Duration::from_secs(seq), event }
     }
 
+    fn json(line: &Line) -> String {
+        serde_json::to_string(line).unwrap() + "\n"
+    }
+
     fn push_started() -> Event {
         Event::PushStarted {
             fleet: "homelab".into(),
@@ -238,7 +242,7 @@ mod tests {
     }
 
     fn write(path: &Path, events: &[Line]) {
-        let text: String = events.iter().map(crate::ui::json::render).collect();
+        let text: String = events.iter().map(json).collect();
         open_to_append(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
@@ -246,7 +250,7 @@ mod tests {
     fn what_is_torn_damaged_or_of_a_newer_version_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let good = crate::ui::json::render(&line(1, Event::Decided));
+        let good = json(&line(1, Event::Decided));
         let newer = good.replace("decided", "teleported");
         for cut in 1..good.len() - 1 {
             std::fs::write(&path, format!("{good}{newer}\0\0\n\n{good}{}", &good[..cut])).unwrap();
@@ -317,7 +321,7 @@ mod tests {
         let file = std::fs::OpenOptions::new().write(true).open(run.events()).unwrap();
         file.set_len(1 << 43).unwrap();
         write(&run.events(), &[line(2, Event::Decided), line(3, finished(Outcome::Committed, 0))]);
-        let torn = crate::ui::json::render(&line(4, Event::Decided));
+        let torn = json(&line(4, Event::Decided));
         open_to_append(&run.events()).unwrap().write_all(&torn.as_bytes()[..20]).unwrap();
         let summary = run.summary();
         assert_eq!((summary.end, summary.hosts, summary.exit), (End::Ended(Outcome::Committed), Some(2), Some(0)));
