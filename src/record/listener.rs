@@ -1,19 +1,27 @@
-//! Writes down what was published: `events.jsonl`, and a log for each host.
+//! Writes down what was published: `events.jsonl`, a log for each host, and what nix printed.
 //!
 //! In a thread of its own, behind the push: nothing is decided from these files, so a slow disk must not hold up a
 //! push while guards count down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::event::Event;
+use crate::decide::links::LinkAnswer;
 use crate::event::line::Line;
 use crate::event::stream::{Events, Listener};
-use crate::inventory::model::HostName;
+use crate::event::{Cell, Event, HostOutcome, Phase};
+use crate::inventory::model::{HostName, Place};
 use crate::record::folder::RunFolder;
 use crate::record::{RecordError, open_to_append, write_error};
+
+/// Lines that a program printed which are remembered for each host: more than the end of any log that is told again.
+const REMEMBERED: usize = 500;
+
+/// Packages that are named in a host's log: a new nixpkgs changes a thousand.
+const PACKAGES_NAMED: usize = 5;
 
 /// Starts to write everything that is published from now on.
 ///
@@ -21,14 +29,31 @@ use crate::record::{RecordError, open_to_append, write_error};
 /// If `events.jsonl` cannot be written, or the thread not be started: then the push does not start.
 pub fn start(events: &Events, run: &RunFolder) -> Result<Listener, RecordError> {
     let path = run.events();
-    let file = open_to_append(&path).map_err(write_error(&path))?;
-    let mut writer = Writer { events: file, hosts: HostLogs::new(run) };
+    let file = open_after_a_whole_line(&path).map_err(write_error(&path))?;
+    let mut writer = Writer { events: file, logs: Logs::new(run), printed: BTreeMap::new() };
     events.listen("record", move |line| writer.write(line)).map_err(write_error(&path))
+}
+
+/// A push that was killed may have left half a line: the first event of its recovery must not become the end of that.
+fn open_after_a_whole_line(path: &Path) -> io::Result<File> {
+    let mut file = open_to_append(path)?;
+    let mut last = [0];
+    if file.metadata()?.len() > 0 {
+        let mut reader = File::open(path)?;
+        reader.seek(SeekFrom::End(-1))?;
+        reader.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
 }
 
 struct Writer {
     events: File,
-    hosts: HostLogs,
+    logs: Logs,
+    /// What each host's programs printed last.
+    printed: BTreeMap<HostName, VecDeque<String>>,
 }
 
 impl Writer {
@@ -36,77 +61,200 @@ impl Writer {
         let mut json = serde_json::to_vec(line)?;
         json.push(b'\n');
         self.events.write_all(&json)?;
-        if let Some((host, text)) = host_text(&line.event) {
-            self.hosts.append(host, &format!("{} {text}", humantime::format_rfc3339_millis(line.at)))?;
-        }
-        Ok(())
-    }
-}
-
-/// What an event adds to the log of one host.
-fn host_text(event: &Event) -> Option<(&HostName, String)> {
-    match event {
-        Event::Logged { host, what, lines } => {
-            let lines = lines.iter().map(|line| format!("\n| {line}"));
-            Some((host, std::iter::once(format!("log of {what}:")).chain(lines).collect()))
-        }
-        Event::Printed { host: Some(host), by, lines } => {
-            let lines: Vec<String> = lines.iter().map(|line| format!("{by}| {line}")).collect();
-            Some((host, lines.join("\n")))
-        }
-        Event::BootDefaultMoved { host, generation } => {
-            Some((host, format!("a reboot brings generation {generation} now")))
-        }
-        Event::HostMoved { host, doing } => Some((host, doing.clone())),
-        Event::HostDone { host, phase } => Some((host, format!("{} done", phase.word()))),
-        Event::GuardArmed { host, left_ms } => Some((host, format!("guard armed, {} s left", left_ms / 1000))),
-        Event::GuardExtended { host, left_ms } => Some((host, format!("guard extended, {} s left", left_ms / 1000))),
-        Event::GuardDisarmed { host } => Some((host, "guard disarmed".to_owned())),
-        Event::ContactLost { host, why } => Some((host, format!("contact lost: {why}"))),
-        Event::ContactMade { host } => Some((host, "contact made".to_owned())),
-        Event::Warned { host: Some(host), text } => Some((host, format!("warning: {text}"))),
-        Event::Failed { host: Some(host), text, .. } => Some((host, format!("failed: {text}"))),
-        Event::LeftToGuard { host, fires_in_ms, .. } => {
-            Some((host, format!("left to its guard, which fires in {} s", fires_in_ms / 1000)))
-        }
-        Event::CameBack { host, text } => Some((host, format!("came back: {text}"))),
-        _ => None,
-    }
-}
-
-/// The logs `hosts/NAME.log`, opened when a host has something to say.
-#[derive(Debug)]
-pub struct HostLogs {
-    folder: PathBuf,
-    files: BTreeMap<HostName, File>,
-}
-
-impl HostLogs {
-    #[must_use]
-    pub fn new(run: &RunFolder) -> Self {
-        Self { folder: run.hosts(), files: BTreeMap::new() }
-    }
-
-    /// Adds one entry, in one write: several writers of one log do not mix their lines. Control characters other than
-    /// line ends are written out (`\u{1b}`), so that the log can be looked at on a terminal and nothing is lost.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn append(&mut self, host: &HostName, text: &str) -> io::Result<()> {
-        if !self.files.contains_key(host) {
-            let file = open_to_append(&self.folder.join(format!("{host}.log")))?;
-            self.files.insert(host.clone(), file);
-        }
-        let Some(file) = self.files.get_mut(host) else { return Ok(()) };
-        let mut clean = String::with_capacity(text.len() + 1);
-        for character in text.trim_end().chars() {
-            if character.is_control() && !matches!(character, '\n' | '\t') {
-                clean.extend(character.escape_default());
-            } else {
-                clean.push(character);
+        match &line.event {
+            Event::Printed { host: Some(host), by, lines } => {
+                let remembered = self.printed.entry(host.clone()).or_default();
+                remembered.extend(lines.iter().cloned());
+                remembered.drain(..remembered.len().saturating_sub(REMEMBERED));
+                self.logs.append(Log::Host(host), line.at, &printed(by, lines))
+            }
+            Event::Printed { host: None, by, lines } => self.logs.append(Log::Build, line.at, &printed(by, lines)),
+            Event::Logged { host, what, lines } => {
+                // The end of a log is told with the failure that it explains; where the whole log was printed before,
+                // it would stand here twice.
+                let above = self.printed.remove(host).unwrap_or_default();
+                let fresh: Vec<String> = lines.iter().filter(|line| !above.contains(line)).cloned().collect();
+                if fresh.is_empty() && !lines.is_empty() {
+                    return self.logs.append(Log::Host(host), line.at, &format!("the log of {what} stands above"));
+                }
+                self.logs.append(Log::Host(host), line.at, &format!("log of {what}:"))?;
+                self.logs.append(Log::Host(host), line.at, &printed(what, &fresh))
+            }
+            event => {
+                for (host, text) in host_texts(event) {
+                    self.logs.append(Log::Host(host), line.at, &text)?;
+                }
+                Ok(())
             }
         }
-        clean.push('\n');
+    }
+}
+
+fn printed(by: &str, lines: &[String]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| format!("{by}| {line}")).collect();
+    lines.join("\n")
+}
+
+/// What an event adds to the logs of hosts. Bytes that were copied and links that were counted on the way are left
+/// out: the end of the phase says what came of them.
+fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
+    let one = match event {
+        Event::PushStarted { hosts, selected, .. } => {
+            let text = |host| if selected.contains(host) { "a push begins" } else { "a push begins: a witness" };
+            return hosts.iter().map(|host| (host, text(host).to_owned())).collect();
+        }
+        Event::RecoverStarted { hosts, .. } => {
+            return hosts.iter().map(|host| (host, "a recovery begins".to_owned())).collect();
+        }
+        Event::Planned { hosts } => {
+            let text = |changes| if changes { "is to run" } else { "stays on" };
+            return hosts.iter().map(|plan| (&plan.host, format!("{} {}", text(plan.changes), plan.new))).collect();
+        }
+        Event::MatrixSeen { phase, cells } => return links_of_each_host(*phase, cells),
+        Event::Finished { hosts, .. } => {
+            return hosts.iter().map(|(host, outcome)| (host, format!("ended: {}", outcome_words(outcome)))).collect();
+        }
+        Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
+            let nixos = nixos.as_deref().unwrap_or("unknown");
+            (host, format!("answers: NixOS {nixos}, nix {nix}, systemd {systemd}, kernel {kernel}"))
+        }
+        Event::Compared { host, packages, reboot_for } => {
+            let text = match packages {
+                None => "what changes could not be found out".to_owned(),
+                Some(packages) if packages.is_empty() => "no package changes".to_owned(),
+                Some(packages) => {
+                    let names: Vec<&str> =
+                        packages.iter().take(PACKAGES_NAMED).map(|change| change.package.as_str()).collect();
+                    let more = if packages.len() > names.len() { " and more" } else { "" };
+                    format!("packages that change: {} ({}{more})", packages.len(), names.join(", "))
+                }
+            };
+            let reboot = match reboot_for.as_slice() {
+                [] => String::new(),
+                parts => format!("; only a reboot brings: {}", parts.join(", ")),
+            };
+            (host, text + &reboot)
+        }
+        Event::RollBackStarted { host: Some(host), reason } => (host, format!("the push turns back: {reason}")),
+        Event::HostFound { host, text } => (host, format!("found: {text}")),
+        Event::BootDefaultMoved { host, generation } => (host, format!("a reboot brings generation {generation} now")),
+        Event::HostMoved { host, doing } => (host, doing.clone()),
+        Event::HostDone { host, phase } => (host, format!("{} done", phase.word())),
+        Event::GuardArmed { host, left_ms } => (host, format!("guard armed, {} s left", left_ms / 1000)),
+        Event::GuardSeen { host, left_ms } => (host, format!("guard found armed, {} s left", left_ms / 1000)),
+        Event::GuardExtended { host, left_ms } => (host, format!("guard extended, {} s left", left_ms / 1000)),
+        Event::GuardDisarmed { host } => (host, "guard disarmed".to_owned()),
+        Event::ContactLost { host, why } => (host, format!("contact lost: {why}")),
+        Event::ContactMade { host } => (host, "contact made".to_owned()),
+        Event::Warned { host: Some(host), text } => (host, format!("warning: {text}")),
+        Event::Failed { host: Some(host), text, hint } => {
+            let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            (host, format!("failed: {text}{hint}"))
+        }
+        Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
+            let (fires, boot) = (fires_in_ms / 1000, boot_ms / 1000);
+            (host, format!("left to its guard, which fires in {fires} s; then up to {boot} s to boot"))
+        }
+        Event::CameBack { host, text } => (host, format!("came back: {text}")),
+        _ => return Vec::new(),
+    };
+    vec![one]
+}
+
+/// Each host at an end of a link, with those of its links that are down.
+fn links_of_each_host(phase: Phase, cells: &[Cell]) -> Vec<(&HostName, String)> {
+    let mut hosts: Vec<&HostName> = cells
+        .iter()
+        .filter_map(|cell| match &cell.from {
+            Place::Host(host) => Some(host),
+            Place::Workstation => None,
+        })
+        .collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let text = |host: &HostName| {
+        let is_of = |cell: &&Cell| cell.to == host.as_str() || matches!(&cell.from, Place::Host(from) if from == host);
+        let links: Vec<&Cell> = cells.iter().filter(is_of).collect();
+        let down: Vec<String> = links.iter().filter(|cell| !cell.answer.is_up()).map(|cell| describe(cell)).collect();
+        let count = format!("{}: {} of {} links up", phase.word(), links.len() - down.len(), links.len());
+        if down.is_empty() { count } else { format!("{count}\n{}", down.join("\n")) }
+    };
+    hosts.into_iter().map(|host| (host, text(host))).collect()
+}
+
+fn describe(cell: &Cell) -> String {
+    let from = match &cell.from {
+        Place::Workstation => "workstation",
+        Place::Host(host) => host.as_str(),
+    };
+    let why = match &cell.answer {
+        LinkAnswer::Down { why } => why.as_str(),
+        LinkAnswer::Up { .. } | LinkAnswer::Unknown => "unknown",
+    };
+    format!("{from} -> {} {}: {why}", cell.to, cell.kind)
+}
+
+fn outcome_words(outcome: &HostOutcome) -> String {
+    match outcome {
+        HostOutcome::Committed => "committed".to_owned(),
+        HostOutcome::Unchanged => "unchanged".to_owned(),
+        HostOutcome::Witness => "a witness".to_owned(),
+        HostOutcome::RolledBack { by_guard: false } => "rolled back".to_owned(),
+        HostOutcome::RolledBack { by_guard: true } => "rolled back by its guard".to_owned(),
+        HostOutcome::Untouched => "not touched".to_owned(),
+        HostOutcome::Lost { why } => format!("lost: {why}"),
+        HostOutcome::Skipped => "skipped".to_owned(),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Log<'a> {
+    Build,
+    Host(&'a HostName),
+}
+
+/// `build.log` and `hosts/NAME.log`, opened when there is something to say.
+#[derive(Debug)]
+struct Logs {
+    build: PathBuf,
+    hosts: PathBuf,
+    files: BTreeMap<PathBuf, File>,
+}
+
+impl Logs {
+    fn new(run: &RunFolder) -> Self {
+        Self { build: run.build_log(), hosts: run.hosts(), files: BTreeMap::new() }
+    }
+
+    /// Adds one entry, with its time in front of every line, in one write: several writers of one log do not mix their
+    /// lines. Control characters other than line ends are written out (`\u{1b}`), so that the log can be looked at on
+    /// a terminal and nothing is lost.
+    fn append(&mut self, log: Log<'_>, at: SystemTime, text: &str) -> io::Result<()> {
+        let path = match log {
+            Log::Build => self.build.clone(),
+            Log::Host(host) => self.hosts.join(format!("{host}.log")),
+        };
+        let file = match self.files.entry(path) {
+            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
+            std::collections::btree_map::Entry::Vacant(new) => {
+                let file = open_to_append(new.key())?;
+                new.insert(file)
+            }
+        };
+        let time = humantime::format_rfc3339_millis(at).to_string();
+        let mut clean = String::with_capacity(text.len() + time.len() + 2);
+        for line in text.trim_end().lines() {
+            clean.push_str(&time);
+            clean.push(' ');
+            for character in line.chars() {
+                if character.is_control() && character != '\t' {
+                    clean.extend(character.escape_default());
+                } else {
+                    clean.push(character);
+                }
+            }
+            clean.push('\n');
+        }
         file.write_all(clean.as_bytes())
     }
 }
@@ -114,48 +262,181 @@ impl HostLogs {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::event::Phase;
+    use crate::event::Outcome;
     use crate::event::stream::ListenerEnd;
     use crate::record::folder::State;
 
-    #[test]
-    fn the_record_holds_every_event_and_each_host_its_own() {
+    /// A run in which these events were published, and its events as they were written.
+    fn recorded(published: &[Event]) -> (tempfile::TempDir, RunFolder, Vec<Line>) {
         let home = tempfile::tempdir().unwrap();
         let state = State::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         let events = Events::new(Some(run.id().to_string()));
         let listener = start(&events, &run).unwrap();
-        let vps = HostName::new("vps").unwrap();
-        let published = [
-            Event::PhaseStarted { phase: Phase::Test },
-            Event::HostDone { host: vps.clone(), phase: Phase::Test },
-            Event::Logged { host: vps, what: "test".into(), lines: vec!["\u{1b}[1mstarting".into(), "done".into()] },
-        ];
-        published.clone().into_iter().for_each(|event| events.publish(event));
+        published.iter().cloned().for_each(|event| events.publish(event));
         assert!(matches!(listener.finish(Duration::from_secs(30)), ListenerEnd::Complete));
-
-        let text = std::fs::read_to_string(run.events()).unwrap();
-        let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.iter().map(|line| line.event.clone()).collect::<Vec<_>>(), published);
+        let lines = crate::record::read::events(&run.events()).unwrap().lines;
+        assert_eq!(lines.iter().map(|line| &line.event).collect::<Vec<_>>(), published.iter().collect::<Vec<_>>());
         assert!(lines.iter().all(|line| line.run.as_deref() == Some(run.id().as_str())));
+        (home, run, lines)
+    }
 
+    /// A log without the times, each of which must be there.
+    fn read(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let untimed = |line: &str| {
+            let (time, rest) = line.split_once(' ').unwrap();
+            humantime::parse_rfc3339(time).unwrap();
+            rest.to_owned()
+        };
+        text.lines().map(untimed).collect()
+    }
+
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
+    fn texts(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_record_holds_every_event_and_each_host_its_own() {
+        let (_home, run, lines) = recorded(&[
+            Event::PhaseStarted { phase: Phase::Test },
+            Event::HostDone { host: host("vps"), phase: Phase::Test },
+            Event::Logged { host: host("vps"), what: "test".into(), lines: texts(&["\u{1b}[1mstarting", "done"]) },
+            Event::Printed { host: None, by: "nix build".into(), lines: texts(&["building etc"]) },
+        ]);
         let path = run.hosts().join("vps.log");
         let time = |line: &Line| humantime::format_rfc3339_millis(line.at);
+        let (done, logged) = (time(&lines[1]), time(&lines[2]));
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             format!(
-                "{} test done\n{} log of test:\n| \\u{{1b}}[1mstarting\n| done\n",
-                time(&lines[1]),
-                time(&lines[2])
+                "{done} test done\n{logged} log of test:\n{logged} test| \\u{{1b}}[1mstarting\n{logged} test| done\n"
             )
         );
-        for file in [run.events(), path] {
+        assert_eq!(read(&run.build_log()), ["nix build| building etc"]);
+        for file in [run.events(), path, run.build_log()] {
             assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn what_was_printed_does_not_stand_in_the_log_again() {
+        let vps = host("vps");
+        let print = |lines: &[&str]| Event::Printed { host: Some(vps.clone()), by: "test".into(), lines: texts(lines) };
+        let log = |lines: &[&str]| Event::Logged { host: vps.clone(), what: "test".into(), lines: texts(lines) };
+        let (_home, run, _) = recorded(&[
+            print(&["stopping", "starting"]),
+            print(&["failed"]),
+            log(&["starting", "failed"]),
+            print(&["again"]),
+            log(&["again", "a line that was lost on the way"]),
+            log(&["starting"]),
+        ]);
+        assert_eq!(
+            read(&run.hosts().join("vps.log")),
+            [
+                "test| stopping",
+                "test| starting",
+                "test| failed",
+                "the log of test stands above",
+                "test| again",
+                "log of test:",
+                "test| a line that was lost on the way",
+                "log of test:",
+                "test| starting",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_concerns_a_host_leaves_a_trace_in_its_log() {
+        let cell = |from: &str, to: &str, answer| Cell {
+            check: "mesh".into(),
+            from: Place::Host(host(from)),
+            to: to.into(),
+            kind: "ping".into(),
+            required: true,
+            answer,
+            was_up: None,
+        };
+        let (up, down) = (LinkAnswer::Up { round_trip_us: None }, LinkAnswer::Down { why: "no answer".into() });
+        let hosts = || vec![host("vps"), host("nas")];
+        let (_home, run, _) = recorded(&[
+            Event::PushStarted {
+                fleet: "homelab".into(),
+                hosts: hosts(),
+                selected: vec![host("vps")],
+                inventory: "inventory.yaml".into(),
+                guard_ms: 1,
+                record: None,
+                dry_run: false,
+            },
+            Event::HostSurveyed {
+                host: host("vps"),
+                nixos: None,
+                nix: "2.28.4".into(),
+                systemd: "257.6".into(),
+                kernel: "6.12.8".into(),
+            },
+            Event::Compared { host: host("vps"), packages: Some(Vec::new()), reboot_for: vec!["kernel".into()] },
+            Event::MatrixSeen {
+                phase: Phase::Baseline,
+                cells: vec![cell("vps", "nas", down), cell("nas", "vps", up.clone()), cell("vps", "10.0.0.9", up)],
+            },
+            Event::HostFound { host: host("vps"), text: "guarded".into() },
+            Event::LeftToGuard { host: host("vps"), fires_in_ms: 60_000, boot_ms: 300_000 },
+            Event::Failed { host: Some(host("vps")), text: "no".into(), hint: Some("look".into()) },
+            Event::Finished {
+                outcome: Outcome::RolledBack,
+                text: "done".into(),
+                hosts: BTreeMap::from([
+                    (host("vps"), HostOutcome::RolledBack { by_guard: true }),
+                    (host("nas"), HostOutcome::Witness),
+                ]),
+                exit: 1,
+                took_ms: 1,
+            },
+        ]);
+        assert_eq!(
+            read(&run.hosts().join("vps.log")),
+            [
+                "a push begins",
+                "answers: NixOS unknown, nix 2.28.4, systemd 257.6, kernel 6.12.8",
+                "no package changes; only a reboot brings: kernel",
+                "baseline: 2 of 3 links up",
+                "vps -> nas ping: no answer",
+                "found: guarded",
+                "left to its guard, which fires in 60 s; then up to 300 s to boot",
+                "failed: no",
+                "hint: look",
+                "ended: rolled back by its guard",
+            ]
+        );
+        assert_eq!(
+            read(&run.hosts().join("nas.log")),
+            ["a push begins: a witness", "baseline: 1 of 2 links up", "vps -> nas ping: no answer", "ended: a witness"]
+        );
+    }
+
+    #[test]
+    fn a_recovery_does_not_write_on_in_a_line_that_was_cut_off() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        std::fs::write(run.events(), "{\"version\":1,\"ru").unwrap();
+        let events = Events::new(None);
+        let listener = start(&events, &run).unwrap();
+        events.publish(Event::Decided);
+        assert!(matches!(listener.finish(Duration::from_secs(30)), ListenerEnd::Complete));
+        assert_eq!(crate::record::read::events(&run.events()).unwrap().lines.len(), 1);
     }
 }
