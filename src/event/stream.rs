@@ -32,6 +32,21 @@ struct Shared {
     listeners: Vec<Queue>,
 }
 
+impl Shared {
+    fn tell(&mut self, line: Line) {
+        let lossy = line.event.is_lossy();
+        let line = Arc::new(line);
+        // A listener that is gone is forgotten: its screen was closed, or its thread has panicked.
+        self.listeners.retain(|queue| {
+            if lossy && queue.waiting.load(Ordering::Relaxed) >= LOSSY_LIMIT {
+                return true;
+            }
+            queue.waiting.fetch_add(1, Ordering::Relaxed);
+            queue.lines.send(Message::Line(Arc::clone(&line))).is_ok()
+        });
+    }
+}
+
 #[derive(Debug)]
 struct Queue {
     lines: mpsc::Sender<Message>,
@@ -61,22 +76,19 @@ impl Events {
     pub fn publish(&self, event: Event) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.seq += 1;
-        let lossy = event.is_lossy();
-        let line = Arc::new(Line {
+        let line = Line {
             version: VERSION,
             run: shared.run.clone(),
             seq: shared.seq,
             at: to_millis(SystemTime::now()),
             event,
-        });
-        // A listener that is gone is forgotten: its screen was closed, or its thread has panicked.
-        shared.listeners.retain(|queue| {
-            if lossy && queue.waiting.load(Ordering::Relaxed) >= LOSSY_LIMIT {
-                return true;
-            }
-            queue.waiting.fetch_add(1, Ordering::Relaxed);
-            queue.lines.send(Message::Line(Arc::clone(&line))).is_ok()
-        });
+        };
+        shared.tell(line);
+    }
+
+    /// Tells every listener a line as it is, with the number and the time that it has: a record that is played again.
+    pub fn relay(&self, line: Line) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).tell(line);
     }
 
     /// Starts a thread that hands every event from now on to `hear`, until `hear` fails or the listener is finished.
@@ -207,6 +219,18 @@ mod tests {
         let lines: Vec<Line> = heard_first.iter().collect();
         assert_eq!(lines, heard_second.iter().collect::<Vec<_>>());
         assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_line_that_is_relayed_stays_as_it_was() {
+        let events = Events::new(Some("run-2".into()));
+        let (hear, heard) = channel();
+        let listener = events.listen("relayed", move |line| hear.send(line.clone()).map_err(io::Error::other)).unwrap();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        let old = Line { version: VERSION, run: Some("run-1".into()), seq: 41, at, event: Event::Decided };
+        events.relay(old.clone());
+        assert!(matches!(listener.finish(SOON), ListenerEnd::Complete));
+        assert_eq!(heard.iter().collect::<Vec<_>>(), [old]);
     }
 
     #[test]
