@@ -16,13 +16,16 @@ mod paint;
 pub mod plain;
 pub mod recap;
 mod row;
+pub mod runs;
 pub mod safety;
 mod said;
 pub mod sanitise;
 mod strip;
 mod table;
+pub mod timeline;
 pub mod tui;
 pub mod view;
+pub mod when;
 mod words;
 
 use std::fs::File;

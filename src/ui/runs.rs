@@ -1,0 +1,133 @@
+//! The table of runs, the newest first.
+
+use std::time::{Duration, SystemTime};
+
+use crate::event::Outcome;
+use crate::ui::paint::{Tone, paint};
+use crate::ui::recap::word_of;
+use crate::ui::when::Clock;
+use crate::ui::{sanitise, words};
+
+/// How a run stands, for its word and its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Ended(Outcome),
+    /// Ended by a recovery.
+    Recovered(Outcome),
+    Unfinished,
+    Running,
+}
+
+impl Standing {
+    #[must_use]
+    pub fn word(self) -> String {
+        match self {
+            Self::Ended(outcome) => word_of(outcome).0.to_owned(),
+            Self::Recovered(outcome) => format!("{} (recovered)", word_of(outcome).0),
+            Self::Unfinished => "UNFINISHED".to_owned(),
+            Self::Running => "running".to_owned(),
+        }
+    }
+
+    pub(crate) fn tone(self) -> Option<Tone> {
+        match self {
+            Self::Ended(outcome) | Self::Recovered(outcome) => Some(word_of(outcome).1),
+            Self::Unfinished => Some(Tone::Doubtful),
+            Self::Running => None,
+        }
+    }
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub run: String,
+    pub fleet: String,
+    pub began: SystemTime,
+    pub standing: Standing,
+    pub hosts: Option<usize>,
+    pub took: Option<Duration>,
+}
+
+/// The rows below their heading, in the order in which they come; every line ends in a line end.
+#[must_use]
+pub fn render(rows: &[Row], clock: &Clock, colour: bool) -> String {
+    const HEADING: [&str; 7] = ["run", "fleet", "began", "", "outcome", "hosts", "took"];
+    const OUTCOME: usize = 4;
+    let unknown = || ".".to_owned();
+    let texts: Vec<[String; 7]> = rows
+        .iter()
+        .map(|row| {
+            [
+                sanitise::line(&row.run),
+                sanitise::line(&row.fleet),
+                clock.time(row.began),
+                clock.ago(row.began),
+                row.standing.word(),
+                row.hosts.map_or_else(unknown, |hosts| hosts.to_string()),
+                row.took.map_or_else(unknown, words::span),
+            ]
+        })
+        .collect();
+    let width = |column: usize| {
+        let cells = texts.iter().map(|cells| cells[column].chars().count());
+        cells.chain([HEADING[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..HEADING.len()).map(width).collect();
+    let padded = |text: &str, column: usize| format!("{text:<width$}  ", width = widths[column]);
+    let heading: String = HEADING.iter().enumerate().map(|(column, text)| padded(text, column)).collect();
+    let mut out = paint(colour, Tone::Strong, heading.trim_end()) + "\n";
+    for (row, cells) in rows.iter().zip(&texts) {
+        let mut line = String::new();
+        for (column, text) in cells.iter().enumerate() {
+            let padded = padded(text, column);
+            match row.standing.tone() {
+                Some(tone) if column == OUTCOME => line += &paint(colour, tone, &padded),
+                _ => line += &padded,
+            }
+        }
+        out += line.trim_end();
+        out += "\n";
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_table_of_runs_reads_as_one() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
+        let row = |fleet: &str, ago, standing| Row {
+            run: format!("20261122-161500-{fleet}-3f9c"),
+            fleet: fleet.into(),
+            began: now - Duration::from_secs(ago),
+            standing,
+            hosts: Some(2),
+            took: Some(Duration::from_secs(63)),
+        };
+        let mut unfinished = row("home\u{1b}[2Jlab", 7200, Standing::Unfinished);
+        (unfinished.hosts, unfinished.took) = (None, None);
+        let rows = [
+            row("lab", 10, Standing::Running),
+            unfinished,
+            row("lab", 90_000, Standing::Recovered(Outcome::RolledBack)),
+        ];
+        let plain = render(&rows, &Clock::utc(now), false);
+        assert_eq!(
+            plain,
+            "\
+run                           fleet    began                              outcome                  hosts  took
+20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     running                  2      1m 03s
+20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  UNFINISHED               .      .
+20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    ROLLED BACK (recovered)  2      1m 03s
+"
+        );
+        let coloured = render(&rows, &Clock::utc(now), true);
+        assert!(coloured.contains('\u{1b}'));
+        assert_eq!(sanitise::text(&coloured), plain);
+    }
+}

@@ -1,0 +1,100 @@
+//! Points in time as a person at this workstation reads them.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The workstation's time zone.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    zone: TimeZone,
+    now: SystemTime,
+}
+
+impl Clock {
+    /// The zone of `TZ` or `/etc/localtime`; UTC, and said so, where neither can be read.
+    #[must_use]
+    pub fn of_the_workstation(now: SystemTime) -> Self {
+        Self { zone: TimeZone::try_system().unwrap_or(TimeZone::UTC), now }
+    }
+
+    /// UTC, which tells a reader elsewhere the same.
+    #[must_use]
+    pub fn utc(now: SystemTime) -> Self {
+        Self { zone: TimeZone::UTC, now }
+    }
+
+    /// `2026-11-25 14:03`, with `UTC` behind it if that is what it is in.
+    #[must_use]
+    pub fn time(&self, at: SystemTime) -> String {
+        let Ok(timestamp) = Timestamp::try_from(at) else { return "at no time".to_owned() };
+        let time = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        if self.zone == TimeZone::UTC { format!("{time} UTC") } else { time }
+    }
+
+    /// `3 hours ago`.
+    #[must_use]
+    pub fn ago(&self, at: SystemTime) -> String {
+        self.now.duration_since(at).map_or_else(|_| "in the future".to_owned(), ago)
+    }
+}
+
+/// In the largest unit of which there is one, rounded down: nobody counts the minutes of yesterday.
+fn ago(passed: Duration) -> String {
+    const UNITS: [(u64, &str); 6] = [
+        (365 * 86_400, "year"),
+        (30 * 86_400, "month"),
+        (7 * 86_400, "week"),
+        (86_400, "day"),
+        (3600, "hour"),
+        (60, "minute"),
+    ];
+    let seconds = passed.as_secs();
+    match UNITS.iter().find(|(unit, _)| seconds >= *unit) {
+        None => "just now".to_owned(),
+        Some((unit, word)) => match seconds / unit {
+            1 => format!("1 {word} ago"),
+            number => format!("{number} {word}s ago"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_local_or_says_that_it_is_not() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
+        assert_eq!(Clock::utc(at).time(at), "2026-11-22 16:15 UTC");
+        let east = TimeZone::fixed(jiff::tz::offset(8));
+        assert_eq!(Clock { zone: east, now: at }.time(at), "2026-11-23 00:15");
+        let never = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 50);
+        assert_eq!(Clock::utc(at).time(never), "at no time");
+    }
+
+    #[test]
+    fn what_has_passed_is_told_in_one_unit() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
+        let clock = Clock::utc(now);
+        let ago = |seconds| clock.ago(now - Duration::from_secs(seconds));
+        assert_eq!(
+            [0, 59, 60, 3599, 10_800, 86_400, 700_000, 86_400 * 40, 86_400 * 800].map(ago),
+            [
+                "just now",
+                "just now",
+                "1 minute ago",
+                "59 minutes ago",
+                "3 hours ago",
+                "1 day ago",
+                "1 week ago",
+                "1 month ago",
+                "2 years ago"
+            ]
+        );
+        assert_eq!(clock.ago(now + Duration::from_secs(1)), "in the future");
+    }
+}
