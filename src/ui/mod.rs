@@ -15,6 +15,7 @@ pub mod mode;
 mod paint;
 pub mod plain;
 pub mod recap;
+pub mod redact;
 mod row;
 pub mod runs;
 pub mod safety;

@@ -1,0 +1,285 @@
+//! Takes addresses, names and keys out of a text that a person sends to somebody else.
+//!
+//! Two rules. Rather too much than too little: who reads the report can ask, what was sent cannot be taken back. And
+//! the same thing becomes the same word everywhere (`ADDRESS-1`, `NAME-2`, `KEY-1`), so that a reader can still follow.
+//!
+//! What stays, since nothing could be understood without it: names of inventory hosts and fleets, unit names, file
+//! names, options of NixOS, store paths with their hashes, and addresses that are the same on every machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Range;
+
+use regex::{Captures, Regex};
+use serde_json::Value;
+
+use crate::ui::sanitise;
+
+mod found;
+mod patterns;
+mod words;
+
+use found::is_everywhere;
+use patterns::{
+    BLOCK, COLONS, DOTTED, DOTTED_NUMBERS, FINGERPRINT, HEADER, HOME, HYPHENED_MAC, LOGIN, PORT, SECRET, SSH_KEY,
+    STORE_PATH, TOKEN, URL, WIREGUARD_KEY, pattern,
+};
+use words::{is_ordinary, is_public};
+
+/// What a report is known to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// Inventory hosts and fleets: these stay.
+    pub kept: BTreeSet<String>,
+    /// Addresses and names of hosts, each with the host it is of, if it is one.
+    pub addresses: Vec<(String, Option<String>)>,
+    pub users: Vec<String>,
+    pub ports: Vec<u16>,
+}
+
+/// What a hidden thing was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Address,
+    Name,
+    User,
+    Port,
+    Key,
+    Secret,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Address => "ADDRESS",
+            Self::Name => "NAME",
+            Self::User => "USER",
+            Self::Port => "PORT",
+            Self::Key => "KEY",
+            Self::Secret => "SECRET",
+        }
+    }
+}
+
+/// Hides the same thing behind the same word in every text that it is given.
+#[derive(Debug)]
+pub struct Redactor {
+    known: Known,
+    /// Every known name as a whole word, the longest first.
+    names: Option<Regex>,
+    given: BTreeMap<(Kind, String), usize>,
+    counts: BTreeMap<Kind, usize>,
+    /// A key that began in an earlier text and has not ended, and how many texts more may be a part of it.
+    open_key: usize,
+}
+
+/// A part of a text: still to be looked at, or a replacement that nothing may be found in.
+enum Piece {
+    Raw(String),
+    Done(String),
+}
+
+/// Where in the text, and what stands there instead.
+type Found = Option<(Range<usize>, String)>;
+
+impl Redactor {
+    #[must_use]
+    pub fn new(mut known: Known) -> Self {
+        let is_kept = |known: &Known, text: &str| known.kept.contains(text);
+        known.addresses = std::mem::take(&mut known.addresses)
+            .into_iter()
+            .filter(|(address, _)| !address.is_empty() && !is_kept(&known, address))
+            .collect();
+        known.users = std::mem::take(&mut known.users)
+            .into_iter()
+            .filter(|user| !user.is_empty() && user != "root" && !is_kept(&known, user))
+            .collect();
+        let mut redactor =
+            Self { names: None, given: BTreeMap::new(), counts: BTreeMap::new(), open_key: 0, known: known.clone() };
+        // In the inventory's order, so that the numbers mean something and stay the same for one fleet.
+        for (address, _) in &known.addresses {
+            redactor.address_or_name(address);
+        }
+        for user in &known.users {
+            redactor.give(Kind::User, user);
+        }
+        let mut words: Vec<&str> = known.addresses.iter().map(|(address, _)| address.as_str()).collect();
+        // A user with the name of a thing of every day is hidden only where it can only be a user.
+        words.extend(known.users.iter().map(String::as_str).filter(|user| user.len() > 1 && !is_ordinary(user)));
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        let words: Vec<String> = words.into_iter().map(regex::escape).collect();
+        redactor.names = (!words.is_empty()).then(|| pattern(&format!("(?i){}", words.join("|"))));
+        redactor
+    }
+
+    /// What each known thing became, for the report's head: `ADDRESS-1` and whose address it is.
+    #[must_use]
+    pub fn legend(&mut self) -> Vec<(String, String)> {
+        let known = self.known.addresses.clone();
+        let of = |(address, host): (String, Option<String>)| {
+            let word = self.address_or_name(&address);
+            host.map(|host| (word, host))
+        };
+        let mut legend: Vec<(String, String)> = known.into_iter().filter_map(of).collect();
+        legend.dedup();
+        legend
+    }
+
+    /// The text without anything that is to be hidden, and without control sequences.
+    #[must_use]
+    pub fn text(&mut self, raw: &str) -> String {
+        let clean = sanitise::text(raw);
+        if clean.is_empty() {
+            return clean;
+        }
+        let mut pieces = vec![Piece::Raw(clean)];
+        pieces = self.key_files(pieces);
+        pieces = self.pass(pieces, &STORE_PATH, |_, _, found| Some((found.get(0)?.range(), found[0].to_owned())));
+        pieces = self.pass(pieces, &URL, Self::url);
+        pieces = self.pass(pieces, &HEADER, Self::header);
+        pieces = self.pass(pieces, &SECRET, Self::secret);
+        pieces = self.pass(pieces, &FINGERPRINT, |this, _, found| this.group(found, "hash", Kind::Key));
+        for keys in [&*SSH_KEY, &*WIREGUARD_KEY] {
+            pieces = self.pass(pieces, keys, |this, _, found| {
+                let key = found.get(0)?;
+                Some((key.range(), this.give(Kind::Key, key.as_str())))
+            });
+        }
+        pieces = self.pass(pieces, &TOKEN, Self::token);
+        pieces = self.pass(pieces, &BLOCK, |this, _, found| {
+            let block = found.get(0)?;
+            Some((block.range(), this.give(Kind::Key, block.as_str())))
+        });
+        pieces = self.pass(pieces, &LOGIN, Self::login);
+        pieces = self.pass(pieces, &COLONS, Self::colons);
+        pieces = self.pass(pieces, &HYPHENED_MAC, |this, _, found| {
+            let address = found.get(0)?;
+            Some((address.range(), this.give(Kind::Address, &address.as_str().replace('-', ":"))))
+        });
+        pieces = self.pass(pieces, &DOTTED_NUMBERS, Self::dotted_numbers);
+        pieces = self.pass(pieces, &HOME, |this, _, found| {
+            let user = found.name("user")?;
+            Some((user.range(), this.user(user.as_str())))
+        });
+        if let Some(names) = self.names.clone() {
+            pieces = self.pass(pieces, &names, Self::known_name);
+        }
+        pieces = self.pass(pieces, &DOTTED, Self::dotted);
+        if !self.known.ports.is_empty() {
+            pieces = self.pass(pieces, &PORT, Self::port);
+        }
+        pieces
+            .into_iter()
+            .map(|piece| match piece {
+                Piece::Raw(text) | Piece::Done(text) => text,
+            })
+            .collect()
+    }
+
+    /// Every text in a JSON value, the keys of its maps among them. What names a kind of thing stays as it is.
+    pub fn json(&mut self, value: &mut Value) {
+        const KINDS: [&str; 8] = ["event", "entry", "phase", "state", "outcome", "at", "run", "kind"];
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(values) => {
+                let lines: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
+                // A key that was printed is one line after the other.
+                match lines.map(|lines| lines.join("\n")) {
+                    Some(text) if text.contains("-----BEGIN ") || text.contains("-----END ") => {
+                        *values = self.text(&text).split('\n').map(Value::from).collect();
+                    }
+                    _ => values.iter_mut().for_each(|value| self.json(value)),
+                }
+            }
+            Value::Object(fields) => {
+                for (name, mut value) in std::mem::take(fields) {
+                    let names_a_secret = SECRET.is_match(&format!("{name}=x"));
+                    match &mut value {
+                        Value::String(_) if KINDS.contains(&name.as_str()) => {}
+                        Value::String(secret) if names_a_secret => *secret = self.give(Kind::Secret, secret),
+                        value => self.json(value),
+                    }
+                    fields.insert(self.text(&name), value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The word for a thing: always the same one.
+    fn give(&mut self, kind: Kind, thing: &str) -> String {
+        let number = self.given.entry((kind, thing.to_owned())).or_insert_with(|| {
+            let count = self.counts.entry(kind).or_default();
+            *count += 1;
+            *count
+        });
+        format!("{}-{number}", kind.word())
+    }
+
+    fn group(&mut self, found: &Captures<'_>, group: &str, kind: Kind) -> Found {
+        let group = found.name(group)?;
+        Some((group.range(), self.give(kind, group.as_str())))
+    }
+
+    fn user(&mut self, user: &str) -> String {
+        if user == "root" || self.is_kept(user) { user.to_owned() } else { self.give(Kind::User, user) }
+    }
+
+    /// An address of a host, by which way it is written.
+    fn address_or_name(&mut self, text: &str) -> String {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let lower = bare.trim_end_matches('.').to_lowercase();
+        if self.is_kept(bare) || is_public(&lower) {
+            return text.to_owned();
+        }
+        let without_zone = bare.split('%').next().unwrap_or(bare);
+        match without_zone.parse::<IpAddr>() {
+            Ok(address) if is_everywhere(address) => text.to_owned(),
+            Ok(address) => self.give(Kind::Address, &address.to_string()),
+            Err(_) => self.give(Kind::Name, &lower),
+        }
+    }
+
+    fn is_kept(&self, text: &str) -> bool {
+        self.known.kept.contains(text)
+    }
+
+    /// Looks through what is still raw.
+    fn pass(
+        &mut self,
+        pieces: Vec<Piece>,
+        pattern: &Regex,
+        mut hide: impl FnMut(&mut Self, &str, &Captures<'_>) -> Found,
+    ) -> Vec<Piece> {
+        let mut out = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let Piece::Raw(text) = piece else {
+                out.push(piece);
+                continue;
+            };
+            let (mut written, mut at) = (0, 0);
+            while let Some(found) = pattern.captures_at(&text, at) {
+                let whole = found.get(0).map_or(at..at, |whole| whole.range());
+                if let Some((range, instead)) = hide(self, &text, &found) {
+                    out.push(Piece::Raw(text[written..range.start].to_owned()));
+                    out.push(Piece::Done(instead));
+                    (written, at) = (range.end, range.end);
+                } else {
+                    at = found.name("again").map_or(whole.end, |again| again.end());
+                }
+                // A pattern that finds nothing at all must not find it for ever.
+                if whole.is_empty() {
+                    at += text[at..].chars().next().map_or(1, char::len_utf8);
+                }
+                if at > text.len() {
+                    break;
+                }
+            }
+            out.push(Piece::Raw(text[written..].to_owned()));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Looks at what the patterns have found: is it what it looks like, and what is to stand instead?
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use regex::Captures;
+
+use super::patterns::{COLONS, END_OF_KEY, KEY_FILE};
+use super::words::{is_code, is_file, is_public, is_top_level, is_unit};
+use super::{Found, Kind, Piece, Redactor};
+
+/// As many characters as 16 bytes have in hexadecimal digits.
+const SHORTEST_TOKEN: usize = 32;
+
+/// Behind `token` or `password` what is no longer than this, and has letters alone, is the sentence going on.
+const LONGEST_WORD: usize = 12;
+
+/// Texts behind the beginning of a key that may belong to it: the lines of a key of 8192 bits, and some.
+const LINES_OF_A_KEY: usize = 120;
+
+impl Redactor {
+    /// Key files, also those of which a text has only a part.
+    pub(super) fn key_files(&mut self, mut pieces: Vec<Piece>) -> Vec<Piece> {
+        if let (true, [Piece::Raw(text)]) = (self.open_key > 0, pieces.as_slice()) {
+            self.open_key -= 1;
+            let is_base64 =
+                |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+            if text.split_whitespace().all(is_base64) {
+                return vec![Piece::Done(self.give(Kind::Key, &text.clone()))];
+            }
+        }
+        let mut is_open = false;
+        pieces = self.pass(pieces, &KEY_FILE, |this, _, found| {
+            let key = found.get(0)?;
+            is_open = !key.as_str().contains("-----END ");
+            Some((key.range(), this.give(Kind::Key, key.as_str())))
+        });
+        pieces = self.pass(pieces, &END_OF_KEY, |this, _, found| {
+            this.open_key = 0;
+            let key = found.get(0)?;
+            Some((key.range(), this.give(Kind::Key, key.as_str())))
+        });
+        if is_open {
+            self.open_key = LINES_OF_A_KEY;
+        }
+        pieces
+    }
+
+    pub(super) fn url(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let (login, host) = (found.name("user"), found.name("host")?);
+        if host.is_empty() && login.is_none() {
+            return None;
+        }
+        let mut instead = String::new();
+        if let Some(login) = login {
+            instead = self.credentials(login.as_str()) + "@";
+        }
+        if !host.is_empty() {
+            instead += &self.address_or_name(host.as_str());
+        }
+        let mut end = host.end();
+        if let Some(port) = found.name("port") {
+            instead += &format!(":{}", self.port_word(port.as_str()));
+            end = port.end();
+        }
+        Some((login.map_or(host.start(), |login| login.start())..end, instead))
+    }
+
+    /// `user` or `user:password`.
+    pub(super) fn credentials(&mut self, login: &str) -> String {
+        match login.split_once(':') {
+            None => self.user(login),
+            Some((user, secret)) => format!("{}:{}", self.user(user), self.give(Kind::Secret, secret)),
+        }
+    }
+
+    pub(super) fn header(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        self.group(found, "value", Kind::Secret)
+    }
+
+    pub(super) fn secret(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let strong = found.name("strong").is_some();
+        let value = ["double", "single", "bare"].into_iter().find_map(|name| found.name(name))?;
+        let between = found.name("between")?.as_str();
+        let is_given = between.contains('=') || (between.contains(':') && (strong || !between.ends_with(' ')));
+        // `the password is wrong`, `the token was taken`: words, and no secret. A path tells where a secret is.
+        let word = value.as_str().trim_end_matches(['.', ',', ';', ':', ')']);
+        let is_word = word.len() <= LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if (is_word && !is_given) || is_path(word) {
+            return None;
+        }
+        Some((value.range(), self.give(Kind::Secret, value.as_str())))
+    }
+
+    pub(super) fn token(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let token = found.get(0)?;
+        // Letters, digits and cases that change all the time: in the words of paths and names they do not.
+        let kind = |byte: u8| match byte {
+            b'a'..=b'z' => 0,
+            b'A'..=b'Z' => 1,
+            b'0'..=b'9' => 2,
+            b'+' => 3,
+            _ => 4,
+        };
+        let kinds: Vec<u8> = token.as_str().bytes().map(kind).collect();
+        let changes = |part: &[u8]| part.windows(2).filter(|pair| pair[0] != pair[1] && !pair.contains(&4)).count();
+        let is_random = kinds.windows(SHORTEST_TOKEN).any(|part| changes(part) * 4 >= SHORTEST_TOKEN);
+        is_random.then(|| (token.range(), self.give(Kind::Key, token.as_str())))
+    }
+
+    pub(super) fn login(&mut self, text: &str, found: &Captures<'_>) -> Found {
+        const TEMPLATES: [&str; 9] = [
+            "getty",
+            "serial-getty",
+            "autovt",
+            "wg-quick",
+            "user",
+            "user-runtime-dir",
+            "container",
+            "sshd",
+            "modprobe",
+        ];
+        let (login, host) = (found.name("user")?, found.name("host")?);
+        let name = host.as_str().trim_end_matches(['.', '-', '_']);
+        let is_template = TEMPLATES.contains(&login.as_str()) || login.as_str().starts_with("systemd-");
+        if is_unit(name) || is_template || is_public(&name.to_lowercase()) {
+            return None;
+        }
+        let who = login.as_str().strip_prefix("ssh:").unwrap_or(login.as_str());
+        let start = login.end() - who.len();
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let colons = COLONS.find_at(text, host.start()).filter(|colons| colons.start() == host.start());
+        let is_address = host.as_str().starts_with(['[', ':'])
+            || name.parse::<Ipv4Addr>().is_ok()
+            || colons.is_some_and(|colons| colons.as_str().contains("::") || colons.as_str().matches(':').count() >= 5);
+        if is_number && !is_address {
+            // A version, or a number.
+            return None;
+        }
+        if is_address {
+            // What it is is seen by the passes for addresses.
+            return Some((start..login.end(), self.credentials(who)));
+        }
+        let instead = format!("{}@{}", self.credentials(who), self.address_or_name(name));
+        Some((start..host.start() + name.len(), instead))
+    }
+
+    pub(super) fn colons(&mut self, text: &str, found: &Captures<'_>) -> Found {
+        let whole = found.get(0)?;
+        let mut run = whole.as_str();
+        let mut start = whole.start();
+        if run.starts_with(':') && !run.starts_with("::") {
+            (run, start) = (&run[1..], start + 1);
+        }
+        run = run.trim_end_matches('.');
+        if run.ends_with(':') && !run.ends_with("::") {
+            run = &run[..run.len() - 1];
+        }
+        let colons = run.bytes().filter(|byte| *byte == b':').count();
+        if !run.bytes().any(|byte| byte.is_ascii_hexdigit()) || (!run.contains("::") && colons < 5) {
+            return None;
+        }
+        // `std::fmt`, `Foo::Bar`: letters go on at an end, and nothing in it is a digit.
+        let goes_on = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
+        let (before, behind) = (text[..start].chars().next_back(), text[start + run.len()..].chars().next());
+        if (goes_on(before) || goes_on(behind)) && !run.bytes().any(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let range = start..start + run.len();
+        match run.parse::<Ipv6Addr>() {
+            Ok(address) if is_everywhere(address.into()) || self.is_kept(run) => None,
+            Ok(address) => Some((range, self.give(Kind::Address, &address.to_string()))),
+            Err(_) => {
+                let kind = if colons > 8 { Kind::Key } else { Kind::Address };
+                Some((range, self.give(kind, &run.to_lowercase())))
+            }
+        }
+    }
+
+    pub(super) fn dotted_numbers(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let run = found.get(0)?;
+        let parts: Vec<Option<u8>> = run.as_str().split('.').map(|part| part.parse().ok()).collect();
+        let has_address = parts.windows(4).any(|parts| parts.iter().all(Option::is_some));
+        let everywhere = run.as_str().parse::<Ipv4Addr>().is_ok_and(|address| is_everywhere(address.into()));
+        (has_address && !everywhere && !self.is_kept(run.as_str()))
+            .then(|| (run.range(), self.give(Kind::Address, run.as_str())))
+    }
+
+    pub(super) fn known_name(&mut self, text: &str, found: &Captures<'_>) -> Found {
+        let name = found.get(0)?;
+        let goes_on = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+        if goes_on(text[..name.start()].chars().next_back()) || goes_on(text[name.end()..].chars().next()) {
+            return None;
+        }
+        let is_user = self.known.users.iter().any(|user| user.eq_ignore_ascii_case(name.as_str()));
+        let is_address = self.known.addresses.iter().any(|(known, _)| known.eq_ignore_ascii_case(name.as_str()));
+        let instead =
+            if is_user && !is_address { self.user(name.as_str()) } else { self.address_or_name(name.as_str()) };
+        Some((name.range(), instead))
+    }
+
+    pub(super) fn dotted(&mut self, text: &str, found: &Captures<'_>) -> Found {
+        let word = found.get(0)?;
+        let before = text[..word.start()].chars().next_back();
+        let lower = word.as_str().to_lowercase();
+        let labels: Vec<&str> = word.as_str().split('.').collect();
+        let last = labels.last()?;
+        let is_label = last.len() >= 2
+            && (last.starts_with("xn--")
+                || last.bytes().all(|byte| byte.is_ascii_lowercase())
+                || last.bytes().all(|byte| byte.is_ascii_uppercase()));
+        if !is_label || is_unit(&lower) || is_public(&lower) || self.is_kept(word.as_str()) {
+            return None;
+        }
+        if !is_top_level(&last.to_lowercase()) {
+            let is_part_of_a_path = matches!(before, Some('/' | '#' | '$'));
+            let has_numbers = labels.iter().take(2).all(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+            if is_part_of_a_path
+                || has_numbers
+                || is_file(&labels)
+                || is_code(word.as_str(), &labels)
+                || self.is_kept(labels[0])
+            {
+                return None;
+            }
+        }
+        Some((word.range(), self.give(Kind::Name, &lower)))
+    }
+
+    pub(super) fn port(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let port = found.name("port")?;
+        let word = self.port_word(port.as_str());
+        (word != port.as_str()).then(|| (port.range(), word))
+    }
+
+    pub(super) fn port_word(&mut self, port: &str) -> String {
+        match port.parse() {
+            // What everybody has tells nothing.
+            Ok(number) if !matches!(number, 22 | 80 | 443) && self.known.ports.contains(&number) => {
+                self.give(Kind::Port, port)
+            }
+            _ => port.to_owned(),
+        }
+    }
+}
+
+/// Addresses that are the same on every machine, and tell nothing.
+pub(super) fn is_everywhere(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// `/run/secrets/x`.
+pub(super) fn is_path(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('/') else { return false };
+    rest.contains('/')
+        && rest.split('/').all(|part| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        })
+}
