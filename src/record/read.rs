@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -96,10 +96,8 @@ pub enum End {
     Ended(Outcome),
     /// It was interrupted, and a recovery has ended it.
     Recovered(Outcome),
-    /// It did not come to its end, and holds nothing that says that somebody still works on it.
+    /// It did not come to its end, or somebody still works on it: [`State::running`](super::folder::State::running).
     Unfinished,
-    /// A process of this workstation works on it.
-    Running,
 }
 
 impl End {
@@ -199,6 +197,55 @@ fn last_finish(path: &Path) -> Option<Finish> {
         }
         _ => None,
     })
+}
+
+/// A log of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The host, or `nix`.
+    pub name: String,
+    path: PathBuf,
+}
+
+impl Log {
+    /// The name of what nix printed for all hosts. A host of this name has its log behind it.
+    pub const NIX: &'static str = "nix";
+
+    /// The whole of it.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self) -> Result<String, RecordError> {
+        let bytes = std::fs::read(&self.path).map_err(read_error(&self.path))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// The logs that a run has: first that of nix, then those of the hosts by their names.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn logs(run: &RunFolder) -> Result<Vec<Log>, RecordError> {
+    let mut logs = Vec::new();
+    let folder = run.hosts();
+    match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(source) => return Err(RecordError::Read { path: folder, source }),
+        Ok(entries) => {
+            for entry in entries {
+                let path = entry.map_err(read_error(&folder))?.path();
+                let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".log"));
+                if let Some(name) = name {
+                    logs.push(Log { name: name.to_owned(), path });
+                }
+            }
+        }
+    }
+    logs.sort_by(|one, other| one.name.cmp(&other.name));
+    if run.build_log().exists() {
+        logs.insert(0, Log { name: Log::NIX.to_owned(), path: run.build_log() });
+    }
+    Ok(logs)
 }
 
 #[cfg(test)]

@@ -1,0 +1,142 @@
+//! A whole run on one page: what ran where, what went wrong as it was told, where the time went, the links before and
+//! at the end, and how it ended. For `show` and for the report.
+
+use crate::event::line::Line;
+use crate::event::{Cell, Event, Phase};
+use crate::inventory::model::HostName;
+use crate::ui::mode::Mode;
+use crate::ui::paint::{Tone, paint};
+use crate::ui::plain::Plain;
+use crate::ui::timeline::Timeline;
+use crate::ui::view::FleetView;
+use crate::ui::{matrix, recap, sanitise};
+
+/// What the record knows of a run beside its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    pub run: String,
+    pub fleet: String,
+    /// `2026-11-25 14:03, 3 hours ago`.
+    pub began: String,
+    /// Why there is no end, or where to look now.
+    pub next: Option<String>,
+    /// What could not be read.
+    pub notes: Vec<String>,
+}
+
+/// Draws the page within `width` columns.
+#[must_use]
+pub fn render(heading: &Heading, lines: &[Line], width: usize, colour: bool) -> String {
+    let mut out = head(heading, lines, colour);
+    let mut section = |title: &str, text: &str| {
+        if !text.trim().is_empty() {
+            out += &format!("\n{}\n", paint(colour, Tone::Strong, title));
+            out += text;
+        }
+    };
+    section("warnings and failures", &told(lines, colour));
+    section("how long it took", &Timeline::of(lines).render(width, colour));
+    let (baseline, last) = matrices(lines);
+    for (title, matrix) in [("before anything changed", baseline), ("at the last look", last)] {
+        if let Some((phase, cells)) = matrix {
+            let title = format!("links {title} ({}): {}", phase.word(), matrix::count(cells));
+            section(&title, &matrix::render(cells, width, colour));
+        }
+    }
+    out += &recap(lines, width, colour);
+    if let Some(text) = &heading.next {
+        out += &format!("\n{}\n", paint(colour, Tone::Doubtful, &sanitise::text(text)));
+    }
+    out
+}
+
+/// Run, fleet, time and the versions of everything.
+fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
+    let mut facts: Vec<(String, String)> = vec![("began".to_owned(), heading.began.clone())];
+    let mut versions: Vec<(String, String)> = Vec::new();
+    for line in lines {
+        match &line.event {
+            Event::PushStarted { inventory, record, .. } => {
+                facts.push(("inventory".to_owned(), inventory.clone()));
+                facts.extend(record.iter().map(|record| ("record".to_owned(), record.clone())));
+            }
+            Event::RecoverStarted { inventory, .. } => {
+                facts.push(("recovered with".to_owned(), inventory.clone()));
+            }
+            Event::WorkstationSeen { fleetdeploy, nix, ssh } => {
+                let others = [nix, ssh].into_iter().flatten().map(|version| format!(", {version}"));
+                let text = format!("fleetdeploy {fleetdeploy}{}", others.collect::<String>());
+                versions.push(("workstation".to_owned(), text));
+            }
+            Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
+                let nixos = nixos.as_ref().map_or_else(String::new, |nixos| format!("NixOS {nixos}, "));
+                versions.push((host.to_string(), format!("{nixos}nix {nix}, systemd {systemd}, kernel {kernel}")));
+            }
+            _ => {}
+        }
+    }
+    // A recovery surveys again: the newest answer stands, where the first one stood.
+    for (name, text) in versions {
+        match facts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = text,
+            None => facts.push((name, text)),
+        }
+    }
+    facts.extend(heading.notes.iter().map(|note| ("note".to_owned(), note.clone())));
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let title = format!("run {} of fleet {}", sanitise::line(&heading.run), sanitise::line(&heading.fleet));
+    let mut out = paint(colour, Tone::Strong, &title) + "\n";
+    for (name, text) in facts {
+        out += &format!("{name:<width$}  {}\n", sanitise::line(&text));
+    }
+    out
+}
+
+/// What the screen said that went wrong: as it stood there, with its time.
+fn told(lines: &[Line], colour: bool) -> String {
+    let mut plain = Plain::new(Mode::Quiet { colour });
+    let rendered = lines.iter().filter(|line| !matches!(line.event, Event::Finished { .. }));
+    rendered.map(|line| plain.render(line)).collect()
+}
+
+type Matrix<'a> = (Phase, &'a [Cell]);
+
+/// The baseline, and the last matrix if it is another one.
+fn matrices(lines: &[Line]) -> (Option<Matrix<'_>>, Option<Matrix<'_>>) {
+    let all: Vec<Matrix<'_>> = lines
+        .iter()
+        .filter_map(|line| match &line.event {
+            Event::MatrixSeen { phase, cells } => Some((*phase, cells.as_slice())),
+            _ => None,
+        })
+        .collect();
+    let baseline = all.iter().find(|(phase, _)| *phase == Phase::Baseline).copied();
+    let last = all.last().filter(|(phase, _)| *phase != Phase::Baseline).copied();
+    (baseline, last)
+}
+
+/// The end as the screen drew it, with every package that changed; nothing if there was none: an end of the push that a
+/// recovery has gone on from is not the run's.
+fn recap(lines: &[Line], width: usize, colour: bool) -> String {
+    let ends = lines.iter().rev().find_map(|line| match &line.event {
+        Event::Finished { .. } => Some(true),
+        Event::RecoverStarted { .. } => Some(false),
+        _ => None,
+    });
+    if ends != Some(true) {
+        return String::new();
+    }
+    // The page itself is what the recap would send a reader to.
+    let view = FleetView { record: None, ..FleetView::of(lines) };
+    recap::render(&view, recap::Style { colour, columns: width, wrapped: true, whole: true })
+}
+
+/// The hosts that the run is about, in the inventory's order.
+#[must_use]
+pub fn hosts(lines: &[Line]) -> Vec<HostName> {
+    let hosts = lines.iter().find_map(|line| match &line.event {
+        Event::PushStarted { hosts, .. } | Event::RecoverStarted { hosts, .. } => Some(hosts.clone()),
+        _ => None,
+    });
+    hosts.unwrap_or_default()
+}
