@@ -1,6 +1,7 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use crate::ui::mode::{Colour, Flags};
 Example:
   fleetdeploy inventory check     is the inventory right?
   fleetdeploy check homelab       are all links of the fleet up?
-  fleetdeploy push homelab        build, test, prove the network, make permanent")]
+  fleetdeploy push homelab        build, test, prove the network, make permanent
+  fleetdeploy show                what did the last push do?")]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -90,6 +92,10 @@ pub enum Command {
     Build(Build),
     Check(Check),
     Inventory(Inventory),
+    Runs(Runs),
+    Show(Show),
+    Logs(Logs),
+    Replay(Replay),
 }
 
 /// Push new systems to a fleet: all hosts or none
@@ -201,6 +207,87 @@ Example:
     Schema,
 }
 
+/// List the runs that this workstation has a record of, the newest first
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy runs                    the last 20 of all fleets
+  fleetdeploy runs homelab --limit 5  the last 5 of one")]
+pub struct Runs {
+    /// Only runs of this fleet
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub fleet: Option<String>,
+    /// How many runs to list
+    #[arg(long, value_name = "N", default_value_t = Runs::LIMIT)]
+    pub limit: NonZeroUsize,
+}
+
+impl Runs {
+    /// A screen of a small terminal.
+    const LIMIT: NonZeroUsize = NonZeroUsize::new(20).expect("20 is not 0");
+}
+
+/// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
+///
+/// With `--report` all of the record goes into one text file to send along with a bug report. Addresses, users, keys and
+/// passwords in it are hidden; names of hosts and fleets, units and store paths are not: read it before you send it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy show                       the last run
+  fleetdeploy show last-failed           the last one that was rolled back, refused or split
+  fleetdeploy show 20261122-16           the one run whose id begins like this
+  fleetdeploy show last-failed --report  its report, as fleetdeploy-report-RUN.txt")]
+pub struct Show {
+    /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Write a report for others, without addresses, users and keys, as fleetdeploy-report-RUN.txt
+    #[arg(long)]
+    pub report: bool,
+    /// Write the report to this file, which must not be there yet; `-` is stdout
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub output: Option<PathBuf>,
+}
+
+/// Print what the hosts of a run said, and what nix printed
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy logs last vps   what happened on one host
+  fleetdeploy logs last nix   what nix printed
+  fleetdeploy logs last       all of it, one after the other")]
+pub struct Logs {
+    /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this host; `nix` is the build
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+}
+
+/// Play a recorded run on the screen as it was
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(hide = true)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy replay last --speed 10
+  fleetdeploy replay events.jsonl --until 60")]
+pub struct Replay {
+    /// A file of events, or a run as `fleetdeploy show` takes it
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// How many times faster than it was
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = parse_speed)]
+    pub speed: f64,
+    /// Stop there, in seconds of the run
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub until: Option<Duration>,
+}
+
+// A speed is never NaN.
+impl Eq for Replay {}
+
 /// A fleet and which of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct FleetHosts {
@@ -221,6 +308,17 @@ fn parse_fleet(text: &str) -> Result<String, String> {
     } else {
         Err("a fleet's name has letters, digits, `_`, `.` and `-`, and does not begin with `-` or `.`".to_owned())
     }
+}
+
+/// Whatever is a number above zero, but not so small that a pause becomes endless.
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.001..=1e6).contains(speed));
+    speed.ok_or_else(|| "a speed is a number from 0.001 to 1000000, such as 10".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "write a number of seconds, such as 60 or 12.5".to_owned())
 }
 
 /// One or more patterns: a comma inside braces is a part of its glob.
@@ -294,6 +392,17 @@ mod tests {
     }
 
     #[test]
+    fn looking_back_begins_with_the_last_run() {
+        let show = Show { run: "last".into(), report: false, output: None };
+        assert_eq!(parse("fleetdeploy show").unwrap().command, Command::Show(show));
+        let show = Show { run: "2026".into(), report: true, output: Some("-".into()) };
+        assert_eq!(parse("fleetdeploy show 2026 --report --output -").unwrap().command, Command::Show(show));
+        let replay = Replay { file: "last".into(), speed: 2.5, until: Some(Duration::from_millis(1500)) };
+        let words = "fleetdeploy replay last --speed 2.5 --until 1.5";
+        assert_eq!(parse(words).unwrap().command, Command::Replay(replay));
+    }
+
+    #[test]
     fn what_is_not_understood_exits_with_2() {
         for words in [
             "fleetdeploy",
@@ -320,6 +429,13 @@ mod tests {
             "fleetdeploy build homelab --dry-run",
             "fleetdeploy inventory",
             "fleetdeploy inventory -i= check",
+            "fleetdeploy runs --limit 0",
+            "fleetdeploy runs home/lab",
+            "fleetdeploy logs",
+            "fleetdeploy show last --output report.txt",
+            "fleetdeploy replay last --speed 0",
+            "fleetdeploy replay last --speed nan",
+            "fleetdeploy replay last --until -1",
         ] {
             let error = parse(words).expect_err(words);
             assert_eq!(error.exit_code(), 2, "{words}");

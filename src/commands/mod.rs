@@ -5,9 +5,15 @@ mod check;
 mod ending;
 mod ground;
 mod inventory;
+mod logs;
 mod password;
+mod past;
 mod push;
 mod recover;
+mod replay;
+mod report;
+mod runs;
+mod show;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -90,6 +96,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             InventoryCommand::Check => inventory::check(global, mode),
             InventoryCommand::Schema => inventory::schema(),
         },
+        Command::Runs(arguments) => runs::run(global, mode, arguments),
+        Command::Show(arguments) => show::run(global, mode, arguments),
+        Command::Logs(arguments) => logs::run(global, mode, arguments),
+        Command::Replay(arguments) => runtime().and_then(|runtime| runtime.block_on(replay::run(mode, arguments))),
     };
     let ending = ended.unwrap_or_else(|trouble| {
         if mode == Mode::Json {

@@ -1,0 +1,58 @@
+//! `logs`: what the hosts of a run have said.
+
+use super::past::{colour, named, print, state, unreadable};
+use super::{Ended, Trouble, tell};
+use crate::cli::{Global, Logs};
+use crate::event::Event;
+use crate::exit::Ending;
+use crate::inventory::{listed, nearest};
+use crate::record::folder::RunFolder;
+use crate::record::read::{Log, logs};
+use crate::ui::log;
+use crate::ui::mode::Mode;
+
+pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
+    let folder = named(&state()?, &arguments.run)?;
+    let found = logs(&folder).map_err(unreadable)?;
+    let shown: Vec<&Log> = match &arguments.host {
+        Some(host) => of_host(&folder, &found, host)?,
+        None => found.iter().collect(),
+    };
+    let ending = Ending::Answered { yes: true };
+    if mode == Mode::Json {
+        let logs = shown.iter().map(|log| Ok((log.name.clone(), log.read().map_err(unreadable)?.into())));
+        let logs: serde_json::Map<String, serde_json::Value> = logs.collect::<Result<_, Trouble>>()?;
+        tell([Event::Answer { answer: serde_json::json!({ "run": folder.id(), "logs": logs }) }], ending)?;
+        return Ok(ending);
+    }
+    if shown.is_empty() {
+        print(&format!("run {} has no logs: it ended before any host was asked\n", folder.id()))?;
+        return Ok(ending);
+    }
+    let colour = colour(global);
+    for (number, found) in shown.into_iter().enumerate() {
+        // Of one host alone there is nothing to tell apart.
+        if arguments.host.is_none() {
+            let gap = if number == 0 { "" } else { "\n" };
+            print(&format!("{gap}{}", log::heading(&found.name, colour)))?;
+        }
+        print(&log::render(&found.read().map_err(unreadable)?))?;
+    }
+    Ok(ending)
+}
+
+/// The log of one host; two, if it has the name of what nix printed.
+fn of_host<'a>(folder: &RunFolder, found: &'a [Log], host: &str) -> Result<Vec<&'a Log>, Trouble> {
+    let of_it: Vec<&Log> = found.iter().filter(|log| log.name == host).collect();
+    if !of_it.is_empty() {
+        return Ok(of_it);
+    }
+    let names = || found.iter().map(|log| log.name.as_str());
+    let error = format!("run {} has no log of `{}`", folder.id(), host.escape_debug());
+    let hint = match (nearest(host, names()), found.is_empty()) {
+        (_, true) => "it ended before any host was asked".to_owned(),
+        (Some(near), false) => format!("did you mean `{near}`? There are logs of {}", listed(names())),
+        (None, false) => format!("there are logs of {}", listed(names())),
+    };
+    Err(Trouble::not_understood(error, Some(hint)))
+}

@@ -1,0 +1,79 @@
+//! What the commands that look back share: the record's place, the run that is meant, the colour of stdout.
+
+use std::io::IsTerminal;
+use std::time::SystemTime;
+
+use super::Trouble;
+use crate::cli::Global;
+use crate::record::folder::{RunFolder, State};
+use crate::record::name::NameError;
+use crate::record::read::{End, Summary};
+use crate::record::{RecordError, read};
+use crate::ui::mode::{Terminal, choose_colour};
+use crate::ui::print_answer;
+use crate::ui::runs::Standing;
+use crate::ui::when::Clock;
+
+pub(super) fn state() -> Result<State, Trouble> {
+    State::locate(|name| std::env::var_os(name)).map_err(unreadable)
+}
+
+/// A record that cannot be read; nothing was to be begun.
+pub(super) fn unreadable(error: RecordError) -> Trouble {
+    let hint = match error {
+        RecordError::NoHome => Some("set HOME, or XDG_STATE_HOME, to an absolute path".to_owned()),
+        _ => None,
+    };
+    Trouble::not_begun(error, hint)
+}
+
+/// The run that a person has named.
+pub(super) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
+    state.named(name).map_err(|error| match error {
+        NameError::Record(error) => unreadable(error),
+        error => {
+            let hint = error.hint();
+            Trouble::not_understood(error, hint)
+        }
+    })
+}
+
+pub(super) fn clock() -> Clock {
+    Clock::of_the_workstation(SystemTime::now())
+}
+
+/// Answers go to stdout, so it is stdout that has colour or not.
+pub(super) fn colour(global: &Global) -> bool {
+    let terminal = Terminal::look(std::io::stdout().is_terminal(), |name| std::env::var(name).ok());
+    choose_colour(global.color, terminal)
+}
+
+pub(super) fn print(text: &str) -> Result<(), Trouble> {
+    print_answer(text).map_err(|error| Trouble::no_stdout(&error))
+}
+
+/// `running` are the runs that somebody works on just now.
+pub(super) fn standing(summary: &Summary, running: &[String]) -> Standing {
+    match summary.end {
+        End::Ended(outcome) => Standing::Ended(outcome),
+        End::Recovered(outcome) => Standing::Recovered(outcome),
+        End::Unfinished if running.contains(&summary.run) => Standing::Running,
+        End::Unfinished => Standing::Unfinished,
+    }
+}
+
+/// What of the events a reader does not see, in words.
+pub(super) fn passed_over(passed_over: read::PassedOver) -> Vec<String> {
+    let mut notes = Vec::new();
+    let events = |number| if number == 1 { "1 event".to_owned() } else { format!("{number} events") };
+    if passed_over.unknown > 0 {
+        notes.push(format!("{} of a newer fleetdeploy left out", events(passed_over.unknown)));
+    }
+    if passed_over.damaged > 0 {
+        notes.push(format!("{} that cannot be read left out", events(passed_over.damaged)));
+    }
+    if passed_over.torn {
+        notes.push("the last event was cut off".to_owned());
+    }
+    notes
+}

@@ -1,0 +1,124 @@
+//! `replay`: plays a recorded run on the screen as it was, for who works on the screen.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::build::FAREWELL;
+use super::past::{named, state, unreadable};
+use super::{Ended, Trouble};
+use crate::cli::Replay;
+use crate::engine::shutdown::Shutdown;
+use crate::event::Event;
+use crate::event::line::Line;
+use crate::event::stream::Events;
+use crate::exit::Ending;
+use crate::record::read;
+use crate::ui::Screen;
+use crate::ui::mode::Mode;
+use crate::ui::tui::Now;
+
+/// Between the end of a push that was interrupted and its recovery nothing happened; nobody wants to see that.
+const LONGEST_PAUSE_BEFORE_A_RECOVERY: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(mode: Mode, arguments: &Replay) -> Ended {
+    let path = file(&arguments.file)?;
+    let lines = read::events(&path).map_err(unreadable)?.lines;
+    if lines.is_empty() {
+        let error = format!("{} holds no event", path.display());
+        return Err(Trouble::not_understood(error, Some("name a run, or its events.jsonl".to_owned())));
+    }
+    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let events = Events::new(None);
+    let clock = Clock::default();
+    let screen = Screen::start_with_clock(mode, &events, clock.clone().read_by(arguments.speed))
+        .map_err(|error| Trouble::not_begun(error, None))?;
+    let began = Instant::now();
+    let mut ending = Ending::Answered { yes: true };
+    for (after, line) in schedule(lines) {
+        if arguments.until.is_some_and(|until| after > until) {
+            break;
+        }
+        tokio::select! {
+            // Also a signal that came while nothing was waited for.
+            biased;
+            signal = shutdown.requested() => {
+                ending = Ending::QueryInterrupted(signal);
+                break;
+            }
+            () = tokio::time::sleep_until(began + after.div_f64(arguments.speed)) => {
+                clock.set(line.at);
+                events.relay(line);
+            }
+        }
+    }
+    let _ = screen.finish(FAREWELL);
+    Ok(ending)
+}
+
+/// The time that it was on the screen that is played again: the last event's, and from then on as the replay goes.
+#[derive(Debug, Clone, Default)]
+struct Clock {
+    last: Arc<Mutex<Option<(Instant, SystemTime)>>>,
+}
+
+impl Clock {
+    fn set(&self, at: SystemTime) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), at));
+    }
+
+    fn read_by(self, speed: f64) -> Now {
+        Box::new(move || match *self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((shown, at)) => at + shown.elapsed().mul_f64(speed),
+            None => SystemTime::now(),
+        })
+    }
+}
+
+/// When each line is to be shown, from the first one on: as the times in it say, but never back.
+fn schedule(lines: Vec<Line>) -> impl Iterator<Item = (Duration, Line)> {
+    let mut last = lines.first().map(|line| line.at);
+    let mut after = Duration::ZERO;
+    lines.into_iter().map(move |line| {
+        let pause = last.map(|last| line.since(last)).unwrap_or_default();
+        let is_recovery = matches!(line.event, Event::RecoverStarted { .. });
+        after += if is_recovery { pause.min(LONGEST_PAUSE_BEFORE_A_RECOVERY) } else { pause };
+        last = last.max(Some(line.at));
+        (after, line)
+    })
+}
+
+/// A file, or the events of a run.
+fn file(name: &str) -> Result<PathBuf, Trouble> {
+    let path = Path::new(name);
+    if path.is_file() { Ok(path.to_owned()) } else { Ok(named(&state()?, name)?.events()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::event::VERSION;
+
+    #[test]
+    fn pauses_are_as_they_were_and_a_clock_that_was_set_back_turns_nothing_back() {
+        let line = |seconds, event| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            Line { version: VERSION, run: None, seq: 1, at, event }
+        };
+        let recovery = Event::RecoverStarted { fleet: "lab".into(), hosts: Vec::new(), inventory: "i".into() };
+        let lines = vec![
+            line(100, Event::Decided),
+            line(104, Event::Decided),
+            line(50, Event::Decided),
+            line(105, Event::Decided),
+            line(9000, recovery),
+            line(9001, Event::Decided),
+        ];
+        let seconds: Vec<u64> = schedule(lines).map(|(after, _)| after.as_secs()).collect();
+        assert_eq!(seconds, [0, 4, 4, 5, 8, 9]);
+    }
+}

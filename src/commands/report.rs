@@ -1,0 +1,209 @@
+//! The report of a run: everything that its record holds, without what must not be sent to anybody.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::Trouble;
+use super::past::unreadable;
+use super::show::Read;
+use crate::event::Event;
+use crate::event::line::Line;
+use crate::record::journal::Entry;
+use crate::record::read::logs;
+use crate::ui::redact::{Known, Redactor};
+use crate::ui::when::Clock;
+use crate::ui::{json, log, matrix, story};
+
+/// Lines of each log that a report has: what led to a failure stands at the end.
+const LOG_LINES: usize = 300;
+
+/// What a person has to do with a report.
+pub(super) const READ_IT: &str =
+    "host and fleet names, unit names and store paths are left in it: read it before you send it";
+
+/// Puts the report together.
+pub(super) fn render(read: &Read) -> Result<String, Trouble> {
+    let mut redactor = Redactor::new(known(read));
+    let mut events = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
+    for line in &read.lines {
+        let Ok(mut value) = serde_json::to_value(line) else { continue };
+        redactor.json(&mut value);
+        match serde_json::from_value::<Line>(value.clone()) {
+            Ok(line) => {
+                // As `--json` writes it, in the order in which it is read.
+                events.push(json::render(&line));
+                lines.push(line);
+            }
+            Err(_) => events.push(format!("{value}\n")),
+        }
+    }
+
+    let mut out = head(read, &mut redactor);
+    let mut section = |title: &str, text: &str| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\n==== {title}\n{text}");
+        if !text.ends_with('\n') {
+            out.push('\n');
+        }
+    };
+    // UTC: where somebody lives is nobody's business.
+    let heading = read.heading(&Clock::utc(SystemTime::now()));
+    section("the run", &story::render(&heading, &lines, matrix::WIDTH, false));
+    section("journal.jsonl", &json_lines(&read.folder.journal(), &mut redactor));
+    section("plan.json", &json_file(&read.folder.plan(), &mut redactor));
+    let title = match read.left_out {
+        0 => "events.jsonl".to_owned(),
+        1 => "events.jsonl, without 1 event of progress or output".to_owned(),
+        number => format!("events.jsonl, without {number} events of progress or output"),
+    };
+    section(&title, &events.concat());
+    for found in logs(&read.folder).map_err(unreadable)? {
+        let text = found.read().map_err(unreadable)?;
+        let all: Vec<&str> = text.lines().collect();
+        let tail = &all[all.len().saturating_sub(LOG_LINES)..];
+        let title = if tail.len() < all.len() {
+            format!("log of {}, the last {LOG_LINES} of {} lines", found.name, all.len())
+        } else {
+            format!("log of {}", found.name)
+        };
+        let tail: Vec<String> = tail.iter().map(|line| log::read_back(line)).collect();
+        section(&title, &redactor.text(&tail.join("\n")));
+    }
+    Ok(out)
+}
+
+fn head(read: &Read, redactor: &mut Redactor) -> String {
+    let mut out = format!(
+        "\
+fleetdeploy {}: report of run {}
+
+Hidden, each thing behind the same word everywhere: addresses and prefixes (ADDRESS-1), names of hosts that are not in
+the inventory (NAME-1), users (USER-1), ports of ssh (PORT-1), keys, fingerprints and ids (KEY-1), passwords and tokens
+(SECRET-1). Users with an ordinary name, such as `admin`, are hidden beside an @ and in /home only.
+Not hidden: {READ_IT}.
+",
+        env!("CARGO_PKG_VERSION"),
+        read.summary.run,
+    );
+    let legend = redactor.legend();
+    if !legend.is_empty() {
+        out.push('\n');
+    }
+    for (word, host) in legend {
+        let _ = writeln!(out, "{word} is how {host} was reached");
+    }
+    out
+}
+
+/// What the record itself says that has to be hidden, and what must stay.
+fn known(read: &Read) -> Known {
+    let folder = &read.folder;
+    let mut known = Known { kept: BTreeSet::from([read.summary.fleet.clone()]), ..Known::default() };
+    known.kept.extend(story::hosts(&read.lines).iter().map(ToString::to_string));
+    for host in folder.read_addresses() {
+        let name = host.name.to_string();
+        known.kept.insert(name.clone());
+        let addresses = host.addresses.into_iter().chain(host.vpn);
+        known.addresses.extend(addresses.map(|address| (address, Some(name.clone()))));
+        known.users.extend(host.users);
+        known.ports.extend(host.ports);
+    }
+    let mut owners = Vec::new();
+    let mut inventories = Vec::new();
+    for written in folder.read_journal().unwrap_or_default() {
+        match written.entry {
+            Entry::Started(started) => {
+                known.kept.insert(started.fleet);
+                known.kept.extend(started.hosts.iter().map(|host| host.host.to_string()));
+                owners.push(started.owner);
+                inventories.push(started.inventory);
+            }
+            Entry::Recovering(recovering) => owners.push(recovering.owner),
+            _ => {}
+        }
+    }
+    if let Some(saved) = folder.read_plan() {
+        owners.push(saved.owner);
+        inventories.push(saved.inventory);
+        for host in &saved.plan.hosts {
+            known.kept.insert(host.name.to_string());
+        }
+        // Records of older versions have no hosts.json.
+        for link in &saved.plan.links {
+            for probe in [&link.probe, &link.probe_after] {
+                let host = link.to_host.as_ref().map(ToString::to_string);
+                known.addresses.extend(probe.address().map(|address| (address.to_owned(), host)));
+            }
+        }
+    }
+    for line in &read.lines {
+        if let Event::PushStarted { inventory, .. } | Event::RecoverStarted { inventory, .. } = &line.event {
+            inventories.push(inventory.into());
+        }
+    }
+    for owner in owners {
+        // `person@workstation`, and of a recovery a number behind it.
+        let owner = owner.split('#').next().unwrap_or_default();
+        if let Some((user, workstation)) = owner.rsplit_once('@') {
+            known.users.push(user.to_owned());
+            known.addresses.push((workstation.to_owned(), None));
+        }
+    }
+    known.users.extend(inventories.iter().filter_map(|path| home_of(path)));
+    known
+}
+
+/// The person in whose home folder a file lies.
+fn home_of(path: &Path) -> Option<String> {
+    let mut parts = path.components().skip_while(|part| part.as_os_str() != "home");
+    parts.next()?;
+    parts.next()?.as_os_str().to_str().map(str::to_owned)
+}
+
+fn json_lines(path: &Path, redactor: &mut Redactor) -> String {
+    let Some(text) = text_of(path) else { return "(none)\n".to_owned() };
+    let mut out = String::new();
+    for line in text.lines() {
+        out.push_str(&redacted(line, redactor));
+        out.push('\n');
+    }
+    out
+}
+
+fn json_file(path: &Path, redactor: &mut Redactor) -> String {
+    text_of(path).map_or_else(|| "(none)".to_owned(), |text| redacted(&text, redactor))
+}
+
+/// On one line if it is JSON. In the text of a JSON file an address can stand right behind the letter of an escape.
+fn redacted(text: &str, redactor: &mut Redactor) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(mut value) => {
+            redactor.json(&mut value);
+            value.to_string()
+        }
+        Err(_) => redactor.text(&text.replace("\\n", "\n").replace("\\t", "\t")),
+    }
+}
+
+fn text_of(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_home_folder_tells_a_user() {
+        assert_eq!(home_of(Path::new("/home/ada/nixos/inventory.yaml")), Some("ada".to_owned()));
+        assert_eq!(home_of(Path::new("/etc/nixos/inventory.yaml")), None);
+        assert_eq!(home_of(Path::new("/home")), None);
+    }
+}

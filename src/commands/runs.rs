@@ -1,0 +1,89 @@
+//! `runs`: the records of this workstation, the newest first.
+
+use std::fmt::Write as _;
+
+use super::past::{clock, colour, print, standing, state, unreadable};
+use super::{Ended, tell};
+use crate::cli::{Global, Runs};
+use crate::event::Event;
+use crate::event::line::to_millis;
+use crate::exit::Ending;
+use crate::ui::mode::Mode;
+use crate::ui::runs::{Row, Standing, render};
+
+pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
+    let state = state()?;
+    let running = state.running();
+    let limit = arguments.limit.get();
+    let mut rows = Vec::new();
+    let mut older = 0;
+    for id in state.list().map_err(unreadable)?.iter().rev() {
+        // Without a fleet no further record need be opened.
+        if arguments.fleet.is_none() && rows.len() >= limit {
+            older += 1;
+            continue;
+        }
+        // It can have been trimmed by a push that began since.
+        let Ok(folder) = state.open_run(id) else { continue };
+        let summary = folder.summary();
+        if arguments.fleet.as_ref().is_some_and(|fleet| *fleet != summary.fleet) {
+            continue;
+        }
+        if rows.len() >= limit {
+            older += 1;
+            continue;
+        }
+        let standing = standing(&summary, &running);
+        let exit = summary.exit;
+        let row = Row {
+            run: summary.run,
+            fleet: summary.fleet,
+            began: summary.began,
+            standing,
+            hosts: summary.hosts,
+            took: summary.took,
+        };
+        rows.push((row, exit));
+    }
+    let ending = Ending::Answered { yes: true };
+    if mode == Mode::Json {
+        let runs: Vec<_> = rows.iter().map(|(row, exit)| json(row, *exit)).collect();
+        tell([Event::Answer { answer: serde_json::json!({ "runs": runs, "more": older }) }], ending)?;
+        return Ok(ending);
+    }
+    let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+    let text = match (rows.as_slice(), &arguments.fleet) {
+        ([], Some(fleet)) if older == 0 => format!("this workstation has no record of a run of fleet {fleet}\n"),
+        ([], None) if older == 0 => "this workstation has no record of any run\n".to_owned(),
+        (rows, _) => {
+            let mut text = render(rows, &clock(), colour(global));
+            if older > 0 {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "and {older} older: --limit {}", rows.len() + older);
+            }
+            text
+        }
+    };
+    print(&text)?;
+    Ok(ending)
+}
+
+fn json(row: &Row, exit: Option<i32>) -> serde_json::Value {
+    let (outcome, recovered) = match row.standing {
+        Standing::Ended(outcome) => (Some(outcome), false),
+        Standing::Recovered(outcome) => (Some(outcome), true),
+        Standing::Unfinished | Standing::Running => (None, false),
+    };
+    serde_json::json!({
+        "run": row.run,
+        "fleet": row.fleet,
+        "began": humantime::format_rfc3339_millis(to_millis(row.began)).to_string(),
+        // Absent for a run that has not ended.
+        "outcome": outcome,
+        "recovered": recovered,
+        "running": row.standing == Standing::Running,
+        "hosts": row.hosts,
+        "took_ms": row.took.map(super::ending::millis),
+        "exit": exit,
+    })
+}

@@ -1,0 +1,157 @@
+//! `show`: one run, as a page for people or as a report to send.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::past::{clock, colour, named, passed_over, print, standing, state, unreadable};
+use super::{Ended, Trouble, report, tell};
+use crate::cli::{Global, Show};
+use crate::event::Event;
+use crate::event::line::{Line, to_millis};
+use crate::exit::Ending;
+use crate::record::folder::RunFolder;
+use crate::record::read::{Summary, each_event};
+use crate::ui::mode::Mode;
+use crate::ui::runs::Standing;
+use crate::ui::story::{self, Heading};
+use crate::ui::timeline::Timeline;
+use crate::ui::{matrix, when};
+
+/// A report is for its owner until it is sent.
+const REPORT_MODE: u32 = 0o600;
+
+/// A run, as far as its record can be read.
+pub(super) struct Read {
+    pub(super) folder: RunFolder,
+    pub(super) summary: Summary,
+    pub(super) standing: Standing,
+    /// Without what only moves a screen or repeats a log.
+    pub(super) lines: Vec<Line>,
+    /// Events that are not among the lines.
+    pub(super) left_out: usize,
+    notes: Vec<String>,
+}
+
+impl Read {
+    fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
+        let (mut lines, mut left_out) = (Vec::new(), 0);
+        // A run can be without events: whoever recovered it alone may have died before the first one.
+        let passed = if folder.events().exists() {
+            each_event(&folder.events(), |line| {
+                if line.event.is_lossy() || matches!(line.event, Event::Printed { .. }) {
+                    left_out += 1;
+                } else {
+                    lines.push(line);
+                }
+            })
+            .map_err(unreadable)?
+        } else {
+            crate::record::read::PassedOver::default()
+        };
+        let summary = folder.summary();
+        let standing = standing(&summary, running);
+        Ok(Self { folder, summary, standing, lines, left_out, notes: passed_over(passed) })
+    }
+
+    pub(super) fn heading(&self, clock: &when::Clock) -> Heading {
+        let Summary { run, fleet, began, .. } = &self.summary;
+        let next = match self.standing {
+            Standing::Unfinished => Some(format!("the run did not come to its end\nnext: fleetdeploy recover {fleet}")),
+            Standing::Running => Some("a process of this workstation works on it just now".to_owned()),
+            Standing::Ended(_) | Standing::Recovered(_) => None,
+        };
+        Heading {
+            run: run.clone(),
+            fleet: fleet.clone(),
+            began: format!("{}, {}", clock.time(*began), clock.ago(*began)),
+            next,
+            notes: self.notes.clone(),
+        }
+    }
+}
+
+pub(super) fn run(global: &Global, mode: Mode, arguments: &Show) -> Ended {
+    let state = state()?;
+    let read = Read::of(named(&state, &arguments.run)?, &state.running())?;
+    let ending = Ending::Answered { yes: true };
+    if arguments.report {
+        let text = report::render(&read)?;
+        return write_report(mode, &read, arguments.output.as_deref(), &text);
+    }
+    if mode == Mode::Json {
+        tell([Event::Answer { answer: json(&read) }], ending)?;
+        return Ok(ending);
+    }
+    let mut heading = read.heading(&clock());
+    if read.summary.end.is_failed() {
+        let run = &read.summary.run;
+        let text = format!(
+            "what the hosts said: fleetdeploy logs {run}\nto send to others:   fleetdeploy show {run} --report"
+        );
+        heading.next.get_or_insert(text);
+    }
+    print(&story::render(&heading, &read.lines, matrix::WIDTH, colour(global)))?;
+    Ok(ending)
+}
+
+fn json(read: &Read) -> serde_json::Value {
+    let summary = &read.summary;
+    let (outcome, recovered) = match read.standing {
+        Standing::Ended(outcome) => (Some(outcome), false),
+        Standing::Recovered(outcome) => (Some(outcome), true),
+        Standing::Unfinished | Standing::Running => (None, false),
+    };
+    serde_json::json!({
+        "run": summary.run,
+        "fleet": summary.fleet,
+        "began": humantime::format_rfc3339_millis(to_millis(summary.began)).to_string(),
+        "outcome": outcome,
+        "recovered": recovered,
+        "running": read.standing == Standing::Running,
+        "took_ms": summary.took.map(super::ending::millis),
+        "exit": summary.exit,
+        "hosts": story::hosts(&read.lines),
+        "timeline": Timeline::of(&read.lines).json(),
+        "record": read.folder.path(),
+        "notes": read.notes,
+    })
+}
+
+/// Writes the report where nothing is yet: what is there may be a report that was looked through already.
+fn write_report(mode: Mode, read: &Read, output: Option<&Path>, text: &str) -> Ended {
+    let ending = Ending::Answered { yes: true };
+    if output == Some(Path::new("-")) {
+        if mode == Mode::Json {
+            tell([Event::Answer { answer: serde_json::json!({ "report": text }) }], ending)?;
+        } else {
+            print(text)?;
+        }
+        return Ok(ending);
+    }
+    let path =
+        output.map_or_else(|| PathBuf::from(format!("fleetdeploy-report-{}.txt", read.summary.run)), Path::to_owned);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(REPORT_MODE).open(&path);
+    let mut file = opened.map_err(|error| {
+        let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let hint = if is_there {
+            "nothing is overwritten: name another file with --output FILE, or print it with --output -"
+        } else {
+            "name another file with --output FILE, or print the report with --output -"
+        };
+        let error = format!("cannot write the report to {}: {error}", path.display());
+        Trouble::not_begun(error, Some(hint.to_owned()))
+    })?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        let error = format!("the report in {} is not whole: {error}", path.display());
+        Trouble::not_begun(error, Some("make room, and write it again with --output FILE".to_owned()))
+    })?;
+    if mode == Mode::Json {
+        tell([Event::Answer { answer: serde_json::json!({ "report": path }) }], ending)?;
+    } else {
+        print(&format!("{}\n{}\n", path.display(), report::READ_IT))?;
+    }
+    Ok(ending)
+}
