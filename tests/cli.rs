@@ -4,6 +4,7 @@
 use std::fs::Permissions;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -119,4 +120,236 @@ async fn a_nix_that_is_too_old_is_named_and_nothing_is_built_with_it() {
     assert_eq!(finished.status, Some(1));
     let said = finished.stderr_text();
     assert!(said.contains("Nix 2.11.0, which is too old") && said.contains("install Nix 2.18 or newer"), "{said}");
+}
+
+const GOOD_RUN: &str = "20261122-161500-homelab-3f9c";
+const BAD_RUN: &str = "20261124-090000-homelab-91be";
+const UNFINISHED_RUN: &str = "20261124-100000-office-0c2d";
+
+/// A workstation with the runs of `tests/fixtures/runs`.
+struct Workstation {
+    home: tempfile::TempDir,
+}
+
+impl Workstation {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/runs");
+        copy(&fixtures, &home.path().join("state/fleetdeploy/runs"));
+        Self { home }
+    }
+
+    async fn run(&self, words: &[&str]) -> Finished {
+        Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+            .args(words)
+            .env("XDG_STATE_HOME", self.home.path().join("state"))
+            .env("TZ", "UTC")
+            .folder(self.home.path())
+            .run()
+            .await
+            .unwrap()
+    }
+
+    /// What it prints on stdout, if it ends well.
+    async fn text(&self, words: &[&str]) -> String {
+        let finished = self.run(words).await;
+        assert_eq!(finished.status, Some(0), "{words:?}: {}", finished.stderr_text());
+        finished.stdout_text()
+    }
+
+    /// Its answer, as `--json` gives it.
+    async fn answer(&self, words: &[&str]) -> Value {
+        let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+        let told = events(&self.run(&words).await);
+        let [(answer, value), ended] = told.as_slice() else { panic!("{words:?}: {told:?}") };
+        assert_eq!((answer.as_str(), ended), ("answer", &("ended".to_owned(), 0.into())));
+        value.clone()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_runs_of_a_workstation_are_listed_newest_first() {
+    let workstation = Workstation::new();
+    let text = workstation.text(&["runs"]).await;
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let runs: Vec<&str> = lines.iter().skip(1).map(|words| words[0]).collect();
+    assert_eq!(runs, [UNFINISHED_RUN, BAD_RUN, GOOD_RUN], "{text}");
+    assert_eq!(lines[2][1..5], ["homelab", "2026-11-24", "09:00", "UTC"], "{text}");
+    let ends = ["UNFINISHED", "ROLLED BACK  2      32s", "COMMITTED    2      1m 26s"];
+    assert!(text.lines().skip(1).zip(ends).all(|(line, end)| line.contains(end)), "{text}");
+    let limited = workstation.text(&["runs", "homelab", "--limit", "1"]).await;
+    assert!(limited.contains(BAD_RUN) && !limited.contains(GOOD_RUN), "{limited}");
+    assert!(limited.ends_with("and 1 older: --limit 2\n"), "{limited}");
+
+    let answer = workstation.answer(&["runs"]).await;
+    assert_eq!(answer["runs"][0]["outcome"], Value::Null);
+    let bad = &answer["runs"][1];
+    let told = [&bad["run"], &bad["began"], &bad["outcome"], &bad["exit"], &bad["took_ms"]];
+    assert_eq!(
+        told,
+        [&Value::from(BAD_RUN), &"2026-11-24T09:00:00.000Z".into(), &"rolled_back".into(), &1.into(), &32_000.into()]
+    );
+}
+
+#[tokio::test]
+async fn a_workstation_without_runs_says_so() {
+    let workstation = Workstation { home: tempfile::tempdir().unwrap() };
+    assert_eq!(workstation.text(&["runs"]).await, "this workstation has no record of any run\n");
+    assert_eq!(workstation.answer(&["runs"]).await["runs"], serde_json::json!([]));
+    let finished = workstation.run(&["show"]).await;
+    assert_eq!(finished.status, Some(2));
+    assert!(finished.stderr_text().contains("no record of any run"), "{}", finished.stderr_text());
+}
+
+#[tokio::test]
+async fn a_run_is_shown_on_one_page() {
+    let workstation = Workstation::new();
+    let text = workstation.text(&["show", "last-failed"]).await;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad-run.txt");
+    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap();
+    // The relative word changes with the day of the test.
+    let fixed = |text: &str| text.lines().filter(|line| !line.starts_with("began")).collect::<Vec<_>>().join("\n");
+    assert_eq!(fixed(&text), fixed(&page));
+    let unfinished = workstation.text(&["show"]).await;
+    assert!(unfinished.ends_with("next: fleetdeploy recover office\n"), "{unfinished}");
+    assert!(unfinished.contains("the last event was cut off"), "{unfinished}");
+    let answer = workstation.answer(&["show", GOOD_RUN]).await;
+    assert_eq!((&answer["outcome"], &answer["timeline"][0]["phase"]), (&"committed".into(), &"build".into()));
+    assert_eq!(answer["timeline"][0]["hosts_ms"], serde_json::json!({"vps": 39_900, "nas": 39_900}));
+}
+
+#[tokio::test]
+async fn what_hosts_said_is_printed_and_steers_no_terminal() {
+    let workstation = Workstation::new();
+    let vps = workstation.text(&["logs", BAD_RUN, "vps"]).await;
+    assert!(vps.contains(" test| peer ") && !vps.contains('\u{1b}') && !vps.contains("u{1b}"), "{vps}");
+    let all = workstation.text(&["logs", "last-failed"]).await;
+    let headings: Vec<&str> = all.lines().filter(|line| line.starts_with("==")).collect();
+    assert_eq!(headings, ["== nix", "== nas", "== vps"]);
+    assert!(workstation.text(&["logs", "last"]).await.contains("no logs"));
+    let answer = workstation.answer(&["logs", GOOD_RUN, "nix"]).await;
+    assert!(answer["logs"]["nix"].as_str().unwrap().contains("nix build| building"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_name_of_nothing_is_a_mistake_of_usage_with_a_way_on() {
+    let workstation = Workstation::new();
+    for (words, hint) in [
+        (&["show", "2026112"][..], "write more of it"),
+        (&["show", "nothing"], "fleetdeploy runs"),
+        (&["show", "lsat"], "did you mean"),
+        (&["logs", BAD_RUN, "vsp"], "did you mean `vps`? There are logs of `nix`, `nas` and `vps`"),
+        (&["logs", BAD_RUN, "../../../state"], "there are logs of"),
+        (&["replay", "nothing"], "fleetdeploy runs"),
+    ] {
+        let finished = workstation.run(words).await;
+        assert_eq!((finished.status, finished.stdout_text()), (Some(2), String::new()), "{words:?}");
+        assert!(finished.stderr_text().contains(hint), "{words:?}: {}", finished.stderr_text());
+    }
+}
+
+#[tokio::test]
+async fn a_report_has_everything_but_what_is_private() {
+    let workstation = Workstation::new();
+    let finished = workstation.run(&["show", "last-failed", "--report"]).await;
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
+    let path = workstation.home.path().join(format!("fleetdeploy-report-{BAD_RUN}.txt"));
+    assert!(finished.stdout_text().contains("read it before you send it"));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let report = std::fs::read_to_string(&path).unwrap();
+    for private in [
+        "example",
+        "10.100.0",
+        "198.51.100",
+        "fd42",
+        "deploy@",
+        "ada",
+        "laptop",
+        "builder",
+        "hunter2",
+        "s3cr3t",
+        "2222",
+        "yAnz5TF",
+        "BEGIN OPENSSH",
+        "c2hvcnQ",
+        "0f0f",
+        "\u{1b}",
+    ] {
+        assert!(!report.contains(private), "{private}: {report}");
+    }
+    for needed in [
+        "left in it: read it before you send it",
+        "NAME-1 is how vps was reached",
+        "vps -> nas ping: no answer from ADDRESS-2 within 2 s",
+        "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.3",
+        "units failed: wireguard-wg0.service on nas (USER-2@NAME-2)",
+        "[ADDRESS-3]:PORT-1",
+        "\"entry\":\"rolling_back\"",
+        "\"event\":\"phase_started\",\"phase\":\"roll_back\"",
+        "ssh://USER-3:SECRET-2@NAME-5/nix/store/",
+        "log of nas, the last 300 of 311 lines",
+        "test| step 304",
+        "ROLLED BACK after 32s",
+    ] {
+        assert!(report.contains(needed), "{needed}: {report}");
+    }
+    assert!(!report.contains("test| step 1\n"), "{report}");
+
+    let again = workstation.run(&["show", "last-failed", "--report"]).await;
+    assert_eq!(again.status, Some(1));
+    assert!(again.stderr_text().contains("--output"), "{}", again.stderr_text());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), report, "nothing is overwritten");
+    let printed = workstation.text(&["show", "last-failed", "--report", "--output", "-"]).await;
+    let untimed =
+        |text: &str| text.lines().filter(|line| !line.starts_with("began")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(untimed(&printed), untimed(&report));
+}
+
+#[tokio::test]
+async fn a_run_is_played_again_as_it_was() {
+    let workstation = Workstation::new();
+    let file = workstation.home.path().join(format!("state/fleetdeploy/runs/{BAD_RUN}/events.jsonl"));
+    let words = ["replay", file.to_str().unwrap(), "--speed", "1000", "--json"];
+    let played = workstation.text(&words).await;
+    // Without the event that only a newer fleetdeploy knows.
+    let recorded = std::fs::read_to_string(&file).unwrap();
+    let values = |text: &str| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    let known: Vec<Value> = values(&recorded).into_iter().filter(|line| line["event"] != "teleported").collect();
+    assert_eq!(values(&played), known);
+    let part = workstation.run(&["replay", "last-failed", "--speed", "1000", "--until", "13.1"]).await;
+    let screen = part.stderr_text();
+    assert!(screen.contains("was never booted here") && !screen.contains("baseline: 3 of 3"), "{screen}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whoever presses Ctrl-C is part of the test's world")]
+fn a_signal_ends_a_replay_at_once() {
+    let workstation = Workstation::new();
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_fleetdeploy"))
+        .args(["replay", GOOD_RUN, "--speed", "0.001"])
+        .env("XDG_STATE_HOME", workstation.home.path().join("state"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line is on the screen, so it waits for the second one: a hundred seconds.
+    let mut first = [0; 8];
+    replay.stderr.take().unwrap().read_exact(&mut first).unwrap();
+    kill(Pid::from_raw(replay.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(replay.wait().unwrap().code(), Some(130));
 }

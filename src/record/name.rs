@@ -22,7 +22,7 @@ pub enum NameError {
     Unknown {
         name: String,
         /// What was probably meant.
-        near: Option<RunId>,
+        near: Option<String>,
     },
     #[error("`{name}` can be any of {}: {}", .candidates.len(), listed(.candidates.iter().map(RunId::as_str)))]
     Ambiguous {
@@ -44,7 +44,7 @@ impl NameError {
             Self::Unknown { near: Some(near), .. } => {
                 Some(format!("did you mean `{near}`? fleetdeploy runs lists them"))
             }
-            Self::Ambiguous { .. } => Some("write one letter more, or the whole id".to_owned()),
+            Self::Ambiguous { .. } => Some("write more of it, or the whole id".to_owned()),
             Self::Record(_) => None,
         }
     }
@@ -86,7 +86,7 @@ impl State {
             }
             None => {
                 let known = [LAST, LAST_FAILED].into_iter().chain(runs.iter().map(RunId::as_str));
-                let near = nearest(name, known).and_then(|near| RunId::parse(near).ok());
+                let near = nearest(name, known).map(str::to_owned);
                 Err(NameError::Unknown { name: name.to_owned(), near })
             }
         }
@@ -138,13 +138,13 @@ mod tests {
         assert!(matches!(state.named(LAST), Err(NameError::NoRuns)));
         let ids = runs(&state, &[Some(Outcome::Committed)]);
         assert!(matches!(state.named(LAST_FAILED), Err(NameError::NoneFailed)));
-        for name in ["", "..", "lost", "2026", "19700101-000000-homelab/../x"] {
+        for name in ["", "..", "nothing", "2026", "19700101-000000-homelab/../x"] {
             let error = state.named(name).unwrap_err();
             assert!(matches!(error, NameError::Unknown { near: None, .. }), "{name}: {error}");
             assert!(error.hint().unwrap().contains("fleetdeploy runs"), "{name}");
         }
         let typo = ids[0].as_str().replace("homelab", "hmelab");
         let error = state.named(&typo).unwrap_err();
-        assert!(matches!(&error, NameError::Unknown { near: Some(near), .. } if *near == ids[0]), "{error}");
+        assert!(matches!(&error, NameError::Unknown { near: Some(near), .. } if near == ids[0].as_str()), "{error}");
     }
 }

@@ -310,7 +310,9 @@ mod tests {
 
     fn run(state: &State, entries: &[Entry], events: &[Line]) -> RunFolder {
         let (run, mut journal): (_, Journal) = state.create_run("homelab", BEGAN).unwrap();
-        entries.iter().for_each(|entry| journal.append(entry).unwrap());
+        for entry in entries {
+            journal.append(entry).unwrap();
+        }
         write(&run.events(), events);
         run
     }

@@ -29,8 +29,9 @@ impl Clock {
     #[must_use]
     pub fn time(&self, at: SystemTime) -> String {
         let Ok(timestamp) = Timestamp::try_from(at) else { return "at no time".to_owned() };
-        let time = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
-        if self.zone == TimeZone::UTC { format!("{time} UTC") } else { time }
+        let time = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string();
+        // Whoever sits in a zone knows it; UTC may only be what a container has.
+        if time.ends_with(" UTC") { time } else { time[..time.len().min(16)].to_owned() }
     }
 
     /// `3 hours ago`.

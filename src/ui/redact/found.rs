@@ -1,6 +1,7 @@
 //! Looks at what the patterns have found: is it what it looks like, and what is to stand instead?
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use regex::Captures;
 
@@ -159,13 +160,11 @@ impl Redactor {
         if !run.bytes().any(|byte| byte.is_ascii_hexdigit()) || (!run.contains("::") && colons < 5) {
             return None;
         }
+        let range = start..start + run.len();
         // `std::fmt`, `Foo::Bar`: letters go on at an end, and nothing in it is a digit.
-        let goes_on = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
-        let (before, behind) = (text[..start].chars().next_back(), text[start + run.len()..].chars().next());
-        if (goes_on(before) || goes_on(behind)) && !run.bytes().any(|byte| byte.is_ascii_digit()) {
+        if colons < 5 && is_in_a_word(text, &range) && !run.bytes().any(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        let range = start..start + run.len();
         match run.parse::<Ipv6Addr>() {
             Ok(address) if is_everywhere(address.into()) || self.is_kept(run) => None,
             Ok(address) => Some((range, self.give(Kind::Address, &address.to_string()))),
@@ -187,8 +186,7 @@ impl Redactor {
 
     pub(super) fn known_name(&mut self, text: &str, found: &Captures<'_>) -> Found {
         let name = found.get(0)?;
-        let goes_on = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
-        if goes_on(text[..name.start()].chars().next_back()) || goes_on(text[name.end()..].chars().next()) {
+        if is_in_a_word(text, &name.range()) {
             return None;
         }
         let is_user = self.known.users.iter().any(|user| user.eq_ignore_ascii_case(name.as_str()));
@@ -241,6 +239,14 @@ impl Redactor {
             _ => port.to_owned(),
         }
     }
+}
+
+/// Whether letters or digits go on before or behind it. In a text with escapes (`\n`) their letter is none.
+fn is_in_a_word(text: &str, range: &Range<usize>) -> bool {
+    let before = &text[..range.start];
+    let is_escape = ["\\n", "\\r", "\\t"].iter().any(|escape| before.ends_with(escape));
+    let goes_on = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
+    (goes_on(before.chars().next_back()) && !is_escape) || goes_on(text[range.end..].chars().next())
 }
 
 /// Addresses that are the same on every machine, and tell nothing.

@@ -34,6 +34,7 @@ fn what_must_not_be_seen_is_hidden() {
         ("route 10.9.0.0/24 via fd00::1%wg0", "route ADDRESS-3/24 via ADDRESS-2%wg0"),
         ("[2001:DB8::1]:22 is 2001:db8:0::1", "[ADDRESS-2]:22 is ADDRESS-2"),
         ("addr:fd00::1: no route.", "addr:ADDRESS-2: no route."),
+        ("\\naa:bb:cc:dd:ee:ff and \\nada and \\tfe::ab", "\\nADDRESS-2 and \\nUSER-1 and \\tADDRESS-3"),
         ("\u{1b}[1m192.0.2.7\u{1b}[0m", "ADDRESS-2"),
         ("link/ether 52:54:00:12:34:56 or 52-54-00-12-34-56", "link/ether ADDRESS-2 or ADDRESS-2"),
         ("ada@vps and eve@box and root@nas", "USER-1@vps and USER-3@NAME-2 and root@nas"),
