@@ -338,6 +338,7 @@ pub enum Event {
     LeftToGuard {
         host: HostName,
         fires_in_ms: u64,
+        /// From then until it should be back at the latest: the guard puts things back, and the host boots.
         boot_ms: u64,
     },
     /// The host is back on another boot.

@@ -213,7 +213,7 @@ impl<H: Hosts> Driver<H> {
         let reports = self.reports.clone();
         if is_awaited(&step) {
             let fires_in_ms = self.left_ms(self.latest(host, now));
-            let boot_ms = millis(self.times[host.0].boot_time);
+            let boot_ms = millis(self.times[host.0].awaited_until(Duration::ZERO));
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
         }

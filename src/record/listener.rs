@@ -153,7 +153,7 @@ fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
         }
         Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
             let (fires, boot) = (fires_in_ms / 1000, boot_ms / 1000);
-            (host, format!("left to its guard, which fires in {fires} s; then up to {boot} s to boot"))
+            (host, format!("left to its guard, which fires in {fires} s; then up to {boot} s to go back and boot"))
         }
         Event::CameBack { host, text } => (host, format!("came back: {text}")),
         _ => return Vec::new(),
@@ -415,7 +415,7 @@ mod tests {
                 "baseline: 2 of 3 links up",
                 "vps -> nas ping: no answer",
                 "found: guarded",
-                "left to its guard, which fires in 60 s; then up to 300 s to boot",
+                "left to its guard, which fires in 60 s; then up to 300 s to go back and boot",
                 "failed: no",
                 "hint: look",
                 "ended: rolled back by its guard",

@@ -108,7 +108,7 @@ impl Safety {
                 let boot = span(back.duration_since(*fires).unwrap_or_default());
                 if now < *fires {
                     let text = format!(
-                        "{who}, and comes back by itself: its guard fires in {}, then up to {boot} to boot",
+                        "{who}, and comes back by itself: its guard fires in {}, then up to {boot} to go back and boot",
                         left(*fires)
                     );
                     (Tone::Doubtful, text)

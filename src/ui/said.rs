@@ -211,7 +211,11 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
         }
         Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
             let nixos = nixos.as_ref().map(|nixos| format!("NixOS {nixos}, ")).unwrap_or_default();
-            let text = format!("{nixos}Nix {nix}, systemd {systemd}, kernel {kernel}");
+            let text = format!(
+                "{nixos}{}, {}, kernel {kernel}",
+                words::program("Nix", nix),
+                words::program("systemd", systemd)
+            );
             of_host(host, Some(Tone::Faint), sanitise::line(&text))
         }
         Event::Compared { host, packages, reboot_for } => {
@@ -241,7 +245,7 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
         Event::HostFound { host, text } => of_host(host, None, format!("found: {}", sanitise::text(text))),
         Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
             let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
-            let text = format!("left to its guard: fires within {left}, then up to {boot} to boot");
+            let text = format!("left to its guard: fires within {left}, then up to {boot} to go back and boot");
             of_host(host, Some(Tone::Doubtful), text)
         }
         Event::CameBack { host, text } => of_host(host, None, format!("came back: {}", sanitise::text(text))),

@@ -9,7 +9,7 @@ use crate::ui::paint::{Tone, paint};
 use crate::ui::plain::Plain;
 use crate::ui::timeline::Timeline;
 use crate::ui::view::FleetView;
-use crate::ui::{matrix, recap, sanitise};
+use crate::ui::{matrix, recap, sanitise, words};
 
 /// What the record knows of a run beside its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,14 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
             }
             Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
                 let nixos = nixos.as_ref().map_or_else(String::new, |nixos| format!("NixOS {nixos}, "));
-                versions.push((host.to_string(), format!("{nixos}nix {nix}, systemd {systemd}, kernel {kernel}")));
+                versions.push((
+                    host.to_string(),
+                    format!(
+                        "{nixos}{}, {}, kernel {kernel}",
+                        words::program("Nix", nix),
+                        words::program("systemd", systemd)
+                    ),
+                ));
             }
             _ => {}
         }

@@ -42,6 +42,15 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// A program with its version, as hosts tell it in several forms: `2.24.14`, `nix-2.24.14`, `nix (Nix) 2.24.14`, `lix-2.91`.
+pub(crate) fn program(name: &str, version: &str) -> String {
+    let plain = version.rsplit_once(") ").map_or(version, |(_, number)| number);
+    let lower = name.to_lowercase();
+    let plain = plain.strip_prefix(&lower).map_or(plain, |rest| rest.trim_start_matches([' ', '-']));
+    let is_number = plain.starts_with(|first: char| first.is_ascii_digit());
+    if is_number { format!("{name} {plain}") } else { plain.to_owned() }
+}
+
 /// `+1.2 MiB`, `-12.5 KiB`.
 pub(crate) fn size_delta(bytes: i64) -> String {
     format!("{}{}", if bytes < 0 { '-' } else { '+' }, size(bytes.unsigned_abs()))
@@ -129,6 +138,17 @@ mod tests {
         assert_eq!(elapsed(Duration::from_millis(12_345)), "[  12.3s]");
         assert_eq!(elapsed(Duration::from_secs(86_400)), "[86400.0s]");
         assert_eq!([0, 449, 12_340, 250_400, 1_560_000].map(round_trip), ["0.0ms", "0.4ms", "12ms", "250ms", "1.5s"]);
+    }
+
+    #[test]
+    fn a_program_is_named_once() {
+        let told = ["2.24.14", "nix-2.24.14", "nix (Nix) 2.24.14", "lix-2.91.1", "Lix, like Nix) 2.91.1"];
+        let nix = ["Nix 2.24.14", "Nix 2.24.14", "Nix 2.24.14", "lix-2.91.1", "Nix 2.91.1"];
+        assert_eq!(told.map(|version| program("Nix", version)), nix);
+        assert_eq!(
+            ["systemd 257", "257.6"].map(|version| program("systemd", version)),
+            ["systemd 257", "systemd 257.6"]
+        );
     }
 
     #[test]
