@@ -183,6 +183,20 @@ fn a_terminal_made_narrower_or_wider_keeps_nothing_stale() {
     }
 }
 
+#[test]
+fn what_the_terminal_echoes_leaves_nothing_stale() {
+    let mut watched = Watched::new(LIVE, 80, 24);
+    let push = lines(good_push());
+    watched.until(&push, 36.0);
+    for moment in [37.0, 38.0] {
+        watched.terminal.feed(["^C"]);
+        watched.until(&push, moment);
+        let everything = watched.everything();
+        assert_eq!(everything.matches("push homelab").count(), 1, "{everything}");
+        assert!(!everything.contains("^C"), "{everything}");
+    }
+}
+
 /// A fleet of many hosts in the middle of its test: one has lost its contact, three are at work.
 fn many_hosts(count: usize) -> Vec<Line> {
     let name = |number: usize| format!("web{number:03}");

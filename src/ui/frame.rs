@@ -69,6 +69,12 @@ impl Frame {
         write_patiently(&mut state.output, written.as_bytes())
     }
 
+    /// Puts the cursor at the beginning of the last row: what the terminal echoes there, such as `^C`, cannot run over the
+    /// margin and push the rows up, and the next frame wipes it away.
+    pub(crate) fn park(&self) {
+        self.state().written.push('\r');
+    }
+
     /// Ends the last line that was drawn, so that whatever writes next begins a new one.
     pub(crate) fn end_line(&self) {
         let mut state = self.state();
@@ -79,14 +85,15 @@ impl Frame {
 }
 
 impl State {
-    /// Lines that a narrower terminal has folded, beyond those that indicatif knows of, among the last `count`.
+    /// Lines that a narrower terminal has folded, beyond those that indicatif knows of, among the last `count`. Not the very
+    /// last one: the cursor stands where it begins.
     fn folded(&self, count: usize) -> usize {
         let (widths, columns) = &self.last;
         let now = usize::from(self.size.0.max(1));
         if now >= usize::from(*columns) {
             return 0;
         }
-        let of_rows = &widths[widths.len().saturating_sub(count)..];
+        let of_rows = &widths[widths.len().saturating_sub(count)..widths.len().saturating_sub(1)];
         of_rows.iter().map(|width| width.div_ceil(now).max(1) - 1).sum()
     }
 }

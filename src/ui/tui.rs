@@ -128,6 +128,8 @@ impl Tui {
         }
         if self.rows.is_empty() {
             self.frame.end_line();
+        } else {
+            self.frame.park();
         }
         self.frame.commit()
     }
