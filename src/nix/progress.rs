@@ -1,8 +1,9 @@
 //! Folds nix's lines into how far it is, and into who is to blame when it fails. No process, no clock.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::log::{Counts, Kind, Line, parse};
+use super::plain::cut;
 use crate::store_path::StorePath;
 
 /// Lines of each build's log that are kept.
@@ -13,6 +14,17 @@ const STOPPED_BUILDS: usize = 512;
 
 /// Errors, and lines of others (ssh, git), that are kept.
 const KEPT_MESSAGES: usize = 100;
+
+/// What a person reads of nix without asking for more: errors, warnings, notices, and what it is about to do.
+/// Source: Nix `libutil/error.hh`, `lvlInfo`; without a terminal nix says no more by itself.
+const READ_BY_PEOPLE: u64 = 3;
+
+/// By so much the last count of a path that came whole may be short: nix passes a path on before it counts, and what
+/// takes it asks for nothing after its last byte. Seen with Nix 2.26.3: always less than one of its buffers.
+const UNCOUNTED: u64 = 64 * 1024;
+
+/// The longest name of a download that is no store path.
+const LONGEST_NAME: usize = 60;
 
 /// How far a running nix is: what the screen shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +39,21 @@ pub struct Progress {
     pub copied: Amount,
     /// In the order they were started.
     pub running: Vec<RunningBuild>,
+    /// What is downloaded or copied, the longest under way: `linux-6.12.8`, or the last part of an address.
+    pub transferring: Option<String>,
+    /// Binary caches are being asked what they have.
+    pub looking: bool,
+    /// Of the derivations that were asked for: those whose build has ended well.
+    pub systems: BTreeSet<String>,
+}
+
+impl Progress {
+    /// What comes from binary caches: as it comes over the network; uncompressed, where nix does not count that, since
+    /// the cache is a folder or another store.
+    #[must_use]
+    pub fn fetched(&self) -> Amount {
+        if self.downloaded.done == 0 && self.copied.done > 0 { self.copied } else { self.downloaded }
+    }
 }
 
 /// How many of how many things.
@@ -49,6 +76,8 @@ pub struct Amount {
 /// A build that runs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningBuild {
+    /// Its store path.
+    pub derivation: String,
     /// `linux-6.12.8`.
     pub name: String,
     /// `buildPhase`; `None` before the first.
@@ -68,20 +97,41 @@ pub(super) struct Failure {
 /// What is known of a nix from its lines so far.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    live: HashMap<u64, Activity>,
+    /// In the order they were started: nix counts them on.
+    live: BTreeMap<u64, Activity>,
     /// What activities had done when they stopped, by kind.
     stopped: HashMap<Kind, Counts>,
     /// Builds by activity: a derivation can be started twice, on another machine.
     builds: BTreeMap<u64, Build>,
     stopped_builds: VecDeque<u64>,
+    /// The derivations that nix was asked to build.
+    asked_for: BTreeSet<String>,
+    built: BTreeSet<String>,
+    ended: Ended,
+    planned: Planned,
     failures: BTreeMap<StorePath, Failure>,
     errors: VecDeque<String>,
     others: VecDeque<String>,
 }
 
+/// Builds that have ended, well or not.
+#[derive(Debug, Default)]
+struct Ended {
+    all: u64,
+    failed: u64,
+}
+
+/// What nix says before it begins: "these 2 derivations will be built:", and one line for each.
+#[derive(Debug, Default)]
+struct Planned {
+    builds: u64,
+    listing: bool,
+}
+
 #[derive(Debug)]
 struct Activity {
     kind: Kind,
+    subject: String,
     counts: Counts,
     announced: HashMap<Kind, u64>,
 }
@@ -89,6 +139,7 @@ struct Activity {
 #[derive(Debug)]
 struct Build {
     derivation: String,
+    name: String,
     machine: String,
     phase: Option<String>,
     log: VecDeque<String>,
@@ -96,56 +147,100 @@ struct Build {
 }
 
 impl Tracker {
-    pub(super) fn take(&mut self, line: &str) {
+    /// A nix that is to build these derivations.
+    pub(super) fn asking_for(asked_for: BTreeSet<String>) -> Self {
+        Self { asked_for, ..Self::default() }
+    }
+
+    /// Takes one line, and gives what of it a person may read: a line or more, or nothing.
+    pub(super) fn take(&mut self, line: &str) -> Option<String> {
         match parse(line) {
-            Line::Started { id, kind, subject, machine } => {
+            Line::Started { id, kind, subject, machine, level, text } => {
                 if kind == Kind::Build {
+                    let (derivation, name) = (subject.clone(), name_of(&subject));
                     let log = VecDeque::new();
-                    self.builds.insert(id, Build { derivation: subject, machine, phase: None, log, running: true });
+                    self.builds.insert(id, Build { derivation, name, machine, phase: None, log, running: true });
                 }
-                self.live.insert(id, Activity { kind, counts: Counts::default(), announced: HashMap::new() });
+                let (counts, announced) = (Counts::default(), HashMap::new());
+                self.live.insert(id, Activity { kind, subject, counts, announced });
+                Some(text).filter(|text| level <= READ_BY_PEOPLE && !text.is_empty())
             }
-            Line::Stopped { id } => self.stop(id),
+            Line::Stopped { id } => {
+                self.stop(id);
+                None
+            }
             Line::Progressed { id, counts } => {
                 if let Some(activity) = self.live.get_mut(&id) {
                     activity.counts = counts;
                 }
+                None
             }
             Line::Expected { id, kind, expected } => {
                 if let Some(activity) = self.live.get_mut(&id) {
                     activity.announced.insert(kind, expected);
                 }
+                None
             }
-            Line::Logged { id, line } => {
-                if let Some(build) = self.builds.get_mut(&id) {
+            Line::Logged { id, line } => Some(match self.builds.get_mut(&id) {
+                Some(build) => {
+                    let printed = format!("{}> {line}", build.name);
                     keep(&mut build.log, line, LOG_LINES);
+                    printed
                 }
-            }
+                None => format!("post-build hook> {line}"),
+            }),
             Line::Phase { id, phase } => {
                 if let Some(build) = self.builds.get_mut(&id) {
                     build.phase = Some(phase);
                 }
+                None
             }
-            Line::Said { level: 0, text } => self.error(text),
-            Line::Other(text) if !text.is_empty() => keep(&mut self.others, text, KEPT_MESSAGES),
-            Line::Said { .. } | Line::Other(_) | Line::Nothing => {}
+            Line::Said { level, text } => {
+                if level == 0 {
+                    self.error(text.clone());
+                } else {
+                    text.lines().for_each(|line| self.planned.hear(line));
+                }
+                Some(text).filter(|_| level <= READ_BY_PEOPLE)
+            }
+            Line::Other(text) if !text.is_empty() => {
+                keep(&mut self.others, text.clone(), KEPT_MESSAGES);
+                Some(text)
+            }
+            Line::Other(_) | Line::Nothing => None,
         }
     }
 
     fn stop(&mut self, id: u64) {
         if let Some(activity) = self.live.remove(&id) {
+            let Counts { mut done, expected, failed, .. } = activity.counts;
+            if activity.kind == Kind::CopyPath && expected.saturating_sub(done) <= UNCOUNTED {
+                done = done.max(expected);
+            }
             let total = self.stopped.entry(activity.kind).or_default();
-            total.done += activity.counts.done;
-            total.failed += activity.counts.failed;
+            total.done = total.done.saturating_add(done);
+            total.failed = total.failed.saturating_add(failed);
         }
-        if let Some(build) = self.builds.get_mut(&id) {
-            build.running = false;
-            self.stopped_builds.push_back(id);
-        }
+        self.end_build(id);
         if self.stopped_builds.len() > STOPPED_BUILDS
             && let Some(oldest) = self.stopped_builds.pop_front()
         {
             self.builds.remove(&oldest);
+        }
+    }
+
+    /// Nix counts a build as done or failed before its activity stops, and says only later which: one that ends while
+    /// another fails is not called built, here.
+    fn end_build(&mut self, id: u64) {
+        let Counts { done, failed, .. } = self.total(Kind::Builds);
+        let Some(build) = self.builds.get_mut(&id).filter(|build| build.running) else { return };
+        build.running = false;
+        self.stopped_builds.push_back(id);
+        self.ended.all += 1;
+        let well = failed == self.ended.failed && done.saturating_add(failed) >= self.ended.all;
+        self.ended.failed = failed;
+        if well && self.asked_for.contains(&build.derivation) {
+            self.built.insert(build.derivation.clone());
         }
     }
 
@@ -186,18 +281,37 @@ impl Tracker {
             // A failed derivation leaves nix's own `expected`: 1 done of 6 would become 1 of 1.
             Count { done, expected: expected.saturating_add(failed), running, failed }
         };
+        let mut builds = count(Kind::Builds);
+        // Nix's own count begins at 1, has derivations in it for a while that turn out to be fetched, and loses those
+        // that a failure leaves unbuilt. What it said it would build stays.
+        if self.planned.builds > 0 {
+            let begun = builds.done.saturating_add(builds.failed).saturating_add(builds.running);
+            builds.expected = self.planned.builds.max(begun);
+        }
         let amount = |kind| {
             let Counts { done, expected, .. } = self.total(kind);
             Amount { done, expected }
         };
         let running = self.builds.values().filter(|build| build.running);
         Progress {
-            builds: count(Kind::Builds),
+            builds,
             paths: count(Kind::CopyPaths),
             downloaded: amount(Kind::FileTransfer),
             copied: amount(Kind::CopyPath),
             running: running.map(Build::show).collect(),
+            transferring: self.transferring(),
+            looking: self.live.values().any(|activity| activity.kind == Kind::Lookup),
+            systems: self.built.clone(),
         }
+    }
+
+    /// A path has a better name than the address that it comes from, which is a hash.
+    fn transferring(&self) -> Option<String> {
+        let first = |kinds: &[Kind]| self.live.values().find(|activity| kinds.contains(&activity.kind));
+        if let Some(path) = first(&[Kind::Substitute, Kind::CopyPath]) {
+            return Some(name_of(&path.subject)).filter(|name| !name.is_empty());
+        }
+        first(&[Kind::FileTransfer]).and_then(|download| file_of(&download.subject))
     }
 
     pub(super) fn into_failures(self) -> BTreeMap<StorePath, Failure> {
@@ -224,10 +338,21 @@ impl Tracker {
     }
 }
 
+impl Planned {
+    fn hear(&mut self, line: &str) {
+        if self.listing && StorePath::new(line.trim()).is_ok_and(|path| path.is_derivation()) {
+            self.builds += 1;
+        } else {
+            self.listing = line.ends_with("will be built:");
+        }
+    }
+}
+
 impl Build {
     fn show(&self) -> RunningBuild {
         RunningBuild {
-            name: name_of(&self.derivation),
+            derivation: self.derivation.clone(),
+            name: self.name.clone(),
             phase: self.phase.clone(),
             machine: Some(self.machine.clone()).filter(|machine| !machine.is_empty()),
             last_line: self.log.back().cloned(),
@@ -248,6 +373,14 @@ pub(super) fn name_of(derivation: &str) -> String {
         Ok(path) => path.name().trim_end_matches(".drv").to_owned(),
         Err(_) => derivation.to_owned(),
     }
+}
+
+/// The last part of an address, without what may be a key to it.
+fn file_of(address: &str) -> Option<String> {
+    let address = address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let (_, file) = address.rsplit_once('/')?;
+    let file = file.rsplit_once('@').map_or(file, |(_, host)| host);
+    Some(cut(file, LONGEST_NAME).to_owned()).filter(|file| !file.is_empty())
 }
 
 /// Nix up to 2.30 and Lix: "1 dependencies of derivation 'X' failed to build"; later: "Cannot build 'X'. Reason: 1

@@ -3,8 +3,17 @@ use super::*;
 /// Three hosts, recorded from Nix 2.26.3: `bad` fails, two systems need it, the third is built.
 const BUILD: &str = include_str!("../samples/build-failed.log");
 
+/// Two paths from a binary cache on the web, and two builds on them, recorded from Nix 2.26.3; most counts are left out.
+const SUBSTITUTED: &str = include_str!("../samples/substituted.log");
+
+/// The same from a folder.
+const SUBSTITUTED_FROM_FOLDER: &str = include_str!("../samples/substituted-from-folder.log");
+
 /// Two paths to a host over ssh-ng, recorded from Nix 2.26.3.
 const COPY: &str = include_str!("../samples/copy.log");
+
+const BAD: &str = "/nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-bad.drv";
+const VPS: &str = "/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv";
 
 fn tracked(lines: &str) -> Tracker {
     let mut tracker = Tracker::default();
@@ -38,9 +47,101 @@ fn error(text: &str) -> String {
 #[test]
 fn a_build_counts_what_is_done_and_what_failed() {
     let last = tracked(BUILD).progress();
-    assert_eq!(last, Progress { builds: Count { done: 2, expected: 3, running: 0, failed: 1 }, ..Progress::default() });
+    assert_eq!(last, Progress { builds: Count { done: 2, expected: 6, running: 0, failed: 1 }, ..Progress::default() });
     let done = course(BUILD, |progress| (progress.builds.done, progress.builds.failed));
     assert_eq!(done, [(0, 0), (1, 0), (1, 1), (2, 1)]);
+    // One by one while nix lists them, and from then on what it said.
+    assert_eq!(course(BUILD, |progress| progress.builds.expected), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+/// Newer words of one message, in one.
+#[test]
+fn what_will_be_built_is_known_from_a_list_in_one_message_too() {
+    let list = format!("this derivation will be built:\n  {BAD}\nthese 2 paths will be fetched (1 MiB):\n  {VPS}");
+    let line = format!("@nix {}", serde_json::json!({"action": "msg", "level": 3, "msg": list}));
+    assert_eq!(tracked(&line).progress().builds.expected, 1);
+}
+
+#[test]
+fn a_system_is_built_when_its_own_build_has_ended_well() {
+    let systems = |lines: &str| {
+        let mut tracker = Tracker::asking_for([BAD, VPS].map(str::to_owned).into());
+        for line in lines.lines() {
+            tracker.take(line);
+        }
+        tracker.progress().systems
+    };
+    assert_eq!(systems(BUILD), [VPS.to_owned()].into());
+    let until_it_began = BUILD.rsplit_once("hello nixos-system-vps-1").unwrap().0;
+    assert_eq!(systems(until_it_began), [].into());
+}
+
+#[test]
+fn downloads_count_what_nix_announced_and_no_questions() {
+    let course = course(SUBSTITUTED, |progress| (progress.fetched().done, progress.fetched().expected));
+    let known = course.iter().position(|&(_, expected)| expected == 4_000_608).unwrap();
+    assert!(course[..=known].iter().all(|&(done, _)| done == 0), "{course:?}");
+    assert!(course.is_sorted() && course[known..].iter().all(|&(_, expected)| expected == 4_000_608), "{course:?}");
+    assert_eq!(course.last(), Some(&(4_000_608, 4_000_608)));
+}
+
+#[test]
+fn bytes_from_a_folder_are_those_of_its_paths() {
+    let course = course(SUBSTITUTED_FROM_FOLDER, |progress| (progress.fetched().done, progress.fetched().expected));
+    assert_eq!((course[0], course.last()), ((0, 0), Some(&(4_000_288, 4_000_288))));
+    assert!(course.iter().all(|(done, expected)| done <= expected), "{course:?}");
+}
+
+#[test]
+fn what_is_downloaded_is_named_by_its_path() {
+    for lines in [SUBSTITUTED, SUBSTITUTED_FROM_FOLDER] {
+        let names = course(lines, |progress| progress.transferring.clone());
+        let own = |text: &str| Some(text.to_owned());
+        assert_eq!(names, [None, own("linux-6.12.8"), None, own("glibc-2.40"), None]);
+        let looking = course(lines, |progress| progress.looking);
+        assert_eq!((looking[1], looking.last()), (true, Some(&false)));
+        let builds = course(lines, |progress| (progress.builds.done, progress.builds.expected));
+        assert_eq!(builds, [(0, 0), (0, 1), (0, 2), (2, 2)]);
+    }
+}
+
+#[test]
+fn a_download_of_no_path_is_named_by_the_end_of_its_address() {
+    let name = |address: &str| {
+        let start = serde_json::json!({"action": "start", "id": 1, "type": 101, "fields": [address]});
+        tracked(&format!("@nix {start}")).progress().transferring
+    };
+    assert_eq!(name("https://me:secret@example.org/a/nixpkgs.tar.gz?token=x#y").as_deref(), Some("nixpkgs.tar.gz"));
+    assert_eq!(name("https://token@example.org/").as_deref(), Some("example.org"));
+    assert_eq!(name("x/token@example.org").as_deref(), Some("example.org"));
+    assert_eq!(name(""), None);
+}
+
+#[test]
+fn what_people_read_is_printed_and_the_rest_is_not() {
+    let mut tracker = Tracker::default();
+    let printed: Vec<String> = BUILD.lines().filter_map(|line| tracker.take(line)).collect();
+    assert_eq!(
+        printed[..11],
+        [
+            "these 6 derivations will be built:",
+            "  /nix/store/fk7x644w0qb5spvhxsl72wam3nw3l1pm-base.drv",
+            "  /nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-bad.drv",
+            "  /nix/store/ljz73nx4qrarpq34315znqcgpwds83hn-mid.drv",
+            "  /nix/store/6skrbbf9p6vvx5a4593wg6drgwk3iwva-nixos-system-sick-1.drv",
+            "  /nix/store/i7rdf8dp9gmmpxy5v5db90y2zycw8jh8-nixos-system-sick2-1.drv",
+            "  /nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv",
+            "building '/nix/store/fk7x644w0qb5spvhxsl72wam3nw3l1pm-base.drv'",
+            "base> one",
+            "base> two",
+            "building '/nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-bad.drv'",
+        ]
+    );
+    assert!(printed.contains(&"bad> it hurts".to_owned()), "{printed:?}");
+    assert_eq!(tracker.take("ssh: no route").as_deref(), Some("ssh: no route"));
+    assert_eq!(tracker.take(r#"@nix {"action":"msg","level":4,"msg":"talk"}"#), None);
+    let hook = r#"@nix {"action":"result","fields":["signing"],"id":1,"type":107}"#;
+    assert_eq!(tracker.take(hook).as_deref(), Some("post-build hook> signing"));
 }
 
 #[test]
@@ -48,7 +149,18 @@ fn running_builds_are_named_with_phase_and_last_line() {
     let running = course(BUILD, |progress| progress.running.clone());
     let build = |name: &str, phase: Option<&str>, line: Option<&str>| {
         let own = |text: &str| text.to_owned();
-        vec![RunningBuild { name: own(name), phase: phase.map(own), machine: None, last_line: line.map(own) }]
+        let derivation = match name {
+            "base" => "/nix/store/fk7x644w0qb5spvhxsl72wam3nw3l1pm-base.drv",
+            "bad" => BAD,
+            _ => VPS,
+        };
+        vec![RunningBuild {
+            derivation: own(derivation),
+            name: own(name),
+            phase: phase.map(own),
+            machine: None,
+            last_line: line.map(own),
+        }]
     };
     let bad = "building bad /nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base";
     assert_eq!(
