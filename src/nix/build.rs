@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::StreamExt;
-
 use super::eval::Target;
 use super::invoke::{AskError, QUESTION_LIMIT, ask, follow, nix, nix_store};
+use super::needs::Needs;
 use super::progress::{Failure, Progress, name_of};
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
@@ -15,9 +14,6 @@ use crate::store_path::StorePath;
 
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
 const ROOT_NAME: &str = "system";
-
-/// Questions about closures of derivations at a time.
-const QUESTIONS_AT_A_TIME: usize = 4;
 
 /// A derivation whose own build failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,13 +121,6 @@ async fn invalid(targets: &BTreeMap<HostName, Target>) -> Result<BTreeSet<StoreP
     store_paths(COMMAND, &ask(COMMAND, question).await?)
 }
 
-/// Everything that goes into a derivation, itself included.
-async fn requisites(derivation: &StorePath) -> Result<BTreeSet<StorePath>, AskError> {
-    const COMMAND: &str = "nix-store --query --requisites";
-    let question = nix_store(QUESTION_LIMIT).args(["--query", "--requisites"]).arg(derivation);
-    store_paths(COMMAND, &ask(COMMAND, question).await?)
-}
-
 fn store_paths(command: &'static str, text: &str) -> Result<BTreeSet<StorePath>, AskError> {
     let path =
         |line: &str| StorePath::new(line).map_err(|error| AskError::Answer { command, answer: error.to_string() });
@@ -144,16 +133,9 @@ async fn blame(failures: BTreeMap<StorePath, Failure>, without: &[(&HostName, &T
     if failures.is_empty() {
         return Vec::new();
     }
-    let needs = without.iter().filter_map(|(host, target)| match target {
-        Target::Derivation { derivation, .. } => {
-            Some(async move { ((*host).clone(), requisites(derivation).await.unwrap_or_default()) })
-        }
-        Target::Path(_) => None,
-    });
-    let needs: BTreeMap<HostName, BTreeSet<StorePath>> =
-        futures::stream::iter(needs).buffer_unordered(QUESTIONS_AT_A_TIME).collect().await;
+    let needs = Needs::of(without.iter().copied()).await;
     let explain = |(derivation, Failure { reason, log }): (StorePath, Failure)| {
-        let hosts = needs.iter().filter(|(_, needs)| needs.contains(&derivation)).map(|(host, _)| host.clone());
+        let hosts = needs.hosts_of(derivation.as_str()).into_iter().cloned();
         FailedBuild { name: name_of(derivation.as_str()), hosts: hosts.collect(), derivation, reason, log }
     };
     failures.into_iter().map(explain).collect()

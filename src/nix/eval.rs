@@ -58,6 +58,15 @@ impl Target {
             Self::Derivation { output, .. } | Self::Path(output) => output,
         }
     }
+
+    /// What it is built from, if it is to be built.
+    #[must_use]
+    pub fn derivation(&self) -> Option<&StorePath> {
+        match self {
+            Self::Derivation { derivation, .. } => Some(derivation),
+            Self::Path(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
