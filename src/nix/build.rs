@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::eval::Target;
-use super::invoke::{AskError, QUESTION_LIMIT, ask, follow, nix, nix_store};
+use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store};
 use super::needs::Needs;
-use super::progress::{Failure, Progress, name_of};
+use super::plain::{plain, without_credentials};
+use super::printout::last_lines;
+use super::progress::{Failure, Tracker, name_of};
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
 use crate::store_path::StorePath;
@@ -72,7 +74,7 @@ pub async fn build(
     targets: &BTreeMap<HostName, Target>,
     roots: &Path,
     limit: Duration,
-    on_progress: impl FnMut(&Progress) + Send,
+    hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
     if targets.is_empty() {
         return Ok(BTreeMap::new());
@@ -84,7 +86,7 @@ pub async fn build(
         .arg(roots.join(ROOT_NAME))
         .arg("--")
         .args(installables(targets));
-    let (finished, tracker) = follow(invocation, on_progress).await;
+    let (finished, tracker) = follow(invocation, Tracker::asking_for(derivations(targets)), hear).await;
     let finished = finished.map_err(|source| {
         let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
         BuildError::Process { running, source }
@@ -113,6 +115,10 @@ fn installables(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
     targets.values().map(installable).collect()
 }
 
+fn derivations(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
+    targets.values().filter_map(Target::derivation).map(ToString::to_string).collect()
+}
+
 /// Which outputs the store does not have: not by looking for files, since a failed build leaves some.
 async fn invalid(targets: &BTreeMap<HostName, Target>) -> Result<BTreeSet<StorePath>, AskError> {
     const COMMAND: &str = "nix-store --check-validity";
@@ -139,6 +145,17 @@ async fn blame(failures: BTreeMap<StorePath, Failure>, without: &[(&HostName, &T
         FailedBuild { name: name_of(derivation.as_str()), hosts: hosts.collect(), derivation, reason, log }
     };
     failures.into_iter().map(explain).collect()
+}
+
+/// The last `lines` lines of a build's log, as the local nix kept it.
+///
+/// # Errors
+/// See [`AskError`]; also where nix keeps no logs.
+pub async fn build_log(derivation: &StorePath, lines: usize, limit: Duration) -> Result<Vec<String>, AskError> {
+    // Offline: a log that is not here is not on a cache either, since the build failed here.
+    let question = nix(limit).args(["log", "--offline", "--"]).arg(derivation);
+    let log = ask("nix log", question).await?;
+    Ok(last_lines(&without_credentials(&plain(&log)), lines))
 }
 
 fn list(names: &[HostName]) -> String {
