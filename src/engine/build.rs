@@ -1,14 +1,29 @@
 //! Phase 1: one evaluation and one build for the whole fleet; errors are put to the host they belong to.
 
+mod rows;
+
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use super::push::{Phased, Push, Refused, Request, chain};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::rows::{Rows, shown};
+use super::push::{Phased, Push, Refused, Request, chain, lock};
 use crate::event::{Bytes, Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::local::process::ProcessError;
 use crate::nix;
 use crate::store_path::StorePath;
+
+/// From one change of a host's row to the next, all hosts together.
+const ROW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// With more hosts nobody is told what is built for whom: a question to the store for each would burden the machine that
+/// builds, and no screen has so many rows.
+const MOST_ROWS: usize = 50;
 
 /// Lines of a failed build's log that go to the record.
 const LOG_LINES: usize = 2000;
@@ -54,6 +69,8 @@ impl Push<'_> {
         targets: &BTreeMap<HostName, nix::Target>,
     ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
         let Request { fleet, roots, .. } = self.request;
+        let rows = Mutex::new(Rows::new(targets));
+        let begun = Notify::new();
         let mut told = None;
         let hear = |heard: nix::Heard<'_>| match heard {
             nix::Heard::Progress(progress) => {
@@ -63,12 +80,42 @@ impl Push<'_> {
                     told = Some(moved.clone());
                     self.tell(moved);
                 }
+                lock(&rows).see(progress);
+                if !progress.running.is_empty() {
+                    begun.notify_one();
+                }
             }
             nix::Heard::Printed(lines) => {
                 self.tell(Event::Printed { host: None, by: "nix build".to_owned(), lines });
             }
         };
-        nix::build(targets, roots, fleet.build_limit, hear).await
+        tokio::select! {
+            built = nix::build(targets, roots, fleet.build_limit, hear) => built,
+            never = self.tell_rows(targets, &begun, &rows) => match never {},
+        }
+    }
+
+    /// Says of each host what is being built for it, once something is: until the build ends.
+    async fn tell_rows(
+        &self,
+        targets: &BTreeMap<HostName, nix::Target>,
+        begun: &Notify,
+        rows: &Mutex<Rows>,
+    ) -> Infallible {
+        if targets.len() > MOST_ROWS {
+            std::future::pending::<()>().await;
+        }
+        begun.notified().await;
+        let needs = nix::Needs::of(targets).await;
+        lock(rows).know(needs);
+        let mut ticks = interval(ROW_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Some((host, doing)) = lock(rows).next_changed() {
+                self.tell(Event::HostMoved { host, doing });
+            }
+        }
     }
 
     fn evaluation_failed(&self, error: &nix::EvalError) -> Refused {
@@ -133,14 +180,6 @@ fn doing(progress: &nix::Progress) -> String {
         (None, None) if copied.expected > copied.done => "downloading".to_owned(),
         (None, None) if *looking => "asking the binary caches".to_owned(),
         (None, None) => String::new(),
-    }
-}
-
-/// `linux-6.12.8 (buildPhase)`.
-fn shown(build: &nix::RunningBuild) -> String {
-    match &build.phase {
-        Some(phase) => format!("{} ({phase})", build.name),
-        None => build.name.clone(),
     }
 }
 
