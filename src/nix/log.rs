@@ -55,7 +55,7 @@ impl Kind {
 /// Store"; `libstore/binary-cache-store.cc`.
 fn is_question(address: &str) -> bool {
     let file = address.split(['?', '#']).next().unwrap_or_default();
-    file.ends_with(".narinfo") || file.ends_with("/nix-cache-info") || file.ends_with(".doi")
+    [".narinfo", "/nix-cache-info", ".doi"].iter().any(|end| file.ends_with(end))
 }
 
 /// Counts of one activity: bytes or things, by its kind.

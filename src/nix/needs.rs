@@ -50,7 +50,7 @@ impl Needs {
     fn add(&mut self, hosts: &[&HostName], requisites: &str) {
         let first = self.hosts.len();
         self.hosts.extend(hosts.iter().copied().cloned());
-        for derivation in requisites.lines().filter(|path| path.ends_with(".drv")) {
+        for derivation in requisites.lines().filter(|path| path.strip_suffix(".drv").is_some()) {
             self.needed_by.entry(derivation.to_owned()).or_default().extend(first..self.hosts.len());
         }
     }
@@ -68,7 +68,9 @@ impl Needs {
     /// What the store would say of these hosts.
     pub(crate) fn from_answers(answers: &[(&HostName, &str)]) -> Self {
         let mut needs = Self::default();
-        answers.iter().for_each(|(host, requisites)| needs.add(&[host], requisites));
+        for (host, requisites) in answers {
+            needs.add(&[host], requisites);
+        }
         needs
     }
 }

@@ -9,7 +9,7 @@ use crate::nix::{Needs, Progress, RunningBuild, Target};
 pub(super) struct Rows {
     /// Unknown until something is being built and the store was asked.
     needs: Option<Needs>,
-    rows: Vec<Row>,
+    hosts: Vec<Row>,
     now: Progress,
     /// The row to look at first: all have their turn, whoever changes all the time.
     turn: usize,
@@ -28,7 +28,7 @@ impl Rows {
             derivation: target.derivation().map(ToString::to_string),
             told: None,
         };
-        Self { needs: None, rows: targets.iter().map(row).collect(), now: Progress::default(), turn: 0 }
+        Self { needs: None, hosts: targets.iter().map(row).collect(), now: Progress::default(), turn: 0 }
     }
 
     pub(super) fn see(&mut self, now: &Progress) {
@@ -42,14 +42,14 @@ impl Rows {
     /// One row that says something else than when it was last told, in turn.
     pub(super) fn next_changed(&mut self) -> Option<(HostName, String)> {
         let needs = self.needs.as_ref()?;
-        let count = self.rows.len();
+        let count = self.hosts.len();
         let (place, doing) = (self.turn..self.turn + count).map(|place| place % count).find_map(|place| {
-            let row = &self.rows[place];
+            let row = &self.hosts[place];
             let doing = row.doing(needs, &self.now);
             (row.told.as_ref() != Some(&doing)).then_some((place, doing))
         })?;
         self.turn = place + 1;
-        let row = &mut self.rows[place];
+        let row = &mut self.hosts[place];
         row.told = Some(doing.clone());
         Some((row.host.clone(), doing))
     }
