@@ -106,19 +106,22 @@ pub(super) struct Tracker {
     stopped_builds: VecDeque<u64>,
     /// The derivations that nix was asked to build.
     asked_for: BTreeSet<String>,
-    built: BTreeSet<String>,
-    ended: Ended,
+    /// Those of them whose build has stopped.
+    stopped_systems: BTreeSet<String>,
+    /// How many builds have stopped, of all.
+    stopped_count: u64,
     planned: Planned,
     failures: BTreeMap<StorePath, Failure>,
     errors: VecDeque<String>,
     others: VecDeque<String>,
 }
 
-/// Builds that have ended, well or not.
+/// Builds that have ended although their activity goes on.
 #[derive(Debug, Default)]
 struct Ended {
-    all: u64,
-    failed: u64,
+    builds: BTreeSet<u64>,
+    /// Whether it can be none but these.
+    certain: bool,
 }
 
 /// What nix says before it begins: "these 2 derivations will be built:", and one line for each.
@@ -144,6 +147,8 @@ struct Build {
     phase: Option<String>,
     log: VecDeque<String>,
     running: bool,
+    /// How many builds had ended when it last gave a sign of life.
+    alive_at: u64,
 }
 
 impl Tracker {
@@ -158,8 +163,9 @@ impl Tracker {
             Line::Started { id, kind, subject, machine, level, text } => {
                 if kind == Kind::Build {
                     let (derivation, name) = (subject.clone(), name_of(&subject));
-                    let log = VecDeque::new();
-                    self.builds.insert(id, Build { derivation, name, machine, phase: None, log, running: true });
+                    let (log, alive_at) = (VecDeque::new(), self.counted());
+                    let build = Build { derivation, name, machine, phase: None, log, running: true, alive_at };
+                    self.builds.insert(id, build);
                 }
                 let (counts, announced) = (Counts::default(), HashMap::new());
                 self.live.insert(id, Activity { kind, subject, counts, announced });
@@ -181,7 +187,7 @@ impl Tracker {
                 }
                 None
             }
-            Line::Logged { id, line } => Some(match self.builds.get_mut(&id) {
+            Line::Logged { id, line } => Some(match self.sign_of_life(id) {
                 Some(build) => {
                     let printed = format!("{}> {line}", build.name);
                     keep(&mut build.log, line, LOG_LINES);
@@ -190,7 +196,7 @@ impl Tracker {
                 None => format!("post-build hook> {line}"),
             }),
             Line::Phase { id, phase } => {
-                if let Some(build) = self.builds.get_mut(&id) {
+                if let Some(build) = self.sign_of_life(id) {
                     build.phase = Some(phase);
                 }
                 None
@@ -211,6 +217,13 @@ impl Tracker {
         }
     }
 
+    fn sign_of_life(&mut self, id: u64) -> Option<&mut Build> {
+        let counted = self.counted();
+        let build = self.builds.get_mut(&id)?;
+        build.alive_at = counted;
+        Some(build)
+    }
+
     fn stop(&mut self, id: u64) {
         if let Some(activity) = self.live.remove(&id) {
             let Counts { mut done, expected, failed, .. } = activity.counts;
@@ -221,7 +234,14 @@ impl Tracker {
             total.done = total.done.saturating_add(done);
             total.failed = total.failed.saturating_add(failed);
         }
-        self.end_build(id);
+        if let Some(build) = self.builds.get_mut(&id).filter(|build| build.running) {
+            build.running = false;
+            self.stopped_builds.push_back(id);
+            self.stopped_count += 1;
+            if self.asked_for.contains(&build.derivation) {
+                self.stopped_systems.insert(build.derivation.clone());
+            }
+        }
         if self.stopped_builds.len() > STOPPED_BUILDS
             && let Some(oldest) = self.stopped_builds.pop_front()
         {
@@ -229,19 +249,38 @@ impl Tracker {
         }
     }
 
-    /// Nix counts a build as done or failed before its activity stops, and says only later which: one that ends while
-    /// another fails is not called built, here.
-    fn end_build(&mut self, id: u64) {
+    /// Nix keeps what it was asked for until its own end, and counts it as done when it is; which it is that it counts it
+    /// does not say. One that gave a sign of life after the last was counted is none of them; of the others the first to
+    /// begin is likely the first to end. Recorded from Nix 2.26.3: samples/systems.log.
+    fn ended(&self) -> Ended {
+        let running = self.total(Kind::Builds).running;
+        let live = self.builds.values().filter(|build| build.running).count() as u64;
+        let counted = self.counted();
+        let ended = counted.saturating_sub(self.stopped_count).min(live.saturating_sub(running));
+        let may_have_ended =
+            |build: &Build| build.running && build.alive_at < counted && self.asked_for.contains(&build.derivation);
+        let mut candidates = self.builds.iter().filter(|(_, build)| may_have_ended(build)).map(|(&id, _)| id);
+        let builds = candidates.by_ref().take(usize::try_from(ended).unwrap_or(usize::MAX)).collect();
+        Ended { builds, certain: candidates.next().is_none() }
+    }
+
+    /// Builds that nix counts as ended, well or not.
+    fn counted(&self) -> u64 {
         let Counts { done, failed, .. } = self.total(Kind::Builds);
-        let Some(build) = self.builds.get_mut(&id).filter(|build| build.running) else { return };
-        build.running = false;
-        self.stopped_builds.push_back(id);
-        self.ended.all += 1;
-        let well = failed == self.ended.failed && done.saturating_add(failed) >= self.ended.all;
-        self.ended.failed = failed;
-        if well && self.asked_for.contains(&build.derivation) {
-            self.built.insert(build.derivation.clone());
+        done.saturating_add(failed)
+    }
+
+    /// What was asked for and is built. Of a failure of what it was asked for nix tells only at its end: nothing is
+    /// called built as long as more has failed than was explained.
+    fn systems(&self, ended: &Ended) -> BTreeSet<String> {
+        if self.total(Kind::Builds).failed > self.failures.len() as u64 {
+            return BTreeSet::new();
         }
+        let ended = ended.builds.iter().filter(|_| ended.certain).filter_map(|id| self.builds.get(id));
+        let ended = ended.map(|build| &build.derivation);
+        let has_failed =
+            |derivation: &&String| self.failures.keys().any(|failed| failed.as_str() == derivation.as_str());
+        self.stopped_systems.iter().chain(ended).filter(|derivation| !has_failed(derivation)).cloned().collect()
     }
 
     /// An error names the derivation that failed, or one that could not even begin for that. Only the first is blamed.
@@ -292,16 +331,17 @@ impl Tracker {
             let Counts { done, expected, .. } = self.total(kind);
             Amount { done, expected }
         };
-        let running = self.builds.values().filter(|build| build.running);
+        let ended = self.ended();
+        let running = self.builds.iter().filter(|(id, build)| build.running && !ended.builds.contains(id));
         Progress {
             builds,
             paths: count(Kind::CopyPaths),
             downloaded: amount(Kind::FileTransfer),
             copied: amount(Kind::CopyPath),
-            running: running.map(Build::show).collect(),
+            running: running.map(|(_, build)| build.show()).collect(),
             transferring: self.transferring(),
             looking: self.live.values().any(|activity| activity.kind == Kind::Lookup),
-            systems: self.built.clone(),
+            systems: self.systems(&ended),
         }
     }
 

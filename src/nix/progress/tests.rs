@@ -6,7 +6,13 @@ const BUILD: &str = include_str!("../samples/build-failed.log");
 /// Two paths from a binary cache on the web, and two builds on them, recorded from Nix 2.26.3; most counts are left out.
 const SUBSTITUTED: &str = include_str!("../samples/substituted.log");
 
-/// The same from a folder.
+/// Three systems one after the other, recorded from Nix 2.26.3: it lets none of them stop before the last is built.
+const SYSTEMS: &str = include_str!("../samples/systems.log");
+
+/// The same with a fourth one that fails, three at a time.
+const SYSTEMS_FAILED: &str = include_str!("../samples/systems-failed.log");
+
+/// As [`SUBSTITUTED`], from a folder.
 const SUBSTITUTED_FROM_FOLDER: &str = include_str!("../samples/substituted-from-folder.log");
 
 /// Two paths to a host over ssh-ng, recorded from Nix 2.26.3.
@@ -62,18 +68,80 @@ fn what_will_be_built_is_known_from_a_list_in_one_message_too() {
     assert_eq!(tracked(&line).progress().builds.expected, 1);
 }
 
-#[test]
-fn a_system_is_built_when_its_own_build_has_ended_well() {
-    let systems = |lines: &str| {
-        let mut tracker = Tracker::asking_for([BAD, VPS].map(str::to_owned).into());
-        for line in lines.lines() {
-            tracker.take(line);
+/// What is running and which systems are built, by names, in a nix that was asked for what is called a system.
+fn systems(lines: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let systems = lines.split('"').filter(|word| word.starts_with("/nix/store/") && word.contains("-nixos-system-"));
+    let mut tracker = Tracker::asking_for(systems.map(str::to_owned).collect());
+    let mut course = Vec::new();
+    for line in lines.lines() {
+        tracker.take(line);
+        // As between two ticks: what nix says in one breath is read in one.
+        if line.contains(r#""type":101"#) || line.contains(r#""level":0"#) {
+            let now = tracker.progress();
+            let running = now.running.into_iter().map(|build| build.name).collect();
+            let value = (running, now.systems.iter().map(|system| name_of(system)).collect());
+            if course.last() != Some(&value) {
+                course.push(value);
+            }
         }
-        tracker.progress().systems
+    }
+    course
+}
+
+fn names(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn a_system_that_is_built_is_not_said_to_be_building() {
+    let (a, b, c) = ("nixos-system-a", "nixos-system-b", "nixos-system-c");
+    let mut course = systems(SYSTEMS);
+    for (_, built) in &mut course {
+        built.sort();
+    }
+    assert_eq!(
+        course,
+        [(vec![], vec![]), (names(&[a]), vec![]), (names(&[b]), names(&[a])), (names(&[c]), names(&[a, b])),]
+    );
+    let mut tracker = Tracker::asking_for(BTreeSet::new());
+    SYSTEMS.lines().for_each(|line| drop(tracker.take(line)));
+    assert_eq!(tracker.progress().builds, Count { done: 7, expected: 7, running: 0, failed: 0 });
+}
+
+/// Of two that are silent one has ended: which one is a guess that the list of what is running may make, and no more.
+#[test]
+fn no_system_is_called_built_by_a_guess() {
+    let start = |id: u64, system: &str| {
+        format!(r#"@nix {{"action":"start","fields":["{system}","",1,1],"id":{id},"level":3,"type":105}}"#)
     };
-    assert_eq!(systems(BUILD), [VPS.to_owned()].into());
+    let counts = |counts: &str| format!(r#"@nix {{"action":"result","fields":[{counts}],"id":1,"type":105}}"#);
+    let mut tracker = Tracker::asking_for([BAD, VPS].map(str::to_owned).into());
+    let builds = r#"@nix {"action":"start","id":1,"level":0,"type":104}"#.to_owned();
+    for line in [builds, start(2, BAD), counts("0,2,1,0"), start(3, VPS), counts("0,2,2,0"), counts("1,2,1,0")] {
+        tracker.take(&line);
+    }
+    let now = tracker.progress();
+    assert_eq!((now.running.len(), now.running[0].derivation.as_str(), now.systems.len()), (1, VPS, 0));
+    // Now it is known.
+    tracker.take(r#"@nix {"action":"result","fields":["x"],"id":2,"type":101}"#);
+    let now = tracker.progress();
+    assert_eq!((now.running[0].derivation.as_str(), now.systems), (BAD, [VPS.to_owned()].into()));
+}
+
+#[test]
+fn no_system_is_called_built_before_it_is_known_which_one_failed() {
+    let course = systems(SYSTEMS_FAILED);
+    assert!(course.iter().all(|(_, built)| !built.contains(&"nixos-system-bad".to_owned())), "{course:#?}");
+    let mut last = course.last().unwrap().1.clone();
+    last.sort();
+    assert_eq!(last, names(&["nixos-system-a", "nixos-system-b", "nixos-system-c"]));
+}
+
+#[test]
+fn a_system_beside_a_failure_is_built_when_its_own_build_has_ended() {
+    assert_eq!(systems(BUILD).last().unwrap().1, ["nixos-system-vps-1"]);
     let until_it_began = BUILD.rsplit_once("hello nixos-system-vps-1").unwrap().0;
-    assert_eq!(systems(until_it_began), [].into());
+    assert_eq!(systems(until_it_began).last().unwrap().1, [""; 0]);
 }
 
 #[test]
