@@ -9,7 +9,7 @@ use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store
 use super::needs::Needs;
 use super::plain::{plain, without_credentials};
 use super::printout::last_lines;
-use super::progress::{Failure, Tracker, name_of};
+use super::tracker::{Failure, Tracker, name_of};
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
 use crate::store_path::StorePath;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::invoke::{Heard, follow, nix};
-use super::progress::Tracker;
+use super::tracker::Tracker;
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
 use crate::store_path::StorePath;

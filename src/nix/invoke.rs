@@ -8,7 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::plain::{last_lines, plain, without_credentials};
 use super::printout::Printout;
-use super::progress::{Progress, Tracker};
+use super::progress::Progress;
+use super::tracker::Tracker;
 use crate::local::process::{Finished, Invocation, ProcessError};
 
 /// The longest a question about the local store may take: a look into its database.

@@ -14,6 +14,7 @@ pub mod needs;
 mod plain;
 mod printout;
 pub mod progress;
+mod tracker;
 pub mod version;
 
 pub use build::{BuildError, FailedBuild, build, build_log};
