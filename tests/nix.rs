@@ -8,10 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, Source};
-use fleetdeploy::nix::{self, BuildError, Destination, EvalError, HostProblem, Progress, Target};
+use fleetdeploy::nix::{self, BuildError, Destination, EvalError, Heard, HostProblem, Needs, Progress, Target};
 use pretty_assertions::assert_eq;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -25,6 +26,7 @@ const FLAKE: &str = r##"{
     bad = make "bad" "echo building bad ${base}; echo it hurts >&2; exit 3";
     mid = make "mid" "echo ${bad} > $out";
     slow = make "slow" "while :; do :; done";
+    part = n: make "part-${toString n}" "i=0; while [ $i -lt 8000 ]; do echo ${toString n} is a part, line $i; i=$((i+1)); done > $out";
     host = name: needs: { config.system.build.toplevel = make "nixos-system-${name}-1" "echo ${needs} > $out"; };
   in {
     nixosConfigurations = {
@@ -35,6 +37,8 @@ const FLAKE: &str = r##"{
       sick = host "sick" mid;
       sick2 = host "sick2" bad;
       slow = host "slow" slow;
+      many = host "many" (toString (builtins.genList part 6));
+      old = builtins.trace "warning: an option of old has a new name" (host "old" base);
       throws = throw "this one throws";
       wrong = { config.system.build.toplevel = 1 + "x"; };
       text = { config.system.build.toplevel = "hello"; };
@@ -73,19 +77,32 @@ impl Fleet {
             &hosts(names),
             self.folder(),
             LONG,
+            &|_, _| {},
         )
         .await
     }
 
-    async fn build(
-        &self,
-        names: &[&str],
-        limit: Duration,
-    ) -> (Result<BTreeMap<HostName, String>, BuildError>, Vec<Progress>) {
+    async fn build(&self, names: &[&str], limit: Duration) -> (Result<BTreeMap<HostName, String>, BuildError>, Heards) {
         let targets = self.evaluate(names).await.unwrap();
-        let mut course = Vec::new();
-        let built = nix::build(&targets, &self.folder().join("roots"), limit, |now| course.push(now.clone())).await;
-        (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), course)
+        let mut heards = Heards::default();
+        let built = nix::build(&targets, &self.folder().join("roots"), limit, |heard| heards.take(heard)).await;
+        (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), heards)
+    }
+}
+
+/// All that was heard of one nix.
+#[derive(Default)]
+struct Heards {
+    course: Vec<Progress>,
+    printed: Vec<String>,
+}
+
+impl Heards {
+    fn take(&mut self, heard: Heard<'_>) {
+        match heard {
+            Heard::Progress(now) => self.course.push(now.clone()),
+            Heard::Printed(lines) => self.printed.extend(lines),
+        }
     }
 }
 
@@ -156,13 +173,13 @@ async fn a_file_and_a_path_that_begins_with_the_host_give_the_same() {
     let fleet = Fleet::new("file");
     let attr = "nixosConfigurations.{host}.config.system.build.toplevel";
     let source = Source::File { file: "fleet file.nix".into(), attr: attr.into() };
-    let from_file = nix::evaluate(&source, &hosts(&["vps", "dotted.name"]), fleet.folder(), LONG).await.unwrap();
+    let from_file =
+        nix::evaluate(&source, &hosts(&["vps", "dotted.name"]), fleet.folder(), LONG, &|_, _| {}).await.unwrap();
     let from_flake = fleet.evaluate(&["vps", "dotted.name"]).await.unwrap();
     assert_eq!(from_file, from_flake);
 
-    let found = nix::evaluate(&flake("\"systems of {host}\".top"), &hosts(&["vps", "home"]), fleet.folder(), LONG)
-        .await
-        .unwrap();
+    let source = flake("\"systems of {host}\".top");
+    let found = nix::evaluate(&source, &hosts(&["vps", "home"]), fleet.folder(), LONG, &|_, _| {}).await.unwrap();
     assert_eq!(found.values().map(output_name).collect::<Vec<_>>(), ["base", "base"]);
 }
 
@@ -190,7 +207,7 @@ async fn what_is_missing_is_named_with_what_is_there() {
         failed,
         [
             "the flake . has no `nixosConfigurations.hollow.config.system`; `nixosConfigurations.hollow.config` has nothing",
-            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: dotted.name, hollow, home, outPath, sick, sick2, slow, text, throws, vps, wrong",
+            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: dotted.name, hollow, home, many, old, outPath, sick, sick2, slow, text, throws, vps and 1 more",
             "`nixosConfigurations.text.config.system.build.toplevel` of the flake . is no derivation but a string",
         ]
     );
@@ -201,11 +218,12 @@ async fn what_is_missing_is_named_with_what_is_there() {
 async fn a_flake_that_is_not_there_is_nobodys_fault() {
     let folder = tempfile::tempdir().unwrap();
     let source = flake("nixosConfigurations.{host}.x");
-    let error = nix::evaluate(&source, &hosts(&["vps", "home"]), folder.path(), LONG).await.unwrap_err();
+    let error = nix::evaluate(&source, &hosts(&["vps", "home"]), folder.path(), LONG, &|_, _| {}).await.unwrap_err();
     assert!(matches!(&error, EvalError::Source { .. }), "{error}");
 
     let fleet = Fleet::new("attribute");
-    let error = nix::evaluate(&flake("nope.{host}.x"), &hosts(&["vps"]), fleet.folder(), LONG).await.unwrap_err();
+    let error =
+        nix::evaluate(&flake("nope.{host}.x"), &hosts(&["vps"]), fleet.folder(), LONG, &|_, _| {}).await.unwrap_err();
     assert!(error.to_string().contains("does not provide attribute"), "{error}");
 }
 
@@ -213,14 +231,14 @@ async fn a_flake_that_is_not_there_is_nobodys_fault() {
 #[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
 async fn one_build_makes_all_systems_and_roots_them() {
     let fleet = Fleet::new("build");
-    let (built, course) = fleet.build(&["vps", "home"], LONG).await;
+    let (built, heards) = fleet.build(&["vps", "home"], LONG).await;
     let built = built.unwrap();
     let roots: std::collections::BTreeSet<String> = std::fs::read_dir(fleet.folder().join("roots"))
         .unwrap()
         .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().display().to_string())
         .collect();
     assert_eq!(built.values().cloned().collect::<std::collections::BTreeSet<_>>(), roots);
-    let last = course.last().unwrap();
+    let last = heards.course.last().unwrap();
     assert_eq!((last.builds.done, last.builds.expected, last.builds.failed), (3, 3, 0));
     // A second build has nothing to do.
     let (again, _) = fleet.build(&["vps", "home"], LONG).await;
@@ -231,7 +249,7 @@ async fn one_build_makes_all_systems_and_roots_them() {
 #[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
 async fn a_failed_derivation_is_blamed_on_the_hosts_that_need_it() {
     let fleet = Fleet::new("fails");
-    let (built, course) = fleet.build(&["vps", "sick", "sick2"], LONG).await;
+    let (built, heards) = fleet.build(&["vps", "sick", "sick2"], LONG).await;
     let error = built.unwrap_err();
     assert_eq!(error.to_string(), "cannot build the system of sick, sick2");
     let BuildError::Failed { hosts, built, failures, .. } = error else { panic!() };
@@ -240,7 +258,7 @@ async fn a_failed_derivation_is_blamed_on_the_hosts_that_need_it() {
     assert_eq!((failure.name.as_str(), &failure.hosts), ("bad", &names(&["sick", "sick2"])));
     assert_eq!(failure.log.last().unwrap(), "it hurts");
     assert!(failure.reason.contains("failed with exit code 3"), "{}", failure.reason);
-    assert_eq!(course.last().unwrap().builds.failed, 1);
+    assert_eq!(heards.course.last().unwrap().builds.failed, 1);
 }
 
 #[tokio::test]
@@ -263,14 +281,15 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
     by_path.system = Some(built[&name("vps")].clone().into());
     let mut by_link = host("by-link");
     by_link.system = Some("roots/system".into());
-    let found = nix::evaluate(&Source::System, &[by_path.clone(), by_link], fleet.folder(), LONG).await.unwrap();
+    let found =
+        nix::evaluate(&Source::System, &[by_path.clone(), by_link], fleet.folder(), LONG, &|_, _| {}).await.unwrap();
     assert_eq!(found[&name("by-path")], found[&name("by-link")]);
     nix::build(&found, &fleet.folder().join("again"), LONG, |_| {}).await.unwrap();
     assert!(fleet.folder().join("again/system").exists());
 
     let mut gone = host("gone");
     gone.system = Some("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope".into());
-    let found = nix::evaluate(&Source::System, &[by_path, gone], fleet.folder(), LONG).await.unwrap();
+    let found = nix::evaluate(&Source::System, &[by_path, gone], fleet.folder(), LONG, &|_, _| {}).await.unwrap();
     let error = nix::build(&found, &fleet.folder().join("third"), LONG, |_| {}).await.unwrap_err();
     let BuildError::Failed { hosts, built, message, .. } = error else { panic!("{error}") };
     assert_eq!((hosts, built), (names(&["gone"]), names(&["by-path"])));
@@ -294,6 +313,55 @@ async fn two_systems_are_compared_and_a_closure_is_sized() {
 }
 
 #[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn what_the_evaluation_warns_of_is_heard_and_an_error_of_its_host() {
+    let fleet = Fleet::new("warns");
+    let source = flake("nixosConfigurations.\"{host}\".config.system.build.toplevel");
+    let printed = Mutex::new(Vec::new());
+    let hear = |host: Option<&HostName>, lines: Vec<String>| {
+        let host = host.map(ToString::to_string);
+        printed.lock().unwrap().extend(lines.into_iter().map(|line| (host.clone(), line)));
+    };
+    nix::evaluate(&source, &hosts(&["old"]), fleet.folder(), LONG, &hear).await.unwrap();
+    let warning = (None, "trace: warning: an option of old has a new name".to_owned());
+    assert!(printed.lock().unwrap().contains(&warning), "{printed:?}");
+
+    nix::evaluate(&source, &hosts(&["throws", "vps"]), fleet.folder(), LONG, &hear).await.unwrap_err();
+    let printed = printed.into_inner().unwrap();
+    let of_host =
+        |(host, line): &(Option<String>, String)| host.as_deref() == Some("throws") && line.contains("this one throws");
+    assert!(printed.iter().any(of_host), "{printed:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn what_builders_print_is_heard_with_their_names_and_each_host_knows_what_it_needs() {
+    let fleet = Fleet::new("prints");
+    let targets = fleet.evaluate(&["vps", "many", "sick"]).await.unwrap();
+    let mut heards = Heards::default();
+    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |heard| heards.take(heard)).await;
+    let BuildError::Failed { failures, .. } = built.unwrap_err() else { panic!() };
+    for line in ["base> one", "bad> it hurts"] {
+        assert!(heards.printed.iter().any(|printed| printed == line), "{line} is not in {:#?}", heards.printed);
+    }
+    assert!(heards.printed[0].ends_with("derivations will be built:"), "{:#?}", heards.printed);
+    // base, bad, mid, 6 parts and 3 systems: known from the first moment on, and kept in a failure.
+    let last = heards.course.last().unwrap();
+    assert_eq!((last.builds.done, last.builds.failed, last.builds.expected), (9, 1, 12));
+    let system = |host: &str| targets[&name(host)].derivation().unwrap().to_string();
+    assert_eq!(last.systems, [system("vps"), system("many")].into());
+
+    let log = nix::build_log(&failures[0].derivation, 2000, LONG).await.unwrap();
+    assert!(log[0].starts_with("building bad /nix/store/"), "{log:?}");
+    assert_eq!(log[1..], ["it hurts"]);
+    assert_eq!(nix::build_log(&failures[0].derivation, 1, LONG).await.unwrap(), ["it hurts"]);
+
+    let needs = Needs::of(&targets).await;
+    assert_eq!(needs.hosts_of(failures[0].derivation.as_str()), [&name("sick")].into());
+    assert_eq!(needs.hosts_of(&system("many")), [&name("many")].into());
+}
+
+#[tokio::test]
 #[ignore = "needs nix and a host: FLEETDEPLOY_TEST_SSHOPTS, FLEETDEPLOY_TEST_ALIAS"]
 async fn a_system_is_copied_with_its_bytes_counted_and_once() {
     let (Ok(ssh_options), Ok(alias)) =
@@ -302,21 +370,26 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
         panic!("FLEETDEPLOY_TEST_SSHOPTS and FLEETDEPLOY_TEST_ALIAS name the host to copy to");
     };
     let fleet = Fleet::new("copy");
-    let targets = fleet.evaluate(&["vps"]).await.unwrap();
+    let targets = fleet.evaluate(&["vps", "many"]).await.unwrap();
     let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
-    let system = &built[&name("vps")];
-    let size = nix::closure(system, LONG).await.unwrap().size();
     let (host, alias) = (name("vps"), name(&alias));
     let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options };
-    let mut last = Progress::default();
-    let mut most = 0;
-    nix::copy(system, to, LONG, |now| {
-        most = most.max(now.copied.expected);
-        last = now.clone();
-    })
-    .await
-    .unwrap();
-    assert_eq!((last.copied.done, most), (size, size));
-    nix::copy(system, to, LONG, |now| last = now.clone()).await.unwrap();
-    assert_eq!(last.copied.done, 0);
+    for (system, paths) in [("vps", 2), ("many", 7)] {
+        let system = &built[&name(system)];
+        let closure = nix::closure(system, LONG).await.unwrap();
+        assert_eq!(closure.paths.len(), paths);
+        let mut heards = Heards::default();
+        nix::copy(system, to, LONG, |heard| heards.take(heard)).await.unwrap();
+        let course: Vec<_> = heards.course.iter().map(|now| (now.copied.done, now.copied.expected)).collect();
+        assert!(course.is_sorted(), "{course:?}");
+        let size = closure.size();
+        assert!(course.iter().all(|&(done, expected)| done <= expected && [0, size].contains(&expected)), "{course:?}");
+        assert_eq!(course.last(), Some(&(size, size)));
+        assert!(heards.printed.contains(&format!("copying {paths} paths")), "{:?}", heards.printed);
+
+        let mut again = Heards::default();
+        nix::copy(system, to, LONG, |heard| again.take(heard)).await.unwrap();
+        let copied = again.course.last().unwrap().copied;
+        assert_eq!((copied.done, copied.expected), (0, 0));
+    }
 }

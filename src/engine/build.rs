@@ -1,21 +1,52 @@
 //! Phase 1: one evaluation and one build for the whole fleet; errors are put to the host they belong to.
 
-use std::collections::BTreeMap;
+mod rows;
 
-use super::push::{Phased, Push, Refused, Request, chain};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::rows::{Rows, shown};
+use super::push::{Phased, Push, Refused, Request, chain, lock};
 use crate::event::{Bytes, Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::local::process::ProcessError;
 use crate::nix;
 use crate::store_path::StorePath;
 
+/// From one change of a host's row to the next, all hosts together.
+const ROW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// With more hosts nobody is told what is built for whom: a question to the store for each would burden the machine that
+/// builds, and no screen has so many rows.
+const MOST_ROWS: usize = 50;
+
+/// Lines of a failed build's log that go to the record.
+const LOG_LINES: usize = 2000;
+
+/// Lines of failed builds' logs that go to the record in all: each log is told to each of its hosts.
+const ALL_LOG_LINES: usize = 50_000;
+
+/// Failed builds whose whole logs are told; all have their last lines told.
+const LOGS: usize = 10;
+
+/// The longest that the refusal may wait for those logs.
+const LOG_LIMIT: Duration = Duration::from_secs(10);
+
 impl Push<'_> {
     pub(super) async fn build(&self) -> Phased<BTreeMap<HostName, StorePath>> {
-        let Request { fleet, folder, selected, roots, .. } = self.request;
+        let Request { fleet, folder, selected, .. } = self.request;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         self.tell(build_moved(&nix::Progress::default(), "evaluating".to_owned()));
-        let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit);
+        let hear = |host: Option<&HostName>, lines| {
+            self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
+        };
+        let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
         let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
         if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
             let hint = format!("install Nix {} or newer here", nix::OLDEST_TEXT);
@@ -23,13 +54,68 @@ impl Push<'_> {
             return Err(Refused { text: "the systems could not be evaluated".to_owned() });
         }
         let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
-        let on_progress = |progress: &nix::Progress| self.tell(build_moved(progress, doing(progress)));
-        let built = nix::build(&targets, roots, fleet.build_limit, on_progress).await;
-        let systems = built.map_err(|error| self.build_failed(&error))?;
+        let systems = match self.build_targets(&targets).await {
+            Ok(systems) => systems,
+            Err(error) => return Err(self.build_failed(&error).await),
+        };
         for host in &hosts {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
         }
         Ok(systems)
+    }
+
+    async fn build_targets(
+        &self,
+        targets: &BTreeMap<HostName, nix::Target>,
+    ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
+        let Request { fleet, roots, .. } = self.request;
+        let rows = Mutex::new(Rows::new(targets));
+        let begun = Notify::new();
+        let mut told = None;
+        let hear = |heard: nix::Heard<'_>| match heard {
+            nix::Heard::Progress(progress) => {
+                let moved = build_moved(progress, doing(progress));
+                // A builder's next line is progress, too, but none that this event has.
+                if told.as_ref() != Some(&moved) {
+                    told = Some(moved.clone());
+                    self.tell(moved);
+                }
+                lock(&rows).see(progress);
+                if !progress.running.is_empty() {
+                    begun.notify_one();
+                }
+            }
+            nix::Heard::Printed(lines) => {
+                self.tell(Event::Printed { host: None, by: "nix build".to_owned(), lines });
+            }
+        };
+        tokio::select! {
+            built = nix::build(targets, roots, fleet.build_limit, hear) => built,
+            never = self.tell_rows(targets, &begun, &rows) => match never {},
+        }
+    }
+
+    /// Says of each host what is being built for it, once something is: until the build ends.
+    async fn tell_rows(
+        &self,
+        targets: &BTreeMap<HostName, nix::Target>,
+        begun: &Notify,
+        rows: &Mutex<Rows>,
+    ) -> Infallible {
+        if targets.len() > MOST_ROWS {
+            std::future::pending::<()>().await;
+        }
+        begun.notified().await;
+        let needs = nix::Needs::of(targets).await;
+        lock(rows).know(needs);
+        let mut ticks = interval(ROW_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Some((host, doing)) = lock(rows).next_changed() {
+                self.tell(Event::HostMoved { host, doing });
+            }
+        }
     }
 
     fn evaluation_failed(&self, error: &nix::EvalError) -> Refused {
@@ -45,7 +131,7 @@ impl Push<'_> {
         Refused { text: "the systems could not be evaluated".to_owned() }
     }
 
-    fn build_failed(&self, error: &nix::BuildError) -> Refused {
+    async fn build_failed(&self, error: &nix::BuildError) -> Refused {
         if let nix::BuildError::Failed { hosts, failures, message, .. } = error {
             for failure in failures {
                 for host in &failure.hosts {
@@ -58,32 +144,80 @@ impl Push<'_> {
             for host in hosts.iter().filter(|host| !failures.iter().any(|failure| failure.hosts.contains(host))) {
                 self.fail(Some(host), format!("its system was not built: {message}"), None);
             }
+            self.record_logs(failures).await;
         } else {
             self.fail(None, chain(error), None);
         }
         Refused { text: "the systems could not be built".to_owned() }
     }
+
+    /// The whole logs of what failed, for the record: to every host whose system needs it. A log that is not to be had
+    /// is missed by nobody: its end was told.
+    async fn record_logs(&self, failures: &[nix::FailedBuild]) {
+        let told = failures.iter().filter(|failure| !failure.hosts.is_empty()).take(LOGS);
+        let logs = told.map(|failure| async move {
+            (failure, nix::build_log(&failure.derivation, LOG_LINES, LOG_LIMIT).await.unwrap_or_default())
+        });
+        let mut left = ALL_LOG_LINES;
+        for (failure, lines) in futures::future::join_all(logs).await {
+            for host in &failure.hosts {
+                if lines.is_empty() || lines.len() > left {
+                    break;
+                }
+                left -= lines.len();
+                let by = format!("build of {}", failure.name);
+                self.tell(Event::Printed { host: Some(host.clone()), by, lines: lines.clone() });
+            }
+        }
+    }
 }
 
 fn doing(progress: &nix::Progress) -> String {
-    match progress.running.first() {
-        Some(build) => match &build.phase {
-            Some(phase) => format!("{} ({phase})", build.name),
-            None => build.name.clone(),
-        },
-        None if progress.copied.expected > progress.copied.done => "downloading".to_owned(),
-        None => String::new(),
+    let nix::Progress { running, transferring, copied, looking, .. } = progress;
+    match (running.first(), transferring) {
+        (Some(build), _) => shown(build),
+        (None, Some(name)) => format!("downloading {name}"),
+        (None, None) if copied.expected > copied.done => "downloading".to_owned(),
+        (None, None) if *looking => "asking the binary caches".to_owned(),
+        (None, None) => String::new(),
     }
 }
 
 fn build_moved(progress: &nix::Progress, doing: String) -> Event {
-    let nix::Progress { builds, downloaded, .. } = progress;
+    let nix::Progress { builds, transferring, .. } = progress;
+    let nix::Amount { done, expected } = progress.fetched();
     Event::BuildMoved {
         done: builds.done,
         expected: builds.expected,
         doing,
         running: builds.running,
-        download: Bytes { done_bytes: downloaded.done, expected_bytes: downloaded.expected },
-        downloading: None,
+        download: Bytes { done_bytes: done, expected_bytes: expected },
+        downloading: transferring.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_comes_before_what_is_downloaded() {
+        let mut progress = nix::Progress { looking: true, ..nix::Progress::default() };
+        assert_eq!(doing(&progress), "asking the binary caches");
+        progress.transferring = Some("linux-6.12.8".into());
+        assert_eq!(doing(&progress), "downloading linux-6.12.8");
+        progress.running = vec![nix::RunningBuild {
+            derivation: "/nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-etc.drv".into(),
+            name: "etc".into(),
+            phase: Some("installPhase".into()),
+            machine: None,
+            last_line: None,
+        }];
+        assert_eq!(doing(&progress), "etc (installPhase)");
+        let moved = build_moved(&progress, doing(&progress));
+        assert!(
+            matches!(&moved, Event::BuildMoved { downloading: Some(name), .. } if name == "linux-6.12.8"),
+            "{moved:?}"
+        );
     }
 }

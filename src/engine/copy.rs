@@ -41,14 +41,17 @@ impl Push<'_> {
         }
         let ssh_options = self.reach.workspace().nix_ssh_options();
         let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options };
-        let on_progress = |progress: &nix::Progress| {
-            self.tell(Event::CopyMoved {
-                host: name.clone(),
-                done_bytes: progress.copied.done,
-                expected_bytes: progress.copied.expected,
+        let hear = |heard: nix::Heard<'_>| {
+            self.tell(match heard {
+                nix::Heard::Progress(nix::Progress { copied, .. }) => {
+                    Event::CopyMoved { host: name.clone(), done_bytes: copied.done, expected_bytes: copied.expected }
+                }
+                nix::Heard::Printed(lines) => {
+                    Event::Printed { host: Some(name.clone()), by: "nix copy".to_owned(), lines }
+                }
             });
         };
-        if let Err(error) = nix::copy(new, destination, host.limits.copy, on_progress).await {
+        if let Err(error) = nix::copy(new, destination, host.limits.copy, hear).await {
             let mend = error.mend(host.user.as_deref().unwrap_or("the user that logs in"));
             self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
             return false;

@@ -4,20 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::StreamExt;
-
 use super::eval::Target;
-use super::invoke::{AskError, QUESTION_LIMIT, ask, follow, nix, nix_store};
-use super::progress::{Failure, Progress, name_of};
+use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store};
+use super::needs::Needs;
+use super::plain::{plain, without_credentials};
+use super::printout::last_lines;
+use super::tracker::{Failure, Tracker, name_of};
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
 use crate::store_path::StorePath;
 
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
 const ROOT_NAME: &str = "system";
-
-/// Questions about closures of derivations at a time.
-const QUESTIONS_AT_A_TIME: usize = 4;
 
 /// A derivation whose own build failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +74,7 @@ pub async fn build(
     targets: &BTreeMap<HostName, Target>,
     roots: &Path,
     limit: Duration,
-    on_progress: impl FnMut(&Progress) + Send,
+    hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
     if targets.is_empty() {
         return Ok(BTreeMap::new());
@@ -88,7 +86,7 @@ pub async fn build(
         .arg(roots.join(ROOT_NAME))
         .arg("--")
         .args(installables(targets));
-    let (finished, tracker) = follow(invocation, on_progress).await;
+    let (finished, tracker) = follow(invocation, Tracker::asking_for(derivations(targets)), hear).await;
     let finished = finished.map_err(|source| {
         let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
         BuildError::Process { running, source }
@@ -117,18 +115,15 @@ fn installables(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
     targets.values().map(installable).collect()
 }
 
+fn derivations(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
+    targets.values().filter_map(Target::derivation).map(ToString::to_string).collect()
+}
+
 /// Which outputs the store does not have: not by looking for files, since a failed build leaves some.
 async fn invalid(targets: &BTreeMap<HostName, Target>) -> Result<BTreeSet<StorePath>, AskError> {
     const COMMAND: &str = "nix-store --check-validity";
     let outputs: BTreeSet<&StorePath> = targets.values().map(Target::output).collect();
     let question = nix_store(QUESTION_LIMIT).args(["--check-validity", "--print-invalid"]).args(outputs);
-    store_paths(COMMAND, &ask(COMMAND, question).await?)
-}
-
-/// Everything that goes into a derivation, itself included.
-async fn requisites(derivation: &StorePath) -> Result<BTreeSet<StorePath>, AskError> {
-    const COMMAND: &str = "nix-store --query --requisites";
-    let question = nix_store(QUESTION_LIMIT).args(["--query", "--requisites"]).arg(derivation);
     store_paths(COMMAND, &ask(COMMAND, question).await?)
 }
 
@@ -144,19 +139,23 @@ async fn blame(failures: BTreeMap<StorePath, Failure>, without: &[(&HostName, &T
     if failures.is_empty() {
         return Vec::new();
     }
-    let needs = without.iter().filter_map(|(host, target)| match target {
-        Target::Derivation { derivation, .. } => {
-            Some(async move { ((*host).clone(), requisites(derivation).await.unwrap_or_default()) })
-        }
-        Target::Path(_) => None,
-    });
-    let needs: BTreeMap<HostName, BTreeSet<StorePath>> =
-        futures::stream::iter(needs).buffer_unordered(QUESTIONS_AT_A_TIME).collect().await;
+    let needs = Needs::of(without.iter().copied()).await;
     let explain = |(derivation, Failure { reason, log }): (StorePath, Failure)| {
-        let hosts = needs.iter().filter(|(_, needs)| needs.contains(&derivation)).map(|(host, _)| host.clone());
+        let hosts = needs.hosts_of(derivation.as_str()).into_iter().cloned();
         FailedBuild { name: name_of(derivation.as_str()), hosts: hosts.collect(), derivation, reason, log }
     };
     failures.into_iter().map(explain).collect()
+}
+
+/// The last `lines` lines of a build's log, as the local nix kept it.
+///
+/// # Errors
+/// See [`AskError`]; also where nix keeps no logs.
+pub async fn build_log(derivation: &StorePath, lines: usize, limit: Duration) -> Result<Vec<String>, AskError> {
+    // Offline: a log that is not here is not on a cache either, since the build failed here.
+    let question = nix(limit).args(["log", "--offline", "--"]).arg(derivation);
+    let log = ask("nix log", question).await?;
+    Ok(last_lines(&without_credentials(&plain(&log)), lines))
 }
 
 fn list(names: &[HostName]) -> String {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::invoke::{follow, nix};
-use super::progress::{Progress, Tracker};
+use super::invoke::{Heard, follow, nix};
+use super::tracker::Tracker;
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
 use crate::store_path::StorePath;
@@ -67,16 +67,16 @@ pub async fn copy(
     path: &StorePath,
     to: Destination<'_>,
     limit: Duration,
-    mut on_progress: impl FnMut(&Progress) + Send,
+    mut hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<(), CopyError> {
     let start = tokio::time::Instant::now();
-    let Err(error) = copy_once(path, to, to.ssh_options, limit, &mut on_progress).await else { return Ok(()) };
+    let Err(error) = copy_once(path, to, to.ssh_options, limit, &mut hear).await else { return Ok(()) };
     match error {
         CopyError::Other { message, .. } if message.contains(MISREAD_MASTER) => {
             // ssh takes the first value that it is given.
             let ssh_options = format!("-oControlPath=none {}", to.ssh_options);
             let left = limit.saturating_sub(start.elapsed());
-            copy_once(path, to, ssh_options.trim_end(), left, &mut on_progress).await
+            copy_once(path, to, ssh_options.trim_end(), left, &mut hear).await
         }
         error => Err(error),
     }
@@ -87,7 +87,7 @@ async fn copy_once(
     to: Destination<'_>,
     ssh_options: &str,
     limit: Duration,
-    on_progress: &mut (impl FnMut(&Progress) + Send),
+    hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<(), CopyError> {
     // More than one connection would make nix start a master of its own; Determinate Nix does by default.
     let store = format!("ssh-ng://{}?max-connections=1", to.alias);
@@ -97,7 +97,7 @@ async fn copy_once(
         .arg(store)
         .arg("--")
         .arg(path);
-    let (finished, tracker) = follow(invocation, on_progress).await;
+    let (finished, tracker) = follow(invocation, Tracker::default(), hear).await;
     match finished {
         Ok(finished) if finished.succeeded() => Ok(()),
         Ok(_) => Err(explain(&tracker, path, to.host)),

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::invoke::{message_of, nix};
-use super::plain::{cut, plain};
+use super::invoke::{lock, message_of, nix, run_with_ticks};
+use super::plain::{cut, plain, without_credentials};
+use super::printout::Printout;
 use crate::attr_path::{AttrPath, BadAttrPath, HOST, as_fragment, nix_strings, show};
 use crate::inventory::model::{Host, HostName, Source};
 use crate::local::process::{Finished, Invocation, ProcessError};
@@ -56,6 +58,15 @@ impl Target {
     pub fn output(&self) -> &StorePath {
         match self {
             Self::Derivation { output, .. } | Self::Path(output) => output,
+        }
+    }
+
+    /// What it is built from, if it is to be built.
+    #[must_use]
+    pub fn derivation(&self) -> Option<&StorePath> {
+        match self {
+            Self::Derivation { derivation, .. } => Some(derivation),
+            Self::Path(_) => None,
         }
     }
 }
@@ -103,6 +114,10 @@ pub enum HostProblem {
     NotInTheStore { path: PathBuf, reason: String },
 }
 
+/// Hears what nix prints while it evaluates, for the record: its warnings, `trace:`, and errors with where they come
+/// from; of all hosts together, or, while it is being found out who is to blame, of one.
+pub type HearPrinted<'run> = dyn Fn(Option<&HostName>, Vec<String>) + Send + Sync + 'run;
+
 /// Gives each host's system. `base` is the folder of the inventory: what relative references are relative to. `limit`
 /// is for everything, the search for who is to blame included.
 ///
@@ -113,6 +128,7 @@ pub async fn evaluate(
     hosts: &[Host],
     base: &Path,
     limit: Duration,
+    hear: &HearPrinted<'_>,
 ) -> Result<BTreeMap<HostName, Target>, EvalError> {
     let names = || hosts.iter().map(|host| host.name.clone());
     let questions = match source {
@@ -148,7 +164,7 @@ pub async fn evaluate(
     let deadline = Instant::now() + limit;
     let mut answers = Answers::default();
     for question in questions {
-        question.answer(deadline, &mut answers).await?;
+        question.answer(deadline, hear, &mut answers).await?;
     }
     answers.into_result()
 }
@@ -206,8 +222,8 @@ enum Look {
 }
 
 impl Question {
-    async fn answer(&self, deadline: Instant, answers: &mut Answers) -> Result<(), EvalError> {
-        let finished = self.ask(&self.hosts, deadline).await?;
+    async fn answer(&self, deadline: Instant, hear: &HearPrinted<'_>, answers: &mut Answers) -> Result<(), EvalError> {
+        let finished = self.ask_aloud(deadline, hear).await?;
         if finished.succeeded() {
             return self.take(&self.hosts, &finished, answers);
         }
@@ -229,7 +245,12 @@ impl Question {
                 Ok(finished) if finished.succeeded() => {
                     self.take(std::slice::from_ref(host), &finished, answers)?;
                 }
-                Ok(finished) => answers.fails(host, &finished),
+                Ok(finished) => {
+                    answers.fails(host, &finished);
+                    let mut printout = Printout::default();
+                    printout.take(&readable(&finished.stderr_text()));
+                    hear(Some(host), printout.drain());
+                }
                 Err(ProcessError::TimedOut { .. }) => answers.not_asked.push(host.clone()),
                 Err(error) => return Err(error.into()),
             }
@@ -242,9 +263,38 @@ impl Question {
         Ok(())
     }
 
+    /// The one question about all hosts. What nix prints is told as it comes: a warning in an evaluation that takes
+    /// minutes, not after it.
+    async fn ask_aloud(&self, deadline: Instant, hear: &HearPrinted<'_>) -> Result<Finished, ProcessError> {
+        let printout = Mutex::new(Printout::default());
+        let give = || {
+            let lines = lock(&printout).drain();
+            if !lines.is_empty() {
+                hear(None, lines);
+            }
+        };
+        let take = |line: &str| {
+            let is_full = {
+                let mut printout = lock(&printout);
+                printout.take(&readable(line));
+                printout.is_full()
+            };
+            if is_full {
+                give();
+            }
+        };
+        let finished = run_with_ticks(self.invocation(&self.hosts, deadline), take, give).await;
+        give();
+        finished
+    }
+
     async fn ask(&self, hosts: &[HostName], deadline: Instant) -> Result<Finished, ProcessError> {
+        self.invocation(hosts, deadline).run().await
+    }
+
+    fn invocation(&self, hosts: &[HostName], deadline: Instant) -> Invocation {
         let limit = deadline.saturating_duration_since(Instant::now());
-        self.root.invocation(&self.expression(hosts), limit).run().await
+        self.root.invocation(&self.expression(hosts), limit)
     }
 
     fn expression(&self, hosts: &[HostName]) -> String {
@@ -331,6 +381,10 @@ fn named_system(host: &Host, base: &Path) -> Result<StorePath, HostProblem> {
     let real = base.join(path).canonicalize().map_err(|error| refuse(error.to_string()))?;
     let real = real.to_str().ok_or_else(|| refuse("it is not UTF-8".to_owned()))?;
     StorePath::new(real).map_err(|error| refuse(error.to_string()))
+}
+
+fn readable(printed: &str) -> String {
+    without_credentials(&plain(printed)).into_owned()
 }
 
 fn has_instead(parent: &str, has: &[String]) -> String {

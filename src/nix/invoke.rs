@@ -1,11 +1,15 @@
 //! How nix is started, and the errors of short questions to it.
 
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::plain::{last_lines, plain};
-use super::progress::{Progress, Tracker};
+use super::plain::{last_lines, plain, without_credentials};
+use super::printout::Printout;
+use super::progress::Progress;
+use super::tracker::Tracker;
 use crate::local::process::{Finished, Invocation, ProcessError};
 
 /// The longest a question about the local store may take: a look into its database.
@@ -13,7 +17,10 @@ pub(super) const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often the screen hears of progress. Nix itself sends at most one event per activity in this time in newer
 /// versions, and one per chunk of 8 bytes in older ones (CONTRACTS.md 3.1).
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(100);
+
+/// What was printed is given on at every so many ticks: the record gets a few lines at a time, not one by one.
+const TICKS_OF_A_BATCH: u32 = 2;
 
 /// Lines of a failed command's stderr that are worth showing.
 const TAIL: usize = 20;
@@ -57,29 +64,107 @@ pub(super) async fn ask(command: &'static str, invocation: Invocation) -> Result
     }
 }
 
+/// What is heard of a nix that is at work. Whoever hears it must not wait: nix stands still meanwhile.
+#[derive(Debug)]
+pub enum Heard<'now> {
+    /// Something has moved; ten times a second at most, and once at the end.
+    Progress(&'now Progress),
+    /// What it printed, for the record: some lines at a time, plain, each cut, and with a bound on all.
+    Printed(Vec<String>),
+}
+
 /// Runs a long command that speaks `--log-format internal-json`, and follows it.
 pub(super) async fn follow(
     invocation: Invocation,
-    mut on_progress: impl FnMut(&Progress) + Send,
+    tracker: Tracker,
+    hear: impl FnMut(Heard<'_>) + Send,
 ) -> (Result<Finished, ProcessError>, Tracker) {
-    let mut tracker = Tracker::default();
-    let mut told = None;
-    let finished = invocation
-        .run_with(|line| {
-            tracker.take(line);
-            if told.is_none_or(|at: Instant| at.elapsed() >= PROGRESS_INTERVAL) {
-                on_progress(&tracker.progress());
-                told = Some(Instant::now());
+    let listening =
+        Mutex::new(Listening { tracker, printout: Printout::default(), hear, moved: false, told: None, ticks: 0 });
+    let finished = run_with_ticks(invocation, |line| lock(&listening).take(line), || lock(&listening).tick()).await;
+    let mut listening = listening.into_inner().unwrap_or_else(PoisonError::into_inner);
+    listening.end();
+    (finished, listening.tracker)
+}
+
+/// Runs a command to its end, beside a tick: what came just before nix falls silent for an hour is told all the same.
+pub(super) async fn run_with_ticks(
+    invocation: Invocation,
+    on_line: impl FnMut(&str) + Send,
+    on_tick: impl Fn() + Send,
+) -> Result<Finished, ProcessError> {
+    let mut run = pin!(invocation.run_with(on_line));
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            finished = &mut run => return finished,
+            _ = ticks.tick() => on_tick(),
+        }
+    }
+}
+
+struct Listening<Hear> {
+    tracker: Tracker,
+    printout: Printout,
+    hear: Hear,
+    /// A line has come since the last tick.
+    moved: bool,
+    told: Option<Progress>,
+    ticks: u32,
+}
+
+impl<Hear: FnMut(Heard<'_>)> Listening<Hear> {
+    fn take(&mut self, line: &str) {
+        self.moved = true;
+        if let Some(text) = self.tracker.take(line) {
+            self.printout.take(&text);
+            if self.printout.is_full() {
+                self.give_printed();
             }
-        })
-        .await;
-    on_progress(&tracker.progress());
-    (finished, tracker)
+        }
+    }
+
+    fn tick(&mut self) {
+        self.ticks = self.ticks.wrapping_add(1);
+        if std::mem::take(&mut self.moved) {
+            self.tell_progress();
+        }
+        if self.ticks.is_multiple_of(TICKS_OF_A_BATCH) {
+            self.give_printed();
+        }
+    }
+
+    fn end(&mut self) {
+        self.give_printed();
+        self.tell_progress();
+    }
+
+    fn tell_progress(&mut self) {
+        let now = self.tracker.progress();
+        if self.told.as_ref() != Some(&now) {
+            (self.hear)(Heard::Progress(&now));
+            self.told = Some(now);
+        }
+    }
+
+    fn give_printed(&mut self) {
+        let lines = self.printout.drain();
+        if !lines.is_empty() {
+            (self.hear)(Heard::Printed(lines));
+        }
+    }
+}
+
+/// A panic elsewhere leaves lines and counts, and nothing half done.
+pub(super) fn lock<Shared>(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The part of nix's stderr that says what is wrong: from its last `error:` on, without the trace before it.
 pub(super) fn message_of(stderr: &str) -> String {
     let text = plain(stderr);
+    let text = without_credentials(&text);
     let lines: Vec<&str> = text.lines().collect();
     let said = match lines.iter().rposition(|line| line.trim_start().starts_with("error:")) {
         Some(start) => {
@@ -97,6 +182,50 @@ pub(super) fn message_of(stderr: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Like nix, as far as this goes: lines on stderr, then silence.
+    fn speaks(script: &str) -> Invocation {
+        Invocation::new("sh", Duration::from_secs(30)).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn what_is_said_before_a_silence_is_heard_in_it() {
+        let build = r#"@nix {"action":"start","fields":["/nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-bad.drv","",1,1],"id":7,"level":3,"text":"building","type":105}"#;
+        let line = r#"@nix {"action":"result","fields":["it hurts"],"id":7,"type":101}"#;
+        let folder = tempfile::tempdir().unwrap();
+        let go_on = folder.path().join("go on");
+        let script =
+            format!("echo '{build}' >&2; echo '{line}' >&2; until [ -e '{}' ]; do sleep 0.05; done", go_on.display());
+        let (mut running, mut printed) = (None, Vec::new());
+        let (finished, _) = follow(speaks(&script), Tracker::default(), |heard| {
+            match heard {
+                Heard::Progress(now) => running = now.running.first().map(|build| build.last_line.clone()),
+                Heard::Printed(lines) => printed.extend(lines),
+            }
+            // Only when both were heard does it go on, and end.
+            if running == Some(Some("it hurts".to_owned())) && printed == ["building", "bad> it hurts"] {
+                std::fs::write(&go_on, "").unwrap();
+            }
+        })
+        .await;
+        assert!(finished.unwrap().succeeded());
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_heard_in_batches() {
+        let (mut told, mut batches) = (0, Vec::new());
+        let script = "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done >&2";
+        follow(speaks(script), Tracker::default(), |heard| match heard {
+            Heard::Progress(_) => told += 1,
+            Heard::Printed(lines) => batches.push(lines.len()),
+        })
+        .await
+        .0
+        .unwrap();
+        assert_eq!(batches.iter().sum::<usize>(), 1000);
+        // Nothing has moved but the lines, and that is told once.
+        assert!(told == 1 && batches.iter().all(|&lines| lines <= 200), "{told} {batches:?}");
+    }
+
     #[test]
     fn the_message_is_what_follows_the_last_error() {
         let stderr = "warning: dirty\nerror:\n       … while calling the 'throw' builtin\n         at /nix/store/x:1:2:\n\n       error: this one throws\n       and says more\n";
@@ -104,5 +233,6 @@ mod tests {
         assert_eq!(message_of("\u{1b}[31merror:\u{1b}[0m flat\n   at a:1"), "flat\n   at a:1");
         assert_eq!(message_of("sh: nix: not found\n"), "sh: nix: not found");
         assert_eq!(message_of(""), "nix gave no reason");
+        assert_eq!(message_of("error: cannot fetch https://token@example.org/x"), "cannot fetch https://example.org/x");
     }
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::plain::{cut, plain};
+use super::plain::{cut, plain, without_credentials};
 
 /// What one line may bring onto a screen or into the record.
 const LONGEST_TEXT: usize = 4096;
@@ -22,6 +22,10 @@ pub enum Kind {
     /// All builds of this nix, counted in derivations.
     Builds,
     Build,
+    /// One path that comes from a cache: its download and its unpacking.
+    Substitute,
+    /// A question to a binary cache, what it has. Its bytes are no part of what nix announces to download.
+    Lookup,
     Other(u64),
 }
 
@@ -33,9 +37,25 @@ impl Kind {
             103 => Self::CopyPaths,
             104 => Self::Builds,
             105 => Self::Build,
+            108 => Self::Substitute,
+            109 => Self::Lookup,
             other => Self::Other(other),
         }
     }
+
+    fn of_activity(number: u64, subject: &str) -> Self {
+        match Self::of(number) {
+            Self::FileTransfer if is_question(subject) => Self::Lookup,
+            kind => kind,
+        }
+    }
+}
+
+/// Whether an address is that of a word about a path rather than of the path. Source: Nix manual, "HTTP Binary Cache
+/// Store"; `libstore/binary-cache-store.cc`.
+fn is_question(address: &str) -> bool {
+    let file = address.split(['?', '#']).next().unwrap_or_default();
+    [".narinfo", "/nix-cache-info", ".doi"].iter().any(|end| file.ends_with(end))
 }
 
 /// Counts of one activity: bytes or things, by its kind.
@@ -53,10 +73,14 @@ pub enum Line {
     Started {
         id: u64,
         kind: Kind,
-        /// The first field: the derivation of a build, the path of a copy; else empty.
+        /// The first field: the derivation of a build, the path of a copy, the address of a download; else empty.
         subject: String,
         /// The second field of a build: the machine it runs on; empty for this one.
         machine: String,
+        /// As of what is said.
+        level: u64,
+        /// What nix would say of it without a progress bar; often empty.
+        text: String,
     },
     Stopped {
         id: u64,
@@ -105,6 +129,8 @@ struct Raw {
     fields: Vec<Value>,
     #[serde(default)]
     msg: String,
+    #[serde(default)]
+    text: String,
 }
 
 impl Raw {
@@ -125,9 +151,10 @@ pub fn parse(line: &str) -> Line {
     let id = raw.id;
     match (raw.action.as_str(), raw.number) {
         ("start", number) => {
-            let kind = Kind::of(number);
+            let subject = raw.text_at(0);
+            let kind = Kind::of_activity(number, &subject);
             let machine = if kind == Kind::Build { raw.text_at(1) } else { String::new() };
-            Line::Started { id, kind, subject: raw.text_at(0), machine }
+            Line::Started { id, kind, subject, machine, level: raw.level, text: readable(&raw.text) }
         }
         ("stop", _) => Line::Stopped { id },
         // Build logs, and those of a post-build hook.
@@ -144,7 +171,7 @@ pub fn parse(line: &str) -> Line {
 }
 
 fn readable(text: &str) -> String {
-    plain(cut(text, LONGEST_TEXT)).trim_end().to_owned()
+    without_credentials(plain(cut(text, LONGEST_TEXT)).trim_end()).into_owned()
 }
 
 #[cfg(test)]
@@ -163,6 +190,8 @@ mod tests {
                     kind: Kind::Build,
                     subject: drv.into(),
                     machine: String::new(),
+                    level: 3,
+                    text: "building".into(),
                 },
             ),
             (
@@ -172,6 +201,8 @@ mod tests {
                     kind: Kind::CopyPaths,
                     subject: String::new(),
                     machine: String::new(),
+                    level: 3,
+                    text: "copying 2 paths".into(),
                 },
             ),
             (r#"@nix {"action":"stop","id":119554709651461}"#, Line::Stopped { id: 119_554_709_651_461 }),
@@ -219,8 +250,31 @@ mod tests {
         }
         assert_eq!(
             parse(r#"@nix {"action":"start","id":1,"type":777,"machine":"m","new":{"a":[1]}}"#),
-            Line::Started { id: 1, kind: Kind::Other(777), subject: String::new(), machine: String::new() }
+            Line::Started {
+                id: 1,
+                kind: Kind::Other(777),
+                subject: String::new(),
+                machine: String::new(),
+                level: 0,
+                text: String::new()
+            }
         );
+    }
+
+    #[test]
+    fn a_question_to_a_cache_is_no_download_and_no_password_is_kept() {
+        let started = |address: &str| {
+            let line = serde_json::json!({"action": "start", "id": 1, "type": 101, "fields": [address]});
+            let Line::Started { kind, subject, .. } = parse(&format!("@nix {line}")) else { panic!() };
+            (kind, subject)
+        };
+        let lookup = started("https://me:secret@cache.example.org/jf93vdhms5pb1x0df9wlpwji9gxw7ykm.narinfo");
+        assert_eq!(
+            lookup,
+            (Kind::Lookup, "https://cache.example.org/jf93vdhms5pb1x0df9wlpwji9gxw7ykm.narinfo".to_owned())
+        );
+        assert_eq!(started("https://cache.example.org/nix-cache-info").0, Kind::Lookup);
+        assert_eq!(started("https://cache.example.org/nar/0hh1.nar.xz").0, Kind::FileTransfer);
     }
 
     #[test]

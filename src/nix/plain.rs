@@ -1,5 +1,6 @@
 //! Text of nix, of builders and of ssh without what only a terminal understands.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -53,6 +54,39 @@ fn skip_escape(rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
+/// `text` with the login gone from every address in it: `https://TOKEN@host/`, `ssh://user:password@host`.
+///
+/// Nix names its caches and a flake's inputs as they were configured, and what it says stands in the record, which
+/// people send to each other. A user alone stays where it is no secret: `ssh-ng://root@host`.
+pub(super) fn without_credentials(text: &str) -> Cow<'_, str> {
+    const BEFORE_HOST: &str = "://";
+    let Some(mut start) = text.find(BEFORE_HOST) else { return Cow::Borrowed(text) };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let (before, after) = rest.split_at(start + BEFORE_HOST.len());
+        out.push_str(before);
+        let ends = |character: char| character.is_whitespace() || "/?#'\"`<>".contains(character);
+        let authority = &after[..after.find(ends).unwrap_or(after.len())];
+        let host = match authority.rfind('@') {
+            Some(at) if is_web(before) || authority[..at].contains(':') => at + 1,
+            _ => 0,
+        };
+        rest = &after[host..];
+        match rest.find(BEFORE_HOST) {
+            Some(next) => start = next,
+            None => break,
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Whether an address that begins so is fetched as from a web server: then a user alone may be a token.
+fn is_web(before: &str) -> bool {
+    ["http://", "https://", "ftp://"].iter().any(|scheme| before.ends_with(scheme))
+}
+
 /// `text`, cut to about `limit` bytes at a character's border.
 pub(super) fn cut(text: &str, limit: usize) -> &str {
     if text.len() <= limit {
@@ -81,6 +115,22 @@ mod tests {
     #[test]
     fn a_sequence_without_an_end_does_not_swallow_the_next_line() {
         assert_eq!(plain("a\u{1b}[31\nb\u{1b}]0;\nc\u{1b}"), "a\nb\nc");
+    }
+
+    #[test]
+    fn a_login_is_gone_from_addresses_and_the_rest_stays() {
+        for (text, without) in [
+            (
+                "copying from 'https://me:pass@cache.example.org:8080/x@y'",
+                "copying from 'https://cache.example.org:8080/x@y'",
+            ),
+            ("git+https://ghp_TOKEN@github.com/a/b and http://u@h", "git+https://github.com/a/b and http://h"),
+            ("ssh://u:p@h/x to 'ssh-ng://root@vps'", "ssh://h/x to 'ssh-ng://root@vps'"),
+            ("https://", "https://"),
+            ("mail me@example.org", "mail me@example.org"),
+        ] {
+            assert_eq!(without_credentials(text), without);
+        }
     }
 
     #[test]

@@ -1,0 +1,155 @@
+//! What each host's row says while the fleet's systems are built: which derivation is being built for it. No clock.
+
+use std::collections::BTreeMap;
+
+use crate::inventory::model::HostName;
+use crate::nix::{Needs, Progress, RunningBuild, Target};
+
+/// Folds the progress of the build into the rows of its hosts, and says which have changed.
+pub(super) struct Rows {
+    /// Unknown until something is being built and the store was asked.
+    needs: Option<Needs>,
+    hosts: Vec<Row>,
+    now: Progress,
+    /// The row to look at first: all have their turn, whoever changes all the time.
+    turn: usize,
+}
+
+struct Row {
+    host: HostName,
+    derivation: Option<String>,
+    told: Option<String>,
+}
+
+impl Rows {
+    pub(super) fn new(targets: &BTreeMap<HostName, Target>) -> Self {
+        let row = |(host, target): (&HostName, &Target)| Row {
+            host: host.clone(),
+            derivation: target.derivation().map(ToString::to_string),
+            told: None,
+        };
+        Self { needs: None, hosts: targets.iter().map(row).collect(), now: Progress::default(), turn: 0 }
+    }
+
+    pub(super) fn see(&mut self, now: &Progress) {
+        self.now.clone_from(now);
+    }
+
+    pub(super) fn know(&mut self, needs: Needs) {
+        self.needs = Some(needs);
+    }
+
+    /// One row that says something else than when it was last told, in turn.
+    pub(super) fn next_changed(&mut self) -> Option<(HostName, String)> {
+        let needs = self.needs.as_ref()?;
+        let count = self.hosts.len();
+        let (place, doing) = (self.turn..self.turn + count).map(|place| place % count).find_map(|place| {
+            let row = &self.hosts[place];
+            let doing = row.doing(needs, &self.now);
+            (row.told.as_ref() != Some(&doing)).then_some((place, doing))
+        })?;
+        self.turn = place + 1;
+        let row = &mut self.hosts[place];
+        row.told = Some(doing.clone());
+        Some((row.host.clone(), doing))
+    }
+}
+
+impl Row {
+    fn doing(&self, needs: &Needs, now: &Progress) -> String {
+        if self.derivation.as_ref().is_some_and(|derivation| now.systems.contains(derivation)) {
+            return "its system is built".to_owned();
+        }
+        let is_mine = |build: &&RunningBuild| needs.hosts_of(&build.derivation).contains(&self.host);
+        match now.running.iter().find(is_mine) {
+            Some(build) => format!("building {}", shown(build)),
+            None => "waiting for the build".to_owned(),
+        }
+    }
+}
+
+/// `linux-6.12.8 (buildPhase)`.
+pub(super) fn shown(build: &RunningBuild) -> String {
+    match &build.phase {
+        Some(phase) => format!("{} ({phase})", build.name),
+        None => build.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::store_path::StorePath;
+
+    const LINUX: &str = "/nix/store/fk7x644w0qb5spvhxsl72wam3nw3l1pm-linux-6.12.8.drv";
+    const ETC: &str = "/nix/store/ljz73nx4qrarpq34315znqcgpwds83hn-etc.drv";
+    const HOME: &str = "/nix/store/6skrbbf9p6vvx5a4593wg6drgwk3iwva-nixos-system-home-1.drv";
+    const VPS: &str = "/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv";
+
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
+    fn rows() -> Rows {
+        let target = |derivation: &str| Target::Derivation {
+            derivation: StorePath::new(derivation).unwrap(),
+            output: StorePath::new("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-out").unwrap(),
+        };
+        Rows::new(&[(host("home"), target(HOME)), (host("vps"), target(VPS))].into())
+    }
+
+    fn needs() -> Needs {
+        let (home, vps) = (format!("{LINUX}\n{HOME}\n"), format!("{LINUX}\n{ETC}\n{VPS}\n"));
+        Needs::from_answers(&[(&host("home"), &home), (&host("vps"), &vps)])
+    }
+
+    fn progress(running: &[(&str, Option<&str>)], systems: &[&str]) -> Progress {
+        let build = |&(derivation, phase): &(&str, Option<&str>)| RunningBuild {
+            derivation: derivation.to_owned(),
+            name: StorePath::new(derivation).unwrap().name().trim_end_matches(".drv").to_owned(),
+            phase: phase.map(str::to_owned),
+            machine: None,
+            last_line: None,
+        };
+        Progress {
+            running: running.iter().map(build).collect(),
+            systems: systems.iter().map(ToString::to_string).collect(),
+            ..Progress::default()
+        }
+    }
+
+    fn told(rows: &mut Rows) -> Vec<(String, String)> {
+        std::iter::from_fn(|| rows.next_changed()).map(|(host, doing)| (host.to_string(), doing)).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(host, doing)| ((*host).to_owned(), (*doing).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_host_shows_the_first_build_that_it_needs_and_only_when_that_changes() {
+        let mut rows = rows();
+        rows.see(&progress(&[(ETC, None), (LINUX, None)], &[]));
+        assert_eq!(told(&mut rows), [], "nobody knows yet who needs what");
+        rows.know(needs());
+        assert_eq!(told(&mut rows), pairs(&[("home", "building linux-6.12.8"), ("vps", "building etc")]));
+        rows.see(&progress(&[(ETC, None), (LINUX, Some("buildPhase"))], &[]));
+        assert_eq!(told(&mut rows), pairs(&[("home", "building linux-6.12.8 (buildPhase)")]));
+        rows.see(&progress(&[(ETC, None)], &[]));
+        assert_eq!(told(&mut rows), pairs(&[("home", "waiting for the build")]));
+        rows.see(&progress(&[(VPS, None)], &[HOME]));
+        assert_eq!(told(&mut rows), pairs(&[("vps", "building nixos-system-vps-1"), ("home", "its system is built")]));
+    }
+
+    #[test]
+    fn a_host_that_changes_all_the_time_does_not_keep_the_others_from_their_turn() {
+        let mut rows = rows();
+        rows.know(needs());
+        let first = rows.next_changed().unwrap().0;
+        rows.see(&progress(&[(LINUX, None)], &[]));
+        let second = rows.next_changed().unwrap().0;
+        assert_eq!((first.as_str(), second.as_str()), ("home", "vps"));
+    }
+}
