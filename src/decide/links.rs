@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::WireguardInterface;
-use crate::inventory::model::{Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape};
+use crate::inventory::model::{
+    Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape, url_without_login,
+};
 
 /// A link's number: its place in the plan's list of links, the same for the whole push.
 pub type LinkId = usize;
@@ -221,7 +223,7 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
             to_targets(to, &|address| Probe::Wireguard { address, handshake: *handshake })
         }
         CheckKind::Http { url, status, body } => {
-            once(url.clone(), Probe::Http { url: url.clone(), status: *status, body: body.clone() })
+            once(url_without_login(url), Probe::Http { url: url.clone(), status: *status, body: body.clone() })
         }
         CheckKind::Dns { query, server } => {
             once(query.clone(), Probe::Dns { query: query.clone(), server: server.clone() })

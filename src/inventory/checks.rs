@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fields::{At, Heap};
 use super::file::{CheckEntry, FleetEntry, VpnEntry};
 use super::layers::Laid;
-use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape};
+use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, url_without_login};
 use super::problem::{Wrong, listed, nearest, shown};
 use super::resolve::{no_match, no_such_host};
 use super::scalar;
@@ -155,7 +155,7 @@ impl<'a> Resolver<'a> {
             let url = http.value.url.as_ref()?.value.clone();
             let status = http.value.status.as_ref().map(|status| status.value);
             let body = http.value.body.as_ref().map(|body| body.value.clone());
-            return Some((format!("http {}", shown(&url)), CheckKind::Http { url, status, body }));
+            return Some((format!("http {}", shown(&url_without_login(&url))), CheckKind::Http { url, status, body }));
         }
         if let Some(dns) = &entry.dns {
             self.ensure_no_targets(entry, "dns");

@@ -236,6 +236,17 @@ pub struct Fleet {
     pub build_limit: Duration,
 }
 
+/// A URL as it may be shown and kept: without the user and the password that it may carry.
+#[must_use]
+pub fn url_without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
 impl Fleet {
     /// Three rounds of a matrix, and a WireGuard handshake that needs its second or third attempt.
     pub const DEFAULT_SETTLE: Duration = Duration::from_secs(60);
@@ -376,4 +387,24 @@ pub enum Target {
 pub enum Command {
     Argv(Vec<String>),
     Shell(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_login() {
+        for (url, shown) in [
+            ("http://vps:8080/health", "http://vps:8080/health"),
+            ("https://ada:s3cret@vps/health?to=x@y", "https://vps/health?to=x@y"),
+            ("https://vps/people/@ada", "https://vps/people/@ada"),
+            ("http://a@b@vps", "http://vps"),
+            ("vps", "vps"),
+        ] {
+            assert_eq!(url_without_login(url), shown);
+        }
+    }
 }

@@ -91,7 +91,10 @@ impl Timeline {
                     changing = hosts.iter().filter(|plan| plan.changes).map(|plan| plan.host.clone()).collect();
                 }
                 Event::PhaseStarted { phase } => {
-                    end_all(&mut passages, line.at);
+                    // The survey runs beside the build.
+                    if *phase != Phase::Survey {
+                        end_all(&mut passages, line.at);
+                    }
                     passages.push(Passage { phase: *phase, began: line.at, ended: None, done: BTreeMap::new() });
                 }
                 Event::HostDone { host, phase } => done(host, &[*phase]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use fleetdeploy::event::line::Line;
@@ -158,13 +158,26 @@ impl Drop for Pushing {
     }
 }
 
+/// The published schema of events.
+fn schema() -> &'static jsonschema::Validator {
+    static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let text = include_str!("../../events.schema.json");
+        jsonschema::draft202012::new(&serde_json::from_str(text).unwrap()).unwrap()
+    })
+}
+
 impl Heard {
     fn take_stdout(&mut self, text: &str) {
         self.stdout.push_str(text);
         while let Some(end) = self.stdout[self.read..].find('\n').filter(|_| self.json) {
             let line = &self.stdout[self.read..self.read + end];
-            let event = serde_json::from_str(line).unwrap_or_else(|error| panic!("no event: {error}: {line}"));
-            self.lines.push(event);
+            let json: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("no event: {error}: {line}"));
+            if let Err(error) = schema().validate(&json) {
+                panic!("not as events.schema.json says: {error}: {line}");
+            }
+            self.lines.push(serde_json::from_value(json).unwrap_or_else(|error| panic!("no event: {error}: {line}")));
             self.read += end + 1;
         }
     }
