@@ -40,6 +40,20 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The ten phases of a push, in order.
+    pub const OF_A_PUSH: [Self; 10] = [
+        Self::Build,
+        Self::Survey,
+        Self::Copy,
+        Self::Baseline,
+        Self::Arm,
+        Self::Test,
+        Self::Verify,
+        Self::Decide,
+        Self::Switch,
+        Self::Disarm,
+    ];
+
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

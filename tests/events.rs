@@ -109,21 +109,10 @@ fn samples() -> Vec<Event> {
         Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
     ];
     events.extend(
-        [
-            Phase::Build,
-            Phase::Survey,
-            Phase::Copy,
-            Phase::Baseline,
-            Phase::Arm,
-            Phase::Test,
-            Phase::Verify,
-            Phase::Decide,
-            Phase::Switch,
-            Phase::Disarm,
-            Phase::RollBack,
-            Phase::TakeOver,
-        ]
-        .map(|phase| Event::PhaseStarted { phase }),
+        Phase::OF_A_PUSH
+            .into_iter()
+            .chain([Phase::RollBack, Phase::TakeOver])
+            .map(|phase| Event::PhaseStarted { phase }),
     );
     events.extend(facts());
     events.extend(finished);

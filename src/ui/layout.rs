@@ -13,20 +13,6 @@ use crate::ui::strip::{Strip, wrap};
 use crate::ui::view::{FleetView, What};
 use crate::ui::{sanitise, words};
 
-/// The ten phases of a push, in order.
-const PHASES: [Phase; 10] = [
-    Phase::Build,
-    Phase::Survey,
-    Phase::Copy,
-    Phase::Baseline,
-    Phase::Arm,
-    Phase::Test,
-    Phase::Verify,
-    Phase::Decide,
-    Phase::Switch,
-    Phase::Disarm,
-];
-
 /// Links that are waited for and named.
 const LINKS_NAMED: usize = 3;
 
@@ -106,7 +92,8 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
 
 /// All ten phases, or where there is no room the one that runs and its number.
 fn phases(view: &FleetView, style: &Style) -> Strip {
-    let shown = if view.what == What::DryRun { &[Phase::Build, Phase::Survey, Phase::Baseline][..] } else { &PHASES };
+    let shown =
+        if view.what == What::DryRun { &[Phase::Build, Phase::Survey, Phase::Baseline][..] } else { &Phase::OF_A_PUSH };
     let mut strip = Strip::default();
     for phase in shown {
         if strip.width() > 0 {
@@ -123,7 +110,7 @@ fn phases(view: &FleetView, style: &Style) -> Strip {
 
 fn short_phases(view: &FleetView, style: &Style) -> Strip {
     let mut strip = Strip::default();
-    for phase in PHASES {
+    for phase in Phase::OF_A_PUSH {
         let (sign, tone) = standing(view, phase, style.unicode);
         strip.push(Some(tone), sign);
     }

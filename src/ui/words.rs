@@ -110,20 +110,8 @@ pub(crate) fn about(phase: Phase) -> &'static str {
 }
 
 /// The phase's number among the ten; a roll back has none.
-pub(crate) fn number(phase: Phase) -> Option<u8> {
-    match phase {
-        Phase::Build => Some(1),
-        Phase::Survey => Some(2),
-        Phase::Copy => Some(3),
-        Phase::Baseline => Some(4),
-        Phase::Arm => Some(5),
-        Phase::Test => Some(6),
-        Phase::Verify => Some(7),
-        Phase::Decide => Some(8),
-        Phase::Switch => Some(9),
-        Phase::Disarm => Some(10),
-        Phase::RollBack | Phase::TakeOver => None,
-    }
+pub(crate) fn number(phase: Phase) -> Option<usize> {
+    Phase::OF_A_PUSH.iter().position(|one| *one == phase).map(|place| place + 1)
 }
 
 #[cfg(test)]
