@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
+use crate::ui::graph::Format;
 use crate::ui::mode::{Colour, Flags};
 
 /// Pushes NixOS systems to a fleet as one guarded transaction
@@ -191,13 +192,15 @@ pub struct Inventory {
     pub command: InventoryCommand,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum InventoryCommand {
     /// Check the inventory: every mistake, with its place and what was meant
     #[command(after_help = "\
 Example:
   fleetdeploy inventory check -i ~/nixos/inventory.yaml")]
     Check,
+    List(InventoryList),
+    Graph(InventoryGraph),
     /// Print the JSON schema of the inventory, for editors
     #[command(after_help = "\
 Example:
@@ -287,6 +290,40 @@ pub struct Replay {
 
 // A speed is never NaN.
 impl Eq for Replay {}
+
+/// List the hosts: how each is reached, its tags, its fleets, its guard
+///
+/// A host whose fleets reach or guard it differently stands there once for each way.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy inventory list
+  fleetdeploy inventory list --on @edge --json")]
+pub struct InventoryList {
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub on: Vec<String>,
+    /// Not these hosts, written like those of `--on`
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub except: Vec<String>,
+}
+
+/// Draw how the hosts are reached, and the links of the checks
+///
+/// What your ssh config adds to the way, like a jump of its own, is not in the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy inventory graph
+  fleetdeploy inventory graph homelab --format dot | dot -Tsvg > homelab.svg")]
+pub struct InventoryGraph {
+    /// Only this fleet
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub fleet: Option<String>,
+    /// The language of the picture
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
 
 /// A fleet and which of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]

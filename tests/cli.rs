@@ -353,3 +353,33 @@ fn a_signal_ends_a_replay_at_once() {
     kill(Pid::from_raw(replay.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(replay.wait().unwrap().code(), Some(130));
 }
+
+#[tokio::test]
+async fn hosts_are_listed_and_drawn_for_people_and_for_programs() {
+    let inventory = "hosts: {vps: {tags: [edge]}, nas: {jump: vps}}\nfleets: {lab: {hosts: all, flake: .}}\n";
+    let list = run(inventory, &["inventory", "list", "--on", "@edge"]).await;
+    assert_eq!(
+        list.stdout_text(),
+        "  host  address  tags  fleets  guard\n  vps   vps      edge  lab     15m\n",
+        "a pipe takes any width"
+    );
+    let json = events(&run(inventory, &["inventory", "list", "--json"]).await);
+    let [(answer, value), ended] = json.as_slice() else { panic!("{json:?}") };
+    assert_eq!((answer.as_str(), &value["hosts"][1]["jump"]), ("answer", &"vps".into()));
+    assert_eq!(*ended, ("ended".to_owned(), 0.into()));
+
+    let graph = run(inventory, &["inventory", "graph", "lab"]).await;
+    assert_eq!(graph.stdout_text(), "lab\n  workstation\n    vps\n      nas\n  no links\n");
+    let mermaid = run(inventory, &["inventory", "graph", "--format", "mermaid"]).await.stdout_text();
+    assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
+
+    for (words, said) in [
+        (&["inventory", "list", "--on", "nsa"][..], "no host matches `nsa`"),
+        (&["inventory", "graph", "lob"], "there is no fleet `lob`"),
+    ] {
+        let finished = run(inventory, words).await;
+        assert_eq!(finished.status, Some(2), "{words:?}");
+        assert!(finished.stderr_text().contains(said), "{}", finished.stderr_text());
+        assert!(finished.stderr_text().contains("did you mean"), "{}", finished.stderr_text());
+    }
+}

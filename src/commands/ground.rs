@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Fleet, Host, HostName};
-use crate::inventory::{Inventory, Overrides, select};
+use crate::inventory::{Inventory, Overrides, SelectError, select};
 use crate::remote::{Workspace, WorkspaceError};
 
 /// A fleet, ready to be worked on.
@@ -37,12 +37,14 @@ pub(super) fn load(global: &Global) -> Result<(Inventory, Vec<String>), Trouble>
     Ok((loaded.inventory, warnings))
 }
 
+/// A fleet or hosts that are not there.
+pub(super) fn not_selected(error: SelectError) -> Trouble {
+    let hint = error.hint();
+    Trouble::not_understood(error, hint)
+}
+
 impl Ground {
     pub(super) fn prepare(global: &Global, hosts: &FleetHosts, overrides: &Overrides) -> Result<Self, Trouble> {
-        let not_selected = |error: crate::inventory::SelectError| {
-            let hint = error.hint();
-            Trouble::not_understood(error, hint)
-        };
         let (inventory, warnings) = load(global)?;
         let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
         let selected = select(&fleet.hosts, &hosts.on, &hosts.except).map_err(not_selected)?;

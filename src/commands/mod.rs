@@ -92,8 +92,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
         }
-        Command::Inventory(arguments) => match arguments.command {
+        Command::Inventory(arguments) => match &arguments.command {
             InventoryCommand::Check => inventory::check(global, mode),
+            InventoryCommand::List(arguments) => inventory::list(global, mode, arguments),
+            InventoryCommand::Graph(arguments) => inventory::graph(global, mode, arguments),
             InventoryCommand::Schema => inventory::schema(),
         },
         Command::Runs(arguments) => runs::run(global, mode, arguments),

@@ -11,6 +11,7 @@ mod decode;
 mod fields;
 mod file;
 pub mod find;
+mod jump;
 mod layers;
 pub mod model;
 mod problem;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::jump::Jump;
+
 /// The name of a host: letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63.
 ///
 /// It stands on command lines (as an ssh alias) and in paths, so it can be built only from text that can never be an
@@ -132,15 +134,6 @@ impl Host {
     pub fn probe_address(&self) -> &str {
         self.vpn.as_deref().unwrap_or(&self.address)
     }
-}
-
-/// How to reach a host that is not reached directly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Jump {
-    /// A host of this inventory, perhaps of no or another fleet ([`Inventory::jumps_of`]): its master connection is used.
-    Host(HostName),
-    /// `ssh:user@host:port`: a machine that is not ours.
-    Destination { user: Option<String>, host: String, port: Option<u16> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

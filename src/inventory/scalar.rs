@@ -336,6 +336,10 @@ mod tests {
         {
             assert!(jump(bad).is_err(), "{bad:?}");
         }
+        for text in ["gate", "ssh:gate", "ssh:me@gate:22", "ssh:me@[fd00::1]:22", "ssh:fd00::1"] {
+            let Ok(JumpTo::Through(jump)) = jump(text) else { panic!("{text} is a jump") };
+            assert_eq!(jump.to_string(), text, "it is shown as it is written");
+        }
     }
 
     #[test]

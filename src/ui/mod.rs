@@ -7,7 +7,9 @@
 mod changes;
 pub mod errors;
 mod frame;
+pub mod graph;
 pub mod host_view;
+pub mod inventory;
 pub mod json;
 pub mod layout;
 pub mod log;
@@ -137,6 +139,12 @@ pub fn print_answer(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// How wide stdout is, as far as that can be known: a pipe or a file takes any line.
+#[must_use]
+pub fn columns_of_stdout() -> usize {
+    console::Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns))
 }
 
 /// `write_all` that also outlasts a descriptor that another program has set not to block.
