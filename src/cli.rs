@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
@@ -58,7 +58,7 @@ impl Cli {
 }
 
 /// Options that every command has.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The inventory file; default: `$FLEETDEPLOY_INVENTORY`, else `inventory.yaml`, looked for upwards from the working folder
@@ -97,6 +97,8 @@ pub enum Command {
     Show(Show),
     Logs(Logs),
     Replay(Replay),
+    Completions(Completions),
+    Man(ManPages),
 }
 
 /// Push new systems to a fleet: all hosts or none
@@ -323,6 +325,43 @@ pub struct InventoryGraph {
     /// The language of the picture
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+}
+
+/// Print the script that makes a shell complete commands, fleets, hosts and runs
+///
+/// Fleets and hosts come from the inventory that a command would read, runs from the record.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  source <(fleetdeploy completions bash)      in ~/.bashrc
+  source <(fleetdeploy completions zsh)       in ~/.zshrc, below compinit
+  fleetdeploy completions fish | source       in ~/.config/fish/config.fish")]
+pub struct Completions {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Print a manual page
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy man push | man -l -
+  fleetdeploy man inventory graph | man -l -
+  fleetdeploy man --all ~/.local/share/man/man1")]
+pub struct ManPages {
+    /// The command, if not fleetdeploy itself
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands into this folder, and print their names
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub all: Option<PathBuf>,
 }
 
 /// A fleet and which of its hosts.

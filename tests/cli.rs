@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::fs::Permissions;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -382,4 +382,66 @@ async fn hosts_are_listed_and_drawn_for_people_and_for_programs() {
         assert!(finished.stderr_text().contains(said), "{}", finished.stderr_text());
         assert!(finished.stderr_text().contains("did you mean"), "{}", finished.stderr_text());
     }
+}
+
+/// The script is read by a real bash at a terminal, and TAB is pressed.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whoever sits at the terminal is part of the test's world")]
+fn a_real_bash_completes_fleets_hosts_and_tags() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = "hosts: {vps: {tags: [edge]}, nas: }\nfleets: {homelab: {hosts: all, flake: .}}\n";
+    std::fs::write(folder.path().join("inventory.yaml"), inventory).unwrap();
+    let program = env!("CARGO_BIN_EXE_fleetdeploy");
+    // The command itself is told apart from what completes it, so that nothing is pushed here.
+    let set_up = format!("PS1=; source <('{program}' completions bash); fleetdeploy() {{ echo \"called[$*]\"; }}\n");
+    let lines = [
+        ("push home\t", "push homelab"),
+        ("push homelab --on @e\t", "push homelab --on @edge"),
+        ("push homelab --except=vps,n\t", "push homelab --except=vps,nas"),
+        ("inventory gr\t", "inventory graph"),
+        ("-i nowhere.yaml push h\t", "-i nowhere.yaml push h"),
+    ];
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--command", "bash --norc --noprofile -i", "/dev/null"])
+        .current_dir(folder.path())
+        .envs([("TERM", "dumb"), ("INPUTRC", "/dev/null"), ("HISTFILE", "/dev/null")])
+        .env_remove("FLEETDEPLOY_INVENTORY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keys = terminal.stdin.take().unwrap();
+    let mut output = terminal.stdout.take().unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 4096]);
+    // Each line only when the one before was carried out: what is typed ahead of bash is not completed.
+    let mut wait_for = |wanted: &str| {
+        while !seen.contains(wanted) {
+            let count = output.read(&mut piece).unwrap();
+            assert!(count > 0, "{wanted} is missing in:\n{seen}");
+            seen.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+    };
+    keys.write_all(set_up.as_bytes()).unwrap();
+    keys.write_all(b"echo re''ady\n").unwrap();
+    wait_for("ready");
+    for (typed, completed) in lines {
+        keys.write_all(format!("fleetdeploy {typed}\n").as_bytes()).unwrap();
+        wait_for(&format!("called[{completed}]"));
+    }
+    keys.write_all(b"exit\n").unwrap();
+    assert!(terminal.wait().unwrap().success());
+    assert!(!seen.contains("no file"), "{seen}");
+}
+
+#[tokio::test]
+async fn pages_are_printed_and_written() {
+    let page = run(GOOD, &["man", "inventory", "list"]).await.stdout_text();
+    assert!(page.contains(".TH fleetdeploy-inventory-list 1"), "{page}");
+    let folder = tempfile::tempdir().unwrap();
+    let written = run(GOOD, &["man", "--all", folder.path().to_str().unwrap()]).await;
+    assert_eq!(written.status, Some(0));
+    assert!(written.stdout_text().lines().all(|path| std::fs::exists(path).unwrap()));
+    let unknown = run(GOOD, &["man", "pull"]).await;
+    assert_eq!(unknown.status, Some(2));
+    assert!(unknown.stderr_text().contains("`fleetdeploy` has no command `pull`"), "{}", unknown.stderr_text());
 }

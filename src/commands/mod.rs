@@ -2,10 +2,12 @@
 
 mod build;
 mod check;
+mod completions;
 mod ending;
 mod ground;
 mod inventory;
 mod logs;
+mod man;
 mod password;
 mod past;
 mod push;
@@ -69,6 +71,10 @@ type Ended = Result<Ending, Trouble>;
 
 /// Runs the program: `words` is its command line, its own name first.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    if let Some(exit) = completions::answer(&words) {
+        return exit;
+    }
     let cli = match Cli::read(words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -102,6 +108,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Show(arguments) => show::run(global, mode, arguments),
         Command::Logs(arguments) => logs::run(global, mode, arguments),
         Command::Replay(arguments) => runtime().and_then(|runtime| runtime.block_on(replay::run(mode, arguments))),
+        Command::Completions(arguments) => completions::script(arguments),
+        Command::Man(arguments) => man::run(arguments),
     };
     let ending = ended.unwrap_or_else(|trouble| {
         if mode == Mode::Json {

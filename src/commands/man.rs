@@ -1,0 +1,130 @@
+//! `man`: pages in the language of man(1), made of what `--help` says.
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+use super::{Ended, Trouble};
+use crate::cli::{Cli, ManPages};
+use crate::exit::Ending;
+use crate::ui::print_answer;
+
+pub(super) fn run(arguments: &ManPages) -> Ended {
+    // The page of `help` would say nothing that `--help` does not.
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let text = match &arguments.all {
+        Some(folder) => {
+            let mut written = String::new();
+            write_all(&command, folder, &mut written).map_err(|error| {
+                Trouble::not_begun(format!("cannot write the pages to {}: {error}", folder.display()), None)
+            })?;
+            written
+        }
+        None => page(find(&command, &arguments.command)?).map_err(|error| Trouble::no_stdout(&error))?,
+    };
+    print_answer(&text).map_err(|error| Trouble::no_stdout(&error))?;
+    Ok(Ending::Answered { yes: true })
+}
+
+fn find<'a>(command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, Trouble> {
+    let mut found = command;
+    for word in words {
+        let shown = |inner: &&clap::Command| !inner.is_hide_set();
+        found = found.find_subcommand(word).filter(shown).ok_or_else(|| {
+            let there: Vec<&str> = found.get_subcommands().filter(shown).map(clap::Command::get_name).collect();
+            let hint = if there.is_empty() {
+                format!("`{}` has no commands of its own", found.get_name())
+            } else {
+                format!("the commands are {}", there.join(", "))
+            };
+            let text = format!("`{}` has no command `{}`", found.get_name(), word.escape_debug());
+            Trouble::not_understood(text, Some(hint))
+        })?;
+    }
+    Ok(found)
+}
+
+fn write_all(command: &clap::Command, folder: &Path, written: &mut String) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(Man::new(command.clone()).get_filename());
+    std::fs::write(&path, page(command)?)?;
+    written.push_str(&path.to_string_lossy());
+    written.push('\n');
+    let shown = command.get_subcommands().filter(|inner| !inner.is_hide_set());
+    shown.into_iter().try_for_each(|inner| write_all(inner, folder, written))
+}
+
+/// Examples and exit statuses get sections of their own, line by line: `clap_mangen` would make one paragraph of them.
+fn page(command: &clap::Command) -> std::io::Result<String> {
+    let source = format!("fleetdeploy {}", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone()).source(source);
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    sections(&after).to_writer(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// `Exit status:` at the beginning of a line is a heading; what is indented below it stands as it is.
+fn sections(text: &str) -> Roff {
+    let mut roff = Roff::new();
+    let mut is_open = false;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        match line.strip_suffix(':').filter(|_| !line.starts_with(' ')) {
+            Some(heading) => {
+                if std::mem::replace(&mut is_open, true) {
+                    roff.control("fi", []);
+                }
+                roff.control("SH", [heading.to_uppercase().as_str()]).control("nf", []);
+            }
+            None => {
+                roff.text([roman(line)]);
+            }
+        }
+    }
+    if is_open {
+        roff.control("fi", []);
+    }
+    roff
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Cli::command().disable_help_subcommand(true);
+        command.build();
+        let mut written = String::new();
+        write_all(&command, &folder.path().join("man1"), &mut written).unwrap();
+        let names: Vec<&str> = written.lines().filter_map(|path| path.rsplit('/').next()).collect();
+        for name in ["fleetdeploy.1", "fleetdeploy-push.1", "fleetdeploy-inventory-graph.1"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        let push = std::fs::read_to_string(folder.path().join("man1/fleetdeploy-push.1")).unwrap();
+        assert!(push.contains("\n.SH \"EXIT STATUS\"\n.nf\n  0  committed, or nothing to do\n"), "{push}");
+        assert!(push.contains(".SH EXAMPLES\n.nf\n  fleetdeploy push homelab \\-\\-dry\\-run  "), "{push}");
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_told_those_that_are() {
+        let command = Cli::command();
+        let Err(trouble) = find(&command, &["inventory".to_owned(), "grpah".to_owned()]) else { panic!("found") };
+        assert_eq!(trouble.error.to_string(), "`inventory` has no command `grpah`");
+        assert!(trouble.hint.unwrap().contains("list, graph"));
+    }
+}
