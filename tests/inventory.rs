@@ -149,6 +149,19 @@ fleets:
     }
 
     #[test]
+    fn the_first_of_several_addresses_is_the_one_that_others_look_at() {
+        let inventory = good(
+            "hosts: {a: {addresses: [10.0.0.1, a.example.org]}, b: }
+fleets: {lab: {hosts: all, flake: ., checks: [{ping: a, from: b}]}}
+",
+        );
+        let [a, b] = inventory.hosts.as_slice() else { panic!("two hosts") };
+        assert_eq!((a.address.as_str(), a.other_addresses.as_slice()), ("10.0.0.1", &["a.example.org".to_owned()][..]));
+        assert_eq!((b.address.as_str(), b.other_addresses.len()), ("b", 0));
+        assert_eq!(a.probe_address(), "10.0.0.1");
+    }
+
+    #[test]
     fn a_jump_for_everybody_is_not_meant_for_the_jump_itself() {
         let inventory = good(
             "defaults: {jump: gate}
@@ -527,6 +540,30 @@ fleets: {lab: {hosts: all, flake: .}}
                 "6:15 `~/a key` cannot be the path of a key",
                 "7:22 `a\"b` is not an address",
                 "7:35 `\\u{1b}[2J` is not a user name",
+            ]
+        );
+    }
+
+    #[test]
+    fn several_addresses_stand_instead_of_one() {
+        assert_eq!(
+            short(
+                "hosts:
+  a: {address: x, addresses: [y, z]}
+  b: {addresses: []}
+  c: {addresses: [x, y, x]}
+  d: {addresses: x}
+  e: {addresses: [x, '-oProxyCommand=x']}
+fleets: {lab: {hosts: all, flake: .}}
+"
+            ),
+            [
+                "2:30 this host has `addresses` beside `address` -> keep one of the two",
+                "3:18 this list is empty -> name an address, or take the key out",
+                "4:25 the address `x` is here twice -> keep one of the two",
+                "5:18 this is a text, but a list is wanted -> write it in brackets: `[x]`",
+                "6:22 `-oProxyCommand=x` is not an address -> an address is an IP address, a DNS name or an alias of your \
+                 ~/.ssh/config: letters, digits, `.`, `-` and `_`, not beginning with `-`",
             ]
         );
     }
@@ -1082,7 +1119,7 @@ mod schema_and_example {
                 .iter()
                 .rev()
                 .take_while(is_sibling)
-                .position(|line| line.starts_with(&key) && !key.contains('-'));
+                .position(|line| is_stood_for_by(line, &key) && !key.contains('-'));
             let replaced = replaced.map(|back| start - 1 - back);
             let text: Vec<&str> = (lines[..start].iter().enumerate())
                 .filter(|(number, _)| Some(*number) != replaced)
@@ -1093,6 +1130,11 @@ mod schema_and_example {
             alternatives.push((block.join("\n"), text.join("\n")));
         }
         alternatives
+    }
+
+    /// The same key, or the one that it stands instead of.
+    fn is_stood_for_by(line: &str, key: &str) -> bool {
+        line.starts_with(key) || (key.trim() == "addresses:" && line.trim_start().starts_with("address:"))
     }
 
     #[test]

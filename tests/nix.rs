@@ -126,6 +126,7 @@ fn host(text: &str) -> Host {
     Host {
         name: name(text),
         address: text.into(),
+        other_addresses: Vec::new(),
         port: None,
         user: None,
         identity: None,

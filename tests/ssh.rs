@@ -162,6 +162,7 @@ fn host(text: &str, port: u16) -> Host {
     Host {
         name: name(text),
         address: "127.0.0.1".into(),
+        other_addresses: vec![],
         port: Some(port),
         user: None,
         identity: None,
@@ -530,6 +531,125 @@ async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key
     kill(master(&workspace, "one"));
     session.lost().await;
     session.reopen(LIMIT).await.unwrap();
+    assert_eq!(after.logins(), 1);
+    workspace.close().await;
+}
+
+/// A host that is looked for at several names, each a block of the user's config with a port of its own.
+fn at_each(home: &Home, host_name: &str, ports: &[(&str, u16)]) -> Host {
+    let config = std::fs::read_to_string(home.path("config")).unwrap();
+    let block = |(name, port): &(&str, u16)| format!("Host {name}\n  HostName 127.0.0.1\n  Port {port}\n");
+    let blocks: String = ports.iter().map(block).collect();
+    std::fs::write(home.path("config"), format!("{blocks}Host *\n{config}")).unwrap();
+    let mut addresses = ports.iter().map(|(name, _)| (*name).to_owned());
+    Host { address: addresses.next().unwrap(), other_addresses: addresses.collect(), port: None, ..host(host_name, 0) }
+}
+
+/// A port that takes connections and never says a word.
+fn silent() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn connections(listener: &TcpListener) -> usize {
+    listener.set_nonblocking(true).unwrap();
+    std::iter::from_fn(|| listener.accept().ok()).count()
+}
+
+#[tokio::test]
+async fn the_first_address_that_lets_us_in_is_used_for_the_whole_run() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let (nobody, silent_port) = silent();
+    let host = at_each(&home, "one", &[("at-home", silent_port), ("gone", free_port()), ("away", sshd.port)]);
+    let workspace = home.workspace(&[host]).await;
+    assert_eq!(workspace.settled_on(&name("one")), None);
+    let begun = Instant::now();
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    assert!(begun.elapsed() < LIMIT / 2, "the silent one was waited for: {:?}", begun.elapsed());
+    assert_eq!(workspace.settled_on(&name("one")), Some(("away", &[][..])));
+    assert_eq!(session.run(&echo("x"), LIMIT).await.unwrap().one("said"), Some("x"));
+    // What others read: nix, a jump through it, a login of its own.
+    let answer = login_anew(&workspace, &name("one"), Way::Usual, &echo("anew"), LIMIT).await.unwrap();
+    assert_eq!(answer.one("said"), Some("anew"));
+    kill(master(&workspace, "one"));
+    session.lost().await;
+    session.reopen(LIMIT).await.unwrap();
+    assert_eq!((sshd.logins(), connections(&nobody)), (3, 1));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_needed_is_not_touched() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let (nobody, silent_port) = silent();
+    let host = at_each(&home, "one", &[("at-home", sshd.port), ("away", silent_port)]);
+    let workspace = home.workspace(&[host]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    assert_eq!(workspace.settled_on(&name("one")), Some(("at-home", &[][..])));
+    assert_eq!((sshd.logins(), connections(&nobody)), (1, 0));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_stranger_at_one_of_the_addresses_is_passed_over_and_named() {
+    let home = Home::new();
+    let (stranger, sshd) = (Sshd::start(&home, ""), Sshd::known(&home));
+    let host = at_each(&home, "one", &[("at-home", stranger.port), ("away", sshd.port)]);
+    let workspace = home.workspace(&[host]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let host = name("one");
+    let (address, passed_over) = workspace.settled_on(&host).unwrap();
+    assert_eq!(address, "away");
+    let [why] = passed_over else { panic!("{passed_over:?}") };
+    assert!(why.starts_with("no ssh login on one at at-home: its host key is not known"), "{why}");
+    assert_eq!((stranger.logins(), sshd.logins()), (0, 1));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn where_no_address_lets_us_in_the_most_telling_one_is_named() {
+    let home = Home::new();
+    let stranger = Sshd::start(&home, "");
+    let host = at_each(&home, "one", &[("at-home", free_port()), ("away", stranger.port)]);
+    let workspace = home.workspace(&[host]).await;
+    let error = Session::open(&workspace, &name("one"), LIMIT).await.unwrap_err();
+    assert!(matches!(error.cause, ConnectCause::UnknownHostKey { .. }), "{error:?}");
+    assert_eq!((error.machine.as_str(), error.by_hand.as_str()), ("one at away", "ssh away"));
+    assert_eq!(workspace.settled_on(&name("one")), None);
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_and_a_host_behind_it_may_both_have_several_addresses() {
+    let home = Home::new();
+    let (jump, far) = (Sshd::known(&home), Sshd::known(&home));
+    let through = at_each(&home, "jump", &[("jump-gone", free_port()), ("jump-away", jump.port)]);
+    let behind_it = at_each(&home, "far", &[("far-gone", free_port()), ("far-there", far.port)]);
+    let workspace = home.workspace(&[through, behind("jump", behind_it)]).await;
+    let session = Session::open(&workspace, &name("far"), LIMIT).await.unwrap();
+    assert_eq!(session.run(&echo("far"), LIMIT).await.unwrap().one("said"), Some("far"));
+    login_anew(&workspace, &name("far"), Way::Usual, &echo("anew"), LIMIT).await.unwrap();
+    assert_eq!(workspace.settled_on(&name("jump")), Some(("jump-away", &[][..])));
+    assert_eq!(workspace.settled_on(&name("far")), Some(("far-there", &[][..])));
+    assert_eq!((jump.logins(), far.logins()), (1, 2));
+    workspace.close().await;
+}
+
+/// Both the ways there were and the new one are tried, until one of them works.
+#[tokio::test]
+async fn a_host_that_has_moved_already_is_found_beside_its_addresses() {
+    let home = Home::new();
+    let before = Sshd::known(&home);
+    let after = Sshd::start_as(Some(&before), &home, "");
+    let (port, gone) = (before.port, Host { other_addresses: vec!["localhost".into()], ..host("one", before.port) });
+    home.know("localhost", port, &before.public_key("ed25519"));
+    drop(before);
+    let moved = Host { after: After { port: Some(after.port), ..After::default() }, ..gone };
+    let workspace = home.workspace(&[moved]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
     assert_eq!(after.logins(), 1);
     workspace.close().await;
 }

@@ -27,7 +27,7 @@ impl Push<'_> {
         let mut refused = false;
         for host in hosts {
             match answers[&host.name].as_ref() {
-                Ok(_) => {}
+                Ok(_) => self.tell_address(&host.name),
                 Err((text, hint)) if host.optional => {
                     self.warn(Some(&host.name), format!("is left out of this push: {text}{}", hinted(hint.as_ref())));
                     lock(&self.skipped).insert(host.name.clone());
@@ -53,6 +53,15 @@ impl Push<'_> {
             }
         }
         Ok(surveyed)
+    }
+
+    /// Which of several addresses the host is reached by, from now on.
+    fn tell_address(&self, host: &HostName) {
+        let Some((address, passed_over)) = self.reach.workspace().settled_on(host) else { return };
+        for why in passed_over {
+            self.warn(Some(host), format!("another of its addresses was passed over: {why}"));
+        }
+        self.tell(Event::HostMoved { host: host.clone(), doing: format!("is reached at {address}") });
     }
 
     pub(super) fn judge(&self, views: &[survey::Surveyed<'_>]) -> Phased<()> {

@@ -56,7 +56,7 @@ fn example(key: &str) -> &'static str {
 fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
         "settle" | "build_limit" | "checks" | "flake" | "file" | "attr" => "a fleet",
-        "address" | "tags" | "after" => "a host",
+        "address" | "addresses" | "tags" | "after" => "a host",
         "handshake" => "the map behind `wireguard`",
         "status" | "body" | "url" => "the map behind `http`",
         "query" | "server" => "the map behind `dns`",
@@ -133,13 +133,34 @@ fn host(value: &Value<'_>) -> HostEntry {
     let Some(mut fields) = value.fields() else { return HostEntry::default() };
     let host = HostEntry {
         address: fields.parse("address", scalar::address),
+        addresses: fields.take("addresses").and_then(|value| addresses(&value)),
         vpn: fields.parse("vpn", scalar::address),
         tags: fields.take("tags").and_then(|value| tags(&value)),
         after: fields.take("after").and_then(|value| after(&value)),
         settings: settings(&mut fields),
     };
+    if let (Some(_), Some(several)) = (fields.take("address"), fields.take("addresses")) {
+        several.wrong(Wrong::new("this host has `addresses` beside `address`").mend("keep one of the two"));
+    }
     fields.finish(elsewhere);
     host
+}
+
+/// The places where one host is looked for, each once.
+fn addresses(value: &Value<'_>) -> Option<Vec<At<String>>> {
+    let items = value.list()?;
+    if items.is_empty() {
+        value.wrong(Wrong::new("this list is empty").mend("name an address, or take the key out"));
+    }
+    let mut addresses: Vec<At<String>> = Vec::new();
+    for address in items.iter().filter_map(|item| item.parse(scalar::address)) {
+        if addresses.iter().any(|known| known.value == address.value) {
+            let wrong = Wrong::new(format!("the address `{}` is here twice", address.value));
+            value.wrong_at(&address.way, wrong.mend("keep one of the two"));
+        }
+        addresses.push(address);
+    }
+    Some(addresses)
 }
 
 fn tags(value: &Value<'_>) -> Option<Vec<At<String>>> {

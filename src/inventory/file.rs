@@ -100,11 +100,14 @@ pub(super) struct LimitsEntry {
 
 /// A machine. Its settings win over those of `defaults`, its groups and its fleet.
 #[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
+#[schemars(default, deny_unknown_fields, transform = schema::not_both("address", "addresses"))]
 pub(super) struct HostEntry {
     /// Where ssh connects to: a DNS name, an IP address or an alias of ~/.ssh/config. Default: the host's name.
     #[schemars(schema_with = "schema::address")]
     pub(super) address: Option<At<String>>,
+    /// Instead of `address`: where it is looked for, in this order. The first that answers is used for the whole run.
+    #[schemars(schema_with = "schema::addresses")]
+    pub(super) addresses: Option<Vec<At<String>>>,
     /// Its address inside the VPN.
     #[schemars(schema_with = "schema::address")]
     pub(super) vpn: Option<At<String>>,

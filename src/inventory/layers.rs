@@ -38,6 +38,7 @@ pub(super) fn lay(
         .map(|layer| layer.clone().but_not_to_itself(&name.value))
         .chain([entry.settings.clone()])
         .fold(Settings::default(), |below, above| above.over(below));
+    let addresses = entry.addresses.as_deref().unwrap_or_default();
     Laid {
         name_at: name.way.clone(),
         entry_at: value_beside(&name.way),
@@ -47,7 +48,9 @@ pub(super) fn lay(
         guard_at: settings.guard.as_ref().map(|guard| guard.way.clone()),
         host: Host {
             name: name.value.clone(),
-            address: value(entry.address.as_ref()).unwrap_or_else(|| name.value.as_str().to_owned()),
+            address: value(entry.address.as_ref().or(addresses.first()))
+                .unwrap_or_else(|| name.value.as_str().to_owned()),
+            other_addresses: addresses.iter().skip(1).map(|address| address.value.clone()).collect(),
             port: value(settings.port.as_ref()),
             user: value(settings.user.as_ref()),
             identity: value(settings.identity.as_ref())

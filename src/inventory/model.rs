@@ -82,6 +82,9 @@ pub struct Host {
     pub name: HostName,
     /// Where ssh connects to; never empty, never beginning with `-`.
     pub address: String,
+    /// Where it is looked for when it does not answer there at once, in this order: the first that lets us log in is
+    /// used for the whole run.
+    pub other_addresses: Vec<String>,
     pub port: Option<u16>,
     pub user: Option<String>,
     pub identity: Option<PathBuf>,

@@ -84,6 +84,10 @@ pub(super) fn address(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_:][A-Za-z0-9._:-]*$" })
 }
 
+pub(super) fn addresses(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": address(generator), "minItems": 1, "uniqueItems": true })
+}
+
 pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
 }
@@ -190,6 +194,12 @@ pub(super) fn peers<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 pub(super) fn requires(keys: &'static [&'static str]) -> impl FnMut(&mut Schema) {
     |schema| {
         schema.insert("required".into(), keys.into());
+    }
+}
+
+pub(super) fn not_both(one: &'static str, other: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        schema.insert("not".into(), serde_json::json!({ "required": [one, other] }));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::record::{RecordError, write_error};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostAddress {
     pub name: HostName,
-    /// Where ssh connected to, and where a push that moves the host was to find it afterwards.
+    /// Where ssh was to connect to, wherever it did, and where a push that moves the host was to find it afterwards.
     pub addresses: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
@@ -38,6 +38,7 @@ impl From<&Host> for HostAddress {
             texts
         };
         let mut addresses = both(Some(&host.address), &after.address);
+        addresses.extend(host.other_addresses.clone());
         let mut users = both(host.user.as_ref(), &after.user);
         let mut ports: Vec<u16> = host.port.into_iter().chain(after.port).collect();
         let jump = match &host.jump {
@@ -115,7 +116,7 @@ mod tests {
               after: {address: new.example.org}}, nas: {jump: vps}}",
         );
         run.write_addresses(&before).unwrap();
-        let after = hosts("hosts: {nas: {jump: vps}, vps: {address: 192.0.2.7}}");
+        let after = hosts("hosts: {nas: {jump: vps}, vps: {addresses: [192.0.2.7, 10.0.0.7]}}");
         run.write_addresses(&after).unwrap();
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let host = |name: &str, addresses: &[&str]| HostAddress {
@@ -137,7 +138,7 @@ mod tests {
                     ..host("vps", &["vps.example.org", "new.example.org", "gate"])
                 },
                 HostAddress { jump: Some("vps".into()), ..host("nas", &["nas"]) },
-                host("vps", &["192.0.2.7"]),
+                host("vps", &["192.0.2.7", "10.0.0.7"]),
             ]
         );
         assert_eq!(std::fs::metadata(run.addresses()).unwrap().permissions().mode() & 0o777, 0o600);

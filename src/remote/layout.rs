@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::becoming::Password;
@@ -13,13 +14,14 @@ use super::master::Slot;
 use super::ssh_config::{Block, UserSettings};
 use super::workspace::{Workspace, WorkspaceError};
 use crate::inventory::model::{Become, Host, HostKey, Jump, Limits};
-use crate::local::process::Invocation;
+use crate::local::process::{Invocation, ProcessError};
 
 /// The user's jumps may have jumps of their own; more than these is a loop.
 const JUMPS_IN_A_ROW: usize = 8;
 
 /// `ssh -G` reads files and may run the user's `Match exec`; it opens no connection.
 const READ_CONFIG: Duration = Duration::from_secs(20);
+
 /// A machine of this run: a host of the inventory, or a jump that is not one.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -27,6 +29,23 @@ pub(super) struct Machine {
     pub(super) alias: String,
     /// What a person calls it.
     pub(super) shown: String,
+    /// One for each of its addresses, in the inventory's order.
+    pub(super) routes: Vec<Route>,
+    /// Which of several routes is the one, and what is to be said of those before it.
+    pub(super) settled: OnceLock<Settled>,
+    pub(super) connect: Duration,
+    pub(super) becoming: Become,
+    pub(super) password: Option<Password>,
+    pub(super) slot: Slot,
+}
+
+/// One address of a machine.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The name of its block. Of the first route it is the machine's.
+    pub(super) alias: String,
+    /// As the inventory has it.
+    pub(super) address: String,
     /// The command a person would log in with.
     pub(super) by_hand: String,
     /// Alias of the machine whose master is ridden to it.
@@ -37,15 +56,41 @@ pub(super) struct Machine {
     pub(super) may_be_pinned: bool,
     pub(super) hostname: String,
     pub(super) known_as: String,
-    pub(super) connect: Duration,
-    pub(super) becoming: Become,
-    pub(super) password: Option<Password>,
-    pub(super) slot: Slot,
+}
+
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) route: usize,
+    /// Whoever answered there was not the host, or did not let us in.
+    pub(super) passed_over: Vec<String>,
 }
 
 impl Machine {
+    /// The route that is used; the first one as long as none of several has worked.
+    pub(super) fn route(&self) -> &Route {
+        &self.routes[self.settled.get().map_or(0, |settled| settled.route)]
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.routes.len() == 1 || self.settled.get().is_some()
+    }
+
     pub(super) fn error(&self, cause: ConnectCause) -> ConnectError {
-        ConnectError { machine: self.shown.clone(), by_hand: self.by_hand.clone(), cause }
+        self.error_at(self.route(), cause)
+    }
+
+    /// Something of this workstation failed, not the machine.
+    pub(super) fn local(&self, source: std::io::Error) -> ConnectError {
+        let error = ProcessError::Start { program: "ssh".to_owned(), source };
+        self.error(ConnectCause::Local(Arc::new(error)))
+    }
+
+    pub(super) fn error_at(&self, route: &Route, cause: ConnectCause) -> ConnectError {
+        let machine = match self.routes.len() {
+            1 => self.shown.clone(),
+            _ => format!("{} at {}", self.shown, route.address),
+        };
+        ConnectError { machine, by_hand: route.by_hand.clone(), cause }
     }
 }
 
@@ -67,7 +112,7 @@ pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
         _ => (None, None),
     };
     let addresses = [Some(&host.address), host.after.address.as_ref(), jump_host];
-    for text in addresses.into_iter().flatten() {
+    for text in addresses.into_iter().flatten().chain(&host.other_addresses) {
         if !plain(text) || text.contains('@') || text.contains('/') {
             return Err(bad("an address", text));
         }
@@ -143,12 +188,44 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// `settings` are those of each of the host's addresses.
     pub(super) async fn add_host(
         &mut self,
         host: &Host,
-        settings: UserSettings,
+        settings: Vec<UserSettings>,
         password: Option<Password>,
     ) -> Result<(), WorkspaceError> {
+        let alias = Workspace::alias(&host.name);
+        let control = self.next_control();
+        let mut routes = Vec::new();
+        let addresses = std::iter::once(&host.address).chain(&host.other_addresses);
+        for (number, (address, settings)) in addresses.zip(settings).enumerate() {
+            // `+` cannot be in a host's name, so these aliases are nobody else's.
+            let alias = if number == 0 { alias.clone() } else { format!("{alias}+way{number}") };
+            routes.push(self.add_route(host, alias, address, settings, &control).await?);
+        }
+        let machine = Machine {
+            shown: host.name.to_string(),
+            routes,
+            settled: OnceLock::new(),
+            connect: host.limits.connect,
+            becoming: host.becoming,
+            password,
+            slot: Slot::new(control),
+            alias: alias.clone(),
+        };
+        self.machines.insert(alias, machine);
+        Ok(())
+    }
+
+    async fn add_route(
+        &mut self,
+        host: &Host,
+        alias: String,
+        address: &str,
+        settings: UserSettings,
+        control: &Path,
+    ) -> Result<Route, WorkspaceError> {
         let via = match &host.jump {
             Some(Jump::Host(jump)) => Some(Workspace::alias(jump)),
             Some(Jump::Destination { user, host, port }) => {
@@ -156,7 +233,6 @@ impl Plan<'_> {
             }
             None => self.add_users_jumps(&settings, JUMPS_IN_A_ROW).await?,
         };
-        let alias = Workspace::alias(&host.name);
         let block = Block {
             alias: alias.clone(),
             hostname: settings.hostname.clone(),
@@ -166,13 +242,12 @@ impl Plan<'_> {
             jump: via.clone(),
             known_as: None,
             host_key: host.host_key,
-            control: self.next_control(),
+            control: control.to_owned(),
             connect: host.limits.connect,
             lines: settings.lines.clone(),
         };
         let after = &host.after;
         let differs = after.address.is_some() || after.port.is_some() || after.user.is_some();
-        // `+` cannot be in a host's name, so these aliases are nobody else's.
         let after_alias = differs.then(|| format!("{alias}+after"));
         let after_block = after_alias.as_ref().map(|after_alias| Block {
             alias: after_alias.clone(),
@@ -183,24 +258,18 @@ impl Plan<'_> {
             known_as: Some(settings.known_as()),
             ..block.clone()
         });
-        let machine = Machine {
-            shown: host.name.to_string(),
-            by_hand: by_hand::to_host(host, self.hosts),
-            may_be_pinned: may_be_pinned(&settings, via.as_ref()),
-            hostname: settings.hostname.clone(),
-            known_as: settings.known_as(),
-            after: after_alias,
-            via,
-            connect: host.limits.connect,
-            becoming: host.becoming,
-            password,
-            slot: Slot::new(block.control.clone()),
-            alias: alias.clone(),
-        };
         self.blocks.push(block);
         self.blocks.extend(after_block);
-        self.machines.insert(alias, machine);
-        Ok(())
+        Ok(Route {
+            alias,
+            address: address.to_owned(),
+            by_hand: by_hand::to_host(&Host { address: address.to_owned(), ..host.clone() }, self.hosts),
+            may_be_pinned: may_be_pinned(&settings, via.as_ref()),
+            known_as: settings.known_as(),
+            hostname: settings.hostname,
+            after: after_alias,
+            via,
+        })
     }
 
     /// The user's `ProxyJump a,b`: through `a` to `b` to the host. Gives the alias of the last one.
@@ -219,9 +288,9 @@ impl Plan<'_> {
                 for block in self.blocks.iter_mut().filter(|block| block.alias == alias) {
                     block.jump.clone_from(&before);
                 }
-                if let Some(machine) = self.machines.get_mut(&alias) {
-                    machine.via = before;
-                    machine.may_be_pinned = false;
+                for route in self.machines.get_mut(&alias).into_iter().flat_map(|machine| &mut machine.routes) {
+                    route.via.clone_from(&before);
+                    route.may_be_pinned = false;
                 }
             }
             last = Some(alias);
@@ -246,15 +315,21 @@ impl Plan<'_> {
         let via = self.add_users_jumps(&settings, depth).await?;
         let alias = format!("jump+{}", self.jumps.len());
         let control = self.next_control();
-        let machine = Machine {
+        let route = Route {
             alias: alias.clone(),
+            address: host.to_owned(),
             by_hand: by_hand::to_jump(user, host, port),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
             hostname: settings.hostname.clone(),
             known_as: settings.known_as(),
-            shown: format!("the jump {shown}"),
             via: via.clone(),
             after: None,
+        };
+        let machine = Machine {
+            alias: alias.clone(),
+            shown: format!("the jump {shown}"),
+            routes: vec![route],
+            settled: OnceLock::new(),
             connect: Limits::default().connect,
             becoming: Become::No,
             password: None,

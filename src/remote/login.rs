@@ -49,7 +49,7 @@ pub async fn login_anew(
     if let Some(jump) = workspace.via(machine) {
         ensure(workspace, jump, Want::Any, deadline).await.map_err(no_login)?;
     }
-    let alias = match (way, &machine.after) {
+    let alias = match (way, &machine.route().after) {
         (Way::After, Some(after)) => after,
         _ => &machine.alias,
     };

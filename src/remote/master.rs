@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::connect_error::{ConnectCause, ConnectError};
 use super::layout::Machine;
+use super::race::race;
 use super::workspace::Workspace;
 use crate::local::process::ProcessError;
 
@@ -134,14 +135,17 @@ pub(super) async fn ensure(
         return Err(failure.clone());
     }
     let result = async {
+        if !machine.is_settled() {
+            return Box::pin(race(workspace, machine, deadline)).await;
+        }
         if let Some(jump) = workspace.via(machine) {
             Box::pin(ensure(workspace, jump, Want::Any, deadline)).await?;
         }
-        let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        let after = &machine.route().after;
         // Where the push changes the way to the host, either way may be the right one just now.
-        let half_if_two = if machine.after.is_some() { 2 } else { 1 };
+        let half_if_two = if after.is_some() { 2 } else { 1 };
         let limit = deadline.saturating_duration_since(Instant::now()) / half_if_two;
-        let (cause, after) = match (start(workspace, machine, &machine.alias, number, limit).await, &machine.after) {
+        let (cause, after) = match (start(workspace, machine, &machine.alias, limit).await, after) {
             (Ok(master), _) => return Ok(master),
             (Err(cause), None) => return Err(failed(cause)),
             // A key that is not to be trusted is no reason to look elsewhere.
@@ -151,7 +155,7 @@ pub(super) async fn ensure(
             (Err(cause), Some(after)) => (cause, after),
         };
         let limit = deadline.saturating_duration_since(Instant::now());
-        match start(workspace, machine, after, number, limit).await {
+        match start(workspace, machine, after, limit).await {
             Ok(master) => Ok(master),
             Err(silence) if silence.is_silence() => Err(failed(cause)),
             Err(other) => Err(failed(other)),
@@ -160,7 +164,14 @@ pub(super) async fn ensure(
     .await;
     machine.slot.ended.fetch_add(1, Ordering::SeqCst);
     match result {
-        Ok(master) => {
+        Ok(Started { master, alias, address }) => {
+            let route = machine.route();
+            if route.may_be_pinned
+                && [&machine.alias, &route.alias].contains(&&alias)
+                && let Some(address) = address
+            {
+                workspace.pin(machine, address).map_err(|error| machine.local(error))?;
+            }
             let master = Arc::new(master);
             state.master = Some(Arc::clone(&master));
             state.failure = None;
@@ -173,19 +184,30 @@ pub(super) async fn ensure(
     }
 }
 
+/// A master that has just been started.
+#[derive(Debug)]
+pub(super) struct Started {
+    master: Master,
+    /// The block that it was started by.
+    alias: String,
+    /// Where it has connected to, as far as ssh told.
+    address: Option<IpAddr>,
+}
+
 /// One login. `-v` makes ssh say the fingerprint of a key it refuses, the address it used, and leaves a jump's stderr
 /// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise); so stderr goes to a file, which the
 /// master keeps open as long as it lives.
-async fn start(
+pub(super) async fn start(
     workspace: &Workspace,
     machine: &Machine,
     alias: &str,
-    number: u64,
     limit: Duration,
-) -> Result<Master, ConnectCause> {
+) -> Result<Started, ConnectCause> {
     let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
+    let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
     let socket = numbered(&machine.slot.link, &number.to_string());
-    let log = numbered(&machine.slot.link, "log");
+    // One for each start: several of them may be under way.
+    let log = numbered(&machine.slot.link, &format!("{number}.log"));
     let _ = std::fs::remove_file(&log);
     let stderr = OpenOptions::new().append(true).create(true).open(&log).map_err(local)?;
     let finished = workspace
@@ -214,13 +236,7 @@ async fn start(
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
     std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
-    if machine.may_be_pinned
-        && alias == machine.alias
-        && let Some(address) = address_used(&said)
-    {
-        workspace.pin(machine, address).map_err(local)?;
-    }
-    Ok(Master { socket, hold })
+    Ok(Started { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
 }
 
 fn numbered(link: &Path, suffix: &str) -> PathBuf {

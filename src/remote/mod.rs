@@ -11,6 +11,7 @@ mod connect_error;
 mod layout;
 mod login;
 mod master;
+mod race;
 mod session;
 mod ssh_config;
 pub mod step;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::becoming::Password;
-use super::layout::{Machine, Plan, Question, check_texts};
+use super::layout::{Machine, Plan, Question, Route, Settled, check_texts};
 use super::ssh_config::{Block, UserSettings, render};
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::process::{Invocation, ProcessError};
@@ -76,9 +76,12 @@ impl Workspace {
         for host in hosts {
             check_texts(host)?;
         }
-        let asked = hosts.iter().map(|host| async move {
+        let places = hosts.iter().flat_map(|host| {
+            std::iter::once(&host.address).chain(&host.other_addresses).map(move |address| (host, address))
+        });
+        let asked = places.map(|(host, address)| async move {
             let question = Question {
-                destination: &host.address,
+                destination: address,
                 user: host.user.as_deref(),
                 port: host.port,
                 identity: host.identity.as_deref(),
@@ -88,6 +91,7 @@ impl Workspace {
         });
         let settings: Vec<Result<UserSettings, WorkspaceError>> =
             futures::stream::iter(asked).buffered(READ_AT_ONCE).collect().await;
+        let mut settings = settings.into_iter();
 
         let mut plan = Plan {
             folder: folder.path(),
@@ -97,7 +101,8 @@ impl Workspace {
             jumps: HashMap::new(),
             hosts,
         };
-        for (host, settings) in hosts.iter().zip(settings) {
+        for host in hosts {
+            let settings: Result<Vec<_>, _> = settings.by_ref().take(1 + host.other_addresses.len()).collect();
             let password = passwords.remove(&host.name);
             if host.becoming == Become::SudoPassword && password.is_none() {
                 return Err(WorkspaceError::NoPassword { host: host.name.clone() });
@@ -162,7 +167,36 @@ impl Workspace {
     }
 
     pub(super) fn via(&self, machine: &Machine) -> Option<&Machine> {
-        machine.via.as_ref().and_then(|alias| self.machines.get(alias))
+        self.jump_of(machine.route())
+    }
+
+    pub(super) fn jump_of(&self, route: &Route) -> Option<&Machine> {
+        route.via.as_ref().and_then(|alias| self.machines.get(alias))
+    }
+
+    /// Which of a host's several addresses is used, once one is, and what is to be said of those before it.
+    #[must_use]
+    pub fn settled_on(&self, host: &HostName) -> Option<(&str, &[String])> {
+        let machine = self.machine(host)?;
+        let settled = machine.settled.get()?;
+        Some((&machine.route().address, &settled.passed_over))
+    }
+
+    /// From now on `machine` is reached by this one of its routes, by whoever reads the config.
+    pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<String>) -> io::Result<()> {
+        let number = machine.routes.iter().position(|known| known.alias == route.alias).unwrap_or(0);
+        {
+            let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+            let block = blocks.iter().find(|block| block.alias == route.alias).cloned();
+            if let (Some(block), Some(of_machine)) =
+                (block, blocks.iter_mut().find(|block| block.alias == machine.alias))
+            {
+                *of_machine = Block { alias: machine.alias.clone(), ..block };
+            }
+        }
+        // Only who holds the machine's slot comes here, and only as long as nothing is settled.
+        let _ = machine.settled.set(Settled { route: number, passed_over });
+        self.write_config()
     }
 
     /// An `ssh` that reads the run's config and asks nobody anything.
@@ -178,13 +212,14 @@ impl Workspace {
 
     /// From now on `machine` is reached at `address`, and known by the name it had: DNS may live on the fleet.
     pub(super) fn pin(&self, machine: &Machine, address: IpAddr) -> io::Result<()> {
+        let route = machine.route();
         let mut changed = false;
         for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let is_of_machine = block.alias == machine.alias || machine.after.as_ref() == Some(&block.alias);
+            let is_of_machine = block.alias == machine.alias || route.after.as_ref() == Some(&block.alias);
             // The block for after the push may have an address of its own.
-            if is_of_machine && block.hostname == machine.hostname {
+            if is_of_machine && block.hostname == route.hostname {
                 block.hostname = address.to_string();
-                block.known_as = Some(machine.known_as.clone());
+                block.known_as = Some(route.known_as.clone());
                 changed = true;
             }
         }

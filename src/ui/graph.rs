@@ -108,7 +108,9 @@ impl Graph {
     fn add_ways(&mut self, hosts: &[&Host]) {
         for host in hosts {
             let at = self.node(Kind::Host, host.name.as_str());
-            self.nodes[at].address = (host.address != host.name.as_str()).then(|| host.address.clone());
+            let addresses: Vec<&str> =
+                std::iter::once(&host.address).chain(&host.other_addresses).map(String::as_str).collect();
+            self.nodes[at].address = (addresses != [host.name.as_str()]).then(|| addresses.join(", "));
         }
         for host in hosts {
             let via = match &host.jump {

@@ -51,7 +51,7 @@ fn row(listed: &Listed<'_>) -> [String; 9] {
     let Listed { host, fleets } = listed;
     [
         host.name.to_string(),
-        host.address.clone(),
+        addresses(host).join(", "),
         host.port.map(|port| port.to_string()).unwrap_or_default(),
         host.user.clone().unwrap_or_default(),
         host.jump.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -60,6 +60,10 @@ fn row(listed: &Listed<'_>) -> [String; 9] {
         fleets.join(", "),
         humantime::format_duration(host.guard).to_string(),
     ]
+}
+
+fn addresses(host: &Host) -> Vec<&str> {
+    std::iter::once(&host.address).chain(&host.other_addresses).map(String::as_str).collect()
 }
 
 fn list(row: &[String; 9], colour: bool) -> String {
@@ -77,7 +81,7 @@ pub fn answer(listed: &[Listed<'_>]) -> serde_json::Value {
     let host = |Listed { host, fleets }: &Listed<'_>| {
         serde_json::json!({
             "host": host.name,
-            "addresses": [host.address],
+            "addresses": addresses(host),
             "port": host.port,
             "user": host.user,
             "jump": host.jump.as_ref().map(ToString::to_string),

@@ -112,6 +112,7 @@ impl Scenario {
             Host {
                 name: plan.name.clone(),
                 address: plan.name.to_string(),
+                other_addresses: Vec::new(),
                 port: None,
                 user: None,
                 identity: None,

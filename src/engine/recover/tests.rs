@@ -97,6 +97,7 @@ fn host(name: &str) -> Host {
     Host {
         name: HostName::new(name).unwrap(),
         address: name.to_owned(),
+        other_addresses: Vec::new(),
         port: None,
         user: None,
         identity: None,

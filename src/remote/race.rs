@@ -1,0 +1,96 @@
+//! Which of a host's addresses is used: each is tried by a whole login, the earlier ones with a head start.
+//!
+//! A login proves more than a connection: whoever answers at a private address of another network has another key, and
+//! is passed over. One that is not needed any more is ended, so that sshd seldom sees a connection without a login.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::connect_error::{ConnectCause, ConnectError};
+use super::layout::{Machine, Route};
+use super::master::{Started, Want, ensure, start};
+use super::workspace::Workspace;
+
+/// What an address has before the next one is tried beside it: a login takes eight round trips or so, over two links
+/// if there is a jump. Longer only costs who is away this much once a run.
+const HEAD_START: Duration = Duration::from_secs(2);
+
+/// One block of the config to log in by.
+#[derive(Debug, Clone, Copy)]
+struct Candidate<'a> {
+    route: &'a Route,
+    /// By the block for after the push.
+    after: Option<&'a str>,
+}
+
+/// A master by the first of the machine's addresses that lets us in, which is the machine's from then on.
+///
+/// # Errors
+/// That of an address where something answered, if there was one; else that of the first.
+pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Instant) -> Result<Started, ConnectError> {
+    let mut waiting = candidates(machine).into_iter();
+    let mut running: FuturesUnordered<BoxFuture<'_, (Candidate<'_>, Result<Started, ConnectError>)>> =
+        FuturesUnordered::new();
+    let mut failures: Vec<ConnectError> = Vec::new();
+    loop {
+        let next = waiting.next();
+        let is_last = next.is_none();
+        running.extend(next.map(|candidate| log_in(workspace, machine, candidate, deadline)));
+        let head_start = tokio::time::sleep(HEAD_START);
+        tokio::pin!(head_start);
+        let (candidate, result) = tokio::select! {
+            Some(ended) = running.next() => ended,
+            () = &mut head_start, if !is_last => continue,
+            else => return Err(most_telling(failures).unwrap_or_else(|| machine.error(ConnectCause::Other(String::new())))),
+        };
+        match result {
+            Ok(started) => {
+                // Only what came before it was passed over; a way that is for after the push is not settled on.
+                if candidate.after.is_none() {
+                    let passed_over = failures.iter().filter(|error| !error.cause.is_silence());
+                    let passed_over = passed_over.map(ToString::to_string).collect();
+                    workspace.settle(machine, candidate.route, passed_over).map_err(|error| machine.local(error))?;
+                }
+                return Ok(started);
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+}
+
+fn candidates(machine: &Machine) -> Vec<Candidate<'_>> {
+    let usual = machine.routes.iter().map(|route| Candidate { route, after: None });
+    let after = machine.routes.iter().filter_map(|route| Some(Candidate { route, after: Some(route.after.as_ref()?) }));
+    usual.chain(after).collect()
+}
+
+fn log_in<'a>(
+    workspace: &'a Workspace,
+    machine: &'a Machine,
+    candidate: Candidate<'a>,
+    deadline: Instant,
+) -> BoxFuture<'a, (Candidate<'a>, Result<Started, ConnectError>)> {
+    Box::pin(async move {
+        let Candidate { route, after } = candidate;
+        let result = async {
+            if let Some(jump) = workspace.jump_of(route) {
+                ensure(workspace, jump, Want::Any, deadline).await?;
+            }
+            let limit = deadline.saturating_duration_since(Instant::now());
+            start(workspace, machine, after.unwrap_or(&route.alias), limit)
+                .await
+                .map_err(|cause| machine.error_at(route, cause))
+        };
+        (candidate, result.await)
+    })
+}
+
+/// Where something answered there is more to say than where nothing did.
+fn most_telling(mut failures: Vec<ConnectError>) -> Option<ConnectError> {
+    let told = failures.iter().position(|error| !error.cause.is_silence()).unwrap_or(0);
+    (!failures.is_empty()).then(|| failures.swap_remove(told))
+}
