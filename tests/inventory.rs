@@ -189,6 +189,27 @@ fleets: {lab: {hosts: '*', flake: .}, some: {hosts: [small, far], flake: .}}
         assert_eq!(names, ["gate"]);
     }
 
+    #[test]
+    fn the_way_to_a_host_leads_over_the_jumps_of_its_jump_whoever_they_belong_to() {
+        let inventory = good(
+            "hosts: {a: , b: {jump: a}, c: {jump: b}, d: {}}
+fleets: {lab: {hosts: [a, c], flake: .}, other: {hosts: d, flake: ., jump: c}}
+",
+        );
+        let way = |host: &fleetdeploy::inventory::model::Host| {
+            host.way.iter().map(|jump| jump.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        let [a, b, c, d] = inventory.hosts.as_slice() else { panic!("four hosts") };
+        assert_eq!(
+            (way(a).len(), way(b), way(c), way(d).len()),
+            (0, vec!["a".into()], vec!["b".into(), "a".into()], 0)
+        );
+        assert_eq!(way(&inventory.fleets["lab"].hosts[1]), ["b", "a"]);
+        assert_eq!(way(&inventory.fleets["other"].hosts[0]), ["c", "b", "a"]);
+        let jumps = inventory.jumps_of(&inventory.fleets["other"]);
+        assert_eq!(jumps.into_iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["c", "b", "a"]);
+    }
+
     /// A fleet of a hypervisor, a guest on it and a guest on that guest, beside a host of its own.
     const NESTED: &str = "defaults: {guard: 30m, limits: {switch: 2m}}
 hosts:

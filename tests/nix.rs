@@ -131,6 +131,7 @@ fn host(text: &str) -> Host {
         user: None,
         identity: None,
         jump: None,
+        way: Vec::new(),
         becoming: Become::Auto,
         host_key: HostKey::Strict,
         vpn: None,

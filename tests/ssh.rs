@@ -167,6 +167,7 @@ fn host(text: &str, port: u16) -> Host {
         user: None,
         identity: None,
         jump: None,
+        way: Vec::new(),
         becoming: Become::No,
         host_key: HostKey::Strict,
         vpn: None,
@@ -417,6 +418,51 @@ async fn hosts_behind_a_jump_share_one_login_on_it() {
     b_again.unwrap();
     assert_eq!(a_session.run(&echo("back"), LIMIT).await.unwrap().one("said"), Some("back"));
     assert_eq!((jump.logins(), far.logins()), (2, 5));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_may_have_a_jump_and_each_is_logged_into_once() {
+    let home = Home::new();
+    let (first, second, third, far) = (Sshd::known(&home), Sshd::known(&home), Sshd::known(&home), Sshd::known(&home));
+    // The other way round than they are reached.
+    let hosts = [
+        behind("third", host("far", far.port)),
+        behind("third", host("beside", far.port)),
+        behind("second", host("third", third.port)),
+        behind("first", host("second", second.port)),
+        host("first", first.port),
+    ];
+    let workspace = home.workspace(&hosts).await;
+    let (far_name, beside_name) = (name("far"), name("beside"));
+    let (session, beside) =
+        tokio::join!(Session::open(&workspace, &far_name, LIMIT), Session::open(&workspace, &beside_name, LIMIT));
+    let (session, beside) = (session.unwrap(), beside.unwrap());
+    assert_eq!(session.run(&echo("far"), LIMIT).await.unwrap().one("said"), Some("far"));
+    assert_eq!(beside.run(&echo("beside"), LIMIT).await.unwrap().one("said"), Some("beside"));
+    let answer = login_anew(&workspace, &far_name, Way::Usual, &echo("anew"), LIMIT).await.unwrap();
+    assert_eq!((answer.one("said"), answer.stderr_tail.as_str()), (Some("anew"), ""));
+    assert_eq!([&first, &second, &third, &far].map(Sshd::logins), [1, 1, 1, 3]);
+    // A jump in the middle is lost: what is before it stays, what is behind it is made again.
+    kill(master(&workspace, "second"));
+    tokio::join!(session.lost(), beside.lost());
+    session.reopen(LIMIT).await.unwrap();
+    assert_eq!(session.run(&echo("back"), LIMIT).await.unwrap().one("said"), Some("back"));
+    assert_eq!([&first, &second, &third, &far].map(Sshd::logins), [1, 2, 2, 4]);
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_that_does_not_get_through_to_its_own_host_is_named() {
+    let home = Home::new();
+    let first = Sshd::known(&home);
+    let hosts =
+        [host("first", first.port), behind("first", host("second", free_port())), behind("second", host("far", 1))];
+    let workspace = home.workspace(&hosts).await;
+    let error = Session::open(&workspace, &name("far"), LIMIT).await.unwrap_err();
+    assert_eq!(error.machine, "second");
+    let by_hand = format!("ssh -J 127.0.0.1:{} -p {} 127.0.0.1", first.port, hosts[1].port.unwrap());
+    assert_eq!(error.hint().unwrap(), format!("try it by hand: {by_hand}"));
     workspace.close().await;
 }
 

@@ -22,7 +22,7 @@ use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
-use crate::inventory::model::{Fleet, Host, HostName, Jump, Place};
+use crate::inventory::model::{Fleet, Host, HostName, Place};
 use crate::remote::Workspace;
 use crate::remote::step::{Speaker, Step as RemoteStep};
 use crate::store_path::StorePath;
@@ -347,10 +347,7 @@ fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             new: view.new.unwrap_or(&standing.systems.current).clone(),
             boot_id: standing.boot_id.clone(),
             machine_id: view.facts.machine_id.clone(),
-            behind: match &view.host.jump {
-                Some(Jump::Host(jump)) => id(jump),
-                _ => None,
-            },
+            behind: view.host.way.iter().find_map(id),
             reactivate: view.host.reactivate,
             failed_units: standing.failed_units.clone(),
             restarts: standing.restarts.clone(),

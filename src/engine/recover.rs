@@ -27,7 +27,7 @@ use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
-use crate::inventory::model::{Fleet, Host, HostName, Jump};
+use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
 use crate::remote::step::Speaker;
 use crate::store_path::StorePath;
@@ -428,10 +428,7 @@ impl<S: Surveyor> Recovery<'_, S> {
                 new,
                 boot_id: one.map(|facts| facts.standing.boot_id.clone()).unwrap_or_default(),
                 machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
-                behind: match &host.jump {
-                    Some(Jump::Host(jump)) => id(jump),
-                    _ => None,
-                },
+                behind: host.way.iter().find_map(id),
                 reactivate: host.reactivate,
                 // What was failed before the run is not known: what fails now is not blamed on it.
                 failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),

@@ -56,6 +56,7 @@ pub(super) fn lay(
             identity: value(settings.identity.as_ref())
                 .map(|path| if path.starts_with("~") { path } else { folder.join(path) }),
             jump: value(settings.jump.as_ref()).and_then(JumpTo::jump),
+            way: Vec::new(),
             becoming: value(settings.r#become.as_ref()).unwrap_or_default(),
             host_key: value(settings.host_key.as_ref()).unwrap_or_default(),
             vpn: value(entry.vpn.as_ref()),

@@ -89,6 +89,8 @@ pub struct Host {
     pub user: Option<String>,
     pub identity: Option<PathBuf>,
     pub jump: Option<Jump>,
+    /// The hosts of this inventory that the way to it leads over, of whatever fleet; the nearest to it first.
+    pub way: Vec<HostName>,
     pub becoming: Become,
     pub host_key: HostKey,
     /// Its address inside the VPN.

@@ -19,7 +19,8 @@ pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) ->
     let resolver = Resolver { file, folder, heap };
     resolver.ensure_names_differ();
     resolver.ensure_named_hosts_exist();
-    let laid = resolver.lay(None);
+    let mut laid = resolver.lay(None);
+    fill_ways(&mut laid);
     resolver.ensure_identities_are_safe(&laid);
     resolver.ensure_no_loops(&laid);
     let fleets: BTreeMap<_, _> = file
@@ -138,6 +139,7 @@ impl Resolver<'_> {
             }
         }
         self.ensure_no_loops(&all);
+        fill_ways(&mut all);
         all.retain(|laid| chosen.contains(&laid.host.name));
         for laid in &mut all {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
@@ -268,6 +270,22 @@ impl Resolver<'_> {
                 None => self.heap.warn(&name.way, wrong.mend("a group is for the hosts with that tag: `tags: [...]`")),
             }
         }
+    }
+}
+
+/// Follows the jumps, which may lead over hosts of other fleets.
+fn fill_ways(laid: &mut [Laid]) {
+    let jumps: BTreeMap<HostName, HostName> = laid
+        .iter()
+        .filter_map(|laid| match &laid.host.jump {
+            Some(Jump::Host(jump)) => Some((laid.host.name.clone(), jump.clone())),
+            Some(Jump::Destination { .. }) | None => None,
+        })
+        .collect();
+    for laid in laid {
+        let way = std::iter::successors(jumps.get(&laid.host.name), |jump| jumps.get(*jump));
+        // A loop is a mistake that has been said: no way is longer than there are jumps.
+        laid.host.way = way.take(jumps.len()).cloned().collect();
     }
 }
 

@@ -117,6 +117,9 @@ impl Scenario {
                 user: None,
                 identity: None,
                 jump: plan.behind.map(|jump| Jump::Host(self.plan.host(jump).name.clone())),
+                way: std::iter::successors(plan.behind, |jump| self.plan.host(*jump).behind)
+                    .map(|jump| self.plan.host(jump).name.clone())
+                    .collect(),
                 becoming: Become::Auto,
                 host_key: HostKey::Strict,
                 vpn: Some(format!("10.0.0.{index}")),

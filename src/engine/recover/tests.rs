@@ -102,6 +102,7 @@ fn host(name: &str) -> Host {
         user: None,
         identity: None,
         jump: None,
+        way: Vec::new(),
         becoming: Become::Auto,
         host_key: HostKey::Strict,
         vpn: None,
