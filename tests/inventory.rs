@@ -149,6 +149,24 @@ fleets:
     }
 
     #[test]
+    fn how_nix_copies_is_laid_over_each_other_key_by_key() {
+        let inventory = good(
+            "defaults: {nix: {substitute_on_destination: true, compress: true}}
+groups: {lan: {nix: {compress: false}}}
+hosts: {a: {tags: [lan]}, b: {nix: {substitute_on_destination: false}}, c: }
+fleets: {lab: {hosts: all, flake: .}}
+",
+        );
+        let nix = |host: &fleetdeploy::inventory::model::Host| (host.nix.substitute_on_destination, host.nix.compress);
+        let fleet = &inventory.fleets["lab"];
+        assert_eq!(
+            fleet.hosts.iter().map(nix).collect::<Vec<_>>(),
+            [(true, Some(false)), (false, Some(true)), (true, Some(true))]
+        );
+        assert_eq!(nix(&good("hosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n").hosts[0]), (false, None));
+    }
+
+    #[test]
     fn the_first_of_several_addresses_is_the_one_that_others_look_at() {
         let inventory = good(
             "hosts: {a: {addresses: [10.0.0.1, a.example.org]}, b: }
@@ -1038,6 +1056,7 @@ mod schema_and_example {
             ("", format!("{Z}\n{}", host(""))),
             ("Settings", format!("defaults: {{{Z}}}\n{}", host(""))),
             ("Settings", format!("groups: {{x: {{{Z}}}}}\n{}", host("tags: [x]"))),
+            ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
             ("HostEntry", host(Z)),
             ("AfterEntry", host(&format!("after: {{{Z}}}"))),

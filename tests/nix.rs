@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, Source};
+use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, NixOptions, Source};
 use fleetdeploy::nix::{self, BuildError, Destination, EvalError, Heard, HostProblem, Needs, Progress, Target};
 use pretty_assertions::assert_eq;
 
@@ -143,6 +143,7 @@ fn host(text: &str) -> Host {
         optional: false,
         reactivate: false,
         after: fleetdeploy::inventory::model::After::default(),
+        nix: NixOptions::default(),
         limits: Limits::default(),
         system: None,
         guard_action_given: false,
@@ -375,7 +376,7 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
     let targets = fleet.evaluate(&["vps", "many"]).await.unwrap();
     let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
     let (host, alias) = (name("vps"), name(&alias));
-    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options };
+    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false };
     for (system, paths) in [("vps", 2), ("many", 7)] {
         let system = &built[&name(system)];
         let closure = nix::closure(system, LONG).await.unwrap();

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleetdeploy::inventory::model::{After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits};
+use fleetdeploy::inventory::model::{After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions};
 use fleetdeploy::remote::{ConnectCause, Script, Session, StepError, Way, Workspace, login_anew};
 use tokio::net::UnixStream;
 
@@ -179,6 +179,7 @@ fn host(text: &str, port: u16) -> Host {
         optional: false,
         reactivate: false,
         after: After::default(),
+        nix: NixOptions::default(),
         limits: Limits::default(),
         system: None,
         guard_action_given: false,

@@ -40,7 +40,8 @@ impl Push<'_> {
             return false;
         }
         let ssh_options = self.reach.workspace().nix_ssh_options();
-        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options };
+        let substitute = host.nix.substitute_on_destination;
+        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
         let hear = |heard: nix::Heard<'_>| {
             self.tell(match heard {
                 nix::Heard::Progress(nix::Progress { copied, .. }) => {

@@ -1,14 +1,14 @@
-//! From the tree to the file's shape: every key is read here and nowhere else. Collects all mistakes; never stops.
+//! From the tree to the file's shape: every key is read here and below, and nowhere else. Collects all mistakes; never
+//! stops.
+
+mod checks;
 
 use super::fields::{At, Fields, Heap, Value};
-use super::file::{
-    AfterEntry, CheckEntry, DnsEntry, File, FleetEntry, HostEntry, HttpEntry, LimitsEntry, Settings, Systems, VpnEntry,
-    WireguardEntry,
-};
-use super::model::Command;
-use super::problem::{Wrong, listed, nearest, shown};
+use super::file::{AfterEntry, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems};
+use super::problem::Wrong;
 use super::scalar;
 use super::yaml::Node;
+use checks::checks;
 
 /// The kinds of checks; a check has exactly one.
 pub(super) const KINDS: [&str; 7] = ["vpn", "ping", "tcp", "http", "dns", "wireguard", "command"];
@@ -57,6 +57,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
         "settle" | "build_limit" | "checks" | "flake" | "file" | "attr" => "a fleet",
         "address" | "addresses" | "tags" | "after" => "a host",
+        "substitute_on_destination" | "compress" => "the map behind `nix`",
         "handshake" => "the map behind `wireguard`",
         "status" | "body" | "url" => "the map behind `http`",
         "query" | "server" => "the map behind `dns`",
@@ -106,8 +107,19 @@ fn settings(fields: &mut Fields<'_>) -> Settings {
         runs_on: fields.parse("runs_on", scalar::host_name),
         optional: fields.boolean("optional"),
         reactivate: fields.boolean("reactivate"),
+        nix: fields.take("nix").and_then(|value| nix(&value)),
         limits: fields.take("limits").and_then(|value| limits(&value)),
     }
+}
+
+fn nix(value: &Value<'_>) -> Option<NixEntry> {
+    let mut fields = value.fields()?;
+    let nix = NixEntry {
+        substitute_on_destination: fields.boolean("substitute_on_destination"),
+        compress: fields.boolean("compress"),
+    };
+    fields.finish(elsewhere);
+    Some(nix)
 }
 
 fn limits(value: &Value<'_>) -> Option<LimitsEntry> {
@@ -259,143 +271,4 @@ fn some_texts(value: &Value<'_>) -> Option<Vec<At<String>>> {
         return None;
     }
     texts(value)
-}
-
-fn checks(value: &Value<'_>) -> Option<Vec<At<CheckEntry>>> {
-    Some(value.list()?.iter().filter_map(|value| Some(value.at(check(value)?))).collect())
-}
-
-fn check(value: &Value<'_>) -> Option<CheckEntry> {
-    let mut fields = value.fields()?;
-    let check = CheckEntry {
-        name: fields.parse("name", scalar::check_name),
-        from: fields.take("from").and_then(|value| some_texts(&value)),
-        to: fields.take("to").and_then(|value| some_texts(&value)),
-        required: fields.boolean("required"),
-        timeout: fields.duration("timeout"),
-        vpn: fields.take("vpn").and_then(|value| vpn(&value)),
-        ping: fields.take("ping").and_then(|value| peers(&value)),
-        tcp: fields.take("tcp").and_then(|value| tcp(&value)),
-        http: fields.take("http").and_then(|value| http(&value)),
-        dns: fields.take("dns").and_then(|value| dns(&value)),
-        wireguard: fields.take("wireguard").and_then(|value| wireguard(&value)),
-        command: fields.take("command").and_then(|value| command(&value)),
-    };
-    let kinds: Vec<_> = KINDS.into_iter().filter_map(|kind| Some((kind, fields.take(kind)?))).collect();
-    match kinds.as_slice() {
-        [] => fields.wrong(
-            Wrong::new("this check does not say what it looks at")
-                .mend(format!("add exactly one of {}", listed(KINDS))),
-        ),
-        [_] => {}
-        [(first, _), rest @ ..] => {
-            for (kind, value) in rest {
-                value.wrong(
-                    Wrong::new(format!("this check has `{kind}` beside `{first}`: a check looks at one thing"))
-                        .mend("make two checks of it"),
-                );
-            }
-        }
-    }
-    fields.finish(elsewhere);
-    Some(check)
-}
-
-fn vpn(value: &Value<'_>) -> Option<At<VpnEntry>> {
-    if !value.is_map() {
-        let mesh = |text: &str| match text {
-            "mesh" => Ok(VpnEntry::Mesh),
-            _ => Err(Wrong::new(format!("`{}` is not a shape of a VPN", shown(text)))
-                .did_you_mean(nearest(text, ["mesh"]), || "write `vpn: mesh`, or `vpn: {hub: HOST}`".into())),
-        };
-        return value.parse(mesh);
-    }
-    let mut fields = value.fields()?;
-    let hub = fields.parse("hub", scalar::host_name);
-    if hub.is_none() && fields.take("hub").is_none() {
-        fields.wrong(Wrong::new("the hub is not named").mend("write `vpn: {hub: HOST}`"));
-    }
-    fields.finish(elsewhere);
-    Some(value.at(VpnEntry::Hub(hub?)))
-}
-
-/// Hosts or addresses right behind the kind; nothing if they stand in `to`.
-fn peers(value: &Value<'_>) -> Option<At<Vec<At<String>>>> {
-    if value.is_null() { Some(value.at(Vec::new())) } else { Some(value.at(texts(value)?)) }
-}
-
-fn tcp(value: &Value<'_>) -> Option<At<u16>> {
-    if let Some((host, port)) = value.as_text().and_then(|text| text.rsplit_once(':')) {
-        let wrong = Wrong::new("`tcp` is a port alone").mend(format!("write `tcp: {port}`, and `to: {host}` below it"));
-        value.wrong(wrong);
-        return None;
-    }
-    value.number(scalar::port)
-}
-
-fn http(value: &Value<'_>) -> Option<At<HttpEntry>> {
-    if !value.is_map() {
-        let url = value.parse(scalar::url)?;
-        return Some(value.at(HttpEntry { url: Some(url), ..HttpEntry::default() }));
-    }
-    let mut fields = value.fields()?;
-    let http = HttpEntry {
-        url: fields.parse("url", scalar::url),
-        status: fields.number("status", scalar::status),
-        body: fields.parse("body", scalar::piece),
-    };
-    if fields.take("url").is_none() {
-        fields.wrong(Wrong::new("the address is missing").mend("add `url: http://...`"));
-    }
-    fields.finish(elsewhere);
-    Some(value.at(http))
-}
-
-fn dns(value: &Value<'_>) -> Option<At<DnsEntry>> {
-    if !value.is_map() {
-        let query = value.parse(scalar::address)?;
-        return Some(value.at(DnsEntry { query: Some(query), ..DnsEntry::default() }));
-    }
-    let mut fields = value.fields()?;
-    let dns =
-        DnsEntry { query: fields.parse("query", scalar::address), server: fields.parse("server", scalar::address) };
-    if fields.take("query").is_none() {
-        fields.wrong(Wrong::new("the name to resolve is missing").mend("add `query: NAME`"));
-    }
-    fields.finish(elsewhere);
-    Some(value.at(dns))
-}
-
-fn wireguard(value: &Value<'_>) -> Option<At<WireguardEntry>> {
-    if !value.is_map() {
-        let peers = peers(value)?.value;
-        return Some(value.at(WireguardEntry { peers, handshake: None }));
-    }
-    let mut fields = value.fields()?;
-    let handshake = fields.duration("handshake");
-    fields.finish(|key| if key == "to" { Some("the check itself, beside `wireguard`") } else { elsewhere(key) });
-    Some(value.at(WireguardEntry { peers: Vec::new(), handshake }))
-}
-
-fn command(value: &Value<'_>) -> Option<At<Command>> {
-    let not_empty = |text: &str| match text {
-        _ if text.trim().is_empty() => Err(Wrong::new("this command is empty")),
-        _ if text.contains('\0') => Err(Wrong::new("a command cannot have a NUL in it")),
-        _ => Ok(text.to_owned()),
-    };
-    if !value.is_list() {
-        return value.parse(not_empty).map(|text| At { value: Command::Shell(text.value), way: text.way });
-    }
-    let items = value.list()?;
-    let Some((program, arguments)) = items.split_first() else {
-        value.wrong(
-            Wrong::new("this command is empty")
-                .mend("write the program and its arguments: `[systemctl, is-active, nginx]`"),
-        );
-        return None;
-    };
-    let any = |text: &str| if text.contains('\0') { not_empty("\0") } else { Ok(text.to_owned()) };
-    let program = program.parse(not_empty)?;
-    let arguments: Option<Vec<_>> = arguments.iter().map(|value| value.parse(any).map(|at| at.value)).collect();
-    Some(value.at(Command::Argv([vec![program.value], arguments?].concat())))
 }

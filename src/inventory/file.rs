@@ -70,8 +70,22 @@ pub(super) struct Settings {
     /// Whether the system is activated a second time when it is made permanent. Default: false.
     #[schemars(with = "bool")]
     pub(super) reactivate: Option<At<bool>>,
+    /// How Nix brings the new system to the host.
+    pub(super) nix: Option<NixEntry>,
     /// How long each kind of step may take.
     pub(super) limits: Option<LimitsEntry>,
+}
+
+/// How Nix brings the new system to the host.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct NixEntry {
+    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent. Default: false.
+    #[schemars(with = "bool")]
+    pub(super) substitute_on_destination: Option<At<bool>>,
+    /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
+    #[schemars(with = "bool")]
+    pub(super) compress: Option<At<bool>>,
 }
 
 /// How long each kind of step may take on a host.

@@ -1,10 +1,10 @@
-//! `defaults` < groups < fleet < host: later wins, lists replace, `limits` key by key.
+//! `defaults` < groups < fleet < host: later wins, lists replace, `nix` and `limits` key by key.
 
 use std::path::Path;
 
 use super::fields::At;
-use super::file::{AfterEntry, File, HostEntry, LimitsEntry, Settings};
-use super::model::{After, Host, HostName, Jump, Limits};
+use super::file::{AfterEntry, File, HostEntry, LimitsEntry, NixEntry, Settings};
+use super::model::{After, Host, HostName, Jump, Limits, NixOptions};
 use super::scalar::JumpTo;
 use super::yaml::{Step, Way};
 
@@ -68,6 +68,7 @@ pub(super) fn lay(
             optional: value(settings.optional.as_ref()).unwrap_or_default(),
             reactivate: value(settings.reactivate.as_ref()).unwrap_or_default(),
             after: entry.after.as_ref().map(after).unwrap_or_default(),
+            nix: settings.nix.as_ref().map(nix).unwrap_or_default(),
             limits: settings.limits.as_ref().map(limits).unwrap_or_default(),
             system: None,
             guard_action_given: settings.guard_action.is_some(),
@@ -94,6 +95,13 @@ fn after(entry: &AfterEntry) -> After {
         port: value(entry.port.as_ref()),
         user: value(entry.user.as_ref()),
         vpn: value(entry.vpn.as_ref()),
+    }
+}
+
+fn nix(entry: &NixEntry) -> NixOptions {
+    NixOptions {
+        substitute_on_destination: value(entry.substitute_on_destination.as_ref()).unwrap_or_default(),
+        compress: value(entry.compress.as_ref()),
     }
 }
 
@@ -142,6 +150,10 @@ impl Settings {
             runs_on: self.runs_on.or(below.runs_on),
             optional: self.optional.or(below.optional),
             reactivate: self.reactivate.or(below.reactivate),
+            nix: match (self.nix, below.nix) {
+                (Some(above), Some(below)) => Some(above.over(below)),
+                (above, below) => above.or(below),
+            },
             limits: match (self.limits, below.limits) {
                 (Some(above), Some(below)) => Some(above.over(below)),
                 (above, below) => above.or(below),
@@ -154,6 +166,15 @@ impl Settings {
         self.jump = self.jump.filter(|jump| jump.value.host() != Some(name));
         self.runs_on = self.runs_on.filter(|runs_on| runs_on.value != *name);
         self
+    }
+}
+
+impl NixEntry {
+    fn over(self, below: Self) -> Self {
+        Self {
+            substitute_on_destination: self.substitute_on_destination.or(below.substitute_on_destination),
+            compress: self.compress.or(below.compress),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod find;
 mod jump;
 mod layers;
 pub mod model;
+mod nix;
 mod problem;
 mod resolve;
 mod scalar;

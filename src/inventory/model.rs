@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::jump::Jump;
+pub use super::nix::NixOptions;
 
 /// The name of a host: letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63.
 ///
@@ -108,6 +109,7 @@ pub struct Host {
     pub reactivate: bool,
     /// What this push changes about the way to the host itself.
     pub after: After,
+    pub nix: NixOptions,
     pub limits: Limits,
     /// A store path of its own, for `system` sources.
     pub system: Option<PathBuf>,

@@ -20,6 +20,8 @@ pub struct Destination<'run> {
     pub alias: &'run HostName,
     /// `NIX_SSHOPTS`: options for ssh without spaces in them, since Nix before 2.26 and Lix split it at every one.
     pub ssh_options: &'run str,
+    /// The host itself fetches from its binary caches what these have.
+    pub substitute: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -89,14 +91,7 @@ async fn copy_once(
     limit: Duration,
     hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<(), CopyError> {
-    // More than one connection would make nix start a master of its own; Determinate Nix does by default.
-    let store = format!("ssh-ng://{}?max-connections=1", to.alias);
-    let invocation = nix(limit)
-        .env("NIX_SSHOPTS", ssh_options)
-        .args(["copy", "--no-check-sigs", "--log-format", "internal-json", "--to"])
-        .arg(store)
-        .arg("--")
-        .arg(path);
+    let invocation = nix(limit).env("NIX_SSHOPTS", ssh_options).args(options(to)).arg("--").arg(path);
     let (finished, tracker) = follow(invocation, Tracker::default(), hear).await;
     match finished {
         Ok(finished) if finished.succeeded() => Ok(()),
@@ -104,6 +99,14 @@ async fn copy_once(
         Err(ProcessError::TimedOut { limit, .. }) => Err(CopyError::TimedOut { host: to.host.clone(), limit }),
         Err(source) => Err(CopyError::Process { host: to.host.clone(), source }),
     }
+}
+
+fn options(to: Destination<'_>) -> Vec<String> {
+    // More than one connection would make nix start a master of its own; Determinate Nix does by default.
+    let store = format!("ssh-ng://{}?max-connections=1", to.alias);
+    let substitute = to.substitute.then_some("--substitute-on-destination");
+    let options = ["copy", "--no-check-sigs", "--log-format", "internal-json"].into_iter().chain(substitute);
+    options.chain(["--to", &store]).map(str::to_owned).collect()
 }
 
 /// Finds the words that tell one failure from another, in what nix said and in what ssh said beside it.
@@ -165,6 +168,16 @@ mod tests {
         format!(
             r#"@nix {{"action":"msg","column":null,"level":0,"msg":"\u001b[31;1merror:\u001b[0m {text}","raw_msg":"x"}}"#
         )
+    }
+
+    #[test]
+    fn the_host_fetches_for_itself_only_where_that_was_said() {
+        let vps = HostName::new("vps").unwrap();
+        let words =
+            |substitute| options(Destination { host: &vps, alias: &vps, ssh_options: "", substitute }).join(" ");
+        let with = "copy --no-check-sigs --log-format internal-json --substitute-on-destination --to ssh-ng://vps?max-connections=1";
+        assert_eq!(words(true), with);
+        assert_eq!(words(false), with.replace("--substitute-on-destination ", ""));
     }
 
     /// Recorded from Nix 2.26.3 with OpenSSH 10.0, but for `unexpected end-of-file`, which is the protocol's own word for a lost peer.

@@ -244,6 +244,7 @@ impl Plan<'_> {
             host_key: host.host_key,
             control: control.to_owned(),
             connect: host.limits.connect,
+            compress: host.nix.compress,
             lines: settings.lines.clone(),
         };
         let after = &host.after;
@@ -346,6 +347,7 @@ impl Plan<'_> {
             host_key: HostKey::Strict,
             control,
             connect: machine.connect,
+            compress: None,
             lines: settings.lines,
         });
         self.machines.insert(alias.clone(), machine);

@@ -201,6 +201,8 @@ pub(super) struct Block {
     pub(super) host_key: HostKey,
     pub(super) control: PathBuf,
     pub(super) connect: Duration,
+    /// Of the connection, so of all that rides its master; `None` is what the user's config says.
+    pub(super) compress: Option<bool>,
     pub(super) lines: Vec<String>,
 }
 
@@ -227,6 +229,9 @@ impl Block {
         put("ControlPath", &self.control.to_string_lossy());
         put("StrictHostKeyChecking", strict);
         put("ConnectTimeout", &self.connect.as_secs().max(1).to_string());
+        if let Some(compress) = self.compress {
+            put("Compression", if compress { "yes" } else { "no" });
+        }
         if let Some(known_as) = &self.known_as {
             put("HostKeyAlias", known_as);
         }
@@ -311,6 +316,7 @@ mod tests {
             host_key: HostKey::Strict,
             control: "/run/user/1000/fleetdeploy-x/m0".into(),
             connect: Duration::from_secs(20),
+            compress: None,
             lines: vec!["identityfile \"/keys/my key\"".into(), "proxycommand nc %h %p".into()],
         };
         let home = Block {
@@ -322,6 +328,7 @@ mod tests {
             jump: Some("vps".into()),
             known_as: None,
             host_key: HostKey::AcceptNew,
+            compress: Some(true),
             control: "/run/user/1000/fleetdeploy-x/m1".into(),
             ..vps.clone()
         };
@@ -360,6 +367,7 @@ Host homeserver
   ControlPath /run/user/1000/fleetdeploy-x/m1
   StrictHostKeyChecking accept-new
   ConnectTimeout 20
+  Compression yes
   ProxyJump vps
   identityfile \"/keys/my key\"
 "

@@ -9,7 +9,7 @@ use fleetdeploy::engine::orders::{HostClock, Orders};
 
 use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
 use fleetdeploy::inventory::model::{
-    After, Become, Check, CheckKind, Fleet, Host, HostKey, HostName, Jump, Source, Target,
+    After, Become, Check, CheckKind, Fleet, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
 };
 use fleetdeploy::remote::step::Step as RemoteStep;
 use futures::FutureExt;
@@ -131,6 +131,7 @@ impl Scenario {
                 optional: false,
                 reactivate: plan.reactivate,
                 after: After::default(),
+                nix: NixOptions::default(),
                 limits: times.limits,
                 system: None,
                 guard_action_given: false,

@@ -11,7 +11,7 @@ use crate::decide::links::{LinkId, Round};
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
-use crate::inventory::model::{After, Become, HostKey, Limits, Source};
+use crate::inventory::model::{After, Become, HostKey, Limits, NixOptions, Source};
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched.
 struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
@@ -114,6 +114,7 @@ fn host(name: &str) -> Host {
         optional: false,
         reactivate: false,
         after: After::default(),
+        nix: NixOptions::default(),
         limits: Limits::default(),
         system: None,
         guard_action_given: false,
