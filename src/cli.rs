@@ -1,17 +1,22 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
+mod inventory;
+mod shells;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
-use crate::ui::graph::Format;
 use crate::ui::mode::{Colour, Flags};
+
+pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
+pub use shells::{Completions, ManPages, Shell};
 
 /// Pushes NixOS systems to a fleet as one guarded transaction
 ///
@@ -187,31 +192,6 @@ pub struct Check {
     pub fleet: FleetHosts,
 }
 
-/// The inventory's own tools
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Inventory {
-    #[command(subcommand)]
-    pub command: InventoryCommand,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum InventoryCommand {
-    /// Check the inventory: every mistake, with its place and what was meant
-    #[command(after_help = "\
-Example:
-  fleetdeploy inventory check -i ~/nixos/inventory.yaml")]
-    Check,
-    List(InventoryList),
-    Graph(InventoryGraph),
-    /// Print the JSON schema of the inventory, for editors
-    #[command(after_help = "\
-Example:
-  fleetdeploy inventory schema > inventory.schema.json
-  # then, as the first line of inventory.yaml:
-  # yaml-language-server: $schema=inventory.schema.json")]
-    Schema,
-}
-
 /// List the runs that this workstation has a record of, the newest first
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -292,77 +272,6 @@ pub struct Replay {
 
 // A speed is never NaN.
 impl Eq for Replay {}
-
-/// List the hosts: how each is reached, its tags, its fleets, its guard
-///
-/// A host whose fleets reach or guard it differently stands there once for each way.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = "\
-Examples:
-  fleetdeploy inventory list
-  fleetdeploy inventory list --on @edge --json")]
-pub struct InventoryList {
-    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
-    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
-    pub on: Vec<String>,
-    /// Not these hosts, written like those of `--on`
-    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
-    pub except: Vec<String>,
-}
-
-/// Draw how the hosts are reached, and the links of the checks
-///
-/// What your ssh config adds to the way, like a jump of its own, is not in the picture.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = "\
-Examples:
-  fleetdeploy inventory graph
-  fleetdeploy inventory graph homelab --format dot | dot -Tsvg > homelab.svg")]
-pub struct InventoryGraph {
-    /// Only this fleet
-    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
-    pub fleet: Option<String>,
-    /// The language of the picture
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: Format,
-}
-
-/// Print the script that makes a shell complete commands, fleets, hosts and runs
-///
-/// Fleets and hosts come from the inventory that a command would read, runs from the record.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = "\
-Examples:
-  source <(fleetdeploy completions bash)      in ~/.bashrc
-  source <(fleetdeploy completions zsh)       in ~/.zshrc, below compinit
-  fleetdeploy completions fish | source       in ~/.config/fish/config.fish")]
-pub struct Completions {
-    #[arg(value_enum, value_name = "SHELL")]
-    pub shell: Shell,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-/// Print a manual page
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = "\
-Examples:
-  fleetdeploy man push | man -l -
-  fleetdeploy man inventory graph | man -l -
-  fleetdeploy man --all ~/.local/share/man/man1")]
-pub struct ManPages {
-    /// The command, if not fleetdeploy itself
-    #[arg(value_name = "COMMAND")]
-    pub command: Vec<String>,
-    /// Write the pages of all commands into this folder, and print their names
-    #[arg(long, value_name = "DIR", conflicts_with = "command")]
-    pub all: Option<PathBuf>,
-}
 
 /// A fleet and which of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
