@@ -445,3 +445,125 @@ async fn pages_are_printed_and_written() {
     assert_eq!(unknown.status, Some(2));
     assert!(unknown.stderr_text().contains("`fleetdeploy` has no command `pull`"), "{}", unknown.stderr_text());
 }
+
+/// A push of the fleet `lab` in a world of its own, without nix: what does not fail before that fails at the build.
+async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let programs = folder.join("programs");
+    std::fs::create_dir_all(&programs).unwrap();
+    std::fs::write(folder.join("inventory.yaml"), inventory).unwrap();
+    let nix = programs.join("nix");
+    std::fs::write(&nix, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::set_permissions(&nix, Permissions::from_mode(0o755)).unwrap();
+    let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+        .args(["push", "lab", "--json"])
+        .args(words)
+        .env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()))
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .folder(folder)
+        .run()
+        .await
+        .unwrap();
+    let told = finished.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (finished.status, told)
+}
+
+fn of_name<'a>(told: &'a [Value], name: &str) -> Vec<&'a Value> {
+    told.iter().filter(|event| event["event"] == name).collect()
+}
+
+const SEEN: &str = "env | grep ^FLEETDEPLOY_ | grep -v _COMPLETE | sort >>seen";
+
+fn with_hooks(before: &str) -> String {
+    format!(
+        "hosts: {{vps: , nas: , idle: }}
+fleets:
+  lab:
+    hosts: all
+    flake: .
+    hooks:
+      before: ['{SEEN}', {before}]
+      after_commit: [touch committed]
+      after_abort: ['echo so long; {SEEN}; exit 9', touch last]
+"
+    )
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_refuses_the_push_and_those_after_an_abort_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = with_hooks("'echo not today; exit 3', touch never");
+    let (status, told) = push(folder.path(), &inventory, &["--except", "idle"]).await;
+    assert_eq!(status, Some(1));
+    let [failed] = of_name(&told, "failed")[..] else { panic!("{told:?}") };
+    assert_eq!(failed["text"], "the hook `echo not today; exit 3` exited with status 3\n  | not today");
+    let [warned] = of_name(&told, "warned")[..] else { panic!("{told:?}") };
+    let text = warned["text"].as_str().unwrap();
+    assert!(text.contains("exited with status 9\n  | so long\nthe push has ended all the same"), "{text}");
+    assert_eq!(of_name(&told, "printed")[0]["by"], "hook echo not today; exit 3");
+    let finished = told.last().unwrap();
+    assert_eq!(
+        (&finished["event"], &finished["outcome"], &finished["exit"]),
+        (&"finished".into(), &"refused".into(), &1.into())
+    );
+    assert_eq!(of_name(&told, "phase_started").len(), 0, "nothing was begun");
+
+    let seen = std::fs::read_to_string(folder.path().join("seen")).unwrap();
+    let run = finished["run"].as_str().unwrap();
+    let known = |more: &str, end: &str| {
+        let path = folder.path().join("inventory.yaml");
+        let path = path.display();
+        format!(
+            "{end}FLEETDEPLOY_FLEET=lab\nFLEETDEPLOY_HOSTS=vps nas\nFLEETDEPLOY_INVENTORY={path}\n{more}FLEETDEPLOY_RUN={run}\n"
+        )
+    };
+    let before = known("FLEETDEPLOY_PHASE=before\n", "");
+    let after = known("FLEETDEPLOY_OUTCOME=refused\nFLEETDEPLOY_PHASE=after_abort\n", "FLEETDEPLOY_EXIT=1\n");
+    assert_eq!(seen, before + &after);
+    let there = |name: &str| folder.path().join(name).exists();
+    assert_eq!(["never", "committed", "last"].map(there), [false, false, true]);
+}
+
+#[tokio::test]
+async fn a_push_goes_on_after_its_hooks_and_a_dry_run_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = with_hooks("{name: quick, command: [sh, -c, 'sleep 60'], timeout: 200ms}");
+    let (status, told) = push(folder.path(), &inventory, &[]).await;
+    assert_eq!(status, Some(1));
+    assert_eq!(of_name(&told, "failed")[0]["text"], "the hook `quick` did not end within 200ms");
+
+    let inventory = with_hooks("[touch, 'a name']");
+    let (_, told) = push(folder.path(), &inventory, &[]).await;
+    assert!(!of_name(&told, "phase_started").is_empty(), "{told:?}");
+    assert!(folder.path().join("a name").exists());
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    push(elsewhere.path(), &inventory, &["--dry-run"]).await;
+    assert!(!elsewhere.path().join("seen").exists() && !elsewhere.path().join("a name").exists());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whoever signals is part of the test's world")]
+fn a_signal_ends_a_hook_and_the_push_before_it_began() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("inventory.yaml"), with_hooks("'echo ready; sleep 60'")).unwrap();
+    let mut pushing = Command::new(env!("CARGO_BIN_EXE_fleetdeploy"))
+        .args(["push", "lab", "--json"])
+        .env("XDG_STATE_HOME", folder.path().join("state"))
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = pushing.stdout.take().unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 4096]);
+    while !seen.contains(r#"["ready"]"#) {
+        let count = output.read(&mut piece).unwrap();
+        assert!(count > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..count]));
+    }
+    kill(Pid::from_raw(pushing.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    output.read_to_string(&mut seen).unwrap();
+    assert_eq!(pushing.wait().unwrap().code(), Some(143));
+    assert!(seen.contains("interrupted by SIGTERM before anything was touched"), "{seen}");
+    assert!(std::fs::read_to_string(folder.path().join("seen")).unwrap().contains("FLEETDEPLOY_EXIT=143\n"));
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fleetdeploy::decide::links;
 use fleetdeploy::inventory::model::{
-    Become, Check, CheckKind, Command, Fleet, GuardAction, HostKey, HostName, Jump, Place, Source, Target, VpnShape,
+    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Source, Target,
+    VpnShape,
 };
 use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, schema, select};
 use proptest::prelude::*;
@@ -146,6 +147,34 @@ fleets:
         let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2) });
         assert_eq!(guards(&overridden), [30, 30, 30]);
         assert_eq!(Some(overridden.settle), minutes(2));
+    }
+
+    #[test]
+    fn hooks_are_commands_and_a_fleets_lists_replace_those_of_the_defaults() {
+        let inventory = good(
+            "defaults: {hooks: {before: ['true  && true'], after_abort: [[mail, -s, x]]}}
+hosts: {a: }
+fleets:
+  own: {hosts: a, flake: ., hooks: {before: [{name: clean, command: [git, diff], timeout: 10s}], after_commit: []}}
+  lab: {hosts: a, flake: .}
+",
+        );
+        let argv = |words: &[&str]| Command::Argv(words.iter().map(|word| (*word).to_owned()).collect());
+        let hook = |name: &str, command, seconds| Hook {
+            name: name.to_owned(),
+            command,
+            timeout: Duration::from_secs(seconds),
+        };
+        let abort = vec![hook("mail -s x", argv(&["mail", "-s", "x"]), 300)];
+        let Hooks { before, after_commit, after_abort } = inventory.fleets["own"].hooks.clone();
+        assert_eq!((before, after_commit), (vec![hook("clean", argv(&["git", "diff"]), 10)], vec![]));
+        assert_eq!(after_abort, abort);
+        let Hooks { before, after_commit, after_abort } = inventory.fleets["lab"].hooks.clone();
+        assert_eq!(
+            (before, after_commit),
+            (vec![hook("true && true", Command::Shell("true  && true".into()), 300)], vec![])
+        );
+        assert_eq!(after_abort, abort);
     }
 
     #[test]
@@ -579,6 +608,27 @@ fleets: {lab: {hosts: all, flake: .}}
                 "6:15 `~/a key` cannot be the path of a key",
                 "7:22 `a\"b` is not an address",
                 "7:35 `\\u{1b}[2J` is not a user name",
+            ]
+        );
+    }
+
+    #[test]
+    fn hooks_have_their_place_and_their_command() {
+        assert_eq!(
+            short(
+                "hosts: {a: {hooks: {}}}
+fleets:
+  lab: {hosts: all, flake: ., before: [x], hooks: {before: x, after: [y], after_abort: [[], {name: z}, 5]}}
+"
+            ),
+            [
+                "1:13 the key `hooks` is not known here -> it belongs to a fleet, or `defaults`",
+                "3:31 the key `before` is not known here -> it belongs to the map behind `hooks`",
+                "3:60 this is a text, but a list is wanted -> write it in brackets: `[x]`",
+                "3:63 the key `after` is not known here -> it belongs to a host",
+                "3:89 this command is empty -> write the program and its arguments: `[systemctl, is-active, nginx]`",
+                "3:93 this hook does not say what it runs -> add `command: ...`",
+                "3:104 this is a number, but a text is wanted -> write it in quotes: `\"5\"`",
             ]
         );
     }
@@ -1054,7 +1104,9 @@ mod schema_and_example {
         let check = |rest: &str| fleet(&format!("checks: [{{{rest}}}]"));
         let levels = [
             ("", format!("{Z}\n{}", host(""))),
-            ("Settings", format!("defaults: {{{Z}}}\n{}", host(""))),
+            ("Defaults", format!("defaults: {{{Z}}}\n{}", host(""))),
+            ("HooksEntry", format!("defaults: {{hooks: {{{Z}}}}}\n{}", host(""))),
+            ("HookEntry", fleet(&format!("hooks: {{before: [{{command: x, {Z}}}]}}"))),
             ("Settings", format!("groups: {{x: {{{Z}}}}}\n{}", host("tags: [x]"))),
             ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),

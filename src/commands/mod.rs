@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod ending;
 mod ground;
+mod hooks;
 mod inventory;
 mod logs;
 mod man;

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use super::build::FAREWELL;
 use super::ending::{Conclusion, millis};
 use super::ground::{Ground, owner};
+use super::hooks::HooksOfPush;
 use super::recover::started;
 use super::{Ended, Trouble};
 use crate::cli::{Global, Push};
@@ -79,10 +80,17 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     ground.warn(&events);
 
     let mut keeper = Keeper { events: events.clone(), record, touched: false, guarded: false, request: &request };
-    let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
-    // A mistake of ours must not end without a word while guards are armed.
-    let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
-    let concluded = conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.fleet);
+    let hooks = HooksOfPush::new(&ground, run.as_deref(), &events);
+    let concluded = match hooks.before(&mut shutdown).await {
+        Ok(()) => {
+            let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
+            // A mistake of ours must not end without a word while guards are armed.
+            let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
+            conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.fleet)
+        }
+        Err(stopped) => stopped.conclude(&request.fleet),
+    };
+    hooks.after(&concluded, &mut shutdown).await;
     events.publish(Event::Finished {
         outcome: concluded.outcome,
         text: concluded.text,
@@ -220,6 +228,7 @@ mod tests {
             hosts: Vec::new(),
             source: crate::inventory::model::Source::System,
             checks: Vec::new(),
+            hooks: crate::inventory::model::Hooks::default(),
             settle: Fleet::DEFAULT_SETTLE,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
         };

@@ -165,12 +165,7 @@ impl<'a> Resolver<'a> {
         }
         let command = entry.command.as_ref()?;
         self.ensure_no_targets(entry, "command");
-        let words = match &command.value {
-            super::model::Command::Argv(words) => words.join(" "),
-            super::model::Command::Shell(text) => text.clone(),
-        };
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some((format!("command {}", shown(&words)), CheckKind::Command(command.value.clone())))
+        Some((format!("command {}", shown(&command.value.words())), CheckKind::Command(command.value.clone())))
     }
 
     fn ensure_no_targets(&self, entry: &CheckEntry, kind: &str) {

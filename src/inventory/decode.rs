@@ -2,13 +2,15 @@
 //! stops.
 
 mod checks;
+mod hooks;
 
 use super::fields::{At, Fields, Heap, Value};
-use super::file::{AfterEntry, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems};
+use super::file::{AfterEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems};
 use super::problem::Wrong;
 use super::scalar;
 use super::yaml::Node;
 use checks::checks;
+use hooks::hooks;
 
 /// The kinds of checks; a check has exactly one.
 pub(super) const KINDS: [&str; 7] = ["vpn", "ping", "tcp", "http", "dns", "wireguard", "command"];
@@ -25,7 +27,7 @@ pub(super) fn file(root: &Node, heap: &Heap) -> File {
     }
     let Some(mut fields) = root.fields() else { return File::default() };
     let file = File {
-        defaults: fields.take("defaults").and_then(|value| just_settings(&value)),
+        defaults: fields.take("defaults").and_then(|value| defaults(&value)),
         groups: fields.take("groups").and_then(|value| by_name(&value, "group", scalar::name, just_settings)),
         hosts: fields
             .take("hosts")
@@ -55,6 +57,8 @@ fn example(key: &str) -> &'static str {
 /// Where a key belongs that is often looked for in the wrong place.
 fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
+        "hooks" => "a fleet, or `defaults`",
+        "before" | "after_commit" | "after_abort" => "the map behind `hooks`",
         "settle" | "build_limit" | "checks" | "flake" | "file" | "attr" => "a fleet",
         "address" | "addresses" | "tags" | "after" => "a host",
         "substitute_on_destination" | "compress" => "the map behind `nix`",
@@ -84,6 +88,14 @@ fn by_name<K, V>(
         }
     }
     Some(entries)
+}
+
+fn defaults(value: &Value<'_>) -> Option<Defaults> {
+    let mut fields = value.fields()?;
+    let defaults =
+        Defaults { hooks: fields.take("hooks").and_then(|value| hooks(&value)), settings: settings(&mut fields) };
+    fields.finish(elsewhere);
+    Some(defaults)
 }
 
 fn just_settings(value: &Value<'_>) -> Option<Settings> {
@@ -204,6 +216,7 @@ fn fleet(value: &Value<'_>) -> Option<FleetEntry> {
         system: fields.take("system").and_then(|value| systems(&value)),
         attr: fields.parse("attr", scalar::attr),
         checks: fields.take("checks").and_then(|value| checks(&value)),
+        hooks: fields.take("hooks").and_then(|value| hooks(&value)),
         settle: fields.duration("settle"),
         build_limit: fields.duration("build_limit"),
         settings: settings(&mut fields),

@@ -18,7 +18,7 @@ use super::schema;
 #[schemars(default, deny_unknown_fields, title = "fleetdeploy inventory", transform = schema::requires(&["hosts", "fleets"]))]
 pub(super) struct File {
     /// Settings of every host, unless a group, a fleet or the host itself says otherwise.
-    pub(super) defaults: Option<Settings>,
+    pub(super) defaults: Option<Defaults>,
     /// Settings of every host with a tag, by tag. A host with several tags takes them in the order of its `tags`: later wins.
     #[schemars(schema_with = "schema::by_name::<Settings>")]
     pub(super) groups: Option<Vec<(At<String>, Settings)>>,
@@ -28,6 +28,16 @@ pub(super) struct File {
     /// Sets of hosts that are pushed as one, by name.
     #[schemars(schema_with = "schema::by_name::<FleetEntry>")]
     pub(super) fleets: Option<Vec<(At<String>, FleetEntry)>>,
+}
+
+/// What holds for every host and fleet that does not say otherwise.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct Defaults {
+    /// Commands on this workstation around every push; a fleet's own lists replace these.
+    pub(super) hooks: Option<HooksEntry>,
+    #[schemars(flatten)]
+    pub(super) settings: Settings,
 }
 
 /// What can be said of one host, of all hosts with a tag, of a fleet, or of all.
@@ -175,6 +185,8 @@ pub(super) struct FleetEntry {
     /// What must work. Default: `vpn: mesh` between the hosts with a `vpn` address.
     #[schemars(with = "Vec<CheckEntry>")]
     pub(super) checks: Option<Vec<At<CheckEntry>>>,
+    /// Commands on this workstation around a push of this fleet.
+    pub(super) hooks: Option<HooksEntry>,
     /// How long links may take to come up once the new systems run. Default: 60s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) settle: Option<At<Duration>>,
@@ -183,6 +195,36 @@ pub(super) struct FleetEntry {
     pub(super) build_limit: Option<At<Duration>>,
     #[schemars(flatten)]
     pub(super) settings: Settings,
+}
+
+/// Commands on this workstation around a push, one after the other, in the inventory's folder.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct HooksEntry {
+    /// Before anything else. One that fails refuses the push.
+    #[schemars(schema_with = "schema::hooks::<HookEntry>")]
+    pub(super) before: Option<Vec<HookEntry>>,
+    /// After a push that has committed, or had nothing to do.
+    #[schemars(schema_with = "schema::hooks::<HookEntry>")]
+    pub(super) after_commit: Option<Vec<HookEntry>>,
+    /// After a push that was refused, rolled back or split.
+    #[schemars(schema_with = "schema::hooks::<HookEntry>")]
+    pub(super) after_abort: Option<Vec<HookEntry>>,
+}
+
+/// The long form of a hook; the short one is its `command` alone.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, transform = schema::requires(&["command"]))]
+pub(super) struct HookEntry {
+    /// What the screen calls it.
+    #[schemars(schema_with = "schema::text")]
+    pub(super) name: Option<At<String>>,
+    /// A list is a program with its arguments, a text goes to `sh -c`.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub(super) command: Option<At<Command>>,
+    /// How long it may run. Default: 5m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) timeout: Option<At<Duration>>,
 }
 
 /// Store paths by the names of hosts.

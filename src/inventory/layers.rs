@@ -3,10 +3,14 @@
 use std::path::Path;
 
 use super::fields::At;
-use super::file::{AfterEntry, File, HostEntry, LimitsEntry, NixEntry, Settings};
-use super::model::{After, Host, HostName, Jump, Limits, NixOptions};
+use super::file::{AfterEntry, File, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings};
+use super::model::{After, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions};
+use super::problem::shown;
 use super::scalar::JumpTo;
 use super::yaml::{Step, Way};
+
+/// Letters of a command that stand for the name of a hook that has none.
+const LONGEST_NAME: usize = 60;
 
 /// A host with its layers laid over each other, and the places of what it says about other hosts.
 #[derive(Debug, Clone)]
@@ -33,7 +37,7 @@ pub(super) fn lay(
     let groups = tags.iter().filter_map(|tag| {
         file.groups.iter().flatten().find(|(name, _)| name.value == *tag).map(|(_, settings)| settings)
     });
-    let shared = file.defaults.iter().chain(groups).chain(fleet);
+    let shared = file.defaults.iter().map(|defaults| &defaults.settings).chain(groups).chain(fleet);
     let settings = shared
         .map(|layer| layer.clone().but_not_to_itself(&name.value))
         .chain([entry.settings.clone()])
@@ -96,6 +100,30 @@ fn after(entry: &AfterEntry) -> After {
         user: value(entry.user.as_ref()),
         vpn: value(entry.vpn.as_ref()),
     }
+}
+
+/// What a fleet says of its hooks, list by list over what `defaults` says.
+pub(super) fn hooks(file: &File, fleet: Option<&HooksEntry>) -> Hooks {
+    let layers = || fleet.into_iter().chain(file.defaults.as_ref().and_then(|defaults| defaults.hooks.as_ref()));
+    let of = |list: fn(&HooksEntry) -> Option<&Vec<HookEntry>>| {
+        layers().find_map(list).into_iter().flatten().filter_map(hook).collect()
+    };
+    Hooks {
+        before: of(|hooks| hooks.before.as_ref()),
+        after_commit: of(|hooks| hooks.after_commit.as_ref()),
+        after_abort: of(|hooks| hooks.after_abort.as_ref()),
+    }
+}
+
+/// `None` if its command could not be read: that has been said.
+fn hook(entry: &HookEntry) -> Option<Hook> {
+    let command = value(entry.command.as_ref())?;
+    let words = || Some(shown(&command.words()).chars().take(LONGEST_NAME).collect());
+    Some(Hook {
+        name: value(entry.name.as_ref()).or_else(words)?,
+        timeout: value(entry.timeout.as_ref()).unwrap_or(Hook::DEFAULT_TIMEOUT),
+        command,
+    })
 }
 
 fn nix(entry: &NixEntry) -> NixOptions {

@@ -11,6 +11,7 @@ mod decode;
 mod fields;
 mod file;
 pub mod find;
+mod hook;
 mod jump;
 mod layers;
 pub mod model;

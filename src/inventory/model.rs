@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::hook::{Hook, Hooks};
 pub use super::jump::Jump;
 pub use super::nix::NixOptions;
 
@@ -230,6 +231,7 @@ pub struct Fleet {
     pub hosts: Vec<Host>,
     pub source: Source,
     pub checks: Vec<Check>,
+    pub hooks: Hooks,
     /// How long links may take to come up after `test`; after a roll back at least 20 s.
     pub settle: Duration,
     /// The build of the whole fleet.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::checks;
 use super::fields::{At, Heap};
 use super::file::{File, FleetEntry, Settings};
-use super::layers::{Laid, lay};
+use super::layers::{self, Laid, lay};
 use super::model::{Fleet, Host, HostName, Inventory, Jump, Source};
 use super::problem::{Wrong, listed, nearest, shown};
 use super::scalar;
@@ -63,7 +63,7 @@ impl Resolver<'_> {
         let File { defaults, groups, hosts, fleets } = self.file;
         // Without `hosts` every name would be unknown, which says nothing.
         let Some(hosts) = hosts else { return };
-        let layers = (defaults.iter())
+        let layers = (defaults.iter().map(|defaults| &defaults.settings))
             .chain(groups.iter().flatten().map(|(_, settings)| settings))
             .chain(hosts.iter().map(|(_, host)| &host.settings))
             .chain(fleets.iter().flatten().map(|(_, fleet)| &fleet.settings));
@@ -151,6 +151,7 @@ impl Resolver<'_> {
             checks: checks::checks(entry, &all, base, self.heap),
             hosts: all.into_iter().map(|laid| laid.host).collect(),
             source: self.source(entry),
+            hooks: layers::hooks(self.file, entry.hooks.as_ref()),
             settle: entry.settle.as_ref().map_or(Fleet::DEFAULT_SETTLE, |settle| settle.value),
             build_limit: entry.build_limit.as_ref().map_or(Fleet::DEFAULT_BUILD_LIMIT, |limit| limit.value),
         };

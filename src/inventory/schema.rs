@@ -190,6 +190,11 @@ pub(super) fn peers<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn hooks<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (command, map) = (one_or_many(generator), generator.subschema_for::<T>());
+    json_schema!({ "type": "array", "items": { "oneOf": [command, map] } })
+}
+
 /// For keys that may not be absent: all fields are `Option`s, so that the decoder can go on without them.
 pub(super) fn requires(keys: &'static [&'static str]) -> impl FnMut(&mut Schema) {
     |schema| {

@@ -9,7 +9,7 @@ use fleetdeploy::engine::orders::{HostClock, Orders};
 
 use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
 use fleetdeploy::inventory::model::{
-    After, Become, Check, CheckKind, Fleet, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
+    After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
 };
 use fleetdeploy::remote::step::Step as RemoteStep;
 use futures::FutureExt;
@@ -151,6 +151,7 @@ impl Scenario {
             source: Source::System,
             checks: self.plan.links.iter().map(check).collect(),
             settle: self.times.iter().map(|times| times.settle).max().unwrap_or(Duration::ZERO),
+            hooks: Hooks::default(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
         }
     }

@@ -11,7 +11,7 @@ use crate::decide::links::{LinkId, Round};
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
-use crate::inventory::model::{After, Become, HostKey, Limits, NixOptions, Source};
+use crate::inventory::model::{After, Become, Hooks, HostKey, Limits, NixOptions, Source};
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched.
 struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
@@ -170,6 +170,7 @@ fn fleet() -> Fleet {
         source: Source::System,
         checks: Vec::new(),
         settle: Fleet::DEFAULT_SETTLE,
+        hooks: Hooks::default(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
     }
 }

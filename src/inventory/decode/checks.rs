@@ -123,7 +123,7 @@ fn wireguard(value: &Value<'_>) -> Option<At<WireguardEntry>> {
     Some(value.at(WireguardEntry { peers: Vec::new(), handshake }))
 }
 
-fn command(value: &Value<'_>) -> Option<At<Command>> {
+pub(super) fn command(value: &Value<'_>) -> Option<At<Command>> {
     let not_empty = |text: &str| match text {
         _ if text.trim().is_empty() => Err(Wrong::new("this command is empty")),
         _ if text.contains('\0') => Err(Wrong::new("a command cannot have a NUL in it")),

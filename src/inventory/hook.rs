@@ -1,0 +1,42 @@
+//! Commands of the person's own around a push.
+
+use std::time::Duration;
+
+use super::model::Command;
+
+/// The hooks of a fleet, each list in its order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hooks {
+    /// Before anything else: one that fails refuses the push.
+    pub before: Vec<Hook>,
+    /// After a push that has committed, or had nothing to do.
+    pub after_commit: Vec<Hook>,
+    /// After a push that has ended in any other way, one that a hook has refused among them.
+    pub after_abort: Vec<Hook>,
+}
+
+/// One command, run on the workstation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// What the screen calls it.
+    pub name: String,
+    pub command: Command,
+    pub timeout: Duration,
+}
+
+impl Hook {
+    /// Long enough for a snapshot or a word to a monitor, and an end to what hangs.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+}
+
+impl Command {
+    /// On one line, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let words = match self {
+            Self::Argv(words) => words.join(" "),
+            Self::Shell(text) => text.clone(),
+        };
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
