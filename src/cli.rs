@@ -279,7 +279,7 @@ pub struct FleetHosts {
     /// The fleet, as the inventory names it
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
     pub name: String,
-    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas between, may be repeated
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub on: Vec<String>,
     /// Not these hosts, written like those of `--on`

@@ -567,3 +567,28 @@ fn a_signal_ends_a_hook_and_the_push_before_it_began() {
     assert!(seen.contains("interrupted by SIGTERM before anything was touched"), "{seen}");
     assert!(std::fs::read_to_string(folder.path().join("seen")).unwrap().contains("FLEETDEPLOY_EXIT=143\n"));
 }
+
+#[tokio::test]
+async fn who_failed_in_the_last_run_is_known_by_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |told: &[Value]| of_name(told, "failed")[0]["text"].as_str().unwrap().to_owned();
+    let inventory = "hosts: {vps: , nas: }\nfleets: {lab: {hosts: all, flake: ., hooks: {before: ['exit 1']}}}\n";
+    let (status, told) = push(folder.path(), inventory, &["--on", "@failed"]).await;
+    assert_eq!(status, Some(2));
+    assert!(said(&told).ends_with("and this workstation has no record of one"), "{}", said(&told));
+
+    // A run that a hook has refused: no host of it has failed.
+    let (_, told) = push(folder.path(), inventory, &[]).await;
+    let run = told[0]["run"].as_str().unwrap().to_owned();
+    let (status, told) = push(folder.path(), inventory, &["--on", "@failed"]).await;
+    assert_eq!(status, Some(2));
+    assert!(said(&told).ends_with(&format!("and in {run} there was none")), "{}", said(&told));
+
+    let events = folder.path().join("state/fleetdeploy/runs").join(&run).join("events.jsonl");
+    let text = std::fs::read_to_string(&events).unwrap();
+    let lost = r#""nas":{"outcome":"lost","why":"gone"}"#;
+    std::fs::write(&events, text.replace(r#""nas":{"outcome":"untouched"}"#, lost)).unwrap();
+    let (status, told) = push(folder.path(), inventory, &["--on", "@failed"]).await;
+    assert_eq!(status, Some(1));
+    assert_eq!(told[0]["selected"], serde_json::json!(["nas"]));
+}

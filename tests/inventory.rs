@@ -9,7 +9,7 @@ use fleetdeploy::inventory::model::{
     Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Source, Target,
     VpnShape,
 };
-use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, schema, select};
+use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, asks_for_failed, schema, select, select_of_run};
 use proptest::prelude::*;
 
 const EXAMPLE: &str = include_str!("../inventory.example.yaml");
@@ -634,6 +634,19 @@ fleets:
     }
 
     #[test]
+    fn who_has_failed_is_not_for_an_inventory_to_say() {
+        assert_eq!(
+            short("hosts: {a: {tags: [failed]}}\nfleets: {lab: {hosts: '@failed', flake: .}}\n"),
+            [
+                "1:20 no tag can be called `failed`: `@failed` means the hosts that failed in the last run \
+                 -> give it another name",
+                "2:23 `@failed` has no meaning here: it is of the last run of one fleet \
+                 -> `--on @failed` is for commands that take a fleet, like push",
+            ]
+        );
+    }
+
+    #[test]
     fn several_addresses_stand_instead_of_one() {
         assert_eq!(
             short(
@@ -1059,6 +1072,32 @@ fleets: {lab: {hosts: all, flake: .}}
             chosen(&["db"], &["all"]),
             error("no host is left: `--except` takes out every host that was chosen; ")
         );
+    }
+
+    #[test]
+    fn who_has_failed_is_passed_in_and_a_run_must_be_meant() {
+        let inventory = good("hosts: {a: , b: , c: }\nfleets: {lab: {hosts: all, flake: .}}\n");
+        let some = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let choose = |patterns: &[&str], except: &[&str], failed: Option<&[&str]>| {
+            let failed = failed.map(|names| names.iter().map(|name| host(name)).collect());
+            select_of_run(&inventory.hosts, &some(patterns), &some(except), failed.as_ref())
+                .map(|hosts| hosts.into_iter().map(|host| host.name.to_string()).collect::<Vec<_>>())
+                .map_err(|error| format!("{error}; {}", error.hint().unwrap_or_default()))
+        };
+        assert_eq!(choose(&["@failed"], &[], Some(&["c", "a", "gone"])), Ok(some(&["a", "c"])));
+        assert_eq!(choose(&["a,@failed"], &["c"], Some(&["c", "b"])), Ok(some(&["a", "b"])));
+        assert_eq!(choose(&[], &["@failed"], Some(&["c"])), Ok(some(&["a", "b"])));
+        assert_eq!(
+            choose(&["@failed"], &[], Some(&["gone"])),
+            Err("no host that failed in the last run is in this fleet any more; there failed `gone`".into())
+        );
+        assert_eq!(
+            choose(&["@failed"], &[], None),
+            Err("`@failed` has no meaning here: it is of the last run of one fleet; \
+                 `--on @failed` is for commands that take a fleet, like push"
+                .into())
+        );
+        assert!(asks_for_failed(&some(&["a", "b,@failed"])) && !asks_for_failed(&some(&["{@failed,b}", "@failed*"])));
     }
 
     #[test]

@@ -18,8 +18,9 @@ use super::ground::load;
 use super::{Ended, Trouble};
 use crate::cli::{Cli, Completions, Global, Shell};
 use crate::exit::Ending;
-use crate::inventory::{Inventory, union};
+use crate::inventory::{FAILED, Inventory, union};
 use crate::record::folder::State;
+use crate::record::name::{LAST, LAST_FAILED};
 use crate::ui::print_answer;
 
 /// In the environment of a call by a shell; its value is the shell's name.
@@ -183,8 +184,8 @@ impl Typed {
     fn runs() -> Vec<String> {
         let runs = State::locate(|name| std::env::var_os(name)).and_then(|state| state.list()).unwrap_or_default();
         let runs: Vec<String> = runs.iter().rev().map(ToString::to_string).collect();
-        let last = (!runs.is_empty()).then(|| "last".to_owned());
-        last.into_iter().chain(runs).collect()
+        let names = if runs.is_empty() { &[][..] } else { &[LAST, LAST_FAILED] };
+        names.iter().map(|name| (*name).to_owned()).chain(runs).collect()
     }
 
     /// What may stand for a value of this name; `None` if nobody knows.
@@ -196,7 +197,7 @@ impl Typed {
             "PATTERN" => {
                 let (hosts, tags) = self.hosts();
                 let before = typed.len() - union(typed).last().map_or(0, |last| last.len());
-                let words = hosts.into_iter().chain(tags).chain(["all".to_owned()]);
+                let words = hosts.into_iter().chain(tags).chain([FAILED.to_owned(), "all".to_owned()]);
                 words.map(|word| format!("{}{word}", &typed[..before])).collect()
             }
             _ => return None,

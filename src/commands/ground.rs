@@ -1,11 +1,12 @@
 //! What every command that works on a fleet needs first: the inventory, the selected hosts, the sudo password.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Trouble;
 use super::password::passwords;
+use super::past::{state, unreadable};
 use crate::cli::{FleetHosts, Global};
 use crate::decide::survey::Allowed;
 use crate::engine::push::Request;
@@ -14,7 +15,8 @@ use crate::event::Event;
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Fleet, Host, HostName};
-use crate::inventory::{Inventory, Overrides, SelectError, select};
+use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, select_of_run};
+use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
 /// A fleet, ready to be worked on.
@@ -37,6 +39,26 @@ pub(super) fn load(global: &Global) -> Result<(Inventory, Vec<String>), Trouble>
     Ok((loaded.inventory, warnings))
 }
 
+/// What `@failed` means for this fleet.
+fn failed_in_last_run(fleet: &str, inventory: &Path) -> Result<BTreeSet<HostName>, Trouble> {
+    let trouble = |what: String, hint: &str| Err(Trouble::not_understood(what, Some(hint.to_owned())));
+    let of = format!("`{FAILED}` means the hosts that did not end well in the last run of `{fleet}`");
+    match state()?.last_run(fleet, inventory).map_err(unreadable)? {
+        None => trouble(
+            format!("{of}, and this workstation has no record of one"),
+            "`fleetdeploy runs` lists those there are; name the hosts",
+        ),
+        Some(LastRun { run, failed: None }) => trouble(
+            format!("{of}, and {run} did not come to its end"),
+            &format!("type `fleetdeploy recover {fleet}` first, or name the hosts"),
+        ),
+        Some(LastRun { run, failed: Some(failed) }) if failed.is_empty() => {
+            trouble(format!("{of}, and in {run} there was none"), "name the hosts, or leave the pattern out")
+        }
+        Some(LastRun { failed: Some(failed), .. }) => Ok(failed),
+    }
+}
+
 /// A fleet or hosts that are not there.
 pub(super) fn not_selected(error: SelectError) -> Trouble {
     let hint = error.hint();
@@ -47,7 +69,9 @@ impl Ground {
     pub(super) fn prepare(global: &Global, hosts: &FleetHosts, overrides: &Overrides) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
-        let selected = select(&fleet.hosts, &hosts.on, &hosts.except).map_err(not_selected)?;
+        let failed = [&hosts.on, &hosts.except].into_iter().any(|patterns| asks_for_failed(patterns));
+        let failed = if failed { Some(failed_in_last_run(&fleet.name, &inventory.path)?) } else { None };
+        let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
         let selected = selected.into_iter().map(|host| host.name.clone()).collect();
         Ok(Self { inventory, fleet, selected, warnings })
     }

@@ -8,6 +8,7 @@ use super::fields::{At, Fields, Heap, Value};
 use super::file::{AfterEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems};
 use super::problem::Wrong;
 use super::scalar;
+use super::select::FAILED;
 use super::yaml::Node;
 use checks::checks;
 use hooks::hooks;
@@ -190,6 +191,10 @@ fn addresses(value: &Value<'_>) -> Option<Vec<At<String>>> {
 fn tags(value: &Value<'_>) -> Option<Vec<At<String>>> {
     let tag = |text: &str| match text.strip_prefix('@') {
         Some(name) => Err(Wrong::new("a tag is named without `@` here").mend(format!("write `{name}`"))),
+        None if FAILED.strip_prefix('@') == Some(text) => {
+            let what = format!("no tag can be called `{text}`: `{FAILED}` means the hosts that failed in the last run");
+            Err(Wrong::new(what).mend("give it another name"))
+        }
         None => scalar::name(text),
     };
     Some(value.list()?.iter().filter_map(|value| value.parse(tag)).collect())

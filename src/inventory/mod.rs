@@ -27,7 +27,7 @@ pub use model::{Inventory, Overrides};
 pub use problem::{Mistakes, Position, Problem};
 pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
-pub use select::{SelectError, select, union};
+pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
 
 use fields::Heap;
 use problem::Mistake;

@@ -1,12 +1,17 @@
 //! Which hosts are meant: one kind of pattern for the inventory and for every command.
 //!
-//! A pattern is a name, a glob (`web*`, `db[12]`, `{a,b}`), a tag (`@edge`, `@edge*`) or `all`; commas make a union. A
-//! pattern that matches nothing is an error: a slip of the pen must not leave a host out, or in.
+//! A pattern is a name, a glob (`web*`, `db[12]`, `{a,b}`), a tag (`@edge`, `@edge*`), `@failed` or `all`; commas make a
+//! union. A pattern that matches nothing is an error: a slip of the pen must not leave a host out, or in.
+
+use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::model::{Fleet, Host, HostName, Inventory, Jump};
 use super::problem::{listed, nearest, shown};
+
+/// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.
+pub const FAILED: &str = "@failed";
 
 /// Why no hosts could be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +26,11 @@ pub enum SelectError {
         /// What could have been meant: the hosts there are.
         hosts: Vec<HostName>,
     },
+    /// In an inventory, or for a command that works on no fleet.
+    #[error("`{FAILED}` has no meaning here: it is of the last run of one fleet")]
+    NoRunMeant,
+    #[error("no host that failed in the last run is in this fleet any more")]
+    FailedAreGone { failed: Vec<HostName> },
     /// Every host that was chosen was also excepted.
     #[error("no host is left: `--except` takes out every host that was chosen")]
     NothingLeft,
@@ -35,6 +45,10 @@ impl SelectError {
         let (near, there, word) = match self {
             Self::BadPattern { .. } => return Some("a pattern is a name, a glob like `web*`, `@tag` or `all`".into()),
             Self::NothingLeft => return None,
+            Self::NoRunMeant => return Some(format!("`--on {FAILED}` is for commands that take a fleet, like push")),
+            Self::FailedAreGone { failed } => {
+                return Some(format!("there failed {}", listed(failed.iter().map(HostName::as_str))));
+            }
             Self::NothingMatches { near, hosts, .. } => (near, listed(hosts.iter().map(HostName::as_str)), "hosts"),
             Self::NoSuchFleet { near, fleets, .. } => (near, listed(fleets.iter().map(String::as_str)), "fleets"),
         };
@@ -44,6 +58,12 @@ impl SelectError {
             None => Some(format!("the {word} are {there}")),
         }
     }
+}
+
+/// Whether somebody must look which hosts have failed, for [`select_of_run`].
+#[must_use]
+pub fn asks_for_failed(patterns: &[String]) -> bool {
+    patterns.iter().flat_map(|text| union(text)).any(|pattern| pattern.trim() == FAILED)
 }
 
 /// Chooses hosts by patterns, without those that `except` matches; in the order of `hosts`, each once.
@@ -57,8 +77,21 @@ pub fn select<'a>(
     patterns: &[String],
     except: &[String],
 ) -> Result<Vec<&'a Host>, SelectError> {
-    let excepted = matching(hosts.clone(), except)?;
-    let chosen = if patterns.is_empty() { hosts.into_iter().collect() } else { matching(hosts, patterns)? };
+    select_of_run(hosts, patterns, except, None)
+}
+
+/// The same, where `@failed` means these hosts.
+///
+/// # Errors
+/// [`SelectError`].
+pub fn select_of_run<'a>(
+    hosts: impl IntoIterator<Item = &'a Host> + Clone,
+    patterns: &[String],
+    except: &[String],
+    failed: Option<&BTreeSet<HostName>>,
+) -> Result<Vec<&'a Host>, SelectError> {
+    let excepted = matching(hosts.clone(), except, failed)?;
+    let chosen = if patterns.is_empty() { hosts.into_iter().collect() } else { matching(hosts, patterns, failed)? };
     let left: Vec<_> = chosen.into_iter().filter(|host| excepted.iter().all(|out| out.name != host.name)).collect();
     if left.is_empty() && !excepted.is_empty() { Err(SelectError::NothingLeft) } else { Ok(left) }
 }
@@ -67,8 +100,10 @@ pub fn select<'a>(
 fn matching<'a>(
     hosts: impl IntoIterator<Item = &'a Host> + Clone,
     patterns: &[String],
+    failed: Option<&BTreeSet<HostName>>,
 ) -> Result<Vec<&'a Host>, SelectError> {
-    let parsed = patterns.iter().flat_map(|text| union(text)).map(Pattern::parse).collect::<Result<Vec<_>, _>>()?;
+    let texts = patterns.iter().flat_map(|text| union(text));
+    let parsed = texts.map(|text| Pattern::parse(text, failed)).collect::<Result<Vec<_>, _>>()?;
     for pattern in &parsed {
         if !hosts.clone().into_iter().any(|host| pattern.matches(host)) {
             return Err(pattern.nothing(hosts));
@@ -104,18 +139,19 @@ pub(super) fn is_pattern(text: &str) -> bool {
 #[derive(Debug)]
 struct Pattern<'a> {
     text: &'a str,
-    rule: Rule,
+    rule: Rule<'a>,
 }
 
 #[derive(Debug)]
-enum Rule {
+enum Rule<'a> {
     All,
+    Failed(&'a BTreeSet<HostName>),
     Name(GlobMatcher),
     Tag(GlobMatcher),
 }
 
 impl<'a> Pattern<'a> {
-    fn parse(text: &'a str) -> Result<Self, SelectError> {
+    fn parse(text: &'a str, failed: Option<&'a BTreeSet<HostName>>) -> Result<Self, SelectError> {
         let text = text.trim();
         let glob = |glob: &str| {
             if glob.is_empty() {
@@ -127,6 +163,7 @@ impl<'a> Pattern<'a> {
         };
         let rule = match text.strip_prefix('@') {
             _ if text == "all" => Rule::All,
+            _ if text == FAILED => Rule::Failed(failed.ok_or(SelectError::NoRunMeant)?),
             Some(tag) => Rule::Tag(glob(tag)?),
             None => Rule::Name(glob(text)?),
         };
@@ -136,12 +173,16 @@ impl<'a> Pattern<'a> {
     fn matches(&self, host: &Host) -> bool {
         match &self.rule {
             Rule::All => true,
+            Rule::Failed(failed) => failed.contains(&host.name),
             Rule::Name(glob) => glob.is_match(host.name.as_str()),
             Rule::Tag(glob) => host.tags.iter().any(|tag| glob.is_match(tag)),
         }
     }
 
     fn nothing<'b>(&self, hosts: impl IntoIterator<Item = &'b Host>) -> SelectError {
+        if let Rule::Failed(failed) = self.rule {
+            return SelectError::FailedAreGone { failed: failed.iter().cloned().collect() };
+        }
         let hosts: Vec<&Host> = hosts.into_iter().collect();
         let tags = hosts.iter().flat_map(|host| &host.tags).map(|tag| format!("@{tag}"));
         let names = hosts.iter().map(|host| host.name.to_string());

@@ -173,7 +173,7 @@ pub struct Unfinished {
     pub inventory: PathBuf,
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn same_file(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     resolved(one) == resolved(other)
 }

@@ -3,6 +3,7 @@
 //! Only `journal.jsonl` steers anything, so only it is written before the act and fsynced. The rest is for people and
 //! is written behind the push's back.
 
+pub mod failed;
 pub mod folder;
 pub mod hosts;
 pub mod journal;
