@@ -1,0 +1,141 @@
+//! What could not be carried over: each with its place, a word why, and what to do by hand.
+//!
+//! A note shows no line of the source, as a mistake in an inventory of our own does: the lines of a foreign one hold
+//! passwords.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::inventory::problem::Position;
+use crate::inventory::yaml::{self, Way};
+
+/// The places that a note names before it only counts the others.
+const NAMED_PLACES: usize = 8;
+
+/// Something of the source that the inventory does not say, or says in another way.
+///
+/// `Display` is two lines: the places and what it is, then what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// `hosts.ini:12:5` in a file, `deploy.nodes.web.sshOpts` in a flake. Never empty.
+    pub places: Vec<String>,
+    pub what: String,
+    pub mend: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.places.len().min(NAMED_PLACES);
+        write!(formatter, "{}", self.places[..named].join(", "))?;
+        if self.places.len() > named {
+            write!(formatter, " and {} more", self.places.len() - named)?;
+        }
+        write!(formatter, ": {}\n  {}", self.what, self.mend)
+    }
+}
+
+/// Where something stands in the source, before anybody asks for line and column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A file as a whole, by its number among the [`Notes`]' files.
+    File(usize),
+    Line {
+        file: usize,
+        at: Position,
+    },
+    /// A node of a YAML file: its line is looked for only if there is something to say about it.
+    Node {
+        file: usize,
+        way: Way,
+    },
+    /// A path of attributes in a flake or hive.
+    Attribute(String),
+}
+
+/// Collects notes, and mistakes that make the whole source unreadable; knows the files they are about.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    files: Vec<(PathBuf, String)>,
+    listed: Vec<Note>,
+    mistakes: Vec<Note>,
+}
+
+impl Notes {
+    /// Adds a file, and gives its number.
+    pub(super) fn file(&mut self, path: &Path, text: String) -> usize {
+        self.files.push((path.to_owned(), text));
+        self.files.len() - 1
+    }
+
+    pub(super) fn text(&self, file: usize) -> &str {
+        self.files.get(file).map_or("", |(_, text)| text)
+    }
+
+    /// Lists something; the same thing at another place goes to the note that is there already.
+    pub(super) fn note(&mut self, place: &Place, what: impl Into<String>, mend: impl Into<String>) {
+        let (what, mend, place) = (what.into(), mend.into(), self.name(place));
+        match self.listed.iter_mut().find(|note| note.what == what && note.mend == mend) {
+            Some(note) if note.places.contains(&place) => {}
+            Some(note) => note.places.push(place),
+            None => self.listed.push(Note { places: vec![place], what, mend }),
+        }
+    }
+
+    /// Something without which the source cannot be read.
+    pub(super) fn mistake(&mut self, place: &Place, what: impl Into<String>, mend: impl Into<String>) {
+        let note = Note { places: vec![self.name(place)], what: what.into(), mend: mend.into() };
+        if !self.mistakes.contains(&note) {
+            self.mistakes.push(note);
+        }
+    }
+
+    /// Takes out the mistakes that were found so far.
+    pub(super) fn take_mistakes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.mistakes)
+    }
+
+    pub(super) fn into_notes(self) -> Vec<Note> {
+        self.listed
+    }
+
+    fn name(&self, place: &Place) -> String {
+        let (file, at) = match place {
+            Place::Attribute(path) => return path.clone(),
+            Place::File(file) => (*file, None),
+            Place::Line { file, at } => (*file, Some(*at)),
+            Place::Node { file, way } => (*file, yaml::locate(self.text(*file), way)),
+        };
+        let path = self.files.get(file).map(|(path, _)| path.display().to_string()).unwrap_or_default();
+        at.map_or_else(|| path.clone(), |at| format!("{path}:{}:{}", at.line, at.column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn the_same_thing_at_many_places_is_one_note() {
+        let mut notes = Notes::default();
+        let file = notes.file(Path::new("hosts"), String::new());
+        for line in 1..=10 {
+            let place = Place::Line { file, at: Position { line, column: 1 } };
+            notes.note(&place, "what", "mend");
+            notes.note(&place, "what", "mend");
+        }
+        let notes = notes.into_notes();
+        assert_eq!(notes.len(), 1);
+        let places = "hosts:1:1, hosts:2:1, hosts:3:1, hosts:4:1, hosts:5:1, hosts:6:1, hosts:7:1, hosts:8:1";
+        assert_eq!(notes[0].to_string(), format!("{places} and 2 more: what\n  mend"));
+    }
+
+    #[test]
+    fn a_node_of_yaml_is_shown_by_its_line() {
+        let mut notes = Notes::default();
+        let file = notes.file(Path::new("hosts.yml"), "all:\n  hosts: {a: }\n".into());
+        notes.note(&Place::Node { file, way: vec![yaml::Step::Value(0), yaml::Step::Value(0)] }, "what", "mend");
+        assert_eq!(notes.into_notes()[0].places, ["hosts.yml:2:10"]);
+    }
+}
