@@ -12,6 +12,7 @@ mod fields;
 mod file;
 pub mod find;
 mod hook;
+pub mod import;
 mod jump;
 mod layers;
 pub mod model;

@@ -1,0 +1,194 @@
+//! What Ansible's variables say of the way to a host, in the inventory's words.
+
+use std::collections::BTreeMap;
+
+use super::super::draft::Setting;
+use super::super::note::{Notes, Place};
+use super::super::ssh_args::{Hop, SshArgs};
+use super::super::words::{Comments, split};
+use super::super::{accepted, accepted_address};
+use super::lookup::{Found, Lookup, Origin, Unread};
+use crate::inventory::problem::shown;
+
+/// The settings of a host, each with the layer that says it.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    pub(super) address: Option<String>,
+    pub(super) settings: BTreeMap<Setting, (String, Origin)>,
+    /// The hops to it, the nearest to us first, and where they are said: which of them are hosts of the inventory is only
+    /// known when all hosts are.
+    pub(super) way: Option<(Vec<Hop>, Origin, Place)>,
+}
+
+/// Whether the host can be pushed to at all.
+pub(super) enum Reached {
+    BySsh(Connection),
+    /// Not by ssh; the note is written.
+    NotAtAll,
+}
+
+/// Reads the connection of one host.
+pub(super) fn read(host: &Lookup<'_>, notes: &mut Notes) -> Reached {
+    if !is_by_ssh(host, notes) {
+        return Reached::NotAtAll;
+    }
+    let mut reader = Reader { host, notes, connection: Connection::default() };
+    if let Some((address, _, place)) = reader.text(&["ansible_host", "ansible_ssh_host"]) {
+        reader.connection.address = accepted_address(&address, &place, reader.notes);
+    }
+    reader.setting(Setting::User, &["ansible_user", "ansible_ssh_user"]);
+    reader.setting(Setting::Port, &["ansible_port", "ansible_ssh_port"]);
+    reader.setting(Setting::Identity, &["ansible_private_key_file", "ansible_ssh_private_key_file"]);
+    for name in ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"] {
+        reader.arguments(name);
+    }
+    reader.becoming();
+    if let Some(found) = host.find(&["ansible_ssh_host_key_checking"]) {
+        let mend = "an unknown host key refuses a push: log in once by hand, or write `host_key: accept-new`";
+        reader.notes.note(&found.variable.place, "how host keys are checked is not carried over", mend);
+    }
+    Reached::BySsh(reader.connection)
+}
+
+/// Listed once for each place that says it, however many hosts it is for.
+fn is_by_ssh(host: &Lookup<'_>, notes: &mut Notes) -> bool {
+    let Some(found) = host.find(&["ansible_connection"]) else { return true };
+    let Ok(kind) = &found.value else {
+        unread(&found, "ansible_connection", notes);
+        return true;
+    };
+    let short = kind.rsplit('.').next().unwrap_or(kind);
+    if matches!(short, "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "openssh" | "mitogen_ssh") {
+        return true;
+    }
+    let (what, mend) = if short == "local" {
+        let what = "reached without ssh (`ansible_connection` is `local`): left out".to_owned();
+        (what, "this is the machine that Ansible runs on: to push to it too, add it as a host that ssh reaches")
+    } else {
+        let what = format!("reached by `{}`, not by ssh: left out", shown(kind));
+        (what, "fleetdeploy pushes to NixOS hosts over ssh: if this is one, add it by hand")
+    };
+    notes.note(&found.variable.place, format!("{what}: `{}`", shown(host.name())), mend);
+    false
+}
+
+/// Lists a value that is not known.
+fn unread(found: &Found<'_>, name: &str, notes: &mut Notes) {
+    let what = match found.value {
+        // What is encrypted is listed with all that is.
+        Ok(_) | Err(Unread::Vault) => return,
+        Err(Unread::Template) => format!("`{name}` is a template that only Ansible can fill in"),
+        Err(Unread::Other(kind)) => format!("`{name}` is {kind}, not a text"),
+    };
+    notes.note(&found.variable.place, what, "not carried over: write the value by hand");
+}
+
+struct Reader<'a, 'b> {
+    host: &'b Lookup<'a>,
+    notes: &'b mut Notes,
+    connection: Connection,
+}
+
+impl Reader<'_, '_> {
+    /// A text that is known, and not empty; else a note.
+    fn text(&mut self, names: &[&str]) -> Option<(String, Origin, Place)> {
+        let found = self.host.find(names)?;
+        match &found.value {
+            Ok(text) if text.trim().is_empty() => None,
+            Ok(text) => Some((text.trim().to_owned(), found.origin.clone(), found.variable.place.clone())),
+            Err(_) => {
+                unread(&found, names[0], self.notes);
+                None
+            }
+        }
+    }
+
+    fn setting(&mut self, key: Setting, names: &[&str]) {
+        if let Some((text, origin, place)) = self.text(names) {
+            self.put(key, &text, &origin, &place);
+        }
+    }
+
+    /// A variable of its own wins over an argument.
+    fn put(&mut self, key: Setting, text: &str, origin: &Origin, place: &Place) {
+        if self.connection.settings.contains_key(&key) {
+            return;
+        }
+        if let Some(value) = accepted(key, text, place, self.notes) {
+            if key == Setting::Identity && !value.starts_with(['/', '~']) {
+                let mend = "fleetdeploy looks for it below the inventory's folder, Ansible below its working folder";
+                self.notes.note(place, format!("the key `{}` has a relative path", shown(&value)), mend);
+            }
+            self.connection.settings.insert(key, (value, origin.clone()));
+        }
+    }
+
+    fn arguments(&mut self, name: &str) {
+        let Some((text, origin, place)) = self.text(&[name]) else { return };
+        let Ok(words) = split(&text, Comments::None) else {
+            self.notes.note(&place, format!("`{name}` has an open quote"), "write what it says by hand");
+            return;
+        };
+        let words: Vec<String> = words.into_iter().map(|word| word.text).collect();
+        let read = SshArgs::read(&words);
+        for (key, value) in [(Setting::User, read.user), (Setting::Port, read.port), (Setting::Identity, read.identity)]
+        {
+            if let Some(value) = value {
+                self.put(key, &value, &origin, &place);
+            }
+        }
+        if read.accepts_new_keys {
+            self.put(Setting::HostKey, "accept-new", &origin, &place);
+        }
+        if self.connection.way.is_none() && !read.jump.is_empty() {
+            self.connection.way = Some((read.jump, origin, place.clone()));
+        }
+        for left in read.left {
+            self.notes.note(&place, format!("an argument of ssh: `{}`", shown(&left.argument)), left.mend);
+        }
+    }
+
+    fn becoming(&mut self) {
+        let password = self.host.find(&["ansible_sudo_pass", "ansible_become_pass", "ansible_become_password"]);
+        if let Some((method, _, place)) = self.text(&["ansible_become_method"]) {
+            let short = method.rsplit('.').next().unwrap_or(&method);
+            if short != "sudo" {
+                let what = format!("the host becomes root by `{}`", shown(&method));
+                self.notes.note(&place, what, "fleetdeploy knows sudo alone: log in as root, or allow sudo there");
+            }
+        }
+        if let Some((user, _, place)) = self.text(&["ansible_become_user"])
+            && user != "root"
+        {
+            let what = format!("the host becomes `{}`", shown(&user));
+            self.notes.note(&place, what, "a push is root's work: fleetdeploy becomes root");
+        }
+        let asked = self.text(&["ansible_become"]);
+        let is_root = self.connection.settings.get(&Setting::User).is_some_and(|(user, _)| user == "root");
+        match asked {
+            // Without a word about it a playbook says so, and `auto` does the same. Root has nobody to become.
+            _ if is_root => {}
+            Some((word, _, place)) if !is_true(&word) => {
+                let mend = "a push is root's work: without `become` fleetdeploy uses sudo where the login is not root";
+                self.notes.note(&place, "`ansible_become` is off", mend);
+            }
+            Some((_, origin, place)) => {
+                let (word, origin) = match &password {
+                    Some(found) => ("sudo-password", origin.max(found.origin.clone())),
+                    None => ("sudo", origin),
+                };
+                self.put(Setting::Become, word, &origin, &place);
+            }
+            None => {
+                if let Some(found) = password {
+                    self.put(Setting::Become, "sudo-password", &found.origin, &found.variable.place);
+                }
+            }
+        }
+    }
+}
+
+/// Source: Ansible's `boolean` (`module_utils/parsing/convert_bool.py`).
+fn is_true(word: &str) -> bool {
+    matches!(word.to_lowercase().as_str(), "y" | "yes" | "on" | "1" | "true" | "t" | "1.0")
+}

@@ -1,0 +1,151 @@
+//! YAML of Ansible's: maps whose later keys win, merges (`<<`), variables.
+
+use super::super::note::{Notes, Place};
+use super::model::{Value, Variable, Variables};
+use crate::inventory::problem::shown;
+use crate::inventory::yaml::{self, Node, Step, Way};
+
+/// A node of a file, with the way to it.
+#[derive(Debug, Clone)]
+pub(super) struct Branch<'a> {
+    node: &'a Node,
+    file: usize,
+    way: Way,
+}
+
+impl<'a> Branch<'a> {
+    pub(super) fn root(node: &'a Node, file: usize) -> Self {
+        Self { node, file, way: Way::new() }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place::Node { file: self.file, way: self.way.clone() }
+    }
+
+    /// Where the key stands that this is the value of.
+    pub(super) fn key_place(&self) -> Place {
+        let mut way = self.way.clone();
+        if let Some(Step::Value(number)) = way.last().copied() {
+            way.pop();
+            way.push(Step::Key(number));
+        }
+        Place::Node { file: self.file, way }
+    }
+
+    fn child(&self, node: &'a Node, step: Step) -> Self {
+        let mut way = self.way.clone();
+        way.push(step);
+        Self { node, file: self.file, way }
+    }
+
+    /// The entries of a map, in the file's order, each key once; nothing at all is an empty map, `None` what is no map.
+    pub(super) fn entries(&self, notes: &mut Notes) -> Option<Vec<(String, Self)>> {
+        let pairs = match self.node {
+            Node::Map(pairs) => pairs,
+            Node::Null => return Some(Vec::new()),
+            _ => return None,
+        };
+        let mut entries: Vec<(String, Self)> = Vec::new();
+        let mut merged = Vec::new();
+        for (number, (key, value)) in pairs.iter().enumerate() {
+            let value = self.child(value, Step::Value(number));
+            if *key == Node::Text("<<".into()) {
+                merged.extend(value.merged(notes));
+                continue;
+            }
+            let Some(key) = scalar(key) else {
+                notes.note(&value.key_place(), "this key is no name", "write the entry by hand");
+                continue;
+            };
+            if let Some(earlier) = entries.iter_mut().find(|(known, _)| *known == key) {
+                let what = format!("`{}` is here twice", shown(&key));
+                notes.note(&earlier.1.key_place(), what, "Ansible takes the last one, and so does this inventory");
+                *earlier = (key, value);
+            } else {
+                entries.push((key, value));
+            }
+        }
+        // What is merged in is below what stands here itself.
+        for (key, value) in merged {
+            if entries.iter().all(|(known, _)| *known != key) {
+                entries.push((key, value));
+            }
+        }
+        Some(entries)
+    }
+
+    /// What `<<` brings along: a map, or a list of them, of which the first wins.
+    fn merged(&self, notes: &mut Notes) -> Vec<(String, Self)> {
+        match self.node {
+            Node::List(items) => (items.iter().enumerate())
+                .flat_map(|(number, item)| self.child(item, Step::Item(number)).entries(notes).unwrap_or_default())
+                .collect(),
+            _ => self.entries(notes).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        *self.node == Node::Null
+    }
+
+    pub(super) fn text(&self) -> Option<String> {
+        scalar(self.node)
+    }
+
+    /// The same place with nothing there: an item of a list that names a host or group says nothing of it.
+    pub(super) fn without_content(&self) -> Self {
+        Self { node: &Node::Null, ..self.clone() }
+    }
+
+    pub(super) fn items(&self) -> Option<Vec<Self>> {
+        let Node::List(items) = self.node else { return None };
+        Some(items.iter().enumerate().map(|(number, item)| self.child(item, Step::Item(number))).collect())
+    }
+
+    /// The variables of a map; whatever is none is listed.
+    pub(super) fn variables(&self, notes: &mut Notes) -> Variables {
+        let Some(entries) = self.entries(notes) else {
+            notes.note(&self.place(), "variables are a map here", "Ansible refuses this, too: write `name: value`");
+            return Variables::new();
+        };
+        let variable =
+            |(key, branch): (String, Self)| (key, Variable { value: branch.value(), place: branch.key_place() });
+        entries.into_iter().map(variable).collect()
+    }
+
+    fn value(&self) -> Value {
+        match self.node {
+            Node::Tagged(tag) if tag == "vault" => Value::Vault,
+            Node::Text(text) if text.starts_with("$ANSIBLE_VAULT") => Value::Vault,
+            Node::Tagged(_) => Value::Other("a value with a YAML tag"),
+            Node::List(_) => Value::Other("a list"),
+            Node::Map(_) => Value::Other("a map"),
+            Node::Null => Value::Other("empty"),
+            node => scalar(node).map_or(Value::Other("no text"), Value::Text),
+        }
+    }
+}
+
+/// A text, or a number or boolean as it would be written.
+fn scalar(node: &Node) -> Option<String> {
+    match node {
+        Node::Text(text) => Some(text.clone()),
+        Node::Integer(number) => Some(number.to_string()),
+        Node::Float(number) => Some(number.to_string()),
+        Node::Boolean(value) => Some(value.to_string()),
+        Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged(_) => None,
+    }
+}
+
+/// Parses the file with this number; a text that is not YAML is a mistake.
+pub(super) fn parse(file: usize, notes: &mut Notes) -> Option<Node> {
+    match yaml::parse(notes.text(file)) {
+        Ok(node) => Some(node),
+        Err(error) => {
+            let place = error.at.map_or(Place::File(file), |at| Place::Line { file, at });
+            let mend = "a text that begins with `{{`, `@`, `%` or `*`, or has `: ` in it, stands in quotes";
+            notes.mistake(&place, error.what, mend);
+            None
+        }
+    }
+}

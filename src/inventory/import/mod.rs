@@ -1,0 +1,280 @@
+//! Moving in: an inventory out of what another tool has.
+//!
+//! Every source becomes a [`Draft`], and what the draft cannot say a [`Note`]; the draft becomes a text, and
+//! the text is read as any inventory is before anybody gets it. A foreign inventory is not trusted: each value that is
+//! carried over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for
+//! anywhere. Reads files, and never a flake: what nix says of one comes in as JSON.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::problem::{Mistakes, listed, shown};
+use super::scalar;
+use super::{Inventory, model::is_name};
+use draft::{Draft, DraftHost, Setting};
+use names::Names;
+use note::{Notes, Place};
+
+mod ansible;
+mod draft;
+mod layer;
+mod names;
+mod note;
+mod ssh_args;
+mod words;
+mod write;
+
+pub use ansible::from_ansible;
+pub use note::Note;
+
+/// The name of a fleet for which nobody has one.
+const ANY_FLEET: &str = "homelab";
+
+/// What files are called that hold no name of a fleet.
+const NO_NAMES: [&str; 10] =
+    ["hosts", "host", "inventory", "inventories", "config", "main", "all", "none", "hive", "default"];
+
+/// An inventory, and what is not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    pub text: String,
+    pub hosts: usize,
+    /// In the order in which they were found.
+    pub notes: Vec<Note>,
+}
+
+/// Where the inventory is to stand, and the fleet's name if the person has said it.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub fleet: Option<&'a str>,
+    /// For messages; relative paths of the inventory begin at its folder.
+    pub target: &'a Path,
+}
+
+/// Why there is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot understand {origin}{}", below(mistakes))]
+    NotUnderstood { origin: String, mistakes: Vec<Note> },
+    #[error("nothing is left of {origin}{}", below(notes))]
+    NoHosts { origin: String, notes: Vec<Note> },
+    /// A mistake of this program: nothing wrong may be written.
+    #[error("the inventory that {origin} became is not right, which is a bug of fleetdeploy")]
+    NotRight {
+        origin: String,
+        #[source]
+        source: Mistakes,
+    },
+}
+
+fn below(notes: &[Note]) -> String {
+    notes.iter().fold(String::new(), |text, note| format!("{text}\n\n{note}"))
+}
+
+impl Wanted<'_> {
+    /// The fleet's name: what was asked for, else what the file is called, unless that says nothing.
+    fn fleet_of(&self, source: &Path) -> String {
+        let stem = source.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_name(stem));
+        let stem = stem.filter(|stem| !NO_NAMES.contains(&stem.to_lowercase().as_str()));
+        self.fleet.or(stem).unwrap_or(ANY_FLEET).to_owned()
+    }
+}
+
+/// Makes the text, and reads it as everybody will.
+fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
+    let origin = draft.origin.clone();
+    if draft.hosts.is_empty() {
+        return Err(ImportError::NoHosts { origin, notes: notes.into_notes() });
+    }
+    let mistakes = notes.take_mistakes();
+    if !mistakes.is_empty() {
+        return Err(ImportError::NotUnderstood { origin, mistakes });
+    }
+    let absolute = std::path::absolute(wanted.target).unwrap_or_else(|_| wanted.target.to_owned());
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    leave_out_keys_below(folder, &mut draft, &mut notes);
+    open_jump_loops(&mut draft, &mut notes);
+    layer::layer(&mut draft);
+    let text = write::write(&draft);
+    match Inventory::parse(wanted.target, folder, &text) {
+        Ok(loaded) => Ok(Imported { text, hosts: loaded.inventory.hosts.len(), notes: notes.into_notes() }),
+        Err(source) => Err(ImportError::NotRight { origin, source }),
+    }
+}
+
+/// A relative path of a key is below the inventory's folder, whose name may be one that no ssh config takes.
+fn leave_out_keys_below(folder: &Path, draft: &mut Draft, notes: &mut Notes) {
+    if folder.to_str().is_some_and(scalar::is_safe_path) {
+        return;
+    }
+    for host in &mut draft.hosts {
+        let is_relative = |path: &String| !path.starts_with(['/', '~']);
+        if host.settings.get(&Setting::Identity).is_some_and(is_relative) {
+            host.settings.remove(&Setting::Identity);
+            let what = "the inventory's folder has a name that cannot stand in an ssh config, and the key is below it";
+            notes.note(&host.place, what, "write `identity` as an absolute path");
+        }
+    }
+}
+
+/// Hosts that are reached through each other are reached by nobody: the first of each loop loses its jump.
+fn open_jump_loops(draft: &mut Draft, notes: &mut Notes) {
+    for start in 0..draft.hosts.len() {
+        let jumps: BTreeMap<&str, &str> = (draft.hosts.iter())
+            .filter_map(|host| Some((host.name.as_str(), host.settings.get(&Setting::Jump)?.as_str())))
+            .collect();
+        let first = draft.hosts[start].name.as_str();
+        let mut way = vec![first];
+        while let Some(next) = way.last().and_then(|last| jumps.get(last)).filter(|next| !way[1..].contains(next)) {
+            way.push(next);
+            if *next == first {
+                break;
+            }
+        }
+        if way.len() < 2 || way.last() != Some(&first) {
+            continue;
+        }
+        let what = match way[..way.len() - 1] {
+            [only] => format!("`{only}` would be reached through itself"),
+            ref several => format!("{} would be reached through each other", listed(several.iter().copied())),
+        };
+        notes.note(&draft.hosts[start].place, what, format!("`{first}` has no `jump`: say how it is reached"));
+        draft.hosts[start].settings.remove(&Setting::Jump);
+    }
+}
+
+/// The value if the inventory takes it; else a note.
+fn accepted(key: Setting, text: &str, place: &Place, notes: &mut Notes) -> Option<String> {
+    match key.accept(text) {
+        Ok(value) => Some(value),
+        Err(wrong) => {
+            let mend = wrong.mend.unwrap_or_else(|| "give the host another one".to_owned());
+            notes.note(place, wrong.what, format!("{mend}; then write it as `{}`", key.word()));
+            None
+        }
+    }
+}
+
+/// The address if the inventory takes it; else a note.
+fn accepted_address(text: &str, place: &Place, notes: &mut Notes) -> Option<String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match scalar::address(bare) {
+        Ok(address) => Some(address),
+        Err(wrong) => {
+            let mend = wrong.mend.unwrap_or_default();
+            notes.note(place, wrong.what, format!("{mend}; then write it as `address`"));
+            None
+        }
+    }
+}
+
+/// The host, reached at `address` or else by its name, and called otherwise where its name cannot be one. `None` if
+/// nothing leads to it; the notes say all of that.
+fn named(
+    foreign: &str,
+    address: Option<String>,
+    place: &Place,
+    names: &mut Names,
+    notes: &mut Notes,
+) -> Option<DraftHost> {
+    let shown = shown(foreign);
+    let Some(name) = names.host(foreign) else {
+        let mend = "give it one of letters, digits, `_`, `.` and `-`, or add it by hand";
+        notes.note(place, format!("`{shown}` cannot be the name of a host: left out"), mend);
+        return None;
+    };
+    let mut host = DraftHost::new(name, place.clone());
+    if host.name.as_str() == foreign {
+        if let Some(address) = address {
+            host.reached_at(address);
+        }
+        return Some(host);
+    }
+    // What has lost its name is still reached by it.
+    let Some(address) = address.or_else(|| scalar::address(foreign).ok()) else {
+        let mend = "say how it is reached, and add it by hand";
+        notes.note(place, format!("`{shown}` is neither the name of a host nor an address: left out"), mend);
+        return None;
+    };
+    let what = format!("`{shown}` {}", Names::why_not(foreign));
+    notes.note(place, what, format!("it is called `{}` here, and so must its system be", host.name));
+    host.remark = Some(format!("Called {foreign} where it comes from."));
+    host.reached_at(address);
+    Some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::draft::Systems;
+    use super::*;
+    use crate::inventory::model::HostName;
+
+    fn wanted() -> Wanted<'static> {
+        Wanted { fleet: None, target: Path::new("inventory.yaml") }
+    }
+
+    fn draft(jumps: &[(&str, Option<&str>)]) -> Draft {
+        let mut draft = Draft::new("the test".into(), "lab".into(), Systems::flake("."));
+        for (name, jump) in jumps {
+            let mut host = DraftHost::new(HostName::new(*name).unwrap(), Place::Attribute((*name).into()));
+            host.settings.extend(jump.map(|jump| (Setting::Jump, jump.to_owned())));
+            draft.hosts.push(host);
+        }
+        draft
+    }
+
+    #[test]
+    fn a_fleet_is_called_as_its_file_unless_that_says_nothing() {
+        let name = |path| wanted().fleet_of(Path::new(path));
+        assert_eq!(name("inventories/production.ini"), "production");
+        assert_eq!(name("/etc/ansible/hosts"), "homelab");
+        assert_eq!(name("Inventory.yml"), "homelab");
+        assert_eq!(name("my fleet.ini"), "homelab");
+        assert_eq!(Wanted { fleet: Some("lab"), ..wanted() }.fleet_of(Path::new("x")), "lab");
+    }
+
+    #[test]
+    fn a_loop_of_jumps_is_opened_with_a_word() {
+        let loops = [("a", Some("b")), ("b", Some("c")), ("c", Some("b")), ("d", Some("d"))];
+        let imported = finish(draft(&loops), Notes::default(), &wanted()).unwrap();
+        let notes: Vec<_> = imported.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            notes,
+            [
+                "b: `b` and `c` would be reached through each other\n  `b` has no `jump`: say how it is reached",
+                "d: `d` would be reached through itself\n  `d` has no `jump`: say how it is reached",
+            ]
+        );
+        assert_eq!(imported.hosts, 4);
+    }
+
+    #[test]
+    fn an_inventory_without_a_host_is_none() {
+        let error = finish(draft(&[]), Notes::default(), &wanted()).unwrap_err();
+        assert_eq!(error.to_string(), "nothing is left of the test");
+    }
+
+    #[test]
+    fn a_key_below_a_folder_with_a_strange_name_is_left_out() {
+        let mut draft = draft(&[("a", None)]);
+        draft.hosts[0].settings.insert(Setting::Identity, "keys/id".into());
+        let target = Path::new("/my lab/inventory.yaml");
+        let imported = finish(draft, Notes::default(), &Wanted { target, ..wanted() }).unwrap();
+        assert_eq!(imported.notes[0].mend, "write `identity` as an absolute path");
+        assert!(!imported.text.contains("identity"), "{}", imported.text);
+    }
+
+    #[test]
+    fn nothing_wrong_is_ever_written() {
+        let error = finish(draft(&[("a", Some("nobody"))]), Notes::default(), &wanted()).unwrap_err();
+        assert!(matches!(error, ImportError::NotRight { .. }), "{error}");
+    }
+}
