@@ -21,11 +21,13 @@ mod layer;
 mod names;
 mod note;
 mod ssh_args;
+mod ssh_config;
 mod words;
 mod write;
 
 pub use ansible::from_ansible;
 pub use note::Note;
+pub use ssh_config::from_ssh_config;
 
 /// The name of a fleet for which nobody has one.
 const ANY_FLEET: &str = "homelab";
