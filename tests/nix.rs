@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, NixOptions, Source};
+use fleetdeploy::nix::foreign::{ForeignError, HiveSource};
 use fleetdeploy::nix::{self, BuildError, Destination, EvalError, Heard, HostProblem, Needs, Progress, Target};
 use pretty_assertions::assert_eq;
 
@@ -395,4 +396,52 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
         let copied = again.course.last().unwrap().copied;
         assert_eq!((copied.done, copied.expected), (0, 0));
     }
+}
+
+/// The fixtures of `inventory import`, and what this nix must answer about them as the recorded one did.
+macro_rules! foreign {
+    ($path:literal) => {
+        include_str!(concat!("fixtures/import/", $path))
+    };
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn what_other_tools_have_is_read_as_the_tests_of_the_import_know_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let json = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap() };
+    let flake = || HiveSource::Flake { flake: ".".into(), folder: folder.path().into() };
+    for (text, answer, names) in [
+        (
+            foreign!("deploy-rs-nodes/flake.nix"),
+            foreign!("nix/deploy-rs-nodes.deploy.json"),
+            ["attic", "garden"].as_slice(),
+        ),
+        (
+            foreign!("deploy-rs-shared/flake.nix"),
+            foreign!("nix/deploy-rs-shared.deploy.json"),
+            &["one", "three", "two"],
+        ),
+    ] {
+        write("flake.nix", text);
+        let nodes = nix::foreign::deploy_rs(".", folder.path()).await.unwrap();
+        assert_eq!(json(&nodes), json(answer));
+        assert_eq!(nix::foreign::configurations(".", folder.path()).await.unwrap(), names);
+        let error = nix::foreign::hive(&flake()).await.unwrap_err();
+        assert!(matches!(error, ForeignError::NoOutput { .. }), "{error}");
+    }
+    for (text, answer, is_made) in [
+        (foreign!("colmena-flake/flake.nix"), foreign!("nix/colmena-flake.colmena.json"), false),
+        (foreign!("colmena-made/flake.nix"), foreign!("nix/colmena-made.colmenaHive.json"), true),
+    ] {
+        write("flake.nix", text);
+        let hive = nix::foreign::hive(&flake()).await.unwrap();
+        assert_eq!((json(&hive.nodes), hive.is_made), (json(answer), is_made));
+    }
+    write("hive.nix", foreign!("colmena-hive/hive.nix"));
+    write("beta.nix", foreign!("colmena-hive/beta.nix"));
+    write("gamma.nix", foreign!("colmena-hive/gamma.nix"));
+    let hive = nix::foreign::hive(&HiveSource::File(folder.path().join("hive.nix"))).await.unwrap();
+    assert_eq!(json(&hive.nodes), json(foreign!("nix/colmena-hive.hive.json")));
 }

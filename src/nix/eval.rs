@@ -171,7 +171,7 @@ pub async fn evaluate(
 
 /// # Errors
 /// [`EvalError::Flake`] if nix would read something else than a flake reference in it.
-fn ensure_flake_reference(flake: &str) -> Result<(), EvalError> {
+pub(super) fn ensure_flake_reference(flake: &str) -> Result<(), EvalError> {
     let wrong = flake.is_empty()
         || flake.starts_with('-')
         || flake.contains(|character: char| character == '#' || character.is_control());

@@ -8,6 +8,7 @@ pub mod closure;
 pub mod copy;
 pub mod diff;
 pub mod eval;
+pub mod foreign;
 mod invoke;
 pub mod log;
 pub mod needs;

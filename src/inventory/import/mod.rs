@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use super::problem::{Mistakes, listed, shown};
 use super::scalar;
 use super::{Inventory, model::is_name};
+use crate::attr_path::show;
 use draft::{Draft, DraftHost, Setting};
 use names::Names;
 use note::{Notes, Place};
 
 mod ansible;
+mod colmena;
+mod deploy_rs;
 mod draft;
 mod layer;
 mod names;
@@ -26,6 +29,8 @@ mod words;
 mod write;
 
 pub use ansible::from_ansible;
+pub use colmena::{Hive, from_colmena};
+pub use deploy_rs::from_deploy_rs;
 pub use note::Note;
 pub use ssh_config::from_ssh_config;
 
@@ -64,6 +69,13 @@ pub enum ImportError {
     },
     #[error("cannot understand {origin}{}", below(mistakes))]
     NotUnderstood { origin: String, mistakes: Vec<Note> },
+    /// What came from nix has another shape than it was asked for.
+    #[error("nix's answer about {origin} makes no sense")]
+    Answer {
+        origin: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("nothing is left of {origin}{}", below(notes))]
     NoHosts { origin: String, notes: Vec<Note> },
     /// A mistake of this program: nothing wrong may be written.
@@ -174,6 +186,11 @@ fn accepted_address(text: &str, place: &Place, notes: &mut Notes) -> Option<Stri
             None
         }
     }
+}
+
+/// A name as a part of an attribute path, in quotes where it needs them.
+fn attribute(name: &str) -> String {
+    show(&[shown(name)])
 }
 
 /// The host, reached at `address` or else by its name, and called otherwise where its name cannot be one. `None` if
