@@ -1,5 +1,6 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
+mod import;
 mod inventory;
 mod shells;
 
@@ -15,6 +16,7 @@ use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
 
+pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
 pub use shells::{Completions, ManPages, Shell};
 
@@ -421,6 +423,10 @@ mod tests {
             "fleetdeploy replay last --speed 0",
             "fleetdeploy replay last --speed nan",
             "fleetdeploy replay last --until -1",
+            "fleetdeploy inventory import hosts",
+            "fleetdeploy inventory import --from puppet hosts",
+            "fleetdeploy inventory import --from ansible -x",
+            "fleetdeploy inventory import --from ansible hosts --fleet a/b",
         ] {
             let error = parse(words).expect_err(words);
             assert_eq!(error.exit_code(), 2, "{words}");

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{parse_fleet, parse_pattern};
+use super::{Import, parse_fleet, parse_pattern};
 use crate::ui::graph::Format;
 
 /// The inventory's own tools
@@ -28,6 +28,7 @@ Example:
   # then, as the first line of inventory.yaml:
   # yaml-language-server: $schema=inventory.schema.json")]
     Schema,
+    Import(Import),
 }
 
 /// List the hosts: how each is reached, its tags, its fleets, its guard

@@ -6,6 +6,7 @@ mod completions;
 mod ending;
 mod ground;
 mod hooks;
+mod import;
 mod inventory;
 mod logs;
 mod man;
@@ -104,6 +105,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             InventoryCommand::List(arguments) => inventory::list(global, mode, arguments),
             InventoryCommand::Graph(arguments) => inventory::graph(global, mode, arguments),
             InventoryCommand::Schema => inventory::schema(),
+            InventoryCommand::Import(arguments) => {
+                runtime().and_then(|runtime| runtime.block_on(import::run(mode, arguments)))
+            }
         },
         Command::Runs(arguments) => runs::run(global, mode, arguments),
         Command::Show(arguments) => show::run(global, mode, arguments),

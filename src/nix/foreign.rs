@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::eval::{EvalError, ensure_flake_reference};
 use super::invoke::{message_of, nix};
-use super::plain::cut;
+use super::plain::{cut, without_credentials};
 
 /// Long enough to fetch the inputs of a flake.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -187,7 +187,7 @@ async fn ask(root: &Root<'_>, expression: &str) -> Result<String, ForeignError> 
         Root::Flake { flake, folder, output } => {
             ensure_flake_reference(flake)?;
             let invocation = eval.folder(folder).arg("--").arg(format!("{flake}#{output}"));
-            (invocation, format!("the flake {flake}"), *output)
+            (invocation, format!("the flake {}", without_credentials(flake)), *output)
         }
         Root::File(file) => (eval.arg("--file").arg(file), format!("the file {}", file.display()), "hive"),
     };

@@ -1,0 +1,221 @@
+//! `inventory import`: reads what another tool has, asks nix about a flake, writes the inventory, lists the rest.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{Ended, Trouble, tell};
+use crate::cli::{Foreign, Import};
+use crate::event::Event;
+use crate::exit::Ending;
+use crate::inventory::find::FILE_NAME;
+use crate::inventory::import::{
+    Hive, ImportError, Imported, Note, Wanted, from_ansible, from_colmena, from_deploy_rs, from_ssh_config,
+};
+use crate::nix::foreign::{self, ForeignError, HiveSource};
+use crate::ui::mode::Mode;
+use crate::ui::{print_answer, sanitise};
+
+pub(super) async fn run(mode: Mode, arguments: &Import) -> Ended {
+    let target = arguments.output.as_deref().unwrap_or(Path::new(FILE_NAME));
+    if arguments.output.is_some() && target.symlink_metadata().is_ok() {
+        return Err(taken(target));
+    }
+    let wanted = Wanted { fleet: arguments.fleet.as_deref(), target };
+    let imported = match arguments.from {
+        Foreign::Ansible => from_ansible(&ansible_file(arguments)?, &wanted).map_err(not_imported)?,
+        Foreign::SshConfig => {
+            let (file, is_users) = ssh_config(arguments)?;
+            from_ssh_config(&file, is_users, &wanted).map_err(not_imported)?
+        }
+        Foreign::DeployRs => deploy_rs(arguments, &wanted).await?,
+        Foreign::Colmena => colmena(arguments, &wanted).await?,
+    };
+    if let Some(path) = &arguments.output {
+        write(path, &imported.text)?;
+    }
+    say(mode, arguments, &imported)?;
+    Ok(Ending::Answered { yes: true })
+}
+
+fn ansible_file(arguments: &Import) -> Result<PathBuf, Trouble> {
+    arguments.source.as_ref().map(PathBuf::from).ok_or_else(|| {
+        let hint = "name the file that `ansible-playbook -i` names, or its folder: `--from ansible hosts.ini`";
+        Trouble::not_understood("it is not said which inventory of Ansible's", Some(hint.to_owned()))
+    })
+}
+
+/// The file, and whether ssh reads it anyway.
+fn ssh_config(arguments: &Import) -> Result<(PathBuf, bool), Trouble> {
+    let users = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/config"));
+    match (&arguments.source, users) {
+        (None, Some(users)) => Ok((users, true)),
+        (Some(file), users) => {
+            let real = |path: &Path| path.canonicalize().ok();
+            let is_users =
+                users.is_some_and(|users| real(&users).is_some_and(|users| real(Path::new(file)) == Some(users)));
+            Ok((PathBuf::from(file), is_users))
+        }
+        (None, None) => {
+            let error = "there is no HOME in the environment, and so no ~/.ssh/config";
+            Err(Trouble::not_understood(error, Some("name the file".to_owned())))
+        }
+    }
+}
+
+async fn deploy_rs(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+    let (flake, folder) = flake(arguments)?;
+    let answer = foreign::deploy_rs(&flake, &folder).await.map_err(not_asked)?;
+    let configurations = foreign::configurations(&flake, &folder).await;
+    let reference = seen_from(&flake, &folder, wanted.target);
+    from_deploy_rs(&answer, configurations.as_deref(), &reference, wanted).map_err(not_imported)
+}
+
+async fn colmena(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+    let given = Path::new(arguments.source.as_deref().unwrap_or("."));
+    let hive_file = if given.is_dir() { given.join("hive.nix") } else { given.to_owned() };
+    let is_hive = hive_file.is_file() && !(given.is_dir() && given.join("flake.nix").exists());
+    if is_hive {
+        // A bare file name would be looked for in NIX_PATH.
+        let file = std::path::absolute(&hive_file).map_err(|error| Trouble::not_understood(error, None))?;
+        let answer = foreign::hive(&HiveSource::File(file)).await.map_err(not_asked)?;
+        let name = hive_file.display().to_string();
+        return from_colmena(&answer.nodes, Hive::File { file: &name }, wanted).map_err(not_imported);
+    }
+    let (flake, folder) = flake(arguments)?;
+    let source = HiveSource::Flake { flake: flake.clone(), folder: folder.clone() };
+    let answer = foreign::hive(&source).await.map_err(not_asked)?;
+    let configurations = if answer.is_made { None } else { foreign::configurations(&flake, &folder).await };
+    let reference = seen_from(&flake, &folder, wanted.target);
+    let hive = if answer.is_made {
+        Hive::Made { flake: &reference }
+    } else {
+        Hive::Flake { flake: &reference, configurations: configurations.as_deref() }
+    };
+    from_colmena(&answer.nodes, hive, wanted).map_err(not_imported)
+}
+
+/// The flake that was named, else the one here; and where relative ones begin.
+fn flake(arguments: &Import) -> Result<(String, PathBuf), Trouble> {
+    let flake = arguments.source.clone().unwrap_or_else(|| ".".to_owned());
+    if let Some((flake, _)) = flake.split_once('#') {
+        let hint = format!("name the flake alone: `{flake}`; which of its outputs is looked at is known");
+        return Err(Trouble::not_understood("a flake to import from has no `#`", Some(hint)));
+    }
+    let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
+    Ok((flake, here))
+}
+
+/// The flake as the inventory names it, whose relative paths begin at its own folder.
+fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
+    let is_relative = flake == "." || flake == ".." || flake.starts_with("./") || flake.starts_with("../");
+    if !is_relative {
+        return flake.to_owned();
+    }
+    let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
+    let folder = real(here.join(target).parent().map_or_else(|| here.to_owned(), Path::to_owned));
+    if folder == real(here.to_owned()) {
+        return flake.to_owned();
+    }
+    let flake = real(here.join(flake));
+    if flake == folder { ".".to_owned() } else { flake.display().to_string() }
+}
+
+/// Never over anything that is there.
+fn write(path: &Path, text: &str) -> Result<(), Trouble> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => taken(path),
+        _ => Trouble::not_begun(format!("cannot write {}: {error}", path.display()), None),
+    })
+}
+
+fn taken(path: &Path) -> Trouble {
+    let hint = "nothing is overwritten: name another file, or move that one away";
+    Trouble::not_understood(format!("{} is there already", path.display()), Some(hint.to_owned()))
+}
+
+fn not_imported(error: ImportError) -> Trouble {
+    let hint = match &error {
+        ImportError::Unreadable { .. } => Some("name a file that is there and that you may read"),
+        ImportError::NotUnderstood { .. } => Some("nothing was written: mend what is named above, and import again"),
+        ImportError::NoHosts { .. } => Some("is it the right file? Another one is named as the last word"),
+        ImportError::NotRight { .. } | ImportError::Answer { .. } => {
+            Some("please report this, with the source as far as it may be shown")
+        }
+    };
+    Trouble::not_understood(error, hint.map(Into::into))
+}
+
+fn not_asked(error: ForeignError) -> Trouble {
+    let hint = match &error {
+        ForeignError::NoOutput { output, .. } if output == "deploy" => "a flake for deploy-rs has `deploy.nodes`",
+        ForeignError::NoOutput { .. } => {
+            "a flake for colmena has `colmena` or `colmenaHive`; a hive.nix is named as a file"
+        }
+        ForeignError::Strange { .. } => "is there a package of that name? It hides the output from `nix eval`",
+        ForeignError::Eval(_) => "it must evaluate: `nix flake show` says more of a flake",
+    };
+    Trouble::not_understood(error, Some(hint.to_owned()))
+}
+
+/// The inventory on stdout unless it went to a file, and what is not in it on stderr.
+fn say(mode: Mode, arguments: &Import, imported: &Imported) -> Result<(), Trouble> {
+    let Imported { text, hosts, notes } = imported;
+    if mode == Mode::Json {
+        let texts: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone() });
+        let answer = match &arguments.output {
+            Some(path) => serde_json::json!({ "output": path, "hosts": hosts, "not_carried_over": texts }),
+            None => serde_json::json!({ "inventory": text, "hosts": hosts, "not_carried_over": texts }),
+        };
+        return tell(warned.chain([Event::Answer { answer }]), Ending::Answered { yes: true });
+    }
+    let mut said = listed(notes);
+    match &arguments.output {
+        Some(path) if !matches!(mode, Mode::Quiet { .. }) => {
+            let count = if *hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
+            // Writing to a String cannot fail.
+            let _ = writeln!(said, "{} is written, with {count}", path.display());
+        }
+        Some(_) => {}
+        None => print_answer(text).map_err(|error| Trouble::no_stdout(&error))?,
+    }
+    // A list is no event: it has neither a time nor a host in front. Nobody is there to hear that stderr is closed.
+    let _ = std::io::stderr().lock().write_all(sanitise::text(&said).as_bytes());
+    Ok(())
+}
+
+fn listed(notes: &[Note]) -> String {
+    if notes.is_empty() {
+        return String::new();
+    }
+    let title = format!("{} to look at: what could not be carried over as it was\n\n", things(notes.len()));
+    notes.iter().fold(title, |text, note| format!("{text}{note}\n\n"))
+}
+
+fn things(count: usize) -> String {
+    if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_flake_in_the_inventorys_folder_is_named_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(here.join("sub")).unwrap();
+        let seen = |flake: &str, target: &str| seen_from(flake, &here, Path::new(target));
+        assert_eq!(seen(".", "inventory.yaml"), ".");
+        assert_eq!(seen("./sub", "sub/inventory.yaml"), ".");
+        assert_eq!(seen("./sub", "inventory.yaml"), "./sub");
+        assert_eq!(seen(".", "sub/inventory.yaml"), here.display().to_string());
+        assert_eq!(seen("github:me/lab", "inventory.yaml"), "github:me/lab");
+    }
+}
