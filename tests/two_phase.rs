@@ -43,6 +43,7 @@ fn plan() -> Arc<Plan> {
         machine_id: index.to_string(),
         behind: None,
         reactivate: false,
+        wave: 0,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
     };

@@ -349,6 +349,7 @@ fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             machine_id: view.facts.machine_id.clone(),
             behind: view.host.way.iter().find_map(id),
             reactivate: view.host.reactivate,
+            wave: 0,
             failed_units: standing.failed_units.clone(),
             restarts: standing.restarts.clone(),
         }

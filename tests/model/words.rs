@@ -111,6 +111,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
         machine_id: index.to_string(),
         behind: (jump && index > 0).then_some(HostId(0)),
         reactivate: false,
+        wave: 0,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
     });

@@ -239,6 +239,7 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
             machine_id: format!("{:08}", chance.below(100_000_000)),
             behind: (index > 0 && chance.percent(50)).then(|| HostId(chance.index(index))),
             reactivate: chance.percent(10),
+            wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
         })
