@@ -230,11 +230,12 @@ impl Transaction {
             return;
         }
         if self.hosts.iter().any(|host| host.is_open() && host.back == Back::Awaited) {
-            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot.
+            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot. So does
+            // one that the push had not come to: a guard that fires there brings nothing back, and is a fright.
+            let begun = self.hosts.iter().any(|host| host.activated);
             for host in self.plan.ids() {
                 let now = &self.hosts[host.0];
-                if now.back == Back::Restored && now.is_open() && now.activated && now.step.is_none() && !self.extended
-                {
+                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !self.extended {
                     let boot_id = now.boot_id.clone();
                     self.run(host, Step::Extend { boot_id }, effects);
                 }
