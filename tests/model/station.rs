@@ -64,6 +64,12 @@ impl Proof {
         self.whole = false;
     }
 
+    /// Whether every host of an earlier wave than this one's took a new login and ran its new system, and all links held.
+    fn is_of_waves_before(&self, plan: &Plan, host: HostId) -> bool {
+        let mut before = plan.changing().filter(|other| plan.host(*other).wave < plan.host(host).wave).peekable();
+        before.peek().is_none() || (self.rounds == 3 && before.all(|other| self.logins[other.0].is_some()))
+    }
+
     fn look(&mut self) {
         self.whole |= self.rounds == 3 && self.logins.iter().all(Option::is_some);
     }
@@ -81,6 +87,8 @@ pub(crate) struct Station {
     pub(crate) disk_is_full: bool,
     pub(crate) verdict: Option<Outcome>,
     pub(crate) proof: Proof,
+    /// It has begun a wave without having looked at the one before.
+    pub(crate) hasty: bool,
     /// Without the run's record: it knows no baseline, and writes elsewhere.
     pub(crate) alone: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -135,6 +143,7 @@ impl Station {
             disk_is_full: false,
             verdict: None,
             proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false },
+            hasty: false,
             alone: false,
             going_back: false,
         }
@@ -217,7 +226,12 @@ impl Station {
                 }
                 Effect::Record(_) if self.alone => {}
                 Effect::Record(entry) => journal.add(&entry),
-                Effect::Run { host, step } => self.out[host.0] = Some(Out { step, heard: Heard::Nothing }),
+                Effect::Run { host, step } => {
+                    if matches!(step, Step::Job { kind: JobKind::Test, .. }) {
+                        self.hasty |= !self.proof.is_of_waves_before(plan, host);
+                    }
+                    self.out[host.0] = Some(Out { step, heard: Heard::Nothing });
+                }
                 Effect::Probe { .. } => {
                     assert_eq!(self.probing, Probing::Not, "two rounds at once");
                     self.probing = Probing::Out { fresh: true };

@@ -118,6 +118,15 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
     Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
 }
 
+/// The same fleet, tested host by host.
+pub(crate) fn in_waves(plan: &Plan) -> Arc<Plan> {
+    let mut plan = plan.clone();
+    for (wave, host) in plan.hosts.iter_mut().enumerate() {
+        host.wave = wave;
+    }
+    Arc::new(plan)
+}
+
 /// A round in which every link gives the same answer; what the hosts say is still to be filled in.
 pub(crate) fn round(links: usize, up: bool) -> Round {
     let answer = if up { LinkAnswer::Up { round_trip_us: None } } else { LinkAnswer::Down { why: String::new() } };
