@@ -364,14 +364,14 @@ impl Transaction {
             Answer::Said(said) if said.outcome == StepOutcome::Done && said.standing.systems == plan.old => {
                 self.hosts[host.0].armed = false;
                 effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
-                self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: false });
+                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
             // A host whose arm command may never have reached it has nothing to disarm, and is where it was.
             Answer::Said(said)
                 if said.standing.systems == plan.old && matches!(said.standing.guard, GuardState::None) =>
             {
                 self.hosts[host.0].armed = false;
-                self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: false });
+                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
             _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, "it could not be disarmed".to_owned()),
             _ => {
@@ -381,6 +381,16 @@ impl Transaction {
             }
         }
         self.clean_when_all_are_back(effects);
+    }
+
+    /// By waves, a push that goes back may not have come to every host: such a one was guarded for nothing, and that is all.
+    fn end_of_disarmed(&self, host: HostId) -> HostOutcome {
+        let others_were_tested = self.hosts.iter().any(|host| host.activated);
+        if self.plan.waves().len() > 1 && others_were_tested && !self.hosts[host.0].activated {
+            HostOutcome::Untouched
+        } else {
+            HostOutcome::RolledBack { by_guard: false }
+        }
     }
 
     fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
