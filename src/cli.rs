@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
+use crate::decide::waves::Size;
 use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
@@ -120,6 +121,8 @@ Examples:
   fleetdeploy push homelab --dry-run           what would happen? touches nothing
   fleetdeploy push homelab                     the whole fleet
   fleetdeploy push homelab --on vps,@edge      only some hosts; the others are witnesses
+  fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
+  fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire
 
 Exit status:
@@ -137,6 +140,20 @@ pub struct Push {
     /// How long links may take to come up after the new systems are active, instead of the inventory's `settle`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub settle: Option<Duration>,
+    /// Activate the new systems on these hosts first, written like those of `--on`, and on the others only once they and
+    /// every link hold
+    ///
+    /// All of it is still one transaction: nothing is made permanent before every host runs its new system, and if
+    /// anything fails in any wave, all hosts go back that have been touched.
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub canary: Vec<String>,
+    /// Activate the new systems wave by wave, and look at the whole fleet after each
+    ///
+    /// The sizes of the first waves, in hosts or in percent of those that change, rounded up; all that are left then are
+    /// the last wave: `2` is two hosts and then all the others, `1,25%,50%` has four waves. Hosts come in the inventory's
+    /// order, after the canaries.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
+    pub waves: Vec<Size>,
     /// Show what a push would do, host by host and link by link; copy nothing, touch nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -345,7 +362,7 @@ mod tests {
     #[test]
     fn a_push_takes_all_its_options() {
         let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --guard 15m --settle 90s \
-                     --dry-run --allow-broken --accept-drift";
+                     --canary @edge --canary web-1 --waves 1,25% --dry-run --allow-broken --accept-drift";
         let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             push(words),
@@ -357,6 +374,8 @@ mod tests {
                 },
                 guard: Some(Duration::from_secs(900)),
                 settle: Some(Duration::from_secs(90)),
+                canary: patterns(&["@edge", "web-1"]),
+                waves: vec![Size::Hosts(1), Size::Percent(25)],
                 dry_run: true,
                 allow_broken: true,
                 accept_drift: true,
@@ -413,6 +432,12 @@ mod tests {
             "fleetdeploy push homelab --settle 15M",
             "fleetdeploy push homelab --guard -15m",
             "fleetdeploy push homelab --color sometimes",
+            "fleetdeploy push homelab --canary -vps",
+            "fleetdeploy push homelab --waves",
+            "fleetdeploy push homelab --waves 0",
+            "fleetdeploy push homelab --waves 1,101%",
+            "fleetdeploy push homelab --waves 1,,2",
+            "fleetdeploy push homelab --waves half",
             "fleetdeploy build homelab --dry-run",
             "fleetdeploy inventory",
             "fleetdeploy inventory -i= check",

@@ -217,8 +217,20 @@ pub enum Event {
     Planned {
         hosts: Vec<HostPlanned>,
     },
+    /// The waves in which the hosts that change are tested, where there is more than one.
+    WavesPlanned {
+        waves: Vec<Vec<HostName>>,
+    },
     PhaseStarted {
         phase: Phase,
+    },
+    /// The hosts of one wave are tested next, and the whole fleet is looked at before the next wave begins. Only of a push
+    /// with more than one; the phase follows.
+    WaveStarted {
+        /// From 1.
+        wave: u64,
+        of: u64,
+        hosts: Vec<HostName>,
     },
     /// What a host is doing now, in a few words. Lossy.
     HostMoved {

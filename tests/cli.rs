@@ -63,6 +63,20 @@ async fn what_could_not_begin_has_its_events_too() {
     }
 }
 
+#[tokio::test]
+async fn a_canary_that_is_none_of_the_selected_hosts_is_a_mistake_with_a_suggestion() {
+    let inventory = "hosts: {nas: , vps: }\nfleets: {lab: {hosts: all, flake: .}}\n";
+    for (words, said) in [
+        (&["push", "lab", "--canary", "vpss"][..], "did you mean `vps`?"),
+        (&["push", "lab", "--on", "nas", "--canary", "vps"], "the hosts are `nas`"),
+        (&["push", "lab", "--waves", "0"], "a wave has at least one host"),
+    ] {
+        let finished = run(inventory, words).await;
+        assert_eq!(finished.status, Some(2), "{words:?}");
+        assert!(finished.stderr_text().contains(said), "{words:?}: {}", finished.stderr_text());
+    }
+}
+
 /// On a terminal of its own: `script` makes one, and tells afterwards how the terminal was left.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "whoever sits at the terminal is part of the test's world")]

@@ -16,7 +16,7 @@ use fleetdeploy::ui::sanitise;
 use fleetdeploy::ui::view::FleetView;
 use pretty_assertions::assert_eq;
 
-use self::pushes::{bad_push, good_push, host, lines, phase};
+use self::pushes::{bad_push, good_push, host, lines, phase, push_by_waves};
 
 const NORMAL: Mode = Mode::Plain { colour: false, verbose: false };
 
@@ -42,6 +42,20 @@ fn a_good_push_reads_well() {
 #[test]
 fn a_bad_push_says_what_broke_and_what_becomes_of_every_host() {
     assert_screen("bad.txt", &screen(NORMAL, bad_push()));
+}
+
+#[test]
+fn a_push_by_waves_says_which_wave_it_is() {
+    assert_screen("waves.txt", &screen(NORMAL, push_by_waves()));
+}
+
+#[test]
+fn a_host_that_stood_by_has_worked_no_longer_than_it_did() {
+    let view = FleetView::of(&lines(push_by_waves()));
+    assert_eq!(view.host(&host("vps")).unwrap().times.get(&Phase::Test), None, "its test has only begun");
+    let canary = view.host(&host("homeserver")).unwrap();
+    assert_eq!(canary.times[&Phase::Test], Duration::from_millis(7300));
+    assert!(canary.through.is_some());
 }
 
 #[test]

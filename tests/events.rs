@@ -77,6 +77,8 @@ fn samples() -> Vec<Event> {
                 generation: u64::MAX,
             }],
         },
+        Event::WavesPlanned { waves: vec![vec![vps.clone()], vec![digits.clone()]] },
+        Event::WaveStarted { wave: 1, of: 2, hosts: vec![vps.clone()] },
         Event::HostMoved { host: digits.clone(), doing: "copying \u{1b}[1m".into() },
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },

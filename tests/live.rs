@@ -18,7 +18,7 @@ use fleetdeploy::ui::tui::Tui;
 use fleetdeploy::ui::{Screen, ScreenEnd};
 use pretty_assertions::assert_eq;
 
-use self::pushes::{armed, bad_push, done, good_push, host, lines, moved, phase, planned};
+use self::pushes::{armed, bad_push, done, good_push, host, lines, moved, phase, planned, push_by_waves};
 
 const LIVE: Mode = Mode::Live { colour: false, verbose: false, unicode: true };
 const COLOURED: Mode = Mode::Live { colour: true, verbose: false, unicode: true };
@@ -126,6 +126,17 @@ fn assert_screen(name: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn the_heading_says_which_wave_it_is_and_hosts_of_another_stand_by() {
+    let mut screens = String::new();
+    for (columns, moment) in [(100, 14.0), (100, 26.0), (60, 26.0)] {
+        let mut watched = Watched::new(LIVE, columns, 20);
+        watched.until(&lines(push_by_waves()), moment);
+        writeln!(screens, "--- after {moment} s, {columns} columns\n{}", watched.shown()).unwrap();
+    }
+    assert_screen("waves.txt", &screens);
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn every_seeded_mistake_is_found() {
         (Mistake::LostReplyIsRefusal, 500),
         (Mistake::RecoverWithoutEpoch, 500),
         (Mistake::ArmForgetsThatItIsOver, 2_000),
+        (Mistake::NothingIsBrokenBetweenWaves, 2_000),
     ];
     for (mistake, seeds) in mistakes {
         is_found(mistake, seeds);

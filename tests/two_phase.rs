@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
-use fleetdeploy::decide::links::{HostRound, LinkId, Round};
+use fleetdeploy::decide::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
 use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
@@ -17,7 +17,7 @@ use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
 use fleetdeploy::engine::hosts::{Hosts, Journal, Note, Notes, Order};
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::event::{Event, Outcome};
-use fleetdeploy::inventory::model::{HostName, Limits};
+use fleetdeploy::inventory::model::{HostName, Limits, Place};
 use fleetdeploy::store_path::StorePath;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -25,6 +25,8 @@ use pretty_assertions::assert_eq;
 
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "two_phase/waves.rs"]
+mod waves;
 
 use clock::VirtualClock;
 
@@ -32,9 +34,14 @@ fn system(name: &str) -> StorePath {
     StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap()
 }
 
-fn plan() -> Arc<Plan> {
-    let host = |index: usize| HostPlan {
-        name: HostName::new(format!("host{index}")).unwrap(),
+fn name(index: usize) -> HostName {
+    HostName::new(format!("host{index}")).unwrap()
+}
+
+/// A host for each of these waves, and a link from each to the next.
+fn plan(waves: &[usize]) -> Arc<Plan> {
+    let host = |(index, wave): (usize, &usize)| HostPlan {
+        name: name(index),
         changes: true,
         old: Systems::all(&system("old")),
         generation: 1,
@@ -43,11 +50,32 @@ fn plan() -> Arc<Plan> {
         machine_id: index.to_string(),
         behind: None,
         reactivate: false,
+        wave: *wave,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
     };
-    let hosts = vec![host(0), host(1)];
-    Arc::new(Plan { hosts, links: Vec::new(), baseline: Round::default(), accepted: BTreeSet::new() })
+    let hosts: Vec<HostPlan> = waves.iter().enumerate().map(host).collect();
+    let link = |to: usize| {
+        let probe = Probe::Ping { address: format!("10.0.0.{to}") };
+        Link {
+            check: "vpn".to_owned(),
+            from: Place::Host(name(to - 1)),
+            to: name(to).to_string(),
+            to_host: Some(name(to)),
+            probe: probe.clone(),
+            probe_after: probe,
+            required: true,
+            timeout: Duration::from_secs(1),
+        }
+    };
+    let links: Vec<Link> = (1..hosts.len()).map(link).collect();
+    let baseline = Round { answers: answers(links.len(), true), ..Round::default() };
+    Arc::new(Plan { hosts, links, baseline, accepted: BTreeSet::new() })
+}
+
+fn answers(links: usize, up: bool) -> BTreeMap<LinkId, LinkAnswer> {
+    let down = || LinkAnswer::Down { why: "no answer".to_owned() };
+    (0..links).map(|link| (link, if up { LinkAnswer::Up { round_trip_us: None } } else { down() })).collect()
 }
 
 fn times(guard: u64) -> Times {
@@ -62,6 +90,7 @@ fn times(guard: u64) -> Times {
 
 /// A fleet that does what it is told, but for one kind of step on its second host.
 struct FakeFleet {
+    plan: Arc<Plan>,
     clock: Arc<VirtualClock>,
     sent: Mutex<Vec<String>>,
     systems: Mutex<Vec<Systems>>,
@@ -71,6 +100,10 @@ struct FakeFleet {
     guard: GuardState,
     /// A unit of the second host fails under the new system; its journal can be had only after so long.
     journal_after: Option<Duration>,
+    /// Every link is down while this host runs its new system.
+    breaks_links: Option<HostId>,
+    /// How long a test takes.
+    slow: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -92,9 +125,19 @@ impl FakeFleet {
         Arc::new(Self::of(Systems { current: system("new"), ..Systems::all(&system("old")) }, guard, None))
     }
 
+    fn in_waves(waves: &[usize]) -> Arc<Self> {
+        Arc::new(Self::of_waves(waves))
+    }
+
+    fn of_waves(waves: &[usize]) -> Self {
+        let systems = Mutex::new(vec![Systems::all(&system("old")); waves.len()]);
+        Self { plan: plan(waves), systems, ..Self::of(Systems::all(&system("old")), GuardState::None, None) }
+    }
+
     fn of(systems: Systems, guard: GuardState, trouble: Option<(JobKind, Trouble)>) -> Self {
         let systems = Mutex::new(vec![systems; 2]);
         Self {
+            plan: plan(&[0, 0]),
             clock: VirtualClock::new(),
             sent: Mutex::default(),
             systems,
@@ -102,6 +145,8 @@ impl FakeFleet {
             extended_by: Mutex::default(),
             guard,
             journal_after: None,
+            breaks_links: None,
+            slow: Duration::ZERO,
         }
     }
 
@@ -175,6 +220,9 @@ impl Hosts for FakeFleet {
             if let Step::Return { .. } = order.step {
                 assert!(order.until > self.clock.now() + Duration::from_secs(30), "no time to ask: {order:?}");
             }
+            if matches!(order.step, Step::Job { kind: JobKind::Test, .. }) {
+                self.clock.sleep_until(self.clock.now() + self.slow).await;
+            }
             self.answer(host, &order.step)
         }
         .boxed()
@@ -187,9 +235,10 @@ impl Hosts for FakeFleet {
             current: systems.current.to_string(),
             ..HostRound::default()
         };
-        let name = |index: usize| HostName::new(format!("host{index}")).unwrap();
+        let up = self.breaks_links.is_none_or(|host| systems[host.0].current != system("new"));
+        let answers = answers(self.plan.links.len(), up);
         let hosts = systems.into_iter().enumerate().map(|(index, systems)| (name(index), seen(systems))).collect();
-        async move { (Round { hosts, ..Round::default() }, BTreeSet::new()) }.boxed()
+        async move { (Round { hosts, answers }, BTreeSet::new()) }.boxed()
     }
 
     fn journals(self: Arc<Self>, _: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
@@ -228,7 +277,9 @@ impl Surroundings for Notebook {
 }
 
 async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (Outcome, String) {
-    let driver = Driver::new(Arc::clone(fleet), plan(), vec![times(guard); 2], fleet.clock.clone());
+    let plan = Arc::clone(&fleet.plan);
+    let times = vec![times(guard); plan.hosts.len()];
+    let driver = Driver::new(Arc::clone(fleet), plan, times, fleet.clock.clone());
     match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
         Ended::Verdict(verdict) => (verdict.outcome, verdict.text),
         Ended::Left { .. } => panic!("nobody sent a signal"),
@@ -355,7 +406,8 @@ async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
     for (left, extends) in [(900, false), (60, true)] {
         let fleet = FakeFleet::tested(left);
         let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None };
-        let driver = Driver::recovering(Arc::clone(&fleet), plan(), vec![times(900); 2], fleet.clock.clone(), recorded);
+        let driver =
+            Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded);
         let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;
         let sent = fleet.sent.lock().unwrap().clone();
         let Ended::Verdict(verdict) = ended else { panic!("nobody sent a signal") };

@@ -9,6 +9,7 @@ use super::password::passwords;
 use super::past::{state, unreadable};
 use crate::cli::{FleetHosts, Global};
 use crate::decide::survey::Allowed;
+use crate::decide::waves::Waves;
 use crate::engine::push::Request;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
@@ -59,6 +60,15 @@ fn failed_in_last_run(fleet: &str, inventory: &Path) -> Result<BTreeSet<HostName
     }
 }
 
+fn failed_if_asked_for(
+    fleet: &Fleet,
+    inventory: &Inventory,
+    patterns: &[&[String]],
+) -> Result<Option<BTreeSet<HostName>>, Trouble> {
+    let asked = patterns.iter().any(|patterns| asks_for_failed(patterns));
+    asked.then(|| failed_in_last_run(&fleet.name, &inventory.path)).transpose()
+}
+
 /// A fleet or hosts that are not there.
 pub(super) fn not_selected(error: SelectError) -> Trouble {
     let hint = error.hint();
@@ -66,11 +76,21 @@ pub(super) fn not_selected(error: SelectError) -> Trouble {
 }
 
 impl Ground {
+    /// Those of the selected hosts that are tested first, by patterns like those of `--on`.
+    pub(super) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
+        if patterns.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let selected: Vec<&Host> = self.fleet.hosts.iter().filter(|host| self.selected.contains(&host.name)).collect();
+        let failed = failed_if_asked_for(&self.fleet, &self.inventory, &[patterns])?;
+        let canaries = select_of_run(selected, patterns, &[], failed.as_ref()).map_err(not_selected)?;
+        Ok(canaries.into_iter().map(|host| host.name.clone()).collect())
+    }
+
     pub(super) fn prepare(global: &Global, hosts: &FleetHosts, overrides: &Overrides) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
-        let failed = [&hosts.on, &hosts.except].into_iter().any(|patterns| asks_for_failed(patterns));
-        let failed = if failed { Some(failed_in_last_run(&fleet.name, &inventory.path)?) } else { None };
+        let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
         let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
         let selected = selected.into_iter().map(|host| host.name.clone()).collect();
         Ok(Self { inventory, fleet, selected, warnings })
@@ -107,6 +127,7 @@ impl Ground {
             fleet: self.fleet,
             selected: self.selected,
             allowed: Allowed::default(),
+            waves: Waves::default(),
             dry_run: true,
             run: run.to_owned(),
             owner: owner(),

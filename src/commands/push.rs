@@ -16,6 +16,7 @@ use crate::cli::{Global, Push};
 use crate::decide::plan::Plan;
 use crate::decide::survey::Allowed;
 use crate::decide::vocabulary::Entry;
+use crate::decide::waves::Waves;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::{Pushed, Request, push};
 use crate::engine::shutdown::Shutdown;
@@ -34,6 +35,7 @@ use crate::ui::mode::Mode;
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
     let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
+    let waves = Waves { canaries: ground.canaries(&arguments.canary)?, sizes: arguments.waves.clone() };
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     // Before anything is written or asked: a signal from here on is ours.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
@@ -55,6 +57,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
         folder: ground.folder(),
         selected: ground.selected.clone(),
         allowed: Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken },
+        waves,
         dry_run: arguments.dry_run,
         run: run.clone().unwrap_or_else(|| "dry-run".to_owned()),
         owner: owner(),

@@ -32,8 +32,12 @@ impl Transaction {
     pub(super) fn after_extend(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         if matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done) {
             self.hosts[host.0].progress = Progress::Done;
-            if self.all_changing(Progress::Done) {
-                effects.push(Effect::Weigh);
+            match self.stage {
+                _ if !self.all_changing(Progress::Done) => {}
+                // A whole guard is time enough: the plan has seen to that. What the answers have used up of it each test
+                // asks for when it is sent.
+                Stage::ExtendToTest => self.enter_next_wave(effects),
+                _ => effects.push(Effect::Weigh),
             }
         } else {
             // All or nothing: the earliest deadline known for certain counts.

@@ -19,3 +19,4 @@ pub mod transaction;
 mod tunnel;
 mod verify;
 pub mod vocabulary;
+pub mod waves;

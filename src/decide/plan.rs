@@ -47,6 +47,9 @@ pub struct HostPlan {
     /// The host of the fleet that the way to this one leads over.
     pub behind: Option<HostId>,
     pub reactivate: bool,
+    /// Hosts are tested in the order of this number, those of one number together.
+    #[serde(default)]
+    pub wave: usize,
     /// What was already failed, or restarting, before this push.
     pub failed_units: BTreeSet<String>,
     pub restarts: BTreeMap<String, u64>,
@@ -88,6 +91,16 @@ impl Plan {
     /// The hosts that this push changes.
     pub fn changing(&self) -> impl Iterator<Item = HostId> + '_ {
         self.ids().filter(|host| self.host(*host).changes)
+    }
+
+    /// The waves in which they are tested, in order: by what stands in [`HostPlan::wave`].
+    #[must_use]
+    pub fn waves(&self) -> BTreeMap<usize, Vec<HostId>> {
+        let mut waves: BTreeMap<usize, Vec<HostId>> = BTreeMap::new();
+        for host in self.changing() {
+            waves.entry(self.host(host).wave).or_default().push(host);
+        }
+        waves
     }
 
     /// Whether the way to `far` leads over `near`.
@@ -197,6 +210,7 @@ mod tests {
                 machine_id: String::new(),
                 behind: behind.map(HostId),
                 reactivate: false,
+                wave: 0,
                 failed_units: BTreeSet::new(),
                 restarts: BTreeMap::new(),
             }

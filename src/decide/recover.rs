@@ -103,6 +103,8 @@ impl Transaction {
             let now = &mut transaction.hosts[host.0];
             (now.armed, now.activated, now.moved) = (false, false, false);
         }
+        // Forward is only where every host runs its new system.
+        transaction.wave = transaction.plan.waves().keys().next_back().copied().unwrap_or(0);
         transaction.stage = Stage::TakeOver;
         transaction.recovery = Some(Recovery { recorded, waited: false, asked_again: false });
         transaction

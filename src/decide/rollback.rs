@@ -230,11 +230,12 @@ impl Transaction {
             return;
         }
         if self.hosts.iter().any(|host| host.is_open() && host.back == Back::Awaited) {
-            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot.
+            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot. So does
+            // one that the push had not come to: a guard that fires there brings nothing back, and is a fright.
+            let begun = self.hosts.iter().any(|host| host.activated);
             for host in self.plan.ids() {
                 let now = &self.hosts[host.0];
-                if now.back == Back::Restored && now.is_open() && now.activated && now.step.is_none() && !self.extended
-                {
+                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !self.extended {
                     let boot_id = now.boot_id.clone();
                     self.run(host, Step::Extend { boot_id }, effects);
                 }
@@ -363,14 +364,14 @@ impl Transaction {
             Answer::Said(said) if said.outcome == StepOutcome::Done && said.standing.systems == plan.old => {
                 self.hosts[host.0].armed = false;
                 effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
-                self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: false });
+                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
             // A host whose arm command may never have reached it has nothing to disarm, and is where it was.
             Answer::Said(said)
                 if said.standing.systems == plan.old && matches!(said.standing.guard, GuardState::None) =>
             {
                 self.hosts[host.0].armed = false;
-                self.hosts[host.0].end = Some(HostOutcome::RolledBack { by_guard: false });
+                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
             _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, "it could not be disarmed".to_owned()),
             _ => {
@@ -380,6 +381,16 @@ impl Transaction {
             }
         }
         self.clean_when_all_are_back(effects);
+    }
+
+    /// By waves, a push that goes back may not have come to every host: such a one was guarded for nothing, and that is all.
+    fn end_of_disarmed(&self, host: HostId) -> HostOutcome {
+        let others_were_tested = self.hosts.iter().any(|host| host.activated);
+        if self.plan.waves().len() > 1 && others_were_tested && !self.hosts[host.0].activated {
+            HostOutcome::Untouched
+        } else {
+            HostOutcome::RolledBack { by_guard: false }
+        }
     }
 
     fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {

@@ -13,6 +13,7 @@ impl Hash for Transaction {
             plan,
             hosts,
             stage,
+            wave,
             streak,
             probing,
             stale,
@@ -59,6 +60,7 @@ impl Hash for Transaction {
             | Stage::Arm
             | Stage::Test
             | Stage::Verify
+            | Stage::ExtendToTest
             | Stage::ExtendToSwitch
             | Stage::Switch
             | Stage::Proof
@@ -69,7 +71,7 @@ impl Hash for Transaction {
                     host.found.hash(state);
                 }
                 (streak, last_broken, last_failures, last_restarts, waiting, rekeying, overtime).hash(state);
-                (extended, left_to_guards, silent, silence_counts, recovery).hash(state);
+                (wave, extended, left_to_guards, silent, silence_counts, recovery).hash(state);
             }
         }
         for host in hosts {

@@ -58,8 +58,49 @@ impl Transaction {
     }
 
     pub(super) fn enter_test(&mut self, effects: &mut Vec<Effect>) {
+        self.tell_wave(effects);
         self.enter(Stage::Test, Phase::Test, effects);
         effects.push(Effect::Record(Entry::Testing));
+        self.send_wave(effects);
+    }
+
+    /// The wave before was looked at and holds. Every guard has its whole time again before the next one begins: a fleet
+    /// may be slow, and a step is refused where too little of it is left.
+    pub(super) fn extend_to_next_wave(&mut self, next: usize, effects: &mut Vec<Effect>) {
+        self.stage = Stage::ExtendToTest;
+        self.wave = next;
+        self.extended = true;
+        // Announces the tests, and dates the guards: `recover` counts those that nobody can ask from the latest entry.
+        effects.push(Effect::Record(Entry::Testing));
+        self.extend_all(effects);
+    }
+
+    pub(super) fn enter_next_wave(&mut self, effects: &mut Vec<Effect>) {
+        self.tell_wave(effects);
+        self.enter(Stage::Test, Phase::Test, effects);
+        // Its tunnels may need another handshake.
+        self.rekeying = false;
+        self.send_wave(effects);
+    }
+
+    fn tell_wave(&self, effects: &mut Vec<Effect>) {
+        let waves = self.plan.waves();
+        if let (Some(hosts), 2..) = (waves.get(&self.wave), waves.len()) {
+            effects.push(Effect::Tell(Event::WaveStarted {
+                wave: waves.range(..=self.wave).count() as u64,
+                of: waves.len() as u64,
+                hosts: hosts.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
+            }));
+        }
+    }
+
+    /// Nobody waits for a host of another wave.
+    fn send_wave(&mut self, effects: &mut Vec<Effect>) {
+        for (host, now) in self.plan.ids().zip(&mut self.hosts) {
+            if self.plan.host(host).wave != self.wave {
+                now.progress = Progress::Done;
+            }
+        }
         self.send_waiting(false, effects);
         effects.push(Effect::Expect(Timer::HeadStart));
     }
@@ -145,9 +186,10 @@ impl Transaction {
     /// reach nobody.
     pub(super) fn mind_the_silent(&mut self, effects: &mut Vec<Effect>) {
         let missing = |host: &HostId| self.hosts[host.0].progress != Progress::Done;
+        let takes_part = |host: &HostId| self.stage != Stage::Test || self.plan.host(*host).wave == self.wave;
         let counts = matches!(self.stage, Stage::Test | Stage::Switch)
             && self.plan.changing().filter(missing).all(|host| self.silent.contains(&host))
-            && !self.plan.changing().all(|host| missing(&host));
+            && !self.plan.changing().filter(takes_part).all(|host| missing(&host));
         if counts != self.silence_counts {
             let timer = Timer::Settle;
             match self.stage {

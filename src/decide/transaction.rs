@@ -15,6 +15,7 @@ use crate::decide::recover::Recovery;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::inventory::model::HostName;
+use crate::store_path::StorePath;
 
 /// Where the whole push stands. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,9 +23,12 @@ pub(super) enum Stage {
     /// A recovery fences every host before anything else.
     TakeOver,
     Arm,
+    /// The hosts of one wave are tested.
     Test,
+    /// They, and all others, are looked at.
     Verify,
-    /// Guards are being extended before the decision, or before the disarm.
+    /// Guards are being extended before the next wave, before the decision, or before the disarm.
+    ExtendToTest,
     ExtendToSwitch,
     Switch,
     /// The matrix once more, after the boot defaults moved.
@@ -139,6 +143,9 @@ pub struct Transaction {
     pub(super) plan: Arc<Plan>,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
+    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later ones
+    /// are still where they were.
+    pub(super) wave: usize,
     /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
     pub(super) streak: u32,
     /// A round is out.
@@ -194,10 +201,12 @@ impl Transaction {
                 end: None,
             })
             .collect();
+        let wave = plan.waves().keys().next().copied().unwrap_or(0);
         Self {
             plan,
             hosts,
             stage: Stage::Arm,
+            wave,
             streak: 0,
             probing: false,
             stale: false,
@@ -307,7 +316,9 @@ impl Transaction {
             Stage::Arm => self.after_arm(host, answer, effects),
             Stage::Test | Stage::Switch => self.after_job(host, step, answer, effects),
             Stage::Verify | Stage::Proof => self.after_login(host, answer, effects),
-            Stage::ExtendToSwitch | Stage::ExtendToDisarm => self.after_extend(host, &answer, effects),
+            Stage::ExtendToTest | Stage::ExtendToSwitch | Stage::ExtendToDisarm => {
+                self.after_extend(host, &answer, effects);
+            }
             Stage::Disarm => self.after_disarm(host, answer, effects),
             Stage::Back | Stage::BackProof | Stage::BackDisarm => self.after_back(host, step, answer, effects),
             Stage::Clean => {
@@ -322,7 +333,7 @@ impl Transaction {
     pub(super) fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         match self.stage {
             Stage::TakeOver => self.cancel_take_over(signal, effects),
-            Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToSwitch => {
+            Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToTest | Stage::ExtendToSwitch => {
                 self.interrupted = Some(signal);
                 self.turn_back(RollbackReason::Interrupted(signal), effects);
             }
@@ -348,6 +359,17 @@ impl Transaction {
             host.progress = if host.is_through() { Progress::Done } else { Progress::Waiting };
         }
         effects.push(Effect::Tell(Event::PhaseStarted { phase }));
+    }
+
+    /// Whether the push has come to this host: its wave is the one of now, or was before.
+    pub(super) fn has_begun_on(&self, host: HostId) -> bool {
+        self.plan.host(host).changes && self.plan.host(host).wave <= self.wave
+    }
+
+    /// What a host must run in the stage under way.
+    pub(super) fn runs(&self, host: HostId) -> &StorePath {
+        let plan = self.plan.host(host);
+        if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
     }
 
     /// What earlier rounds said counts for nothing in the stage that begins.

@@ -19,6 +19,7 @@ impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
         self.enter(Stage::Verify, Phase::Verify, effects);
         for host in self.plan.ids() {
+            self.hosts[host.0].logged_in = false;
             self.run(host, Step::Login { after: true }, effects);
         }
         self.look(effects);
@@ -61,10 +62,10 @@ impl Transaction {
                 let failures = self.plan.failed_for_good(host, &standing.failed_units, &standing.restarts);
                 if standing.boot_id != self.hosts[host.0].boot_id && plan.changes {
                     RollbackReason::Restarted { host: name }
-                } else if plan.changes && standing.systems.current != plan.new {
+                } else if plan.changes && standing.systems.current != *self.runs(host) {
                     let why = format!("it runs {}, which this push did not bring", standing.systems.current);
                     RollbackReason::StepFailed { host: name, phase: Phase::Verify, why }
-                } else if plan.changes && !failures.is_empty() {
+                } else if self.has_begun_on(host) && !failures.is_empty() {
                     effects.push(Effect::ReadJournals { host, units: failures.clone() });
                     RollbackReason::UnitsFailed { host: name, units: failures }
                 } else {
@@ -129,6 +130,11 @@ impl Transaction {
             Stage::Verify if self.hosts.iter().all(|host| host.logged_in) => {
                 Self::forget_verify_timers(effects);
                 self.tell_matrix(Phase::Verify, effects);
+                let next = self.plan.waves().range(self.wave + 1..).next().map(|(wave, _)| *wave);
+                if let Some(next) = next {
+                    self.extend_to_next_wave(next, effects);
+                    return;
+                }
                 effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
                 self.stage = Stage::ExtendToSwitch;
                 self.extended = false;
@@ -226,7 +232,7 @@ impl Transaction {
             let seen = round.hosts.get(&plan.name)?;
             if seen.boot_id != self.hosts[host.0].boot_id {
                 Some(RollbackReason::Restarted { host: plan.name.clone() })
-            } else if seen.current != plan.new.as_str() {
+            } else if seen.current != self.runs(host).as_str() {
                 let why = format!("it runs {}, which this push did not bring", seen.current);
                 Some(RollbackReason::StepFailed { host: plan.name.clone(), phase: Phase::Verify, why })
             } else {
@@ -256,7 +262,8 @@ impl Transaction {
     fn failures_in(&mut self, round: &Round) -> BTreeSet<(HostId, String)> {
         let mut failures = BTreeSet::new();
         let plan = Arc::clone(&self.plan);
-        for host in plan.changing() {
+        // What fails where the push has not begun is not its doing.
+        for host in plan.changing().filter(|host| self.has_begun_on(*host)).collect::<Vec<_>>() {
             if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
                 let last = self.last_restarts.insert(host, seen.restarts.clone());
                 let new = self.plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());

@@ -23,4 +23,5 @@ mod survey;
 pub mod surveyor;
 mod timers;
 pub mod tries;
+mod waves;
 mod workstation;

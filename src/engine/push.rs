@@ -20,6 +20,7 @@ use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
+use crate::decide::waves::Waves;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName, Place};
@@ -35,6 +36,7 @@ pub struct Request {
     pub folder: PathBuf,
     pub selected: BTreeSet<HostName>,
     pub allowed: Allowed,
+    pub waves: Waves,
     /// Survey, build and baseline, and nothing more.
     pub dry_run: bool,
     pub run: String,
@@ -211,7 +213,8 @@ impl<'a> Push<'a> {
         self.judge(&views)?;
         self.tell(Event::Planned { hosts: planned(&views) });
 
-        let plan = plan(&views, self.links(&surveyed));
+        let mut plan = plan(&views, self.links(&surveyed));
+        self.divide(&mut plan)?;
         let changes = plan.changing().next().is_some();
         if changes && !self.request.dry_run {
             self.copy(&views).await?;
@@ -349,6 +352,7 @@ fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             machine_id: view.facts.machine_id.clone(),
             behind: view.host.way.iter().find_map(id),
             reactivate: view.host.reactivate,
+            wave: 0,
             failed_units: standing.failed_units.clone(),
             restarts: standing.restarts.clone(),
         }

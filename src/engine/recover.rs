@@ -430,6 +430,8 @@ impl<S: Surveyor> Recovery<'_, S> {
                 machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
                 behind: host.way.iter().find_map(id),
                 reactivate: host.reactivate,
+                // It goes forward only where all were tested already.
+                wave: 0,
                 // What was failed before the run is not known: what fails now is not blamed on it.
                 failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
                 restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),

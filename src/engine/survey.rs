@@ -75,7 +75,7 @@ impl Push<'_> {
         refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
     }
 
-    fn tell_findings(&self, findings: &[Finding]) {
+    pub(super) fn tell_findings(&self, findings: &[Finding]) {
         for finding in findings {
             match finding.weight {
                 Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),

@@ -21,6 +21,8 @@ pub struct HostView {
     pub since: SystemTime,
     /// When it was through with the phase; `None`: it is at work, or waited for.
     pub through: Option<SystemTime>,
+    /// It has nothing to do in this phase: another wave has.
+    pub stands_by: bool,
     /// In a few words, as the engine told.
     pub doing: String,
     pub copy: CopyView,
@@ -82,6 +84,7 @@ impl HostView {
             phase: None,
             since: at,
             through: None,
+            stands_by: false,
             doing: String::new(),
             copy: CopyView::default(),
             changes: None,
@@ -117,15 +120,26 @@ impl HostView {
             return;
         }
         let passed_a_barrier = !matches!(phase, Phase::Survey | Phase::RollBack);
-        if let (Some(last), None, true) = (self.phase, self.through, passed_a_barrier) {
+        let was_at_work = self.through.is_none() && !self.stands_by;
+        if let (Some(last), true, true) = (self.phase, was_at_work, passed_a_barrier) {
             // So it is through, though nobody said so.
             self.times.insert(last, at.duration_since(self.since).unwrap_or_default());
         }
         self.phase = Some(phase);
         self.since = at;
         self.through = None;
+        self.stands_by = false;
         self.links = None;
         self.doing.clear();
+    }
+
+    /// The phase begins for another wave: this host is through with it already, or its turn comes later.
+    pub(crate) fn stand_by(&mut self, phase: Phase, at: SystemTime) {
+        if self.takes_part(phase) {
+            self.begin(phase, at);
+            self.stands_by = true;
+            self.through = self.times.contains_key(&phase).then_some(at);
+        }
     }
 
     pub(crate) fn finish(&mut self, phase: Phase, at: SystemTime) {

@@ -102,6 +102,7 @@ fn phases(view: &FleetView, style: &Style) -> Strip {
         let (sign, tone) = standing(view, *phase, style.unicode);
         strip.push(Some(tone), format!("{sign}{}", phase.word()));
     }
+    push_wave(view, &mut strip);
     if view.rolling_back.is_some() {
         strip.push(None, " ").push(Some(Tone::Bad), if style.unicode { "◂ROLL BACK" } else { "<ROLL BACK" });
     }
@@ -122,7 +123,14 @@ fn short_phases(view: &FleetView, style: &Style) -> Strip {
         }
         None => &mut strip,
     };
+    push_wave(view, &mut strip);
     strip
+}
+
+fn push_wave(view: &FleetView, strip: &mut Strip) {
+    if let Some(wave) = &view.wave {
+        strip.push(None, "  ").push(Some(Tone::Strong), format!("wave {} of {}", wave.number, wave.of));
+    }
 }
 
 fn standing(view: &FleetView, phase: Phase, unicode: bool) -> (&'static str, Tone) {

@@ -150,7 +150,7 @@ impl Plain {
             | Event::CameBack { .. }
             | Event::Finished { .. } => true,
             // The answer of a dry run.
-            Event::Planned { .. } => self.view.what == What::DryRun,
+            Event::Planned { .. } | Event::WavesPlanned { .. } => self.view.what == What::DryRun,
             // The answer of a query; in a push only what is not as it should be.
             Event::MatrixSeen { cells, .. } => {
                 let is_fine = |cell: &Cell| cell.answer.is_up() && cell.was_up != Some(false);

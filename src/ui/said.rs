@@ -15,6 +15,9 @@ const LOG_TAIL: usize = 20;
 /// Links that verify waits for which are named, so that the line stays one.
 const LINKS_NAMED: usize = 2;
 
+/// Hosts of a wave that are named.
+const HOSTS_NAMED: usize = 6;
+
 /// Packages that are named when a host's new system is compared.
 const PACKAGES_NAMED: usize = 6;
 
@@ -78,6 +81,13 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         Event::PushStarted { .. } | Event::RecoverStarted { .. } | Event::RunChosen { .. } => beginning(event, view),
         Event::Planned { hosts } => hosts.iter().map(planned).collect(),
         Event::PhaseStarted { phase } => vec![phase_line(*phase, view, now)],
+        Event::WavesPlanned { waves } => {
+            let waves: Vec<String> = waves.iter().map(|hosts| some_names(hosts)).collect();
+            vec![of_fleet(None, format!("{} waves: {}", waves.len(), waves.join(" | ")))]
+        }
+        Event::WaveStarted { wave, of, hosts } => {
+            vec![of_fleet(Some(Tone::Strong), format!("wave {wave} of {of}: {}", some_names(hosts)))]
+        }
         Event::Decided => {
             vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
         }
@@ -155,6 +165,14 @@ fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
             vec![of_fleet(Some(Tone::Strong), text), record(folder)]
         }
         _ => Vec::new(),
+    }
+}
+
+fn some_names(hosts: &[HostName]) -> String {
+    let named: Vec<&str> = hosts.iter().take(HOSTS_NAMED).map(HostName::as_str).collect();
+    match hosts.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -26,6 +26,8 @@ pub struct FleetView {
     /// In the inventory's order.
     pub hosts: Vec<HostView>,
     pub build: BuildView,
+    /// The wave that is tested or looked at; only of a push that has more than one.
+    pub wave: Option<WaveView>,
     /// How the links stand while they are waited for.
     pub links: Option<LinksView>,
     pub decided: bool,
@@ -69,6 +71,14 @@ pub struct BuildView {
     pub doing: String,
     pub download: Bytes,
     pub downloading: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaveView {
+    /// From 1.
+    pub number: u64,
+    pub of: u64,
+    pub hosts: Vec<HostName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +165,9 @@ impl FleetView {
             Event::RunChosen { record, .. } => self.record = Some(record.clone()),
             Event::Planned { hosts } => hosts.iter().for_each(|planned| self.plan(planned)),
             Event::PhaseStarted { phase } => self.begin_phase(*phase, at),
+            Event::WaveStarted { wave, of, hosts } => {
+                self.wave = Some(WaveView { number: *wave, of: *of, hosts: hosts.clone() });
+            }
             Event::BuildMoved { done, expected, doing, running, download, downloading } => {
                 self.build = BuildView {
                     done: *done,
@@ -261,12 +274,24 @@ impl FleetView {
         if phase != Phase::Survey {
             self.end_phases(at);
         }
+        if phase == Phase::Test {
+            // Another wave: what follows is still to come.
+            self.phases.retain(|begun| !matches!(begun.phase, Phase::Test | Phase::Verify));
+        }
+        if !matches!(phase, Phase::Test | Phase::Verify) {
+            self.wave = None;
+        }
         self.phases.push(PhaseView { phase, began: at, ended: None });
         if !matches!(phase, Phase::Verify | Phase::RollBack) {
             self.links = None;
         }
+        let wave = self.wave.as_ref().filter(|_| phase == Phase::Test);
         for host in &mut self.hosts {
-            host.begin(phase, at);
+            if wave.is_none_or(|wave| wave.hosts.contains(&host.name)) {
+                host.begin(phase, at);
+            } else {
+                host.stand_by(phase, at);
+            }
         }
     }
 

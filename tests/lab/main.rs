@@ -33,4 +33,5 @@ mod refused;
 mod signals;
 mod told;
 mod vpn;
+mod waves;
 mod witness;

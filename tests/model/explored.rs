@@ -6,7 +6,7 @@ use fleetdeploy::decide::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::faults::{ALL, Budget, By, Fault, When};
-use crate::words::plan;
+use crate::words::{in_waves, plan};
 use crate::world::{Change, Fleet};
 
 const CHANGES: [Change; 4] = [Change::Good, Change::CutsLinks, Change::CutsHosts, Change::Lasts];
@@ -68,6 +68,48 @@ fn two_hosts_of_which_one_must_not_reboot() {
 #[test]
 fn two_hosts_one_behind_the_other() {
     explore("2 hosts, jump", Fleet { plan: plan(2, true), ..fleet(2, Budget::of(&[], 0, 0)) });
+}
+
+/// Tested host by host.
+fn wave_by_wave(fleet: Fleet) -> Fleet {
+    Fleet { plan: in_waves(&fleet.plan), ..fleet }
+}
+
+#[test]
+fn two_hosts_in_two_waves_and_a_workstation_that_dies() {
+    explore("2 waves, 1 death", wave_by_wave(fleet(2, Budget::of(&[], 0, 1))));
+}
+
+#[test]
+fn two_hosts_in_two_waves_one_behind_the_other() {
+    let jump = Fleet { plan: plan(2, true), ..fleet(2, Budget::of(&[], 0, 0)) };
+    explore("2 waves, jump", wave_by_wave(jump));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_waves_any_fault_and_a_death() {
+    explore("2 waves, any 1 fault, 1 death", wave_by_wave(fleet(2, Budget::of(&ALL, 1, 1))));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_waves_a_death_and_a_recovery_in_peace() {
+    let budget = Budget::of(&[], 0, 1).recovered(None, When::InPeace);
+    explore("2 waves, 1 death, then a recovery in peace", wave_by_wave(fleet(2, budget)));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_waves_and_a_recovery_beside_a_push_that_sleeps() {
+    let budget = Budget::of(&[], 0, 0).recovered(None, When::Asleep);
+    explore("2 waves, a push that sleeps and a recovery beside it", wave_by_wave(fleet(2, budget)));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn three_waves_and_a_death() {
+    explore("3 waves, 1 death", wave_by_wave(fleet(3, Budget::of(&[], 0, 1))));
 }
 
 macro_rules! explored {

@@ -8,7 +8,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::faults::{Budget, Fault, When};
 use crate::mistakes::Mistake;
 use crate::properties as broken;
-use crate::words::plan;
+use crate::words::{in_waves, plan};
 use crate::world::{Change, Fleet};
 
 /// The smallest world in which the mistake shows, breadth first.
@@ -16,8 +16,10 @@ fn finds(mistake: Mistake, property: &'static str, budget: Budget) {
     let foreign = mistake == Mistake::ArmingOverridesAForeignGuard;
     // Else the world in which a death shows it is too large for every day.
     let mortal_from = if mistake == Mistake::DisarmingCleansUp { Reached::Disarming } else { Reached::Nothing };
+    let by_waves = [Mistake::TheNextWaveBeginsUnseen, Mistake::RollingBackForgetsTheLaterWaves].contains(&mistake);
+    let at_once = plan(2, false);
     let fleet = Fleet {
-        plan: plan(2, false),
+        plan: if by_waves { in_waves(&at_once) } else { at_once },
         changes: vec![Change::Good],
         budget,
         switch_back: false,
@@ -66,5 +68,7 @@ found! {
         Budget::of(&[Fault::Late], 1, 1).recovered(None, When::Dead);
     recover_that_rolls_back_an_unguarded_host: RollingBackWithoutArming, THREE,
         Budget::of(&[Fault::Restart], 1, 1).recovered(None, When::Dead);
+    a_next_wave_that_begins_without_a_look: TheNextWaveBeginsUnseen, WAVES, faults(&[]);
+    a_roll_back_that_forgets_the_later_waves: RollingBackForgetsTheLaterWaves, SIX_BACK, faults(&[Fault::Signal]);
     roll_back_that_ends_at_the_first_error: RollingBackEndsAtTheFirstError, SIX_BACK, faults(&[Fault::Step]);
 }

@@ -36,6 +36,8 @@ pub(crate) enum Mistake {
     NoAnswerIsDisarmed,
     RollingBackEndsAtTheFirstError,
     RollingBackWithoutArming,
+    TheNextWaveBeginsUnseen,
+    RollingBackForgetsTheLaterWaves,
 }
 
 fn tested() -> Places {
@@ -85,6 +87,8 @@ impl Mistake {
             Self::DisarmingWithoutABarrier => disarm_without_a_barrier(seen, effects),
             Self::RollingBackEndsAtTheFirstError if going_back => end_at_the_first_error(seen, effects),
             Self::RollingBackWithoutArming => effects.into_iter().map(roll_back_without_arming).collect(),
+            Self::TheNextWaveBeginsUnseen => begin_the_next_wave_unseen(seen, effects, plan, mind),
+            Self::RollingBackForgetsTheLaterWaves => forget_the_later_waves(effects, plan, mind),
             _ => effects,
         }
     }
@@ -116,8 +120,26 @@ fn disarm_before_the_switch(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
     instead
 }
 
-/// Nobody looks: every login and every round is taken for good.
 fn commit_before_verify(effects: Vec<Effect>, plan: &Plan, mind: &mut Transaction) -> Vec<Effect> {
+    look_at_nothing(effects, plan, mind, |_| tested())
+}
+
+/// The wave whose test has just ended is not looked at; the last one is.
+fn begin_the_next_wave_unseen(seen: &Input, effects: Vec<Effect>, plan: &Plan, mind: &mut Transaction) -> Vec<Effect> {
+    let Input::Answered { host, .. } = seen else { return effects };
+    let wave = plan.host(*host).wave;
+    let is_last = plan.waves().keys().next_back() == Some(&wave);
+    let on = |host: HostId| if plan.host(host).wave <= wave { tested() } else { Places::all(Sys::Old) };
+    if is_last { effects } else { look_at_nothing(effects, plan, mind, on) }
+}
+
+/// Every login and every round is taken for good, with the hosts where `on` says.
+fn look_at_nothing(
+    effects: Vec<Effect>,
+    plan: &Plan,
+    mind: &mut Transaction,
+    on: impl Fn(HostId) -> Places,
+) -> Vec<Effect> {
     let looks = |effect: &Effect| {
         matches!(effect, Effect::Probe { after: true } | Effect::Run { step: Step::Login { after: true }, .. })
     };
@@ -127,7 +149,7 @@ fn commit_before_verify(effects: Vec<Effect>, plan: &Plan, mind: &mut Transactio
     let mut all = effects;
     for host in plan.ids() {
         let step = Step::Login { after: true };
-        all.extend(mind.handle(Input::Answered { host, step, answer: said_done(tested()) }));
+        all.extend(mind.handle(Input::Answered { host, step, answer: said_done(on(host)) }));
     }
     for _ in 0..3 {
         let round = round(plan.links.len(), true);
@@ -164,6 +186,30 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
     let outcome = Outcome::RolledBack;
     let verdict = Verdict { outcome, hosts: Vec::new(), text: String::new(), interrupted: None };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
+}
+
+/// Only the first wave goes back; the orders for the others are taken for done.
+fn forget_the_later_waves(effects: Vec<Effect>, plan: &Plan, mind: &mut Transaction) -> Vec<Effect> {
+    let old = Places::all(Sys::Old);
+    let is_forgotten = |host: HostId, step: &Step| {
+        let goes_back = match step {
+            Step::Disarm { expect, .. } => *expect == old.systems(),
+            Step::Job { kind, .. } => *kind == JobKind::Rollback,
+            _ => false,
+        };
+        goes_back && plan.host(host).wave > 0
+    };
+    let mut all = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Run { host, step } if is_forgotten(host, &step) => {
+                let more = mind.handle(Input::Answered { host, step, answer: said_done(old) });
+                all.extend(forget_the_later_waves(more, plan, mind));
+            }
+            effect => all.push(effect),
+        }
+    }
+    all
 }
 
 /// With a fence that lets it.

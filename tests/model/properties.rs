@@ -19,6 +19,7 @@ pub(crate) const SIX_COMMITTED: &str = "6: committed is said only of hosts on ne
 pub(crate) const SIX_BACK: &str = "6: rolled back is said only of hosts on old and unguarded";
 pub(crate) const SEVEN: &str = "7: a recovery in which nothing goes wrong leads out of everything";
 pub(crate) const EIGHT: &str = "8: a foreign guard or lease is never touched";
+pub(crate) const WAVES: &str = "waves: none begins before the one before it was looked at";
 pub(crate) const PROGRESS: &str = "progress: the end is a rest, and a verdict where somebody lives to give it";
 
 pub(crate) fn all() -> Vec<Property<Fleet>> {
@@ -69,6 +70,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                             && (host.token, host.guard, host.guard_of) == (Token::Armed, Guard::Watching, THEIRS))
                 })
         }),
+        Property::always(WAVES, |_, world: &World| !world.stations.iter().any(|station| station.hasty)),
         Property::always(PROGRESS, |fleet: &Fleet, world: &World| {
             let ended = world.stations.iter().all(|station| !station.is_alive());
             let rests = world.hosts.iter().all(|host| host.at_rest() || host.guard_of != OURS);

@@ -51,6 +51,8 @@ pub(crate) struct Proof {
     pub(crate) logins: Vec<Option<u8>>,
     /// Both at once.
     pub(crate) whole: bool,
+    /// By bit: hosts of which it was seen at once with the rounds. Asked for only by waves.
+    looked_at: u8,
 }
 
 impl Proof {
@@ -62,10 +64,21 @@ impl Proof {
         self.rounds = 0;
         self.logins.fill(None);
         self.whole = false;
+        self.looked_at = 0;
     }
 
-    fn look(&mut self) {
+    /// Whether every host of an earlier wave than this one's took a new login and ran its new system while all links held.
+    fn is_of_waves_before(&self, plan: &Plan, host: HostId) -> bool {
+        let mut before = plan.changing().filter(|other| plan.host(*other).wave < plan.host(host).wave);
+        before.all(|other| self.looked_at & (1 << other.0) != 0)
+    }
+
+    fn look(&mut self, plan: &Plan) {
         self.whole |= self.rounds == 3 && self.logins.iter().all(Option::is_some);
+        if self.rounds == 3 && plan.hosts.iter().any(|host| host.wave > 0) {
+            let logged_in = self.logins.iter().enumerate().filter(|(_, login)| login.is_some());
+            self.looked_at |= logged_in.fold(0, |hosts, (host, _)| hosts | 1 << host);
+        }
     }
 }
 
@@ -81,6 +94,8 @@ pub(crate) struct Station {
     pub(crate) disk_is_full: bool,
     pub(crate) verdict: Option<Outcome>,
     pub(crate) proof: Proof,
+    /// It has begun a wave without having looked at the one before.
+    pub(crate) hasty: bool,
     /// Without the run's record: it knows no baseline, and writes elsewhere.
     pub(crate) alone: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -134,7 +149,8 @@ impl Station {
             weighing: false,
             disk_is_full: false,
             verdict: None,
-            proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false },
+            proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false, looked_at: 0 },
+            hasty: false,
             alone: false,
             going_back: false,
         }
@@ -217,7 +233,12 @@ impl Station {
                 }
                 Effect::Record(_) if self.alone => {}
                 Effect::Record(entry) => journal.add(&entry),
-                Effect::Run { host, step } => self.out[host.0] = Some(Out { step, heard: Heard::Nothing }),
+                Effect::Run { host, step } => {
+                    if matches!(step, Step::Job { kind: JobKind::Test, .. }) {
+                        self.hasty |= !self.proof.is_of_waves_before(plan, host);
+                    }
+                    self.out[host.0] = Some(Out { step, heard: Heard::Nothing });
+                }
                 Effect::Probe { .. } => {
                     assert_eq!(self.probing, Probing::Not, "two rounds at once");
                     self.probing = Probing::Out { fresh: true };
@@ -269,7 +290,7 @@ impl Station {
             && said.standing.systems.current == *Sys::New.path()
         {
             self.proof.logins[host] = said.standing.boot_id[1..].parse().ok();
-            self.proof.look();
+            self.proof.look(plan);
         }
         self.give(Input::Answered { host: HostId(host), step, answer }, journal, plan, mistake);
     }
@@ -287,7 +308,7 @@ impl Station {
         self.probing = Probing::Not;
         let counts = up && fresh;
         self.proof.rounds = if counts { (self.proof.rounds + 1).min(3) } else { 0 };
-        self.proof.look();
+        self.proof.look(plan);
         self.give(Input::RoundSeen { round, waiting: BTreeSet::new() }, journal, plan, mistake);
     }
 }

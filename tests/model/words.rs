@@ -111,10 +111,20 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
         machine_id: index.to_string(),
         behind: (jump && index > 0).then_some(HostId(0)),
         reactivate: false,
+        wave: 0,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
     });
     Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
+}
+
+/// The same fleet, tested host by host.
+pub(crate) fn in_waves(plan: &Plan) -> Arc<Plan> {
+    let mut plan = plan.clone();
+    for (wave, host) in plan.hosts.iter_mut().enumerate() {
+        host.wave = wave;
+    }
+    Arc::new(plan)
 }
 
 /// A round in which every link gives the same answer; what the hosts say is still to be filled in.

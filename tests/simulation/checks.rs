@@ -25,6 +25,10 @@ pub(crate) struct Seen {
     torn: Vec<bool>,
     pub(crate) armed: Vec<bool>,
     tested: Vec<bool>,
+    /// Rounds of the push in a row in which every required link was really up, since the last test was sent.
+    pub(crate) held: u32,
+    /// The push has announced another wave after this host was tested.
+    behind: Vec<bool>,
     /// It has answered that it is wholly on new, or on old, and unguarded.
     pub(crate) said_new: Vec<bool>,
     pub(crate) said_old: Vec<bool>,
@@ -47,6 +51,8 @@ impl Seen {
             torn: none(),
             armed: none(),
             tested: none(),
+            held: 0,
+            behind: none(),
             said_new: none(),
             said_old: none(),
             disarmed_for_commit: false,
@@ -67,10 +73,34 @@ impl World {
         self.scenario.plan.changing().map(|host| host.0).collect()
     }
 
+    /// Some hosts were tested, and others are still to come.
+    pub(crate) fn is_between_waves(&self) -> bool {
+        let changing = self.changing();
+        let tested = changing.iter().filter(|host| self.seen.tested[**host]).count();
+        0 < tested && tested < changing.len()
+    }
+
+    /// A wave is tested only when the one before was, was looked at and holds.
+    fn check_wave(&mut self, host: usize) {
+        let wave = |host: usize| self.scenario.plan.hosts[host].wave;
+        let before = self.changing().into_iter().filter(|other| wave(*other) < wave(host));
+        for other in before.collect::<Vec<_>>() {
+            if !self.seen.behind[other] {
+                self.violated(format!(
+                    "waves: test was sent to host{host} before host{other} was tested and looked at"
+                ));
+            }
+        }
+        self.seen.held = 0;
+    }
+
     /// 3, at the workstation: no forward step goes out past its safe time.
     pub(crate) fn check_sent(&mut self, station: usize, host: usize, command: &RemoteStep) {
         match command {
             RemoteStep::Job { kind, limit, .. } if *kind != JobKind::Rollback => {
+                if *kind == JobKind::Test {
+                    self.check_wave(host);
+                }
                 if let Token::Armed(deadline) = self.hosts[host].run.token {
                     let fires = self.hosts[host].moment_of(deadline);
                     if self.now + millis(*limit) > fires {
@@ -173,6 +203,12 @@ impl World {
 
     /// 2 and 4: what was there to be seen when the decision was made.
     pub(crate) fn check_recorded(&mut self, station: usize, entry: &Entry) {
+        if *entry == Entry::Testing && self.seen.tested.contains(&true) {
+            if self.seen.held < 3 {
+                self.violated(format!("waves: the next one begins after {} whole rounds", self.seen.held));
+            }
+            self.seen.behind.clone_from(&self.seen.tested);
+        }
         if *entry != Entry::Decided {
             return;
         }

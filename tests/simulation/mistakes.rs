@@ -23,4 +23,6 @@ pub(crate) enum Mistake {
     ClockStandsStill,
     /// Of the matrix: a link that nobody answered for is taken for one that is up.
     SilenceIsUp,
+    /// Of the matrix: as long as a wave is still to come, every link is taken for one that is up.
+    NothingIsBrokenBetweenWaves,
 }

@@ -107,6 +107,12 @@ impl World {
             };
             round.hosts.insert(self.scenario.plan.hosts[host].name.clone(), seen);
         }
+        if station == 0 {
+            self.seen.held = if plan.broken(&round).is_empty() { self.seen.held + 1 } else { 0 };
+            if self.mistake == Some(Mistake::NothingIsBrokenBetweenWaves) && self.is_between_waves() {
+                round.answers = (0..plan.links.len()).map(|id| (id, LinkAnswer::Up { round_trip_us: None })).collect();
+            }
+        }
         (round, waiting)
     }
 }

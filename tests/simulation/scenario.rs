@@ -8,6 +8,7 @@ use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
 use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::time::{MARGIN, Times};
 use fleetdeploy::decide::vocabulary::Signal;
+use fleetdeploy::decide::waves::{Size, Waves};
 use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
 
 use crate::chance::Chance;
@@ -239,11 +240,28 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
             machine_id: format!("{:08}", chance.below(100_000_000)),
             behind: (index > 0 && chance.percent(50)).then(|| HostId(chance.index(index))),
             reactivate: chance.percent(10),
+            wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
         })
         .collect();
-    Plan { hosts, links, baseline, accepted: BTreeSet::new() }
+    in_waves(Plan { hosts, links, baseline, accepted: BTreeSet::new() })
+}
+
+/// One push in three goes by waves. Which, comes out of what was chosen already: so the others are what they were, and
+/// their seeds still name them.
+fn in_waves(mut plan: Plan) -> Plan {
+    let number: usize = plan.hosts[0].machine_id.parse().expect("digits");
+    let changing: Vec<HostName> = plan.changing().map(|host| plan.host(host).name.clone()).collect();
+    if number.is_multiple_of(3) {
+        let canaries = changing.last().filter(|_| (number / 3).is_multiple_of(2)).cloned().into_iter().collect();
+        let sizes = [&[][..], &[Size::Hosts(1)], &[Size::Hosts(1), Size::Percent(50)]][(number / 6) % 3].to_vec();
+        let waves = Waves { canaries, sizes }.divide(&changing);
+        for host in plan.hosts.iter_mut().filter(|host| host.changes) {
+            host.wave = waves.iter().position(|wave| wave.contains(&host.name)).expect("each is in one");
+        }
+    }
+    plan
 }
 
 fn times(chance: &mut Chance, plan: &Plan) -> Vec<Times> {

@@ -123,10 +123,19 @@ impl World {
             changed: Arc::new(Notify::new()),
             log: logs.then(String::new),
         };
+        let waves = world.scenario.plan.waves().len();
+        if waves > 1 {
+            world.count(format!("push in {waves} waves"));
+        }
         if logs {
             let text = format!("{:#?}", world.scenario.natures);
-            let plan: Vec<_> =
-                world.scenario.plan.hosts.iter().map(|host| (&host.name, host.changes, host.behind)).collect();
+            let plan: Vec<_> = world
+                .scenario
+                .plan
+                .hosts
+                .iter()
+                .map(|host| (&host.name, host.changes, host.wave, host.behind))
+                .collect();
             let text = format!("{plan:?}\n{:?}\n{:?}\n{text}", world.scenario.times, world.scenario.troubles);
             world.say(|| text);
         }

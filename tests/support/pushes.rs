@@ -254,6 +254,30 @@ pub(crate) fn bad_push() -> Vec<(f64, Event)> {
     ]
 }
 
+/// A push by two waves that stands in the middle of the second test.
+pub(crate) fn push_by_waves() -> Vec<(f64, Event)> {
+    let wave = |wave, name: &str| Event::WaveStarted { wave, of: 2, hosts: vec![host(name)] };
+    vec![
+        (0.0, started()),
+        (10.0, Event::Planned { hosts: vec![planned("vps", "25.11.3"), planned("homeserver", "25.11.3")] }),
+        (10.0, Event::WavesPlanned { waves: vec![vec![host("homeserver")], vec![host("vps")]] }),
+        (12.0, phase(Phase::Arm)),
+        (12.5, armed("vps")),
+        (12.6, armed("homeserver")),
+        (12.7, wave(1, "homeserver")),
+        (12.7, phase(Phase::Test)),
+        (12.8, moved("homeserver", "activating")),
+        (20.0, done("homeserver", Phase::Test)),
+        (20.1, phase(Phase::Verify)),
+        (25.0, matrix(Phase::Verify, Some(true))),
+        (25.4, Event::GuardExtended { host: host("vps"), left_ms: 900_000 }),
+        (25.5, Event::GuardExtended { host: host("homeserver"), left_ms: 900_000 }),
+        (25.6, wave(2, "vps")),
+        (25.6, phase(Phase::Test)),
+        (25.7, moved("vps", "activating")),
+    ]
+}
+
 /// The lines as they come out of the stream.
 pub(crate) fn lines(events: Vec<(f64, Event)>) -> Vec<Line> {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);

@@ -15,6 +15,15 @@ pub(super) fn system(name: &str) -> StorePath {
     StorePath::new(format!("/nix/store/00000000000000000000000000000000-{name}")).unwrap()
 }
 
+/// The same plan, and its hosts in these waves.
+pub(super) fn in_waves(plan: &Plan, waves: &[usize]) -> Arc<Plan> {
+    let mut plan = plan.clone();
+    for (host, wave) in plan.hosts.iter_mut().zip(waves) {
+        host.wave = *wave;
+    }
+    Arc::new(plan)
+}
+
 /// `hosts` in a row, all behind the first; the first `changing` of them change.
 pub(super) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
     let name = |index: usize| HostName::new(format!("host{index}")).unwrap();
@@ -49,6 +58,7 @@ pub(super) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
             machine_id: format!("{index}"),
             behind: (index > 0).then_some(HostId(0)),
             reactivate: false,
+            wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
         })

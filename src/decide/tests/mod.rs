@@ -4,4 +4,5 @@ mod machine;
 mod push;
 mod recover;
 mod walks;
+mod waves;
 mod world;

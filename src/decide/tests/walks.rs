@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use super::machine::plan;
+use super::machine::{in_waves, plan};
 use super::world::{Fault, World};
 use crate::decide::fact::Systems;
+use crate::decide::plan::Plan;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Effect, Entry, Input, Signal, Timer};
 use crate::event::Outcome;
@@ -87,7 +89,9 @@ fn walk(world: &mut World, dice: &mut Dice, mut faults: usize, sleeps: bool, con
 fn world(dice: &mut Dice) -> World {
     let hosts = 2 + dice.below(2);
     let changing = 1 + dice.below(hosts);
-    World::asleep(plan(hosts, changing))
+    let waves = [1, 1, 2, 3][dice.below(4)];
+    let waves: Vec<usize> = (0..hosts).map(|_| dice.below(waves)).collect();
+    World::asleep(in_waves(&plan(hosts, changing), &waves))
 }
 
 #[test]
@@ -186,10 +190,16 @@ fn done(effects: Vec<Effect>) -> Vec<String> {
 /// The model checker takes two of them for one: `sameness.rs`.
 #[test]
 fn transactions_that_hash_alike_go_the_same_way() {
+    for waves in [[0, 0], [1, 0]] {
+        go_the_same_way(&in_waves(&plan(2, 2), &waves));
+    }
+}
+
+fn go_the_same_way(plan: &Arc<Plan>) {
     let mut alike: BTreeMap<u64, Vec<(Transaction, Input)>> = BTreeMap::new();
     for seed in 0..300u64 {
         let mut dice = Dice::new(seed);
-        let mut world = World::asleep(plan(2, 2));
+        let mut world = World::asleep(Arc::clone(plan));
         world.met = Some(Vec::new());
         world.now.life = dice.one_in(2).then(|| 1 + dice.below(120));
         world.begin();

@@ -10,7 +10,7 @@ use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recorded;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
-use crate::event::Outcome;
+use crate::event::{Event, Outcome, Phase};
 
 /// What goes wrong with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,11 @@ pub(super) struct World {
     pub(super) strays: Vec<(HostId, Step, u64)>,
     pub(super) links_up: bool,
     pub(super) disarmed_for_commit: bool,
+    /// What was seen since the latest verify began: rounds in a row that held, and new logins.
+    held: u32,
+    /// Every order that was given.
+    pub(super) sent: Vec<(HostId, Step)>,
+    logins: BTreeSet<HostId>,
     /// Where wanted: every input, with what it met.
     pub(super) met: Option<Vec<(Transaction, Input)>>,
 }
@@ -93,6 +98,9 @@ impl World {
             strays: Vec::new(),
             links_up: true,
             disarmed_for_commit: false,
+            held: 0,
+            sent: Vec::new(),
+            logins: BTreeSet::new(),
             met: None,
         }
     }
@@ -134,6 +142,7 @@ impl World {
                 Effect::Run { host, step } => {
                     self.check_order(host, &step);
                     self.now.pending.retain(|(other, _)| *other != host);
+                    self.sent.push((host, step.clone()));
                     self.now.pending.push((host, step));
                 }
                 Effect::Probe { .. } => {
@@ -147,6 +156,10 @@ impl World {
                     self.now.timers.remove(&timer);
                 }
                 Effect::Weigh => self.give(Input::Weighed { enough: true }),
+                Effect::Tell(Event::PhaseStarted { phase: Phase::Verify }) => {
+                    self.held = 0;
+                    self.logins.clear();
+                }
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
             }
@@ -167,8 +180,15 @@ impl World {
                 self.disarmed_for_commit = true;
             }
             Step::Job { kind: JobKind::Test, .. } => {
+                let wave = |host: HostId| self.plan.host(host).wave;
                 for changing in self.plan.changing() {
-                    assert!(self.machines[changing.0].told_armed, "test before all were armed");
+                    let machine = &self.machines[changing.0];
+                    assert!(machine.told_armed, "test before all were armed");
+                    let untouched = machine.jobs.is_empty();
+                    assert!(untouched || wave(changing) <= wave(host), "{changing:?} was tested before its wave");
+                    assert!(machine.told_tested || wave(changing) >= wave(host), "{changing:?} was not tested first");
+                    let looked_at = self.held >= 3 && self.logins.len() == self.machines.len();
+                    assert!(looked_at || wave(changing) >= wave(host), "{host:?} is tested and nobody has looked");
                 }
             }
             _ => {}
@@ -207,6 +227,9 @@ impl World {
         let outcome = self.perform(host, step, self.now.epoch, fault == Fault::Fails);
         let machine = &mut self.machines[host.0];
         if fault != Fault::LostReply && outcome == StepOutcome::Done {
+            if matches!(step, Step::Login { .. }) {
+                self.logins.insert(host);
+            }
             machine.told_armed |= matches!(step, Step::Arm { .. });
             let on_new = machine.systems.current == self.plan.host(host).new;
             machine.told_tested |= job(JobKind::Test)(step) || matches!(step, Step::TakeOver { .. }) && on_new;
@@ -255,7 +278,20 @@ impl World {
 
     pub(super) fn end_round_with(&mut self, round: Round) {
         self.now.probe = false;
+        self.held = if self.links_up { self.held + 1 } else { 0 };
         self.give(Input::RoundSeen { round, waiting: BTreeSet::new() });
+    }
+
+    /// The settle time ends while every link only lacks a new handshake.
+    pub(super) fn wait_for_handshakes(&mut self) {
+        self.links_up = false;
+        self.now.probe = false;
+        let (round, waiting) = (self.round(), (0..self.plan.links.len()).collect());
+        self.held = 0;
+        self.give(Input::RoundSeen { round, waiting });
+        self.links_up = true;
+        self.elapse(Timer::RoundPause);
+        self.elapse(Timer::Settle);
     }
 
     /// What a look at every link and every host that is there shows now.

@@ -1,0 +1,194 @@
+//! Waves: which of the hosts that change are tested together, one group after the other.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use crate::decide::survey::{Finding, Weight};
+use crate::inventory::model::{After, Host, HostName};
+
+/// How many hosts a wave has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    Hosts(usize),
+    /// Of all hosts that change, rounded up.
+    Percent(usize),
+}
+
+/// Why a text is not the size of a wave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    #[error("a wave is a number of hosts, like `2`, or a share of those that change, like `25%`")]
+    NotASize,
+    #[error("a wave has at least one host")]
+    NoHosts,
+    #[error("there are no more hosts than 100%")]
+    TooMany,
+}
+
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let (digits, percent) = text.strip_suffix('%').map_or((text, false), |digits| (digits, true));
+        // `usize` would also take a sign.
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(SizeError::NotASize);
+        }
+        match (digits.parse(), percent) {
+            (Ok(0), _) => Err(SizeError::NoHosts),
+            (Ok(percent @ 1..=100), true) => Ok(Self::Percent(percent)),
+            (Ok(hosts), false) => Ok(Self::Hosts(hosts)),
+            (Ok(_), true) => Err(SizeError::TooMany),
+            // More than any fleet has: all that are left.
+            (Err(_), false) => Ok(Self::Hosts(usize::MAX)),
+            (Err(_), true) => Err(SizeError::TooMany),
+        }
+    }
+}
+
+impl Size {
+    fn of(self, changing: usize) -> usize {
+        match self {
+            Self::Hosts(hosts) => hosts,
+            Self::Percent(percent) => (changing * percent).div_ceil(100),
+        }
+    }
+}
+
+/// How a person wants a push to go: the canaries first, then waves of these sizes, then all that are left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Waves {
+    pub canaries: BTreeSet<HostName>,
+    pub sizes: Vec<Size>,
+}
+
+impl Waves {
+    /// The hosts that change, wave by wave, each wave in the order of `changing`; no wave is empty.
+    #[must_use]
+    pub fn divide(&self, changing: &[HostName]) -> Vec<Vec<HostName>> {
+        let (canaries, mut left): (Vec<HostName>, Vec<HostName>) =
+            changing.iter().cloned().partition(|host| self.canaries.contains(host));
+        let mut waves = vec![canaries];
+        for size in &self.sizes {
+            let rest = left.split_off(size.of(changing.len()).min(left.len()));
+            waves.push(std::mem::replace(&mut left, rest));
+        }
+        waves.push(left);
+        waves.retain(|wave| !wave.is_empty());
+        waves
+    }
+
+    /// What speaks against going by these waves, or is worth a word. `changing` are the hosts that change.
+    #[must_use]
+    pub fn judge(&self, changing: &[&Host]) -> Vec<Finding> {
+        let names: Vec<HostName> = changing.iter().map(|host| host.name.clone()).collect();
+        let idle = self.canaries.iter().filter(|canary| !names.contains(canary)).map(|canary| Finding {
+            host: Some(canary.clone()),
+            text: "is a canary, and this push does not change it: it tries nothing out".to_owned(),
+            hint: None,
+            weight: Weight::Warning,
+        });
+        // Between two waves some far ends would have their new address and some the old one, and a round looks at all of
+        // them in one way.
+        let in_waves = self.divide(&names).len() > 1;
+        let moving = changing.iter().filter(|host| in_waves && host.after != After::default()).map(|host| Finding {
+            host: Some(host.name.clone()),
+            text: "gets another address by this push (`after`): between two waves the links to it cannot be proven"
+                .to_owned(),
+            hint: Some(
+                "push it without --waves and --canary, alone with --on or with all the others at once".to_owned(),
+            ),
+            weight: Weight::Refusal,
+        });
+        idle.chain(moving).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn names(names: &str) -> Vec<HostName> {
+        names.split_whitespace().map(|name| HostName::new(name).unwrap()).collect()
+    }
+
+    fn waves(canaries: &str, sizes: &str) -> Waves {
+        let sizes = sizes.split(',').filter(|size| !size.is_empty()).map(|size| size.parse().unwrap()).collect();
+        Waves { canaries: names(canaries).into_iter().collect(), sizes }
+    }
+
+    #[test]
+    fn waves_take_hosts_in_their_order_and_what_is_left_is_the_last() {
+        for (hosts, canaries, sizes, expected) in [
+            // Nothing was asked for: one wave.
+            ("a b c", "", "", "a b c"),
+            ("", "", "", ""),
+            ("", "a", "1", ""),
+            ("a b c d e", "", "1", "a | b c d e"),
+            // The first waves, not waves of two again and again.
+            ("a b c d e", "", "2", "a b | c d e"),
+            ("a b c d e", "", "1,2", "a | b c | d e"),
+            // A share of all, rounded up, at least one host.
+            ("a b c d e", "", "25%", "a b | c d e"),
+            ("a b c d e", "", "1%", "a | b c d e"),
+            ("a b c d", "", "50%,50%", "a b | c d"),
+            ("a b c d e", "", "1,25%,50%", "a | b c | d e"),
+            ("a b c", "", "100%", "a b c"),
+            // More than there are.
+            ("a b c", "", "2,9,1", "a b | c"),
+            ("a b", "", "99999999999999999999999", "a b"),
+            // A canary flies first, wherever it stands, and counts among all.
+            ("a b c d", "c", "", "c | a b d"),
+            ("a b c d", "d b", "1", "b d | a | c"),
+            ("a b c d", "c", "50%", "c | a b | d"),
+            // One that does not change makes no wave.
+            ("a b", "z", "", "a b"),
+            ("a b", "a b", "1", "a b"),
+        ] {
+            let divided = waves(canaries, sizes).divide(&names(hosts));
+            let words = |wave: &Vec<HostName>| wave.iter().map(HostName::as_str).collect::<Vec<_>>().join(" ");
+            let divided = divided.iter().map(words).collect::<Vec<_>>().join(" | ");
+            assert_eq!(divided, expected, "{hosts}, canaries {canaries:?}, waves {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_says_why() {
+        for (text, expected) in [
+            ("1", Ok(Size::Hosts(1))),
+            ("25%", Ok(Size::Percent(25))),
+            ("100%", Ok(Size::Percent(100))),
+            ("0", Err(SizeError::NoHosts)),
+            ("0%", Err(SizeError::NoHosts)),
+            ("101%", Err(SizeError::TooMany)),
+            ("99999999999999999999999%", Err(SizeError::TooMany)),
+            ("", Err(SizeError::NotASize)),
+            ("%", Err(SizeError::NotASize)),
+            ("+1", Err(SizeError::NotASize)),
+            ("-1", Err(SizeError::NotASize)),
+            ("2.5%", Err(SizeError::NotASize)),
+            ("a third", Err(SizeError::NotASize)),
+        ] {
+            assert_eq!(text.parse::<Size>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_push_itself_changes_is_refused_with_more_than_one_wave() {
+        let text = "hosts: {a: {}, b: {after: {port: 2222}}}\nfleets: {both: {hosts: all, flake: .}}\n";
+        let here = std::path::Path::new(".");
+        let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
+        let hosts: Vec<&Host> = inventory.hosts.iter().collect();
+        let said = |waves: Waves, hosts: &[&Host]| -> Vec<(String, Weight)> {
+            let findings = waves.judge(hosts).into_iter();
+            findings.map(|finding| (finding.host.unwrap().to_string(), finding.weight)).collect()
+        };
+        assert_eq!(said(waves("", "1"), &hosts), [("b".to_owned(), Weight::Refusal)]);
+        assert_eq!(said(waves("a", ""), &hosts), [("b".to_owned(), Weight::Refusal)]);
+        assert_eq!(said(waves("", ""), &hosts), []);
+        assert_eq!(said(waves("", "2"), &hosts), [], "all at once");
+        assert_eq!(said(waves("a", ""), &hosts[1..]), [("a".to_owned(), Weight::Warning)], "a is current already");
+    }
+}

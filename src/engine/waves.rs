@@ -1,0 +1,31 @@
+//! Which wave of a push each host is in, once it is known which hosts change.
+
+use super::push::{Phased, Push, refuse_if};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::survey::Weight;
+use crate::event::Event;
+use crate::inventory::model::{Host, HostName};
+
+impl Push<'_> {
+    pub(super) fn divide(&self, plan: &mut Plan) -> Phased<()> {
+        let Self { request, .. } = self;
+        let changing: Vec<HostId> = plan.changing().collect();
+        let names: Vec<HostName> = changing.iter().map(|host| plan.host(*host).name.clone()).collect();
+        let hosts: Vec<&Host> = request.fleet.hosts.iter().filter(|host| names.contains(&host.name)).collect();
+        let findings = request.waves.judge(&hosts);
+        self.tell_findings(&findings);
+        refuse_if(
+            findings.iter().any(|finding| finding.weight == Weight::Refusal),
+            "not every wave of this push could be proven",
+        )?;
+        let waves = request.waves.divide(&names);
+        for host in changing {
+            let host = &mut plan.hosts[host.0];
+            host.wave = waves.iter().position(|wave| wave.contains(&host.name)).unwrap_or(0);
+        }
+        if waves.len() > 1 {
+            self.tell(Event::WavesPlanned { waves });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! A push by waves: one host breaks before the others are touched, or all of them are committed together.
+
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
+use fleetdeploy::inventory::model::HostName;
+use pretty_assertions::assert_eq;
+
+use crate::fleet::{Fleet, Setup};
+use crate::pushed::Pushed;
+
+const HOSTS: [&str; 3] = ["vps", "homeserver", "web"];
+
+fn fleet(test: &str) -> Fleet {
+    let fleet = Fleet::made(test, &Setup { hosts: &HOSTS, ..Setup::default() });
+    fleet.change(&HOSTS);
+    fleet
+}
+
+/// Hosts in the order in which their tests ended, and what began between: `wave 1`, `verify`.
+fn order(pushed: &Pushed) -> Vec<String> {
+    let said = pushed.events().filter_map(|event| match event {
+        Event::WaveStarted { wave, of, .. } => Some(format!("wave {wave} of {of}")),
+        Event::HostDone { host, phase: Phase::Test } => Some(host.to_string()),
+        Event::PhaseStarted { phase: phase @ (Phase::Verify | Phase::Switch | Phase::RollBack) } => {
+            Some(phase.word().to_owned())
+        }
+        _ => None,
+    });
+    said.collect()
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_canary_that_breaks_the_vpn_goes_back_and_no_other_host_is_touched() {
+    let fleet = fleet("canary");
+    fleet.set("web", "wg_key", "\"wrong\"");
+    let pushed = fleet.push(&["homelab", "--canary", "web"]);
+    pushed.assert_ended(1, Outcome::RolledBack);
+    pushed.assert_says(None, &["links are down", "web"]);
+    assert_eq!(order(&pushed), ["wave 1 of 2", "web", "verify", "roll back"]);
+    assert_eq!(pushed.host("web"), &HostOutcome::RolledBack { by_guard: false });
+    let jobs = |host: &str| fleet.host(host, "journalctl -q -o cat -u fleetdeploy-job").lines().count();
+    assert!(jobs("web") > 0, "its journal has no activation");
+    for host in ["vps", "homeserver"] {
+        assert!(pushed.guard_was_armed(host));
+        assert_eq!(pushed.host(host), &HostOutcome::Untouched);
+        assert_eq!(jobs(host), 0, "{host} was activated");
+    }
+    fleet.assert_on_old(&[]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_good_change_goes_wave_by_wave_and_is_committed_everywhere() {
+    let fleet = fleet("waves");
+    let pushed = fleet.push(&["homelab", "--canary", "web", "--waves", "1"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    let waves = [&["wave 1 of 3", "web", "verify"][..], &["wave 2 of 3", "vps", "verify"]].concat();
+    let end = ["wave 3 of 3", "homeserver", "verify", "switch"];
+    assert_eq!(order(&pushed), [waves, end.to_vec()].concat());
+    let extended = |name: &HostName| {
+        pushed.events().filter(|event| matches!(event, Event::GuardExtended { host, .. } if host == name)).count()
+    };
+    for host in HOSTS.map(|host| HostName::new(host).unwrap()) {
+        assert!(extended(&host) >= 2, "the guard of {host} was not extended before each further wave");
+    }
+    fleet.assert_on_new(&HOSTS);
+}
