@@ -1,5 +1,7 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
+mod ahead;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
+
+pub use ahead::{BackTo, Rollback};
 
 /// Pushes NixOS systems to a fleet as one guarded transaction
 ///
@@ -88,6 +92,7 @@ impl Global {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     Push(Push),
+    Rollback(Rollback),
     Recover(Recover),
     Build(Build),
     Check(Check),

@@ -158,6 +158,9 @@ pub enum Event {
         /// It ends after the baseline and touches nothing.
         #[serde(default)]
         dry_run: bool,
+        /// The new systems are such that the hosts have already: what they go back to, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rollback_to: Option<String>,
     },
     /// What runs on the workstation, for who reads the record.
     WorkstationSeen {

@@ -569,3 +569,32 @@ async fn what_only_a_reboot_brings_is_what_differs_from_what_was_booted() {
     let ask = format!("old_current={container} new={container}; booted={container}; compare_with_new");
     assert_eq!(host.says(&files, &ask).await, "");
 }
+
+#[tokio::test]
+async fn generations_are_told_with_the_time_that_nix_shows_and_whether_their_systems_are_left() {
+    let host = Host::with(None).await;
+    host.link("nix/var/nix/profiles/system-2-link", B);
+    host.link("nix/var/nix/profiles/system-x-link", B);
+    for (link, at) in [(1, "2026-11-20 00:00:10"), (2, "2026-11-20 00:00:20")] {
+        let link = host.path(&format!("nix/var/nix/profiles/system-{link}-link"));
+        let touched = Invocation::new("touch", Duration::from_secs(20))
+            .args(["--no-dereference", "--date"])
+            .arg(format!("{at} UTC"))
+            .arg(link);
+        assert!(touched.run().await.unwrap().succeeded());
+    }
+    host.write(&format!("{}/nixos-version", &A[1..]), "25.11");
+    host.program("nix-store", "exit 0");
+    let ask = format!("(main {A}); (main {B}); (main -); (main /etc)");
+    let generations = format!("generation 1 1795132810 here {A}\ngeneration 2 1795132820 gone {B}\nend\n");
+    assert_eq!(
+        host.says(&["lib.sh", "generations.sh"], &ask).await,
+        format!(
+            "kept yes\n{generations}kept no\n{generations}{generations}\
+             refused other\ntext bad argument: /etc (is_expectation)\nend\n"
+        )
+    );
+    // What is there and not valid was left by a collector.
+    host.program("nix-store", "exit 1");
+    assert!(host.says(&["lib.sh", "generations.sh"], &format!("main {A}")).await.starts_with("kept no\n"));
+}

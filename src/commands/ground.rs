@@ -81,6 +81,7 @@ impl Ground {
             fleet: self.fleet,
             selected: self.selected,
             allowed: Allowed::default(),
+            back: None,
             dry_run: true,
             run: run.to_owned(),
             owner: owner(),

@@ -5,6 +5,7 @@ mod check;
 mod ending;
 mod ground;
 mod inventory;
+mod keeper;
 mod logs;
 mod password;
 mod past;
@@ -12,6 +13,7 @@ mod push;
 mod recover;
 mod replay;
 mod report;
+mod rollback;
 mod runs;
 mod show;
 
@@ -83,6 +85,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = &cli.global;
     let ended = match &cli.command {
         Command::Push(arguments) => runtime().and_then(|runtime| runtime.block_on(push::run(global, mode, arguments))),
+        Command::Rollback(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(rollback::run(global, mode, arguments)))
+        }
         Command::Recover(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(recover::run(global, mode, arguments)))
         }

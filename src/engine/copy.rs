@@ -36,6 +36,10 @@ impl Push<'_> {
     async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
         let host = view.host;
         let name = &host.name;
+        if self.request.back.is_some() {
+            // It has been there all the time. This workstation need not have it, and asks nothing about it.
+            return self.prepare_one(view, new, of_run).await;
+        }
         if !self.has_room(view, new).await {
             return false;
         }

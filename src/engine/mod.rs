@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, and nothing here decides what a failure means for the fleet.
 
+mod back;
 mod baseline;
 mod build;
 pub mod clock;

@@ -15,6 +15,7 @@ use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
 use super::workstation::Looking;
+use crate::decide::back::To;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
@@ -35,6 +36,8 @@ pub struct Request {
     pub folder: PathBuf,
     pub selected: BTreeSet<HostName>,
     pub allowed: Allowed,
+    /// The hosts have their new systems already, and go back to them; `None`: they are built.
+    pub back: Option<To>,
     /// Survey, build and baseline, and nothing more.
     pub dry_run: bool,
     pub run: String,
@@ -204,7 +207,10 @@ impl<'a> Push<'a> {
     async fn prepare(&self) -> Phased<Prepared> {
         let fleet = &self.request.fleet;
         // Side by side: the build needs the workstation, the survey the hosts. The one that refuses first ends both.
-        let (systems, surveyed) = tokio::try_join!(self.build(), self.survey())?;
+        let (systems, surveyed) = match &self.request.back {
+            None => tokio::try_join!(self.build(), self.survey())?,
+            Some(to) => self.survey_and_choose(to).await?,
+        };
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> =
             hosts.iter().map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();

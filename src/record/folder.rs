@@ -25,6 +25,9 @@ pub struct SavedPlan {
     pub inventory: PathBuf,
     /// `person@workstation`.
     pub owner: String,
+    /// Where a rollback goes, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<String>,
     pub plan: Plan,
 }
 
@@ -173,7 +176,7 @@ pub struct Unfinished {
     pub inventory: PathBuf,
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn same_file(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     resolved(one) == resolved(other)
 }

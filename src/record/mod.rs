@@ -6,6 +6,7 @@
 pub mod folder;
 pub mod hosts;
 pub mod journal;
+pub mod left;
 pub mod listener;
 pub mod lock;
 pub mod name;

@@ -1,5 +1,7 @@
 //! Reads what the scripts answer: pure, and never surprised. Whatever a host prints ends as facts or as an error.
 
+pub mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::fact::{

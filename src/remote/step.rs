@@ -57,6 +57,8 @@ pub enum Step {
     Survey,
     /// How the host stands: the short facts; changes nothing.
     Standing,
+    /// The generations of the system profile, and whether this system is still there; changes nothing.
+    Generations { system: Option<StorePath> },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare { run: String, old_current: StorePath, old_boot: StorePath, new: StorePath, hosts: Vec<HostName> },
     /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
@@ -108,6 +110,10 @@ impl Step {
         let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
             Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, include_str!("scripts/survey.sh")], Vec::new()),
             Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
+            Self::Generations { system } => {
+                let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+                ("generations", &[LIB, include_str!("scripts/generations.sh")], vec![system])
+            }
             Self::Prepare { run, old_current, old_boot, new, hosts } => {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
                 arguments.extend(hosts.iter().map(HostName::to_string));
@@ -283,6 +289,8 @@ mod tests {
         vec![
             Step::Survey,
             Step::Standing,
+            Step::Generations { system: Some(path(OLD)) },
+            Step::Generations { system: None },
             Step::Prepare {
                 run: speaker.run.clone(),
                 old_current: path(OLD),
@@ -364,6 +372,8 @@ mod tests {
         let golden = format!(
             "survey \n\
              standing \n\
+             generations OLD\n\
+             generations -\n\
              prepare {run} | OLD | OLD | NEW | vps | homeserver\n\
              arm {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
              arm {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\

@@ -84,7 +84,9 @@ fn heading(view: &FleetView, style: &Style, now: SystemTime) -> Vec<Strip> {
 
 fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
     let what = match view.what {
+        What::Push if view.rollback_to.is_some() => "rollback of ",
         What::Push => "push ",
+        What::DryRun if view.rollback_to.is_some() => "dry run of the rollback of ",
         What::DryRun => "dry run of ",
         What::Recovery => "recover ",
         What::Query => "",
@@ -96,7 +98,7 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
     if !matches!(view.what, What::Push | What::DryRun)
         && let Some(phase) = view.phase()
     {
-        title.push(None, format!(": {}", words::about(phase)));
+        title.push(None, format!(": {}", view.about(phase)));
     }
     let elapsed = words::span(view.elapsed(now));
     let room = style.columns.saturating_sub(title.width() + elapsed.len() + 2);

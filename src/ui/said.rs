@@ -136,7 +136,12 @@ fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
     let record = |path: &str| of_fleet(None, format!("record: {}", sanitise::line(path)));
     match event {
         Event::PushStarted { fleet, hosts, inventory: path, guard_ms, record: folder, .. } => {
-            let mut text = format!("push {} ({})", sanitise::line(fleet), names(hosts));
+            let mut text = match &view.rollback_to {
+                Some(to) => {
+                    format!("roll back {} ({}) to {}", sanitise::line(fleet), names(hosts), sanitise::line(to))
+                }
+                None => format!("push {} ({})", sanitise::line(fleet), names(hosts)),
+            };
             if *guard_ms > 0 {
                 text += &format!(", guards of {}", words::span_ms(*guard_ms));
             }
@@ -174,8 +179,7 @@ fn phase_line(phase: Phase, view: &FleetView, now: SystemTime) -> Said {
     let of_a_push = matches!(view.what, What::Push | What::DryRun);
     let number = words::number(phase).filter(|_| of_a_push);
     let number = number.map(|number| format!(" ({number} of 10)")).unwrap_or_default();
-    let about = if of_a_push || phase != Phase::Baseline { words::about(phase) } else { "probe every link" };
-    let text = format!("== {}{number}: {about}{}", phase.word(), guards_left(view, now));
+    let text = format!("== {}{number}: {}{}", phase.word(), view.about(phase), guards_left(view, now));
     of_fleet(Some(Tone::Strong), text)
 }
 

@@ -100,6 +100,19 @@ pub(crate) fn about(phase: Phase) -> &'static str {
     }
 }
 
+/// The same in a push to systems that the hosts have already.
+pub(crate) fn about_going_back(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Build => "nothing to build: the hosts have the systems that they go back to",
+        Phase::Survey => "ask every host what it is and runs, and whether it still has its system",
+        Phase::Copy => "nothing to copy: keep the systems from being collected, see that they fit",
+        Phase::Test => "activate the systems to go back to, for now",
+        Phase::Switch => "make them what a reboot brings",
+        Phase::RollBack => "bring every touched host to where it was before this rollback",
+        other => about(other),
+    }
+}
+
 /// The phase's number among the ten; a roll back has none.
 pub(crate) fn number(phase: Phase) -> Option<u8> {
     match phase {

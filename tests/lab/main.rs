@@ -17,6 +17,7 @@ mod standing;
 mod wait;
 
 mod activation;
+mod back;
 mod become_root;
 mod broken;
 mod chaos;

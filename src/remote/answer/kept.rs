@@ -1,0 +1,60 @@
+//! Reads what the scripts say that look at systems which a host has already.
+
+use super::{AnswerError, Lines, all, one};
+use crate::decide::back::{Generation, Kept};
+use crate::store_path::StorePath;
+
+/// The answer of `generations`.
+///
+/// # Errors
+/// [`AnswerError::Missing`] if the host refused to look.
+pub fn kept(lines: &Lines) -> Result<Kept, AnswerError> {
+    if one(lines, "refused").is_some() {
+        return Err(AnswerError::Missing("generation"));
+    }
+    let mut generations: Vec<Generation> = all(lines, "generation").filter_map(generation).collect();
+    generations.sort_by_key(|generation| generation.number);
+    Ok(Kept { generations, named_is_here: one(lines, "kept") == Some("yes") })
+}
+
+/// `NUMBER TIME here|gone SYSTEM`.
+fn generation(text: &str) -> Option<Generation> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [number, made, state, system] = words[..] else { return None };
+    Some(Generation {
+        number: number.parse().ok()?,
+        made: made.parse().ok()?,
+        system: StorePath::new(system).ok()?,
+        is_here: state == "here",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn lines(text: &str) -> Vec<(String, String)> {
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn generations_are_read_by_their_numbers_and_nonsense_is_left_out() {
+        let path = format!("/nix/store/{}-nixos-system-vps-1", "a".repeat(32));
+        let said = format!(
+            "kept yes\ngeneration 10 300 here {path}\ngeneration 9 200 gone {path}\ngeneration x 1 here {path}\n\
+             generation 1 2 here /etc/passwd\ngeneration\n"
+        );
+        let kept = kept(&lines(&said)).unwrap();
+        let read: Vec<_> = kept.generations.iter().map(|one| (one.number, one.made, one.is_here)).collect();
+        assert_eq!((read, kept.named_is_here), (vec![(9, 200, false), (10, 300, true)], true));
+    }
+
+    #[test]
+    fn a_host_that_has_nothing_says_so_and_one_that_refuses_says_nothing() {
+        assert_eq!(kept(&lines("kept no\n")), Ok(Kept::default()));
+        assert!(kept(&lines("refused other\ntext bad argument\n")).is_err());
+    }
+}
