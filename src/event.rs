@@ -4,6 +4,7 @@
 //! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`]. A query
 //! that works on a fleet begins with [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
 
+pub mod forecast;
 pub mod line;
 pub mod stream;
 

@@ -3,8 +3,8 @@
 #
 # Changes nothing. Answers `generation NUMBER TIME here|gone SYSTEM` for each, TIME in seconds since 1970 of the day it was
 # made, and `kept yes|no`.
-# Needs lib.sh.
-# shellcheck disable=SC2154 # its variables
+# Needs lib.sh and comparing.sh.
+# shellcheck disable=SC2154 # their variables
 
 main() {
     demand is_expectation "$1"
@@ -23,9 +23,4 @@ main() {
         put generation "$generation_number $generation_time $generation_state $resolved"
     done
     finish
-}
-
-# A path that is there and not valid is one that a garbage collector, or a copy that was cut off, has left.
-is_kept() {
-    [ -e "$root$1" ] && timeout 20 nix-store --check-validity "$1" 2>/dev/null
 }
