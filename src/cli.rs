@@ -14,7 +14,7 @@ use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
 
-pub use ahead::{BackTo, Rollback};
+pub use ahead::{BackTo, Diff, Plan, Rollback};
 
 /// Pushes NixOS systems to a fleet as one guarded transaction
 ///
@@ -92,6 +92,8 @@ impl Global {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     Push(Push),
+    Plan(Plan),
+    Diff(Diff),
     Rollback(Rollback),
     Recover(Recover),
     Build(Build),

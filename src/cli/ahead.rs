@@ -7,6 +7,63 @@ use clap::Args;
 use super::FleetHosts;
 use crate::inventory::duration;
 
+/// Show what a push would do, host by host and link by link
+///
+/// Builds the systems, asks the hosts, probes the links as they are now, and says which hosts would change, in which order,
+/// which packages differ, whether a reboot will be needed, and how long it may take before the guards fire. It copies
+/// nothing and runs nothing of the new systems, unless --units asks for that. `push --dry-run` is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy plan homelab            what would a push do?
+  fleetdeploy plan homelab --on vps   and if only one host were pushed?
+  fleetdeploy plan homelab --units    also which units would stop and start; copies the systems to the hosts
+  fleetdeploy plan homelab --json     all of it in one `answer` event
+
+Exit status:
+  0  a push could go on, or there is nothing to do
+  1  a push would be refused
+  2  usage or inventory")]
+pub struct Plan {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+    /// Copy the new systems, and ask each on its host which units it would stop, start, restart and reload (`dry-activate`); changes nothing
+    #[arg(long)]
+    pub units: bool,
+    /// As `push` takes it: how long until a guard fires
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+    /// As `push` takes it: how long links may take to come up
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub settle: Option<Duration>,
+    /// As `push` takes it: links that are down already refuse nothing
+    #[arg(long)]
+    pub allow_broken: bool,
+    /// As `push` takes it: a reboot that would not bring what runs now refuses nothing
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+/// Show which packages a push would change, and whether it would need a reboot
+///
+/// Builds the systems and compares each with what its host runs; hosts that change alike are told of together. It copies
+/// nothing: where the old system is not in this workstation's store, nor the new one on the host, the difference is
+/// not known before a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy diff homelab            every host
+  fleetdeploy diff homelab --on vps   one of them
+
+Exit status:
+  0  answered
+  1  a system does not build, or a host does not answer
+  2  usage or inventory")]
+pub struct Diff {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+}
+
 /// Bring a fleet back to systems that its hosts already have: all hosts or none
 ///
 /// A push like any other, with the same guards, checks and roll back, but to systems that the hosts have had before:

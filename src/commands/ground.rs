@@ -83,6 +83,8 @@ impl Ground {
             allowed: Allowed::default(),
             back: None,
             dry_run: true,
+            units: false,
+            ask: false,
             run: run.to_owned(),
             owner: owner(),
             roots,

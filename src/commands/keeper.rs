@@ -12,6 +12,7 @@ use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::Request;
 use crate::event::Event;
+use crate::event::forecast::Forecast;
 use crate::event::stream::{Events, Listener};
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
@@ -66,18 +67,30 @@ impl Record {
 
 /// Where the driver's events and entries go.
 pub(super) struct Keeper<'a> {
-    pub(super) events: Events,
-    pub(super) record: Option<Record>,
+    events: Events,
+    record: Option<Record>,
     /// From the first arm command on.
     pub(super) touched: bool,
     /// Between the first arm command and the end.
     pub(super) guarded: bool,
-    pub(super) request: &'a Request,
+    request: &'a Request,
+    /// What the push would do, if that was asked for.
+    pub(super) foreseen: Option<Forecast>,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(events: &Events, record: Option<Record>, request: &'a Request) -> Self {
+        Self { events: events.clone(), record, touched: false, guarded: false, request, foreseen: None }
+    }
 }
 
 impl Surroundings for Keeper<'_> {
     fn tell(&mut self, event: Event) {
         self.events.publish(event);
+    }
+
+    fn foreseen(&mut self, forecast: Forecast) {
+        self.foreseen = Some(forecast);
     }
 
     fn started(&mut self, plan: &Plan) -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod diff;
 mod ending;
 mod ground;
 mod inventory;
@@ -9,6 +10,7 @@ mod keeper;
 mod logs;
 mod password;
 mod past;
+mod plan;
 mod push;
 mod recover;
 mod replay;
@@ -85,6 +87,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = &cli.global;
     let ended = match &cli.command {
         Command::Push(arguments) => runtime().and_then(|runtime| runtime.block_on(push::run(global, mode, arguments))),
+        Command::Plan(arguments) => runtime().and_then(|runtime| runtime.block_on(plan::run(global, mode, arguments))),
+        Command::Diff(arguments) => runtime().and_then(|runtime| runtime.block_on(diff::run(global, mode, arguments))),
         Command::Rollback(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(rollback::run(global, mode, arguments)))
         }

@@ -1,7 +1,7 @@
 //! `push`: the transaction.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures::FutureExt;
 
@@ -9,36 +9,48 @@ use super::build::FAREWELL;
 use super::ending::{Conclusion, millis};
 use super::ground::{Ground, owner};
 use super::keeper::{Keeper, Record};
+use super::past::{colour, columns, print};
 use super::{Ended, Trouble};
 use crate::cli::{Global, Push};
 use crate::decide::back::To;
 use crate::decide::survey::Allowed;
 use crate::engine::push::{Pushed, Request, push};
 use crate::engine::shutdown::Shutdown;
+use crate::event::forecast::Forecast;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
 use crate::inventory::model::Fleet;
+use crate::record::run_id::RunId;
 use crate::ui::Screen;
+use crate::ui::forecast::{Style, render};
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
     let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    go(mode, &ground, Wanted { allowed, dry_run: arguments.dry_run, back: None }).await
+    let wanted = Wanted { dry_run: arguments.dry_run, ..Wanted::push(allowed) };
+    go(global, mode, &ground, wanted).await
 }
 
 /// What is wanted of a push, whichever command asks for it.
 pub(super) struct Wanted {
     pub(super) allowed: Allowed,
     pub(super) dry_run: bool,
+    pub(super) units: bool,
     /// Not to new systems, but to such that the hosts have already.
     pub(super) back: Option<To>,
 }
 
-pub(super) async fn go(mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
+impl Wanted {
+    pub(super) fn push(allowed: Allowed) -> Self {
+        Self { allowed, dry_run: false, units: false, back: None }
+    }
+}
+
+pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     // Before anything is written or asked: a signal from here on is ours.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
@@ -47,6 +59,8 @@ pub(super) async fn go(mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let record = if wanted.dry_run { None } else { Some(Record::open(ground)?) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
+    // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by that.
+    let id = run.clone().unwrap_or_else(|| RunId::new(&ground.fleet.name, SystemTime::now()).to_string());
     let events = Events::new(run.clone());
     // After the question for a password: a person's time to type is not the push's.
     let began = Instant::now();
@@ -62,7 +76,9 @@ pub(super) async fn go(mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
         allowed: wanted.allowed,
         back: wanted.back,
         dry_run: wanted.dry_run,
-        run: run.clone().unwrap_or_else(|| "dry-run".to_owned()),
+        units: wanted.units,
+        ask: false,
+        run: id,
         owner: owner(),
         roots: record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems")),
         fleet: ground.fleet.clone(),
@@ -71,10 +87,19 @@ pub(super) async fn go(mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
     ground.warn(&events);
 
-    let mut keeper = Keeper { events: events.clone(), record, touched: false, guarded: false, request: &request };
+    if request.units {
+        let text = "--units copies the new systems and runs their `switch-to-configuration dry-activate` on the hosts; \
+                    nothing is changed there";
+        events.publish(Event::Warned { host: None, text: text.to_owned() });
+    }
+    let mut keeper = Keeper::new(&events, record, &request);
     let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
     // A mistake of ours must not end without a word while guards are armed.
     let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
+    let page = keeper.foreseen.take();
+    if let Some(forecast) = page.as_ref().filter(|_| request.dry_run) {
+        publish(forecast, &events);
+    }
     let concluded = conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.fleet);
     events.publish(Event::Finished {
         outcome: concluded.outcome,
@@ -87,7 +112,22 @@ pub(super) async fn go(mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
         let _ = recording.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
+    if let Some(forecast) = page.filter(|_| request.dry_run && mode != Mode::Json) {
+        // Once the rows are gone: stdout may be the same terminal.
+        let nothing = "nothing was touched, and nothing copied";
+        let nothing = if request.units { "nothing was changed" } else { nothing };
+        let style = Style { colour: colour(global), columns: columns() };
+        print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
+    }
     Ok(concluded.ending)
+}
+
+/// The answer, for programs.
+fn publish(forecast: &Forecast, events: &Events) {
+    // It is made of texts and numbers, which can always be written.
+    if let Ok(answer) = serde_json::to_value(forecast) {
+        events.publish(Event::Answer { answer });
+    }
 }
 
 fn push_started(request: &Request, inventory: String, record: Option<String>) -> Event {
@@ -110,7 +150,7 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
     match pushed {
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Pushed::Planned) => {
-            let text = "this is what a push would do; nothing was copied and nothing was touched".to_owned();
+            let text = "this is what it would do; nothing was touched".to_owned();
             Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Planned, text)
         }
         Some(Pushed::Interrupted(signal)) => {

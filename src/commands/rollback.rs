@@ -18,7 +18,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Rollback) -> En
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let to = where_to(&ground, arguments.to.as_ref())?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    go(mode, &ground, Wanted { allowed, dry_run: arguments.dry_run, back: Some(to) }).await
+    let wanted = Wanted { dry_run: arguments.dry_run, back: Some(to), ..Wanted::push(allowed) };
+    go(global, mode, &ground, wanted).await
 }
 
 /// All that can be known of it without a host.

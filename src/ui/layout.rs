@@ -86,8 +86,8 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
     let what = match view.what {
         What::Push if view.rollback_to.is_some() => "rollback of ",
         What::Push => "push ",
-        What::DryRun if view.rollback_to.is_some() => "dry run of the rollback of ",
-        What::DryRun => "dry run of ",
+        What::DryRun if view.rollback_to.is_some() => "plan of a rollback of ",
+        What::DryRun => "plan of ",
         What::Recovery => "recover ",
         What::Query => "",
     };
@@ -108,7 +108,12 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
 
 /// All ten phases, or where there is no room the one that runs and its number.
 fn phases(view: &FleetView, style: &Style) -> Strip {
-    let shown = if view.what == What::DryRun { &[Phase::Build, Phase::Survey, Phase::Baseline][..] } else { &PHASES };
+    let shown = match view.what {
+        // With `--units` it copies.
+        What::DryRun if view.has_begun(Phase::Copy) => &PHASES[..4],
+        What::DryRun => &[Phase::Build, Phase::Survey, Phase::Baseline][..],
+        _ => &PHASES,
+    };
     let mut strip = Strip::default();
     for phase in shown {
         if strip.width() > 0 {

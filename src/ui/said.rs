@@ -136,12 +136,16 @@ fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
     let record = |path: &str| of_fleet(None, format!("record: {}", sanitise::line(path)));
     match event {
         Event::PushStarted { fleet, hosts, inventory: path, guard_ms, record: folder, .. } => {
+            let (plan, fleet) = (view.what == What::DryRun, sanitise::line(fleet));
             let mut text = match &view.rollback_to {
-                Some(to) => {
-                    format!("roll back {} ({}) to {}", sanitise::line(fleet), names(hosts), sanitise::line(to))
-                }
-                None => format!("push {} ({})", sanitise::line(fleet), names(hosts)),
+                Some(_) if plan => format!("plan of a rollback of {fleet} ({})", names(hosts)),
+                None if plan => format!("plan of {fleet} ({})", names(hosts)),
+                Some(_) => format!("roll back {fleet} ({})", names(hosts)),
+                None => format!("push {fleet} ({})", names(hosts)),
             };
+            if let Some(to) = &view.rollback_to {
+                text += &format!(" to {}", sanitise::line(to));
+            }
             if *guard_ms > 0 {
                 text += &format!(", guards of {}", words::span_ms(*guard_ms));
             }

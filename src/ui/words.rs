@@ -103,12 +103,12 @@ pub(crate) fn about(phase: Phase) -> &'static str {
 /// The same in a push to systems that the hosts have already.
 pub(crate) fn about_going_back(phase: Phase) -> &'static str {
     match phase {
-        Phase::Build => "nothing to build: the hosts have the systems that they go back to",
-        Phase::Survey => "ask every host what it is and runs, and whether it still has its system",
-        Phase::Copy => "nothing to copy: keep the systems from being collected, see that they fit",
+        Phase::Build => "nothing to build: the hosts have their systems",
+        Phase::Survey => "ask every host what it runs, and what it still has",
+        Phase::Copy => "nothing to copy: keep the systems, see if they fit",
         Phase::Test => "activate the systems to go back to, for now",
         Phase::Switch => "make them what a reboot brings",
-        Phase::RollBack => "bring every touched host to where it was before this rollback",
+        Phase::RollBack => "bring every touched host back to what it ran",
         other => about(other),
     }
 }

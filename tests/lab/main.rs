@@ -29,6 +29,7 @@ mod hostile;
 mod interrupted;
 mod loader;
 mod login;
+mod plan;
 mod recover;
 mod refused;
 mod signals;
