@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         guard_ms: 900_000,
         record: None,
         dry_run: false,
+        rollback_to: None,
     }));
     tui.take(&line(Event::PhaseStarted { phase: Phase::Test }));
     let (mut events, mut frames) = (Duration::ZERO, Duration::ZERO);

@@ -1,5 +1,6 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
+mod ahead;
 mod import;
 mod inventory;
 mod shells;
@@ -17,6 +18,7 @@ use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
 
+pub use ahead::{BackTo, Diff, Plan, Rollback};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
 pub use shells::{Completions, ManPages, Shell};
@@ -97,6 +99,9 @@ impl Global {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     Push(Push),
+    Plan(Plan),
+    Diff(Diff),
+    Rollback(Rollback),
     Recover(Recover),
     Build(Build),
     Check(Check),

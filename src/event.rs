@@ -4,6 +4,7 @@
 //! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`]. A query
 //! that works on a fleet begins with [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
 
+pub mod forecast;
 pub mod line;
 pub mod stream;
 
@@ -172,6 +173,9 @@ pub enum Event {
         /// It ends after the baseline and touches nothing.
         #[serde(default)]
         dry_run: bool,
+        /// The new systems are such that the hosts have already: what they go back to, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rollback_to: Option<String>,
     },
     /// What runs on the workstation, for who reads the record.
     WorkstationSeen {

@@ -26,7 +26,7 @@
 //! `main -> commands -> {cli, inventory, engine, record, ui}`; `engine -> {decide, remote, nix, local, event}`;
 //! `{remote, nix} -> local`; `remote -> decide`, whose steps it writes and whose facts it reads; `{record, ui} -> event ->
 //! decide -> inventory`; `cli -> {inventory, ui::mode}`. Whoever reads from left to right may also skip a stop: all of them
-//! know `inventory::model`, `store_path` and `package_change`. `ui` and `engine` never import each other, and `decide` has no I/O, no clock
+//! know `inventory::model`, `store_path`, `package_change` and `unit_changes`. `ui` and `engine` never import each other, and `decide` has no I/O, no clock
 //! and no ssh.
 //!
 //! # Papers
@@ -49,3 +49,4 @@ pub mod record;
 pub mod remote;
 pub mod store_path;
 pub mod ui;
+pub mod unit_changes;

@@ -135,7 +135,9 @@ fn at_every_moment_the_screen_says_what_protects_the_fleet() {
 
 #[test]
 fn a_query_says_nothing_of_safety_and_a_dry_run_touches_nothing() {
-    let Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, .. } = good_push().remove(0).1 else {
+    let Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, rollback_to, .. } =
+        good_push().remove(0).1
+    else {
         panic!("the first event of a push")
     };
     let query = Event::QueryStarted {
@@ -145,7 +147,8 @@ fn a_query_says_nothing_of_safety_and_a_dry_run_touches_nothing() {
         inventory: inventory.clone(),
     };
     assert_eq!(safety(vec![(0.0, query), (1.0, phase(Phase::Survey))], 2.0), None);
-    let dry_run = Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run: true };
+    let dry_run =
+        Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run: true, rollback_to };
     assert_eq!(safety(vec![(0.0, dry_run), (1.0, phase(Phase::Survey))], 2.0), Some(Safety::Untouched));
 }
 

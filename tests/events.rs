@@ -64,6 +64,7 @@ fn samples() -> Vec<Event> {
             guard_ms: 900_000,
             record: None,
             dry_run: true,
+            rollback_to: Some("generation 41".into()),
         },
         Event::RecoverStarted { fleet: "homelab".into(), hosts: vec![vps.clone()], inventory: "inventory.yaml".into() },
         Event::RunChosen { epoch: 2, alone: true, record: "/state/runs/r-1".into() },

@@ -220,6 +220,7 @@ fn many_hosts(count: usize) -> Vec<Line> {
         guard_ms: 900_000,
         record: None,
         dry_run: false,
+        rollback_to: None,
     };
     let mut events = vec![(0.0, start)];
     let planned = Event::Planned { hosts: (0..count).map(|number| planned(&name(number), "25.11.3")).collect() };
@@ -334,8 +335,8 @@ fn evil_twin(event: Event, evil: &str) -> Event {
     let evil = || evil.to_owned();
     match event {
         Event::PushStarted { hosts, selected, guard_ms, dry_run, .. } => {
-            let (fleet, inventory, record) = (evil(), evil(), Some(evil()));
-            Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run }
+            let (fleet, inventory, record, rollback_to) = (evil(), evil(), Some(evil()), Some(evil()));
+            Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run, rollback_to }
         }
         Event::Warned { host, .. } => Event::Warned { host, text: evil() },
         Event::Failed { host, .. } => Event::Failed { host, text: evil(), hint: Some(evil()) },

@@ -556,8 +556,8 @@ async fn what_only_a_reboot_brings_is_what_differs_from_what_was_booted() {
         *) exit 1 ;;
         esac",
     );
-    let ask = |new: &str| format!("old_current={A} new={new}; read_systems; compare_with_new");
-    let files = ["lib.sh", "boot.sh", "prepare.sh"];
+    let ask = |new: &str| format!("read_systems; compare_systems {A} {new}");
+    let files = ["lib.sh", "boot.sh", "comparing.sh"];
     assert_eq!(host.says(&files, &ask(B)).await, "compared yes\n");
     assert_eq!(
         host.says(&files, &ask(C)).await,
@@ -566,6 +566,80 @@ async fn what_only_a_reboot_brings_is_what_differs_from_what_was_booted() {
     // A container has no kernel, and a nix that fails says nothing.
     let container = A.replace('a', "d");
     host.write(&format!("{}/nixos-version", &container[1..]), "25.11");
-    let ask = format!("old_current={container} new={container}; booted={container}; compare_with_new");
+    let ask = format!("booted={container}; compare_systems {container} {container}");
     assert_eq!(host.says(&files, &ask).await, "");
+}
+
+#[tokio::test]
+async fn generations_are_told_with_the_time_that_nix_shows_and_whether_their_systems_are_left() {
+    let host = Host::with(None).await;
+    host.link("nix/var/nix/profiles/system-2-link", B);
+    host.link("nix/var/nix/profiles/system-x-link", B);
+    for (link, at) in [(1, "2026-11-20 00:00:10"), (2, "2026-11-20 00:00:20")] {
+        let link = host.path(&format!("nix/var/nix/profiles/system-{link}-link"));
+        let touched = Invocation::new("touch", Duration::from_secs(20))
+            .args(["--no-dereference", "--date"])
+            .arg(format!("{at} UTC"))
+            .arg(link);
+        assert!(touched.run().await.unwrap().succeeded());
+    }
+    host.write(&format!("{}/nixos-version", &A[1..]), "25.11");
+    host.program("nix-store", "exit 0");
+    let ask = format!("(main {A}); (main {B}); (main -); (main /etc)");
+    let generations = format!("generation 1 1795132810 here {A}\ngeneration 2 1795132820 gone {B}\nend\n");
+    assert_eq!(
+        host.says(&["lib.sh", "comparing.sh", "generations.sh"], &ask).await,
+        format!(
+            "kept yes\n{generations}kept no\n{generations}{generations}\
+             refused other\ntext bad argument: /etc (is_expectation)\nend\n"
+        )
+    );
+    // What is there and not valid was left by a collector.
+    host.program("nix-store", "exit 1");
+    assert!(
+        host.says(&["lib.sh", "comparing.sh", "generations.sh"], &format!("main {A}")).await.starts_with("kept no\n")
+    );
+}
+
+#[tokio::test]
+async fn two_systems_are_compared_as_far_as_they_are_here_and_what_was_booted_is_told() {
+    let host = Host::with(None).await;
+    kernel(&host, A, "6.12.1", "quiet");
+    host.program("nix-store", "exit 0");
+    host.program("nix", "echo 'app: 1 → 2'");
+    let store = host.path("nix/store").display().to_string();
+    let booted = format!(
+        "booted kernel {store}/6.12.1/kernel\nbooted initrd {store}/6.12.1/initrd\n\
+         booted kernel-modules {store}/6.12.1/kernel-modules\nbooted_params quiet\nend\n"
+    );
+    let files = ["lib.sh", "boot.sh", "comparing.sh", "compare.sh"];
+    assert_eq!(host.says(&files, &format!("main {A} {B}")).await, format!("kept no\n{booted}"));
+    kernel(&host, B, "6.12.1", "loglevel=4");
+    let both = format!("kept yes\ncompared yes\nchange app: 1 → 2\nreboot_for kernel-params\n{booted}");
+    assert_eq!(host.says(&files, &format!("main {A} {B}")).await, both);
+    assert_eq!(
+        host.says(&files, &format!("main {A} /etc")).await,
+        "refused other\ntext bad argument: /etc (is_store_path)\nend\n"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_activation_is_not_run_where_a_run_holds_the_host() {
+    let host = Host::with(None).await;
+    let program = format!("{}/bin/switch-to-configuration", &A[1..]);
+    host.write(
+        &program,
+        "#!/bin/sh\n[ \"$1\" = dry-activate ] && echo \"would stop the following units: a.service\" >&2\nexit 3\n",
+    );
+    std::fs::set_permissions(host.path(&program), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let files = ["lib.sh", "dry_activate.sh"];
+    assert_eq!(
+        host.says(&files, &format!("main {A} 20")).await,
+        "status 3\nlog would stop the following units: a.service\nend\n"
+    );
+    host.write("run/fleetdeploy/lease", "run-1 1 ada@laptop\n");
+    assert_eq!(
+        host.says(&files, &format!("main {A} 20")).await,
+        "refused foreign_lease\ntext run run-1 of ada@laptop holds this host\nend\n"
+    );
 }

@@ -3,19 +3,23 @@
 mod build;
 mod check;
 mod completions;
+mod diff;
 mod ending;
 mod ground;
 mod hooks;
 mod import;
 mod inventory;
+mod keeper;
 mod logs;
 mod man;
 mod password;
 mod past;
+mod plan;
 mod push;
 mod recover;
 mod replay;
 mod report;
+mod rollback;
 mod runs;
 mod show;
 
@@ -91,6 +95,11 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = &cli.global;
     let ended = match &cli.command {
         Command::Push(arguments) => runtime().and_then(|runtime| runtime.block_on(push::run(global, mode, arguments))),
+        Command::Plan(arguments) => runtime().and_then(|runtime| runtime.block_on(plan::run(global, mode, arguments))),
+        Command::Diff(arguments) => runtime().and_then(|runtime| runtime.block_on(diff::run(global, mode, arguments))),
+        Command::Rollback(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(rollback::run(global, mode, arguments)))
+        }
         Command::Recover(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(recover::run(global, mode, arguments)))
         }

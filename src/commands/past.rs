@@ -9,6 +9,7 @@ use crate::record::folder::{RunFolder, State};
 use crate::record::name::NameError;
 use crate::record::read::{End, Summary};
 use crate::record::{RecordError, read};
+use crate::ui::matrix;
 use crate::ui::mode::{Terminal, choose_colour};
 use crate::ui::print_answer;
 use crate::ui::runs::Standing;
@@ -46,6 +47,12 @@ pub(super) fn clock() -> Clock {
 pub(super) fn colour(global: &Global) -> bool {
     let terminal = Terminal::look(std::io::stdout().is_terminal(), |name| std::env::var(name).ok());
     choose_colour(global.color, terminal)
+}
+
+/// How wide an answer may be: that of the terminal, and elsewhere that of every terminal.
+pub(super) fn columns() -> usize {
+    let wide = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    wide.map_or(matrix::WIDTH, |columns| columns.max(40))
 }
 
 pub(super) fn print(text: &str) -> Result<(), Trouble> {

@@ -1,7 +1,6 @@
 //! `push`: the transaction.
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use futures::FutureExt;
@@ -10,40 +9,62 @@ use super::build::FAREWELL;
 use super::ending::{Conclusion, millis};
 use super::ground::{Ground, owner};
 use super::hooks::HooksOfPush;
-use super::recover::started;
+use super::keeper::{Keeper, Record};
+use super::past::{colour, columns, print};
 use super::{Ended, Trouble};
 use crate::cli::{Global, Push};
-use crate::decide::plan::Plan;
+use crate::decide::back::To;
 use crate::decide::survey::Allowed;
-use crate::decide::vocabulary::Entry;
 use crate::decide::waves::Waves;
-use crate::engine::driver::Surroundings;
 use crate::engine::push::{Pushed, Request, push};
 use crate::engine::shutdown::Shutdown;
-use crate::event::stream::{Events, Listener};
+use crate::event::forecast::Forecast;
+use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
 use crate::inventory::model::Fleet;
-use crate::record::folder::{SavedPlan, State, Unfinished};
-use crate::record::journal::{self, Journal};
-use crate::record::listener;
-use crate::record::lock::{FleetLock, LockError};
+use crate::record::run_id::RunId;
 use crate::ui::Screen;
+use crate::ui::forecast::{Style, render};
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
     let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let waves = Waves { canaries: ground.canaries(&arguments.canary)?, sizes: arguments.waves.clone() };
+    let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
+    let wanted = Wanted { dry_run: arguments.dry_run, waves, ..Wanted::push(allowed) };
+    go(global, mode, &ground, wanted).await
+}
+
+/// What is wanted of a push, whichever command asks for it.
+pub(super) struct Wanted {
+    pub(super) allowed: Allowed,
+    pub(super) waves: Waves,
+    pub(super) dry_run: bool,
+    pub(super) units: bool,
+    /// Not to new systems, but to such that the hosts have already.
+    pub(super) back: Option<To>,
+}
+
+impl Wanted {
+    pub(super) fn push(allowed: Allowed) -> Self {
+        Self { allowed, waves: Waves::default(), dry_run: false, units: false, back: None }
+    }
+}
+
+pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     // Before anything is written or asked: a signal from here on is ours.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let workspace = ground.workspace(&mut shutdown).await?;
 
-    let record = if arguments.dry_run { None } else { Some(Record::open(&ground)?) };
+    let record = if wanted.dry_run { None } else { Some(Record::open(ground)?) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
+    // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by that.
+    let id = run.clone().unwrap_or_else(|| RunId::new(&ground.fleet.name, SystemTime::now()).to_string());
     let events = Events::new(run.clone());
     // After the question for a password: a person's time to type is not the push's.
     let began = Instant::now();
@@ -56,34 +77,28 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     let request = Request {
         folder: ground.folder(),
         selected: ground.selected.clone(),
-        allowed: Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken },
-        waves,
-        dry_run: arguments.dry_run,
-        run: run.clone().unwrap_or_else(|| "dry-run".to_owned()),
+        allowed: wanted.allowed,
+        waves: wanted.waves,
+        back: wanted.back,
+        dry_run: wanted.dry_run,
+        units: wanted.units,
+        ask: false,
+        run: id,
         owner: owner(),
         roots: record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems")),
         fleet: ground.fleet.clone(),
     };
-    events.publish(Event::PushStarted {
-        fleet: request.fleet.name.clone(),
-        hosts: request.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
-        selected: request
-            .fleet
-            .hosts
-            .iter()
-            .map(|host| &host.name)
-            .filter(|name| request.selected.contains(*name))
-            .cloned()
-            .collect(),
-        inventory: ground.inventory.path.display().to_string(),
-        guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
-        record: record.as_ref().map(|record| record.folder.display().to_string()),
-        dry_run: arguments.dry_run,
-    });
+    let record_at = record.as_ref().map(|record| record.folder.display().to_string());
+    events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
     ground.warn(&events);
 
-    let mut keeper = Keeper { events: events.clone(), record, touched: false, guarded: false, request: &request };
-    let hooks = HooksOfPush::new(&ground, run.as_deref(), &events);
+    if request.units {
+        let text = "--units copies the new systems and runs their `switch-to-configuration dry-activate` on the hosts; \
+                    nothing is changed there";
+        events.publish(Event::Warned { host: None, text: text.to_owned() });
+    }
+    let mut keeper = Keeper::new(&events, record, &request);
+    let hooks = HooksOfPush::new(ground, run.as_deref(), &events);
     let concluded = match hooks.before(&mut shutdown).await {
         Ok(()) => {
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
@@ -93,6 +108,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
         }
         Err(stopped) => stopped.conclude(&request.fleet),
     };
+    let page = keeper.foreseen.take();
+    if let Some(forecast) = page.as_ref().filter(|_| request.dry_run) {
+        publish(forecast, &events);
+    }
     hooks.after(&concluded, &mut shutdown).await;
     events.publish(Event::Finished {
         outcome: concluded.outcome,
@@ -105,7 +124,36 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
         let _ = recording.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
+    if let Some(forecast) = page.filter(|_| request.dry_run && mode != Mode::Json) {
+        // Once the rows are gone: stdout may be the same terminal.
+        let nothing = "nothing was touched, and nothing copied";
+        let nothing = if request.units { "nothing was changed" } else { nothing };
+        let style = Style { colour: colour(global), columns: columns() };
+        print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
+    }
     Ok(concluded.ending)
+}
+
+/// The answer, for programs.
+fn publish(forecast: &Forecast, events: &Events) {
+    // It is made of texts and numbers, which can always be written.
+    if let Ok(answer) = serde_json::to_value(forecast) {
+        events.publish(Event::Answer { answer });
+    }
+}
+
+fn push_started(request: &Request, inventory: String, record: Option<String>) -> Event {
+    let names = || request.fleet.hosts.iter().map(|host| &host.name);
+    Event::PushStarted {
+        fleet: request.fleet.name.clone(),
+        hosts: names().cloned().collect(),
+        selected: names().filter(|name| request.selected.contains(*name)).cloned().collect(),
+        inventory,
+        guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
+        record,
+        dry_run: request.dry_run,
+        rollback_to: request.back.as_ref().map(To::words),
+    }
 }
 
 /// `None`: the engine has panicked.
@@ -114,7 +162,7 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
     match pushed {
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Pushed::Planned) => {
-            let text = "this is what a push would do; nothing was copied and nothing was touched".to_owned();
+            let text = "this is what it would do; nothing was touched".to_owned();
             Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Planned, text)
         }
         Some(Pushed::Interrupted(signal)) => {
@@ -130,91 +178,6 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
             Conclusion::of_all(fleet, &untouched, Ending::Bug { guards_armed }, Outcome::Refused, text)
         }
         None => Conclusion::bug(fleet, guards_armed),
-    }
-}
-
-/// The run's place on the disk, and the fleet held against other pushes of this workstation.
-struct Record {
-    run: String,
-    folder: PathBuf,
-    run_folder: crate::record::folder::RunFolder,
-    journal: Journal,
-    inventory: PathBuf,
-    _lock: FleetLock,
-}
-
-impl Record {
-    fn open(ground: &Ground) -> Result<Self, Trouble> {
-        let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
-        let mut lock =
-            FleetLock::take(&state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
-                LockError::Held { .. } => {
-                    Trouble::not_begun(error, Some("wait for it to end, or look at what it does".to_owned()))
-                }
-                LockError::Record(error) => Trouble::no_record(error),
-            })?;
-        // The fleet is ours, so whoever began this is gone.
-        let unfinished =
-            state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
-        if let Some(Unfinished { run, fleet, .. }) = unfinished {
-            let text = format!("run {} of this fleet did not come to its end", run.id());
-            return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then push again"))));
-        }
-        let now = SystemTime::now();
-        // Old records that cannot be trimmed are no reason not to push.
-        let _ = state.trim(now);
-        let (run_folder, journal) = state.create_run(&ground.fleet.name, now).map_err(Trouble::no_record)?;
-        let jumps = ground.inventory.jumps_of(&ground.fleet);
-        run_folder.write_addresses(ground.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
-        let run = run_folder.id().as_str().to_owned();
-        lock.name_run(&run).map_err(Trouble::no_record)?;
-        let folder = run_folder.path().to_owned();
-        let path = &ground.inventory.path;
-        let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        Ok(Self { run, folder, run_folder, journal, inventory, _lock: lock })
-    }
-
-    fn listen(&self, events: &Events) -> Result<Listener, Trouble> {
-        listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
-    }
-}
-
-/// Where the driver's events and entries go.
-struct Keeper<'a> {
-    events: Events,
-    record: Option<Record>,
-    /// From the first arm command on.
-    touched: bool,
-    /// Between the first arm command and the end.
-    guarded: bool,
-    request: &'a Request,
-}
-
-impl Surroundings for Keeper<'_> {
-    fn tell(&mut self, event: Event) {
-        self.events.publish(event);
-    }
-
-    fn started(&mut self, plan: &Plan) -> std::io::Result<()> {
-        let Some(record) = &mut self.record else { return Ok(()) };
-        let saved = SavedPlan {
-            fleet: self.request.fleet.name.clone(),
-            inventory: record.inventory.clone(),
-            owner: self.request.owner.clone(),
-            plan: plan.clone(),
-        };
-        record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
-        record.journal.append(&journal::Entry::Started(started(&saved, 1))).map_err(std::io::Error::other)
-    }
-
-    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
-        match entry {
-            Entry::Arming => (self.touched, self.guarded) = (true, true),
-            Entry::Finished { .. } => self.guarded = false,
-            _ => {}
-        }
-        let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
     }
 }
 

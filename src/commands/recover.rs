@@ -217,6 +217,7 @@ impl Keeper<'_> {
             fleet: self.request.fleet.name.clone(),
             inventory: self.inventory.clone(),
             owner: self.request.owner.clone(),
+            rollback_to: folder.read_plan().and_then(|before| before.rollback_to),
             plan: Plan::clone(&what.plan),
         };
         folder.write_plan(&saved)?;

@@ -1,6 +1,8 @@
 //! The pure part: facts, answers and named timers in; effects and events out. No I/O, no clock, no durations in its
 //! state.
 
+pub mod ahead;
+pub mod back;
 mod commit;
 pub mod fact;
 mod found;

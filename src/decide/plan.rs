@@ -103,6 +103,12 @@ impl Plan {
         waves
     }
 
+    /// The one that is leased and armed alone: there two pushes of one fleet meet.
+    #[must_use]
+    pub fn first_armed(&self) -> Option<HostId> {
+        self.changing().min_by_key(|host| self.host(*host).machine_id.clone())
+    }
+
     /// Whether the way to `far` leads over `near`.
     #[must_use]
     pub fn is_behind(&self, far: HostId, near: HostId) -> bool {

@@ -236,8 +236,7 @@ impl Transaction {
             return self.start_take_over();
         }
         let mut effects = vec![Effect::Tell(Event::PhaseStarted { phase: Phase::Arm }), Effect::Record(Entry::Arming)];
-        let first = self.plan.changing().min_by_key(|host| self.plan.host(*host).machine_id.clone());
-        if let Some(first) = first {
+        if let Some(first) = self.plan.first_armed() {
             self.arm(first, &mut effects);
         }
         effects

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::hosts::Hosts;
 use super::orders::{Identity, Orders};
-use super::push::{Phased, Push, refuse_if};
+use super::push::{Phased, Push, lock, refuse_if};
 use super::ssh_hosts::SshHosts;
 use crate::decide::links::{Link, Round};
 use crate::decide::plan::Plan;
@@ -27,7 +27,9 @@ impl Push<'_> {
         }
         prober.stop_probing().await;
         let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
-        self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells: cells(&plan, &round, false) });
+        let cells = cells(&plan, &round, false);
+        lock(&self.ahead).links.clone_from(&cells);
+        self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells });
         let mendable = |link: &Link| {
             let changing = |name: &HostName| plan.hosts.iter().any(|host| host.changes && host.name == *name);
             matches!(&link.from, Place::Host(from) if changing(from)) || link.to_host.as_ref().is_some_and(changing)

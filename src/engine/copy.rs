@@ -8,6 +8,7 @@ use super::push::{Phased, Push, chain, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
 use crate::decide::fact::{Fit, PreSwitchCheck};
 use crate::decide::survey::Surveyed;
+use crate::event::forecast::Comparison;
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
 use crate::nix;
@@ -16,7 +17,7 @@ use crate::remote::step::Step as RemoteStep;
 use crate::store_path::StorePath;
 
 /// What comparing the two systems may add to the look at the new one; prepare.sh ends it before that.
-const COMPARISON: Duration = Duration::from_secs(25);
+pub(super) const COMPARISON: Duration = Duration::from_secs(25);
 
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
@@ -36,6 +37,10 @@ impl Push<'_> {
     async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
         let host = view.host;
         let name = &host.name;
+        if self.request.back.is_some() {
+            // It has been there all the time. This workstation need not have it, and asks nothing about it.
+            return self.prepare_one(view, new, of_run).await;
+        }
         if !self.has_room(view, new).await {
             return false;
         }
@@ -62,7 +67,7 @@ impl Push<'_> {
     }
 
     /// Whether what is missing on the host fits on its disk. Only asked of the host when the whole closure would not.
-    async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+    pub(super) async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
         let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
         let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
         if closure.size() <= free {
@@ -137,6 +142,11 @@ impl Push<'_> {
 
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {
         let packages = fit.changes.as_ref().and_then(|lines| nix::diff::changes_in(&lines.join("\n")).ok());
-        self.tell(Event::Compared { host: host.clone(), packages, reboot_for: fit.reboot_for.clone() });
+        let reboot_for = fit.reboot_for.clone();
+        if packages.is_none() {
+            // It is said that the packages are not known.
+            self.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
+        }
+        self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }
 }

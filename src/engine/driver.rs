@@ -20,6 +20,7 @@ use crate::decide::recover::Recorded;
 use crate::decide::time::{MARGIN, REKEY, Times};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
+use crate::event::forecast::Forecast;
 use crate::event::{Event, HostOutcome};
 use crate::inventory::model::HostName;
 
@@ -53,6 +54,17 @@ pub enum Ended {
 pub trait Surroundings: Send {
     /// Never waits.
     fn tell(&mut self, event: Event);
+    /// What the push would do, where a person wants to see that first.
+    fn foreseen(&mut self, forecast: Forecast) {
+        let _ = forecast;
+    }
+    /// Whether a person who has seen it wants it; ends by itself some time.
+    ///
+    /// # Errors
+    /// Why the push is not begun, in words.
+    fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
     /// What the push begins with, durable before the first host is touched.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //!
 //! Nothing here prints, and nothing here decides what a failure means for the fleet.
 
+mod ahead;
+mod back;
 mod baseline;
 mod build;
 pub mod clock;

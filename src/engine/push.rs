@@ -15,12 +15,14 @@ use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
 use super::workstation::Looking;
+use crate::decide::back::To;
 use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
+use crate::event::forecast::{Comparison, Forecast};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName, Place};
@@ -37,8 +39,14 @@ pub struct Request {
     pub selected: BTreeSet<HostName>,
     pub allowed: Allowed,
     pub waves: Waves,
+    /// The hosts have their new systems already, and go back to them; `None`: they are built.
+    pub back: Option<To>,
     /// Survey, build and baseline, and nothing more.
     pub dry_run: bool,
+    /// A dry run that also copies, and asks the new systems on their hosts what they would do to the units.
+    pub units: bool,
+    /// What it would do is shown, and asked whether to go on, before anything is touched.
+    pub ask: bool,
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
@@ -93,6 +101,21 @@ pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events
     checked
 }
 
+/// How the systems of the selected hosts differ from what they run: builds and asks, changes nothing, copies nothing.
+///
+/// # Errors
+/// Why not, in one sentence; the details were told as events.
+pub async fn diff(
+    request: &Request,
+    workspace: Arc<Workspace>,
+    events: &Events,
+) -> Result<Vec<(HostName, Comparison)>, String> {
+    let push = Push::new(request, workspace, events);
+    let differing = push.diff().await.map_err(|refused| refused.text);
+    push.reach.close().await;
+    differing
+}
+
 /// Pushes a fleet. Everything on the way is told to `surroundings` and `events`.
 pub async fn push(
     request: &Request,
@@ -110,22 +133,48 @@ pub async fn push(
 }
 
 async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, shutdown: &mut Shutdown) -> Pushed {
+    let interrupted = async |signal| {
+        push.clean_prepared().await;
+        Pushed::Interrupted(signal)
+    };
     let prepared = tokio::select! {
         prepared = push.prepare() => prepared,
-        signal = shutdown.requested() => {
-            push.clean_prepared().await;
-            return Pushed::Interrupted(signal);
-        }
+        signal = shutdown.requested() => return interrupted(signal).await,
     };
     match prepared {
         Err(Refused { text }) => {
             push.clean_prepared().await;
+            if push.request.dry_run {
+                surroundings.foreseen(push.foreseen(Some(text.clone())));
+            }
             Pushed::Ended(push.refused(text))
         }
-        Ok(Prepared::Planned) => Pushed::Planned,
-        Ok(Prepared::Unchanged(hosts)) => Pushed::Ended(unchanged(hosts)),
+        Ok(Prepared::Planned) => {
+            // With `--units` roots are there of a run that will not be.
+            push.clean_prepared().await;
+            surroundings.foreseen(push.foreseen(None));
+            Pushed::Planned
+        }
+        Ok(Prepared::Unchanged(hosts)) => {
+            if push.request.dry_run {
+                surroundings.foreseen(push.foreseen(None));
+            }
+            Pushed::Ended(unchanged(hosts))
+        }
         Ok(Prepared::Ready(ready)) => {
             let Ready { hosts, plan, times } = *ready;
+            if push.request.ask {
+                surroundings.foreseen(push.foreseen(None));
+                // No guard is armed: nothing runs out meanwhile, and arming looks anew whether the facts still hold.
+                let agreed = tokio::select! {
+                    agreed = surroundings.agrees() => agreed,
+                    signal = shutdown.requested() => return interrupted(signal).await,
+                };
+                if let Err(why) = agreed {
+                    push.clean_prepared().await;
+                    return Pushed::Ended(push.refused(why));
+                }
+            }
             if let Err(error) = surroundings.started(&plan) {
                 push.clean_prepared().await;
                 push.fail(None, format!("the run's record cannot be written: {error}"), None);
@@ -177,6 +226,8 @@ pub(super) struct Push<'a> {
     pub(super) prepared: Mutex<BTreeSet<HostName>>,
     /// Optional hosts that did not answer the survey.
     pub(super) skipped: Mutex<BTreeSet<HostName>>,
+    /// What it would do, as far as that is known by now.
+    pub(super) ahead: Mutex<Forecast>,
 }
 
 impl<'a> Push<'a> {
@@ -188,6 +239,7 @@ impl<'a> Push<'a> {
             events,
             prepared: Mutex::default(),
             skipped: Mutex::default(),
+            ahead: Mutex::default(),
         }
     }
 
@@ -206,18 +258,26 @@ impl<'a> Push<'a> {
     async fn prepare(&self) -> Phased<Prepared> {
         let fleet = &self.request.fleet;
         // Side by side: the build needs the workstation, the survey the hosts. The one that refuses first ends both.
-        let (systems, surveyed) = tokio::try_join!(self.build(), self.survey())?;
+        let (systems, surveyed) = match &self.request.back {
+            None => tokio::try_join!(self.build(), self.survey())?,
+            Some(to) => self.survey_and_choose(to).await?,
+        };
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> =
             hosts.iter().map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
+        let mut plan = plan(&views, self.links(&surveyed));
+        self.foresee(&views, &plan);
         self.judge(&views)?;
         self.tell(Event::Planned { hosts: planned(&views) });
-
-        let mut plan = plan(&views, self.links(&surveyed));
         self.divide(&mut plan)?;
         let changes = plan.changing().next().is_some();
-        if changes && !self.request.dry_run {
+        if changes && self.request.dry_run && !self.request.units {
+            self.compare(&views).await?;
+        } else if changes {
             self.copy(&views).await?;
+        }
+        if self.request.units {
+            self.ask_for_units(&views).await;
         }
 
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
@@ -249,6 +309,13 @@ impl<'a> Push<'a> {
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
         Ok(plan.broken(&plan.baseline).is_empty())
+    }
+
+    async fn diff(&self) -> Phased<Vec<(HostName, Comparison)>> {
+        let (systems, surveyed) = tokio::try_join!(self.build(), self.survey())?;
+        let hosts = self.request.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name));
+        let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
+        Ok(self.compare_selected(&views).await)
     }
 
     /// The fleet's links, without those that a skipped host leaves unproven.

@@ -25,6 +25,9 @@ pub struct SavedPlan {
     pub inventory: PathBuf,
     /// `person@workstation`.
     pub owner: String,
+    /// Where a rollback goes, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<String>,
     pub plan: Plan,
 }
 

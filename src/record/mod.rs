@@ -7,6 +7,7 @@ pub mod failed;
 pub mod folder;
 pub mod hosts;
 pub mod journal;
+pub mod left;
 pub mod listener;
 pub mod lock;
 pub mod name;

@@ -280,6 +280,7 @@ mod tests {
             guard_ms: 1,
             record: None,
             dry_run: false,
+            rollback_to: None,
         }
     }
 

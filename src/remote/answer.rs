@@ -1,5 +1,8 @@
 //! Reads what the scripts answer: pure, and never surprised. Whatever a host prints ends as facts or as an error.
 
+pub mod kept;
+pub mod units;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::fact::{
@@ -245,9 +248,17 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     };
     let loader_change = one(lines, "loader_change")
         .and_then(|text| text.split_once(' ').map(|(old, new)| format!("from {old} to {new}")));
-    let changes = one(lines, "compared").map(|_| texts(lines, "change"));
-    let reboot_for = all(lines, "reboot_for").filter_map(reboot_word).map(str::to_owned).collect();
+    let (changes, reboot_for) = (compared_lines(lines), reboot_words(lines));
     Ok(Fit { misfits, check, loader_change, log: texts(lines, "log"), changes, reboot_for })
+}
+
+/// What Nix says there of the two systems; `None`: it could not.
+fn compared_lines(lines: &Lines) -> Option<Vec<String>> {
+    one(lines, "compared").map(|_| texts(lines, "change"))
+}
+
+fn reboot_words(lines: &Lines) -> Vec<String> {
+    all(lines, "reboot_for").filter_map(reboot_word).map(str::to_owned).collect()
 }
 
 /// The name of a file of a system, in words.

@@ -15,6 +15,7 @@ const LIB: &str = include_str!("scripts/lib.sh");
 const BOOT: &str = include_str!("scripts/boot.sh");
 const RESTORE: &str = include_str!("scripts/restore.sh");
 const WAITING: &str = include_str!("scripts/waiting.sh");
+const COMPARING: &str = include_str!("scripts/comparing.sh");
 const WIREGUARD: &str = include_str!("scripts/wireguard.sh");
 const PROBES: &str = include_str!("scripts/probes.sh");
 
@@ -57,6 +58,12 @@ pub enum Step {
     Survey,
     /// How the host stands: the short facts; changes nothing.
     Standing,
+    /// The generations of the system profile, and whether this system is still there; changes nothing.
+    Generations { system: Option<StorePath> },
+    /// How two systems differ, as far as they are there, and what was booted; changes nothing.
+    Compare { old: StorePath, new: StorePath },
+    /// What activating a system that is there would do to the units; changes nothing.
+    DryActivate { new: StorePath, limit: Duration },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare { run: String, old_current: StorePath, old_boot: StorePath, new: StorePath, hosts: Vec<HostName> },
     /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
@@ -108,10 +115,22 @@ impl Step {
         let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
             Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, include_str!("scripts/survey.sh")], Vec::new()),
             Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
+            Self::Generations { system } => {
+                let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+                ("generations", &[LIB, COMPARING, include_str!("scripts/generations.sh")], vec![system])
+            }
+            Self::Compare { old, new } => {
+                let arguments = vec![old.to_string(), new.to_string()];
+                ("compare", &[LIB, BOOT, COMPARING, include_str!("scripts/compare.sh")], arguments)
+            }
+            Self::DryActivate { new, limit } => {
+                let arguments = vec![new.to_string(), limit.as_secs().to_string()];
+                ("dry_activate", &[LIB, include_str!("scripts/dry_activate.sh")], arguments)
+            }
             Self::Prepare { run, old_current, old_boot, new, hosts } => {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
                 arguments.extend(hosts.iter().map(HostName::to_string));
-                ("prepare", &[LIB, BOOT, include_str!("scripts/prepare.sh")], arguments)
+                ("prepare", &[LIB, BOOT, COMPARING, include_str!("scripts/prepare.sh")], arguments)
             }
             Self::Arm { speaker, owner, boot_id, expected, latest, guard, action, pace, hosts } => {
                 let mut arguments = speaker.arguments();
@@ -283,6 +302,10 @@ mod tests {
         vec![
             Step::Survey,
             Step::Standing,
+            Step::Generations { system: Some(path(OLD)) },
+            Step::Generations { system: None },
+            Step::Compare { old: path(OLD), new: path(NEW) },
+            Step::DryActivate { new: path(NEW), limit: Duration::from_secs(240) },
             Step::Prepare {
                 run: speaker.run.clone(),
                 old_current: path(OLD),
@@ -364,6 +387,10 @@ mod tests {
         let golden = format!(
             "survey \n\
              standing \n\
+             generations OLD\n\
+             generations -\n\
+             compare OLD | NEW\n\
+             dry_activate NEW | 240\n\
              prepare {run} | OLD | OLD | NEW | vps | homeserver\n\
              arm {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
              arm {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\

@@ -39,14 +39,21 @@ pub(crate) fn sentence(packages: &[PackageChange], most: usize) -> String {
 /// The packages with a comma between; after `most` of them how many more there are. What has other versions comes
 /// before what has only another size.
 pub(crate) fn list(packages: &[PackageChange], most: usize) -> String {
+    let mut texts = each(packages);
+    let more = texts.len().saturating_sub(most);
+    if more > 0 {
+        texts.truncate(most);
+        texts.push(format!("and {more} more"));
+    }
+    texts.join(", ")
+}
+
+/// Every package, in the same order.
+pub(crate) fn each(packages: &[PackageChange]) -> Vec<String> {
     let only_size = |change: &&PackageChange| change.before.is_empty() && change.after.is_empty();
     let mut ordered: Vec<&PackageChange> = packages.iter().filter(|change| is_no_system(change)).collect();
     ordered.sort_by_key(only_size);
-    let mut texts: Vec<String> = ordered.iter().take(most).map(|change| one(change)).collect();
-    if ordered.len() > most {
-        texts.push(format!("and {} more", ordered.len() - most));
-    }
-    texts.join(", ")
+    ordered.into_iter().map(one).collect()
 }
 
 fn is_no_system(change: &PackageChange) -> bool {

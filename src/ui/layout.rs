@@ -70,8 +70,10 @@ fn heading(view: &FleetView, style: &Style, now: SystemTime) -> Vec<Strip> {
 
 fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
     let what = match view.what {
+        What::Push if view.rollback_to.is_some() => "rollback of ",
         What::Push => "push ",
-        What::DryRun => "dry run of ",
+        What::DryRun if view.rollback_to.is_some() => "plan of a rollback of ",
+        What::DryRun => "plan of ",
         What::Recovery => "recover ",
         What::Query => "",
     };
@@ -82,7 +84,7 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
     if !matches!(view.what, What::Push | What::DryRun)
         && let Some(phase) = view.phase()
     {
-        title.push(None, format!(": {}", words::about(phase)));
+        title.push(None, format!(": {}", view.about(phase)));
     }
     let elapsed = words::span(view.elapsed(now));
     let room = style.columns.saturating_sub(title.width() + elapsed.len() + 2);
@@ -92,8 +94,12 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
 
 /// All ten phases, or where there is no room the one that runs and its number.
 fn phases(view: &FleetView, style: &Style) -> Strip {
-    let shown =
-        if view.what == What::DryRun { &[Phase::Build, Phase::Survey, Phase::Baseline][..] } else { &Phase::OF_A_PUSH };
+    let shown = match view.what {
+        // With `--units` it copies.
+        What::DryRun if view.has_begun(Phase::Copy) => &Phase::OF_A_PUSH[..4],
+        What::DryRun => &[Phase::Build, Phase::Survey, Phase::Baseline][..],
+        _ => &Phase::OF_A_PUSH,
+    };
     let mut strip = Strip::default();
     for phase in shown {
         if strip.width() > 0 {

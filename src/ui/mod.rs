@@ -6,6 +6,7 @@
 
 mod changes;
 pub mod errors;
+pub mod forecast;
 mod frame;
 pub mod graph;
 pub mod host_view;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
-use crate::event::{Cell, Event};
+use crate::event::{Cell, Event, Outcome};
 use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
@@ -102,6 +102,12 @@ impl Plain {
                 let rows: Vec<String> = rows.lines().map(|row| format!("  {row}\n")).collect();
                 vec![said::matrix(*phase, cells), said::table(rows.concat())]
             }
+            // A dry run's answer is on stdout.
+            Event::Finished { outcome: Outcome::Planned | Outcome::Unchanged, .. }
+                if self.view.what == What::DryRun =>
+            {
+                Vec::new()
+            }
             Event::Finished { .. } => {
                 let (whole, wrapped) = (self.amount == Amount::Verbose, self.amount == Amount::Kept);
                 let style = recap::Style { colour: self.colour, columns: self.columns, wrapped, whole };
@@ -139,6 +145,8 @@ impl Plain {
     /// What must not be gone with the rows.
     fn is_kept(&self, event: &Event) -> bool {
         match event {
+            // A dry run has its answer on stdout.
+            Event::Compared { .. } | Event::MatrixSeen { .. } if self.view.what == What::DryRun => false,
             Event::RunChosen { .. }
             | Event::Compared { .. }
             | Event::Warned { .. }
@@ -149,12 +157,12 @@ impl Plain {
             | Event::LeftToGuard { .. }
             | Event::CameBack { .. }
             | Event::Finished { .. } => true,
-            // The answer of a dry run.
-            Event::Planned { .. } | Event::WavesPlanned { .. } => self.view.what == What::DryRun,
+            // A part of the answer of a dry run.
+            Event::WavesPlanned { .. } => self.view.what == What::DryRun,
             // The answer of a query; in a push only what is not as it should be.
             Event::MatrixSeen { cells, .. } => {
                 let is_fine = |cell: &Cell| cell.answer.is_up() && cell.was_up != Some(false);
-                matches!(self.view.what, What::Query | What::DryRun) || !cells.iter().all(is_fine)
+                self.view.what == What::Query || !cells.iter().all(is_fine)
             }
             _ => false,
         }

@@ -146,7 +146,16 @@ fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
     let record = |path: &str| of_fleet(None, format!("record: {}", sanitise::line(path)));
     match event {
         Event::PushStarted { fleet, hosts, inventory: path, guard_ms, record: folder, .. } => {
-            let mut text = format!("push {} ({})", sanitise::line(fleet), names(hosts));
+            let (plan, fleet) = (view.what == What::DryRun, sanitise::line(fleet));
+            let mut text = match &view.rollback_to {
+                Some(_) if plan => format!("plan of a rollback of {fleet} ({})", names(hosts)),
+                None if plan => format!("plan of {fleet} ({})", names(hosts)),
+                Some(_) => format!("roll back {fleet} ({})", names(hosts)),
+                None => format!("push {fleet} ({})", names(hosts)),
+            };
+            if let Some(to) = &view.rollback_to {
+                text += &format!(" to {}", sanitise::line(to));
+            }
             if *guard_ms > 0 {
                 text += &format!(", guards of {}", words::span_ms(*guard_ms));
             }
@@ -192,8 +201,7 @@ fn phase_line(phase: Phase, view: &FleetView, now: SystemTime) -> Said {
     let of_a_push = matches!(view.what, What::Push | What::DryRun);
     let number = words::number(phase).filter(|_| of_a_push);
     let number = number.map(|number| format!(" ({number} of 10)")).unwrap_or_default();
-    let about = if of_a_push || phase != Phase::Baseline { words::about(phase) } else { "probe every link" };
-    let text = format!("== {}{number}: {about}{}", phase.word(), guards_left(view, now));
+    let text = format!("== {}{number}: {}{}", phase.word(), view.about(phase), guards_left(view, now));
     of_fleet(Some(Tone::Strong), text)
 }
 

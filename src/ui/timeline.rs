@@ -309,6 +309,7 @@ mod tests {
             guard_ms: 900_000,
             record: None,
             dry_run: false,
+            rollback_to: None,
         }
     }
 

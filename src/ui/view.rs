@@ -8,6 +8,7 @@ use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outc
 use crate::inventory::model::{HostName, Place};
 use crate::package_change::PackageChange;
 use crate::ui::host_view::{Guard, HostView, Role};
+use crate::ui::words;
 
 /// Everything that a screen shows of one command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +17,8 @@ pub struct FleetView {
     pub fleet: Option<String>,
     pub run: Option<String>,
     pub record: Option<String>,
+    /// Where a push goes back to, in words: its systems are such that the hosts have already.
+    pub rollback_to: Option<String>,
     /// How long a guard is given, at the least.
     pub guard: Duration,
     pub began: Option<SystemTime>,
@@ -139,6 +142,15 @@ impl FleetView {
         self.phases.last().map(|last| last.phase)
     }
 
+    /// What a phase of this command does, in a few words.
+    pub(crate) fn about(&self, phase: Phase) -> &'static str {
+        match (self.what, phase) {
+            (What::Query | What::Recovery, Phase::Baseline) => "probe every link",
+            _ if self.rollback_to.is_some() => words::about_going_back(phase),
+            _ => words::about(phase),
+        }
+    }
+
     /// The order of phases does not matter: build and survey begin together.
     #[must_use]
     pub fn has_begun(&self, phase: Phase) -> bool {
@@ -152,13 +164,14 @@ impl FleetView {
 
     fn take_of_fleet(&mut self, event: &Event, at: SystemTime) {
         match event {
-            Event::PushStarted { fleet, hosts, selected, guard_ms, record, dry_run, .. } => {
+            Event::PushStarted { fleet, hosts, selected, guard_ms, record, dry_run, rollback_to, .. } => {
                 self.begin(if *dry_run { What::DryRun } else { What::Push }, fleet, hosts, at);
                 for host in &mut self.hosts {
                     host.role = if selected.contains(&host.name) { Role::Selected } else { Role::Witness };
                 }
                 self.guard = Duration::from_millis(*guard_ms);
                 self.record.clone_from(record);
+                self.rollback_to.clone_from(rollback_to);
             }
             Event::RecoverStarted { fleet, hosts, .. } => self.begin(What::Recovery, fleet, hosts, at),
             Event::QueryStarted { fleet, hosts, .. } => self.begin(What::Query, fleet, hosts, at),

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 /// The workstation's time zone.
@@ -32,6 +33,34 @@ impl Clock {
         let time = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string();
         // Whoever sits in a zone knows it; UTC may only be what a container has.
         if time.ends_with(" UTC") { time } else { time[..time.len().min(16)].to_owned() }
+    }
+
+    /// `2026-11-25 14:03 CET`, for whoever must know which clock it is.
+    #[must_use]
+    pub fn time_and_zone(&self, at: SystemTime) -> String {
+        let Ok(timestamp) = Timestamp::try_from(at) else { return "at no time".to_owned() };
+        timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+    }
+
+    /// Reads `2026-11-20` (its first moment) or `2026-11-20T18:00`, by this clock; with `Z` or an offset behind it, by
+    /// that.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn read(&self, text: &str) -> Result<SystemTime, String> {
+        let at = if let Ok(at) = text.parse::<Timestamp>() {
+            at
+        } else {
+            let nonsense =
+                |_| format!("`{}` is no time; write it like 2026-11-20 or 2026-11-20T18:00", text.escape_debug());
+            let civil = text.parse::<DateTime>().map_err(nonsense)?;
+            civil.to_zoned(self.zone.clone()).map_err(|error| error.to_string())?.timestamp()
+        };
+        let at = SystemTime::from(at);
+        if at > self.now {
+            return Err(format!("{} has not been yet", self.time_and_zone(at)));
+        }
+        Ok(at)
     }
 
     /// `3 hours ago`.
@@ -75,6 +104,21 @@ mod tests {
         assert_eq!(Clock { zone: east, now: at }.time(at), "2026-11-23 00:15");
         let never = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 50);
         assert_eq!(Clock::utc(at).time(never), "at no time");
+    }
+
+    #[test]
+    fn a_time_that_is_typed_is_local_unless_it_says_otherwise() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
+        let clock = Clock { zone: TimeZone::fixed(jiff::tz::offset(8)), now };
+        let read = |text: &str| clock.read(text).map(|at| Clock::utc(now).time(at));
+        assert_eq!(read("2026-11-20").as_deref(), Ok("2026-11-19 16:00 UTC"));
+        assert_eq!(read("2026-11-20T18:00").as_deref(), Ok("2026-11-20 10:00 UTC"));
+        assert_eq!(read("2026-11-20T18:00:30Z").as_deref(), Ok("2026-11-20 18:00 UTC"));
+        assert_eq!(read("2026-11-20T18:00+02:00").as_deref(), Ok("2026-11-20 16:00 UTC"));
+        assert_eq!(read("2026-11-23T00:16"), Err("2026-11-23 00:16 +08".to_owned() + " has not been yet"));
+        for nonsense in ["", "yesterday", "2026-13-01", "2026-11-20T25:00", "18:00"] {
+            assert!(read(nonsense).unwrap_err().contains("write it like"), "{nonsense}");
+        }
     }
 
     #[test]

@@ -109,6 +109,19 @@ pub(crate) fn about(phase: Phase) -> &'static str {
     }
 }
 
+/// The same in a push to systems that the hosts have already.
+pub(crate) fn about_going_back(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Build => "nothing to build: the hosts have their systems",
+        Phase::Survey => "ask every host what it runs, and what it still has",
+        Phase::Copy => "nothing to copy: keep the systems, see if they fit",
+        Phase::Test => "activate the systems to go back to, for now",
+        Phase::Switch => "make them what a reboot brings",
+        Phase::RollBack => "bring every touched host back to what it ran",
+        other => about(other),
+    }
+}
+
 /// The phase's number among the ten; a roll back has none.
 pub(crate) fn number(phase: Phase) -> Option<usize> {
     Phase::OF_A_PUSH.iter().position(|one| *one == phase).map(|place| place + 1)

@@ -228,6 +228,12 @@ impl Fleet {
         self.follow(self.binary(workstation, &words), true)
     }
 
+    /// Any command of fleetdeploy with `--json`, to its end.
+    pub(crate) fn run_json(&self, words: &[&str]) -> Pushed {
+        let words: Vec<&str> = words.iter().chain(&["--json"]).copied().collect();
+        self.follow(self.binary("laptop", &words), true).ended()
+    }
+
     /// `fleetdeploy recover WORDS --json` on a workstation, to its end.
     pub(crate) fn recover(&self, workstation: &str, words: &[&str]) -> Pushed {
         self.start_recover(workstation, words).ended()

@@ -17,6 +17,7 @@ mod standing;
 mod wait;
 
 mod activation;
+mod back;
 mod become_root;
 mod broken;
 mod chaos;
@@ -28,6 +29,7 @@ mod hostile;
 mod interrupted;
 mod loader;
 mod login;
+mod plan;
 mod recover;
 mod refused;
 mod signals;

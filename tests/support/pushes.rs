@@ -33,6 +33,7 @@ pub(crate) fn started() -> Event {
         inventory: "inventory.yaml".into(),
         guard_ms: 900_000,
         dry_run: false,
+        rollback_to: None,
         record: Some("~/.local/state/fleetdeploy/runs/20261122-161500-homelab-3f9c".into()),
     }
 }

@@ -4,7 +4,7 @@
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
 # Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|unknown`, `log` lines, `loader_change`; what NEW
 # changes: `compared` with a `change` for each package, and `reboot_for WHAT`.
-# Needs lib.sh and boot.sh.
+# Needs lib.sh, boot.sh and comparing.sh.
 # shellcheck disable=SC2154 # their variables
 
 main() {
@@ -27,7 +27,7 @@ main() {
             put misfit "missing $prepare_path is not in this host's store"
     done
     look_at_new
-    compare_with_new
+    compare_systems "$old_current" "$new"
     finish
 }
 
@@ -79,27 +79,4 @@ check_new() {
     *) put check failed ;;
     esac
     [ -z "$prepare_log" ] || printf '%s\n' "$prepare_log" | tail -n 60 | put_lines log
-}
-
-# Packages as Nix tells them, and what only a reboot brings. Whatever cannot be found out is left out, and stops nothing.
-compare_with_new() {
-    # Offline: what is not in the store here is not to be fetched for this.
-    if prepare_changes=$(timeout -k 1 20 nix --extra-experimental-features nix-command --offline store diff-closures \
-        "$old_current" "$new" </dev/null 2>/dev/null); then
-        put compared yes
-        # A package with many outputs has many versions on its line.
-        [ -z "$prepare_changes" ] || printf '%s\n' "$prepare_changes" | put_lines change 4000
-    fi
-    [ -n "$booted" ] && [ -e "$root$new/nixos-version" ] || return 0
-    for prepare_part in kernel initrd kernel-modules; do
-        [ "$(part_of "$booted" "$prepare_part")" = "$(part_of "$new" "$prepare_part")" ] || put reboot_for "$prepare_part"
-    done
-    prepare_here=$(cat "$root$booted/kernel-params" 2>/dev/null)
-    prepare_new=$(cat "$root$new/kernel-params" 2>/dev/null)
-    [ "$prepare_here" = "$prepare_new" ] || put reboot_for kernel-params
-}
-
-# part_of SYSTEM PART: where it leads to; nothing where there is none, as in a container.
-part_of() {
-    [ ! -e "$root$1/$2" ] || readlink -f "$root$1/$2"
 }

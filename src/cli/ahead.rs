@@ -1,0 +1,161 @@
+//! The commands that look ahead, or go back: all of them are pushes in part, or to other systems.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::FleetHosts;
+use crate::inventory::duration;
+
+/// Show what a push would do, host by host and link by link
+///
+/// Builds the systems, asks the hosts, probes the links as they are now, and says which hosts would change, in which order,
+/// which packages differ, whether a reboot will be needed, and how long it may take before the guards fire. It copies
+/// nothing and runs nothing of the new systems, unless --units asks for that. `push --dry-run` is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy plan homelab            what would a push do?
+  fleetdeploy plan homelab --on vps   and if only one host were pushed?
+  fleetdeploy plan homelab --units    also which units would stop and start; copies the systems to the hosts
+  fleetdeploy plan homelab --json     all of it in one `answer` event
+
+Exit status:
+  0  a push could go on, or there is nothing to do
+  1  a push would be refused
+  2  usage or inventory")]
+pub struct Plan {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+    /// Copy the new systems, and ask each on its host which units it would stop, start, restart and reload (`dry-activate`); changes nothing
+    #[arg(long)]
+    pub units: bool,
+    /// As `push` takes it: how long until a guard fires
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+    /// As `push` takes it: how long links may take to come up
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub settle: Option<Duration>,
+    /// As `push` takes it: links that are down already refuse nothing
+    #[arg(long)]
+    pub allow_broken: bool,
+    /// As `push` takes it: a reboot that would not bring what runs now refuses nothing
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+/// Show which packages a push would change, and whether it would need a reboot
+///
+/// Builds the systems and compares each with what its host runs; hosts that change alike are told of together. It copies
+/// nothing: where the old system is not in this workstation's store, nor the new one on the host, the difference is
+/// not known before a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy diff homelab            every host
+  fleetdeploy diff homelab --on vps   one of them
+
+Exit status:
+  0  answered
+  1  a system does not build, or a host does not answer
+  2  usage or inventory")]
+pub struct Diff {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+}
+
+/// Bring a fleet back to systems that its hosts already have: all hosts or none
+///
+/// A push like any other, with the same guards, checks and roll back, but to systems that the hosts have had before:
+/// nothing is evaluated, built or copied. Without --to they go back to what they ran before the last committed run of
+/// the fleet. A rollback is a run itself: typed once more it brings back what ran before it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy rollback homelab                           undo the last committed run
+  fleetdeploy rollback homelab --dry-run                 what would that be?
+  fleetdeploy rollback homelab --to 20261122-16          what that run left
+  fleetdeploy rollback homelab --to @2026-11-20T18:00    what ran on Friday at six, by this workstation's clock
+  fleetdeploy rollback homelab --on vps --to 41          one host, to a generation of its profile
+
+A time means the newest generation of each host's profile that had been made by then. A host that does not have
+its system any more refuses the rollback, before anything is touched.
+
+Exit status:
+  0  committed, or nothing to do
+  1  refused or rolled back: every touched host was seen on the system it ran
+  2  usage, inventory, or no such run
+  3  split: some hosts are not where they should be; look now
+  130, 143, 129  interrupted and rolled back")]
+pub struct Rollback {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+    /// A run (`last`, or its id from its date on), `@TIME` (`@2026-11-20` is its first moment, `@2026-11-20T18:00`, `...Z` for UTC), or for one host the number of a generation
+    #[arg(long, value_name = "RUN|@TIME|GENERATION", value_parser = parse_back_to)]
+    pub to: Option<BackTo>,
+    /// How long until a guard brings back by itself what runs now, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+    /// How long links may take to come up afterwards, instead of the inventory's `settle`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub settle: Option<Duration>,
+    /// Show what a rollback would do, host by host and link by link; touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Commit although links are down that were down before
+    #[arg(long)]
+    pub allow_broken: bool,
+    /// Also hosts on which a reboot would not bring what runs now; if this fails, both are restored as they were
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+/// Where a rollback goes, as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackTo {
+    Run(String),
+    /// Without its `@`.
+    Time(String),
+    Generation(u64),
+}
+
+/// The digits of a date: a number that is as long is the beginning of a run's id.
+const DATE: usize = 8;
+
+fn parse_back_to(text: &str) -> Result<BackTo, String> {
+    if let Some(time) = text.strip_prefix('@') {
+        return if time.is_empty() {
+            Err("a time follows the @, such as @2026-11-20T18:00".to_owned())
+        } else {
+            Ok(BackTo::Time(time.to_owned()))
+        };
+    }
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && text.len() < DATE {
+        return text.parse().map(BackTo::Generation).map_err(|_| "this is no generation".to_owned());
+    }
+    if text.is_empty() || text.starts_with('-') {
+        return Err("write a run, a @TIME or a generation".to_owned());
+    }
+    Ok(BackTo::Run(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_short_number_is_a_generation_and_a_long_one_the_date_of_a_run() {
+        let run = |text: &str| Ok(BackTo::Run(text.to_owned()));
+        assert_eq!(parse_back_to("41"), Ok(BackTo::Generation(41)));
+        assert_eq!(parse_back_to("20261122"), run("20261122"));
+        assert_eq!(parse_back_to("20261122-161500-homelab-3f9c"), run("20261122-161500-homelab-3f9c"));
+        assert_eq!(parse_back_to("last"), run("last"));
+        assert_eq!(parse_back_to("@2026-11-20"), Ok(BackTo::Time("2026-11-20".into())));
+        for bad in ["", "@", "-41"] {
+            assert!(parse_back_to(bad).is_err(), "{bad}");
+        }
+    }
+}

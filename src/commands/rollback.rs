@@ -1,0 +1,65 @@
+//! `rollback`: a push to systems that the hosts have already.
+
+use std::time::UNIX_EPOCH;
+
+use super::ground::Ground;
+use super::past::{clock, named, state, unreadable};
+use super::push::{Wanted, go};
+use super::{Ended, Trouble};
+use crate::cli::{BackTo, Global, Rollback};
+use crate::decide::back::To;
+use crate::decide::survey::Allowed;
+use crate::inventory::Overrides;
+use crate::record::left::LeftError;
+use crate::ui::mode::Mode;
+
+pub(super) async fn run(global: &Global, mode: Mode, arguments: &Rollback) -> Ended {
+    let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
+    let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
+    let to = where_to(&ground, arguments.to.as_ref())?;
+    let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
+    let wanted = Wanted { dry_run: arguments.dry_run, back: Some(to), ..Wanted::push(allowed) };
+    go(global, mode, &ground, wanted).await
+}
+
+/// All that can be known of it without a host.
+fn where_to(ground: &Ground, to: Option<&BackTo>) -> Result<To, Trouble> {
+    let (fleet, inventory) = (&ground.fleet.name, &ground.inventory.path);
+    match to {
+        None => {
+            let around = state()?.last_committed(fleet, inventory).map_err(no_such_run)?;
+            Ok(To::Run { run: around.run, systems: around.before, left: around.after })
+        }
+        Some(BackTo::Run(name)) => {
+            let run = named(&state()?, name)?;
+            let systems = run.left(fleet, inventory).map_err(no_such_run)?;
+            Ok(To::Run { run: run.id().to_string(), systems, left: std::collections::BTreeMap::new() })
+        }
+        Some(BackTo::Time(text)) => {
+            let clock = clock();
+            let at = clock.read(text).map_err(|error| Trouble::not_understood(error, None))?;
+            let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            Ok(To::Time { at: seconds, text: clock.time_and_zone(at) })
+        }
+        Some(BackTo::Generation(number)) if ground.selected.len() == 1 => Ok(To::Generation(*number)),
+        Some(BackTo::Generation(number)) => {
+            let text = format!(
+                "generation {number} is another system on each host, and {} of them are selected",
+                ground.selected.len()
+            );
+            let hint = "choose one with --on HOST; a whole fleet goes back to a run or a @TIME, and a run is named by \
+                        its whole date at the least";
+            Err(Trouble::not_understood(text, Some(hint.to_owned())))
+        }
+    }
+}
+
+fn no_such_run(error: LeftError) -> Trouble {
+    match error {
+        LeftError::Record(error) => unreadable(error),
+        error => {
+            let hint = error.hint();
+            Trouble::not_understood(error, hint)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What a push would do: in which order, how long at most, and what only a reboot would bring.
+
+use std::time::Duration;
+
+use crate::decide::back::To;
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::survey::Surveyed;
+use crate::event::Phase;
+use crate::event::forecast::{Comparison, Forecast, HostForecast, PhaseForecast};
+use crate::inventory::model::HostName;
+
+/// What of a system takes effect at boot only: where its parts lie, and its kernel's parameters. A container has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootParts {
+    pub kernel: Option<String>,
+    pub initrd: Option<String>,
+    pub modules: Option<String>,
+    pub parameters: String,
+}
+
+impl BootParts {
+    /// What of `new` a host that has booted `self` has only after a reboot, in words.
+    #[must_use]
+    pub fn reboot_for(&self, new: &Self) -> Vec<String> {
+        let differs = [
+            (self.kernel != new.kernel, "kernel"),
+            (self.initrd != new.initrd, "initrd"),
+            (self.modules != new.modules, "kernel modules"),
+            (self.parameters.trim() != new.parameters.trim(), "kernel parameters"),
+        ];
+        differs.into_iter().filter(|(differs, _)| *differs).map(|(_, word)| word.to_owned()).collect()
+    }
+}
+
+/// All that the survey and the plan tell; what is compared, and the links, come later.
+#[must_use]
+pub fn forecast(fleet: &str, hosts: &[Surveyed<'_>], plan: &Plan, back: Option<&To>) -> Forecast {
+    let name = |host: HostId| plan.host(host).name.clone();
+    Forecast {
+        fleet: fleet.to_owned(),
+        rollback_to: back.map(To::words),
+        hosts: hosts.iter().map(|host| of_host(host, plan)).collect(),
+        armed_first: plan.first_armed().map(name),
+        order: order(plan).into_iter().map(|group| group.into_iter().map(name).collect()).collect(),
+        phases: phases(hosts, back),
+        ..Forecast::default()
+    }
+}
+
+fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
+    let (host, standing) = (surveyed.host, &surveyed.facts.standing);
+    let systems = &standing.systems;
+    let behind = plan.hosts.iter().find(|planned| planned.name == host.name).and_then(|planned| planned.behind);
+    HostForecast {
+        host: host.name.clone(),
+        selected: surveyed.selected,
+        changes: surveyed.changes(),
+        old: systems.current.clone(),
+        boots: Some(&systems.boot_default).filter(|boots| **boots != systems.current).cloned(),
+        new: surveyed.new.unwrap_or(&systems.current).clone(),
+        generation: standing.generation,
+        behind: behind.map(|jump| plan.host(jump).name.clone()),
+        guard_ms: millis(surveyed.times.guard),
+        needed_ms: millis(host.shortest_guard(surveyed.times.settle)),
+        boot_ms: millis(host.boot_time),
+        comparison: Comparison::default(),
+        units: None,
+    }
+}
+
+/// The changing hosts in groups: whoever is behind a jump begins before the jump, whose own step may cut the way.
+fn order(plan: &Plan) -> Vec<Vec<HostId>> {
+    let mut left: Vec<HostId> = plan.changing().collect();
+    let mut groups = Vec::new();
+    while !left.is_empty() {
+        let waits = |host: &HostId| left.iter().any(|far| plan.is_behind(*far, *host));
+        let (later, now): (Vec<HostId>, Vec<HostId>) = left.iter().partition(|host| waits(host));
+        // No host is behind itself, so somebody never waits; a mistake there must not become a loop.
+        if now.is_empty() {
+            groups.push(later);
+            break;
+        }
+        groups.push(now);
+        left = later;
+    }
+    groups
+}
+
+fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
+    let changing: Vec<&Surveyed<'_>> = hosts.iter().filter(|host| host.changes()).collect();
+    let slowest = |limit: &dyn Fn(&Surveyed<'_>) -> Duration| changing.iter().map(|host| millis(limit(host))).max();
+    let again = |host: &Surveyed<'_>| if host.host.reactivate { host.host.limits.test } else { Duration::ZERO };
+    // Where nothing is copied, what is there is still looked at, and checks itself.
+    let look = |host: &Surveyed<'_>| host.host.limits.step + host.host.limits.test;
+    let copy = |host: &Surveyed<'_>| if back.is_some() { look(host) } else { host.host.limits.copy + look(host) };
+    let limits = [
+        (Phase::Build, None),
+        (Phase::Survey, slowest(&|host| host.host.limits.connect + host.host.limits.step)),
+        (Phase::Copy, slowest(&copy)),
+        (Phase::Baseline, None),
+        (Phase::Arm, slowest(&|host| host.host.limits.step)),
+        (Phase::Test, slowest(&|host| host.host.limits.test)),
+        (Phase::Verify, slowest(&|host| host.host.limits.connect + host.times.settle)),
+        (Phase::Decide, None),
+        (Phase::Switch, slowest(&|host| host.host.limits.switch + again(host) + host.times.settle)),
+        (Phase::Disarm, slowest(&|host| host.host.limits.step)),
+        (Phase::RollBack, slowest(&|host| host.host.limits.rollback + host.times.settle_back())),
+    ];
+    limits.into_iter().map(|(phase, at_most_ms)| PhaseForecast { phase, at_most_ms }).collect()
+}
+
+impl Forecast {
+    /// What is known of a host by now.
+    pub fn host_mut(&mut self, name: &HostName) -> Option<&mut HostForecast> {
+        self.hosts.iter_mut().find(|host| host.host == *name)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::fact::Systems;
+    use crate::decide::links::Round;
+    use crate::decide::plan::HostPlan;
+    use crate::store_path::StorePath;
+
+    fn plan(hosts: &[(&str, bool, Option<usize>)]) -> Plan {
+        let host = |(name, changes, behind): &(&str, bool, Option<usize>)| {
+            let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
+            HostPlan {
+                name: HostName::new(*name).unwrap(),
+                changes: *changes,
+                old: Systems::all(&system),
+                generation: 1,
+                new: system,
+                boot_id: String::new(),
+                machine_id: (*name).to_owned(),
+                behind: behind.map(HostId),
+                reactivate: false,
+                wave: 0,
+                failed_units: BTreeSet::new(),
+                restarts: BTreeMap::new(),
+            }
+        };
+        let hosts = hosts.iter().map(host).collect();
+        Plan { hosts, links: Vec::new(), baseline: Round::default(), accepted: BTreeSet::new() }
+    }
+
+    fn names(plan: &Plan) -> Vec<Vec<&str>> {
+        let name = |host: HostId| plan.host(host).name.as_str();
+        order(plan).into_iter().map(|group| group.into_iter().map(name).collect()).collect()
+    }
+
+    #[test]
+    fn whoever_is_behind_a_jump_begins_before_it() {
+        let all = [("vps", true, None), ("home", true, Some(0)), ("web", true, None), ("nas", true, Some(1))];
+        assert_eq!(names(&plan(&all)), [vec!["web", "nas"], vec!["home"], vec!["vps"]]);
+        let far = [("vps", true, None), ("home", false, Some(0)), ("nas", true, Some(1))];
+        assert_eq!(names(&plan(&far)), [vec!["nas"], vec!["vps"]]);
+        assert_eq!(names(&plan(&[("vps", false, None)])), Vec::<Vec<&str>>::new());
+    }
+
+    #[test]
+    fn a_reboot_is_needed_for_what_differs_from_what_was_booted() {
+        let parts = |kernel: &str, parameters: &str| BootParts {
+            kernel: Some(kernel.to_owned()),
+            parameters: parameters.to_owned(),
+            ..BootParts::default()
+        };
+        let booted = parts("/nix/store/a-linux/bzImage", "quiet\n");
+        assert_eq!(booted.reboot_for(&parts("/nix/store/a-linux/bzImage", "quiet")), Vec::<String>::new());
+        let words = booted.reboot_for(&parts("/nix/store/b-linux/bzImage", "loglevel=4"));
+        assert_eq!(words, ["kernel", "kernel parameters"]);
+        assert_eq!(BootParts::default().reboot_for(&BootParts::default()), Vec::<String>::new());
+    }
+}

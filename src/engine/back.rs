@@ -1,0 +1,66 @@
+//! Going back: the new systems of a push are such that the hosts have already. Nothing is evaluated, built or copied.
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+
+use super::push::{Phased, Push, refuse_if};
+use super::ssh_hosts::{ask_all, reason};
+use super::surveyor::Answered;
+use crate::decide::back::{Kept, To, choose, doubt};
+use crate::event::{Event, Phase};
+use crate::inventory::model::{Host, HostName};
+use crate::remote::answer::kept::kept;
+use crate::remote::step::Step as RemoteStep;
+use crate::store_path::StorePath;
+
+impl Push<'_> {
+    /// Phases 1 and 2 of a push that goes back. All that is missing is said at once, before anything is touched.
+    pub(super) async fn survey_and_choose(
+        &self,
+        to: &To,
+    ) -> Phased<(BTreeMap<HostName, StorePath>, BTreeMap<HostName, Answered>)> {
+        self.tell(Event::PhaseStarted { phase: Phase::Build });
+        let selected = || self.request.fleet.hosts.iter().filter(|host| self.request.selected.contains(&host.name));
+        for host in selected() {
+            self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
+        }
+        let surveyed = self.survey().await?;
+        let asked: Vec<&Host> = selected().filter(|host| surveyed.contains_key(&host.name)).collect();
+        let questions = asked.iter().map(|host| (host.name.clone(), self.ask_what_is_kept(to, host).boxed()));
+        let answers = ask_all(questions).await;
+        let (mut systems, mut missing) = (BTreeMap::new(), false);
+        for host in asked {
+            let name = &host.name;
+            let chosen = match &answers[name] {
+                Ok(kept) => choose(to, name, kept),
+                Err((text, hint)) => {
+                    self.fail(Some(name), text.clone(), hint.clone());
+                    missing = true;
+                    continue;
+                }
+            };
+            match chosen {
+                Ok(system) => {
+                    if let Some(text) = doubt(to, name, &surveyed[name].facts.standing.systems.current) {
+                        self.warn(Some(name), text);
+                    }
+                    systems.insert(name.clone(), system);
+                }
+                Err(finding) => {
+                    self.fail(Some(name), finding.text, finding.hint);
+                    missing = true;
+                }
+            }
+        }
+        refuse_if(missing, "not every host has what it is to go back to")?;
+        Ok((systems, surveyed))
+    }
+
+    async fn ask_what_is_kept(&self, to: &To, host: &Host) -> Result<Kept, (String, Option<String>)> {
+        let script = RemoteStep::Generations { system: to.named(&host.name).cloned() }.script();
+        let raw = self.reach.run(&host.name, &script, host.limits.step).await;
+        let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
+        kept(&raw.lines).map_err(|error| (error.to_string(), None))
+    }
+}

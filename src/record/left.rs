@@ -1,0 +1,231 @@
+//! What the hosts of a fleet ran before a run, and after it: where a rollback goes.
+//!
+//! Taken from the journal: it is what steers, and it is on the disk before the first host is touched.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::event::Outcome;
+use crate::inventory::model::HostName;
+use crate::record::RecordError;
+use crate::record::folder::{RunFolder, State, same_file};
+use crate::record::journal::{Entry, Started};
+use crate::record::read::End;
+use crate::store_path::StorePath;
+
+/// The systems of a fleet's hosts around one run, by what they ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    pub run: String,
+    pub before: BTreeMap<HostName, StorePath>,
+    pub after: BTreeMap<HostName, StorePath>,
+}
+
+/// Why there is nothing to go back to.
+#[derive(Debug, thiserror::Error)]
+pub enum LeftError {
+    #[error("this workstation has no record of a committed run of fleet {fleet}")]
+    NoneCommitted { fleet: String },
+    #[error("run {run} is not one of this fleet, but of {fleet} in {inventory}")]
+    OtherFleet { run: String, fleet: String, inventory: String },
+    /// It was refused, or there was nothing to do: nothing of the hosts was written down.
+    #[error("run {run} changed nothing, and has not written down what its hosts ran")]
+    NoPlan { run: String },
+    #[error("run {run} {how}: it did not leave its hosts on one side")]
+    NoSide { run: String, how: &'static str },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl LeftError {
+    /// What to do instead.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoneCommitted { .. } => {
+                Some("say where to go: --to @2026-11-20 asks the hosts themselves what they ran then".to_owned())
+            }
+            Self::OtherFleet { .. } | Self::NoPlan { .. } => Some("fleetdeploy runs lists what there is".to_owned()),
+            Self::NoSide { run, .. } => Some(format!("fleetdeploy show {run} tells what it did; name another run")),
+            Self::Record(_) => None,
+        }
+    }
+}
+
+impl State {
+    /// The newest committed run of the fleet. A rollback is a run as well.
+    ///
+    /// # Errors
+    /// [`LeftError`]. A run that was committed and cannot be read is one: an older one in its place would be a surprise.
+    pub fn last_committed(&self, fleet: &str, inventory: &Path) -> Result<Around, LeftError> {
+        for id in self.list()?.into_iter().rev() {
+            let run = self.open_run(&id)?;
+            if run.fleet_is_not(fleet)
+                || !matches!(run.summary().end, End::Ended(Outcome::Committed) | End::Recovered(Outcome::Committed))
+            {
+                continue;
+            }
+            let started = run.started()?;
+            if started.fleet == fleet && same_file(&started.inventory, inventory) {
+                return Ok(around(&run, &started));
+            }
+        }
+        Err(LeftError::NoneCommitted { fleet: fleet.to_owned() })
+    }
+}
+
+impl RunFolder {
+    /// What each host of the fleet ran when this run had ended.
+    ///
+    /// # Errors
+    /// [`LeftError`], if it did not end well for the whole fleet, or is of another fleet.
+    pub fn left(&self, fleet: &str, inventory: &Path) -> Result<BTreeMap<HostName, StorePath>, LeftError> {
+        let run = self.id().to_string();
+        let end = self.summary().end;
+        let started = match end {
+            End::Ended(Outcome::Refused | Outcome::Unchanged | Outcome::Planned) => {
+                return Err(LeftError::NoPlan { run });
+            }
+            _ => self.started()?,
+        };
+        if started.fleet != fleet || !same_file(&started.inventory, inventory) {
+            let inventory = started.inventory.display().to_string();
+            return Err(LeftError::OtherFleet { run, fleet: started.fleet, inventory });
+        }
+        let around = around(self, &started);
+        let no_side = |how| Err(LeftError::NoSide { run: run.clone(), how });
+        match end {
+            End::Ended(outcome) | End::Recovered(outcome) => match outcome {
+                Outcome::Committed => Ok(around.after),
+                Outcome::RolledBack => Ok(around.before),
+                Outcome::Split => no_side("ended as split"),
+                Outcome::Superseded => no_side("was taken over from elsewhere"),
+                Outcome::Refused | Outcome::Unchanged | Outcome::Planned => Err(LeftError::NoPlan { run }),
+            },
+            End::Unfinished => no_side("did not come to its end"),
+        }
+    }
+
+    /// Whether its id says so already: most runs of other fleets need not be read.
+    fn fleet_is_not(&self, fleet: &str) -> bool {
+        super::run_id::cleaned(fleet) != self.id().fleet()
+    }
+
+    fn started(&self) -> Result<Started, LeftError> {
+        let journal = self.read_journal()?;
+        let started = journal.into_iter().find_map(|written| match written.entry {
+            Entry::Started(started) => Some(started),
+            _ => None,
+        });
+        started.ok_or_else(|| LeftError::NoPlan { run: self.id().to_string() })
+    }
+}
+
+fn around(run: &RunFolder, started: &Started) -> Around {
+    let hosts = || started.hosts.iter();
+    Around {
+        run: run.id().to_string(),
+        before: hosts().map(|host| (host.host.clone(), host.old.current.clone())).collect(),
+        // A witness is recorded with what it runs.
+        after: hosts().map(|host| (host.host.clone(), host.new.clone())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::fact::Systems;
+    use crate::record::journal::HostStarted;
+
+    fn system(version: u32) -> StorePath {
+        StorePath::new(format!("/nix/store/{}-nixos-system-vps-{version}", "a".repeat(32))).unwrap()
+    }
+
+    fn vps() -> HostName {
+        HostName::new("vps").unwrap()
+    }
+
+    /// Runs a minute apart: each goes from version `from` to the next and ends like this.
+    fn runs(state: &State, runs: &[(&str, u32, Option<Outcome>)]) -> Vec<RunFolder> {
+        let begin = |(minute, (fleet, from, end)): (u64, &(&str, u32, Option<Outcome>))| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60);
+            let (run, mut journal) = state.create_run(fleet, at).unwrap();
+            let host = HostStarted {
+                host: vps(),
+                machine_id: "m".into(),
+                boot_id: "b".into(),
+                old: Systems::all(&system(*from)),
+                generation: 1,
+                new: system(from + 1),
+                changes: true,
+            };
+            let (inventory, owner) = ("/nowhere/inventory.yaml".into(), "ada@laptop".into());
+            let started = Started { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host] };
+            journal.append(&Entry::Started(started)).unwrap();
+            if let Some(outcome) = end {
+                journal.append(&Entry::Finished { outcome: *outcome }).unwrap();
+            }
+            run
+        };
+        (0..).zip(runs).map(begin).collect()
+    }
+
+    #[test]
+    fn the_default_is_what_ran_before_the_newest_committed_run_of_the_fleet() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let inventory = Path::new("/nowhere/inventory.yaml");
+        let last = |fleet: &str| state.last_committed(fleet, inventory);
+        assert!(matches!(last("homelab"), Err(LeftError::NoneCommitted { .. })));
+        let made = runs(
+            &state,
+            &[
+                ("homelab", 1, Some(Outcome::Committed)),
+                ("homelab", 2, Some(Outcome::Committed)),
+                ("homelab", 3, Some(Outcome::RolledBack)),
+                ("office", 7, Some(Outcome::Committed)),
+                ("homelab", 3, None),
+            ],
+        );
+        let found = last("homelab").unwrap();
+        assert_eq!(found.run, made[1].id().as_str());
+        assert_eq!((&found.before[&vps()], &found.after[&vps()]), (&system(2), &system(3)));
+        assert!(state.last_committed("homelab", Path::new("/elsewhere/inventory.yaml")).is_err());
+    }
+
+    #[test]
+    fn a_run_left_its_new_systems_or_if_it_was_rolled_back_its_old_ones() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let inventory = Path::new("/nowhere/inventory.yaml");
+        let ends = [
+            Some(Outcome::Committed),
+            Some(Outcome::RolledBack),
+            Some(Outcome::Split),
+            Some(Outcome::Superseded),
+            None,
+        ];
+        let made = runs(&state, &ends.map(|end| ("homelab", 4, end)));
+        let left: Vec<_> = made.iter().map(|run| run.left("homelab", inventory)).collect();
+        assert_eq!(left[0].as_ref().unwrap()[&vps()], system(5));
+        assert_eq!(left[1].as_ref().unwrap()[&vps()], system(4));
+        for (none, how) in left[2..].iter().zip(["split", "taken over", "its end"]) {
+            let error = none.as_ref().unwrap_err();
+            assert!(error.to_string().contains(how) && error.hint().is_some(), "{error}");
+        }
+        assert!(matches!(made[0].left("office", inventory), Err(LeftError::OtherFleet { .. })));
+    }
+
+    #[test]
+    fn a_run_that_was_refused_before_it_began_has_nothing_to_go_back_to() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        let error = run.left("homelab", Path::new("/nowhere/inventory.yaml")).unwrap_err();
+        assert!(matches!(error, LeftError::NoPlan { .. }), "{error}");
+    }
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=sh
+# What of a system is on this host, and how it differs from another. Functions only; sent with lib.sh.
+# shellcheck disable=SC2154 # its variables
+
+# is_kept SYSTEM. A path that is there and not valid is one that a garbage collector, or a copy that was cut off, has left.
+is_kept() {
+    [ -e "$root$1" ] && timeout 20 nix-store --check-validity "$1" 2>/dev/null
+}
+
+# compare_systems OLD NEW: packages as Nix tells them, and what only a reboot brings. Whatever cannot be found out is left out, and stops nothing.
+compare_systems() {
+    # Offline: what is not in the store here is not to be fetched for this.
+    if compare_changes=$(timeout -k 1 20 nix --extra-experimental-features nix-command --offline store diff-closures \
+        "$1" "$2" </dev/null 2>/dev/null); then
+        put compared yes
+        # A package with many outputs has many versions on its line.
+        [ -z "$compare_changes" ] || printf '%s\n' "$compare_changes" | put_lines change 4000
+    fi
+    [ -n "$booted" ] && [ -e "$root$2/nixos-version" ] || return 0
+    for compare_part in kernel initrd kernel-modules; do
+        [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$2" "$compare_part")" ] || put reboot_for "$compare_part"
+    done
+    compare_here=$(cat "$root$booted/kernel-params" 2>/dev/null)
+    compare_new=$(cat "$root$2/kernel-params" 2>/dev/null)
+    [ "$compare_here" = "$compare_new" ] || put reboot_for kernel-params
+}
+
+# part_of SYSTEM PART: where it leads to; nothing where there is none, as in a container.
+part_of() {
+    [ ! -e "$root$1/$2" ] || readlink -f "$root$1/$2"
+}

@@ -1,0 +1,163 @@
+//! The page of `plan`, as a person reads it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use fleetdeploy::decide::links::LinkAnswer;
+use fleetdeploy::event::forecast::{Comparison, Forecast, HostForecast, PhaseForecast};
+use fleetdeploy::event::{Cell, Phase};
+use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::package_change::PackageChange;
+use fleetdeploy::store_path::StorePath;
+use fleetdeploy::ui::forecast::{Style, render};
+use fleetdeploy::ui::sanitise;
+use fleetdeploy::unit_changes::UnitChanges;
+use pretty_assertions::assert_eq;
+
+const NARROW: Style = Style { colour: false, columns: 80 };
+
+fn name(host: &str) -> HostName {
+    HostName::new(host).unwrap()
+}
+
+fn system(host: &str, version: &str) -> StorePath {
+    StorePath::new(format!("/nix/store/{}-nixos-system-{host}-{version}", "a".repeat(32))).unwrap()
+}
+
+fn host(host: &str, versions: (&str, &str), behind: Option<&str>) -> HostForecast {
+    HostForecast {
+        host: name(host),
+        selected: versions.0 != versions.1,
+        changes: versions.0 != versions.1,
+        old: system(host, versions.0),
+        boots: None,
+        new: system(host, versions.1),
+        generation: 41,
+        behind: behind.map(name),
+        guard_ms: 900_000,
+        needed_ms: 745_000,
+        boot_ms: 300_000,
+        comparison: Comparison::default(),
+        units: None,
+    }
+}
+
+fn package(package: &str, before: &[&str], after: &[&str]) -> PackageChange {
+    let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+    PackageChange { package: package.into(), before: own(before), after: own(after), size_delta: None }
+}
+
+/// Two hosts that change alike, one of which nothing is known, a witness.
+fn forecast() -> Forecast {
+    let alike = Comparison {
+        packages: Some(vec![package("linux", &["6.12.1"], &["6.12.2"]), package("nginx", &[], &["1.27"])]),
+        reboot_for: Some(vec!["kernel".into(), "kernel modules".into()]),
+    };
+    let own = |units: &[&str]| units.iter().map(ToString::to_string).collect();
+    let units = UnitChanges {
+        stop: own(&["nginx.service"]),
+        start: own(&["nginx.service"]),
+        restart: own(&["sshd.service"]),
+        leave: own(&["dbus.service"]),
+        restart_systemd: true,
+        said: own(&["would remove user ada\u{1b}[31m"]),
+        ..UnitChanges::default()
+    };
+    let mut hosts = vec![
+        host("vps", ("25.11.1", "25.11.2"), None),
+        host("homeserver", ("25.11.1", "25.11.2"), Some("vps")),
+        host("web", ("25.11.1", "25.11.2"), None),
+        host("nas", ("25.11.1", "25.11.1"), Some("vps")),
+    ];
+    for host in &mut hosts[..2] {
+        host.comparison = alike.clone();
+        host.units = Some(units.clone());
+    }
+    hosts[0].boots = Some(system("vps", "25.11.0"));
+    let phase =
+        |(phase, seconds): (Phase, Option<u64>)| PhaseForecast { phase, at_most_ms: seconds.map(|at| at * 1000) };
+    let cell = |from: &str, to: &str, answer: LinkAnswer| Cell {
+        check: "vpn mesh".into(),
+        from: Place::Host(name(from)),
+        to: to.into(),
+        kind: "ping".into(),
+        required: true,
+        answer,
+        was_up: None,
+    };
+    Forecast {
+        fleet: "homelab".into(),
+        hosts,
+        armed_first: Some(name("web")),
+        order: vec![vec![name("homeserver"), name("web")], vec![name("vps")]],
+        phases: [(Phase::Build, None), (Phase::Test, Some(240)), (Phase::RollBack, Some(360))].map(phase).to_vec(),
+        links: vec![
+            cell("vps", "homeserver", LinkAnswer::Up { round_trip_us: Some(400) }),
+            cell("homeserver", "vps", LinkAnswer::Down { why: "no answer".into() }),
+        ],
+        not_known: vec!["which packages change on web".into()],
+        ..Forecast::default()
+    }
+}
+
+/// Compares with `tests/display/NAME`, which `FLEETDEPLOY_BLESS=1 cargo test --test forecast` writes anew.
+fn assert_page(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/display").join(name);
+    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn a_plan_tells_all_that_is_known_and_what_is_not() {
+    let page = render(&forecast(), NARROW);
+    assert_page("plan.txt", &page);
+    assert!(page.lines().all(|line| line.len() < 80), "{page}");
+    let wide = Style { colour: true, columns: 200 };
+    assert!(render(&forecast(), wide).contains('\u{1b}'));
+    let plain = Style { colour: false, ..wide };
+    assert_eq!(sanitise::text(&render(&forecast(), wide)), render(&forecast(), plain));
+}
+
+#[test]
+fn a_plan_that_would_be_refused_promises_no_order_and_no_time() {
+    let mut refused = Forecast { refused: Some("a host must not be touched now".into()), ..forecast() };
+    refused.not_known.clear();
+    let page = render(&refused, NARROW);
+    assert!(page.starts_with("homelab: would be refused: a host must not be touched now\n"), "{page}");
+    assert!(!page.contains("\norder\n") && !page.contains("at most") && !page.contains("not known"), "{page}");
+    let nothing = Forecast { fleet: "homelab".into(), refused: Some("no".into()), ..Forecast::default() };
+    assert_eq!(render(&nothing, NARROW), "homelab: would be refused: no\n");
+}
+
+#[test]
+fn where_nothing_changes_the_plan_is_short() {
+    let hosts = vec![host("nas", ("25.11.1", "25.11.1"), None)];
+    let page = render(&Forecast { fleet: "homelab".into(), hosts, ..Forecast::default() }, NARROW);
+    assert_eq!(
+        page,
+        "homelab: nothing to do: every host already runs its system\n\nhosts\n  host  would         system   generation\n  nas   be a witness  25.11.1  41\n"
+    );
+}
+
+#[test]
+fn a_rollback_says_where_it_goes_and_that_nothing_is_built_or_copied() {
+    let mut back = Forecast { rollback_to: Some("what ran at 2026-11-20 18:00 CET".into()), ..forecast() };
+    back.phases.push(PhaseForecast { phase: Phase::Copy, at_most_ms: None });
+    let page = render(&back, NARROW);
+    assert!(
+        page.starts_with("homelab back to what ran at 2026-11-20 18:00 CET: 3 of 4 hosts would change\n"),
+        "{page}"
+    );
+    assert!(page.contains("nothing to build") && page.contains("nothing to copy"), "{page}");
+}
+
+#[test]
+fn programs_get_all_of_it() {
+    let json = serde_json::to_value(forecast()).unwrap();
+    assert_eq!(json["hosts"][0]["reboot_for"], serde_json::json!(["kernel", "kernel modules"]));
+    assert_eq!(json["hosts"][0]["units"]["restart"], serde_json::json!(["sshd.service"]));
+    assert_eq!(json["hosts"][2].get("packages"), None);
+    assert_eq!(json["order"], serde_json::json!([["homeserver", "web"], ["vps"]]));
+    assert_eq!(json["phases"][1], serde_json::json!({"phase": "test", "at_most_ms": 240_000}));
+}
