@@ -261,8 +261,7 @@ mod tests {
     fn no_fleet_and_no_pattern_of_the_command_line_is_without_candidates() {
         fn without(command: &clap::Command, found: &mut Vec<String>) {
             for argument in command.get_arguments() {
-                let about_hosts =
-                    argument.get_id() == "on" || argument.get_id() == "except" || argument.get_id() == "fleet";
+                let about_hosts = ["on", "except", "canary", "fleet"].contains(&argument.get_id().as_str());
                 if about_hosts && argument.get::<ArgValueCompleter>().is_none() {
                     found.push(format!("{} {}", command.get_name(), argument.get_id()));
                 }

@@ -38,10 +38,9 @@ impl FromStr for Size {
             (Ok(0), _) => Err(SizeError::NoHosts),
             (Ok(percent @ 1..=100), true) => Ok(Self::Percent(percent)),
             (Ok(hosts), false) => Ok(Self::Hosts(hosts)),
-            (Ok(_), true) => Err(SizeError::TooMany),
+            (Ok(_) | Err(_), true) => Err(SizeError::TooMany),
             // More than any fleet has: all that are left.
             (Err(_), false) => Ok(Self::Hosts(usize::MAX)),
-            (Err(_), true) => Err(SizeError::TooMany),
         }
     }
 }

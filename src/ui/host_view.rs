@@ -21,8 +21,8 @@ pub struct HostView {
     pub since: SystemTime,
     /// When it was through with the phase; `None`: it is at work, or waited for.
     pub through: Option<SystemTime>,
-    /// It has nothing to do in this phase: another wave has.
-    pub stands_by: bool,
+    /// Whether this phase is its own: the test of another wave is not.
+    pub turn: Turn,
     /// In a few words, as the engine told.
     pub doing: String,
     pub copy: CopyView,
@@ -55,6 +55,13 @@ pub enum Role {
     Witness,
 }
 
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Its,
+    AnotherWaves,
+}
+
 /// What protects a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
@@ -84,7 +91,7 @@ impl HostView {
             phase: None,
             since: at,
             through: None,
-            stands_by: false,
+            turn: Turn::Its,
             doing: String::new(),
             copy: CopyView::default(),
             changes: None,
@@ -120,7 +127,7 @@ impl HostView {
             return;
         }
         let passed_a_barrier = !matches!(phase, Phase::Survey | Phase::RollBack);
-        let was_at_work = self.through.is_none() && !self.stands_by;
+        let was_at_work = self.through.is_none() && self.turn == Turn::Its;
         if let (Some(last), true, true) = (self.phase, was_at_work, passed_a_barrier) {
             // So it is through, though nobody said so.
             self.times.insert(last, at.duration_since(self.since).unwrap_or_default());
@@ -128,7 +135,7 @@ impl HostView {
         self.phase = Some(phase);
         self.since = at;
         self.through = None;
-        self.stands_by = false;
+        self.turn = Turn::Its;
         self.links = None;
         self.doing.clear();
     }
@@ -137,7 +144,7 @@ impl HostView {
     pub(crate) fn stand_by(&mut self, phase: Phase, at: SystemTime) {
         if self.takes_part(phase) {
             self.begin(phase, at);
-            self.stands_by = true;
+            self.turn = Turn::AnotherWaves;
             self.through = self.times.contains_key(&phase).then_some(at);
         }
     }

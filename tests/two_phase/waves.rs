@@ -59,7 +59,7 @@ async fn a_break_in_the_last_wave_takes_all_back() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_fleet_is_never_refused_for_lack_of_time() {
     let Limits { connect, step, test, switch, rollback, .. } = Limits::default();
-    let slow = test - Duration::from_secs(1);
+    let slow = test.mul_f32(0.99);
     let guard = step + test + connect + times(0).settle + switch + rollback + MARGIN;
     let fleet = Arc::new(FakeFleet { slow, ..FakeFleet::of_waves(&[0, 1, 2, 3, 4]) });
     let began = fleet.clock.now();

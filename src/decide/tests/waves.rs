@@ -6,9 +6,9 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{in_waves, job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::fact::{GuardState, JobKind, Systems};
+use crate::decide::fact::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::vocabulary::{Effect, Entry, Input, Signal, Step, Timer};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
 
 fn login(step: &Step) -> bool {
@@ -30,6 +30,10 @@ fn is_on(world: &World, host: usize, name: &str) -> bool {
 
 fn pending(world: &World) -> Vec<(usize, &Step)> {
     world.now.pending.iter().map(|(host, step)| (host.0, step)).collect()
+}
+
+fn extended(world: &World) -> Vec<usize> {
+    pending(world).into_iter().filter(|(_, step)| extend(step)).map(|(host, _)| host).collect()
 }
 
 #[test]
@@ -98,6 +102,21 @@ fn a_canary_that_breaks_the_links_goes_back_and_no_other_was_touched() {
 }
 
 #[test]
+fn every_look_asks_for_new_logins_of_its_own() {
+    let mut world = World::new(canary());
+    world.until(0, job(JobKind::Test));
+    world.until(1, login);
+    assert_eq!(pending(&world).iter().filter(|(_, step)| login(step)).count(), 3, "also of the canary");
+    for _ in 0..3 {
+        world.end_round();
+        world.elapse(Timer::RoundPause);
+    }
+    assert!(pending(&world).iter().all(|(_, step)| login(step)), "the logins of the first look count for the first");
+    assert!(!world.now.entries.contains(&Entry::Decided));
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
 fn a_failure_in_the_last_wave_takes_the_first_back_with_it() {
     let mut world = World::new(canary());
     let at = world.until(2, job(JobKind::Test));
@@ -115,9 +134,10 @@ fn a_failure_in_the_last_wave_takes_the_first_back_with_it() {
 fn every_guard_is_extended_before_the_next_wave_or_all_goes_back() {
     let mut world = World::new(canary());
     let at = world.until(1, extend);
-    assert_eq!(pending(&world).iter().filter(|(_, step)| extend(step)).count(), 3, "also the canary's");
+    assert_eq!(extended(&world), [0, 1, 2], "also the canary's");
     world.end_step(at, Fault::None);
-    assert!(pending(&world).iter().all(|(_, step)| extend(step)), "one of three is not all: {:?}", pending(&world));
+    assert_eq!(extended(&world), [0, 2], "one of three is not all");
+    assert_eq!(pending(&world).len(), 2, "{:?}", pending(&world));
     let at = world.until(0, extend);
     world.end_step(at, Fault::LostCommand);
     let verdict = world.run_to_end();
@@ -130,7 +150,12 @@ fn every_guard_is_extended_before_the_next_wave_or_all_goes_back() {
 fn what_fails_on_a_host_of_a_later_wave_is_not_blamed_on_the_push_and_a_restart_there_ends_it() {
     let seen_by_the_canary = |change: &dyn Fn(&mut World)| {
         let mut world = World::new(canary());
-        world.until(1, login);
+        let at = world.until(0, login);
+        let (host, step) = world.now.pending.remove(at);
+        let mut standing = world.machines[0].standing(&world.plan.hosts[0]);
+        standing.failed_units.insert("backup.service".to_owned());
+        let answer = StepAnswer { outcome: StepOutcome::Done, standing, log: Vec::new() };
+        world.give(Input::Answered { host, step, answer: Answer::Said(Box::new(answer)) });
         while !world.now.pending.is_empty() {
             world.end_step(0, Fault::None);
         }
@@ -148,7 +173,7 @@ fn what_fails_on_a_host_of_a_later_wave_is_not_blamed_on_the_push_and_a_restart_
             world.elapse(Timer::RoundPause);
         }
     }
-    assert!(pending(&world).iter().all(|(_, step)| extend(step)), "{:?}", pending(&world));
+    assert_eq!(extended(&world), [0, 1, 2], "{:?}", pending(&world));
 
     let mut world = seen_by_the_canary(&|world| world.restart(2));
     world.end_round();
@@ -168,8 +193,7 @@ fn a_canary_that_is_awaited_from_its_guard_lets_no_guard_fire_on_the_others() {
     world.end_step(at, Fault::Denied);
     let at = world.until(1, job(JobKind::Rollback));
     world.end_step(at, Fault::LostCommand);
-    let extended: Vec<usize> = pending(&world).iter().filter(|(_, step)| extend(step)).map(|(host, _)| *host).collect();
-    assert_eq!(extended, [0, 2]);
+    assert_eq!(extended(&world), [0, 2]);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
     assert_eq!(verdict.hosts[1].1, HostOutcome::RolledBack { by_guard: true });
