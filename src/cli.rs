@@ -1,5 +1,6 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
+mod by_hand;
 mod import;
 mod inventory;
 mod shells;
@@ -17,6 +18,7 @@ use crate::inventory::model::is_name;
 use crate::inventory::{duration, union};
 use crate::ui::mode::{Colour, Flags};
 
+pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
 pub use shells::{Completions, ManPages, Shell};
@@ -100,6 +102,8 @@ pub enum Command {
     Recover(Recover),
     Build(Build),
     Check(Check),
+    Guard(Guard),
+    Reboot(Reboot),
     Inventory(Inventory),
     Runs(Runs),
     Show(Show),
@@ -124,12 +128,13 @@ Examples:
   fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
   fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire
+  fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
 
 Exit status:
   0  committed, or nothing to do
   1  refused or rolled back: every touched host was seen on its old system
   2  usage or inventory
-  3  split: some hosts are not where they should be; look now
+  3  split: some hosts are not where they should be; or committed, and a host was lost in its reboot; look now
   130, 143, 129  interrupted and rolled back")]
 pub struct Push {
     #[command(flatten)]
@@ -163,6 +168,9 @@ pub struct Push {
     /// Push to hosts on which a reboot would not bring what runs now; a roll back restores both as they were
     #[arg(long)]
     pub accept_drift: bool,
+    /// After the commit, reboot the hosts that need it for their new systems, one after the other
+    #[arg(long)]
+    pub reboot: bool,
 }
 
 /// Finish or undo a push that was interrupted
@@ -362,7 +370,7 @@ mod tests {
     #[test]
     fn a_push_takes_all_its_options() {
         let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --guard 15m --settle 90s \
-                     --canary @edge --canary web-1 --waves 1,25% --dry-run --allow-broken --accept-drift";
+                     --canary @edge --canary web-1 --waves 1,25% --dry-run --allow-broken --accept-drift --reboot";
         let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             push(words),
@@ -379,6 +387,7 @@ mod tests {
                 dry_run: true,
                 allow_broken: true,
                 accept_drift: true,
+                reboot: true,
             }
         );
     }

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod ending;
 mod ground;
+mod guard;
 mod hooks;
 mod import;
 mod inventory;
@@ -13,6 +14,7 @@ mod man;
 mod password;
 mod past;
 mod push;
+mod reboot;
 mod recover;
 mod replay;
 mod report;
@@ -99,6 +101,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Check(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
+        }
+        Command::Guard(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(guard::run(global, mode, &arguments.command)))
+        }
+        Command::Reboot(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(reboot::run(global, mode, arguments)))
         }
         Command::Inventory(arguments) => match &arguments.command {
             InventoryCommand::Check => inventory::check(global, mode),

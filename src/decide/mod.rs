@@ -1,6 +1,7 @@
 //! The pure part: facts, answers and named timers in; effects and events out. No I/O, no clock, no durations in its
 //! state.
 
+pub mod by_hand;
 mod commit;
 pub mod fact;
 mod found;
@@ -8,6 +9,7 @@ pub mod links;
 pub mod plan;
 pub mod recover;
 mod rollback;
+
 mod sameness;
 mod steps;
 pub mod survey;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::decide::by_hand;
 use crate::decide::fact::{BootLoader, Facts, GuardState, Systems};
 use crate::decide::time::Times;
 use crate::inventory::model::{Host, HostName};
@@ -63,6 +64,24 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
             judge.guard(surveyed);
             judge.survivors(surveyed);
         }
+        if surveyed.changes() {
+            judge.busy(surveyed);
+        }
+    }
+    findings
+}
+
+/// Everything that the facts say against a guard that is armed by hand on these hosts, or against their reboot.
+#[must_use]
+pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
+    let mut findings = twice(hosts);
+    for surveyed in hosts {
+        let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
+        if !judge.claims(surveyed) {
+            judge.busy(surveyed);
+            judge.way_back(surveyed, allowed);
+            judge.survivors(surveyed);
+        }
     }
     findings
 }
@@ -109,6 +128,21 @@ impl Judge<'_> {
     fn claims(&mut self, surveyed: &Surveyed<'_>) -> bool {
         let before = self.findings.len();
         let standing = &surveyed.facts.standing;
+        let by_hand = standing.lease.as_ref().filter(|lease| by_hand::is_marked(&lease.owner));
+        if let Some(lease) = by_hand {
+            let text = match &standing.guard {
+                GuardState::Armed { run, deadline } => {
+                    let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                    let left = humantime::format_duration(left);
+                    format!("a guard that {} has armed (run {run}) fires in {left}", lease.owner)
+                }
+                _ => format!("is held by run {} of {}", lease.run, lease.owner),
+            };
+            let hint =
+                format!("that work ends with `fleetdeploy guard disarm {}`, or when the guard fires", self.fleet);
+            self.refuse(text, hint);
+            return true;
+        }
         match &standing.guard {
             GuardState::Armed { run, deadline } => {
                 let left = deadline.saturating_sub(standing.uptime);
@@ -139,13 +173,13 @@ impl Judge<'_> {
                 }
             }
         }
-        let claimed = self.findings.len() > before;
-        if surveyed.changes() {
-            for busy in &surveyed.facts.busy {
-                self.refuse(busy.clone(), "let it finish, or cancel it, and push again");
-            }
+        self.findings.len() > before
+    }
+
+    fn busy(&mut self, surveyed: &Surveyed<'_>) {
+        for busy in &surveyed.facts.busy {
+            self.refuse(busy.clone(), "let it finish, or cancel it, and try again");
         }
-        claimed
     }
 
     /// Would a reboot really bring back what runs?
@@ -161,8 +195,8 @@ impl Judge<'_> {
             } else {
                 self.refuse(
                     text,
-                    "run `nixos-rebuild switch` (or `boot`, or reboot) there first, or push with --accept-drift: \
-                     then a roll back restores each to what it was",
+                    "run `nixos-rebuild switch` (or `boot`, or reboot) there first, or give --accept-drift: \
+                     then going back restores each to what it was",
                 );
             }
         }

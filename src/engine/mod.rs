@@ -4,6 +4,7 @@
 
 mod baseline;
 mod build;
+pub mod by_hand;
 pub mod clock;
 mod copy;
 mod doing;
@@ -15,6 +16,7 @@ mod printing;
 mod probing;
 pub mod push;
 pub mod reach;
+
 pub mod recover;
 mod reports;
 pub mod shutdown;

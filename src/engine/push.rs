@@ -338,7 +338,7 @@ fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16>
     surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect()
 }
 
-fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
+pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     let id = |name: &HostName| views.iter().position(|view| view.host.name == *name).map(HostId);
     let host = |view: &Surveyed<'_>| {
         let standing = &view.facts.standing;

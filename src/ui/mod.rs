@@ -8,6 +8,7 @@ mod changes;
 pub mod errors;
 mod frame;
 pub mod graph;
+pub mod guards;
 pub mod host_view;
 pub mod inventory;
 pub mod json;
