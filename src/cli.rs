@@ -136,6 +136,7 @@ Exit status:
   2  usage or inventory
   3  split: some hosts are not where they should be; or committed, and a host was lost in its reboot; look now
   130, 143, 129  interrupted and rolled back")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one option of its own")]
 pub struct Push {
     #[command(flatten)]
     pub fleet: FleetHosts,

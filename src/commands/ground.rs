@@ -129,6 +129,7 @@ impl Ground {
             allowed: Allowed::default(),
             waves: Waves::default(),
             dry_run: true,
+            reboot: false,
             run: run.to_owned(),
             owner: owner(),
             roots,

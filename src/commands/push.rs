@@ -59,6 +59,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
         allowed: Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken },
         waves,
         dry_run: arguments.dry_run,
+        reboot: arguments.reboot,
         run: run.clone().unwrap_or_else(|| "dry-run".to_owned()),
         owner: owner(),
         roots: record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems")),
@@ -113,6 +114,16 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
     let untouched = HostOutcome::Untouched;
     match pushed {
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
+        Some(Pushed::Rebooted(verdict, rolled)) => {
+            let mut concluded = Conclusion::of_verdict(fleet, verdict);
+            let (ending, text) = super::reboot::ending(&rolled);
+            // It stays committed whatever came of the reboots; the exit says that not all went well.
+            concluded.text = format!("{}; {text}", concluded.text);
+            if status(ending) != 0 {
+                concluded.ending = ending;
+            }
+            concluded
+        }
         Some(Pushed::Planned) => {
             let text = "this is what a push would do; nothing was copied and nothing was touched".to_owned();
             Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Planned, text)

@@ -76,8 +76,7 @@ pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
         (None, Some(lease)) => (Some(lease.run.clone()), Hold::Leased),
         (None, None) => {
             let mut fired = facts.survivors.iter().rev();
-            let fired =
-                fired.find(|run| known == Some(run.as_str()) || trace(run).is_some_and(is_mine)).map(Clone::clone);
+            let fired = fired.find(|run| known == Some(run.as_str()) || trace(run).is_some_and(is_mine)).cloned();
             let hold = match &fired {
                 None => Hold::Free,
                 Some(run) if trace(run).is_some() => Hold::Fired,
@@ -123,7 +122,7 @@ mod tests {
 
     const RUN: &str = "20261122-161005-homelab-k3f1";
 
-    fn facts(guard: GuardState, owner: Option<&str>) -> Facts {
+    fn facts(guard: &GuardState, owner: Option<&str>) -> Facts {
         let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
         let lease = owner.map(|owner| serde_json::json!({"run": RUN, "epoch": 1, "owner": owner}));
         serde_json::from_value(serde_json::json!({
@@ -152,7 +151,7 @@ mod tests {
             ("ada@laptop", false),
             ("bob@desktop (by hand)", false),
         ] {
-            let held = held(&facts(armed(), Some(owner)), "ada@laptop", Some(RUN));
+            let held = held(&facts(&armed(), Some(owner)), "ada@laptop", Some(RUN));
             assert_eq!((held.hold, held.mine), (Hold::Armed { left }, mine), "{owner}");
         }
         assert_eq!(serde_json::from_str::<Lease>(r#"{"run":"r","epoch":1,"owner":"o"}"#).unwrap().epoch, 1);
@@ -160,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_guard_that_fired_is_known_after_the_reboot_by_its_trace_or_the_record() {
-        let mut facts = facts(GuardState::None, None);
+        let mut facts = facts(&GuardState::None, None);
         assert_eq!(held(&facts, "ada@laptop", None).hold, Hold::Free);
         // Prepared and never armed.
         assert_eq!(held(&facts, "ada@laptop", Some(RUN)).hold, Hold::Leased);

@@ -9,6 +9,7 @@ pub mod links;
 pub mod plan;
 pub mod recover;
 mod rollback;
+pub mod rolling;
 
 mod sameness;
 mod steps;

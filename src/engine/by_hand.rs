@@ -2,6 +2,8 @@
 //!
 //! While the person works nothing of ours runs here: what brings the hosts back is on the hosts, and is what a push arms.
 
+mod disarm;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +19,10 @@ use super::reach::Reach;
 use super::ssh_hosts::{SshHosts, ask_all, reason};
 use super::survey;
 use super::surveyor::{Answered, Surveyed};
-use crate::decide::by_hand::{Held, Hold, held, marked, may_be_disarmed};
+use crate::decide::by_hand::{Held, Hold, held, marked};
 use crate::decide::fact::{GuardState, StepOutcome};
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::survey::{Allowed, Weight, judge_by_hand};
+use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
@@ -108,15 +110,8 @@ impl<'a> Guards<'a> {
         if answered.len() < looked.len() {
             return None;
         }
-        let view = |host: &'a Host| crate::decide::survey::Surveyed {
-            host,
-            selected: true,
-            facts: &answered[&host.name].facts,
-            new: None,
-            times: Times::of(host, self.request.fleet.settle),
-        };
-        let views: Vec<_> = self.hosts().map(view).collect();
-        let findings = judge_by_hand(&self.request.fleet.name, &views, self.request.allowed);
+        let views: Vec<_> = self.hosts().map(|host| self.view(host, &answered)).collect();
+        let findings = judge_by_hand(&self.request.fleet.name, &views, self.request.allowed, ByHand::Guard);
         for finding in &findings {
             match finding.weight {
                 Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
@@ -235,88 +230,6 @@ impl<'a> Guards<'a> {
         went
     }
 
-    /// Disarms every guard of who asks, if every host may be left without it; cleans up where all hosts of a run are
-    /// through. A guard that has fired is said. Answers the runs that are over, too.
-    pub async fn disarm(&self, looked: &Looked) -> (Went, BTreeSet<String>) {
-        let mut went = Went::Well;
-        let mut refused = false;
-        for (host, answer) in looked {
-            let Ok(answered) = answer else {
-                went = went.max(Went::InDoubt);
-                continue;
-            };
-            let held = self.held(answered);
-            match (&held.hold, held.mine) {
-                (Hold::Free, _) => {}
-                (_, false) => {
-                    self.fail(Some(host), foreign(&held), Some("only who armed it may disarm it".to_owned()));
-                    refused = true;
-                }
-                (Hold::Firing, true) => {
-                    let hint = "wait until the host is back, then disarm again to clean up".to_owned();
-                    self.fail(Some(host), "its guard has fired and is bringing it back", Some(hint));
-                    refused = true;
-                }
-                (Hold::Fired, true) => {
-                    self.warn(Some(host), "its guard has fired: the host was brought back to what it ran before");
-                    went = went.max(Went::No);
-                }
-                // Nothing of theirs can fire any more.
-                (Hold::Leased | Hold::Disarmed, true) => {}
-                (Hold::Armed { .. } | Hold::Dead, true) => {
-                    if let Err((text, mend)) = may_be_disarmed(&answered.facts.standing.systems) {
-                        self.fail(Some(host), text, Some(mend));
-                        refused = true;
-                    }
-                }
-            }
-        }
-        if refused {
-            return (went.max(Went::No), BTreeSet::new());
-        }
-        let mut over = BTreeSet::new();
-        for (hosts, plan) in self.by_run(looked) {
-            let run = looked.values().flatten().find(|one| one.facts.machine_id == plan.hosts[0].machine_id);
-            let run = run.and_then(|one| self.held(one).run).unwrap_or_default();
-            let ended = self.disarm_run(&hosts, &plan, looked).await;
-            went = went.max(ended);
-            if ended == Went::Well && self.has_all_hosts(&run, &plan, looked) {
-                self.clean(&hosts, &plan, plan.ids().collect()).await;
-                over.insert(run);
-            }
-        }
-        (went, over)
-    }
-
-    async fn disarm_run(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, looked: &Looked) -> Went {
-        let holds = |id: &HostId| {
-            let answered = looked.get(&plan.host(*id).name).and_then(|answer| answer.as_ref().ok());
-            answered.map(|answered| self.held(answered).hold)
-        };
-        let armed = plan.ids().filter(|id| matches!(holds(id), Some(Hold::Armed { .. } | Hold::Dead)));
-        let step = |id: HostId| {
-            let host = plan.host(id);
-            Step::Disarm { expect: host.old.clone(), boot_id: host.boot_id.clone() }
-        };
-        let answers = ask_all(armed.map(|id| (id, self.order(hosts, plan, id, step(id)).boxed()))).await;
-        let mut went = Went::Well;
-        for (id, answer) in &answers {
-            if !self.is_disarmed(plan, *id, answer) {
-                let known = matches!(answer, Answer::Said(_));
-                went = went.max(if known { Went::No } else { Went::InDoubt });
-            }
-        }
-        went
-    }
-
-    /// A run is cleaned away when ALL its hosts are through: those that its roots name and that are not among these hold
-    /// a guard still.
-    fn has_all_hosts(&self, run: &str, plan: &Plan, looked: &Looked) -> bool {
-        let named = looked.values().flatten().filter_map(|one| one.facts.survivor_hosts.get(run)).flatten();
-        let here = |name: &String| plan.hosts.iter().any(|host| host.name.as_str() == name);
-        named.into_iter().all(here)
-    }
-
     /// What is mine among the hosts that answer, run by run, with who speaks for it.
     fn by_run(&self, looked: &Looked) -> Vec<(Arc<SshHosts>, Arc<Plan>)> {
         let mut runs: BTreeMap<(String, u64), BTreeSet<HostName>> = BTreeMap::new();
@@ -332,21 +245,26 @@ impl<'a> Guards<'a> {
                 .filter(|(host, _)| names.contains(*host))
                 .filter_map(|(host, answer)| Some((host.clone(), answer.as_ref().ok()?.clone())))
                 .collect();
-            let views: Vec<_> = self
-                .hosts()
-                .filter(|host| names.contains(&host.name))
-                .map(|host| crate::decide::survey::Surveyed {
-                    host,
-                    selected: true,
-                    facts: &answered[&host.name].facts,
-                    new: None,
-                    times: Times::of(host, self.request.fleet.settle),
-                })
-                .collect();
+            let here = self.hosts().filter(|host| names.contains(&host.name));
+            let views: Vec<_> = here.map(|host| self.view(host, &answered)).collect();
             let plan = Arc::new(plan(&views, Vec::new()));
             (self.ssh_hosts(&run, epoch, &plan, &answered), plan)
         };
         runs.into_iter().map(of_run).collect()
+    }
+
+    fn view<'b>(
+        &self,
+        host: &'b Host,
+        answered: &'b BTreeMap<HostName, Answered>,
+    ) -> crate::decide::survey::Surveyed<'b> {
+        crate::decide::survey::Surveyed {
+            host,
+            selected: true,
+            facts: &answered[&host.name].facts,
+            new: None,
+            times: Times::of(host, self.request.fleet.settle),
+        }
     }
 
     fn ssh_hosts(
@@ -496,8 +414,7 @@ fn said(answer: &Answer) -> Result<Duration, (String, bool)> {
             StepOutcome::Refused { reason, text } => Err((refusal_text(*reason, text), true)),
             StepOutcome::Failed { text } => Err((text.clone(), true)),
         },
-        Answer::Denied { why } => Err((why.clone(), false)),
-        Answer::Unknown { why } => Err((why.clone(), false)),
+        Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone(), false)),
         Answer::NotSent => Err(("there was no time".to_owned(), true)),
     }
 }

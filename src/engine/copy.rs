@@ -137,6 +137,9 @@ impl Push<'_> {
 
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {
         let packages = fit.changes.as_ref().and_then(|lines| nix::diff::changes_in(&lines.join("\n")).ok());
+        if !fit.reboot_for.is_empty() {
+            lock(&self.need_reboot).insert(host.clone());
+        }
         self.tell(Event::Compared { host: host.clone(), packages, reboot_for: fit.reboot_for.clone() });
     }
 }

@@ -16,6 +16,7 @@ mod printing;
 mod probing;
 pub mod push;
 pub mod reach;
+pub mod reboot;
 
 pub mod recover;
 mod reports;

@@ -148,6 +148,7 @@ impl Plain {
             | Event::HostFound { .. }
             | Event::LeftToGuard { .. }
             | Event::CameBack { .. }
+            | Event::HostRebooted { .. }
             | Event::Finished { .. } => true,
             // The answer of a dry run.
             Event::Planned { .. } | Event::WavesPlanned { .. } => self.view.what == What::DryRun,

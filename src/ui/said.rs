@@ -271,6 +271,14 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
             let text = format!("left to its guard: fires within {left}, then up to {boot} to go back and boot");
             of_host(host, Some(Tone::Doubtful), text)
         }
+        Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {
+            let kernels = if old_kernel == new_kernel {
+                format!("kernel {new_kernel} as before")
+            } else {
+                format!("kernel {old_kernel} -> {new_kernel}")
+            };
+            of_host(host, None, sanitise::line(&format!("rebooted in {}, {kernels}", words::span_ms(*took_ms))))
+        }
         Event::CameBack { host, text } => of_host(host, None, format!("came back: {}", sanitise::text(text))),
         _ => return None,
     })
