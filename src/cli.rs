@@ -1,6 +1,7 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
 mod ahead;
+mod by_hand;
 mod import;
 mod inventory;
 mod push;
@@ -19,6 +20,7 @@ use crate::inventory::union;
 use crate::ui::mode::{Colour, Flags};
 
 pub use ahead::{BackTo, Diff, Plan, Rollback};
+pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
 pub use push::Push;
@@ -106,6 +108,8 @@ pub enum Command {
     Recover(Recover),
     Build(Build),
     Check(Check),
+    Guard(Guard),
+    Reboot(Reboot),
     Inventory(Inventory),
     Runs(Runs),
     Show(Show),
@@ -313,7 +317,7 @@ mod tests {
     #[test]
     fn a_push_takes_all_its_options() {
         let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --guard 15m --settle 90s \
-                     --canary @edge --canary web-1 --waves 1,25% --dry-run --allow-broken --accept-drift";
+                     --canary @edge --canary web-1 --waves 1,25% --dry-run --allow-broken --accept-drift --reboot";
         let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             push(words),
@@ -330,6 +334,7 @@ mod tests {
                 dry_run: true,
                 allow_broken: true,
                 accept_drift: true,
+                reboot: true,
             }
         );
     }

@@ -38,6 +38,8 @@ pub enum Phase {
     RollBack,
     /// A recovery takes the run over on every host.
     TakeOver,
+    /// Hosts are rebooted, each proven back before the next: by `reboot`, or after the commit of a push.
+    Reboot,
 }
 
 impl Phase {
@@ -70,6 +72,7 @@ impl Phase {
             Self::Disarm => "disarm",
             Self::RollBack => "roll back",
             Self::TakeOver => "take over",
+            Self::Reboot => "reboot",
         }
     }
 }
@@ -375,6 +378,14 @@ pub enum Event {
     CameBack {
         host: HostName,
         text: String,
+    },
+    /// The host has rebooted and takes logins again; that its links hold is still to be seen.
+    HostRebooted {
+        host: HostName,
+        took_ms: u64,
+        /// The release of the kernel that it ran.
+        old_kernel: String,
+        new_kernel: String,
     },
     /// A query's answer.
     Answer {

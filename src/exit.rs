@@ -18,6 +18,8 @@ pub enum Ending {
     /// A push that could not begin, for another reason than what was asked: a record that cannot be written, a lock
     /// that another push holds.
     NotBegun,
+    /// A host is in doubt: it does not answer, and may be under a guard; or it did not come back from a reboot.
+    InDoubt,
     /// A second signal: left at once.
     Left { first: Signal, guards_armed: bool },
     /// A mistake of fleetdeploy itself was caught.
@@ -31,7 +33,7 @@ pub enum Ending {
 /// | 0 | committed, nothing to do, or a query answered well |
 /// | 1 | the answer is no, and every touched host was seen on old and unguarded |
 /// | 2 | usage, inventory, no such run, no terminal for a needed password |
-/// | 3 | split, superseded, or guards are left to themselves: look now |
+/// | 3 | split, superseded, a host that did not come back from a reboot or may be under a guard, or guards are left to themselves: look now |
 /// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched |
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
@@ -46,6 +48,7 @@ pub fn status(ending: Ending) -> u8 {
         | Ending::Bug { guards_armed: false } => 1,
         Ending::NotUnderstood => 2,
         Ending::Pushed { outcome: Outcome::Split | Outcome::Superseded, interrupted: _ }
+        | Ending::InDoubt
         | Ending::Left { first: _, guards_armed: true }
         | Ending::Bug { guards_armed: true } => 3,
         Ending::Pushed { outcome: Outcome::RolledBack | Outcome::Refused, interrupted: Some(signal) }
@@ -99,6 +102,7 @@ mod tests {
             (Ending::QueryInterrupted(Sighup), 129),
             (Ending::NotUnderstood, 2),
             (Ending::NotBegun, 1),
+            (Ending::InDoubt, 3),
             (Ending::Left { first: Sigint, guards_armed: true }, 3),
             (Ending::Left { first: Sighup, guards_armed: true }, 3),
             (Ending::Left { first: Sigint, guards_armed: false }, 130),

@@ -114,7 +114,7 @@ fn samples() -> Vec<Event> {
     events.extend(
         Phase::OF_A_PUSH
             .into_iter()
-            .chain([Phase::RollBack, Phase::TakeOver])
+            .chain([Phase::RollBack, Phase::TakeOver, Phase::Reboot])
             .map(|phase| Event::PhaseStarted { phase }),
     );
     events.extend(facts());
@@ -166,6 +166,12 @@ fn facts() -> Vec<Event> {
             hosts: BTreeMap::from([(vps.clone(), LinkCount { up: 1, of: 2 })]),
         },
         Event::BootDefaultMoved { host: vps.clone(), generation: 42 },
+        Event::HostRebooted {
+            host: vps.clone(),
+            took_ms: 42_000,
+            old_kernel: "6.12.8".into(),
+            new_kernel: "6.12.9".into(),
+        },
         Event::Printed { host: Some(vps), by: "test".into(), lines: vec!["activating".into()] },
     ]
 }

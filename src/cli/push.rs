@@ -23,13 +23,15 @@ Examples:
   fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
   fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire
+  fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
 
 Exit status:
   0  committed, or nothing to do
   1  refused or rolled back: every touched host was seen on its old system
   2  usage or inventory
-  3  split: some hosts are not where they should be; look now
+  3  split: some hosts are not where they should be; or committed, and a host was lost in its reboot; look now
   130, 143, 129  interrupted and rolled back")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one option of its own")]
 pub struct Push {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -62,4 +64,7 @@ pub struct Push {
     /// Push to hosts on which a reboot would not bring what runs now; a roll back restores both as they were
     #[arg(long)]
     pub accept_drift: bool,
+    /// After the commit, reboot the hosts that need it for their new systems, one after the other
+    #[arg(long)]
+    pub reboot: bool,
 }

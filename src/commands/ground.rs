@@ -132,6 +132,7 @@ impl Ground {
             dry_run: true,
             units: false,
             ask: false,
+            reboot: false,
             run: run.to_owned(),
             owner: owner(),
             roots,

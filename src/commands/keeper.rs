@@ -42,6 +42,12 @@ impl Record {
         // The fleet is ours, so whoever began this is gone.
         let unfinished =
             state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
+        if let Some(by_hand) = unfinished.as_ref().filter(|unfinished| unfinished.is_by_hand()) {
+            let text = format!("this fleet is under a guard that was armed by hand: run {}", by_hand.run.id());
+            let hint =
+                format!("when the work is done, type `fleetdeploy guard disarm {}`, then push again", by_hand.fleet);
+            return Err(Trouble::not_begun(text, Some(hint)));
+        }
         if let Some(Unfinished { run, fleet, .. }) = unfinished {
             let text = format!("run {} of this fleet did not come to its end", run.id());
             return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then push again"))));

@@ -6,6 +6,7 @@ mod completions;
 mod diff;
 mod ending;
 mod ground;
+mod guard;
 mod hooks;
 mod import;
 mod inventory;
@@ -16,6 +17,7 @@ mod password;
 mod past;
 mod plan;
 mod push;
+mod reboot;
 mod recover;
 mod replay;
 mod report;
@@ -108,6 +110,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Check(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
+        }
+        Command::Guard(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(guard::run(global, mode, &arguments.command)))
+        }
+        Command::Reboot(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(reboot::run(global, mode, arguments)))
         }
         Command::Inventory(arguments) => match &arguments.command {
             InventoryCommand::Check => inventory::check(global, mode),

@@ -34,7 +34,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let waves = Waves { canaries: ground.canaries(&arguments.canary)?, sizes: arguments.waves.clone() };
     let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    let wanted = Wanted { dry_run: arguments.dry_run, waves, ..Wanted::push(allowed) };
+    let wanted = Wanted { dry_run: arguments.dry_run, reboot: arguments.reboot, waves, ..Wanted::push(allowed) };
     go(global, mode, &ground, wanted).await
 }
 
@@ -44,13 +44,14 @@ pub(super) struct Wanted {
     pub(super) waves: Waves,
     pub(super) dry_run: bool,
     pub(super) units: bool,
+    pub(super) reboot: bool,
     /// Not to new systems, but to such that the hosts have already.
     pub(super) back: Option<To>,
 }
 
 impl Wanted {
     pub(super) fn push(allowed: Allowed) -> Self {
-        Self { allowed, waves: Waves::default(), dry_run: false, units: false, back: None }
+        Self { allowed, waves: Waves::default(), dry_run: false, units: false, reboot: false, back: None }
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         dry_run: wanted.dry_run,
         units: wanted.units,
         ask: false,
+        reboot: wanted.reboot,
         run: id,
         owner: owner(),
         roots: record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems")),
@@ -161,6 +163,16 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
     let untouched = HostOutcome::Untouched;
     match pushed {
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
+        Some(Pushed::Rebooted(verdict, rolled)) => {
+            let mut concluded = Conclusion::of_verdict(fleet, verdict);
+            let (ending, text) = super::reboot::ending(&rolled);
+            // It stays committed whatever came of the reboots; the exit says that not all went well.
+            concluded.text = format!("{}; {text}", concluded.text);
+            if status(ending) != 0 {
+                concluded.ending = ending;
+            }
+            concluded
+        }
         Some(Pushed::Planned) => {
             let text = "this is what it would do; nothing was touched".to_owned();
             Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Planned, text)

@@ -102,7 +102,7 @@ fn which(global: &Global, state: &State, arguments: &Recover) -> Result<(Global,
     Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
 }
 
-fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
+pub(super) fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
     FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
         LockError::Held { .. } => {
             let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();

@@ -3,6 +3,7 @@
 
 pub mod ahead;
 pub mod back;
+pub mod by_hand;
 mod commit;
 pub mod fact;
 mod found;
@@ -10,6 +11,8 @@ pub mod links;
 pub mod plan;
 pub mod recover;
 mod rollback;
+pub mod rolling;
+
 mod sameness;
 mod steps;
 pub mod survey;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::decide::by_hand;
 use crate::decide::fact::{BootLoader, Facts, GuardState, Systems};
 use crate::decide::time::Times;
-use crate::inventory::model::{Host, HostName};
+use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::store_path::StorePath;
 
 /// Something that was found out about the fleet.
@@ -63,6 +64,34 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
             judge.guard(surveyed);
             judge.survivors(surveyed);
         }
+        if surveyed.changes() {
+            judge.busy(surveyed);
+        }
+    }
+    findings
+}
+
+/// What is done to a host without a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByHand {
+    Guard,
+    Reboot,
+}
+
+/// Everything that the facts say against a guard by hand on the selected hosts, or against their reboot.
+#[must_use]
+pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what: ByHand) -> Vec<Finding> {
+    let mut findings = twice(hosts);
+    for surveyed in hosts {
+        let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
+        if !judge.claims(surveyed) && surveyed.selected {
+            judge.busy(surveyed);
+            match what {
+                ByHand::Guard => judge.way_back(surveyed, allowed),
+                ByHand::Reboot => judge.reboot(surveyed, allowed),
+            }
+            judge.survivors(surveyed);
+        }
     }
     findings
 }
@@ -109,6 +138,21 @@ impl Judge<'_> {
     fn claims(&mut self, surveyed: &Surveyed<'_>) -> bool {
         let before = self.findings.len();
         let standing = &surveyed.facts.standing;
+        let by_hand = standing.lease.as_ref().filter(|lease| by_hand::is_marked(&lease.owner));
+        if let Some(lease) = by_hand {
+            let text = match &standing.guard {
+                GuardState::Armed { run, deadline } => {
+                    let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                    let left = humantime::format_duration(left);
+                    format!("a guard that {} has armed (run {run}) fires in {left}", lease.owner)
+                }
+                _ => format!("is held by run {} of {}", lease.run, lease.owner),
+            };
+            let hint =
+                format!("that work ends with `fleetdeploy guard disarm {}`, or when the guard fires", self.fleet);
+            self.refuse(text, hint);
+            return true;
+        }
         match &standing.guard {
             GuardState::Armed { run, deadline } => {
                 let left = deadline.saturating_sub(standing.uptime);
@@ -139,13 +183,13 @@ impl Judge<'_> {
                 }
             }
         }
-        let claimed = self.findings.len() > before;
-        if surveyed.changes() {
-            for busy in &surveyed.facts.busy {
-                self.refuse(busy.clone(), "let it finish, or cancel it, and push again");
-            }
+        self.findings.len() > before
+    }
+
+    fn busy(&mut self, surveyed: &Surveyed<'_>) {
+        for busy in &surveyed.facts.busy {
+            self.refuse(busy.clone(), "let it finish, or cancel it, and try again");
         }
-        claimed
     }
 
     /// Would a reboot really bring back what runs?
@@ -161,8 +205,8 @@ impl Judge<'_> {
             } else {
                 self.refuse(
                     text,
-                    "run `nixos-rebuild switch` (or `boot`, or reboot) there first, or push with --accept-drift: \
-                     then a roll back restores each to what it was",
+                    "run `nixos-rebuild switch` (or `boot`, or reboot) there first, or give --accept-drift: \
+                     then going back restores each to what it was",
                 );
             }
         }
@@ -183,6 +227,32 @@ impl Judge<'_> {
                 "say in the inventory how it is to be guarded: `guard_action: reboot` if it unlocks by itself, \
                  `guard_action: switch-back` if it needs a person at boot",
             );
+        }
+    }
+
+    /// Would it come up by itself, on what it runs?
+    fn reboot(&mut self, surveyed: &Surveyed<'_>, allowed: Allowed) {
+        let facts = surveyed.facts;
+        let Systems { current, boot_default, .. } = &facts.standing.systems;
+        if current != boot_default {
+            let text = format!(
+                "it would come up on something else than it runs:\n  current      {current}\n  boot default {boot_default}"
+            );
+            if allowed.drift {
+                self.warn(format!("{text}\n  accepted: its boot default is what it must come up on"));
+            } else {
+                let hint = "make what runs permanent there with `nixos-rebuild switch` first, or give --accept-drift to \
+                            have what the loader brings";
+                self.refuse(text, hint);
+            }
+        }
+        if surveyed.host.guard_action == GuardAction::SwitchBack {
+            let hint = "reboot it by hand with somebody beside it, and leave it out here with --except";
+            self.refuse("needs a person at boot, as the inventory says (`guard_action: switch-back`)", hint);
+        } else if !facts.crypto_devices.is_empty() && !surveyed.host.guard_action_given {
+            let disks = facts.crypto_devices.join(", ");
+            let text = format!("one of its disks is encrypted ({disks}): it may stop at a passphrase at boot");
+            self.refuse(text, "say in the inventory that it unlocks by itself: `guard_action: reboot`");
         }
     }
 

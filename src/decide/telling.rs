@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::links::{LinkAnswer, LinkId, Round};
+use crate::decide::links::{Link, LinkAnswer, LinkId, Round};
 use crate::decide::plan::Plan;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::Effect;
@@ -58,6 +58,15 @@ impl Transaction {
             effects.push(Effect::Tell(Event::MatrixSeen { phase, cells: cells(&self.plan, round, true) }));
         }
     }
+}
+
+/// `vps -> homeserver (ping)`.
+pub(super) fn link_text(link: &Link) -> String {
+    let from = match &link.from {
+        Place::Workstation => "workstation",
+        Place::Host(name) => name.as_str(),
+    };
+    format!("{from} -> {} ({})", link.to, link.probe.kind())
 }
 
 /// The matrix as events carry it. `compare`: beside what the baseline said.

@@ -404,7 +404,7 @@ pub(super) fn done(host: crate::inventory::model::HostName, phase: Phase) -> Eff
     Effect::Tell(Event::HostDone { host, phase })
 }
 
-pub(super) fn refusal_text(reason: RefusalReason, text: &str) -> String {
+pub(crate) fn refusal_text(reason: RefusalReason, text: &str) -> String {
     if text.is_empty() { reason.to_string() } else { format!("{reason}: {text}") }
 }
 

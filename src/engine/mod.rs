@@ -6,6 +6,7 @@ mod ahead;
 mod back;
 mod baseline;
 mod build;
+pub mod by_hand;
 pub mod clock;
 mod copy;
 mod doing;
@@ -17,6 +18,8 @@ mod printing;
 mod probing;
 pub mod push;
 pub mod reach;
+pub mod reboot;
+
 pub mod recover;
 mod reports;
 pub mod shutdown;

@@ -39,6 +39,8 @@ pub struct HostGuard {
     pub action: GuardAction,
     /// How long a step that still runs may take to end before it is killed, by a roll back or by the guard itself.
     pub job_wait: Duration,
+    /// A person works on the host, and not all that they do shows in its systems: it goes back whatever is seen there.
+    pub by_hand: bool,
 }
 
 impl HostGuard {
@@ -50,7 +52,14 @@ impl HostGuard {
 
     #[must_use]
     pub fn new(action: GuardAction, rollback: Duration) -> Self {
-        Self { action, job_wait: (rollback / 3).clamp(Duration::from_secs(1), Duration::from_secs(60)) }
+        let job_wait = (rollback / 3).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        Self { action, job_wait, by_hand: false }
+    }
+
+    /// What the guard on the host is told of its own times and ways, by the names in `guard.sh`.
+    fn pace(self) -> Vec<(&'static str, u64)> {
+        let by_hand = self.by_hand.then_some(("by_hand", 1));
+        std::iter::once(("job_wait", self.job_wait.as_secs())).chain(by_hand).collect()
     }
 }
 
@@ -93,7 +102,7 @@ impl Orders {
                 latest: self.latest(host, order.until),
                 guard: order.guard,
                 action: self.guards[host.0].action,
-                pace: vec![("job_wait", self.guards[host.0].job_wait.as_secs())],
+                pace: self.guards[host.0].pace(),
                 hosts: self.identity.hosts.clone(),
             },
             Step::Extend { boot_id } => RemoteStep::Extend { speaker, boot_id: boot_id.clone(), guard: order.guard },

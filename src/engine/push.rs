@@ -1,6 +1,7 @@
 //! A push from its beginning to its end: phases 1 to 4, which touch nothing, and then the driver.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
 use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
+use super::reboot::Rolled;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
@@ -32,6 +34,7 @@ use crate::store_path::StorePath;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one wish of its own")]
 pub struct Request {
     pub fleet: Fleet,
     /// Where the inventory lies: relative sources are relative to it.
@@ -47,6 +50,8 @@ pub struct Request {
     pub units: bool,
     /// What it would do is shown, and asked whether to go on, before anything is touched.
     pub ask: bool,
+    /// After the commit, the hosts are rebooted that need it for their new systems.
+    pub reboot: bool,
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
@@ -58,6 +63,8 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
     Ended(Verdict),
+    /// Committed, and then hosts were rebooted that needed it, or were to be.
+    Rebooted(Verdict, Rolled),
     /// A dry run that found nothing against the push, which would change hosts.
     Planned,
     /// A signal before anything was touched.
@@ -126,7 +133,17 @@ pub async fn push(
 ) -> Pushed {
     let workstation = Looking::begin(events);
     let push = Push::new(request, workspace, events);
-    let pushed = push_to_the_end(&push, surroundings, shutdown).await;
+    let pushed = match push_to_the_end(&push, surroundings, shutdown).await {
+        Pushed::Ended(verdict) if verdict.outcome == Outcome::Committed && request.reboot => {
+            let hosts = lock(&push.need_reboot).clone();
+            if hosts.is_empty() {
+                Pushed::Ended(verdict)
+            } else {
+                Pushed::Rebooted(verdict, push.roll(&hosts, NonZeroUsize::MIN, shutdown).await)
+            }
+        }
+        pushed => pushed,
+    };
     push.reach.close().await;
     workstation.end().await;
     pushed
@@ -221,17 +238,19 @@ struct Ready {
 pub(super) struct Push<'a> {
     pub(super) request: &'a Request,
     pub(super) reach: Arc<Reach>,
-    events: &'a Events,
+    pub(super) events: &'a Events,
     /// Hosts that hold roots of this run, for the clean-up of a refusal.
     pub(super) prepared: Mutex<BTreeSet<HostName>>,
     /// Optional hosts that did not answer the survey.
     pub(super) skipped: Mutex<BTreeSet<HostName>>,
     /// What it would do, as far as that is known by now.
     pub(super) ahead: Mutex<Forecast>,
+    /// Hosts of whose new system some part comes only with a reboot.
+    pub(super) need_reboot: Mutex<BTreeSet<HostName>>,
 }
 
 impl<'a> Push<'a> {
-    fn new(request: &'a Request, workspace: Arc<Workspace>, events: &'a Events) -> Self {
+    pub(super) fn new(request: &'a Request, workspace: Arc<Workspace>, events: &'a Events) -> Self {
         let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
         Self {
             request,
@@ -240,6 +259,7 @@ impl<'a> Push<'a> {
             prepared: Mutex::default(),
             skipped: Mutex::default(),
             ahead: Mutex::default(),
+            need_reboot: Mutex::default(),
         }
     }
 
@@ -319,7 +339,7 @@ impl<'a> Push<'a> {
     }
 
     /// The fleet's links, without those that a skipped host leaves unproven.
-    fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
+    pub(super) fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
         let skipped = lock(&self.skipped);
         let is_skipped = |link: &Link| {
             matches!(&link.from, Place::Host(from) if skipped.contains(from))
@@ -334,7 +354,7 @@ impl<'a> Push<'a> {
         links
     }
 
-    fn view<'b>(
+    pub(super) fn view<'b>(
         &'b self,
         host: &'b Host,
         surveyed: &'b BTreeMap<HostName, Answered>,
@@ -355,7 +375,7 @@ impl<'a> Push<'a> {
 
     // The end.
 
-    fn identity(&self, changing: Vec<HostName>) -> Identity {
+    pub(super) fn identity(&self, changing: Vec<HostName>) -> Identity {
         Identity {
             speaker: Speaker { run: self.request.run.clone(), epoch: 1 },
             owner: self.request.owner.clone(),
@@ -405,7 +425,7 @@ fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16>
     surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect()
 }
 
-fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
+pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     let id = |name: &HostName| views.iter().position(|view| view.host.name == *name).map(HostId);
     let host = |view: &Surveyed<'_>| {
         let standing = &view.facts.standing;

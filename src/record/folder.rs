@@ -176,6 +176,16 @@ pub struct Unfinished {
     pub inventory: PathBuf,
 }
 
+impl Unfinished {
+    /// Whether it is a guard that a person has armed to work by hand, and has not disarmed yet: `fleetdeploy guard` ends
+    /// it. Once a recovery has taken it over it is like any other.
+    #[must_use]
+    pub fn is_by_hand(&self) -> bool {
+        let has = |wanted: &dyn Fn(&journal::Entry) -> bool| self.journal.iter().any(|written| wanted(&written.entry));
+        has(&|entry| *entry == journal::Entry::ByHand) && !has(&|entry| matches!(entry, journal::Entry::Recovering(_)))
+    }
+}
+
 pub(super) fn same_file(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     resolved(one) == resolved(other)

@@ -24,6 +24,8 @@ pub enum Entry {
     Started(Started),
     /// A recovery goes on from here.
     Recovering(Recovering),
+    /// A person works by hand, and nothing of ours runs meanwhile: a run that has not ended may well be under way.
+    ByHand,
     Arming,
     Testing,
     /// The point of no return: from here on `recover` goes forward.
@@ -51,7 +53,7 @@ impl Entry {
     /// What it tells the decider; the others are for the driver and for people.
     fn told(&self) -> Option<vocabulary::Entry> {
         Some(match self {
-            Self::Started(_) | Self::Recovering(_) => return None,
+            Self::Started(_) | Self::Recovering(_) | Self::ByHand => return None,
             Self::Arming => vocabulary::Entry::Arming,
             Self::Testing => vocabulary::Entry::Testing,
             Self::Decided => vocabulary::Entry::Decided,
@@ -238,6 +240,7 @@ mod tests {
                 }],
             }),
             Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),
+            Entry::ByHand,
             Entry::Arming,
             Entry::Testing,
             Entry::Decided,

@@ -66,6 +66,8 @@ pub enum Step {
     DryActivate { new: StorePath, limit: Duration },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare { run: String, old_current: StorePath, old_boot: StorePath, new: StorePath, hosts: Vec<HostName> },
+    /// The roots of old alone, for a guard without a push.
+    Root { run: String, old_current: StorePath, old_boot: StorePath, hosts: Vec<HostName> },
     /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
     Arm {
         speaker: Speaker,
@@ -102,6 +104,10 @@ pub enum Step {
     Disarm { speaker: Speaker, boot_id: String, expected: Expected },
     /// The end of what these units have said; changes nothing.
     Journal { units: Vec<String> },
+    /// Reboots the host in order, if it is on that boot, where it is expected, and nobody holds it.
+    Reboot { boot_id: String, expected: Expected },
+    /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
+    Booted { limit: Duration },
     /// Takes away everything that the run has left on the host; only when all hosts are through.
     Clean { speaker: Speaker },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
@@ -131,6 +137,11 @@ impl Step {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
                 arguments.extend(hosts.iter().map(HostName::to_string));
                 ("prepare", &[LIB, BOOT, COMPARING, include_str!("scripts/prepare.sh")], arguments)
+            }
+            Self::Root { run, old_current, old_boot, hosts } => {
+                let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), "-".to_owned()];
+                arguments.extend(hosts.iter().map(HostName::to_string));
+                ("prepare", &[LIB, BOOT, include_str!("scripts/prepare.sh")], arguments)
             }
             Self::Arm { speaker, owner, boot_id, expected, latest, guard, action, pace, hosts } => {
                 let mut arguments = speaker.arguments();
@@ -170,6 +181,13 @@ impl Step {
                 ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
             Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
+            Self::Reboot { boot_id, expected } => {
+                let arguments = [boot_id.clone()].into_iter().chain(expected.arguments()).collect();
+                ("reboot", &[LIB, BOOT, include_str!("scripts/reboot.sh")], arguments)
+            }
+            Self::Booted { limit } => {
+                ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
+            }
             Self::Clean { speaker } => ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments()),
             Self::Probe { life, probes } => {
                 let mut arguments = vec![life.as_secs().to_string()];
@@ -313,6 +331,7 @@ mod tests {
                 new: path(NEW),
                 hosts: hosts(),
             },
+            Step::Root { run: speaker.run.clone(), old_current: path(OLD), old_boot: path(OLD), hosts: hosts() },
             Step::Arm {
                 speaker: speaker.clone(),
                 owner: "ada@laptop".into(),
@@ -342,7 +361,9 @@ mod tests {
             job(JobKind::Reactivate),
             job(JobKind::Rollback),
             Step::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
-            Step::Disarm { speaker: speaker.clone(), boot_id, expected: old },
+            Step::Disarm { speaker: speaker.clone(), boot_id: boot_id.clone(), expected: old.clone() },
+            Step::Reboot { boot_id, expected: old },
+            Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
             Step::Clean { speaker },
             Step::Probe {
@@ -392,6 +413,7 @@ mod tests {
              compare OLD | NEW\n\
              dry_activate NEW | 240\n\
              prepare {run} | OLD | OLD | NEW | vps | homeserver\n\
+             prepare {run} | OLD | OLD | - | vps | homeserver\n\
              arm {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
              arm {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\
              take_over {run} | 2 | ada@desktop\n\
@@ -402,6 +424,8 @@ mod tests {
              rollback {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
              await {run} | test | 240\n\
              disarm {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
+             reboot BOOT-ID | OLD | OLD | OLD\n\
+             booted 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
              clean {run} | 1\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \

@@ -9,6 +9,7 @@ pub mod errors;
 pub mod forecast;
 mod frame;
 pub mod graph;
+pub mod guards;
 pub mod host_view;
 pub mod inventory;
 pub mod json;

@@ -156,6 +156,7 @@ impl Plain {
             | Event::HostFound { .. }
             | Event::LeftToGuard { .. }
             | Event::CameBack { .. }
+            | Event::HostRebooted { .. }
             | Event::Finished { .. } => true,
             // A part of the answer of a dry run.
             Event::WavesPlanned { .. } => self.view.what == What::DryRun,

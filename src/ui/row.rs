@@ -105,7 +105,7 @@ impl Health {
 fn waits_silently(host: &HostView) -> bool {
     matches!(
         host.phase,
-        Some(Phase::Build | Phase::Arm | Phase::Test | Phase::Switch | Phase::Disarm | Phase::RollBack)
+        Some(Phase::Build | Phase::Arm | Phase::Test | Phase::Switch | Phase::Disarm | Phase::RollBack | Phase::Reboot)
     )
 }
 
@@ -231,5 +231,6 @@ fn through(phase: Phase) -> &'static str {
         Phase::Disarm => "done: its new system stays",
         Phase::RollBack => "runs its old system again",
         Phase::TakeOver => "taken over",
+        Phase::Reboot => "rebooted, and proven back",
     }
 }

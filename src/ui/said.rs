@@ -130,6 +130,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         | Event::QueryStarted { .. }
         | Event::Answer { .. }
         | Event::Ended { .. } => Vec::new(),
+        // Armed by hand: there is no push that could end well.
+        Event::GuardArmed { host, left_ms } if view.what == What::Query => {
+            let left = words::span_ms(*left_ms);
+            vec![of_host(host, None, format!("guard armed: all of it goes back in {left} unless it is disarmed"))]
+        }
         _ => of_one_host(event, verbose).into_iter().collect(),
     }
 }
@@ -273,6 +278,14 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
             let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
             let text = format!("left to its guard: fires within {left}, then up to {boot} to go back and boot");
             of_host(host, Some(Tone::Doubtful), text)
+        }
+        Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {
+            let kernels = if old_kernel == new_kernel {
+                format!("kernel {new_kernel} as before")
+            } else {
+                format!("kernel {old_kernel} -> {new_kernel}")
+            };
+            of_host(host, None, sanitise::line(&format!("rebooted in {}, {kernels}", words::span_ms(*took_ms))))
         }
         Event::CameBack { host, text } => of_host(host, None, format!("came back: {}", sanitise::text(text))),
         _ => return None,

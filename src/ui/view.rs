@@ -295,7 +295,7 @@ impl FleetView {
             self.wave = None;
         }
         self.phases.push(PhaseView { phase, began: at, ended: None });
-        if !matches!(phase, Phase::Verify | Phase::RollBack) {
+        if !matches!(phase, Phase::Verify | Phase::RollBack | Phase::Reboot) {
             self.links = None;
         }
         let wave = self.wave.as_ref().filter(|_| phase == Phase::Test);
@@ -360,6 +360,7 @@ pub(crate) fn subject(event: &Event) -> Option<&HostName> {
         | Event::ContactMade { host }
         | Event::Logged { host, .. }
         | Event::HostFound { host, .. }
+        | Event::HostRebooted { host, .. }
         | Event::LeftToGuard { host, .. }
         | Event::CameBack { host, .. } => Some(host),
         Event::Warned { host, .. } | Event::Failed { host, .. } | Event::Printed { host, .. } => host.as_ref(),

@@ -11,7 +11,7 @@ use crate::decide::vocabulary::Step;
 use crate::inventory::model::{HostName, Place};
 use crate::store_path::StorePath;
 
-pub(super) fn system(name: &str) -> StorePath {
+pub(in crate::decide) fn system(name: &str) -> StorePath {
     StorePath::new(format!("/nix/store/00000000000000000000000000000000-{name}")).unwrap()
 }
 
@@ -25,7 +25,7 @@ pub(super) fn in_waves(plan: &Plan, waves: &[usize]) -> Arc<Plan> {
 }
 
 /// `hosts` in a row, all behind the first; the first `changing` of them change.
-pub(super) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
+pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
     let name = |index: usize| HostName::new(format!("host{index}")).unwrap();
     let mut links = Vec::new();
     for from in 0..hosts {

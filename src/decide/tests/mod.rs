@@ -6,3 +6,5 @@ mod recover;
 mod walks;
 mod waves;
 mod world;
+
+pub(super) use machine::{plan, system};

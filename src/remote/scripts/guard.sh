@@ -17,6 +17,7 @@ force_patience=150     # for the forced one (systemd gives processes 90 s), then
 kernel_patience=30     # for that, then the kernel's own key
 tries=30               # to put back what could not be put back, with half a minute between them
 last_resort=2400       # since it fired: whatever hangs, no more waiting
+by_hand=0              # 1: a person works on this host, and not all that they do shows in its systems
 
 main() {
     while read -r main_key main_value; do
@@ -31,6 +32,7 @@ main() {
         kernel_patience) kernel_patience=$main_value ;;
         tries) tries=$main_value ;;
         last_resort) last_resort=$main_value ;;
+        by_hand) by_hand=$main_value ;;
         esac
     done <"$place/plan"
     # bash can wait without a new process, which a host out of memory may not give; dash cannot.
@@ -93,7 +95,7 @@ fire() {
         esac
     done
     trace "has begun"
-    if ! ever_started && [ "$current" = "$old_current" ] && [ "$profile" = "$old_profile" ] && [ "$boot_default" = "$old_boot" ]; then
+    if [ "$by_hand" != 1 ] && ! ever_started && [ "$current" = "$old_current" ] && [ "$profile" = "$old_profile" ] && [ "$boot_default" = "$old_boot" ]; then
         panic_back
         trace "no step had begun and nothing had moved: nothing was done, no reboot"
         return 0

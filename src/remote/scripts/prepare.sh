@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # prepare RUN OLD_CURRENT OLD_BOOT NEW HOST…: roots for old and new, then a look whether NEW is there and fits this host.
 #
+# NEW is `-` for a guard without a push: then there is nothing to look at.
+#
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
 # Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|unknown`, `log` lines, `loader_change`; what NEW
 # changes: `compared` with a `change` for each package, and `reboot_for WHAT`.
@@ -9,7 +11,8 @@
 
 main() {
     demand is_run "$1"
-    demand is_store_path "$2" "$3" "$4"
+    demand is_store_path "$2" "$3"
+    demand is_expectation "$4"
     run=$1 old_current=$2 old_boot=$3 new=$4
     shift 4
     demand is_host_name "$@"
@@ -23,9 +26,14 @@ main() {
         finish
     fi
     for prepare_path in "$old_current" "$old_boot" "$new"; do
+        [ "$prepare_path" != - ] || continue
         timeout 20 nix-store --check-validity "$prepare_path" 2>/dev/null ||
             put misfit "missing $prepare_path is not in this host's store"
     done
+    if [ "$new" = - ]; then
+        put check unknown
+        finish
+    fi
     look_at_new
     compare_systems "$old_current" "$new"
     finish
@@ -35,8 +43,8 @@ put_roots() {
     mkdir -p "$roots/$run" || return
     printf '%s\n' "$@" | write_file "$roots/$run/hosts" &&
         ln -sfn "$old_current" "$roots/$run/old-current" &&
-        ln -sfn "$old_boot" "$roots/$run/old-boot" &&
-        ln -sfn "$new" "$roots/$run/new"
+        ln -sfn "$old_boot" "$roots/$run/old-boot" || return
+    [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
 }
 
 look_at_new() {

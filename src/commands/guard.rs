@@ -1,0 +1,296 @@
+//! `guard`: the guard of a push, for a person who works by hand.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+use super::build::FAREWELL;
+use super::ending::millis;
+use super::ground::{Ground, owner};
+use super::past::{clock, colour, print};
+use super::recover::{started, take};
+use super::{Ended, Trouble};
+use crate::cli::{Global, GuardCommand};
+use crate::decide::by_hand::Hold;
+use crate::decide::survey::Allowed;
+use crate::decide::vocabulary::Signal;
+use crate::engine::by_hand::{Armable, Guards, Looked, Request, Went};
+use crate::engine::shutdown::Shutdown;
+use crate::event::line::to_millis;
+use crate::event::stream::{Events, Listener};
+use crate::event::{Event, Outcome};
+use crate::exit::{Ending, status};
+use crate::inventory::Overrides;
+use crate::record::folder::{SavedPlan, State};
+use crate::record::journal::{self, Journal};
+use crate::record::lock::FleetLock;
+use crate::record::run_id::RunId;
+use crate::record::{RecordError, listener};
+use crate::ui::Screen;
+use crate::ui::guards::{Row, Standing, render};
+use crate::ui::mode::Mode;
+
+/// What a command has to say at its end.
+struct Said {
+    ending: Ending,
+    looked: Looked,
+    /// Below the table.
+    next: String,
+}
+
+pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> Ended {
+    let (word, hosts, guard, drift) = match command {
+        GuardCommand::Arm(arguments) => ("guard arm", &arguments.fleet, arguments.guard, arguments.accept_drift),
+        GuardCommand::Status(arguments) => ("guard status", &arguments.fleet, None, false),
+        GuardCommand::Extend(arguments) => ("guard extend", &arguments.fleet, arguments.guard, false),
+        GuardCommand::Disarm(arguments) => ("guard disarm", &arguments.fleet, None, false),
+    };
+    let ground = Ground::prepare(global, hosts, &Overrides { guard, settle: None })?;
+    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+    // Who only looks is in nobody's way.
+    let lock = match command {
+        GuardCommand::Status(_) => None,
+        _ => Some(take(&state, &ground)?),
+    };
+    let unfinished =
+        state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
+    if let (GuardCommand::Arm(_), Some(unfinished)) = (command, &unfinished) {
+        return Err(is_taken(unfinished.is_by_hand(), unfinished.run.id(), &ground.fleet.name));
+    }
+    let known = unfinished.filter(crate::record::folder::Unfinished::is_by_hand).map(|known| known.run.id().clone());
+    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let workspace = ground.workspace(&mut shutdown).await?;
+    let events = Events::new(known.as_ref().map(ToString::to_string));
+    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    ground.begin_query(word, &events);
+    let request = Request {
+        fleet: ground.fleet.clone(),
+        selected: ground.selected.clone(),
+        allowed: Allowed { drift, broken: false },
+        owner: owner(),
+        known: known.as_ref().map(ToString::to_string),
+    };
+    let guards = Guards::new(&request, workspace, &events);
+    let mut records = Records { state: &state, lock, known, events: &events, recording: None };
+    let looked = tokio::select! {
+        looked = guards.look() => Ok(looked),
+        signal = shutdown.requested() => Err(signal),
+    };
+    let said = match (looked, command) {
+        (Err(signal), _) => {
+            Said { ending: Ending::QueryInterrupted(signal), looked: Looked::new(), next: String::new() }
+        }
+        (Ok(looked), GuardCommand::Arm(_)) => arm(&guards, looked, &ground, &mut records, &mut shutdown).await,
+        (Ok(looked), GuardCommand::Status(_)) => {
+            let yes = looked.values().all(Result::is_ok);
+            Said { ending: Ending::Answered { yes }, looked, next: String::new() }
+        }
+        (Ok(looked), GuardCommand::Extend(_)) => {
+            let went = guards.extend(&looked).await;
+            Said { ending: ending(went), looked: guards.look().await, next: String::new() }
+        }
+        (Ok(looked), GuardCommand::Disarm(_)) => disarm(&guards, looked, &ground, &mut records).await,
+    };
+    guards.close().await;
+    let rows = rows(&guards, &ground, &said.looked);
+    let now = SystemTime::now();
+    events.publish(Event::Answer { answer: json(&rows, now, records.known.as_ref()) });
+    events.publish(Event::Ended { exit: i32::from(status(said.ending)) });
+    if let Some(recording) = records.recording.take() {
+        let _ = recording.finish(FAREWELL);
+    }
+    let _ = screen.finish(FAREWELL);
+    if mode != Mode::Json && !rows.is_empty() {
+        print(&format!("{}{}", render(&rows, &clock(), now, colour(global)), said.next))?;
+    }
+    Ok(said.ending)
+}
+
+/// Two guards by hand on one fleet are one too many to keep in mind; and what a push has left is for `recover`.
+fn is_taken(by_hand: bool, run: &RunId, fleet: &str) -> Trouble {
+    if by_hand {
+        let hint = format!(
+            "`fleetdeploy guard status {fleet}` shows it; `guard extend` gives it more time, `guard disarm` ends it"
+        );
+        return Trouble::not_begun(format!("a guard was armed by hand on this fleet already: run {run}"), Some(hint));
+    }
+    let text = format!("run {run} of this fleet did not come to its end");
+    Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}` first")))
+}
+
+fn ending(went: Went) -> Ending {
+    match went {
+        Went::Well => Ending::Answered { yes: true },
+        Went::No => Ending::Answered { yes: false },
+        Went::InDoubt => Ending::InDoubt,
+    }
+}
+
+async fn arm(
+    guards: &Guards<'_>,
+    looked: Looked,
+    ground: &Ground,
+    records: &mut Records<'_>,
+    shutdown: &mut Shutdown,
+) -> Said {
+    let refused = |looked| Said { ending: Ending::Answered { yes: false }, looked, next: String::new() };
+    let Some(armable) = guards.armable(&looked) else { return refused(looked) };
+    let (mut journal, run) = match records.create(ground, &armable) {
+        Ok(created) => created,
+        Err(error) => {
+            let text = format!("nothing is armed without its record: {error}");
+            records.events.publish(Event::Failed { host: None, text, hint: None });
+            return refused(looked);
+        }
+    };
+    // A signal takes everything back; what is on its way is let come to its end first, within seconds.
+    let signal: Cell<Option<Signal>> = Cell::new(None);
+    let went = {
+        let arming = || journal.append(&journal::Entry::Arming).map_err(std::io::Error::other);
+        let cancelled = || signal.get().is_some();
+        let armed = guards.arm(&run, &armable, arming, cancelled);
+        let mut armed = std::pin::pin!(armed);
+        loop {
+            tokio::select! {
+                biased;
+                went = &mut armed => break went,
+                heard = shutdown.requested() => signal.set(signal.get().or(Some(heard))),
+            }
+        }
+    };
+    let (ending, next) = match (went, signal.get()) {
+        (Went::Well, _) => {
+            let fleet = &ground.fleet.name;
+            let next = format!(
+                "next: work on the hosts; nothing need run here meanwhile. Then\n  \
+                 fleetdeploy guard disarm {fleet}    what runs by then stays\n  \
+                 fleetdeploy guard extend {fleet}    more time, from then on\n  \
+                 or let it fire: all of it goes back\n"
+            );
+            (Ending::Answered { yes: true }, next)
+        }
+        (Went::No, signal) => {
+            let _ = journal.append(&journal::Entry::Finished { outcome: Outcome::Refused });
+            (signal.map_or(Ending::Answered { yes: false }, Ending::QueryInterrupted), String::new())
+        }
+        (Went::InDoubt, _) => {
+            let next = format!("next: fleetdeploy guard status {}\n", ground.fleet.name);
+            (Ending::InDoubt, next)
+        }
+    };
+    Said { ending, looked: guards.look().await, next }
+}
+
+async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &mut Records<'_>) -> Said {
+    records.go_on();
+    let before: usize = looked.values().flatten().filter(|one| guards.held(one).hold != Hold::Free).count();
+    let fired = looked.values().flatten().any(|one| guards.held(one).hold == Hold::Fired);
+    let (went, over) = guards.disarm(&looked).await;
+    let all_answer = looked.len() == ground.fleet.hosts.len() && looked.values().all(Result::is_ok);
+    let known = records.known.as_ref().map(ToString::to_string);
+    // Also where the hosts hold nothing any more: somebody else has ended it.
+    let is_over = known.is_some_and(|known| {
+        let held = looked.values().flatten().any(|one| guards.held(one).run.as_deref() == Some(known.as_str()));
+        over.contains(&known) || (all_answer && !held)
+    });
+    if is_over {
+        records.finish(if fired { Outcome::RolledBack } else { Outcome::Committed });
+    }
+    let next = if before == 0 && went == Went::Well { "no guard was armed\n" } else { "" };
+    Said { ending: ending(went), looked: guards.look().await, next: next.to_owned() }
+}
+
+/// The run's record on this workstation.
+struct Records<'a> {
+    state: &'a State,
+    lock: Option<FleetLock>,
+    /// The run that was armed by hand and has not ended.
+    known: Option<RunId>,
+    events: &'a Events,
+    recording: Option<Listener>,
+}
+
+impl Records<'_> {
+    fn create(&mut self, ground: &Ground, armable: &Armable) -> Result<(Journal, String), RecordError> {
+        let now = SystemTime::now();
+        let _ = self.state.trim(now);
+        let (folder, mut journal) = self.state.create_run(&ground.fleet.name, now)?;
+        folder.write_addresses(ground.fleet.hosts.iter().chain(ground.inventory.jumps_of(&ground.fleet)))?;
+        let path = &ground.inventory.path;
+        let saved = SavedPlan {
+            fleet: ground.fleet.name.clone(),
+            inventory: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+            owner: owner(),
+            rollback_to: None,
+            plan: armable.plan.clone(),
+        };
+        folder.write_plan(&saved)?;
+        journal.append(&journal::Entry::Started(started(&saved, 1)))?;
+        journal.append(&journal::Entry::ByHand)?;
+        let run = folder.id().to_string();
+        if let Some(lock) = &mut self.lock {
+            lock.name_run(&run)?;
+        }
+        self.events.name_run(&run);
+        self.recording = Some(listener::start(self.events, &folder)?);
+        self.known = Some(folder.id().clone());
+        Ok((journal, run))
+    }
+
+    /// What is told from now on goes into the known run's record; a record that cannot be written does not keep a guard.
+    fn go_on(&mut self) {
+        let Some(folder) = self.known.as_ref().and_then(|run| self.state.open_run(run).ok()) else { return };
+        self.recording = listener::start(self.events, &folder).ok();
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        let Some(run) = self.known.clone() else { return };
+        let written = self
+            .state
+            .adopt_run(run)
+            .and_then(|(_, mut journal)| journal.append(&journal::Entry::Finished { outcome }));
+        if let Err(error) = written {
+            let text = format!("that this guard has ended could not be written down: {error}");
+            self.events.publish(Event::Warned { host: None, text });
+        }
+    }
+}
+
+fn rows(guards: &Guards<'_>, ground: &Ground, looked: &Looked) -> Vec<Row> {
+    let row = |name: &crate::inventory::model::HostName| {
+        let row = Row { host: name.to_string(), standing: Standing::NoAnswer, owner: None, run: None, at_rest: None };
+        let Ok(answered) = looked.get(name)? else { return Some(row) };
+        let held = guards.held(answered);
+        let standing = match held.hold {
+            Hold::Free => Standing::None,
+            Hold::Armed { left } => Standing::Armed { left },
+            Hold::Dead => Standing::Dead,
+            Hold::Firing => Standing::Firing,
+            Hold::Fired => Standing::Fired,
+            Hold::Disarmed => Standing::Disarmed,
+            Hold::Leased => Standing::Leased,
+        };
+        let at_rest = Some(answered.facts.standing.systems.agree());
+        Some(Row { standing, owner: held.owner, run: held.run, at_rest, ..row })
+    };
+    ground.fleet.hosts.iter().filter_map(|host| row(&host.name)).collect()
+}
+
+fn json(rows: &[Row], now: SystemTime, run: Option<&RunId>) -> serde_json::Value {
+    let host = |row: &Row| {
+        let left = match row.standing {
+            Standing::Armed { left } => Some(left),
+            _ => None,
+        };
+        let fires = |left: Duration| humantime::format_rfc3339_millis(to_millis(now + left)).to_string();
+        serde_json::json!({
+            "host": row.host,
+            "guard": row.standing.word(),
+            "left_ms": left.map(millis),
+            "fires": left.map(fires),
+            "owner": row.owner,
+            "run": row.run,
+            "a_reboot_brings_what_runs": row.at_rest,
+        })
+    };
+    serde_json::json!({ "run": run.map(RunId::as_str), "hosts": rows.iter().map(host).collect::<Vec<_>>() })
+}

@@ -1,0 +1,181 @@
+//! The guard of a person who works by hand: whose it is, how it stands, and whether a host may be left without it.
+//!
+//! On a host it is a guard like any other. That a person works there, and nothing of ours goes on meanwhile, stands in
+//! the lease, behind the owner's name: so every workstation sees it, also one without the run's record.
+
+use std::time::Duration;
+
+use crate::decide::fact::{Facts, GuardState, Systems};
+
+/// Behind the owner of a lease.
+const MARK: &str = " (by hand)";
+
+/// The owner as a lease of a guard by hand names them.
+#[must_use]
+pub fn marked(owner: &str) -> String {
+    format!("{owner}{MARK}")
+}
+
+#[must_use]
+pub fn is_marked(owner: &str) -> bool {
+    owner.ends_with(MARK)
+}
+
+/// How the guard of a host stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// There is none, and no lease.
+    Free,
+    Armed {
+        left: Duration,
+    },
+    /// Its unit is gone: nothing will fire.
+    Dead,
+    Firing,
+    /// It has brought the host back.
+    Fired,
+    Disarmed,
+    /// A lease without a guard: somebody works here, or has left something behind.
+    Leased,
+}
+
+/// A host's guard, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub hold: Hold,
+    /// The run that it belongs to.
+    pub run: Option<String>,
+    pub owner: Option<String>,
+    pub epoch: u64,
+    /// Armed by hand, and by who asks.
+    pub mine: bool,
+}
+
+/// What a host holds. `owner` asks; `known` is the run that this workstation has armed by hand and not ended yet.
+#[must_use]
+pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
+    let standing = &facts.standing;
+    let lease = standing.lease.as_ref();
+    let by_guard = match &standing.guard {
+        GuardState::None => None,
+        GuardState::Armed { run, deadline } => {
+            let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
+            Some((run, Hold::Armed { left }))
+        }
+        GuardState::Dead { run, .. } => Some((run, Hold::Dead)),
+        GuardState::Firing { run } => Some((run, Hold::Firing)),
+        GuardState::Fired { run } => Some((run, Hold::Fired)),
+        GuardState::Disarmed { run } => Some((run, Hold::Disarmed)),
+    };
+    // Of a guard that has fired the reboot leaves only the roots, with its trace.
+    let trace =
+        |run: &String| facts.traces.iter().find(|trace| trace.starts_with(&format!("the guard of run {run} (")));
+    let is_mine = |trace: &String| trace.contains(&format!(" ({}, epoch ", marked(owner)));
+    let (run, hold) = match (by_guard, lease) {
+        (Some((run, hold)), _) => (Some(run.clone()), hold),
+        (None, Some(lease)) => (Some(lease.run.clone()), Hold::Leased),
+        (None, None) => {
+            let mut fired = facts.survivors.iter().rev();
+            let fired = fired.find(|run| known == Some(run.as_str()) || trace(run).is_some_and(is_mine)).cloned();
+            let hold = match &fired {
+                None => Hold::Free,
+                Some(run) if trace(run).is_some() => Hold::Fired,
+                Some(_) => Hold::Leased,
+            };
+            (fired, hold)
+        }
+    };
+    let lease = lease.filter(|lease| Some(&lease.run) == run.as_ref());
+    let mine = match (&run, lease) {
+        (None, _) => false,
+        (Some(_), Some(lease)) => lease.owner == marked(owner),
+        (Some(run), None) => known == Some(run.as_str()) || trace(run).is_some_and(is_mine),
+    };
+    Held { hold, run, owner: lease.map(|lease| lease.owner.clone()), epoch: lease.map_or(1, |lease| lease.epoch), mine }
+}
+
+/// Why a host must not be left without its guard, and the mend.
+///
+/// # Errors
+/// A reboot would bring something else than runs.
+pub fn may_be_disarmed(systems: &Systems) -> Result<(), (String, String)> {
+    if systems.agree() {
+        return Ok(());
+    }
+    let Systems { current, profile, boot_default } = systems;
+    let text = format!(
+        "a reboot would not bring what runs, so the guard stays:\n  current      {current}\n  profile      {profile}\n  \
+         boot default {boot_default}"
+    );
+    let mend = "make what runs permanent there with `nixos-rebuild switch`, then disarm again; or let the guard fire, which \
+                takes it all back";
+    Err((text, mend.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::fact::Lease;
+    use crate::store_path::StorePath;
+
+    const RUN: &str = "20261122-161005-homelab-k3f1";
+
+    fn facts(guard: &GuardState, owner: Option<&str>) -> Facts {
+        let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
+        let lease = owner.map(|owner| serde_json::json!({"run": RUN, "epoch": 1, "owner": owner}));
+        serde_json::from_value(serde_json::json!({
+            "standing": {
+                "boot_id": "b", "uptime": 1000, "systems": Systems::all(&system), "booted": system, "generation": 1,
+                "loader": "grub", "guard": guard, "lease": lease, "jobs": {}, "failed_units": [], "restarts": {},
+            },
+            "host_name": "vps", "machine_id": "m", "system_type": "x86_64-linux", "free_root": 0, "free_store": 0,
+            "free_boot": null, "nix_version": "2", "systemd_version": "257", "ssh_port": 22, "crypto_devices": [],
+            "survivors": [RUN], "survivor_hosts": {}, "survivor_roots": {}, "traces": [], "busy": [], "notes": [],
+            "current_was_booted": true, "wireguard": [],
+        }))
+        .unwrap()
+    }
+
+    fn armed() -> GuardState {
+        GuardState::Armed { run: RUN.to_owned(), deadline: 1090 }
+    }
+
+    #[test]
+    fn only_a_guard_that_the_same_person_armed_by_hand_is_theirs() {
+        let left = Duration::from_secs(90);
+        for (owner, mine) in [
+            ("ada@laptop (by hand)", true),
+            // A push of hers.
+            ("ada@laptop", false),
+            ("bob@desktop (by hand)", false),
+        ] {
+            let held = held(&facts(&armed(), Some(owner)), "ada@laptop", Some(RUN));
+            assert_eq!((held.hold, held.mine), (Hold::Armed { left }, mine), "{owner}");
+        }
+        assert_eq!(serde_json::from_str::<Lease>(r#"{"run":"r","epoch":1,"owner":"o"}"#).unwrap().epoch, 1);
+    }
+
+    #[test]
+    fn a_guard_that_fired_is_known_after_the_reboot_by_its_trace_or_the_record() {
+        let mut facts = facts(&GuardState::None, None);
+        assert_eq!(held(&facts, "ada@laptop", None).hold, Hold::Free);
+        // Prepared and never armed.
+        assert_eq!(held(&facts, "ada@laptop", Some(RUN)).hold, Hold::Leased);
+        facts.traces =
+            vec![format!("the guard of run {RUN} (ada@laptop (by hand), epoch 1) fired 90 s after the boot")];
+        let fired = held(&facts, "ada@laptop", None);
+        assert_eq!((fired.hold, fired.run.as_deref(), fired.mine), (Hold::Fired, Some(RUN), true));
+        assert_eq!(held(&facts, "bob@desktop", None).hold, Hold::Free);
+    }
+
+    #[test]
+    fn a_host_that_would_come_up_on_something_else_keeps_its_guard() {
+        let old = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
+        let new = StorePath::new("/nix/store/11111111111111111111111111111111-new").unwrap();
+        assert_eq!(may_be_disarmed(&Systems::all(&new)), Ok(()));
+        let (text, mend) = may_be_disarmed(&Systems { current: new, ..Systems::all(&old) }).unwrap_err();
+        assert!(text.contains("-new") && text.contains("-old") && mend.contains("nixos-rebuild switch"), "{text}");
+    }
+}

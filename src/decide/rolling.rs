@@ -1,0 +1,321 @@
+//! A rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
+//!
+//! Feed [`Rolling::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::decide::fact::{GuardState, Standing};
+use crate::decide::links::Round;
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::telling::{cells, link_text};
+use crate::decide::transaction::describe;
+use crate::decide::vocabulary::Signal;
+use crate::event::{Event, Phase};
+
+/// Rounds in a row that must hold, as in a push.
+const ROUNDS: u32 = 3;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The host is on another boot, and has taken a new login.
+    Back {
+        host: HostId,
+        standing: Box<Standing>,
+    },
+    /// The host itself said no, or was never asked: it was not rebooted.
+    Refused {
+        host: HostId,
+        why: String,
+    },
+    /// It was told to reboot, as far as is known, and is not back in its time.
+    Lost {
+        host: HostId,
+        why: String,
+    },
+    RoundSeen {
+        round: Round,
+    },
+    /// The links have had their time to come up after the reboots of this wave.
+    SettleElapsed {
+        wave: usize,
+    },
+    CancelRequested(Signal),
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Reboot(HostId),
+    /// One round of the whole matrix; answered by [`Input::RoundSeen`].
+    Probe {
+        after_a_pause: bool,
+    },
+    /// Starts the settle time; answered by [`Input::SettleElapsed`].
+    Expect {
+        wave: usize,
+    },
+    Tell(Event),
+    Finish,
+}
+
+/// How it ended for one of the hosts that were to be rebooted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostEnd {
+    /// And proven back.
+    Rebooted,
+    /// It was told to reboot, and is not as it should be after it.
+    Wrong { why: String },
+    /// It was not rebooted: it said no.
+    Refused { why: String },
+    /// Its turn did not come.
+    NotBegun,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Rebooting,
+    Proving,
+    Over,
+}
+
+#[derive(Debug)]
+pub struct Rolling {
+    plan: Arc<Plan>,
+    waves: Vec<Vec<HostId>>,
+    wave: usize,
+    stage: Stage,
+    /// Of this wave, those that are not back yet.
+    away: BTreeSet<HostId>,
+    ends: BTreeMap<HostId, HostEnd>,
+    /// The boots that hosts came back on.
+    boots: BTreeMap<HostId, String>,
+    /// Rounds in a row that held.
+    streak: u32,
+    /// The settle time is over: the next round that does not hold ends it.
+    overtime: bool,
+    last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
+    broken: String,
+    interrupted: Option<Signal>,
+}
+
+/// Which hosts are rebooted together: those behind a jump before the jump, and never beside it.
+#[must_use]
+pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, at_once: usize) -> Vec<Vec<HostId>> {
+    let depth = |host: HostId| plan.ids().filter(|jump| plan.is_behind(host, *jump)).count();
+    let mut order: Vec<HostId> = selected.iter().copied().collect();
+    // Stable: among equals in the inventory's order.
+    order.sort_by_key(|host| std::cmp::Reverse(depth(*host)));
+    let mut waves: Vec<Vec<HostId>> = Vec::new();
+    for host in order {
+        let fits = |wave: &&mut Vec<HostId>| {
+            wave.len() < at_once
+                && !wave.iter().any(|other| plan.is_behind(*other, host) || plan.is_behind(host, *other))
+        };
+        match waves.last_mut().filter(fits) {
+            Some(wave) => wave.push(host),
+            None => waves.push(vec![host]),
+        }
+    }
+    waves
+}
+
+impl Rolling {
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, at_once: usize) -> Self {
+        let waves = waves(&plan, selected, at_once);
+        Self {
+            ends: selected.iter().map(|host| (*host, HostEnd::NotBegun)).collect(),
+            plan,
+            waves,
+            wave: 0,
+            stage: Stage::Over,
+            away: BTreeSet::new(),
+            boots: BTreeMap::new(),
+            streak: 0,
+            overtime: false,
+            last_restarts: BTreeMap::new(),
+            broken: String::new(),
+            interrupted: None,
+        }
+    }
+
+    /// The first orders.
+    #[must_use]
+    pub fn start(&mut self) -> Vec<Effect> {
+        let mut effects = vec![Effect::Tell(Event::PhaseStarted { phase: Phase::Reboot })];
+        self.begin_wave(&mut effects);
+        effects
+    }
+
+    #[must_use]
+    pub fn handle(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Back { host, standing } => {
+                let wrong = self.came_up_wrong(host, &standing);
+                if wrong.is_none() {
+                    self.boots.insert(host, standing.boot_id);
+                }
+                let why = wrong.unwrap_or_else(|| "is back, and its links were not proven".to_owned());
+                self.ended(host, HostEnd::Wrong { why }, &mut effects);
+            }
+            Input::Refused { host, why } => self.ended(host, HostEnd::Refused { why }, &mut effects),
+            Input::Lost { host, why } => self.ended(host, HostEnd::Wrong { why }, &mut effects),
+            Input::RoundSeen { round } => self.round_seen(&round, &mut effects),
+            // The round that is out, or to come, decides.
+            Input::SettleElapsed { wave } => self.overtime |= wave == self.wave && self.stage == Stage::Proving,
+            Input::CancelRequested(signal) => {
+                if self.stage != Stage::Over && self.interrupted.replace(signal).is_none() {
+                    let text = format!("{signal}: no further host is rebooted; waiting for what is under way");
+                    effects.push(Effect::Tell(Event::Warned { host: None, text }));
+                }
+            }
+        }
+        effects
+    }
+
+    /// How it ended for every host that was to be rebooted, by now.
+    #[must_use]
+    pub fn ends(&self) -> &BTreeMap<HostId, HostEnd> {
+        &self.ends
+    }
+
+    #[must_use]
+    pub fn interrupted(&self) -> Option<Signal> {
+        self.interrupted
+    }
+
+    /// The hosts whose reboot is under way.
+    #[must_use]
+    pub fn away(&self) -> &BTreeSet<HostId> {
+        &self.away
+    }
+
+    fn begin_wave(&mut self, effects: &mut Vec<Effect>) {
+        let stopped = self.interrupted.is_some()
+            || self.ends.values().any(|end| !matches!(end, HostEnd::Rebooted | HostEnd::NotBegun));
+        let Some(wave) = self.waves.get(self.wave).filter(|_| !stopped) else {
+            self.stage = Stage::Over;
+            effects.push(Effect::Finish);
+            return;
+        };
+        self.stage = Stage::Rebooting;
+        self.away = wave.iter().copied().collect();
+        effects.extend(wave.iter().copied().map(Effect::Reboot));
+    }
+
+    /// Nothing more is to come of this host's reboot.
+    fn ended(&mut self, host: HostId, end: HostEnd, effects: &mut Vec<Effect>) {
+        if !self.away.remove(&host) {
+            return;
+        }
+        let name = self.plan.host(host).name.clone();
+        match &end {
+            HostEnd::Refused { why } => {
+                let text = format!("was not rebooted: {why}");
+                effects.push(Effect::Tell(Event::Failed { host: Some(name), text, hint: None }));
+            }
+            HostEnd::Wrong { why } if !self.boots.contains_key(&host) => {
+                effects.push(Effect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+            }
+            _ => {
+                let doing = "proving its links".to_owned();
+                effects.push(Effect::Tell(Event::HostMoved { host: name, doing }));
+            }
+        }
+        self.ends.insert(host, end);
+        if !self.away.is_empty() {
+            return;
+        }
+        // With one of them lost its links cannot hold, and the others' are of no use to go on.
+        let wave = &self.waves[self.wave];
+        let is_back = |host: &HostId| self.boots.contains_key(host);
+        let is_lost = |host: &HostId| !is_back(host) && matches!(self.ends[host], HostEnd::Wrong { .. });
+        if wave.iter().any(is_back) && !wave.iter().any(is_lost) {
+            (self.stage, self.streak, self.overtime) = (Stage::Proving, 0, false);
+            self.last_restarts.clear();
+            effects.push(Effect::Expect { wave: self.wave });
+            effects.push(Effect::Probe { after_a_pause: false });
+        } else {
+            self.begin_wave(effects);
+        }
+    }
+
+    /// Why a host that has restarted is not where it should be.
+    fn came_up_wrong(&self, host: HostId, standing: &Standing) -> Option<String> {
+        let plan = self.plan.host(host);
+        let wanted = &plan.old.boot_default;
+        let systems = &standing.systems;
+        if standing.boot_id == plan.boot_id {
+            return Some("did not reboot: it is on the boot that it was on".to_owned());
+        }
+        if let GuardState::Armed { run, .. } | GuardState::Firing { run } = &standing.guard {
+            return Some(format!("came back, and is under a guard of run {run}"));
+        }
+        let wrong = systems.current != *wanted || standing.booted != *wanted || systems.boot_default != *wanted;
+        wrong.then(|| {
+            let (booted, is) = (&standing.booted, describe(systems));
+            format!("came up on something else than it was to boot ({wanted}): it booted {booted}, and is on {is}")
+        })
+    }
+
+    fn round_seen(&mut self, round: &Round, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::Proving {
+            return;
+        }
+        let wrong = self.wrong_in(round);
+        self.streak = if wrong.is_empty() { self.streak + 1 } else { 0 };
+        let over = self.streak >= ROUNDS || (self.overtime && !wrong.is_empty());
+        self.broken = wrong.join("; ");
+        if !over {
+            effects.push(Effect::Probe { after_a_pause: true });
+            return;
+        }
+        effects.push(Effect::Tell(Event::MatrixSeen { phase: Phase::Reboot, cells: cells(&self.plan, round, false) }));
+        let mut wave = self.waves[self.wave].clone();
+        wave.retain(|host| self.boots.contains_key(host));
+        let proven = self.streak >= ROUNDS;
+        for host in wave {
+            let name = self.plan.host(host).name.clone();
+            if proven {
+                self.ends.insert(host, HostEnd::Rebooted);
+                effects.push(Effect::Tell(Event::HostDone { host: name, phase: Phase::Reboot }));
+            } else {
+                let why = format!("is back, but not all is as it was: {}", self.broken);
+                effects.push(Effect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                self.ends.insert(host, HostEnd::Wrong { why });
+            }
+        }
+        self.wave += 1;
+        self.begin_wave(effects);
+    }
+
+    /// What was fine before the reboots and is not in this round.
+    fn wrong_in(&mut self, round: &Round) -> Vec<String> {
+        let links = self.plan.newly_broken(round);
+        let mut wrong: Vec<String> = links.into_iter().map(|link| link_text(&self.plan.links[link])).collect();
+        let plan = Arc::clone(&self.plan);
+        for host in plan.ids() {
+            let name = &plan.host(host).name;
+            match (round.hosts.get(name), self.boots.get(&host)) {
+                // Also one behind a jump that was rebooted: the way to it must be there again.
+                (None, _) if plan.baseline.hosts.contains_key(name) => wrong.push(format!("{name} does not answer")),
+                (None, _) | (Some(_), None) => {}
+                (Some(seen), Some(boot)) if seen.boot_id != *boot => {
+                    wrong.push(format!("{name} has restarted once more"));
+                }
+                (Some(seen), Some(_)) => {
+                    let last = self.last_restarts.insert(host, seen.restarts.clone());
+                    let failures = plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
+                    wrong.extend(failures.into_iter().map(|unit| format!("{unit} fails on {name}")));
+                }
+            }
+        }
+        wrong
+    }
+}
+
+#[cfg(test)]
+mod tests;

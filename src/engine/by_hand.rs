@@ -1,0 +1,424 @@
+//! The guard for a person who works by hand: armed on every host or on none, looked at, extended, disarmed.
+//!
+//! While the person works nothing of ours runs here: what brings the hosts back is on the hosts, and is what a push arms.
+
+mod disarm;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::mpsc;
+
+use super::clock::{BootClock, Clock};
+use super::hosts::{Hosts, Order};
+use super::orders::{HostGuard, Identity, Orders};
+use super::push::plan;
+use super::reach::Reach;
+use super::ssh_hosts::{SshHosts, ask_all, reason};
+use super::survey;
+use super::surveyor::{Answered, Surveyed};
+use crate::decide::by_hand::{Held, Hold, held, marked};
+use crate::decide::fact::{GuardState, StepOutcome};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
+use crate::decide::time::Times;
+use crate::decide::transaction::refusal_text;
+use crate::decide::vocabulary::{Answer, Step};
+use crate::event::Event;
+use crate::event::stream::Events;
+use crate::inventory::model::{Fleet, Host, HostName};
+use crate::remote::Workspace;
+use crate::remote::answer;
+use crate::remote::step::{Speaker, Step as RemoteStep};
+
+/// What a person asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub fleet: Fleet,
+    pub selected: BTreeSet<HostName>,
+    pub allowed: Allowed,
+    /// `person@workstation`.
+    pub owner: String,
+    /// The run that this workstation has armed by hand and not ended yet.
+    pub known: Option<String>,
+}
+
+/// How it went, for all selected hosts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Went {
+    /// Everywhere as asked.
+    Well,
+    /// Not so; every host has answered, and what it says was told.
+    No,
+    /// A host does not answer: nobody knows how its guard stands.
+    InDoubt,
+}
+
+/// The guards of a fleet's selected hosts.
+pub struct Guards<'a> {
+    request: &'a Request,
+    reach: Arc<Reach>,
+    events: &'a Events,
+}
+
+/// The selected hosts that are to be armed, as they were found.
+pub struct Armable {
+    pub plan: Plan,
+    answered: BTreeMap<HostName, Answered>,
+}
+
+/// What every selected host answers.
+pub type Looked = BTreeMap<HostName, Surveyed>;
+
+impl<'a> Guards<'a> {
+    #[must_use]
+    pub fn new(request: &'a Request, workspace: Arc<Workspace>, events: &'a Events) -> Self {
+        let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
+        Self { request, reach: Arc::new(Reach::new(workspace, connect)), events }
+    }
+
+    pub async fn close(&self) {
+        self.reach.close().await;
+    }
+
+    /// Asks every selected host. Those that do not answer are told.
+    pub async fn look(&self) -> Looked {
+        let tell = |event| self.events.publish(event);
+        let question = |host| survey::aloud(host, survey::ask(&self.reach, host), tell).boxed();
+        let looked = ask_all(self.hosts().map(|host| (host.name.clone(), question(host)))).await;
+        for (host, answer) in &looked {
+            if let Err((text, hint)) = answer {
+                self.fail(Some(host), text.clone(), hint.clone());
+            }
+        }
+        looked
+    }
+
+    /// Whose guard a host is under.
+    #[must_use]
+    pub fn held(&self, answered: &Answered) -> Held {
+        held(&answered.facts, &self.request.owner, self.request.known.as_deref())
+    }
+
+    /// Whether every selected host may be armed now; `None`: no, and why was told.
+    #[must_use]
+    pub fn armable(&self, looked: &Looked) -> Option<Armable> {
+        let answered: BTreeMap<HostName, Answered> =
+            looked.iter().filter_map(|(name, answer)| Some((name.clone(), answer.as_ref().ok()?.clone()))).collect();
+        if answered.len() < looked.len() {
+            return None;
+        }
+        let views: Vec<_> = self.hosts().map(|host| self.view(host, &answered)).collect();
+        let findings = judge_by_hand(&self.request.fleet.name, &views, self.request.allowed, ByHand::Guard);
+        for finding in &findings {
+            match finding.weight {
+                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
+                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
+            }
+        }
+        let mut plan = plan(&views, Vec::new());
+        for host in &mut plan.hosts {
+            host.changes = true;
+        }
+        let refused = findings.iter().any(|finding| finding.weight == Weight::Refusal);
+        (!refused).then_some(Armable { plan, answered })
+    }
+
+    /// Arms all of them, or none. `recorded` is called before the first command that arms.
+    pub async fn arm(
+        &self,
+        run: &str,
+        armable: &Armable,
+        mut recorded: impl FnMut() -> std::io::Result<()>,
+        cancelled: impl Fn() -> bool,
+    ) -> Went {
+        let plan = Arc::new(armable.plan.clone());
+        let hosts = self.ssh_hosts(run, 1, &plan, &armable.answered);
+        let rooted = ask_all(plan.ids().map(|id| (id, self.root(run, &plan, id).boxed()))).await;
+        let mut armed: BTreeSet<HostId> = BTreeSet::new();
+        let mut good = rooted.values().all(|rooted| *rooted);
+        if good && let Err(error) = recorded() {
+            self.fail(None, format!("the run's record cannot be written: {error}"), None);
+            good = false;
+        }
+        // The first by machine id alone: of two who arm at once exactly one goes on.
+        let mut order: Vec<HostId> = plan.ids().collect();
+        order.sort_by_key(|id| plan.host(*id).machine_id.clone());
+        let (first, rest) = order.split_at(order.len().min(1));
+        for group in [first, rest] {
+            if !good || cancelled() {
+                good = false;
+                break;
+            }
+            let step = |id: HostId| {
+                let host = plan.host(id);
+                Step::Arm { expect: host.old.clone(), boot_id: host.boot_id.clone() }
+            };
+            let answers =
+                ask_all(group.iter().map(|id| (*id, self.order(&hosts, &plan, *id, step(*id)).boxed()))).await;
+            for (id, answer) in answers {
+                // What was not seen to be refused may be armed.
+                let refused = matches!(&answer, Answer::Said(said) if said.outcome != StepOutcome::Done)
+                    || matches!(answer, Answer::Denied { .. } | Answer::NotSent);
+                if !refused {
+                    armed.insert(id);
+                }
+                good &= self.is_armed(run, &plan, id, &answer);
+            }
+        }
+        if good && !cancelled() {
+            return Went::Well;
+        }
+        if !armed.is_empty() {
+            self.warn(None, "not every host could be armed: the others are disarmed again");
+        }
+        self.take_back(&hosts, &plan, &armed).await
+    }
+
+    /// None is armed afterwards, as far as the hosts answer.
+    async fn take_back(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, armed: &BTreeSet<HostId>) -> Went {
+        let step = |id: HostId| {
+            let host = plan.host(id);
+            Step::Disarm { expect: host.old.clone(), boot_id: host.boot_id.clone() }
+        };
+        let answers = ask_all(armed.iter().map(|id| (*id, self.order(hosts, plan, *id, step(*id)).boxed()))).await;
+        let mut went = Went::No;
+        for (id, answer) in &answers {
+            let disarmed = self.is_disarmed(plan, *id, answer);
+            went = went.max(if disarmed { Went::No } else { Went::InDoubt });
+        }
+        if went == Went::No {
+            self.clean(hosts, plan, plan.ids().collect()).await;
+        }
+        went
+    }
+
+    /// Gives every guard more time, once all of them were seen to be there.
+    pub async fn extend(&self, looked: &Looked) -> Went {
+        let mut went = Went::Well;
+        for (host, answer) in looked {
+            let Ok(answered) = answer else {
+                went = went.max(Went::InDoubt);
+                continue;
+            };
+            if !self.is_mine_and_armed(host, answered) {
+                went = went.max(Went::No);
+            }
+        }
+        if went > Went::Well {
+            return went;
+        }
+        let extend = |plan: &Plan, id: HostId| Step::Extend { boot_id: plan.host(id).boot_id.clone() };
+        for (hosts, plan) in self.by_run(looked) {
+            let answers =
+                ask_all(plan.ids().map(|id| (id, self.order(&hosts, &plan, id, extend(&plan, id)).boxed()))).await;
+            for (id, answer) in answers {
+                let name = &plan.host(id).name;
+                match said(&answer) {
+                    Ok(left) => {
+                        self.events.publish(Event::GuardExtended { host: name.clone(), left_ms: millis(left) });
+                    }
+                    Err((why, known)) => {
+                        self.fail(Some(name), format!("its guard could not be extended: {why}"), None);
+                        went = went.max(if known { Went::No } else { Went::InDoubt });
+                    }
+                }
+            }
+        }
+        went
+    }
+
+    /// What is mine among the hosts that answer, run by run, with who speaks for it.
+    fn by_run(&self, looked: &Looked) -> Vec<(Arc<SshHosts>, Arc<Plan>)> {
+        let mut runs: BTreeMap<(String, u64), BTreeSet<HostName>> = BTreeMap::new();
+        for (host, answered) in looked.iter().filter_map(|(host, answer)| Some((host, answer.as_ref().ok()?))) {
+            let held = self.held(answered);
+            if let (Some(run), true) = (held.run, held.mine) {
+                runs.entry((run, held.epoch)).or_default().insert(host.clone());
+            }
+        }
+        let of_run = |((run, epoch), names): ((String, u64), BTreeSet<HostName>)| {
+            let answered: BTreeMap<HostName, Answered> = looked
+                .iter()
+                .filter(|(host, _)| names.contains(*host))
+                .filter_map(|(host, answer)| Some((host.clone(), answer.as_ref().ok()?.clone())))
+                .collect();
+            let here = self.hosts().filter(|host| names.contains(&host.name));
+            let views: Vec<_> = here.map(|host| self.view(host, &answered)).collect();
+            let plan = Arc::new(plan(&views, Vec::new()));
+            (self.ssh_hosts(&run, epoch, &plan, &answered), plan)
+        };
+        runs.into_iter().map(of_run).collect()
+    }
+
+    fn view<'b>(
+        &self,
+        host: &'b Host,
+        answered: &'b BTreeMap<HostName, Answered>,
+    ) -> crate::decide::survey::Surveyed<'b> {
+        crate::decide::survey::Surveyed {
+            host,
+            selected: true,
+            facts: &answered[&host.name].facts,
+            new: None,
+            times: Times::of(host, self.request.fleet.settle),
+        }
+    }
+
+    fn ssh_hosts(
+        &self,
+        run: &str,
+        epoch: u64,
+        plan: &Arc<Plan>,
+        answered: &BTreeMap<HostName, Answered>,
+    ) -> Arc<SshHosts> {
+        let identity = Identity {
+            speaker: Speaker { run: run.to_owned(), epoch },
+            owner: marked(&self.request.owner),
+            hosts: plan.hosts.iter().map(|host| host.name.clone()).collect(),
+        };
+        let guard = |name: &HostName| HostGuard { by_hand: true, ..HostGuard::of(self.host(name)) };
+        let guards = plan.hosts.iter().map(|host| guard(&host.name)).collect();
+        let clocks = plan.hosts.iter().map(|host| answered[&host.name].clock).collect();
+        let orders = Orders::new(Arc::clone(plan), identity, guards, clocks);
+        Arc::new(SshHosts::new(Arc::clone(&self.reach), orders))
+    }
+
+    async fn order(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, id: HostId, step: Step) -> Answer {
+        let host = self.host(&plan.host(id).name);
+        let moved = super::doing::by_step(&step).to_owned();
+        self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
+        let until = BootClock.now() + host.limits.connect + host.limits.step;
+        let order = Order { step, until, guard: host.guard, needs: Duration::ZERO, limit: host.limits.step };
+        // What it says on the way is of no interest here.
+        let (notes, _unheard) = mpsc::unbounded_channel();
+        Arc::clone(hosts).perform(id, order, notes).await
+    }
+
+    /// The roots without which a host is not armed: what it is to go back to must still be there then.
+    async fn root(&self, run: &str, plan: &Plan, id: HostId) -> bool {
+        let host = plan.host(id);
+        let script = RemoteStep::Root {
+            run: run.to_owned(),
+            old_current: host.old.current.clone(),
+            old_boot: host.old.boot_default.clone(),
+            hosts: plan.hosts.iter().map(|host| host.name.clone()).collect(),
+        }
+        .script();
+        let limit = self.host(&host.name).limits.step;
+        let fit = match self.reach.run(&host.name, &script, limit).await {
+            Ok(raw) => answer::fit(&raw.lines).map_err(|error| error.to_string()),
+            Err(error) => Err(reason(&error)),
+        };
+        let wrong = match fit {
+            Ok(fit) => fit.misfits.into_iter().map(|misfit| misfit.text).next(),
+            Err(why) => Some(why),
+        };
+        match wrong {
+            None => true,
+            Some(why) => {
+                self.fail(Some(&host.name), why, None);
+                false
+            }
+        }
+    }
+
+    async fn clean(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, ids: Vec<HostId>) {
+        let answers = ask_all(ids.into_iter().map(|id| (id, self.order(hosts, plan, id, Step::Clean).boxed()))).await;
+        for (id, answer) in answers {
+            if let Err((why, _)) = said(&answer) {
+                let text = format!("something of this guard is left on it: {why}");
+                self.warn(Some(&plan.host(id).name), text);
+            }
+        }
+    }
+
+    fn is_armed(&self, run: &str, plan: &Plan, id: HostId, answer: &Answer) -> bool {
+        let name = &plan.host(id).name;
+        let why = match (said(answer), answer) {
+            (Ok(left), Answer::Said(answer)) if matches!(&answer.standing.guard, GuardState::Armed { run: of, .. } if of == run) =>
+            {
+                self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
+                return true;
+            }
+            (Ok(_), _) => "it is not armed afterwards".to_owned(),
+            (Err((why, _)), _) => why,
+        };
+        self.fail(Some(name), format!("its guard could not be armed: {why}"), None);
+        false
+    }
+
+    fn is_disarmed(&self, plan: &Plan, id: HostId, answer: &Answer) -> bool {
+        let name = &plan.host(id).name;
+        match said(answer) {
+            Ok(_) => {
+                self.events.publish(Event::GuardDisarmed { host: name.clone() });
+                true
+            }
+            Err((why, _)) => {
+                self.fail(Some(name), format!("its guard was not disarmed: {why}"), None);
+                false
+            }
+        }
+    }
+
+    fn is_mine_and_armed(&self, host: &HostName, answered: &Answered) -> bool {
+        let held = self.held(answered);
+        let text = match (&held.hold, held.mine) {
+            (Hold::Armed { .. }, true) => return true,
+            (Hold::Free, _) | (Hold::Disarmed | Hold::Leased, true) => "no guard is armed on it".to_owned(),
+            (_, false) => foreign(&held),
+            (Hold::Fired | Hold::Firing, true) => "its guard has fired".to_owned(),
+            (Hold::Dead, true) => "its guard is dead: the unit that should act on it is gone".to_owned(),
+        };
+        self.fail(Some(host), text, None);
+        false
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &'a Host> + '_ {
+        self.request.fleet.hosts.iter().filter(|host| self.request.selected.contains(&host.name))
+    }
+
+    fn host(&self, name: &HostName) -> &'a Host {
+        let known = self.request.fleet.hosts.iter().find(|host| host.name == *name);
+        known.expect("every plan here is made from the fleet's own hosts")
+    }
+
+    fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
+        self.events.publish(Event::Warned { host: host.cloned(), text: text.into() });
+    }
+
+    fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
+        self.events.publish(Event::Failed { host: host.cloned(), text: text.into(), hint });
+    }
+}
+
+fn foreign(held: &Held) -> String {
+    let run = held.run.as_deref().unwrap_or("not known");
+    let owner = held.owner.as_deref().unwrap_or("somebody else");
+    format!("what is on it belongs to {owner} (run {run}), and is not touched")
+}
+
+/// What is left of the guard after a step that was done; else why not, and whether the host itself says so.
+fn said(answer: &Answer) -> Result<Duration, (String, bool)> {
+    match answer {
+        Answer::Said(said) => match &said.outcome {
+            StepOutcome::Done => Ok(match &said.standing.guard {
+                GuardState::Armed { deadline, .. } => {
+                    Duration::from_secs(deadline.saturating_sub(said.standing.uptime))
+                }
+                _ => Duration::ZERO,
+            }),
+            StepOutcome::Refused { reason, text } => Err((refusal_text(*reason, text), true)),
+            StepOutcome::Failed { text } => Err((text.clone(), true)),
+        },
+        Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone(), false)),
+        Answer::NotSent => Err(("there was no time".to_owned(), true)),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

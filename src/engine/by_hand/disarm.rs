@@ -1,0 +1,95 @@
+//! Disarming guards by hand: all are looked at first, and a run is cleaned away once all its hosts are through.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::FutureExt;
+
+use super::{Guards, Looked, Went, foreign};
+use crate::decide::by_hand::{Hold, may_be_disarmed};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::vocabulary::{Answer, Step};
+use crate::engine::ssh_hosts::{SshHosts, ask_all};
+
+impl Guards<'_> {
+    /// Disarms every guard of who asks, if every host may be left without it; cleans up where all hosts of a run are
+    /// through. A guard that has fired is said. Answers the runs that are over, too.
+    pub async fn disarm(&self, looked: &Looked) -> (Went, BTreeSet<String>) {
+        let mut went = Went::Well;
+        let mut refused = false;
+        for (host, answer) in looked {
+            let Ok(answered) = answer else {
+                went = went.max(Went::InDoubt);
+                continue;
+            };
+            let held = self.held(answered);
+            match (&held.hold, held.mine) {
+                // Nothing of theirs can fire.
+                (Hold::Free, _) | (Hold::Leased | Hold::Disarmed, true) => {}
+                (_, false) => {
+                    self.fail(Some(host), foreign(&held), Some("only who armed it may disarm it".to_owned()));
+                    refused = true;
+                }
+                (Hold::Firing, true) => {
+                    let hint = "wait until the host is back, then disarm again to clean up".to_owned();
+                    self.fail(Some(host), "its guard has fired and is bringing it back", Some(hint));
+                    refused = true;
+                }
+                (Hold::Fired, true) => {
+                    self.warn(Some(host), "its guard has fired: the host was brought back to what it ran before");
+                    went = went.max(Went::No);
+                }
+                (Hold::Armed { .. } | Hold::Dead, true) => {
+                    if let Err((text, mend)) = may_be_disarmed(&answered.facts.standing.systems) {
+                        self.fail(Some(host), text, Some(mend));
+                        refused = true;
+                    }
+                }
+            }
+        }
+        if refused {
+            return (went.max(Went::No), BTreeSet::new());
+        }
+        let mut over = BTreeSet::new();
+        for (hosts, plan) in self.by_run(looked) {
+            let run = looked.values().flatten().find(|one| one.facts.machine_id == plan.hosts[0].machine_id);
+            let run = run.and_then(|one| self.held(one).run).unwrap_or_default();
+            let ended = self.disarm_run(&hosts, &plan, looked).await;
+            went = went.max(ended);
+            if ended == Went::Well && has_all_hosts(&run, &plan, looked) {
+                self.clean(&hosts, &plan, plan.ids().collect()).await;
+                over.insert(run);
+            }
+        }
+        (went, over)
+    }
+
+    async fn disarm_run(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, looked: &Looked) -> Went {
+        let holds = |id: &HostId| {
+            let answered = looked.get(&plan.host(*id).name).and_then(|answer| answer.as_ref().ok());
+            answered.map(|answered| self.held(answered).hold)
+        };
+        let armed = plan.ids().filter(|id| matches!(holds(id), Some(Hold::Armed { .. } | Hold::Dead)));
+        let step = |id: HostId| {
+            let host = plan.host(id);
+            Step::Disarm { expect: host.old.clone(), boot_id: host.boot_id.clone() }
+        };
+        let answers = ask_all(armed.map(|id| (id, self.order(hosts, plan, id, step(id)).boxed()))).await;
+        let mut went = Went::Well;
+        for (id, answer) in &answers {
+            if !self.is_disarmed(plan, *id, answer) {
+                let known = matches!(answer, Answer::Said(_));
+                went = went.max(if known { Went::No } else { Went::InDoubt });
+            }
+        }
+        went
+    }
+}
+
+/// A run is cleaned away when ALL its hosts are through: those that its roots name and that are not among these hold
+/// a guard still.
+fn has_all_hosts(run: &str, plan: &Plan, looked: &Looked) -> bool {
+    let named = looked.values().flatten().filter_map(|one| one.facts.survivor_hosts.get(run)).flatten();
+    let here = |name: &String| plan.hosts.iter().any(|host| host.name.as_str() == name);
+    named.into_iter().all(here)
+}

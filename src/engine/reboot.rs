@@ -1,0 +1,290 @@
+//! A rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+
+use super::clock::{BootClock, Clock, within};
+use super::hosts::Hosts;
+use super::orders::Orders;
+use super::push::{Push, Request, plan};
+use super::shutdown::Shutdown;
+use super::ssh_hosts::{SshHosts, reason};
+use crate::decide::fact::{Standing, StepOutcome};
+use crate::decide::plan::{HostId, Plan};
+use crate::decide::rolling::{Effect, HostEnd, Input, Rolling};
+use crate::decide::survey::{ByHand, Weight, judge_by_hand};
+use crate::decide::transaction::refusal_text;
+use crate::decide::vocabulary::Signal;
+use crate::event::stream::Events;
+use crate::event::{Event, Phase};
+use crate::inventory::model::{Host, HostName};
+use crate::remote::answer;
+use crate::remote::step::{Expected, Step as RemoteStep};
+use crate::remote::{Way, Workspace};
+
+/// What stopping a host's units may take before it goes down: systemd gives each 90 s. Source: systemd-system.conf(5),
+/// `DefaultTimeoutStopSec`.
+const STOPPING: Duration = Duration::from_secs(90);
+
+/// Between two tries to reach a host that reboots: no more often than sshd forgives.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+
+/// Between two rounds of the matrix, as in a push.
+const ROUND_PAUSE: Duration = Duration::from_secs(1);
+
+/// The others' tunnels must first notice that a host was gone, and then find it again; as after a guard's reboot.
+const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
+
+/// How a rolling reboot ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    /// Of every host that was to be rebooted; empty when none was begun.
+    pub hosts: BTreeMap<HostName, HostEnd>,
+    pub how: How,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// To its end, whatever that is: the hosts' ends say it.
+    Through,
+    /// No host was rebooted; why was told.
+    Refused { text: String },
+    /// No further host was begun.
+    Interrupted(Signal),
+    /// A second signal: left while these were on their way.
+    Left { signal: Signal, away: Vec<HostName> },
+}
+
+/// Reboots the selected hosts of a fleet, `at_once` of them at a time.
+pub async fn reboot(
+    request: &Request,
+    at_once: NonZeroUsize,
+    workspace: Arc<Workspace>,
+    events: &Events,
+    shutdown: &mut Shutdown,
+) -> Rolled {
+    let push = Push::new(request, workspace, events);
+    let rolled = push.roll(&request.selected, at_once, shutdown).await;
+    push.reach.close().await;
+    rolled
+}
+
+/// The fleet before the first reboot.
+struct Before {
+    plan: Arc<Plan>,
+    kernels: BTreeMap<HostName, String>,
+}
+
+impl Push<'_> {
+    /// Reboots these hosts, each proven back before the next.
+    pub(super) async fn roll(
+        &self,
+        hosts: &BTreeSet<HostName>,
+        at_once: NonZeroUsize,
+        shutdown: &mut Shutdown,
+    ) -> Rolled {
+        let none = |how| Rolled { hosts: BTreeMap::new(), how };
+        let before = tokio::select! {
+            before = self.before_reboot(hosts) => before,
+            signal = shutdown.requested() => return none(How::Interrupted(signal)),
+        };
+        let before = match before {
+            Ok(before) => before,
+            Err(text) => return none(How::Refused { text }),
+        };
+        let plan = Arc::clone(&before.plan);
+        let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
+        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, at_once.get());
+        // It looks and gives no orders.
+        let orders = Orders::new(Arc::clone(&plan), self.identity(Vec::new()), Vec::new(), Vec::new());
+        let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
+        let how = self.carry_out(&mut rolling, &before, &prober, shutdown).await;
+        if !matches!(how, How::Left { .. }) {
+            prober.stop_probing().await;
+        }
+        let name = |id: &HostId| plan.host(*id).name.clone();
+        Rolled { hosts: rolling.ends().iter().map(|(id, end)| (name(id), end.clone())).collect(), how }
+    }
+
+    async fn carry_out(
+        &self,
+        rolling: &mut Rolling,
+        before: &Before,
+        prober: &Arc<SshHosts>,
+        shutdown: &mut Shutdown,
+    ) -> How {
+        let mut effects: VecDeque<Effect> = rolling.start().into();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, Input>> = FuturesUnordered::new();
+        let settle = self.request.fleet.settle.max(SETTLE_AFTER_BOOT);
+        loop {
+            while let Some(effect) = effects.pop_front() {
+                match effect {
+                    Effect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
+                    Effect::Probe { after_a_pause } => {
+                        let prober = Arc::clone(prober);
+                        let looking = async move {
+                            if after_a_pause {
+                                BootClock.sleep_until(BootClock.now() + ROUND_PAUSE).await;
+                            }
+                            Input::RoundSeen { round: prober.round(false).await.0 }
+                        };
+                        under_way.push(looking.boxed());
+                    }
+                    Effect::Expect { wave } => {
+                        let over = BootClock.sleep_until(BootClock.now() + settle);
+                        under_way.push(over.map(move |()| Input::SettleElapsed { wave }).boxed());
+                    }
+                    Effect::Tell(event) => self.tell(event),
+                    Effect::Finish => return rolling.interrupted().map_or(How::Through, How::Interrupted),
+                }
+            }
+            let input = tokio::select! {
+                biased;
+                Some(input) = under_way.next() => input,
+                signal = shutdown.requested() => {
+                    if rolling.interrupted().is_some() {
+                        let away = rolling.away().iter().map(|host| before.plan.host(*host).name.clone()).collect();
+                        return How::Left { signal, away };
+                    }
+                    Input::CancelRequested(signal)
+                }
+            };
+            effects.extend(rolling.handle(input));
+        }
+    }
+
+    /// Survey and baseline; or why no host must be rebooted now.
+    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, String> {
+        let surveyed = self.survey().await.map_err(|refused| refused.text)?;
+        let there: Vec<&Host> =
+            self.request.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
+        let mut views: Vec<_> = there.iter().map(|host| self.view(host, &surveyed, None)).collect();
+        for view in &mut views {
+            view.selected = hosts.contains(&view.host.name);
+        }
+        let findings = judge_by_hand(&self.request.fleet.name, &views, self.request.allowed, ByHand::Reboot);
+        self.tell_findings(&findings);
+        if findings.iter().any(|finding| finding.weight == Weight::Refusal) {
+            return Err("a host must not be rebooted now".to_owned());
+        }
+        if !views.iter().any(|view| view.selected) {
+            return Err("no host that was to be rebooted answers".to_owned());
+        }
+        let plan = plan(&views, self.links(&surveyed));
+        self.tell(Event::PhaseStarted { phase: Phase::Baseline });
+        let plan = self.baseline(plan, &self.identity(Vec::new()), false).await.map_err(|refused| refused.text)?;
+        let kernels = surveyed.iter().map(|(host, one)| (host.clone(), one.facts.kernel.clone())).collect();
+        Ok(Before { plan: Arc::new(plan), kernels })
+    }
+
+    /// Tells one host to reboot and waits for it, until it has taken a new login or its time is over.
+    async fn reboot_one(&self, id: HostId, before: &Before) -> Input {
+        let plan = before.plan.host(id);
+        let host = self.request.fleet.hosts.iter().find(|host| host.name == plan.name);
+        let host = host.expect("the plan is made from the fleet's own hosts");
+        let name = &host.name;
+        let doing = |doing: &str| self.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
+        let begun = BootClock.now();
+        doing("told to reboot");
+        let script = RemoteStep::Reboot { boot_id: plan.boot_id.clone(), expected: Expected::from(&plan.old) }.script();
+        let limit = host.limits.connect + host.limits.step;
+        let told = within(&BootClock, limit, self.reach.run(name, &script, limit)).await;
+        let mut may_be_told = None;
+        match told {
+            Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
+                Ok(StepOutcome::Refused { reason, text }) => {
+                    return Input::Refused { host: id, why: refusal_text(reason, &text) };
+                }
+                Ok(StepOutcome::Failed { text }) => return Input::Refused { host: id, why: text },
+                Ok(StepOutcome::Done) => {}
+                Err(error) => may_be_told = Some(error.to_string()),
+            },
+            Some(Err(error)) if error.nothing_ran() => {
+                return Input::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
+            }
+            // The way may be gone already, because it reboots.
+            Some(Err(error)) => may_be_told = Some(reason(&error)),
+            None => may_be_told = Some(format!("no answer within {} s", limit.as_secs())),
+        }
+        doing("going down and booting");
+        let until = BootClock.now() + STOPPING + host.boot_time + host.limits.connect;
+        let mut last = may_be_told.unwrap_or_else(|| "no answer".to_owned());
+        loop {
+            match self.look(host).await {
+                Ok(standing) if standing.boot_id != plan.boot_id => break,
+                Ok(_) => "it still answers on the boot that it was on".clone_into(&mut last),
+                Err(why) => last = why,
+            }
+            let now = BootClock.now();
+            if now >= until {
+                let waited = now.saturating_sub(begun).as_secs();
+                let why = format!("has not come back from its reboot within {waited} s: {last}");
+                return Input::Lost { host: id, why };
+            }
+            BootClock.sleep_until(now + LOOK_PAUSE).await;
+        }
+        doing("is up; logging in anew");
+        match self.login_after_boot(host).await {
+            Ok((standing, kernel)) => {
+                let took = BootClock.now().saturating_sub(begun);
+                self.tell(Event::HostRebooted {
+                    host: name.clone(),
+                    took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                    old_kernel: before.kernels.get(name).cloned().unwrap_or_default(),
+                    new_kernel: kernel,
+                });
+                Input::Back { host: id, standing: Box::new(standing) }
+            }
+            Err(why) => Input::Lost { host: id, why: format!("has rebooted, and takes no new login: {why}") },
+        }
+    }
+
+    async fn look(&self, host: &Host) -> Result<Standing, String> {
+        let limit = host.limits.connect;
+        let script = RemoteStep::Standing.script();
+        let asked = within(&BootClock, limit, self.reach.run(&host.name, &script, limit)).await;
+        let raw = asked.ok_or_else(|| "no answer".to_owned())?.map_err(|error| reason(&error))?;
+        answer::standing(&raw.lines).map_err(|error| error.to_string())
+    }
+
+    /// A new ssh login that ends in root, once everything that the boot starts has started; tried until the settle time
+    /// is over, since a host that boots lets nobody but root in at first (`pam_nologin(8)`).
+    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), String> {
+        let settle = self.request.fleet.settle.max(SETTLE_AFTER_BOOT);
+        let until = BootClock.now() + settle;
+        let limit = host.limits.connect + settle + host.limits.step;
+        let script = RemoteStep::Booted { limit: settle }.script();
+        loop {
+            let login = self.reach.login_anew(&host.name, Way::Usual, &script, limit);
+            let answered = within(&BootClock, limit, login).await;
+            let why = match answered {
+                Some(Ok(raw)) => {
+                    let one =
+                        |key: &str| raw.lines.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+                    match answer::standing(&raw.lines) {
+                        Ok(standing) => {
+                            if one("starting").is_some() {
+                                let text = "its boot has not ended: some of its units are still starting";
+                                self.warn(Some(&host.name), text);
+                            }
+                            return Ok((standing, one("kernel").unwrap_or_default()));
+                        }
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Some(Err(error)) => reason(&error),
+                None => "no answer".to_owned(),
+            };
+            if BootClock.now() >= until {
+                return Err(why);
+            }
+            BootClock.sleep_until(BootClock.now() + LOOK_PAUSE).await;
+        }
+    }
+}

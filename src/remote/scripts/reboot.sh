@@ -1,0 +1,35 @@
+# shellcheck shell=sh
+# reboot BOOT_ID CURRENT PROFILE BOOT_DEFAULT: reboots this host in order, if it is on that boot and stands where it is
+# expected, nobody holds it, and neither a switch nor another shutdown is under way.
+#
+# The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before the
+# way is gone. `-i`: nobody's inhibitor counts, as with a guard. Never kexec: it would skip the loader.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_expectation "$2" "$3" "$4"
+    print_standing
+    with_lock reboot_once "$@" || fail "cannot get the lock of $place"
+    finish
+}
+
+reboot_once() {
+    read_boot_id
+    read_token
+    if [ "$1" != "$boot_id" ]; then
+        refuse other_boot "this host has restarted: its boot id is $boot_id, not $1"
+    elif read_lease; then
+        refuse foreign_lease "run $lease_run of $lease_owner holds this host"
+    elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
+        refuse foreign_guard "a guard is on this host"
+    elif switch_runs; then
+        refuse busy "a switch is under way on this host"
+    elif shutdown_due; then
+        refuse busy "$shutdown_text on this host"
+    elif stands_on "$2" "$3" "$4"; then
+        reboot_said=$(SYSTEMCTL_SKIP_AUTO_KEXEC=1 timeout -k 1 20 systemctl reboot -i --no-wall --no-block 2>&1) ||
+            fail "systemctl reboot: $reboot_said"
+    fi
+    return 0
+}
