@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::links::LinkAnswer;
+use crate::event::forecast::Forecast;
 use crate::inventory::model::{HostName, Place};
 use crate::package_change::PackageChange;
 use crate::store_path::StorePath;
@@ -227,6 +228,19 @@ pub enum Event {
     /// The waves in which the hosts that change are tested, where there is more than one.
     WavesPlanned {
         waves: Vec<Vec<HostName>>,
+    },
+    /// What the push would do, shown before anything is touched.
+    Foreseen {
+        forecast: Box<Forecast>,
+        /// All of it; otherwise only how the systems differ.
+        whole: bool,
+    },
+    /// A person is asked whether to go on; until there is a reply nothing happens, and nothing is drawn.
+    Asked {
+        question: String,
+    },
+    Replied {
+        yes: bool,
     },
     PhaseStarted {
         phase: Phase,

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::links::LinkAnswer;
+use fleetdeploy::event::forecast::{Comparison, Forecast, HostForecast, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::inventory::model::{HostName, Place};
 use fleetdeploy::package_change::PackageChange;
 use fleetdeploy::store_path::StorePath;
 use fleetdeploy::ui::json;
+use fleetdeploy::unit_changes::UnitChanges;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
@@ -26,6 +28,38 @@ fn cell(from: Place, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
         required: false,
         answer,
         was_up,
+    }
+}
+
+/// With everything that may be absent.
+fn forecast() -> Forecast {
+    let name = |host: &str| HostName::new(host).unwrap();
+    let system = StorePath::new(format!("/nix/store/{}-nixos-system-vps-25.05", "a".repeat(32))).unwrap();
+    Forecast {
+        fleet: "homelab".into(),
+        rollback_to: Some("generation 41".into()),
+        refused: Some("a host must not be touched now".into()),
+        hosts: vec![HostForecast {
+            host: name("vps"),
+            selected: true,
+            changes: true,
+            old: system.clone(),
+            boots: Some(system.clone()),
+            new: system,
+            generation: 41,
+            behind: Some(name("10")),
+            guard_ms: 900_000,
+            needed_ms: 745_000,
+            boot_ms: 300_000,
+            comparison: Comparison { packages: Some(Vec::new()), reboot_for: Some(vec!["kernel".into()]) },
+            units: Some(UnitChanges { restart_systemd: true, ..UnitChanges::default() }),
+        }],
+        armed_first: Some(name("vps")),
+        order: vec![vec![name("vps")]],
+        waves: vec![vec![name("vps")]],
+        phases: vec![PhaseForecast { phase: Phase::Test, at_most_ms: Some(240_000) }],
+        links: vec![cell(Place::Workstation, LinkAnswer::Unknown, None)],
+        not_known: vec!["which units are stopped and started".into()],
     }
 }
 
@@ -67,6 +101,9 @@ fn samples() -> Vec<Event> {
             rollback_to: Some("generation 41".into()),
         },
         Event::RecoverStarted { fleet: "homelab".into(), hosts: vec![vps.clone()], inventory: "inventory.yaml".into() },
+        Event::Foreseen { forecast: Box::new(forecast()), whole: true },
+        Event::Asked { question: "push homelab now? [y/N]".into() },
+        Event::Replied { yes: true },
         Event::RunChosen { epoch: 2, alone: true, record: "/state/runs/r-1".into() },
         Event::Planned {
             hosts: vec![HostPlanned {

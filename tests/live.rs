@@ -180,6 +180,46 @@ fn a_command_that_ends_in_the_middle_leaves_no_row() {
 }
 
 #[test]
+fn while_a_person_is_asked_the_terminal_is_theirs() {
+    let mut push = good_push();
+    let arm = push.iter().position(|(_, event)| matches!(event, Event::PhaseStarted { phase: Phase::Arm })).unwrap();
+    let at = push[arm].0;
+    push.insert(arm, (at, Event::Replied { yes: true }));
+    push.insert(arm, (at - 0.1, Event::Asked { question: "push homelab now? [y/N]".into() }));
+    let push = lines(push);
+    let mut watched = Watched::new(LIVE, 100, 24);
+    watched.until(&push, at - 0.1);
+    let shown = watched.shown();
+    assert!(shown.contains("never booted") && !shown.contains("\u{25b8}"), "a row is left:\n{shown}");
+    let written = watched.writes;
+    watched.until(&push, at - 0.05);
+    watched.until(&push, at - 0.01);
+    assert_eq!(watched.writes, written, "something was drawn while somebody types");
+    // The question, and what is typed behind it with its line end.
+    watched.terminal.feed(["push homelab now? [y/N] y\r\n"]);
+    watched.until(&push, at + 2.0);
+    let shown = watched.shown();
+    assert!(shown.contains("\u{25b8}") && shown.contains("now? [y/N] y\n"), "{shown}");
+    watched.until(&push, 100.0);
+    watched.close();
+    let everything = watched.everything();
+    assert_eq!(everything.matches("push homelab now? [y/N] y\n").count(), 1, "{everything}");
+    assert_eq!(everything.matches("COMMITTED").count(), 1, "{everything}");
+}
+
+#[test]
+fn a_question_that_a_signal_has_ended_does_not_keep_the_end_off_the_screen() {
+    let mut push = good_push();
+    let end = push.pop().unwrap();
+    push.retain(|(at, _)| *at < 30.0);
+    push.extend([(31.0, Event::Asked { question: "now?".into() }), (32.0, end.1)]);
+    let mut watched = Watched::new(LIVE, 100, 24);
+    watched.until(&lines(push), 40.0);
+    watched.close();
+    assert!(watched.everything().contains("COMMITTED"), "{}", watched.everything());
+}
+
+#[test]
 fn a_terminal_made_narrower_or_wider_keeps_nothing_stale() {
     let mut watched = Watched::new(LIVE, 120, 24);
     let push = lines(good_push());

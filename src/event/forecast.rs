@@ -1,6 +1,7 @@
 //! What a push would do, as far as it can be known before anything is touched: the answer of `plan`.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Cell, Phase};
 use crate::inventory::model::HostName;
@@ -9,20 +10,20 @@ use crate::store_path::StorePath;
 use crate::unit_changes::UnitChanges;
 
 /// The answer of `plan`, and what `push --ask` shows before it asks.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     pub fleet: String,
     /// Where it goes back to, in words; absent: to new systems.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<String>,
     /// Why a push would be refused, in one sentence; what is wrong with which host was told before. Then the rest is
     /// only what was known by then.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// In the inventory's order; those that did not answer are not among them.
     pub hosts: Vec<HostForecast>,
     /// Leased and armed alone, before all others.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_first: Option<HostName>,
     /// The hosts that change, in the order in which their steps begin; those of one group side by side.
     pub order: Vec<Vec<HostName>>,
@@ -35,7 +36,7 @@ pub struct Forecast {
 }
 
 /// What a push would do to one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostForecast {
     pub host: HostName,
     pub selected: bool,
@@ -43,14 +44,14 @@ pub struct HostForecast {
     /// What it runs.
     pub old: StorePath,
     /// What a reboot would bring, where that is something else.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boots: Option<StorePath>,
     /// What it would run.
     pub new: StorePath,
     /// Of its profile, now.
     pub generation: u64,
     /// The host of the fleet that the way to it leads over.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<HostName>,
     pub guard_ms: u64,
     /// What everything between arming and the end of a roll back may take at most.
@@ -59,26 +60,26 @@ pub struct HostForecast {
     #[serde(flatten)]
     pub comparison: Comparison,
     /// Absent: not asked for, or it could not be found out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<UnitChanges>,
 }
 
 /// How a host's new system differs from what it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// Absent: not known by now.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<Vec<PackageChange>>,
     /// What only a reboot brings, in words; empty: nothing. Absent: not known by now.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_for: Option<Vec<String>>,
 }
 
 /// One phase, and how long it may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseForecast {
     pub phase: Phase,
     /// On the slowest host; absent: a moment, or as long as its probes take.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most_ms: Option<u64>,
 }

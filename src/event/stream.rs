@@ -56,6 +56,8 @@ struct Queue {
 #[derive(Debug)]
 enum Message {
     Line(Arc<Line>),
+    /// Says when everything before it has been heard.
+    Mark(mpsc::Sender<()>),
     /// Nothing that comes after it will be listened to.
     Close,
 }
@@ -130,6 +132,11 @@ impl Events {
                         taken.fetch_sub(1, Ordering::Relaxed);
                         Some(line)
                     }
+                    Ok(Message::Mark(heard)) => {
+                        // Whoever waited may have given up.
+                        let _ = heard.send(());
+                        continue;
+                    }
                     Err(mpsc::RecvTimeoutError::Timeout) => None,
                     Ok(Message::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 };
@@ -145,9 +152,9 @@ impl Events {
             // Nobody waits for the end any more if this fails.
             let _ = ended.send(failure);
         })?;
-        let close = lines.clone();
+        let queue = lines.clone();
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).listeners.push(Queue { lines, waiting });
-        Ok(Listener { close, end })
+        Ok(Listener { queue, end })
     }
 }
 
@@ -155,8 +162,23 @@ impl Events {
 #[derive(Debug)]
 #[must_use = "without `finish` the program may end before the last events are written"]
 pub struct Listener {
-    close: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Message>,
     end: mpsc::Receiver<Option<io::Error>>,
+}
+
+/// Knows how far a listener is.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    queue: mpsc::Sender<Message>,
+}
+
+impl Follower {
+    /// Whether the listener has heard within `deadline` everything that was published before this call. Blocks.
+    #[must_use]
+    pub fn has_heard_all(&self, deadline: Duration) -> bool {
+        let (heard, all) = mpsc::channel();
+        self.queue.send(Message::Mark(heard)).is_ok() && all.recv_timeout(deadline).is_ok()
+    }
 }
 
 /// How a listener ended.
@@ -171,11 +193,17 @@ pub enum ListenerEnd {
 }
 
 impl Listener {
+    /// For who must know how far it is, while it goes on.
+    #[must_use]
+    pub fn follower(&self) -> Follower {
+        Follower { queue: self.queue.clone() }
+    }
+
     /// Waits until everything published before this call was heard, but no longer than `deadline`.
     #[must_use]
     pub fn finish(self, deadline: Duration) -> ListenerEnd {
         // If this fails the thread is gone already, and the answer below says how.
-        let _ = self.close.send(Message::Close);
+        let _ = self.queue.send(Message::Close);
         match self.end.recv_timeout(deadline) {
             Ok(None) => ListenerEnd::Complete,
             Ok(Some(error)) => ListenerEnd::Failed(error),
@@ -219,6 +247,24 @@ mod tests {
         let lines: Vec<Line> = heard_first.iter().collect();
         assert_eq!(lines, heard_second.iter().collect::<Vec<_>>());
         assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_waits_for_a_listener_knows_when_it_has_heard_all() {
+        let events = Events::new(None);
+        let (hear, heard) = channel();
+        let listener = events.listen("waited for", move |_| hear.send(()).map_err(io::Error::other)).unwrap();
+        (0..100).for_each(|_| events.publish(Event::Decided));
+        assert!(listener.follower().has_heard_all(SOON));
+        assert_eq!(heard.try_iter().count(), 100);
+        assert!(matches!(listener.finish(SOON), ListenerEnd::Complete));
+        let (release, released) = channel::<()>();
+        let hear = move |_: &Line| released.recv().map_err(io::Error::other);
+        let stuck = events.listen("stuck", hear).unwrap();
+        events.publish(Event::Decided);
+        assert!(!stuck.follower().has_heard_all(Duration::from_millis(20)));
+        drop(release);
+        let _ = stuck.finish(SOON);
     }
 
     #[test]

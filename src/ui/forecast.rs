@@ -27,12 +27,7 @@ pub fn render(forecast: &Forecast, style: Style) -> String {
         out += &phases(forecast, style);
     }
     if changes {
-        // A refused push has not been compared to the end.
-        let is_known = |host: &&HostForecast| forecast.refused.is_none() || host.comparison.packages.is_some();
-        let changing = forecast.hosts.iter().filter(|host| host.changes).filter(is_known);
-        let compared = changing.map(|host| (&host.host, &host.comparison));
-        let narrower = Style { columns: style.columns.saturating_sub(2), ..style };
-        out += &section("packages", below(&differences(compared, narrower)), style);
+        out += &packages(forecast, style);
         out += &section(
             "units, as each new system itself says; such a list is not always complete",
             units(forecast, style),
@@ -47,6 +42,16 @@ pub fn render(forecast: &Forecast, style: Style) -> String {
     out
 }
 
+/// Of that page, how the systems differ; a refused push has not been compared to the end.
+#[must_use]
+pub fn packages(forecast: &Forecast, style: Style) -> String {
+    let is_known = |host: &&HostForecast| forecast.refused.is_none() || host.comparison.packages.is_some();
+    let changing = forecast.hosts.iter().filter(|host| host.changes).filter(is_known);
+    let narrower = Style { columns: style.columns.saturating_sub(2), ..style };
+    let compared = differences(changing.map(|host| (&host.host, &host.comparison)), narrower);
+    section("packages", below(&compared), style)
+}
+
 /// Package differences alone, hosts with the same ones together.
 #[must_use]
 pub fn differences<'a>(hosts: impl IntoIterator<Item = (&'a HostName, &'a Comparison)>, style: Style) -> String {
@@ -57,7 +62,7 @@ pub fn differences<'a>(hosts: impl IntoIterator<Item = (&'a HostName, &'a Compar
             Some(packages) => changes::count(packages),
         };
         out += &indented(&format!("{}: {text}", names(&hosts)), "", style);
-        out += &packages(comparison.packages.as_deref().unwrap_or_default(), style);
+        out += &each_package(comparison.packages.as_deref().unwrap_or_default(), style);
         let reboot = match &comparison.reboot_for {
             Some(parts) if !parts.is_empty() => format!("a reboot will be needed for: {}", parts.join(", ")),
             _ => continue,
@@ -68,7 +73,7 @@ pub fn differences<'a>(hosts: impl IntoIterator<Item = (&'a HostName, &'a Compar
     out
 }
 
-fn packages(packages: &[PackageChange], style: Style) -> String {
+fn each_package(packages: &[PackageChange], style: Style) -> String {
     let listed = changes::each(packages);
     listed.iter().map(|line| indented(line, "  ", style)).collect()
 }

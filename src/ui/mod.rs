@@ -40,7 +40,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
-use crate::event::stream::{Events, Listener, ListenerEnd};
+use crate::event::stream::{Events, Follower, Listener, ListenerEnd};
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
 use crate::ui::tui::{Measure, Now, Tui};
@@ -120,6 +120,12 @@ impl Screen {
         Ok(Self { listener: listener? })
     }
 
+    /// For who must know whether all is on the screen, while it goes on.
+    #[must_use]
+    pub fn follower(&self) -> Follower {
+        self.listener.follower()
+    }
+
     /// Waits until everything published so far is on the screen, but no longer than `deadline`.
     #[must_use]
     pub fn finish(self, deadline: Duration) -> ScreenEnd {
@@ -147,6 +153,17 @@ pub fn print_answer(text: &str) -> io::Result<()> {
 #[must_use]
 pub fn columns_of_stdout() -> usize {
     console::Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns))
+}
+
+/// Puts a question on stderr, where the answer is then typed behind it.
+///
+/// # Errors
+/// When stderr cannot be written.
+pub fn print_question(text: &str) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(sanitise::line(text).as_bytes())?;
+    stderr.write_all(b" ")?;
+    stderr.flush()
 }
 
 /// `write_all` that also outlasts a descriptor that another program has set not to block.

@@ -14,7 +14,7 @@ use crate::ui::paint::paint;
 use crate::ui::said::{self, Said};
 use crate::ui::strip::wrap;
 use crate::ui::view::{FleetView, What};
-use crate::ui::{matrix, recap, words};
+use crate::ui::{forecast, matrix, recap, words};
 
 /// The shortest time between two lossy lines of one kind about one host, so that a log of a push of many minutes stays
 /// readable. A new phase lets each speak at once.
@@ -102,6 +102,11 @@ impl Plain {
                 let rows: Vec<String> = rows.lines().map(|row| format!("  {row}\n")).collect();
                 vec![said::matrix(*phase, cells), said::table(rows.concat())]
             }
+            Event::Foreseen { forecast: known, whole } => {
+                let style = forecast::Style { colour: self.colour, columns: self.columns };
+                let page = if *whole { forecast::render(known, style) } else { forecast::packages(known, style) };
+                vec![said::table(format!("\n{page}\n"))]
+            }
             // A dry run's answer is on stdout.
             Event::Finished { outcome: Outcome::Planned | Outcome::Unchanged, .. }
                 if self.view.what == What::DryRun =>
@@ -132,7 +137,8 @@ impl Plain {
                 Event::Warned { .. }
                 | Event::Failed { .. }
                 | Event::RollBackStarted { .. }
-                | Event::LeftToGuard { .. } => true,
+                | Event::LeftToGuard { .. }
+                | Event::Foreseen { .. } => true,
                 Event::Finished { exit, .. } => *exit != 0,
                 _ => false,
             },
@@ -148,6 +154,7 @@ impl Plain {
             // A dry run has its answer on stdout.
             Event::Compared { .. } | Event::MatrixSeen { .. } if self.view.what == What::DryRun => false,
             Event::RunChosen { .. }
+            | Event::Foreseen { .. }
             | Event::Compared { .. }
             | Event::Warned { .. }
             | Event::Failed { .. }

@@ -126,6 +126,9 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         }
         // Tables, and what a query's command prints on stdout by itself.
         Event::MatrixSeen { .. }
+        | Event::Foreseen { .. }
+        | Event::Asked { .. }
+        | Event::Replied { .. }
         | Event::Finished { .. }
         | Event::QueryStarted { .. }
         | Event::Answer { .. }

@@ -44,6 +44,16 @@ pub struct Tui {
     above: Vec<Said>,
     rows: Vec<String>,
     drawn: Option<Instant>,
+    asking: Asking,
+}
+
+/// Whether a person is being asked something: then the terminal is theirs, and nothing is drawn on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    No,
+    /// The rows are to be taken away.
+    Begins,
+    Waits,
 }
 
 impl Tui {
@@ -56,12 +66,9 @@ impl Tui {
             Mode::Json => (false, false),
         };
         let frame = Frame::new(output, measure());
-        // Without a rate of its own: this module keeps the pace, and no frame may be lost.
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(frame.clone())));
-        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             kept: Plain::new(mode),
-            bar,
+            bar: bar(&frame),
             frame,
             colour,
             unicode,
@@ -70,6 +77,7 @@ impl Tui {
             above: Vec::new(),
             rows: Vec::new(),
             drawn: None,
+            asking: Asking::No,
         }
     }
 
@@ -83,8 +91,11 @@ impl Tui {
             self.take(line);
         }
         let waited = self.drawn.map_or(FRAME, |drawn| drawn.elapsed());
-        let is_last = line.is_some_and(|line| matches!(line.event, Event::Finished { .. } | Event::Ended { .. }));
-        if waited >= FRAME || is_last {
+        // The last ones, and those that hand the terminal over or take it back.
+        let at_once = |event: &Event| {
+            matches!(event, Event::Finished { .. } | Event::Ended { .. } | Event::Asked { .. } | Event::Replied { .. })
+        };
+        if waited >= FRAME || line.is_some_and(|line| at_once(&line.event)) {
             self.draw()?;
             return Ok(TICK);
         }
@@ -93,6 +104,12 @@ impl Tui {
 
     /// Takes an event in, and draws nothing.
     pub fn take(&mut self, line: &Line) {
+        match line.event {
+            Event::Asked { .. } => self.asking = Asking::Begins,
+            // A question that a signal has ended has no reply.
+            Event::Replied { .. } | Event::Finished { .. } | Event::Ended { .. } => self.asking = Asking::No,
+            _ => {}
+        }
         self.kept.widen_to(usize::from(self.size().0));
         let said = self.kept.say(line);
         self.above.extend(said);
@@ -103,6 +120,9 @@ impl Tui {
     /// # Errors
     /// When the terminal is gone.
     pub fn draw(&mut self) -> io::Result<()> {
+        if self.asking == Asking::Waits {
+            return Ok(());
+        }
         self.drawn = Some(Instant::now());
         let size = self.size();
         self.frame.resize(size);
@@ -113,9 +133,16 @@ impl Tui {
             // The last line is left to the cursor of whoever looks over our shoulder.
             lines: usize::from(size.1) - 1,
         };
-        let rows = layout(self.kept.view(), &style, (self.now)());
+        if self.bar.is_finished() {
+            // Below what was asked and answered.
+            self.bar = bar(&self.frame);
+        }
+        let rows = match self.asking {
+            Asking::No => layout(self.kept.view(), &style, (self.now)()),
+            Asking::Begins | Asking::Waits => Vec::new(),
+        };
         let above = self.kept.write(&said::merge(std::mem::take(&mut self.above)));
-        if above.is_empty() && rows == self.rows {
+        if above.is_empty() && rows == self.rows && self.asking == Asking::No {
             return Ok(());
         }
         if !above.is_empty() {
@@ -125,6 +152,10 @@ impl Tui {
         if rows != self.rows {
             self.bar.set_message(rows.join("\n"));
             self.rows = rows;
+        }
+        if self.asking == Asking::Begins {
+            self.asking = Asking::Waits;
+            self.bar.finish_and_clear();
         }
         if self.rows.is_empty() {
             self.frame.end_line();
@@ -138,6 +169,13 @@ impl Tui {
         let (columns, lines) = (self.measure)();
         (columns.max(SMALLEST.0), lines.max(SMALLEST.1))
     }
+}
+
+fn bar(frame: &Frame) -> ProgressBar {
+    // Without a rate of its own: this module keeps the pace, and no frame may be lost.
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(frame.clone())));
+    bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
 }
 
 /// Rows that are left when a command ends in the middle are taken away: nobody draws them any more.
