@@ -19,7 +19,7 @@ use crate::inventory::model::is_name;
 use crate::inventory::union;
 use crate::ui::mode::{Colour, Flags};
 
-pub use ahead::{BackTo, Diff, Plan, Rollback};
+pub use ahead::{BackTo, Diff, Plan, Rollback, Showing};
 pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_push_takes_all_its_options() {
         let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --guard 15m --settle 90s \
-                     --canary @edge --canary web-1 --waves 1,25% --dry-run --allow-broken --accept-drift --reboot";
+                     --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken --accept-drift --reboot";
         let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             push(words),
@@ -331,7 +331,7 @@ mod tests {
                 settle: Some(Duration::from_secs(90)),
                 canary: patterns(&["@edge", "web-1"]),
                 waves: vec![Size::Hosts(1), Size::Percent(25)],
-                dry_run: true,
+                showing: Showing { dry_run: false, diff: true, ask: true },
                 allow_broken: true,
                 accept_drift: true,
                 reboot: true,
@@ -394,6 +394,13 @@ mod tests {
             "fleetdeploy push homelab --waves 1,101%",
             "fleetdeploy push homelab --waves 1,,2",
             "fleetdeploy push homelab --waves half",
+            "fleetdeploy push homelab --dry-run --ask",
+            "fleetdeploy plan",
+            "fleetdeploy plan homelab --ask",
+            "fleetdeploy rollback homelab --to",
+            "fleetdeploy rollback homelab --to @",
+            "fleetdeploy rollback homelab --units",
+            "fleetdeploy diff homelab --units",
             "fleetdeploy build homelab --dry-run",
             "fleetdeploy inventory",
             "fleetdeploy inventory -i= check",

@@ -89,6 +89,7 @@ fn forecast() -> Forecast {
         hosts,
         armed_first: Some(name("web")),
         order: vec![vec![name("homeserver"), name("web")], vec![name("vps")]],
+        waves: vec![vec![name("homeserver")], vec![name("web"), name("vps")]],
         phases: [(Phase::Build, None), (Phase::Test, Some(240)), (Phase::RollBack, Some(360))].map(phase).to_vec(),
         links: vec![
             cell("vps", "homeserver", LinkAnswer::Up { round_trip_us: Some(400) }),

@@ -4,8 +4,23 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::FleetHosts;
+use super::{FleetHosts, parse_pattern};
+use crate::decide::waves::Size;
 use crate::inventory::duration;
+
+/// What a push shows before it touches a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct Showing {
+    /// Show what a push would do, host by host and link by link; copy nothing, touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show every package that changes before anything is touched, and go on
+    #[arg(long, conflicts_with = "dry_run")]
+    pub diff: bool,
+    /// Show plan and package differences once the systems are copied, and ask on the terminal whether to go on
+    #[arg(long, conflicts_with = "dry_run")]
+    pub ask: bool,
+}
 
 /// Show what a push would do, host by host and link by link
 ///
@@ -36,6 +51,12 @@ pub struct Plan {
     /// As `push` takes it: how long links may take to come up
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub settle: Option<Duration>,
+    /// As `push` takes it: hosts that are tested first
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub canary: Vec<String>,
+    /// As `push` takes it: the sizes of the waves
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
+    pub waves: Vec<Size>,
     /// As `push` takes it: links that are down already refuse nothing
     #[arg(long)]
     pub allow_broken: bool,

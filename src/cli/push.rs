@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FleetHosts, parse_pattern};
+use super::{FleetHosts, Showing, parse_pattern};
 use crate::decide::waves::Size;
 use crate::inventory::duration;
 
@@ -23,6 +23,7 @@ Examples:
   fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
   fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire
+  fleetdeploy push homelab --ask               shows the plan, and asks before the first host is touched
   fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
 
 Exit status:
@@ -31,7 +32,6 @@ Exit status:
   2  usage or inventory
   3  split: some hosts are not where they should be; or committed, and a host was lost in its reboot; look now
   130, 143, 129  interrupted and rolled back")]
-#[expect(clippy::struct_excessive_bools, reason = "each is one option of its own")]
 pub struct Push {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -55,9 +55,8 @@ pub struct Push {
     /// order, after the canaries.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
     pub waves: Vec<Size>,
-    /// Show what a push would do, host by host and link by link; copy nothing, touch nothing
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub showing: Showing,
     /// Commit although links are down that were down before the push
     #[arg(long)]
     pub allow_broken: bool,

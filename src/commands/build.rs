@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ground::Ground;
 use super::{Ended, Trouble};
 use crate::cli::{Build, Global};
-use crate::engine::push::build;
+use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;

@@ -4,7 +4,7 @@ use super::build::FAREWELL;
 use super::ground::Ground;
 use super::{Ended, Trouble};
 use crate::cli::{Check, Global};
-use crate::engine::push::check;
+use crate::engine::queries::check;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;

@@ -7,7 +7,7 @@ use super::ground::Ground;
 use super::past::{colour, columns, print};
 use super::{Ended, Trouble};
 use crate::cli::{Diff, Global};
-use crate::engine::push::diff;
+use crate::engine::queries::diff;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::forecast::Comparison;

@@ -10,7 +10,7 @@ use super::past::{state, unreadable};
 use crate::cli::{FleetHosts, Global};
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
-use crate::engine::push::Request;
+use crate::engine::push::{First, Request};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -129,9 +129,7 @@ impl Ground {
             allowed: Allowed::default(),
             waves: Waves::default(),
             back: None,
-            dry_run: true,
-            units: false,
-            ask: false,
+            first: First::ShowPlan { units: false },
             reboot: false,
             run: run.to_owned(),
             owner: owner(),

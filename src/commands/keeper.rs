@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::Trouble;
+use super::asking::ask_whether_to_go_on;
 use super::ground::Ground;
 use super::recover::started;
 use crate::decide::back::To;
 use crate::decide::plan::Plan;
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
-use crate::engine::push::Request;
+use crate::engine::push::{First, Request};
 use crate::event::Event;
 use crate::event::forecast::Forecast;
-use crate::event::stream::{Events, Listener};
+use crate::event::stream::{Events, Follower, Listener};
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
 use crate::record::listener;
@@ -74,6 +75,7 @@ impl Record {
 /// Where the driver's events and entries go.
 pub(super) struct Keeper<'a> {
     events: Events,
+    screen: Follower,
     record: Option<Record>,
     /// From the first arm command on.
     pub(super) touched: bool,
@@ -85,8 +87,8 @@ pub(super) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(events: &Events, record: Option<Record>, request: &'a Request) -> Self {
-        Self { events: events.clone(), record, touched: false, guarded: false, request, foreseen: None }
+    pub(super) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
+        Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
     }
 }
 
@@ -96,7 +98,15 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn foreseen(&mut self, forecast: Forecast) {
-        self.foreseen = Some(forecast);
+        if self.request.first == First::Ask {
+            self.events.publish(Event::Foreseen { forecast: Box::new(forecast), whole: true });
+        } else {
+            self.foreseen = Some(forecast);
+        }
+    }
+
+    fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+        ask_whether_to_go_on(self.events.clone(), self.screen.clone(), self.request.fleet.name.clone())
     }
 
     fn started(&mut self, plan: &Plan) -> std::io::Result<()> {

@@ -1,5 +1,6 @@
 //! The subcommands: wiring only. Each reads its command line, gets its parts together and lets the engine work.
 
+mod asking;
 mod build;
 mod check;
 mod completions;

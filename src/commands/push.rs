@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use futures::FutureExt;
 
+use super::asking::ensure_somebody_can_be_asked;
 use super::build::FAREWELL;
 use super::ending::{Conclusion, millis};
 use super::ground::{Ground, owner};
@@ -12,11 +13,11 @@ use super::hooks::HooksOfPush;
 use super::keeper::{Keeper, Record};
 use super::past::{colour, columns, print};
 use super::{Ended, Trouble};
-use crate::cli::{Global, Push};
+use crate::cli::{Global, Push, Showing};
 use crate::decide::back::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
-use crate::engine::push::{Pushed, Request, push};
+use crate::engine::push::{First, Pushed, Request, push};
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Forecast;
 use crate::event::stream::Events;
@@ -32,36 +33,39 @@ use crate::ui::mode::Mode;
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
     let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
-    let waves = Waves { canaries: ground.canaries(&arguments.canary)?, sizes: arguments.waves.clone() };
     let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    let wanted = Wanted { dry_run: arguments.dry_run, reboot: arguments.reboot, waves, ..Wanted::push(allowed) };
-    go(global, mode, &ground, wanted).await
+    let Showing { dry_run, diff, ask } = arguments.showing;
+    let first = match (dry_run, ask, diff) {
+        (true, _, _) => First::ShowPlan { units: false },
+        // What is shown before the question has the differences in it.
+        (false, true, _) => First::Ask,
+        (false, false, true) => First::ShowDifferences,
+        (false, false, false) => First::Nothing,
+    };
+    let waves = Waves { canaries: ground.canaries(&arguments.canary)?, sizes: arguments.waves.clone() };
+    go(global, mode, &ground, Wanted { allowed, waves, first, reboot: arguments.reboot, back: None }).await
 }
 
 /// What is wanted of a push, whichever command asks for it.
 pub(super) struct Wanted {
     pub(super) allowed: Allowed,
     pub(super) waves: Waves,
-    pub(super) dry_run: bool,
-    pub(super) units: bool,
+    pub(super) first: First,
     pub(super) reboot: bool,
     /// Not to new systems, but to such that the hosts have already.
     pub(super) back: Option<To>,
 }
 
-impl Wanted {
-    pub(super) fn push(allowed: Allowed) -> Self {
-        Self { allowed, waves: Waves::default(), dry_run: false, units: false, reboot: false, back: None }
-    }
-}
-
 pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
+    if wanted.first == First::Ask {
+        ensure_somebody_can_be_asked()?;
+    }
     // Before anything is written or asked: a signal from here on is ours.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let workspace = ground.workspace(&mut shutdown).await?;
 
-    let record = if wanted.dry_run { None } else { Some(Record::open(ground)?) };
+    let record = if wanted.first.is_all() { None } else { Some(Record::open(ground)?) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
     // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by that.
@@ -81,9 +85,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         allowed: wanted.allowed,
         waves: wanted.waves,
         back: wanted.back,
-        dry_run: wanted.dry_run,
-        units: wanted.units,
-        ask: false,
+        first: wanted.first,
         reboot: wanted.reboot,
         run: id,
         owner: owner(),
@@ -94,12 +96,13 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
     ground.warn(&events);
 
-    if request.units {
+    let copies = request.first == (First::ShowPlan { units: true });
+    if copies {
         let text = "--units copies the new systems and runs their `switch-to-configuration dry-activate` on the hosts; \
                     nothing is changed there";
         events.publish(Event::Warned { host: None, text: text.to_owned() });
     }
-    let mut keeper = Keeper::new(&events, record, &request);
+    let mut keeper = Keeper::new(&events, screen.follower(), record, &request);
     let hooks = HooksOfPush::new(ground, run.as_deref(), &events);
     let concluded = match hooks.before(&mut shutdown).await {
         Ok(()) => {
@@ -111,7 +114,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         Err(stopped) => stopped.conclude(&request.fleet),
     };
     let page = keeper.foreseen.take();
-    if let Some(forecast) = page.as_ref().filter(|_| request.dry_run) {
+    if let Some(forecast) = page.as_ref().filter(|_| request.first.is_all()) {
         publish(forecast, &events);
     }
     hooks.after(&concluded, &mut shutdown).await;
@@ -126,10 +129,10 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         let _ = recording.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
-    if let Some(forecast) = page.filter(|_| request.dry_run && mode != Mode::Json) {
+    if let Some(forecast) = page.filter(|_| request.first.is_all() && mode != Mode::Json) {
         // Once the rows are gone: stdout may be the same terminal.
         let nothing = "nothing was touched, and nothing copied";
-        let nothing = if request.units { "nothing was changed" } else { nothing };
+        let nothing = if copies { "nothing was changed" } else { nothing };
         let style = Style { colour: colour(global), columns: columns() };
         print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
     }
@@ -153,7 +156,7 @@ fn push_started(request: &Request, inventory: String, record: Option<String>) ->
         inventory,
         guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record,
-        dry_run: request.dry_run,
+        dry_run: request.first.is_all(),
         rollback_to: request.back.as_ref().map(To::words),
     }
 }

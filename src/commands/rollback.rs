@@ -9,6 +9,8 @@ use super::{Ended, Trouble};
 use crate::cli::{BackTo, Global, Rollback};
 use crate::decide::back::To;
 use crate::decide::survey::Allowed;
+use crate::decide::waves::Waves;
+use crate::engine::push::First;
 use crate::inventory::Overrides;
 use crate::record::left::LeftError;
 use crate::ui::mode::Mode;
@@ -18,8 +20,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Rollback) -> En
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let to = where_to(&ground, arguments.to.as_ref())?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    let wanted = Wanted { dry_run: arguments.dry_run, back: Some(to), ..Wanted::push(allowed) };
-    go(global, mode, &ground, wanted).await
+    let first = if arguments.dry_run { First::ShowPlan { units: false } } else { First::Nothing };
+    go(global, mode, &ground, Wanted { allowed, waves: Waves::default(), first, reboot: false, back: Some(to) }).await
 }
 
 /// All that can be known of it without a host.

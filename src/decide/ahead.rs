@@ -110,6 +110,15 @@ fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
 }
 
 impl Forecast {
+    /// The waves of the plan, once it is divided.
+    pub fn divide(&mut self, plan: &Plan) {
+        let waves = plan.waves();
+        if waves.len() > 1 {
+            let names = |hosts: Vec<HostId>| hosts.into_iter().map(|host| plan.host(host).name.clone()).collect();
+            self.waves = waves.into_values().map(names).collect();
+        }
+    }
+
     /// What is known of a host by now.
     pub fn host_mut(&mut self, name: &HostName) -> Option<&mut HostForecast> {
         self.hosts.iter_mut().find(|host| host.host == *name)

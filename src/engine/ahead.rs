@@ -5,7 +5,7 @@ use std::path::Path;
 use futures::FutureExt;
 
 use super::copy::COMPARISON;
-use super::push::{Phased, Push, lock, refuse_if};
+use super::push::{First, Phased, Push, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
 use crate::decide::ahead::{BootParts, forecast};
 use crate::decide::plan::Plan;
@@ -63,7 +63,7 @@ impl Push<'_> {
         let reboots = without(&|comparison| comparison.reboot_for.is_none())
             .map(|hosts| format!("whether a reboot is needed on {hosts}"));
         let units = match (&self.request.back, changing().next()) {
-            _ if self.request.units => None,
+            _ if self.request.first == (First::ShowPlan { units: true }) => None,
             (_, None) => None,
             (None, Some(_)) => Some("which units are stopped and started: `plan --units` asks the hosts".to_owned()),
             (Some(_), Some(_)) => Some("which units are stopped and started".to_owned()),

@@ -17,6 +17,7 @@ pub mod orders;
 mod printing;
 mod probing;
 pub mod push;
+pub mod queries;
 pub mod reach;
 pub mod reboot;
 

@@ -24,7 +24,7 @@ use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
-use crate::event::forecast::{Comparison, Forecast};
+use crate::event::forecast::Forecast;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName, Place};
@@ -34,7 +34,6 @@ use crate::store_path::StorePath;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one wish of its own")]
 pub struct Request {
     pub fleet: Fleet,
     /// Where the inventory lies: relative sources are relative to it.
@@ -44,12 +43,7 @@ pub struct Request {
     pub waves: Waves,
     /// The hosts have their new systems already, and go back to them; `None`: they are built.
     pub back: Option<To>,
-    /// Survey, build and baseline, and nothing more.
-    pub dry_run: bool,
-    /// A dry run that also copies, and asks the new systems on their hosts what they would do to the units.
-    pub units: bool,
-    /// What it would do is shown, and asked whether to go on, before anything is touched.
-    pub ask: bool,
+    pub first: First,
     /// After the commit, the hosts are rebooted that need it for their new systems.
     pub reboot: bool,
     pub run: String,
@@ -57,6 +51,27 @@ pub struct Request {
     pub owner: String,
     /// Where the systems are rooted on the workstation.
     pub roots: PathBuf,
+}
+
+/// What comes before the first host is touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// It goes on by itself.
+    Nothing,
+    /// How the systems differ is shown in full, and it goes on.
+    ShowDifferences,
+    /// What it would do is shown, and a person asked whether to go on.
+    Ask,
+    /// What it would do is shown, and that is all: a dry run. With `units` the systems are copied, and asked on their
+    /// hosts what they would do to the units.
+    ShowPlan { units: bool },
+}
+
+impl First {
+    #[must_use]
+    pub fn is_all(self) -> bool {
+        matches!(self, Self::ShowPlan { .. })
+    }
 }
 
 /// How a push ended.
@@ -84,44 +99,6 @@ pub(super) struct Refused {
 }
 
 pub(super) type Phased<T> = Result<T, Refused>;
-
-/// Phase 1 alone: touches no host and connects to none.
-///
-/// # Errors
-/// Why not, in one sentence; the details were told as events.
-pub async fn build(
-    request: &Request,
-    workspace: Arc<Workspace>,
-    events: &Events,
-) -> Result<BTreeMap<HostName, StorePath>, String> {
-    Push::new(request, workspace, events).build().await.map_err(|refused| refused.text)
-}
-
-/// Survey and matrix alone: changes nothing. Whether every required link is up.
-///
-/// # Errors
-/// Why not, in one sentence; the details were told as events.
-pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events) -> Result<bool, String> {
-    let push = Push::new(request, workspace, events);
-    let checked = push.check().await.map_err(|refused| refused.text);
-    push.reach.close().await;
-    checked
-}
-
-/// How the systems of the selected hosts differ from what they run: builds and asks, changes nothing, copies nothing.
-///
-/// # Errors
-/// Why not, in one sentence; the details were told as events.
-pub async fn diff(
-    request: &Request,
-    workspace: Arc<Workspace>,
-    events: &Events,
-) -> Result<Vec<(HostName, Comparison)>, String> {
-    let push = Push::new(request, workspace, events);
-    let differing = push.diff().await.map_err(|refused| refused.text);
-    push.reach.close().await;
-    differing
-}
 
 /// Pushes a fleet. Everything on the way is told to `surroundings` and `events`.
 pub async fn push(
@@ -161,7 +138,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
     match prepared {
         Err(Refused { text }) => {
             push.clean_prepared().await;
-            if push.request.dry_run {
+            if push.request.first.is_all() {
                 surroundings.foreseen(push.foreseen(Some(text.clone())));
             }
             Pushed::Ended(push.refused(text))
@@ -173,14 +150,14 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             Pushed::Planned
         }
         Ok(Prepared::Unchanged(hosts)) => {
-            if push.request.dry_run {
+            if push.request.first.is_all() {
                 surroundings.foreseen(push.foreseen(None));
             }
             Pushed::Ended(unchanged(hosts))
         }
         Ok(Prepared::Ready(ready)) => {
             let Ready { hosts, plan, times } = *ready;
-            if push.request.ask {
+            if push.request.first == First::Ask {
                 surroundings.foreseen(push.foreseen(None));
                 // No guard is armed: nothing runs out meanwhile, and arming looks anew whether the facts still hold.
                 let agreed = tokio::select! {
@@ -290,14 +267,10 @@ impl<'a> Push<'a> {
         self.judge(&views)?;
         self.tell(Event::Planned { hosts: planned(&views) });
         self.divide(&mut plan)?;
+        lock(&self.ahead).divide(&plan);
         let changes = plan.changing().next().is_some();
-        if changes && self.request.dry_run && !self.request.units {
-            self.compare(&views).await?;
-        } else if changes {
-            self.copy(&views).await?;
-        }
-        if self.request.units {
-            self.ask_for_units(&views).await;
+        if changes {
+            self.bring(&views).await?;
         }
 
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
@@ -309,7 +282,7 @@ impl<'a> Push<'a> {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
             return Ok(Prepared::Unchanged(ends));
         }
-        if self.request.dry_run {
+        if self.request.first.is_all() {
             return Ok(Prepared::Planned);
         }
         let plan = Arc::new(plan);
@@ -319,23 +292,21 @@ impl<'a> Push<'a> {
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
     }
 
-    async fn check(&self) -> Phased<bool> {
-        let fleet = &self.request.fleet;
-        let surveyed = self.survey().await?;
-        let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
-        let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
-        let links = self.links(&surveyed).into_iter().filter(|link| link.is_of(&self.request.selected)).collect();
-        let plan = plan(&views, links);
-        self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
-        Ok(plan.broken(&plan.baseline).is_empty())
-    }
-
-    async fn diff(&self) -> Phased<Vec<(HostName, Comparison)>> {
-        let (systems, surveyed) = tokio::try_join!(self.build(), self.survey())?;
-        let hosts = self.request.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name));
-        let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
-        Ok(self.compare_selected(&views).await)
+    /// The new systems come to their hosts, or as near as a dry run lets them; how they differ is known then.
+    async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        match self.request.first {
+            First::ShowPlan { units: false } => return self.compare(views).await,
+            First::ShowPlan { units: true } => {
+                self.copy(views).await?;
+                self.ask_for_units(views).await;
+            }
+            First::Nothing | First::Ask => self.copy(views).await?,
+            First::ShowDifferences => {
+                self.copy(views).await?;
+                self.tell(Event::Foreseen { forecast: Box::new(self.foreseen(None)), whole: false });
+            }
+        }
+        Ok(())
     }
 
     /// The fleet's links, without those that a skipped host leaves unproven.

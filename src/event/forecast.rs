@@ -27,6 +27,9 @@ pub struct Forecast {
     pub armed_first: Option<HostName>,
     /// The hosts that change, in the order in which their steps begin; those of one group side by side.
     pub order: Vec<Vec<HostName>>,
+    /// Those that are tested together, one group after the other, with a look at the whole fleet between; empty where
+    /// all are.
+    pub waves: Vec<Vec<HostName>>,
     /// What begins when anything fails is the last of them.
     pub phases: Vec<PhaseForecast>,
     /// Every link, as it is now; empty where it was not probed.

@@ -182,6 +182,11 @@ fn order(forecast: &Forecast, style: Style) -> String {
     let groups: Vec<String> = forecast.order.iter().map(group).collect();
     let why = if groups.len() > 1 { " (a host behind a jump begins before the jump)" } else { " (all at once)" };
     out += &indented(&format!("each step: {}{why}", groups.join(", then ")), "  ", style);
+    if !forecast.waves.is_empty() {
+        let waves: Vec<String> = forecast.waves.iter().map(group).collect();
+        let text = format!("the test: in waves, {}; every link is looked at after each", waves.join(", then "));
+        out += &indented(&text, "  ", style);
+    }
     section("order", out, style)
 }
 

@@ -17,6 +17,7 @@ mod standing;
 mod wait;
 
 mod activation;
+mod asked;
 mod back;
 mod become_root;
 mod broken;
