@@ -193,7 +193,8 @@ async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &
         over.contains(&known) || (all_answer && !held)
     });
     if is_over {
-        records.finish(if fired { Outcome::RolledBack } else { Outcome::Committed });
+        // What the person has changed is theirs; the run itself has brought the hosts to nothing.
+        records.finish(if fired { Outcome::RolledBack } else { Outcome::Unchanged });
     }
     let next = if before == 0 && went == Went::Well { "no guard was armed\n" } else { "" };
     Said { ending: ending(went), looked: guards.look().await, next: next.to_owned() }
@@ -220,8 +221,8 @@ impl Records<'_> {
             fleet: ground.fleet.name.clone(),
             inventory: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
             owner: owner(),
-            rollback_to: None,
             plan: armable.plan.clone(),
+            rollback_to: None,
         };
         folder.write_plan(&saved)?;
         journal.append(&journal::Entry::Started(started(&saved, 1)))?;

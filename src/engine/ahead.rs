@@ -32,6 +32,9 @@ impl Push<'_> {
             let (packages, reboot_for) = (Some(packages.clone()), reboot_for.clone());
             self.tell(Event::Compared { host: host.clone(), packages, reboot_for });
         }
+        if comparison.reboot_for.as_ref().is_some_and(|parts| !parts.is_empty()) {
+            lock(&self.need_reboot).insert(host.clone());
+        }
         if let Some(known) = lock(&self.ahead).host_mut(host) {
             known.comparison = comparison;
         }

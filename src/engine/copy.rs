@@ -143,9 +143,6 @@ impl Push<'_> {
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {
         let packages = fit.changes.as_ref().and_then(|lines| nix::diff::changes_in(&lines.join("\n")).ok());
         let reboot_for = fit.reboot_for.clone();
-        if !reboot_for.is_empty() {
-            lock(&self.need_reboot).insert(host.clone());
-        }
         if packages.is_none() {
             // It is said that the packages are not known.
             self.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });

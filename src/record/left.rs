@@ -66,6 +66,10 @@ impl State {
                 continue;
             }
             let started = run.started()?;
+            if run.is_by_hand() {
+                // A recovery may have ended a guard by hand in these words; it brought no system.
+                continue;
+            }
             if started.fleet == fleet && same_file(&started.inventory, inventory) {
                 return Ok(around(&run, &started));
             }
@@ -104,6 +108,10 @@ impl RunFolder {
             },
             End::Unfinished => no_side("did not come to its end"),
         }
+    }
+
+    fn is_by_hand(&self) -> bool {
+        self.read_journal().is_ok_and(|journal| journal.iter().any(|written| written.entry == Entry::ByHand))
     }
 
     /// Whether its id says so already: most runs of other fleets need not be read.
@@ -195,6 +203,19 @@ mod tests {
         assert_eq!(found.run, made[1].id().as_str());
         assert_eq!((&found.before[&vps()], &found.after[&vps()]), (&system(2), &system(3)));
         assert!(state.last_committed("homelab", Path::new("/elsewhere/inventory.yaml")).is_err());
+    }
+
+    #[test]
+    fn a_guard_by_hand_is_no_run_to_go_back_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let committed = Some(Outcome::Committed);
+        let made = runs(&state, &[("homelab", 1, committed), ("homelab", 2, None)]);
+        let (_, mut journal) = state.adopt_run(made[1].id().clone()).unwrap();
+        journal.append(&Entry::ByHand).unwrap();
+        journal.append(&Entry::Finished { outcome: Outcome::Committed }).unwrap();
+        let found = state.last_committed("homelab", Path::new("/nowhere/inventory.yaml")).unwrap();
+        assert_eq!(found.run, made[0].id().as_str());
     }
 
     #[test]
