@@ -643,3 +643,63 @@ async fn a_dry_activation_is_not_run_where_a_run_holds_the_host() {
         "refused foreign_lease\ntext run run-1 of ada@laptop holds this host\nend\n"
     );
 }
+
+/// Runs `exec.sh` as a host does, its input open for some seconds: what it says on stdout and stderr, times taken out.
+async fn exec(shell: &Path, open: &str, limit: &str, words: &[&str]) -> (String, String) {
+    let text = std::fs::read_to_string(scripts().join("exec.sh")).unwrap() + "main \"$@\"\n";
+    let piped = "open=$1 shell=$2 text=$3; shift 3; sleep \"$open\" | \"$shell\" -c \"$text\" fleetdeploy \"$@\"";
+    let finished = Invocation::new("sh", Duration::from_secs(60))
+        .args(["-c", piped, "test", open])
+        .arg(shell)
+        .args([&text, "MARK", "login", limit])
+        .args(words)
+        .run()
+        .await
+        .unwrap();
+    let stderr = finished.stderr_text();
+    let stderr: Vec<String> = stderr
+        .lines()
+        .map(|line| match line.strip_prefix("MARK ended ").map(|ended| ended.split(' ').collect::<Vec<_>>()) {
+            Some(words) => format!("ended {} {}", words[0], words[2]),
+            None => line.to_owned(),
+        })
+        .collect();
+    (finished.stdout_text(), stderr.join("\n"))
+}
+
+/// The shells of [`shells`] by the name `sh`, as a host has them: bash is another one then.
+fn as_sh() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let name = |shell: &str| {
+        let program = ["/bin", "/usr/bin"].map(|place| Path::new(place).join(shell));
+        let program = program.into_iter().find(|program| program.exists()).unwrap();
+        std::fs::create_dir(folder.path().join(shell)).unwrap();
+        let sh = folder.path().join(shell).join("sh");
+        symlink(program, &sh).unwrap();
+        sh
+    };
+    let all = shells().into_iter().map(name).collect();
+    (folder, all)
+}
+
+#[tokio::test]
+async fn a_typed_command_ends_by_itself_by_its_time_or_with_the_input() {
+    let (_folder, all) = as_sh();
+    let tried = all.iter().map(|shell| async move {
+        let stubborn = ["sh", "-c", "trap '' TERM; sleep 100 & while :; do sleep 0.2; done"];
+        let echo = ["sh", "-c", "echo \"$1\"; echo err >&2; exit 143", "\\0134", "a\\0012b\\0012"];
+        let (itself, by_time, by_input, missing) = tokio::join!(
+            exec(shell, "2", "60", &echo),
+            exec(shell, "9", "1", &stubborn),
+            exec(shell, "1", "60", &["sleep", "100"]),
+            exec(shell, "1", "60", &["/nowhere/to be found"]),
+        );
+        let shown = shell.display();
+        assert_eq!(itself, ("a\nb\n\n".into(), "MARK begun\nerr\nended 143 by_itself".into()), "{shown}");
+        assert_eq!(by_time, (String::new(), "MARK begun\nended 137 timed_out".into()), "{shown}");
+        assert_eq!(by_input.1.lines().last(), Some("ended 143 stopped"), "{shown}: {}", by_input.1);
+        assert_eq!(missing.1.lines().last(), Some("ended 127 by_itself"), "{shown}: {}", missing.1);
+        assert_eq!((by_input.1.lines().count(), missing.1.lines().count()), (2, 3), "{shown}");
+    });
+    futures::future::join_all(tried).await;
+}

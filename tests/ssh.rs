@@ -4,14 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetdeploy::decide::ran::End;
 use fleetdeploy::inventory::model::{After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions};
-use fleetdeploy::remote::{ConnectCause, Script, Session, StepError, Way, Workspace, login_anew};
+use fleetdeploy::remote::step::Step;
+use fleetdeploy::remote::{ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew};
 use tokio::net::UnixStream;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -739,5 +743,154 @@ async fn a_master_lives_as_long_as_it_is_held() {
         assert!(Instant::now() < deadline, "the master outlives its last client");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    workspace.close().await;
+}
+
+/// What a command printed and came to.
+#[derive(Debug)]
+struct Ran {
+    out: Vec<u8>,
+    err: String,
+    status: i32,
+    end: End,
+}
+
+fn order(words: impl IntoIterator<Item = impl Into<OsString>>, limit: Duration) -> Step {
+    let words = words.into_iter().map(Into::into).collect();
+    Step::Exec { mark: "fleetdeploy-12ab".into(), as_root: false, limit, words }
+}
+
+/// Reads a command to its end; stops it as soon as `stop_at` was printed.
+async fn run_command(session: &Session, order: &Step, stop_at: Option<&str>) -> Result<Ran, StepError> {
+    let mut command = session.command(order, LIMIT).await?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    loop {
+        match tokio::time::timeout(LIMIT, command.next()).await.expect("it prints or ends in time")? {
+            Piece::Out(bytes) => {
+                out.extend(bytes);
+                if stop_at.is_some_and(|text| String::from_utf8_lossy(&out).contains(text)) {
+                    command.stop().await;
+                }
+            }
+            Piece::Err(bytes) => err.extend(bytes),
+            Piece::Ended { status, end, .. } => {
+                return Ok(Ran { out, err: String::from_utf8_lossy(&err).into_owned(), status, end });
+            }
+            Piece::Refused(text) => panic!("{text}"),
+        }
+    }
+}
+
+/// Login shells read the command line, and this one knows no POSIX.
+#[tokio::test]
+async fn the_words_of_a_command_arrive_as_they_were_typed_whatever_the_login_shell() {
+    let home = Home::new();
+    let every_byte: Vec<u8> = (1..=255).collect();
+    let words: Vec<OsString> =
+        ["", " two  spaces ", "'", "\"", "$HOME", "`x`", "a\nb\n\n", "-n", "--", "\\0101", "\\", "*", "%s", "ü✓"]
+            .into_iter()
+            .map(OsString::from)
+            .chain([OsString::from_vec(every_byte), "x".repeat(100_000).into()])
+            .collect();
+    let fish = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join("fish").exists());
+    let by_fish = "ForceCommand exec fish -c \"$SSH_ORIGINAL_COMMAND\"";
+    for more in ["", by_fish].into_iter().filter(|more| more.is_empty() || fish) {
+        let sshd = Sshd::start(&home, more);
+        home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+        let printf = ["printf", "%s\\0"].map(OsString::from);
+        let ran = run_command(&session, &order(printf.into_iter().chain(words.clone()), LIMIT), None).await.unwrap();
+        let expected: Vec<u8> = words.iter().flat_map(|word| [word.clone().into_vec(), vec![0]].concat()).collect();
+        assert!(ran.out == expected, "{more}: {}", String::from_utf8_lossy(&ran.out));
+        assert_eq!((ran.err.as_str(), ran.status, ran.end), ("", 0, End::ByItself));
+        // A word that looks like an option of something on the way is the command, and is not found.
+        let ran = run_command(&session, &order(["-k", "x"], LIMIT), None).await.unwrap();
+        assert_eq!((ran.status, ran.end), (127, End::ByItself), "{}", ran.err);
+        workspace.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_has_two_streams_a_status_of_its_own_and_nothing_to_read() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let sh = |text: &str, limit| order(["sh", "-c", text], limit);
+    for status in [0, 1, 97, 124, 137, 255] {
+        let text = format!("cat; echo out; echo \"${{LC_ALL-none}}\"; printf err >&2; exit {status}");
+        let ran = run_command(&session, &sh(&text, LIMIT), None).await.unwrap();
+        assert_eq!((ran.out.as_slice(), ran.err.as_str()), (&b"out\nnone\n"[..], "err"));
+        assert_eq!((ran.status, ran.end), (status, End::ByItself));
+    }
+    let ran = run_command(&session, &sh("kill -9 $$", LIMIT), None).await.unwrap();
+    assert_eq!((ran.status, ran.end), (137, End::ByItself));
+    // Much on both at once, and something left behind that keeps them open.
+    let text = "sleep 60 & head -c 3000000 /dev/zero >&2 & head -c 5000000 /dev/zero; wait $!";
+    let began = Instant::now();
+    let ran = run_command(&session, &sh(text, LIMIT), None).await.unwrap();
+    assert_eq!((ran.out.len(), ran.err.len(), ran.status), (5_000_000, 3_000_000, 0));
+    assert!(began.elapsed() < LIMIT);
+    workspace.close().await;
+}
+
+/// The process group of a command that says its number, until it is gone.
+fn assert_gone(group: i32) {
+    let deadline = Instant::now() + LIMIT;
+    while nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), None).is_ok() {
+        assert!(Instant::now() < deadline, "the command's processes live on");
+        std::thread::yield_now();
+    }
+}
+
+fn group_in(out: &[u8]) -> i32 {
+    String::from_utf8_lossy(out).split(['=', '\n']).nth(1).unwrap().trim().parse().unwrap()
+}
+
+/// Says its process group, has a child, and takes no notice of SIGTERM.
+const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo \"group=$(ps -o pgid= -p $$)\"; while :; do sleep 1; done";
+
+#[tokio::test]
+async fn a_command_ends_with_its_time_with_its_stop_and_with_its_connection() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+
+    let ran = run_command(&session, &order(["sh", "-c", STUBBORN], Duration::from_secs(1)), None).await.unwrap();
+    assert_eq!((ran.status, ran.end), (137, End::TimedOut));
+    assert_gone(group_in(&ran.out));
+    let gentle = "sleep 1000 & echo \"group=$(ps -o pgid= -p $$)\"; wait";
+    let ran = run_command(&session, &order(["sh", "-c", gentle], Duration::from_secs(1)), None).await.unwrap();
+    assert_eq!((ran.status, ran.end), (124, End::TimedOut));
+    assert_gone(group_in(&ran.out));
+
+    for text in [STUBBORN, gentle] {
+        let ran = run_command(&session, &order(["sh", "-c", text], LIMIT), Some("\n")).await.unwrap();
+        assert_eq!(ran.end, End::Stopped);
+        assert_gone(group_in(&ran.out));
+    }
+
+    // Whoever has sent it is gone.
+    let mut command = session.command(&order(["sh", "-c", gentle], LIMIT), LIMIT).await.unwrap();
+    let Piece::Out(out) = command.next().await.unwrap() else { panic!("it says its group first") };
+    kill(master(&workspace, "one"));
+    let lost = tokio::time::timeout(LIMIT, command.next()).await.unwrap().unwrap_err();
+    assert!(matches!(lost, StepError::Disconnected { .. }), "{lost}");
+    assert_gone(group_in(&out));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_begin_says_why() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "ForceCommand exit 3");
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let error = run_command(&session, &order(["true"], LIMIT), None).await.unwrap_err();
+    assert_eq!(error.to_string(), "the login shell of one cannot run `exec` (status 3)");
+    assert!(error.nothing_ran());
     workspace.close().await;
 }

@@ -9,6 +9,7 @@ pub mod fact;
 mod found;
 pub mod links;
 pub mod plan;
+pub mod ran;
 pub mod recover;
 mod rollback;
 pub mod rolling;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::inventory::model::HostName;
-use crate::remote::{RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
+use crate::remote::step::Step;
+use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
 
 /// Every host of the fleet, as far as it can be reached.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Reach {
     /// # Errors
     /// See [`StepError`]: after some of them it is unknown whether the script ran.
     pub async fn run(&self, host: &HostName, script: &Script, limit: Duration) -> Result<RawAnswer, StepError> {
-        let session = self.session(host, script, limit).await?;
+        let session = self.session(host, script.name, limit).await?;
         session.run(script, limit).await
     }
 
@@ -64,8 +65,17 @@ impl Reach {
     /// # Errors
     /// See [`StepError`].
     pub async fn stream(&self, host: &HostName, script: &Script, limit: Duration) -> Result<Stream, StepError> {
-        let session = self.session(host, script, limit).await?;
+        let session = self.session(host, script.name, limit).await?;
         session.stream(script, limit).await
+    }
+
+    /// Starts a command that a person has typed.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    pub async fn command(&self, host: &HostName, step: &Step, limit: Duration) -> Result<Command, StepError> {
+        let session = self.session(host, "exec", limit).await?;
+        session.command(step, limit).await
     }
 
     /// Runs a script over a login of its own.
@@ -87,9 +97,8 @@ impl Reach {
         self.workspace.close().await;
     }
 
-    async fn session(&self, host: &HostName, script: &Script, limit: Duration) -> Result<Arc<Session>, StepError> {
-        let no_login =
-            |source| StepError::NoLogin { host: host.clone(), script: script.name, source: Box::new(source) };
+    async fn session(&self, host: &HostName, script: &'static str, limit: Duration) -> Result<Arc<Session>, StepError> {
+        let no_login = |source| StepError::NoLogin { host: host.clone(), script, source: Box::new(source) };
         let limit = limit.min(self.connect[host]);
         let mut slot = self.sessions[host].lock().await;
         match &*slot {

@@ -7,6 +7,7 @@
 pub mod answer;
 mod becoming;
 mod by_hand;
+mod command;
 mod connect_error;
 mod layout;
 mod login;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use crate::inventory::model::HostName;
 
 pub use becoming::{Password, RootRefusal};
+pub use command::{Command, Piece};
 pub use connect_error::{ConnectCause, ConnectError};
 pub use login::{Way, login_anew};
 pub use session::{Session, Stream};

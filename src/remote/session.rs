@@ -39,11 +39,11 @@ pub struct Session {
     slots: Semaphore,
 }
 
-type Child = openssh::Child<Arc<openssh::Session>>;
+pub(super) type Child = openssh::Child<Arc<openssh::Session>>;
 
 /// One master and the crate's handle for it.
 #[derive(Debug)]
-struct Live {
+pub(super) struct Live {
     master: Arc<Master>,
     mux: Arc<openssh::Session>,
 }
@@ -163,6 +163,28 @@ impl Session {
     /// [`StepError`] when it was not begun within `limit`. What follows has no deadline of its own: give each
     /// [`Stream::send_line`] and [`Stream::next_line`] one.
     pub async fn stream(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
+        let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
+        let stderr = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            read_up_to(Some(stderr), STDERR_LIMIT, &mut bytes).await;
+            bytes
+        });
+        Ok(Stream {
+            host: self.host.clone(),
+            script: Script { text: String::new(), ..script.clone() },
+            becoming,
+            child: Some(child),
+            stdin: Some(stdin),
+            stdout: BufReader::new(stdout),
+            partial: Vec::new(),
+            stderr: Some(stderr),
+            reading: Reading::default(),
+            _live: live,
+        })
+    }
+
+    /// Sends a script, whole, and leaves the rest to the caller.
+    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<Begun, StepError> {
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
@@ -172,7 +194,7 @@ impl Session {
             let lost = || "the connection was lost while sending".to_owned();
             let mut stdin = child.stdin().take().ok_or_else(lost)?;
             let stdout = child.stdout().take().ok_or_else(lost)?;
-            let stderr = child.stderr().take();
+            let stderr = child.stderr().take().ok_or_else(lost)?;
             // A host whose noise fills the pipe before it reads its input would wait for us, and we for it.
             stdin.write_all(input.as_bytes()).await.map_err(|_| lost())?;
             Ok((child, stdin, stdout, stderr))
@@ -181,22 +203,13 @@ impl Session {
             Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
-        let stderr = tokio::spawn(async move {
-            let mut bytes = Vec::new();
-            read_up_to(stderr, STDERR_LIMIT, &mut bytes).await;
-            bytes
-        });
-        Ok(Stream {
-            host: self.host.clone(),
-            script: Script { text: String::new(), ..script.clone() },
+        Ok(Begun {
+            child,
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
             becoming: machine.becoming,
-            child: Some(child),
-            stdin: Some(Box::new(stdin)),
-            stdout: BufReader::new(Box::new(stdout)),
-            partial: Vec::new(),
-            stderr: Some(stderr),
-            reading: Reading::default(),
-            _live: live,
+            live,
         })
     }
 
@@ -211,6 +224,16 @@ impl Session {
     fn not_begun(&self, script: &Script, reason: String) -> StepError {
         StepError::NotBegun { host: self.host.clone(), script: script.name, reason }
     }
+}
+
+/// A script that was sent whole, with its ends.
+pub(super) struct Begun {
+    pub(super) child: Child,
+    pub(super) stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
+    pub(super) stderr: Box<dyn AsyncRead + Send + Unpin>,
+    pub(super) becoming: Become,
+    pub(super) live: Arc<Live>,
 }
 
 /// A script that runs, reads lines and answers with lines.
@@ -351,7 +374,7 @@ fn reason(error: &openssh::Error) -> String {
 }
 
 /// `None`: the connection was lost, or a signal ended the remote shell; the protocol does not tell which.
-async fn status(child: Child) -> Option<i32> {
+pub(super) async fn status(child: Child) -> Option<i32> {
     match child.wait().await {
         Ok(status) => status.code(),
         // The crate makes an error of its own of the status 127.

@@ -3,6 +3,9 @@
 //! The scripts themselves are in `scripts/`, each sent with the files of common ground that it needs. Here typed values
 //! become their arguments, and nothing else: no text is pasted together. The golden test at the end is the whole list.
 
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use crate::decide::fact::{JobKind, Systems, Uptime};
@@ -110,6 +113,8 @@ pub enum Step {
     Booted { limit: Duration },
     /// Takes away everything that the run has left on the host; only when all hosts are through.
     Clean { speaker: Speaker },
+    /// A command that a person has typed; see [`crate::remote::Command`].
+    Exec { mark: String, as_root: bool, limit: Duration, words: Vec<OsString> },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
     Probe { life: Duration, probes: Vec<(LinkId, Probe, Duration)> },
 }
@@ -189,6 +194,12 @@ impl Step {
                 ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
             }
             Self::Clean { speaker } => ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments()),
+            Self::Exec { mark, as_root, limit, words } => {
+                let who = if *as_root { "root" } else { "login" };
+                let mut arguments = vec![mark.clone(), who.to_owned(), seconds_up(*limit)];
+                arguments.extend(words.iter().map(encode_word));
+                ("exec", &[include_str!("scripts/exec.sh")], arguments)
+            }
             Self::Probe { life, probes } => {
                 let mut arguments = vec![life.as_secs().to_string()];
                 arguments.extend(probes.iter().flat_map(|(id, probe, timeout)| probe_arguments(*id, probe, *timeout)));
@@ -261,6 +272,26 @@ fn seconds_up(duration: Duration) -> String {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).to_string()
 }
 
+/// For the host's `printf %b`: a word may have any byte but 0 in it, and a script travels as text.
+fn encode_word(word: &OsString) -> String {
+    let mut encoded = String::with_capacity(word.len());
+    let octal = |encoded: &mut String, byte: u8| {
+        // Writing to a String cannot fail.
+        let _ = write!(encoded, "\\0{byte:03o}");
+    };
+    for chunk in word.as_bytes().utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() || character == '\\' {
+                character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| octal(&mut encoded, byte));
+            } else {
+                encoded.push(character);
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| octal(&mut encoded, *byte));
+    }
+    encoded
+}
+
 /// `probe ID KIND TIMEOUT_MS COUNT ARG…`
 fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> {
     let any = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
@@ -285,6 +316,8 @@ fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use pretty_assertions::assert_eq;
 
     use super::*;
@@ -366,6 +399,18 @@ mod tests {
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
             Step::Clean { speaker },
+            Step::Exec {
+                mark: "fleetdeploy-1f".into(),
+                as_root: true,
+                limit: Duration::from_secs(300),
+                words: ["printf", "%s\n", "a b\nc", "", "-n", "$HOME 'ü'"].map(OsString::from).to_vec(),
+            },
+            Step::Exec {
+                mark: "fleetdeploy-1f".into(),
+                as_root: false,
+                limit: Duration::from_millis(1500),
+                words: vec![OsString::from_vec(b"cat\xff\x1b[m".to_vec())],
+            },
             Step::Probe {
                 life: Duration::from_secs(1800),
                 probes: vec![
@@ -428,6 +473,8 @@ mod tests {
              booted 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
              clean {run} | 1\n\
+             exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
+             exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
              probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | \
              probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | \

@@ -1,0 +1,301 @@
+//! A command that runs on a host and whose bytes come as they are printed: what `exec.sh` sends, and when it has ended.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::login::Said;
+use super::session::{Begun, Child, Live, Session, status};
+use super::step::Step;
+use super::transport::{ANSWER_MARK, Reading};
+use super::{Script, StepError};
+use crate::decide::ran::End;
+use crate::inventory::model::{Become, HostName};
+
+/// What is read at once of one stream.
+const CHUNK: usize = 64 * 1024;
+/// What a login may say before the command begins.
+const NOISE_LIMIT: usize = 256 * 1024;
+/// How long nothing may come after the command's end until its streams count as ended, though something holds them open:
+/// what it has left running in the background.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+/// What ssh may take to tell how its command ended.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A command under way. Dropping it ends the command, too: its input ends.
+pub struct Command {
+    host: HostName,
+    script: &'static str,
+    becoming: Become,
+    child: Option<Child>,
+    stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    stdout: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    reader: Reader,
+    buffers: [Vec<u8>; 2],
+    /// When the last byte came.
+    heard: Instant,
+    _live: std::sync::Arc<Live>,
+}
+
+/// What comes of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    Out(Vec<u8>),
+    Err(Vec<u8>),
+    /// The last one.
+    Ended {
+        status: i32,
+        took: Duration,
+        end: End,
+    },
+    /// Instead of all: the host did not begin it.
+    Refused(String),
+}
+
+impl Session {
+    /// Starts a command that a person has typed; the step must be [`Step::Exec`].
+    ///
+    /// # Errors
+    /// [`StepError`] when it was not sent within `limit`. What follows has no deadline of its own.
+    pub async fn command(&self, step: &Step, limit: Duration) -> Result<Command, StepError> {
+        let script: Script = step.script();
+        let mark = script.arguments.first().cloned().unwrap_or_default();
+        let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(&script, limit).await?;
+        Ok(Command {
+            host: self.host().clone(),
+            script: script.name,
+            becoming,
+            child: Some(child),
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            reader: Reader::new(&mark),
+            buffers: [vec![0; CHUNK], vec![0; CHUNK]],
+            heard: Instant::now(),
+            _live: live,
+        })
+    }
+}
+
+impl Command {
+    /// What comes next; nothing more after [`Piece::Ended`] and [`Piece::Refused`]. It may be cancelled: nothing is lost.
+    ///
+    /// # Errors
+    /// [`StepError`] when it was not begun, or when the connection was lost before its end was known.
+    pub async fn next(&mut self) -> Result<Piece, StepError> {
+        loop {
+            if let Some(piece) = self.reader.ready.pop() {
+                return Ok(piece);
+            }
+            match &self.reader.last {
+                Some(refused @ Piece::Refused(_)) => return Ok(refused.clone()),
+                Some(last) if self.stdout.is_none() && self.stderr.is_none() => return Ok(last.clone()),
+                None if self.stdout.is_none() && self.stderr.is_none() => return Err(self.cut_short().await),
+                _ => {}
+            }
+            let Self { stdout, stderr, reader, buffers: [out, err], heard, .. } = self;
+            let silent = sleep_until(*heard + STRAGGLERS);
+            tokio::select! {
+                count = read(stdout, out) => {
+                    *heard = Instant::now();
+                    reader.take_out(&out[..count]);
+                }
+                count = read(stderr, err) => {
+                    *heard = Instant::now();
+                    reader.take_err(&err[..count]);
+                }
+                () = silent, if reader.last.is_some() => (*stdout, *stderr) = (None, None),
+            }
+        }
+    }
+
+    /// Tells the host to end the command. Its [`Piece::Ended`] comes some seconds later at most.
+    pub async fn stop(&mut self) {
+        if let Some(mut stdin) = self.stdin.take() {
+            // Whether or not this arrives: the end of the input says the same.
+            let _ = tokio::time::timeout(FAREWELL, stdin.write_all(b"stop\n")).await;
+        }
+    }
+
+    /// Both streams have ended, and nothing has said how the command did.
+    async fn cut_short(&mut self) -> StepError {
+        let status = match self.child.take() {
+            Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),
+            None => None,
+        };
+        let disconnected =
+            || StepError::Disconnected { host: self.host.clone(), script: self.script, stderr_tail: String::new() };
+        if self.reader.begun {
+            return disconnected();
+        }
+        let (becoming, stderr) = (self.becoming, &self.reader.err);
+        let said = Said { host: &self.host, script: self.script, becoming, status, stderr };
+        said.judge(Reading::of(&self.reader.out)).err().unwrap_or_else(disconnected)
+    }
+}
+
+/// Waits for ever where there is nothing more to read.
+async fn read(stream: &mut Option<Box<dyn AsyncRead + Send + Unpin>>, buffer: &mut [u8]) -> usize {
+    let Some(open) = stream else { return std::future::pending().await };
+    match open.read(buffer).await {
+        Ok(count) if count > 0 => count,
+        _ => {
+            *stream = None;
+            0
+        }
+    }
+}
+
+/// Parts what the command printed from what stands around it. Pure.
+#[derive(Debug, Default)]
+struct Reader {
+    mark: Vec<u8>,
+    /// Of the login's noise, until the command has begun; then of stderr what may be the beginning of the mark.
+    err: Vec<u8>,
+    /// The login's noise, until the answer begins.
+    out: Vec<u8>,
+    answer_seen: bool,
+    begun: bool,
+    /// The newest first: at most two.
+    ready: Vec<Piece>,
+    last: Option<Piece>,
+}
+
+impl Reader {
+    fn new(mark: &str) -> Self {
+        Self { mark: format!("{mark} ").into_bytes(), ..Self::default() }
+    }
+
+    fn take_out(&mut self, bytes: &[u8]) {
+        if self.answer_seen {
+            self.give(Piece::Out, bytes.to_vec());
+            return;
+        }
+        self.out.extend_from_slice(bytes);
+        let line = format!("\n{ANSWER_MARK}\n").into_bytes();
+        if let Some(at) = find(&self.out, &line) {
+            self.answer_seen = true;
+            // How the host answered still counts if nothing more comes.
+            let rest = self.out.split_off(at + line.len());
+            self.give(Piece::Out, rest);
+        }
+        self.out.truncate(NOISE_LIMIT);
+    }
+
+    fn take_err(&mut self, bytes: &[u8]) {
+        if self.last.is_some() {
+            // What a straggler says belongs to no answer any more.
+            return;
+        }
+        self.err.extend_from_slice(bytes);
+        while let Some(at) = find(&self.err, &self.mark) {
+            let Some(end) = self.err[at..].iter().position(|byte| *byte == b'\n') else { break };
+            let words = String::from_utf8_lossy(&self.err[at + self.mark.len()..at + end]).into_owned();
+            let printed = self.err.drain(..=at + end).take(at).collect();
+            if self.begun {
+                self.give(Piece::Err, printed);
+            }
+            match Self::ending(&words) {
+                None => self.begun = true,
+                last => {
+                    self.last = last;
+                    self.err.clear();
+                    return;
+                }
+            }
+        }
+        if self.begun {
+            let kept = self.possible_mark();
+            let printed = self.err.drain(..self.err.len() - kept).collect();
+            self.give(Piece::Err, printed);
+        } else {
+            self.err.truncate(NOISE_LIMIT);
+        }
+    }
+
+    /// `None`: it has only begun.
+    fn ending(words: &str) -> Option<Piece> {
+        if let Some(text) = words.strip_prefix("refused ") {
+            return Some(Piece::Refused(text.to_owned()));
+        }
+        let words: Vec<&str> = words.split(' ').collect();
+        let ["ended", status, took, end] = words[..] else { return None };
+        let end = match end {
+            "timed_out" => End::TimedOut,
+            "stopped" => End::Stopped,
+            _ => End::ByItself,
+        };
+        let took = Duration::from_millis(took.parse().ok()?);
+        Some(Piece::Ended { status: status.parse().ok()?, took, end })
+    }
+
+    /// How many bytes at the end may be the beginning of the mark, or are it with a line that is not whole.
+    fn possible_mark(&self) -> usize {
+        if let Some(at) = find(&self.err, &self.mark) {
+            return self.err.len() - at;
+        }
+        let longest = self.err.len().min(self.mark.len());
+        (1..=longest).rev().find(|length| self.err.ends_with(&self.mark[..*length])).unwrap_or(0)
+    }
+
+    fn give(&mut self, piece: impl FnOnce(Vec<u8>) -> Piece, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.ready.insert(0, piece(bytes));
+        }
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    /// Both streams, cut into pieces of `size` bytes.
+    fn read_all(out: &[u8], err: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, Option<Piece>) {
+        let mut reader = Reader::new("fleetdeploy-1f");
+        let (mut printed_out, mut printed_err) = (Vec::new(), Vec::new());
+        out.chunks(size).for_each(|chunk| reader.take_out(chunk));
+        err.chunks(size).for_each(|chunk| reader.take_err(chunk));
+        while let Some(piece) = reader.ready.pop() {
+            match piece {
+                Piece::Out(bytes) => printed_out.extend(bytes),
+                Piece::Err(bytes) => printed_err.extend(bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+        (printed_out, printed_err, reader.last)
+    }
+
+    #[test]
+    fn the_command_s_bytes_come_out_as_they_are_wherever_they_are_cut() {
+        let out = b"Welcome!\n\nfleetdeploy-shell\n\nfleetdeploy-answer\n\xff\0one\nfleetdeploy-answer\ntwo";
+        let err = b"noise\nfleetdeploy-1f begun\nfleetdeploy-1 no\nf\xfefleetdeploy-1ffleetdeploy-1f ended 3 1250 by_itself\nlate\n";
+        let ended = Piece::Ended { status: 3, took: Duration::from_millis(1250), end: End::ByItself };
+        for size in 1..100 {
+            let read = read_all(out, err, size);
+            assert_eq!(read.0, b"\xff\0one\nfleetdeploy-answer\ntwo", "{size}");
+            assert_eq!(String::from_utf8_lossy(&read.1), "fleetdeploy-1 no\nf\u{fffd}fleetdeploy-1f", "{size}");
+            assert_eq!(read.2, Some(ended.clone()), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_the_end() {
+        let read = read_all(b"\nfleetdeploy-answer\n", b"fleetdeploy-1f refused it must run as root\n", 7);
+        assert_eq!(read, (vec![], vec![], Some(Piece::Refused("it must run as root".into()))));
+    }
+
+    #[test]
+    fn a_line_of_stderr_is_not_held_back() {
+        let mut reader = Reader::new("fleetdeploy-1f");
+        reader.take_err(b"fleetdeploy-1f begun\na whole line\n");
+        assert_eq!(reader.ready.pop(), Some(Piece::Err(b"a whole line\n".to_vec())));
+    }
+}
