@@ -41,6 +41,8 @@ pub enum Phase {
     TakeOver,
     /// Hosts are rebooted, each proven back before the next: by `reboot`, or after the commit of a push.
     Reboot,
+    /// A query asks every host.
+    Ask,
 }
 
 impl Phase {
@@ -74,6 +76,7 @@ impl Phase {
             Self::RollBack => "roll back",
             Self::TakeOver => "take over",
             Self::Reboot => "reboot",
+            Self::Ask => "ask",
         }
     }
 }

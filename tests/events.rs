@@ -151,7 +151,7 @@ fn samples() -> Vec<Event> {
     events.extend(
         Phase::OF_A_PUSH
             .into_iter()
-            .chain([Phase::RollBack, Phase::TakeOver, Phase::Reboot])
+            .chain([Phase::RollBack, Phase::TakeOver, Phase::Reboot, Phase::Ask])
             .map(|phase| Event::PhaseStarted { phase }),
     );
     events.extend(facts());

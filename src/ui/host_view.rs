@@ -109,7 +109,7 @@ impl HostView {
     #[must_use]
     pub fn takes_part(&self, phase: Phase) -> bool {
         match phase {
-            Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver | Phase::Reboot => true,
+            Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver | Phase::Reboot | Phase::Ask => true,
             Phase::Build => !matches!(self.role, Role::Witness),
             Phase::Copy
             | Phase::Arm

@@ -232,5 +232,6 @@ fn through(phase: Phase) -> &'static str {
         Phase::RollBack => "runs its old system again",
         Phase::TakeOver => "taken over",
         Phase::Reboot => "rebooted, and proven back",
+        Phase::Ask => "has answered",
     }
 }

@@ -106,6 +106,7 @@ pub(crate) fn about(phase: Phase) -> &'static str {
         Phase::Disarm => "disarm the guards",
         Phase::TakeOver => "take the interrupted run over on every host",
         Phase::Reboot => "reboot host after host, each proven back before the next",
+        Phase::Ask => "ask every host",
         Phase::RollBack => "bring every touched host back to its old system",
     }
 }
