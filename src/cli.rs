@@ -1,6 +1,7 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
 mod ahead;
+mod ask;
 mod by_hand;
 mod import;
 mod inventory;
@@ -20,6 +21,7 @@ use crate::inventory::union;
 use crate::ui::mode::{Colour, Flags};
 
 pub use ahead::{BackTo, Diff, Plan, Rollback, Showing};
+pub use ask::Exec;
 pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
@@ -108,6 +110,7 @@ pub enum Command {
     Recover(Recover),
     Build(Build),
     Check(Check),
+    Exec(Exec),
     Guard(Guard),
     Reboot(Reboot),
     Inventory(Inventory),
@@ -365,6 +368,16 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_a_command_are_taken_as_they_are() {
+        let words =
+            ["fleetdeploy", "exec", "homelab", "--on", "vps", "--sudo", "--", "-x", "--sudo", "", "a  b", "-v", "--"];
+        let Command::Exec(exec) = Cli::read(words.map(OsString::from)).unwrap().command else { panic!() };
+        assert_eq!(exec.words, ["-x", "--sudo", "", "a  b", "-v", "--"]);
+        assert_eq!((exec.sudo, exec.fold, exec.stream, exec.timeout), (true, false, false, Duration::from_secs(300)));
+        assert_eq!(exec.fleet.on, ["vps"]);
+    }
+
+    #[test]
     fn what_is_not_understood_exits_with_2() {
         for words in [
             "fleetdeploy",
@@ -404,6 +417,12 @@ mod tests {
             "fleetdeploy build homelab --dry-run",
             "fleetdeploy inventory",
             "fleetdeploy inventory -i= check",
+            "fleetdeploy exec homelab",
+            "fleetdeploy exec homelab --",
+            "fleetdeploy exec homelab uptime",
+            "fleetdeploy exec homelab --timeout 0s -- uptime",
+            "fleetdeploy exec homelab --fold --stream -- uptime",
+            "fleetdeploy exec -- uptime",
             "fleetdeploy runs --limit 0",
             "fleetdeploy runs home/lab",
             "fleetdeploy logs",

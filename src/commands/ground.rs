@@ -11,11 +11,12 @@ use crate::cli::{FleetHosts, Global};
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
 use crate::engine::push::{First, Request};
+use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
-use crate::inventory::model::{Fleet, Host, HostName};
+use crate::inventory::model::{Become, Fleet, Host, HostName};
 use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, select_of_run};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
@@ -96,6 +97,17 @@ impl Ground {
         Ok(Self { inventory, fleet, selected, warnings })
     }
 
+    /// From now on the fleet is what was selected of it: for queries, to which the others are nothing.
+    pub(super) fn only_selected(&mut self) {
+        self.fleet.hosts.retain(|host| self.selected.contains(&host.name));
+    }
+
+    /// The connections to the fleet's hosts, none of which is made yet.
+    pub(super) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
+        let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
+        Reach::new(workspace, connect)
+    }
+
     /// Where relative paths of the inventory begin.
     pub(super) fn folder(&self) -> PathBuf {
         let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
@@ -140,7 +152,9 @@ impl Ground {
     /// Asks for the sudo password if any host needs one: once, now, and never again.
     pub(super) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
         let mut hosts: Vec<Host> = self.fleet.hosts.clone();
-        hosts.extend(self.inventory.jumps_of(&self.fleet).into_iter().cloned());
+        // Nothing is run on a host that is only on the way: nobody becomes root there.
+        let jumps = self.inventory.jumps_of(&self.fleet).into_iter().cloned();
+        hosts.extend(jumps.map(|jump| Host { becoming: Become::No, ..jump }));
         let passwords = passwords(&self.fleet.hosts, shutdown).await?;
         Workspace::create(&hosts, passwords, None).await.map_err(no_workspace)
     }

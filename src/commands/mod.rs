@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod diff;
 mod ending;
+mod exec;
 mod ground;
 mod guard;
 mod hooks;
@@ -112,6 +113,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
         }
+        Command::Exec(arguments) => runtime().and_then(|runtime| runtime.block_on(exec::run(global, mode, arguments))),
         Command::Guard(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(guard::run(global, mode, &arguments.command)))
         }

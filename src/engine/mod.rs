@@ -12,6 +12,7 @@ mod copy;
 mod doing;
 pub mod driver;
 mod ending;
+pub mod exec;
 pub mod gather;
 pub mod hosts;
 pub mod orders;

@@ -19,6 +19,8 @@ pub mod matrix;
 pub mod mode;
 mod paint;
 pub mod plain;
+pub mod printer;
+pub mod ran;
 pub mod recap;
 pub mod redact;
 mod row;
@@ -164,6 +166,12 @@ pub fn print_question(text: &str) -> io::Result<()> {
     stderr.write_all(sanitise::line(text).as_bytes())?;
     stderr.write_all(b" ")?;
     stderr.flush()
+}
+
+/// Says something on stderr after the screen has ended. There is nowhere to report that this failed.
+pub fn print_note(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// `write_all` that also outlasts a descriptor that another program has set not to block.

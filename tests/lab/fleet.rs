@@ -245,6 +245,17 @@ impl Fleet {
         self.follow(self.binary(workstation, &words), true)
     }
 
+    /// `fleetdeploy WORDS` with the events of `--json`, to its end.
+    pub(crate) fn query(&self, words: &[&str]) -> Pushed {
+        self.start_query(words).ended()
+    }
+
+    /// The same, followed while it runs.
+    pub(crate) fn start_query(&self, words: &[&str]) -> Pushing {
+        let words: Vec<&str> = ["--json"].iter().chain(words).copied().collect();
+        self.follow(self.binary("laptop", &words), true)
+    }
+
     /// Any command of fleetdeploy, to its end, with the output a person gets.
     pub(crate) fn plain(&self, words: &[&str]) -> Pushed {
         self.follow(self.binary("laptop", words), false).ended()

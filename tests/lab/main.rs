@@ -24,6 +24,7 @@ mod broken;
 mod by_hand;
 mod chaos;
 mod claimed;
+mod exec;
 mod good;
 mod guard;
 mod host_keys;

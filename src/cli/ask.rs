@@ -1,0 +1,49 @@
+//! The command lines of what is asked of hosts day by day: `exec`.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::FleetHosts;
+use crate::inventory::duration;
+
+/// Run a command on the hosts of a fleet, side by side
+///
+/// The words after `--` are the command: they arrive on every host exactly as they were typed, and no shell there reads
+/// them. For a pipe or a variable of the host begin with a shell: `-- sh -c '...'`. The command reads nothing. When its
+/// time is over, or you press Ctrl-C, it is ended on the hosts too. What it printed is shown host by host in the
+/// inventory's order: `|` stands before a line of stdout, `!` before one of stderr.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy exec homelab -- uptime
+  fleetdeploy exec homelab --on '@edge' --sudo -- systemctl restart nginx.service
+  fleetdeploy exec homelab --fold -- uname -r                        equal answers once
+  fleetdeploy exec homelab --stream --timeout 1h -- journalctl -f    line by line, Ctrl-C ends it
+  fleetdeploy exec homelab -- sh -c 'df -h / | tail -n 1'            with a shell of the host
+
+Exit status:
+  0  it ended with 0 on every host
+  1  it failed on a host, or a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct Exec {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
+    /// Run it as root, the way the inventory's `become` says; else as the user that logs in
+    #[arg(long)]
+    pub sudo: bool,
+    /// Show equal answers once, with the hosts that gave them
+    #[arg(long)]
+    pub fold: bool,
+    /// Show each line as it comes, with its host in front
+    #[arg(long, conflicts_with = "fold")]
+    pub stream: bool,
+    /// How long the command may run on a host
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub timeout: Duration,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub words: Vec<OsString>,
+}

@@ -1,0 +1,250 @@
+//! `exec`: a command on every selected host.
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::build::FAREWELL;
+use super::ending::millis;
+use super::ground::Ground;
+use super::past::colour;
+use super::{Ended, Trouble};
+use crate::cli::{Exec, Global};
+use crate::decide::ran::{Came, Channel, End, Printed, fold};
+use crate::engine::exec::{Order, exec};
+use crate::engine::shutdown::Shutdown;
+use crate::event::Event;
+use crate::event::stream::Events;
+use crate::exit::{Ending, status};
+use crate::inventory::Overrides;
+use crate::inventory::model::{Become, HostName};
+use crate::ui::mode::Mode;
+use crate::ui::printer::Printer;
+use crate::ui::{Screen, print_note, ran};
+
+pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended {
+    let mut ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+    ground.only_selected();
+    if !arguments.sudo {
+        // Nobody becomes root, and so nobody is asked for a password.
+        ground.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
+    }
+    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let workspace = ground.workspace(&mut shutdown).await?;
+    let events = Events::new(None);
+    let (drawn, shown) = choose(mode, arguments.stream, arguments.fold, std::io::stdout().is_terminal());
+    let screen = Screen::start(drawn, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    ground.begin_query("exec", &events);
+
+    let reach = ground.reach(Arc::clone(&workspace));
+    let order = Order { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
+    let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
+    let nobody_reads = Arc::clone(&stop);
+    let printer =
+        Printer::start(move || _ = nobody_reads.send(true)).map_err(|error| Trouble::not_begun(error, None))?;
+    let names = ground.fleet.hosts.iter().map(|host| &host.name);
+    let lines = RefCell::new(ran::Lines::new(names, colour(global)));
+    let on_piece = |host: &HostName, channel: Channel, bytes: &[u8]| {
+        if shown == Shown::AsItComes {
+            printer.print(lines.borrow_mut().take(host, channel, bytes));
+        }
+    };
+    let mut answers = Vec::new();
+    let mut interrupted = None;
+    let mut at_once = false;
+    {
+        let mut asking = std::pin::pin!(exec(&reach, &ground.fleet.hosts, &order, &events, &stopped, &on_piece));
+        loop {
+            let (host, came) = tokio::select! {
+                next = asking.next() => match next {
+                    Some(answer) => answer,
+                    None => break,
+                },
+                signal = shutdown.requested() => {
+                    at_once = interrupted.is_some();
+                    if at_once {
+                        break;
+                    }
+                    interrupted = Some(signal);
+                    let text = format!("{signal}: ending the command on every host; once more to leave at once");
+                    events.publish(Event::Warned { host: None, text });
+                    // Whoever listens lives as long as this.
+                    let _ = stop.send(true);
+                    continue;
+                }
+            };
+            match shown {
+                Shown::AsItComes => printer.print(lines.borrow_mut().end(&host, &came)),
+                Shown::GroupByGroup => printer.print(ran::group(&[&host], &came, colour(global))),
+                Shown::AtTheEnd | Shown::Never => {}
+            }
+            answers.push((host, came));
+        }
+    }
+    let ending = match interrupted {
+        Some(signal) => Ending::QueryInterrupted(signal),
+        None => Ending::Answered { yes: answers.iter().all(|(_, came)| came.is_good()) },
+    };
+    if !at_once {
+        events.publish(Event::Answer { answer: answer(&order, &answers) });
+    }
+    // The end of a master ends the commands that are still there: their input ends.
+    reach.close().await;
+    events.publish(Event::Ended { exit: i32::from(status(ending)) });
+    let _ = screen.finish(FAREWELL);
+    if shown == Shown::AtTheEnd {
+        let groups = if arguments.fold {
+            fold(&answers)
+        } else {
+            answers.iter().map(|(host, came)| (vec![host], came)).collect()
+        };
+        for (hosts, came) in groups {
+            printer.print(ran::group(&hosts, came, colour(global)));
+        }
+    }
+    let left_out = printer.finish(FAREWELL).map_err(|error| Trouble::no_stdout(&error))?;
+    if mode != Mode::Json && !(at_once || global.quiet && ending == (Ending::Answered { yes: true })) {
+        print_note(&ran::summary(&answers));
+        if left_out > 0 {
+            print_note("stdout was too slow: not all lines were shown\n");
+        }
+    }
+    Ok(ending)
+}
+
+/// When what the hosts printed is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Line by line.
+    AsItComes,
+    /// Each host's group, as soon as it is its turn.
+    GroupByGroup,
+    AtTheEnd,
+    /// It is all in the answer's event.
+    Never,
+}
+
+/// Live rows and an answer that comes bit by bit cannot share one terminal.
+fn choose(mode: Mode, stream: bool, fold: bool, stdout_is_terminal: bool) -> (Mode, Shown) {
+    match mode {
+        Mode::Json => (mode, Shown::Never),
+        Mode::Live { colour, .. } if stream && stdout_is_terminal => (Mode::Quiet { colour }, Shown::AsItComes),
+        _ if stream => (mode, Shown::AsItComes),
+        Mode::Live { .. } if stdout_is_terminal => (mode, Shown::AtTheEnd),
+        _ if fold => (mode, Shown::AtTheEnd),
+        _ => (mode, Shown::GroupByGroup),
+    }
+}
+
+fn answer(order: &Order, answers: &[(HostName, Came)]) -> Value {
+    let words: Vec<_> = order.words.iter().map(|word| word.to_string_lossy()).collect();
+    let hosts: Vec<Value> = answers.iter().map(|(host, came)| answer_of(host, came)).collect();
+    json!({ "command": words, "as_root": order.as_root, "hosts": hosts })
+}
+
+fn answer_of(host: &HostName, came: &Came) -> Value {
+    match came {
+        Came::Unknown { why, hint } => {
+            json!({ "host": host, "answered": false, "status": null, "why": why, "hint": hint })
+        }
+        Came::Ran(ran) => {
+            let end = match ran.end {
+                End::ByItself => "by_itself",
+                End::TimedOut => "timed_out",
+                End::Stopped => "stopped",
+            };
+            let mut answer = json!({
+                "host": host,
+                "answered": true,
+                "status": ran.status,
+                "end": end,
+                "took_ms": millis(ran.took),
+            });
+            for (name, printed) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
+                add_printed(&mut answer, name, printed);
+            }
+            answer
+        }
+    }
+}
+
+/// JSON has no bytes: what is no UTF-8 is there twice, as far as it can be read and in full.
+fn add_printed(answer: &mut Value, name: &str, printed: &Printed) {
+    answer[name] = String::from_utf8_lossy(&printed.bytes).into();
+    if std::str::from_utf8(&printed.bytes).is_err() {
+        answer[format!("{name}_base64")] = base64(&printed.bytes).into();
+    }
+    if printed.dropped > 0 {
+        answer[format!("{name}_dropped_bytes")] = printed.dropped.into();
+    }
+}
+
+/// Source: RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - group.len()));
+        for digit in 0..4 {
+            text.push(if digit <= group.len() { DIGITS[bits >> (18 - 6 * digit) & 63].into() } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::ran::Ran;
+
+    #[test]
+    fn rows_and_an_answer_that_comes_bit_by_bit_do_not_share_a_terminal() {
+        let live = Mode::Live { colour: true, verbose: false, unicode: true };
+        let plain = Mode::Plain { colour: false, verbose: false };
+        let quiet = Mode::Quiet { colour: true };
+        for (case, expected) in [
+            (choose(live, false, false, true), (live, Shown::AtTheEnd)),
+            (choose(live, false, false, false), (live, Shown::GroupByGroup)),
+            (choose(live, false, true, false), (live, Shown::AtTheEnd)),
+            (choose(live, true, false, true), (quiet, Shown::AsItComes)),
+            (choose(live, true, false, false), (live, Shown::AsItComes)),
+            (choose(plain, false, false, true), (plain, Shown::GroupByGroup)),
+            (choose(plain, false, true, true), (plain, Shown::AtTheEnd)),
+            (choose(Mode::Json, true, false, false), (Mode::Json, Shown::Never)),
+        ] {
+            assert_eq!(case, expected);
+        }
+    }
+
+    #[test]
+    fn the_answer_loses_no_byte() {
+        let came = Came::Ran(Ran {
+            status: 3,
+            end: End::TimedOut,
+            stdout: Printed { bytes: b"\x1b[m\n".to_vec(), dropped: 7 },
+            stderr: Printed { bytes: b"\xff".to_vec(), dropped: 0 },
+            took: Duration::from_millis(1250),
+        });
+        let answer = answer_of(&HostName::new("vps").unwrap(), &came);
+        let expected = json!({
+            "host": "vps", "answered": true, "status": 3, "end": "timed_out", "took_ms": 1250,
+            "stdout": "\u{1b}[m\n", "stdout_dropped_bytes": 7, "stderr": "\u{fffd}", "stderr_base64": "/w==",
+        });
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        let tried = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
+        assert_eq!(tried, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! A command on many hosts, side by side.
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::sync::watch;
+
+use super::clock::{BootClock, within};
+use super::gather::{Gathered, NoAnswer, gather};
+use super::reach::Reach;
+use super::tries::WAY;
+use crate::decide::ran::{Came, Channel, End, Printed, Ran};
+use crate::event::stream::Events;
+use crate::event::{Event, Phase};
+use crate::inventory::model::{Host, HostName};
+use crate::remote::step::Step;
+use crate::remote::{Piece, StepError};
+
+/// What is kept of one host's output, both streams together. A whole journal is less; 200 hosts still fit into memory.
+pub const KEPT: usize = 10 * 1024 * 1024;
+
+/// What a command has from SIGTERM to SIGKILL on the host (exec.sh), and what its end may take to get here.
+const TO_END: Duration = Duration::from_secs(5 + 5);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub words: Vec<OsString>,
+    pub as_root: bool,
+    /// On the host, from its beginning.
+    pub limit: Duration,
+}
+
+/// What hears every piece as it is printed.
+pub type OnPiece<'a> = &'a dyn Fn(&HostName, Channel, &[u8]);
+
+/// Runs the command on every host. The answers come in the order of `hosts`, each as soon as it and those before it are
+/// there. Once `stop` holds `true` the commands are ended on the hosts, and what they came to is still told.
+pub fn exec<'a>(
+    reach: &'a Reach,
+    hosts: impl IntoIterator<Item = &'a Host>,
+    order: &'a Order,
+    events: &'a Events,
+    stop: &'a watch::Receiver<bool>,
+    on_piece: OnPiece<'a>,
+) -> impl Stream<Item = (HostName, Came)> {
+    use futures::StreamExt;
+    let ask = move |host: &'a Host| Run { reach, host, order, events, on_piece }.ended(stop.clone());
+    gather(hosts, Phase::Ask, events, ask).map(|(host, gathered)| {
+        let came = match gathered {
+            Ok(ran) => Came::Ran(ran),
+            Err(no_answer) => Came::Unknown { why: no_answer.why(), hint: no_answer.hint() },
+        };
+        (host, came)
+    })
+}
+
+/// The command on one host.
+struct Run<'a> {
+    reach: &'a Reach,
+    host: &'a Host,
+    order: &'a Order,
+    events: &'a Events,
+    on_piece: OnPiece<'a>,
+}
+
+impl Run<'_> {
+    async fn ended(self, stop: watch::Receiver<bool>) -> Gathered<Ran> {
+        let connect = self.host.limits.connect;
+        // The host ends the command itself: this is for a host that does not.
+        let whole = connect + self.order.limit + TO_END + WAY;
+        let timed_out = || StepError::TimedOut { host: self.host.name.clone(), script: "exec", waited: whole };
+        let ran = within(&BootClock, whole, self.run(stop)).await.unwrap_or_else(|| Err(timed_out().into()))?;
+        // The host has answered; the command is what failed.
+        if let Some(text) = in_words(&ran) {
+            self.events.publish(Event::Failed { host: Some(self.host.name.clone()), text, hint: None });
+        }
+        Ok(ran)
+    }
+
+    async fn run(&self, mut stop: watch::Receiver<bool>) -> Gathered<Ran> {
+        let Order { words, as_root, limit } = self.order;
+        let order = Step::Exec { mark: mark(), as_root: *as_root, limit: *limit, words: words.clone() };
+        let name = &self.host.name;
+        let mut command = tokio::select! {
+            command = self.reach.command(name, &order, self.host.limits.connect + WAY) => command?,
+            () = is_true(&mut stop) => return Err(NoAnswer::Interrupted),
+        };
+        self.events.publish(Event::HostMoved { host: name.clone(), doing: "running".to_owned() });
+        let (mut stdout, mut stderr, mut room) = (Printed::default(), Printed::default(), KEPT);
+        let mut stopping = false;
+        loop {
+            let piece = tokio::select! {
+                piece = command.next() => piece?,
+                () = is_true(&mut stop), if !stopping => {
+                    stopping = true;
+                    command.stop().await;
+                    continue;
+                }
+            };
+            match piece {
+                Piece::Out(bytes) => {
+                    (self.on_piece)(name, Channel::Stdout, &bytes);
+                    stdout.take(&bytes, &mut room);
+                }
+                Piece::Err(bytes) => {
+                    (self.on_piece)(name, Channel::Stderr, &bytes);
+                    stderr.take(&bytes, &mut room);
+                }
+                Piece::Ended { status, took, end } => return Ok(Ran { status, end, stdout, stderr, took }),
+                Piece::Refused(reason) => {
+                    let host = name.clone();
+                    return Err(StepError::NotBegun { host, script: "exec", reason }.into());
+                }
+            }
+        }
+    }
+}
+
+/// `None` for a command that ended well.
+fn in_words(ran: &Ran) -> Option<String> {
+    match (ran.end, ran.status) {
+        (End::ByItself, 0) => None,
+        (End::ByItself, status) => Some(format!("the command ended with status {status}")),
+        (End::TimedOut, _) => Some("the command did not end within its time, and was ended".to_owned()),
+        (End::Stopped, _) => Some("the command was ended".to_owned()),
+    }
+}
+
+/// Waits until it is; for ever where nobody can set it any more.
+async fn is_true(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What no command prints by chance. The keys of std's hash maps are random, anew for each one.
+fn mark() -> String {
+    let random = || std::hash::RandomState::new().build_hasher().finish();
+    format!("fleetdeploy-{:016x}{:016x}", random(), random())
+}
