@@ -21,7 +21,7 @@ use crate::inventory::union;
 use crate::ui::mode::{Colour, Flags};
 
 pub use ahead::{BackTo, Diff, Plan, Rollback, Showing};
-pub use ask::Exec;
+pub use ask::{Exec, Status};
 pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
@@ -39,6 +39,7 @@ Example:
   fleetdeploy inventory check     is the inventory right?
   fleetdeploy check homelab       are all links of the fleet up?
   fleetdeploy push homelab        build, test, prove the network, make permanent
+  fleetdeploy status              what does every host run and need?
   fleetdeploy show                what did the last push do?")]
 pub struct Cli {
     #[command(flatten)]
@@ -110,6 +111,7 @@ pub enum Command {
     Recover(Recover),
     Build(Build),
     Check(Check),
+    Status(Status),
     Exec(Exec),
     Guard(Guard),
     Reboot(Reboot),
@@ -378,6 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_fleet_is_that_of_every_host() {
+        let status = |words| match parse(words).unwrap().command {
+            Command::Status(status) => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status("fleetdeploy status --on @edge").name, None);
+        assert!(status("fleetdeploy status homelab --build").build);
+    }
+
+    #[test]
     fn what_is_not_understood_exits_with_2() {
         for words in [
             "fleetdeploy",
@@ -423,6 +435,9 @@ mod tests {
             "fleetdeploy exec homelab --timeout 0s -- uptime",
             "fleetdeploy exec homelab --fold --stream -- uptime",
             "fleetdeploy exec -- uptime",
+            "fleetdeploy status --build",
+            "fleetdeploy status -homelab",
+            "fleetdeploy status --on -vps",
             "fleetdeploy runs --limit 0",
             "fleetdeploy runs home/lab",
             "fleetdeploy logs",

@@ -1,11 +1,11 @@
-//! The command lines of what is asked of hosts day by day: `exec`.
+//! The command lines of what is asked of hosts day by day: `exec`, `status`.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::FleetHosts;
+use super::{FleetHosts, parse_fleet, parse_pattern};
 use crate::inventory::duration;
 
 /// Run a command on the hosts of a fleet, side by side
@@ -46,4 +46,35 @@ pub struct Exec {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub words: Vec<OsString>,
+}
+
+/// Show what every host runs, would boot, lacks and needs
+///
+/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands what is
+/// not as it should be, with its mend.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy status                        every host of the inventory
+  fleetdeploy status homelab --on '@edge'
+  fleetdeploy status homelab --build        also: does it run what the flake gives now?
+
+Exit status:
+  0  every host has answered
+  1  a host does not answer, or --build could not build
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct Status {
+    /// The fleet, as the inventory names it; every host of the inventory if it is left out
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: Option<String>,
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub on: Vec<String>,
+    /// Not these hosts, written like those of `--on`
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub except: Vec<String>,
+    /// Build what the flake gives now, and show which hosts run something else
+    #[arg(long, requires = "name")]
+    pub build: bool,
 }

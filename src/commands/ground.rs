@@ -16,8 +16,8 @@ use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
-use crate::inventory::model::{Become, Fleet, Host, HostName};
-use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, select_of_run};
+use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source};
+use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, select, select_of_run};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -108,6 +108,38 @@ impl Ground {
         Reach::new(workspace, connect)
     }
 
+    /// Every host of the inventory, each as its first fleet has it; that is what it is pushed as.
+    pub(super) fn prepare_every_host(global: &Global, on: &[String], except: &[String]) -> Result<Self, Trouble> {
+        let (inventory, warnings) = load(global)?;
+        let of_fleet = |host: &Host| {
+            let mut fleets = inventory.fleets.values();
+            fleets.find_map(|fleet| fleet.hosts.iter().find(|other| other.name == host.name)).unwrap_or(host).clone()
+        };
+        let hosts: Vec<Host> = inventory.hosts.iter().map(of_fleet).collect();
+        let selected = select(&hosts, on, except).map_err(not_selected)?;
+        let selected = selected.into_iter().map(|host| host.name.clone()).collect();
+        let fleet = Fleet {
+            name: "every host".to_owned(),
+            hosts,
+            // Nothing of it is built, probed or pushed.
+            source: Source::System,
+            checks: Vec::new(),
+            settle: Fleet::DEFAULT_SETTLE,
+            build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            hooks: Hooks::default(),
+        };
+        Ok(Self { inventory, fleet, selected, warnings })
+    }
+
+    /// What to call a host's fleet in a command to type.
+    pub(super) fn fleet_of(&self, host: &HostName) -> &str {
+        if self.inventory.fleets.contains_key(&self.fleet.name) {
+            return &self.fleet.name;
+        }
+        let has = |fleet: &&Fleet| fleet.hosts.iter().any(|other| other.name == *host);
+        self.inventory.fleets.values().find(has).map_or("FLEET", |fleet| fleet.name.as_str())
+    }
+
     /// Where relative paths of the inventory begin.
     pub(super) fn folder(&self) -> PathBuf {
         let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
@@ -133,11 +165,11 @@ impl Ground {
     }
 
     /// What is asked of the engine by a command that changes no host. `run` stands where a push has its run.
-    pub(super) fn question(self, run: &str, roots: PathBuf) -> Request {
+    pub(super) fn question(&self, run: &str, roots: PathBuf) -> Request {
         Request {
             folder: self.folder(),
-            fleet: self.fleet,
-            selected: self.selected,
+            fleet: self.fleet.clone(),
+            selected: self.selected.clone(),
             allowed: Allowed::default(),
             waves: Waves::default(),
             back: None,

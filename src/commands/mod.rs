@@ -26,6 +26,7 @@ mod report;
 mod rollback;
 mod runs;
 mod show;
+mod status;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -37,7 +38,7 @@ use crate::cli::{Cli, Command, InventoryCommand};
 use crate::engine::push::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
-use crate::exit::{Ending, status};
+use crate::exit::{self, Ending};
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
 use crate::ui::{Screen, ScreenEnd, errors};
@@ -114,6 +115,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
         }
         Command::Exec(arguments) => runtime().and_then(|runtime| runtime.block_on(exec::run(global, mode, arguments))),
+        Command::Status(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(status::run(global, mode, arguments)))
+        }
         Command::Guard(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(guard::run(global, mode, &arguments.command)))
         }
@@ -146,7 +150,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         errors::print_to_stderr(trouble.error.as_ref(), trouble.hint.as_deref(), colour);
         trouble.ending
     });
-    ExitCode::from(status(ending))
+    ExitCode::from(exit::status(ending))
 }
 
 /// The events of a command that has no others, and its end, as JSON lines.
@@ -154,7 +158,7 @@ fn tell(told: impl IntoIterator<Item = Event>, ending: Ending) -> Result<(), Tro
     let events = Events::new(None);
     let screen = Screen::start(Mode::Json, &events).map_err(|error| Trouble::not_begun(error, None))?;
     told.into_iter().for_each(|event| events.publish(event));
-    events.publish(Event::Ended { exit: i32::from(status(ending)) });
+    events.publish(Event::Ended { exit: i32::from(exit::status(ending)) });
     match screen.finish(FAREWELL) {
         ScreenEnd::Failed(error) => Err(Trouble::not_begun(error, None)),
         ScreenEnd::Complete | ScreenEnd::Stuck => Ok(()),

@@ -15,6 +15,7 @@ mod rollback;
 pub mod rolling;
 
 mod sameness;
+pub mod status;
 mod steps;
 pub mod survey;
 pub mod telling;

@@ -27,6 +27,7 @@ pub mod recover;
 mod reports;
 pub mod shutdown;
 pub mod ssh_hosts;
+pub mod status;
 mod survey;
 pub mod surveyor;
 mod timers;

@@ -1,5 +1,6 @@
 //! Reads what the scripts answer: pure, and never surprised. Whatever a host prints ends as facts or as an error.
 
+mod condition;
 pub mod kept;
 pub mod units;
 
@@ -11,6 +12,8 @@ use crate::decide::fact::{
 };
 use crate::decide::links::{HostRound, LinkAnswer, LinkId};
 use crate::store_path::StorePath;
+
+pub use condition::condition;
 
 /// Keys and decoded values, in the order they came.
 pub type Lines = [(String, String)];

@@ -17,6 +17,7 @@ use crate::store_path::StorePath;
 const LIB: &str = include_str!("scripts/lib.sh");
 const BOOT: &str = include_str!("scripts/boot.sh");
 const RESTORE: &str = include_str!("scripts/restore.sh");
+const SURVEY: &str = include_str!("scripts/survey.sh");
 const WAITING: &str = include_str!("scripts/waiting.sh");
 const COMPARING: &str = include_str!("scripts/comparing.sh");
 const WIREGUARD: &str = include_str!("scripts/wireguard.sh");
@@ -59,6 +60,8 @@ impl From<&Systems> for Expected {
 pub enum Step {
     /// Every fact of the survey; changes nothing.
     Survey,
+    /// The survey, and what a person wants to know beyond it; changes nothing.
+    Status,
     /// How the host stands: the short facts; changes nothing.
     Standing,
     /// The generations of the system profile, and whether this system is still there; changes nothing.
@@ -124,7 +127,11 @@ impl Step {
     #[must_use]
     pub fn script(&self) -> Script {
         let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
-            Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, include_str!("scripts/survey.sh")], Vec::new()),
+            Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, SURVEY], Vec::new()),
+            Self::Status => {
+                let files = &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, include_str!("scripts/status.sh")];
+                ("status", files, Vec::new())
+            }
             Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
             Self::Generations { system } => {
                 let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -352,6 +359,7 @@ mod tests {
         let second = Duration::from_secs(1);
         vec![
             Step::Survey,
+            Step::Status,
             Step::Standing,
             Step::Generations { system: Some(path(OLD)) },
             Step::Generations { system: None },
@@ -403,7 +411,7 @@ mod tests {
                 mark: "fleetdeploy-1f".into(),
                 as_root: true,
                 limit: Duration::from_secs(300),
-                words: ["printf", "%s\n", "a b\nc", "", "-n", "$HOME 'ü'"].map(OsString::from).to_vec(),
+                words: ["printf", "%s\\n", "a b\nc", "", "-n", "$HOME 'ü'"].map(OsString::from).to_vec(),
             },
             Step::Exec {
                 mark: "fleetdeploy-1f".into(),
@@ -452,6 +460,7 @@ mod tests {
         let run = "20261122-161005-k3f";
         let golden = format!(
             "survey \n\
+             status \n\
              standing \n\
              generations OLD\n\
              generations -\n\

@@ -28,6 +28,7 @@ pub mod runs;
 pub mod safety;
 mod said;
 pub mod sanitise;
+pub mod status;
 pub mod story;
 mod strip;
 mod table;

@@ -1,7 +1,7 @@
 //! Aligned columns, two blanks between them.
 
 use crate::ui::paint::{Tone, paint};
-use crate::ui::strip::width;
+use crate::ui::strip::{cut, width};
 
 /// One cell: a text and what it means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +13,11 @@ pub(crate) struct Cell {
 impl Cell {
     pub(crate) fn new(tone: Option<Tone>, text: impl Into<String>) -> Self {
         Self { tone, text: text.into() }
+    }
+
+    /// With at most this many columns.
+    pub(crate) fn cut(&self, columns: usize) -> Self {
+        Self { tone: self.tone, text: cut(&self.text, columns) }
     }
 }
 

@@ -14,6 +14,7 @@ mod fleet;
 mod inventory;
 mod pushed;
 mod standing;
+mod status;
 mod wait;
 
 mod activation;

@@ -16,12 +16,17 @@ compare_systems() {
         # A package with many outputs has many versions on its line.
         [ -z "$compare_changes" ] || printf '%s\n' "$compare_changes" | put_lines change 4000
     fi
-    [ -n "$booted" ] && [ -e "$root$2/nixos-version" ] || return 0
+    put_reboot_for "$2"
+}
+
+# put_reboot_for SYSTEM: `reboot_for WHAT` for each part in which it differs from what was booted and which only a reboot brings.
+put_reboot_for() {
+    [ -n "$booted" ] && [ -e "$root$1/nixos-version" ] || return 0
     for compare_part in kernel initrd kernel-modules; do
-        [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$2" "$compare_part")" ] || put reboot_for "$compare_part"
+        [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$1" "$compare_part")" ] || put reboot_for "$compare_part"
     done
     compare_here=$(cat "$root$booted/kernel-params" 2>/dev/null)
-    compare_new=$(cat "$root$2/kernel-params" 2>/dev/null)
+    compare_new=$(cat "$root$1/kernel-params" 2>/dev/null)
     [ "$compare_here" = "$compare_new" ] || put reboot_for kernel-params
 }
 

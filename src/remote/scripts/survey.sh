@@ -6,6 +6,11 @@
 # shellcheck disable=SC2154 # their variables
 
 main() {
+    survey_all
+    finish
+}
+
+survey_all() {
     if [ ! -e "$root/etc/NIXOS" ] && ! grep -qs '^ID="\{0,1\}nixos' "$root/etc/os-release"; then
         put nixos no
         finish
@@ -26,7 +31,6 @@ main() {
     survey_survivors
     survey_busy
     print_wireguard wireguard
-    finish
 }
 
 survey_system() {

@@ -1,0 +1,161 @@
+//! `status`: what every host runs, would boot, lacks and needs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+
+use super::build::FAREWELL;
+use super::ground::Ground;
+use super::past::{clock, colour, print};
+use super::{Ended, Trouble};
+use crate::cli::{FleetHosts, Global, Status};
+use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
+use crate::engine::gather::Gathered;
+use crate::engine::queries::build;
+use crate::engine::shutdown::Shutdown;
+use crate::engine::status::status;
+use crate::event::stream::Events;
+use crate::event::{Event, Phase};
+use crate::exit::{self, Ending};
+use crate::inventory::Overrides;
+use crate::inventory::model::{Host, HostName, Jump};
+use crate::store_path::StorePath;
+use crate::ui::Screen;
+use crate::ui::mode::Mode;
+use crate::ui::status::{Match, Shown, Style, Told, render};
+
+/// What the flake gives now; `None`: it was not asked, `Some(None)`: it could not be built.
+type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
+
+pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ended {
+    let Status { name, on, except, build: with_build } = arguments;
+    let mut ground = match name.clone() {
+        Some(name) => {
+            let hosts = FleetHosts { name, on: on.clone(), except: except.clone() };
+            Ground::prepare(global, &hosts, &Overrides::default())?
+        }
+        None => Ground::prepare_every_host(global, on, except)?,
+    };
+    ground.only_selected();
+    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
+    let workspace = ground.workspace(&mut shutdown).await?;
+    let events = Events::new(None);
+    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    ground.begin_query("status", &events);
+
+    let request = ground.question("status", roots.path().to_owned());
+    let reach = ground.reach(Arc::clone(&workspace));
+    let building = async {
+        if !with_build {
+            return None;
+        }
+        let built = build(&request, Arc::clone(&workspace), &events).await;
+        Some(built.map_err(|text| events.publish(Event::Failed { host: None, text, hint: None })).ok())
+    };
+    let phase = if *with_build { Phase::Survey } else { Phase::Ask };
+    let asking = status(&reach, &ground.fleet.hosts, phase, &events).collect::<Vec<_>>();
+    let asked = tokio::select! {
+        asked = async { tokio::join!(building.boxed_local(), asking) } => Ok(asked),
+        signal = shutdown.requested() => Err(signal),
+    };
+    reach.close().await;
+    let (ending, hosts) = match asked {
+        Err(signal) => (Ending::QueryInterrupted(signal), None),
+        Ok((flake, gathered)) => {
+            let hosts = answers(&ground, gathered, &flake);
+            let yes = hosts.iter().all(|host| host.gathered.is_ok()) && !matches!(flake, Some(None));
+            events.publish(Event::Answer {
+                answer: json!({ "hosts": hosts.iter().map(Answer::to_json).collect::<Vec<_>>() }),
+            });
+            (Ending::Answered { yes }, Some(hosts))
+        }
+    };
+    events.publish(Event::Ended { exit: i32::from(exit::status(ending)) });
+    let _ = screen.finish(FAREWELL);
+    if let Some(hosts) = hosts.filter(|_| mode != Mode::Json) {
+        let columns = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+        let style = Style {
+            clock: &clock(),
+            now: SystemTime::now(),
+            columns,
+            colour: colour(global),
+            whole: global.verbose > 0,
+        };
+        print(&render(&hosts.iter().map(Answer::shown).collect::<Vec<_>>(), style))?;
+    }
+    Ok(ending)
+}
+
+/// What is known of one host.
+struct Answer {
+    host: HostName,
+    way: String,
+    gathered: Result<(Condition, Vec<Wrong>), (String, Option<String>)>,
+    flake: Option<Match>,
+}
+
+fn answers(ground: &Ground, gathered: Vec<(HostName, Gathered<Condition>)>, flake: &Flake) -> Vec<Answer> {
+    let answer = |(host, (name, gathered)): (&Host, (HostName, Gathered<Condition>))| {
+        let gathered = gathered.map_err(|no_answer| (no_answer.why(), no_answer.hint()));
+        let matches = |condition: &Condition| {
+            let built = flake.as_ref()?.as_ref().and_then(|systems| systems.get(&name));
+            Some(match built {
+                None => Match::NotBuilt,
+                Some(system) if *system == condition.facts.standing.systems.current => Match::Current,
+                Some(_) => Match::Differs,
+            })
+        };
+        Answer {
+            way: way(host),
+            flake: gathered.as_ref().ok().and_then(matches),
+            gathered: gathered.map(|condition| {
+                let wrong = troubles(ground.fleet_of(&name), host, &condition);
+                (condition, wrong)
+            }),
+            host: name,
+        }
+    };
+    ground.fleet.hosts.iter().zip(gathered).map(answer).collect()
+}
+
+impl Answer {
+    fn shown(&self) -> Shown<'_> {
+        let told = match &self.gathered {
+            Ok((condition, troubles)) => Told::Answered { condition, troubles },
+            Err((why, hint)) => Told::Silent { why, hint: hint.as_deref() },
+        };
+        Shown { host: &self.host, way: &self.way, told, flake: self.flake }
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { host, way, gathered, flake } = self;
+        match gathered {
+            Err((why, hint)) => json!({ "host": host, "way": way, "answered": false, "why": why, "hint": hint }),
+            Ok((condition, troubles)) => json!({
+                "host": host,
+                "way": way,
+                "answered": true,
+                "condition": condition,
+                "drift": drift(&condition.facts.standing.systems).map(|(text, _)| text),
+                "troubles": troubles,
+                "flake": flake.map(Match::word),
+            }),
+        }
+    }
+}
+
+/// `10.100.0.2 by vps`.
+fn way(host: &Host) -> String {
+    let user = host.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+    let port = host.port.map(|port| format!(" port {port}")).unwrap_or_default();
+    let jump = match &host.jump {
+        None => String::new(),
+        Some(Jump::Host(jump)) => format!(" by {jump}"),
+        Some(Jump::Destination { host, .. }) => format!(" by {host}"),
+    };
+    format!("{user}{}{port}{jump}", host.address)
+}

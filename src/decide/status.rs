@@ -1,0 +1,334 @@
+//! How a host is, day by day: where it has drifted to, what it lacks, what it needs, and the mend.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::fact::{Facts, Systems};
+use crate::decide::survey::{self, Allowed, Surveyed};
+use crate::decide::time::Times;
+use crate::inventory::model::Host;
+use crate::store_path::StorePath;
+
+/// What a host says of itself when it is asked how it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub facts: Facts,
+    /// When the profile's current generation was made: seconds since 1970, by the host's clock.
+    pub generation_made: Option<u64>,
+    /// `/`, the store, and /boot where it is a file system of its own.
+    pub spaces: Vec<Space>,
+    /// In what its current system differs from the booted one so that only a reboot brings it, in words.
+    pub reboot_for: Vec<String>,
+    /// `linux-6.12.8`, of the current system; the kernel that runs may be another one.
+    pub current_kernel: Option<String>,
+}
+
+/// A file system that a system needs room on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    pub place: String,
+    /// Bytes.
+    pub free: u64,
+    pub size: u64,
+}
+
+impl Space {
+    /// Whether that is little: less than a push may need, and less than a seventh of the whole, so that a small disk which
+    /// is all but empty is not called full.
+    #[must_use]
+    pub fn is_little(&self) -> bool {
+        self.free < self.need() && self.free < self.size / 7
+    }
+
+    /// A kernel with its initrd is some 60 MB in /boot; the copy of a closure some 100 MB or more in the store; a full / keeps
+    /// systemd from working at all.
+    fn need(&self) -> u64 {
+        match self.place.as_str() {
+            "/" => 200 << 20,
+            "/nix/store" => 1 << 30,
+            _ => 80 << 20,
+        }
+    }
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// One or two words, for a table.
+    pub short: String,
+    pub text: String,
+    /// What to do about it.
+    pub mend: Option<String>,
+}
+
+/// Everything that is not as it should be, the most pressing first. `fleet` is for the commands to type.
+#[must_use]
+pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble> {
+    let facts = &condition.facts;
+    let mut troubles = claims(fleet, host, facts);
+    let claimed = !troubles.is_empty();
+    let mut add = |short: &str, text: String, mend: Option<String>| {
+        troubles.push(Trouble { short: short.to_owned(), text, mend });
+    };
+    if !claimed {
+        for run in &facts.survivors {
+            add(
+                "unfinished run",
+                format!("run {run} did not come to its end here"),
+                Some(format!("fleetdeploy recover {fleet}")),
+            );
+        }
+        // What another run has moved is that run's affair.
+        if let Some((text, mend)) = drift(&facts.standing.systems) {
+            add("drift", text, Some(mend));
+        }
+    }
+    for busy in &facts.busy {
+        add("busy", busy.clone(), None);
+    }
+    if !facts.standing.failed_units.is_empty() {
+        let units: Vec<&str> = facts.standing.failed_units.iter().map(String::as_str).collect();
+        let first = units[0];
+        let mend = format!("fleetdeploy exec {fleet} --on {} --sudo -- journalctl -n 50 -u {first}", host.name);
+        add(&format!("{} failed", units.len()), format!("units that failed: {}", units.join(", ")), Some(mend));
+    }
+    for space in condition.spaces.iter().filter(|space| space.is_little()) {
+        let text = format!("only {} MiB of {} are free on {}", space.free >> 20, space.size >> 20, space.place);
+        add("space", text, Some(space_mend(&space.place).to_owned()));
+    }
+    if !condition.reboot_for.is_empty() {
+        let mut text = format!("a reboot brings what the current system changes: {}", condition.reboot_for.join(", "));
+        if let Some(kernel) = &condition.current_kernel {
+            let current = kernel.strip_prefix("linux-").unwrap_or(kernel);
+            if !facts.kernel.is_empty() && facts.kernel != current {
+                // Writing to a String cannot fail.
+                let _ = write!(text, " (kernel {} runs, {current} would)", facts.kernel);
+            }
+        }
+        add("reboot", text, Some("reboot it when nobody needs it".to_owned()));
+    }
+    troubles
+}
+
+/// What makes room there, as NixOS configuration where that is the mend.
+#[must_use]
+pub fn space_mend(place: &str) -> &'static str {
+    match place {
+        "/boot" | "/efi" | "/boot/efi" => {
+            "keep fewer generations (`boot.loader.systemd-boot.configurationLimit = 10;`, or `boot.loader.grub.\
+             configurationLimit`), then `nix-collect-garbage -d` there and push once more"
+        }
+        "/nix/store" => {
+            "`nix-collect-garbage --delete-older-than 30d` there; for good: `nix.gc = { automatic = true; options = \
+             \"--delete-older-than 30d\"; };`"
+        }
+        _ => "see there what fills it: `du -xh / | sort -h | tail`",
+    }
+}
+
+/// Guard, lease: what the survey of a push would say of them.
+fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
+    let times = Times::of(host, Duration::ZERO);
+    let surveyed = Surveyed { host, selected: false, facts, new: None, times };
+    let findings = survey::judge(fleet, &[surveyed], Allowed::default());
+    let claim =
+        |finding: survey::Finding| Trouble { short: "claimed".to_owned(), text: finding.text, mend: finding.hint };
+    findings.into_iter().map(claim).collect()
+}
+
+/// Where a host's three systems part, and what brings them together; `None`: they are one.
+#[must_use]
+pub fn drift(systems: &Systems) -> Option<(String, String)> {
+    if systems.agree() {
+        return None;
+    }
+    let Systems { current, profile, boot_default } = systems;
+    let push = "a push with --accept-drift takes it as it is";
+    let boot = "`/nix/var/nix/profiles/system/bin/switch-to-configuration boot` there installs the boot loader anew";
+    let (text, mend) = match (current == profile, current == boot_default, profile == boot_default) {
+        (_, _, true) => (
+            format!("a reboot brings {}, not what runs now, {}", told(boot_default, systems), told(current, systems)),
+            format!("reboot it, or make what runs its own: `nixos-rebuild switch`; {push}"),
+        ),
+        (true, _, _) => (
+            format!(
+                "the boot loader starts {}, not what runs and the profile says, {}",
+                told(boot_default, systems),
+                told(current, systems)
+            ),
+            boot.to_owned(),
+        ),
+        (_, true, _) => (
+            format!(
+                "the profile says {}, not what runs and a reboot brings, {}",
+                told(profile, systems),
+                told(current, systems)
+            ),
+            format!("{boot}; or back: `nix-env -p /nix/var/nix/profiles/system --set {current}`"),
+        ),
+        _ => (
+            format!(
+                "{} runs, the profile says {}, and a reboot brings {}",
+                told(current, systems),
+                told(profile, systems),
+                told(boot_default, systems)
+            ),
+            format!("`nixos-rebuild switch` to what it is to run; {push}"),
+        ),
+    };
+    Some((text, mend))
+}
+
+/// A system by its version; by the beginning of its hash, too, where another one has the same.
+fn told(system: &StorePath, systems: &Systems) -> String {
+    let name = system.name().trim_start_matches("nixos-system-");
+    let all = [&systems.current, &systems.profile, &systems.boot_default];
+    let ambiguous = all.iter().any(|other| *other != system && other.name() == system.name());
+    let hash = &system.as_str()["/nix/store/".len()..][..8];
+    if ambiguous { format!("{name} ({hash})") } else { name.to_owned() }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::fact::{BootLoader, GuardState, Lease, Standing};
+    use crate::inventory::model::{Fleet, Inventory};
+
+    pub(crate) fn system(hash: char, version: &str) -> StorePath {
+        let hash = hash.to_string().repeat(32);
+        StorePath::new(format!("/nix/store/{hash}-nixos-system-vps-{version}")).unwrap()
+    }
+
+    /// A host that is as it should be.
+    pub(crate) fn well() -> Condition {
+        let current = system('a', "1");
+        Condition {
+            facts: Facts {
+                standing: Standing {
+                    boot_id: "5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c".into(),
+                    uptime: 86_400,
+                    systems: Systems::all(&current),
+                    booted: current,
+                    generation: 12,
+                    loader: BootLoader::SystemdBoot,
+                    guard: GuardState::None,
+                    lease: None,
+                    jobs: BTreeMap::new(),
+                    failed_units: BTreeSet::new(),
+                    restarts: BTreeMap::new(),
+                },
+                host_name: "vps".into(),
+                machine_id: "0".repeat(32),
+                system_type: "x86_64-linux".into(),
+                free_root: 10 << 30,
+                free_store: 10 << 30,
+                free_boot: Some(300 << 20),
+                nix_version: "nix-2.26.3".into(),
+                systemd_version: "systemd 257.13".into(),
+                kernel: "6.12.1".into(),
+                nixos_version: Some("25.11".into()),
+                ssh_port: Some(22),
+                crypto_devices: vec![],
+                survivors: vec![],
+                survivor_hosts: BTreeMap::new(),
+                survivor_roots: BTreeMap::new(),
+                traces: vec![],
+                busy: vec![],
+                notes: vec![],
+                current_was_booted: true,
+                wireguard: vec![],
+            },
+            generation_made: Some(1_795_364_100),
+            spaces: [("/", 10 << 30), ("/nix/store", 10 << 30), ("/boot", 300 << 20)]
+                .map(|(place, free)| Space { place: place.into(), free, size: free * 2 })
+                .into(),
+            reboot_for: vec![],
+            current_kernel: Some("linux-6.12.1".into()),
+        }
+    }
+
+    pub(crate) fn fleet(text: &str) -> Fleet {
+        let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), text).unwrap();
+        loaded.inventory.fleets.into_values().next().unwrap()
+    }
+
+    fn shorts(change: impl FnOnce(&mut Condition)) -> Vec<String> {
+        let fleet = fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
+        let mut condition = well();
+        change(&mut condition);
+        troubles("lab", &fleet.hosts[0], &condition).into_iter().map(|trouble| trouble.short).collect()
+    }
+
+    #[test]
+    fn a_host_that_is_well_has_no_trouble() {
+        assert_eq!(shorts(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_trouble_has_its_word() {
+        let drifted = Systems { current: system('b', "2"), ..Systems::all(&system('a', "1")) };
+        assert_eq!(shorts(|host| host.facts.standing.systems = drifted.clone()), ["drift"]);
+        assert_eq!(shorts(|host| host.reboot_for = vec!["kernel".into()]), ["reboot"]);
+        assert_eq!(shorts(|host| host.facts.busy = vec!["a switch is under way".into()]), ["busy"]);
+        assert_eq!(shorts(|host| host.spaces[2].free = 1 << 20), ["space"]);
+        assert_eq!(shorts(|host| host.spaces.iter_mut().for_each(|space| space.free = 0)), ["space"; 3]);
+        // A small disk that is all but empty.
+        let small = Space { place: "/nix/store".into(), free: 400 << 20, size: 512 << 20 };
+        assert_eq!(shorts(|host| host.spaces[1] = small), Vec::<String>::new());
+        assert_eq!(shorts(|host| host.facts.survivors = vec!["r-1".into()]), ["unfinished run"]);
+        let units = ["a.service", "b.service"].map(String::from);
+        assert_eq!(shorts(|host| host.facts.standing.failed_units = units.into()), ["2 failed"]);
+        // What another run has moved is its affair.
+        let claimed = shorts(|host| {
+            host.facts.standing.lease = Some(Lease { run: "r-1".into(), epoch: 1, owner: "ada@laptop".into() });
+            host.facts.standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 };
+            host.facts.standing.systems = drifted;
+            host.facts.survivors = vec!["r-1".into()];
+        });
+        assert_eq!(claimed, ["claimed"]);
+    }
+
+    #[test]
+    fn a_reboot_says_which_kernel_runs_and_which_would() {
+        let fleet = fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
+        let mut condition = well();
+        condition.reboot_for = vec!["kernel".into(), "initrd".into()];
+        condition.current_kernel = Some("linux-6.12.2".into());
+        let troubles = troubles("lab", &fleet.hosts[0], &condition);
+        let expected =
+            "a reboot brings what the current system changes: kernel, initrd (kernel 6.12.1 runs, 6.12.2 would)";
+        assert_eq!(troubles[0].text, expected);
+    }
+
+    #[test]
+    fn drift_says_where_the_three_part() {
+        let [one, two, three] = [system('a', "1"), system('b', "1"), system('c', "3")];
+        let said = |current: &StorePath, profile: &StorePath, boot_default: &StorePath| {
+            let systems =
+                Systems { current: current.clone(), profile: profile.clone(), boot_default: boot_default.clone() };
+            drift(&systems).map(|(text, _)| text)
+        };
+        assert_eq!(said(&one, &one, &one), None);
+        assert_eq!(
+            said(&two, &one, &one).unwrap(),
+            "a reboot brings vps-1 (aaaaaaaa), not what runs now, vps-1 (bbbbbbbb)"
+        );
+        assert_eq!(
+            said(&one, &one, &three).unwrap(),
+            "the boot loader starts vps-3, not what runs and the profile says, vps-1"
+        );
+        assert_eq!(
+            said(&one, &three, &one).unwrap(),
+            "the profile says vps-3, not what runs and a reboot brings, vps-1"
+        );
+        let all = said(&one, &two, &three).unwrap();
+        assert_eq!(all, "vps-1 (aaaaaaaa) runs, the profile says vps-1 (bbbbbbbb), and a reboot brings vps-3");
+    }
+}

@@ -1,0 +1,346 @@
+//! How every host is: one line each, and below what is not as it should be, with its mend.
+
+use std::time::{Duration, SystemTime};
+
+use crate::decide::fact::Facts;
+use crate::decide::status::{Condition, Space, Trouble};
+use crate::inventory::model::HostName;
+use crate::ui::paint::{Tone, paint};
+use crate::ui::strip::{cut, wrap};
+use crate::ui::table::{self, Cell};
+use crate::ui::when::Clock;
+use crate::ui::{sanitise, words};
+
+/// One host of the answer.
+#[derive(Debug, Clone)]
+pub struct Shown<'a> {
+    pub host: &'a HostName,
+    /// How it is reached, in words.
+    pub way: &'a str,
+    pub told: Told<'a>,
+    /// Absent unless it was asked what the flake gives.
+    pub flake: Option<Match>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Told<'a> {
+    Answered { condition: &'a Condition, troubles: &'a [Trouble] },
+    Silent { why: &'a str, hint: Option<&'a str> },
+}
+
+/// What a host runs and what the flake gives for it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    Current,
+    Differs,
+    NotBuilt,
+}
+
+impl Match {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Differs => "differs",
+            Self::NotBuilt => "not built",
+        }
+    }
+}
+
+/// How it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Style<'a> {
+    pub clock: &'a Clock,
+    pub now: SystemTime,
+    pub columns: usize,
+    pub colour: bool,
+    /// Also all that is as it should be.
+    pub whole: bool,
+}
+
+const HEADING: [&str; 9] = ["host", "system", "gen", "made", "up", "free", "/boot", "flake", "state"];
+
+/// The narrowest that a system's version may become.
+const SYSTEM_WIDTH: usize = 8;
+const SYSTEM: usize = 1;
+const STATE: usize = 8;
+
+/// The table, and what stands below it.
+#[must_use]
+pub fn render(hosts: &[Shown<'_>], style: Style<'_>) -> String {
+    let mut out = table(hosts, style);
+    for shown in hosts {
+        out += &below(shown, style);
+    }
+    out
+}
+
+fn table(hosts: &[Shown<'_>], style: Style<'_>) -> String {
+    let rows: Vec<Vec<Cell>> = hosts.iter().map(|shown| row(shown, style)).collect();
+    let cuts = [(usize::MAX, usize::MAX), (22, 30), (14, 22), (SYSTEM_WIDTH, 16)];
+    // In the order in which they can be done without: made, then the generation, then the time since boot.
+    for left_out in [&[][..], &[3], &[3, 2], &[3, 2, 4]] {
+        for (system, state) in cuts {
+            let row = |row: &Vec<Cell>| -> Vec<Cell> {
+                let cell = |(column, cell): (usize, &Cell)| match column {
+                    _ if left_out.contains(&column) => Cell::default(),
+                    SYSTEM => cell.cut(system),
+                    STATE => cell.cut(state),
+                    _ => cell.clone(),
+                };
+                row.iter().enumerate().map(cell).collect()
+            };
+            let rows: Vec<Vec<Cell>> = rows.iter().map(row).collect();
+            if let Some(table) = table::render(&HEADING, &rows, style.columns, style.colour) {
+                return table;
+            }
+        }
+    }
+    // A terminal that is too narrow for any table.
+    let line = |shown: &Shown<'_>| cut(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n";
+    hosts.iter().map(line).collect()
+}
+
+fn row(shown: &Shown<'_>, style: Style<'_>) -> Vec<Cell> {
+    let (tone, state) = state(shown);
+    let flake = match shown.flake {
+        Some(matches @ Match::Current) => Cell::from(matches.word()),
+        Some(matches) => Cell::new(Some(Tone::Doubtful), matches.word()),
+        None => Cell::default(),
+    };
+    let name = Cell::from(shown.host.as_str());
+    let Told::Answered { condition, .. } = shown.told else {
+        let [system, generation, made, up, free, boot] = [(); 6].map(|()| Cell::default());
+        return vec![name, system, generation, made, up, free, boot, flake, Cell::new(Some(tone), state)];
+    };
+    let standing = &condition.facts.standing;
+    let age = made(condition).and_then(|made| style.now.duration_since(made).ok());
+    vec![
+        name,
+        sanitise::line(words::system(shown.host, &standing.systems.current)).into(),
+        standing.generation.to_string().into(),
+        age.map(short).unwrap_or_default().into(),
+        short(Duration::from_secs(standing.uptime)).into(),
+        free(&condition.spaces).into(),
+        boot(&condition.spaces).into(),
+        flake,
+        Cell::new(Some(tone), state),
+    ]
+}
+
+/// `ok`, or the troubles in a few words.
+fn state(shown: &Shown<'_>) -> (Tone, String) {
+    match &shown.told {
+        Told::Silent { .. } => (Tone::Bad, "no answer".to_owned()),
+        Told::Answered { troubles: [], .. } => (Tone::Good, "ok".to_owned()),
+        Told::Answered { troubles, .. } => {
+            let mut shorts: Vec<&str> = troubles.iter().map(|trouble| trouble.short.as_str()).collect();
+            shorts.dedup();
+            (Tone::Doubtful, shorts.join(", "))
+        }
+    }
+}
+
+fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
+    let mut lines: Vec<(Option<Tone>, String)> = Vec::new();
+    match &shown.told {
+        Told::Silent { why, hint } => {
+            lines.push((None, format!("no answer ({}): {}", shown.way, sanitise::line(why))));
+            lines.extend(hint.map(|hint| (Some(Tone::Faint), format!("mend: {}", sanitise::line(hint)))));
+        }
+        Told::Answered { troubles, .. } => {
+            for trouble in *troubles {
+                lines.extend(sanitise::text(&trouble.text).lines().map(|line| (None, line.to_owned())));
+                let mend = trouble.mend.as_ref();
+                lines.extend(mend.map(|mend| (Some(Tone::Faint), format!("mend: {}", sanitise::line(mend)))));
+            }
+        }
+    }
+    let details = match &shown.told {
+        Told::Answered { condition, .. } if style.whole => details(shown, condition, style),
+        _ => Vec::new(),
+    };
+    if lines.is_empty() && details.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n{}\n", paint(style.colour, Tone::Strong, shown.host.as_str()));
+    for (tone, text) in lines {
+        let indent = if text.starts_with("mend: ") { "    " } else { "  " };
+        for (number, line) in wrap(&text, style.columns.saturating_sub(8).max(20)).iter().enumerate() {
+            let line = tone.map_or_else(|| line.clone(), |tone| paint(style.colour, tone, line));
+            let more = if number == 0 { "" } else { "  " };
+            out += &format!("{indent}{more}{line}\n");
+        }
+    }
+    // Not wrapped: they have store paths in them, to be copied.
+    for line in &details {
+        out += &format!("  {line}\n");
+    }
+    out
+}
+
+/// All that is known, for who asks for it.
+fn details(shown: &Shown<'_>, condition: &Condition, style: Style<'_>) -> Vec<String> {
+    let Condition { facts, spaces, .. } = condition;
+    let Facts { standing, .. } = facts;
+    let made = made(condition)
+        .map(|made| format!(" of {} ({})", style.clock.time(made), style.clock.ago(made)))
+        .unwrap_or_default();
+    let spaces: Vec<String> = spaces
+        .iter()
+        .map(|space| format!("{} {} of {}", space.place, words::size(space.free), words::size(space.size)))
+        .collect();
+    let nixos = facts.nixos_version.as_ref().map(|version| format!("NixOS {version}, ")).unwrap_or_default();
+    let kernel = &facts.kernel;
+    [
+        format!("reached at {}", shown.way),
+        format!("current {}", standing.systems.current),
+        format!("boots   {}", standing.systems.boot_default),
+        format!("booted  {}", standing.booted),
+        format!("generation {}{made}", standing.generation),
+        format!("up for {}", words::span(Duration::from_secs(standing.uptime))),
+        format!("free: {}", spaces.join(", ")),
+        format!("{nixos}{}, {}, kernel {kernel}", facts.nix_version, facts.systemd_version),
+    ]
+    .iter()
+    .map(|line| sanitise::line(line))
+    .collect()
+}
+
+fn made(condition: &Condition) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(condition.generation_made?))
+}
+
+/// `12s`, `5m`, `3h`, `4d`, `30w`: for a column.
+fn short(passed: Duration) -> String {
+    const UNITS: [(u64, char); 4] = [(14 * 86_400, 'w'), (86_400, 'd'), (3600, 'h'), (60, 'm')];
+    let seconds = passed.as_secs();
+    match UNITS.iter().find(|(unit, _)| seconds >= *unit) {
+        Some((_, 'w')) => format!("{}w", seconds / (7 * 86_400)),
+        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
+/// What is free on / or in the store, whichever is less.
+fn free(spaces: &[Space]) -> String {
+    let system = spaces.iter().filter(|space| !is_boot(space));
+    system.map(|space| space.free).min().map(short_size).unwrap_or_default()
+}
+
+/// What is free on /boot, where it is a file system of its own.
+fn boot(spaces: &[Space]) -> String {
+    spaces.iter().find(|space| is_boot(space)).map(|space| short_size(space.free)).unwrap_or_default()
+}
+
+fn is_boot(space: &Space) -> bool {
+    !matches!(space.place.as_str(), "/" | "/nix/store")
+}
+
+/// `312M`, `1.2G`, `45G`.
+fn short_size(bytes: u64) -> String {
+    let tenths_of_gib = (u128::from(bytes) * 10) >> 30;
+    match (bytes >> 20, tenths_of_gib) {
+        (mib, 0..10) => format!("{mib}M"),
+        (_, 10..100) => format!("{}.{}G", tenths_of_gib / 10, tenths_of_gib % 10),
+        (_, _) => format!("{}G", tenths_of_gib / 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::status::tests::{system, well};
+    use crate::ui::strip::width;
+
+    const NOW: u64 = 1_795_364_100 + 4 * 86_400;
+
+    fn name(text: &str) -> HostName {
+        HostName::new(text).unwrap()
+    }
+
+    fn drawn(hosts: &[Shown<'_>], columns: usize, whole: bool) -> String {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        render(hosts, Style { clock: &Clock::utc(now), now, columns, colour: false, whole })
+    }
+
+    fn trouble(short: &str) -> Trouble {
+        Trouble { short: short.into(), text: format!("it has {short}"), mend: Some(format!("mend {short}")) }
+    }
+
+    #[test]
+    fn a_fleet_is_a_table_with_its_troubles_below() {
+        let hosts = ["vps", "homeserver", "db"].map(name);
+        let condition = well();
+        let troubles = [trouble("drift"), trouble("2 failed")];
+        let told = [
+            Told::Answered { condition: &condition, troubles: &[] },
+            Told::Answered { condition: &condition, troubles: &troubles },
+            Told::Silent { why: "no ssh login on db: no answer within 5 s", hint: Some("try it by hand") },
+        ];
+        let shown: Vec<Shown> = hosts
+            .iter()
+            .zip(told)
+            .map(|(host, told)| Shown { host, way: "10.0.0.1 by vps", told, flake: None })
+            .collect();
+        assert_eq!(
+            drawn(&shown, 80, false),
+            "  host        system  gen  made  up  free  /boot  state
+  vps         1       12   4d    1d  10G   300M   ok
+  homeserver  vps-1   12   4d    1d  10G   300M   drift, 2 failed
+  db                                              no answer
+
+homeserver
+  it has drift
+    mend: mend drift
+  it has 2 failed
+    mend: mend 2 failed
+
+db
+  no answer (10.0.0.1 by vps): no ssh login on db: no answer within 5 s
+    mend: try it by hand
+"
+        );
+        let whole = drawn(&shown[..1], 80, true);
+        let expected = "
+vps
+  reached at 10.0.0.1 by vps
+  current /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1
+  boots   /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1
+  booted  /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1
+  generation 12 of 2026-11-22 16:15 UTC (4 days ago)
+  up for 24h 00m 00s
+  free: / 10.0 GiB of 20.0 GiB, /nix/store 10.0 GiB of 20.0 GiB, /boot 300.0 MiB of 600.0 MiB
+  NixOS 25.11, nix-2.26.3, systemd 257.13, kernel 6.12.1
+";
+        assert!(whole.ends_with(expected), "{whole}");
+    }
+
+    #[test]
+    fn a_table_keeps_to_the_width_whatever_stands_in_it() {
+        let host = name(&"h".repeat(20));
+        let mut condition = well();
+        condition.facts.standing.systems.current = system('b', "25.11.20251120.0123456789abcdef");
+        condition.facts.standing.generation = 1234;
+        let troubles = ["claimed", "drift", "12 failed", "space", "reboot"].map(trouble);
+        let told = Told::Answered { condition: &condition, troubles: &troubles };
+        let shown = [Shown { host: &host, way: "x", told, flake: Some(Match::NotBuilt) }];
+        for columns in [40, 60, 80, 100, 200] {
+            let table = drawn(&shown, columns, true);
+            let table = table.split("\n\n").next().unwrap();
+            assert!(columns < 60 || table.lines().all(|line| width(line) <= columns), "{columns}:\n{table}");
+            assert!(table.contains("claimed"), "{table}");
+        }
+    }
+
+    #[test]
+    fn ages_and_sizes_are_short() {
+        assert_eq!(
+            [9, 60, 7200, 86_400 * 13, 86_400 * 15].map(|seconds| short(Duration::from_secs(seconds))),
+            ["9s", "1m", "2h", "13d", "2w"]
+        );
+        assert_eq!([0, 312 << 20, 1300 << 20, 45 << 30].map(short_size), ["0M", "312M", "1.2G", "45G"]);
+    }
+}
