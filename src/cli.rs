@@ -21,7 +21,7 @@ use crate::inventory::union;
 use crate::ui::mode::{Colour, Flags};
 
 pub use ahead::{BackTo, Diff, Plan, Rollback, Showing};
-pub use ask::{Exec, Status};
+pub use ask::{Doctor, Exec, Status};
 pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
@@ -38,6 +38,7 @@ pub use shells::{Completions, ManPages, Shell};
 Example:
   fleetdeploy inventory check     is the inventory right?
   fleetdeploy check homelab       are all links of the fleet up?
+  fleetdeploy doctor homelab      would anything stop a push?
   fleetdeploy push homelab        build, test, prove the network, make permanent
   fleetdeploy status              what does every host run and need?
   fleetdeploy show                what did the last push do?")]
@@ -113,6 +114,7 @@ pub enum Command {
     Check(Check),
     Status(Status),
     Exec(Exec),
+    Doctor(Doctor),
     Guard(Guard),
     Reboot(Reboot),
     Inventory(Inventory),
@@ -438,6 +440,7 @@ mod tests {
             "fleetdeploy status --build",
             "fleetdeploy status -homelab",
             "fleetdeploy status --on -vps",
+            "fleetdeploy doctor",
             "fleetdeploy runs --limit 0",
             "fleetdeploy runs home/lab",
             "fleetdeploy logs",

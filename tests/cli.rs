@@ -606,3 +606,48 @@ async fn who_failed_in_the_last_run_is_known_by_its_record() {
     assert_eq!(status, Some(1));
     assert_eq!(told[0]["selected"], serde_json::json!(["nas"]));
 }
+
+/// A port on which nobody listens: what a host that is away looks like.
+const AWAY: &str = "
+hosts:
+  nas: {address: 127.0.0.1, port: 1, limits: {connect: 5s}}
+fleets:
+  lab: {hosts: all, flake: .}
+";
+
+#[tokio::test]
+async fn a_query_of_a_host_that_is_away_is_answered_with_no() {
+    for words in [&["exec", "lab", "--", "true"][..], &["status"], &["status", "lab"], &["doctor", "lab"]] {
+        let words: Vec<&str> = ["--json"].iter().chain(words).copied().collect();
+        let finished = run(AWAY, &words).await;
+        assert_eq!(finished.status, Some(1), "{words:?}: {}", finished.stderr_text());
+        let told = events(&finished);
+        assert_eq!(told[0].0, "query_started", "{words:?}");
+        assert_eq!(told.last(), Some(&("ended".to_owned(), 1.into())), "{words:?}");
+        let answers: Vec<_> = told.iter().filter(|(event, _)| event == "answer").collect();
+        assert_eq!((answers.len(), &answers[0].1["hosts"][0]["host"]), (1, &"nas".into()), "{words:?}: {told:?}");
+    }
+    let shown = run(AWAY, &["status", "--quiet"]).await;
+    assert!(shown.stdout_text().contains("no answer (127.0.0.1 port 1)"), "{}", shown.stdout_text());
+    assert!(shown.stderr_text().contains("no ssh login on nas"), "{}", shown.stderr_text());
+    let shown = run(AWAY, &["doctor", "lab"]).await;
+    assert!(shown.stdout_text().contains("BLOCKER  no ssh login on nas"), "{}", shown.stdout_text());
+    let shown = run(AWAY, &["exec", "lab", "--", "true"]).await;
+    assert!(shown.stdout_text().starts_with("nas: does not answer\n"), "{}", shown.stdout_text());
+    assert!(shown.stderr_text().ends_with("1 host: 1 does not answer (nas)\n"), "{}", shown.stderr_text());
+}
+
+#[tokio::test]
+async fn what_was_asked_wrong_of_hosts_is_a_mistake_of_usage() {
+    for words in [
+        &["exec", "lob", "--", "true"][..],
+        &["exec", "lab", "--on", "vps", "--", "true"],
+        &["exec", "lab"],
+        &["status", "--on", "vps"],
+        &["status", "--build"],
+        &["doctor"],
+        &["doctor", "lab", "--except", "all"],
+    ] {
+        assert_eq!(run(AWAY, words).await.status, Some(2), "{words:?}");
+    }
+}

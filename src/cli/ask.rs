@@ -1,4 +1,4 @@
-//! The command lines of what is asked of hosts day by day: `exec`, `status`.
+//! The command lines of what is asked of hosts day by day: `exec`, `status`, `doctor`.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -77,4 +77,24 @@ pub struct Status {
     /// Build what the flake gives now, and show which hosts run something else
     #[arg(long, requires = "name")]
     pub build: bool,
+}
+
+/// Find out what would stop a push, and how to mend it, before it does
+///
+/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. What is fine
+/// is counted, and shown with `-v`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy doctor homelab
+  fleetdeploy doctor homelab --on homeserver -v    also what is fine
+
+Exit status:
+  0  nothing would stop a push
+  1  a blocker was found
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct Doctor {
+    #[command(flatten)]
+    pub fleet: FleetHosts,
 }

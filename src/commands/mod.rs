@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod completions;
 mod diff;
+mod doctor;
 mod ending;
 mod exec;
 mod ground;
@@ -115,6 +116,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
         }
         Command::Exec(arguments) => runtime().and_then(|runtime| runtime.block_on(exec::run(global, mode, arguments))),
+        Command::Doctor(arguments) => {
+            runtime().and_then(|runtime| runtime.block_on(doctor::run(global, mode, arguments)))
+        }
         Command::Status(arguments) => {
             runtime().and_then(|runtime| runtime.block_on(status::run(global, mode, arguments)))
         }

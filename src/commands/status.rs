@@ -22,10 +22,11 @@ use crate::event::{Event, Phase};
 use crate::exit::{self, Ending};
 use crate::inventory::Overrides;
 use crate::inventory::model::{Host, HostName, Jump};
+use crate::remote::Workspace;
 use crate::store_path::StorePath;
-use crate::ui::Screen;
 use crate::ui::mode::Mode;
 use crate::ui::status::{Match, Shown, Style, Told, render};
+use crate::ui::{Screen, columns_of_stdout};
 
 /// What the flake gives now; `None`: it was not asked, `Some(None)`: it could not be built.
 type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
@@ -66,7 +67,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ende
     let (ending, hosts) = match asked {
         Err(signal) => (Ending::QueryInterrupted(signal), None),
         Ok((flake, gathered)) => {
-            let hosts = answers(&ground, gathered, &flake);
+            let hosts = answers(&ground, &workspace, gathered, &flake);
             let yes = hosts.iter().all(|host| host.gathered.is_ok()) && !matches!(flake, Some(None));
             events.publish(Event::Answer {
                 answer: json!({ "hosts": hosts.iter().map(Answer::to_json).collect::<Vec<_>>() }),
@@ -77,11 +78,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ende
     events.publish(Event::Ended { exit: i32::from(exit::status(ending)) });
     let _ = screen.finish(FAREWELL);
     if let Some(hosts) = hosts.filter(|_| mode != Mode::Json) {
-        let columns = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
         let style = Style {
             clock: &clock(),
             now: SystemTime::now(),
-            columns,
+            columns: columns_of_stdout(),
             colour: colour(global),
             whole: global.verbose > 0,
         };
@@ -98,7 +98,12 @@ struct Answer {
     flake: Option<Match>,
 }
 
-fn answers(ground: &Ground, gathered: Vec<(HostName, Gathered<Condition>)>, flake: &Flake) -> Vec<Answer> {
+fn answers(
+    ground: &Ground,
+    workspace: &Workspace,
+    gathered: Vec<(HostName, Gathered<Condition>)>,
+    flake: &Flake,
+) -> Vec<Answer> {
     let answer = |(host, (name, gathered)): (&Host, (HostName, Gathered<Condition>))| {
         let gathered = gathered.map_err(|no_answer| (no_answer.why(), no_answer.hint()));
         let matches = |condition: &Condition| {
@@ -110,7 +115,7 @@ fn answers(ground: &Ground, gathered: Vec<(HostName, Gathered<Condition>)>, flak
             })
         };
         Answer {
-            way: way(host),
+            way: way(host, workspace),
             flake: gathered.as_ref().ok().and_then(matches),
             gathered: gathered.map(|condition| {
                 let wrong = troubles(ground.fleet_of(&name), host, &condition);
@@ -148,8 +153,9 @@ impl Answer {
     }
 }
 
-/// `10.100.0.2 by vps`.
-fn way(host: &Host) -> String {
+/// `10.100.0.2 by vps`: the address that has answered, where there are several.
+fn way(host: &Host, workspace: &Workspace) -> String {
+    let address = workspace.settled_on(&host.name).map_or(host.address.as_str(), |(address, _)| address);
     let user = host.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
     let port = host.port.map(|port| format!(" port {port}")).unwrap_or_default();
     let jump = match &host.jump {
@@ -157,5 +163,5 @@ fn way(host: &Host) -> String {
         Some(Jump::Host(jump)) => format!(" by {jump}"),
         Some(Jump::Destination { host, .. }) => format!(" by {host}"),
     };
-    format!("{user}{}{port}{jump}", host.address)
+    format!("{user}{address}{port}{jump}")
 }

@@ -52,6 +52,18 @@ pub enum BootLoader {
     Unknown,
 }
 
+impl BootLoader {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SystemdBoot => "systemd-boot",
+            Self::Grub => "GRUB",
+            Self::Extlinux => "extlinux",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The guard as the host reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -5,6 +5,7 @@ pub mod ahead;
 pub mod back;
 pub mod by_hand;
 mod commit;
+pub mod doctor;
 pub mod fact;
 mod found;
 pub mod links;

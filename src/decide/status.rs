@@ -42,6 +42,12 @@ impl Space {
         self.free < self.need() && self.free < self.size / 7
     }
 
+    /// Whether nothing of a new system fits any more.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.is_little() && self.free < self.need() / 8
+    }
+
     /// A kernel with its initrd is some 60 MB in /boot; the copy of a closure some 100 MB or more in the store; a full / keeps
     /// systemd from working at all.
     fn need(&self) -> u64 {
@@ -107,7 +113,7 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
                 let _ = write!(text, " (kernel {} runs, {current} would)", facts.kernel);
             }
         }
-        add("reboot", text, Some("reboot it when nobody needs it".to_owned()));
+        add("reboot", text, Some(format!("when nobody needs it: fleetdeploy reboot {fleet} --on {}", host.name)));
     }
     troubles
 }

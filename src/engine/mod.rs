@@ -9,6 +9,7 @@ mod build;
 pub mod by_hand;
 pub mod clock;
 mod copy;
+pub mod doctor;
 mod doing;
 pub mod driver;
 mod ending;

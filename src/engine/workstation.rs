@@ -47,7 +47,7 @@ impl Drop for Looking {
     }
 }
 
-async fn ssh_version() -> Option<String> {
+pub(super) async fn ssh_version() -> Option<String> {
     let asked = Invocation::new("ssh", LIMIT).arg("-V").run().await.ok()?;
     ssh_version_in(&asked.stderr_text())
 }

@@ -1,6 +1,7 @@
 //! Reads what the scripts answer: pure, and never surprised. Whatever a host prints ends as facts or as an error.
 
 mod condition;
+mod examined;
 pub mod kept;
 pub mod units;
 
@@ -14,6 +15,7 @@ use crate::decide::links::{HostRound, LinkAnswer, LinkId};
 use crate::store_path::StorePath;
 
 pub use condition::condition;
+pub use examined::examined;
 
 /// Keys and decoded values, in the order they came.
 pub type Lines = [(String, String)];

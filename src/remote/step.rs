@@ -18,6 +18,7 @@ const LIB: &str = include_str!("scripts/lib.sh");
 const BOOT: &str = include_str!("scripts/boot.sh");
 const RESTORE: &str = include_str!("scripts/restore.sh");
 const SURVEY: &str = include_str!("scripts/survey.sh");
+const STATUS: &str = include_str!("scripts/status.sh");
 const WAITING: &str = include_str!("scripts/waiting.sh");
 const COMPARING: &str = include_str!("scripts/comparing.sh");
 const WIREGUARD: &str = include_str!("scripts/wireguard.sh");
@@ -62,6 +63,8 @@ pub enum Step {
     Survey,
     /// The survey, and what a person wants to know beyond it; changes nothing.
     Status,
+    /// The status, and everything else that could stop a push; changes nothing.
+    Doctor,
     /// How the host stands: the short facts; changes nothing.
     Standing,
     /// The generations of the system profile, and whether this system is still there; changes nothing.
@@ -128,9 +131,10 @@ impl Step {
     pub fn script(&self) -> Script {
         let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
             Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, SURVEY], Vec::new()),
-            Self::Status => {
-                let files = &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, include_str!("scripts/status.sh")];
-                ("status", files, Vec::new())
+            Self::Status => ("status", &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
+            Self::Doctor => {
+                let files = &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("scripts/doctor.sh")];
+                ("doctor", files, Vec::new())
             }
             Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
             Self::Generations { system } => {
@@ -360,6 +364,7 @@ mod tests {
         vec![
             Step::Survey,
             Step::Status,
+            Step::Doctor,
             Step::Standing,
             Step::Generations { system: Some(path(OLD)) },
             Step::Generations { system: None },
@@ -461,6 +466,7 @@ mod tests {
         let golden = format!(
             "survey \n\
              status \n\
+             doctor \n\
              standing \n\
              generations OLD\n\
              generations -\n\

@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
 mod changes;
+pub mod doctor;
 pub mod errors;
 pub mod forecast;
 mod frame;

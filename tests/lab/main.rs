@@ -25,6 +25,7 @@ mod broken;
 mod by_hand;
 mod chaos;
 mod claimed;
+mod doctor;
 mod exec;
 mod good;
 mod guard;

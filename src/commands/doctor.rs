@@ -1,0 +1,101 @@
+//! `doctor`: what would stop a push, and the mend, before it does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use serde_json::json;
+
+use super::build::FAREWELL;
+use super::ground::Ground;
+use super::past::{colour, print};
+use super::{Ended, Trouble};
+use crate::cli::{Doctor, Global};
+use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, of_hosts, of_workstation};
+use crate::engine::doctor::{examine, of_silence, workstation};
+use crate::engine::gather::Gathered;
+use crate::engine::shutdown::Shutdown;
+use crate::event::Event;
+use crate::event::stream::Events;
+use crate::exit::{Ending, status};
+use crate::inventory::Overrides;
+use crate::inventory::model::{Host, HostName};
+use crate::ui::doctor::{Style, render};
+use crate::ui::mode::Mode;
+use crate::ui::{Screen, columns_of_stdout};
+
+type Found = Vec<(HostName, Vec<Finding>)>;
+
+pub(super) async fn run(global: &Global, mode: Mode, arguments: &Doctor) -> Ended {
+    let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let workspace = ground.workspace(&mut shutdown).await?;
+    let events = Events::new(None);
+    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    ground.begin_query("doctor", &events);
+    let reach = ground.reach(Arc::clone(&workspace));
+    let asking = async {
+        let here = workstation(&ground.fleet.name, &ground.inventory.path).await;
+        let ask_nix = matches!(here.nix, Nix::Works(_));
+        let selected = ground.fleet.hosts.iter().filter(|host| ground.selected.contains(&host.name));
+        let gathered: Vec<_> = examine(&reach, selected, ask_nix, &events).collect().await;
+        (of_workstation(&here), judge(&ground, gathered))
+    };
+    let asked = tokio::select! {
+        asked = asking => Ok(asked),
+        signal = shutdown.requested() => Err(signal),
+    };
+    reach.close().await;
+    let ending = match &asked {
+        Err(signal) => Ending::QueryInterrupted(*signal),
+        Ok((here, hosts)) => {
+            let all = || here.iter().chain(hosts.iter().flat_map(|(_, findings)| findings));
+            let count = |severity| all().filter(|finding| finding.severity == severity).count();
+            let blockers = count(Severity::Blocker);
+            let hosts: Vec<_> =
+                hosts.iter().map(|(host, findings)| json!({ "host": host, "findings": findings })).collect();
+            let answer = json!({
+                "blockers": blockers,
+                "warnings": count(Severity::Warning),
+                "fine": count(Severity::Fine),
+                "workstation": here,
+                "hosts": hosts,
+            });
+            events.publish(Event::Answer { answer });
+            Ending::Answered { yes: blockers == 0 }
+        }
+    };
+    events.publish(Event::Ended { exit: i32::from(status(ending)) });
+    let _ = screen.finish(FAREWELL);
+    if let Some((here, hosts)) = asked.ok().filter(|_| mode != Mode::Json) {
+        let patients = hosts.iter().map(|(host, findings)| (host.as_str(), findings.as_slice()));
+        let patients: Vec<(&str, &[Finding])> =
+            std::iter::once(("this workstation", here.as_slice())).chain(patients).collect();
+        print(&render(
+            &patients,
+            Style { columns: columns_of_stdout(), colour: colour(global), whole: global.verbose > 0 },
+        ))?;
+    }
+    Ok(ending)
+}
+
+/// In the inventory's order, whether or not they have answered.
+fn judge(ground: &Ground, gathered: Vec<(HostName, Gathered<(Examined, Copying)>)>) -> Found {
+    let host = |name: &HostName| ground.fleet.hosts.iter().find(|host| host.name == *name);
+    let answered: Vec<(&Host, &Examined, &Copying)> = gathered
+        .iter()
+        .filter_map(|(name, gathered)| {
+            let (examined, copying) = gathered.as_ref().ok()?;
+            Some((host(name)?, examined, copying))
+        })
+        .collect();
+    let mut found: BTreeMap<HostName, Vec<Finding>> = of_hosts(&ground.fleet, &answered).into_iter().collect();
+    let findings = |(name, gathered): (HostName, Gathered<_>)| {
+        let findings = match gathered {
+            Ok(_) => found.remove(&name).unwrap_or_default(),
+            Err(no_answer) => host(&name).map(|host| of_silence(host, &no_answer)).into_iter().collect(),
+        };
+        (name, findings)
+    };
+    gathered.into_iter().map(findings).collect()
+}

@@ -1,0 +1,65 @@
+//! Whether a host has what the fleet's checks need where they run.
+
+use std::collections::BTreeMap;
+
+use super::{Examined, Finding, Severity};
+use crate::inventory::model::{Check, CheckKind, Fleet, Host, Place};
+
+/// A program that probes run, and the package that has it where it is not in every NixOS.
+struct Needed {
+    program: &'static str,
+    mend: &'static str,
+}
+
+const PING: Needed = Needed { program: "ping", mend: "environment.systemPackages = [ pkgs.iputils ];" };
+const BASH: Needed = Needed { program: "bash", mend: "environment.systemPackages = [ pkgs.bashInteractive ];" };
+const CURL: Needed = Needed { program: "curl", mend: "environment.systemPackages = [ pkgs.curl ];" };
+const GETENT: Needed = Needed { program: "getent", mend: "environment.systemPackages = [ pkgs.getent ];" };
+const WG: Needed = Needed { program: "wg", mend: "environment.systemPackages = [ pkgs.wireguard-tools ];" };
+
+/// Source: probes.sh.
+fn needed(kind: &CheckKind) -> &'static [Needed] {
+    match kind {
+        CheckKind::Vpn(_) => &[PING, BASH],
+        CheckKind::Ping { .. } => &[PING],
+        CheckKind::Http { .. } => &[CURL],
+        CheckKind::Dns { server: None, .. } => &[GETENT],
+        CheckKind::Tcp { .. } | CheckKind::Dns { server: Some(_), .. } => &[BASH],
+        CheckKind::Wireguard { .. } => &[WG],
+        CheckKind::Command(_) => &[],
+    }
+}
+
+/// What the checks that run on this host find there.
+pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings: &mut Vec<Finding>) {
+    let runs_here = |check: &&Check| check.from.contains(&Place::Host(host.name.clone()));
+    let mut missing: BTreeMap<&str, (&Needed, Vec<&Check>)> = BTreeMap::new();
+    let mut any = false;
+    for check in fleet.checks.iter().filter(runs_here) {
+        any = true;
+        for need in needed(&check.kind).iter().filter(|need| !examined.programs.contains(need.program)) {
+            missing.entry(need.program).or_insert((need, Vec::new())).1.push(check);
+        }
+    }
+    if any && missing.is_empty() {
+        findings.push(Finding::fine("has every program that its checks need"));
+    }
+    for (program, (need, checks)) in missing {
+        let required = checks.iter().any(|check| check.required);
+        let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+        findings.push(Finding::new(
+            if required { Severity::Blocker } else { Severity::Warning },
+            format!("has no `{program}`, which its checks need: {}", names.join(", ")),
+            "a link that cannot be looked at counts as down",
+            Some(need.mend.to_owned()),
+        ));
+    }
+    let has_tunnel = fleet.checks.iter().filter(runs_here).any(|check| matches!(check.kind, CheckKind::Vpn(_)));
+    if has_tunnel && !examined.programs.contains(WG.program) {
+        findings.push(Finding::warning(
+            "has no `wg`",
+            "where its VPN is WireGuard, a link is not proven by a new handshake, and an old session can outlive a wrong key",
+            WG.mend,
+        ));
+    }
+}

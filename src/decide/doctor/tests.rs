@@ -1,0 +1,226 @@
+use pretty_assertions::assert_eq;
+
+use super::Severity::{Blocker, Warning};
+use super::*;
+use crate::decide::fact::{GuardState, Lease};
+use crate::decide::status::tests::{fleet, system, well};
+
+const LAB: &str = "
+hosts:
+  vps: {vpn: 10.100.0.1}
+  nas: {vpn: 10.100.0.2, jump: vps}
+fleets:
+  lab:
+    flake: .
+    hosts: all
+    checks:
+      - vpn: mesh
+      - http: http://vps/
+        from: vps
+        required: false
+";
+
+/// Nothing to find fault with.
+fn healthy() -> Examined {
+    Examined {
+        condition: well(),
+        login: "deploy".into(),
+        addresses: ["127.0.0.1", "10.100.0.1"].map(String::from).to_vec(),
+        programs: ["bash", "curl", "getent", "ip", "nix-daemon", "ping", "wg"].map(String::from).into(),
+        sshd: [("maxsessions", "10"), ("allowtcpforwarding", "yes")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        now: Some(1_795_364_100),
+        clock_ahead: Some(0),
+    }
+}
+
+fn found(examined: &Examined, copying: &Copying) -> Vec<Finding> {
+    let fleet = fleet(LAB);
+    of_hosts(&fleet, &[(&fleet.hosts[0], examined, copying)]).remove(0).1
+}
+
+#[test]
+fn a_host_that_is_well_is_fine_in_everything() {
+    let findings = found(&healthy(), &Copying::Trusted);
+    assert_eq!(findings.iter().find(|finding| finding.severity != Severity::Fine), None);
+    assert!(findings.len() >= 14, "{findings:#?}");
+    assert!(findings.iter().all(|finding| finding.why.is_empty() && finding.mend.is_none()));
+}
+
+/// What was changed, and then: how it weighs, the beginning of what is said, a part of the mend.
+type Case = (fn(&mut Examined), Severity, &'static str, &'static str);
+
+const CASES: &[Case] = &[
+    (
+        |host| host.condition.facts.standing.systems.current = system('b', "2"),
+        Blocker,
+        "a reboot would not bring back what runs",
+        "nixos-rebuild switch",
+    ),
+    (|host| host.condition.facts.standing.loader = BootLoader::Unknown, Warning, "its boot loader is not one", ""),
+    (|host| host.condition.facts.current_was_booted = false, Warning, "what runs now was never booted", ""),
+    (
+        |host| host.condition.facts.crypto_devices = vec!["root (CRYPT-LUKS2)".into()],
+        Blocker,
+        "one of its disks is encrypted",
+        "guard_action: switch-back",
+    ),
+    (
+        |host| host.condition.facts.standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 },
+        Blocker,
+        "a guard of run r-1 is armed",
+        "fleetdeploy recover lab",
+    ),
+    (
+        |host| {
+            let lease = Lease { run: "r-1".into(), epoch: 1, owner: "ada@laptop".into() };
+            host.condition.facts.standing.lease = Some(lease);
+        },
+        Blocker,
+        "is held by run r-1 of ada@laptop",
+        "fleetdeploy recover lab",
+    ),
+    (|host| host.condition.facts.survivors = vec!["r-1".into()], Warning, "run r-1 did not come to its end", ""),
+    (|host| host.condition.facts.traces = vec!["fired\nx".into()], Warning, "a guard has fired here: fired", "recover"),
+    (
+        |host| host.condition.facts.busy = vec!["a switch is under way".into()],
+        Blocker,
+        "a switch is under way",
+        "let it finish",
+    ),
+    (|host| host.condition.facts.notes = vec!["it is kept".into()], Warning, "it is kept", ""),
+    (|host| host.condition.facts.nix_version = "nix-2.13.6".into(), Warning, "its nix-2.13.6 is older", "nix.package"),
+    (|host| host.condition.facts.nix_version = String::new(), Warning, "which Nix it has", "nix --version"),
+    (
+        |host| host.condition.facts.systemd_version = "systemd 249 (249.11)".into(),
+        Warning,
+        "its systemd 249 (249.11) is older than 252",
+        "update",
+    ),
+    (|host| host.condition.spaces[2].free = 30 << 20, Warning, "30 MiB of 600 are free on /boot", "configurationLimit"),
+    (|host| host.condition.spaces[2].free = 0, Blocker, "0 MiB of 600 are free on /boot", "configurationLimit"),
+    (|host| host.condition.spaces[1].free = 0, Blocker, "0 MiB of 20480 are free on /nix/store", "nix.gc"),
+    (|host| host.clock_ahead = Some(31), Warning, "its clock is 31 s ahead of", "timesyncd"),
+    (|host| host.clock_ahead = Some(-3600), Warning, "its clock is 3600 s behind", "timesyncd"),
+    (|host| _ = host.addresses.pop(), Warning, "has no interface with its VPN address 10.100.0.1", "wireguard"),
+    (|host| _ = host.programs.remove("ping"), Blocker, "has no `ping`, which its checks need: vpn", "pkgs.iputils"),
+    (|host| _ = host.programs.remove("curl"), Warning, "has no `curl`, which its checks need", "pkgs.curl"),
+    (|host| _ = host.programs.remove("wg"), Warning, "has no `wg`", "pkgs.wireguard-tools"),
+    (
+        |host| _ = host.sshd.insert("maxsessions".into(), "2".into()),
+        Warning,
+        "its sshd takes 2 sessions",
+        "services.openssh.settings.MaxSessions = 10;",
+    ),
+    (
+        |host| _ = host.sshd.insert("allowtcpforwarding".into(), "no".into()),
+        Blocker,
+        "its sshd forwards nothing",
+        "AllowTcpForwarding",
+    ),
+    (
+        |host| _ = host.condition.facts.standing.failed_units.insert("a.service".into()),
+        Warning,
+        "units that failed: a.service",
+        "journalctl -n 50 -u a.service",
+    ),
+];
+
+#[test]
+fn everything_that_could_stop_a_push_is_found_and_has_its_mend() {
+    for (change, severity, what, mend) in CASES {
+        let mut host = healthy();
+        change(&mut host);
+        let findings = found(&host, &Copying::Trusted);
+        let bad: Vec<&Finding> = findings.iter().take_while(|finding| finding.severity != Severity::Fine).collect();
+        assert_eq!(bad.len(), 1, "{what}: {bad:#?}");
+        assert_eq!(bad[0].severity, *severity, "{what}");
+        assert!(bad[0].what.starts_with(what), "{what}: {}", bad[0].what);
+        assert!(!bad[0].why.is_empty(), "{what}");
+        assert!(bad[0].mend.as_deref().unwrap_or_default().contains(mend), "{what}: {:?}", bad[0].mend);
+    }
+}
+
+#[test]
+fn what_nix_says_of_a_copy_is_judged_by_the_login() {
+    let first = |login: &str, copying: &Copying| {
+        let host = Examined { login: login.into(), ..healthy() };
+        let first = found(&host, copying).remove(0);
+        (first.severity, first.mend)
+    };
+    let trusting = Some("nix.settings.trusted-users = [ \"root\" \"deploy\" ];".to_owned());
+    assert_eq!(first("deploy", &Copying::Untrusted), (Severity::Blocker, trusting));
+    assert_eq!(first("deploy", &Copying::NotTold).0, Severity::Warning);
+    assert_eq!(first("root", &Copying::NotTold).0, Severity::Fine);
+    assert_eq!(first("deploy", &Copying::NotAsked).0, Severity::Warning);
+    assert_eq!(first("deploy", &Copying::Failed("no".into())).0, Severity::Blocker);
+}
+
+#[test]
+fn one_machine_under_two_names_is_found() {
+    let fleet = fleet(LAB);
+    let (one, two) = (healthy(), healthy());
+    let copying = Copying::Trusted;
+    let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
+    assert_eq!(found[1].1[0].what, "is the same machine as vps: both are on one boot");
+    assert_eq!(found[1].1[0].severity, Severity::Blocker);
+}
+
+#[test]
+fn what_a_push_would_refuse_is_a_blocker_and_nothing_else_of_the_survey_is() {
+    let fleet = fleet(LAB);
+    let mut host = healthy();
+    host.condition.facts.standing.systems.profile = system('c', "3");
+    host.condition.facts.crypto_devices = vec!["root".into()];
+    host.condition.facts.busy = vec!["a switch is under way".into()];
+    let another = system('d', "4");
+    let facts = &host.condition.facts;
+    let view = Surveyed {
+        host: &fleet.hosts[0],
+        selected: true,
+        facts,
+        new: Some(&another),
+        times: Times::of(&fleet.hosts[0], fleet.settle),
+    };
+    let refused: Vec<String> = survey::judge("lab", &[view], Allowed::default())
+        .into_iter()
+        .filter(|finding| finding.weight == Weight::Refusal)
+        .map(|finding| finding.text)
+        .collect();
+    let blockers: Vec<String> = found(&host, &Copying::Trusted)
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Blocker)
+        .map(|finding| finding.what)
+        .collect();
+    assert_eq!(refused.len(), 3);
+    assert_eq!(blockers, refused);
+}
+
+#[test]
+fn the_workstation_needs_nix_ssh_a_record_and_room() {
+    let well = Workstation {
+        nix: Nix::Works("Nix 2.26.3".into()),
+        ssh: Some("OpenSSH_10.0p2".into()),
+        record: Ok(("/home/ada/.local/state/fleetdeploy".into(), Some(1 << 30))),
+        free_store: Some(10 << 30),
+        unfinished: None,
+        recover: "fleetdeploy recover lab".into(),
+    };
+    let worst = |workstation: &Workstation| of_workstation(workstation).remove(0).severity;
+    assert_eq!(worst(&well), Severity::Fine);
+    for nix in [Nix::Missing(String::new()), Nix::TooOld("Nix 2.11".into()), Nix::Broken("no daemon".into())] {
+        assert_eq!(worst(&Workstation { nix, ..well.clone() }), Severity::Blocker);
+    }
+    assert_eq!(worst(&Workstation { ssh: None, ..well.clone() }), Severity::Blocker);
+    assert_eq!(worst(&Workstation { record: Err("it is read-only".into()), ..well.clone() }), Severity::Blocker);
+    assert_eq!(worst(&Workstation { free_store: Some(1 << 20), ..well.clone() }), Severity::Warning);
+    assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
+    assert_eq!(worst(&Workstation { unfinished: Some("r-1".into()), ..well }), Severity::Warning);
+}
+
+#[test]
+fn versions_are_read_out_of_whatever_stands_around_them() {
+    let texts = ["nix (Nix) 2.26.3", "lix-2.91.1", "systemd 257.13", "systemd 257 (257.13-1~deb13u1)", "", "unknown"];
+    assert_eq!(texts.map(version), [Some((2, 26)), Some((2, 91)), Some((257, 13)), Some((257, 0)), None, None]);
+}

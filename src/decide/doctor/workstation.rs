@@ -1,0 +1,93 @@
+//! What a push needs of the workstation.
+
+use super::{Finding, Severity};
+
+/// What was found out here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workstation {
+    pub nix: Nix,
+    /// `OpenSSH_10.0p2`; `None`: there is none.
+    pub ssh: Option<String>,
+    /// Where records are kept, with what is free there; or why nothing can be written.
+    pub record: Result<(String, Option<u64>), String>,
+    /// Bytes that are free in the store.
+    pub free_store: Option<u64>,
+    /// A run of this fleet that did not come to its end.
+    pub unfinished: Option<String>,
+    /// What would end it.
+    pub recover: String,
+}
+
+/// The workstation's nix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nix {
+    Missing(String),
+    TooOld(String),
+    /// It is there, and its store does not answer.
+    Broken(String),
+    Works(String),
+}
+
+/// Less than this is little for records, and for a build.
+const LITTLE_RECORD: u64 = 50 << 20;
+const LITTLE_STORE: u64 = 1 << 30;
+
+/// What would stop a push here.
+#[must_use]
+pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
+    let mut findings = vec![nix(&found.nix)];
+    findings.push(match &found.ssh {
+        Some(version) => Finding::fine(format!("ssh: {version}")),
+        None => Finding::blocker("has no `ssh`", "every host is reached by it", "install OpenSSH"),
+    });
+    match &found.record {
+        Err(why) => findings.push(Finding::blocker(
+            format!("no record can be written: {why}"),
+            "nothing is begun without its record, which is what `recover` goes by",
+            "XDG_STATE_HOME names another place for it",
+        )),
+        Ok((folder, free)) => {
+            findings.push(Finding::fine(format!("records can be written to {folder}")));
+            findings.extend(
+                free.map(|free| room(folder, free, LITTLE_RECORD, "a record that cannot be written ends a push")),
+            );
+        }
+    }
+    findings.extend(found.free_store.map(|free| room("/nix/store", free, LITTLE_STORE, "the systems are built here")));
+    findings.extend(found.unfinished.as_ref().map(|run| {
+        Finding::warning(
+            format!("run {run} of this fleet did not come to its end"),
+            "it may have left hosts guarded, or between two systems",
+            found.recover.clone(),
+        )
+    }));
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+fn nix(nix: &Nix) -> Finding {
+    let why = "the systems are evaluated, built and copied by it";
+    match nix {
+        Nix::Missing(text) => {
+            Finding::blocker(format!("has no `nix`: {text}"), why, "install Nix, and have it in PATH")
+        }
+        Nix::TooOld(version) => Finding::blocker(format!("{version} is too old"), why, "install Nix 2.18 or newer"),
+        Nix::Broken(text) => Finding::blocker(
+            format!("its store does not answer: {text}"),
+            why,
+            "see whether `nix store ping` and nix-daemon are well",
+        ),
+        Nix::Works(version) => {
+            Finding::fine(format!("{version}; what is experimental of it is switched on for each command"))
+        }
+    }
+}
+
+fn room(place: &str, free: u64, little: u64, why: &str) -> Finding {
+    let what = format!("{} MiB are free in {place}", free >> 20);
+    if free < little {
+        Finding::new(Severity::Warning, what, why, Some("make room there".to_owned()))
+    } else {
+        Finding::fine(what)
+    }
+}

@@ -1,0 +1,224 @@
+//! Looks at the workstation and at every host for what would stop a push. Changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use ::nix::sys::statvfs::statvfs;
+use ::nix::unistd::{AccessFlags, access};
+use futures::Stream;
+
+use super::gather::{Gathered, NoAnswer, gather};
+use super::push::chain;
+use super::reach::Reach;
+use super::workstation::ssh_version;
+use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, Workstation};
+use crate::event::stream::Events;
+use crate::event::{Event, Phase};
+use crate::inventory::model::{Host, HostName};
+use crate::nix;
+use crate::record::folder::State;
+use crate::remote::answer::{self, AnswerError};
+use crate::remote::step::Step;
+use crate::remote::{ConnectCause, RootRefusal, StepError};
+
+/// Programs of the workstation that only say how they are.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Examines every host; the answers come in the order of `hosts`. `ask_nix`: there is a nix here to ask with.
+pub fn examine<'a>(
+    reach: &'a Reach,
+    hosts: impl IntoIterator<Item = &'a Host>,
+    ask_nix: bool,
+    events: &'a Events,
+) -> impl Stream<Item = (HostName, Gathered<(Examined, Copying)>)> {
+    gather(hosts, Phase::Ask, events, move |host| async move {
+        let script = Step::Doctor.script();
+        let raw = reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
+        let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut examined = answer::examined(&raw.lines)?;
+        let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
+        examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
+        if !ask_nix {
+            return Ok((examined, Copying::NotAsked));
+        }
+        events.publish(Event::HostMoved { host: host.name.clone(), doing: "asking its nix".to_owned() });
+        let ssh_options = reach.workspace().nix_ssh_options();
+        let store =
+            nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };
+        let copying = match nix::ping(Some(store), host.limits.connect + LIMIT).await {
+            Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
+            Ok(nix::Pinged { trusted: Some(false), .. }) => Copying::Untrusted,
+            Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
+            Err(error) => Copying::Failed(chain(&error)),
+        };
+        Ok((examined, copying))
+    })
+}
+
+/// What keeps a host from being examined at all.
+#[must_use]
+pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> Finding {
+    const LOGIN: &str = "everything goes over a login that asks nothing";
+    let user = host.user.as_deref().unwrap_or("NAME");
+    // A push leaves out what is optional and does not answer.
+    let severity = if host.optional { Severity::Warning } else { Severity::Blocker };
+    let blocker = |why: &str, mend: Option<String>| Finding::new(severity, no_answer.why(), why, mend);
+    match no_answer {
+        NoAnswer::Senseless(AnswerError::NotNixos) => blocker(
+            "a push brings NixOS systems, and the guard restarts into them",
+            Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned()),
+        ),
+        NoAnswer::Senseless(AnswerError::NoBootDefault(_)) => blocker(
+            "a guard must know what a reboot brings before anything is touched",
+            Some("install its boot loader anew: `nixos-rebuild boot` there".to_owned()),
+        ),
+        NoAnswer::Step(StepError::NotRoot { refusal, .. }) => {
+            let nixos = match refusal {
+                RootRefusal::PasswordNeeded | RootRefusal::WrongPassword => {
+                    Some("security.sudo.wheelNeedsPassword = false;".to_owned())
+                }
+                RootRefusal::NotAllowed => Some(format!("users.users.{user}.extraGroups = [ \"wheel\" ];")),
+                RootRefusal::NoSudo => Some("security.sudo.enable = true;".to_owned()),
+                RootRefusal::Other => None,
+            };
+            let mends = [nixos, no_answer.hint()];
+            let mend = mends.into_iter().flatten().collect::<Vec<_>>().join("  # or: ");
+            blocker("systems are activated as root", Some(mend).filter(|mend| !mend.is_empty()))
+        }
+        NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
+            ConnectCause::AuthRefused(_) => {
+                let key = format!(
+                    "users.users.{user}.openssh.authorizedKeys.keys = [ \"the text of your ~/.ssh/id_ed25519.pub\" ];"
+                );
+                let hint = no_answer.hint().map(|hint| format!("  # {hint}")).unwrap_or_default();
+                blocker(LOGIN, Some(format!("{key}{hint}")))
+            }
+            ConnectCause::UnknownHostKey { .. } | ConnectCause::ChangedHostKey { .. } => {
+                blocker("whoever answers may not be that host", no_answer.hint())
+            }
+            _ if host.optional => blocker("a push goes on without it, and its links are not proven", no_answer.hint()),
+            _ => blocker("a host that does not answer refuses the push, unless it is `optional`", no_answer.hint()),
+        },
+        _ => blocker(LOGIN, no_answer.hint()),
+    }
+}
+
+/// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
+pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
+    let (nix, ssh) = tokio::join!(nix_here(), ssh_version());
+    let state = State::locate(|name| std::env::var_os(name));
+    let unfinished = state.as_ref().ok().and_then(|state| state.unfinished(Some((fleet, inventory))).ok().flatten());
+    Workstation {
+        nix,
+        ssh,
+        record: state.map_err(|error| chain(&error)).and_then(|state| writable(state.folder())),
+        free_store: free(Path::new("/nix/store")),
+        unfinished: unfinished.map(|unfinished| unfinished.run.id().to_string()),
+        recover: format!("fleetdeploy recover {fleet}"),
+    }
+}
+
+async fn nix_here() -> Nix {
+    match nix::version(LIMIT).await {
+        Err(error) => Nix::Missing(chain(&error)),
+        Ok(version) if !version.is_new_enough() => Nix::TooOld(version.to_string()),
+        Ok(version) => match nix::ping(None, LIMIT).await {
+            Ok(_) => Nix::Works(version.to_string()),
+            Err(error) => Nix::Broken(chain(&error)),
+        },
+    }
+}
+
+/// Where it will be made, if it is not there yet.
+fn writable(folder: &Path) -> Result<(String, Option<u64>), String> {
+    let there: Option<PathBuf> = folder.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
+    let there = there.ok_or_else(|| format!("{} cannot be made", folder.display()))?;
+    if !there.is_dir() {
+        return Err(format!("{} is no folder", there.display()));
+    }
+    access(&there, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|error| format!("{}: {}", there.display(), error.desc()))?;
+    Ok((folder.display().to_string(), free(&there)))
+}
+
+fn free(path: &Path) -> Option<u64> {
+    let found = statvfs(path).ok()?;
+    found.blocks_available().checked_mul(found.fragment_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::inventory::model::Inventory;
+    use crate::remote::ConnectError;
+
+    fn judged(optional: bool, no_answer: &NoAnswer) -> Finding {
+        let text =
+            format!("hosts: {{nas: {{user: ada, optional: {optional}}}}}\nfleets: {{lab: {{flake: ., hosts: all}}}}\n");
+        let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), &text).unwrap();
+        of_silence(&loaded.inventory.hosts[0], no_answer)
+    }
+
+    fn no_login(cause: ConnectCause) -> NoAnswer {
+        let source = ConnectError { machine: "nas".into(), by_hand: "ssh ada@nas".into(), cause };
+        let host = HostName::new("nas").unwrap();
+        NoAnswer::Step(StepError::NoLogin { host, script: "doctor", source: Box::new(source) })
+    }
+
+    fn no_root(refusal: RootRefusal) -> NoAnswer {
+        let (host, stderr_tail) = (HostName::new("nas").unwrap(), String::new());
+        NoAnswer::Step(StepError::NotRoot { host, script: "doctor", refusal, stderr_tail })
+    }
+
+    #[test]
+    fn silence_has_a_cause_and_its_mend_is_configuration_where_it_can_be() {
+        for (no_answer, what, mend) in [
+            (no_login(ConnectCause::TimedOut(Duration::from_secs(5))), "no answer within 5 s", "ssh ada@nas"),
+            (
+                no_login(ConnectCause::UnknownHostKey { fingerprint: None }),
+                "host key is not known",
+                "compare the fingerprint",
+            ),
+            (
+                no_login(ConnectCause::AuthRefused("Permission denied".into())),
+                "Permission denied",
+                "users.users.ada.openssh",
+            ),
+            (
+                no_root(RootRefusal::PasswordNeeded),
+                "sudo wants a password",
+                "security.sudo.wheelNeedsPassword = false;",
+            ),
+            (no_root(RootRefusal::NotAllowed), "does not allow it", "users.users.ada.extraGroups = [ \"wheel\" ];"),
+            (no_root(RootRefusal::NoSudo), "there is no sudo", "security.sudo.enable = true;"),
+            (AnswerError::NotNixos.into(), "not a NixOS", "nixos-anywhere"),
+            (AnswerError::NoBootDefault("no entries".into()).into(), "no entries", "nixos-rebuild boot"),
+        ] {
+            let finding = judged(false, &no_answer);
+            assert_eq!(finding.severity, Severity::Blocker, "{finding:?}");
+            assert!(finding.what.contains(what) && !finding.why.is_empty(), "{finding:?}");
+            assert!(finding.mend.as_deref().unwrap_or_default().contains(mend), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn an_optional_host_that_is_away_blocks_nothing() {
+        let finding = judged(true, &no_login(ConnectCause::TimedOut(Duration::from_secs(5))));
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.why.contains("goes on without it"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_writable_where_it_can_be_made() {
+        let there = tempfile::tempdir().unwrap();
+        let (shown, free) = writable(&there.path().join("a/b")).unwrap();
+        assert!(shown.ends_with("a/b") && free.is_some());
+        let file = there.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(writable(&file.join("a")), Err(format!("{} is no folder", file.display())));
+    }
+}

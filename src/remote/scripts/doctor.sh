@@ -1,0 +1,32 @@
+# shellcheck shell=sh
+# doctor: the status, and everything else that could stop a push. One round trip, changes nothing.
+# Needs what status.sh needs, and status.sh, whose `main` this one takes the place of.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    survey_all
+    status_all
+    # Who has logged in, before sudo.
+    put login "${SUDO_USER:-$(id -un)}"
+    doctor_sshd
+    ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
+    for doctor_program in bash curl getent ip nix-daemon ping wg; do
+        ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"
+    done
+    # Last, so that it is as new as the answer.
+    put now "$(date +%s)"
+    finish
+}
+
+# `sshd KEY VALUE` of the settings that a push depends on, as the running sshd would read them.
+doctor_sshd() {
+    doctor_pid=$(timeout 5 systemctl show -p MainPID --value sshd.service 2>/dev/null)
+    doctor_program=''
+    [ "${doctor_pid:-0}" -le 0 ] || doctor_program=$(readlink "/proc/$doctor_pid/exe")
+    # Started by its socket there is none that listens.
+    [ -x "$doctor_program" ] || doctor_program=$(command -v sshd) || return 0
+    # Its title is its command line: `sshd: /nix/store/.../bin/sshd -D -f /etc/ssh/sshd_config [listener] ...`.
+    doctor_config=$(tr '\000' ' ' <"/proc/${doctor_pid:-0}/cmdline" 2>/dev/null | sed -n 's/.* -f \([^ ]*\).*/\1/p')
+    timeout 5 "$doctor_program" -T -f "${doctor_config:-/etc/ssh/sshd_config}" 2>/dev/null |
+        grep -E '^(maxsessions|maxstartups|allowtcpforwarding|persourcepenalties) ' | put_lines sshd
+}

@@ -1,0 +1,111 @@
+//! What a doctor has found: by host, the heaviest first.
+
+use crate::decide::doctor::{Finding, Severity};
+use crate::ui::paint::{Tone, paint};
+use crate::ui::sanitise;
+use crate::ui::strip::wrap;
+
+/// How it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    pub columns: usize,
+    pub colour: bool,
+    /// Also what is fine.
+    pub whole: bool,
+}
+
+/// Each patient by name, with what was found.
+#[must_use]
+pub fn render(patients: &[(&str, &[Finding])], style: Style) -> String {
+    let mut out: String = patients.iter().map(|(name, findings)| patient(name, findings, style)).collect();
+    let all: Vec<&Finding> = patients.iter().flat_map(|(_, findings)| findings.iter()).collect();
+    let blocked = all.iter().any(|finding| finding.severity == Severity::Blocker);
+    let (tone, text) = match (blocked, all.iter().any(|finding| finding.severity == Severity::Warning)) {
+        (true, _) => (Tone::Bad, "a push would be stopped"),
+        (false, true) => (Tone::Doubtful, "nothing would stop a push"),
+        (false, false) => (Tone::Good, "nothing would stop a push"),
+    };
+    out += &format!("\n{}: {}\n", paint(style.colour, tone, text), count(all.iter().copied()));
+    out
+}
+
+fn patient(name: &str, findings: &[Finding], style: Style) -> String {
+    let mut out = format!("{}: {}\n", paint(style.colour, Tone::Strong, name), count(findings));
+    for finding in findings.iter().filter(|finding| style.whole || finding.severity != Severity::Fine) {
+        let (tone, word) = match finding.severity {
+            Severity::Blocker => (Tone::Bad, "BLOCKER"),
+            Severity::Warning => (Tone::Doubtful, "warning"),
+            Severity::Fine => (Tone::Good, "fine   "),
+        };
+        let mut lines = Vec::new();
+        let room = style.columns.saturating_sub(11).max(20);
+        for line in sanitise::text(&finding.what).lines() {
+            lines.extend(wrap(line.trim_start(), room));
+        }
+        if !finding.why.is_empty() {
+            lines.extend(
+                wrap(&sanitise::line(&finding.why), room).iter().map(|line| paint(style.colour, Tone::Faint, line)),
+            );
+        }
+        if let Some(mend) = &finding.mend {
+            // Not wrapped: it is there to be copied.
+            lines.push(format!("mend: {}", sanitise::line(mend)));
+        }
+        for (number, line) in lines.iter().enumerate() {
+            let front = if number == 0 { paint(style.colour, tone, word) } else { " ".repeat(word.len()) };
+            out += &format!("  {front}  {line}\n");
+        }
+    }
+    out
+}
+
+/// `1 blocker, 2 warnings, 14 fine`.
+fn count<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
+    let mut counts = [0; 3];
+    findings.into_iter().for_each(|finding| counts[finding.severity as usize] += 1);
+    let [blockers, warnings, fine] = counts;
+    let plural =
+        |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
+    let fine = (fine > 0).then(|| format!("{fine} fine"));
+    let parts: Vec<String> =
+        [plural(blockers, "blocker"), plural(warnings, "warning"), fine].into_iter().flatten().collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn blockers_come_with_their_mend_and_what_is_fine_is_counted() {
+        let finding = |severity, what: &str, why: &str, mend: Option<&str>| {
+            Finding::new(severity, what, why, mend.map(str::to_owned))
+        };
+        let vps = [
+            finding(Severity::Blocker, "it\u{1b}[31m is so", "that is bad", Some("services.x.enable = true;")),
+            finding(Severity::Warning, "first\n  second", "that is not good", None),
+            finding(Severity::Fine, "all is well", "", None),
+        ];
+        let web = [finding(Severity::Fine, "all is well", "", None)];
+        let drawn = |whole| render(&[("vps", &vps), ("web", &web)], Style { columns: 80, colour: false, whole });
+        assert_eq!(
+            drawn(false),
+            "vps: 1 blocker, 1 warning, 1 fine
+  BLOCKER  it is so
+           that is bad
+           mend: services.x.enable = true;
+  warning  first
+           second
+           that is not good
+web: 1 fine
+
+a push would be stopped: 1 blocker, 1 warning, 2 fine
+"
+        );
+        assert!(drawn(true).contains("  fine     all is well\n"), "{}", drawn(true));
+        let fine = render(&[("web", &web)], Style { columns: 80, colour: false, whole: false });
+        assert!(fine.ends_with("\nnothing would stop a push: 1 fine\n"), "{fine}");
+    }
+}

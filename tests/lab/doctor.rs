@@ -1,0 +1,84 @@
+//! What would stop a push is found before it does.
+
+use fleetdeploy::event::{Event, Outcome};
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+use crate::exec::answer;
+use crate::fleet::Fleet;
+use crate::inventory::Inventory;
+
+/// What is said of a host with this weight.
+fn found<'a>(answer: &'a Value, host: &str, severity: &str) -> Vec<&'a str> {
+    let hosts = answer["hosts"].as_array().unwrap();
+    let host = hosts.iter().find(|one| one["host"] == host).unwrap_or_else(|| panic!("no {host}: {answer}"));
+    let findings = host["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == severity);
+    findings.map(|finding| finding["what"].as_str().unwrap()).collect()
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_fleet_that_is_well_has_nothing_but_fine() {
+    let fleet = Fleet::up("doctor");
+    fleet.write_inventory(&Inventory { defaults: "user: deploy", ..Inventory::default() });
+    let asked = fleet.query(&["doctor", "homelab"]);
+    let answer = answer(&asked.lines);
+    assert_eq!((asked.status, &answer["blockers"], &answer["warnings"]), (Some(0), &0.into(), &0.into()), "{answer}");
+    for host in ["vps", "homeserver"] {
+        let fine = found(answer, host, "fine");
+        for what in
+            ["logs in as deploy", "systemd-boot", "takes what is copied", "VPN address", "enough sessions", "clock"]
+        {
+            assert!(fine.iter().any(|fine| fine.contains(what)), "{what}: {fine:#?}");
+        }
+    }
+    let shown = fleet.plain(&["doctor", "homelab"]);
+    assert!(shown.stdout.contains("\nnothing would stop a push: "), "{}", shown.stdout);
+    fleet.assert_untouched();
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn what_a_push_refuses_the_doctor_has_said_in_the_same_words() {
+    let fleet = Fleet::up("doctor-bad");
+    fleet.set("homeserver", "version", "\"2\"");
+    fleet.rebuild_by_hand("homeserver", "test");
+    fleet.host("vps", "systemd-run -q --unit=broken false; until systemctl -q is-failed broken; do :; done");
+    fleet.host("vps", "mkdir -p /run/systemd/shutdown; printf 'MODE=reboot\\n' >/run/systemd/shutdown/scheduled");
+    let asked = fleet.query(&["doctor", "homelab"]);
+    let answer = answer(&asked.lines);
+    assert_eq!(asked.status, Some(1));
+    let blockers = ["vps", "homeserver"].map(|host| found(answer, host, "blocker"));
+    assert_eq!(blockers[0], ["a reboot is scheduled"]);
+    assert!(blockers[1][0].starts_with("a reboot would not bring back what runs"), "{blockers:?}");
+    assert_eq!(found(answer, "vps", "warning"), ["units that failed: broken.service"]);
+
+    fleet.change(&["vps"]);
+    fleet.set("homeserver", "version", "\"3\"");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::Refused);
+    let refused = pushed.lines.iter().filter_map(|line| match &line.event {
+        Event::Failed { host: Some(_), text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(refused.collect::<Vec<_>>(), blockers.concat());
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_login_that_is_no_root_and_one_that_is_none_have_their_mend() {
+    let fleet = Fleet::up("doctor-login");
+    fleet.write_inventory(&Inventory {
+        defaults: "user: admin",
+        hosts: &[("homeserver", "user: nobody-there")],
+        ..Inventory::default()
+    });
+    let asked = fleet.query(&["doctor", "homelab"]);
+    assert_eq!(asked.status, Some(1));
+    let answer = answer(&asked.lines);
+    let mend = |host: usize| answer["hosts"][host]["findings"][0]["mend"].as_str().unwrap().to_owned();
+    assert!(found(answer, "vps", "blocker")[0].contains("sudo wants a password"), "{answer}");
+    assert!(mend(0).contains("security.sudo.wheelNeedsPassword = false;"), "{}", mend(0));
+    assert!(mend(1).contains("users.users.nobody-there.openssh.authorizedKeys.keys"), "{}", mend(1));
+    fleet.assert_untouched();
+}
