@@ -209,6 +209,8 @@ impl Typed {
 fn with_candidates(command: clap::Command, typed: &Arc<Typed>) -> clap::Command {
     let command = command.mut_args(|argument| {
         let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+        // Of several kinds of values the first is the one that is there to be completed.
+        let name = name.and_then(|name| name.split('|').next().map(str::to_owned));
         let Some(name) = name.filter(|name| ["FLEET", "RUN", "HOST", "PATTERN"].contains(&name.as_str())) else {
             return argument;
         };

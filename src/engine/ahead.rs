@@ -74,6 +74,23 @@ impl Push<'_> {
         packages.into_iter().chain(reboots).chain(units).collect()
     }
 
+    /// The new systems come to their hosts, or as near as a dry run lets them; how they differ is known then.
+    pub(super) async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        match self.request.first {
+            First::ShowPlan { units: false } => return self.compare(views).await,
+            First::ShowPlan { units: true } => {
+                self.copy(views).await?;
+                self.ask_for_units(views).await;
+            }
+            First::Nothing | First::Ask => self.copy(views).await?,
+            First::ShowDifferences => {
+                self.copy(views).await?;
+                self.tell(Event::Foreseen { forecast: Box::new(self.foreseen(None)), whole: false });
+            }
+        }
+        Ok(())
+    }
+
     /// What each new system changes, where that can be known without a copy; and whether it would find room.
     pub(super) async fn compare(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         let changing = views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?)));

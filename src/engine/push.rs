@@ -292,23 +292,6 @@ impl<'a> Push<'a> {
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
     }
 
-    /// The new systems come to their hosts, or as near as a dry run lets them; how they differ is known then.
-    async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        match self.request.first {
-            First::ShowPlan { units: false } => return self.compare(views).await,
-            First::ShowPlan { units: true } => {
-                self.copy(views).await?;
-                self.ask_for_units(views).await;
-            }
-            First::Nothing | First::Ask => self.copy(views).await?,
-            First::ShowDifferences => {
-                self.copy(views).await?;
-                self.tell(Event::Foreseen { forecast: Box::new(self.foreseen(None)), whole: false });
-            }
-        }
-        Ok(())
-    }
-
     /// The fleet's links, without those that a skipped host leaves unproven.
     pub(super) fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
         let skipped = lock(&self.skipped);

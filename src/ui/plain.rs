@@ -165,8 +165,6 @@ impl Plain {
             | Event::CameBack { .. }
             | Event::HostRebooted { .. }
             | Event::Finished { .. } => true,
-            // A part of the answer of a dry run.
-            Event::WavesPlanned { .. } => self.view.what == What::DryRun,
             // The answer of a query; in a push only what is not as it should be.
             Event::MatrixSeen { cells, .. } => {
                 let is_fine = |cell: &Cell| cell.answer.is_up() && cell.was_up != Some(false);

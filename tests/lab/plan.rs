@@ -44,6 +44,9 @@ fn a_plan_tells_order_packages_and_reboots_and_copies_nothing() {
     assert_eq!(told["phases"].as_array().unwrap().len(), 11);
     assert!(homeserver.get("units").is_none());
     assert_eq!((&vps["generation"], &homeserver["behind"]), (&json!(1), &json!("vps")));
+    assert_eq!(told["waves"], json!([]));
+    let waves = answer(&fleet.run_json(&["plan", "homelab", "--canary", "homeserver"]));
+    assert_eq!(waves["waves"], json!([["homeserver"], ["vps"]]));
     fleet.assert_untouched();
     let new = fleet.system("vps");
     assert_eq!(fleet.host("vps", &format!("[ -e {new} ] || echo absent")), "absent\n");
