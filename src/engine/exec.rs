@@ -11,7 +11,7 @@ use super::clock::{BootClock, within};
 use super::gather::{Gathered, NoAnswer, gather};
 use super::reach::Reach;
 use super::tries::WAY;
-use crate::decide::ran::{Came, Channel, End, Printed, Ran};
+use crate::decide::ran::{Came, Channel, Printed, Ran};
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -72,12 +72,7 @@ impl Run<'_> {
         // The host ends the command itself: this is for a host that does not.
         let whole = connect + self.order.limit + TO_END + WAY;
         let timed_out = || StepError::TimedOut { host: self.host.name.clone(), script: "exec", waited: whole };
-        let ran = within(&BootClock, whole, self.run(stop)).await.unwrap_or_else(|| Err(timed_out().into()))?;
-        // The host has answered; the command is what failed.
-        if let Some(text) = in_words(&ran) {
-            self.events.publish(Event::Failed { host: Some(self.host.name.clone()), text, hint: None });
-        }
-        Ok(ran)
+        within(&BootClock, whole, self.run(stop)).await.unwrap_or_else(|| Err(timed_out().into()))
     }
 
     async fn run(&self, mut stop: watch::Receiver<bool>) -> Gathered<Ran> {
@@ -116,16 +111,6 @@ impl Run<'_> {
                 }
             }
         }
-    }
-}
-
-/// `None` for a command that ended well.
-fn in_words(ran: &Ran) -> Option<String> {
-    match (ran.end, ran.status) {
-        (End::ByItself, 0) => None,
-        (End::ByItself, status) => Some(format!("the command ended with status {status}")),
-        (End::TimedOut, _) => Some("the command did not end within its time, and was ended".to_owned()),
-        (End::Stopped, _) => Some("the command was ended".to_owned()),
     }
 }
 

@@ -165,8 +165,12 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
     }
     let mut out = format!("\n{}\n", paint(style.colour, Tone::Strong, shown.host.as_str()));
     for (tone, text) in lines {
-        let indent = if text.starts_with("mend: ") { "    " } else { "  " };
-        for (number, line) in wrap(&text, style.columns.saturating_sub(8).max(20)).iter().enumerate() {
+        let (indent, pieces) = match text.strip_prefix("mend: ") {
+            // Not wrapped: it is there to be copied.
+            Some(_) => ("    ", vec![text]),
+            None => ("  ", wrap(&text, style.columns.saturating_sub(8).max(20))),
+        };
+        for (number, line) in pieces.iter().enumerate() {
             let line = tone.map_or_else(|| line.clone(), |tone| paint(style.colour, tone, line));
             let more = if number == 0 { "" } else { "  " };
             out += &format!("{indent}{more}{line}\n");
