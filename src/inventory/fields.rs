@@ -105,7 +105,7 @@ impl<'a> Value<'a> {
             Node::Text(_) => format!("this is a text, but {wanted} is wanted"),
             Node::List(_) => format!("this is a list, but {wanted} is wanted"),
             Node::Map(_) => format!("this is a map, but {wanted} is wanted"),
-            Node::Tagged(tag) => format!("this has the YAML tag `!{}`, but {wanted} is wanted", shown(tag)),
+            Node::Tagged(tag, _) => format!("this has the YAML tag `!{}`, but {wanted} is wanted", shown(tag)),
         };
         let mut way = self.way.clone();
         if let (Node::Null, Some(Step::Value(number))) = (self.node, way.last().copied()) {
@@ -122,7 +122,7 @@ impl<'a> Value<'a> {
             Node::Integer(number) => Some(format!("write it in quotes: `\"{number}\"`")),
             Node::Boolean(_) | Node::Float(_) => Some("write it in quotes".into()),
             Node::Map(_) => Some("a text that begins with `{` or has `: ` in it is written in quotes".into()),
-            Node::Null | Node::List(_) | Node::Tagged(_) => None,
+            Node::Null | Node::List(_) | Node::Tagged(..) => None,
         };
         self.wanted("a text", example);
         None

@@ -23,8 +23,8 @@ pub(super) enum Node {
     List(Vec<Node>),
     /// In the file's order, duplicate keys included.
     Map(Vec<(Node, Node)>),
-    /// A node with a tag of its own (`!something`), which no inventory needs.
-    Tagged(String),
+    /// A node with a tag of its own (`!something`), which no inventory of ours needs: the tag, and what it is on.
+    Tagged(String, Box<Node>),
 }
 
 /// One step from a node to one of its children, by number: a key that is there twice has two places.
@@ -169,8 +169,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
         let (tag, content) = tagged.variant::<String>()?;
-        content.newtype_variant::<IgnoredAny>()?;
-        Ok(Node::Tagged(tag))
+        Ok(Node::Tagged(tag, Box::new(content.newtype_variant()?)))
     }
 }
 
@@ -321,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_kept_as_one() {
-        assert_eq!(parse("!secret x"), Ok(Node::Tagged("secret".into())));
+        assert_eq!(parse("!secret x"), Ok(Node::Tagged("secret".into(), Box::new(Node::Text("x".into())))));
         assert_eq!(parse("!!str 5"), Ok(Node::Text("5".into())));
     }
 

@@ -30,9 +30,15 @@ mod yaml_form;
 const EXPORT: &str =
     "let Ansible write it down, and import that: `ansible-inventory -i SOURCE --list --yaml > hosts.yml`";
 
-/// What Ansible passes over in a folder of inventories. Source: `INVENTORY_IGNORE_EXTS` in its configuration.
-const PASSED_OVER: [&str; 13] =
-    ["pyc", "pyo", "swp", "bak", "rpm", "md", "txt", "rst", "orig", "ini", "cfg", "retry", "un~"];
+/// What Ansible passes over in a folder of inventories. Source: `INVENTORY_IGNORE_EXTS` in its configuration; `ini` was
+/// among them before ansible-core 2.18.
+const PASSED_OVER: [&str; 11] = ["pyc", "pyo", "swp", "bak", "rpm", "md", "txt", "rst", "orig", "cfg", "retry"];
+
+/// Folders in a folder of inventories that hold none. Source: `IGNORED_ALWAYS` in its `inventory/manager.py`.
+const NO_INVENTORIES: [&str; 3] = ["group_vars", "host_vars", "vars_plugins"];
+
+/// Folders within folders: more are a loop of links.
+const DEEPEST: usize = 8;
 
 /// Reads an inventory of Ansible's.
 ///
@@ -43,7 +49,7 @@ pub fn from_ansible(path: &Path, wanted: &Wanted<'_>) -> Result<Imported, Import
     let mut ansible = Ansible::default();
     let origin = format!("the Ansible inventory {}", path.display());
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    read_inventory(path, &mut ansible, &mut notes)?;
+    read_inventory(path, 0, &mut ansible, &mut notes)?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     files::read(folder, &mut ansible, &mut notes);
     let mistakes = notes.take_mistakes();
@@ -70,23 +76,24 @@ pub fn from_ansible(path: &Path, wanted: &Wanted<'_>) -> Result<Imported, Import
     finish(draft, notes, wanted)
 }
 
-/// Reads a file, or every file of a folder as Ansible would.
-fn read_inventory(path: &Path, ansible: &mut Ansible, notes: &mut Notes) -> Result<(), ImportError> {
+/// Reads a file, or everything in a folder as Ansible would.
+fn read_inventory(path: &Path, depth: usize, ansible: &mut Ansible, notes: &mut Notes) -> Result<(), ImportError> {
     if !path.is_dir() {
         return read_file(path, ansible, notes);
     }
-    for file in files::sorted(path).into_iter().filter(|path| path.is_file()) {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if name.starts_with('.') || name.ends_with('~') || PASSED_OVER.contains(&extension) {
-            let place = Place::File(notes.file(&file, String::new()));
-            notes.note(
-                &place,
-                "Ansible passes this file over in a folder: not read",
-                "import it by its name if it counts",
-            );
+    for entry in files::sorted(path) {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let extension = entry.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if entry.is_dir() && NO_INVENTORIES.contains(&name.as_str()) {
+            continue;
+        }
+        // A pipe or a device would be waited for.
+        let is_something = entry.is_file() || entry.is_dir() && depth < DEEPEST;
+        if !is_something || name.starts_with('.') || name.ends_with('~') || PASSED_OVER.contains(&extension) {
+            let place = Place::File(notes.file(&entry, String::new()));
+            notes.note(&place, "Ansible passes this over in a folder: not read", "import it by its name if it counts");
         } else {
-            read_file(&file, ansible, notes)?;
+            read_inventory(&entry, depth + 1, ansible, notes)?;
         }
     }
     Ok(())
@@ -143,10 +150,16 @@ impl Form {
         let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
         match first {
             Some(line) if line.starts_with("---") || line.starts_with('{') => Self::Yaml,
-            Some(line) if line.ends_with(':') && !line.contains(char::is_whitespace) => Self::Yaml,
+            Some(line) if is_key(line) => Self::Yaml,
             _ => Self::Ini,
         }
     }
+}
+
+/// `web:`, which begins a map, with at most a comment behind it.
+fn is_key(line: &str) -> bool {
+    let line = line.split_once(" #").map_or(line, |(line, _)| line.trim_end());
+    line.ends_with(':') && !line.contains(char::is_whitespace)
 }
 
 /// Makes hosts, tags and settings of what was read.
@@ -347,12 +360,35 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_read_with_the_folders_and_ini_files_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("10.ini", "[web]\nw1\n");
+        write("sub/20", "[db]\nd1\n");
+        write("group_vars/web/main.yml", "ansible_user: ops\n");
+        write("old.bak", "[gone]\ng1\n");
+        let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+        let imported = from_ansible(folder.path(), &wanted).unwrap();
+        assert!(imported.text.contains("  web:\n    user: ops\n"), "{}", imported.text);
+        let hosts = "  w1:\n    tags: [web]\n  d1:\n    tags: [db]\n";
+        assert!(imported.text.contains(hosts), "{}", imported.text);
+        let [note] = &imported.notes[..] else { panic!("{:?}", imported.notes) };
+        assert!(note.places[0].ends_with("old.bak"), "{note}");
+    }
+
+    #[test]
     fn a_file_is_read_by_its_name_or_by_how_it_begins() {
         let form = |path: &str, text: &str| Form::of(Path::new(path), text);
         assert_eq!(form("hosts", "# x\n\n[web]\na\n"), Form::Ini);
         assert_eq!(form("hosts", "---\nall:\n"), Form::Yaml);
         assert_eq!(form("hosts", "# x\nall:\n  hosts:\n"), Form::Yaml);
+        assert_eq!(form("hosts", "all: # x\n  hosts:\n"), Form::Yaml);
         assert_eq!(form("hosts", "web1 x=a:\n"), Form::Ini);
+        assert_eq!(form("hosts", "web1 # x:\n"), Form::Ini);
         assert_eq!(form("hosts.yml", "[web]\n"), Form::Yaml);
         assert_eq!(form("hosts.example.org", "a\n"), Form::Ini);
         assert_eq!(form("hosts.yml", "$ANSIBLE_VAULT;1.1;AES256\n"), Form::Vault);

@@ -115,9 +115,15 @@ impl<'a> Branch<'a> {
 
     fn value(&self) -> Value {
         match self.node {
-            Node::Tagged(tag) if tag == "vault" => Value::Vault,
+            Node::Tagged(tag, _) if tag == "vault" => Value::Vault,
+            // Only says that braces in it are no template.
+            Node::Tagged(tag, content) if tag == "unsafe" => match scalar(content) {
+                Some(text) if text.contains("{{") || text.contains("{%") => Value::Other("a text with braces in it"),
+                Some(text) => Value::Text(text),
+                None => Value::Other("no text"),
+            },
             Node::Text(text) if text.starts_with("$ANSIBLE_VAULT") => Value::Vault,
-            Node::Tagged(_) => Value::Other("a value with a YAML tag"),
+            Node::Tagged(..) => Value::Other("a value with a YAML tag"),
             Node::List(_) => Value::Other("a list"),
             Node::Map(_) => Value::Other("a map"),
             Node::Null => Value::Other("empty"),
@@ -133,7 +139,7 @@ fn scalar(node: &Node) -> Option<String> {
         Node::Integer(number) => Some(number.to_string()),
         Node::Float(number) => Some(number.to_string()),
         Node::Boolean(value) => Some(value.to_string()),
-        Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged(_) => None,
+        Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged(..) => None,
     }
 }
 

@@ -98,14 +98,22 @@ fn read_host(pattern: &str, branch: &Branch<'_>, group: &str, ansible: &mut Ansi
     }
 }
 
-/// The names in a map of hosts or groups. Some write a list, which Ansible refuses: what is meant is clear.
+/// The names in a map of hosts or groups, or the one name that stands there as a text. Some write a list, which Ansible
+/// refuses: what is meant is clear.
 fn named<'a>(branch: &Branch<'a>, notes: &mut Notes) -> Vec<(String, Branch<'a>)> {
     if let Some(entries) = branch.entries(notes) {
         return entries;
     }
+    if let Some(name) = branch.text() {
+        return vec![(name, branch.without_content())];
+    }
     notes.note(&branch.key_place(), "hosts and groups are a map here", format!("{REFUSED}: write `name:`, one a line"));
-    let items = branch.items().unwrap_or_else(|| vec![branch.clone()]);
-    items.into_iter().filter_map(|item| Some((item.text()?, item.without_content()))).collect()
+    branch
+        .items()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|item| Some((item.text()?, item.without_content())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -184,6 +192,18 @@ mod tests {
             notes,
             ["hosts.yml:3:3: hosts and groups are a map here", "hosts.yml:2:3: `host` means nothing in a group"]
         );
+    }
+
+    #[test]
+    fn a_text_is_the_name_of_one_host_and_an_unsafe_text_is_its_text() {
+        let (mut ansible, mistakes, notes) =
+            parse("all:\n  hosts: only\nweb:\n  hosts: {w: {a: !unsafe root, b: !unsafe '{{ x }}'}}\n");
+        assert_eq!((mistakes, notes), (vec![], vec![]));
+        let names: Vec<_> = ansible.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!(names, ["only", "w"]);
+        let variables = &ansible.host_named("w").unwrap().variables.inline;
+        assert_eq!(variables["a"].value, Value::Text("root".into()));
+        assert_eq!(variables["b"].value, Value::Other("a text with braces in it"));
     }
 
     #[test]
