@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::push::{Phased, Push, Request, plan};
+use super::push::{Phased, Push, Request, lock, plan};
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::stream::Events;
-use crate::event::{Event, Phase};
+use crate::event::{Cell, Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::remote::Workspace;
 use crate::store_path::StorePath;
@@ -24,11 +24,19 @@ pub async fn build(
     Push::new(request, workspace, events).build().await.map_err(|refused| refused.text)
 }
 
-/// Survey and matrix alone: changes nothing. Whether every required link is up.
+/// What a look at every link has shown.
+#[derive(Debug)]
+pub struct Checked {
+    pub links: Vec<Cell>,
+    /// Whether every required one is up.
+    pub is_well: bool,
+}
+
+/// Survey and matrix alone: changes nothing.
 ///
 /// # Errors
 /// Why not, in one sentence; the details were told as events.
-pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events) -> Result<bool, String> {
+pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events) -> Result<Checked, String> {
     let push = Push::new(request, workspace, events);
     let checked = push.check().await.map_err(|refused| refused.text);
     push.reach.close().await;
@@ -51,7 +59,7 @@ pub async fn diff(
 }
 
 impl Push<'_> {
-    async fn check(&self) -> Phased<bool> {
+    async fn check(&self) -> Phased<Checked> {
         let fleet = &self.request.fleet;
         let surveyed = self.survey().await?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
@@ -60,7 +68,8 @@ impl Push<'_> {
         let plan = plan(&views, links);
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
-        Ok(plan.broken(&plan.baseline).is_empty())
+        let is_well = plan.broken(&plan.baseline).is_empty();
+        Ok(Checked { links: std::mem::take(&mut lock(&self.ahead).links), is_well })
     }
 
     async fn diff(&self) -> Phased<Vec<(HostName, Comparison)>> {

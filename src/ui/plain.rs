@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
-use crate::event::{Cell, Event, Outcome};
+use crate::event::{Cell, Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
@@ -132,6 +132,10 @@ impl Plain {
     }
 
     fn is_wanted(&self, event: &Event) -> bool {
+        // `check` has its answer on stdout.
+        if self.view.what == What::Query && matches!(event, Event::MatrixSeen { phase: Phase::Baseline, .. }) {
+            return false;
+        }
         match self.amount {
             Amount::Quiet => match event {
                 Event::Warned { .. }
@@ -165,7 +169,7 @@ impl Plain {
             | Event::CameBack { .. }
             | Event::HostRebooted { .. }
             | Event::Finished { .. } => true,
-            // The answer of a query; in a push only what is not as it should be.
+            // Of a rolling reboot; in a push only what is not as it should be.
             Event::MatrixSeen { cells, .. } => {
                 let is_fine = |cell: &Cell| cell.answer.is_up() && cell.was_up != Some(false);
                 self.view.what == What::Query || !cells.iter().all(is_fine)

@@ -106,7 +106,8 @@ fn every_kind_of_check_holds_on_real_hosts() {
     });
     fleet.change(&["vps", "homeserver"]);
     let checked = fleet.plain(&["check", "homelab"]);
-    assert_eq!(checked.status, Some(0), "{}", checked.stdout);
+    assert_eq!(checked.status, Some(0), "{}", checked.stderr);
+    assert!(checked.stdout.contains(" links up\n") && checked.stdout.contains("from \\ to"), "{}", checked.stdout);
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     fleet.assert_on_new(&["vps", "homeserver"]);
