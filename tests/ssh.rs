@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "sshd and ssh-keygen are part of the test's world, not of fleetdeploy")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::ffi::OsStringExt;
@@ -12,9 +12,17 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetdeploy::decide::links::{Link, Probe, Round};
+use fleetdeploy::decide::plan::Plan;
 use fleetdeploy::decide::ran::End;
-use fleetdeploy::inventory::model::{After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions};
-use fleetdeploy::remote::step::Step;
+use fleetdeploy::engine::hosts::Hosts;
+use fleetdeploy::engine::orders::{Identity, Orders};
+use fleetdeploy::engine::reach::Reach;
+use fleetdeploy::engine::ssh_hosts::SshHosts;
+use fleetdeploy::inventory::model::{
+    After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions, Place,
+};
+use fleetdeploy::remote::step::{Speaker, Step};
 use fleetdeploy::remote::{ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew};
 use tokio::net::UnixStream;
 
@@ -394,6 +402,40 @@ async fn a_host_that_accepts_and_never_answers_is_given_up_in_time() {
         assert!(begun.elapsed() < Duration::from_secs(7), "{host}: {:?}", begun.elapsed());
     }
     workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_rounds() {
+    let home = Home::new();
+    let (nobody, port) = silent();
+    let workspace = home.workspace(&[host("one", port)]).await;
+    // A login takes longer than the round waits, and so is still under way after it.
+    let connect = Duration::from_secs(8);
+    let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), connect)])));
+    let probe = Probe::Ping { address: "127.0.0.1".into() };
+    let link = Link {
+        check: "vpn mesh".into(),
+        from: Place::Host(name("one")),
+        to: "other".into(),
+        to_host: None,
+        probe_after: probe.clone(),
+        probe,
+        required: true,
+        timeout: Duration::from_millis(100),
+    };
+    let plan = Plan { hosts: vec![], links: vec![link], baseline: Round::default(), accepted: BTreeSet::new() };
+    let speaker = Speaker { run: "20261122-161005-k3f".into(), epoch: 1 };
+    let identity = Identity { speaker, owner: "ada@laptop".into(), hosts: vec![] };
+    let orders = Orders::new(Arc::new(plan), identity, vec![], vec![]);
+    let hosts = Arc::new(SshHosts::new(Arc::clone(&reach), orders));
+    let (round, _) = Arc::clone(&hosts).round(false).await;
+    assert_eq!((round.answers.len(), connections(&nobody)), (0, 1));
+    // Nobody asks for another round, as in a roll back.
+    let (one, order) = (name("one"), echo("x"));
+    let answer = tokio::time::timeout(LIMIT * 3, reach.run(&one, &order, LIMIT)).await;
+    let error = answer.expect("the order waits for a login that nobody goes on with").unwrap_err();
+    assert!(matches!(error, StepError::NoLogin { .. }), "{error:?}");
+    reach.close().await;
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use super::clock::{BootClock, within};
 use super::reach::Reach;
@@ -39,10 +39,11 @@ enum Slot {
     #[default]
     Empty,
     /// On its way, by a login of its own if need be, which may take longer than a round waits: the next round goes on
-    /// waiting for the same one. `after`: which probes it was given.
+    /// waiting for the same one. `after`: which probes it was given. A task: it goes on between rounds, too, for it holds
+    /// the lock of the host's session, and a roll back, which asks for no round, would wait for that. Dropping ends it.
     Opening {
         after: bool,
-        opening: BoxFuture<'static, Result<Stream, StepError>>,
+        opening: JoinSet<Result<Stream, StepError>>,
     },
     Open(Box<Prober>),
 }
@@ -110,15 +111,19 @@ impl Probing {
             _ => {
                 let script = RemoteStep::Probe { life: LIFE, probes }.script();
                 let (reach, host) = (Arc::clone(&self.reach), host.clone());
-                let opening = async move { reach.stream(&host, &script, reach.connect(&host) + limit).await };
-                *slot = Slot::Opening { after, opening: opening.boxed() };
+                let mut opening = JoinSet::new();
+                opening.spawn(async move { reach.stream(&host, &script, reach.connect(&host) + limit).await });
+                *slot = Slot::Opening { after, opening };
             }
         }
         if let Slot::Opening { opening, .. } = slot {
-            let opened = opening.await;
+            let opened = opening.join_next().await;
             // Whatever came of it: it cannot be awaited twice.
             *slot = Slot::Empty;
-            *slot = Slot::Open(Box::new(Prober { stream: opened?, reader: RoundReader::default(), after }));
+            let lost = || StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() };
+            // It ends without a result only by a panic of its own.
+            let stream = opened.and_then(Result::ok).ok_or_else(lost)??;
+            *slot = Slot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after }));
         }
         let Slot::Open(open) = slot else { unreachable!("it was just opened") };
         let Prober { stream, reader, .. } = open.as_mut();
