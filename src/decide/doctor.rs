@@ -6,11 +6,12 @@ mod checks;
 mod workstation;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::BootLoader;
-use crate::decide::status::{Condition, space_mend};
+use crate::decide::status::{Condition, journal_of, space_mend};
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
@@ -202,7 +203,7 @@ impl Patient<'_> {
             _ => findings.push(Finding::fine(facts.systemd_version.clone())),
         }
         findings.push(Finding::fine(format!("kernel {}, {}", facts.kernel, facts.system_type)));
-        let login = &self.examined.login;
+        let login = &in_nix(&self.examined.login);
         findings.push(match copying {
             Copying::Trusted => Finding::fine("takes what is copied to it"),
             Copying::Untrusted => Finding::blocker(
@@ -264,7 +265,12 @@ impl Patient<'_> {
         if examined.addresses.is_empty() {
             return;
         }
-        findings.push(if examined.addresses.iter().any(|address| address == vpn) {
+        // fd00:0::2 and fd00::2 are one address.
+        let same = |address: &String| match (address.parse::<IpAddr>(), vpn.parse::<IpAddr>()) {
+            (Ok(address), Ok(vpn)) => address == vpn,
+            _ => address == vpn,
+        };
+        findings.push(if examined.addresses.iter().any(same) {
             Finding::fine(format!("has its VPN address {vpn}"))
         } else {
             Finding::warning(
@@ -317,13 +323,15 @@ impl Patient<'_> {
             findings.push(Finding::warning(
                 format!("units that failed: {}", failed.join(", ")),
                 "a push does not blame itself for them, and so would not see if it broke them anew",
-                format!(
-                    "fleetdeploy exec {} --on {} --sudo -- journalctl -n 50 -u {}",
-                    self.fleet.name, self.host.name, failed[0]
-                ),
+                journal_of(&self.fleet.name, &self.host.name, failed[0]),
             ));
         }
     }
+}
+
+/// Within the quotes of a text in Nix: a login's name is the host's word, and what is to be pasted must not be its code.
+fn in_nix(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
 }
 
 /// The first two numbers of a version: `nix (Nix) 2.26.3`, `lix-2.91.1`, `systemd 257.13`.

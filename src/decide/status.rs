@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::fact::{Facts, Systems};
 use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
-use crate::inventory::model::Host;
+use crate::inventory::model::{Host, HostName};
 use crate::store_path::StorePath;
 
 /// What a host says of itself when it is asked how it is.
@@ -96,8 +96,7 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
     }
     if !facts.standing.failed_units.is_empty() {
         let units: Vec<&str> = facts.standing.failed_units.iter().map(String::as_str).collect();
-        let first = units[0];
-        let mend = format!("fleetdeploy exec {fleet} --on {} --sudo -- journalctl -n 50 -u {first}", host.name);
+        let mend = journal_of(fleet, &host.name, units[0]);
         add(&format!("{} failed", units.len()), format!("units that failed: {}", units.join(", ")), Some(mend));
     }
     for space in condition.spaces.iter().filter(|space| space.is_little()) {
@@ -116,6 +115,14 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
         add("reboot", text, Some(format!("when nobody needs it: fleetdeploy reboot {fleet} --on {}", host.name)));
     }
     troubles
+}
+
+/// What to type to read a unit's journal. The name is the host's word: in quotes where a shell would make more of it, as of
+/// the backslash in `dev-disk\x2dby.mount`, or of a `;` that no honest host has in it.
+#[must_use]
+pub fn journal_of(fleet: &str, host: &HostName, unit: &str) -> String {
+    let unit = shlex::try_quote(unit).unwrap_or_else(|_| "UNIT".into());
+    format!("fleetdeploy exec {fleet} --on {host} --sudo -- journalctl -n 50 --unit={unit}")
 }
 
 /// What makes room there, as NixOS configuration where that is the mend.
@@ -275,6 +282,16 @@ pub(crate) mod tests {
     #[test]
     fn a_host_that_is_well_has_no_trouble() {
         assert_eq!(shorts(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_unit_s_name_is_one_word_to_a_shell_whatever_a_host_says() {
+        let vps = HostName::new("vps").unwrap();
+        let unit = |name: &str| journal_of("lab", &vps, name).split_once("--unit=").unwrap().1.to_owned();
+        assert_eq!(unit("getty@tty1.service"), "getty@tty1.service");
+        for name in [r"dev-disk\x2dby.mount", "a;reboot", "$(reboot)", "it's", "-x"] {
+            assert_eq!(shlex::split(&unit(name)), Some(vec![name.to_owned()]));
+        }
     }
 
     #[test]

@@ -90,6 +90,8 @@ impl RunFolder {
             End::Ended(Outcome::Refused | Outcome::Unchanged | Outcome::Planned) => {
                 return Err(LeftError::NoPlan { run });
             }
+            // It brought no system, however it ended.
+            _ if self.is_by_hand() => return Err(LeftError::NoPlan { run }),
             _ => self.started()?,
         };
         if started.fleet != fleet || !same_file(&started.inventory, inventory) {
@@ -216,6 +218,8 @@ mod tests {
         journal.append(&Entry::Finished { outcome: Outcome::Committed }).unwrap();
         let found = state.last_committed("homelab", Path::new("/nowhere/inventory.yaml")).unwrap();
         assert_eq!(found.run, made[0].id().as_str());
+        let error = made[1].left("homelab", Path::new("/nowhere/inventory.yaml")).unwrap_err();
+        assert!(matches!(error, LeftError::NoPlan { .. }), "{error}");
     }
 
     #[test]

@@ -191,14 +191,14 @@ fn write_patiently(output: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
     use crate::event::Event;
 
     /// A terminal after Ctrl-S: takes nothing for as long as the other end lives.
-    struct Paused(Receiver<()>);
+    pub(crate) struct Paused(pub(crate) Receiver<()>);
 
     impl Write for Paused {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -88,6 +88,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::ui::tests::Paused;
 
     #[test]
     fn all_is_written_before_the_end() {
@@ -115,16 +116,6 @@ mod tests {
 
     #[test]
     fn a_stdout_that_takes_nothing_holds_nobody_up() {
-        struct Paused(mpsc::Receiver<()>);
-        impl Write for Paused {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let _ = self.0.recv();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         let (_resume, paused) = mpsc::channel();
         let printer = Printer::start_on(Paused(paused), || {}).unwrap();
         let text = "x".repeat(1024 * 1024);

@@ -123,7 +123,7 @@ const CASES: &[Case] = &[
         |host| _ = host.condition.facts.standing.failed_units.insert("a.service".into()),
         Warning,
         "units that failed: a.service",
-        "journalctl -n 50 -u a.service",
+        "journalctl -n 50 --unit=a.service",
     ),
 ];
 
@@ -140,6 +140,24 @@ fn everything_that_could_stop_a_push_is_found_and_has_its_mend() {
         assert!(!bad[0].why.is_empty(), "{what}");
         assert!(bad[0].mend.as_deref().unwrap_or_default().contains(mend), "{what}: {:?}", bad[0].mend);
     }
+}
+
+#[test]
+fn a_login_s_name_stays_a_text_in_what_is_to_be_pasted() {
+    let host = Examined { login: "a\" ]; x = ${y}\\".into(), ..healthy() };
+    let mend = found(&host, &Copying::Untrusted).remove(0).mend.unwrap();
+    assert_eq!(mend, r#"nix.settings.trusted-users = [ "root" "a\" ]; x = \${y}\\" ];"#);
+}
+
+#[test]
+fn an_address_is_the_same_however_it_is_written() {
+    let fleet = fleet(&LAB.replace("10.100.0.1", "fd00:0::1"));
+    let warns_at = |address: &str| {
+        let host = Examined { addresses: vec![address.into()], ..healthy() };
+        let (_, findings) = of_hosts(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        findings.iter().any(|finding| finding.what.contains("no interface with its VPN address"))
+    };
+    assert_eq!((warns_at("fd00::1"), warns_at("fd00::2")), (false, true));
 }
 
 #[test]
