@@ -20,7 +20,7 @@ use crate::inventory::model::is_name;
 use crate::inventory::union;
 use crate::ui::mode::{Colour, Flags};
 
-pub use ahead::{BackTo, Diff, Plan, Rollback, Showing};
+pub use ahead::{BackTo, Diff, Plan, Rollback, Showing, Terms};
 pub use ask::{Doctor, Exec, Status};
 pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
@@ -334,16 +334,31 @@ mod tests {
                     on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
                     except: patterns(&["nas"]),
                 },
-                guard: Some(Duration::from_secs(900)),
-                settle: Some(Duration::from_secs(90)),
-                canary: patterns(&["@edge", "web-1"]),
-                waves: vec![Size::Hosts(1), Size::Percent(25)],
-                showing: Showing { dry_run: false, diff: true, ask: true },
-                allow_broken: true,
-                accept_drift: true,
+                terms: Terms {
+                    guard: Some(Duration::from_secs(900)),
+                    settle: Some(Duration::from_secs(90)),
+                    canary: patterns(&["@edge", "web-1"]),
+                    waves: vec![Size::Hosts(1), Size::Percent(25)],
+                    allow_broken: true,
+                    accept_drift: true,
+                },
+                showing: Showing { dry_run: false, units: false, diff: true, ask: true },
                 reboot: true,
             }
         );
+    }
+
+    #[test]
+    fn a_plan_and_a_rollback_take_the_terms_of_a_push() {
+        let terms = "--guard 15m --settle 90s --canary vps --waves 1 --allow-broken --accept-drift";
+        let pushed = push(&format!("fleetdeploy push homelab {terms}")).terms;
+        let Command::Plan(plan) = parse(&format!("fleetdeploy plan homelab --units {terms}")).unwrap().command else {
+            panic!()
+        };
+        let words = format!("fleetdeploy rollback homelab --dry-run --units {terms}");
+        let Command::Rollback(rollback) = parse(&words).unwrap().command else { panic!() };
+        assert_eq!((&plan.terms, &rollback.terms), (&pushed, &pushed));
+        assert_eq!(rollback.showing, Showing { dry_run: true, units: true, diff: false, ask: false });
     }
 
     #[test]
@@ -427,6 +442,9 @@ mod tests {
             "fleetdeploy rollback homelab --to",
             "fleetdeploy rollback homelab --to @",
             "fleetdeploy rollback homelab --units",
+            "fleetdeploy rollback homelab --diff --dry-run",
+            "fleetdeploy rollback homelab --reboot",
+            "fleetdeploy push homelab --units",
             "fleetdeploy diff homelab --units",
             "fleetdeploy build homelab --dry-run",
             "fleetdeploy inventory",

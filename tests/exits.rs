@@ -110,7 +110,10 @@ async fn a_time_or_a_generation_that_is_none_is_a_mistake_of_usage() {
 #[tokio::test]
 async fn without_a_terminal_nobody_is_asked() {
     let workstation = Workstation::new();
-    workstation.refuses(&["push", "homelab", "--ask"], &["--ask needs a terminal", "fleetdeploy plan"]).await;
+    workstation.run_of("homelab", Some(Outcome::Committed));
+    for command in ["push", "rollback"] {
+        workstation.refuses(&[command, "homelab", "--ask"], &["--ask needs a terminal", "--dry-run"]).await;
+    }
 }
 
 #[tokio::test]

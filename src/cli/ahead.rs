@@ -8,12 +8,47 @@ use super::{FleetHosts, parse_pattern};
 use crate::decide::waves::Size;
 use crate::inventory::duration;
 
+/// The terms of a push: of one to new systems, of one that goes back, and of one that is only looked ahead to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct Terms {
+    /// How long until a guard brings back by itself what runs now, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+    /// How long links may take to come up once the systems are active, instead of the inventory's `settle`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub settle: Option<Duration>,
+    /// Activate the systems on these hosts first, written like those of `--on`, and on the others only once they and
+    /// every link hold
+    ///
+    /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if
+    /// anything fails in any wave, all hosts go back that have been touched.
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub canary: Vec<String>,
+    /// Activate the systems wave by wave, and look at the whole fleet after each
+    ///
+    /// The sizes of the first waves, in hosts or in percent of those that change, rounded up; all that are left then are
+    /// the last wave: `2` is two hosts and then all the others, `1,25%,50%` has four waves. Hosts come in the inventory's
+    /// order, after the canaries.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
+    pub waves: Vec<Size>,
+    /// Commit although links are down that were down before
+    #[arg(long)]
+    pub allow_broken: bool,
+    /// Go on although a reboot would not bring what runs now on a host; a roll back restores both as they were
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
 /// What a push shows before it touches a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
 pub struct Showing {
-    /// Show what a push would do, host by host and link by link; copy nothing, touch nothing
+    /// Show what it would do, host by host and link by link; copy nothing, touch nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --dry-run: ask each system on its host which units it would stop, start, restart and reload; copies new systems
+    #[arg(long, requires = "dry_run")]
+    pub units: bool,
     /// Show every package that changes before anything is touched, and go on
     #[arg(long, conflicts_with = "dry_run")]
     pub diff: bool,
@@ -45,24 +80,8 @@ pub struct Plan {
     /// Copy the new systems, and ask each on its host which units it would stop, start, restart and reload (`dry-activate`); changes nothing
     #[arg(long)]
     pub units: bool,
-    /// As `push` takes it: how long until a guard fires
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub guard: Option<Duration>,
-    /// As `push` takes it: how long links may take to come up
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub settle: Option<Duration>,
-    /// As `push` takes it: hosts that are tested first
-    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
-    pub canary: Vec<String>,
-    /// As `push` takes it: the sizes of the waves
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
-    pub waves: Vec<Size>,
-    /// As `push` takes it: links that are down already refuse nothing
-    #[arg(long)]
-    pub allow_broken: bool,
-    /// As `push` takes it: a reboot that would not bring what runs now refuses nothing
-    #[arg(long)]
-    pub accept_drift: bool,
+    #[command(flatten)]
+    pub terms: Terms,
 }
 
 /// Show which packages a push would change, and whether it would need a reboot
@@ -96,6 +115,7 @@ Examples:
   fleetdeploy rollback homelab                           undo the last committed run
   fleetdeploy rollback homelab --dry-run                 what would that be?
   fleetdeploy rollback homelab --to 20261122-16          what that run left
+  fleetdeploy rollback homelab --ask                     shows plan and differences, and asks
   fleetdeploy rollback homelab --to @2026-11-20T18:00    what ran on Friday at six, by this workstation's clock
   fleetdeploy rollback homelab --on vps --to 41          one host, to a generation of its profile
 
@@ -114,21 +134,10 @@ pub struct Rollback {
     /// A run (`last`, or its id from its date on), `@TIME` (`@2026-11-20` is its first moment, `@2026-11-20T18:00`, `...Z` for UTC), or for one host the number of a generation
     #[arg(long, value_name = "RUN|@TIME|GENERATION", value_parser = parse_back_to)]
     pub to: Option<BackTo>,
-    /// How long until a guard brings back by itself what runs now, instead of the inventory's `guard`
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub guard: Option<Duration>,
-    /// How long links may take to come up afterwards, instead of the inventory's `settle`
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub settle: Option<Duration>,
-    /// Show what a rollback would do, host by host and link by link; touch nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Commit although links are down that were down before
-    #[arg(long)]
-    pub allow_broken: bool,
-    /// Also hosts on which a reboot would not bring what runs now; if this fails, both are restored as they were
-    #[arg(long)]
-    pub accept_drift: bool,
+    #[command(flatten)]
+    pub terms: Terms,
+    #[command(flatten)]
+    pub showing: Showing,
 }
 
 /// Where a rollback goes, as it is typed.

@@ -1,4 +1,4 @@
-//! The one question of `push --ask`: whether to go on. A signal ends it.
+//! The one question, of `--ask`: whether to go on. A signal ends it.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
     }
-    let hint = "look with `fleetdeploy plan` first, and push without --ask: it is guarded all the same";
+    let hint = "look with --dry-run first, and then go without --ask: it is guarded all the same";
     Err(Trouble::not_understood("--ask needs a terminal to ask on", Some(hint.to_owned())))
 }
 
@@ -29,8 +29,7 @@ pub(super) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
 ///
 /// # Errors
 /// Why not, in words.
-pub(super) async fn ask_whether_to_go_on(events: Events, screen: Follower, fleet: String) -> Result<(), String> {
-    let question = format!("push {fleet} now? [y/N]");
+pub(super) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
     events.publish(Event::Asked { question: question.clone() });
     let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(DRAWING)).await;
     if !drawn.unwrap_or(false) {

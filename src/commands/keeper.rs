@@ -106,7 +106,12 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
-        ask_whether_to_go_on(self.events.clone(), self.screen.clone(), self.request.fleet.name.clone())
+        let fleet = &self.request.fleet.name;
+        let question = match self.request.back {
+            None => format!("push {fleet} now? [y/N]"),
+            Some(_) => format!("roll {fleet} back now? [y/N]"),
+        };
+        ask_whether_to_go_on(self.events.clone(), self.screen.clone(), question)
     }
 
     fn started(&mut self, plan: &Plan) -> std::io::Result<()> {

@@ -13,7 +13,7 @@ use super::hooks::HooksOfPush;
 use super::keeper::{Keeper, Record};
 use super::past::{colour, columns, print};
 use super::{Ended, Trouble};
-use crate::cli::{Global, Push, Showing};
+use crate::cli::{FleetHosts, Global, Push, Showing, Terms};
 use crate::decide::back::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
@@ -31,19 +31,24 @@ use crate::ui::forecast::{Style, render};
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
-    let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
-    let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
-    let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    let Showing { dry_run, diff, ask } = arguments.showing;
-    let first = match (dry_run, ask, diff) {
-        (true, _, _) => First::ShowPlan { units: false },
+    let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let wanted = Wanted::new(&ground, &arguments.terms, first(arguments.showing))?;
+    go(global, mode, &ground, Wanted { reboot: arguments.reboot, ..wanted }).await
+}
+
+pub(super) fn prepare(global: &Global, hosts: &FleetHosts, terms: &Terms) -> Result<Ground, Trouble> {
+    Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle })
+}
+
+pub(super) fn first(showing: Showing) -> First {
+    let Showing { dry_run, units, diff, ask } = showing;
+    match (dry_run, ask, diff) {
+        (true, _, _) => First::ShowPlan { units },
         // What is shown before the question has the differences in it.
         (false, true, _) => First::Ask,
         (false, false, true) => First::ShowDifferences,
         (false, false, false) => First::Nothing,
-    };
-    let waves = Waves { canaries: ground.canaries(&arguments.canary)?, sizes: arguments.waves.clone() };
-    go(global, mode, &ground, Wanted { allowed, waves, first, reboot: arguments.reboot, back: None }).await
+    }
 }
 
 /// What is wanted of a push, whichever command asks for it.
@@ -54,6 +59,15 @@ pub(super) struct Wanted {
     pub(super) reboot: bool,
     /// Not to new systems, but to such that the hosts have already.
     pub(super) back: Option<To>,
+}
+
+impl Wanted {
+    /// A push to new systems, without a reboot.
+    pub(super) fn new(ground: &Ground, terms: &Terms, first: First) -> Result<Self, Trouble> {
+        let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
+        let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: terms.waves.clone() };
+        Ok(Self { allowed, waves, first, reboot: false, back: None })
+    }
 }
 
 pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
@@ -96,11 +110,13 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
     ground.warn(&events);
 
-    let copies = request.first == (First::ShowPlan { units: true });
-    if copies {
-        let text = "--units copies the new systems and runs their `switch-to-configuration dry-activate` on the hosts; \
-                    nothing is changed there";
-        events.publish(Event::Warned { host: None, text: text.to_owned() });
+    let asks_for_units = request.first == (First::ShowPlan { units: true });
+    if asks_for_units {
+        let copies = if request.back.is_none() { "copies the new systems and " } else { "" };
+        let text = format!(
+            "--units {copies}runs their `switch-to-configuration dry-activate` on the hosts; nothing is changed there"
+        );
+        events.publish(Event::Warned { host: None, text });
     }
     let mut keeper = Keeper::new(&events, screen.follower(), record, &request);
     let hooks = HooksOfPush::new(ground, run.as_deref(), &events);
@@ -132,7 +148,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     if let Some(forecast) = page.filter(|_| request.first.is_all() && mode != Mode::Json) {
         // Once the rows are gone: stdout may be the same terminal.
         let nothing = "nothing was touched, and nothing copied";
-        let nothing = if copies { "nothing was changed" } else { nothing };
+        let nothing = if asks_for_units { "nothing was changed" } else { nothing };
         let style = Style { colour: colour(global), columns: columns() };
         print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
     }

@@ -4,24 +4,18 @@ use std::time::UNIX_EPOCH;
 
 use super::ground::Ground;
 use super::past::{clock, named, state, unreadable};
-use super::push::{Wanted, go};
+use super::push::{Wanted, first, go, prepare};
 use super::{Ended, Trouble};
 use crate::cli::{BackTo, Global, Rollback};
 use crate::decide::back::To;
-use crate::decide::survey::Allowed;
-use crate::decide::waves::Waves;
-use crate::engine::push::First;
-use crate::inventory::Overrides;
 use crate::record::left::LeftError;
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Rollback) -> Ended {
-    let overrides = Overrides { guard: arguments.guard, settle: arguments.settle };
-    let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
+    let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
     let to = where_to(&ground, arguments.to.as_ref())?;
-    let allowed = Allowed { drift: arguments.accept_drift, broken: arguments.allow_broken };
-    let first = if arguments.dry_run { First::ShowPlan { units: false } } else { First::Nothing };
-    go(global, mode, &ground, Wanted { allowed, waves: Waves::default(), first, reboot: false, back: Some(to) }).await
+    let wanted = Wanted::new(&ground, &arguments.terms, first(arguments.showing))?;
+    go(global, mode, &ground, Wanted { back: Some(to), ..wanted }).await
 }
 
 /// All that can be known of it without a host.

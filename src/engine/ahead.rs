@@ -68,8 +68,10 @@ impl Push<'_> {
         let units = match (&self.request.back, changing().next()) {
             _ if self.request.first == (First::ShowPlan { units: true }) => None,
             (_, None) => None,
-            (None, Some(_)) => Some("which units are stopped and started: `plan --units` asks the hosts".to_owned()),
-            (Some(_), Some(_)) => Some("which units are stopped and started".to_owned()),
+            (back, Some(_)) => {
+                let command = if back.is_none() { "plan --units" } else { "rollback --dry-run --units" };
+                Some(format!("which units are stopped and started: `{command}` asks the hosts"))
+            }
         };
         packages.into_iter().chain(reboots).chain(units).collect()
     }

@@ -24,10 +24,17 @@ fn a_rollback_brings_back_what_ran_before_and_a_second_one_what_ran_after_it() {
     let new = BOTH.map(|host| fleet.standing(host).current);
     // Whatever the workstation could build or compare with is of no use for it.
     fleet.ws("mv \"$(command -v nix)\" /root/nix.away");
-    for systems in [&old, &new] {
+    let canary = ["--canary", "homeserver", "--diff"];
+    for (systems, options, waves) in [(&old, &canary[..], 2), (&new, &[][..], 0)] {
         fleet.look();
-        let rolled = fleet.run_json(&["rollback", "homelab"]);
+        let rolled = fleet.run_json(&[&["rollback", "homelab"], options].concat());
         rolled.assert_ended(0, Outcome::Committed);
+        let planned = rolled.events().find_map(|event| match event {
+            Event::WavesPlanned { waves } => Some(waves.len()),
+            _ => None,
+        });
+        assert_eq!(planned.unwrap_or(0), waves);
+        assert_eq!(rolled.has(|event| matches!(event, Event::Foreseen { .. })), !options.is_empty());
         assert!(BOTH.iter().all(|host| rolled.guard_was_armed(host)));
         let is_rollback = |event: &Event| matches!(event, Event::PushStarted { rollback_to: Some(to), .. } if to.starts_with("what ran before run "));
         assert!(rolled.has(is_rollback));
@@ -38,8 +45,13 @@ fn a_rollback_brings_back_what_ran_before_and_a_second_one_what_ran_after_it() {
     fleet.look();
     let nothing = fleet.run_json(&["rollback", "homelab", "--on", "vps", "--to", "4"]);
     nothing.assert_ended(0, Outcome::Unchanged);
-    let planned = fleet.run_json(&["rollback", "homelab", "--on", "vps", "--to", "3", "--dry-run"]);
+    let planned = fleet.run_json(&["rollback", "homelab", "--on", "vps", "--to", "3", "--dry-run", "--units"]);
     planned.assert_ended(0, Outcome::Planned);
+    let units = planned.events().find_map(|event| match event {
+        Event::Answer { answer } => Some(answer["hosts"][0]["units"].clone()),
+        _ => None,
+    });
+    assert_eq!(units.unwrap()["stop"], serde_json::json!(["app.service"]));
     fleet.assert_untouched();
     let one = fleet.run_json(&["rollback", "homelab", "--on", "vps", "--to", "3"]);
     one.assert_ended(0, Outcome::Committed);
