@@ -1,9 +1,9 @@
-//! The hooks around a push: commands of the person's own, on this workstation, one after the other.
+//! The hooks around a push, or after the recovery of one: commands of the person's own, on this workstation, one after the other.
 //!
 //! They are no part of the transaction. Before it, one that fails refuses the push; after it nothing that they do changes
 //! how it has ended.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::ending::Conclusion;
@@ -52,11 +52,11 @@ pub(super) struct HooksOfPush {
 }
 
 impl HooksOfPush {
-    /// A dry run has no run, and no hooks.
-    pub(super) fn new(ground: &Ground, run: Option<&str>, events: &Events) -> Self {
+    /// `pushed` are the hosts that it is about. A dry run has no run, and no hooks.
+    pub(super) fn new(ground: &Ground, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
         let path = &ground.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let hosts = ground.fleet.hosts.iter().map(|host| &host.name).filter(|name| ground.selected.contains(*name));
+        let hosts = ground.fleet.hosts.iter().map(|host| &host.name).filter(|name| pushed.contains(*name));
         let hosts: Vec<&str> = hosts.map(HostName::as_str).collect();
         Self {
             hooks: run.map(|_| ground.fleet.hooks.clone()).unwrap_or_default(),

@@ -119,7 +119,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         events.publish(Event::Warned { host: None, text });
     }
     let mut keeper = Keeper::new(&events, screen.follower(), record, &request);
-    let hooks = HooksOfPush::new(ground, run.as_deref(), &events);
+    let hooks = HooksOfPush::new(ground, &ground.selected, run.as_deref(), &events);
     let concluded = match hooks.before(&mut shutdown).await {
         Ok(()) => {
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);

@@ -1,5 +1,6 @@
 //! `recover`: finishes or undoes an interrupted push.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use futures::FutureExt;
 use super::build::FAREWELL;
 use super::ending::{Conclusion, millis};
 use super::ground::{Ground, load, owner};
+use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
 use crate::cli::{FleetHosts, Global, Recover};
 use crate::decide::plan::Plan;
@@ -21,7 +23,7 @@ use crate::event::stream::{Events, Listener};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
-use crate::inventory::model::{Fleet, Host};
+use crate::inventory::model::{Fleet, Host, HostName};
 use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
 use crate::record::journal::{self, HostStarted, Journal, Started};
 use crate::record::lock::{FleetLock, LockError};
@@ -54,7 +56,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     ground.warn(&events);
     let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
     let tag = tag();
-    let request = Request { fleet: ground.fleet, owner: format!("{}#{tag:04x}", owner()), tag, known };
+    let request = Request { fleet: ground.fleet.clone(), owner: format!("{}#{tag:04x}", owner()), tag, known };
     let mut keeper = Keeper {
         events: events.clone(),
         state,
@@ -68,6 +70,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let recovering = recover(&request, workspace, &events, &mut keeper, &mut shutdown);
     let recovered = AssertUnwindSafe(recovering).catch_unwind().await;
     let concluded = conclude(recovered.ok(), keeper.guarded, &request.fleet, &events);
+    // The push that had them to run is gone; without a run that was taken over nothing has ended.
+    if let Some(Record { run, changing, .. }) = &keeper.record {
+        HooksOfPush::new(&ground, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
+    }
     events.publish(Event::Finished {
         outcome: concluded.outcome,
         text: concluded.text,
@@ -175,6 +181,9 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, fleet: &Fleet, events: 
 
 /// The run's record on this workstation, which the recovery goes on with.
 struct Record {
+    run: String,
+    /// The hosts that get new systems by it.
+    changing: BTreeSet<HostName>,
     journal: Journal,
     listener: Listener,
 }
@@ -208,7 +217,8 @@ impl Keeper<'_> {
         }))?;
         self.lock.name_run(&what.run)?;
         let listener = listener::start(&self.events, &folder)?;
-        Ok(Record { journal, listener })
+        let changing = what.plan.hosts.iter().filter(|host| host.changes).map(|host| host.name.clone()).collect();
+        Ok(Record { run: what.run.clone(), changing, journal, listener })
     }
 
     /// What a later recovery here must know, as far as the hosts have told.

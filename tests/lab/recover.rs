@@ -94,6 +94,8 @@ fn a_push_that_is_killed_before_its_decision_is_undone_in_every_phase() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_push_that_is_killed_after_its_decision_is_finished() {
     let fleet = fleet("rec-forward");
+    let source = "flake: .\nhooks:\n  after_commit:\n    - env | grep ^FLEETDEPLOY_ >/root/after-commit\n  after_abort:\n    - touch /root/after-abort";
+    fleet.write_inventory(&Inventory { guard: "150s", settle: "20s", source, ..Inventory::default() });
     for host in BOTH {
         fleet.set(host, "loader", "\"slow:3\"");
     }
@@ -103,7 +105,20 @@ fn a_push_that_is_killed_after_its_decision_is_finished() {
     let recovered = fleet.recover("laptop", &[]);
     recovered.assert_ended(0, Outcome::Committed);
     fleet.assert_on_new(&BOTH);
+    // The push died before its hooks; a second recovery has nothing to end.
+    let run = recovered.lines.iter().find_map(|line| line.run.clone()).unwrap();
+    let told = fleet.ws("cat /root/after-commit; rm /root/after-commit");
+    for wanted in [
+        &format!("FLEETDEPLOY_RUN={run}"),
+        "FLEETDEPLOY_HOSTS=vps homeserver",
+        "FLEETDEPLOY_PHASE=after_commit",
+        "FLEETDEPLOY_OUTCOME=committed",
+        "FLEETDEPLOY_EXIT=0",
+    ] {
+        assert!(told.lines().any(|line| line == wanted), "{wanted}: {told}");
+    }
     fleet.recover("laptop", &["homelab"]).assert_ended(0, Outcome::Unchanged);
+    assert_eq!(fleet.ws("ls /root/after-* 2>/dev/null || true"), "");
 }
 
 #[test]
