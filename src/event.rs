@@ -1,8 +1,9 @@
 //! The one vocabulary between engine and screen: everything that a person, a CI log or the record hears of a push.
 //!
 //! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
-//! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`]; the last is [`Event::Finished`]. A query
-//! that works on a fleet begins with [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
+//! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`], of a rolling reboot
+//! [`Event::RebootStarted`]; the last is [`Event::Finished`]. A query that works on a fleet begins with
+//! [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
 
 pub mod forecast;
 pub mod line;
@@ -81,7 +82,7 @@ impl Phase {
     }
 }
 
-/// How a push ended, for the whole fleet.
+/// How a push, a recovery or a rolling reboot ended, for the whole fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -96,6 +97,10 @@ pub enum Outcome {
     Split,
     /// Another coordinator has taken this run over, and ends it.
     Superseded,
+    /// Every host that was to be rebooted is proven back.
+    Rebooted,
+    /// Of the hosts that were to be rebooted some are proven back, and the others were not rebooted.
+    PartlyRebooted,
 }
 
 /// How a push ended for one host.
@@ -118,6 +123,8 @@ pub enum HostOutcome {
     },
     /// `optional` and did not answer the survey.
     Skipped,
+    /// By a rolling reboot, and proven back.
+    Rebooted,
 }
 
 /// One cell of the matrix.
@@ -207,6 +214,16 @@ pub enum Event {
         fleet: String,
         hosts: Vec<HostName>,
         inventory: String,
+    },
+    /// The first event of a rolling reboot.
+    RebootStarted {
+        fleet: String,
+        /// In the inventory's order.
+        hosts: Vec<HostName>,
+        /// Those of them that are to be rebooted; the links of all are looked at.
+        selected: Vec<HostName>,
+        inventory: String,
+        record: String,
     },
     /// The first event of a query that asks hosts or builds for them.
     QueryStarted {
@@ -412,7 +429,7 @@ pub enum Event {
     Ended {
         exit: i32,
     },
-    /// The last event of a push or a recovery.
+    /// The last event of a push, a recovery or a rolling reboot.
     Finished {
         outcome: Outcome,
         text: String,

@@ -6,7 +6,7 @@ use crate::event::Outcome;
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// A transaction has come to its end; `interrupted` by the first signal, if there was one.
+    /// A transaction, or a rolling reboot, has come to its end; `interrupted` by the first signal, if there was one.
     Pushed { outcome: Outcome, interrupted: Option<Signal> },
     /// A query was answered: `yes` unless a required link is down, a build failed, a command failed or a blocker was
     /// found.
@@ -31,18 +31,24 @@ pub enum Ending {
 /// | status | means |
 /// |---|---|
 /// | 0 | committed, nothing to do, or a query answered well |
-/// | 1 | the answer is no, and every touched host was seen on old and unguarded |
+/// | 1 | the answer is no, and every touched host was seen on old and unguarded; not every host was rebooted |
 /// | 2 | usage, inventory, no such run, no terminal for a needed password |
 /// | 3 | split, superseded, a host that did not come back from a reboot or may be under a guard, or guards are left to themselves: look now |
-/// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched |
+/// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched; no further host is rebooted |
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
 #[must_use]
 pub fn status(ending: Ending) -> u8 {
     match ending {
-        Ending::Pushed { outcome: Outcome::Committed | Outcome::Unchanged | Outcome::Planned, interrupted: _ }
+        Ending::Pushed {
+            outcome: Outcome::Committed | Outcome::Unchanged | Outcome::Planned | Outcome::Rebooted,
+            interrupted: _,
+        }
         | Ending::Answered { yes: true } => 0,
-        Ending::Pushed { outcome: Outcome::RolledBack | Outcome::Refused, interrupted: None }
+        Ending::Pushed {
+            outcome: Outcome::RolledBack | Outcome::Refused | Outcome::PartlyRebooted,
+            interrupted: None,
+        }
         | Ending::Answered { yes: false }
         | Ending::NotBegun
         | Ending::Bug { guards_armed: false } => 1,
@@ -51,7 +57,10 @@ pub fn status(ending: Ending) -> u8 {
         | Ending::InDoubt
         | Ending::Left { first: _, guards_armed: true }
         | Ending::Bug { guards_armed: true } => 3,
-        Ending::Pushed { outcome: Outcome::RolledBack | Outcome::Refused, interrupted: Some(signal) }
+        Ending::Pushed {
+            outcome: Outcome::RolledBack | Outcome::Refused | Outcome::PartlyRebooted,
+            interrupted: Some(signal),
+        }
         | Ending::QueryInterrupted(signal)
         | Ending::Left { first: signal, guards_armed: false } => by_signal(signal),
     }
@@ -74,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_table_of_the_design_holds() {
-        use Outcome::{Committed, Refused, RolledBack, Split, Superseded, Unchanged};
+        use Outcome::{Committed, PartlyRebooted, Rebooted, Refused, RolledBack, Split, Superseded, Unchanged};
         use Signal::{Sighup, Sigint, Sigterm};
         let pushed = |outcome, interrupted| Ending::Pushed { outcome, interrupted };
         let table = [
@@ -95,6 +104,12 @@ mod tests {
             (pushed(Split, Some(Sigterm)), 3),
             (pushed(Split, Some(Sighup)), 3),
             (pushed(Superseded, None), 3),
+            (pushed(Rebooted, None), 0),
+            // The signal came when the last host was under way.
+            (pushed(Rebooted, Some(Sigint)), 0),
+            (pushed(PartlyRebooted, None), 1),
+            (pushed(PartlyRebooted, Some(Sigint)), 130),
+            (pushed(PartlyRebooted, Some(Sighup)), 129),
             (Ending::Answered { yes: true }, 0),
             (Ending::Answered { yes: false }, 1),
             (Ending::QueryInterrupted(Sigint), 130),

@@ -63,11 +63,8 @@ fn forecast() -> Forecast {
     }
 }
 
-/// Each kind of event, and each kind of what they hold.
-fn samples() -> Vec<Event> {
-    // A name of digits: the hardest key that a map of hosts can have.
-    let (vps, digits) = (HostName::new("vps").unwrap(), HostName::new("10").unwrap());
-    let system = |hash: &str| StorePath::new(format!("/nix/store/{}-nixos-system-vps-25.05", hash.repeat(32))).unwrap();
+/// Each way in which a run, and a host in it, can end.
+fn ends() -> Vec<Event> {
     let outcomes = [
         HostOutcome::Committed,
         HostOutcome::Unchanged,
@@ -76,10 +73,11 @@ fn samples() -> Vec<Event> {
         HostOutcome::Untouched,
         HostOutcome::Lost { why: "no answer".into() },
         HostOutcome::Skipped,
+        HostOutcome::Rebooted,
     ];
     let hosts: BTreeMap<HostName, HostOutcome> =
         (10..).map(|number: u32| HostName::new(number.to_string()).unwrap()).zip(outcomes).collect();
-    let finished = [
+    [
         Outcome::Committed,
         Outcome::Unchanged,
         Outcome::Planned,
@@ -87,8 +85,18 @@ fn samples() -> Vec<Event> {
         Outcome::Refused,
         Outcome::Split,
         Outcome::Superseded,
+        Outcome::Rebooted,
+        Outcome::PartlyRebooted,
     ]
-    .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 });
+    .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 })
+    .to_vec()
+}
+
+/// Each kind of event, and each kind of what they hold.
+fn samples() -> Vec<Event> {
+    // A name of digits: the hardest key that a map of hosts can have.
+    let (vps, digits) = (HostName::new("vps").unwrap(), HostName::new("10").unwrap());
+    let system = |hash: &str| StorePath::new(format!("/nix/store/{}-nixos-system-vps-25.05", hash.repeat(32))).unwrap();
     let mut events = vec![
         Event::PushStarted {
             fleet: "homelab".into(),
@@ -99,6 +107,13 @@ fn samples() -> Vec<Event> {
             record: None,
             dry_run: true,
             rollback_to: Some("generation 41".into()),
+        },
+        Event::RebootStarted {
+            fleet: "homelab".into(),
+            hosts: vec![vps.clone()],
+            selected: vec![vps.clone()],
+            inventory: "inventory.yaml".into(),
+            record: "/state/runs/r-1".into(),
         },
         Event::RecoverStarted { fleet: "homelab".into(), hosts: vec![vps.clone()], inventory: "inventory.yaml".into() },
         Event::Foreseen { forecast: Box::new(forecast()), whole: true },
@@ -155,7 +170,7 @@ fn samples() -> Vec<Event> {
             .map(|phase| Event::PhaseStarted { phase }),
     );
     events.extend(facts());
-    events.extend(finished);
+    events.extend(ends());
     events
 }
 

@@ -1,11 +1,11 @@
 //! The command lines of those who work by hand: the guard alone, and the rolling reboot.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::FleetHosts;
+use crate::decide::waves::Size;
 use crate::inventory::duration;
 
 /// The guard of a push, for a person who works by hand
@@ -119,9 +119,10 @@ pub struct DisarmGuard {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
-  fleetdeploy reboot homelab                    one host after the other
-  fleetdeploy reboot homelab --on vps           only one
+  fleetdeploy reboot homelab                       one host after the other
+  fleetdeploy reboot homelab --on vps              only one
   fleetdeploy reboot farm --on 'web*' --waves 3    three at a time
+  fleetdeploy reboot farm --waves 1,25%            one, and then a quarter of them at a time
 
 Exit status:
   0  every selected host was rebooted and is proven back
@@ -133,8 +134,11 @@ pub struct Reboot {
     #[command(flatten)]
     pub fleet: FleetHosts,
     /// How many hosts at a time
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub waves: NonZeroUsize,
+    ///
+    /// The sizes of the first waves, in hosts or in percent of those that are rebooted, rounded up; the last size is that
+    /// of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "1", value_parser = str::parse::<Size>)]
+    pub waves: Vec<Size>,
     /// How long links may take to come up after a reboot, instead of the inventory's `settle`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub settle: Option<Duration>,

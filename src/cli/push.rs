@@ -36,6 +36,8 @@ pub struct Push {
     #[command(flatten)]
     pub showing: Showing,
     /// After the commit, reboot the hosts that need it for their new systems, one after the other
+    ///
+    /// As `fleetdeploy reboot` does it: each is proven back before the next.
     #[arg(long)]
     pub reboot: bool,
 }

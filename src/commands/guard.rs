@@ -85,6 +85,7 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
             Said { ending: Ending::Answered { yes }, looked, next: String::new() }
         }
         (Ok(looked), GuardCommand::Extend(_)) => {
+            records.go_on();
             let went = guards.extend(&looked).await;
             Said { ending: ending(went), looked: guards.look().await, next: String::new() }
         }

@@ -95,7 +95,7 @@ impl HooksOfPush {
         }
         let (hooks, phase) = match concluded.outcome {
             Outcome::Committed | Outcome::Unchanged => (&self.hooks.after_commit, "after_commit"),
-            Outcome::Planned => return,
+            Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted => return,
             Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::Superseded => {
                 (&self.hooks.after_abort, "after_abort")
             }

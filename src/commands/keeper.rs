@@ -1,4 +1,4 @@
-//! Where a push is recorded: its folder on the disk, its journal, and whose turn it is.
+//! Where a push or a rolling reboot is recorded: its folder on the disk, its journal, and whose turn it is.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -46,12 +46,12 @@ impl Record {
         if let Some(by_hand) = unfinished.as_ref().filter(|unfinished| unfinished.is_by_hand()) {
             let text = format!("this fleet is under a guard that was armed by hand: run {}", by_hand.run.id());
             let hint =
-                format!("when the work is done, type `fleetdeploy guard disarm {}`, then push again", by_hand.fleet);
+                format!("when the work is done, type `fleetdeploy guard disarm {}`, then try again", by_hand.fleet);
             return Err(Trouble::not_begun(text, Some(hint)));
         }
         if let Some(Unfinished { run, fleet, .. }) = unfinished {
             let text = format!("run {} of this fleet did not come to its end", run.id());
-            return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then push again"))));
+            return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then try again"))));
         }
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.

@@ -64,7 +64,8 @@ pub(super) fn standing(summary: &Summary, running: &[String]) -> Standing {
     match summary.end {
         End::Ended(outcome) => Standing::Ended(outcome),
         End::Recovered(outcome) => Standing::Recovered(outcome),
-        End::Unfinished if running.contains(&summary.run) => Standing::Running,
+        End::ByHand | End::Unfinished if running.contains(&summary.run) => Standing::Running,
+        End::ByHand => Standing::ByHand,
         End::Unfinished => Standing::Unfinished,
     }
 }

@@ -184,11 +184,11 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Pushed::Rebooted(verdict, rolled)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
-            let (ending, text) = super::reboot::ending(&rolled);
+            let rebooted = super::reboot::conclude(&rolled, fleet);
             // It stays committed whatever came of the reboots; the exit says that not all went well.
-            concluded.text = format!("{}; {text}", concluded.text);
-            if status(ending) != 0 {
-                concluded.ending = ending;
+            concluded.text = format!("{}; {}", concluded.text, rebooted.text);
+            if status(rebooted.ending) != 0 {
+                concluded.ending = rebooted.ending;
             }
             concluded
         }

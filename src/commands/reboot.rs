@@ -1,11 +1,11 @@
 //! `reboot`: host after host, each proven back before the next.
 
-use std::sync::Arc;
+use std::time::Instant;
 
 use super::build::FAREWELL;
+use super::ending::{Conclusion, millis};
 use super::ground::Ground;
-use super::past::print;
-use super::recover::take;
+use super::keeper::Record;
 use super::{Ended, Trouble};
 use crate::cli::{Global, Reboot};
 use crate::decide::rolling::HostEnd;
@@ -13,11 +13,11 @@ use crate::decide::survey::Allowed;
 use crate::engine::push::Request;
 use crate::engine::reboot::{How, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
-use crate::event::Event;
 use crate::event::stream::Events;
+use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
-use crate::record::folder::State;
+use crate::inventory::model::{Fleet, HostName};
 use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
@@ -25,45 +25,84 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     let overrides = Overrides { guard: None, settle: arguments.settle };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    // A push of the same fleet from here would have its hosts rebooted under it.
-    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
-    let _lock = take(&state, &ground)?;
     let workspace = ground.workspace(&mut shutdown).await?;
-    let events = Events::new(None);
+    // A push of the same fleet from here would have its hosts rebooted under it.
+    let record = Record::open(&ground)?;
+    let events = Events::new(Some(record.run.clone()));
+    let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    ground.begin_query("reboot", &events);
+    let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
-    let request = Request { allowed, ..ground.question("reboot", std::path::PathBuf::new()) };
-    let rolled = reboot(&request, arguments.waves, Arc::clone(&workspace), &events, &mut shutdown).await;
-    let (ending, text) = ending(&rolled);
-    events.publish(Event::Answer { answer: json(&rolled, &text) });
-    events.publish(Event::Ended { exit: i32::from(status(ending)) });
+    let request = Request { allowed, ..ground.question(&record.run, std::path::PathBuf::new()) };
+    let names = || ground.fleet.hosts.iter().map(|host| &host.name);
+    events.publish(Event::RebootStarted {
+        fleet: ground.fleet.name.clone(),
+        hosts: names().cloned().collect(),
+        selected: names().filter(|name| ground.selected.contains(*name)).cloned().collect(),
+        inventory: ground.inventory.path.display().to_string(),
+        record: record.folder.display().to_string(),
+    });
+    ground.warn(&events);
+    let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut shutdown).await;
+    let concluded = conclude(&rolled, &ground.fleet);
+    events.publish(Event::Finished {
+        outcome: concluded.outcome,
+        text: concluded.text,
+        hosts: concluded.hosts,
+        exit: i32::from(status(concluded.ending)),
+        took_ms: millis(began.elapsed()),
+    });
+    let _ = recording.finish(FAREWELL);
     let _ = screen.finish(FAREWELL);
-    if mode != Mode::Json {
-        print(&format!("{}: {text}\n", request.fleet.name))?;
-    }
-    Ok(ending)
+    Ok(concluded.ending)
 }
 
-/// How it ends the program, and in one sentence: which hosts were rebooted, which were not, which are lost.
-pub(super) fn ending(rolled: &Rolled) -> (Ending, String) {
-    let named = |wanted: &dyn Fn(&HostEnd) -> bool| {
-        let names = rolled.hosts.iter().filter(|(_, end)| wanted(end)).map(|(host, _)| host.as_str());
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let away = match &rolled.how {
-        How::Left { away, .. } => away.as_slice(),
+/// Of the fleet's hosts, also those that were not to be rebooted.
+pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet) -> Conclusion {
+    let away: &[HostName] = match &rolled.how {
+        How::Left { away, .. } => away,
         _ => &[],
     };
-    let is_wrong = |end: &HostEnd| matches!(end, HostEnd::Wrong { .. });
-    let any = |wanted: &dyn Fn(&HostEnd) -> bool| rolled.hosts.values().any(wanted);
+    let is_rebooted = |end: &HostEnd| *end == HostEnd::Rebooted;
+    let outcome = if !away.is_empty() || rolled.hosts.values().any(|end| matches!(end, HostEnd::Wrong { .. })) {
+        Outcome::Split
+    } else if !rolled.hosts.values().any(is_rebooted) {
+        Outcome::Refused
+    } else if rolled.hosts.values().all(is_rebooted) {
+        Outcome::Rebooted
+    } else {
+        Outcome::PartlyRebooted
+    };
+    let interrupted = match &rolled.how {
+        How::Interrupted(signal) | How::Left { signal, .. } => Some(*signal),
+        How::Through | How::Refused { .. } => None,
+    };
+    let end = |host: &HostName| match rolled.hosts.get(host) {
+        _ if away.contains(host) => HostOutcome::Lost { why: "left while it reboots".to_owned() },
+        // None was begun: nobody knows who would have been.
+        None if rolled.hosts.is_empty() => HostOutcome::Untouched,
+        None => HostOutcome::Witness,
+        Some(HostEnd::Rebooted) => HostOutcome::Rebooted,
+        Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone() },
+        Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
+    };
+    let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
+    Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text: text(rolled, away), hosts }
+}
+
+/// In one sentence: which hosts were rebooted, which were not, which are lost.
+fn text(rolled: &Rolled, away: &[HostName]) -> String {
+    let named = |wanted: &dyn Fn(&HostName, &HostEnd) -> bool| {
+        let names = rolled.hosts.iter().filter(|(host, end)| wanted(host, end)).map(|(host, _)| host.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
     let mut parts: Vec<String> = Vec::new();
     let mut say = |front: &str, names: String| {
         if !names.is_empty() {
             parts.push(format!("{front}: {names}"));
         }
     };
-    say("rebooted and proven back", named(&|end| *end == HostEnd::Rebooted));
+    say("rebooted and proven back", named(&|_, end| *end == HostEnd::Rebooted));
     for (host, end) in &rolled.hosts {
         match end {
             HostEnd::Wrong { why } => say("LOOK NOW", format!("{host} {why}")),
@@ -72,37 +111,67 @@ pub(super) fn ending(rolled: &Rolled) -> (Ending, String) {
         }
     }
     say("left while they reboot", away.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-    let not_begun: Vec<&str> = rolled
-        .hosts
-        .iter()
-        .filter(|(host, end)| **end == HostEnd::NotBegun && !away.contains(host))
-        .map(|(host, _)| host.as_str())
-        .collect();
-    say("not rebooted", not_begun.join(", "));
-    let ending = match &rolled.how {
-        How::Left { away, .. } if !away.is_empty() => Ending::InDoubt,
-        _ if any(&is_wrong) => Ending::InDoubt,
-        How::Interrupted(signal) | How::Left { signal, .. } => Ending::QueryInterrupted(*signal),
-        How::Refused { text } => {
-            parts.push(format!("no host was rebooted: {text}"));
-            Ending::Answered { yes: false }
-        }
-        How::Through => Ending::Answered { yes: rolled.hosts.values().all(|end| *end == HostEnd::Rebooted) },
-    };
+    say("not rebooted", named(&|host, end| *end == HostEnd::NotBegun && !away.contains(host)));
+    match &rolled.how {
+        How::Refused { text } => parts.push(format!("no host was rebooted: {text}")),
+        How::Interrupted(signal) => parts.push(format!("interrupted by {signal}")),
+        How::Through | How::Left { .. } => {}
+    }
     if parts.is_empty() {
         parts.push("no host was rebooted".to_owned());
     }
-    (ending, parts.join("; "))
+    parts.join("; ")
 }
 
-fn json(rolled: &Rolled, text: &str) -> serde_json::Value {
-    let end = |end: &HostEnd| match end {
-        HostEnd::Rebooted => serde_json::json!({ "end": "rebooted" }),
-        HostEnd::Wrong { why } => serde_json::json!({ "end": "wrong", "why": why }),
-        HostEnd::Refused { why } => serde_json::json!({ "end": "refused", "why": why }),
-        HostEnd::NotBegun => serde_json::json!({ "end": "not_begun" }),
-    };
-    let hosts: serde_json::Map<String, serde_json::Value> =
-        rolled.hosts.iter().map(|(host, one)| (host.to_string(), end(one))).collect();
-    serde_json::json!({ "hosts": hosts, "text": text })
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::vocabulary::Signal;
+
+    /// How it ends: outcome, exit status and each host's end, of a fleet of `a`, `b` and `c`.
+    fn end(ends: &[(&str, HostEnd)], how: How) -> (Outcome, u8, String) {
+        let text = "hosts: {a: , b: , c: }\nfleets: {abc: {hosts: all, flake: .}}\n";
+        let here = std::path::Path::new(".");
+        let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
+        let hosts = ends.iter().map(|(name, end)| (HostName::new(*name).unwrap(), end.clone())).collect();
+        let concluded = conclude(&Rolled { hosts, how }, &inventory.fleets["abc"]);
+        let word = |end: &HostOutcome| serde_json::to_value(end).unwrap()["outcome"].as_str().unwrap().to_owned();
+        let ends: Vec<String> = concluded.hosts.values().map(word).collect();
+        (concluded.outcome, status(concluded.ending), ends.join(" "))
+    }
+
+    #[test]
+    fn a_rolling_reboot_ends_as_its_hosts_do() {
+        let (good, not) = (HostEnd::Rebooted, HostEnd::NotBegun);
+        let (wrong, no) = (HostEnd::Wrong { why: "is away".into() }, HostEnd::Refused { why: "a guard".into() });
+        let left = |away: &[&str]| How::Left {
+            signal: Signal::Sigint,
+            away: away.iter().map(|name| HostName::new(*name).unwrap()).collect(),
+        };
+        let refused = How::Refused { text: "b does not answer".into() };
+        let interrupted = How::Interrupted(Signal::Sigterm);
+        for (ends, how, expected) in [
+            (vec![("a", &good), ("b", &good)], How::Through, (Outcome::Rebooted, 0, "rebooted rebooted witness")),
+            (vec![("a", &good), ("b", &no)], How::Through, (Outcome::PartlyRebooted, 1, "rebooted untouched witness")),
+            (vec![("a", &no), ("b", &not)], How::Through, (Outcome::Refused, 1, "untouched untouched witness")),
+            (vec![("a", &wrong), ("b", &not)], How::Through, (Outcome::Split, 3, "lost untouched witness")),
+            (vec![], refused, (Outcome::Refused, 1, "untouched untouched untouched")),
+            (vec![], interrupted.clone(), (Outcome::Refused, 143, "untouched untouched untouched")),
+            (
+                vec![("a", &good), ("b", &not)],
+                interrupted.clone(),
+                (Outcome::PartlyRebooted, 143, "rebooted untouched witness"),
+            ),
+            // It came when the last one was under way, and that one is back.
+            (vec![("a", &good)], interrupted, (Outcome::Rebooted, 0, "rebooted witness witness")),
+            (vec![("a", &not), ("b", &not)], left(&["a"]), (Outcome::Split, 3, "lost untouched witness")),
+            (vec![("a", &good), ("b", &not)], left(&[]), (Outcome::PartlyRebooted, 130, "rebooted untouched witness")),
+        ] {
+            let ends: Vec<(&str, HostEnd)> = ends.into_iter().map(|(host, end)| (host, end.clone())).collect();
+            let said = end(&ends, how.clone());
+            assert_eq!((said.0, said.1, said.2.as_str()), expected, "{ends:?} {how:?}");
+        }
+    }
 }

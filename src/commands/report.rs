@@ -142,7 +142,11 @@ fn known(read: &Read) -> Known {
         }
     }
     for line in &read.lines {
-        if let Event::PushStarted { inventory, .. } | Event::RecoverStarted { inventory, .. } = &line.event {
+        if let Event::PushStarted { inventory, .. }
+        | Event::RecoverStarted { inventory, .. }
+        | Event::RebootStarted { inventory, .. }
+        | Event::QueryStarted { inventory, .. } = &line.event
+        {
             inventories.push(inventory.into());
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
         let exit = summary.exit;
         let row = Row {
             run: summary.run,
+            kind: summary.kind,
             fleet: summary.fleet,
             began: summary.began,
             standing,
@@ -69,18 +70,15 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
 }
 
 fn json(row: &Row, exit: Option<i32>) -> serde_json::Value {
-    let (outcome, recovered) = match row.standing {
-        Standing::Ended(outcome) => (Some(outcome), false),
-        Standing::Recovered(outcome) => (Some(outcome), true),
-        Standing::Unfinished | Standing::Running => (None, false),
-    };
     serde_json::json!({
         "run": row.run,
+        "kind": row.kind.word(),
         "fleet": row.fleet,
         "began": humantime::format_rfc3339_millis(to_millis(row.began)).to_string(),
         // Absent for a run that has not ended.
-        "outcome": outcome,
-        "recovered": recovered,
+        "outcome": row.standing.outcome(),
+        "recovered": matches!(row.standing, Standing::Recovered(_)),
+        "by_hand": row.standing == Standing::ByHand,
         "running": row.standing == Standing::Running,
         "hosts": row.hosts,
         "took_ms": row.took.map(super::ending::millis),

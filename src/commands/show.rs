@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use super::past::{clock, colour, named, passed_over, print, standing, state, unreadable};
 use super::{Ended, Trouble, report, tell};
 use crate::cli::{Global, Show};
-use crate::event::Event;
 use crate::event::line::{Line, to_millis};
+use crate::event::{Event, Outcome};
 use crate::exit::Ending;
 use crate::record::folder::RunFolder;
-use crate::record::read::{Summary, each_event};
+use crate::record::read::{Kind, Summary, each_event};
 use crate::ui::mode::Mode;
 use crate::ui::runs::Standing;
 use crate::ui::story::{self, Heading};
@@ -58,8 +58,21 @@ impl Read {
     pub(super) fn heading(&self, clock: &when::Clock) -> Heading {
         let Summary { run, fleet, began, .. } = &self.summary;
         let next = match self.standing {
+            // It has armed no guard that a recovery could look after.
+            Standing::Unfinished if self.summary.kind == Kind::Reboot => {
+                Some(format!("the reboot did not come to its end\nnext: fleetdeploy status {fleet}"))
+            }
             Standing::Unfinished => Some(format!("the run did not come to its end\nnext: fleetdeploy recover {fleet}")),
+            Standing::ByHand => Some(format!(
+                "a guard was armed by hand, and was not disarmed from here\nnext: fleetdeploy guard status {fleet}"
+            )),
             Standing::Running => Some("a process of this workstation works on it just now".to_owned()),
+            Standing::Ended(Outcome::Unchanged) if self.summary.kind == Kind::Guard => {
+                Some("the guard was disarmed: what ran by then stayed".to_owned())
+            }
+            Standing::Ended(Outcome::RolledBack) if self.summary.kind == Kind::Guard => {
+                Some("the guard has fired: what ran before came back".to_owned())
+            }
             Standing::Ended(_) | Standing::Recovered(_) => None,
         };
         Heading {
@@ -98,17 +111,14 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Show) -> Ended {
 
 fn json(read: &Read) -> serde_json::Value {
     let summary = &read.summary;
-    let (outcome, recovered) = match read.standing {
-        Standing::Ended(outcome) => (Some(outcome), false),
-        Standing::Recovered(outcome) => (Some(outcome), true),
-        Standing::Unfinished | Standing::Running => (None, false),
-    };
     serde_json::json!({
         "run": summary.run,
+        "kind": summary.kind.word(),
         "fleet": summary.fleet,
         "began": humantime::format_rfc3339_millis(to_millis(summary.began)).to_string(),
-        "outcome": outcome,
-        "recovered": recovered,
+        "outcome": read.standing.outcome(),
+        "recovered": matches!(read.standing, Standing::Recovered(_)),
+        "by_hand": read.standing == Standing::ByHand,
         "running": read.standing == Standing::Running,
         "took_ms": summary.took.map(super::ending::millis),
         "exit": summary.exit,

@@ -11,6 +11,7 @@ use crate::decide::plan::{HostId, Plan};
 use crate::decide::telling::{cells, link_text};
 use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
+use crate::decide::waves::Size;
 use crate::event::{Event, Phase};
 
 /// Rounds in a row that must hold, as in a push.
@@ -101,17 +102,21 @@ pub struct Rolling {
 }
 
 /// Which hosts are rebooted together: those behind a jump before the jump, and never beside it.
+///
+/// `sizes` are those of the first waves, and the last of them that of all that follow: while they reboot the hosts of a
+/// wave are away, so that, other than in a push, all that are left at once would be an outage. No size: one host.
 #[must_use]
-pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, at_once: usize) -> Vec<Vec<HostId>> {
+pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size]) -> Vec<Vec<HostId>> {
+    let most = |wave: usize| sizes.get(wave).or(sizes.last()).map_or(1, |size| size.of(selected.len()));
     let depth = |host: HostId| plan.ids().filter(|jump| plan.is_behind(host, *jump)).count();
     let mut order: Vec<HostId> = selected.iter().copied().collect();
     // Stable: among equals in the inventory's order.
     order.sort_by_key(|host| std::cmp::Reverse(depth(*host)));
     let mut waves: Vec<Vec<HostId>> = Vec::new();
     for host in order {
+        let most = most(waves.len().saturating_sub(1));
         let fits = |wave: &&mut Vec<HostId>| {
-            wave.len() < at_once
-                && !wave.iter().any(|other| plan.is_behind(*other, host) || plan.is_behind(host, *other))
+            wave.len() < most && !wave.iter().any(|other| plan.is_behind(*other, host) || plan.is_behind(host, *other))
         };
         match waves.last_mut().filter(fits) {
             Some(wave) => wave.push(host),
@@ -123,8 +128,8 @@ pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, at_once: usize) -> Vec<Ve
 
 impl Rolling {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, at_once: usize) -> Self {
-        let waves = waves(&plan, selected, at_once);
+    pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size]) -> Self {
+        let waves = waves(&plan, selected, sizes);
         Self {
             ends: selected.iter().map(|host| (*host, HostEnd::NotBegun)).collect(),
             plan,

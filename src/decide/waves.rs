@@ -46,7 +46,8 @@ impl FromStr for Size {
 }
 
 impl Size {
-    fn of(self, changing: usize) -> usize {
+    /// How many hosts that is of so many.
+    pub(crate) fn of(self, changing: usize) -> usize {
         match self {
             Self::Hosts(hosts) => hosts,
             Self::Percent(percent) => (changing * percent).div_ceil(100),

@@ -1,7 +1,6 @@
 //! A push from its beginning to its end: phases 1 to 4, which touch nothing, and then the driver.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -116,7 +115,8 @@ pub async fn push(
             if hosts.is_empty() {
                 Pushed::Ended(verdict)
             } else {
-                Pushed::Rebooted(verdict, push.roll(&hosts, NonZeroUsize::MIN, shutdown).await)
+                // One after the other.
+                Pushed::Rebooted(verdict, push.roll(&hosts, &[], shutdown).await)
             }
         }
         pushed => pushed,

@@ -1,7 +1,6 @@
 //! A rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::decide::rolling::{Effect, HostEnd, Input, Rolling};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
+use crate::decide::waves::Size;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -61,16 +61,16 @@ pub enum How {
     Left { signal: Signal, away: Vec<HostName> },
 }
 
-/// Reboots the selected hosts of a fleet, `at_once` of them at a time.
+/// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::rolling::waves)).
 pub async fn reboot(
     request: &Request,
-    at_once: NonZeroUsize,
+    sizes: &[Size],
     workspace: Arc<Workspace>,
     events: &Events,
     shutdown: &mut Shutdown,
 ) -> Rolled {
     let push = Push::new(request, workspace, events);
-    let rolled = push.roll(&request.selected, at_once, shutdown).await;
+    let rolled = push.roll(&request.selected, sizes, shutdown).await;
     push.reach.close().await;
     rolled
 }
@@ -83,12 +83,7 @@ struct Before {
 
 impl Push<'_> {
     /// Reboots these hosts, each proven back before the next.
-    pub(super) async fn roll(
-        &self,
-        hosts: &BTreeSet<HostName>,
-        at_once: NonZeroUsize,
-        shutdown: &mut Shutdown,
-    ) -> Rolled {
+    pub(super) async fn roll(&self, hosts: &BTreeSet<HostName>, sizes: &[Size], shutdown: &mut Shutdown) -> Rolled {
         let none = |how| Rolled { hosts: BTreeMap::new(), how };
         let before = tokio::select! {
             before = self.before_reboot(hosts) => before,
@@ -100,7 +95,7 @@ impl Push<'_> {
         };
         let plan = Arc::clone(&before.plan);
         let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
-        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, at_once.get());
+        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, sizes);
         // It looks and gives no orders.
         let orders = Orders::new(Arc::clone(&plan), self.identity(Vec::new()), Vec::new(), Vec::new());
         let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));

@@ -55,7 +55,9 @@ struct Told {
 impl Told {
     fn hear(&mut self, event: Event) {
         match event {
-            Event::PushStarted { fleet, inventory, .. } | Event::RecoverStarted { fleet, inventory, .. } => {
+            Event::PushStarted { fleet, inventory, .. }
+            | Event::RecoverStarted { fleet, inventory, .. }
+            | Event::RebootStarted { fleet, inventory, .. } => {
                 self.of = Some((fleet, inventory));
                 // A recovery goes on with a run, and ends it anew.
                 self.failed = None;
@@ -66,11 +68,13 @@ impl Told {
             Event::Finished { hosts, .. } => {
                 let is_failed = |host: &HostName, end: &HostOutcome| match end {
                     HostOutcome::RolledBack { .. } | HostOutcome::Lost { .. } => true,
-                    // A push that was refused has touched nobody; whom it was refused for has failed.
+                    // What was refused has touched nobody; whom it was refused for has failed.
                     HostOutcome::Untouched => self.blamed.contains(host),
-                    HostOutcome::Committed | HostOutcome::Unchanged | HostOutcome::Witness | HostOutcome::Skipped => {
-                        false
-                    }
+                    HostOutcome::Committed
+                    | HostOutcome::Unchanged
+                    | HostOutcome::Witness
+                    | HostOutcome::Skipped
+                    | HostOutcome::Rebooted => false,
                 };
                 self.failed = Some(
                     hosts.iter().filter(|(host, end)| is_failed(host, end)).map(|(host, _)| host.clone()).collect(),

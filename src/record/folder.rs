@@ -177,12 +177,10 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Whether it is a guard that a person has armed to work by hand, and has not disarmed yet: `fleetdeploy guard` ends
-    /// it. Once a recovery has taken it over it is like any other.
+    /// Whether it is a guard that a person has armed to work by hand, and has not disarmed yet.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {
-        let has = |wanted: &dyn Fn(&journal::Entry) -> bool| self.journal.iter().any(|written| wanted(&written.entry));
-        has(&|entry| *entry == journal::Entry::ByHand) && !has(&|entry| matches!(entry, journal::Entry::Recovering(_)))
+        journal::is_by_hand(&self.journal)
     }
 }
 

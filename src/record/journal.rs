@@ -83,6 +83,14 @@ pub fn is_over(journal: &[Written]) -> bool {
     }
 }
 
+/// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has taken
+/// it over it is like any other run.
+#[must_use]
+pub fn is_by_hand(journal: &[Written]) -> bool {
+    let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));
+    has(&|entry| *entry == Entry::ByHand) && !has(&|entry| matches!(entry, Entry::Recovering(_)))
+}
+
 impl From<vocabulary::Entry> for Entry {
     fn from(entry: vocabulary::Entry) -> Self {
         match entry {

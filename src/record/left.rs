@@ -87,7 +87,9 @@ impl RunFolder {
         let run = self.id().to_string();
         let end = self.summary().end;
         let started = match end {
-            End::Ended(Outcome::Refused | Outcome::Unchanged | Outcome::Planned) => {
+            End::Ended(
+                Outcome::Refused | Outcome::Unchanged | Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted,
+            ) => {
                 return Err(LeftError::NoPlan { run });
             }
             // It brought no system, however it ended.
@@ -106,9 +108,13 @@ impl RunFolder {
                 Outcome::RolledBack => Ok(around.before),
                 Outcome::Split => no_side("ended as split"),
                 Outcome::Superseded => no_side("was taken over from elsewhere"),
-                Outcome::Refused | Outcome::Unchanged | Outcome::Planned => Err(LeftError::NoPlan { run }),
+                Outcome::Refused
+                | Outcome::Unchanged
+                | Outcome::Planned
+                | Outcome::Rebooted
+                | Outcome::PartlyRebooted => Err(LeftError::NoPlan { run }),
             },
-            End::Unfinished => no_side("did not come to its end"),
+            End::Unfinished | End::ByHand => no_side("did not come to its end"),
         }
     }
 

@@ -103,6 +103,12 @@ fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
             let text = |host| if selected.contains(host) { "a push begins" } else { "a push begins: a witness" };
             return hosts.iter().map(|host| (host, text(host).to_owned())).collect();
         }
+        Event::RebootStarted { hosts, selected, .. } => {
+            let text = |host| {
+                if selected.contains(host) { "a rolling reboot begins" } else { "a rolling reboot begins: a witness" }
+            };
+            return hosts.iter().map(|host| (host, text(host).to_owned())).collect();
+        }
         Event::RecoverStarted { hosts, .. } => {
             return hosts.iter().map(|host| (host, "a recovery begins".to_owned())).collect();
         }
@@ -207,6 +213,7 @@ fn outcome_words(outcome: &HostOutcome) -> String {
         HostOutcome::Untouched => "not touched".to_owned(),
         HostOutcome::Lost { why } => format!("lost: {why}"),
         HostOutcome::Skipped => "skipped".to_owned(),
+        HostOutcome::Rebooted => "rebooted, and proven back".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::event::line::Line;
 use crate::event::{Event, Outcome};
 use crate::record::folder::RunFolder;
-use crate::record::journal::{Entry, Written};
+use crate::record::journal::{self, Entry, Written};
 use crate::record::{RecordError, read_error};
 
 /// How much of the end of `events.jsonl` is looked through for the end of the run. The last event names every host,
@@ -96,8 +96,33 @@ pub enum End {
     Ended(Outcome),
     /// It was interrupted, and a recovery has ended it.
     Recovered(Outcome),
+    /// A guard was armed by hand, and nobody here has seen it disarmed or fired yet.
+    ByHand,
     /// It did not come to its end, or somebody still works on it: [`State::running`](super::folder::State::running).
     Unfinished,
+}
+
+/// What a run was begun for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Push,
+    Rollback,
+    /// Armed by hand.
+    Guard,
+    Reboot,
+}
+
+impl Kind {
+    /// As the command is called.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Rollback => "rollback",
+            Self::Guard => "guard",
+            Self::Reboot => "reboot",
+        }
+    }
 }
 
 impl End {
@@ -106,7 +131,7 @@ impl End {
     pub fn is_failed(self) -> bool {
         matches!(
             self,
-            Self::Ended(Outcome::RolledBack | Outcome::Refused | Outcome::Split)
+            Self::Ended(Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::PartlyRebooted)
                 | Self::Recovered(Outcome::RolledBack | Outcome::Refused | Outcome::Split)
         )
     }
@@ -116,6 +141,7 @@ impl End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     pub run: String,
+    pub kind: Kind,
     pub fleet: String,
     pub began: SystemTime,
     pub end: End,
@@ -134,10 +160,21 @@ impl RunFolder {
         let journal = self.read_journal().unwrap_or_default();
         let first = first_event(&self.events());
         let finish = last_finish(&self.events());
+        let kind = match first.as_ref().map(|line| &line.event) {
+            _ if journal.iter().any(|written| written.entry == Entry::ByHand) => Kind::Guard,
+            Some(Event::RebootStarted { .. }) => Kind::Reboot,
+            Some(Event::PushStarted { rollback_to: Some(_), .. }) => Kind::Rollback,
+            _ => Kind::Push,
+        };
         let (fleet, hosts) = match (first.as_ref().map(|line| &line.event), journal.first().map(|first| &first.entry)) {
-            (Some(Event::PushStarted { fleet, hosts, .. } | Event::RecoverStarted { fleet, hosts, .. }), _) => {
-                (fleet.clone(), Some(hosts.len()))
-            }
+            (
+                Some(
+                    Event::PushStarted { fleet, hosts, .. }
+                    | Event::RecoverStarted { fleet, hosts, .. }
+                    | Event::RebootStarted { fleet, hosts, .. },
+                ),
+                _,
+            ) => (fleet.clone(), Some(hosts.len())),
             (_, Some(Entry::Started(started))) => (started.fleet.clone(), Some(started.hosts.len())),
             _ => (self.id().fleet().to_owned(), None),
         };
@@ -147,6 +184,7 @@ impl RunFolder {
         let finish = finish.filter(|_| matches!(end, End::Ended(_) | End::Recovered(_)));
         Summary {
             run: self.id().to_string(),
+            kind,
             fleet,
             began: began.unwrap_or_else(|| self.id().began()),
             end,
@@ -168,6 +206,7 @@ fn end(journal: &[Written], finished: Option<Outcome>) -> End {
     match outcome {
         Some(outcome) if recovered => End::Recovered(outcome),
         Some(outcome) => End::Ended(outcome),
+        None if journal::is_by_hand(journal) => End::ByHand,
         None => End::Unfinished,
     }
 }
@@ -360,6 +399,34 @@ mod tests {
             (End::Recovered(Outcome::Committed), Some(2), Some(63), Some(1))
         );
         assert_eq!(told(&[], &[]), (End::Unfinished, None, None, None), "an empty record");
+    }
+
+    #[test]
+    fn a_guard_by_hand_and_a_reboot_are_no_pushes_that_were_interrupted() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let told = |entries: &[Entry], events: &[Line]| {
+            let summary = run(&state, entries, events).summary();
+            (summary.kind, summary.end, summary.exit)
+        };
+        let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
+        assert_eq!(told(&[Entry::ByHand, Entry::Arming], &[]), (Kind::Guard, End::ByHand, None));
+        assert_eq!(told(&[Entry::ByHand, Entry::Arming, recovering], &[]), (Kind::Guard, End::Unfinished, None));
+        let over = Entry::Finished { outcome: Outcome::Unchanged };
+        assert_eq!(told(&[Entry::ByHand, over], &[]), (Kind::Guard, End::Ended(Outcome::Unchanged), None));
+        let rebooting = Event::RebootStarted {
+            fleet: "homelab".into(),
+            hosts: Vec::new(),
+            selected: Vec::new(),
+            inventory: "inventory.yaml".into(),
+            record: "record".into(),
+        };
+        let end = line(2, finished(Outcome::PartlyRebooted, 1));
+        let ended = End::Ended(Outcome::PartlyRebooted);
+        assert_eq!(told(&[], &[line(1, rebooting.clone()), end]), (Kind::Reboot, ended, Some(1)));
+        assert!(ended.is_failed());
+        assert_eq!(told(&[], &[line(1, rebooting)]), (Kind::Reboot, End::Unfinished, None));
+        assert!(state.unfinished(None).unwrap().is_none(), "a recovery has nothing to do with it");
     }
 
     #[test]

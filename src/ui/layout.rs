@@ -75,6 +75,7 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
         What::DryRun if view.rollback_to.is_some() => "plan of a rollback of ",
         What::DryRun => "plan of ",
         What::Recovery => "recover ",
+        What::Reboot => "reboot ",
         What::Query => "",
     };
     let line = if style.unicode { "━" } else { "=" };

@@ -169,10 +169,11 @@ impl Plain {
             | Event::CameBack { .. }
             | Event::HostRebooted { .. }
             | Event::Finished { .. } => true,
-            // Of a rolling reboot; in a push only what is not as it should be.
-            Event::MatrixSeen { cells, .. } => {
+            // After each wave of a rolling reboot; else only what is not as it should be.
+            Event::MatrixSeen { phase, cells } => {
                 let is_fine = |cell: &Cell| cell.answer.is_up() && cell.was_up != Some(false);
-                self.view.what == What::Query || !cells.iter().all(is_fine)
+                let is_proof = self.view.what == What::Reboot && *phase == Phase::Reboot;
+                is_proof || !cells.iter().all(is_fine)
             }
             _ => false,
         }

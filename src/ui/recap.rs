@@ -56,6 +56,8 @@ pub(crate) fn word_of(outcome: Outcome) -> (&'static str, Tone) {
         Outcome::Refused => ("REFUSED", Tone::Bad),
         Outcome::Split => ("SPLIT", Tone::Bad),
         Outcome::Superseded => ("SUPERSEDED", Tone::Bad),
+        Outcome::Rebooted => ("REBOOTED", Tone::Good),
+        Outcome::PartlyRebooted => ("PARTLY REBOOTED", Tone::Bad),
     }
 }
 
@@ -142,7 +144,9 @@ fn systems(host: &HostView, outcome: &HostOutcome) -> String {
         HostOutcome::Untouched if plan.changes => {
             format!("runs {old}, not changed to {}", words::system(name, &plan.new))
         }
-        HostOutcome::Unchanged | HostOutcome::Witness | HostOutcome::Untouched => format!("runs {old}"),
+        HostOutcome::Unchanged | HostOutcome::Witness | HostOutcome::Untouched | HostOutcome::Rebooted => {
+            format!("runs {old}")
+        }
         HostOutcome::Lost { .. } => format!("was to go {}", words::systems(name, &plan.old, &plan.new)),
         HostOutcome::Skipped => String::new(),
     }
@@ -227,5 +231,6 @@ fn word_of_host(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
         HostOutcome::Untouched => ("not touched", None),
         HostOutcome::Lost { .. } => ("LOST", Some(Tone::Bad)),
         HostOutcome::Skipped => ("skipped: no answer", Some(Tone::Doubtful)),
+        HostOutcome::Rebooted => ("rebooted", Some(Tone::Good)),
     }
 }

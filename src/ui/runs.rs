@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Outcome;
+use crate::record::read::Kind;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::recap::word_of;
 use crate::ui::when::Clock;
@@ -14,6 +15,8 @@ pub enum Standing {
     Ended(Outcome),
     /// Ended by a recovery.
     Recovered(Outcome),
+    /// A guard that was armed by hand, and not seen disarmed or fired.
+    ByHand,
     Unfinished,
     Running,
 }
@@ -24,15 +27,25 @@ impl Standing {
         match self {
             Self::Ended(outcome) => word_of(outcome).0.to_owned(),
             Self::Recovered(outcome) => format!("{} (recovered)", word_of(outcome).0),
+            Self::ByHand => "armed by hand".to_owned(),
             Self::Unfinished => "UNFINISHED".to_owned(),
             Self::Running => "running".to_owned(),
+        }
+    }
+
+    /// `None`: it has not ended.
+    #[must_use]
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Ended(outcome) | Self::Recovered(outcome) => Some(outcome),
+            Self::ByHand | Self::Unfinished | Self::Running => None,
         }
     }
 
     pub(crate) fn tone(self) -> Option<Tone> {
         match self {
             Self::Ended(outcome) | Self::Recovered(outcome) => Some(word_of(outcome).1),
-            Self::Unfinished => Some(Tone::Doubtful),
+            Self::ByHand | Self::Unfinished => Some(Tone::Doubtful),
             Self::Running => None,
         }
     }
@@ -42,6 +55,7 @@ impl Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub run: String,
+    pub kind: Kind,
     pub fleet: String,
     pub began: SystemTime,
     pub standing: Standing,
@@ -49,13 +63,24 @@ pub struct Row {
     pub took: Option<Duration>,
 }
 
+impl Row {
+    fn word(&self) -> String {
+        match (self.kind, self.standing) {
+            // It has brought no system that could be unchanged or rolled back.
+            (Kind::Guard, Standing::Ended(Outcome::Unchanged)) => "disarmed".to_owned(),
+            (Kind::Guard, Standing::Ended(Outcome::RolledBack)) => "FIRED".to_owned(),
+            (_, standing) => standing.word(),
+        }
+    }
+}
+
 /// The rows below their heading, in the order in which they come; every line ends in a line end.
 #[must_use]
 pub fn render(rows: &[Row], clock: &Clock, colour: bool) -> String {
-    const HEADING: [&str; 7] = ["run", "fleet", "began", "", "outcome", "hosts", "took"];
-    const OUTCOME: usize = 4;
+    const HEADING: [&str; 8] = ["run", "fleet", "began", "", "what", "outcome", "hosts", "took"];
+    const OUTCOME: usize = 5;
     let unknown = || ".".to_owned();
-    let texts: Vec<[String; 7]> = rows
+    let texts: Vec<[String; 8]> = rows
         .iter()
         .map(|row| {
             [
@@ -63,7 +88,8 @@ pub fn render(rows: &[Row], clock: &Clock, colour: bool) -> String {
                 sanitise::line(&row.fleet),
                 clock.time(row.began),
                 clock.ago(row.began),
-                row.standing.word(),
+                row.kind.word().to_owned(),
+                row.word(),
                 row.hosts.map_or_else(unknown, |hosts| hosts.to_string()),
                 row.took.map_or_else(unknown, words::span),
             ]
@@ -103,6 +129,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
         let row = |fleet: &str, ago, standing| Row {
             run: format!("20261122-161500-{fleet}-3f9c"),
+            kind: Kind::Push,
             fleet: fleet.into(),
             began: now - Duration::from_secs(ago),
             standing,
@@ -114,16 +141,20 @@ mod tests {
         let rows = [
             row("lab", 10, Standing::Running),
             unfinished,
+            Row { kind: Kind::Guard, took: None, ..row("lab", 7_300, Standing::ByHand) },
+            Row { kind: Kind::Guard, took: None, ..row("lab", 7_400, Standing::Ended(Outcome::Unchanged)) },
             row("lab", 90_000, Standing::Recovered(Outcome::RolledBack)),
         ];
         let plain = render(&rows, &Clock::utc(now), false);
         assert_eq!(
             plain,
             "\
-run                           fleet    began                              outcome                  hosts  took
-20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     running                  2      1m 03s
-20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  UNFINISHED               .      .
-20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    ROLLED BACK (recovered)  2      1m 03s
+run                           fleet    began                              what   outcome                  hosts  took
+20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     push   running                  2      1m 03s
+20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED               .      .
+20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand            2      .
+20261122-161500-lab-3f9c      lab      2026-11-22 14:11 UTC  2 hours ago  guard  disarmed                 2      .
+20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    push   ROLLED BACK (recovered)  2      1m 03s
 "
         );
         let coloured = render(&rows, &Clock::utc(now), true);

@@ -37,7 +37,8 @@ impl Safety {
     #[must_use]
     pub fn of(view: &FleetView) -> Option<Self> {
         match view.what {
-            What::Query => return None,
+            // What stops units and boots is under no guard.
+            What::Query | What::Reboot => return None,
             What::DryRun => return Some(Self::Untouched),
             What::Push | What::Recovery => {}
         }

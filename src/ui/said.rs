@@ -78,7 +78,10 @@ pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
 pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
     let now = view.heard.unwrap_or(SystemTime::UNIX_EPOCH);
     match event {
-        Event::PushStarted { .. } | Event::RecoverStarted { .. } | Event::RunChosen { .. } => beginning(event, view),
+        Event::PushStarted { .. }
+        | Event::RecoverStarted { .. }
+        | Event::RebootStarted { .. }
+        | Event::RunChosen { .. } => beginning(event, view),
         Event::Planned { hosts } => hosts.iter().map(planned).collect(),
         Event::PhaseStarted { phase } => vec![phase_line(*phase, view, now)],
         Event::WavesPlanned { waves } => {
@@ -170,6 +173,10 @@ fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
             let mut said = vec![of_fleet(Some(Tone::Strong), text), inventory(path)];
             said.extend(folder.as_deref().map(record));
             said
+        }
+        Event::RebootStarted { fleet, selected, inventory: path, record: folder, .. } => {
+            let text = format!("reboot {} ({})", sanitise::line(fleet), names(selected));
+            vec![of_fleet(Some(Tone::Strong), text), inventory(path), record(folder)]
         }
         Event::RecoverStarted { fleet, hosts, inventory: path } => {
             let text = format!("recover {} ({})", sanitise::line(fleet), names(hosts));

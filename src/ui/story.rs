@@ -60,6 +60,10 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
                 facts.push(("inventory".to_owned(), inventory.clone()));
                 facts.extend(record.iter().map(|record| ("record".to_owned(), record.clone())));
             }
+            Event::RebootStarted { inventory, record, .. } => {
+                facts.push(("inventory".to_owned(), inventory.clone()));
+                facts.push(("record".to_owned(), record.clone()));
+            }
             Event::RecoverStarted { inventory, .. } => {
                 facts.push(("recovered with".to_owned(), inventory.clone()));
             }
@@ -142,7 +146,10 @@ fn recap(lines: &[Line], width: usize, colour: bool) -> String {
 #[must_use]
 pub fn hosts(lines: &[Line]) -> Vec<HostName> {
     let hosts = lines.iter().find_map(|line| match &line.event {
-        Event::PushStarted { hosts, .. } | Event::RecoverStarted { hosts, .. } => Some(hosts.clone()),
+        Event::PushStarted { hosts, .. }
+        | Event::RecoverStarted { hosts, .. }
+        | Event::RebootStarted { hosts, .. }
+        | Event::QueryStarted { hosts, .. } => Some(hosts.clone()),
         _ => None,
     });
     hosts.unwrap_or_default()

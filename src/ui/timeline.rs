@@ -81,7 +81,7 @@ impl Timeline {
                 }
             };
             match &line.event {
-                Event::PushStarted { hosts, .. } => order.clone_from(hosts),
+                Event::PushStarted { hosts, .. } | Event::RebootStarted { hosts, .. } => order.clone_from(hosts),
                 Event::RecoverStarted { hosts, .. } => {
                     // Between the end of the push and the recovery nobody worked.
                     end_all(&mut passages, last.unwrap_or(line.at));

@@ -54,6 +54,8 @@ pub enum What {
     /// A push that ends after the baseline.
     DryRun,
     Recovery,
+    /// A rolling reboot.
+    Reboot,
     #[default]
     Query,
 }
@@ -91,7 +93,7 @@ pub struct LinksView {
     pub waiting_for: Vec<String>,
 }
 
-/// The last event of a push or a recovery.
+/// The last event of a push, a recovery or a rolling reboot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     pub outcome: Outcome,
@@ -145,7 +147,7 @@ impl FleetView {
     /// What a phase of this command does, in a few words.
     pub(crate) fn about(&self, phase: Phase) -> &'static str {
         match (self.what, phase) {
-            (What::Query | What::Recovery, Phase::Baseline) => "probe every link",
+            (What::Query | What::Recovery | What::Reboot, Phase::Baseline) => "probe every link",
             _ if self.rollback_to.is_some() => words::about_going_back(phase),
             _ => words::about(phase),
         }
@@ -166,14 +168,17 @@ impl FleetView {
         match event {
             Event::PushStarted { fleet, hosts, selected, guard_ms, record, dry_run, rollback_to, .. } => {
                 self.begin(if *dry_run { What::DryRun } else { What::Push }, fleet, hosts, at);
-                for host in &mut self.hosts {
-                    host.role = if selected.contains(&host.name) { Role::Selected } else { Role::Witness };
-                }
+                self.select(selected);
                 self.guard = Duration::from_millis(*guard_ms);
                 self.record.clone_from(record);
                 self.rollback_to.clone_from(rollback_to);
             }
             Event::RecoverStarted { fleet, hosts, .. } => self.begin(What::Recovery, fleet, hosts, at),
+            Event::RebootStarted { fleet, hosts, selected, record, .. } => {
+                self.begin(What::Reboot, fleet, hosts, at);
+                self.select(selected);
+                self.record = Some(record.clone());
+            }
             Event::QueryStarted { fleet, hosts, .. } => self.begin(What::Query, fleet, hosts, at),
             Event::RunChosen { record, .. } => self.record = Some(record.clone()),
             Event::Planned { hosts } => hosts.iter().for_each(|planned| self.plan(planned)),
@@ -270,6 +275,12 @@ impl FleetView {
         self.what = what;
         self.fleet = Some(fleet.to_owned());
         self.hosts = hosts.iter().map(|host| HostView::new(host.clone(), at)).collect();
+    }
+
+    fn select(&mut self, selected: &[HostName]) {
+        for host in &mut self.hosts {
+            host.role = if selected.contains(&host.name) { Role::Selected } else { Role::Witness };
+        }
     }
 
     fn plan(&mut self, planned: &HostPlanned) {

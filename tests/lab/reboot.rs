@@ -17,7 +17,7 @@ fn impatient() -> Inventory<'static> {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn every_host_is_rebooted_and_proven_back_and_the_jump_comes_last() {
     let fleet = Fleet::up("rolling");
-    let rebooted = fleet.plain(&["reboot", "homelab"]);
+    let rebooted = fleet.plain(&["reboot", "homelab", "--waves", "1,100%"]);
     assert_eq!(rebooted.status, Some(0), "{}{}", rebooted.stdout, rebooted.stderr);
     let done = |host: &str| {
         let line = |line: &&str| line.contains(&format!(" {host} ")) && line.ends_with("reboot done");
@@ -26,6 +26,14 @@ fn every_host_is_rebooted_and_proven_back_and_the_jump_comes_last() {
     assert!(done("homeserver") < done("vps"), "{}", rebooted.stderr);
     assert_eq!(rebooted.stderr.matches("rebooted in ").count(), 2, "{}", rebooted.stderr);
     fleet.assert_on_old(&BOTH);
+    // Whoever was not watching finds it, and nothing is left to recover.
+    let shown = fleet.plain(&["show", "last"]).stdout;
+    for says in ["homelab: REBOOTED after ", "vps         rebooted", "links before anything changed (baseline): "] {
+        assert!(shown.contains(says), "{says}: {shown}");
+    }
+    let runs = fleet.plain(&["runs"]).stdout;
+    assert!(runs.lines().nth(1).unwrap().contains("reboot  REBOOTED  2  "), "{runs}");
+    assert_eq!(fleet.plain(&["recover"]).status, Some(2));
 }
 
 #[test]
@@ -43,9 +51,12 @@ fn a_host_that_does_not_come_back_stops_the_rolling_there() {
     let lost = fleet.plain(&["reboot", "homelab"]);
     assert_eq!(lost.status, Some(3), "{}{}", lost.stdout, lost.stderr);
     for says in ["LOOK NOW: homeserver has not come back", "not rebooted: vps"] {
-        assert!(lost.stdout.contains(says), "{says}: {}", lost.stdout);
+        assert!(lost.stderr.contains(says), "{says}: {}", lost.stderr);
     }
     assert_eq!(fleet.boots("vps"), 1);
+    let again = fleet.plain(&["reboot", "homelab", "--on", "@failed"]);
+    assert_eq!(again.status, Some(1), "{}", again.stderr);
+    assert!(again.stderr.contains("homelab: REFUSED"), "{}", again.stderr);
 }
 
 #[test]

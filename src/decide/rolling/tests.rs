@@ -68,19 +68,24 @@ fn is_over(effects: &[Effect]) -> bool {
 fn hosts_behind_a_jump_come_before_it_and_never_beside_it() {
     // All are behind host0.
     let fleet = fleet(4);
-    let shown = |at_once| -> Vec<Vec<usize>> {
-        let all = waves(&fleet, &ids(&[0, 1, 2, 3]), at_once);
+    let shown = |sizes: &str| -> Vec<Vec<usize>> {
+        let sizes: Vec<Size> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
+        let all = waves(&fleet, &ids(&[0, 1, 2, 3]), &sizes);
         all.iter().map(|wave| wave.iter().map(|host| host.0).collect()).collect()
     };
-    assert_eq!(shown(1), [vec![1], vec![2], vec![3], vec![0]]);
-    assert_eq!(shown(2), [vec![1, 2], vec![3], vec![0]]);
-    assert_eq!(shown(9), [vec![1, 2, 3], vec![0]]);
+    assert_eq!(shown(""), [vec![1], vec![2], vec![3], vec![0]]);
+    assert_eq!(shown("1"), [vec![1], vec![2], vec![3], vec![0]]);
+    assert_eq!(shown("2"), [vec![1, 2], vec![3], vec![0]]);
+    assert_eq!(shown("1,50%"), [vec![1], vec![2, 3], vec![0]]);
+    assert_eq!(shown("2,1"), [vec![1, 2], vec![3], vec![0]]);
+    assert_eq!(shown("25%"), [vec![1], vec![2], vec![3], vec![0]]);
+    assert_eq!(shown("9"), [vec![1, 2, 3], vec![0]]);
 }
 
 #[test]
 fn the_next_host_waits_until_the_one_before_is_proven_back() {
     let fleet = fleet(3);
-    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), 1);
+    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[]);
     assert_eq!(reboots(&rolling.start()), [1]);
     assert_eq!(reboots(&rolling.handle(back(&fleet, 1))), [0; 0]);
     let round = good(&fleet, &[1]);
@@ -97,7 +102,7 @@ fn the_next_host_waits_until_the_one_before_is_proven_back() {
 #[test]
 fn a_lost_host_stops_it_there() {
     let fleet = fleet(3);
-    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), 1);
+    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[]);
     let _ = rolling.start();
     let effects = rolling.handle(Input::Lost { host: HostId(1), why: "gone".into() });
     assert!(is_over(&effects) && reboots(&effects).is_empty());
@@ -109,7 +114,7 @@ fn a_lost_host_stops_it_there() {
 fn a_host_that_comes_up_on_something_else_or_did_not_reboot_stops_it() {
     let fleet = fleet(2);
     let wrong = |change: &dyn Fn(&mut Standing)| {
-        let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1]), 1);
+        let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1]), &[]);
         let _ = rolling.start();
         let Input::Back { host, mut standing } = back(&fleet, 1) else { unreachable!() };
         change(&mut standing);
@@ -135,7 +140,7 @@ fn a_link_that_stays_down_a_unit_that_fails_and_a_silent_host_stop_it_when_the_t
     let mut again = good(&fleet, &[1]);
     again.hosts.get_mut(&name(1)).unwrap().boot_id = "thrice".into();
     for (round, says) in [(down, "ping"), (failed, "app.service"), (silent, "host0"), (again, "once more")] {
-        let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1]), 1);
+        let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1]), &[]);
         let _ = rolling.start();
         let _ = rolling.handle(back(&fleet, 1));
         assert!(!is_over(&prove(&mut rolling, &round)), "{says}");
@@ -152,7 +157,7 @@ fn what_was_down_before_is_not_asked_for() {
     let mut broken = Plan::clone(&fleet(2));
     broken.baseline.answers.insert(0, LinkAnswer::Unknown);
     let broken = Arc::new(broken);
-    let mut rolling = Rolling::new(Arc::clone(&broken), &ids(&[1]), 1);
+    let mut rolling = Rolling::new(Arc::clone(&broken), &ids(&[1]), &[]);
     let _ = rolling.start();
     let _ = rolling.handle(back(&broken, 1));
     let mut round = good(&broken, &[1]);
@@ -164,7 +169,7 @@ fn what_was_down_before_is_not_asked_for() {
 #[test]
 fn ctrl_c_begins_no_further_host_and_waits_for_the_one_under_way() {
     let fleet = fleet(2);
-    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1]), 1);
+    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1]), &[]);
     let _ = rolling.start();
     assert!(!is_over(&rolling.handle(Input::CancelRequested(Signal::Sigint))));
     let _ = rolling.handle(back(&fleet, 1));
@@ -176,7 +181,7 @@ fn ctrl_c_begins_no_further_host_and_waits_for_the_one_under_way() {
 #[test]
 fn a_host_that_says_no_stops_it_and_its_neighbours_of_the_wave_are_proven() {
     let fleet = fleet(3);
-    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), 2);
+    let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[Size::Hosts(2)]);
     assert_eq!(reboots(&rolling.start()), [1, 2]);
     let _ = rolling.handle(Input::Refused { host: HostId(1), why: "busy".into() });
     let _ = rolling.handle(back(&fleet, 2));

@@ -369,7 +369,8 @@ impl World {
             let expected = match verdict.outcome {
                 Outcome::Committed => new,
                 Outcome::RolledBack | Outcome::Refused => old,
-                Outcome::Split | Outcome::Superseded | Outcome::Unchanged | Outcome::Planned => continue,
+                Outcome::Split | Outcome::Superseded => continue,
+                other => panic!("{context}: no driver ends a push as {other:?}"),
             };
             assert_eq!(*systems, expected, "{context}: {verdict:?}");
             assert!(!armed, "{context}: a guard is left: {verdict:?}");

@@ -67,6 +67,7 @@ impl Truth<'_> {
             Outcome::Committed | Outcome::Unchanged | Outcome::Planned => status == 0,
             Outcome::RolledBack | Outcome::Refused => status == 1,
             Outcome::Split | Outcome::Superseded => status == 3,
+            Outcome::Rebooted | Outcome::PartlyRebooted => false,
         };
         let mut wrong = Vec::new();
         if !right {
