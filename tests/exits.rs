@@ -1,9 +1,12 @@
-//! What commands that look ahead or go back refuse by themselves, before any host is asked: words and exits.
+//! The exits of every command where no host is reached: DESIGN.md's table, row by row; and what is refused before any
+//! host is asked, in words. What only hosts that answer can show is in `tests/lab/exits.rs`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use clap::CommandFactory as _;
 use fleetdeploy::decide::fact::Systems;
 use fleetdeploy::event::Outcome;
 use fleetdeploy::inventory::model::HostName;
@@ -12,6 +15,33 @@ use fleetdeploy::record::folder::State;
 use fleetdeploy::record::journal::{Entry, HostStarted, Started};
 use fleetdeploy::store_path::StorePath;
 use pretty_assertions::assert_eq;
+
+/// A right command line of every command, all but those that only read what they are given.
+const ON_A_FLEET: [&str; 15] = [
+    "push homelab",
+    "plan homelab",
+    "diff homelab",
+    "rollback homelab --to @2026-11-20",
+    "recover homelab",
+    "build homelab",
+    "check homelab",
+    "status homelab",
+    "exec homelab -- true",
+    "doctor homelab",
+    "guard arm homelab",
+    "guard status homelab",
+    "guard extend homelab",
+    "guard disarm homelab",
+    "reboot homelab",
+];
+const ON_AN_INVENTORY: [&str; 3] = ["inventory check", "inventory list", "inventory graph homelab"];
+const ON_A_RUN: [&str; 3] = ["show last", "logs last", "replay last"];
+const ON_NOTHING: [&str; 5] =
+    ["runs", "inventory schema", "inventory import --from ssh-config config", "completions bash", "man"];
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
 
 const INVENTORY: &str =
     "hosts: {vps: , nas: }\nfleets: {homelab: {hosts: all, flake: .}, office: {hosts: nas, flake: .}}\n";
@@ -57,6 +87,19 @@ impl Workstation {
         Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
             .args(words)
             .env("XDG_STATE_HOME", self.home.path().join("state"))
+            .env("TZ", "UTC")
+            .folder(self.home.path())
+            .run()
+            .await
+            .unwrap()
+    }
+
+    /// Neither nix nor a host is there; ssh is.
+    async fn run_alone(&self, words: &[&str]) -> Finished {
+        Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+            .args(words)
+            .env("XDG_STATE_HOME", self.home.path().join("state"))
+            .env("PATH", ssh_alone(self.home.path()))
             .env("TZ", "UTC")
             .folder(self.home.path())
             .run()
@@ -120,15 +163,7 @@ async fn without_a_terminal_nobody_is_asked() {
 async fn a_plan_and_a_difference_without_their_systems_exit_with_1() {
     let workstation = Workstation::new();
     for words in [["plan", "homelab"], ["diff", "homelab"]] {
-        let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
-            .args(words)
-            .env("XDG_STATE_HOME", workstation.home.path().join("state"))
-            // Neither nix nor a host is there; ssh is.
-            .env("PATH", ssh_alone(workstation.home.path()))
-            .folder(workstation.home.path())
-            .run()
-            .await
-            .unwrap();
+        let finished = workstation.run_alone(&words).await;
         assert_eq!(finished.status, Some(1), "{words:?}: {}", finished.stderr_text());
         let page = finished.stdout_text();
         assert!(page.is_empty() || page.starts_with("homelab: would be refused"), "{words:?}: {page}");
@@ -147,4 +182,124 @@ fn ssh_alone(home: &Path) -> String {
     std::fs::write(&ssh, text).unwrap();
     std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
     folder.display().to_string()
+}
+
+/// One that is added is not forgotten in the tables.
+#[test]
+fn the_tables_have_every_command() {
+    fn of(above: &str, command: &clap::Command, into: &mut BTreeSet<String>) {
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            let name = format!("{above}{}", inner.get_name());
+            if inner.has_subcommands() {
+                of(&format!("{name} "), inner, into);
+            } else {
+                into.insert(name);
+            }
+        }
+    }
+    let mut known = BTreeSet::new();
+    of("", &fleetdeploy::cli::Cli::command(), &mut known);
+    for line in ON_A_FLEET.iter().chain(&ON_AN_INVENTORY).chain(&ON_A_RUN).chain(&ON_NOTHING) {
+        let taken: Vec<String> = known.iter().filter(|name| line.starts_with(name.as_str())).cloned().collect();
+        assert_eq!(taken.len(), 1, "{line}: {taken:?}");
+        known.remove(&taken[0]);
+    }
+    assert_eq!(known, BTreeSet::new(), "these are in no table");
+}
+
+#[tokio::test]
+async fn what_was_typed_wrong_exits_with_2_whatever_the_command() {
+    let workstation = Workstation::new();
+    for line in ON_A_FLEET.iter().chain(&ON_AN_INVENTORY).chain(&ON_A_RUN).chain(&ON_NOTHING) {
+        // Before the words of a command of the person's own.
+        let (front, rest) = line.split_once(" -- ").map_or((*line, ""), |(front, rest)| (front, rest));
+        let mistyped =
+            format!("{front} --teleport {}", if rest.is_empty() { String::new() } else { format!("-- {rest}") });
+        workstation.refuses(&words(&mistyped), &["--teleport"]).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_right_inventory_it_is_2_with_the_place_of_the_mistake() {
+    let workstation = Workstation::new();
+    let inventory = workstation.home.path().join("inventory.yaml");
+    let of_inventory = || ON_A_FLEET.iter().chain(&ON_AN_INVENTORY);
+    std::fs::write(&inventory, "hosts: {vps: {prot: 22}}\nfleets: {homelab: {hosts: all, flake: .}}\n").unwrap();
+    for line in of_inventory() {
+        workstation.refuses(&words(line), &["inventory.yaml:1:", "`prot`", "did you mean `port`?"]).await;
+    }
+    std::fs::remove_file(&inventory).unwrap();
+    for line in of_inventory() {
+        workstation.refuses(&words(line), &["inventory.yaml"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_or_a_host_that_is_not_there_is_2_with_what_was_meant() {
+    let workstation = Workstation::new();
+    for line in ON_A_FLEET.iter().chain(&["inventory graph homelab", "status homelab"]) {
+        let unknown = line.replace("homelab", "homelob");
+        workstation.refuses(&words(&unknown), &["homelob", "did you mean `homelab`?"]).await;
+        if !line.starts_with("recover") && !line.starts_with("inventory") {
+            let unknown = line.replace("homelab", "homelab --on vpss");
+            workstation.refuses(&words(&unknown), &["no host matches `vpss`", "did you mean `vps`?"]).await;
+            let nobody = line.replace("homelab", "homelab --on vps --except all");
+            workstation.refuses(&words(&nobody), &[]).await;
+        }
+    }
+    for line in ON_A_RUN {
+        workstation.refuses(&words(line), &["no record of any run"]).await;
+    }
+    workstation.refuses(&["runs", "homelob"], &["homelob", "did you mean `homelab`?"]).await;
+    let none = workstation.run(&["runs", "homelab"]).await;
+    assert_eq!(none.status, Some(0), "{}", none.stderr_text());
+    assert!(none.stdout_text().contains("no record of a run of fleet homelab"), "{}", none.stdout_text());
+}
+
+/// A push that is not to begin, a question that is not answered: 1. What may be under a guard: 3.
+#[tokio::test]
+async fn a_fleet_of_which_no_host_answers_is_no_and_in_doubt_where_guards_are() {
+    let workstation = Workstation::new();
+    let in_doubt = ["recover", "guard extend", "guard disarm"];
+    for line in ON_A_FLEET {
+        let finished = workstation.run_alone(&words(line)).await;
+        let expected = if in_doubt.iter().any(|command| line.starts_with(command)) { 3 } else { 1 };
+        let said = finished.stderr_text();
+        assert_eq!(finished.status, Some(expected), "{line}: {}{said}", finished.stdout_text());
+        assert!(!said.contains("panicked"), "{line}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_asks_no_host_is_answered_with_0() {
+    let workstation = Workstation::new();
+    std::fs::write(workstation.home.path().join("config"), "Host vps\n  HostName 198.51.100.10\n").unwrap();
+    for line in ON_AN_INVENTORY.iter().chain(&ON_NOTHING) {
+        let finished = workstation.run_alone(&words(line)).await;
+        assert_eq!(finished.status, Some(0), "{line}: {}", finished.stderr_text());
+        assert_ne!(finished.stdout_text(), "", "{line}");
+    }
+    workstation.run_of("homelab", Some(Outcome::Committed));
+    let finished = workstation.run_alone(&["show", "last"]).await;
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
+}
+
+/// An answer that nobody got is none.
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_no_0() {
+    let workstation = Workstation::new();
+    std::fs::write(workstation.home.path().join("config"), "Host vps\n  HostName 198.51.100.10\n").unwrap();
+    for line in ON_AN_INVENTORY.iter().chain(&ON_NOTHING) {
+        let finished = Invocation::new("sh", Duration::from_secs(60))
+            .args(["-c", r#"exec "$0" "$@" >/dev/full"#, env!("CARGO_BIN_EXE_fleetdeploy")])
+            .args(words(line))
+            .env("XDG_STATE_HOME", workstation.home.path().join("state"))
+            .folder(workstation.home.path())
+            .run()
+            .await
+            .unwrap();
+        let said = finished.stderr_text();
+        assert_eq!(finished.status, Some(1), "{line}: {said}");
+        assert!(said.contains("cannot write to stdout"), "{line}: {said}");
+    }
 }

@@ -1,13 +1,16 @@
 //! `runs`: the records of this workstation, the newest first.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::ground::load;
 use super::past::{clock, colour, print, standing, state, unreadable};
-use super::{Ended, tell};
+use super::{Ended, Trouble, tell};
 use crate::cli::{Global, Runs};
 use crate::event::Event;
 use crate::event::line::to_millis;
 use crate::exit::Ending;
+use crate::inventory::SelectError;
 use crate::ui::mode::Mode;
 use crate::ui::runs::{Row, Standing, render};
 
@@ -17,6 +20,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
     let limit = arguments.limit.get();
     let mut rows = Vec::new();
     let mut older = 0;
+    let mut fleets = BTreeSet::new();
     for id in state.list().map_err(unreadable)?.iter().rev() {
         // Without a fleet no further record need be opened.
         if arguments.fleet.is_none() && rows.len() >= limit {
@@ -27,6 +31,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
         let Ok(folder) = state.open_run(id) else { continue };
         let summary = folder.summary();
         if arguments.fleet.as_ref().is_some_and(|fleet| *fleet != summary.fleet) {
+            fleets.insert(summary.fleet);
             continue;
         }
         if rows.len() >= limit {
@@ -45,6 +50,9 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
             took: summary.took,
         };
         rows.push((row, exit));
+    }
+    if let Some(fleet) = arguments.fleet.as_ref().filter(|_| rows.is_empty()) {
+        ensure_fleet_exists(global, fleet, fleets)?;
     }
     let ending = Ending::Answered { yes: true };
     if mode == Mode::Json {
@@ -67,6 +75,19 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
     };
     print(&text)?;
     Ok(ending)
+}
+
+/// A fleet without a record may just not have been pushed from here; one that nobody knows is a slip.
+fn ensure_fleet_exists(global: &Global, fleet: &str, recorded: BTreeSet<String>) -> Result<(), Trouble> {
+    let mut known = recorded;
+    // The record can be read without an inventory.
+    known.extend(load(global).map(|(inventory, _)| inventory.fleets.into_keys()).into_iter().flatten());
+    if known.contains(fleet) || known.is_empty() {
+        return Ok(());
+    }
+    let error = SelectError::no_such_fleet(fleet, known);
+    let hint = error.hint();
+    Err(Trouble::not_understood(error, hint))
 }
 
 fn json(row: &Row, exit: Option<i32>) -> serde_json::Value {

@@ -39,6 +39,14 @@ pub enum SelectError {
 }
 
 impl SelectError {
+    /// `known` are the fleets that there are.
+    #[must_use]
+    pub fn no_such_fleet(name: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let fleets: Vec<String> = known.into_iter().collect();
+        let near = nearest(name, fleets.iter().map(String::as_str)).map(Into::into);
+        Self::NoSuchFleet { name: name.into(), near, fleets }
+    }
+
     /// How to mend it, for the `hint:` below an error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -204,11 +212,7 @@ impl Inventory {
     /// # Errors
     /// [`SelectError::NoSuchFleet`].
     pub fn fleet(&self, name: &str) -> Result<&Fleet, SelectError> {
-        self.fleets.get(name).ok_or_else(|| SelectError::NoSuchFleet {
-            name: name.into(),
-            near: nearest(name, self.fleets.keys().map(String::as_str)).map(Into::into),
-            fleets: self.fleets.keys().cloned().collect(),
-        })
+        self.fleets.get(name).ok_or_else(|| SelectError::no_such_fleet(name, self.fleets.keys().cloned()))
     }
 
     #[must_use]
