@@ -142,7 +142,9 @@ Exit status:
   0  every host is on its new system, or nothing was unfinished
   1  every host was seen on its old system, without a guard
   2  usage or inventory
-  3  some hosts are not where they should be, or do not answer; or somebody else has taken over")]
+  3  some hosts are not where they should be, or do not answer;
+     or somebody else has taken over
+  130, 143, 129  interrupted, and every host was seen on its old system")]
 pub struct Recover {
     /// The fleet, as the inventory names it
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
@@ -153,7 +155,13 @@ pub struct Recover {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Example:
-  fleetdeploy build homelab --on homeserver")]
+  fleetdeploy build homelab --on homeserver
+
+Exit status:
+  0  every system is built
+  1  one does not build
+  2  usage or inventory
+  130, 143, 129  interrupted")]
 pub struct Build {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -161,12 +169,18 @@ pub struct Build {
 
 /// Probe every link of a fleet and show the matrix, and change nothing
 ///
-/// Exits with 1 if a required link is down.
+/// Links are probed from the hosts at their ends, as a push does it before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
   fleetdeploy check homelab                    every link
-  fleetdeploy check homelab --on homeserver    only the links from it and to it")]
+  fleetdeploy check homelab --on homeserver    only the links from it and to it
+
+Exit status:
+  0  every required link is up
+  1  a required link is down, or a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
 pub struct Check {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -177,7 +191,12 @@ pub struct Check {
 #[command(after_help = "\
 Examples:
   fleetdeploy runs                    the last 20 of all fleets
-  fleetdeploy runs homelab --limit 5  the last 5 of one")]
+  fleetdeploy runs homelab --limit 5  the last 5 of one
+
+Exit status:
+  0  answered
+  1  the record cannot be read
+  2  usage, or no such fleet")]
 pub struct Runs {
     /// Only runs of this fleet
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
@@ -202,7 +221,12 @@ Examples:
   fleetdeploy show                       the last run
   fleetdeploy show last-failed           the last one that was rolled back, refused or split
   fleetdeploy show 20261122-16           the one run whose id begins like this
-  fleetdeploy show last-failed --report  its report, as fleetdeploy-report-RUN.txt")]
+  fleetdeploy show last-failed --report  its report, as fleetdeploy-report-RUN.txt
+
+Exit status:
+  0  answered, however the run has ended
+  1  the record cannot be read, or the report not be written
+  2  usage, or no such run")]
 pub struct Show {
     /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
     #[arg(value_name = "RUN", default_value = "last")]
@@ -221,7 +245,12 @@ pub struct Show {
 Examples:
   fleetdeploy logs last vps   what happened on one host
   fleetdeploy logs last nix   what nix printed
-  fleetdeploy logs last       all of it, one after the other")]
+  fleetdeploy logs last       all of it, one after the other
+
+Exit status:
+  0  answered
+  1  the record cannot be read
+  2  usage, no such run, or no such host in it")]
 pub struct Logs {
     /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
     #[arg(value_name = "RUN")]
@@ -490,7 +519,8 @@ mod tests {
     }
 
     #[test]
-    fn every_command_shows_an_example() {
+    fn every_command_shows_an_example_and_its_exits() {
+        const WIDTH: usize = 100;
         fn examples(command: &clap::Command) {
             for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
                 if inner.has_subcommands() {
@@ -498,6 +528,11 @@ mod tests {
                 } else {
                     let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
                     assert!(help.contains("fleetdeploy"), "{} has no example", inner.get_name());
+                    // Written in columns: what is wrapped is no table any more.
+                    let long = help.lines().find(|line| line.chars().count() > WIDTH);
+                    assert_eq!(long, None, "{}", inner.get_name());
+                    let prints = ["schema", "replay", "completions", "man"].contains(&inner.get_name());
+                    assert!(prints || help.contains("\nExit status:\n  0  "), "{}", inner.get_name());
                 }
             }
         }

@@ -67,13 +67,14 @@ pub struct Showing {
 Examples:
   fleetdeploy plan homelab            what would a push do?
   fleetdeploy plan homelab --on vps   and if only one host were pushed?
-  fleetdeploy plan homelab --units    also which units would stop and start; copies the systems to the hosts
+  fleetdeploy plan homelab --units    also which units would stop and start; copies the systems
   fleetdeploy plan homelab --json     all of it in one `answer` event
 
 Exit status:
   0  a push could go on, or there is nothing to do
   1  a push would be refused
-  2  usage or inventory")]
+  2  usage or inventory
+  130, 143, 129  interrupted")]
 pub struct Plan {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -98,7 +99,8 @@ Examples:
 Exit status:
   0  answered
   1  a system does not build, or a host does not answer
-  2  usage or inventory")]
+  2  usage or inventory
+  130, 143, 129  interrupted")]
 pub struct Diff {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -114,13 +116,13 @@ pub struct Diff {
 Examples:
   fleetdeploy rollback homelab                           undo the last committed run
   fleetdeploy rollback homelab --dry-run                 what would that be?
-  fleetdeploy rollback homelab --to 20261122-16          what that run left
   fleetdeploy rollback homelab --ask                     shows plan and differences, and asks
-  fleetdeploy rollback homelab --to @2026-11-20T18:00    what ran on Friday at six, by this workstation's clock
+  fleetdeploy rollback homelab --to 20261122-16          what that run left
+  fleetdeploy rollback homelab --to @2026-11-20T18:00    what ran then, by this workstation's clock
   fleetdeploy rollback homelab --on vps --to 41          one host, to a generation of its profile
 
-A time means the newest generation of each host's profile that had been made by then. A host that does not have
-its system any more refuses the rollback, before anything is touched.
+A time means the newest generation of each host's profile that had been made by then.
+A host that does not have its system any more refuses the rollback, before anything is touched.
 
 Exit status:
   0  committed, or nothing to do

@@ -42,7 +42,8 @@ Exit status:
   0  armed on every selected host
   1  refused: armed on none
   2  usage or inventory
-  3  a host does not answer, and may be armed: `guard status`")]
+  3  a host does not answer, and may be armed: `guard status`
+  130, 143, 129  interrupted: armed on none")]
 pub struct ArmGuard {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -62,7 +63,9 @@ Example:
 
 Exit status:
   0  every selected host answers
-  1  a host does not answer")]
+  1  a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
 pub struct GuardStatus {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -81,7 +84,8 @@ Exit status:
   0  every guard is extended
   1  a host has no guard of yours, or it has fired
   2  usage or inventory
-  3  a host does not answer")]
+  3  a host does not answer
+  130, 143, 129  interrupted before it began")]
 pub struct ExtendGuard {
     #[command(flatten)]
     pub fleet: FleetHosts,
@@ -104,7 +108,8 @@ Exit status:
   0  no guard of yours is armed any more, and none has fired
   1  refused, or a guard has fired
   2  usage or inventory
-  3  a host does not answer")]
+  3  a host does not answer
+  130, 143, 129  interrupted before it began")]
 pub struct DisarmGuard {
     #[command(flatten)]
     pub fleet: FleetHosts,

@@ -17,7 +17,11 @@ pub enum InventoryCommand {
     /// Check the inventory: every mistake, with its place and what was meant
     #[command(after_help = "\
 Example:
-  fleetdeploy inventory check -i ~/nixos/inventory.yaml")]
+  fleetdeploy inventory check -i ~/nixos/inventory.yaml
+
+Exit status:
+  0  it is right; what is only doubtful is a warning
+  2  usage or inventory")]
     Check,
     List(InventoryList),
     Graph(InventoryGraph),
@@ -38,7 +42,11 @@ Example:
 #[command(after_help = "\
 Examples:
   fleetdeploy inventory list
-  fleetdeploy inventory list --on @edge --json")]
+  fleetdeploy inventory list --on @edge --json
+
+Exit status:
+  0  answered
+  2  usage or inventory")]
 pub struct InventoryList {
     /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
@@ -55,7 +63,11 @@ pub struct InventoryList {
 #[command(after_help = "\
 Examples:
   fleetdeploy inventory graph
-  fleetdeploy inventory graph homelab --format dot | dot -Tsvg > homelab.svg")]
+  fleetdeploy inventory graph homelab --format dot | dot -Tsvg > homelab.svg
+
+Exit status:
+  0  answered
+  2  usage or inventory")]
 pub struct InventoryGraph {
     /// Only this fleet
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]

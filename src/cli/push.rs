@@ -19,14 +19,15 @@ Examples:
   fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
   fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire
-  fleetdeploy push homelab --ask               shows the plan, and asks before the first host is touched
+  fleetdeploy push homelab --ask               shows the plan, and asks before it touches a host
   fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
 
 Exit status:
   0  committed, or nothing to do
   1  refused or rolled back: every touched host was seen on its old system
   2  usage or inventory
-  3  split: some hosts are not where they should be; or committed, and a host was lost in its reboot; look now
+  3  split: some hosts are not where they should be; look now
+     (also: committed, and a host was lost in its reboot)
   130, 143, 129  interrupted and rolled back")]
 pub struct Push {
     #[command(flatten)]
@@ -37,7 +38,7 @@ pub struct Push {
     pub showing: Showing,
     /// After the commit, reboot the hosts that need it for their new systems, one after the other
     ///
-    /// As `fleetdeploy reboot` does it: each is proven back before the next.
+    /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
     #[arg(long)]
     pub reboot: bool,
 }
