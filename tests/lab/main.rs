@@ -27,6 +27,7 @@ mod chaos;
 mod claimed;
 mod doctor;
 mod exec;
+mod exits;
 mod good;
 mod guard;
 mod host_keys;
