@@ -209,6 +209,11 @@ pub enum Event {
         systemd: String,
         kernel: String,
     },
+    /// Of a host with several addresses: the first that let us log in, and that is used from here on.
+    AddressChosen {
+        host: HostName,
+        address: String,
+    },
     /// The first event of a recovery.
     RecoverStarted {
         fleet: String,

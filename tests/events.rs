@@ -108,6 +108,7 @@ fn samples() -> Vec<Event> {
             dry_run: true,
             rollback_to: Some("generation 41".into()),
         },
+        Event::AddressChosen { host: vps.clone(), address: "vps.example.org".into() },
         Event::RebootStarted {
             fleet: "homelab".into(),
             hosts: vec![vps.clone()],

@@ -669,7 +669,8 @@ async fn the_first_address_that_lets_us_in_is_used_for_the_whole_run() {
     kill(master(&workspace, "one"));
     session.lost().await;
     session.reopen(LIMIT).await.unwrap();
-    assert_eq!((sshd.logins(), connections(&nobody)), (3, 1));
+    // Not one of the later logins has looked there; under load even the first may have been too late to.
+    assert!(sshd.logins() == 3 && connections(&nobody) <= 1);
     workspace.close().await;
 }
 

@@ -61,7 +61,7 @@ impl Push<'_> {
         for why in passed_over {
             self.warn(Some(host), format!("another of its addresses was passed over: {why}"));
         }
-        self.tell(Event::HostMoved { host: host.clone(), doing: format!("is reached at {address}") });
+        self.tell(Event::AddressChosen { host: host.clone(), address: address.to_owned() });
     }
 
     pub(super) fn judge(&self, views: &[survey::Surveyed<'_>]) -> Phased<()> {

@@ -161,6 +161,7 @@ fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
             let (fires, boot) = (fires_in_ms / 1000, boot_ms / 1000);
             (host, format!("left to its guard, which fires in {fires} s; then up to {boot} s to go back and boot"))
         }
+        Event::AddressChosen { host, address } => (host, format!("is reached at {address}")),
         Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {
             (host, format!("rebooted in {} s, kernel {old_kernel} before, {new_kernel} now", took_ms / 1000))
         }

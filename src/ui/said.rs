@@ -246,6 +246,9 @@ fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String]) -> String {
 fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
     Some(match event {
         Event::HostMoved { host, doing } => of_host(host, None, sanitise::line(doing)),
+        Event::AddressChosen { host, address } => {
+            of_host(host, None, sanitise::line(&format!("is reached at {address}")))
+        }
         Event::CopyMoved { host, done_bytes, expected_bytes } if *expected_bytes > 0 => {
             let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
             of_host(host, None, text)

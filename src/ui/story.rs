@@ -86,6 +86,13 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
             _ => {}
         }
     }
+    for line in lines {
+        if let Event::AddressChosen { host, address } = &line.event
+            && let Some((_, text)) = versions.iter_mut().rev().find(|(name, _)| name == host.as_str())
+        {
+            *text += &format!(", reached at {address}");
+        }
+    }
     // A recovery surveys again: the newest answer stands, where the first one stood.
     for (name, text) in versions {
         match facts.iter_mut().find(|(known, _)| *known == name) {

@@ -225,6 +225,7 @@ impl FleetView {
         let host = self.known(host, at);
         match event {
             Event::HostMoved { doing, .. } => host.doing.clone_from(doing),
+            Event::AddressChosen { address, .. } => host.doing = format!("is reached at {address}"),
             Event::CopyMoved { done_bytes, expected_bytes, .. } => {
                 host.copy.take(Bytes { done_bytes: *done_bytes, expected_bytes: *expected_bytes }, at);
             }
@@ -359,6 +360,7 @@ pub(crate) fn subject(event: &Event) -> Option<&HostName> {
     match event {
         Event::HostSurveyed { host, .. }
         | Event::HostMoved { host, .. }
+        | Event::AddressChosen { host, .. }
         | Event::CopyMoved { host, .. }
         | Event::Compared { host, .. }
         | Event::HostDone { host, .. }
