@@ -43,4 +43,5 @@ mod signals;
 mod told;
 mod vpn;
 mod waves;
+mod ways;
 mod witness;
