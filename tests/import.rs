@@ -56,6 +56,8 @@ fn import(words: &[&str]) -> Invocation {
         .args(words)
         .folder(fixtures())
         .env("HOME", "/nonexistent")
+        // This machine's own is none of them.
+        .env("ANSIBLE_CONFIG", fixtures().join("nothing.cfg"))
         .env("PATH", path)
 }
 
@@ -78,6 +80,13 @@ async fn each_source_becomes_its_inventory_and_what_is_left_is_listed() {
     for (name, tool, source) in SOURCES {
         assert_expected(name, &run(&["--from", tool, source]).await);
     }
+}
+
+#[tokio::test]
+async fn what_ansible_is_configured_to_holds_where_the_inventory_says_nothing() {
+    let source = "config/inventories/production/hosts";
+    let finished = import(&["--from", "ansible", source]).env("ANSIBLE_CONFIG", "config/ansible.cfg").run().await;
+    assert_expected("config", &finished.unwrap());
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use crate::event::Event;
 use crate::exit::Ending;
 use crate::inventory::find::FILE_NAME;
 use crate::inventory::import::{
-    Hive, ImportError, Imported, Note, Wanted, from_ansible, from_colmena, from_deploy_rs, from_ssh_config,
+    Hive, ImportError, Imported, Note, Wanted, find_ansible_config, from_ansible, from_colmena, from_deploy_rs,
+    from_ssh_config,
 };
 use crate::nix::foreign::{self, ForeignError, HiveSource};
 use crate::ui::mode::Mode;
@@ -24,7 +25,7 @@ pub(super) async fn run(mode: Mode, arguments: &Import) -> Ended {
     }
     let wanted = Wanted { fleet: arguments.fleet.as_deref(), target };
     let imported = match arguments.from {
-        Foreign::Ansible => from_ansible(&ansible_file(arguments)?, &wanted).map_err(not_imported)?,
+        Foreign::Ansible => ansible(arguments, &wanted)?,
         Foreign::SshConfig => {
             let (file, is_users) = ssh_config(arguments)?;
             from_ssh_config(&file, is_users, &wanted).map_err(not_imported)?
@@ -37,6 +38,14 @@ pub(super) async fn run(mode: Mode, arguments: &Import) -> Ended {
     }
     say(mode, arguments, &imported)?;
     Ok(Ending::Answered { yes: true })
+}
+
+fn ansible(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+    let file = ansible_file(arguments)?;
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = variable("ANSIBLE_CONFIG");
+    let config = find_ansible_config(named.as_deref(), &file, variable("HOME").as_deref());
+    from_ansible(&file, config.as_deref(), wanted).map_err(not_imported)
 }
 
 fn ansible_file(arguments: &Import) -> Result<PathBuf, Trouble> {

@@ -28,6 +28,7 @@ mod ssh_config;
 mod words;
 mod write;
 
+pub use ansible::config::find as find_ansible_config;
 pub use ansible::from_ansible;
 pub use colmena::{Hive, from_colmena};
 pub use deploy_rs::from_deploy_rs;

@@ -189,6 +189,6 @@ impl Reader<'_, '_> {
 }
 
 /// Source: Ansible's `boolean` (`module_utils/parsing/convert_bool.py`).
-fn is_true(word: &str) -> bool {
+pub(super) fn is_true(word: &str) -> bool {
     matches!(word.to_lowercase().as_str(), "y" | "yes" | "on" | "1" | "true" | "t" | "1.0")
 }

@@ -42,9 +42,15 @@ pub(super) fn read(folder: &Path, ansible: &mut Ansible, notes: &mut Notes) {
 fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut Notes) {
     if path.is_dir() {
         if depth < DEEPEST {
-            sorted(path).iter().filter(|path| stem(path).is_some()).for_each(|path| {
-                read_into(path, depth + 1, variables, notes);
-            });
+            for path in sorted(path).iter().filter(|path| stem(path).is_some()) {
+                if path.is_dir() || has_extension_of_variables(path) {
+                    read_into(path, depth + 1, variables, notes);
+                } else {
+                    let place = Place::File(notes.file(path, String::new()));
+                    let mend = "call it `.yml` if what it says counts";
+                    notes.note(&place, "Ansible passes this over in a folder of variables: not read", mend);
+                }
+            }
         }
         return;
     }
@@ -68,6 +74,14 @@ fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut N
     }
     if let Some(node) = parse(file, notes) {
         variables.extend(Branch::root(&node, file).variables(notes));
+    }
+}
+
+/// Source: `_get_dir_vars_files` in Ansible's `parsing/dataloader.py`.
+fn has_extension_of_variables(path: &Path) -> bool {
+    match path.extension() {
+        None => true,
+        Some(extension) => ["yml", "yaml", "json"].iter().any(|known| extension == *known),
     }
 }
 

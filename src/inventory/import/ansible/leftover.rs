@@ -38,7 +38,8 @@ pub(super) fn list(ansible: &Ansible, notes: &mut Notes) {
     for (Scope { inline, filed }, place) in groups.chain(hosts) {
         for variables in [inline, filed] {
             // Those of a file are listed with the file, those of a line with the line.
-            let place = variables.values().next().map_or(place, |variable| &variable.place);
+            let mut listed = variables.iter().filter(|(name, _)| !READ.contains(&name.as_str()));
+            let place = listed.next().map_or(place, |(_, variable)| &variable.place);
             let place = match place {
                 Place::Node { file, .. } if std::ptr::eq(variables, filed) => Place::File(*file),
                 place => place.clone(),

@@ -16,6 +16,7 @@ use connection::{Connection, Reached};
 use lookup::{Lookup, Origin};
 use model::{ALL, Ansible, UNGROUPED};
 
+pub(super) mod config;
 mod connection;
 mod files;
 mod ini;
@@ -40,11 +41,11 @@ const NO_INVENTORIES: [&str; 3] = ["group_vars", "host_vars", "vars_plugins"];
 /// Folders within folders: more are a loop of links.
 const DEEPEST: usize = 8;
 
-/// Reads an inventory of Ansible's.
+/// Reads an inventory of Ansible's, and the `ansible.cfg` that was found for it ([`find_config`](config::find)).
 ///
 /// # Errors
 /// [`ImportError::NotUnderstood`] holds all that is wrong with it.
-pub fn from_ansible(path: &Path, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
+pub fn from_ansible(path: &Path, config: Option<&Path>, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
     let mut notes = Notes::default();
     let mut ansible = Ansible::default();
     let origin = format!("the Ansible inventory {}", path.display());
@@ -52,6 +53,9 @@ pub fn from_ansible(path: &Path, wanted: &Wanted<'_>) -> Result<Imported, Import
     read_inventory(path, 0, &mut ansible, &mut notes)?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     files::read(folder, &mut ansible, &mut notes);
+    if let Some(config) = config {
+        config::read(config, &mut ansible, &mut notes);
+    }
     let mistakes = notes.take_mistakes();
     if !mistakes.is_empty() {
         return Err(ImportError::NotUnderstood { origin, mistakes });
@@ -351,7 +355,7 @@ mod tests {
             let path = folder.path().join("hosts.ini");
             std::fs::write(&path, lines.join("\n")).unwrap();
             let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
-            match from_ansible(&path, &wanted) {
+            match from_ansible(&path, None, &wanted) {
                 Ok(imported) => prop_assert!(imported.hosts > 0),
                 Err(ImportError::NotUnderstood { mistakes, .. }) => prop_assert!(!mistakes.is_empty()),
                 Err(error) => prop_assert!(matches!(error, ImportError::NoHosts { .. }), "{error}: {:?}", error.source()),
@@ -372,7 +376,7 @@ mod tests {
         write("group_vars/web/main.yml", "ansible_user: ops\n");
         write("old.bak", "[gone]\ng1\n");
         let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
-        let imported = from_ansible(folder.path(), &wanted).unwrap();
+        let imported = from_ansible(folder.path(), None, &wanted).unwrap();
         assert!(imported.text.contains("  web:\n    user: ops\n"), "{}", imported.text);
         let hosts = "  w1:\n    tags: [web]\n  d1:\n    tags: [db]\n";
         assert!(imported.text.contains(hosts), "{}", imported.text);
