@@ -28,7 +28,7 @@ pub(super) async fn run(mode: Mode, arguments: &Import) -> Ended {
         Foreign::Ansible => ansible(arguments, &wanted)?,
         Foreign::SshConfig => {
             let (file, is_users) = ssh_config(arguments)?;
-            from_ssh_config(&file, is_users, &wanted).map_err(not_imported)?
+            from_ssh_config(&file, is_users, variable("HOME").as_deref(), &wanted).map_err(not_imported)?
         }
         Foreign::DeployRs => deploy_rs(arguments, &wanted).await?,
         Foreign::Colmena => colmena(arguments, &wanted).await?,
@@ -40,9 +40,12 @@ pub(super) async fn run(mode: Mode, arguments: &Import) -> Ended {
     Ok(Ending::Answered { yes: true })
 }
 
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 fn ansible(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
     let file = ansible_file(arguments)?;
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let named = variable("ANSIBLE_CONFIG");
     let config = find_ansible_config(named.as_deref(), &file, variable("HOME").as_deref());
     from_ansible(&file, config.as_deref(), wanted).map_err(not_imported)
@@ -57,7 +60,7 @@ fn ansible_file(arguments: &Import) -> Result<PathBuf, Trouble> {
 
 /// The file, and whether ssh reads it anyway.
 fn ssh_config(arguments: &Import) -> Result<(PathBuf, bool), Trouble> {
-    let users = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/config"));
+    let users = variable("HOME").map(|home| home.join(".ssh/config"));
     match (&arguments.source, users) {
         (None, Some(users)) => Ok((users, true)),
         (Some(file), users) => {

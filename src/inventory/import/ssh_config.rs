@@ -4,7 +4,7 @@
 //! Source: `ssh_config(5)`, for the form of the file and for what `Host`, `Match` and `Include` mean.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, DraftHost, Setting, Systems};
 use super::names::Names;
@@ -17,6 +17,9 @@ use crate::inventory::problem::{Position, listed, shown};
 /// Forges: whoever logs in as `git` finds no NixOS there.
 const FORGE_USER: &str = "git";
 
+/// Files within files. Source: `READCONF_MAX_DEPTH` in OpenSSH's `readconf.h`.
+const DEEPEST: usize = 16;
+
 /// One `Host` block without a pattern.
 #[derive(Debug, Default)]
 struct Block {
@@ -28,11 +31,28 @@ struct Block {
     jump: Option<(String, Place)>,
 }
 
-/// Reads an ssh config. `is_users` says that ssh reads this file by itself, as it does ~/.ssh/config.
+impl Block {
+    fn take(&mut self, keyword: &str, value: String, place: Place) {
+        match keyword {
+            "hostname" => drop(self.hostname.get_or_insert(value)),
+            "user" => drop(self.user.get_or_insert(value)),
+            "proxyjump" => drop(self.jump.get_or_insert((value, place))),
+            _ => {}
+        }
+    }
+}
+
+/// Reads an ssh config and what it includes. `is_users` says that ssh reads this file by itself, as it does ~/.ssh/config;
+/// `home` is what `~` stands for.
 ///
 /// # Errors
 /// [`ImportError`], if it cannot be read or names no host.
-pub fn from_ssh_config(path: &Path, is_users: bool, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
+pub fn from_ssh_config(
+    path: &Path,
+    is_users: bool,
+    home: Option<&Path>,
+    wanted: &Wanted<'_>,
+) -> Result<Imported, ImportError> {
     let bytes = std::fs::read(path).map_err(|source| ImportError::Unreadable { path: path.to_owned(), source })?;
     let mut notes = Notes::default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -41,7 +61,9 @@ pub fn from_ssh_config(path: &Path, is_users: bool, wanted: &Wanted<'_>) -> Resu
         let what = "ssh does not read this file by itself, and so the aliases mean nothing to it";
         notes.note(&Place::File(file), what, "put `Include` and the file's path at the top of your ~/.ssh/config");
     }
-    let blocks = blocks(file, &text, &mut notes);
+    let mut reader = Reader { home, notes: &mut notes, blocks: Vec::new(), open: vec![path.to_owned()] };
+    reader.read(file, &text);
+    let blocks = reader.blocks;
     let origin = format!("the ssh config {}", path.display());
     let mistakes = notes.take_mistakes();
     if !mistakes.is_empty() {
@@ -57,38 +79,106 @@ pub fn from_ssh_config(path: &Path, is_users: bool, wanted: &Wanted<'_>) -> Resu
     finish(draft, notes, wanted)
 }
 
-fn blocks(file: usize, text: &str, notes: &mut Notes) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    // Above the first `Host`, below a pattern and below a `Match` nothing is about one host.
-    let mut current: Option<usize> = None;
-    for (line, content) in (1..).zip(text.lines()) {
-        let indent = content.chars().take_while(|letter| letter.is_whitespace()).count();
-        let place = Place::Line { file, at: Position { line, column: indent + 1 } };
-        let Some((keyword, values)) = keyword_and_values(content.trim(), &place, notes) else { continue };
-        match keyword.as_str() {
-            "host" => current = host_block(&values, &place, &mut blocks, notes),
-            "match" => {
-                current = None;
-                let mend = "what it says still holds, since ssh reads it; a host that only it names is added by hand";
-                notes.note(&place, format!("`Match {}` names no host", shown(&values.join(" "))), mend);
-            }
-            "include" => {
-                let what = format!("`Include {}` is not followed", shown(&values.join(" ")));
-                notes.note(&place, what, "its hosts are in that file: import it by its name, too");
-            }
-            _ => {
-                if let (Some(block), Some(value)) = (current.and_then(|index| blocks.get_mut(index)), values.first()) {
-                    match keyword.as_str() {
-                        "hostname" => drop(block.hostname.get_or_insert_with(|| value.clone())),
-                        "user" => drop(block.user.get_or_insert_with(|| value.clone())),
-                        "proxyjump" => drop(block.jump.get_or_insert_with(|| (value.clone(), place))),
-                        _ => {}
+/// Which hosts the lines are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Above the first `Host`, and below `Host *`.
+    All,
+    /// Of the blocks, by its number.
+    One(usize),
+    /// Below a pattern or a `Match`.
+    Some,
+}
+
+/// Collects the blocks of a config and of all that it includes.
+struct Reader<'a> {
+    /// What `~` is; relative paths of an `Include` begin at `.ssh` there.
+    home: Option<&'a Path>,
+    notes: &'a mut Notes,
+    blocks: Vec<Block>,
+    /// The files that are being read, the innermost last.
+    open: Vec<PathBuf>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, file: usize, text: &str) {
+        let mut about = About::All;
+        for (line, content) in (1..).zip(text.lines()) {
+            let indent = content.chars().take_while(|letter| letter.is_whitespace()).count();
+            let place = Place::Line { file, at: Position { line, column: indent + 1 } };
+            let Some((keyword, values)) = keyword_and_values(content.trim(), &place, self.notes) else { continue };
+            match keyword.as_str() {
+                "host" => about = host_block(&values, &place, &mut self.blocks, self.notes),
+                "match" if values.len() == 1 && values[0].eq_ignore_ascii_case("all") => about = About::All,
+                "match" => {
+                    about = About::Some;
+                    let mend =
+                        "what it says still holds, since ssh reads it; a host that only it names is added by hand";
+                    self.notes.note(&place, format!("`Match {}` names no host", shown(&values.join(" "))), mend);
+                }
+                "include" if about == About::All => values.iter().for_each(|value| self.include(value, &place)),
+                "include" => {
+                    let what =
+                        format!("`Include {}` holds for some hosts alone: not followed", shown(&values.join(" ")));
+                    self.notes.note(&place, what, "hosts that only that file names are imported by its name, too");
+                }
+                _ => {
+                    let About::One(block) = about else { continue };
+                    if let Some(value) = values.into_iter().next() {
+                        self.blocks[block].take(&keyword, value, place);
                     }
                 }
             }
         }
     }
-    blocks
+
+    fn include(&mut self, named: &str, place: &Place) {
+        let not_followed = |notes: &mut Notes, why: &str, mend: &str| {
+            notes.note(place, format!("`Include {}` is not followed: {why}", shown(named)), mend);
+        };
+        let import_it = "its hosts are in that file: import it by its name, too";
+        let Some(pattern) = self.place_of(named) else {
+            return not_followed(self.notes, "only ssh knows what it stands for", import_it);
+        };
+        if self.open.len() > DEEPEST {
+            return not_followed(self.notes, "files include each other more than 16 deep", "ssh refuses that, too");
+        }
+        // A path that cannot be looked at is none to ssh either.
+        let files: Vec<PathBuf> =
+            glob::glob(&pattern).into_iter().flatten().flatten().filter(|path| path.is_file()).collect();
+        if files.is_empty() {
+            return not_followed(self.notes, "there is no such file", "nothing to do: ssh passes it over, too");
+        }
+        for path in files {
+            if self.open.contains(&path) {
+                not_followed(self.notes, "it includes itself", "take it out: ssh refuses that");
+                continue;
+            }
+            let Ok(bytes) = std::fs::read(&path) else {
+                not_followed(self.notes, "it cannot be read", import_it);
+                continue;
+            };
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let file = self.notes.file(&path, text.clone());
+            self.open.push(path);
+            self.read(file, &text);
+            self.open.pop();
+        }
+    }
+
+    /// What ssh looks for; `None` for what it would first fill in.
+    fn place_of(&self, named: &str) -> Option<String> {
+        if named.contains(['%', '$']) {
+            return None;
+        }
+        let path = match (named.strip_prefix("~/"), named) {
+            (Some(below), _) => self.home?.join(below),
+            (None, user) if user.starts_with('~') => return None,
+            (None, absolute) if absolute.starts_with('/') => PathBuf::from(absolute),
+            (None, relative) => self.home?.join(".ssh").join(relative),
+        };
+        path.into_os_string().into_string().ok()
+    }
 }
 
 /// `Keyword value`, `Keyword=value`; keywords know no case.
@@ -115,16 +205,18 @@ fn keyword_and_values(line: &str, place: &Place, notes: &mut Notes) -> Option<(S
 }
 
 /// The block of the names that are no patterns; one that is there already goes on.
-fn host_block(patterns: &[String], place: &Place, blocks: &mut Vec<Block>, notes: &mut Notes) -> Option<usize> {
+fn host_block(patterns: &[String], place: &Place, blocks: &mut Vec<Block>, notes: &mut Notes) -> About {
+    let is_for_all =
+        patterns.iter().any(|pattern| pattern == "*") && !patterns.iter().any(|name| name.starts_with('!'));
     let is_pattern = |name: &&String| name.contains(['*', '?']) || name.starts_with('!');
     let (patterns, names): (Vec<&String>, Vec<&String>) = patterns.iter().partition(is_pattern);
     if !patterns.is_empty() {
         let what = format!("patterns of hosts: {}", listed(patterns.iter().map(|name| name.as_str())));
         notes.note(place, what, "what is said of them still holds, since ssh reads it; they name no host to push to");
     }
-    let first = names.first()?;
+    let Some(first) = names.first() else { return if is_for_all { About::All } else { About::Some } };
     let known = blocks.iter().position(|block| block.aliases.contains(first));
-    Some(known.unwrap_or_else(|| {
+    About::One(known.unwrap_or_else(|| {
         let aliases = names.into_iter().cloned().collect();
         blocks.push(Block { aliases, place: Some(place.clone()), ..Block::default() });
         blocks.len() - 1
@@ -207,7 +299,9 @@ mod tests {
     fn read(text: &str) -> (Vec<(String, Option<String>)>, Vec<String>) {
         let mut notes = Notes::default();
         let file = notes.file(Path::new("config"), text.into());
-        let blocks = blocks(file, text, &mut notes);
+        let mut reader = Reader { home: None, notes: &mut notes, blocks: Vec::new(), open: vec!["config".into()] };
+        reader.read(file, text);
+        let blocks = reader.blocks;
         let hosts = hosts(&blocks, &mut notes);
         let hosts = hosts.into_iter().map(|host| (host.name.to_string(), host.settings.get(&Setting::Jump).cloned()));
         let hosts = hosts.collect();
@@ -239,6 +333,43 @@ Host vps
         assert_eq!(hosts, [("nas".into(), None)], "`vps` logs in as git, as its second block says");
         let places: Vec<_> = notes.iter().filter_map(|note| note.split_once(": ")).map(|(at, _)| at).collect();
         assert_eq!(places, ["config:7:1", "config:9:1", "config:11:1", "config:3:1", "config:6:3"], "{notes:?}");
+    }
+
+    #[test]
+    fn what_is_included_is_read_as_ssh_does() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".ssh");
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(
+            "config.d/10-work",
+            "Host work\n  HostName 192.0.2.1\n  User first\nHost deep*\n  Include config.d/none\n",
+        );
+        write("config.d/20-home", "Include ~/.ssh/config.d/nested/*.conf\n");
+        write("config.d/nested/a.conf", "Include config.d/20-home\nHost nested\n  ProxyJump work\n");
+        write("config.d/nested/a.conf~", "Host old\n");
+        write("some", "Host some\n");
+        let path = folder.join("config");
+        let text = "Include config.d/*\nInclude missing ~/.ssh/%h\nHost own\n  Include some\nHost *\n  Include some\n";
+        std::fs::write(&path, text).unwrap();
+        let wanted = Wanted { fleet: None, target: Path::new("inventory.yaml") };
+        let imported = from_ssh_config(&path, true, Some(home.path()), &wanted).unwrap();
+        let inventory = crate::inventory::Inventory::parse(Path::new("i"), Path::new("/"), &imported.text).unwrap();
+        let names: Vec<&str> = inventory.inventory.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!(names, ["work", "nested", "own", "some"]);
+        let said: Vec<&str> = imported.notes.iter().map(|note| note.what.as_str()).collect();
+        for what in [
+            "`Include config.d/none` holds for some hosts alone: not followed",
+            "`Include config.d/20-home` is not followed: it includes itself",
+            "`Include missing` is not followed: there is no such file",
+            "`Include ~/.ssh/%h` is not followed: only ssh knows what it stands for",
+            "`Include some` holds for some hosts alone: not followed",
+        ] {
+            assert!(said.contains(&what), "{what}: {said:#?}");
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn settings(file: usize, text: &str) -> Vec<Setting> {
         }
         if indent > 0 && goes_on {
             if let Some(last) = settings.last_mut() {
-                last.value = format!("{} {content}", last.value).trim().to_owned();
+                last.value = [last.value.as_str(), content].join(" ").trim().into();
             }
             continue;
         }
