@@ -50,6 +50,18 @@ fn a_push_by_waves_says_which_wave_it_is() {
 }
 
 #[test]
+fn a_host_that_was_rebooted_after_the_commit_needs_no_reboot_any_more() {
+    let mut push = good_push();
+    let end = push.pop().unwrap();
+    let rebooted = Event::HostDone { host: host("vps"), phase: Phase::Reboot };
+    push.extend([(end.0, Event::PhaseStarted { phase: Phase::Reboot }), (end.0, rebooted), end]);
+    let recap = screen(NORMAL, push).split("homelab: COMMITTED").nth(1).unwrap().to_owned();
+    assert!(!recap.contains("a reboot of vps is needed"), "{recap}");
+    let row = recap.lines().find(|line| line.trim_start().starts_with("vps")).unwrap();
+    assert!(row.contains(" done "), "{recap}");
+}
+
+#[test]
 fn a_host_that_stood_by_has_worked_no_longer_than_it_did() {
     let view = FleetView::of(&lines(push_by_waves()));
     assert_eq!(view.host(&host("vps")).unwrap().times.get(&Phase::Test), None, "its test has only begun");

@@ -169,6 +169,12 @@ impl HostView {
         self.through.unwrap_or(now).duration_since(self.since).unwrap_or_default()
     }
 
+    /// After the commit, and proven back.
+    #[must_use]
+    pub fn is_rebooted(&self) -> bool {
+        self.times.contains_key(&Phase::Reboot)
+    }
+
     /// All the time it was at work.
     #[must_use]
     pub fn time_at_work(&self) -> Duration {

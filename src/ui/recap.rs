@@ -9,7 +9,7 @@ use crate::ui::host_view::HostView;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::strip::wrap;
 use crate::ui::table::{self, Cell};
-use crate::ui::view::{Finished, FleetView};
+use crate::ui::view::{Changes, Finished, FleetView};
 use crate::ui::{changes, sanitise, words};
 
 /// Packages that are named for one group of hosts; `show` has them all.
@@ -112,8 +112,9 @@ fn two_lines(host: &HostName, outcome: &HostOutcome, view: &FleetView, names: us
     }
     details.extend([systems(known, outcome)].into_iter().filter(|systems| !systems.is_empty()));
     if let Some(changes) = known.changes.as_ref().filter(|_| *outcome == HostOutcome::Committed) {
+        let what = if known.is_rebooted() { "rebooted for" } else { "reboot for" };
         details.extend(
-            Some(format!("reboot for {}", changes.reboot_for.join(", "))).filter(|_| !changes.reboot_for.is_empty()),
+            Some(format!("{what} {}", changes.reboot_for.join(", "))).filter(|_| !changes.reboot_for.is_empty()),
         );
     }
     if !details.is_empty() {
@@ -154,6 +155,7 @@ fn systems(host: &HostView, outcome: &HostOutcome) -> String {
 
 fn reboot(host: &HostView, outcome: &HostOutcome) -> Cell {
     match (&host.changes, outcome) {
+        (_, HostOutcome::Committed) if host.is_rebooted() => Cell::new(Some(Tone::Good), "done"),
         (Some(changes), HostOutcome::Committed) if changes.reboot_for.is_empty() => "not needed".into(),
         (Some(changes), HostOutcome::Committed) => {
             Cell::new(Some(Tone::Doubtful), format!("for {}", changes.reboot_for.join(", ")))
@@ -191,7 +193,8 @@ fn what_changed(view: &FleetView, finished: &Finished, style: Style) -> String {
 fn reboots(view: &FleetView, finished: &Finished) -> String {
     let mut wanted: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
     for host in view.hosts.iter().filter(|host| finished.hosts.get(&host.name) == Some(&HostOutcome::Committed)) {
-        if let Some(changes) = host.changes.as_ref().filter(|changes| !changes.reboot_for.is_empty()) {
+        let wants = |changes: &&Changes| !changes.reboot_for.is_empty() && !host.is_rebooted();
+        if let Some(changes) = host.changes.as_ref().filter(wants) {
             wanted.entry(&changes.reboot_for).or_default().push(host.name.as_str());
         }
     }

@@ -113,7 +113,9 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
 /// What the screen said that went wrong: as it stood there, with its time.
 fn told(lines: &[Line], colour: bool) -> String {
     let mut plain = Plain::new(Mode::Quiet { colour });
-    let rendered = lines.iter().filter(|line| !matches!(line.event, Event::Finished { .. }));
+    // What `--ask` and `--diff` have shown is a page, and not a word of warning.
+    let is_page = |event: &Event| matches!(event, Event::Finished { .. } | Event::Foreseen { .. });
+    let rendered = lines.iter().filter(|line| !is_page(&line.event));
     rendered.map(|line| plain.render(line)).collect()
 }
 
