@@ -116,6 +116,11 @@ impl Forecast {
         if waves.len() > 1 {
             let names = |hosts: Vec<HostId>| hosts.into_iter().map(|host| plan.host(host).name.clone()).collect();
             self.waves = waves.into_values().map(names).collect();
+            // Each wave is tested and proven before the next.
+            let times = u64::try_from(self.waves.len()).unwrap_or(u64::MAX);
+            for phase in self.phases.iter_mut().filter(|one| matches!(one.phase, Phase::Test | Phase::Verify)) {
+                phase.at_most_ms = phase.at_most_ms.map(|one| one.saturating_mul(times));
+            }
         }
     }
 
@@ -175,6 +180,20 @@ mod tests {
         let far = [("vps", true, None), ("home", false, Some(0)), ("nas", true, Some(1))];
         assert_eq!(names(&plan(&far)), [vec!["nas"], vec!["vps"]]);
         assert_eq!(names(&plan(&[("vps", false, None)])), Vec::<Vec<&str>>::new());
+    }
+
+    #[test]
+    fn a_test_in_waves_may_take_as_many_times_as_long() {
+        let mut plan = plan(&[("a", true, None), ("b", true, None), ("c", true, None)]);
+        plan.hosts[1].wave = 1;
+        plan.hosts[2].wave = 2;
+        let phases = [Phase::Arm, Phase::Test, Phase::Verify]
+            .map(|phase| PhaseForecast { phase, at_most_ms: Some(1000) })
+            .to_vec();
+        let mut forecast = Forecast { phases, ..Forecast::default() };
+        forecast.divide(&plan);
+        let limits: Vec<Option<u64>> = forecast.phases.iter().map(|one| one.at_most_ms).collect();
+        assert_eq!((forecast.waves.len(), limits), (3, vec![Some(1000), Some(3000), Some(3000)]));
     }
 
     #[test]
