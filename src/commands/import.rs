@@ -168,7 +168,7 @@ fn not_asked(error: ForeignError) -> Trouble {
             "a flake for colmena has `colmena` or `colmenaHive`; a hive.nix is named as a file"
         }
         ForeignError::Strange { .. } => "is there a package of that name? It hides the output from `nix eval`",
-        ForeignError::Eval(_) => "it must evaluate: `nix flake show` says more of a flake",
+        ForeignError::Eval(_) => "it must evaluate: `nix flake show`, or `nix-instantiate --eval` of a file, says more",
     };
     Trouble::not_understood(error, Some(hint.to_owned()))
 }

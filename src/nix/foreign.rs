@@ -60,7 +60,8 @@ in given: let
   hive = if callable given then given { } else given;
   meta = hive.meta or hive.network or { };
   nixpkgs = meta.nixpkgs or unknown;
-  lib = if builtins.isAttrs nixpkgs then nixpkgs.lib
+  lib = if builtins.isAttrs nixpkgs then nixpkgs.lib or unknown
+    else if callable nixpkgs then (nixpkgs { }).lib or unknown
     else if builtins.isPath nixpkgs || builtins.isString nixpkgs then import (nixpkgs + "/lib")
     else unknown;
   arguments = name: { inherit name lib; nodes = unknown; pkgs = unknown; config = unknown; options = unknown; }
