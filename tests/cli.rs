@@ -410,6 +410,9 @@ fn a_real_bash_completes_fleets_hosts_and_tags() {
     let set_up = format!("PS1=; source <('{program}' completions bash); fleetdeploy() {{ echo \"called[$*]\"; }}\n");
     let lines = [
         ("push home\t", "push homelab"),
+        ("push \t", "push homelab"),
+        ("push homelab --dry\t", "push homelab --dry-run"),
+        ("rollback homelab --canary v\t", "rollback homelab --canary vps"),
         ("push homelab --on @e\t", "push homelab --on @edge"),
         ("push homelab --except=vps,n\t", "push homelab --except=vps,nas"),
         ("inventory gr\t", "inventory graph"),

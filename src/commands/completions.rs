@@ -207,7 +207,11 @@ impl Typed {
 
 /// By the name of the value, so that every command has them without a word of its own.
 fn with_candidates(command: clap::Command, typed: &Arc<Typed>) -> clap::Command {
-    let command = command.mut_args(|argument| {
+    let is_option = typed.words.last().is_some_and(|word| word.starts_with('-'));
+    let command = command.disable_help_flag(!is_option).disable_version_flag(!is_option).mut_args(|argument| {
+        // Whoever has typed no dash looks for a fleet, a host or a run. Where there is none, options are offered all the
+        // same.
+        let argument = if is_option || argument.is_positional() { argument } else { argument.hide(true) };
         let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
         // Of several kinds of values the first is the one that is there to be completed.
         let name = name.and_then(|name| name.split('|').next().map(str::to_owned));
