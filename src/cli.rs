@@ -332,7 +332,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::waves::Size;
+    use crate::inventory::model::Size;
 
     fn parse(words: &str) -> Result<Cli, clap::Error> {
         Cli::read(words.split_whitespace().map(OsString::from))

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fleetdeploy::decide::links;
 use fleetdeploy::inventory::model::{
-    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Source, Target,
-    VpnShape,
+    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Size, Source,
+    Target, VpnShape,
 };
 use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, asks_for_failed, schema, select, select_of_run};
 use proptest::prelude::*;
@@ -206,6 +206,19 @@ fleets: {lab: {hosts: all, flake: ., checks: [{ping: a, from: b}]}}
         assert_eq!((a.address.as_str(), a.other_addresses.as_slice()), ("10.0.0.1", &["a.example.org".to_owned()][..]));
         assert_eq!((b.address.as_str(), b.other_addresses.len()), ("b", 0));
         assert_eq!(a.probe_address(), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_fleet_says_who_is_tested_first_and_in_which_waves() {
+        let inventory = good(
+            "hosts: {a: , b1: {tags: [edge]}, b2: , c: }
+fleets: {lab: {hosts: [a, 'b*'], flake: ., canary: ['@edge', a], waves: '1, 25%'}, other: {hosts: c, flake: .}}
+",
+        );
+        let lab = &inventory.fleets["lab"];
+        assert_eq!(lab.canaries, [host("a"), host("b1")].into());
+        assert_eq!(lab.waves, [Size::Hosts(1), Size::Percent(25)]);
+        assert!(inventory.fleets["other"].canaries.is_empty() && inventory.fleets["other"].waves.is_empty());
     }
 
     #[test]
@@ -642,6 +655,31 @@ fleets:
                  -> give it another name",
                 "2:23 `@failed` has no meaning here: it is of the last run of one fleet \
                  -> `--on @failed` is for commands that take a fleet, like push",
+            ]
+        );
+    }
+
+    #[test]
+    fn canaries_are_hosts_of_the_fleet_and_waves_have_a_size() {
+        assert_eq!(
+            short(
+                "hosts: {vps: , nas: , web: }
+fleets:
+  lab: {hosts: [vps, nas], flake: ., canary: [web, nass], waves: '1,101%'}
+  all: {hosts: all, flake: ., canary: [], waves: 2}
+  more: {hosts: all, flake: ., waves: 'half'}
+groups: {edge: {canary: vps}}
+"
+            ),
+            [
+                "3:47 no host matches `web` -> the hosts are `vps` and `nas`",
+                "3:52 no host matches `nass` -> did you mean `nas`?",
+                "3:66 `101%` cannot be a wave: there are no more hosts than 100% -> write it like `1,25%`",
+                "4:39 this list is empty -> name something, or take the key out",
+                "4:50 this is a number, but a text is wanted -> write it in quotes: `\"2\"`",
+                "5:39 `half` cannot be a wave: a wave is a number of hosts, like `2`, or a share of those that change, like \
+                 `25%` -> write it like `1,25%`",
+                "6:17 the key `canary` is not known here -> it belongs to a fleet",
             ]
         );
     }

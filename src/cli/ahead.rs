@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{FleetHosts, parse_pattern};
-use crate::decide::waves::Size;
 use crate::inventory::duration;
+use crate::inventory::model::Size;
 
 /// The terms of a push: of one to new systems, of one that goes back, and of one that is only looked ahead to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
@@ -21,14 +21,14 @@ pub struct Terms {
     /// every link hold
     ///
     /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if
-    /// anything fails in any wave, all hosts go back that have been touched.
+    /// anything fails in any wave, all hosts go back that have been touched. `none` is nobody, whatever the inventory says.
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub canary: Vec<String>,
     /// Activate the systems wave by wave, and look at the whole fleet after each
     ///
     /// The sizes of the first waves, in hosts or in percent of those that change, rounded up; all that are left then are
-    /// the last wave: `2` is two hosts and then all the others, `1,25%,50%` has four waves. Hosts come in the inventory's
-    /// order, after the canaries.
+    /// the last wave: `2` is two hosts and then all the others, `1,25%,50%` has four waves, and `100%` one, whatever the
+    /// inventory says. Hosts come in the inventory's order, after the canaries.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
     pub waves: Vec<Size>,
     /// Commit although links are down that were down before

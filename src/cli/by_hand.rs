@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::FleetHosts;
-use crate::decide::waves::Size;
 use crate::inventory::duration;
+use crate::inventory::model::Size;
 
 /// The guard of a push, for a person who works by hand
 ///

@@ -21,6 +21,9 @@ use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_faile
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
+/// Instead of a pattern: no host. None can be called so.
+const NOBODY: &str = "none";
+
 /// A fleet, ready to be worked on.
 pub(super) struct Ground {
     pub(super) inventory: Inventory,
@@ -77,10 +80,13 @@ pub(super) fn not_selected(error: SelectError) -> Trouble {
 }
 
 impl Ground {
-    /// Those of the selected hosts that are tested first, by patterns like those of `--on`.
+    /// Those of the selected hosts that are tested first, by patterns like those of `--on`; `none` is nobody, and without
+    /// a pattern it is as the inventory says.
     pub(super) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
-        if patterns.is_empty() {
-            return Ok(BTreeSet::new());
+        match patterns {
+            [] => return Ok(self.fleet.canaries.intersection(&self.selected).cloned().collect()),
+            [none] if none == NOBODY => return Ok(BTreeSet::new()),
+            _ => {}
         }
         let selected: Vec<&Host> = self.fleet.hosts.iter().filter(|host| self.selected.contains(&host.name)).collect();
         let failed = failed_if_asked_for(&self.fleet, &self.inventory, &[patterns])?;
@@ -126,6 +132,8 @@ impl Ground {
             checks: Vec::new(),
             settle: Fleet::DEFAULT_SETTLE,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            canaries: BTreeSet::new(),
+            waves: Vec::new(),
             hooks: Hooks::default(),
         };
         Ok(Self { inventory, fleet, selected, warnings })

@@ -65,7 +65,8 @@ impl Wanted {
     /// A push to new systems, without a reboot.
     pub(super) fn new(ground: &Ground, terms: &Terms, first: First) -> Result<Self, Trouble> {
         let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
-        let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: terms.waves.clone() };
+        let sizes = if terms.waves.is_empty() { &ground.fleet.waves } else { &terms.waves };
+        let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: sizes.clone() };
         Ok(Self { allowed, waves, first, reboot: false, back: None })
     }
 }
@@ -228,6 +229,8 @@ mod tests {
             hooks: crate::inventory::model::Hooks::default(),
             settle: Fleet::DEFAULT_SETTLE,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            canaries: std::collections::BTreeSet::new(),
+            waves: Vec::new(),
         };
         let end = |touched, guards_armed| {
             let concluded = conclude(None, touched, guards_armed, &fleet);

@@ -11,8 +11,8 @@ use crate::decide::plan::{HostId, Plan};
 use crate::decide::telling::{cells, link_text};
 use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
-use crate::decide::waves::Size;
 use crate::event::{Event, Phase};
+use crate::inventory::model::Size;
 
 /// Rounds in a row that must hold, as in a push.
 const ROUNDS: u32 = 3;

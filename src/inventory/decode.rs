@@ -60,7 +60,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
         "hooks" => "a fleet, or `defaults`",
         "before" | "after_commit" | "after_abort" => "the map behind `hooks`",
-        "settle" | "build_limit" | "checks" | "flake" | "file" | "attr" => "a fleet",
+        "settle" | "build_limit" | "canary" | "waves" | "checks" | "flake" | "file" | "attr" => "a fleet",
         "address" | "addresses" | "tags" | "after" => "a host",
         "substitute_on_destination" | "compress" => "the map behind `nix`",
         "handshake" => "the map behind `wireguard`",
@@ -222,6 +222,8 @@ fn fleet(value: &Value<'_>) -> Option<FleetEntry> {
         attr: fields.parse("attr", scalar::attr),
         checks: fields.take("checks").and_then(|value| checks(&value)),
         hooks: fields.take("hooks").and_then(|value| hooks(&value)),
+        canary: fields.take("canary").and_then(|value| some_texts(&value)),
+        waves: fields.parse("waves", scalar::waves).map(|waves| waves.value),
         settle: fields.duration("settle"),
         build_limit: fields.duration("build_limit"),
         settings: settings(&mut fields),

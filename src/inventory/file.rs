@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::At;
-use super::model::{Become, Command, GuardAction, HostKey, HostName};
+use super::model::{Become, Command, GuardAction, HostKey, HostName, Size};
 use super::scalar::JumpTo;
 use super::schema;
 
@@ -187,6 +187,12 @@ pub(super) struct FleetEntry {
     pub(super) checks: Option<Vec<At<CheckEntry>>>,
     /// Commands on this workstation around a push of this fleet.
     pub(super) hooks: Option<HooksEntry>,
+    /// The hosts on which a push activates the new systems first: names, globs like `web*`, `"@tag"`: one, or a list.
+    #[schemars(schema_with = "schema::one_or_many")]
+    pub(super) canary: Option<Vec<At<String>>>,
+    /// The sizes of the first waves of a push, in hosts or in percent: `"1,25%"`. All that are left then are the last wave.
+    #[schemars(schema_with = "schema::waves")]
+    pub(super) waves: Option<Vec<Size>>,
     /// How long links may take to come up once the new systems run. Default: 60s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) settle: Option<At<Duration>>,

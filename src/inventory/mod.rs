@@ -22,6 +22,7 @@ mod resolve;
 mod scalar;
 mod schema;
 mod select;
+mod wave;
 mod yaml;
 
 pub use model::{Inventory, Overrides};

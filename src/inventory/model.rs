@@ -1,6 +1,6 @@
 //! The validated inventory: what the rest of the program works with. No YAML, no options left open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use super::hook::{Hook, Hooks};
 pub use super::jump::Jump;
 pub use super::nix::NixOptions;
+pub use super::wave::{Size, SizeError};
 
 /// The name of a host: letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63.
 ///
@@ -232,6 +233,10 @@ pub struct Fleet {
     pub source: Source,
     pub checks: Vec<Check>,
     pub hooks: Hooks,
+    /// Those of its hosts that a push tests first.
+    pub canaries: BTreeSet<HostName>,
+    /// Of the first waves of a push, after the canaries; all that are left then are the last.
+    pub waves: Vec<Size>,
     /// How long links may take to come up after `test`; after a roll back at least 20 s.
     pub settle: Duration,
     /// The build of the whole fleet.

@@ -1,6 +1,6 @@
 //! From the file's shape to a validated [`Inventory`]: layers laid, hosts chosen, names known, no loops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::checks;
@@ -149,6 +149,8 @@ impl Resolver<'_> {
         let fleet = Fleet {
             name: name.value.clone(),
             checks: checks::checks(entry, &all, base, self.heap),
+            canaries: self.canaries(entry, &all),
+            waves: entry.waves.clone().unwrap_or_default(),
             hosts: all.into_iter().map(|laid| laid.host).collect(),
             source: self.source(entry),
             hooks: layers::hooks(self.file, entry.hooks.as_ref()),
@@ -200,6 +202,21 @@ impl Resolver<'_> {
             chosen.extend(hosts.iter().flatten().map(|host| host.name.clone()));
         }
         chosen
+    }
+
+    /// Among the fleet's own hosts.
+    fn canaries(&self, entry: &FleetEntry, hosts: &[Laid]) -> BTreeSet<HostName> {
+        let mut canaries = BTreeSet::new();
+        for pattern in entry.canary.iter().flatten() {
+            let of_fleet = hosts.iter().map(|laid| &laid.host);
+            match select(of_fleet, std::slice::from_ref(&pattern.value), &[]) {
+                Ok(chosen) => canaries.extend(chosen.into_iter().map(|host| host.name.clone())),
+                // Of a fleet without hosts that has been said.
+                Err(error) if !hosts.is_empty() => self.heap.wrong(&pattern.way, no_match(&error)),
+                Err(_) => {}
+            }
+        }
+        canaries
     }
 
     fn fill_systems(&self, fleet: &At<String>, entry: &FleetEntry, hosts: &mut [Laid]) {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{Become, GuardAction, HostKey, HostName, Jump, is_name};
+use super::model::{Become, GuardAction, HostKey, HostName, Jump, Size, SizeError, is_name};
 use super::problem::{Wrong, disturbs, listed, nearest, shown};
 use crate::attr_path::{AttrPath, BadAttrPath};
 use crate::store_path::StorePath;
@@ -168,6 +168,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 pub(super) fn time_without_unit(number: &str) -> Wrong {
     Wrong::new(format!("the time `{number}` has no unit"))
         .mend(format!("write `{number}m` for minutes or `{number}s` for seconds"))
+}
+
+/// The sizes of waves, with commas between.
+pub(super) fn waves(text: &str) -> Result<Vec<Size>, Wrong> {
+    let size = |text: &str| {
+        text.parse().map_err(|error: SizeError| {
+            Wrong::new(format!("`{}` cannot be a wave: {error}", shown(text))).mend("write it like `1,25%`")
+        })
+    };
+    text.split(',').map(str::trim).map(size).collect()
 }
 
 /// A whole system in the store: `/nix/store/HASH-NAME`.

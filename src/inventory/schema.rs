@@ -112,6 +112,10 @@ pub(super) fn guard_action(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["reboot", "switch-back"] })
 }
 
+pub(super) fn waves(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[0-9]+%?( *, *[0-9]+%?)*$", "examples": ["1,25%"] })
+}
+
 pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "oneOf": [{ "type": "string", "minLength": 1 }, { "type": "array", "items": { "type": "string", "minLength": 1 } }]

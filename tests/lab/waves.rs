@@ -5,6 +5,7 @@ use fleetdeploy::inventory::model::HostName;
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
+use crate::inventory::Inventory;
 use crate::pushed::Pushed;
 
 const HOSTS: [&str; 3] = ["vps", "homeserver", "web"];
@@ -52,7 +53,12 @@ fn a_canary_that_breaks_the_vpn_goes_back_and_no_other_host_is_touched() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_good_change_goes_wave_by_wave_and_is_committed_everywhere() {
     let fleet = fleet("waves");
-    let pushed = fleet.push(&["homelab", "--canary", "web", "--waves", "1"]);
+    // As the inventory has it; the command line could say otherwise, and does so for this plan.
+    let source = "flake: .\ncanary: web\nwaves: \"1\"";
+    fleet.write_inventory(&Inventory { source, ..Inventory::default() });
+    let planned = fleet.run_json(&["plan", "homelab", "--canary", "none", "--waves", "100%"]);
+    assert!(!planned.has(|event| matches!(event, Event::WavesPlanned { .. })));
+    let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     let waves = [&["wave 1 of 3", "web", "verify"][..], &["wave 2 of 3", "vps", "verify"]].concat();
     let end = ["wave 3 of 3", "homeserver", "verify", "switch"];

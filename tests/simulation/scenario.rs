@@ -8,7 +8,8 @@ use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
 use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::time::{MARGIN, Times};
 use fleetdeploy::decide::vocabulary::Signal;
-use fleetdeploy::decide::waves::{Size, Waves};
+use fleetdeploy::decide::waves::Waves;
+use fleetdeploy::inventory::model::Size;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
 
 use crate::chance::Chance;

@@ -153,6 +153,8 @@ impl Scenario {
             settle: self.times.iter().map(|times| times.settle).max().unwrap_or(Duration::ZERO),
             hooks: Hooks::default(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            canaries: std::collections::BTreeSet::new(),
+            waves: Vec::new(),
         }
     }
 }

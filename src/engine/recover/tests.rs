@@ -172,6 +172,8 @@ fn fleet() -> Fleet {
         settle: Fleet::DEFAULT_SETTLE,
         hooks: Hooks::default(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+        canaries: BTreeSet::new(),
+        waves: Vec::new(),
     }
 }
 
