@@ -14,6 +14,11 @@ use nix::unistd::Pid;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
+#[path = "support/workstation.rs"]
+mod workstation;
+
+use self::workstation::Workstation;
+
 const GOOD: &str = "hosts: {nas: }\nfleets: {lab: {hosts: all, flake: .}}\n";
 
 async fn run(inventory: &str, words: &[&str]) -> Finished {
@@ -140,28 +145,13 @@ const GOOD_RUN: &str = "20261122-161500-homelab-3f9c";
 const BAD_RUN: &str = "20261124-090000-homelab-91be";
 const UNFINISHED_RUN: &str = "20261124-100000-office-0c2d";
 
-/// A workstation with the runs of `tests/fixtures/runs`.
-struct Workstation {
-    home: tempfile::TempDir,
-}
-
 impl Workstation {
+    /// With the runs of `tests/fixtures/runs`.
     fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let workstation = Self::empty();
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/runs");
-        copy(&fixtures, &home.path().join("state/fleetdeploy/runs"));
-        Self { home }
-    }
-
-    async fn run(&self, words: &[&str]) -> Finished {
-        Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
-            .args(words)
-            .env("XDG_STATE_HOME", self.home.path().join("state"))
-            .env("TZ", "UTC")
-            .folder(self.home.path())
-            .run()
-            .await
-            .unwrap()
+        copy(&fixtures, &workstation.home.path().join("state/fleetdeploy/runs"));
+        workstation
     }
 
     /// What it prints on stdout, if it ends well.
@@ -220,7 +210,7 @@ async fn the_runs_of_a_workstation_are_listed_newest_first() {
 
 #[tokio::test]
 async fn a_workstation_without_runs_says_so() {
-    let workstation = Workstation { home: tempfile::tempdir().unwrap() };
+    let workstation = Workstation::empty();
     assert_eq!(workstation.text(&["runs"]).await, "this workstation has no record of any run\n");
     assert_eq!(workstation.answer(&["runs"]).await["runs"], serde_json::json!([]));
     let finished = workstation.run(&["show"]).await;

@@ -16,6 +16,11 @@ use fleetdeploy::record::journal::{Entry, HostStarted, Started};
 use fleetdeploy::store_path::StorePath;
 use pretty_assertions::assert_eq;
 
+#[path = "support/workstation.rs"]
+mod workstation;
+
+use self::workstation::Workstation;
+
 /// A right command line of every command, all but those that only read what they are given.
 const ON_A_FLEET: [&str; 15] = [
     "push homelab",
@@ -46,16 +51,12 @@ fn words(line: &str) -> Vec<&str> {
 const INVENTORY: &str =
     "hosts: {vps: , nas: }\nfleets: {homelab: {hosts: all, flake: .}, office: {hosts: nas, flake: .}}\n";
 
-/// A workstation that has pushed: an inventory, and a record of its runs.
-struct Workstation {
-    home: tempfile::TempDir,
-}
-
+/// It has an inventory, and a record of its runs.
 impl Workstation {
     fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("inventory.yaml"), INVENTORY).unwrap();
-        Self { home }
+        let workstation = Self::empty();
+        std::fs::write(workstation.home.path().join("inventory.yaml"), INVENTORY).unwrap();
+        workstation
     }
 
     /// A run of this fleet that ended so, and its id.
@@ -83,28 +84,9 @@ impl Workstation {
         run.id().to_string()
     }
 
-    async fn run(&self, words: &[&str]) -> Finished {
-        Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
-            .args(words)
-            .env("XDG_STATE_HOME", self.home.path().join("state"))
-            .env("TZ", "UTC")
-            .folder(self.home.path())
-            .run()
-            .await
-            .unwrap()
-    }
-
     /// Neither nix nor a host is there; ssh is.
     async fn run_alone(&self, words: &[&str]) -> Finished {
-        Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
-            .args(words)
-            .env("XDG_STATE_HOME", self.home.path().join("state"))
-            .env("PATH", ssh_alone(self.home.path()))
-            .env("TZ", "UTC")
-            .folder(self.home.path())
-            .run()
-            .await
-            .unwrap()
+        self.invocation(words).env("PATH", ssh_alone(self.home.path())).run().await.unwrap()
     }
 
     /// Exits with 2 and says this; no record of it is left, since nothing was begun.

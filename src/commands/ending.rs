@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::decide::vocabulary::{Signal, Verdict};
-use crate::event::{HostOutcome, Outcome};
-use crate::exit::Ending;
+use crate::event::{Event, HostOutcome, Outcome};
+use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
 
 /// What the last event says, and the exit.
@@ -59,6 +59,17 @@ impl Conclusion {
         }
         let outcome = if guards_armed { Outcome::Split } else { Outcome::Refused };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
+    }
+
+    /// The last event of what took this long.
+    pub(super) fn event(self, took: Duration) -> Event {
+        Event::Finished {
+            outcome: self.outcome,
+            text: self.text,
+            hosts: self.hosts,
+            exit: i32::from(status(self.ending)),
+            took_ms: millis(took),
+        }
     }
 
     /// A mistake of ours.

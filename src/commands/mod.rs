@@ -20,6 +20,7 @@ mod password;
 mod past;
 mod plan;
 mod push;
+mod query;
 mod reboot;
 mod recover;
 mod replay;

@@ -135,13 +135,8 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         publish(forecast, &events);
     }
     hooks.after(&concluded, &mut shutdown).await;
-    events.publish(Event::Finished {
-        outcome: concluded.outcome,
-        text: concluded.text,
-        hosts: concluded.hosts,
-        exit: i32::from(status(concluded.ending)),
-        took_ms: millis(began.elapsed()),
-    });
+    let ending = concluded.ending;
+    events.publish(concluded.event(began.elapsed()));
     if let Some(recording) = recording {
         let _ = recording.finish(FAREWELL);
     }
@@ -153,7 +148,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         let style = Style { colour: colour(global), columns: columns() };
         print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
     }
-    Ok(concluded.ending)
+    Ok(ending)
 }
 
 /// The answer, for programs.

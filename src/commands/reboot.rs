@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::build::FAREWELL;
-use super::ending::{Conclusion, millis};
+use super::ending::Conclusion;
 use super::ground::Ground;
 use super::keeper::Record;
 use super::{Ended, Trouble};
@@ -15,7 +15,7 @@ use crate::engine::reboot::{How, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
-use crate::exit::{Ending, status};
+use crate::exit::Ending;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Fleet, HostName};
 use crate::ui::Screen;
@@ -45,16 +45,11 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     ground.warn(&events);
     let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut shutdown).await;
     let concluded = conclude(&rolled, &ground.fleet);
-    events.publish(Event::Finished {
-        outcome: concluded.outcome,
-        text: concluded.text,
-        hosts: concluded.hosts,
-        exit: i32::from(status(concluded.ending)),
-        took_ms: millis(began.elapsed()),
-    });
+    let ending = concluded.ending;
+    events.publish(concluded.event(began.elapsed()));
     let _ = recording.finish(FAREWELL);
     let _ = screen.finish(FAREWELL);
-    Ok(concluded.ending)
+    Ok(ending)
 }
 
 /// Of the fleet's hosts, also those that were not to be rebooted.
@@ -129,6 +124,7 @@ mod tests {
 
     use super::*;
     use crate::decide::vocabulary::Signal;
+    use crate::exit::status;
 
     /// How it ends: outcome, exit status and each host's end, of a fleet of `a`, `b` and `c`.
     fn end(ends: &[(&str, HostEnd)], how: How) -> (Outcome, u8, String) {

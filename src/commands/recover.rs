@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::FutureExt;
 
 use super::build::FAREWELL;
-use super::ending::{Conclusion, millis};
+use super::ending::Conclusion;
 use super::ground::{Ground, load, owner};
 use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
@@ -21,7 +21,7 @@ use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, rec
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::{Events, Listener};
 use crate::event::{Event, HostOutcome, Outcome};
-use crate::exit::{Ending, status};
+use crate::exit::Ending;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
@@ -74,18 +74,13 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     if let Some(Record { run, changing, .. }) = &keeper.record {
         HooksOfPush::new(&ground, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
     }
-    events.publish(Event::Finished {
-        outcome: concluded.outcome,
-        text: concluded.text,
-        hosts: concluded.hosts,
-        exit: i32::from(status(concluded.ending)),
-        took_ms: millis(began.elapsed()),
-    });
+    let ending = concluded.ending;
+    events.publish(concluded.event(began.elapsed()));
     if let Some(record) = keeper.record {
         let _ = record.listener.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
-    Ok(concluded.ending)
+    Ok(ending)
 }
 
 /// The fleet that is meant, and the inventory to find it in: without a name those of the newest unfinished run.
