@@ -270,8 +270,8 @@ pub enum Event {
     PhaseStarted {
         phase: Phase,
     },
-    /// The hosts of one wave are tested next, and the whole fleet is looked at before the next wave begins. Only of a push
-    /// with more than one; the phase follows.
+    /// The hosts of one wave are tested or rebooted next, and the whole fleet is looked at before the next wave begins. Of
+    /// every rolling reboot, and of a push with more than one wave; the phase follows.
     WaveStarted {
         /// From 1.
         wave: u64,

@@ -62,6 +62,30 @@ fn a_host_that_was_rebooted_after_the_commit_needs_no_reboot_any_more() {
 }
 
 #[test]
+fn in_a_rolling_reboot_each_host_is_at_work_in_its_own_wave_alone() {
+    let done = |name: &str| Event::HostDone { host: host(name), phase: Phase::Reboot };
+    let wave = |wave, name: &str| Event::WaveStarted { wave, of: 2, hosts: vec![host(name)] };
+    let begins = Event::PhaseStarted { phase: Phase::Reboot };
+    let (all, inventory) = (vec![host("vps"), host("homeserver"), host("web")], "inventory.yaml".to_owned());
+    let selected = all[..2].to_vec();
+    let started = Event::RebootStarted { fleet: "homelab".into(), hosts: all, selected, inventory, record: "r".into() };
+    let events = vec![
+        (0.0, started),
+        (1.0, wave(1, "homeserver")),
+        (1.0, begins.clone()),
+        (5.0, done("homeserver")),
+        (5.0, wave(2, "vps")),
+        (5.0, begins),
+        (20.0, done("vps")),
+    ];
+    let view = FleetView::of(&lines(events.clone()));
+    let took = |name: &str| view.host(&host(name)).unwrap().times.get(&Phase::Reboot).map(Duration::as_secs);
+    assert_eq!(["homeserver", "vps", "web"].map(took), [Some(4), Some(15), None]);
+    let said = screen(NORMAL, events);
+    assert!(said.contains("reboot homelab (vps, homeserver)") && said.contains("wave 2 of 2: vps"), "{said}");
+}
+
+#[test]
 fn a_host_that_stood_by_has_worked_no_longer_than_it_did() {
     let view = FleetView::of(&lines(push_by_waves()));
     assert_eq!(view.host(&host("vps")).unwrap().times.get(&Phase::Test), None, "its test has only begun");

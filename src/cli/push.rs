@@ -25,10 +25,12 @@ Examples:
 Exit status:
   0  committed, or nothing to do
   1  refused or rolled back: every touched host was seen on its old system
+     (also: committed, and a host said no to its reboot)
   2  usage or inventory
   3  split: some hosts are not where they should be; look now
      (also: committed, and a host was lost in its reboot)
-  130, 143, 129  interrupted and rolled back")]
+  130, 143, 129  interrupted and rolled back
+     (also: committed, and no further host was rebooted)")]
 pub struct Push {
     #[command(flatten)]
     pub fleet: FleetHosts,

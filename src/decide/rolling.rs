@@ -149,7 +149,7 @@ impl Rolling {
     /// The first orders.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
-        let mut effects = vec![Effect::Tell(Event::PhaseStarted { phase: Phase::Reboot })];
+        let mut effects = Vec::new();
         self.begin_wave(&mut effects);
         effects
     }
@@ -208,6 +208,13 @@ impl Rolling {
         };
         self.stage = Stage::Rebooting;
         self.away = wave.iter().copied().collect();
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        effects.push(Effect::Tell(Event::WaveStarted {
+            wave: number(self.wave + 1),
+            of: number(self.waves.len()),
+            hosts: wave.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
+        }));
+        effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
         effects.extend(wave.iter().copied().map(Effect::Reboot));
     }
 

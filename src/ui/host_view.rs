@@ -109,8 +109,8 @@ impl HostView {
     #[must_use]
     pub fn takes_part(&self, phase: Phase) -> bool {
         match phase {
-            Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver | Phase::Reboot | Phase::Ask => true,
-            Phase::Build => !matches!(self.role, Role::Witness),
+            Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver | Phase::Ask => true,
+            Phase::Build | Phase::Reboot => !matches!(self.role, Role::Witness),
             Phase::Copy
             | Phase::Arm
             | Phase::Test

@@ -86,6 +86,7 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
         && let Some(phase) = view.phase()
     {
         title.push(None, format!(": {}", view.about(phase)));
+        push_wave(view, &mut title);
     }
     let elapsed = words::span(view.elapsed(now));
     let room = style.columns.saturating_sub(title.width() + elapsed.len() + 2);
@@ -135,7 +136,7 @@ fn short_phases(view: &FleetView, style: &Style) -> Strip {
 }
 
 fn push_wave(view: &FleetView, strip: &mut Strip) {
-    if let Some(wave) = &view.wave {
+    if let Some(wave) = view.wave.as_ref().filter(|wave| wave.of > 1) {
         strip.push(None, "  ").push(Some(Tone::Strong), format!("wave {} of {}", wave.number, wave.of));
     }
 }

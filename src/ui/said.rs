@@ -88,7 +88,8 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
             let waves: Vec<String> = waves.iter().map(|hosts| some_names(hosts)).collect();
             vec![of_fleet(None, format!("{} waves: {}", waves.len(), waves.join(" | ")))]
         }
-        Event::WaveStarted { wave, of, hosts } => {
+        // A single one is all of them at once: the phase says that.
+        Event::WaveStarted { wave, of: of @ 2.., hosts } => {
             vec![of_fleet(Some(Tone::Strong), format!("wave {wave} of {of}: {}", some_names(hosts)))]
         }
         Event::Decided => {

@@ -29,7 +29,7 @@ pub struct FleetView {
     /// In the inventory's order.
     pub hosts: Vec<HostView>,
     pub build: BuildView,
-    /// The wave that is tested or looked at; only of a push that has more than one.
+    /// The wave that is tested, rebooted or looked at; of a push only where it has more than one.
     pub wave: Option<WaveView>,
     /// How the links stand while they are waited for.
     pub links: Option<LinksView>,
@@ -303,14 +303,14 @@ impl FleetView {
             // Another wave: what follows is still to come.
             self.phases.retain(|begun| !matches!(begun.phase, Phase::Test | Phase::Verify));
         }
-        if !matches!(phase, Phase::Test | Phase::Verify) {
+        if !matches!(phase, Phase::Test | Phase::Verify | Phase::Reboot) {
             self.wave = None;
         }
         self.phases.push(PhaseView { phase, began: at, ended: None });
         if !matches!(phase, Phase::Verify | Phase::RollBack | Phase::Reboot) {
             self.links = None;
         }
-        let wave = self.wave.as_ref().filter(|_| phase == Phase::Test);
+        let wave = self.wave.as_ref().filter(|_| matches!(phase, Phase::Test | Phase::Reboot));
         for host in &mut self.hosts {
             if wave.is_none_or(|wave| wave.hosts.contains(&host.name)) {
                 host.begin(phase, at);
