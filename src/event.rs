@@ -250,7 +250,7 @@ pub enum Event {
     Planned {
         hosts: Vec<HostPlanned>,
     },
-    /// The waves in which the hosts that change are tested, where there is more than one.
+    /// The waves in which the hosts that change are tested, where there is more than one; in which hosts are rebooted, always.
     WavesPlanned {
         waves: Vec<Vec<HostName>>,
     },

@@ -140,6 +140,23 @@ fn the_heading_says_which_wave_it_is_and_hosts_of_another_stand_by() {
 }
 
 #[test]
+fn after_the_commit_only_who_needs_a_reboot_waits_for_it() {
+    let mut push = good_push();
+    let (end, _) = push.pop().unwrap();
+    let waves = Event::WavesPlanned { waves: vec![vec![host("vps")]] };
+    let wave = Event::WaveStarted { wave: 1, of: 1, hosts: vec![host("vps")] };
+    push.extend([phase(Phase::Baseline), waves, wave, phase(Phase::Reboot)].map(|event| (end, event)));
+    push.push((end, moved("vps", "going down and booting")));
+    let mut watched = Watched::new(LIVE, 100, 24);
+    watched.until(&lines(push), end + 1.0);
+    let shown = watched.shown();
+    let rows: Vec<String> =
+        shown.lines().rev().take(2).map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let wanted = ["· homeserver needs no reboot disarmed", "▸ vps reboot going down and booting 1s disarmed"];
+    assert_eq!(rows, wanted, "{shown}");
+}
+
+#[test]
 fn each_moment_of_a_push_reads_well_at_every_width() {
     for (columns, rows) in [(60, 20), (80, 24), (100, 30), (140, 40)] {
         let mut screens = String::new();

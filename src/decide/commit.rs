@@ -195,7 +195,7 @@ impl Transaction {
             (None, Outcome::Split) => "not every guard could be disarmed".to_owned(),
             (None, Outcome::RolledBack) => "every host was back on its old system already".to_owned(),
             (None, Outcome::Refused) => "nothing had been touched".to_owned(),
-            (None, _) => "every host is on its new system, and every required link is up".to_owned(),
+            (None, _) => "every host runs what it was to run, and every required link is up".to_owned(),
         };
         Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }
     }

@@ -149,7 +149,8 @@ impl Rolling {
     /// The first orders.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        let names = |wave: &Vec<HostId>| wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
+        let mut effects = vec![Effect::Tell(Event::WavesPlanned { waves: self.waves.iter().map(names).collect() })];
         self.begin_wave(&mut effects);
         effects
     }

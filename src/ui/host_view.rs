@@ -60,6 +60,8 @@ pub enum Role {
 pub enum Turn {
     Its,
     AnotherWaves,
+    /// It is in none of the waves that come.
+    OfNoWave,
 }
 
 /// What protects a host.
@@ -110,7 +112,9 @@ impl HostView {
     pub fn takes_part(&self, phase: Phase) -> bool {
         match phase {
             Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver | Phase::Ask => true,
-            Phase::Build | Phase::Reboot => !matches!(self.role, Role::Witness),
+            Phase::Build => !matches!(self.role, Role::Witness),
+            // After a commit also a host that was current may need it.
+            Phase::Reboot => self.turn != Turn::OfNoWave && !matches!(self.role, Role::Witness),
             Phase::Copy
             | Phase::Arm
             | Phase::Test

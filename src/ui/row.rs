@@ -121,6 +121,8 @@ pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Style
         let phase = match host.role {
             Role::Witness => "witness",
             Role::Current => "current",
+            // Its last phase is over.
+            _ if health == Health::Aside => "",
             _ => host.phase.map_or("", Phase::word),
         };
         strip.push(Some(Tone::Faint), phase).pad_to(2 + names + 1 + 10);
@@ -179,7 +181,11 @@ fn doing(host: &HostView, health: Health, now: SystemTime) -> String {
     let links = host.links.map(|links| format!("{} of {} links up", links.up, links.of));
     let told = sanitise::line(&host.doing);
     if health == Health::Aside {
-        let standing = if host.role == Role::Current { "has its new system already" } else { "stays as it is" };
+        let standing = match host.role {
+            Role::Current => "has its new system already",
+            Role::Changes => "needs no reboot",
+            _ => "stays as it is",
+        };
         return links.map_or_else(|| standing.to_owned(), |links| format!("{standing}, {links}"));
     }
     match (host.phase, host.through.is_some()) {

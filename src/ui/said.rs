@@ -84,11 +84,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         | Event::RunChosen { .. } => beginning(event, view),
         Event::Planned { hosts } => hosts.iter().map(planned).collect(),
         Event::PhaseStarted { phase } => vec![phase_line(*phase, view, now)],
-        Event::WavesPlanned { waves } => {
+        // A single one is all of them at once: the phase says that.
+        Event::WavesPlanned { waves } if waves.len() > 1 => {
             let waves: Vec<String> = waves.iter().map(|hosts| some_names(hosts)).collect();
             vec![of_fleet(None, format!("{} waves: {}", waves.len(), waves.join(" | ")))]
         }
-        // A single one is all of them at once: the phase says that.
         Event::WaveStarted { wave, of: of @ 2.., hosts } => {
             vec![of_fleet(Some(Tone::Strong), format!("wave {wave} of {of}: {}", some_names(hosts)))]
         }

@@ -7,7 +7,7 @@ use crate::event::line::Line;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
 use crate::inventory::model::{HostName, Place};
 use crate::package_change::PackageChange;
-use crate::ui::host_view::{Guard, HostView, Role};
+use crate::ui::host_view::{Guard, HostView, Role, Turn};
 use crate::ui::words;
 
 /// Everything that a screen shows of one command.
@@ -183,6 +183,10 @@ impl FleetView {
             Event::RunChosen { record, .. } => self.record = Some(record.clone()),
             Event::Planned { hosts } => hosts.iter().for_each(|planned| self.plan(planned)),
             Event::PhaseStarted { phase } => self.begin_phase(*phase, at),
+            Event::WavesPlanned { waves } => {
+                let is_in_one = |host: &HostView| waves.iter().flatten().any(|name| *name == host.name);
+                self.hosts.iter_mut().filter(|host| !is_in_one(host)).for_each(|host| host.turn = Turn::OfNoWave);
+            }
             Event::WaveStarted { wave, of, hosts } => {
                 self.wave = Some(WaveView { number: *wave, of: *of, hosts: hosts.clone() });
             }

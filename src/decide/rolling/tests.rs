@@ -86,7 +86,13 @@ fn hosts_behind_a_jump_come_before_it_and_never_beside_it() {
 fn the_next_host_waits_until_the_one_before_is_proven_back() {
     let fleet = fleet(3);
     let mut rolling = Rolling::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[]);
-    assert_eq!(reboots(&rolling.start()), [1]);
+    let effects = rolling.start();
+    let planned = effects.iter().find_map(|effect| match effect {
+        Effect::Tell(Event::WavesPlanned { waves }) => Some(waves.clone()),
+        _ => None,
+    });
+    assert_eq!(planned, Some([1, 2, 0].map(|host| vec![fleet.host(HostId(host)).name.clone()]).to_vec()));
+    assert_eq!(reboots(&effects), [1]);
     assert_eq!(reboots(&rolling.handle(back(&fleet, 1))), [0; 0]);
     let round = good(&fleet, &[1]);
     assert_eq!(reboots(&rolling.handle(Input::RoundSeen { round: round.clone() })), [0; 0]);

@@ -221,7 +221,7 @@ fn a_signal_while_guards_are_waited_for_leaves_everything_as_it_was() {
 
 #[test]
 fn a_decided_run_goes_forward_with_its_record_and_back_without() {
-    let forward = (Outcome::Committed, "every host is on its new system");
+    let forward = (Outcome::Committed, "every host runs what it was to run");
     let back = (Outcome::RolledBack, "the interrupted run is undone: its record is not here, and no host is committed");
     for (record, (outcome, text), on) in [(true, forward, "new"), (false, back, "old")] {
         let mut world = dies_before(0, job(JobKind::Switch));
