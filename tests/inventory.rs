@@ -212,12 +212,18 @@ fleets: {lab: {hosts: all, flake: ., checks: [{ping: a, from: b}]}}
     fn a_fleet_says_who_is_tested_first_and_in_which_waves() {
         let inventory = good(
             "hosts: {a: , b1: {tags: [edge]}, b2: , c: }
-fleets: {lab: {hosts: [a, 'b*'], flake: ., canary: ['@edge', a], waves: '1, 25%'}, other: {hosts: c, flake: .}}
+fleets:
+  lab: {hosts: [a, 'b*'], flake: ., canary: ['@edge', a], waves: '1, 25%'}
+  list: {hosts: c, flake: ., waves: [1, 25%]}
+  two: {hosts: c, flake: ., waves: 2}
+  other: {hosts: c, flake: .}
 ",
         );
         let lab = &inventory.fleets["lab"];
         assert_eq!(lab.canaries, [host("a"), host("b1")].into());
         assert_eq!(lab.waves, [Size::Hosts(1), Size::Percent(25)]);
+        assert_eq!(inventory.fleets["list"].waves, lab.waves);
+        assert_eq!(inventory.fleets["two"].waves, [Size::Hosts(2)]);
         assert!(inventory.fleets["other"].canaries.is_empty() && inventory.fleets["other"].waves.is_empty());
     }
 
@@ -666,8 +672,8 @@ fleets:
                 "hosts: {vps: , nas: , web: }
 fleets:
   lab: {hosts: [vps, nas], flake: ., canary: [web, nass], waves: '1,101%'}
-  all: {hosts: all, flake: ., canary: [], waves: 2}
-  more: {hosts: all, flake: ., waves: 'half'}
+  all: {hosts: all, flake: ., canary: [], waves: {a: 2}}
+  more: {hosts: all, flake: ., waves: [half, 0]}
 groups: {edge: {canary: vps}}
 "
             ),
@@ -676,9 +682,10 @@ groups: {edge: {canary: vps}}
                 "3:52 no host matches `nass` -> did you mean `nas`?",
                 "3:66 `101%` cannot be a wave: there are no more hosts than 100% -> write it like `1,25%`",
                 "4:39 this list is empty -> name something, or take the key out",
-                "4:50 this is a number, but a text is wanted -> write it in quotes: `\"2\"`",
-                "5:39 `half` cannot be a wave: a wave is a number of hosts, like `2`, or a share of those that change, like \
+                "4:50 this is a map, but the size of a wave is wanted -> write a number of hosts or a share: `2`, `25%`",
+                "5:40 `half` cannot be a wave: a wave is a number of hosts, like `2`, or a share of those that change, like \
                  `25%` -> write it like `1,25%`",
+                "5:46 `0` cannot be a wave: a wave has at least one host -> write it like `1,25%`",
                 "6:17 the key `canary` is not known here -> it belongs to a fleet",
             ]
         );

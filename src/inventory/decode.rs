@@ -6,6 +6,7 @@ mod hooks;
 
 use super::fields::{At, Fields, Heap, Value};
 use super::file::{AfterEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems};
+use super::model::Size;
 use super::problem::Wrong;
 use super::scalar;
 use super::select::FAILED;
@@ -223,7 +224,7 @@ fn fleet(value: &Value<'_>) -> Option<FleetEntry> {
         checks: fields.take("checks").and_then(|value| checks(&value)),
         hooks: fields.take("hooks").and_then(|value| hooks(&value)),
         canary: fields.take("canary").and_then(|value| some_texts(&value)),
-        waves: fields.parse("waves", scalar::waves).map(|waves| waves.value),
+        waves: fields.take("waves").and_then(|value| waves(&value)),
         settle: fields.duration("settle"),
         build_limit: fields.duration("build_limit"),
         settings: settings(&mut fields),
@@ -286,9 +287,23 @@ fn texts(value: &Value<'_>) -> Option<Vec<At<String>>> {
 }
 
 fn some_texts(value: &Value<'_>) -> Option<Vec<At<String>>> {
+    ensure_not_empty(value)?;
+    texts(value)
+}
+
+fn waves(value: &Value<'_>) -> Option<Vec<Size>> {
+    ensure_not_empty(value)?;
+    if value.is_list() {
+        Some(value.list()?.iter().filter_map(Value::sizes).flatten().collect())
+    } else {
+        value.sizes()
+    }
+}
+
+fn ensure_not_empty(value: &Value<'_>) -> Option<()> {
     if value.is_list() && value.list()?.is_empty() {
         value.wrong(Wrong::new("this list is empty").mend("name something, or take the key out"));
         return None;
     }
-    texts(value)
+    Some(())
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use super::model::Size;
 use super::problem::{Mistake, Wrong, listed, nearest, shown};
 use super::scalar;
 use super::yaml::{Node, Step, Way};
@@ -145,6 +146,19 @@ impl<'a> Value<'a> {
         };
         self.wanted("a whole number", example);
         None
+    }
+
+    /// The size of a wave, or, where no list stands around it, several with commas between.
+    pub(super) fn sizes(&self) -> Option<Vec<Size>> {
+        let sizes = match self.node {
+            Node::Integer(number) => scalar::waves(&number.to_string()),
+            Node::Text(text) => scalar::waves(text),
+            _ => {
+                self.wanted("the size of a wave", Some("write a number of hosts or a share: `2`, `25%`".into()));
+                return None;
+            }
+        };
+        sizes.map_err(|wrong| self.wrong(wrong)).ok()
     }
 
     pub(super) fn boolean(&self) -> Option<At<bool>> {

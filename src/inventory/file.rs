@@ -190,7 +190,7 @@ pub(super) struct FleetEntry {
     /// The hosts on which a push activates the new systems first: names, globs like `web*`, `"@tag"`: one, or a list.
     #[schemars(schema_with = "schema::one_or_many")]
     pub(super) canary: Option<Vec<At<String>>>,
-    /// The sizes of the first waves of a push, in hosts or in percent: `"1,25%"`. All that are left then are the last wave.
+    /// The sizes of the first waves of a push, in hosts or in percent: `[1, 25%]`, or `"1,25%"`. All that are left then are the last wave.
     #[schemars(schema_with = "schema::waves")]
     pub(super) waves: Option<Vec<Size>>,
     /// How long links may take to come up once the new systems run. Default: 60s.

@@ -113,7 +113,18 @@ pub(super) fn guard_action(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn waves(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": "^[0-9]+%?( *, *[0-9]+%?)*$", "examples": ["1,25%"] })
+    let pattern = "^[0-9]+%?( *, *[0-9]+%?)*$";
+    json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": pattern, "examples": ["1,25%"] },
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": { "oneOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": pattern }] },
+            },
+        ]
+    })
 }
 
 pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
