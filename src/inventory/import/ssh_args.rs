@@ -162,7 +162,7 @@ fn options(words: &[String]) -> (Vec<(char, Option<String>)>, &[String]) {
 }
 
 /// Reads `ssh -W %h:%p [options] HOST` and `ssh HOST nc %h %p` as the jump that they are.
-fn proxy_command(command: &str) -> Option<(Hop, Vec<Left>)> {
+pub(super) fn proxy_command(command: &str) -> Option<(Hop, Vec<Left>)> {
     let words: Vec<String> = split(command, Comments::None).ok()?.into_iter().map(|word| word.text).collect();
     let (program, words) = words.split_first()?;
     if program.rsplit('/').next() != Some("ssh") {

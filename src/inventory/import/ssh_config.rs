@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::draft::{Draft, DraftHost, Setting, Systems};
 use super::names::Names;
 use super::note::{Notes, Place};
-use super::ssh_args::Hop;
+use super::ssh_args::{Hop, proxy_command};
 use super::words::{Comments, split};
 use super::{ImportError, Imported, Wanted, finish, named};
 use crate::inventory::problem::{Position, listed, shown};
@@ -20,26 +20,82 @@ const FORGE_USER: &str = "git";
 /// Files within files. Source: `READCONF_MAX_DEPTH` in OpenSSH's `readconf.h`.
 const DEEPEST: usize = 16;
 
-/// One `Host` block without a pattern.
-#[derive(Debug, Default)]
+/// What is said below one line of `Host`, or of all hosts.
+#[derive(Debug)]
 struct Block {
-    aliases: Vec<String>,
-    place: Option<Place>,
-    /// The first value counts, as in ssh.
+    /// As on the line: names, patterns, and patterns with `!`.
+    patterns: Vec<String>,
+    place: Place,
+    said: Said,
+}
+
+/// The first value of each counts, as in ssh.
+#[derive(Debug, Clone, Default)]
+struct Said {
     hostname: Option<String>,
     user: Option<String>,
-    jump: Option<(String, Place)>,
+    port: Option<String>,
+    /// Of `ProxyJump` and `ProxyCommand` the first is the way.
+    way: Option<(Way, Place)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    Jump(String),
+    Command(String),
 }
 
 impl Block {
+    fn of_all(place: Place) -> Self {
+        Self { patterns: vec!["*".to_owned()], place, said: Said::default() }
+    }
+
+    fn is_of_all(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern == "*") && !self.patterns.iter().any(|one| one.starts_with('!'))
+    }
+
+    /// Source: PATTERNS in `ssh_config(5)`.
+    fn is_of(&self, alias: &str) -> bool {
+        let is_not = |pattern: &String| pattern.strip_prefix('!').is_some_and(|pattern| is_like(pattern, alias));
+        self.patterns.iter().any(|pattern| is_like(pattern, alias)) && !self.patterns.iter().any(is_not)
+    }
+}
+
+impl Said {
     fn take(&mut self, keyword: &str, value: String, place: Place) {
         match keyword {
             "hostname" => drop(self.hostname.get_or_insert(value)),
             "user" => drop(self.user.get_or_insert(value)),
-            "proxyjump" => drop(self.jump.get_or_insert((value, place))),
+            "port" => drop(self.port.get_or_insert(value)),
+            "proxyjump" => drop(self.way.get_or_insert((Way::Jump(value), place))),
+            "proxycommand" => drop(self.way.get_or_insert((Way::Command(value), place))),
             _ => {}
         }
     }
+
+    /// All that ssh would hear of a host.
+    fn of(alias: &str, blocks: &[Block]) -> Self {
+        blocks.iter().filter(|block| block.is_of(alias)).fold(Self::default(), |known, Block { said, .. }| Self {
+            hostname: known.hostname.or_else(|| said.hostname.clone()),
+            user: known.user.or_else(|| said.user.clone()),
+            port: known.port.or_else(|| said.port.clone()),
+            way: known.way.or_else(|| said.way.clone()),
+        })
+    }
+}
+
+/// Only `*` and `?` mean something.
+fn is_like(pattern: &str, name: &str) -> bool {
+    let letter = |letter: char| match letter {
+        '*' | '?' => letter.to_string(),
+        _ => globset::escape(&letter.to_string()),
+    };
+    let pattern: String = pattern.chars().map(letter).collect();
+    globset::Glob::new(&pattern).is_ok_and(|glob| glob.compile_matcher().is_match(name))
+}
+
+fn is_pattern(word: &str) -> bool {
+    word.contains(['*', '?']) || word.starts_with('!')
 }
 
 /// Reads an ssh config and what it includes. `is_users` says that ssh reads this file by itself, as it does ~/.ssh/config;
@@ -79,17 +135,6 @@ pub fn from_ssh_config(
     finish(draft, notes, wanted)
 }
 
-/// Which hosts the lines are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
-    /// Above the first `Host`, and below `Host *`.
-    All,
-    /// Of the blocks, by its number.
-    One(usize),
-    /// Below a pattern or a `Match`.
-    Some,
-}
-
 /// Collects the blocks of a config and of all that it includes.
 struct Reader<'a> {
     /// What `~` is; relative paths of an `Include` begin at `.ssh` there.
@@ -102,34 +147,48 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, file: usize, text: &str) {
-        let mut about = About::All;
+        // Above the first `Host` all are meant.
+        let mut current = Some(self.begin(Block::of_all(Place::File(file))));
         for (line, content) in (1..).zip(text.lines()) {
             let indent = content.chars().take_while(|letter| letter.is_whitespace()).count();
             let place = Place::Line { file, at: Position { line, column: indent + 1 } };
             let Some((keyword, values)) = keyword_and_values(content.trim(), &place, self.notes) else { continue };
             match keyword.as_str() {
-                "host" => about = host_block(&values, &place, &mut self.blocks, self.notes),
-                "match" if values.len() == 1 && values[0].eq_ignore_ascii_case("all") => about = About::All,
+                "host" => {
+                    list_patterns(&values, &place, self.notes);
+                    current = Some(self.begin(Block { patterns: values, place, said: Said::default() }));
+                }
+                "match" if values.len() == 1 && values[0].eq_ignore_ascii_case("all") => {
+                    current = Some(self.begin(Block::of_all(place)));
+                }
                 "match" => {
-                    about = About::Some;
+                    current = None;
                     let mend =
                         "what it says still holds, since ssh reads it; a host that only it names is added by hand";
                     self.notes.note(&place, format!("`Match {}` names no host", shown(&values.join(" "))), mend);
                 }
-                "include" if about == About::All => values.iter().for_each(|value| self.include(value, &place)),
+                "include" if current.is_some_and(|block| self.blocks[block].is_of_all()) => {
+                    values.iter().for_each(|value| self.include(value, &place));
+                    // What follows comes after all that is in there.
+                    current = Some(self.begin(Block::of_all(place)));
+                }
                 "include" => {
                     let what =
                         format!("`Include {}` holds for some hosts alone: not followed", shown(&values.join(" ")));
                     self.notes.note(&place, what, "hosts that only that file names are imported by its name, too");
                 }
                 _ => {
-                    let About::One(block) = about else { continue };
-                    if let Some(value) = values.into_iter().next() {
-                        self.blocks[block].take(&keyword, value, place);
+                    if let (Some(block), Some(value)) = (current, values.into_iter().next()) {
+                        self.blocks[block].said.take(&keyword, value, place);
                     }
                 }
             }
         }
+    }
+
+    fn begin(&mut self, block: Block) -> usize {
+        self.blocks.push(block);
+        self.blocks.len() - 1
     }
 
     fn include(&mut self, named: &str, place: &Place) {
@@ -190,6 +249,10 @@ fn keyword_and_values(line: &str, place: &Place, notes: &mut Notes) -> Option<(S
     let (keyword, rest) = line.split_at(end);
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest);
+    if keyword.eq_ignore_ascii_case("proxycommand") {
+        // The rest of the line, as it stands, is for a shell.
+        return Some((keyword.to_ascii_lowercase(), vec![rest.trim().to_owned()]));
+    }
     match split(rest, Comments::None) {
         Ok(words) => {
             let values = words.into_iter().map(|word| word.text).take_while(|word| !word.starts_with('#'));
@@ -204,76 +267,101 @@ fn keyword_and_values(line: &str, place: &Place, notes: &mut Notes) -> Option<(S
     }
 }
 
-/// The block of the names that are no patterns; one that is there already goes on.
-fn host_block(patterns: &[String], place: &Place, blocks: &mut Vec<Block>, notes: &mut Notes) -> About {
-    let is_for_all =
-        patterns.iter().any(|pattern| pattern == "*") && !patterns.iter().any(|name| name.starts_with('!'));
-    let is_pattern = |name: &&String| name.contains(['*', '?']) || name.starts_with('!');
-    let (patterns, names): (Vec<&String>, Vec<&String>) = patterns.iter().partition(is_pattern);
+fn list_patterns(words: &[String], place: &Place, notes: &mut Notes) {
+    let patterns: Vec<&str> = words.iter().map(String::as_str).filter(|word| is_pattern(word)).collect();
     if !patterns.is_empty() {
-        let what = format!("patterns of hosts: {}", listed(patterns.iter().map(|name| name.as_str())));
+        let what = format!("patterns of hosts: {}", listed(patterns));
         notes.note(place, what, "what is said of them still holds, since ssh reads it; they name no host to push to");
     }
-    let Some(first) = names.first() else { return if is_for_all { About::All } else { About::Some } };
-    let known = blocks.iter().position(|block| block.aliases.contains(first));
-    About::One(known.unwrap_or_else(|| {
-        let aliases = names.into_iter().cloned().collect();
-        blocks.push(Block { aliases, place: Some(place.clone()), ..Block::default() });
-        blocks.len() - 1
-    }))
+}
+
+/// A machine, and all that it is called.
+struct Machine<'a> {
+    aliases: Vec<&'a str>,
+    place: &'a Place,
+    said: Said,
+    /// The address, the port and the way, where an address is said: two names that share them are one machine.
+    whereabouts: Option<(String, Option<String>, Option<Way>)>,
+}
+
+fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
+    let mut machines: Vec<Machine<'a>> = Vec::new();
+    let mut forges: Vec<(&Place, Vec<&str>)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for block in blocks {
+        for alias in block.patterns.iter().map(String::as_str).filter(|word| !is_pattern(word)) {
+            if !seen.insert(alias) {
+                continue;
+            }
+            let said = Said::of(alias, blocks);
+            if said.user.as_deref() == Some(FORGE_USER) {
+                match forges.last_mut() {
+                    Some((place, aliases)) if *place == &block.place => aliases.push(alias),
+                    _ => forges.push((&block.place, vec![alias])),
+                }
+                continue;
+            }
+            let address = said.hostname.as_ref().map(|name| name.replace("%h", alias).to_lowercase());
+            let way = said.way.as_ref().map(|(way, _)| way.clone());
+            let whereabouts = address.map(|address| (address, said.port.clone(), way));
+            match machines.iter_mut().find(|known| whereabouts.is_some() && known.whereabouts == whereabouts) {
+                Some(known) => known.aliases.push(alias),
+                None => machines.push(Machine { aliases: vec![alias], place: &block.place, said, whereabouts }),
+            }
+        }
+    }
+    for (place, aliases) in forges {
+        let what = format!("a login as `git`: left out: {}", listed(aliases));
+        notes.note(place, what, "that is a forge; if it is a NixOS host, add it by hand");
+    }
+    machines
 }
 
 fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
     let mut names = Names::default();
     let mut hosts: Vec<DraftHost> = Vec::new();
-    let mut jumps: Vec<Option<(String, Place)>> = Vec::new();
+    let mut ways: Vec<Option<(Way, Place)>> = Vec::new();
     let mut aliases: BTreeSet<(String, String)> = BTreeSet::new();
-    for block in blocks {
-        let Some(place) = &block.place else { continue };
-        if block.user.as_deref() == Some(FORGE_USER) {
-            let what = format!("a login as `git`: left out: {}", listed(block.aliases.iter().map(String::as_str)));
-            notes.note(place, what, "that is a forge; if it is a NixOS host, add it by hand");
-            continue;
-        }
-        // With one address they are one machine, and a machine is in an inventory once.
-        let is_one = block.hostname.as_ref().is_some_and(|hostname| !hostname.contains('%'));
-        let (own, others) = block.aliases.split_at(if is_one { 1 } else { block.aliases.len() });
+    for machine in machines(blocks, notes) {
+        let Some((own, others)) = machine.aliases.split_first() else { continue };
         if !others.is_empty() {
-            let what = format!("other names of `{}`: {}", shown(&own[0]), listed(others.iter().map(String::as_str)));
-            notes.note(
-                place,
-                what,
-                "a machine is in an inventory once; take another of its names if you like that better",
-            );
+            let what = format!("other names of `{}`: {}", shown(own), listed(others.iter().copied()));
+            let mend = "a machine is in an inventory once; take another of its names if you like that better";
+            notes.note(machine.place, what, mend);
         }
-        for alias in own {
-            let Some(host) = named(alias, None, place, &mut names, notes) else { continue };
-            let called = block.aliases.iter().filter(|_| is_one).chain([alias]);
-            aliases.extend(called.map(|alias| (alias.to_lowercase(), host.name.to_string())));
-            hosts.push(host);
-            jumps.push(block.jump.clone());
-        }
+        let Some(host) = named(own, None, machine.place, &mut names, notes) else { continue };
+        aliases.extend(machine.aliases.iter().map(|alias| (alias.to_lowercase(), host.name.to_string())));
+        hosts.push(host);
+        ways.push(machine.said.way);
     }
-    for (host, jump) in hosts.iter_mut().zip(jumps) {
-        if let Some((way, place)) = jump {
+    for (host, way) in hosts.iter_mut().zip(ways) {
+        if let Some((way, place)) = way {
             jump_of(host, &way, &place, &aliases, notes);
         }
     }
     hosts
 }
 
-/// A jump through a host of the file is said, so that both share its connection; any other stays ssh's.
-fn jump_of(host: &mut DraftHost, way: &str, place: &Place, aliases: &BTreeSet<(String, String)>, notes: &mut Notes) {
-    if way.eq_ignore_ascii_case("none") {
+/// A jump through a host of the file is said, so that both share its connection; any other way stays ssh's.
+fn jump_of(host: &mut DraftHost, way: &Way, place: &Place, aliases: &BTreeSet<(String, String)>, notes: &mut Notes) {
+    let (keyword, text) = match way {
+        Way::Jump(text) => ("ProxyJump", text),
+        Way::Command(text) => ("ProxyCommand", text),
+    };
+    if text.eq_ignore_ascii_case("none") {
         return;
     }
-    let hop = Hop::parse(way);
-    let named = |name: &str| {
-        let name = name.to_lowercase();
-        aliases.iter().find(|(alias, _)| *alias == name).map(|(_, host)| host.clone())
+    let hop = match way {
+        Way::Jump(text) => Some(Hop::parse(text)),
+        // What else the command says of the jump, only ssh can do.
+        Way::Command(text) => proxy_command(text).filter(|(_, left)| left.is_empty()).map(|(hop, _)| hop),
     };
-    let through = if hop.user.is_none() && hop.port.is_none() { named(&hop.host) } else { None };
-    match through {
+    let named = |hop: Hop| {
+        let name = hop.host.to_lowercase();
+        let is_bare = hop.user.is_none() && hop.port.is_none();
+        aliases.iter().find(|(alias, _)| is_bare && *alias == name).map(|(_, host)| host.clone())
+    };
+    match hop.and_then(named) {
         Some(through) if through == host.name.as_str() => {
             notes.note(
                 place,
@@ -283,9 +371,13 @@ fn jump_of(host: &mut DraftHost, way: &str, place: &Place, aliases: &BTreeSet<(S
         }
         Some(through) => drop(host.settings.insert(Setting::Jump, through)),
         None => {
-            host.remark = Some(format!("ssh reaches it through {way}, as its config says."));
-            let what = format!("`ProxyJump {}` is not the name of one host in this file", shown(way));
-            notes.note(place, what, "nothing to do: ssh jumps as its config says");
+            // A command may have a password in it.
+            let (remark, what) = match way {
+                Way::Jump(text) => (text.as_str(), format!("`ProxyJump {}` is not the name of one host", shown(text))),
+                Way::Command(_) => ("a command", format!("`{keyword}` is no jump through one host")),
+            };
+            host.remark = Some(format!("ssh reaches it through {remark}, as its config says."));
+            notes.note(place, format!("{what} in this file"), "nothing to do: ssh goes as its config says");
         }
     }
 }
@@ -316,7 +408,7 @@ mod tests {
     fn blocks_are_hosts_and_patterns_are_not() {
         let (hosts, notes) = read(
             "# global
-User admin
+Compression yes
 Host vps   # the one outside
   HostName vps.example.org
 host=nas
@@ -376,6 +468,43 @@ Host vps
     fn names_of_one_address_are_one_machine_and_others_are_many() {
         assert_eq!(names("Host vps v vps.example.org\n  HostName 192.0.2.1\n"), ["vps"]);
         assert_eq!(names("Host a b\n  HostName %h.lan\nHost c d\n"), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn what_is_said_of_a_host_in_several_places_is_put_together_as_ssh_does() {
+        let told = |text: &str| -> Vec<(String, Option<String>)> { read(text).0 };
+        let host = |name: &str, jump: Option<&str>| (name.to_owned(), jump.map(Into::into));
+        assert_eq!(names("Host web\n HostName 1.1.1.1\nHost web db cache\n User root\n"), ["web", "db", "cache"]);
+        assert_eq!(
+            told(
+                "Host gate\n HostName 9.9.9.9\nHost web\n HostName 1.1.1.1\nHost db\n HostName 1.1.1.2\nHost web db\n ProxyJump gate\n"
+            ),
+            [host("gate", None), host("web", Some("gate")), host("db", Some("gate"))]
+        );
+        assert_eq!(
+            told("Host gate\nHost web db\n HostName %h.lan\nHost web\n ProxyJump gate\n"),
+            [host("gate", None), host("web", Some("gate")), host("db", None)]
+        );
+        assert_eq!(
+            told("Host gate\nHost a.lan\nHost b.lan\n ProxyJump none\nHost !gate *.lan\n ProxyJump gate\n"),
+            [host("gate", None), host("a.lan", Some("gate")), host("b.lan", None)]
+        );
+        // Above all others, and so the first.
+        assert_eq!(names("User me\nHost forge\n User git\n"), ["forge"]);
+        assert_eq!(names("Host vps\n HostName 1.1.1.1\nHost vps-root\n HostName 1.1.1.1\n User root\n"), ["vps"]);
+        assert_eq!(names("Host a\n HostName h\n Port 1\nHost b\n HostName h\n Port 2\n"), ["a", "b"]);
+        assert!(is_like("w?b-*", "web-1") && !is_like("w?b", "web-1") && !is_like("[a]", "a") && is_like("[a]", "[a]"));
+    }
+
+    #[test]
+    fn a_command_that_jumps_is_a_jump() {
+        let (hosts, notes) = read(
+            "Host gate\nHost a\n ProxyCommand ssh -W %h:%p gate\nHost b\n ProxyCommand=ssh -q gate nc \"%h\" %p\nHost c\n ProxyCommand ssh -i k -W %h:%p gate\nHost d\n ProxyCommand cloudflared access ssh 'x\nHost e\n ProxyCommand none\n ProxyJump gate\n",
+        );
+        let jumps: Vec<_> = hosts.iter().map(|(_, jump)| jump.as_deref()).collect();
+        assert_eq!(jumps, [None, Some("gate"), Some("gate"), None, None, None]);
+        let what = "`ProxyCommand` is no jump through one host in this file";
+        assert_eq!(notes, [format!("config:7:2 config:9:2: {what}")]);
     }
 
     #[test]
