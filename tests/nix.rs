@@ -445,3 +445,25 @@ async fn what_other_tools_have_is_read_as_the_tests_of_the_import_know_it() {
     let hive = nix::foreign::hive(&HiveSource::File(folder.path().join("hive.nix"))).await.unwrap();
     assert_eq!(json(&hive.nodes), json(foreign!("nix/colmena-hive.hive.json")));
 }
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn nothing_is_built_and_nothing_written_to_look_at_what_other_tools_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("input")).unwrap();
+    write("input/flake.nix", "{ outputs = _: { }; }");
+    write(
+        "flake.nix",
+        "{ inputs.input.url = \"path:./input\"; outputs = { self, input }: { deploy.nodes.a.hostname = \"a.example.org\"; }; }",
+    );
+    let nodes = nix::foreign::deploy_rs(".", folder.path()).await.unwrap();
+    assert!(nodes.contains("a.example.org"), "{nodes}");
+    assert!(!folder.path().join("flake.lock").exists());
+    write(
+        "hive.nix",
+        "{ a.deployment.targetHost = builtins.readFile (derivation { name = \"x\"; builder = \"/bin/sh\"; system = \"x86_64-linux\"; args = [ \"-c\" \"echo x > $out\" ]; }); }",
+    );
+    let error = nix::foreign::hive(&HiveSource::File(folder.path().join("hive.nix"))).await.unwrap_err();
+    assert!(error.to_string().contains("during evaluation"), "{error}");
+}

@@ -93,7 +93,12 @@ async fn colmena(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Tr
         let file = std::path::absolute(&hive_file).map_err(|error| Trouble::not_understood(error, None))?;
         let answer = foreign::hive(&HiveSource::File(file)).await.map_err(not_asked)?;
         let name = hive_file.display().to_string();
-        return from_colmena(&answer.nodes, Hive::File { file: &name }, wanted).map_err(not_imported);
+        let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
+        let beside = hive_file.parent().unwrap_or(Path::new(""));
+        let beside: PathBuf = Path::new(".").join(beside).components().collect();
+        let systems = Path::new(&seen_from(&beside.display().to_string(), &here, wanted.target)).join("systems.nix");
+        let hive = Hive::File { file: &name, systems: &systems.display().to_string() };
+        return from_colmena(&answer.nodes, hive, wanted).map_err(not_imported);
     }
     let (flake, folder) = flake(arguments)?;
     let source = HiveSource::Flake { flake: flake.clone(), folder: folder.clone() };
@@ -177,7 +182,7 @@ fn not_asked(error: ForeignError) -> Trouble {
 fn say(mode: Mode, arguments: &Import, imported: &Imported) -> Result<(), Trouble> {
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
-        let texts: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        let texts: Vec<String> = notes.iter().map(Note::whole).collect();
         let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone() });
         let answer = match &arguments.output {
             Some(path) => serde_json::json!({ "output": path, "hosts": hosts, "not_carried_over": texts }),
@@ -185,7 +190,8 @@ fn say(mode: Mode, arguments: &Import, imported: &Imported) -> Result<(), Troubl
         };
         return tell(warned.chain([Event::Answer { answer }]), Ending::Answered { yes: true });
     }
-    let mut said = listed(notes);
+    let is_verbose = matches!(mode, Mode::Live { verbose: true, .. } | Mode::Plain { verbose: true, .. });
+    let mut said = listed(notes, if is_verbose { Note::whole } else { Note::to_string });
     match &arguments.output {
         Some(path) if !matches!(mode, Mode::Quiet { .. }) => {
             let count = if *hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
@@ -200,12 +206,12 @@ fn say(mode: Mode, arguments: &Import, imported: &Imported) -> Result<(), Troubl
     Ok(())
 }
 
-fn listed(notes: &[Note]) -> String {
+fn listed(notes: &[Note], in_words: fn(&Note) -> String) -> String {
     if notes.is_empty() {
         return String::new();
     }
     let title = format!("{} to look at: what could not be carried over as it was\n\n", things(notes.len()));
-    notes.iter().fold(title, |text, note| format!("{text}{note}\n\n"))
+    notes.iter().fold(title, |text, note| format!("{text}{}\n\n", in_words(note)))
 }
 
 fn things(count: usize) -> String {

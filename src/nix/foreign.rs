@@ -46,7 +46,7 @@ in deploy: if builtins.isAttrs deploy && deploy ? nodes then {
 /// The options of `deployment`; of `keys` only their names.
 const OPTIONS: &str = r#"
   options = [ "targetHost" "targetUser" "targetPort" "tags" "buildOnTarget" "allowLocalDeployment"
-    "replaceUnknownProfiles" "privilegeEscalationCommand" "keys" ];
+    "replaceUnknownProfiles" "privilegeEscalationCommand" "sshOptions" "keys" ];
   data = option: value: if option == "keys" then builtins.attrNames value else plain value;
 "#;
 
@@ -77,26 +77,40 @@ in given: let
     else if builtins.isPath module then open name (import module)
     else if callable module then open name (call name module)
     else [ module ];
-  bare = value: if builtins.isAttrs value && value ? _type then
-      if value._type == "override" || value._type == "order" then bare value.content
-      else if value._type == "if" then (if value.condition then bare value.content else [ ])
+  # What stands in `mkIf`, `mkMerge`, `mkForce` and their like, each with its priority: the lowest number wins.
+  bare = priority: value: if builtins.isAttrs value && value ? _type then
+      if value._type == "override" then bare value.priority value.content
+      else if value._type == "order" then bare priority value.content
+      else if value._type == "if" then (if value.condition then bare priority value.content else [ ])
+      else if value._type == "merge" then builtins.concatMap (bare priority) value.contents
       else unknown
-    else [ value ];
+    else [ { inherit priority value; } ];
+  inside = name: found: builtins.concatMap ({ priority, value }: if value ? ${name} then bare priority value.${name} else [ ]) found;
   node = name: let
-    modules = open name (hive.defaults or { }) ++ open name hive.${name};
-    deployments = builtins.concatMap (module: bare (module.deployment or { }) ++ bare ((module.config or { }).deployment or { })) modules;
-    values = option: builtins.concatMap (deployment: if deployment ? ${option} then bare deployment.${option} else [ ]) deployments;
-    joined = option: let found = map (data option) (values option); last = builtins.elemAt found (builtins.length found - 1); in
-      if found == [ ] then [ ] else if builtins.isList last && option != "privilegeEscalationCommand" then [ (builtins.concatLists found) ] else [ last ];
-    looked = attempt (map builtins.attrNames deployments);
+    parts = module: builtins.concatMap (bare 100) (open name module);
+    ofDefaults = parts (hive.defaults or { });
+    own = parts hive.${name};
+    modules = ofDefaults ++ own;
+    deployments = inside "deployment" (modules ++ inside "config" modules);
+    joined = option: let
+      found = inside option deployments;
+      least = builtins.foldl' (least: one: if one.priority < least then one.priority else least) (builtins.head found).priority found;
+      values = map (one: data option one.value) (builtins.filter (one: one.priority == least) found);
+      last = builtins.elemAt values (builtins.length values - 1);
+    in if found == [ ] then [ ]
+      else if builtins.isList last && option != "privilegeEscalationCommand" then [ (builtins.concatLists values) ]
+      else [ last ];
+    looked = attempt (builtins.concatMap (one: builtins.attrNames one.value) deployments);
     tried = map (option: { inherit option; answer = attempt (joined option); }) options;
     fine = builtins.filter (one: one.answer.success && one.answer.value != [ ]) tried;
+    imports = modules: let tried = attempt (builtins.any (one: one.value ? imports) modules); in !tried.success || tried.value;
   in if looked.success then {
     inherit name;
     deployment = builtins.listToAttrs (map (one: { name = one.option; value = builtins.head one.answer.value; }) fine);
     unknown = map (one: one.option) (builtins.filter (one: !one.answer.success) tried);
-    imports = let tried = attempt (builtins.any (module: module ? imports) modules); in !tried.success || tried.value;
-  } else { inherit name; deployment = { }; unknown = [ "deployment" ]; imports = false; };
+    others = builtins.filter (name: !(builtins.elem name options)) looked.value;
+    imports = (if imports ofDefaults then [ "defaults" ] else [ ]) ++ (if imports own then [ name ] else [ ]);
+  } else { inherit name; deployment = { }; unknown = [ "deployment" ]; others = [ ]; imports = [ ]; };
 in if builtins.isAttrs hive && !(hive ? drvPath)
   then map node (builtins.filter (name: !(builtins.elem name [ "meta" "network" "defaults" ])) (builtins.attrNames hive))
   else null
@@ -112,7 +126,9 @@ in hive: if builtins.isAttrs hive && hive ? nodes then map (name: let
     inherit name;
     deployment = builtins.listToAttrs (map (one: { name = one.option; value = one.answer.value; }) (builtins.filter (one: one.answer.success) tried));
     unknown = map (one: one.option) (builtins.filter (one: !one.answer.success) tried);
-    imports = false;
+    # Whole configurations have every option there is.
+    others = [ ];
+    imports = [ ];
   }) (builtins.attrNames hive.nodes) else null
 ";
 
@@ -183,7 +199,9 @@ enum Root<'a> {
 }
 
 async fn ask(root: &Root<'_>, expression: &str) -> Result<String, ForeignError> {
-    let eval = nix(LIMIT).args(["eval", "--json", "--apply", expression]);
+    // Whoever moves in has not asked for a build, and none of it is changed.
+    let eval = nix(LIMIT).args(["eval", "--json", "--option", "allow-import-from-derivation", "false"]);
+    let eval = eval.args(["--no-write-lock-file", "--apply", expression]);
     let (invocation, source_name, output) = match root {
         Root::Flake { flake, folder, output } => {
             ensure_flake_reference(flake)?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::draft::{Draft, DraftHost, Setting, Systems};
 use super::names::Names;
 use super::note::{Notes, Place};
+use super::way::{Way, jumps, take_arguments};
 use super::{ImportError, Imported, Wanted, accepted, accepted_address, attribute, finish, named};
 use crate::inventory::problem::{listed, shown};
 
@@ -21,8 +22,8 @@ pub enum Hive<'a> {
     Flake { flake: &'a str, configurations: Option<&'a [String]> },
     /// The flake's output `colmenaHive`: whole configurations, of which `deployment` was asked for.
     Made { flake: &'a str },
-    /// A `hive.nix`.
-    File { file: &'a str },
+    /// A `hive.nix`, and the file beside it that is to evaluate its nodes.
+    File { file: &'a str, systems: &'a str },
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,8 +33,10 @@ struct Node {
     deployment: BTreeMap<String, Value>,
     /// The options of `deployment` that are there and that only the whole configuration would tell.
     unknown: Vec<String>,
-    /// Whether other modules are imported, which may say more.
-    imports: bool,
+    /// What else is in `deployment`.
+    others: Vec<String>,
+    /// Where other modules are imported, which may say more: the node itself, `defaults`.
+    imports: Vec<String>,
 }
 
 const SECRETS: &str = "what is pushed beside a system cannot be rolled back: sops-nix or agenix puts secrets into it";
@@ -56,7 +59,7 @@ const OTHERWISE: [(&str, &str); 4] = [
 pub fn from_colmena(answer: &str, hive: Hive<'_>, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
     let origin = match hive {
         Hive::Flake { flake, .. } | Hive::Made { flake } => format!("the colmena hive of the flake {flake}"),
-        Hive::File { file } => format!("the colmena hive {file}"),
+        Hive::File { file, .. } => format!("the colmena hive {file}"),
     };
     let hosts: Vec<Node> =
         serde_json::from_str(answer).map_err(|source| ImportError::Answer { origin: origin.clone(), source })?;
@@ -64,9 +67,12 @@ pub fn from_colmena(answer: &str, hive: Hive<'_>, wanted: &Wanted<'_>) -> Result
     let mut names = Names::default();
     let fleet = wanted.fleet.unwrap_or(super::ANY_FLEET).to_owned();
     let mut draft = Draft::new(origin, fleet, systems(hive, &hosts, &mut notes));
-    for node in &hosts {
-        draft.hosts.extend(host(&node.name, node, &mut names, &mut notes));
+    let mut ways = Vec::new();
+    for (host, way) in hosts.iter().filter_map(|node| host(&node.name, node, &mut names, &mut notes)) {
+        draft.hosts.push(host);
+        ways.push(way);
     }
+    jumps(&mut draft.hosts, ways, &mut notes);
     finish(draft, notes, wanted)
 }
 
@@ -95,18 +101,18 @@ fn systems(hive: Hive<'_>, hosts: &[Node], notes: &mut Notes) -> Systems {
             let remark = vec!["The flake needs `colmenaHive = colmena.lib.makeHive self.outputs.colmena;`.".to_owned()];
             Systems { attr: Some("colmenaHive.toplevel.\"{host}\"".to_owned()), remark, ..Systems::flake(flake) }
         }
-        Hive::File { file } => {
+        Hive::File { file, systems } => {
             let place = Place::Attribute(file.to_owned());
             let what =
                 "a hive holds modules, not systems: the inventory names a file `systems.nix` that is not there yet";
             notes.note(&place, what, "docs/moving-in.md has that file: it evaluates the hive's nodes");
             let remark = vec!["docs/moving-in.md has this file: it evaluates the nodes of hive.nix.".to_owned()];
-            Systems { key: "file", source: "./systems.nix".into(), attr: None, remark }
+            Systems { key: "file", source: systems.to_owned(), attr: None, remark }
         }
     }
 }
 
-fn host(name: &str, node: &Node, names: &mut Names, notes: &mut Notes) -> Option<DraftHost> {
+fn host(name: &str, node: &Node, names: &mut Names, notes: &mut Notes) -> Option<(DraftHost, Way)> {
     let path = attribute(name);
     let at = |option: &str| Place::Attribute(format!("{path}.deployment.{option}"));
     let place = Place::Attribute(path.clone());
@@ -125,19 +131,31 @@ fn host(name: &str, node: &Node, names: &mut Names, notes: &mut Notes) -> Option
         }
     };
     let mut host = named(name, address, &place, names, notes)?;
+    let mut way = None;
+    if let Some(options) = node.deployment.get("sshOptions").filter(|options| !options.is_null()) {
+        // colmena hands them to ssh before its own.
+        match serde_json::from_value::<Vec<String>>(options.clone()) {
+            Ok(words) => way = take_arguments(&mut host, &words, &at("sshOptions"), notes),
+            Err(_) => notes.note(&at("sshOptions"), "this is not a list of texts", "write what it says by hand"),
+        }
+    }
     let user = match node.deployment.get("targetUser") {
         Some(Value::String(user)) => accepted(Setting::User, user, &at("targetUser"), notes),
         Some(_) => None,
         None if node.unknown.iter().any(|option| option == "targetUser" || option == "deployment") => None,
         None => Some("root".to_owned()),
     };
-    host.settings.extend(user.map(|user| (Setting::User, user)));
+    if let Some(user) = user {
+        host.settings.entry(Setting::User).or_insert(user);
+    }
     if let Some(port) = node.deployment.get("targetPort").filter(|port| !port.is_null()) {
         let port = accepted(Setting::Port, &port.to_string(), &at("targetPort"), notes);
-        host.settings.extend(port.map(|port| (Setting::Port, port)));
+        if let Some(port) = port {
+            host.settings.entry(Setting::Port).or_insert(port);
+        }
     }
     host.tags = tags(node, &at("tags"), names, notes);
-    Some(host)
+    Some((host, way))
 }
 
 fn tags(node: &Node, place: &Place, names: &mut Names, notes: &mut Notes) -> Vec<String> {
@@ -174,10 +192,14 @@ fn list_unread(node: &Node, path: &str, notes: &mut Notes) {
         let what = format!("`{}` depends on the whole configuration, which is not evaluated", shown(option));
         notes.note(&at(option), what, "not carried over: write the value by hand");
     }
-    if node.imports {
+    for importing in &node.imports {
         let what = "imported modules are not looked into, since that would evaluate the whole configuration";
         let mend = "if one of them sets `deployment` (`targetHost`, `tags`, ...), write that by hand";
-        notes.note(&Place::Attribute(format!("{path}.imports")), what, mend);
+        notes.note(&Place::Attribute(format!("{}.imports", attribute(importing))), what, mend);
+    }
+    for other in &node.others {
+        let what = format!("`{}` is not known here", shown(other));
+        notes.note(&at(&attribute(other)), what, "not carried over: see colmena's manual for what it does");
     }
     for (option, mend) in OTHERWISE {
         let default = matches!(node.deployment.get(option), None | Some(Value::Null));
@@ -209,7 +231,7 @@ mod tests {
 
     #[test]
     fn systems_come_from_nixos_configurations_where_every_node_is_among_them() {
-        let hosts = serde_json::json!([{ "name": "a", "deployment": {}, "unknown": [], "imports": false }]);
+        let hosts = serde_json::json!([{ "name": "a", "deployment": {}, "unknown": [], "others": [], "imports": [] }]);
         let both = ["a".to_owned(), "b".to_owned()];
         let known = import(&hosts, Some(&both)).unwrap();
         assert!(!known.text.contains("attr:") && known.notes.is_empty(), "{}", known.text);
@@ -230,7 +252,8 @@ mod tests {
                 "name": name,
                 "deployment": { "targetHost": address, "targetUser": user, "targetPort": port, "tags": [tag, "x"] },
                 "unknown": [],
-                "imports": false,
+                "others": [],
+                "imports": [],
             })).collect();
             let imported = import(&hosts.into(), None);
             prop_assert!(matches!(imported, Ok(_) | Err(ImportError::NoHosts { .. })), "{imported:?}");

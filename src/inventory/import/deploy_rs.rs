@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::draft::{Draft, DraftHost, Setting, Systems};
 use super::names::Names;
 use super::note::{Notes, Place};
-use super::ssh_args::{Hop, SshArgs};
+use super::way::{Way, jumps, take_arguments};
 use super::{ImportError, Imported, Wanted, accepted, accepted_address, attribute, finish, named};
 use crate::inventory::problem::{listed, shown};
 
@@ -93,7 +93,7 @@ pub fn from_deploy_rs(
             [(&system.settings, of_profile), (&node.settings, path.clone()), (&answer.settings, "deploy".into())];
         let Some((host, way)) = host(&node.name, &path, &layers, &mut names, &mut notes) else { continue };
         if configurations.is_some_and(|known| known.iter().all(|known| known != host.name.as_str())) {
-            let what = format!("the flake has no `nixosConfigurations.{}`", attribute(host.name.as_str()));
+            let what = "the flake has none of this name in `nixosConfigurations`";
             let mend = "give the host the name that its configuration has there, or the fleet another `attr`";
             notes.note(&Place::Attribute(path), what, mend);
         }
@@ -109,7 +109,6 @@ pub fn from_deploy_rs(
 }
 
 type Layers<'a> = [(&'a Settings, String)];
-type Way = Option<(Vec<Hop>, Place)>;
 
 fn host(name: &str, path: &str, layers: &Layers<'_>, names: &mut Names, notes: &mut Notes) -> Option<(DraftHost, Way)> {
     let place = Place::Attribute(path.to_owned());
@@ -131,22 +130,8 @@ fn host(name: &str, path: &str, layers: &Layers<'_>, names: &mut Names, notes: &
         };
         // Some write an option and its value as one element.
         let words: Vec<String> = words.iter().flat_map(|word| one_option(word)).collect();
-        let read = SshArgs::read(&words);
-        for (key, value) in [(Setting::Port, read.port), (Setting::Identity, read.identity), (Setting::User, read.user)]
-        {
-            if let (false, Some(value)) = (host.settings.contains_key(&key), value) {
-                host.settings.extend(accepted(key, &value, &at, notes).map(|value| (key, value)));
-            }
-        }
-        if read.accepts_new_keys {
-            host.settings.insert(Setting::HostKey, "accept-new".to_owned());
-        }
-        if way.is_none() && !read.jump.is_empty() {
-            way = Some((read.jump, at.clone()));
-        }
-        for left in read.left {
-            notes.note(&at, format!("an argument of ssh: `{}`", shown(&left.argument)), left.mend);
-        }
+        let of_layer = take_arguments(&mut host, &words, &at, notes);
+        way = way.or(of_layer);
     }
     becoming(&mut host, layers, notes);
     Some((host, way))
@@ -225,28 +210,6 @@ fn list_profiles(node: &Node, path: &str, notes: &mut Notes) {
                 mend,
             );
         }
-    }
-}
-
-/// A hop that is a node becomes that host; any other stays a destination.
-fn jumps(hosts: &mut [DraftHost], ways: Vec<Way>, notes: &mut Notes) {
-    let known: Vec<(String, Option<String>)> =
-        hosts.iter().map(|host| (host.name.to_string(), host.address.clone())).collect();
-    for (host, way) in hosts.iter_mut().zip(ways) {
-        let Some((way, at)) = way else { continue };
-        if way.len() > 1 {
-            let hops: Vec<String> = way.iter().map(Hop::destination).collect();
-            let what = format!("a way with several jumps: {}", listed(hops.iter().map(String::as_str)));
-            notes.note(&at, what, "name the last one as `jump`, and give it a `jump` of its own");
-            continue;
-        }
-        let Some(hop) = way.first() else { continue };
-        let node = known.iter().find(|(name, address)| *name == hop.host || address.as_ref() == Some(&hop.host));
-        let through = match node {
-            Some((name, _)) if hop.user.is_none() && hop.port.is_none() && *name != host.name.as_str() => name.clone(),
-            _ => hop.destination(),
-        };
-        host.settings.extend(accepted(Setting::Jump, &through, &at, notes).map(|jump| (Setting::Jump, jump)));
     }
 }
 

@@ -25,6 +25,7 @@ mod names;
 mod note;
 mod ssh_args;
 mod ssh_config;
+mod way;
 mod words;
 mod write;
 
@@ -37,6 +38,9 @@ pub use ssh_config::from_ssh_config;
 
 /// The name of a fleet for which nobody has one.
 const ANY_FLEET: &str = "homelab";
+
+/// Of a host that ssh offers several keys to.
+const OTHER_KEY: &str = "a host has one `identity`: name the other key in your ~/.ssh/config, or have it in your agent";
 
 /// What files are called that hold no name of a fleet.
 const NO_NAMES: [&str; 10] =
@@ -115,11 +119,28 @@ fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imp
     let folder = absolute.parent().unwrap_or(Path::new("/"));
     leave_out_keys_below(folder, &mut draft, &mut notes);
     open_jump_loops(&mut draft, &mut notes);
+    list_twins(&draft, &mut notes);
     layer::layer(&mut draft);
     let text = write::write(&draft);
     match Inventory::parse(wanted.target, folder, &text) {
         Ok(loaded) => Ok(Imported { text, hosts: loaded.inventory.hosts.len(), notes: notes.into_notes() }),
         Err(source) => Err(ImportError::NotRight { origin, source }),
+    }
+}
+
+/// Hosts that are reached at one address, by one port and one way, are one machine: unless they are not all meant.
+fn list_twins(draft: &Draft, notes: &mut Notes) {
+    let whereabouts = |host: &DraftHost| {
+        let address = host.address.clone()?;
+        Some((address, host.settings.get(&Setting::Port).cloned(), host.settings.get(&Setting::Jump).cloned()))
+    };
+    for (at, host) in draft.hosts.iter().enumerate() {
+        let Some(own) = whereabouts(host) else { continue };
+        let Some(first) = draft.hosts[..at].iter().find(|other| whereabouts(other).as_ref() == Some(&own)) else {
+            continue;
+        };
+        let what = format!("`{}` and `{}` are reached at one address, `{}`", first.name, host.name, shown(&own.0));
+        notes.note(&host.place, what, "a machine is in an inventory once: if they are one, take one of them out");
     }
 }
 

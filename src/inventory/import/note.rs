@@ -28,14 +28,24 @@ impl fmt::Display for Note {
         let named = self.places.len().min(NAMED_PLACES);
         write!(formatter, "{}", self.places[..named].join(", "))?;
         if self.places.len() > named {
-            write!(formatter, " and {} more", self.places.len() - named)?;
+            write!(formatter, " and {} more (-v names them)", self.places.len() - named)?;
         }
         write!(formatter, ": {}\n  {}", self.what, self.mend)
     }
 }
 
+impl Note {
+    /// With every place, however many there are.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        format!("{}: {}\n  {}", self.places.join(", "), self.what, self.mend)
+    }
+}
+
 /// Where something stands in the source, before anybody asks for line and column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Ordered as in the source, within one file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// A file as a whole, by its number among the [`Notes`]' files.
     File(usize),
@@ -128,7 +138,8 @@ mod tests {
         let notes = notes.into_notes();
         assert_eq!(notes.len(), 1);
         let places = "hosts:1:1, hosts:2:1, hosts:3:1, hosts:4:1, hosts:5:1, hosts:6:1, hosts:7:1, hosts:8:1";
-        assert_eq!(notes[0].to_string(), format!("{places} and 2 more: what\n  mend"));
+        assert_eq!(notes[0].to_string(), format!("{places} and 2 more (-v names them): what\n  mend"));
+        assert_eq!(notes[0].whole(), format!("{places}, hosts:9:1, hosts:10:1: what\n  mend"));
     }
 
     #[test]
