@@ -28,7 +28,7 @@ pub(super) enum Node {
 }
 
 /// One step from a node to one of its children, by number: a key that is there twice has two places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     /// The key of the map's entry with this number.
     Key(usize),

@@ -168,7 +168,9 @@ impl Reader<'_> {
                     self.notes.note(&place, format!("`Match {}` names no host", shown(&values.join(" "))), mend);
                 }
                 "include" if current.is_some_and(|block| self.blocks[block].is_of_all()) => {
-                    values.iter().for_each(|value| self.include(value, &place));
+                    for value in &values {
+                        self.include(value, &place);
+                    }
                     // What follows comes after all that is in there.
                     current = Some(self.begin(Block::of_all(place)));
                 }

@@ -28,6 +28,9 @@ const AS_VARIABLES: [(&str, &str, &str); 12] = [
 /// Whether sudo asks for a password: in a variable it would be the password itself.
 const ASKS: (&str, &str) = ("privilege_escalation", "become_ask_pass");
 
+/// Whether a login asks for one.
+const ASKS_FOR_LOGIN: (&str, &str) = ("defaults", "ask_pass");
+
 /// Folders above that of an inventory in which the file is looked for: `inventories/production/hosts` has it two above.
 const ABOVE: usize = 3;
 
@@ -67,6 +70,13 @@ pub(super) fn read(path: &Path, ansible: &mut Ansible, notes: &mut Notes) {
                 let mend =
                     "write `become: sudo-password` where that is so: it is asked for once, before anything starts";
                 notes.note(&place, "sudo asks for a password (`become_ask_pass`)", mend);
+            }
+            continue;
+        }
+        if (section.as_str(), key.as_str()) == ASKS_FOR_LOGIN {
+            if super::connection::is_true(&value) {
+                let mend = "fleetdeploy logs in with keys: put yours on the hosts, as with `ssh-copy-id`";
+                notes.note(&place, "Ansible asks for the password of the logins (`ask_pass`)", mend);
             }
             continue;
         }

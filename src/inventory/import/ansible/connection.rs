@@ -6,7 +6,7 @@ use super::super::draft::Setting;
 use super::super::note::{Notes, Place};
 use super::super::ssh_args::{Hop, SshArgs};
 use super::super::words::{Comments, split};
-use super::super::{accepted, accepted_address};
+use super::super::{OTHER_KEY, accepted, accepted_address};
 use super::lookup::{Found, Lookup, Origin, Unread};
 use crate::inventory::problem::shown;
 
@@ -36,14 +36,17 @@ pub(super) fn read(host: &Lookup<'_>, notes: &mut Notes) -> Reached {
     if let Some((address, _, place)) = reader.text(&["ansible_host", "ansible_ssh_host"]) {
         reader.connection.address = accepted_address(&address, &place, reader.notes);
     }
+    // Ansible puts these before the options that it makes of the variables, and the others behind them. Source: `_build_command`
+    // in its `plugins/connection/ssh.py`; of two values ssh takes the first.
+    reader.arguments("ansible_ssh_args");
     reader.setting(Setting::User, &["ansible_user", "ansible_ssh_user"]);
     reader.setting(Setting::Port, &["ansible_port", "ansible_ssh_port"]);
     reader.setting(Setting::Identity, &["ansible_private_key_file", "ansible_ssh_private_key_file"]);
-    for name in ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"] {
+    for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
         reader.arguments(name);
     }
     reader.becoming();
-    if let Some(found) = host.find(&["ansible_ssh_host_key_checking"]) {
+    if let Some(found) = host.find(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"]) {
         let mend = "an unknown host key refuses a push: log in once by hand, or write `host_key: accept-new`";
         reader.notes.note(&found.variable.place, "how host keys are checked is not carried over", mend);
     }
@@ -54,7 +57,7 @@ pub(super) fn read(host: &Lookup<'_>, notes: &mut Notes) -> Reached {
 fn is_by_ssh(host: &Lookup<'_>, notes: &mut Notes) -> bool {
     let Some(found) = host.find(&["ansible_connection"]) else { return true };
     let Ok(kind) = &found.value else {
-        unread(&found, "ansible_connection", notes);
+        unread(&found, notes);
         return true;
     };
     let short = kind.rsplit('.').next().unwrap_or(kind);
@@ -73,7 +76,8 @@ fn is_by_ssh(host: &Lookup<'_>, notes: &mut Notes) -> bool {
 }
 
 /// Lists a value that is not known.
-fn unread(found: &Found<'_>, name: &str, notes: &mut Notes) {
+fn unread(found: &Found<'_>, notes: &mut Notes) {
+    let name = found.name;
     let what = match found.value {
         // What is encrypted is listed with all that is.
         Ok(_) | Err(Unread::Vault) => return,
@@ -97,7 +101,7 @@ impl Reader<'_, '_> {
             Ok(text) if text.trim().is_empty() => None,
             Ok(text) => Some((text.trim().to_owned(), found.origin.clone(), found.variable.place.clone())),
             Err(_) => {
-                unread(&found, names[0], self.notes);
+                unread(&found, self.notes);
                 None
             }
         }
@@ -109,9 +113,12 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A variable of its own wins over an argument.
+    /// The first wins.
     fn put(&mut self, key: Setting, text: &str, origin: &Origin, place: &Place) {
-        if self.connection.settings.contains_key(&key) {
+        if let Some((known, _)) = self.connection.settings.get(&key) {
+            if key == Setting::Identity && known != text {
+                self.notes.note(place, format!("another key: `{}`", shown(text)), OTHER_KEY);
+            }
             return;
         }
         if let Some(value) = accepted(key, text, place, self.notes) {

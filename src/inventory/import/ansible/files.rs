@@ -2,6 +2,7 @@
 //!
 //! Source: Ansible's `plugins/vars/host_group_vars.py` and `DataLoader.find_vars_files`.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -10,14 +11,24 @@ use super::model::{Ansible, Variables};
 use super::tree::{Branch, parse};
 use crate::inventory::problem::shown;
 
+/// Of variables, in the order in which Ansible looks for them, after none.
+const EXTENSIONS: [&str; 3] = ["yml", "yaml", "json"];
+
 /// Folders within folders: more are a loop of links.
 const DEEPEST: usize = 8;
 
 /// Reads both folders below `folder`.
 pub(super) fn read(folder: &Path, ansible: &mut Ansible, notes: &mut Notes) {
     for (kind, is_group) in [("group_vars", true), ("host_vars", false)] {
-        for path in sorted(&folder.join(kind)) {
-            let Some(name) = stem(&path) else { continue };
+        for (name, mut paths) in by_name(&folder.join(kind)) {
+            // Ansible takes the first that there is.
+            paths.sort_by_key(|path| rank(path));
+            let path = paths.remove(0);
+            for passed_over in &paths {
+                let place = Place::File(notes.file(passed_over, String::new()));
+                let what = format!("Ansible passes this over: `{}` is beside it", shown(&path.display().to_string()));
+                notes.note(&place, what, "nothing of it is read, by Ansible neither");
+            }
             let known = if is_group {
                 let place = Place::File(notes.file(&path, String::new()));
                 let is_known = ansible.groups.contains_key(&name)
@@ -81,8 +92,25 @@ fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut N
 fn has_extension_of_variables(path: &Path) -> bool {
     match path.extension() {
         None => true,
-        Some(extension) => ["yml", "yaml", "json"].iter().any(|known| extension == *known),
+        Some(extension) => EXTENSIONS.iter().any(|known| extension == *known),
     }
+}
+
+/// The files and folders of variables, by the name that they are for.
+fn by_name(folder: &Path) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut named: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for path in sorted(folder) {
+        if let Some(name) = stem(&path) {
+            named.entry(name).or_default().push(path);
+        }
+    }
+    named
+}
+
+/// Of what is for the same name the lowest counts. Source: `find_vars_files` in Ansible's `parsing/dataloader.py`.
+fn rank(path: &Path) -> usize {
+    let extension = path.extension().filter(|_| !path.is_dir());
+    EXTENSIONS.iter().position(|known| extension.is_some_and(|own| own == *known)).map_or(0, |place| place + 1)
 }
 
 /// The name that a file or folder of variables is for; `None` for what Ansible passes over, too.
@@ -95,7 +123,7 @@ fn stem(path: &Path) -> Option<String> {
         return Some(name.to_owned());
     }
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yml" | "yaml" | "json") => path.file_stem()?.to_str().map(Into::into),
+        Some(extension) if EXTENSIONS.contains(&extension) => path.file_stem()?.to_str().map(Into::into),
         // `web1.example.org` is a host's file without an extension.
         Some("bak" | "swp" | "orig" | "retry" | "md" | "txt" | "rst") => None,
         _ => Some(name.to_owned()),

@@ -5,7 +5,7 @@ use super::model::{Ansible, Scope, Value, Variable};
 use crate::inventory::problem::{listed, shown};
 
 /// What becomes a setting, or is listed where it is read.
-pub(super) const READ: [&str; 23] = [
+pub(super) const READ: [&str; 24] = [
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",
@@ -28,64 +28,69 @@ pub(super) const READ: [&str; 23] = [
     "ansible_password",
     "ansible_ssh_pass",
     "ansible_ssh_password",
+    "ansible_host_key_checking",
     "ansible_ssh_host_key_checking",
 ];
 
-/// Lists the rest of all variables.
+/// Lists the rest of all variables, those of a line together, and those of a file.
 pub(super) fn list(ansible: &Ansible, notes: &mut Notes) {
-    let groups = ansible.groups.values().map(|group| (&group.variables, &group.place));
-    let hosts = ansible.hosts.iter().map(|host| (&host.variables, &host.place));
-    for (Scope { inline, filed }, place) in groups.chain(hosts) {
+    let groups = ansible.groups.values().map(|group| &group.variables);
+    let hosts = ansible.hosts.iter().map(|host| &host.variables);
+    for Scope { inline, filed } in groups.chain(hosts) {
         for variables in [inline, filed] {
-            // Those of a file are listed with the file, those of a line with the line.
-            let mut listed = variables.iter().filter(|(name, _)| !READ.contains(&name.as_str()));
-            let place = listed.next().map_or(place, |(_, variable)| &variable.place);
-            let place = match place {
-                Place::Node { file, .. } if std::ptr::eq(variables, filed) => Place::File(*file),
-                place => place.clone(),
-            };
-            rest(variables.iter(), &place, notes);
+            // In the order of the source.
+            let mut variables: Vec<(&String, &Variable)> = variables.iter().collect();
+            variables.sort_by(|(_, one), (_, other)| one.place.cmp(&other.place));
+            rest(&variables, notes);
         }
     }
 }
 
-fn rest<'a>(variables: impl Iterator<Item = (&'a String, &'a Variable)>, place: &Place, notes: &mut Notes) {
-    let mut of_playbooks = Vec::new();
-    let mut of_ansible = Vec::new();
-    let mut of_becoming = Vec::new();
-    let mut encrypted = Vec::new();
+/// Names, and where the first of them stands.
+#[derive(Debug, Default)]
+struct Kind<'a> {
+    place: Option<&'a Place>,
+    names: Vec<&'a str>,
+}
+
+impl<'a> Kind<'a> {
+    fn add(&mut self, name: &'a str, variable: &'a Variable) {
+        self.place.get_or_insert(&variable.place);
+        self.names.push(name);
+    }
+
+    fn note(self, what: &str, mend: &str, notes: &mut Notes) {
+        if let Some(place) = self.place {
+            notes.note(place, format!("{what}: {}", listed(self.names)), mend);
+        }
+    }
+}
+
+fn rest(variables: &[(&String, &Variable)], notes: &mut Notes) {
+    let [mut of_playbooks, mut of_ansible, mut of_becoming, mut encrypted] = <[Kind<'_>; 4]>::default();
     for (name, variable) in variables {
         if matches!(variable.value, Value::Vault) {
-            encrypted.push(name.as_str());
+            encrypted.add(name, variable);
         } else if is_password(name) {
             let mend = "it is not carried over: fleetdeploy logs in with keys, and asks for a sudo password itself";
             notes.note(&variable.place, format!("`{}` is a password", shown(name)), mend);
         } else if !name.starts_with("ansible_") {
-            of_playbooks.push(name.as_str());
+            of_playbooks.add(name, variable);
         } else if READ.contains(&name.as_str()) {
             // Has become a setting, or is listed where it is read.
         } else if ["ansible_become_", "ansible_sudo", "ansible_su"].iter().any(|begin| name.starts_with(begin)) {
-            of_becoming.push(name.as_str());
+            of_becoming.add(name, variable);
         } else {
-            of_ansible.push(name.as_str());
+            of_ansible.add(name, variable);
         }
     }
-    if !encrypted.is_empty() {
-        let what = format!("encrypted with Ansible Vault: {}", listed(encrypted));
-        notes.note(place, what, "not read; a password is asked for, a secret of a host goes to sops-nix or agenix");
-    }
-    if !of_becoming.is_empty() {
-        let what = format!("how a login becomes root: {}", listed(of_becoming));
-        notes.note(place, what, "fleetdeploy knows plain sudo alone, with or without a password");
-    }
-    if !of_ansible.is_empty() {
-        let what = format!("for Ansible alone: {}", listed(of_ansible));
-        notes.note(place, what, "nothing to do: they say how Ansible runs its modules, and fleetdeploy runs none");
-    }
-    if !of_playbooks.is_empty() {
-        let what = format!("variables of playbooks: {}", listed(of_playbooks));
-        notes.note(place, what, "what they set on a host belongs into its NixOS configuration");
-    }
+    let mend = "not read; a password is asked for, a secret of a host goes to sops-nix or agenix";
+    encrypted.note("encrypted with Ansible Vault", mend, notes);
+    let mend = "fleetdeploy knows plain sudo alone, with or without a password";
+    of_becoming.note("how a login becomes root", mend, notes);
+    let mend = "nothing to do: they say how Ansible runs its modules, and fleetdeploy runs none";
+    of_ansible.note("for Ansible alone", mend, notes);
+    of_playbooks.note("variables of playbooks", "what they set on a host belongs into its NixOS configuration", notes);
 }
 
 fn is_password(name: &str) -> bool {

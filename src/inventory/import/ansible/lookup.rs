@@ -16,6 +16,7 @@ pub(super) enum Origin {
 /// A text that is true of a host, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found<'a> {
+    pub(super) name: &'a str,
     pub(super) value: Result<String, Unread>,
     pub(super) variable: &'a Variable,
     pub(super) origin: Origin,
@@ -69,14 +70,14 @@ impl<'a> Lookup<'a> {
     }
 
     /// The last of these variables that is set: where a setting has an old and a new name, Ansible takes the last.
-    pub(super) fn find(&self, names: &[&str]) -> Option<Found<'a>> {
-        let (variable, origin) = names.iter().rev().find_map(|name| self.variables.get(name))?;
+    pub(super) fn find(&self, names: &[&'a str]) -> Option<Found<'a>> {
+        let (name, (variable, origin)) = names.iter().rev().find_map(|name| self.variables.get_key_value(name))?;
         let value = match &variable.value {
             Value::Text(text) => self.render(text, 0).ok_or(Unread::Template),
             Value::Vault => Err(Unread::Vault),
             Value::Other(kind) => Err(Unread::Other(kind)),
         };
-        Some(Found { value, variable, origin: origin.clone() })
+        Some(Found { name, value, variable, origin: origin.clone() })
     }
 
     /// The text with `{{ name }}` replaced, if there is nothing else in double or other braces.

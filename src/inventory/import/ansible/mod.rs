@@ -363,6 +363,90 @@ mod tests {
         }
     }
 
+    /// The inventory's text, and what is said beside it, for these files; the first is the inventory.
+    fn imported(files: &[(&str, &str)]) -> (String, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+        let imported = from_ansible(&folder.path().join(files[0].0), None, &wanted).unwrap();
+        let here = format!("{}/", folder.path().display());
+        let notes =
+            imported.notes.iter().map(|note| note.whole().replace(&here, "").lines().next().unwrap().to_owned());
+        (imported.text, notes.collect())
+    }
+
+    #[test]
+    fn of_a_folder_and_a_file_of_variables_the_one_that_ansible_takes_counts() {
+        let (text, notes) = imported(&[
+            ("hosts", "h1\n"),
+            ("group_vars/all/main.yml", "ansible_user: of-folder\n"),
+            ("group_vars/all.yml", "ansible_user: of-file\nansible_port: 2222\n"),
+            ("host_vars/h1.yaml", "ansible_host: of-yaml.lan\n"),
+            ("host_vars/h1.yml", "ansible_host: of-yml.lan\n"),
+        ]);
+        assert!(text.contains("user: of-folder\n") && text.contains("address: of-yml.lan\n"), "{text}");
+        assert!(!text.contains("2222"), "{text}");
+        let passed_over = |note: &&String| note.contains("Ansible passes this over");
+        assert_eq!(
+            notes.iter().filter(passed_over).collect::<Vec<_>>(),
+            [
+                "group_vars/all.yml: Ansible passes this over: `group_vars/all` is beside it",
+                "host_vars/h1.yaml: Ansible passes this over: `host_vars/h1.yml` is beside it",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_arguments_and_variables_the_first_that_ssh_would_see_wins() {
+        let line = "h ansible_ssh_args='-p 99 -i ~/.ssh/args' ansible_port=22 ansible_user=ada \
+                    ansible_ssh_private_key_file=~/.ssh/own ansible_ssh_common_args='-l bob -o Port=1'\n";
+        let (text, notes) = imported(&[("hosts", line)]);
+        for said in ["port: 99\n", "user: ada\n", "identity: ~/.ssh/args\n"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert_eq!(notes, ["hosts:1:76: another key: `~/.ssh/own`"]);
+    }
+
+    #[test]
+    fn what_is_left_has_the_place_of_its_first() {
+        let text = "[all:vars]\nenv_name=x\nansible_port=22\nansible_shell_type=sh\none=1\n[web]\na ansible_host={{nobody}}\n";
+        assert_eq!(
+            imported(&[("hosts", text)]).1,
+            [
+                "hosts:7:3: `ansible_host` is a template that only Ansible can fill in",
+                "hosts:4:1: for Ansible alone: `ansible_shell_type`",
+                "hosts:2:1: variables of playbooks: `env_name` and `one`",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_names_of_one_machine_are_pointed_at() {
+        let text = "a ansible_host=10.0.0.1\nb ansible_host=10.0.0.1\nc ansible_host=10.0.0.1 ansible_port=2222\n";
+        assert_eq!(imported(&[("hosts", text)]).1, ["hosts:2:1: `a` and `b` are reached at one address, `10.0.0.1`"]);
+    }
+
+    #[test]
+    fn the_answer_of_a_script_is_refused_with_what_to_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.json");
+        std::fs::write(
+            &path,
+            r#"{"_meta": {"hostvars": {"w": {"ansible_host": "10.0.0.1"}}}, "web": {"hosts": ["w"]}}"#,
+        )
+        .unwrap();
+        let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+        let error = from_ansible(&path, None, &wanted).unwrap_err();
+        assert!(
+            matches!(error, ImportError::NotUnderstood { .. }) && error.to_string().contains("--list --yaml"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn a_folder_is_read_with_the_folders_and_ini_files_in_it() {
         let folder = tempfile::tempdir().unwrap();

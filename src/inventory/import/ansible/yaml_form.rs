@@ -26,6 +26,11 @@ pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut Notes) {
         notes.mistake(&root.place(), what, super::EXPORT);
         return;
     }
+    if groups.iter().any(|(key, _)| key == "_meta") {
+        let what = "this is the form in which scripts answer Ansible, not an inventory that it reads from a file";
+        notes.mistake(&root.place(), what, super::EXPORT);
+        return;
+    }
     for (name, group) in groups {
         read_group(&name, &group, 0, ansible, notes);
     }
