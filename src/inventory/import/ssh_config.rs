@@ -26,7 +26,8 @@ struct Block {
     /// As on the line: names, patterns, and patterns with `!`.
     patterns: Vec<String>,
     place: Place,
-    said: Said,
+    /// Keywords, the first value of each, and where that stands.
+    lines: Vec<(String, String, Place)>,
 }
 
 /// The first value of each counts, as in ssh.
@@ -35,8 +36,9 @@ struct Said {
     hostname: Option<String>,
     user: Option<String>,
     port: Option<String>,
-    /// Of `ProxyJump` and `ProxyCommand` the first is the way.
-    way: Option<(Way, Place)>,
+    /// Of `ProxyJump` and `ProxyCommand` the first is the way, but for a `ProxyJump none`, which only ends the jumps.
+    jump: Option<(String, Place)>,
+    command: Option<(String, Place)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +47,21 @@ enum Way {
     Command(String),
 }
 
+impl Way {
+    fn text(&self) -> &str {
+        match self {
+            Self::Jump(text) | Self::Command(text) => text,
+        }
+    }
+}
+
+fn is_none(value: &str) -> bool {
+    value.eq_ignore_ascii_case("none")
+}
+
 impl Block {
     fn of_all(place: Place) -> Self {
-        Self { patterns: vec!["*".to_owned()], place, said: Said::default() }
+        Self { patterns: vec!["*".to_owned()], place, lines: Vec::new() }
     }
 
     fn is_of_all(&self) -> bool {
@@ -62,25 +76,39 @@ impl Block {
 }
 
 impl Said {
-    fn take(&mut self, keyword: &str, value: String, place: Place) {
+    fn take(&mut self, keyword: &str, value: &str, place: &Place) {
+        let at_place = || Some((value.to_owned(), place.clone()));
         match keyword {
-            "hostname" => drop(self.hostname.get_or_insert(value)),
-            "user" => drop(self.user.get_or_insert(value)),
-            "port" => drop(self.port.get_or_insert(value)),
-            "proxyjump" => drop(self.way.get_or_insert((Way::Jump(value), place))),
-            "proxycommand" => drop(self.way.get_or_insert((Way::Command(value), place))),
+            "hostname" => drop(self.hostname.get_or_insert_with(|| value.to_owned())),
+            "user" => drop(self.user.get_or_insert_with(|| value.to_owned())),
+            "port" => drop(self.port.get_or_insert_with(|| value.to_owned())),
+            "proxyjump" if self.takes_jump() => self.jump = at_place(),
+            "proxycommand" if self.takes_command() => self.command = at_place(),
             _ => {}
         }
     }
 
+    fn takes_jump(&self) -> bool {
+        self.jump.is_none() && self.command.is_none()
+    }
+
+    fn takes_command(&self) -> bool {
+        self.command.is_none() && self.jump.as_ref().is_none_or(|(jump, _)| is_none(jump))
+    }
+
     /// All that ssh would hear of a host.
     fn of(alias: &str, blocks: &[Block]) -> Self {
-        blocks.iter().filter(|block| block.is_of(alias)).fold(Self::default(), |known, Block { said, .. }| Self {
-            hostname: known.hostname.or_else(|| said.hostname.clone()),
-            user: known.user.or_else(|| said.user.clone()),
-            port: known.port.or_else(|| said.port.clone()),
-            way: known.way.or_else(|| said.way.clone()),
-        })
+        let mut said = Self::default();
+        for (keyword, value, place) in blocks.iter().filter(|block| block.is_of(alias)).flat_map(|block| &block.lines) {
+            said.take(keyword, value, place);
+        }
+        said
+    }
+
+    /// How ssh gets there, if not directly.
+    fn way(self) -> Option<(Way, Place)> {
+        let command = self.command.map(|(command, place)| (Way::Command(command), place));
+        command.or(self.jump.map(|(jump, place)| (Way::Jump(jump), place))).filter(|(way, _)| !is_none(way.text()))
     }
 }
 
@@ -156,7 +184,7 @@ impl Reader<'_> {
             match keyword.as_str() {
                 "host" => {
                     list_patterns(&values, &place, self.notes);
-                    current = Some(self.begin(Block { patterns: values, place, said: Said::default() }));
+                    current = Some(self.begin(Block { patterns: values, place, lines: Vec::new() }));
                 }
                 "match" if values.len() == 1 && values[0].eq_ignore_ascii_case("all") => {
                     current = Some(self.begin(Block::of_all(place)));
@@ -181,7 +209,7 @@ impl Reader<'_> {
                 }
                 _ => {
                     if let (Some(block), Some(value)) = (current, values.into_iter().next()) {
-                        self.blocks[block].said.take(&keyword, value, place);
+                        self.blocks[block].lines.push((keyword, value, place));
                     }
                 }
             }
@@ -281,7 +309,7 @@ fn list_patterns(words: &[String], place: &Place, notes: &mut Notes) {
 struct Machine<'a> {
     aliases: Vec<&'a str>,
     place: &'a Place,
-    said: Said,
+    way: Option<(Way, Place)>,
     /// The address, the port and the way, where an address is said: two names that share them are one machine.
     whereabouts: Option<(String, Option<String>, Option<Way>)>,
 }
@@ -304,11 +332,12 @@ fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
                 continue;
             }
             let address = said.hostname.as_ref().map(|name| name.replace("%h", alias).to_lowercase());
-            let way = said.way.as_ref().map(|(way, _)| way.clone());
-            let whereabouts = address.map(|address| (address, said.port.clone(), way));
+            let port = said.port.clone();
+            let way = said.way();
+            let whereabouts = address.map(|address| (address, port, way.as_ref().map(|(way, _)| way.clone())));
             match machines.iter_mut().find(|known| whereabouts.is_some() && known.whereabouts == whereabouts) {
                 Some(known) => known.aliases.push(alias),
-                None => machines.push(Machine { aliases: vec![alias], place: &block.place, said, whereabouts }),
+                None => machines.push(Machine { aliases: vec![alias], place: &block.place, way, whereabouts }),
             }
         }
     }
@@ -334,7 +363,7 @@ fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
         let Some(host) = named(own, None, machine.place, &mut names, notes) else { continue };
         aliases.extend(machine.aliases.iter().map(|alias| (alias.to_lowercase(), host.name.to_string())));
         hosts.push(host);
-        ways.push(machine.said.way);
+        ways.push(machine.way);
     }
     for (host, way) in hosts.iter_mut().zip(ways) {
         if let Some((way, place)) = way {
@@ -346,13 +375,6 @@ fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
 
 /// A jump through a host of the file is said, so that both share its connection; any other way stays ssh's.
 fn jump_of(host: &mut DraftHost, way: &Way, place: &Place, aliases: &BTreeSet<(String, String)>, notes: &mut Notes) {
-    let (keyword, text) = match way {
-        Way::Jump(text) => ("ProxyJump", text),
-        Way::Command(text) => ("ProxyCommand", text),
-    };
-    if text.eq_ignore_ascii_case("none") {
-        return;
-    }
     let hop = match way {
         Way::Jump(text) => Some(Hop::parse(text)),
         // What else the command says of the jump, only ssh can do.
@@ -376,7 +398,7 @@ fn jump_of(host: &mut DraftHost, way: &Way, place: &Place, aliases: &BTreeSet<(S
             // A command may have a password in it.
             let (remark, what) = match way {
                 Way::Jump(text) => (text.as_str(), format!("`ProxyJump {}` is not the name of one host", shown(text))),
-                Way::Command(_) => ("a command", format!("`{keyword}` is no jump through one host")),
+                Way::Command(_) => ("a command", "`ProxyCommand` is no jump through one host".to_owned()),
             };
             host.remark = Some(format!("ssh reaches it through {remark}, as its config says."));
             notes.note(place, format!("{what} in this file"), "nothing to do: ssh goes as its config says");
@@ -501,10 +523,10 @@ Host vps
     #[test]
     fn a_command_that_jumps_is_a_jump() {
         let (hosts, notes) = read(
-            "Host gate\nHost a\n ProxyCommand ssh -W %h:%p gate\nHost b\n ProxyCommand=ssh -q gate nc \"%h\" %p\nHost c\n ProxyCommand ssh -i k -W %h:%p gate\nHost d\n ProxyCommand cloudflared access ssh 'x\nHost e\n ProxyCommand none\n ProxyJump gate\n",
+            "Host gate\nHost a\n ProxyCommand ssh -W %h:%p gate\nHost b\n ProxyCommand=ssh -q gate nc \"%h\" %p\nHost c\n ProxyCommand ssh -i k -W %h:%p gate\nHost d\n ProxyCommand cloudflared access ssh 'x\nHost e\n ProxyCommand none\n ProxyJump gate\nHost f\n ProxyJump none\n ProxyCommand ssh -W %h:%p gate\n",
         );
         let jumps: Vec<_> = hosts.iter().map(|(_, jump)| jump.as_deref()).collect();
-        assert_eq!(jumps, [None, Some("gate"), Some("gate"), None, None, None]);
+        assert_eq!(jumps, [None, Some("gate"), Some("gate"), None, None, None, Some("gate")]);
         let what = "`ProxyCommand` is no jump through one host in this file";
         assert_eq!(notes, [format!("config:7:2 config:9:2: {what}")]);
     }

@@ -413,7 +413,8 @@ mod tests {
 
     #[test]
     fn what_is_left_has_the_place_of_its_first() {
-        let text = "[all:vars]\nenv_name=x\nansible_port=22\nansible_shell_type=sh\none=1\n[web]\na ansible_host={{nobody}}\n";
+        let text =
+            "[all:vars]\nenv_name=x\nansible_port=22\nansible_shell_type=sh\none=1\n[web]\na ansible_host={{nobody}}\n";
         assert_eq!(
             imported(&[("hosts", text)]).1,
             [
