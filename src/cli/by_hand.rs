@@ -34,7 +34,7 @@ pub enum GuardCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
-  fleetdeploy guard arm homelab                in the inventory's `guard` time all of this goes back
+  fleetdeploy guard arm homelab                the systems go back in the inventory's `guard` time
   fleetdeploy guard arm homelab --guard 30m    in half an hour
   fleetdeploy guard arm homelab --on vps       only one host
 
@@ -50,7 +50,7 @@ pub struct ArmGuard {
     /// How long until it fires, instead of the inventory's `guard`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub guard: Option<Duration>,
-    /// Also on hosts on which a reboot would not bring what runs now: it is restored to just that
+    /// Also on hosts on which a reboot would not bring what runs now: a guard that fires then brings what a reboot brings
     #[arg(long)]
     pub accept_drift: bool,
 }

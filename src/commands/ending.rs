@@ -31,6 +31,22 @@ impl Conclusion {
             _ => text,
         };
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts: hosts.into_iter().collect() }
+            .with_skipped()
+    }
+
+    /// Says of the hosts that were not there that nothing is known of them.
+    pub(super) fn with_skipped(mut self) -> Self {
+        let is_skipped =
+            |(host, end): (&HostName, &HostOutcome)| (*end == HostOutcome::Skipped).then(|| host.to_string());
+        let skipped: Vec<String> = self.hosts.iter().filter_map(is_skipped).collect();
+        if !skipped.is_empty() {
+            // Before the command to type, if there is one.
+            let (text, next) =
+                self.text.split_once('\n').map_or((self.text.as_str(), None), |(text, next)| (text, Some(next)));
+            let next = next.map(|next| format!("\n{next}")).unwrap_or_default();
+            self.text = format!("{text}; skipped, and its links not proven: {}{next}", skipped.join(", "));
+        }
+        self
     }
 
     /// A second signal: left at once.

@@ -165,6 +165,16 @@ impl Ground {
         self.warn(events);
     }
 
+    /// The fleet, and the selected hosts if they are not all of it: for a command to type next.
+    pub(super) fn as_typed(&self) -> String {
+        let fleet = &self.fleet.name;
+        if self.selected.len() == self.fleet.hosts.len() {
+            return fleet.clone();
+        }
+        let hosts: Vec<&str> = self.selected.iter().map(HostName::as_str).collect();
+        format!("{fleet} --on {}", hosts.join(","))
+    }
+
     /// Says what the inventory wants said.
     pub(super) fn warn(&self, events: &Events) {
         for text in &self.warnings {

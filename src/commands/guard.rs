@@ -160,12 +160,12 @@ async fn arm(
     };
     let (ending, next) = match (went, signal.get()) {
         (Went::Well, _) => {
-            let fleet = &ground.fleet.name;
+            let fleet = ground.as_typed();
             let next = format!(
                 "next: work on the hosts; nothing need run here meanwhile. Then\n  \
                  fleetdeploy guard disarm {fleet}    what runs by then stays\n  \
                  fleetdeploy guard extend {fleet}    more time, from then on\n  \
-                 or let it fire: all of it goes back\n"
+                 or let it fire: the systems go back, with a reboot; files that were changed by hand stay\n"
             );
             (Ending::Answered { yes: true }, next)
         }
@@ -174,7 +174,7 @@ async fn arm(
             (signal.map_or(Ending::Answered { yes: false }, Ending::QueryInterrupted), String::new())
         }
         (Went::InDoubt, _) => {
-            let next = format!("next: fleetdeploy guard status {}\n", ground.fleet.name);
+            let next = format!("next: fleetdeploy guard status {}\n", ground.as_typed());
             (Ending::InDoubt, next)
         }
     };

@@ -1,5 +1,6 @@
 //! `push`: the transaction.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::{Instant, SystemTime};
 
@@ -180,12 +181,16 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
         Some(Pushed::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Pushed::Rebooted(verdict, rolled)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
-            let rebooted = super::reboot::conclude(&rolled, fleet);
-            // It stays committed whatever came of the reboots; the exit says that not all went well.
+            let rebooted = super::reboot::conclude(&rolled, fleet, &BTreeSet::new());
+            // It stays committed whatever came of the reboots; the exit says that not all went well, and the row of a host
+            // that was lost in its own says that it was.
             concluded.text = format!("{}; {}", concluded.text, rebooted.text);
             if status(rebooted.ending) != 0 {
                 concluded.ending = rebooted.ending;
+                concluded.text = format!("committed, and then: {}", rebooted.text);
             }
+            let is_lost = |end: &HostOutcome| matches!(end, HostOutcome::Lost { .. });
+            concluded.hosts.extend(rebooted.hosts.into_iter().filter(|(_, end)| is_lost(end)));
             concluded
         }
         Some(Pushed::Planned) => {

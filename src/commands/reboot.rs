@@ -1,5 +1,6 @@
 //! `reboot`: host after host, each proven back before the next.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::build::FAREWELL;
@@ -44,7 +45,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     });
     ground.warn(&events);
     let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut shutdown).await;
-    let concluded = conclude(&rolled, &ground.fleet);
+    let concluded = conclude(&rolled, &ground.fleet, &ground.selected);
     let ending = concluded.ending;
     events.publish(concluded.event(began.elapsed()));
     let _ = recording.finish(FAREWELL);
@@ -52,8 +53,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     Ok(ending)
 }
 
-/// Of the fleet's hosts, also those that were not to be rebooted.
-pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet) -> Conclusion {
+/// Of the fleet's hosts, also those that were not to be rebooted. Of the `selected` those are skipped that were not there.
+pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostName>) -> Conclusion {
     let away: &[HostName] = match &rolled.how {
         How::Left { away, .. } => away,
         _ => &[],
@@ -76,6 +77,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet) -> Conclusion {
         _ if away.contains(host) => HostOutcome::Lost { why: "left while it reboots".to_owned() },
         // None was begun: nobody knows who would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
+        None if selected.contains(host) => HostOutcome::Skipped,
         None => HostOutcome::Witness,
         Some(HostEnd::Rebooted) => HostOutcome::Rebooted,
         Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone() },
@@ -83,6 +85,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet) -> Conclusion {
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text: text(rolled, away), hosts }
+        .with_skipped()
 }
 
 /// In one sentence: which hosts were rebooted, which were not, which are lost.
@@ -132,7 +135,8 @@ mod tests {
         let here = std::path::Path::new(".");
         let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
         let hosts = ends.iter().map(|(name, end)| (HostName::new(*name).unwrap(), end.clone())).collect();
-        let concluded = conclude(&Rolled { hosts, how }, &inventory.fleets["abc"]);
+        let selected = [HostName::new("a").unwrap(), HostName::new("b").unwrap()].into();
+        let concluded = conclude(&Rolled { hosts, how }, &inventory.fleets["abc"], &selected);
         let word = |end: &HostOutcome| serde_json::to_value(end).unwrap()["outcome"].as_str().unwrap().to_owned();
         let ends: Vec<String> = concluded.hosts.values().map(word).collect();
         (concluded.outcome, status(concluded.ending), ends.join(" "))
@@ -161,7 +165,7 @@ mod tests {
                 (Outcome::PartlyRebooted, 143, "rebooted untouched witness"),
             ),
             // It came when the last one was under way, and that one is back.
-            (vec![("a", &good)], interrupted, (Outcome::Rebooted, 0, "rebooted witness witness")),
+            (vec![("a", &good)], interrupted, (Outcome::Rebooted, 0, "rebooted skipped witness")),
             (vec![("a", &not), ("b", &not)], left(&["a"]), (Outcome::Split, 3, "lost untouched witness")),
             (vec![("a", &good), ("b", &not)], left(&[]), (Outcome::PartlyRebooted, 130, "rebooted untouched witness")),
         ] {

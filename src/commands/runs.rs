@@ -39,7 +39,6 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
             continue;
         }
         let standing = standing(&summary, &running);
-        let exit = summary.exit;
         let row = Row {
             run: summary.run,
             kind: summary.kind,
@@ -48,19 +47,19 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
             standing,
             hosts: summary.hosts,
             took: summary.took,
+            exit: summary.exit,
         };
-        rows.push((row, exit));
+        rows.push(row);
     }
     if let Some(fleet) = arguments.fleet.as_ref().filter(|_| rows.is_empty()) {
         ensure_fleet_exists(global, fleet, fleets)?;
     }
     let ending = Ending::Answered { yes: true };
     if mode == Mode::Json {
-        let runs: Vec<_> = rows.iter().map(|(row, exit)| json(row, *exit)).collect();
+        let runs: Vec<_> = rows.iter().map(json).collect();
         tell([Event::Answer { answer: serde_json::json!({ "runs": runs, "more": older }) }], ending)?;
         return Ok(ending);
     }
-    let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
     let text = match (rows.as_slice(), &arguments.fleet) {
         ([], Some(fleet)) if older == 0 => format!("this workstation has no record of a run of fleet {fleet}\n"),
         ([], None) if older == 0 => "this workstation has no record of any run\n".to_owned(),
@@ -90,7 +89,7 @@ fn ensure_fleet_exists(global: &Global, fleet: &str, recorded: BTreeSet<String>)
     Err(Trouble::not_understood(error, hint))
 }
 
-fn json(row: &Row, exit: Option<i32>) -> serde_json::Value {
+fn json(row: &Row) -> serde_json::Value {
     serde_json::json!({
         "run": row.run,
         "kind": row.kind.word(),
@@ -103,6 +102,6 @@ fn json(row: &Row, exit: Option<i32>) -> serde_json::Value {
         "running": row.standing == Standing::Running,
         "hosts": row.hosts,
         "took_ms": row.took.map(super::ending::millis),
-        "exit": exit,
+        "exit": row.exit,
     })
 }

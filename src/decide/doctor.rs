@@ -17,7 +17,7 @@ use crate::decide::time::Times;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
 use crate::store_path::StorePath;
 
-pub use workstation::{Nix, Workstation, of_workstation};
+pub use workstation::{Nix, Unfinished, Workstation, of_workstation};
 
 /// What a host says of itself to the doctor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

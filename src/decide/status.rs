@@ -103,7 +103,8 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
         let text = format!("only {} MiB of {} are free on {}", space.free >> 20, space.size >> 20, space.place);
         add("space", text, Some(space_mend(&space.place).to_owned()));
     }
-    if !condition.reboot_for.is_empty() {
+    // Where a reboot brings something else, that is what a person must hear.
+    if !condition.reboot_for.is_empty() && facts.standing.systems.agree() {
         let mut text = format!("a reboot brings what the current system changes: {}", condition.reboot_for.join(", "));
         if let Some(kernel) = &condition.current_kernel {
             let current = kernel.strip_prefix("linux-").unwrap_or(kernel);

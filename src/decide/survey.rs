@@ -201,7 +201,7 @@ impl Judge<'_> {
                 "a reboot would not bring back what runs:\n  current      {current}\n  profile      {profile}\n  boot default {boot_default}"
             );
             if allowed.drift {
-                self.warn(format!("{text}\n  accepted: a roll back restores each to what it was"));
+                self.warn(format!("{text}\n  accepted: a roll back restores each to what it was; a guard that fires brings what a reboot brings"));
             } else {
                 self.refuse(
                     text,
@@ -216,7 +216,7 @@ impl Judge<'_> {
             );
         }
         if !facts.current_was_booted {
-            self.warn("what runs now was never booted on this host: a reboot into it is not proven");
+            self.warn("what runs now is not what was booted: a reboot into it is not proven");
         }
         if !facts.crypto_devices.is_empty() && !surveyed.host.guard_action_given {
             self.refuse(

@@ -6,7 +6,7 @@ use super::hosts::Hosts;
 use super::orders::{Identity, Orders};
 use super::push::{Phased, Push, lock, refuse_if};
 use super::ssh_hosts::SshHosts;
-use crate::decide::links::{Link, Round};
+use crate::decide::links::{Link, LinkAnswer, Round};
 use crate::decide::plan::Plan;
 use crate::decide::telling::cells;
 use crate::event::{Event, Phase};
@@ -38,7 +38,10 @@ impl Push<'_> {
         for link in &down {
             let one = &plan.links[*link];
             let text = format!("{} is already down, before anything was changed", describe_link(one));
-            if self.request.allowed.broken || !changes {
+            if !changes {
+                let how = if *round.answer(*link) == LinkAnswer::Unknown { "cannot be looked at" } else { "is down" };
+                self.warn(None, format!("{} {how}", describe_link(one)));
+            } else if self.request.allowed.broken {
                 self.warn(None, text);
             } else if mendable(one) {
                 self.warn(

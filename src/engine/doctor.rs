@@ -11,7 +11,7 @@ use super::gather::{Gathered, NoAnswer, gather};
 use super::push::chain;
 use super::reach::Reach;
 use super::workstation::ssh_version;
-use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, Workstation};
+use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, Unfinished, Workstation};
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -113,8 +113,14 @@ pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
         ssh,
         record: state.map_err(|error| chain(&error)).and_then(|state| writable(state.folder())),
         free_store: free(Path::new("/nix/store")),
-        unfinished: unfinished.map(|unfinished| unfinished.run.id().to_string()),
-        recover: format!("fleetdeploy recover {fleet}"),
+        unfinished: unfinished.map(|unfinished| {
+            let run = unfinished.run.id().to_string();
+            if unfinished.is_by_hand() {
+                Unfinished::ByHand { run, mend: format!("when it is: fleetdeploy guard disarm {fleet}") }
+            } else {
+                Unfinished::Push { run, mend: format!("fleetdeploy recover {fleet}") }
+            }
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::push::{Phased, Push, Request, lock, plan};
+use super::push::{Phased, Push, Request, lock, plan, refuse_if};
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::stream::Events;
@@ -61,14 +61,16 @@ pub async fn diff(
 impl Push<'_> {
     async fn check(&self) -> Phased<Checked> {
         let fleet = &self.request.fleet;
-        let surveyed = self.survey().await?;
+        // A host that is away is what a person asks after: the others look at it all the same.
+        let (surveyed, all_answer) = self.ask_everybody().await;
+        refuse_if(surveyed.is_empty(), "no host answers")?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
         let links = self.links(&surveyed).into_iter().filter(|link| link.is_of(&self.request.selected)).collect();
         let plan = plan(&views, links);
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
-        let is_well = plan.broken(&plan.baseline).is_empty();
+        let is_well = all_answer && plan.broken(&plan.baseline).is_empty();
         Ok(Checked { links: std::mem::take(&mut lock(&self.ahead).links), is_well })
     }
 

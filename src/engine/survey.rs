@@ -6,7 +6,7 @@ use futures::FutureExt;
 
 use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
-use super::push::{Phased, Push, Refused, lock, refuse_if};
+use super::push::{Phased, Push, lock, refuse_if};
 use super::reach::Reach;
 use super::ssh_hosts::{ask_all, reason};
 use super::surveyor::{Answered, Surveyed};
@@ -17,19 +17,27 @@ use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
 impl Push<'_> {
+    /// Of every host that must answer.
     pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
+        let (surveyed, all_answer) = self.ask_everybody().await;
+        refuse_if(!all_answer, "not every host could be surveyed")?;
+        Ok(surveyed)
+    }
+
+    /// Of every host that answers, and whether all do that must.
+    pub(super) async fn ask_everybody(&self) -> (BTreeMap<HostName, Answered>, bool) {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
         let hosts = &self.request.fleet.hosts;
         let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
         let questions = hosts.iter().map(|host| (host.name.clone(), question(host)));
         let answers = ask_all(questions).await;
         let mut surveyed = BTreeMap::new();
-        let mut refused = false;
+        let mut all_answer = true;
         for host in hosts {
             match answers[&host.name].as_ref() {
                 Ok(_) => self.tell_address(&host.name),
                 Err((text, hint)) if host.optional => {
-                    self.warn(Some(&host.name), format!("is left out of this push: {text}{}", hinted(hint.as_ref())));
+                    self.warn(Some(&host.name), format!("is left out: {text}{}", hinted(hint.as_ref())));
                     lock(&self.skipped).insert(host.name.clone());
                 }
                 Err((text, hint)) if !self.request.selected.contains(&host.name) => {
@@ -40,19 +48,16 @@ impl Push<'_> {
                 }
                 Err((text, hint)) => {
                     self.fail(Some(&host.name), text.clone(), hint.clone());
-                    refused = true;
+                    all_answer = false;
                 }
             }
-        }
-        if refused {
-            return Err(Refused { text: "not every host could be surveyed".to_owned() });
         }
         for (host, answer) in answers {
             if let Ok(answered) = answer {
                 surveyed.insert(host, answered);
             }
         }
-        Ok(surveyed)
+        (surveyed, all_answer)
     }
 
     /// Which of several addresses the host is reached by, from now on.

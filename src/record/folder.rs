@@ -113,7 +113,9 @@ impl State {
                 ids.extend(RunId::parse(name));
             }
         }
-        ids.sort();
+        // An id tells the second; of two in one second the folder tells which was first.
+        let made = |id: &RunId| std::fs::metadata(runs.join(id.as_str())).and_then(|folder| folder.created()).ok();
+        ids.sort_by_cached_key(|id| (id.began(), made(id), id.clone()));
         Ok(ids)
     }
 
@@ -334,6 +336,25 @@ mod tests {
         assert_eq!(state.open_run(late.id()).unwrap(), late);
         let other = RunId::parse("20261122-161500-homelab-3f9c").unwrap();
         assert!(matches!(state.open_run(&other), Err(RecordError::NoSuchRun { .. })));
+    }
+
+    #[test]
+    fn of_two_runs_in_one_second_the_later_one_is_the_newer() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(100);
+        let made = |id: &RunId| std::fs::metadata(state.runs().join(id.as_str())).unwrap().created().unwrap();
+        let mut begun: Vec<RunId> = Vec::new();
+        while begun.len() < 6 {
+            let id = state.create_run("homelab", at).unwrap().0.id().clone();
+            if begun.last().is_some_and(|last| made(last) == made(&id)) {
+                // The clock of the file system is no finer than its ticks.
+                std::fs::remove_dir_all(state.runs().join(id.as_str())).unwrap();
+            } else {
+                begun.push(id);
+            }
+        }
+        assert_eq!(state.list().unwrap(), begun);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl State {
             LAST_FAILED => {
                 for run in &runs {
                     let folder = self.open_run(run)?;
-                    if folder.summary().end.is_failed() {
+                    if folder.summary().is_failed() {
                         return Ok(folder);
                     }
                 }

@@ -61,11 +61,23 @@ pub struct Row {
     pub standing: Standing,
     pub hosts: Option<usize>,
     pub took: Option<Duration>,
+    /// Of the command; `None`: it is not known.
+    pub exit: Option<i32>,
 }
 
 impl Row {
+    /// It was committed, and then a host did not come back from its reboot.
+    fn has_lost(&self) -> bool {
+        self.standing == Standing::Ended(Outcome::Committed) && self.exit == Some(3)
+    }
+
+    fn tone(&self) -> Option<Tone> {
+        if self.has_lost() { Some(Tone::Bad) } else { self.standing.tone() }
+    }
+
     fn word(&self) -> String {
         match (self.kind, self.standing) {
+            _ if self.has_lost() => "COMMITTED, HOST LOST".to_owned(),
             // It has brought no system that could be unchanged or rolled back.
             (Kind::Guard, Standing::Ended(Outcome::Unchanged)) => "disarmed".to_owned(),
             (Kind::Guard, Standing::Ended(Outcome::RolledBack)) => "FIRED".to_owned(),
@@ -107,7 +119,7 @@ pub fn render(rows: &[Row], clock: &Clock, colour: bool) -> String {
         let mut line = String::new();
         for (column, text) in cells.iter().enumerate() {
             let padded = padded(text, column);
-            match row.standing.tone() {
+            match row.tone() {
                 Some(tone) if column == OUTCOME => line += &paint(colour, tone, &padded),
                 _ => line += &padded,
             }
@@ -135,6 +147,7 @@ mod tests {
             standing,
             hosts: Some(2),
             took: Some(Duration::from_secs(63)),
+            exit: None,
         };
         let mut unfinished = row("home\u{1b}[2Jlab", 7200, Standing::Unfinished);
         (unfinished.hosts, unfinished.took) = (None, None);
@@ -143,6 +156,7 @@ mod tests {
             unfinished,
             Row { kind: Kind::Guard, took: None, ..row("lab", 7_300, Standing::ByHand) },
             Row { kind: Kind::Guard, took: None, ..row("lab", 7_400, Standing::Ended(Outcome::Unchanged)) },
+            Row { exit: Some(3), ..row("lab", 89_000, Standing::Ended(Outcome::Committed)) },
             row("lab", 90_000, Standing::Recovered(Outcome::RolledBack)),
         ];
         let plain = render(&rows, &Clock::utc(now), false);
@@ -154,6 +168,7 @@ run                           fleet    began                              what  
 20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED               .      .
 20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand            2      .
 20261122-161500-lab-3f9c      lab      2026-11-22 14:11 UTC  2 hours ago  guard  disarmed                 2      .
+20261122-161500-lab-3f9c      lab      2026-11-21 15:31 UTC  1 day ago    push   COMMITTED, HOST LOST     2      1m 03s
 20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    push   ROLLED BACK (recovered)  2      1m 03s
 "
         );

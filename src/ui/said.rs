@@ -140,7 +140,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
         // Armed by hand: there is no push that could end well.
         Event::GuardArmed { host, left_ms } if view.what == What::Query => {
             let left = words::span_ms(*left_ms);
-            vec![of_host(host, None, format!("guard armed: all of it goes back in {left} unless it is disarmed"))]
+            vec![of_host(
+                host,
+                None,
+                format!("guard armed: its system and boot default go back in {left} unless it is disarmed"),
+            )]
         }
         _ => of_one_host(event, verbose).into_iter().collect(),
     }

@@ -59,7 +59,7 @@ const CASES: &[Case] = &[
         "nixos-rebuild switch",
     ),
     (|host| host.condition.facts.standing.loader = BootLoader::Unknown, Warning, "its boot loader is not one", ""),
-    (|host| host.condition.facts.current_was_booted = false, Warning, "what runs now was never booted", ""),
+    (|host| host.condition.facts.current_was_booted = false, Warning, "what runs now is not what was booted", ""),
     (
         |host| host.condition.facts.crypto_devices = vec!["root (CRYPT-LUKS2)".into()],
         Blocker,
@@ -223,7 +223,6 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
         record: Ok(("/home/ada/.local/state/fleetdeploy".into(), Some(1 << 30))),
         free_store: Some(10 << 30),
         unfinished: None,
-        recover: "fleetdeploy recover lab".into(),
     };
     let worst = |workstation: &Workstation| of_workstation(workstation).remove(0).severity;
     assert_eq!(worst(&well), Severity::Fine);
@@ -234,7 +233,10 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
     assert_eq!(worst(&Workstation { record: Err("it is read-only".into()), ..well.clone() }), Severity::Blocker);
     assert_eq!(worst(&Workstation { free_store: Some(1 << 20), ..well.clone() }), Severity::Warning);
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
-    assert_eq!(worst(&Workstation { unfinished: Some("r-1".into()), ..well }), Severity::Warning);
+    let (run, mend) = ("r-1".to_owned(), "fleetdeploy recover lab".to_owned());
+    for unfinished in [Unfinished::Push { run: run.clone(), mend: mend.clone() }, Unfinished::ByHand { run, mend }] {
+        assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
+    }
 }
 
 #[test]

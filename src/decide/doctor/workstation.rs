@@ -13,9 +13,21 @@ pub struct Workstation {
     /// Bytes that are free in the store.
     pub free_store: Option<u64>,
     /// A run of this fleet that did not come to its end.
-    pub unfinished: Option<String>,
-    /// What would end it.
-    pub recover: String,
+    pub unfinished: Option<Unfinished>,
+}
+
+/// A run that has not ended, and the command that ends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfinished {
+    Push {
+        run: String,
+        mend: String,
+    },
+    /// A guard that a person has armed.
+    ByHand {
+        run: String,
+        mend: String,
+    },
 }
 
 /// The workstation's nix.
@@ -54,12 +66,17 @@ pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
         }
     }
     findings.extend(found.free_store.map(|free| room("/nix/store", free, LITTLE_STORE, "the systems are built here")));
-    findings.extend(found.unfinished.as_ref().map(|run| {
-        Finding::warning(
+    findings.extend(found.unfinished.as_ref().map(|unfinished| match unfinished {
+        Unfinished::Push { run, mend } => Finding::blocker(
             format!("run {run} of this fleet did not come to its end"),
-            "it may have left hosts guarded, or between two systems",
-            found.recover.clone(),
-        )
+            "it may have left hosts guarded, or between two systems: a push refuses until it is ended",
+            mend.clone(),
+        ),
+        Unfinished::ByHand { run, mend } => Finding::blocker(
+            format!("this fleet is under a guard that was armed by hand: run {run}"),
+            "a push refuses until that work is done",
+            mend.clone(),
+        ),
     }));
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -27,7 +27,14 @@ impl Guards<'_> {
                 // Nothing of theirs can fire.
                 (Hold::Free, _) | (Hold::Leased | Hold::Disarmed, true) => {}
                 (_, false) => {
-                    self.fail(Some(host), foreign(&held), Some("only who armed it may disarm it".to_owned()));
+                    self.fail(
+                        Some(host),
+                        foreign(&held),
+                        Some(
+                            "only who armed it may disarm it; what a push has left is ended by `fleetdeploy recover`"
+                                .to_owned(),
+                        ),
+                    );
                     refused = true;
                 }
                 (Hold::Firing, true) => {
