@@ -6,10 +6,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::json;
 
-use super::build::FAREWELL;
 use super::ground::Ground;
 use super::past::{colour, print};
-use super::{Ended, Trouble};
+use super::{Ended, Trouble, farewell};
 use crate::cli::{Doctor, Global};
 use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, of_hosts, of_workstation};
 use crate::engine::doctor::{examine, of_silence, workstation};
@@ -66,7 +65,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Doctor) -> Ende
         }
     };
     events.publish(Event::Ended { exit: i32::from(status(ending)) });
-    let _ = screen.finish(FAREWELL);
+    farewell(screen, mode)?;
     if let Some((here, hosts)) = asked.ok().filter(|_| mode != Mode::Json) {
         let patients = hosts.iter().map(|(host, findings)| (host.as_str(), findings.as_slice()));
         let patients: Vec<(&str, &[Finding])> =

@@ -12,7 +12,7 @@ use super::build::FAREWELL;
 use super::ending::millis;
 use super::ground::Ground;
 use super::past::colour;
-use super::{Ended, Trouble};
+use super::{Ended, Trouble, farewell};
 use crate::cli::{Exec, Global};
 use crate::decide::ran::{Came, Channel, End, Printed, fold};
 use crate::engine::exec::{Order, exec};
@@ -96,7 +96,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
     // The end of a master ends the commands that are still there: their input ends.
     reach.close().await;
     events.publish(Event::Ended { exit: i32::from(status(ending)) });
-    let _ = screen.finish(FAREWELL);
+    farewell(screen, mode)?;
     if shown == Shown::AtTheEnd {
         let groups = if arguments.fold {
             fold(&answers)

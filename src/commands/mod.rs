@@ -41,6 +41,7 @@ use crate::engine::push::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};
+use crate::local::process;
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
 use crate::ui::{Screen, ScreenEnd, errors};
@@ -101,47 +102,29 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mode = choose(flags, terminal);
     let global = &cli.global;
     let ended = match &cli.command {
-        Command::Push(arguments) => runtime().and_then(|runtime| runtime.block_on(push::run(global, mode, arguments))),
-        Command::Plan(arguments) => runtime().and_then(|runtime| runtime.block_on(plan::run(global, mode, arguments))),
-        Command::Diff(arguments) => runtime().and_then(|runtime| runtime.block_on(diff::run(global, mode, arguments))),
-        Command::Rollback(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(rollback::run(global, mode, arguments)))
-        }
-        Command::Recover(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(recover::run(global, mode, arguments)))
-        }
-        Command::Build(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(build::run(global, mode, arguments)))
-        }
-        Command::Check(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(check::run(global, mode, arguments)))
-        }
-        Command::Exec(arguments) => runtime().and_then(|runtime| runtime.block_on(exec::run(global, mode, arguments))),
-        Command::Doctor(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(doctor::run(global, mode, arguments)))
-        }
-        Command::Status(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(status::run(global, mode, arguments)))
-        }
-        Command::Guard(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(guard::run(global, mode, &arguments.command)))
-        }
-        Command::Reboot(arguments) => {
-            runtime().and_then(|runtime| runtime.block_on(reboot::run(global, mode, arguments)))
-        }
+        Command::Push(arguments) => block_on(push::run(global, mode, arguments)),
+        Command::Plan(arguments) => block_on(plan::run(global, mode, arguments)),
+        Command::Diff(arguments) => block_on(diff::run(global, mode, arguments)),
+        Command::Rollback(arguments) => block_on(rollback::run(global, mode, arguments)),
+        Command::Recover(arguments) => block_on(recover::run(global, mode, arguments)),
+        Command::Build(arguments) => block_on(build::run(global, mode, arguments)),
+        Command::Check(arguments) => block_on(check::run(global, mode, arguments)),
+        Command::Exec(arguments) => block_on(exec::run(global, mode, arguments)),
+        Command::Doctor(arguments) => block_on(doctor::run(global, mode, arguments)),
+        Command::Status(arguments) => block_on(status::run(global, mode, arguments)),
+        Command::Guard(arguments) => block_on(guard::run(global, mode, &arguments.command)),
+        Command::Reboot(arguments) => block_on(reboot::run(global, mode, arguments)),
         Command::Inventory(arguments) => match &arguments.command {
             InventoryCommand::Check => inventory::check(global, mode),
             InventoryCommand::List(arguments) => inventory::list(global, mode, arguments),
             InventoryCommand::Graph(arguments) => inventory::graph(global, mode, arguments),
             InventoryCommand::Schema => inventory::schema(),
-            InventoryCommand::Import(arguments) => {
-                runtime().and_then(|runtime| runtime.block_on(import::run(mode, arguments)))
-            }
+            InventoryCommand::Import(arguments) => block_on(import::run(mode, arguments)),
         },
         Command::Runs(arguments) => runs::run(global, mode, arguments),
         Command::Show(arguments) => show::run(global, mode, arguments),
         Command::Logs(arguments) => logs::run(global, mode, arguments),
-        Command::Replay(arguments) => runtime().and_then(|runtime| runtime.block_on(replay::run(mode, arguments))),
+        Command::Replay(arguments) => block_on(replay::run(mode, arguments)),
         Command::Completions(arguments) => completions::script(arguments),
         Command::Man(arguments) => man::run(arguments),
     };
@@ -167,6 +150,23 @@ fn tell(told: impl IntoIterator<Item = Event>, ending: Ending) -> Result<(), Tro
     match screen.finish(FAREWELL) {
         ScreenEnd::Failed(error) => Err(Trouble::not_begun(error, None)),
         ScreenEnd::Complete | ScreenEnd::Stuck => Ok(()),
+    }
+}
+
+/// Runs a command to its end, and to the end of the children that it has told to end.
+fn block_on(command: impl Future<Output = Ended>) -> Ended {
+    runtime()?.block_on(async {
+        let ended = command.await;
+        process::let_children_end().await;
+        ended
+    })
+}
+
+/// The last lines. With `--json` they are the answer of a query, and whoever has asked must hear that it went nowhere.
+fn farewell(screen: Screen, mode: Mode) -> Result<(), Trouble> {
+    match screen.finish(FAREWELL) {
+        ScreenEnd::Failed(error) if mode == Mode::Json => Err(Trouble::no_stdout(&error)),
+        _ => Ok(()),
     }
 }
 

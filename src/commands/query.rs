@@ -1,10 +1,9 @@
 //! What every query has that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is on
 //! stdout once the rows are gone.
 
-use super::build::FAREWELL;
 use super::ground::Ground;
 use super::past::print;
-use super::{Ended, Trouble};
+use super::{Ended, Trouble, farewell};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -61,7 +60,7 @@ impl Query {
             }
         };
         self.events.publish(Event::Ended { exit: i32::from(status(ending)) });
-        let _ = self.screen.finish(FAREWELL);
+        farewell(self.screen, self.mode)?;
         if self.mode != Mode::Json {
             // Once the rows are gone: stdout may be the same terminal.
             print(&page)?;

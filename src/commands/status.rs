@@ -7,10 +7,9 @@ use std::time::SystemTime;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
-use super::build::FAREWELL;
 use super::ground::Ground;
 use super::past::{clock, colour, print};
-use super::{Ended, Trouble};
+use super::{Ended, Trouble, farewell};
 use crate::cli::{FleetHosts, Global, Status};
 use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
 use crate::engine::gather::Gathered;
@@ -76,7 +75,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ende
         }
     };
     events.publish(Event::Ended { exit: i32::from(exit::status(ending)) });
-    let _ = screen.finish(FAREWELL);
+    farewell(screen, mode)?;
     if let Some(hosts) = hosts.filter(|_| mode != Mode::Json) {
         let style = Style {
             clock: &clock(),

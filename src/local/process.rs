@@ -7,16 +7,29 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::task::JoinHandle;
 
 /// What a child may print on one stream before the rest is dropped: enough for any answer of nix about a fleet of
 /// hundreds, and a bound on what a broken program can make us keep.
 const CAPTURE_LIMIT: u64 = 64 * 1024 * 1024;
 /// What a child has from SIGTERM to SIGKILL. nix ends its builders in much less.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// What a child that has ended has left in its pipes is read within this.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The children that were told to end, each with its killer.
+static ENDING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// Waits until all children have ended that were told to: within seconds, since who does not listen is killed.
+pub async fn let_children_end() {
+    let ending = std::mem::take(&mut *ENDING.lock().unwrap_or_else(PoisonError::into_inner));
+    futures::future::join_all(ending).await;
+}
 
 /// A child to start. Arguments go to the program as they are; no shell is between.
 #[derive(Debug, Clone)]
@@ -154,15 +167,31 @@ impl Invocation {
             }
             Ok::<(), std::io::Error>(())
         };
-        let stdout = capture(inner.stdout.take());
-        let stderr = capture_lines(inner.stderr.take(), &mut on_line);
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (out, err) = (inner.stdout.take(), inner.stderr.take());
         let everything = async {
-            let ((), stdout, stderr) = futures::try_join!(feed, stdout, stderr)?;
-            let status = inner.wait().await?;
-            Ok(Finished { status: status.code(), stdout, stderr })
+            let talking = async {
+                futures::try_join!(feed, capture(out, &mut stdout), capture_lines(err, &mut stderr, &mut on_line))
+            };
+            let mut talking = std::pin::pin!(talking);
+            let status = tokio::select! {
+                said = &mut talking => {
+                    said?;
+                    inner.wait().await?
+                }
+                status = inner.wait() => {
+                    // What it has left behind may keep the pipes open for ever.
+                    if let Ok(said) = tokio::time::timeout(LAST_WORDS, &mut talking).await {
+                        said?;
+                    }
+                    status?
+                }
+            };
+            Ok(status.code())
         };
         match tokio::time::timeout(limit, everything).await {
-            Ok(result) => result.map_err(lost),
+            Ok(Ok(status)) => Ok(Finished { status, stdout, stderr }),
+            Ok(Err(source)) => Err(lost(source)),
             // Dropping `child` ends the whole group.
             Err(_) => Err(ProcessError::TimedOut { program, limit }),
         }
@@ -213,37 +242,38 @@ impl Drop for Group {
         let group = nix::unistd::Pid::from_raw(group);
         let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // When the program ends before that, the child still has the SIGTERM.
-            runtime.spawn(async move {
+            let killer = runtime.spawn(async move {
                 if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
                     let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
                 }
             });
+            let mut ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+            ending.retain(|other| !other.is_finished());
+            ending.push(killer);
         }
     }
 }
 
-async fn capture(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+async fn capture(stream: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     if let Some(mut stream) = stream {
-        (&mut stream).take(CAPTURE_LIMIT).read_to_end(&mut bytes).await?;
+        (&mut stream).take(CAPTURE_LIMIT).read_to_end(bytes).await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 async fn capture_lines(
     stream: Option<impl AsyncRead + Unpin>,
+    bytes: &mut Vec<u8>,
     on_line: &mut (impl FnMut(&str) + Send),
-) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let Some(stream) = stream else { return Ok(bytes) };
+) -> std::io::Result<()> {
+    let Some(stream) = stream else { return Ok(()) };
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     loop {
         line.clear();
         if (&mut reader).take(CAPTURE_LIMIT).read_until(b'\n', &mut line).await? == 0 {
-            return Ok(bytes);
+            return Ok(());
         }
         on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
         if bytes.len() + line.len() <= usize::try_from(CAPTURE_LIMIT).unwrap_or(usize::MAX) {
@@ -280,15 +310,49 @@ mod tests {
             .unwrap_err();
         assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
         let grandchild: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
-        // The kill is sent; the kernel may need a moment to carry it out.
+        assert_goes(grandchild).await;
+    }
+
+    fn is_gone(process: i32) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    }
+
+    /// The kill is sent; the kernel may need a moment to carry it out.
+    async fn assert_goes(process: i32) {
         for _ in 0..200 {
-            let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-            if state.is_empty() || state.contains(") Z ") {
+            if is_gone(process) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("process {grandchild} is still there");
+        panic!("process {process} is still there");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_does_not_listen_is_killed_before_the_program_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let error = Invocation::new("sh", Duration::from_millis(300))
+            .args(["-c", "trap : TERM; echo $$ > \"$0\"; sleep 600; sleep 600"])
+            .arg(&file)
+            .run()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+        let shell: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        let_children_end().await;
+        assert_goes(shell).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_child_leaves_behind_does_not_keep_it_from_having_ended() {
+        let finished =
+            Invocation::new("sh", LONG).args(["-c", "sleep 600 & echo $!; echo talk >&2; exit 3"]).run().await.unwrap();
+        assert_eq!((finished.status, finished.stderr_text()), (Some(3), "talk\n".into()));
+        let left: i32 = finished.stdout_text().trim().parse().unwrap();
+        assert!(!is_gone(left), "it was asked to stay");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(left), nix::sys::signal::Signal::SIGKILL).unwrap();
     }
 
     #[tokio::test]
