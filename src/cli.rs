@@ -140,7 +140,8 @@ Examples:
 
 Exit status:
   0  every host is on its new system, or nothing was unfinished
-  1  every host was seen on its old system, without a guard
+  1  every host was seen on its old system, without a guard;
+     or it is a guard that was armed by hand, which is left alone
   2  usage or inventory
   3  some hosts are not where they should be, or do not answer;
      or somebody else has taken over

@@ -47,7 +47,7 @@ Exit status:
 pub struct ArmGuard {
     #[command(flatten)]
     pub fleet: FleetHosts,
-    /// How long until it fires, instead of the inventory's `guard`
+    /// How long until it fires, at least 20s, instead of the inventory's `guard`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub guard: Option<Duration>,
     /// Also on hosts on which a reboot would not bring what runs now: a guard that fires then brings what a reboot brings

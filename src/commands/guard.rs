@@ -29,6 +29,9 @@ use crate::ui::Screen;
 use crate::ui::guards::{Row, Standing, render};
 use crate::ui::mode::Mode;
 
+/// A guard by hand is no shorter.
+const SHORTEST: Duration = Duration::from_secs(20);
+
 /// What a command has to say at its end.
 struct Said {
     ending: Ending,
@@ -45,6 +48,9 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
         GuardCommand::Disarm(arguments) => ("guard disarm", &arguments.fleet, None, false),
     };
     let ground = Ground::prepare(global, hosts, &Overrides { guard, settle: None })?;
+    if matches!(command, GuardCommand::Arm(_)) {
+        ensure_there_is_time(&ground)?;
+    }
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     // Who only looks is in nobody's way.
     let lock = match command {
@@ -106,6 +112,16 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
     Ok(said.ending)
 }
 
+/// A guard that fires before its disarming can be typed is a slip: `15s` for `15m`.
+fn ensure_there_is_time(ground: &Ground) -> Result<(), Trouble> {
+    let hosts = ground.fleet.hosts.iter().filter(|host| ground.selected.contains(&host.name));
+    let Some(short) = hosts.into_iter().find(|host| host.guard < SHORTEST) else { return Ok(()) };
+    let (host, guard) = (&short.name, humantime::format_duration(short.guard));
+    let text = format!("the guard of {host} would fire {guard} after it is armed: too soon to work under it");
+    let hint = format!("give it {} or more: `--guard 15m`", humantime::format_duration(SHORTEST));
+    Err(Trouble::not_understood(text, Some(hint)))
+}
+
 /// Two guards by hand on one fleet are one too many to keep in mind; and what a push has left is for `recover`.
 fn is_taken(by_hand: bool, run: &RunId, fleet: &str) -> Trouble {
     if by_hand {
@@ -159,10 +175,12 @@ async fn arm(
         }
     };
     let (ending, next) = match (went, signal.get()) {
-        (Went::Well, _) => {
+        (Went::Well, signal) => {
             let fleet = ground.as_typed();
+            let late =
+                signal.map(|signal| format!("{signal} came too late: every guard is armed\n")).unwrap_or_default();
             let next = format!(
-                "next: work on the hosts; nothing need run here meanwhile. Then\n  \
+                "{late}next: work on the hosts; nothing need run here meanwhile. Then\n  \
                  fleetdeploy guard disarm {fleet}    what runs by then stays\n  \
                  fleetdeploy guard extend {fleet}    more time, from then on\n  \
                  or let it fire: the systems go back, with a reboot; files that were changed by hand stay\n"

@@ -41,17 +41,8 @@ impl Record {
                 LockError::Record(error) => Trouble::no_record(error),
             })?;
         // The fleet is ours, so whoever began this is gone.
-        let unfinished =
-            state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
-        if let Some(by_hand) = unfinished.as_ref().filter(|unfinished| unfinished.is_by_hand()) {
-            let text = format!("this fleet is under a guard that was armed by hand: run {}", by_hand.run.id());
-            let hint =
-                format!("when the work is done, type `fleetdeploy guard disarm {}`, then try again", by_hand.fleet);
+        if let Some((text, hint)) = unfinished(&state, ground)?.as_ref().map(why_not) {
             return Err(Trouble::not_begun(text, Some(hint)));
-        }
-        if let Some(Unfinished { run, fleet, .. }) = unfinished {
-            let text = format!("run {} of this fleet did not come to its end", run.id());
-            return Err(Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}`, then try again"))));
         }
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
@@ -70,6 +61,29 @@ impl Record {
     pub(super) fn listen(&self, events: &Events) -> Result<Listener, Trouble> {
         listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
     }
+}
+
+fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trouble> {
+    state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)
+}
+
+/// Why no push can begin after this run, and what to do.
+fn why_not(unfinished: &Unfinished) -> (String, String) {
+    let Unfinished { run, fleet, .. } = unfinished;
+    if unfinished.is_by_hand() {
+        let text = format!("this fleet is under a guard that was armed by hand: run {}", run.id());
+        return (text, format!("when the work is done, type `fleetdeploy guard disarm {fleet}`, then try again"));
+    }
+    let text = format!("run {} of this fleet did not come to its end", run.id());
+    (text, format!("type `fleetdeploy recover {fleet}`, then try again"))
+}
+
+/// Why this workstation's record would refuse a push of the fleet; one that is under way here is no reason of its own.
+pub(super) fn would_refuse(ground: &Ground) -> Result<Option<(String, String)>, Trouble> {
+    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+    let running = state.running();
+    let unfinished = unfinished(&state, ground)?;
+    Ok(unfinished.filter(|one| !running.iter().any(|run| run == one.run.id().as_str())).as_ref().map(why_not))
 }
 
 /// Where the driver's events and entries go.

@@ -11,9 +11,9 @@ use super::build::FAREWELL;
 use super::ending::{Conclusion, millis};
 use super::ground::{Ground, owner};
 use super::hooks::HooksOfPush;
-use super::keeper::{Keeper, Record};
+use super::keeper::{Keeper, Record, would_refuse};
 use super::past::{colour, columns, print};
-use super::{Ended, Trouble};
+use super::{Ended, Trouble, farewell};
 use crate::cli::{FleetHosts, Global, Push, Showing, Terms};
 use crate::decide::back::To;
 use crate::decide::survey::Allowed;
@@ -81,7 +81,8 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let workspace = ground.workspace(&mut shutdown).await?;
 
-    let record = if wanted.first.is_all() { None } else { Some(Record::open(ground)?) };
+    let (record, refusal) =
+        if wanted.first.is_all() { (None, would_refuse(ground)?) } else { (Some(Record::open(ground)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
     // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by that.
@@ -131,7 +132,18 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         }
         Err(stopped) => stopped.conclude(&request.fleet),
     };
-    let page = keeper.foreseen.take();
+    let mut page = keeper.foreseen.take();
+    let concluded = match refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) {
+        None => concluded,
+        Some((text, hint)) => {
+            if let Some(forecast) = &mut page {
+                forecast.refused = Some(text.clone());
+            }
+            events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
+            let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
+            Conclusion::of_all(&request.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
+        }
+    };
     if let Some(forecast) = page.as_ref().filter(|_| request.first.is_all()) {
         publish(forecast, &events);
     }
@@ -141,7 +153,11 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     if let Some(recording) = recording {
         let _ = recording.finish(FAREWELL);
     }
-    let _ = screen.finish(FAREWELL);
+    match farewell(screen, mode) {
+        // How a push ends is not for its screen to say.
+        Err(_) if !request.first.is_all() => {}
+        said => said?,
+    }
     if let Some(forecast) = page.filter(|_| request.first.is_all() && mode != Mode::Json) {
         // Once the rows are gone: stdout may be the same terminal.
         let nothing = "nothing was touched, and nothing copied";

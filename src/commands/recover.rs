@@ -69,7 +69,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     };
     let recovering = recover(&request, workspace, &events, &mut keeper, &mut shutdown);
     let recovered = AssertUnwindSafe(recovering).catch_unwind().await;
-    let concluded = conclude(recovered.ok(), keeper.guarded, &request.fleet, &events);
+    let is_known = request.known.is_some();
+    let concluded = conclude(recovered.ok(), keeper.guarded, is_known, &request.fleet, &events);
     // The push that had them to run is gone; without a run that was taken over nothing has ended.
     if let Some(Record { run, changing, .. }) = &keeper.record {
         HooksOfPush::new(&ground, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
@@ -139,8 +140,8 @@ fn tag() -> u16 {
     u16::from_le_bytes([first, second])
 }
 
-/// `None`: the engine has panicked.
-fn conclude(recovered: Option<Recovered>, guarded: bool, fleet: &Fleet, events: &Events) -> Conclusion {
+/// `None`: the engine has panicked. `is_known` says whether this workstation has a record of an unfinished run.
+fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: &Fleet, events: &Events) -> Conclusion {
     let unknown = HostOutcome::Lost { why: "as the run has left it".to_owned() };
     match recovered {
         Some(Recovered::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
@@ -161,6 +162,23 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, fleet: &Fleet, events: 
         Some(Recovered::NotBegun { text, hint }) => {
             events.publish(Event::Failed { host: None, text: text.clone(), hint });
             Conclusion::of_all(fleet, &unknown, Ending::NotBegun, Outcome::Refused, text)
+        }
+        Some(Recovered::ByHand { run }) => {
+            let text =
+                format!("run {run} is a guard that was armed by hand, and it is still armed: nothing was touched");
+            let hint = format!(
+                "`fleetdeploy guard disarm {0}` keeps what runs now; to take it back, let the guard fire: `fleetdeploy \
+                 guard status {0}` says when",
+                fleet.name
+            );
+            events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
+            Conclusion::of_all(fleet, &HostOutcome::Untouched, Ending::NotBegun, Outcome::Refused, text)
+        }
+        Some(Recovered::Interrupted(first)) if !is_known => {
+            let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: Some(first) };
+            let text =
+                format!("interrupted by {first} before the hosts had answered; no run is known to be unfinished");
+            Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
         }
         Some(Recovered::Interrupted(first)) => {
             let ending = Ending::Left { first, guards_armed: true };

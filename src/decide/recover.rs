@@ -208,7 +208,9 @@ impl Transaction {
             // Under a guard that was armed by hand it is the person who tests.
             let by_hand = self.plan.hosts.iter().all(|host| !host.changes || host.old == Systems::all(&host.new));
             self.leave_all(effects, |found| match found {
-                Found::Old { by_guard } if touched || (by_hand && *by_guard) => HostOutcome::RolledBack { by_guard: *by_guard },
+                Found::Old { by_guard } if touched || (by_hand && *by_guard) => {
+                    HostOutcome::RolledBack { by_guard: *by_guard }
+                }
                 _ => HostOutcome::Untouched,
             });
         } else if all(&|found| matches!(found, Found::New { .. }) || found.is_away())

@@ -19,6 +19,7 @@ use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
+use crate::decide::by_hand;
 use crate::decide::fact::{GuardState, Systems};
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
@@ -94,6 +95,10 @@ pub enum Recovered {
     NotBegun {
         text: String,
         hint: Option<String>,
+    },
+    /// The newest run is a guard that a person has armed, and that is still armed: nothing is touched.
+    ByHand {
+        run: String,
     },
     Interrupted(Signal),
     Left {
@@ -174,6 +179,17 @@ impl<S: Surveyor> Recovery<'_, S> {
             Ok(found) => found,
             Err(ended) => return ended,
         };
+        // A roll back could not mend what a person has changed beside the systems: only the guard's own reboot does.
+        let is_armed_by_hand = surveyed.values().map(|one| &one.facts.standing).any(|standing| {
+            matches!(&standing.guard, GuardState::Armed { run, .. } if *run == chosen.run)
+                && standing
+                    .lease
+                    .as_ref()
+                    .is_some_and(|lease| lease.run == chosen.run && by_hand::is_marked(&lease.owner))
+        });
+        if is_armed_by_hand {
+            return Recovered::ByHand { run: chosen.run };
+        }
         let (plan, times, clocks, guards) = match self.plan(&chosen, &surveyed) {
             Ok(planned) => planned,
             Err((text, hint)) => return Recovered::NotBegun { text, hint: Some(hint) },
