@@ -254,6 +254,12 @@ pub enum Event {
     WavesPlanned {
         waves: Vec<Vec<HostName>>,
     },
+    /// A hook of the person's own runs on this workstation.
+    HookStarted {
+        hook: String,
+        /// How long it may take.
+        limit_ms: u64,
+    },
     /// What the push would do, shown before anything is touched.
     Foreseen {
         forecast: Box<Forecast>,

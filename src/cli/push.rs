@@ -38,7 +38,7 @@ pub struct Push {
     pub terms: Terms,
     #[command(flatten)]
     pub showing: Showing,
-    /// After the commit, reboot the hosts that need it for their new systems, one after the other
+    /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had them already
     ///
     /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
     #[arg(long)]

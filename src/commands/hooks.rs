@@ -121,6 +121,8 @@ impl HooksOfPush {
     }
 
     async fn run(&self, hook: &Hook, phase: &str, of_end: &[(&str, String)]) -> Result<(), Failure> {
+        let limit_ms = super::ending::millis(hook.timeout);
+        self.events.publish(Event::HookStarted { hook: hook.name.clone(), limit_ms });
         let by = format!("hook {}", hook.name);
         let mut tail = VecDeque::new();
         let mut invocation = invocation(hook, &self.folder).env("FLEETDEPLOY_PHASE", phase);

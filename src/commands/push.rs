@@ -25,7 +25,7 @@ use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
-use crate::inventory::model::Fleet;
+use crate::inventory::model::{Fleet, HostName};
 use crate::record::run_id::RunId;
 use crate::ui::Screen;
 use crate::ui::forecast::{Style, render};
@@ -198,15 +198,21 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
         Some(Pushed::Rebooted(verdict, rolled)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
             let rebooted = super::reboot::conclude(&rolled, fleet, &BTreeSet::new());
-            // It stays committed whatever came of the reboots; the exit says that not all went well, and the row of a host
+            // It stays as it is whatever came of the reboots; the exit says that not all went well, and the row of a host
             // that was lost in its own says that it was.
             concluded.text = format!("{}; {}", concluded.text, rebooted.text);
             if status(rebooted.ending) != 0 {
                 concluded.ending = rebooted.ending;
-                concluded.text = format!("committed, and then: {}", rebooted.text);
+                let before = if concluded.outcome == Outcome::Committed { "committed" } else { "unchanged" };
+                concluded.text = format!("{before}, and then: {}", rebooted.text);
             }
-            let is_lost = |end: &HostOutcome| matches!(end, HostOutcome::Lost { .. });
-            concluded.hosts.extend(rebooted.hosts.into_iter().filter(|(_, end)| is_lost(end)));
+            let is_news = |host: &HostName, end: &HostOutcome| match end {
+                HostOutcome::Lost { .. } => true,
+                HostOutcome::Rebooted => concluded.hosts.get(host) == Some(&HostOutcome::Unchanged),
+                _ => false,
+            };
+            let news: Vec<_> = rebooted.hosts.into_iter().filter(|(host, end)| is_news(host, end)).collect();
+            concluded.hosts.extend(news);
             concluded
         }
         Some(Pushed::Planned) => {

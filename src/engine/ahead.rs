@@ -117,6 +117,18 @@ impl Push<'_> {
             .collect()
     }
 
+    /// Of the hosts that run their new system already: which of them only a reboot would bring all of it.
+    pub(super) async fn find_overdue_reboots(&self, views: &[Surveyed<'_>]) {
+        let current = views.iter().filter(|view| view.selected && !view.changes());
+        let current = current.filter_map(|view| Some((view, view.new?)));
+        let questions = current.map(|(view, new)| (view.host.name.clone(), self.compare_one(view, new).boxed()));
+        for (host, comparison) in ask_all(questions).await {
+            let Some(reboot_for) = comparison.reboot_for.filter(|parts| !parts.is_empty()) else { continue };
+            self.tell(Event::Compared { host: host.clone(), packages: Some(Vec::new()), reboot_for });
+            lock(&self.need_reboot).insert(host);
+        }
+    }
+
     /// First out of this workstation's store; the host is asked for what that does not tell.
     async fn compare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> Comparison {
         let standing = &view.facts.standing;

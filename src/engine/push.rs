@@ -77,7 +77,7 @@ impl First {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
     Ended(Verdict),
-    /// Committed, and then hosts were rebooted that needed it, or were to be.
+    /// Committed, or unchanged, and then hosts were rebooted that needed it, or were to be.
     Rebooted(Verdict, Rolled),
     /// A dry run that found nothing against the push, which would change hosts.
     Planned,
@@ -110,7 +110,9 @@ pub async fn push(
     let workstation = Looking::begin(events);
     let push = Push::new(request, workspace, events);
     let pushed = match push_to_the_end(&push, surroundings, shutdown).await {
-        Pushed::Ended(verdict) if verdict.outcome == Outcome::Committed && request.reboot => {
+        Pushed::Ended(verdict)
+            if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) && request.reboot =>
+        {
             let hosts = lock(&push.need_reboot).clone();
             if hosts.is_empty() {
                 Pushed::Ended(verdict)
@@ -271,6 +273,9 @@ impl<'a> Push<'a> {
         let changes = plan.changing().next().is_some();
         if changes {
             self.bring(&views).await?;
+        }
+        if self.request.reboot {
+            self.find_overdue_reboots(&views).await;
         }
 
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });

@@ -180,7 +180,11 @@ pub fn summary(answers: &[(HostName, Came)]) -> String {
     kinds.sort_by_key(|(kind, _)| !good(kind));
     let kinds = kinds.iter().map(|(kind, hosts)| match (good(kind), hosts.len()) {
         (true, count) => format!("{count} {kind}"),
-        (false, count) => format!("{count} {kind} ({})", hosts.join(", ")),
+        (false, 1) => format!("1 {kind} ({})", hosts.join(", ")),
+        (false, count) => {
+            let kind = kind.replace("was ended", "were ended").replace("does not", "do not");
+            format!("{count} {kind} ({})", hosts.join(", "))
+        }
     });
     let count = answers.len();
     format!("{count} host{}: {}\n", if count == 1 { "" } else { "s" }, kinds.collect::<Vec<_>>().join(", "))
@@ -250,6 +254,9 @@ mod tests {
             (name("web"), ran(0, "", "")),
         ];
         assert_eq!(summary(&answers), "4 hosts: 2 exit 0, 1 exit 1 (db), 1 does not answer (nas)\n");
+        let silent = || Came::Unknown { why: String::new(), hint: None };
+        let both = [(name("db"), silent()), (name("nas"), silent())];
+        assert_eq!(summary(&both), "2 hosts: 2 do not answer (db, nas)\n");
         assert_eq!(summary(&answers[1..2]), "1 host: 1 exit 0\n");
     }
 }

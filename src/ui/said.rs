@@ -125,6 +125,10 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
             let front = if *expected > 0 { format!("built {done} of {expected}: ") } else { String::new() };
             vec![of_fleet(None, front + &sanitise::line(doing))]
         }
+        Event::HookStarted { hook, limit_ms } => {
+            let text = format!("hook {}: up to {}", sanitise::line(hook), words::span_ms(*limit_ms));
+            vec![of_fleet(None, text)]
+        }
         Event::LinksMoved { up, of, rounds, waiting_for, .. } => {
             vec![of_fleet(None, links(*up, *of, *rounds, waiting_for) + &guards_left(view, now))]
         }
