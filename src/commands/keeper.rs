@@ -78,12 +78,13 @@ fn why_not(unfinished: &Unfinished) -> (String, String) {
     (text, format!("type `fleetdeploy recover {fleet}`, then try again"))
 }
 
-/// Why this workstation's record would refuse a push of the fleet; one that is under way here is no reason of its own.
-pub(super) fn would_refuse(ground: &Ground) -> Result<Option<(String, String)>, Trouble> {
-    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+/// Why this workstation's record, if it has one, would refuse a push of the fleet; one that is under way here is no
+/// reason of its own.
+pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
+    let state = State::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
-    let unfinished = unfinished(&state, ground)?;
-    Ok(unfinished.filter(|one| !running.iter().any(|run| run == one.run.id().as_str())).as_ref().map(why_not))
+    let unfinished = unfinished(&state, ground).ok().flatten();
+    unfinished.filter(|one| !running.iter().any(|run| run == one.run.id().as_str())).as_ref().map(why_not)
 }
 
 /// Where the driver's events and entries go.

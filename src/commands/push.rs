@@ -82,7 +82,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let (record, refusal) =
-        if wanted.first.is_all() { (None, would_refuse(ground)?) } else { (Some(Record::open(ground)?), None) };
+        if wanted.first.is_all() { (None, would_refuse(ground)) } else { (Some(Record::open(ground)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
     // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by that.

@@ -51,20 +51,15 @@ impl Found {
             }
             GuardState::Armed { .. } => Self::Guarded(Ground::Between),
             GuardState::Dead { .. } => Self::Loose(systems.clone()),
-            // A guard that was armed by hand has no new system: only who has disarmed it wanted what runs.
+            // Where old and new are one, as under a guard that was armed by hand, only who has disarmed it wanted what runs.
             guard
                 if plan.is_back(systems)
-                    && systems.all_are(&plan.new)
-                    && !matches!(guard, GuardState::Disarmed { .. }) =>
+                    && !(systems.all_are(&plan.new) && matches!(guard, GuardState::Disarmed { .. })) =>
             {
                 let by_guard = matches!(guard, GuardState::Fired { .. }) || standing.boot_id != plan.boot_id;
                 Self::Old { by_guard }
             }
             guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },
-            guard if plan.is_back(systems) => {
-                let by_guard = matches!(guard, GuardState::Fired { .. }) || standing.boot_id != plan.boot_id;
-                Self::Old { by_guard }
-            }
             // A profile that is ahead of the boot default is a power cut between the two: ours.
             _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => Self::Loose(systems.clone()),
             _ => Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) },

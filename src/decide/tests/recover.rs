@@ -1,10 +1,13 @@
 //! A recovery, by named scenarios: the rules of DESIGN.md section 8.
 
+use std::sync::Arc;
+
 use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Coordinator, Fault, World};
 use crate::decide::fact::{GuardState, JobKind, Systems};
+use crate::decide::plan::Plan;
 use crate::decide::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
 use crate::event::{HostOutcome, Outcome};
@@ -379,6 +382,23 @@ fn a_guard_that_fired_before_anything_began_leaves_a_lease_that_is_cleaned_away(
     assert_eq!(world.machines[0].guard, GuardState::Fired { run: "run".to_owned() });
     world.recover(true);
     assert_eq!(world.run_to_end().outcome, Outcome::Refused);
+    all_on(&world, "old");
+}
+
+/// A guard that was armed by hand has no new system: what it has brought back was not committed by anybody.
+#[test]
+fn a_guard_by_hand_that_fired_has_brought_its_host_back() {
+    let mut by_hand = Plan::clone(&plan(2, 2));
+    for host in &mut by_hand.hosts {
+        host.new = host.old.current.clone();
+    }
+    let mut world = World::new(Arc::new(by_hand));
+    world.until(1, job(JobKind::Test));
+    world.fire(0);
+    world.fire(1);
+    world.recover(true);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack, "{verdict:?}");
     all_on(&world, "old");
 }
 
