@@ -133,6 +133,17 @@ async fn a_time_or_a_generation_that_is_none_is_a_mistake_of_usage() {
 }
 
 #[tokio::test]
+async fn a_guard_by_hand_that_would_fire_at_once_is_a_slip() {
+    let workstation = Workstation::new();
+    for guard in ["1s", "19s"] {
+        workstation.refuses(&["guard", "arm", "homelab", "--guard", guard], &["too soon", "--guard 15m"]).await;
+    }
+    // The next it would find is that no host is there.
+    let tried = workstation.run_alone(&["guard", "arm", "homelab", "--guard", "20s"]).await;
+    assert_eq!(tried.status, Some(1), "{}", tried.stderr_text());
+}
+
+#[tokio::test]
 async fn without_a_terminal_nobody_is_asked() {
     let workstation = Workstation::new();
     workstation.run_of("homelab", Some(Outcome::Committed));

@@ -26,27 +26,13 @@ impl Conclusion {
 
     pub(super) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
         let Verdict { outcome, hosts, text, interrupted } = verdict;
+        let hosts = hosts.into_iter().collect();
+        let text = with_skipped(text, &hosts);
         let text = match outcome {
             Outcome::Split | Outcome::Superseded => with_next(&text, fleet),
             _ => text,
         };
-        Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts: hosts.into_iter().collect() }
-            .with_skipped()
-    }
-
-    /// Says of the hosts that were not there that nothing is known of them.
-    pub(super) fn with_skipped(mut self) -> Self {
-        let is_skipped =
-            |(host, end): (&HostName, &HostOutcome)| (*end == HostOutcome::Skipped).then(|| host.to_string());
-        let skipped: Vec<String> = self.hosts.iter().filter_map(is_skipped).collect();
-        if !skipped.is_empty() {
-            // Before the command to type, if there is one.
-            let (text, next) =
-                self.text.split_once('\n').map_or((self.text.as_str(), None), |(text, next)| (text, Some(next)));
-            let next = next.map(|next| format!("\n{next}")).unwrap_or_default();
-            self.text = format!("{text}; skipped, and its links not proven: {}{next}", skipped.join(", "));
-        }
-        self
+        Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
     }
 
     /// A second signal: left at once.
@@ -94,6 +80,13 @@ impl Conclusion {
         let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
         Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
     }
+}
+
+/// The sentence, and of which hosts nothing is known since they were not there.
+pub(super) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
+    let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
+    let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
+    if skipped.is_empty() { text } else { format!("{text}; skipped, and its links not proven: {}", skipped.join(", ")) }
 }
 
 /// The sentence, and the command to type now.

@@ -20,7 +20,7 @@ use crate::event::stream::{Events, Listener};
 use crate::event::{Event, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
-use crate::record::folder::{SavedPlan, State};
+use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
 use crate::record::lock::FleetLock;
 use crate::record::run_id::RunId;
@@ -60,9 +60,9 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
     let unfinished =
         state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
     if let (GuardCommand::Arm(_), Some(unfinished)) = (command, &unfinished) {
-        return Err(is_taken(unfinished.is_by_hand(), unfinished.run.id(), &ground.fleet.name));
+        return Err(is_taken(unfinished));
     }
-    let known = unfinished.filter(crate::record::folder::Unfinished::is_by_hand).map(|known| known.run.id().clone());
+    let known = unfinished.filter(Unfinished::is_by_hand).map(|known| known.run.id().clone());
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     let events = Events::new(known.as_ref().map(ToString::to_string));
@@ -123,15 +123,16 @@ fn ensure_there_is_time(ground: &Ground) -> Result<(), Trouble> {
 }
 
 /// Two guards by hand on one fleet are one too many to keep in mind; and what a push has left is for `recover`.
-fn is_taken(by_hand: bool, run: &RunId, fleet: &str) -> Trouble {
-    if by_hand {
-        let hint = format!(
+fn is_taken(unfinished: &Unfinished) -> Trouble {
+    let fleet = &unfinished.fleet;
+    let hint = if unfinished.is_by_hand() {
+        format!(
             "`fleetdeploy guard status {fleet}` shows it; `guard extend` gives it more time, `guard disarm` ends it"
-        );
-        return Trouble::not_begun(format!("a guard was armed by hand on this fleet already: run {run}"), Some(hint));
-    }
-    let text = format!("run {run} of this fleet did not come to its end");
-    Trouble::not_begun(text, Some(format!("type `fleetdeploy recover {fleet}` first")))
+        )
+    } else {
+        format!("type `{}` first", unfinished.mend())
+    };
+    Trouble::not_begun(unfinished.text(), Some(hint))
 }
 
 fn ending(went: Went) -> Ending {

@@ -41,8 +41,8 @@ impl Record {
                 LockError::Record(error) => Trouble::no_record(error),
             })?;
         // The fleet is ours, so whoever began this is gone.
-        if let Some((text, hint)) = unfinished(&state, ground)?.as_ref().map(why_not) {
-            return Err(Trouble::not_begun(text, Some(hint)));
+        if let Some(unfinished) = unfinished(&state, ground)? {
+            return Err(Trouble::not_begun(unfinished.text(), Some(tried_again(&unfinished))));
         }
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
@@ -67,24 +67,19 @@ fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trou
     state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)
 }
 
-/// Why no push can begin after this run, and what to do.
-fn why_not(unfinished: &Unfinished) -> (String, String) {
-    let Unfinished { run, fleet, .. } = unfinished;
-    if unfinished.is_by_hand() {
-        let text = format!("this fleet is under a guard that was armed by hand: run {}", run.id());
-        return (text, format!("when the work is done, type `fleetdeploy guard disarm {fleet}`, then try again"));
-    }
-    let text = format!("run {} of this fleet did not come to its end", run.id());
-    (text, format!("type `fleetdeploy recover {fleet}`, then try again"))
-}
-
 /// Why this workstation's record, if it has one, would refuse a push of the fleet; one that is under way here is no
 /// reason of its own.
 pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
     let state = State::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
     let unfinished = unfinished(&state, ground).ok().flatten();
-    unfinished.filter(|one| !running.iter().any(|run| run == one.run.id().as_str())).as_ref().map(why_not)
+    unfinished
+        .filter(|one| !running.iter().any(|run| run == one.run.id().as_str()))
+        .map(|one| (one.text(), tried_again(&one)))
+}
+
+fn tried_again(unfinished: &Unfinished) -> String {
+    format!("type `{}`, then try again", unfinished.mend())
 }
 
 /// Where the driver's events and entries go.

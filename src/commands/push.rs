@@ -153,10 +153,10 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     if let Some(recording) = recording {
         let _ = recording.finish(FAREWELL);
     }
-    match farewell(screen, mode) {
-        // How a push ends is not for its screen to say.
-        Err(_) if !request.first.is_all() => {}
-        said => said?,
+    let heard = farewell(screen, mode);
+    if request.first.is_all() {
+        // Of a push that touches hosts the exit is not for its screen to say.
+        heard?;
     }
     if let Some(forecast) = page.filter(|_| request.first.is_all() && mode != Mode::Json) {
         // Once the rows are gone: stdout may be the same terminal.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::build::FAREWELL;
-use super::ending::Conclusion;
+use super::ending::{Conclusion, with_skipped};
 use super::ground::Ground;
 use super::keeper::Record;
 use super::{Ended, Trouble};
@@ -84,8 +84,8 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
-    Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text: text(rolled, away), hosts }
-        .with_skipped()
+    let text = with_skipped(text(rolled, away), &hosts);
+    Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
 }
 
 /// In one sentence: which hosts were rebooted, which were not, which are lost.

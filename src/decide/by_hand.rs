@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::decide::fact::{Facts, GuardState, Systems};
+use crate::decide::fact::{Facts, GuardState, Lease, Standing, Systems};
 
 /// Behind the owner of a lease.
 const MARK: &str = " (by hand)";
@@ -19,6 +19,14 @@ pub fn marked(owner: &str) -> String {
 #[must_use]
 pub fn is_marked(owner: &str) -> bool {
     owner.ends_with(MARK)
+}
+
+/// Whether this run is a guard by hand, and still armed on this host.
+#[must_use]
+pub fn is_armed(run: &str, standing: &Standing) -> bool {
+    let is_of_run = |lease: &Lease| lease.run == run && is_marked(&lease.owner);
+    matches!(&standing.guard, GuardState::Armed { run: of, .. } if of == run)
+        && standing.lease.as_ref().is_some_and(is_of_run)
 }
 
 /// How the guard of a host stands.
@@ -155,6 +163,20 @@ mod tests {
             assert_eq!((held.hold, held.mine), (Hold::Armed { left }, mine), "{owner}");
         }
         assert_eq!(serde_json::from_str::<Lease>(r#"{"run":"r","epoch":1,"owner":"o"}"#).unwrap().epoch, 1);
+    }
+
+    #[test]
+    fn a_run_is_an_armed_guard_by_hand_by_its_lease_and_its_token() {
+        let marked = Some("bob@desktop (by hand)");
+        for (guard, owner, run, wanted) in [
+            (armed(), marked, RUN, true),
+            (armed(), Some("bob@desktop"), RUN, false),
+            (armed(), marked, "another", false),
+            (GuardState::Fired { run: RUN.to_owned() }, marked, RUN, false),
+            (armed(), None, RUN, false),
+        ] {
+            assert_eq!(is_armed(run, &facts(&guard, owner).standing), wanted, "{guard:?} {owner:?} {run}");
+        }
     }
 
     #[test]

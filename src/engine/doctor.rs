@@ -113,14 +113,7 @@ pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
         ssh,
         record: state.map_err(|error| chain(&error)).and_then(|state| writable(state.folder())),
         free_store: free(Path::new("/nix/store")),
-        unfinished: unfinished.map(|unfinished| {
-            let run = unfinished.run.id().to_string();
-            if unfinished.is_by_hand() {
-                Unfinished::ByHand { run, mend: format!("when it is: fleetdeploy guard disarm {fleet}") }
-            } else {
-                Unfinished::Push { run, mend: format!("fleetdeploy recover {fleet}") }
-            }
-        }),
+        unfinished: unfinished.map(|one| Unfinished { text: one.text(), mend: one.mend() }),
     }
 }
 

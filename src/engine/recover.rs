@@ -180,14 +180,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             Err(ended) => return ended,
         };
         // A roll back could not mend what a person has changed beside the systems: only the guard's own reboot does.
-        let is_armed_by_hand = surveyed.values().map(|one| &one.facts.standing).any(|standing| {
-            matches!(&standing.guard, GuardState::Armed { run, .. } if *run == chosen.run)
-                && standing
-                    .lease
-                    .as_ref()
-                    .is_some_and(|lease| lease.run == chosen.run && by_hand::is_marked(&lease.owner))
-        });
-        if is_armed_by_hand {
+        if surveyed.values().any(|one| by_hand::is_armed(&chosen.run, &one.facts.standing)) {
             return Recovered::ByHand { run: chosen.run };
         }
         let (plan, times, clocks, guards) = match self.plan(&chosen, &surveyed) {

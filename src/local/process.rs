@@ -20,7 +20,7 @@ const CAPTURE_LIMIT: u64 = 64 * 1024 * 1024;
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What a child that has ended has left in its pipes is read within this.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The children that were told to end, each with its killer.
 static ENDING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());

@@ -184,6 +184,24 @@ impl Unfinished {
     pub fn is_by_hand(&self) -> bool {
         journal::is_by_hand(&self.journal)
     }
+
+    /// Why nothing else can begin on its fleet.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let run = self.run.id();
+        if self.is_by_hand() {
+            format!("this fleet is under a guard that was armed by hand: run {run}")
+        } else {
+            format!("run {run} of this fleet did not come to its end")
+        }
+    }
+
+    /// The command that ends it.
+    #[must_use]
+    pub fn mend(&self) -> String {
+        let command = if self.is_by_hand() { "guard disarm" } else { "recover" };
+        format!("fleetdeploy {command} {}", self.fleet)
+    }
 }
 
 pub(super) fn same_file(one: &Path, other: &Path) -> bool {

@@ -18,16 +18,9 @@ pub struct Workstation {
 
 /// A run that has not ended, and the command that ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfinished {
-    Push {
-        run: String,
-        mend: String,
-    },
-    /// A guard that a person has armed.
-    ByHand {
-        run: String,
-        mend: String,
-    },
+pub struct Unfinished {
+    pub text: String,
+    pub mend: String,
 }
 
 /// The workstation's nix.
@@ -66,17 +59,9 @@ pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
         }
     }
     findings.extend(found.free_store.map(|free| room("/nix/store", free, LITTLE_STORE, "the systems are built here")));
-    findings.extend(found.unfinished.as_ref().map(|unfinished| match unfinished {
-        Unfinished::Push { run, mend } => Finding::blocker(
-            format!("run {run} of this fleet did not come to its end"),
-            "it may have left hosts guarded, or between two systems: a push refuses until it is ended",
-            mend.clone(),
-        ),
-        Unfinished::ByHand { run, mend } => Finding::blocker(
-            format!("this fleet is under a guard that was armed by hand: run {run}"),
-            "a push refuses until that work is done",
-            mend.clone(),
-        ),
+    findings.extend(found.unfinished.as_ref().map(|Unfinished { text, mend }| {
+        let why = "it may have left hosts guarded, or between two systems: a push refuses until it is ended";
+        Finding::blocker(text.clone(), why, mend.clone())
     }));
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Inventory;
+use super::model::{HostName, is_name};
 use super::problem::{Mistakes, listed, shown};
 use super::scalar;
-use super::{Inventory, model::is_name};
 use crate::attr_path::show;
 use draft::{Draft, DraftHost, Setting};
 use names::Names;
@@ -128,19 +129,18 @@ fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imp
     }
 }
 
-/// Hosts that are reached at one address, by one port and one way, are one machine: unless they are not all meant.
+/// Two hosts that are reached at one address, by one port and one way, may be one machine under two names.
 fn list_twins(draft: &Draft, notes: &mut Notes) {
-    let whereabouts = |host: &DraftHost| {
-        let address = host.address.clone()?;
-        Some((address, host.settings.get(&Setting::Port).cloned(), host.settings.get(&Setting::Jump).cloned()))
-    };
-    for (at, host) in draft.hosts.iter().enumerate() {
-        let Some(own) = whereabouts(host) else { continue };
-        let Some(first) = draft.hosts[..at].iter().find(|other| whereabouts(other).as_ref() == Some(&own)) else {
-            continue;
-        };
-        let what = format!("`{}` and `{}` are reached at one address, `{}`", first.name, host.name, shown(&own.0));
-        notes.note(&host.place, what, "a machine is in an inventory once: if they are one, take one of them out");
+    let mut known: BTreeMap<(&str, Option<&String>, Option<&String>), &HostName> = BTreeMap::new();
+    for host in &draft.hosts {
+        let Some(address) = &host.address else { continue };
+        let whereabouts = (address.as_str(), host.settings.get(&Setting::Port), host.settings.get(&Setting::Jump));
+        if let Some(first) = known.get(&whereabouts) {
+            let what = format!("`{first}` and `{}` are reached at one address, `{}`", host.name, shown(address));
+            notes.note(&host.place, what, "a machine is in an inventory once: if they are one, take one of them out");
+        } else {
+            known.insert(whereabouts, &host.name);
+        }
     }
 }
 

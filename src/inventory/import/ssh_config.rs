@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use block::{Block, Proxy, Said, is_pattern};
+
 use super::draft::{Draft, DraftHost, Setting, Systems};
 use super::names::Names;
 use super::note::{Notes, Place};
@@ -14,117 +16,13 @@ use super::words::{Comments, split};
 use super::{ImportError, Imported, Wanted, finish, named};
 use crate::inventory::problem::{Position, listed, shown};
 
+mod block;
+
 /// Forges: whoever logs in as `git` finds no NixOS there.
 const FORGE_USER: &str = "git";
 
 /// Files within files. Source: `READCONF_MAX_DEPTH` in OpenSSH's `readconf.h`.
 const DEEPEST: usize = 16;
-
-/// What is said below one line of `Host`, or of all hosts.
-#[derive(Debug)]
-struct Block {
-    /// As on the line: names, patterns, and patterns with `!`.
-    patterns: Vec<String>,
-    place: Place,
-    /// Keywords, the first value of each, and where that stands.
-    lines: Vec<(String, String, Place)>,
-}
-
-/// The first value of each counts, as in ssh.
-#[derive(Debug, Clone, Default)]
-struct Said {
-    hostname: Option<String>,
-    user: Option<String>,
-    port: Option<String>,
-    /// Of `ProxyJump` and `ProxyCommand` the first is the way, but for a `ProxyJump none`, which only ends the jumps.
-    jump: Option<(String, Place)>,
-    command: Option<(String, Place)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Way {
-    Jump(String),
-    Command(String),
-}
-
-impl Way {
-    fn text(&self) -> &str {
-        match self {
-            Self::Jump(text) | Self::Command(text) => text,
-        }
-    }
-}
-
-fn is_none(value: &str) -> bool {
-    value.eq_ignore_ascii_case("none")
-}
-
-impl Block {
-    fn of_all(place: Place) -> Self {
-        Self { patterns: vec!["*".to_owned()], place, lines: Vec::new() }
-    }
-
-    fn is_of_all(&self) -> bool {
-        self.patterns.iter().any(|pattern| pattern == "*") && !self.patterns.iter().any(|one| one.starts_with('!'))
-    }
-
-    /// Source: PATTERNS in `ssh_config(5)`.
-    fn is_of(&self, alias: &str) -> bool {
-        let is_not = |pattern: &String| pattern.strip_prefix('!').is_some_and(|pattern| is_like(pattern, alias));
-        self.patterns.iter().any(|pattern| is_like(pattern, alias)) && !self.patterns.iter().any(is_not)
-    }
-}
-
-impl Said {
-    fn take(&mut self, keyword: &str, value: &str, place: &Place) {
-        let at_place = || Some((value.to_owned(), place.clone()));
-        match keyword {
-            "hostname" => drop(self.hostname.get_or_insert_with(|| value.to_owned())),
-            "user" => drop(self.user.get_or_insert_with(|| value.to_owned())),
-            "port" => drop(self.port.get_or_insert_with(|| value.to_owned())),
-            "proxyjump" if self.takes_jump() => self.jump = at_place(),
-            "proxycommand" if self.takes_command() => self.command = at_place(),
-            _ => {}
-        }
-    }
-
-    fn takes_jump(&self) -> bool {
-        self.jump.is_none() && self.command.is_none()
-    }
-
-    fn takes_command(&self) -> bool {
-        self.command.is_none() && self.jump.as_ref().is_none_or(|(jump, _)| is_none(jump))
-    }
-
-    /// All that ssh would hear of a host.
-    fn of(alias: &str, blocks: &[Block]) -> Self {
-        let mut said = Self::default();
-        for (keyword, value, place) in blocks.iter().filter(|block| block.is_of(alias)).flat_map(|block| &block.lines) {
-            said.take(keyword, value, place);
-        }
-        said
-    }
-
-    /// How ssh gets there, if not directly.
-    fn way(self) -> Option<(Way, Place)> {
-        let command = self.command.map(|(command, place)| (Way::Command(command), place));
-        command.or(self.jump.map(|(jump, place)| (Way::Jump(jump), place))).filter(|(way, _)| !is_none(way.text()))
-    }
-}
-
-/// Only `*` and `?` mean something.
-fn is_like(pattern: &str, name: &str) -> bool {
-    let letter = |letter: char| match letter {
-        '*' | '?' => letter.to_string(),
-        _ => globset::escape(&letter.to_string()),
-    };
-    let pattern: String = pattern.chars().map(letter).collect();
-    globset::Glob::new(&pattern).is_ok_and(|glob| glob.compile_matcher().is_match(name))
-}
-
-fn is_pattern(word: &str) -> bool {
-    word.contains(['*', '?']) || word.starts_with('!')
-}
 
 /// Reads an ssh config and what it includes. `is_users` says that ssh reads this file by itself, as it does ~/.ssh/config;
 /// `home` is what `~` stands for.
@@ -309,9 +207,9 @@ fn list_patterns(words: &[String], place: &Place, notes: &mut Notes) {
 struct Machine<'a> {
     aliases: Vec<&'a str>,
     place: &'a Place,
-    way: Option<(Way, Place)>,
+    way: Option<(Proxy, Place)>,
     /// The address, the port and the way, where an address is said: two names that share them are one machine.
-    whereabouts: Option<(String, Option<String>, Option<Way>)>,
+    whereabouts: Option<(String, Option<String>, Option<Proxy>)>,
 }
 
 fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
@@ -351,7 +249,7 @@ fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
 fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
     let mut names = Names::default();
     let mut hosts: Vec<DraftHost> = Vec::new();
-    let mut ways: Vec<Option<(Way, Place)>> = Vec::new();
+    let mut ways: Vec<Option<(Proxy, Place)>> = Vec::new();
     let mut aliases: BTreeSet<(String, String)> = BTreeSet::new();
     for machine in machines(blocks, notes) {
         let Some((own, others)) = machine.aliases.split_first() else { continue };
@@ -374,11 +272,11 @@ fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
 }
 
 /// A jump through a host of the file is said, so that both share its connection; any other way stays ssh's.
-fn jump_of(host: &mut DraftHost, way: &Way, place: &Place, aliases: &BTreeSet<(String, String)>, notes: &mut Notes) {
+fn jump_of(host: &mut DraftHost, way: &Proxy, place: &Place, aliases: &BTreeSet<(String, String)>, notes: &mut Notes) {
     let hop = match way {
-        Way::Jump(text) => Some(Hop::parse(text)),
+        Proxy::Jump(text) => Some(Hop::parse(text)),
         // What else the command says of the jump, only ssh can do.
-        Way::Command(text) => proxy_command(text).filter(|(_, left)| left.is_empty()).map(|(hop, _)| hop),
+        Proxy::Command(text) => proxy_command(text).filter(|(_, left)| left.is_empty()).map(|(hop, _)| hop),
     };
     let named = |hop: Hop| {
         let name = hop.host.to_lowercase();
@@ -397,8 +295,10 @@ fn jump_of(host: &mut DraftHost, way: &Way, place: &Place, aliases: &BTreeSet<(S
         None => {
             // A command may have a password in it.
             let (remark, what) = match way {
-                Way::Jump(text) => (text.as_str(), format!("`ProxyJump {}` is not the name of one host", shown(text))),
-                Way::Command(_) => ("a command", "`ProxyCommand` is no jump through one host".to_owned()),
+                Proxy::Jump(text) => {
+                    (text.as_str(), format!("`ProxyJump {}` is not the name of one host", shown(text)))
+                }
+                Proxy::Command(_) => ("a command", "`ProxyCommand` is no jump through one host".to_owned()),
             };
             host.remark = Some(format!("ssh reaches it through {remark}, as its config says."));
             notes.note(place, format!("{what} in this file"), "nothing to do: ssh goes as its config says");
@@ -517,7 +417,6 @@ Host vps
         assert_eq!(names("User me\nHost forge\n User git\n"), ["forge"]);
         assert_eq!(names("Host vps\n HostName 1.1.1.1\nHost vps-root\n HostName 1.1.1.1\n User root\n"), ["vps"]);
         assert_eq!(names("Host a\n HostName h\n Port 1\nHost b\n HostName h\n Port 2\n"), ["a", "b"]);
-        assert!(is_like("w?b-*", "web-1") && !is_like("w?b", "web-1") && !is_like("[a]", "a") && is_like("[a]", "[a]"));
     }
 
     #[test]
