@@ -127,6 +127,7 @@ impl Scenario {
                 boot_time: times.boot_time,
                 guard: times.guard,
                 guard_action: self.natures[index].action,
+                boot_loader: fleetdeploy::inventory::model::BootLoaderHint::default(),
                 runs_on: None,
                 optional: false,
                 reactivate: plan.reactivate,
