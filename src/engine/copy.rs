@@ -96,12 +96,12 @@ impl Push<'_> {
             old_current: systems.current.clone(),
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
+            check: view.host.limits.check,
             hosts: of_run.to_vec(),
         }
         .script();
         lock(&self.prepared).insert(name.clone());
-        // The new system's own check may take longer than a short step.
-        let limit = view.host.limits.step + view.host.limits.test + COMPARISON;
+        let limit = view.host.limits.step + view.host.limits.check + COMPARISON;
         let raw = match self.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
