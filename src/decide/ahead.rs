@@ -56,7 +56,7 @@ fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
         selected: surveyed.selected,
         changes: surveyed.changes(),
         old: systems.current.clone(),
-        boots: Some(&systems.boot_default).filter(|boots| **boots != systems.current).cloned(),
+        boots: systems.known_boot_default().filter(|boots| **boots != systems.current).cloned(),
         new: surveyed.new.unwrap_or(&systems.current).clone(),
         generation: standing.generation,
         behind: behind.map(|jump| plan.host(jump).name.clone()),
