@@ -16,6 +16,9 @@ const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25
 const C: &str = "/nix/store/cccccccccccccccccccccccccccccccc-nixos-system-vps-25.11.3";
 const BOOT_ID: &str = "5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c";
 
+/// What is sent as one where a script needs boot.sh.
+const BOOT_FILES: [&str; 5] = ["boot.sh", "boot_systemd.sh", "boot_grub.sh", "boot_others.sh", "boot_files.sh"];
+
 /// The shells that a host's /bin/sh may be, as far as they are here.
 fn shells() -> Vec<&'static str> {
     ["dash", "bash"]
@@ -47,6 +50,8 @@ impl Host {
                 .unwrap();
             assert!(copied.succeeded(), "{}", copied.stderr_text());
         }
+        // An entry without its kernel is none.
+        host.write("boot/EFI/nixos/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.1-bzImage.efi", "MZ");
         host.write("proc/uptime", "1000.42 3000.00\n");
         host.write("proc/sys/kernel/random/boot_id", format!("{BOOT_ID}\n"));
         host.link("run/current-system", A);
@@ -70,13 +75,6 @@ impl Host {
         symlink(target, self.path(path)).unwrap();
     }
 
-    /// An EFI variable of systemd-boot: four bytes of attributes, then UTF-16 with an end.
-    fn efi(&self, name: &str, value: &str) {
-        let mut bytes = vec![7, 0, 0, 0];
-        bytes.extend(value.encode_utf16().chain([0]).flat_map(u16::to_le_bytes));
-        self.write(&format!("sys/firmware/efi/efivars/{name}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"), bytes);
-    }
-
     /// A program that says `answer` whatever it is asked.
     fn program(&self, name: &str, body: &str) {
         self.write(&format!("fake/{name}"), format!("#!/bin/sh\n{body}\n"));
@@ -85,7 +83,11 @@ impl Host {
 
     /// Runs shell words after the scripts' functions, as the host would: evaluated, with its root here.
     async fn run(&self, shell: &str, files: &[&str], words: &str) -> Finished {
-        let text: String = files.iter().map(|file| std::fs::read_to_string(scripts().join(file)).unwrap()).collect();
+        let text: String = files
+            .iter()
+            .flat_map(|file| if *file == "boot.sh" { &BOOT_FILES[..] } else { std::slice::from_ref(file) })
+            .map(|file| std::fs::read_to_string(scripts().join(file)).unwrap())
+            .collect();
         Invocation::new(shell, Duration::from_secs(60))
             .args(["-c", "eval \"$1\"", "test"])
             .arg(format!("{text}\n{words}"))
@@ -106,136 +108,6 @@ impl Host {
         }
         said.expect("there is a shell")
     }
-
-    async fn boot_default(&self) -> String {
-        self.says(&["lib.sh", "boot.sh"], r#"read_systems; echo "$loader $boot_default $boot_note""#)
-            .await
-            .trim()
-            .into()
-    }
-}
-
-#[tokio::test]
-async fn systemd_boot_s_default_is_the_entry_of_loader_conf() {
-    let host = Host::with(Some("systemd-boot")).await;
-    assert_eq!(host.boot_default().await, format!("systemd-boot {B}"));
-    // Without the suffix, as other tools write it.
-    host.write("boot/loader/loader.conf", "default nixos-generation-3\n");
-    assert_eq!(host.boot_default().await, format!("systemd-boot {C}"));
-    // An entry that is not there: the loader takes the first of its list, the newest.
-    host.write("boot/loader/loader.conf", "default nixos-generation-9.conf\n");
-    assert_eq!(host.boot_default().await, format!("systemd-boot {C}"));
-    host.write("boot/loader/loader.conf", "timeout 3\n");
-    assert_eq!(host.boot_default().await, format!("systemd-boot {C}"));
-    host.write("boot/loader/loader.conf", "default windows.conf\n");
-    assert_eq!(
-        host.boot_default().await,
-        "systemd-boot  the default entry of systemd-boot does not start a NixOS system"
-    );
-}
-
-#[tokio::test]
-async fn efi_variables_override_loader_conf() {
-    let host = Host::with(Some("systemd-boot")).await;
-    host.efi("LoaderEntryDefault", "nixos-generation-1.conf");
-    assert_eq!(
-        host.boot_default().await,
-        format!("systemd-boot {A} an EFI variable chooses the entry nixos-generation-1.conf")
-    );
-    host.efi("LoaderEntryOneShot", "nixos-generation-3.conf");
-    assert_eq!(
-        host.boot_default().await,
-        format!("systemd-boot {C} an EFI variable chooses the entry nixos-generation-3.conf")
-    );
-}
-
-#[tokio::test]
-async fn saved_is_the_entry_that_was_booted_last() {
-    let host = Host::with(Some("systemd-boot")).await;
-    host.write("boot/loader/loader.conf", "default @saved\n");
-    host.efi("LoaderEntryLastBooted", "nixos-generation-1.conf");
-    assert_eq!(host.boot_default().await, format!("systemd-boot {A}"));
-}
-
-#[tokio::test]
-async fn a_glob_takes_the_newest_entry_that_has_tries_left() {
-    assert_eq!(Host::with(Some("boot-counting")).await.boot_default().await, format!("systemd-boot {B}"));
-}
-
-#[tokio::test]
-async fn a_unified_image_is_read_too() {
-    assert_eq!(Host::with(Some("unified")).await.boot_default().await, format!("systemd-boot {B}"));
-}
-
-#[tokio::test]
-async fn grub_s_default_is_a_number_a_title_an_id_or_a_way_into_a_submenu() {
-    let host = Host::with(Some("grub")).await;
-    let config = std::fs::read_to_string(host.path("boot/grub/grub.cfg")).unwrap();
-    assert_eq!(host.boot_default().await, format!("grub {B}"));
-    for (default, expected) in [
-        ("2>1", A),
-        ("\"2>0\"", B),
-        ("2", B),
-        ("3", C),
-        ("third", C),
-        ("\"NixOS - C\"", C),
-        ("\"NixOS - All configurations>NixOS - Configuration 1 (2026-11-01 - 25.11.1)\"", A),
-    ] {
-        host.write("boot/grub/grub.cfg", config.replace("set default=0", &format!("set default={default}")));
-        assert_eq!(host.boot_default().await, format!("grub {expected}"), "{default}");
-    }
-    host.write("boot/grub/grub.cfg", config.replace("set default=0", "set default=memtest"));
-    assert_eq!(host.boot_default().await, "grub  the default entry of GRUB was not found, or starts no NixOS system");
-}
-
-#[tokio::test]
-async fn grub_s_environment_chooses_once_or_for_good() {
-    let host = Host::with(Some("grub")).await;
-    let config = std::fs::read_to_string(host.path("boot/grub/grub.cfg")).unwrap();
-    let environment = |lines: &str| format!("# GRUB Environment Block\n{lines}{}", "#".repeat(900));
-    host.write("boot/grub/grubenv", environment("next_entry=2>1\n"));
-    assert_eq!(host.boot_default().await, format!("grub {A}"));
-    host.write("boot/grub/grubenv", environment("next_entry=\n"));
-    assert_eq!(host.boot_default().await, format!("grub {B}"));
-    host.write("boot/grub/grub.cfg", config.replace("set default=0", "set default=\"${saved_entry}\""));
-    assert_eq!(host.boot_default().await, format!("grub {B}"), "nothing saved is the first entry");
-    host.write("boot/grub/grubenv", environment("saved_entry=third\n"));
-    assert_eq!(host.boot_default().await, format!("grub {C}"));
-}
-
-#[tokio::test]
-async fn extlinux_s_default_is_its_label() {
-    let host = Host::with(Some("extlinux")).await;
-    assert_eq!(host.boot_default().await, format!("extlinux {B}"));
-    let config = std::fs::read_to_string(host.path("boot/extlinux/extlinux.conf")).unwrap();
-    host.write("boot/extlinux/extlinux.conf", config.replace("DEFAULT nixos-default", "DEFAULT nixos-1-default"));
-    assert_eq!(host.boot_default().await, format!("extlinux {A}"));
-}
-
-#[tokio::test]
-async fn a_loader_that_is_not_known_leaves_the_profile_and_says_so() {
-    assert_eq!(
-        Host::with(None).await.boot_default().await,
-        format!("unknown {A} the boot loader is not known: the profile is taken for the boot default")
-    );
-}
-
-#[tokio::test]
-async fn of_two_loaders_the_one_that_is_installed_counts() {
-    let host = Host::with(Some("systemd-boot")).await;
-    host.write("boot/grub/grub.cfg", format!("menuentry \"x\" {{\nlinux k init={C}/init\n}}\n"));
-    for (installer, expected) in [
-        ("/nix/store/x-systemd-boot", format!("systemd-boot {B}")),
-        ("/nix/store/x-install-grub.sh", format!("grub {C}")),
-    ] {
-        host.write(
-            &format!("{}/bin/switch-to-configuration", &A[1..]),
-            format!("export INSTALL_BOOTLOADER='{installer}'"),
-        );
-        assert_eq!(host.boot_default().await, expected);
-    }
-    host.efi("LoaderInfo", "systemd-boot 257.9");
-    assert_eq!(host.boot_default().await, format!("systemd-boot {B}"));
 }
 
 #[tokio::test]

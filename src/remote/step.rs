@@ -15,7 +15,14 @@ use crate::remote::Script;
 use crate::store_path::StorePath;
 
 const LIB: &str = include_str!("scripts/lib.sh");
-const BOOT: &str = include_str!("scripts/boot.sh");
+/// What a reboot would bring: one text of several files, for they are of no use without each other.
+const BOOT: &str = concat!(
+    include_str!("scripts/boot.sh"),
+    include_str!("scripts/boot_systemd.sh"),
+    include_str!("scripts/boot_grub.sh"),
+    include_str!("scripts/boot_others.sh"),
+    include_str!("scripts/boot_files.sh"),
+);
 const RESTORE: &str = include_str!("scripts/restore.sh");
 const SURVEY: &str = include_str!("scripts/survey.sh");
 const STATUS: &str = include_str!("scripts/status.sh");

@@ -1,265 +1,252 @@
 # shellcheck shell=sh
-# What a reboot would bring, read from the boot loader itself: systemd-boot, GRUB, extlinux.
+# What a reboot would bring, read as the boot loader itself reads it: systemd-boot, GRUB, extlinux, or a bare init.
 #
-# read_boot_default sets $boot_default (a toplevel, or empty), $loader, and $boot_note when there is something to say.
-# An unknown loader is no reason to guess from its files: then the profile is taken for the boot default, and
+# read_boot_default sets $boot_default (a toplevel, or empty), $loader, $boot_note when there is something to say, and
+# $next_boot with $next_boot_system where the next boot alone brings something else. $told_loader is what the inventory
+# says (`KIND`, `KIND:ESP`, `-:ESP`, or `-` for nothing): it decides which reader is asked, and is checked, not believed.
+# The readers are in boot_systemd.sh, boot_grub.sh and boot_others.sh; boot_files.sh looks whether the files are whole.
+# A loader that is not known is no reason to guess from its files: then the profile is taken for the boot default, and
 # $loader says `unknown`.
-# shellcheck disable=SC2154 # $root, $current and $profile are lib.sh's
+# shellcheck disable=SC2034,SC2154 # $root, $current, $booted and $profile are lib.sh's; the readers' files share the rest
+
+# Where people mount the partition that the firmware reads, in the order of how many do.
+boot_places='/boot /efi /boot/efi /boot/EFI /boot/esp /esp /boot1 /boot2 /boot/firmware'
+efi_variables=/sys/firmware/efi/efivars
+systemd_boot_vendor=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+firmware_vendor=8be4df61-93ca-11d2-aa0d-00e098032b8c
 
 read_boot_default() {
-    boot_default='' boot_note='' boot_found=''
-    loader=$(boot_loader)
+    boot_default='' boot_note='' boot_found='' boot_place='' boot_esp='' boot_image='' boot_kernel='' boot_initrds=''
+    next_boot='' next_boot_system='' next_boot_found=''
+    told_kind=${told_loader:--}
+    told_esp=
+    case $told_kind in *:*) told_esp=${told_kind#*:} told_kind=${told_kind%%:*} ;; esac
+    find_loader
     case $loader in
     systemd-boot) read_systemd_boot ;;
     grub) read_grub ;;
     extlinux) read_extlinux ;;
+    init) read_init ;;
     esac
+    read_firmware_once
     boot_default=${boot_found%/init}
+    next_boot_system=${next_boot_found%/init}
+    is_store_path "$next_boot_system" || next_boot_system=
     is_store_path "$boot_default" && return
-    if [ "$loader" = unknown ]; then
-        boot_default=$profile
-        boot_note="the boot loader is not known: the profile is taken for the boot default"
-    else
-        boot_default=''
+    boot_default=
+    if [ "$loader" != unknown ]; then
         boot_note="${boot_note:-the default entry of $loader does not start a NixOS system}"
+        return
     fi
+    boot_default=$profile
+    case $boot_installer in
+    limine) boot_note="limine boots the newest generation, whatever was installed: the profile is taken for the boot default" ;;
+    other) boot_note="this system's boot loader is not one that can be read: the profile is taken for the boot default" ;;
+    *) boot_note="the boot loader is not known: the profile is taken for the boot default" ;;
+    esac
 }
 
-# The loader by what it left. Where a machine was moved from one to another and has the files of both: the firmware's
-# word, then the installer of what runs, then the newest file.
-boot_loader() {
-    boot_kinds='' boot_newest='' boot_newest_kind=unknown
-    for boot_file in "$root"/boot/loader/loader.conf "$root"/efi/loader/loader.conf "$root"/boot/efi/loader/loader.conf \
-        "$root"/boot/grub/grub.cfg "$root"/boot/grub2/grub.cfg "$root"/boot/extlinux/extlinux.conf; do
-        [ -e "$boot_file" ] || continue
-        case $boot_file in
-        */loader.conf) boot_kind=systemd-boot ;;
-        */grub.cfg) boot_kind=grub ;;
-        *) boot_kind=extlinux ;;
+# $loader and $boot_place. What the running system installs decides; files that another loader left do not. Between an
+# activation and the installation the system that was booted still has the word: then the files that are newer count.
+find_loader() {
+    find_installers
+    loader=$told_kind
+    if [ "$loader" != - ]; then
+        find_loader_place "$loader"
+        case $boot_installer in
+        '' | "$loader") ;;
+        *) loader_is_another "$loader" "$boot_installer" ;;
         esac
-        case $boot_kinds in *"$boot_kind"*) ;; *) boot_kinds="$boot_kinds $boot_kind" ;; esac
+        return
+    fi
+    loader=$boot_installer
+    if [ -n "$loader" ] && [ -n "$boot_installer_before" ] && [ "$loader" != "$boot_installer_before" ]; then
+        newer_loader "$loader" "$boot_installer_before" || loader=$boot_installer
+    elif [ -z "$loader" ] && [ -n "$boot_installer_before" ]; then
+        loader=$boot_installer_before
+    fi
+    case $loader in
+    systemd-boot | grub | extlinux | init) find_loader_place "$loader" && return ;;
+    '')
+        # An installer that does not say whose it is. The firmware knows who started this boot.
+        if find_loader_place systemd-boot; then
+            read_efi_variable LoaderInfo
+            case $efi_value in systemd-boot*) loader=systemd-boot && return ;; esac
+        fi
+        newer_loader systemd-boot grub extlinux || loader=init
+        find_loader_place "$loader" && return
+        loader=unknown
+        ;;
+    *) loader=unknown ;;
+    esac
+}
+
+loader_is_another() {
+    boot_place=
+    boot_note="the inventory says that $1 boots this host, and its system installs $2"
+}
+
+# newer_loader KIND…: $loader is the one of them whose files were written last; fails where none has any.
+newer_loader() {
+    newer_kind='' newer_file=''
+    for newer_candidate in "$@"; do
+        find_loader_place "$newer_candidate" || continue
         # shellcheck disable=SC3013 # dash and bash have -nt
-        if [ -z "$boot_newest" ] || [ "$boot_file" -nt "$boot_newest" ]; then
-            boot_newest=$boot_file boot_newest_kind=$boot_kind
+        if [ -z "$newer_file" ] || [ "$root$boot_config" -nt "$newer_file" ]; then
+            newer_kind=$newer_candidate newer_file=$root$boot_config
         fi
     done
-    case $boot_kinds in
-    *' '*' '*) ;;
-    *) echo "$boot_newest_kind" && return ;;
-    esac
-    case $(efi_variable LoaderInfo) in systemd-boot*) echo systemd-boot && return ;; esac
-    case $(installer_kind "$current") in
-    '') echo "$boot_newest_kind" ;;
-    *) installer_kind "$current" ;;
+    [ -z "$newer_kind" ] || loader=$newer_kind
+    [ -n "$newer_kind" ]
+}
+
+# find_loader_place KIND: $boot_place is where its files are, and $boot_config the one that it reads first; fails where
+# there are none.
+find_loader_place() {
+    boot_place=''
+    boot_config=''
+    case $1 in
+    systemd-boot) find_esp ;;
+    grub)
+        find_config grub/grub.cfg || find_config grub2/grub.cfg
+        ;;
+    extlinux) find_config extlinux/extlinux.conf ;;
+    init) find_init ;;
+    *) return 1 ;;
     esac
 }
 
-# installer_kind SYSTEM: the loader that its switch-to-configuration would install, from the path of the installer;
-# nothing where that cannot be told.
+# find_config FILE: the first of the places that has it.
+find_config() {
+    for boot_place in ${told_esp:-$boot_places}; do
+        boot_config=$boot_place/$1
+        [ ! -s "$root$boot_config" ] || return 0
+    done
+    boot_place='' boot_config=''
+    return 1
+}
+
+# ---- who installs it ----
+
+# $boot_installer of the running system, and $boot_installer_before of the one that was booted, where that is another:
+# systemd-boot, grub, extlinux, init, limine, `other` for a known one that cannot be read here, or nothing. One process
+# for both, for this is looked at in every script.
+find_installers() {
+    boot_installer='' boot_installer_before=''
+    [ -n "$current" ] || return 0
+    set -- "$root$current/bin/switch-to-configuration"
+    if [ -n "$booted" ] && [ "$booted" != "$current" ]; then
+        set -- "$@" "$root$booted/bin/switch-to-configuration"
+    fi
+    installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$@" 2>/dev/null)
+    installer_kind_of "$1" && boot_installer=$installer_is
+    [ $# -eq 1 ] || { installer_kind_of "$2" && boot_installer_before=$installer_is; }
+}
+
+# The programs by the names that nixpkgs and lanzaboote give them; a hook that only says `bootinstall` is looked into.
+installer_names='install-grub|systemd-boot|lzbt|extlinux-conf-builder|init-script-builder|sbin-init|limine|refind|raspberrypi-builder|uboot-builder|/nix/store/[0-9a-z]+-bootinstall'
+
+# installer_kind_of FILE: $installer_is, from what grep found in it.
+installer_kind_of() {
+    installer_is=''
+    installer_line=${installer_found#*"$1":}
+    [ "$installer_line" != "$installer_found" ] || return 1
+    installer_line=${installer_line%%
+*}
+    case $installer_line in
+    */*-bootinstall)
+        installer_line=$(grep -a -o -m 1 -E 'lzbt|systemd-boot|install-grub|limine' "$root$installer_line" 2>/dev/null)
+        installer_line=${installer_line%%
+*}
+        ;;
+    esac
+    case $installer_line in
+    install-grub) installer_is=grub ;;
+    systemd-boot | lzbt) installer_is=systemd-boot ;;
+    extlinux-conf-builder) installer_is=extlinux ;;
+    init-script-builder | sbin-init) installer_is=init ;;
+    limine) installer_is=limine ;;
+    refind | raspberrypi-builder | uboot-builder) installer_is=other ;;
+    *) return 1 ;;
+    esac
+}
+
+# installer_kind SYSTEM: the loader that its switch-to-configuration would install; nothing where that cannot be told.
 installer_kind() {
-    case $(grep -a -o -E 'install-grub|systemd-boot|extlinux-conf-builder|lzbt|limine' \
-        "$root$1/bin/switch-to-configuration" 2>/dev/null | head -n 1) in
-    install-grub) echo grub ;;
-    systemd-boot | lzbt) echo systemd-boot ;;
-    extlinux-conf-builder) echo extlinux ;;
-    limine) echo unknown ;;
+    set -- "$root$1/bin/switch-to-configuration"
+    installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)
+    installer_kind_of "$1" && [ "$installer_is" != other ] && echo "$installer_is"
+    return 0
+}
+
+# ---- EFI variables ----
+
+# read_efi_variable NAME [VENDOR]: $efi_value, without its attributes, from UTF-16. Fails where there is none.
+# A file of efivarfs cannot be seeked, so nothing may try to: it is read from its beginning, once. Of the four bytes of
+# attributes one is not zero, and it is the first that is left.
+read_efi_variable() {
+    efi_value=
+    efi_file=$root$efi_variables/$1-${2-$systemd_boot_vendor}
+    [ -e "$efi_file" ] || return 1
+    efi_value=$(tr -d '\000' <"$efi_file" 2>/dev/null)
+    efi_value=${efi_value#?}
+    [ -n "$efi_value" ]
+}
+
+# What the firmware itself would start once, past every loader (`efibootmgr --bootnext`): a number of two bytes.
+read_firmware_once() {
+    firmware_once=$root$efi_variables/BootNext-$firmware_vendor
+    [ -z "$next_boot" ] && [ -e "$firmware_once" ] || return 0
+    # shellcheck disable=SC2046 # four bytes of attributes and the two of the number
+    set -- $(od -A n -v -t u1 <"$firmware_once" 2>/dev/null)
+    [ $# -ge 6 ] || return 0
+    next_boot=$(printf 'Boot%02X%02X' "$6" "$5")
+}
+
+# delete_efi_variable NAME VENDOR: fails if it is still there. The kernel makes most of these files immutable.
+delete_efi_variable() {
+    efi_file=$root$efi_variables/$1-$2
+    [ -e "$efi_file" ] || return 0
+    chattr -i "$efi_file" 2>/dev/null
+    rm -f "$efi_file" 2>/dev/null
+    [ -e "$efi_file" ] && [ "$1" = LoaderEntryOneShot ] && timeout 20 bootctl set-oneshot '' >/dev/null 2>&1
+    [ ! -e "$efi_file" ]
+}
+
+# empty_next_boot: a reboot brings the boot default again; status 0 only if it was read back so.
+empty_next_boot() {
+    read_boot_default
+    [ -n "$next_boot" ] || return 0
+    [ "$loader" != grub ] || empty_grub_once
+    delete_efi_variable LoaderEntryOneShot "$systemd_boot_vendor"
+    delete_efi_variable BootNext "$firmware_vendor"
+    read_boot_default
+    [ -z "$next_boot" ]
+}
+
+# ---- whether it is there at all ----
+
+# look_for_boot_place: $boot_missing says why what the loader reads is not where its installer would write. To be called
+# after read_boot_default.
+look_for_boot_place() {
+    boot_missing=
+    case $boot_installer in
+    systemd-boot | grub | extlinux | init)
+        if [ -z "$boot_place" ] && [ "$loader" = "$boot_installer" ]; then
+            boot_missing="this system installs $boot_installer, and none of its files is there"
+        fi
+        ;;
     esac
-}
-
-# init_of FILE…: the last init= of boot entries; also inside a unified kernel image, whose command line is plain text.
-init_of() {
-    grep -a -h -o 'init=/nix/store/[a-zA-Z0-9+._?=-]*/init' "$@" 2>/dev/null | tail -n 1 | cut -d= -f2-
-}
-
-# ---- systemd-boot ----
-
-# efi_variable NAME: systemd-boot's variable, without its four bytes of attributes, from UTF-16.
-efi_variable() {
-    tail -c +5 "$root/sys/firmware/efi/efivars/$1-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f" 2>/dev/null | tr -d '\000'
-}
-
-# Source: systemd-boot(7), loader.conf(5), systemd boot.c config_select_default_entry.
-read_systemd_boot() {
-    boot_entries=$(systemd_boot_entries)
-    boot_configured=''
-    for boot_file in "$root"/efi/loader/loader.conf "$root"/boot/efi/loader/loader.conf "$root"/boot/loader/loader.conf; do
-        [ -e "$boot_file" ] || continue
-        boot_configured=$(awk '$1 == "preferred" || $1 == "default" { found[$1] = $2 }
-            END { print found["preferred"], found["default"] }' "$boot_file")
-        break
-    done
-    boot_once=$(efi_variable LoaderEntryOneShot)
-    boot_preferred=$(efi_variable LoaderEntryPreferred)
-    boot_variable=$(efi_variable LoaderEntryDefault)
-    # In the loader's own order: once, the variables, loader.conf.
-    set -f
-    # shellcheck disable=SC2086 # two words or fewer, and no file names
-    set -- "$boot_once" "$boot_preferred" "$boot_variable" $boot_configured
-    set +f
-    for boot_pattern in "$@"; do
-        [ "$boot_pattern" != @saved ] || boot_pattern=$(efi_variable LoaderEntryLastBooted)
-        [ -n "$boot_pattern" ] || continue
-        boot_file=$(printf '%s\n' "$boot_entries" | first_entry "$boot_pattern")
-        [ -n "$boot_file" ] || continue
-        case $boot_pattern in
-        "$boot_once" | "$boot_preferred" | "$boot_variable") boot_note="an EFI variable chooses the entry $boot_pattern" ;;
-        esac
-        boot_found=$(init_of "$boot_file")
-        return
-    done
-    # Nothing chosen, or nothing that is there: the loader takes the first.
-    boot_file=$(printf '%s\n' "$boot_entries" | first_entry '*')
-    boot_found=$(init_of "$boot_file")
-    [ -n "$boot_file" ] || boot_note="systemd-boot has no entries"
-}
-
-# Lines `ID FILE` in the loader's order: entries that ran out of tries last, then by sort key, version and name.
-systemd_boot_entries() {
-    set --
-    for entry_file in "$root"/boot/loader/entries/*.conf "$root"/efi/loader/entries/*.conf \
-        "$root"/boot/efi/loader/entries/*.conf; do
-        [ ! -s "$entry_file" ] || set -- "$@" "$entry_file"
-    done
-    {
-        [ $# -eq 0 ] || awk '
-            function out() { if (file != "") print (key == "" ? "1|" : "0|" key) "|" version "|" file }
-            FNR == 1 { out(); file = FILENAME; key = version = "" }
-            $1 == "sort-key" { key = $2 }
-            $1 == "version" { $1 = ""; gsub(/[ \t|]+/, "_"); version = $0 }
-            END { out() }' "$@"
-        for entry_file in "$root"/boot/EFI/Linux/*.efi "$root"/efi/EFI/Linux/*.efi "$root"/boot/efi/EFI/Linux/*.efi; do
-            [ ! -e "$entry_file" ] || printf '1|||%s\n' "$entry_file"
-        done
-    } | awk -F '|' '{
-        id = $4
-        sub(/.*\//, "", id)
-        # nixos-generation-5+2-1.conf: tries left, tries done; neither belongs to the name.
-        bad = id ~ /\+0(-[0-9]+)?\.(conf|efi)$/
-        sub(/\+[0-9]+(-[0-9]+)?\./, ".", id)
-        print bad "|" $1 "|" $2 "|" $3 "|" id "|" $4
-    }' | sort -t '|' -k1,1n -k2,2n -k3,3 -k4,4Vr -k5,5Vr | awk -F '|' '{ print $5, $6 }'
-}
-
-# first_entry PATTERN: the file of the first entry whose id matches; loader.conf may leave the suffix out.
-first_entry() {
-    while read -r first_id first_file; do
-        # shellcheck disable=SC2254
-        case $first_id in $1 | $1.conf) printf '%s\n' "$first_file" && return ;; esac
-    done
-}
-
-# ---- GRUB ----
-
-# The menu of NixOS's grub.cfg: `set default=` under simple conditions, menu entries by number, title or id, submenus.
-# Source: nixpkgs install-grub.pl; GRUB manual, "default".
-read_grub() {
-    for boot_file in "$root"/boot/grub/grub.cfg "$root"/boot/grub2/grub.cfg; do
-        [ -e "$boot_file" ] && break
-    done
-    grub_environment=${boot_file%/*}/grubenv
-    boot_found=$(awk -v next_entry="$(grub_variable next_entry)" -v saved_entry="$(grub_variable saved_entry)" \
-        -v environment="$([ -s "$grub_environment" ] && echo yes)" '
-        # The value of a variable, or of text with one variable in it.
-        function expand(text) {
-            gsub(/["'\'']/, "", text)
-            if (text == "${next_entry}") return next_entry
-            if (text == "${saved_entry}") return saved_entry
-            if (text ~ /\$/) return ""
-            return text
-        }
-        function holds(line) {
-            if (line ~ /-s \$\{?prefix\}?\/grubenv/) return environment != ""
-            if (match(line, /\$\{[a-z_]+\}/)) return expand(substr(line, RSTART, RLENGTH)) != ""
-            return 0
-        }
-        function active(   level) {
-            for (level = 1; level <= ifs; level++) if (!taken[level]) return 0
-            return 1
-        }
-        # Title and id of a menuentry or submenu line.
-        function title(line,   quote) {
-            sub(/^[ \t]*(menuentry|submenu)[ \t]+/, "", line)
-            quote = substr(line, 1, 1)
-            if (quote != "\"" && quote != "'\''") { sub(/[ \t].*/, "", line); return line }
-            line = substr(line, 2)
-            return substr(line, 1, index(line, quote) - 1)
-        }
-        function id(line) {
-            if (!match(line, /(--id[= ]|\$menuentry_id_option[ ])[ ]*["'\'']?[^"'\'' ]+/)) return ""
-            line = substr(line, RSTART, RLENGTH)
-            sub(/^(--id[= ]|\$menuentry_id_option )[ ]*["'\'']?/, "", line)
-            return line
-        }
-        BEGIN { depth = ifs = 0 }
-        { sub(/^[ \t]+/, "") }
-        /^#/ { next }
-        /^function / { in_function = 1 }
-        in_function { if (/^}/ || /}$/) in_function = 0; next }
-        /^(menuentry|submenu)[ \t]/ {
-            number = count[depth]++
-            depth++
-            names[depth] = title($0); ids[depth] = id($0); numbers[depth] = number
-            kinds[depth] = /^menuentry/ ? "entry" : "menu"
-            count[depth] = 0
+    [ -r "$root/etc/fstab" ] && [ -r "$root/proc/self/mountinfo" ] || return 0
+    boot_unmounted=$(awk -v places="/boot /efi /boot/efi $told_esp" '
+        BEGIN { count = split(places, place, " "); for (at = 1; at <= count; at++) watched[place[at]] = 1 }
+        FILENAME ~ /fstab$/ {
+            if ($2 in watched && $1 !~ /^#/ && $4 !~ /x-systemd\.automount/) { wanted[++wants] = $2 }
             next
         }
-        depth && /^}/ { depth--; next }
-        depth && kinds[depth] == "entry" {
-            if (match($0, /init=\/nix\/store\/[a-zA-Z0-9+._?=-]*\/init/)) {
-                entries++
-                levels[entries] = depth
-                for (level = 1; level <= depth; level++) {
-                    entry_name[entries, level] = names[level]
-                    entry_id[entries, level] = ids[level]
-                    entry_number[entries, level] = numbers[level]
-                }
-                init[entries] = substr($0, RSTART + 5, RLENGTH - 5)
-            }
-            next
-        }
-        /^if / { taken[++ifs] = holds($0); was[ifs] = taken[ifs]; next }
-        /^elif / { taken[ifs] = !was[ifs] && holds($0); was[ifs] = was[ifs] || taken[ifs]; next }
-        /^else/ { taken[ifs] = !was[ifs]; next }
-        /^fi/ { ifs--; next }
-        /^set default=/ { if (active()) { sub(/^set default=/, ""); wanted = expand($0) } }
-        END {
-            if (wanted == "") wanted = "0"
-            parts = split(wanted, part, ">")
-            for (entry = 1; entry <= entries; entry++) {
-                # A title may itself hold a ">"; then the whole text is the title of an entry at the top.
-                good = levels[entry] == 1 && entry_name[entry, 1] == wanted
-                if (!good) {
-                    good = 1
-                    for (level = 1; level <= levels[entry]; level++) {
-                        want = level <= parts ? part[level] : "0"
-                        if (want ~ /^[0-9]+$/ ? want != entry_number[entry, level] \
-                            : want != entry_name[entry, level] && want != entry_id[entry, level]) good = 0
-                    }
-                    if (parts > levels[entry]) good = 0
-                }
-                if (good) { print init[entry]; exit }
-            }
-        }' "$boot_file")
-    [ -n "$boot_found" ] || boot_note="the default entry of GRUB was not found, or starts no NixOS system"
-}
-
-# grub_variable NAME: from grubenv.
-grub_variable() {
-    sed -n "s/^$1=//p" "$grub_environment" 2>/dev/null | tail -n 1
-}
-
-# ---- extlinux ----
-
-# Source: nixpkgs extlinux-conf-builder.sh; syslinux wiki, DEFAULT, LABEL, APPEND.
-read_extlinux() {
-    boot_found=$(awk '
-        { key = toupper($1) }
-        key == "DEFAULT" { wanted = $2 }
-        key == "LABEL" { label = $2; if (first == "") first = label }
-        key == "APPEND" && match($0, /init=\/nix\/store\/[a-zA-Z0-9+._?=-]*\/init/) {
-            init[label] = substr($0, RSTART + 5, RLENGTH - 5)
-        }
-        END { print (wanted in init ? init[wanted] : wanted == "" ? init[first] : "") }' \
-        "$root/boot/extlinux/extlinux.conf")
-    [ -n "$boot_found" ] || boot_note="the default label of extlinux was not found, or starts no NixOS system"
+        { mounted[$5] = 1 }
+        END { for (at = 1; at <= wants; at++) if (!(wanted[at] in mounted)) { print wanted[at]; exit } }
+        ' "$root/etc/fstab" "$root/proc/self/mountinfo")
+    [ -z "$boot_unmounted" ] ||
+        boot_missing="${boot_missing:+$boot_missing; }$boot_unmounted is in /etc/fstab and is not mounted"
 }

@@ -450,6 +450,7 @@ print_standing() {
     put boot_default "$boot_default"
     put loader "$loader"
     [ -z "$boot_note" ] || put boot_note "$boot_note"
+    [ -z "$next_boot" ] || put next_boot "${next_boot_system:--} $next_boot"
     if read_lease; then
         put lease "$lease_run $lease_epoch $lease_owner"
     fi
