@@ -8,6 +8,9 @@ use std::time::Duration;
 use fleetdeploy::local::process::{Finished, Invocation};
 use pretty_assertions::assert_eq;
 
+#[path = "scripts/guard.rs"]
+mod guard;
+
 const A: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-25.11.1";
 const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.2";
 const C: &str = "/nix/store/cccccccccccccccccccccccccccccccc-nixos-system-vps-25.11.3";

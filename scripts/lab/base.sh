@@ -19,9 +19,9 @@ proxy=$(apt-config dump --format '%v' Acquire::http::Proxy)
 debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror"
 in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive http_proxy="$proxy" "$@"; }
 
-# debootstrap stumbles over nix-bin's virtual dependencies; apt does not.
+# debootstrap stumbles over nix-bin's virtual dependencies; apt does not. bootctl is no host's: it judges boot layouts in tests.
 cp /etc/resolv.conf "$root/etc/resolv.conf"
-in_root apt-get install -y --no-install-recommends nix-bin
+in_root apt-get install -y --no-install-recommends nix-bin systemd-boot-tools
 rm -rf "$root/etc/resolv.conf" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* "$root"/usr/share/locale/* \
     "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id"
 

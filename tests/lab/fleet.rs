@@ -193,9 +193,11 @@ impl Fleet {
             "web" => "ssh://root@198.51.100.30",
             "mail" => "ssh://root@198.51.100.50",
             "db" => "ssh://root@198.51.100.70",
+            "box" => "ssh://root@198.51.100.90",
+            "incus" => "ssh://root@10.100.0.10",
             other => panic!("how is {other} reached?"),
         };
-        let jump = if host == "homeserver" { "NIX_SSHOPTS='-J root@198.51.100.10'" } else { "" };
+        let jump = if ["homeserver", "incus"].contains(&host) { "NIX_SSHOPTS='-J root@198.51.100.10'" } else { "" };
         self.ws(&format!("{jump} nix copy --no-check-sigs --to {to} {system}"));
         system
     }

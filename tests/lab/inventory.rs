@@ -63,6 +63,8 @@ fn way(host: &str) -> &'static str {
         "homeserver" => "address: 10.100.0.2\njump: vps\nvpn: 10.100.0.2",
         "web" => "address: 198.51.100.30\nvpn: 10.100.0.3",
         "mail" => "address: 198.51.100.50\nvpn: 10.100.0.5",
+        "box" => "address: 198.51.100.90\nvpn: 10.100.0.9",
+        "incus" => "address: 10.100.0.10\njump: vps\nvpn: 10.100.0.10",
         "db" => "address: 198.51.100.70\nvpn: 10.100.0.7",
         other => panic!("how is {other} reached?"),
     }

@@ -9,14 +9,16 @@ say current "$(readlink -f /run/current-system)"
 say booted "$(readlink -f /run/booted-system)"
 say profile "$(readlink -f /nix/var/nix/profiles/system)"
 for link in /nix/var/nix/profiles/system-*-link; do say generation "${link##*/system-} $(readlink "$link")"; done
-say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
+say boot_id "$(cat /proc/sys/kernel/random/boot_id).$(cut -d ' ' -f 22 /proc/1/stat)"
 say panic "$(cat /proc/sys/kernel/panic)"
 if [ -e /boot/loader/loader.conf ]; then
     entry=$(awk '$1 == "default" { print $2 }' /boot/loader/loader.conf)
     say boot_default "$(grep -o 'init=[^ ]*' "/boot/loader/entries/$entry" | cut -d= -f2)"
     for entry in /boot/loader/entries/*; do say entry "${entry##*/}"; done
-else
+elif [ -e /boot/grub/grub.cfg ]; then
     say boot_default "$(grep -m 1 -o 'init=[^ ]*' /boot/grub/grub.cfg | cut -d= -f2)"
+else
+    say boot_default "$(readlink /sbin/init || sed -n 's/^exec //p' /sbin/init)"
 fi
 for unit in $(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }'); do say failed "$unit"; done
 for place in /run/fleetdeploy /nix/var/nix/gcroots/fleetdeploy /run/systemd/transient/fleetdeploy*; do
@@ -40,6 +42,7 @@ pub(crate) struct Standing {
     pub(crate) generations: BTreeMap<u32, String>,
     /// Menu entries of the boot loader, where they are files.
     pub(crate) entries: Vec<String>,
+    /// The kernel's, and when PID 1 was started: a container has its machine's.
     pub(crate) boot_id: String,
     /// How often the host was powered on or rebooted, as the lab counts.
     pub(crate) boots: u32,

@@ -29,9 +29,8 @@ is_action() {
 
 # Everything here happens while no other script of ours looks or writes.
 arm() {
-    read_boot_id
     read_uptime
-    if [ "$wanted_boot_id" != "$boot_id" ]; then
+    if ! same_boot "$wanted_boot_id"; then
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $wanted_boot_id"
         return 0
     fi
@@ -81,7 +80,7 @@ arm() {
         refuse busy "a switch is under way on this host"
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
-    elif stands_on "$wanted_current" "$wanted_profile" "$wanted_boot"; then
+    elif stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && boots_as_default; then
         arm_anew "$@"
     fi
     return 0
@@ -139,6 +138,9 @@ write_plan() {
         echo "old_boot $(readlink "$roots/$run/old-boot")"
         echo "old_profile ${old_profile:-$profile}"
         echo "old_generation ${old_generation:-$generation}"
+        # How the loader is read, and where activation moves it: what is read later may be what that has left.
+        echo "boot_loader ${told_loader:--}"
+        print_init_links
         echo "action $action"
         echo "panic $panic"
         # Whole folders: a coreutils program resolved by itself may be one that acts by the name it is called by.
@@ -147,6 +149,19 @@ write_plan() {
         [ "$tuning" = - ] || printf '%s\n' "$tuning" | tr ',=' '\n ' | grep -E '^[a-z_]+ [0-9]+$'
     } | tr -d '\000-\011\013-\037\177' | write_file "$place/plan" &&
         cp "$place/plan" "$roots/$run/plan.new" && mv -f "$roots/$run/plan.new" "$roots/$run/plan"
+}
+
+# `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old system. A
+# host that is armed a second time may stand on the new one.
+print_init_links() {
+    [ "$loader" = init ] || return 0
+    links_old=$(readlink "$roots/$run/old-boot") links_new=$(readlink "$roots/$run/new")
+    for links_file in /sbin/init /bin/init /init; do
+        links_target=$(readlink "$root$links_file") || continue
+        case $links_target in
+        "$links_old"/* | "${links_new:-$links_old}"/*) echo "init_link $links_file $links_old/${links_target#/nix/store/*/}" ;;
+        esac
+    done
 }
 
 write_programs() {

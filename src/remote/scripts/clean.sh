@@ -40,7 +40,8 @@ clean() {
     rmdir "$roots" 2>/dev/null
     # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
     rm -rf "$place/token" "$place/jobs"
-    rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease"
+    rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease" \
+        "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
     rm -f "$place/lock"
     rmdir "$place" 2>/dev/null
     return 0

@@ -83,10 +83,16 @@ fire() {
     load_old || exit 1
     action=$(plan action)
     read_lease
-    # After this no step can begin any more, and one that began has said so.
-    with_lock true
+    mkdir -p "$place/jobs"
+    fire_log=$place/jobs/guard.log
+    # Nothing is left undone because its words found no room.
+    true >>"$fire_log" || fire_log=/dev/null
     read_systems
-    found="current $current, profile $profile, boot default ${boot_default:-not known}"
+    found="current $current, profile $profile, boot default ${boot_default:-not known}${next_boot:+, next boot $next_boot}"
+    found_moved=no
+    if [ "$by_hand" = 1 ] || [ "$current $profile $boot_default" != "$old_current $old_profile $old_boot" ]; then
+        found_moved=yes
+    fi
     whom=''
     for found_system in "$current" "$profile" "$boot_default"; do
         case $found_system in "$old_current" | "$old_boot" | "$old_profile" | "$(readlink "$roots/$run/new")" | '') ;; *)
@@ -94,32 +100,33 @@ fire() {
             ;;
         esac
     done
+    # Before anything is waited for: a power cut comes when it likes.
+    put_init_back >>"$fire_log" 2>&1
+    # After this no step can begin any more, and one that began has said so.
+    with_lock true
     trace "has begun"
-    if [ "$by_hand" != 1 ] && ! ever_started && [ "$current" = "$old_current" ] && [ "$profile" = "$old_profile" ] && [ "$boot_default" = "$old_boot" ]; then
+    if [ "$found_moved" = no ] && ! ever_started; then
         panic_back
         trace "no step had begun and nothing had moved: nothing was done, no reboot"
         return 0
     fi
-    mkdir -p "$place/jobs"
-    fire_log=$place/jobs/guard.log
     reactivated=no fire_try=0
     while [ "$fire_try" -lt "$tries" ]; do
         fire_try=$((fire_try + 1))
-        stop_steps >>"$fire_log" 2>&1
-        restored=yes
-        restore_profile "$profile_limit" >>"$fire_log" 2>&1 || restored=no
-        restore_boot "$boot_limit" >>"$fire_log" 2>&1 || restored=no
+        put_back >>"$fire_log" 2>&1
         if [ "$restored $action $reactivated" = "yes reboot no" ]; then
             trace "profile and boot default are put back: rebooting"
             timeout -k 1 "$sync_limit" sync
             reboot_this_host
         fi
-        # A host that needs a person at boot; or one that a reboot would only bring up on the new system again.
+        # A host that needs a person at boot; or one that a reboot would bring up on something else, or not at all.
         if [ "$reactivated" = yes ] || restore_current "$activate_limit" >>"$fire_log" 2>&1; then
             reactivated=yes
             # A reboot would be the worse end from now on, whatever else fails.
             : >"$place/reactivated"
         fi
+        # The old activation moves it too, and where two systems are restored, to the wrong one.
+        put_init_back >>"$fire_log" 2>&1 || restored=no
         if [ "$restored $reactivated" = "yes yes" ]; then
             panic_back
             trace "profile, boot default and current system are put back, without a reboot"
@@ -127,11 +134,43 @@ fire() {
             return 0
         fi
         read_systems
-        trace "NOT all could be put back (try $fire_try of $tries): current $current, profile $profile, boot default ${boot_default:-not known}; not rebooting"
+        trace "NOT all could be put back (try $fire_try of $tries): current $current, profile $profile, boot default ${boot_default:-not known}${not_whole:+, $not_whole}; not rebooting"
         nap 30
     done
     panic_back
     return 0
+}
+
+# Everything that a reboot depends on; $restored says whether it would bring the old system, and $not_whole what of it
+# would not come up.
+put_back() {
+    restored=yes not_whole=''
+    stop_steps
+    # Again: the step that was stopped may have moved it meanwhile.
+    put_init_back || restored=no
+    restore_profile "$profile_limit" || restored=no
+    boot_files=''
+    case $action in
+    reboot) restore_boot "$boot_limit" whole ;;
+    *) restore_boot "$boot_limit" ;;
+    esac || restored=no
+    case $boot_files in bad*) not_whole="boot files ${boot_files#bad }" ;; esac
+    [ "$action" != reboot ] || no_next_boot || restored=no
+}
+
+# no_next_boot: whoever has set it, and to whatever: a reboot of the guard's would bring that instead. Last of all, since an
+# installer may set one.
+no_next_boot() {
+    read_systems
+    [ -n "$next_boot" ] || return 0
+    next_said="the next boot was $next_boot${next_boot_system:+ ($next_boot_system)}"
+    echo "$next_said: emptied"
+    if ! empty_next_boot; then
+        next_said="$next_said, and could not be emptied"
+        echo "$next_said"
+        return 1
+    fi
+    next_said="$next_said: emptied"
 }
 
 # The run's own step and a roll back of it get their time, then an end.
@@ -149,6 +188,7 @@ trace() {
         echo "the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known}) fired $fired_at s after the boot, due at $token_deadline s; $(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s later: $1"
         echo "found: $found"
         [ -z "$whom" ] || echo "$whom"
+        [ -z "${next_said-}" ] || echo "$next_said"
         echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{ printf "%s ", $1 }')"
         for trace_log in "$place"/jobs/*.log; do
             [ ! -r "$trace_log" ] || tail -n 12 "$trace_log" | sed "s|^|${trace_log##*/}: |"

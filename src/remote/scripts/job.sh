@@ -41,47 +41,109 @@ end() {
     exit 0
 }
 
+# Where activation itself moves what a reboot brings, its last act is to put that back: nothing is proven yet. A power cut
+# between the two comes up on the new system, whose first boot also sets the profile.
 run_test() {
+    if [ -n "$init_links" ]; then
+        read_systems
+        mark_generation || return 95
+    fi
     switch_to "$new" test 0
+    test_status=$?
+    if [ -n "$init_links" ]; then
+        # shellcheck disable=SC2086
+        new_links $init_links | write_file "$place/jobs/new-links"
+        put_init_back || return 98
+    fi
+    return "$test_status"
+}
+
+# new_links [FILE TARGET]…: FILE with what it leads to now, where that is in the new system.
+new_links() {
+    while [ $# -ge 2 ]; do
+        new_link=$(readlink "$root$1")
+        case $new_link in "$new"/*) echo "$1 $new_link" ;; esac
+        shift 2
+    done
 }
 
 # run_switch ACTION: what `nixos-rebuild switch` adds to `test`: the profile, then the boot loader, then a look.
 run_switch() {
     read_systems
+    look_for_boot_place
+    if [ -n "$boot_missing" ]; then
+        echo "nothing was installed: $boot_missing"
+        return "$no_boot_place"
+    fi
     if [ "$profile" != "$new" ]; then
-        read_newest_generation
-        # Nix makes a new generation unless the newest is the same system. Written down before it is made, and safe
-        # from a power cut: a roll back deletes exactly this one.
-        if [ "$(readlink "$profiles/system-$newest-link")" != "$new" ]; then
-            echo "$((newest + 1))" | write_file "$roots/$run/added-generation" || return 95
-            timeout -k 1 20 sync "$roots/$run/added-generation"
-        fi
+        mark_generation || return 95
         nix-env -p "$profiles/system" --set "$new" || return
     fi
     remove_stale_loader_files
     switch_to "$new" "$1" 0
     switch_status=$?
     timeout -k 1 30 sync
+    # 4: it is done, and some unit of the host is failed.
+    case $switch_status in 0 | 4) ;; *) return "$switch_status" ;; esac
     read_systems
+    # On some hosts only activation moves it: to where `test` has seen it.
+    if [ -n "$init_links" ] && [ "$boot_default" != "$new" ]; then
+        # shellcheck disable=SC2046
+        point_links $(cat "$place/jobs/new-links" 2>/dev/null)
+        read_systems
+    fi
     echo "profile: $profile"
     echo "boot default: ${boot_default:-not known} ($loader)"
-    [ "$switch_status" -eq 0 ] || return "$switch_status"
     if [ "$profile" != "$new" ] || [ "$boot_default" != "$new" ]; then
         echo "the boot default did not move to $new${boot_note:+: $boot_note}"
         return 94
     fi
+    look_at_boot_files "$new"
+    case $boot_files in
+    whole) ;;
+    bad*)
+        echo "a reboot would not come up: ${boot_files#bad }"
+        return 97
+        ;;
+    *) echo "kernel and initrd of the boot default are there, and not compared: ${boot_files#unproven }" ;;
+    esac
+    return "$switch_status"
+}
+
+# Nix makes a new generation unless the newest is the same system. Its number is written down before it is made, and safe
+# from a power cut: a roll back deletes exactly this one.
+mark_generation() {
+    read_newest_generation
+    [ "$profile" != "$new" ] && [ "$(readlink "$profiles/system-$newest-link")" != "$new" ] || return 0
+    echo "$((newest + 1))" | write_file "$roots/$run/added-generation" || return
+    timeout -k 1 20 sync "$roots/$run/added-generation" || :
 }
 
 # Each part by itself: one that fails does not keep the others from being tried.
 roll_back() {
-    roll_back_status=0
+    roll_back_status=0 roll_back_boot=yes
+    # First, and not after a wait: a power cut comes when it likes.
+    put_init_back
     wait_for_job "$(plan job_wait | grep . || echo 60)"
     restore_profile 60 || roll_back_status=93
-    restore_boot 180 || roll_back_status=92
+    restore_boot 180 || roll_back_boot=no
     read_systems
+    roll_back_current=yes
     if [ "$current" != "$old_current" ] || ever_started test || ever_started reactivate; then
-        restore_current 240 || roll_back_status=91
+        restore_current 240 || roll_back_current=no
+        # The old activation moves it too, and where two systems are restored, to the wrong one.
+        put_init_back || roll_back_boot=no
     fi
+    # What ran may have mounted again what the installer needs.
+    [ "$roll_back_boot" = yes ] || restore_boot 60 || boot_never_moved || roll_back_status=92
+    [ "$roll_back_current" = yes ] || roll_back_status=91
     timeout -k 1 30 sync
     return "$roll_back_status"
+}
+
+# Whether what cannot be put back, since it cannot be read, was never touched: an installer that fails now as it did before
+# has not moved anything.
+boot_never_moved() {
+    [ -z "$init_links$boot_default" ] && loader_is_untouched || return 1
+    echo "boot default: not known now${boot_note:+ ($boot_note)}, and nothing of this run has moved it"
 }

@@ -110,9 +110,26 @@ read_uptime() {
     uptime=${uptime%%.*}
 }
 
+# $boot_id: the kernel's boot id, a dot, and when PID 1 was started: a container has its machine's boot id and keeps it over
+# a restart. Source: proc(5), /proc/PID/stat, field 22; the second is a name in parentheses, which may have any of these.
 read_boot_id() {
-    boot_id=
+    boot_id='' boot_stat=''
     read -r boot_id <"${root}/proc/sys/kernel/random/boot_id" || :
+    [ ! -r "$root/proc/1/stat" ] || read -r boot_stat <"$root/proc/1/stat" || :
+    # shellcheck disable=SC2086 # numbers, from the third field on
+    set -- ${boot_stat##*)}
+    ! is_number "${20-}" || boot_id=$boot_id.${20}
+}
+
+# same_boot BOOT_ID: whether this is the boot that a coordinator speaks of. A run that an older version began names it
+# without PID 1.
+same_boot() {
+    read_boot_id
+    case $1 in
+    '') return 1 ;;
+    *.*) [ "$1" = "$boot_id" ] ;;
+    *) [ "$1" = "${boot_id%%.*}" ] ;;
+    esac
 }
 
 # resolve LINK: the store path a link leads to, in $resolved.
@@ -289,8 +306,8 @@ move_token() {
 
 # held_by RUN EPOCH BOOT_ID: whether this coordinator still speaks for this host; refuses aloud if not.
 held_by() {
-    read_boot_id
-    if [ "$3" != "$boot_id" ]; then
+    # First: a restart takes the lease away too, and that is not somebody else's doing.
+    if ! same_boot "$3"; then
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $3"
     elif ! read_lease; then
         refuse foreign_lease "no run holds this host"
@@ -341,6 +358,14 @@ stands_on() {
         refuse moved "the ${stands%%:*} is ${stands_found:-not known}, not $stands_expected"
         return 1
     done
+}
+
+# boots_as_default: whether a reboot brings the boot default, and nothing else before it; refuses aloud if not. After
+# stands_on; never on a way back.
+boots_as_default() {
+    [ -n "$next_boot" ] || return 0
+    refuse moved "the next boot is $next_boot, once${next_boot_system:+: $next_boot_system}"
+    return 1
 }
 
 # ---- standing ----

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # reboot BOOT_ID CURRENT PROFILE BOOT_DEFAULT: reboots this host in order, if it is on that boot and stands where it is
-# expected, nobody holds it, and neither a switch nor another shutdown is under way.
+# expected, would come up again, nobody holds it, and neither a switch nor another shutdown is under way.
 #
 # The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before the
 # way is gone. `-i`: nobody's inhibitor counts, as with a guard. Never kexec: it would skip the loader.
@@ -10,14 +10,16 @@
 main() {
     demand is_expectation "$2" "$3" "$4"
     print_standing
+    # Not with the lock: it reads whole files.
+    look_at_boot_files "$boot_default"
+    reboot_files=$boot_files
     with_lock reboot_once "$@" || fail "cannot get the lock of $place"
     finish
 }
 
 reboot_once() {
-    read_boot_id
     read_token
-    if [ "$1" != "$boot_id" ]; then
+    if ! same_boot "$1"; then
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $1"
     elif read_lease; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
@@ -27,9 +29,15 @@ reboot_once() {
         refuse busy "a switch is under way on this host"
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
-    elif stands_on "$2" "$3" "$4"; then
+    elif stands_on "$2" "$3" "$4" && boots_as_default && comes_up; then
         reboot_said=$(SYSTEMCTL_SKIP_AUTO_KEXEC=1 timeout -k 1 20 systemctl reboot -i --no-wall --no-block 2>&1) ||
             fail "systemctl reboot: $reboot_said"
     fi
     return 0
+}
+
+comes_up() {
+    case $reboot_files in bad*) ;; *) return 0 ;; esac
+    refuse other "a reboot would not come up: ${reboot_files#bad }"
+    return 1
 }

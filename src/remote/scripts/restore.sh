@@ -3,15 +3,20 @@
 #
 # Used by the roll-back job and by a guard that fires. Every function changes the host, is bounded in time, may be run
 # again after it was killed, and says on its output what it did; only what is read back afterwards counts.
-# shellcheck disable=SC2154 # lib.sh's variables
+# shellcheck disable=SC2034,SC2154 # boot.sh reads $told_loader; the others are lib.sh's and boot.sh's
 
-# load_old: what the plan says this host ran and booted.
+# The status of a step that found no place to install a boot loader into, before it had changed anything.
+no_boot_place=99
+
+# load_old: what the plan says this host ran and booted, and how its boot loader is read.
 load_old() {
     run=$(plan run)
     old_current=$(plan old_current)
     old_boot=$(plan old_boot)
     old_profile=$(plan old_profile)
     old_generation=$(plan old_generation)
+    init_links=$(plan init_link)
+    told_loader=$(plan boot_loader)
     is_run "$run" && is_store_path "$old_current" && is_store_path "$old_boot" && is_store_path "$old_profile" &&
         is_number "$old_generation"
 }
@@ -46,14 +51,24 @@ restore_profile() {
     [ "$profile" = "$old_profile" ]
 }
 
-# restore_boot SECONDS: the boot loader is installed by the system that was the boot default, then read back. One that
-# fails at once is tried again; one that is slow gets all of the time. It runs also when the default never moved but a
-# switch began: a half-done installation leaves entries behind.
+# restore_boot SECONDS [whole]: the boot loader is installed by the system that was the boot default, then read back. One
+# that fails at once is tried again; one that is slow gets all of the time. It runs also when the default never moved but a
+# switch began: a half-done installation leaves entries behind. `whole`: a reboot is to follow, so kernel and initrd are
+# looked at also where nothing was installed: what the run has filled may have torn them.
 restore_boot() {
+    if [ -n "$init_links" ]; then
+        restore_init "$1"
+        return
+    fi
     read_systems
-    if [ "$boot_default" = "$old_boot" ] && ! ever_started switch && ! ever_started reactivate &&
-        [ ! -e "$roots/$run/added-generation" ]; then
+    if [ "$boot_default" = "$old_boot" ] && loader_is_untouched && { [ "${2-}" != whole ] || boot_files_serve; }; then
         return 0
+    fi
+    # What an installer writes into an empty folder is read back well, and no boot loader will ever see it.
+    look_for_boot_place
+    if [ -n "$boot_missing" ]; then
+        echo "boot default: cannot be put back now: $boot_missing"
+        return 1
     fi
     read_uptime
     restore_end=$((uptime + $1))
@@ -66,21 +81,85 @@ restore_boot() {
         switch_to "$old_boot" boot "$restore_left" NIXOS_NO_CHECK=1
         restore_status=$?
         read_systems
-        # Where the loader cannot be read, the installer's word is all there is.
         case $loader:$boot_default:$restore_status in
+        # Where the loader cannot be read, the installer's word is all there is.
         unknown:*:0) return 0 ;;
         unknown:*) ;;
-        *":$old_boot:0") return 0 ;;
-        *":$old_boot:"*)
-            echo "boot default: it is $old_boot, but its installer failed with $restore_status"
-            continue
-            ;;
+        *":$old_boot:0") ! boot_files_serve || return 0 ;;
+        *":$old_boot:"*) echo "boot default: it is $old_boot, but its installer failed with $restore_status" ;;
+        *) echo "boot default: the installer ended with $restore_status and the default is ${boot_default:-not known}" ;;
         esac
-        echo "boot default: the installer ended with $restore_status and the default is ${boot_default:-not known}"
         sleep 2
     done
     # What is read back counts.
-    [ "$loader" != unknown ] && [ "$boot_default" = "$old_boot" ]
+    [ "$loader" != unknown ] && [ "$boot_default" = "$old_boot" ] && boot_files_serve
+}
+
+# Whether no installation of this run can have changed what the loader has. A step that found no place for one says so.
+loader_is_untouched() {
+    [ ! -e "$roots/$run/added-generation" ] || return 1
+    for untouched_kind in switch reactivate; do
+        ever_started "$untouched_kind" || continue
+        read_job "$untouched_kind"
+        [ "$job_state" = "exited $no_boot_place" ] || return 1
+    done
+}
+
+# Whether kernel and initrd of the boot default are not known to be torn. What cannot be compared is not bad.
+boot_files_serve() {
+    look_at_boot_files "$old_boot"
+    case $boot_files in
+    bad*)
+        echo "boot files: ${boot_files#bad }"
+        return 1
+        ;;
+    esac
+}
+
+# ---- init: where activation itself moves what a reboot brings ----
+
+# restore_init SECONDS: the links, whatever they are found at, then the installer of the old system for whatever else it
+# writes. They are put back without it, so it may fail.
+restore_init() {
+    put_init_back || return
+    switch_to "$old_boot" boot "$1" NIXOS_NO_CHECK=1 ||
+        echo "boot default: the installer failed with $?; what a reboot starts is put back without it"
+    put_init_back || return
+    # Of whoever was killed between a link and its rename.
+    rm -f "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
+    read_systems
+    [ "$boot_default" = "$old_boot" ]
+}
+
+# put_init_back: what starts the system is linked as it was when the guard was armed. Done already is done; on other hosts
+# there is nothing to do.
+put_init_back() {
+    # shellcheck disable=SC2086
+    point_links $init_links
+}
+
+# point_links [FILE TARGET]…
+point_links() {
+    point_status=0
+    while [ $# -ge 2 ]; do
+        if [ "$(readlink "$root$1")" != "$2" ]; then
+            echo "$1: back to $2"
+            point_link "$1" "$2" || point_status=1
+        fi
+        shift 2
+    done
+    return "$point_status"
+}
+
+# point_link FILE TARGET: one rename, and the link that it moves is on the disk before. `ln -f` may be an unlink and a link,
+# and a power cut between them leaves nothing to boot.
+point_link() {
+    point_new=$root$1.fleetdeploy.$$ point_folder=$root${1%/*}/
+    rm -f "$point_new"
+    # A link cannot be synced by itself; its folder can. A disk that hangs must not hold up what follows.
+    ln -s "$2" "$point_new" && { timeout -k 1 20 sync "$point_folder" || :; } &&
+        mv -fT "$point_new" "$root$1" && { timeout -k 1 20 sync "$point_folder" || :; }
+    [ "$(readlink "$root$1")" = "$2" ]
 }
 
 # The systemd-boot installer opens loader.tmp exclusively: killed in that instant, it leaves a file that makes every

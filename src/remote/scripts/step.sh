@@ -43,6 +43,7 @@ start() {
     [ ! -e "$place/jobs/$kind.started" ] || read -r _ started_by <"$place/jobs/$kind.started"
     [ "$started_by" != "$epoch" ] || return 0
     guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
+    [ "$kind" = rollback ] || boots_as_default || return 1
     step_unit=$(job_unit "$kind")
     if unit_lives "$step_unit"; then
         return 0

@@ -41,6 +41,8 @@ let
   version = "25.11.${p.version}";
   kernelVersion = if p.reboot_needed then "6.12.2" else p.kernel;
   loaderKind = if p.loader_kind == null then self.loader else p.loader_kind;
+  # A container: no kernel, no boot loader, and something that starts /sbin/init.
+  isContainer = loaderKind == "init" || loaderKind == "init-script";
   fault = value: name: builtins.substring 0 (builtins.stringLength name) value == name;
   seconds = value: builtins.elemAt (builtins.match "[a-z]+:([0-9.]+)" value) 0;
 
@@ -61,7 +63,7 @@ let
     ''))
   // { "lib/systemd/systemd" = link "/usr/lib/systemd/systemd"; }) { };
   kernel = tree "linux-${kernelVersion}" {
-    "bzImage" = text "the kernel ${kernelVersion}\n";
+    "bzImage" = text "the kernel ${kernelVersion}\nthe end of the kernel\n";
     "lib/modules/${kernelVersion}/modules.order" = text "";
   } { };
   initrd = tree "initrd-linux-${kernelVersion}" ({
@@ -271,7 +273,7 @@ let
       VERSION_ID="25.11"
       BUILD_ID="${version}"
     '';
-    "etc/fstab" = text "tmpfs /boot auto defaults,nofail 0 2\n";
+    "etc/fstab" = text (if isContainer then "# nothing\n" else "tmpfs /boot auto defaults,nofail 0 2\n");
     "etc/environment" = text "PATH=/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin\n";
     "etc/nix/nix.conf" = text ''
       experimental-features = nix-command flakes
@@ -311,8 +313,15 @@ let
   # --- the system itself ---
   out = builtins.placeholder "out";
   kernelParams = "loglevel=4";
-  installer = if loaderKind == "grub" then ./install-grub else ./install-systemd-boot;
-  installerName = "install-${loaderKind}.sh"; # as NixOS calls them; the kind of loader is told by it
+  # As NixOS calls them; the kind of loader is told by it.
+  installers = {
+    systemd-boot = { name = "install-systemd-boot.sh"; program = ./install-systemd-boot; };
+    grub = { name = "install-grub.sh"; program = ./install-grub; };
+    init = { name = "install-lxc-sbin-init.sh"; program = ./install-init; };
+    init-script = { name = "init-script-builder.sh"; program = ./install-init-script; };
+  };
+  installer = installers.${loaderKind}.program;
+  installerName = if p.loader == "none" then "no-bootloader" else installers.${loaderKind}.name;
   activationFault =
     if p.activate == "ok" then ""
     else if p.activate == "fails" then "echo 'Activation script snippet '\\''lab'\\'' failed (1)' >&2; status=1"
@@ -325,10 +334,15 @@ let
       line=0; while [ "$line" -lt ${seconds p.activate} ]; do line=$((line + 1)); echo "talk $line" >&2; sleep 0.05; done''
     else throw "activate: ${p.activate}?";
   loaderFault =
-    if p.loader == "ok" || p.loader == "full" then ""
+    if p.loader == "ok" || p.loader == "full" || p.loader == "truncates" then ""
+    else if p.loader == "none" then "echo 'do not know how to make this configuration bootable' >&2; exit 0"
     else if p.loader == "fails" then "echo 'the boot loader cannot be installed' >&2; exit 1"
     else if fault p.loader "slow:" then "sleep ${seconds p.loader}"
     else throw "loader: ${p.loader}?";
+  # As on a boot partition that was full and said nothing: the kernel of this system is cut short.
+  loaderFaultAfter = when (p.loader == "truncates") ''
+    kernel=$(readlink -f ${kernel}/bzImage) && kernel=''${kernel#/nix/store/}
+    truncate -c -s 20 /boot/*/nixos/''${kernel%%/*}-* /boot/kernels/''${kernel%%/*}-* 2>/dev/null || true'';
   bootFault =
     if p.boot == "ok" || p.boot == "no-network" then ""
     else if p.boot == "dark" then "echo 'Kernel panic - not syncing'; exec sleep infinity"
@@ -339,6 +353,8 @@ let
       #!/bin/sh
       system=${out} status=0
       export PATH=${sw}/bin:${systemd}/bin
+      # What lxc-container.nix does, and not at the end: a snippet among others.
+      ${when (loaderKind == "init") "ln -fs ${out}/init /sbin/init"}
       # Only a switch goes wrong; the same system boots well.
       if [ -n "''${NIXOS_ACTION:-}" ]; then
         :
@@ -355,6 +371,7 @@ let
       ${bootFault}
       ln -sfn ${out} /run/booted-system
       ${out}/activate
+      ${when isContainer "nix-env -p /nix/var/nix/profiles/system --set /run/current-system # its postBootCommands"}
       unset PATH
       exec ${out}/systemd/lib/systemd/systemd "$@"
     '';
@@ -362,10 +379,6 @@ let
     "nixos-version" = text version;
     "system" = text (if p.arch == null then platform else p.arch);
     "extra-dependencies" = text (when (p.size != 0) "${padding}");
-    "kernel" = link "${kernel}/bzImage";
-    "kernel-modules" = link "${kernel}";
-    "kernel-params" = text kernelParams;
-    "initrd" = link "${initrd}/initrd";
     "sw" = link "${sw}";
     "systemd" = link "${systemd}";
     "etc" = link "${etc}/etc";
@@ -395,7 +408,8 @@ let
       #!/bin/sh
       export PATH=${sw}/bin:${systemd}/bin
       ${loaderFault}
-      exec bash ${installer} "$@"
+      bash ${installer} "$@" || exit
+      ${loaderFaultAfter}
     '';
     "bin/switch-to-configuration" = exec ''
       #!/bin/sh
@@ -404,7 +418,12 @@ let
       export PATH=${sw}/bin:${systemd}/bin
       exec ${sw}/bin/bash ${./switch-to-configuration} "$@"
     '';
-  })
+  } // (if isContainer then { } else {
+    "kernel" = link "${kernel}/bzImage";
+    "kernel-modules" = link "${kernel}";
+    "kernel-params" = text kernelParams;
+    "initrd" = link "${initrd}/initrd";
+  }))
     (if p.build == "ok" then { }
     else if p.build == "fails" then { broken = "1"; }
     else if fault p.build "slow:" then { delay = seconds p.build; }
