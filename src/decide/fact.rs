@@ -48,6 +48,8 @@ pub enum BootLoader {
     SystemdBoot,
     Grub,
     Extlinux,
+    /// None at all: a link such as `/sbin/init` leads into the system, as in a container; activation itself moves it.
+    Init,
     /// Its files were not recognised: the boot default is inferred from booted, current and profile being one.
     Unknown,
 }
@@ -59,9 +61,19 @@ impl BootLoader {
             Self::SystemdBoot => "systemd-boot",
             Self::Grub => "GRUB",
             Self::Extlinux => "extlinux",
+            Self::Init => "init",
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// What the next reboot brings, once, instead of the boot default: the loader's one-shot entry, GRUB's `next_entry`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NextBoot {
+    /// As the loader names it: `nixos-generation-5.conf`, `1>0`.
+    pub entry: String,
+    /// What that entry starts; `None`: it is not known, or is no NixOS system.
+    pub system: Option<StorePath>,
 }
 
 /// The guard as the host reports it.
@@ -153,6 +165,9 @@ pub struct Standing {
     /// The number of the profile's current generation.
     pub generation: u64,
     pub loader: BootLoader,
+    /// `None`: a reboot brings the boot default.
+    #[serde(default)]
+    pub next_boot: Option<NextBoot>,
     pub guard: GuardState,
     pub lease: Option<Lease>,
     pub jobs: BTreeMap<JobKind, JobState>,

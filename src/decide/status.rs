@@ -232,6 +232,7 @@ pub(crate) mod tests {
                     booted: current,
                     generation: 12,
                     loader: BootLoader::SystemdBoot,
+                    next_boot: None,
                     guard: GuardState::None,
                     lease: None,
                     jobs: BTreeMap::new(),

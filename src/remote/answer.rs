@@ -8,8 +8,8 @@ pub mod units;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::fact::{
-    BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, PreSwitchCheck, RefusalReason, Roots,
-    Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
+    BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, NextBoot, PreSwitchCheck, RefusalReason,
+    Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
 };
 use crate::decide::links::{HostRound, LinkAnswer, LinkId};
 use crate::store_path::StorePath;
@@ -110,7 +110,12 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
             "systemd-boot" => BootLoader::SystemdBoot,
             "grub" => BootLoader::Grub,
             "extlinux" => BootLoader::Extlinux,
+            "init" => BootLoader::Init,
             _ => BootLoader::Unknown,
+        },
+        next_boot: match one(lines, "next_boot") {
+            Some(text) => Some(next_boot(text).ok_or(AnswerError::Missing("next_boot"))?),
+            None => None,
         },
         guard: guard(needed(lines, "guard")?).ok_or(AnswerError::Missing("guard"))?,
         lease: match one(lines, "lease") {
@@ -121,6 +126,13 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
     })
+}
+
+/// `SYSTEM-or-dash ENTRY`; an entry's name may have blanks in it.
+fn next_boot(text: &str) -> Option<NextBoot> {
+    let (system, entry) = text.split_once(' ')?;
+    let entry = entry.trim();
+    (!entry.is_empty()).then(|| NextBoot { entry: entry.to_owned(), system: StorePath::new(system).ok() })
 }
 
 fn guard(text: &str) -> Option<GuardState> {

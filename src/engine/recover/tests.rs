@@ -134,6 +134,7 @@ fn facts(runs: &[&str]) -> Facts {
             booted: system,
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: GuardState::None,
             lease: None,
             jobs: BTreeMap::new(),

@@ -90,6 +90,7 @@ fn a_survey_becomes_facts() {
             booted: path(OLD),
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: GuardState::None,
             lease: Some(Lease { run: "r-0".into(), epoch: 3, owner: "bob@desktop at home".into() }),
             jobs: BTreeMap::new(),
@@ -175,6 +176,40 @@ fn every_state_of_a_guard_is_read() {
     assert_eq!(guard("armed r-1 soon"), None);
     assert_eq!(guard("armed"), None);
     assert_eq!(guard(""), None);
+}
+
+#[test]
+fn what_the_next_reboot_brings_is_read_beside_the_boot_default() {
+    let read = |line: &str| {
+        let text = format!("{SURVEY}\n{line}");
+        standing(&lines(&text)).map(|standing| standing.next_boot)
+    };
+    let next =
+        |entry: &str, system: Option<&str>| Ok(Some(NextBoot { entry: entry.to_owned(), system: system.map(path) }));
+    assert_eq!(read(&format!("next_boot {NEW} nixos-generation-2.conf")), next("nixos-generation-2.conf", Some(NEW)));
+    assert_eq!(read("next_boot - NixOS - All configurations>1"), next("NixOS - All configurations>1", None));
+    assert_eq!(read("trace nothing is pending"), Ok(None));
+    // What is pending and cannot be read is not taken for nothing.
+    for damaged in ["next_boot", "next_boot -", "next_boot - "] {
+        assert_eq!(read(damaged), Err(AnswerError::Missing("next_boot")), "{damaged}");
+    }
+}
+
+#[test]
+fn every_loader_is_known_by_its_word() {
+    let read = |word: &str| {
+        let text = SURVEY.replace("loader systemd-boot", &format!("loader {word}"));
+        standing(&lines(&text)).map(|standing| standing.loader)
+    };
+    for (word, loader) in [
+        ("systemd-boot", BootLoader::SystemdBoot),
+        ("grub", BootLoader::Grub),
+        ("extlinux", BootLoader::Extlinux),
+        ("init", BootLoader::Init),
+        ("limine", BootLoader::Unknown),
+    ] {
+        assert_eq!(read(word), Ok(loader), "{word}");
+    }
 }
 
 #[test]
