@@ -18,6 +18,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::inventory::model::is_name;
 use crate::inventory::union;
+use crate::record::run_id::RunId;
 use crate::ui::mode::{Colour, Flags};
 
 pub use ahead::{BackTo, Diff, Plan, Rollback, Showing, Terms};
@@ -137,6 +138,8 @@ pub enum Command {
 Examples:
   fleetdeploy recover            the newest unfinished run of this workstation
   fleetdeploy recover homelab    this fleet, also from another workstation
+  fleetdeploy recover homelab --run 20261122-161500-homelab-3f9c
+                                 this run of it, where hosts hold several
 
 Exit status:
   0  every host is on its new system, or nothing was unfinished
@@ -150,6 +153,9 @@ pub struct Recover {
     /// The fleet, as the inventory names it
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
     pub name: Option<String>,
+    /// This run, instead of the one that this workstation knows of or that most hosts hold something of
+    #[arg(long, value_name = "RUN", requires = "name", value_parser = parse_run)]
+    pub run: Option<RunId>,
 }
 
 /// Build the systems of a fleet, and touch no host
@@ -295,6 +301,10 @@ pub struct FleetHosts {
     /// Not these hosts, written like those of `--on`
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub except: Vec<String>,
+}
+
+fn parse_run(text: &str) -> Result<RunId, String> {
+    RunId::parse(text).map_err(|error| error.to_string())
 }
 
 fn parse_fleet(text: &str) -> Result<String, String> {

@@ -426,8 +426,7 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
         timeout: Duration::from_millis(100),
     };
     let plan = Plan { hosts: vec![], links: vec![link], baseline: Round::default(), accepted: BTreeSet::new() };
-    let speaker = Speaker { run: "20261122-161005-k3f".into(), epoch: 1 };
-    let identity = Identity { speaker, owner: "ada@laptop".into(), hosts: vec![] };
+    let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };
     let orders = Orders::new(Arc::new(plan), identity, vec![], vec![]);
     let hosts = Arc::new(SshHosts::new(Arc::clone(&reach), orders));
     let (round, _) = Arc::clone(&hosts).round(false).await;

@@ -164,6 +164,7 @@ impl FakeFleet {
             Step::Clean => "clean",
             Step::Extend { .. } => "extend",
             Step::Return { .. } => "return",
+            Step::Ask => "ask",
             Step::TakeOver { .. } => "take-over",
         };
         self.sent.lock().unwrap().push(format!("{word} {}", host.0));
@@ -200,6 +201,8 @@ impl FakeFleet {
 }
 
 impl Hosts for FakeFleet {
+    fn outbid(&self, _: HostId) {}
+
     fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
         if let Step::Job { kind, .. } = order.step {
             let lines = ["setting up", "starting the following units: a.service", "done"].map(str::to_owned).to_vec();
@@ -408,7 +411,7 @@ async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
         let fleet = FakeFleet::tested(left);
         let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None };
         let driver =
-            Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded);
+            Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded, vec![]);
         let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;
         let sent = fleet.sent.lock().unwrap().clone();
         let Ended::Verdict(verdict) = ended else { panic!("nobody sent a signal") };

@@ -41,8 +41,14 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &ground)?;
-    let known = state.unfinished(Some((&ground.fleet.name, &ground.inventory.path)));
-    let known = known.map_err(Trouble::no_record)?.map(known_of);
+    let known = match &arguments.run {
+        // Without a record of it the hosts tell.
+        Some(run) => state.unfinished_run(run).unwrap_or_default(),
+        None => state
+            .unfinished(Some((&ground.fleet.name, &ground.inventory.path)))
+            .map_err(Trouble::no_record)?,
+    };
+    let known = known.map(known_of);
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
@@ -56,7 +62,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     ground.warn(&events);
     let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
     let tag = tag();
-    let request = Request { fleet: ground.fleet.clone(), owner: format!("{}#{tag:04x}", owner()), tag, known };
+    let request = Request { fleet: ground.fleet.clone(), owner: format!("{}#{tag:04x}", owner()), tag, known, run: arguments.run.as_ref().map(RunId::to_string) };
     let mut keeper = Keeper {
         events: events.clone(),
         state,

@@ -1,8 +1,8 @@
 //! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
 
-use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
 use crate::decide::plan::HostId;
-use crate::decide::transaction::{Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 
@@ -50,7 +50,9 @@ impl Transaction {
         effects.push(Effect::Record(Entry::Disarming));
         let changing: Vec<HostId> = self.plan.changing().collect();
         for host in changing {
-            if self.hosts[host.0].is_through() {
+            if !self.takes_part(host) {
+                // Its end is known as far as it will be.
+            } else if self.hosts[host.0].is_through() {
                 self.hosts[host.0].end = Some(HostOutcome::Committed);
             } else {
                 self.disarm(host, Systems::all(&self.plan.host(host).new), effects);
@@ -65,12 +67,13 @@ impl Transaction {
         self.run(host, Step::Disarm { expect, boot_id }, effects);
     }
 
-    pub(super) fn after_disarm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+    pub(super) fn after_disarm(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         let plan = self.plan.host(host);
         let end = match answer {
+            answer if matches!(step, Step::Return { .. }) => self.seen_without_disarm(host, answer),
             Answer::Said(said) => {
                 let on_new = said.standing.systems.all_are(&plan.new);
-                let rebooted = said.standing.boot_id != self.hosts[host.0].boot_id;
+                let rebooted = !same_boot(&said.standing.boot_id, &self.hosts[host.0].boot_id);
                 let through = rebooted || matches!(said.standing.guard, GuardState::Fired { .. });
                 match said.outcome {
                     // The second: it restarted by itself after its boot default moved, on the new system, unguarded.
@@ -98,10 +101,11 @@ impl Transaction {
             effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
         }
         self.hosts[host.0].end = Some(end);
+        self.mind_the_disarms(effects);
         self.clean_when_all_are_disarmed(effects);
     }
 
-    fn clean_when_all_are_disarmed(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn clean_when_all_are_disarmed(&mut self, effects: &mut Vec<Effect>) {
         if self.plan.changing().any(|host| self.hosts[host.0].end.is_none()) {
             return;
         }
@@ -123,7 +127,7 @@ impl Transaction {
         if outcome != Outcome::Split {
             for host in self.plan.ids() {
                 // Also one that was never armed: the copy has made roots there.
-                if self.plan.host(host).changes {
+                if self.plan.host(host).changes && self.takes_part(host) {
                     self.hosts[host.0].progress = Progress::Sent;
                     self.run(host, Step::Clean, effects);
                 }
@@ -160,17 +164,24 @@ impl Transaction {
             return Outcome::Superseded;
         }
         let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
-        if ends().any(|end| matches!(end, HostOutcome::Lost { .. })) {
+        let is_lost = |host: &HostNow| matches!(host.end, Some(HostOutcome::Lost { .. }));
+        // Where nothing was tested, what a host may hold that is lost to this run is an empty guard.
+        let is_harmless = |host: &HostNow| host.disowned && self.recovery.is_none() && !self.anything_tested();
+        if self.hosts.iter().any(|host| is_lost(host) && !is_harmless(host)) {
             Outcome::Split
         } else if ends().any(|end| *end == HostOutcome::Committed) {
             Outcome::Committed
         } else if self.recovery.is_some() && ends().any(|end| matches!(end, HostOutcome::RolledBack { .. })) {
             Outcome::RolledBack
-        } else if self.hosts.iter().all(|host| !host.activated) && self.interrupted.is_none() {
+        } else if !self.anything_tested() && self.interrupted.is_none() {
             Outcome::Refused
         } else {
             Outcome::RolledBack
         }
+    }
+
+    fn anything_tested(&self) -> bool {
+        self.hosts.iter().any(|host| host.activated)
     }
 
     pub(super) fn verdict(&self) -> Verdict {

@@ -10,6 +10,20 @@ use crate::store_path::StorePath;
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
 pub type Uptime = u64;
 
+/// Whether two boot identities are of one boot: the boot id, a dot, and when the first process of that boot was started.
+///
+/// Containers have the boot id of the machine that they run on, also after a restart of their own: only the second half
+/// tells those apart. Records and plans of runs that an older fleetdeploy began hold the boot id alone: then there is
+/// nothing else to compare. `remote/scripts/lib.sh` compares them in the same way.
+#[must_use]
+pub fn same_boot(one: &str, other: &str) -> bool {
+    match (one.split_once('.'), other.split_once('.')) {
+        (Some(_), Some(_)) | (None, None) => one == other,
+        (Some((bare, _)), None) => bare == other,
+        (None, Some((bare, _))) => one == bare,
+    }
+}
+
 /// The three places that say which system a host is on. At rest they are one and the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Systems {
@@ -338,6 +352,10 @@ pub enum RefusalReason {
     Fired,
     /// A switch, a reboot or an upgrade is under way.
     Busy,
+    /// What it was sent has no form that its scripts take: nothing ran.
+    BadArgument,
+    /// Its own numbers cannot be true, or leave no room: nothing that hangs on them is done there.
+    Unbelievable,
     Other,
 }
 
@@ -399,7 +417,30 @@ impl fmt::Display for RefusalReason {
             Self::TooLate => "the guard fires too soon for this step",
             Self::Fired => "the guard has fired",
             Self::Busy => "a switch, a reboot or an upgrade is under way",
+            Self::BadArgument => "the host could not take what it was sent",
+            Self::Unbelievable => "what the host says of itself cannot be true",
             Self::Other => "the host refused",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_boot_id_of_an_older_run_is_compared_by_the_half_that_it_has() {
+        for (one, other, same) in [
+            ("a.12", "a.12", true),
+            ("a.12", "a.900", false),
+            ("a.12", "b.12", false),
+            ("a", "a.12", true),
+            ("a.12", "a", true),
+            ("b", "a.12", false),
+            ("a", "a", true),
+            ("", "a.12", false),
+        ] {
+            assert_eq!(same_boot(one, other), same, "{one} {other}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How a recovery finds a host that it takes over.
 
-use crate::decide::fact::{GuardState, JobKind, JobState, Standing, Systems};
+use crate::decide::fact::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
 use crate::decide::plan::HostPlan;
 use crate::decide::transaction::describe;
 
@@ -19,10 +19,32 @@ pub(super) enum Found {
     Loose(Systems),
     /// Its guard has fired and is at work.
     Firing,
-    /// The run was cleaned away here, which it is only when all its hosts are through.
-    Cleaned,
+    /// By its own word nothing of the run is left here.
+    Cleaned(Side),
     /// Neither old nor new, or somebody else's: not for us to touch.
     Elsewhere { why: String },
+}
+
+/// Where a host stands that holds nothing of the run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Side {
+    Old,
+    New,
+    /// Old and new are one, as under a guard that was armed by hand.
+    Both,
+    /// It has moved on.
+    Neither,
+}
+
+impl Side {
+    pub(super) fn of(plan: &HostPlan, systems: &Systems) -> Self {
+        match (plan.is_back(systems), systems.all_are(&plan.new)) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Old,
+            (false, true) => Self::New,
+            (false, false) => Self::Neither,
+        }
+    }
 }
 
 /// Where a guarded host stands.
@@ -56,7 +78,7 @@ impl Found {
                 if plan.is_back(systems)
                     && !(systems.all_are(&plan.new) && matches!(guard, GuardState::Disarmed { .. })) =>
             {
-                let by_guard = matches!(guard, GuardState::Fired { .. }) || standing.boot_id != plan.boot_id;
+                let by_guard = matches!(guard, GuardState::Fired { .. }) || !same_boot(&standing.boot_id, &plan.boot_id);
                 Self::Old { by_guard }
             }
             guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },
@@ -78,9 +100,17 @@ impl Found {
             Self::Guarded(Ground::Between) => "is guarded, in the middle of a change or of its roll back".to_owned(),
             Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
             Self::Firing => "its guard has fired and is bringing it back".to_owned(),
-            Self::Cleaned => "holds nothing of the run any more".to_owned(),
+            Self::Cleaned(Side::Both) => "holds nothing of the run any more".to_owned(),
+            Self::Cleaned(Side::Old) => "holds nothing of the run any more, and is on its old system".to_owned(),
+            Self::Cleaned(Side::New) => "holds nothing of the run any more, and is on its new system".to_owned(),
+            Self::Cleaned(Side::Neither) => "holds nothing of the run any more, and has moved on".to_owned(),
             Self::Elsewhere { why } => why.clone(),
         }
+    }
+
+    /// Under a guard, or in need of one: it can still be taken back from here.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self, Self::Guarded(_) | Self::Firing | Self::Loose(_))
     }
 
     pub(super) fn is_away(&self) -> bool {

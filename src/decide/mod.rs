@@ -5,7 +5,9 @@ pub mod ahead;
 pub mod back;
 pub mod by_hand;
 mod commit;
+mod contest;
 pub mod doctor;
+mod doubt;
 pub mod fact;
 pub mod fit;
 mod found;
@@ -15,7 +17,6 @@ pub mod ran;
 pub mod recover;
 mod rollback;
 pub mod rolling;
-
 mod sameness;
 pub mod status;
 mod steps;

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use crate::decide::contest::Contest;
 use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
-use crate::decide::found::{Found, Ground};
+use crate::decide::found::{Found, Ground, Side};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::rollback::silence;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
@@ -56,8 +57,8 @@ impl Recorded {
                     recorded.turned_back = true;
                     continue;
                 }
-                // Whoever took over has gone on without writing here.
-                Entry::Finished { outcome: Outcome::Superseded } => Reached::Unknown,
+                // Whoever took over has gone on without writing here, or may have.
+                Entry::HostLost { .. } | Entry::Finished { outcome: Outcome::Superseded } => Reached::Unknown,
                 Entry::Finished { outcome } => {
                     recorded.finished = Some(*outcome);
                     continue;
@@ -85,6 +86,12 @@ pub(super) struct Recovery {
     pub(super) waited: bool,
     /// Hosts that were not through, or did not answer, before another held nothing of the run any more, were asked again.
     pub(super) asked_again: bool,
+    /// A host has refused to be taken over, and the others are asked whether somebody else goes on.
+    pub(super) contest: Option<Contest>,
+    /// A host is lost to this recovery: it goes only back, unless a host is seen on new for good.
+    pub(super) only_back: bool,
+    /// A host that is not taken over shows itself on new for good.
+    pub(super) seen_new: bool,
 }
 
 impl Transaction {
@@ -106,8 +113,22 @@ impl Transaction {
         // Forward is only where every host runs its new system.
         transaction.wave = transaction.plan.waves().keys().next_back().copied().unwrap_or(0);
         transaction.stage = Stage::TakeOver;
-        transaction.recovery = Some(Recovery { recorded, waited: false, asked_again: false });
+        transaction.recovery = Some(Recovery {
+            recorded,
+            waited: false,
+            asked_again: false,
+            contest: None,
+            only_back: false,
+            seen_new: false,
+        });
         transaction
+    }
+
+    /// Nothing that hangs on what this host says can be done there: it is left as it is. Before the start.
+    pub fn set_aside(&mut self, host: HostId, why: String) {
+        let now = &mut self.hosts[host.0];
+        (now.progress, now.armed) = (Progress::Done, false);
+        now.found = Some(Found::Elsewhere { why });
     }
 
     pub(super) fn start_take_over(&mut self) -> Vec<Effect> {
@@ -115,13 +136,15 @@ impl Transaction {
         self.take_over_more(&mut effects);
         if self.plan.changing().next().is_none() {
             self.enter_clean(&mut effects);
+        } else if self.all_changing(Progress::Done) {
+            self.all_are_found(&mut effects);
         }
         effects
     }
 
     /// The first host by machine id that answers is taken alone, so that of two who recover at once exactly one goes
     /// on; then all the others.
-    fn take_over_more(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn take_over_more(&mut self, effects: &mut Vec<Effect>) {
         let mut waiting: Vec<HostId> =
             self.plan.changing().filter(|host| self.hosts[host.0].progress == Progress::Waiting).collect();
         waiting.sort_by_key(|host| self.plan.host(*host).machine_id.clone());
@@ -136,7 +159,23 @@ impl Transaction {
         }
     }
 
-    pub(super) fn after_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+    pub(super) fn after_take_over(
+        &mut self,
+        host: HostId,
+        step: &Step,
+        answer: Answer,
+        effects: &mut Vec<Effect>,
+    ) {
+        if *step == Step::Ask {
+            self.after_ask(host, answer, effects);
+            return;
+        }
+        if let Answer::Said(said) = &answer
+            && let StepOutcome::Refused { reason: RefusalReason::Superseded, text } = &said.outcome
+        {
+            self.contested(host, said, text.clone(), effects);
+            return;
+        }
         self.hosts[host.0].progress = Progress::Done;
         self.find(host, answer, effects);
         self.take_over_more(effects);
@@ -157,7 +196,9 @@ impl Transaction {
                 now.boot_id.clone_from(&said.standing.boot_id);
                 match said.outcome {
                     StepOutcome::Failed { text } => Found::Silent { why: text },
-                    StepOutcome::Refused { reason: RefusalReason::Ended, .. } => Found::Cleaned,
+                    StepOutcome::Refused { reason: RefusalReason::Ended, .. } => {
+                        Found::Cleaned(Side::of(plan, &said.standing.systems))
+                    }
                     StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
                     StepOutcome::Done => Found::of(plan, &said.standing),
                 }
@@ -166,7 +207,7 @@ impl Transaction {
         match found {
             // It may be under a guard still.
             Found::Silent { .. } => {}
-            Found::Old { .. } | Found::Cleaned | Found::Elsewhere { .. } => now.armed = false,
+            Found::Old { .. } | Found::Cleaned(_) | Found::Elsewhere { .. } => now.armed = false,
             Found::New { .. } | Found::Loose(_) => (now.armed, now.activated, now.moved) = (false, true, true),
             Found::Guarded(Ground::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
@@ -179,7 +220,6 @@ impl Transaction {
     fn all_are_found(&mut self, effects: &mut Vec<Effect>) {
         let Some(recovery) = self.recovery.clone() else { return };
         let recorded = recovery.recorded;
-        let all = |wanted: &dyn Fn(&Found) -> bool| self.found().all(|(_, found)| wanted(found));
         let any_away = self.found().any(|(_, found)| found.is_away());
         if let Some(outcome) = recorded.ended_well() {
             let end = match outcome {
@@ -197,13 +237,17 @@ impl Transaction {
                         of those that do not answer must have brought them back";
             effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
             effects.push(Effect::Expect(Timer::GuardsOver));
-        } else if all(&|found| *found == Found::Cleaned) {
+        } else if self.all_found(|found| matches!(found, Found::Cleaned(_))) {
             self.superseded("the run has been ended from elsewhere: no host holds anything of it".to_owned(), effects);
-        } else if self.found().any(|(_, found)| *found == Found::Cleaned) {
-            if !self.ask_again_who_was_not_through(effects) {
-                self.end_clean_up(effects);
-            }
-        } else if all(&|found| matches!(found, Found::Old { .. })) {
+        } else if self.found().any(|(_, found)| matches!(found, Found::Cleaned(_)))
+            && self.ask_again_who_was_not_through(effects)
+        {
+            // They are asked.
+        } else if self.found().any(|(_, found)| matches!(found, Found::Cleaned(_)))
+            && !self.found().any(|(_, found)| found.is_under_way())
+        {
+            self.end_clean_up(effects);
+        } else if self.all_found(|found| matches!(found, Found::Old { .. })) {
             let touched = recorded.reached >= Reached::Testing;
             // Under a guard that was armed by hand it is the person who tests.
             let by_hand = self.plan.hosts.iter().all(|host| !host.changes || host.old == Systems::all(&host.new));
@@ -213,11 +257,11 @@ impl Transaction {
                 }
                 _ => HostOutcome::Untouched,
             });
-        } else if all(&|found| matches!(found, Found::New { .. }) || found.is_away())
-            && !all(&Found::is_away)
-            && (any_away
+        } else if self.all_found(|found| matches!(found, Found::New { .. }) || found.is_away())
+            && !self.all_found(Found::is_away)
+            && ((any_away && !recovery.only_back)
                 || recorded.reached == Reached::Disarming
-                || all(&|found| matches!(found, Found::New { disarmed: true })))
+                || self.all_found(|found| matches!(found, Found::New { disarmed: true })))
         {
             // Every host that answers is through. Those that do not are no reason to take it all back.
             self.leave_all(effects, |found| match found {
@@ -245,14 +289,20 @@ impl Transaction {
         !again.is_empty()
     }
 
-    /// Somebody's clean-up was not finished: every host had been through. One that is not has been moved since.
+    /// Somebody's clean-up was not finished, and none of the others is under way: each is where it was left. One that
+    /// says that it was cleaned tells only of itself: where the sides differ, that is a split.
     fn end_clean_up(&mut self, effects: &mut Vec<Effect>) {
-        let committed = self.found().any(|(_, found)| matches!(found, Found::New { .. }));
+        let is_new = |found: &Found| matches!(found, Found::New { .. } | Found::Cleaned(Side::New));
+        let is_old = |found: &Found| matches!(found, Found::Old { .. } | Found::Cleaned(Side::Old));
+        let committed = self.found().any(|(_, found)| is_new(found));
+        let split = committed && self.found().any(|(_, found)| is_old(found));
         self.leave_all(effects, |found| match found {
-            Found::New { .. } => HostOutcome::Committed,
-            Found::Cleaned if committed => HostOutcome::Committed,
+            Found::Cleaned(Side::Neither) => HostOutcome::Untouched,
+            found if split => HostOutcome::Lost { why: found.text() },
+            found if is_new(found) => HostOutcome::Committed,
             Found::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
-            Found::Cleaned => HostOutcome::RolledBack { by_guard: false },
+            Found::Cleaned(Side::Both) if committed => HostOutcome::Committed,
+            Found::Cleaned(_) => HostOutcome::RolledBack { by_guard: false },
             other => HostOutcome::Lost { why: other.text() },
         });
     }
@@ -263,9 +313,16 @@ impl Transaction {
             return Some(RollbackReason::Interrupted(signal));
         }
         let any_new = self.found().any(|(_, found)| matches!(found, Found::New { .. }));
-        let stays = self.found().find(|(_, found)| !matches!(found, Found::New { .. } | Found::Guarded(Ground::New)));
-        let why = if recorded.turned_back {
+        let any_new = any_new || self.is_committed_somewhere();
+        let stays = self.found().find(|(host, found)| {
+            !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New))
+        });
+        let lost = self.plan.changing().find(|host| !self.takes_part(*host));
+        // Of a record that may not tell all, neither does what it says of a roll back.
+        let why = if recorded.turned_back && recorded.reached != Reached::Unknown {
             "it was being rolled back already".to_owned()
+        } else if let (Some(lost), false) = (lost, self.is_committed_somewhere()) {
+            format!("{} is lost to this recovery, and no host is committed", self.plan.host(lost).name)
         } else if !recorded.decided() && !any_new {
             match recorded.reached {
                 Reached::Unknown => "its record is not here, and no host is committed".to_owned(),
@@ -291,7 +348,7 @@ impl Transaction {
 
     /// The guards that are known of are over: everybody is asked once more, also who has restarted meanwhile.
     pub(super) fn guards_are_over(&mut self, effects: &mut Vec<Effect>) {
-        for host in &mut self.hosts {
+        for host in self.hosts.iter_mut().filter(|host| !host.disowned) {
             host.progress = Progress::Waiting;
         }
         self.take_over_more(effects);
@@ -303,8 +360,12 @@ impl Transaction {
         self.interrupted = Some(signal);
         let waiting = self.hosts.iter().all(|host| host.step.is_none());
         if waiting {
-            effects.push(Effect::Forget(Timer::GuardsOver));
+            effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
             self.reason = Some(RollbackReason::Interrupted(signal));
+            for host in self.plan.changing().filter(|_| self.is_contested()).collect::<Vec<_>>() {
+                let why = "left as it was: somebody else may be recovering it".to_owned();
+                self.hosts[host.0].end.get_or_insert(HostOutcome::Lost { why });
+            }
             self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
         }
     }
@@ -315,6 +376,9 @@ impl Transaction {
         match self.hosts[host.0].found.clone() {
             None | Some(Found::Guarded(_)) => {}
             Some(Found::Old { by_guard }) => self.hosts[host.0].back = Back::Returned { by_guard },
+            Some(Found::Cleaned(Side::Old | Side::Both)) => {
+                self.hosts[host.0].back = Back::Returned { by_guard: false };
+            }
             Some(Found::New { .. }) => {
                 let systems = Systems::all(&self.plan.host(host).new);
                 self.arm_again(host, systems, effects);
@@ -325,7 +389,11 @@ impl Transaction {
                 self.hosts[host.0].back = Back::Awaited;
                 self.run(host, Step::TakeOver { by_guard: true }, effects);
             }
-            Some(found @ (Found::Silent { .. } | Found::Cleaned | Found::Elsewhere { .. })) => {
+            Some(
+                found @ (Found::Silent { .. }
+                | Found::Cleaned(Side::New | Side::Neither)
+                | Found::Elsewhere { .. }),
+            ) => {
                 self.lost(host, found.text());
             }
         }
@@ -344,46 +412,11 @@ impl Transaction {
         self.back_as_found(host, effects);
     }
 
+    fn all_found(&self, wanted: impl Fn(&Found) -> bool) -> bool {
+        self.found().all(|(_, found)| wanted(found))
+    }
+
     fn found(&self) -> impl Iterator<Item = (HostId, &Found)> {
         self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)))
-    }
-
-    /// What a host says that somebody else has taken over: a higher epoch, or, on a host that this run held on this very
-    /// boot, no claim of the run any more. Then it has been ended and cleaned away from elsewhere.
-    pub(super) fn superseded_text(&self, host: HostId, step: &Step, answer: &Answer) -> Option<String> {
-        let Answer::Said(said) = answer else { return None };
-        let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
-        let held = match step {
-            Step::Job { .. } | Step::Extend { .. } => true,
-            // An arm command that never arrived has nothing to disarm.
-            Step::Disarm { .. } => self.hosts[host.0].activated,
-            Step::TakeOver { .. } | Step::Arm { .. } | Step::Login { .. } | Step::Return { .. } | Step::Clean => false,
-        };
-        match reason {
-            RefusalReason::Superseded => Some(text.clone()),
-            RefusalReason::Ended if self.stage != Stage::TakeOver => Some(refusal_text(*reason, text)),
-            RefusalReason::ForeignLease if held => {
-                let name = &self.plan.host(host).name;
-                Some(format!("another fleetdeploy has taken this run over and ended it ({name}: {text})"))
-            }
-            _ => None,
-        }
-    }
-
-    /// Another coordinator has taken this run over: not one more step by this one, on any host.
-    pub(super) fn superseded(&mut self, text: String, effects: &mut Vec<Effect>) {
-        for host in self.plan.ids() {
-            let now = &mut self.hosts[host.0];
-            now.step = None;
-            if self.plan.host(host).changes && now.end.is_none() {
-                now.end = Some(HostOutcome::Lost { why: "left to who has taken this run over".to_owned() });
-            }
-        }
-        Self::forget_verify_timers(effects);
-        effects.extend([Timer::HeadStart, Timer::GuardsOver].map(Effect::Forget));
-        self.superseded_by = Some(text);
-        effects.push(Effect::Record(Entry::Finished { outcome: Outcome::Superseded }));
-        self.stage = Stage::Over;
-        effects.push(Effect::Finish(self.verdict()));
     }
 }

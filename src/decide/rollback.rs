@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
@@ -33,8 +33,12 @@ impl Transaction {
                 now.step = None;
             }
             now.back = now.back_by_flags();
-            // A recovery may have called it through already, just before the record could not be written.
-            now.end = None;
+            if now.disowned {
+                now.back = Back::Untouched;
+            } else {
+                // A recovery may have called it through already, just before the record could not be written.
+                now.end = None;
+            }
         }
         for host in self.plan.ids() {
             self.back_as_found(host, effects);
@@ -63,7 +67,7 @@ impl Transaction {
             }
             // An extension is a courtesy to a host that must wait for another: without it its guard fires, which
             // brings it to the same old system.
-            Step::Extend { .. } | Step::Clean => {}
+            Step::Extend { .. } | Step::Clean | Step::Ask => {}
         }
         self.send_waiting(false, effects);
         self.go_on_back(effects);
@@ -140,6 +144,11 @@ impl Transaction {
 
     /// A host that lost its guard is never touched without one: it is armed first.
     pub(super) fn arm_again(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
+        if self.doubted {
+            // Somebody else may have ended this run forward meanwhile.
+            self.lost(host, format!("it has no guard of this run any more, and is on {}", describe(&expect)));
+            return;
+        }
         let now = &mut self.hosts[host.0];
         now.back = Back::Arming;
         now.armed = true;
@@ -169,7 +178,7 @@ impl Transaction {
     fn judge_return(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.plan);
         let plan = plan.host(host);
-        let rebooted = standing.boot_id != self.hosts[host.0].boot_id;
+        let rebooted = !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id);
         let armed = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. });
         let back = standing.systems == plan.old || (rebooted && plan.is_back(&standing.systems));
         if matches!(standing.guard, GuardState::Firing { .. }) {
@@ -221,7 +230,7 @@ impl Transaction {
     }
 
     /// The barriers of the way back.
-    fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
         if !matches!(self.stage, Stage::Back) {
             return;
         }
@@ -282,7 +291,7 @@ impl Transaction {
         }
     }
 
-    fn leads_to_a_lost_host(&self, link: LinkId) -> bool {
+    pub(super) fn leads_to_a_lost_host(&self, link: LinkId) -> bool {
         let link = &self.plan.links[link];
         self.plan.ids().filter(|id| matches!(self.hosts[id.0].end, Some(HostOutcome::Lost { .. }))).any(|id| {
             let name = &self.plan.host(id).name;
@@ -294,7 +303,7 @@ impl Transaction {
         self.plan.ids().filter(|host| self.hosts[host.0].needs_login() && !self.hosts[host.0].logged_in).collect()
     }
 
-    fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
         if self.stage == Stage::BackProof && self.streak > 0 && self.without_login().is_empty() {
             Self::forget_verify_timers(effects);
             self.tell_matrix(Phase::RollBack, effects);
@@ -393,7 +402,7 @@ impl Transaction {
         }
     }
 
-    fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
         let waits = self.hosts.iter().any(|host| host.is_open() && host.back != Back::Untouched);
         if !waits && !self.ask_the_silent_again(effects) {
             self.enter_clean(effects);

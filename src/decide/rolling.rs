@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, Standing};
+use crate::decide::fact::{GuardState, Standing, same_boot};
 use crate::decide::links::Round;
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::telling::{cells, link_text};
@@ -261,7 +261,7 @@ impl Rolling {
         let plan = self.plan.host(host);
         let wanted = &plan.old.boot_default;
         let systems = &standing.systems;
-        if standing.boot_id == plan.boot_id {
+        if same_boot(&standing.boot_id, &plan.boot_id) {
             return Some("did not reboot: it is on the boot that it was on".to_owned());
         }
         if let GuardState::Armed { run, .. } | GuardState::Firing { run } = &standing.guard {
@@ -316,7 +316,7 @@ impl Rolling {
                 // Also one behind a jump that was rebooted: the way to it must be there again.
                 (None, _) if plan.baseline.hosts.contains_key(name) => wrong.push(format!("{name} does not answer")),
                 (None, _) | (Some(_), None) => {}
-                (Some(seen), Some(boot)) if seen.boot_id != *boot => {
+                (Some(seen), Some(boot)) if !same_boot(&seen.boot_id, boot) => {
                     wrong.push(format!("{name} has restarted once more"));
                 }
                 (Some(seen), Some(_)) => {

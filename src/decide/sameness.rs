@@ -32,10 +32,11 @@ impl Hash for Transaction {
             silent,
             silence_counts,
             recovery,
+            doubted,
             superseded_by,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
-        (recovery.is_some(), superseded_by.is_some()).hash(state);
+        (recovery.is_some(), doubted, superseded_by.is_some()).hash(state);
         match stage {
             // Nothing but the last answers is waited for.
             Stage::Clean | Stage::Over => {
@@ -76,6 +77,7 @@ impl Hash for Transaction {
         }
         for host in hosts {
             host.end.as_ref().map(std::mem::discriminant).hash(state);
+            host.disowned.hash(state);
         }
     }
 }
@@ -93,6 +95,7 @@ impl HostNow {
             back,
             armed_again,
             given_up,
+            disowned: _,
             found: _,
             end: _,
         } = self;

@@ -49,6 +49,17 @@ impl Times {
         }
     }
 
+    /// How long a guard of any of these hosts may still hold at the most: where a host is waited for that its guard brings
+    /// back, those of the others are extended past that, with time to prove the links and to disarm.
+    #[must_use]
+    pub fn longest_guard(all: &[Self]) -> Duration {
+        let longest = |of: &dyn Fn(&Self) -> Duration| all.iter().map(of).max().unwrap_or_default();
+        longest(&|times| times.guard)
+            + longest(&|times| times.limits.firing() + times.boot_time)
+            + longest(&|times| times.settle_back() + times.limits.connect + times.limits.step)
+            + MARGIN
+    }
+
     /// Whether a forward job sent `now` ends, and can still be rolled back, before `deadline`.
     #[must_use]
     pub fn job_fits(&self, kind: JobKind, now: Duration, deadline: Duration) -> bool {

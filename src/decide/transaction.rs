@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::fact::{RefusalReason, Systems};
-use crate::decide::found::Found;
+use crate::decide::found::{Found, Side};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
@@ -103,6 +103,8 @@ pub(super) struct HostNow {
     /// It had lost its guard and was armed once more: not a second time.
     pub(super) armed_again: bool,
     pub(super) given_up: GivenUp,
+    /// It says that it is not this run's any more: nothing is done on it.
+    pub(super) disowned: bool,
     /// How a recovery found it.
     pub(super) found: Option<Found>,
     pub(super) end: Option<HostOutcome>,
@@ -119,9 +121,9 @@ impl HostNow {
         self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
     }
 
-    /// A recovery found it through already: it takes no part in what is left of the way forward.
+    /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
     pub(super) fn is_through(&self) -> bool {
-        matches!(self.found, Some(Found::New { .. }))
+        self.disowned || matches!(self.found, Some(Found::New { .. } | Found::Cleaned(Side::New | Side::Both)))
     }
 
     /// Where its way back begins, from what may have been done to it.
@@ -176,6 +178,8 @@ pub struct Transaction {
     pub(super) silence_counts: bool,
     /// `None`: a push.
     pub(super) recovery: Option<Recovery>,
+    /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
+    pub(super) doubted: bool,
     /// What the host said that another coordinator has taken over.
     pub(super) superseded_by: Option<String>,
 }
@@ -197,6 +201,7 @@ impl Transaction {
                 back: Back::Untouched,
                 armed_again: false,
                 given_up: GivenUp::No,
+                disowned: false,
                 found: None,
                 end: None,
             })
@@ -225,6 +230,7 @@ impl Transaction {
             silent: BTreeSet::new(),
             silence_counts: false,
             recovery: None,
+            doubted: false,
             superseded_by: None,
         }
     }
@@ -259,6 +265,7 @@ impl Transaction {
                 }
                 self.send_waiting(false, &mut effects);
                 self.mind_the_silent(&mut effects);
+                self.mind_the_disarms(&mut effects);
             }
             Input::Answered { host, step, answer } => {
                 if self.hosts[host.0].step.as_ref() == Some(&step) {
@@ -305,20 +312,20 @@ impl Transaction {
     }
 
     pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
-        let over = matches!(self.stage, Stage::Clean | Stage::Over);
-        if let (false, Some(text)) = (over, self.superseded_text(host, step, &answer)) {
-            self.superseded(text, effects);
+        let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean | Stage::Over);
+        if let (true, Some(says), Answer::Said(said)) = (is_told, self.disowned_by(host, step, &answer), &answer) {
+            self.disown(host, says, &said.standing, effects);
             return;
         }
         match self.stage {
-            Stage::TakeOver => self.after_take_over(host, answer, effects),
+            Stage::TakeOver => self.after_take_over(host, step, answer, effects),
             Stage::Arm => self.after_arm(host, answer, effects),
             Stage::Test | Stage::Switch => self.after_job(host, step, answer, effects),
             Stage::Verify | Stage::Proof => self.after_login(host, answer, effects),
             Stage::ExtendToTest | Stage::ExtendToSwitch | Stage::ExtendToDisarm => {
                 self.after_extend(host, &answer, effects);
             }
-            Stage::Disarm => self.after_disarm(host, answer, effects),
+            Stage::Disarm => self.after_disarm(host, step, answer, effects),
             Stage::Back | Stage::BackProof | Stage::BackDisarm => self.after_back(host, step, answer, effects),
             Stage::Clean => {
                 self.hosts[host.0].progress = Progress::Done;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::decide::fact::same_boot;
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, Stage, Transaction};
@@ -19,8 +20,11 @@ impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
         self.enter(Stage::Verify, Phase::Verify, effects);
         for host in self.plan.ids() {
-            self.hosts[host.0].logged_in = false;
-            self.run(host, Step::Login { after: true }, effects);
+            // Nothing is asked of a host that is lost to this run.
+            self.hosts[host.0].logged_in = !self.takes_part(host);
+            if self.takes_part(host) {
+                self.run(host, Step::Login { after: true }, effects);
+            }
         }
         self.look(effects);
     }
@@ -60,7 +64,7 @@ impl Transaction {
             Answer::Said(said) => {
                 let standing = &said.standing;
                 let failures = self.plan.failed_for_good(host, &standing.failed_units, &standing.restarts);
-                if standing.boot_id != self.hosts[host.0].boot_id && plan.changes {
+                if !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id) && plan.changes {
                     RollbackReason::Restarted { host: name }
                 } else if plan.changes && standing.systems.current != *self.runs(host) {
                     let why = format!("it runs {}, which this push did not bring", standing.systems.current);
@@ -102,7 +106,7 @@ impl Transaction {
             return;
         }
         self.notice_witnesses(&round, effects);
-        self.last_broken = self.plan.broken(&round);
+        self.last_broken = self.broken_of_ours(&round);
         self.last_failures = self.failures_in(&round);
         self.waiting = waiting;
         let holds = self.last_broken.is_empty() && self.last_failures.is_empty();
@@ -162,6 +166,7 @@ impl Transaction {
     pub(super) fn timer_elapsed(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
         match (timer, self.stage) {
             (Timer::GuardsOver, Stage::TakeOver) => self.guards_are_over(effects),
+            (Timer::AskAgain, Stage::TakeOver) => self.ask_again(effects),
             (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
             (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
@@ -227,10 +232,10 @@ impl Transaction {
 
     /// A changed host that is on another boot or another system than it should be.
     pub(super) fn moved_by_itself(&self, round: &Round) -> Option<RollbackReason> {
-        self.plan.changing().find_map(|host| {
+        self.plan.changing().filter(|host| self.takes_part(*host)).find_map(|host| {
             let plan = self.plan.host(host);
             let seen = round.hosts.get(&plan.name)?;
-            if seen.boot_id != self.hosts[host.0].boot_id {
+            if !same_boot(&seen.boot_id, &self.hosts[host.0].boot_id) {
                 Some(RollbackReason::Restarted { host: plan.name.clone() })
             } else if seen.current != self.runs(host).as_str() {
                 let why = format!("it runs {}, which this push did not bring", seen.current);
@@ -246,7 +251,7 @@ impl Transaction {
         for host in self.plan.ids() {
             let plan = self.plan.host(host);
             let Some(seen) = round.hosts.get(&plan.name).filter(|_| !plan.changes) else { continue };
-            let text = if seen.boot_id != plan.boot_id {
+            let text = if !same_boot(&seen.boot_id, &plan.boot_id) {
                 "this witness has restarted since the survey".to_owned()
             } else if seen.current != plan.old.current.as_str() {
                 format!("this witness has switched to {} since the survey", seen.current)
@@ -263,7 +268,8 @@ impl Transaction {
         let mut failures = BTreeSet::new();
         let plan = Arc::clone(&self.plan);
         // What fails where the push has not begun is not its doing.
-        for host in plan.changing().filter(|host| self.has_begun_on(*host)).collect::<Vec<_>>() {
+        let counts = |host: &HostId| self.has_begun_on(*host) && self.takes_part(*host);
+        for host in plan.changing().filter(counts).collect::<Vec<_>>() {
             if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
                 let last = self.last_restarts.insert(host, seen.restarts.clone());
                 let new = self.plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());

@@ -69,6 +69,8 @@ pub enum Step {
     TakeOver {
         by_guard: bool,
     },
+    /// Asks a host that is not to be taken over just now how it stands, and whether anything of the run is left there.
+    Ask,
     /// Lease and guard, if the host still is where `expect` says.
     Arm {
         expect: Systems,
@@ -115,6 +117,8 @@ pub enum Timer {
     Rekey,
     /// Every guard that is known of has fired and its host has booted: hosts that did not answer are asked once more.
     GuardsOver,
+    /// Somebody else who recovers the same run has had time to come to the next host: the hosts are asked once more.
+    AskAgain,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,6 +153,10 @@ pub enum Effect {
     Probe {
         after: bool,
     },
+    /// From now on every host is spoken to with an epoch above the one that this host has shown.
+    Outbid {
+        host: HostId,
+    },
     /// Has the end of these units' journals told, when it can be had. Nothing waits for it, and nothing answers it.
     ReadJournals {
         host: HostId,
@@ -171,7 +179,37 @@ pub enum Entry {
     Decided,
     Disarming,
     RollingBack { reason: String },
+    /// By its own word this host is not this coordinator's any more: somebody else may go on from here, and write elsewhere.
+    HostLost { host: HostName, says: Disowned },
     Finished { outcome: Outcome },
+}
+
+/// What a host says that takes it away from a coordinator. It is believed about itself only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "word", rename_all = "snake_case")]
+pub enum Disowned {
+    /// A coordinator with a higher epoch holds it.
+    Superseded { text: String },
+    /// Nothing of the run is left there.
+    Ended { text: String },
+    /// No run holds it any more, or another one does.
+    NotHeld { text: String },
+}
+
+/// Which of them it is, and in what words, is told and steers nothing.
+impl Hash for Disowned {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl fmt::Display for Disowned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (meaning, text) = match self {
+            Self::Superseded { text } => ("another fleetdeploy has taken this run over", text),
+            Self::Ended { text } => ("this run has been ended from elsewhere", text),
+            Self::NotHeld { text } => ("this run does not hold it any more", text),
+        };
+        if text.is_empty() { formatter.write_str(meaning) } else { write!(formatter, "{meaning} ({text})") }
+    }
 }
 
 /// How it all ended.
@@ -213,6 +251,11 @@ pub enum RollbackReason {
         links: Vec<String>,
     },
     NoTime,
+    /// One host says that it is not this run's any more.
+    Disowned {
+        host: HostName,
+        says: Disowned,
+    },
     NoRecord {
         why: String,
     },
@@ -232,6 +275,7 @@ impl RollbackReason {
             | Self::StepFailed { host, .. }
             | Self::Restarted { host }
             | Self::UnitsFailed { host, .. }
+            | Self::Disowned { host, .. }
             | Self::NoLogin { host, .. } => Some(host),
             Self::LinksDown { .. }
             | Self::NoTime
@@ -260,6 +304,7 @@ impl fmt::Display for RollbackReason {
             Self::NoLogin { host, why } => write!(formatter, "{host} takes no new ssh login: {why}"),
             Self::LinksDown { links } => write!(formatter, "links are down: {}", links.join("; ")),
             Self::NoTime => write!(formatter, "the guards leave too little time for the rest of the push"),
+            Self::Disowned { host, says } => write!(formatter, "{host} says that {says}"),
             Self::NoRecord { why } => write!(formatter, "the run's record cannot be written: {why}"),
             Self::Recovered { why } => write!(formatter, "the interrupted run is undone: {why}"),
             Self::Interrupted(signal) => write!(formatter, "interrupted by {signal}"),

@@ -12,6 +12,7 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use super::clock::{BootClock, Clock};
+use super::epochs::Epochs;
 use super::hosts::{Hosts, Order};
 use super::orders::{HostGuard, Identity, Orders};
 use super::push::plan;
@@ -31,7 +32,7 @@ use crate::event::stream::Events;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
 use crate::remote::answer;
-use crate::remote::step::{Speaker, Step as RemoteStep};
+use crate::remote::step::Step as RemoteStep;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -275,14 +276,15 @@ impl<'a> Guards<'a> {
         answered: &BTreeMap<HostName, Answered>,
     ) -> Arc<SshHosts> {
         let identity = Identity {
-            speaker: Speaker { run: run.to_owned(), epoch },
+            run: run.to_owned(),
             owner: marked(&self.request.owner),
             hosts: plan.hosts.iter().map(|host| host.name.clone()).collect(),
         };
         let guard = |name: &HostName| HostGuard { by_hand: true, ..HostGuard::of(self.host(name)) };
         let guards = plan.hosts.iter().map(|host| guard(&host.name)).collect();
         let clocks = plan.hosts.iter().map(|host| answered[&host.name].clock).collect();
-        let orders = Orders::new(Arc::clone(plan), identity, guards, clocks);
+        let orders = Orders::new(Arc::clone(plan), identity, guards, clocks)
+            .with_epochs(Epochs::same(epoch, plan.hosts.len()));
         Arc::new(SshHosts::new(Arc::clone(&self.reach), orders))
     }
 

@@ -10,6 +10,7 @@ const UNITS_NAMED: usize = 3;
 pub(super) fn by_step(step: &Step) -> &'static str {
     match step {
         Step::TakeOver { .. } => "being taken over",
+        Step::Ask => "being asked who holds it",
         Step::Arm { .. } => "arming its guard",
         Step::Extend { .. } => "extending its guard",
         Step::Job { kind: JobKind::Test, .. } => "activating the new system",

@@ -114,15 +114,20 @@ impl<H: Hosts> Driver<H> {
         Self::of(transaction, hosts, plan, times, clock)
     }
 
-    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before.
+    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before. Hosts that are
+    /// `set_aside` are left as they are, and why.
     pub fn recovering(
         hosts: Arc<H>,
         plan: Arc<Plan>,
         times: Vec<Times>,
         clock: Arc<dyn Clock>,
         recorded: Recorded,
+        set_aside: Vec<(HostId, String)>,
     ) -> Self {
-        let transaction = Transaction::recover(Arc::clone(&plan), recorded);
+        let mut transaction = Transaction::recover(Arc::clone(&plan), recorded);
+        for (host, why) in set_aside {
+            transaction.set_aside(host, why);
+        }
         Self::of(transaction, hosts, plan, times, clock)
     }
 
@@ -154,7 +159,10 @@ impl<H: Hosts> Driver<H> {
                 match effect {
                     Effect::Record(entry) => {
                         if let Err(error) = surroundings.record(&entry) {
-                            let forward = !matches!(entry, Entry::RollingBack { .. } | Entry::Finished { .. });
+                            let forward = !matches!(
+                                entry,
+                                Entry::RollingBack { .. } | Entry::HostLost { .. } | Entry::Finished { .. }
+                            );
                             let why = error.to_string();
                             surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });
                             if forward {
@@ -165,6 +173,7 @@ impl<H: Hosts> Driver<H> {
                     }
                     Effect::Run { host, step } => self.send(host, step, surroundings),
                     Effect::Probe { after } => self.probe(after),
+                    Effect::Outbid { host } => self.hosts.outbid(host),
                     Effect::ReadJournals { host, units } => self.read_journals(host, units),
                     Effect::Expect(timer) => self.timers.set(timer, self.length(timer)),
                     Effect::Forget(timer) => self.timers.forget(timer),
@@ -267,7 +276,7 @@ impl<H: Hosts> Driver<H> {
         // it may take a moment to come up again.
         let back = self.awaited_until(host, now).max(now + times.settle + short);
         let (until, needs, limit) = match &step {
-            Step::Arm { .. } | Step::Extend { .. } | Step::Clean => (now + short, Duration::ZERO, limits.step),
+            Step::Arm { .. } | Step::Extend { .. } | Step::Ask | Step::Clean => (now + short, Duration::ZERO, limits.step),
             Step::Login { after: true } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
             Step::Login { after: false } => (now + times.settle_back() + limits.connect, Duration::ZERO, limits.step),
             Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {
@@ -333,6 +342,8 @@ impl<H: Hosts> Driver<H> {
             Timer::SettleAfterBoot => self.longest(Times::settle_back).max(SETTLE_AFTER_BOOT),
             Timer::Rekey => REKEY,
             Timer::GuardsOver => self.guards_over(),
+            // As long as somebody else may take to come to a host.
+            Timer::AskAgain => self.longest(|times| times.limits.connect + times.limits.step),
         }
     }
 

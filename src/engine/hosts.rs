@@ -65,6 +65,9 @@ pub trait Hosts: Send + Sync + 'static {
     /// Links that lack nothing but a fresh handshake come second.
     fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
 
+    /// From now on every order speaks with an epoch above the one that this host has shown.
+    fn outbid(&self, host: HostId);
+
     /// What these units have to say, as far as it can be read at once: within seconds, over a connection that is there,
     /// and beside whatever else is done on the host. Hosts of the tests may have nothing to say.
     fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {

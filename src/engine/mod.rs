@@ -13,6 +13,7 @@ pub mod doctor;
 mod doing;
 pub mod driver;
 mod ending;
+pub mod epochs;
 pub mod exec;
 pub mod gather;
 pub mod hosts;

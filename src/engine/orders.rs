@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::epochs::Epochs;
 use super::hosts::Order;
 use super::push::lock;
 use super::tries::Try;
-use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems};
+use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems, same_boot};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::inventory::model::{GuardAction, Host, HostName};
@@ -17,20 +18,11 @@ use crate::store_path::StorePath;
 /// Who this run is, for the hosts.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    pub speaker: Speaker,
+    pub run: String,
     /// `person@workstation`.
     pub owner: String,
     /// The hosts that the run changes: kept on each of them for `recover`.
     pub hosts: Vec<HostName>,
-}
-
-/// The epoch of a recovery: higher than any that is known of, and nobody else's.
-///
-/// Two who recover may know of the same epochs, and hosts that have restarted know of none. The fence tells
-/// coordinators apart by the epoch alone, so `tag` is a part of it: the lower 16 bits. Those above count.
-#[must_use]
-pub fn later_epoch(highest: u64, tag: u16) -> u64 {
-    ((highest >> 16) + 1) << 16 | u64::from(tag)
 }
 
 /// How a host's guard brings it back.
@@ -79,18 +71,35 @@ pub struct Orders {
     identity: Identity,
     guards: Vec<HostGuard>,
     clocks: Mutex<Vec<HostClock>>,
+    epochs: Mutex<Epochs>,
 }
 
 impl Orders {
     /// `guards` and `clocks` are by host, like the plan's.
     #[must_use]
     pub fn new(plan: Arc<Plan>, identity: Identity, guards: Vec<HostGuard>, clocks: Vec<HostClock>) -> Self {
-        Self { plan, identity, guards, clocks: Mutex::new(clocks) }
+        let epochs = Mutex::new(Epochs::first(plan.hosts.len()));
+        Self { plan, identity, guards, clocks: Mutex::new(clocks), epochs }
+    }
+
+    /// Those of a coordinator that takes the run over.
+    #[must_use]
+    pub fn with_epochs(self, epochs: Epochs) -> Self {
+        Self { epochs: Mutex::new(epochs), ..self }
+    }
+
+    /// See [`Epochs::outbid`].
+    pub fn outbid(&self, host: HostId) {
+        lock(&self.epochs).outbid(host);
+    }
+
+    fn speaker(&self, host: HostId) -> Speaker {
+        Speaker { run: self.identity.run.clone(), epoch: lock(&self.epochs).of(host) }
     }
 
     /// What is sent.
     pub fn remote_step(&self, host: HostId, order: &Order) -> RemoteStep {
-        let speaker = self.identity.speaker.clone();
+        let speaker = self.speaker(host);
         let plan = self.plan.host(host);
         match &order.step {
             Step::TakeOver { .. } => RemoteStep::TakeOver { speaker, owner: self.identity.owner.clone() },
@@ -116,6 +125,7 @@ impl Orders {
                 new: plan.new.clone(),
                 limit: order.limit,
             },
+            Step::Ask => RemoteStep::Ask { run: speaker.run },
             Step::Login { .. } | Step::Return { .. } => RemoteStep::Standing,
             Step::Disarm { expect, boot_id } => {
                 RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
@@ -131,20 +141,22 @@ impl Orders {
         let jobs = &taken_over.standing.jobs;
         let runs = |kind: &JobKind| jobs.get(kind) == Some(&JobState::Running);
         let kind = [JobKind::Switch, JobKind::Reactivate].into_iter().find(runs)?;
-        Some(RemoteStep::Await { run: self.identity.speaker.run.clone(), kind, limit })
+        Some(RemoteStep::Await { run: self.identity.run.clone(), kind, limit })
     }
 
     /// What a host's answer means for the order it was given; `now` is when it came.
     #[must_use]
     pub fn understand(&self, host: HostId, step: &Step, mut answer: StepAnswer, now: Duration) -> Try {
-        let speaker = &self.identity.speaker;
-        if let Some(lease) = &answer.standing.lease
-            && lease.run == speaker.run
-            && lease.epoch > speaker.epoch
-        {
-            // Said by every answer, also one to a question that no fence guards.
-            let text = format!("{} has taken this run over", lease.owner);
-            answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
+        let speaker = self.speaker(host);
+        if let Some(lease) = answer.standing.lease.as_ref().filter(|lease| lease.run == speaker.run) {
+            lock(&self.epochs).saw(host, lease.epoch);
+            // Two who have begun at once may even have the same.
+            let is_anothers = *step == Step::Ask && lease.owner != self.identity.owner;
+            if lease.epoch > speaker.epoch || (is_anothers && lease.epoch == speaker.epoch) {
+                // Said by every answer, also one to a question that no fence guards.
+                let text = format!("{} has taken this run over", lease.owner);
+                answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
+            }
         }
         // A host that has restarted counts anew.
         lock(&self.clocks)[host.0] = HostClock { uptime: answer.standing.uptime, at: now };
@@ -175,9 +187,11 @@ impl Orders {
     }
 }
 
-/// Whether a host that was left to its guard is through with it: on another boot, or brought back without one.
+/// Whether a host that was left to its guard is through with it: on another boot, brought back without one, or disarmed
+/// after all.
 fn has_returned(boot_id: &str, standing: &Standing) -> bool {
-    standing.boot_id != boot_id || matches!(standing.guard, GuardState::Fired { .. })
+    !same_boot(&standing.boot_id, boot_id)
+        || matches!(standing.guard, GuardState::Fired { .. } | GuardState::Disarmed { .. })
 }
 
 /// Where a host must stand for a job to begin. A recovery may find a switch half done, and does it again.
@@ -190,19 +204,5 @@ fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath
         JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
         // Whatever half a step has left behind.
         JobKind::Rollback => Expected::default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_epoch_is_later_than_all_before_and_never_that_of_another() {
-        let [first, second] = [0xffff, 0].map(|tag| later_epoch(1, tag));
-        assert!(1 < first && first != second);
-        assert!(later_epoch(first, 0) > first && later_epoch(second, 0) > second);
-        // The scripts take numbers of at most 14 digits: there is room for a billion recoveries of one run.
-        assert!(later_epoch((1_000_000_000 << 16) | 0xffff, u16::MAX).to_string().len() <= 14);
     }
 }

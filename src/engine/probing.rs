@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
 use super::ssh_hosts::ask_all;
-use crate::decide::links::{Link, LinkId, Probe, Round};
+use crate::decide::links::{Link, LinkAnswer, LinkId, Probe, Round};
 use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
@@ -89,11 +89,12 @@ impl Probing {
         let mut round = Round::default();
         for (host, answered) in hosts {
             if let Some(answered) = answered {
-                round.answers.extend(answered.answers);
+                round.answers.extend(begun_at(links, &Place::Host(host.clone()), answered.answers));
                 round.hosts.insert(host, answered.host);
             }
         }
-        round.answers.extend(here.map(|here| here.answers).unwrap_or_default());
+        let here = here.map(|here| here.answers).unwrap_or_default();
+        round.answers.extend(begun_at(links, &Place::Workstation, here));
         round
     }
 
@@ -149,6 +150,15 @@ impl Probing {
         });
         futures::future::join_all(ends).await;
     }
+}
+
+/// Of what a place says of links what begins there: it is believed about nothing else.
+fn begun_at<'a>(
+    links: &'a [Link],
+    place: &'a Place,
+    answers: BTreeMap<LinkId, LinkAnswer>,
+) -> impl Iterator<Item = (LinkId, LinkAnswer)> + 'a {
+    answers.into_iter().filter(|(id, _)| links.get(*id).is_some_and(|link| link.from == *place))
 }
 
 fn probes(links: &[Link], place: &Place, after: bool) -> Vec<(LinkId, Probe, Duration)> {

@@ -336,7 +336,7 @@ impl<'a> Push<'a> {
 
     pub(super) fn identity(&self, changing: Vec<HostName>) -> Identity {
         Identity {
-            speaker: Speaker { run: self.request.run.clone(), epoch: 1 },
+            run: self.request.run.clone(),
             owner: self.request.owner.clone(),
             hosts: changing,
         }
@@ -370,7 +370,8 @@ impl<'a> Push<'a> {
     /// Roots of a run that will not be are taken away again.
     async fn clean_prepared(&self) {
         let prepared = lock(&self.prepared).clone();
-        let script = RemoteStep::Clean { speaker: self.identity(Vec::new()).speaker }.script();
+        let speaker = Speaker { run: self.request.run.clone(), epoch: 1 };
+        let script = RemoteStep::Clean { speaker }.script();
         let cleanings = prepared.iter().map(|host| self.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
             if let Err(error) = cleaned {

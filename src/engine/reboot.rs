@@ -14,7 +14,7 @@ use super::orders::Orders;
 use super::push::{Push, Request, plan};
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
-use crate::decide::fact::{Standing, StepOutcome};
+use crate::decide::fact::{Standing, StepOutcome, same_boot};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::rolling::{Effect, HostEnd, Input, Rolling};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
@@ -212,7 +212,7 @@ impl Push<'_> {
         let mut last = may_be_told.unwrap_or_else(|| "no answer".to_owned());
         loop {
             match self.look(host).await {
-                Ok(standing) if standing.boot_id != plan.boot_id => break,
+                Ok(standing) if !same_boot(&standing.boot_id, &plan.boot_id) => break,
                 Ok(_) => "it still answers on the boot that it was on".clone_into(&mut last),
                 Err(why) => last = why,
             }

@@ -12,14 +12,14 @@ use futures::FutureExt;
 use super::clock::Clock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
-use super::orders::{HostClock, HostGuard, Identity, Orders, later_epoch};
+use super::epochs::Epochs;
+use super::orders::{HostClock, HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
-use crate::decide::by_hand;
 use crate::decide::fact::{GuardState, Systems};
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
@@ -30,7 +30,6 @@ use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
-use crate::remote::step::Speaker;
 use crate::store_path::StorePath;
 
 /// Between two looks for hosts that do not answer.
@@ -46,6 +45,8 @@ pub struct Request {
     pub tag: u16,
     /// The newest unfinished run of the fleet on this workstation.
     pub known: Option<Known>,
+    /// The run that the person has named.
+    pub run: Option<String>,
 }
 
 /// A run of which this workstation has the record.
@@ -180,18 +181,29 @@ impl<S: Surveyor> Recovery<'_, S> {
             Err(ended) => return ended,
         };
         // A roll back could not mend what a person has changed beside the systems: only the guard's own reboot does.
-        if surveyed.values().any(|one| by_hand::is_armed(&chosen.run, &one.facts.standing)) {
+        if claims::is_by_hand(&chosen.run, surveyed.values()) {
             return Recovered::ByHand { run: chosen.run };
         }
         let (plan, times, clocks, guards) = match self.plan(&chosen, &surveyed) {
             Ok(planned) => planned,
             Err((text, hint)) => return Recovered::NotBegun { text, hint: Some(hint) },
         };
-        let seen = surveyed.values().filter_map(|one| one.facts.standing.lease.as_ref());
-        let highest = seen.filter(|lease| lease.run == chosen.run).map(|lease| lease.epoch).max().unwrap_or(0);
-        let highest = highest.max(chosen.known.as_ref().map_or(1, |known| known.epoch));
-        let epoch = later_epoch(highest, self.request.tag);
+        let shown = |host: &HostPlan| claims::epoch(&chosen.run, surveyed.get(&host.name)?);
+        let recorded_epoch = chosen.known.as_ref().map_or(1, |known| known.epoch);
+        let epochs = Epochs::above(plan.hosts.iter().map(shown).collect(), recorded_epoch, self.request.tag);
+        let epoch = epochs.common();
         let alone = chosen.is_alone();
+        let longest = Times::longest_guard(&times);
+        let mut set_aside = Vec::new();
+        for id in plan.changing() {
+            let host = plan.host(id);
+            let Some(one) = surveyed.get(&host.name) else { continue };
+            if let Some(doubt) = claims::doubt(&chosen.run, one, epochs.has_no_room(id), longest) {
+                let text = format!("{doubt}: it is left as it is");
+                self.events.publish(Event::Warned { host: Some(host.name.clone()), text });
+                set_aside.push((id, doubt.to_string()));
+            }
+        }
         let plan = Arc::new(plan);
         let what = Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan) };
         if let Err(error) = records.recovering(&what) {
@@ -199,15 +211,15 @@ impl<S: Surveyor> Recovery<'_, S> {
             return Recovered::NotBegun { text, hint: None };
         }
         let identity = Identity {
-            speaker: Speaker { run: chosen.run.clone(), epoch },
+            run: chosen.run.clone(),
             owner: self.request.owner.clone(),
             hosts: plan.changing().map(|host| plan.host(host).name.clone()).collect(),
         };
         let recorded = chosen.known.as_ref().filter(|_| !alone).map_or_else(Recorded::nowhere, |known| known.recorded);
-        let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
+        let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks).with_epochs(epochs);
         let hosts = self.surveyor.hosts(orders);
         let clock = Arc::clone(&self.clock);
-        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded);
+        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded, set_aside);
         let ended = driver.drive(records, shutdown).await;
         let name = |host: HostId| plan.host(host).name.clone();
         match ended {
@@ -291,13 +303,16 @@ impl<S: Surveyor> Recovery<'_, S> {
     /// that is known must have brought it back.
     async fn wait_for(&self, mut silent: BTreeSet<HostName>, run: &str, surveyed: &mut Surveyed) {
         let now = self.clock.now();
+        let all_times: Vec<Times> = self.request.fleet.hosts.iter().map(|host| self.times(host)).collect();
+        let longest = Times::longest_guard(&all_times);
         let until = self.request.fleet.hosts.iter().filter_map(|host| {
             let one = surveyed.get(&host.name)?;
             let times = self.times(host);
             let standing = &one.facts.standing;
             match &standing.guard {
                 GuardState::Armed { run: of, deadline } if of == run => {
-                    let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                    // Never longer than a guard of this inventory can hold, whatever one host says.
+                    let left = Duration::from_secs(deadline.saturating_sub(standing.uptime)).min(longest);
                     Some(times.awaited_until(one.clock.at + left))
                 }
                 // The others were armed with it.
@@ -323,7 +338,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         self.survey(&others, surveyed, false).await;
     }
 
-    /// The newest run that hosts hold something of.
+    /// The run that was named, or that this workstation knows of, or that most hosts hold something of.
     fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
         let mut runs: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
@@ -331,25 +346,31 @@ impl<S: Surveyor> Recovery<'_, S> {
                 runs.entry(run).or_default().insert(host.clone());
             }
         }
+        if let Some(named) = &self.request.run
+            && !runs.contains_key(named)
+            && !self.request.known.as_ref().is_some_and(|known| known.run == *named)
+        {
+            return Err(Recovered::NotBegun {
+                text: format!("no host that answers holds anything of run {named}"),
+                hint: Some("`fleetdeploy recover` without --run says which runs there are".to_owned()),
+            });
+        }
         let known = self.request.known.as_ref().map(|known| known.run.clone());
-        // Ids begin with the time: the last is the newest.
-        let Some(newest) = runs.keys().next_back().cloned() else { return Ok(None) };
-        let run = known.filter(|run| runs.contains_key(run)).unwrap_or(newest);
+        let known = known.filter(|run| runs.contains_key(run));
+        let Some(run) = self.request.run.clone().or(known).or_else(|| claims::most_claimed(&runs)) else {
+            return Ok(None);
+        };
         for (other, hosts) in runs.iter().filter(|(other, _)| **other != run) {
             let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
             let text = format!(
-                "run {other} did not come to its end either, on {}: recover once more after this",
-                hosts.join(", ")
+                "run {other} did not come to its end either, says {}: after this, `fleetdeploy recover {} --run {other}`",
+                hosts.join(", "),
+                self.request.fleet.name
             );
             self.events.publish(Event::Warned { host: None, text });
         }
         let chosen = self.chosen(&run, surveyed);
-        let strangers: Vec<&str> = chosen
-            .hosts
-            .iter()
-            .filter(|host| self.request.fleet.hosts.iter().all(|one| one.name != **host))
-            .map(HostName::as_str)
-            .collect();
+        let strangers = claims::strangers(&run, &chosen.hosts, &self.request.fleet, surveyed);
         if strangers.is_empty() {
             return Ok(Some(chosen));
         }
@@ -357,7 +378,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             text: format!(
                 "run {run} changed hosts that are not in fleet {}: {}",
                 self.request.fleet.name,
-                strangers.join(", ")
+                strangers.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
             ),
             hint: Some("name the fleet that it pushed, with an inventory that has all of its hosts".to_owned()),
         })
@@ -369,9 +390,13 @@ impl<S: Surveyor> Recovery<'_, S> {
         if let Some(plan) = known.as_ref().and_then(|known| known.plan.as_ref()) {
             hosts.extend(plan.changing().map(|host| plan.host(host).name.clone()));
         }
+        let is_recorded = !hosts.is_empty();
         for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run)) {
-            let listed = one.facts.survivor_hosts.get(run).into_iter().flatten();
-            hosts.extend(listed.filter_map(|name| HostName::new(name.clone()).ok()));
+            // A true name that is left out would let the others be decided without that host; a false one costs a wait. What
+            // the record tells no host changes.
+            if !is_recorded {
+                hosts.extend(claims::names(run, one));
+            }
             hosts.insert(host.clone());
         }
         Chosen { run: run.to_owned(), known, hosts }
@@ -462,5 +487,6 @@ fn not_known() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
 }
 
+mod claims;
 #[cfg(test)]
 mod tests;

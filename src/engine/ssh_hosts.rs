@@ -224,6 +224,10 @@ pub(super) fn reason(error: &StepError) -> String {
 }
 
 impl Hosts for SshHosts {
+    fn outbid(&self, host: HostId) {
+        self.orders.outbid(host);
+    }
+
     fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
         async move { self.perform_until(host, order, notes).await }.boxed()
     }

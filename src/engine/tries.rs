@@ -113,5 +113,5 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
 
 /// Whether the order may go out at any time: it asks how a guard stands, or ends one.
 fn begins_nothing(step: &Step) -> bool {
-    matches!(step, Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { .. })
+    matches!(step, Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { .. } | Step::Ask)
 }

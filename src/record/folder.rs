@@ -127,16 +127,25 @@ impl State {
     /// If the folder of runs cannot be read.
     pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<Unfinished>, RecordError> {
         for id in self.list()?.into_iter().rev() {
-            let run = self.open_run(&id)?;
-            let Ok(journal) = run.read_journal() else { continue };
-            let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { continue };
-            let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
-            let is_it = of.is_none_or(|(name, path)| fleet == name && same_file(&inventory, path));
-            if is_it && !journal::is_over(&journal) {
-                return Ok(Some(Unfinished { run, journal, fleet, inventory }));
+            let Some(unfinished) = self.unfinished_run(&id)? else { continue };
+            let Unfinished { fleet, inventory, .. } = &unfinished;
+            if of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path)) {
+                return Ok(Some(unfinished));
             }
         }
         Ok(None)
+    }
+
+    /// This run, if its record is here and can be read, and it did not come to its end.
+    ///
+    /// # Errors
+    /// If there is no such run here.
+    pub fn unfinished_run(&self, id: &RunId) -> Result<Option<Unfinished>, RecordError> {
+        let run = self.open_run(id)?;
+        let Ok(journal) = run.read_journal() else { return Ok(None) };
+        let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { return Ok(None) };
+        let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
+        Ok((!journal::is_over(&journal)).then_some(Unfinished { run, journal, fleet, inventory }))
     }
 
     /// The folder of a run that began on another workstation, with its journal: a new one, or the one that an earlier

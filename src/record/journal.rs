@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::Systems;
 use crate::decide::recover::{Reached, Recorded};
-use crate::decide::vocabulary;
+use crate::decide::vocabulary::{self, Disowned};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::inventory::model::HostName;
@@ -33,6 +33,11 @@ pub enum Entry {
     Disarming,
     RollingBack {
         reason: String,
+    },
+    /// By its own word a host is not this run's any more: somebody else may go on from here, and write elsewhere.
+    HostLost {
+        host: HostName,
+        says: Disowned,
     },
     /// The last entry.
     Finished {
@@ -59,6 +64,7 @@ impl Entry {
             Self::Decided => vocabulary::Entry::Decided,
             Self::Disarming => vocabulary::Entry::Disarming,
             Self::RollingBack { reason } => vocabulary::Entry::RollingBack { reason: reason.clone() },
+            Self::HostLost { host, says } => vocabulary::Entry::HostLost { host: host.clone(), says: says.clone() },
             Self::Finished { outcome } => vocabulary::Entry::Finished { outcome: *outcome },
         })
     }
@@ -99,6 +105,7 @@ impl From<vocabulary::Entry> for Entry {
             vocabulary::Entry::Decided => Self::Decided,
             vocabulary::Entry::Disarming => Self::Disarming,
             vocabulary::Entry::RollingBack { reason } => Self::RollingBack { reason },
+            vocabulary::Entry::HostLost { host, says } => Self::HostLost { host, says },
             vocabulary::Entry::Finished { outcome } => Self::Finished { outcome },
         }
     }
@@ -254,6 +261,10 @@ mod tests {
             Entry::Decided,
             Entry::Disarming,
             Entry::RollingBack { reason: "a link\nis down".into() },
+            Entry::HostLost {
+                host: HostName::new("vps").unwrap(),
+                says: Disowned::Superseded { text: "ada@desktop has taken this run over".into() },
+            },
             Entry::Finished { outcome: Outcome::RolledBack },
         ]
     }

@@ -229,6 +229,7 @@ fn refusal(word: &str) -> RefusalReason {
         "too_late" => RefusalReason::TooLate,
         "fired" => RefusalReason::Fired,
         "busy" => RefusalReason::Busy,
+        "bad_argument" => RefusalReason::BadArgument,
         _ => RefusalReason::Other,
     }
 }

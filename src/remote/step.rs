@@ -77,6 +77,8 @@ pub enum Step {
     Doctor,
     /// How the host stands: the short facts; changes nothing.
     Standing,
+    /// The same, refused where nothing of the run is left; changes nothing.
+    Ask { run: String },
     /// The generations of the system profile, and whether this system is still there; changes nothing.
     Generations { system: Option<StorePath> },
     /// How two systems differ, as far as they are there, and what was booted; changes nothing.
@@ -155,6 +157,7 @@ impl Step {
                 ("doctor", files, Vec::new())
             }
             Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
+            Self::Ask { run } => ("ask", &[LIB, BOOT, include_str!("scripts/ask.sh")], vec![run.clone()]),
             Self::Generations { system } => {
                 let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 ("generations", &[LIB, COMPARING, include_str!("scripts/generations.sh")], vec![system])
@@ -389,6 +392,7 @@ mod tests {
             Step::Status,
             Step::Doctor,
             Step::Standing,
+            Step::Ask { run: speaker.run.clone() },
             Step::Generations { system: Some(path(OLD)) },
             Step::Generations { system: None },
             Step::Compare { old: path(OLD), new: path(NEW) },

@@ -66,8 +66,10 @@ impl Host {
             }
             Step::Clean => self.clean(order.speaker),
             Step::TakeOver { .. } => self.take_over(order.speaker, mistake),
+            // ask.sh; engine::orders, `understand`.
+            Step::Ask if self.is_gone(order.speaker) => refused(RefusalReason::Ended),
             // standing.sh changes nothing.
-            Step::Login { .. } | Step::Return { .. } => DONE,
+            Step::Ask | Step::Login { .. } | Step::Return { .. } => DONE,
         };
         (reaction, trace)
     }
@@ -139,8 +141,7 @@ impl Host {
     /// take_over.sh. That the driver then waits for a switch which is under way (engine::ssh_hosts, `take_over`) only
     /// takes choices away: here the answer may come at any time.
     fn take_over(&mut self, speaker: Lease, mistake: Option<Mistake>) -> Reaction {
-        // lib.sh, `still_here`.
-        if self.saved.is_none() && self.lease.is_none_or(|lease| lease.run != speaker.run) {
+        if self.is_gone(speaker) {
             return refused(RefusalReason::Ended);
         }
         match self.lease {
@@ -155,6 +156,11 @@ impl Host {
             self.lease = Some(speaker);
         }
         DONE
+    }
+
+    /// lib.sh, `still_here`.
+    fn is_gone(&self, speaker: Lease) -> bool {
+        self.saved.is_none() && self.lease.is_none_or(|lease| lease.run != speaker.run)
     }
 
     /// lib.sh, `held_by`.

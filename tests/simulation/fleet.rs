@@ -11,7 +11,7 @@ use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
 use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
 use fleetdeploy::engine::tries::{Try, until_answered};
-use fleetdeploy::remote::step::{Speaker, Step as RemoteStep};
+use fleetdeploy::remote::step::Step as RemoteStep;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -61,7 +61,7 @@ impl SimFleet {
         let plan = Arc::clone(&now.scenario.plan);
         let at = clock.now();
         let identity = Identity {
-            speaker: Speaker { run: RUN.to_owned(), epoch: 1 },
+            run: RUN.to_owned(),
             owner: owner(station),
             hosts: plan.changing().map(|host| plan.host(host).name.clone()).collect(),
         };
@@ -102,6 +102,10 @@ impl SimFleet {
 }
 
 impl Hosts for SimFleet {
+    fn outbid(&self, host: HostId) {
+        self.orders.outbid(host);
+    }
+
     fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
         let gate = Arc::clone(&self.gate);
         let work = async move {

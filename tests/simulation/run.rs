@@ -163,7 +163,7 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
         let known = world.desks[desk].known(world.now);
         let tag = world.tag(station);
         world.say(|| format!("{station} recovers on workstation {desk}, knowing {known:?}"));
-        (gate, station, Request { fleet: world.scenario.fleet(), owner: owner(station), tag, known })
+        (gate, station, Request { fleet: world.scenario.fleet(), owner: owner(station), tag, known, run: None })
     };
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let surveyor = SimSurveyor { world: world.clone(), station, clock };

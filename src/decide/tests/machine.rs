@@ -159,7 +159,7 @@ impl Machine {
         if machine.lease.is_some_and(|held| held > epoch) && !matches!(step, Step::Login { .. }) {
             return refused(RefusalReason::Superseded);
         }
-        let begins = matches!(step, Step::TakeOver { .. }) || matches!(step, Step::Arm { .. }) && epoch > 1;
+        let begins = matches!(step, Step::TakeOver { .. } | Step::Ask) || matches!(step, Step::Arm { .. }) && epoch > 1;
         if begins && machine.lease.is_none() && !machine.roots {
             return refused(RefusalReason::Ended);
         }
@@ -232,7 +232,7 @@ impl Machine {
                 (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
                 machine.jobs.clear();
             }
-            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } => {}
+            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask => {}
         }
         StepOutcome::Done
     }

@@ -160,6 +160,10 @@ impl World {
                     self.held = 0;
                     self.logins.clear();
                 }
+                Effect::Outbid { host } => {
+                    let shown = self.machines[host.0].lease.unwrap_or(0);
+                    self.now.epoch = self.now.epoch.max(shown) + 1;
+                }
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
             }

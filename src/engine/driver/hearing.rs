@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Driver, LAST_JOURNALS, Out, Surroundings};
 use crate::decide::fact::{GuardState, JobKind, StepOutcome};
 use crate::decide::plan::HostId;
+use crate::decide::time::Times;
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::clock::within;
 use crate::engine::doing::by_line;
@@ -133,7 +134,9 @@ impl<H: Hosts> Driver<H> {
         let standing = &said.standing;
         self.deadlines[host.0] = match &standing.guard {
             GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
-                let deadline = out.at + Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                // Others wait for it: never longer than a guard of this inventory can hold, whatever the host says.
+                let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
+                let deadline = out.at + left.min(Times::longest_guard(&self.times));
                 let host = self.plan.host(host).name.clone();
                 surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
                 Some(deadline)

@@ -19,6 +19,8 @@ struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
 struct NoHosts;
 
 impl Hosts for NoHosts {
+    fn outbid(&self, _: HostId) {}
+
     fn perform(self: Arc<Self>, host: HostId, order: Order, _: Notes) -> BoxFuture<'static, Answer> {
         panic!("{host:?} is ordered {order:?}")
     }
@@ -186,7 +188,7 @@ fn fleet() -> Fleet {
 async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()));
-    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known };
+    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known, run: None };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
@@ -215,7 +217,7 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let surveyed = [("home", facts(&[])), ("vps", facts(&["run"]))]
         .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
     let surveyed = Surveyed::from(surveyed);
-    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known: None };
+    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known: None, run: None };
     let (told, events) = (Told(Mutex::default()), Events::new(None));
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();

@@ -97,7 +97,9 @@ demand() {
     shift
     for demand_value in "$@"; do
         "$demand_test" "$demand_value" && continue
-        refuse other "bad argument: $demand_value ($demand_test)"
+        refuse bad_argument "bad argument: $demand_value ($demand_test)"
+        # Where there is a reader of the boot default the host also says how it stands: an answer like any other.
+        case $(command -v read_boot_default) in read_boot_default) print_standing ;; esac
         finish
     done
 }

@@ -1,0 +1,173 @@
+//! The epochs that a coordinator speaks to its hosts with: above everything that was written before it, and nobody else's.
+//!
+//! Two who recover at once are told apart by the epoch alone, on every host in the same order: so there is one epoch for
+//! all hosts, above what any of them shows. But a host is believed about itself only, and one that shows a number near the
+//! end of what the scripts take would leave no room on the others, for ever. So what hosts show raises that one epoch only
+//! as far as recoveries can have raised it; a host that shows more is outbid by itself.
+
+use crate::decide::plan::HostId;
+
+/// The scripts take numbers of at most 14 digits (`is_number` in lib.sh).
+const HIGHEST: u64 = 99_999_999_999_999;
+
+/// Those of its bits are a coordinator's own.
+const TAG_BITS: u32 = 16;
+
+/// A recovery adds one to what is above the tag. Nobody recovers a run a thousand times between two looks at its hosts.
+const MOST_BETWEEN: u64 = 1 << 10;
+
+/// The epoch of a recovery: higher than any that is known of, and nobody else's.
+///
+/// Two who recover may know of the same epochs, and hosts that have restarted know of none. The fence tells
+/// coordinators apart by the epoch alone, so `tag` is a part of it: the lower 16 bits. Those above count.
+///
+/// `None`: there is no room above that number.
+#[must_use]
+pub fn later_epoch(highest: u64, tag: u16) -> Option<u64> {
+    let later = ((highest >> TAG_BITS) + 1) << TAG_BITS | u64::from(tag);
+    (later <= HIGHEST).then_some(later)
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epochs {
+    tag: u16,
+    /// The highest that is believed of all hosts together, before this coordinator.
+    believed: u64,
+    /// What each host has shown last, by its place in the plan.
+    shown: Vec<Option<u64>>,
+    speaks: Vec<u64>,
+}
+
+impl Epochs {
+    /// Those of the coordinator that begins a run.
+    #[must_use]
+    pub fn first(hosts: usize) -> Self {
+        Self { tag: 0, believed: 0, shown: vec![None; hosts], speaks: vec![1; hosts] }
+    }
+
+    /// One that is the same for all, as it was written there.
+    #[must_use]
+    pub fn same(epoch: u64, hosts: usize) -> Self {
+        Self { speaks: vec![epoch; hosts], ..Self::first(hosts) }
+    }
+
+    /// Those of one that takes a run over. `shown` is what each host shows, `recorded` what a record of it knows of.
+    #[must_use]
+    pub fn above(shown: Vec<Option<u64>>, recorded: u64, tag: u16) -> Self {
+        let speaks = vec![1; shown.len()];
+        let mut epochs = Self { tag, believed: believed(shown.iter().flatten().copied().chain([recorded])), shown, speaks };
+        epochs.raise();
+        epochs
+    }
+
+    /// The one for a host.
+    #[must_use]
+    pub fn of(&self, host: HostId) -> u64 {
+        self.speaks.get(host.0).copied().unwrap_or(1)
+    }
+
+    /// The one for all hosts that show nothing above it: what a record keeps.
+    #[must_use]
+    pub fn common(&self) -> u64 {
+        later_epoch(self.believed, self.tag).unwrap_or(HIGHEST)
+    }
+
+    /// Whether the host has shown a number that leaves no room for another.
+    #[must_use]
+    pub fn has_no_room(&self, host: HostId) -> bool {
+        self.shown.get(host.0).copied().flatten().is_some_and(|shown| later_epoch(shown, self.tag).is_none())
+    }
+
+    pub fn saw(&mut self, host: HostId, epoch: u64) {
+        if let Some(shown) = self.shown.get_mut(host.0) {
+            *shown = Some(epoch);
+        }
+    }
+
+    /// From now on above what this host has shown, as far as that can be.
+    pub fn outbid(&mut self, host: HostId) {
+        let shown = self.shown.get(host.0).copied().flatten();
+        self.believed = believed(shown.into_iter().chain([self.common()]));
+        self.raise();
+    }
+
+    fn raise(&mut self) {
+        let common = self.common();
+        for (speaks, shown) in self.speaks.iter_mut().zip(&self.shown) {
+            let own = shown.and_then(|shown| later_epoch(shown, self.tag));
+            *speaks = own.map_or(common, |own| own.max(common));
+        }
+    }
+}
+
+/// The highest of them that recoveries can have come to, seen from the lowest.
+fn believed(epochs: impl Iterator<Item = u64>) -> u64 {
+    let mut epochs: Vec<u64> = epochs.collect();
+    epochs.sort_unstable();
+    let Some(lowest) = epochs.first().copied() else { return 1 };
+    let can_follow = |below: u64, epoch: u64| (epoch >> TAG_BITS) - (below >> TAG_BITS) <= MOST_BETWEEN;
+    epochs.into_iter().fold(lowest, |below, epoch| if can_follow(below, epoch) { epoch } else { below })
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn counts(epochs: &Epochs) -> Vec<u64> {
+        (0..epochs.speaks.len()).map(|host| epochs.of(HostId(host)) >> TAG_BITS).collect()
+    }
+
+    #[test]
+    fn an_epoch_is_later_than_all_before_and_never_that_of_another() {
+        let [first, second] = [0xffff, 0].map(|tag| later_epoch(1, tag).unwrap());
+        assert!(1 < first && first != second);
+        assert!(later_epoch(first, 0).unwrap() > first && later_epoch(second, 0).unwrap() > second);
+        // There is room for a billion recoveries of one run.
+        assert!(later_epoch((1_000_000_000 << 16) | 0xffff, u16::MAX).is_some());
+        assert_eq!((later_epoch(HIGHEST, 0), later_epoch(u64::MAX, 7)), (None, None));
+    }
+
+    #[test]
+    fn what_one_host_shows_raises_all_only_as_far_as_recoveries_can_have() {
+        let at = |count: u64| Some(count << TAG_BITS | 7);
+        for (shown, recorded, all) in [
+            (vec![None, None], 1, vec![1, 1]),
+            (vec![at(3), None], 1, vec![4, 4]),
+            (vec![at(3), at(4)], 1, vec![5, 5]),
+            // Many recoveries were made elsewhere, and every host shows it.
+            (vec![at(900), at(900)], 1, vec![901, 901]),
+            // One host alone shows what nobody can have written.
+            (vec![at(3), at(1_000_000)], 1, vec![4, 1_000_001]),
+            (vec![at(3), Some(HIGHEST)], 1, vec![4, 4]),
+            // And so does a record that an older fleetdeploy let one host raise.
+            (vec![at(3), at(3)], HIGHEST, vec![4, 4]),
+        ] {
+            let epochs = Epochs::above(shown.clone(), recorded, 9);
+            assert_eq!(counts(&epochs), all, "{shown:?} {recorded}");
+        }
+        let lie = Epochs::above(vec![at(3), Some(HIGHEST)], 1, 9);
+        assert_eq!([0, 1].map(|host| lie.has_no_room(HostId(host))), [false, true]);
+    }
+
+    /// Of two who recover, the one who has seen the other's lease on one host is above on every host.
+    #[test]
+    fn who_has_seen_another_is_above_it_on_every_host() {
+        let first = Epochs::above(vec![None, None, Some(500 << TAG_BITS)], 1, u16::MAX);
+        let second = Epochs::above(vec![Some(first.of(HostId(0))), None, Some(HIGHEST - 1)], 1, 0);
+        assert!([0, 1].into_iter().all(|host| second.of(HostId(host)) > first.of(HostId(host))), "{first:?} {second:?}");
+    }
+
+    #[test]
+    fn who_begins_anew_is_above_what_the_refusing_host_has_shown() {
+        let mut epochs = Epochs::above(vec![Some(1), Some(1), Some(1)], 1, 9);
+        epochs.saw(HostId(0), 5 << TAG_BITS | 3);
+        epochs.outbid(HostId(0));
+        assert_eq!(counts(&epochs), [6, 6, 6]);
+        // No lie takes the others along.
+        epochs.saw(HostId(0), HIGHEST);
+        epochs.outbid(HostId(0));
+        assert_eq!(counts(&epochs), [7, 7, 7]);
+    }
+}
