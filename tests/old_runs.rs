@@ -46,7 +46,7 @@ fn recorded(old: &OldRun) -> (tempfile::TempDir, Unfinished) {
         write(&home.path().join("runs").join(&old.run).join(name), &text);
     }
     let state = State::at(home.path().to_owned());
-    let unfinished = state.unfinished(None).unwrap().unwrap_or_else(|| panic!("{}: not found", old.stage));
+    let unfinished = state.unfinished(None).unwrap().unwrap_or_else(|| panic!("{} is not found", old.run));
     (home, unfinished)
 }
 
@@ -173,7 +173,11 @@ async fn what_an_older_version_left_on_its_hosts_is_read_by_every_script() {
             for shell in ["dash", "bash"] {
                 let said = look(root.path(), shell).await;
                 let expected = expected(&old, name);
-                assert_eq!(said.get(..expected.len()), Some(expected.as_slice()), "{stage}, {name}, {shell}: {said:#?}");
+                assert_eq!(
+                    said.get(..expected.len()),
+                    Some(expected.as_slice()),
+                    "{stage}, {name}, {shell}: {said:#?}"
+                );
                 let told = |key: &str| {
                     let line = said.iter().find_map(|line| line.strip_prefix(&format!("{key} {} ", old.run)));
                     line.unwrap_or_else(|| panic!("{stage}, {name}: no {key}")).trim().to_owned()

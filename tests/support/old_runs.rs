@@ -27,7 +27,6 @@ struct Facts {
 /// An old run, dead at one of its stages.
 #[derive(Debug)]
 pub(crate) struct OldRun {
-    pub(crate) stage: String,
     pub(crate) run: String,
     pub(crate) hosts: BTreeMap<String, OldHost>,
     folder: PathBuf,
@@ -52,7 +51,7 @@ impl OldRun {
         let folder = folder(version).join(stage);
         let text = std::fs::read_to_string(folder.join("facts.json")).unwrap();
         let Facts { run, hosts } = serde_json::from_str(&text).unwrap();
-        Self { stage: stage.to_owned(), run, hosts, folder }
+        Self { run, hosts, folder }
     }
 
     /// The files of the run's record, by their paths in its folder.
