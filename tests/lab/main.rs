@@ -12,6 +12,8 @@
 
 mod fleet;
 mod inventory;
+#[path = "../support/old_runs.rs"]
+mod old;
 mod pushed;
 mod standing;
 mod status;
@@ -35,6 +37,7 @@ mod hostile;
 mod interrupted;
 mod loader;
 mod login;
+mod old_runs;
 mod plan;
 mod reboot;
 mod recover;
