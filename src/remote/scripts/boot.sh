@@ -22,7 +22,8 @@ read_boot_default() {
     told_esp=
     case $told_kind in *:*) told_esp=${told_kind#*:} told_kind=${told_kind%%:*} ;; esac
     find_loader
-    case $loader in
+    # Nothing is read where the inventory and the system contradict each other.
+    case $boot_note$loader in
     systemd-boot) read_systemd_boot ;;
     grub) read_grub ;;
     extlinux) read_extlinux ;;
@@ -55,7 +56,7 @@ find_loader() {
         find_loader_place "$loader"
         case $boot_installer in
         '' | "$loader") ;;
-        *) loader_is_another "$loader" "$boot_installer" ;;
+        *) boot_note="the inventory says that $loader boots this host, and its system installs $boot_installer" ;;
         esac
         return
     fi
@@ -79,11 +80,6 @@ find_loader() {
         ;;
     *) loader=unknown ;;
     esac
-}
-
-loader_is_another() {
-    boot_place=
-    boot_note="the inventory says that $1 boots this host, and its system installs $2"
 }
 
 # newer_loader KIND…: $loader is the one of them whose files were written last; fails where none has any.
