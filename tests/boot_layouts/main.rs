@@ -4,6 +4,7 @@
 //! bootctl can judge it is asked too (`judge.rs`); that test wants root and the lab's base, and `scripts/test.sh` runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "the judge says what it was not asked")]
 
 mod host;
 mod judge;
@@ -14,6 +15,10 @@ mod grub;
 mod others;
 mod places;
 mod systemd;
+
+mod missing;
+mod once;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
