@@ -59,7 +59,7 @@ impl Host {
     pub(crate) async fn says(&self, words: &str) -> String {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/remote/scripts");
         let text: String = SCRIPTS.iter().map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).collect();
-        let finished = Invocation::new(self.shell, Duration::from_secs(60))
+        let finished = Invocation::new(self.shell, Duration::from_secs(600))
             .args(["-c", "eval \"$1\"", "test"])
             .arg(format!("{text}\n{words}"))
             .env("FLEETDEPLOY_ROOT", self.root.path())

@@ -32,6 +32,12 @@ impl Layout {
         Self { name, tree, told: "-", loader, boots, note: "", next: None, judge }
     }
 
+    /// As the reader's answer is written here: `LOADER|BOOT_DEFAULT|NEXT_BOOT|NEXT_BOOT_SYSTEM`.
+    pub(crate) fn expected(&self) -> String {
+        let (next, next_system) = self.next.unwrap_or(("", None));
+        format!("{}|{}|{next}|{}", self.loader, self.boots.unwrap_or_default(), next_system.unwrap_or_default())
+    }
+
     pub(crate) fn told(mut self, told: &'static str) -> Self {
         self.told = told;
         self

@@ -27,40 +27,45 @@ use pretty_assertions::assert_eq;
 
 use crate::host::Host;
 use crate::layout::Layout;
+use crate::tree::Tree;
 
 fn every_layout() -> Vec<Layout> {
     [systemd::layouts(), places::layouts(), grub::layouts(), others::layouts()].into_iter().flatten().collect()
 }
 
-/// Runs the table's rows and shows all that are wrong, not only the first.
+/// Reads the table's rows, all in one shell as a guard reads again and again, and shows all that are wrong. The second
+/// kind of host reads them the other way round: nothing of one may be left for another.
 async fn read(layouts: Vec<Layout>) {
     let mut wrong = String::new();
-    for layout in layouts {
-        let expected = format!(
-            "{}|{}|{}|{}",
-            layout.loader,
-            layout.boots.unwrap_or_default(),
-            layout.next.map_or("", |(name, _)| name),
-            layout.next.and_then(|(_, system)| system).unwrap_or_default(),
-        );
-        for host in Host::each(&layout.tree) {
-            let words = format!(
-                "told_loader='{}'; read_systems; echo \"$loader|$boot_default|$next_boot|$next_boot_system\"; echo \"$boot_note\"",
+    for (at, host) in Host::each(&Tree::default()).into_iter().enumerate() {
+        let mut order: Vec<usize> = (0..layouts.len()).collect();
+        if at == 1 {
+            order.reverse();
+        }
+        let mut words = String::new();
+        for row in &order {
+            let layout = &layouts[*row];
+            layout.tree.write_to(&host.path(&row.to_string()));
+            write!(
+                words,
+                "root=$FLEETDEPLOY_ROOT/{row}; profiles=$root/nix/var/nix/profiles; told_loader='{}'; read_systems\n\
+                 echo \"$loader|$boot_default|$next_boot|$next_boot_system\"; echo \"$boot_note\"\n",
                 layout.told
-            );
-            let said = host.says(&words).await;
-            let (found, note) = said.split_once('\n').unwrap();
-            let noted = if layout.note.is_empty() { note.trim().is_empty() } else { note.contains(layout.note) };
+            )
+            .unwrap();
+        }
+        let said = host.says(&words).await;
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 2 * layouts.len());
+        for (row, answer) in order.into_iter().zip(lines.chunks(2)) {
+            let layout = &layouts[row];
+            let expected = layout.expected();
+            let (found, note) = (answer[0], answer[1]);
+            let noted = if layout.note.is_empty() { note.is_empty() } else { note.contains(layout.note) };
             if found != expected || !noted {
-                writeln!(
-                    wrong,
-                    "{} ({}):\n  wants {expected} {}\n  reads {found} {}",
-                    layout.name,
-                    host.kind(),
-                    layout.note,
-                    note.trim()
-                )
-                .unwrap();
+                let (name, kind) = (layout.name, host.kind());
+                write!(wrong, "{name} ({kind}):\n  wants {expected} {}\n  reads {found} {note}\n", layout.note)
+                    .unwrap();
             }
         }
     }
