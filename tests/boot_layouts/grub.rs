@@ -174,7 +174,7 @@ fn environments() -> Vec<Layout> {
         with(boots("an older NixOS: nothing is chosen", old, B), ""),
         {
             let mut layout = boots("an environment that GRUB would not read", saved(), B);
-            layout.tree = layout.tree.file("boot/grub/grubenv", "saved_entry=third\n");
+            layout.tree = layout.tree.file("boot/grub/grubenv", "# some other file\nsaved_entry=third\n");
             layout
         },
     ]
