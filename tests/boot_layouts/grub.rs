@@ -102,8 +102,9 @@ pub(crate) fn layouts() -> Vec<Layout> {
 fn chosen() -> Vec<Layout> {
     vec![
         boots("the first entry", config("0"), B),
-        boots("an entry of a submenu by number", config("2>1"), A),
-        boots("an entry of a submenu by number, in quotes", config("\"2>0\""), B),
+        boots("an entry of a submenu by number", config("\"2>1\""), A),
+        boots("a way without quotes is no word of GRUB's", config("2>1"), B),
+        boots("the first entry of a submenu by number", config("'2>0'"), B),
         boots("a submenu is its first entry", config("2"), B),
         boots("an entry behind a submenu", config("3"), C),
         boots("an entry by its id", config("third"), C),
@@ -125,7 +126,11 @@ fn chosen() -> Vec<Layout> {
         ),
         boots("a number that is too large is the first entry", config("9"), B),
         boots("a title that is not there is the first entry", config("\"NixOS - D\""), B),
-        boots("in a submenu, what is not there is its first entry", config("2>9"), B),
+        boots("in a submenu, what is not there is its first entry", config("\"2>9\""), B),
+        boots("a title without quotes is its first word", config("NixOS - C"), B),
+        boots("a title that begins with a number is that number", config("\"3 is a title\""), C),
+        boots("a number in hexadecimal", config("0x3"), C),
+        boots("a number in octal", config("010"), B),
         boots("nothing is the first entry", config(""), B),
         Layout::new(
             "an entry of another system",
