@@ -151,7 +151,10 @@ impl fmt::Display for BootRefusal {
                 in_brackets(note.as_deref(), formatter)
             }
             Self::NextBoot { next: NextBoot { entry, system }, .. } => {
-                write!(formatter, "its next reboot brings, once, what somebody has set and not its boot default: `{entry}`")?;
+                write!(
+                    formatter,
+                    "its next reboot brings, once, what somebody has set and not its boot default: `{entry}`"
+                )?;
                 match system {
                     Some(system) => write!(formatter, ", which is {system}"),
                     None => Ok(()),
