@@ -60,7 +60,8 @@ impl BootRefusal {
     }
 
     /// The same for a guard, and what of it is only a doubt where the guard does not reboot.
-    pub(super) fn of_guard(facts: &Facts, action: GuardAction) -> (Vec<Self>, Vec<BootDoubt>) {
+    #[must_use]
+    pub fn of_guard(facts: &Facts, action: GuardAction) -> (Vec<Self>, Vec<BootDoubt>) {
         let mut doubts = Vec::new();
         let mut refusals = Self::all(facts, WayOut::SwitchBack);
         if action == GuardAction::SwitchBack {
@@ -116,8 +117,10 @@ impl BootRefusal {
                  which loader it has, and where: `boot_loader: {kind: systemd-boot, esp: /boot}`"
                     .to_owned()
             }
-            Self::NextBoot { loader, .. } => {
+            Self::NextBoot { loader, next } => {
                 let command = match loader {
+                    // The firmware's own, past every loader: `Boot0003`.
+                    _ if is_firmware_s(&next.entry) => "`efibootmgr --delete-bootnext` there takes it back",
                     BootLoader::SystemdBoot => "`bootctl set-oneshot \"\"` there takes it back",
                     BootLoader::Grub => "`grub-editenv /boot/grub/grubenv unset next_entry` there takes it back",
                     BootLoader::Extlinux | BootLoader::Init | BootLoader::Unknown => "take it back there",
@@ -151,7 +154,10 @@ impl fmt::Display for BootRefusal {
                 in_brackets(note.as_deref(), formatter)
             }
             Self::NextBoot { next: NextBoot { entry, system }, .. } => {
-                write!(formatter, "its next reboot brings, once, what somebody has set and not its boot default: `{entry}`")?;
+                write!(
+                    formatter,
+                    "its next reboot brings, once, what somebody has set and not its boot default: `{entry}`"
+                )?;
                 match system {
                     Some(system) => write!(formatter, ", which is {system}"),
                     None => Ok(()),
@@ -176,6 +182,12 @@ impl fmt::Display for BootDoubt {
             ),
         }
     }
+}
+
+fn is_firmware_s(entry: &str) -> bool {
+    entry
+        .strip_prefix("Boot")
+        .is_some_and(|number| number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn in_brackets(note: Option<&str>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,6 +293,8 @@ mod tests {
         let (text, hint) = pending(BootLoader::Grub, "1>0", None);
         assert!(text.ends_with("boot default: `1>0`"), "{text}");
         assert!(hint.contains("unset next_entry"), "{hint}");
+        let (_, hint) = pending(BootLoader::SystemdBoot, "Boot000A", None);
+        assert!(hint.starts_with("`efibootmgr --delete-bootnext`"), "{hint}");
     }
 
     #[test]
