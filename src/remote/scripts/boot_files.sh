@@ -89,7 +89,7 @@ place_boot_file() {
     systemd-boot)
         # The kernel comes with its partition; an initrd lies on the same one.
         files_path=$1
-        case $1 in "$entry_partition"/*) ;; /*) files_path=$entry_partition$1 ;; *) files_path=$entry_partition/$1 ;; esac
+        case $1 in "$boot_partition"/*) ;; /*) files_path=$boot_partition$1 ;; *) files_path=$boot_partition/$1 ;; esac
         ;;
     grub)
         # Relative to the top of a file system that GRUB searched: ($drive1)//kernels/…, ($drive2)/nix/store/….
@@ -132,6 +132,10 @@ read_file_through() {
             ;;
         *'read 124'* | *'read 137'*)
             files_unproven="${1#"$root"} was not read within 30 s"
+            return
+            ;;
+        *'same 2'*)
+            files_unproven="the store's own file cannot be read"
             return
             ;;
         *'same 1'*)

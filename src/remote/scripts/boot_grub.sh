@@ -25,7 +25,7 @@ read_grub_menu() {
     set -- "$root$1"
     [ ! -s "$root$grub_environment" ] || set -- "$root$grub_environment" "$@"
     grub_menu=$(awk -v platform="$grub_platform" '
-        # Text with its variables put in; unknown ones are empty. Pass 0 is without what is chosen once.
+        # Text with its variables put in; unknown ones are empty. Pass 1 has all, 0 and 2 are without what may be chosen once.
         function expand(text, pass,   done, name, value) {
             gsub(/["'\'']/, "", text)
             done = ""
@@ -34,7 +34,7 @@ read_grub_menu() {
                 gsub(/[${}]/, "", name)
                 value = name in environment ? environment[name] : ""
                 if (name == "grub_platform") value = platform
-                if (pass == 0 && name == once) value = ""
+                if (pass == 0 && name == "next_entry" || pass == 2 && name == "saved_entry") value = ""
                 done = done substr(text, 1, RSTART - 1) value
                 text = substr(text, RSTART + RLENGTH)
             }
@@ -52,7 +52,10 @@ read_grub_menu() {
             for (level = 1; level <= ifs; level++) if (!taken[pass, level]) return 0
             return 1
         }
-        function control(line, pass) {
+        function control(line) {
+            for (pass = 0; pass <= 2; pass++) control_pass(line, pass)
+        }
+        function control_pass(line, pass) {
             if (line ~ /^if /) { taken[pass, ifs] = was[pass, ifs] = holds(line, pass) }
             else if (line ~ /^elif /) {
                 taken[pass, ifs] = !was[pass, ifs] && holds(line, pass)
@@ -130,7 +133,7 @@ read_grub_menu() {
             while (is_menu[node] && counts[node] > 0) node = chosen(rest_of_spec, node)
             return node
         }
-        BEGIN { menu = nodes = ifs = 0; once = "next_entry" }
+        BEGIN { menu = nodes = ifs = 0; once = "next_entry"; usual = 0 }
         { sub(/\r$/, "") }
         FILENAME ~ /\/grubenv$/ {
             has_environment = 1
@@ -146,12 +149,12 @@ read_grub_menu() {
         menu && /^}/ { menu = parent[menu]; next }
         menu && !is_menu[menu] { node = menu; inside($0); next }
         # Before 21.05, saved_entry was what is chosen once.
-        /^set +saved_entry=$/ { once = "saved_entry" }
-        /^if / { ifs++; control($0, 0); control($0, 1); next }
-        /^(elif |else)/ || /^set +default=/ { control($0, 0); control($0, 1); next }
+        /^set +saved_entry=$/ { once = "saved_entry"; usual = 2 }
+        /^if / { ifs++; control($0); next }
+        /^(elif |else)/ || /^set +default=/ { control($0); next }
         /^fi$/ || /^fi[ \t;]/ { ifs--; next }
         END {
-            entry = find(wanted[0])
+            entry = find(wanted[usual])
             print init[entry] "|" kernel[entry] "|" initrds[entry]
             if (environment[once] != "") print once "|" environment[once] "|" init[find(wanted[1])]
         }' "$@")
