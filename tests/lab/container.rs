@@ -4,7 +4,6 @@ use fleetdeploy::event::{HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
-use crate::inventory::Inventory;
 use crate::standing::Standing;
 use crate::wait::{seconds, until};
 
@@ -37,7 +36,6 @@ fn a_container_that_its_own_wrong_key_cuts_off_comes_back_on_old() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_container_whose_workstation_dies_in_its_test_comes_back_on_old_and_a_good_push_stays() {
     let fleet = up("container", r#"{"box": {"loader": "none"}}"#);
-    fleet.write_inventory(&Inventory { guard: "70s", ..Inventory::default() });
     fleet.change(&HOSTS);
     for host in ["box", "incus"] {
         fleet.set(host, "activate", "\"slow:6\"");
