@@ -214,6 +214,10 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
     host.program("systemctl", "echo inactive");
     let arm = format!("(main r-1 2 ada@laptop {BOOT_ID} {A} {A} {A} 2000 500 reboot - LIB GUARD JOB vps)");
     assert_eq!(host.says(&["lib.sh", "arm.sh"], &ask(&arm)).await, format!("{refused}end\n"));
+    // What this run has armed before is armed to be taken back.
+    host.write("nix/var/nix/gcroots/fleetdeploy/r-1/plan", "run r-1\n");
+    let again = ask(&format!("arm_anew() {{ echo armed; }}\n{arm}"));
+    assert_eq!(host.says(&["lib.sh", "arm.sh"], &again).await, "armed\nend\n");
     host.remove("run/fleetdeploy/lease");
     let reboot = format!("(main {BOOT_ID} {A} {A} {A})");
     let said = host.says(&["lib.sh", "reboot.sh"], &ask(&reboot)).await;
@@ -428,6 +432,43 @@ async fn a_guard_does_not_reboot_into_a_kernel_that_is_not_whole() {
             assert_eq!(host.text("log"), ends, "{shell}");
             assert!(host.text(TRACE).contains(says), "{shell}: {}", host.text(TRACE));
         }
+    }
+}
+
+/// Where the boot partition is gone before anything was installed, a reboot brings what it did, and is the surer way back; after
+/// an installation nobody knows.
+#[tokio::test]
+async fn a_guard_without_a_boot_partition_reboots_only_where_nothing_was_installed() {
+    for (step, ends) in [("test", "REBOOT\n"), ("switch", "test 1\n")] {
+        let host = in_a_run("").await;
+        host.write(&format!("run/fleetdeploy/jobs/{step}.started"), "r-1 2\n");
+        host.write("boot-missing", "/boot is not mounted");
+        host.write("boot-default", "");
+        switch(&host, A, &format!("ln -sfn {A} \"$FLEETDEPLOY_ROOT/run/current-system\""));
+        for shell in shells() {
+            host.remove("log");
+            host.run(shell, &GUARD, &format!("{LOADER}{FIRE}")).await;
+            assert_eq!(host.text("log"), ends, "{shell}: {step}: {}", host.text(TRACE));
+        }
+    }
+}
+
+/// After a power cut in the middle of its switch it has booted the old system, and its boot has made a generation of it.
+#[tokio::test]
+async fn the_generation_that_a_container_s_own_boot_has_made_goes_with_the_run_s() {
+    let host = container(true).await;
+    host.has_switched();
+    for (number, system) in [(3, A), (4, A)] {
+        host.link(&format!("nix/var/nix/profiles/system-{number}-link"), system);
+    }
+    host.remove("nix/var/nix/profiles/system");
+    host.link("nix/var/nix/profiles/system", "system-3-link");
+    for shell in shells() {
+        assert!(host.run(shell, &JOB, "load_old; restore_profile 20").await.succeeded());
+        let left = [1, 2, 3, 4].map(|number| host.leads_to(&format!("nix/var/nix/profiles/system-{number}-link")));
+        // The fourth is somebody else's.
+        assert_eq!(left, [Some(A), None, None, Some(A)].map(|system| system.map(str::to_owned)));
+        assert_eq!(host.leads_to("nix/var/nix/profiles/system").as_deref(), Some("system-1-link"));
     }
 }
 
