@@ -366,6 +366,38 @@ async fn run_killed(host: &Host, shell: &str, files: &[&str], words: &str, at: u
     host.text("count").lines().count() >= usize::try_from(at).unwrap()
 }
 
+/// The step that the guard waits for may go on for a minute, and the power may fail meanwhile; and it may move it once more.
+#[tokio::test]
+async fn a_guard_puts_a_container_s_boot_default_back_before_it_waits_for_a_step_and_again_after_it() {
+    let host = container(false).await;
+    host.has_switched();
+    let step = format!(
+        r#"(
+            exec 8>"$place/jobs/test.lock"
+            flock 8
+            : >"$root/begun"
+            tries=0
+            until [ "$(readlink "$root/sbin/init")" = {A}/init ] || [ "$tries" -gt 300 ]; do
+                tries=$((tries + 1))
+                /bin/sleep 0.05
+            done
+            echo "while it runs: $(readlink "$root/sbin/init")" >>"$root/log"
+            ln -sfn {B}/init "$root/sbin/init"
+        ) &
+        until [ -e "$root/begun" ]; do /bin/sleep 0.02; done
+        job_wait=20"#
+    );
+    for shell in shells() {
+        host.remove("log");
+        host.remove("begun");
+        host.remove("sbin/init");
+        host.link("sbin/init", &format!("{B}/init"));
+        host.run(shell, &GUARD, &format!("{step}\n{FIRE}")).await;
+        assert_eq!(host.text("log"), format!("while it runs: {A}/init\nboot 1\nREBOOT\n"), "{shell}");
+        assert_eq!(host.leads_to("sbin/init"), Some(format!("{A}/init")), "{shell}");
+    }
+}
+
 #[tokio::test]
 async fn a_guard_empties_the_next_boot_before_it_reboots_and_its_trace_says_what_it_was() {
     let host = in_a_run("").await;
