@@ -49,7 +49,9 @@ async fn in_a_run(plan: &str) -> Host {
     }
     host.write("boot-default", A);
     host.program("systemctl", "case $* in *ActiveState*) echo inactive ;; esac");
-    host.program("sync", "exit 0");
+    for idle in ["sync", "sleep"] {
+        host.program(idle, "exit 0");
+    }
     host.program(
         "nix-env",
         r#"cd "$FLEETDEPLOY_ROOT/nix/var/nix/profiles" || exit
@@ -112,6 +114,24 @@ impl Host {
         let _ = std::fs::remove_file(self.path(path));
     }
 
+    /// A container on which both steps of the run were at work.
+    fn has_switched(&self) {
+        let profiles = "nix/var/nix/profiles";
+        for (link, target) in [
+            ("run/current-system", B.to_owned()),
+            ("sbin/init", format!("{B}/init")),
+            (&format!("{profiles}/system-2-link"), B.to_owned()),
+            (&format!("{profiles}/system"), "system-2-link".to_owned()),
+        ] {
+            self.remove(link);
+            self.link(link, &target);
+        }
+        self.write("nix/var/nix/gcroots/fleetdeploy/r-1/added-generation", "2\n");
+        for step in ["test", "switch"] {
+            self.write(&format!("run/fleetdeploy/jobs/{step}.started"), "r-1 2\n");
+        }
+    }
+
     /// Current system, what /sbin/init leads to, the profile and its second generation.
     fn stands(&self) -> [Option<String>; 4] {
         let profiles = "nix/var/nix/profiles";
@@ -161,7 +181,7 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
     let host = in_a_run("").await;
     host.write("next-boot", "windows.conf");
     host.write("proc/sys/kernel/panic", "0\n");
-    let ask = |action: &str| format!("{LOADER}\nprint_standing() {{ :; }}\n{action}");
+    let ask = |action: &str| format!("{LOADER}\nprint_standing() {{ read_systems; }}\n{action}");
     let refused = "refused moved\ntext the next boot is windows.conf, once\n";
 
     let token = |state: &str| {
@@ -171,17 +191,22 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
         host.write(&format!("run/fleetdeploy/token/{state}-1500"), "");
     };
     token("armed");
-    host.program("systemctl", "case $* in *guard.service) echo active ;; *) echo inactive ;; esac");
+    host.program(
+        "systemctl",
+        "case $* in *ActiveState*guard.service) echo active ;; *ActiveState*) echo inactive ;; esac",
+    );
     host.program("systemd-run", "echo begun >>\"$FLEETDEPLOY_ROOT/log\"");
     for (kind, begun) in [("test", false), ("switch", false), ("reactivate", false), ("rollback", true)] {
         host.remove("log");
         let start = format!("run=r-1 epoch=2 wanted_boot_id={BOOT_ID} kind={kind} needs=1 new={B}");
-        let start = format!("{start} wanted_current=- wanted_profile=- wanted_boot={A}; with_lock start && echo started");
+        let start =
+            format!("{start} wanted_current=- wanted_profile=- wanted_boot={A}; with_lock start && echo started");
         let said = host.says(&["lib.sh", "step.sh"], &ask(&start)).await;
         assert_eq!(said, if begun { "started\n" } else { refused }, "{kind}");
         assert_eq!(host.text("log").contains("begun"), begun, "{kind}");
     }
-    let disarm = format!("(main r-1 2 {BOOT_ID} {A} {A} {A}); mv \"$place\"/token/disarmed-1500 \"$place\"/token/armed-1500");
+    let disarm =
+        format!("(main r-1 2 {BOOT_ID} {A} {A} {A}); mv \"$place\"/token/disarmed-1500 \"$place\"/token/armed-1500");
     assert_eq!(host.says(&["lib.sh", "disarm.sh"], &ask(&disarm)).await, "end\n");
 
     host.remove("run/fleetdeploy/token/armed-1500");
@@ -189,6 +214,10 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
     host.program("systemctl", "echo inactive");
     let arm = format!("(main r-1 2 ada@laptop {BOOT_ID} {A} {A} {A} 2000 500 reboot - LIB GUARD JOB vps)");
     assert_eq!(host.says(&["lib.sh", "arm.sh"], &ask(&arm)).await, format!("{refused}end\n"));
+    // What this run has armed before is armed to be taken back.
+    host.write("nix/var/nix/gcroots/fleetdeploy/r-1/plan", "run r-1\n");
+    let again = ask(&format!("arm_anew() {{ echo armed; }}\n{arm}"));
+    assert_eq!(host.says(&["lib.sh", "arm.sh"], &again).await, "armed\nend\n");
     host.remove("run/fleetdeploy/lease");
     let reboot = format!("(main {BOOT_ID} {A} {A} {A})");
     let said = host.says(&["lib.sh", "reboot.sh"], &ask(&reboot)).await;
@@ -199,19 +228,21 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
 #[tokio::test]
 async fn the_plan_says_how_the_loader_is_read_and_where_activation_moves_it() {
     let host = container(true).await;
-    host.link("bin/init", &format!("{A}/prepare-root"));
+    host.remove("sbin/init");
+    host.link("sbin/init", &format!("{A}/prepare-root"));
+    host.link("bin/init", &format!("{A}/init"));
     host.link("init", &format!("{C}/init"));
     host.write("proc/sys/kernel/panic", "0\n");
     let ask = "
         told_loader=init run=r-1 action=reboot tuning=- current=$1 profile=$1 generation=1
         read_systems
         write_plan && grep -E '^(boot_loader|init_link)' \"$place/plan\"";
-    let lines = format!("boot_loader init\ninit_link /sbin/init {A}/init\ninit_link /bin/init {A}/prepare-root\n");
+    let lines = format!("boot_loader init\ninit_link /sbin/init {A}/prepare-root\ninit_link /bin/init {A}/init\n");
     let mut files = with_boot("arm.sh").to_vec();
     files.retain(|file| *file != "restore.sh");
     assert_eq!(host.says(&files, ask).await, lines);
     // It came up on the new system, and is armed to be taken back.
-    for (link, target) in [("sbin/init", "init"), ("bin/init", "prepare-root")] {
+    for (link, target) in [("sbin/init", "prepare-root"), ("bin/init", "init")] {
         host.remove(link);
         host.link(link, &format!("{B}/{target}"));
     }
@@ -223,8 +254,12 @@ async fn a_test_on_a_container_leaves_what_a_reboot_brings_as_it_was() {
     for (installs, status) in [(true, 0), (false, 4)] {
         let host = container(installs).await;
         let stc = host.text(&format!("{}/bin/switch-to-configuration", &B[1..]));
-        host.executable(&format!("{}/bin/switch-to-configuration", &B[1..]), &format!("{stc}\nexit {status}"));
-        let ask = format!("load_old; new={B}; run_test >/dev/null; echo \"status $?\"; read_systems; echo \"$boot_default\"");
+        host.executable(
+            &format!("{}/bin/switch-to-configuration", &B[1..]),
+            &format!("{stc}\n[ \"$1\" != test ] || exit {status}"),
+        );
+        let ask =
+            format!("load_old; new={B}; run_test >/dev/null; echo \"status $?\"; read_systems; echo \"$boot_default\"");
         assert_eq!(host.says(&JOB, &ask).await, format!("status {status}\n{A}\n"));
         assert_eq!(host.stands(), [&on(B, 1, None)[..1], &on(A, 1, None)[1..]].concat()[..]);
         // The container's first boot into it would make this generation.
@@ -250,7 +285,8 @@ async fn a_container_that_is_rolled_back_boots_what_it_booted_also_where_two_sys
     let host = container(true).await;
     host.write(
         "run/fleetdeploy/plan",
-        host.text("run/fleetdeploy/plan").replace(&format!("old_boot {A}"), &format!("old_boot {C}"))
+        host.text("run/fleetdeploy/plan")
+            .replace(&format!("old_boot {A}"), &format!("old_boot {C}"))
             .replace(&format!("/sbin/init {A}"), &format!("/sbin/init {C}")),
     );
     switch(&host, C, "[ \"$1\" != boot ] || exit 1");
@@ -272,29 +308,26 @@ async fn a_container_that_is_killed_at_any_program_can_always_boot_and_goes_back
         "echo r-1 2 >\"$place/jobs/test.started\"; load_old; new={B}; run_test
         echo r-1 2 >\"$place/jobs/switch.started\"; run_switch boot"
     );
-    for shell in shells() {
-        let mut kills = 0;
-        for (files, words) in [(&JOB, job.as_str()), (&GUARD, FIRE)] {
-            let mut all_killed = true;
-            // Some at once: most of the time goes by in waiting for programs to start.
-            while all_killed {
-                let next = (kills + 1..=kills + 8).map(|at| is_killed_and_comes_back(shell, files, words, &job, at));
-                let killed = futures::future::join_all(next).await;
-                all_killed = killed.iter().all(|killed| *killed);
-                kills += 8;
-            }
-            assert!(kills > 8, "nothing was killed");
-            kills = 0;
+    let shells = shells();
+    for (shell, files, words) in [(shells[0], &JOB, job.as_str()), (shells[shells.len() - 1], &GUARD, FIRE)] {
+        let (mut kills, mut all_killed) = (0, true);
+        // Some at once: most of the time goes by in waiting for programs to start.
+        while all_killed {
+            let next = (kills + 1..=kills + 8).map(|at| is_killed_and_comes_back(shell, files, words, at));
+            let killed = futures::future::join_all(next).await;
+            all_killed = killed.iter().all(|killed| *killed);
+            kills += 8;
         }
+        assert!(kills > 8, "nothing was killed");
     }
 }
 
 /// Kills a step, or the guard of a host on which everything has moved, where it starts its `at`-th program; `false`
 /// when it ended before.
-async fn is_killed_and_comes_back(shell: &str, files: &[&str], words: &str, job: &str, at: u32) -> bool {
+async fn is_killed_and_comes_back(shell: &str, files: &[&str], words: &str, at: u32) -> bool {
     let host = container(true).await;
     if words == FIRE {
-        assert!(host.run(shell, &JOB, job).await.succeeded());
+        host.has_switched();
     }
     let killed = run_killed(&host, shell, files, words, at).await;
     let boots = host.leads_to("sbin/init").unwrap_or_default();
@@ -333,6 +366,38 @@ async fn run_killed(host: &Host, shell: &str, files: &[&str], words: &str, at: u
     host.text("count").lines().count() >= usize::try_from(at).unwrap()
 }
 
+/// The step that the guard waits for may go on for a minute, and the power may fail meanwhile; and it may move it once more.
+#[tokio::test]
+async fn a_guard_puts_a_container_s_boot_default_back_before_it_waits_for_a_step_and_again_after_it() {
+    let host = container(false).await;
+    host.has_switched();
+    let step = format!(
+        r#"(
+            exec 8>"$place/jobs/test.lock"
+            flock 8
+            : >"$root/begun"
+            tries=0
+            until [ "$(readlink "$root/sbin/init")" = {A}/init ] || [ "$tries" -gt 300 ]; do
+                tries=$((tries + 1))
+                /bin/sleep 0.05
+            done
+            echo "while it runs: $(readlink "$root/sbin/init")" >>"$root/log"
+            ln -sfn {B}/init "$root/sbin/init"
+        ) &
+        until [ -e "$root/begun" ]; do /bin/sleep 0.02; done
+        job_wait=20"#
+    );
+    for shell in shells() {
+        host.remove("log");
+        host.remove("begun");
+        host.remove("sbin/init");
+        host.link("sbin/init", &format!("{B}/init"));
+        host.run(shell, &GUARD, &format!("{step}\n{FIRE}")).await;
+        assert_eq!(host.text("log"), format!("while it runs: {A}/init\nboot 1\nREBOOT\n"), "{shell}");
+        assert_eq!(host.leads_to("sbin/init"), Some(format!("{A}/init")), "{shell}");
+    }
+}
+
 #[tokio::test]
 async fn a_guard_empties_the_next_boot_before_it_reboots_and_its_trace_says_what_it_was() {
     let host = in_a_run("").await;
@@ -344,7 +409,9 @@ async fn a_guard_empties_the_next_boot_before_it_reboots_and_its_trace_says_what
         assert_eq!(host.text("log"), "REBOOT\n", "{shell}");
         assert!(!host.path("next-boot").exists());
         let trace = host.text(TRACE);
-        for says in ["\nfound: ", ", next boot memtest.conf\n", "\nthe next boot was memtest.conf: emptied\n", "rebooting\n"] {
+        for says in
+            ["\nfound: ", ", next boot memtest.conf\n", "\nthe next boot was memtest.conf: emptied\n", "rebooting\n"]
+        {
             assert!(trace.contains(says), "{shell}: {says:?}: {trace}");
         }
     }
@@ -365,7 +432,9 @@ async fn a_guard_that_cannot_empty_the_next_boot_activates_the_old_system_and_do
         assert_eq!(host.text("log"), "test 1\n", "{shell}");
         assert_eq!(host.leads_to("run/current-system").as_deref(), Some(A));
         let trace = host.text(TRACE);
-        for says in ["NOT all could be put back (try 2 of 2)", "the next boot was memtest.conf, and could not be emptied"] {
+        for says in
+            ["NOT all could be put back (try 2 of 2)", "the next boot was memtest.conf, and could not be emptied"]
+        {
             assert!(trace.contains(says), "{shell}: {says:?}: {trace}");
         }
     }
@@ -376,11 +445,14 @@ async fn a_guard_that_cannot_empty_the_next_boot_activates_the_old_system_and_do
 async fn a_guard_does_not_reboot_into_a_kernel_that_is_not_whole() {
     for (mends, ends, says) in [
         (true, "boot 1\nREBOOT\n", "rebooting"),
-        (false, "boot 1\nboot 1\nboot 1\ntest 1\nboot 1\nboot 1\nboot 1\n", "boot files the kernel is shorter; not rebooting"),
+        (
+            false,
+            "boot 1\nboot 1\nboot 1\ntest 1\nboot 1\nboot 1\nboot 1\n",
+            "boot files the kernel is shorter; not rebooting",
+        ),
     ] {
         let host = in_a_run("").await;
         host.write("run/fleetdeploy/jobs/test.started", "r-1 2\n");
-        host.program("sleep", "exit 0");
         let mend = if mends { "rm -f \"$FLEETDEPLOY_ROOT/boot-files\"" } else { "" };
         switch(&host, A, &format!("{mend}\nln -sfn {A} \"$FLEETDEPLOY_ROOT/run/current-system\""));
         for shell in shells() {
@@ -395,11 +467,52 @@ async fn a_guard_does_not_reboot_into_a_kernel_that_is_not_whole() {
     }
 }
 
+/// Where the boot partition is gone before anything was installed, a reboot brings what it did, and is the surer way back; after
+/// an installation nobody knows.
+#[tokio::test]
+async fn a_guard_without_a_boot_partition_reboots_only_where_nothing_was_installed() {
+    for (step, ends) in [("test", "REBOOT\n"), ("switch", "test 1\n")] {
+        let host = in_a_run("").await;
+        host.write(&format!("run/fleetdeploy/jobs/{step}.started"), "r-1 2\n");
+        host.write("boot-missing", "/boot is not mounted");
+        host.write("boot-default", "");
+        switch(&host, A, &format!("ln -sfn {A} \"$FLEETDEPLOY_ROOT/run/current-system\""));
+        for shell in shells() {
+            host.remove("log");
+            host.run(shell, &GUARD, &format!("{LOADER}{FIRE}")).await;
+            assert_eq!(host.text("log"), ends, "{shell}: {step}: {}", host.text(TRACE));
+        }
+    }
+}
+
+/// After a power cut in the middle of its switch it has booted the old system, and its boot has made a generation of it.
+#[tokio::test]
+async fn the_generation_that_a_container_s_own_boot_has_made_goes_with_the_run_s() {
+    let host = container(true).await;
+    host.has_switched();
+    for (number, system) in [(3, A), (4, A)] {
+        host.link(&format!("nix/var/nix/profiles/system-{number}-link"), system);
+    }
+    host.remove("nix/var/nix/profiles/system");
+    host.link("nix/var/nix/profiles/system", "system-3-link");
+    for shell in shells() {
+        assert!(host.run(shell, &JOB, "load_old; restore_profile 20").await.succeeded());
+        let left = [1, 2, 3, 4].map(|number| host.leads_to(&format!("nix/var/nix/profiles/system-{number}-link")));
+        // The fourth is somebody else's.
+        assert_eq!(left, [Some(A), None, None, Some(A)].map(|system| system.map(str::to_owned)));
+        assert_eq!(host.leads_to("nix/var/nix/profiles/system").as_deref(), Some("system-1-link"));
+    }
+}
+
 #[tokio::test]
 async fn a_switch_whose_kernel_is_not_whole_has_failed_and_one_that_cannot_be_compared_has_not() {
     for (files, status, says) in [
         ("whole", 0, None),
-        ("unproven the kernel is signed", 0, Some("kernel and initrd of the boot default are there, and not compared: the kernel is signed")),
+        (
+            "unproven the kernel is signed",
+            0,
+            Some("kernel and initrd of the boot default are there, and not compared: the kernel is signed"),
+        ),
         ("bad the kernel is shorter", 97, Some("a reboot would not come up: the kernel is shorter")),
     ] {
         for switched in [0, 4] {
@@ -420,7 +533,10 @@ async fn a_host_whose_kernel_is_not_whole_is_not_rebooted() {
     let host = in_a_run("").await;
     host.remove("run/fleetdeploy/lease");
     host.remove("run/fleetdeploy/token/fired-1500");
-    host.program("systemctl", "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo inactive ;; esac");
+    host.program(
+        "systemctl",
+        "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo inactive ;; esac",
+    );
     let ask = format!("{LOADER}\nprint_standing() {{ read_systems; }}\n(main {BOOT_ID} {A} {A} {A})");
     host.write("boot-files", "bad the kernel is shorter");
     let refused = "looked at 1\nrefused other\ntext a reboot would not come up: the kernel is shorter\nend\n";
@@ -452,7 +568,11 @@ async fn a_roll_back_that_had_no_place_to_install_into_and_moved_nothing_is_none
         assert!(said.ends_with(&format!("status {status}\n")), "{ended} {default:?}: {said}");
     }
     // What ran has mounted it again.
-    switch(&host, A, "rm -f \"$FLEETDEPLOY_ROOT/boot-missing\"; echo $FLEETDEPLOY_A >\"$FLEETDEPLOY_ROOT/boot-default\"");
+    switch(
+        &host,
+        A,
+        "rm -f \"$FLEETDEPLOY_ROOT/boot-missing\"; echo $FLEETDEPLOY_A >\"$FLEETDEPLOY_ROOT/boot-default\"",
+    );
     host.write("run/fleetdeploy/jobs/test.started", "r-1 2\n");
     for shell in shells() {
         host.write("run/fleetdeploy/jobs/switch.status", "1\n");

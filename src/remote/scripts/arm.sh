@@ -80,7 +80,9 @@ arm() {
         refuse busy "a switch is under way on this host"
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
-    elif stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && boots_as_default; then
+    elif stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" &&
+        # One that this run has armed before is armed to be taken back, and its guard empties what it finds.
+        { [ -e "$roots/$run/plan" ] || boots_as_default; }; then
         arm_anew "$@"
     fi
     return 0
@@ -160,6 +162,8 @@ print_init_links() {
         links_target=$(readlink "$root$links_file") || continue
         case $links_target in
         "$links_old"/* | "${links_new:-$links_old}"/*) echo "init_link $links_file $links_old/${links_target#/nix/store/*/}" ;;
+        # By way of the profile: an activation that moves it would leave it there no more.
+        /nix/var/nix/profiles/system/*) echo "init_link $links_file $links_target" ;;
         esac
     done
 }

@@ -40,6 +40,8 @@ find_init() {
         init_target=$(readlink "$root$boot_config") || init_of_script
         case $init_target in
         /nix/store/*/init) ;;
+        # With systemd in the initrd `init` is systemd itself, and this is what containers start.
+        /nix/store/*/prepare-root) init_target=${init_target%/prepare-root}/init ;;
         /nix/var/nix/profiles/system*/init) ;;
         *) continue ;;
         esac

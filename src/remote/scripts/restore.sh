@@ -38,17 +38,23 @@ restore_profile() {
                 mv -T "$profiles/system.fleetdeploy" "$profiles/system"
         fi
     fi
-    if is_number "$added" && [ "$added" != "$old_generation" ] && [ -L "$profiles/system-$added-link" ]; then
-        resolve /nix/var/nix/profiles/system
-        if [ "$(readlink "$profiles/system-$added-link")" = "$(readlink "$roots/$run/new")" ] &&
-            [ "$(readlink "$profiles/system")" != "system-$added-link" ]; then
-            echo "profile: deleting generation $added"
-            timeout -k 5 "$1" nix-env -p "$profiles/system" --delete-generations "$added" </dev/null ||
-                rm -f "$profiles/system-$added-link"
-        fi
+    if is_number "$added"; then
+        delete_generation "$added" "$(readlink "$roots/$run/new")" "$1"
+        # A container that has booted the old system meanwhile has made one more for it.
+        [ -z "$init_links" ] || delete_generation "$((added + 1))" "$old_profile" "$1"
     fi
     read_systems
     [ "$profile" = "$old_profile" ]
+}
+
+# delete_generation NUMBER SYSTEM SECONDS: if it is that system's, and neither what the host had nor what it has now.
+delete_generation() {
+    if [ "$1" != "$old_generation" ] && [ "$(readlink "$profiles/system-$1-link")" = "$2" ] &&
+        [ "$(readlink "$profiles/system")" != "system-$1-link" ]; then
+        echo "profile: deleting generation $1"
+        timeout -k 5 "$3" nix-env -p "$profiles/system" --delete-generations "$1" </dev/null ||
+            rm -f "$profiles/system-$1-link"
+    fi
 }
 
 # restore_boot SECONDS [whole]: the boot loader is installed by the system that was the boot default, then read back. One
@@ -61,14 +67,22 @@ restore_boot() {
         return
     fi
     read_systems
-    if [ "$boot_default" = "$old_boot" ] && loader_is_untouched && { [ "${2-}" != whole ] || boot_files_serve; }; then
-        return 0
-    fi
     # What an installer writes into an empty folder is read back well, and no boot loader will ever see it.
     look_for_boot_place
     if [ -n "$boot_missing" ]; then
+        case $boot_default in
+        '' | "$old_boot")
+            if loader_is_untouched; then
+                echo "boot default: not to be read now, and nothing of this run has moved it: $boot_missing"
+                return 0
+            fi
+            ;;
+        esac
         echo "boot default: cannot be put back now: $boot_missing"
         return 1
+    fi
+    if [ "$boot_default" = "$old_boot" ] && loader_is_untouched && { [ "${2-}" != whole ] || boot_files_serve; }; then
+        return 0
     fi
     read_uptime
     restore_end=$((uptime + $1))

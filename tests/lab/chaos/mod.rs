@@ -51,6 +51,12 @@ fn a_push_that_dies_while_it_arms_or_loses_a_host_in_the_test_breaks_nothing() {
     fixed(&[78, 107]);
 }
 
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_push_to_a_container_that_dies_in_the_test_or_sleeps_in_the_switch_breaks_nothing() {
+    fixed(&[24, 29]);
+}
+
 /// The handful that always runs. They share their hosts.
 fn fixed(seeds: &[u64]) {
     let place = tempfile::tempdir().unwrap();

@@ -215,8 +215,13 @@ impl Spec {
         let (injection, moment) = pairs[usize::try_from(seed % 125).unwrap() * 53 % pairs.len()];
         assert_eq!(pairs.len(), 125, "see above");
 
-        let hosts: &[&str] =
-            if (seed / BLOCK).is_multiple_of(2) { &["vps", "homeserver"] } else { &["vps", "homeserver", "web"] };
+        // Every fourth block has a container, which has no boot loader: behind the tunnel, and reached directly.
+        let hosts: &[&str] = match (seed / BLOCK) % 8 {
+            3 => &["vps", "incus"],
+            7 => &["vps", "homeserver", "box"],
+            block if block % 2 == 0 => &["vps", "homeserver"],
+            _ => &["vps", "homeserver", "web"],
+        };
         let bad = [Push::ActivationFails, Push::UnitFails, Push::NoTunnel, Push::NoNewSsh, Push::LoaderFails];
         let good = *draw.one_of(&[Push::Good, Push::Slow]);
         let push = match moment {
