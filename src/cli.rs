@@ -170,7 +170,8 @@ pub struct Build {
 
 /// Probe every link of a fleet and show the matrix, and change nothing
 ///
-/// Links are probed from the hosts at their ends, as a push does it before and after.
+/// Links are probed from the hosts at their ends, as a push does it before and after. This runs the inventory's
+/// `command` checks: those of the workstation here, as you, and those of a host there, as root.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
