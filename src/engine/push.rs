@@ -265,10 +265,8 @@ impl<'a> Push<'a> {
         let views: Vec<Surveyed<'_>> =
             hosts.iter().map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
         // What only looks ahead runs nothing that stands in an inventory.
-        let (commands, links): (Vec<Link>, Vec<Link>) = self
-            .links(&surveyed)
-            .into_iter()
-            .partition(|link| self.request.first.is_all() && link.probe.is_command());
+        let (commands, links): (Vec<Link>, Vec<Link>) =
+            self.links(&surveyed).into_iter().partition(|link| self.request.first.is_all() && link.probe.is_command());
         let mut plan = plan(&views, links);
         self.foresee(&views, &plan);
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
