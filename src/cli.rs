@@ -176,7 +176,8 @@ pub struct Build {
 
 /// Probe every link of a fleet and show the matrix, and change nothing
 ///
-/// Links are probed from the hosts at their ends, as a push does it before and after.
+/// Links are probed from the hosts at their ends, as a push does it before and after. This runs the inventory's
+/// `command` checks: those of the workstation here, as you, and those of a host there, as root.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -220,8 +221,9 @@ impl Runs {
 
 /// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
 ///
-/// With `--report` all of the record goes into one text file to send along with a bug report. Addresses, users, keys and
-/// passwords in it are hidden; names of hosts and fleets, units and store paths are not: read it before you send it.
+/// `--report` makes one text file to send along with a bug report: what happened when and where, of known fields alone.
+/// Texts that programs or people have written are in it only with `--with-logs`, and what looks like an address, a name, a
+/// user, a key or a password is hidden in them. Names of fleets, units and store paths stay: read it before you send it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -229,6 +231,8 @@ Examples:
   fleetdeploy show last-failed           the last one that was rolled back, refused or split
   fleetdeploy show 20261122-16           the one run whose id begins like this
   fleetdeploy show last-failed --report  its report, as fleetdeploy-report-RUN.txt
+  fleetdeploy show last-failed --report --with-logs
+                                         the same with all texts and logs
 
 Exit status:
   0  answered, however the run has ended
@@ -238,9 +242,12 @@ pub struct Show {
     /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Write a report for others, without addresses, users and keys, as fleetdeploy-report-RUN.txt
+    /// Write a report for others, without names, addresses, texts and logs, as fleetdeploy-report-RUN.txt
     #[arg(long)]
     pub report: bool,
+    /// With --report: also the texts and what programs printed, where not everything that is secret can be known
+    #[arg(long, requires = "report")]
+    pub with_logs: bool,
     /// Write the report to this file, which must not be there yet; `-` is stdout
     #[arg(long, value_name = "FILE", requires = "report")]
     pub output: Option<PathBuf>,

@@ -7,6 +7,7 @@
 
 pub mod forecast;
 pub mod line;
+pub mod steady;
 pub mod stream;
 
 use std::collections::BTreeMap;
@@ -365,6 +366,12 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
         text: String,
+    },
+    /// Events are missing from the run's record: there, where they are missing, and on screen at the end.
+    EventsLost {
+        events: u64,
+        /// What the last write of one said.
+        why: String,
     },
     /// What went wrong, and what to do about it. The push cannot go on forward.
     Failed {

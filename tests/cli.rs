@@ -269,14 +269,19 @@ async fn a_name_of_nothing_is_a_mistake_of_usage_with_a_way_on() {
 }
 
 #[tokio::test]
-async fn a_report_has_everything_but_what_is_private() {
+async fn a_report_has_known_fields_and_with_logs_all_but_what_is_private() {
     let workstation = Workstation::new();
-    let finished = workstation.run(&["show", "last-failed", "--report"]).await;
-    assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
+    let with_logs = ["show", "last-failed", "--report", "--with-logs", "--output", "all.txt"];
+    for words in [&with_logs[..3], &with_logs] {
+        let finished = workstation.run(words).await;
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
+        assert!(finished.stdout_text().contains("before you send it"));
+    }
     let path = workstation.home.path().join(format!("fleetdeploy-report-{BAD_RUN}.txt"));
-    assert!(finished.stdout_text().contains("read it before you send it"));
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let report = std::fs::read_to_string(&path).unwrap();
+    let [report, all] = [&path, &workstation.home.path().join("all.txt")].map(|path| {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::read_to_string(path).unwrap()
+    });
     for private in [
         "example",
         "10.100.0",
@@ -293,27 +298,37 @@ async fn a_report_has_everything_but_what_is_private() {
         "BEGIN OPENSSH",
         "c2hvcnQ",
         "0f0f",
+        "vps",
+        "nas",
         "\u{1b}",
     ] {
         assert!(!report.contains(private), "{private}: {report}");
+        assert!(!all.contains(private), "{private}: {all}");
     }
     for needed in [
         "left in it: read it before you send it",
-        "NAME-1 is how vps was reached",
-        "vps -> nas ping: no answer from ADDRESS-2 within 2 s",
-        "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.3",
-        "units failed: wireguard-wg0.service on nas (USER-2@NAME-2)",
-        "[ADDRESS-3]:PORT-1",
+        "NAME-1 is how HOST-1 was reached",
+        "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-HOST-1-25.11.3",
         "\"entry\":\"rolling_back\"",
         "\"event\":\"phase_started\",\"phase\":\"roll_back\"",
-        "ssh://USER-3:SECRET-2@NAME-5/nix/store/",
-        "log of nas, the last 300 of 311 lines",
-        "test| step 304",
         "ROLLED BACK after 32s",
     ] {
         assert!(report.contains(needed), "{needed}: {report}");
     }
-    assert!(!report.contains("test| step 1\n"), "{report}");
+    for text in ["no answer", "log of", "test| ", "units failed"] {
+        assert!(!report.contains(text), "{text}: {report}");
+    }
+    for needed in [
+        "HOST-1 -> HOST-2 ping: no answer from ADDRESS-2 within 2 s",
+        "units failed: wireguard-wg0.service on HOST-2 (USER-2@NAME-2)",
+        "[ADDRESS-3]:PORT-1",
+        "ssh://USER-3:SECRET-2@NAME-5/nix/store/",
+        "log of HOST-2, the last 300 of 311 lines",
+        "test| step 304",
+    ] {
+        assert!(all.contains(needed), "{needed}: {all}");
+    }
+    assert!(!all.contains("test| step 1\n"), "{all}");
 
     let again = workstation.run(&["show", "last-failed", "--report"]).await;
     assert_eq!(again.status, Some(1));

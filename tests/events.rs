@@ -135,6 +135,7 @@ fn samples() -> Vec<Event> {
                 generation: u64::MAX,
             }],
         },
+        Event::EventsLost { events: 3, why: "No space left on device".into() },
         Event::HookStarted { hook: "tell the others".into(), limit_ms: 300_000 },
         Event::WavesPlanned { waves: vec![vec![vps.clone()], vec![digits.clone()]] },
         Event::WaveStarted { wave: 1, of: 2, hosts: vec![vps.clone()] },

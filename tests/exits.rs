@@ -177,6 +177,36 @@ fn ssh_alone(home: &Path) -> String {
     folder.display().to_string()
 }
 
+#[tokio::test]
+async fn the_soft_limit_of_open_files_is_raised_and_the_hard_one_is_named() {
+    let workstation = Workstation::new();
+    let program = env!("CARGO_BIN_EXE_fleetdeploy");
+    let folder = ssh_alone(workstation.home.path());
+    let seen = workstation.home.path().join("limits");
+    let ssh = Path::new(&folder).join("ssh");
+    let text = std::fs::read_to_string(&ssh).unwrap();
+    let asks = format!("#!/bin/sh\nulimit -Sn >>{}\n", seen.display());
+    std::fs::write(&ssh, text.replace("#!/bin/sh\n", &asks)).unwrap();
+    let under = |limit: &str| {
+        Invocation::new("/bin/sh", Duration::from_secs(60))
+            .args(["-c", &format!("ulimit {limit}; PATH=$1; shift; exec \"$@\""), "sh", &folder, program])
+            .args(["check", "homelab"])
+            .env("XDG_STATE_HOME", workstation.home.path().join("state"))
+            .folder(workstation.home.path())
+            .run()
+    };
+    under("-Sn 40").await.unwrap();
+    let limits = std::fs::read_to_string(&seen).unwrap();
+    assert!(!limits.is_empty() && limits.lines().all(|limit| limit != "40"), "{limits}");
+    // Where not even the hard one is enough, it is called by its name.
+    for limit in ["-n 11", "-n 14", "-n 17"] {
+        let finished = under(limit).await.unwrap();
+        let said = finished.stderr_text();
+        assert_eq!(finished.status, Some(1), "{limit}: {said}");
+        assert!(said.contains("ulimit -n") && !said.contains("install OpenSSH"), "{limit}: {said}");
+    }
+}
+
 /// One that is added is not forgotten in the tables.
 #[test]
 fn the_tables_have_every_command() {

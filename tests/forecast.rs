@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fleetdeploy::decide::links::LinkAnswer;
-use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
+use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::{Cell, Phase};
 use fleetdeploy::inventory::model::{HostName, Place};
 use fleetdeploy::package_change::PackageChange;
@@ -95,6 +95,9 @@ fn forecast() -> Forecast {
             cell("vps", "homeserver", LinkAnswer::Up { round_trip_us: Some(400) }),
             cell("homeserver", "vps", LinkAnswer::Down { why: "no answer".into() }),
         ],
+        not_run: [("backup is fresh", Some("vps")), ("backup is fresh", Some("nas")), ("it answers from here", None)]
+            .map(|(check, from)| NotRun { check: check.into(), from: from.map(name), required: from.is_some() })
+            .to_vec(),
         not_known: vec!["which packages change on web".into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("web") },

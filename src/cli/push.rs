@@ -10,6 +10,9 @@ use super::{FleetHosts, Showing, Terms};
 /// systems, logs in anew and probes every link, and only then makes them permanent and disarms the guards. If anything
 /// fails, every host goes back to the system it ran; if you press Ctrl-C, too, unless the systems are being made
 /// permanent already: that is finished. If this workstation dies, the guards bring the hosts back.
+///
+/// A push runs what its inventory says: it evaluates the flake, runs the hooks and the `command` checks of the workstation
+/// here, as you, and those of the hosts there, as root. --dry-run runs neither hooks nor checks.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

@@ -72,9 +72,9 @@ fn global_options_stand_before_or_after_the_command() {
 
 #[test]
 fn looking_back_begins_with_the_last_run() {
-    let show = Show { run: "last".into(), report: false, output: None };
+    let show = Show { run: "last".into(), report: false, with_logs: false, output: None };
     assert_eq!(parse("fleetdeploy show").unwrap().command, Command::Show(show));
-    let show = Show { run: "2026".into(), report: true, output: Some("-".into()) };
+    let show = Show { run: "2026".into(), report: true, with_logs: false, output: Some("-".into()) };
     assert_eq!(parse("fleetdeploy show 2026 --report --output -").unwrap().command, Command::Show(show));
     let replay = Replay { file: "last".into(), speed: 2.5, until: Some(Duration::from_millis(1500)) };
     let words = "fleetdeploy replay last --speed 2.5 --until 1.5";

@@ -16,13 +16,14 @@ use crate::decide::vocabulary::Signal;
 use crate::engine::by_hand::{Armable, Guards, Looked, Request, Went};
 use crate::engine::shutdown::Shutdown;
 use crate::event::line::to_millis;
-use crate::event::stream::{Events, Listener};
+use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
 use crate::record::lock::FleetLock;
+use crate::record::losses::Recording;
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, listener};
 use crate::ui::Screen;
@@ -100,6 +101,9 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
     guards.close().await;
     let rows = rows(&guards, &ground, &said.looked);
     let now = SystemTime::now();
+    if let Some(recording) = &records.recording {
+        recording.warn_of_losses(&events);
+    }
     events.publish(Event::Answer { answer: json(&rows, now, records.known.as_ref()) });
     events.publish(Event::Ended { exit: i32::from(status(said.ending)) });
     if let Some(recording) = records.recording.take() {
@@ -227,7 +231,7 @@ struct Records<'a> {
     /// The run that was armed by hand and has not ended.
     known: Option<RunId>,
     events: &'a Events,
-    recording: Option<Listener>,
+    recording: Option<Recording>,
 }
 
 impl Records<'_> {

@@ -14,11 +14,13 @@ use crate::engine::driver::Surroundings;
 use crate::engine::push::{First, Request};
 use crate::event::Event;
 use crate::event::forecast::Forecast;
-use crate::event::stream::{Events, Follower, Listener};
+use crate::event::stream::{Events, Follower};
+use crate::record::RecordError;
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
 use crate::record::listener;
 use crate::record::lock::{FleetLock, LockError};
+use crate::record::losses::Recording;
 
 /// The run's place on the disk, and the fleet held against other pushes of this workstation.
 pub(super) struct Record {
@@ -58,7 +60,7 @@ impl Record {
         Ok(Self { run, folder, run_folder, journal, inventory, _lock: lock })
     }
 
-    pub(super) fn listen(&self, events: &Events) -> Result<Listener, Trouble> {
+    pub(super) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
         listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
     }
 }
@@ -72,7 +74,12 @@ fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trou
 pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
     let state = State::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
-    let unfinished = unfinished(&state, ground).ok().flatten();
+    let unfinished = match state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))) {
+        Err(error @ RecordError::Newer { .. }) => {
+            return Some((error.to_string(), error.hint().unwrap_or_default()));
+        }
+        found => found.ok().flatten(),
+    };
     unfinished
         .filter(|one| !running.iter().any(|run| run == one.run.id().as_str()))
         .map(|one| (one.text(), tried_again(&one)))

@@ -41,7 +41,7 @@ use crate::engine::push::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};
-use crate::local::process;
+use crate::local::{limits, process};
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
 use crate::ui::{Screen, ScreenEnd, errors};
@@ -57,18 +57,28 @@ struct Trouble {
 impl Trouble {
     /// Usage, inventory, a password that cannot be asked for.
     fn not_understood(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
-        Self { error: error.into(), hint, ending: Ending::NotUnderstood }
+        Self::new(error.into(), hint, Ending::NotUnderstood)
     }
 
     /// Something of this workstation is missing or taken: nothing was begun.
     fn not_begun(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
-        Self { error: error.into(), hint, ending: Ending::NotBegun }
+        Self::new(error.into(), hint, Ending::NotBegun)
+    }
+
+    /// Where no file can be opened any more, that is what is to be mended, whatever it was opened for.
+    fn new(error: Box<dyn Error>, hint: Option<String>, ending: Ending) -> Self {
+        let hint = limits::mend(error.as_ref()).map(str::to_owned).or(hint);
+        Self { error, hint, ending }
     }
 
     /// Without its record nothing that changes a host is begun.
     fn no_record(error: RecordError) -> Self {
-        let hint = "nothing is begun without its record: XDG_STATE_HOME names another place for it";
-        Self::not_begun(error, Some(hint.to_owned()))
+        let hint = match error {
+            // Another place would only hide the run that is to be ended.
+            RecordError::Newer { .. } => error.hint(),
+            _ => Some("nothing is begun without its record: XDG_STATE_HOME names another place for it".to_owned()),
+        };
+        Self::not_begun(error, hint)
     }
 
     fn no_folder(error: &std::io::Error) -> Self {
@@ -89,6 +99,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(exit) = completions::answer(&words) {
         return exit;
     }
+    limits::raise_open_files();
     let cli = match Cli::read(words) {
         Ok(cli) => cli,
         Err(error) => {

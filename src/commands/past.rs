@@ -21,10 +21,7 @@ pub(super) fn state() -> Result<State, Trouble> {
 
 /// A record that cannot be read; nothing was to be begun.
 pub(super) fn unreadable(error: RecordError) -> Trouble {
-    let hint = match error {
-        RecordError::NoHome => Some("set HOME, or XDG_STATE_HOME, to an absolute path".to_owned()),
-        _ => None,
-    };
+    let hint = error.hint();
     Trouble::not_begun(error, hint)
 }
 

@@ -149,6 +149,9 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     }
     hooks.after(&concluded, &mut shutdown).await;
     let ending = concluded.ending;
+    if let Some(recording) = &recording {
+        recording.warn_of_losses(&events);
+    }
     events.publish(concluded.event(began.elapsed()));
     if let Some(recording) = recording {
         let _ = recording.finish(FAREWELL);

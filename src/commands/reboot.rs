@@ -47,6 +47,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut shutdown).await;
     let concluded = conclude(&rolled, &ground.fleet, &ground.selected);
     let ending = concluded.ending;
+    recording.warn_of_losses(&events);
     events.publish(concluded.event(began.elapsed()));
     let _ = recording.finish(FAREWELL);
     let _ = screen.finish(FAREWELL);

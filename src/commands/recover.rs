@@ -19,7 +19,7 @@ use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, recover};
 use crate::engine::shutdown::Shutdown;
-use crate::event::stream::{Events, Listener};
+use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
 use crate::inventory::Overrides;
@@ -27,6 +27,7 @@ use crate::inventory::model::{Fleet, Host, HostName};
 use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
 use crate::record::journal::{self, HostStarted, Journal, Started};
 use crate::record::lock::{FleetLock, LockError};
+use crate::record::losses::Recording;
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, listener};
 use crate::ui::Screen;
@@ -43,10 +44,11 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let lock = take(&state, &ground)?;
     let known = match &arguments.run {
         // Without a record of it the hosts tell.
-        Some(run) => state.unfinished_run(run).unwrap_or_default(),
-        None => state
-            .unfinished(Some((&ground.fleet.name, &ground.inventory.path)))
-            .map_err(Trouble::no_record)?,
+        Some(run) => match state.unfinished_run(run) {
+            Err(RecordError::NoSuchRun { .. }) => None,
+            known => known.map_err(Trouble::no_record)?,
+        },
+        None => state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?,
     };
     let known = known.map(known_of);
     let workspace = ground.workspace(&mut shutdown).await?;
@@ -82,9 +84,12 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         HooksOfPush::new(&ground, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
     }
     let ending = concluded.ending;
+    if let Some(record) = &keeper.record {
+        record.recording.warn_of_losses(&events);
+    }
     events.publish(concluded.event(began.elapsed()));
     if let Some(record) = keeper.record {
-        let _ = record.listener.finish(FAREWELL);
+        let _ = record.recording.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
     Ok(ending)
@@ -204,7 +209,7 @@ struct Record {
     /// The hosts that get new systems by it.
     changing: BTreeSet<HostName>,
     journal: Journal,
-    listener: Listener,
+    recording: Recording,
 }
 
 struct Keeper<'a> {
@@ -235,9 +240,9 @@ impl Keeper<'_> {
             alone: what.alone,
         }))?;
         self.lock.name_run(&what.run)?;
-        let listener = listener::start(&self.events, &folder)?;
+        let recording = listener::start(&self.events, &folder)?;
         let changing = what.plan.hosts.iter().filter(|host| host.changes).map(|host| host.name.clone()).collect();
-        Ok(Record { run: what.run.clone(), changing, journal, listener })
+        Ok(Record { run: what.run.clone(), changing, journal, recording })
     }
 
     /// What a later recovery here must know, as far as the hosts have told.

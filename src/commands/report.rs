@@ -1,4 +1,7 @@
-//! The report of a run: everything that its record holds, without what must not be sent to anybody.
+//! The report of a run, to be sent to others: what its record holds in known fields, and with `--with-logs` the texts and
+//! logs, too, without what is found in them that must not be sent to anybody.
+
+mod known_fields;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,6 +17,7 @@ use crate::event::Event;
 use crate::event::line::Line;
 use crate::record::journal::Entry;
 use crate::record::read::logs;
+use crate::record::read_whole;
 use crate::ui::redact::{Known, Redactor};
 use crate::ui::when::Clock;
 use crate::ui::{json, log, matrix, story};
@@ -22,17 +26,20 @@ use crate::ui::{json, log, matrix, story};
 const LOG_LINES: usize = 300;
 
 /// What a person has to do with a report.
-pub(super) const READ_IT: &str =
-    "host and fleet names, unit names and store paths are left in it: read it before you send it";
+pub(super) const READ_IT: &str = "fleet names, unit names and store paths are left in it: read it before you send it";
+
+/// The same where what programs printed is in it: nobody can know all that may be secret there.
+pub(super) const READ_ALL_OF_IT: &str =
+    "what programs printed is in it, and what looks like a secret is hidden: read all of it before you send it";
 
 /// Puts the report together.
-pub(super) fn render(read: &Read) -> Result<String, Trouble> {
+pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
     let mut redactor = Redactor::new(known(read));
     let mut events = Vec::new();
     let mut lines: Vec<Line> = Vec::new();
     for line in &read.lines {
         let Ok(mut value) = serde_json::to_value(line) else { continue };
-        redactor.json(&mut value);
+        hide(&mut value, with_logs, &mut redactor);
         match serde_json::from_value::<Line>(value.clone()) {
             Ok(line) => {
                 // As `--json` writes it, in the order in which it is read.
@@ -43,7 +50,7 @@ pub(super) fn render(read: &Read) -> Result<String, Trouble> {
         }
     }
 
-    let mut out = head(read, &mut redactor);
+    let mut out = head(read, with_logs, &mut redactor);
     let mut section = |title: &str, text: &str| {
         // Writing to a String cannot fail.
         let _ = write!(out, "\n==== {title}\n{text}");
@@ -54,22 +61,26 @@ pub(super) fn render(read: &Read) -> Result<String, Trouble> {
     // UTC: where somebody lives is nobody's business.
     let heading = read.heading(&Clock::utc(SystemTime::now()));
     section("the run", &story::render(&heading, &lines, matrix::WIDTH, false));
-    section("journal.jsonl", &json_lines(&read.folder.journal(), &mut redactor));
-    section("plan.json", &json_file(&read.folder.plan(), &mut redactor));
+    section("journal.jsonl", &json_lines(&read.folder.journal(), with_logs, &mut redactor));
+    section("plan.json", &json_file(&read.folder.plan(), with_logs, &mut redactor));
     let title = match read.left_out {
         0 => "events.jsonl".to_owned(),
         1 => "events.jsonl, without 1 event of progress or output".to_owned(),
         number => format!("events.jsonl, without {number} events of progress or output"),
     };
     section(&title, &events.concat());
+    if !with_logs {
+        return Ok(out);
+    }
     for found in logs(&read.folder).map_err(unreadable)? {
         let text = found.read().map_err(unreadable)?;
         let all: Vec<&str> = text.lines().collect();
         let tail = &all[all.len().saturating_sub(LOG_LINES)..];
+        let name = redactor.text(&found.name);
         let title = if tail.len() < all.len() {
-            format!("log of {}, the last {LOG_LINES} of {} lines", found.name, all.len())
+            format!("log of {name}, the last {LOG_LINES} of {} lines", all.len())
         } else {
-            format!("log of {}", found.name)
+            format!("log of {name}")
         };
         let tail: Vec<String> = tail.iter().map(|line| log::read_back(line)).collect();
         section(&title, &redactor.text(&tail.join("\n")));
@@ -77,15 +88,32 @@ pub(super) fn render(read: &Read) -> Result<String, Trouble> {
     Ok(out)
 }
 
-fn head(read: &Read, redactor: &mut Redactor) -> String {
+/// Takes out of a value what a report must not have.
+fn hide(value: &mut Value, with_logs: bool, redactor: &mut Redactor) {
+    if !with_logs {
+        known_fields::keep(value);
+    }
+    redactor.json(value);
+}
+
+fn head(read: &Read, with_logs: bool, redactor: &mut Redactor) -> String {
+    let (texts, read_it) = if with_logs {
+        ("Texts and logs are in it, since --with-logs was given.", READ_ALL_OF_IT)
+    } else {
+        (
+            "No text that anybody wrote or a program printed is in it, each is `(text)`: --with-logs has them, too.",
+            READ_IT,
+        )
+    };
     let mut out = format!(
         "\
 fleetdeploy {}: report of run {}
 
-Hidden, each thing behind the same word everywhere: addresses and prefixes (ADDRESS-1), names of hosts that are not in
-the inventory (NAME-1), users (USER-1), ports of ssh (PORT-1), keys, fingerprints and ids (KEY-1), passwords and tokens
+{texts}
+Hidden, each thing behind the same word everywhere: names of hosts (HOST-1 in the inventory, NAME-1 elsewhere), addresses
+and prefixes (ADDRESS-1), users (USER-1), ports of ssh (PORT-1), keys, fingerprints and ids (KEY-1), passwords and tokens
 (SECRET-1). Users with an ordinary name, such as `admin`, are hidden beside an @ and in /home only.
-Not hidden: {READ_IT}.
+Not hidden: {read_it}.
 ",
         env!("CARGO_PKG_VERSION"),
         read.summary.run,
@@ -95,7 +123,7 @@ Not hidden: {READ_IT}.
         out.push('\n');
     }
     for (word, host) in legend {
-        let _ = writeln!(out, "{word} is how {host} was reached");
+        let _ = writeln!(out, "{word} is how {} was reached", redactor.text(&host));
     }
     out
 }
@@ -104,10 +132,10 @@ Not hidden: {READ_IT}.
 fn known(read: &Read) -> Known {
     let folder = &read.folder;
     let mut known = Known { kept: BTreeSet::from([read.summary.fleet.clone()]), ..Known::default() };
-    known.kept.extend(story::hosts(&read.lines).iter().map(ToString::to_string));
+    known.hosts.extend(story::hosts(&read.lines).iter().map(ToString::to_string));
     for host in folder.read_addresses() {
         let name = host.name.to_string();
-        known.kept.insert(name.clone());
+        known.hosts.push(name.clone());
         let addresses = host.addresses.into_iter().chain(host.vpn);
         known.addresses.extend(addresses.map(|address| (address, Some(name.clone()))));
         known.users.extend(host.users);
@@ -119,7 +147,7 @@ fn known(read: &Read) -> Known {
         match written.entry {
             Entry::Started(started) => {
                 known.kept.insert(started.fleet);
-                known.kept.extend(started.hosts.iter().map(|host| host.host.to_string()));
+                known.hosts.extend(started.hosts.iter().map(|host| host.host.to_string()));
                 owners.push(started.owner);
                 inventories.push(started.inventory);
             }
@@ -130,9 +158,7 @@ fn known(read: &Read) -> Known {
     if let Some(saved) = folder.read_plan() {
         owners.push(saved.owner);
         inventories.push(saved.inventory);
-        for host in &saved.plan.hosts {
-            known.kept.insert(host.name.to_string());
-        }
+        known.hosts.extend(saved.plan.hosts.iter().map(|host| host.name.to_string()));
         // Records of older versions have no hosts.json.
         for link in &saved.plan.links {
             for probe in [&link.probe, &link.probe_after] {
@@ -169,33 +195,29 @@ fn home_of(path: &Path) -> Option<String> {
     parts.next()?.as_os_str().to_str().map(str::to_owned)
 }
 
-fn json_lines(path: &Path, redactor: &mut Redactor) -> String {
+fn json_lines(path: &Path, with_logs: bool, redactor: &mut Redactor) -> String {
     let Some(text) = text_of(path) else { return "(none)\n".to_owned() };
-    let mut out = String::new();
-    for line in text.lines() {
-        out.push_str(&redacted(line, redactor));
-        out.push('\n');
-    }
-    out
+    text.lines().map(|line| hidden(line, with_logs, redactor) + "\n").collect()
 }
 
-fn json_file(path: &Path, redactor: &mut Redactor) -> String {
-    text_of(path).map_or_else(|| "(none)".to_owned(), |text| redacted(&text, redactor))
+fn json_file(path: &Path, with_logs: bool, redactor: &mut Redactor) -> String {
+    text_of(path).map_or_else(|| "(none)".to_owned(), |text| hidden(&text, with_logs, redactor))
 }
 
 /// On one line if it is JSON. In the text of a JSON file an address can stand right behind the letter of an escape.
-fn redacted(text: &str, redactor: &mut Redactor) -> String {
+fn hidden(text: &str, with_logs: bool, redactor: &mut Redactor) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(mut value) => {
-            redactor.json(&mut value);
+            hide(&mut value, with_logs, redactor);
             value.to_string()
         }
-        Err(_) => redactor.text(&text.replace("\\n", "\n").replace("\\t", "\t")),
+        Err(_) if with_logs => redactor.text(&text.replace("\\n", "\n").replace("\\t", "\t")),
+        Err(_) => known_fields::LEFT_OUT.to_owned(),
     }
 }
 
 fn text_of(path: &Path) -> Option<String> {
-    std::fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    read_whole(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

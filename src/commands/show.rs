@@ -90,8 +90,8 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Show) -> Ended {
     let read = Read::of(named(&state, &arguments.run)?, &state.running())?;
     let ending = Ending::Answered { yes: true };
     if arguments.report {
-        let text = report::render(&read)?;
-        return write_report(mode, &read, arguments.output.as_deref(), &text);
+        let text = report::render(&read, arguments.with_logs)?;
+        return write_report(mode, &read, arguments, &text);
     }
     if mode == Mode::Json {
         tell([Event::Answer { answer: json(&read) }], ending)?;
@@ -130,7 +130,8 @@ fn json(read: &Read) -> serde_json::Value {
 }
 
 /// Writes the report where nothing is yet: what is there may be a report that was looked through already.
-fn write_report(mode: Mode, read: &Read, output: Option<&Path>, text: &str) -> Ended {
+fn write_report(mode: Mode, read: &Read, arguments: &Show, text: &str) -> Ended {
+    let output = arguments.output.as_deref();
     let ending = Ending::Answered { yes: true };
     if output == Some(Path::new("-")) {
         if mode == Mode::Json {
@@ -161,7 +162,8 @@ fn write_report(mode: Mode, read: &Read, output: Option<&Path>, text: &str) -> E
     if mode == Mode::Json {
         tell([Event::Answer { answer: serde_json::json!({ "report": path }) }], ending)?;
     } else {
-        print(&format!("{}\n{}\n", path.display(), report::READ_IT))?;
+        let read_it = if arguments.with_logs { report::READ_ALL_OF_IT } else { report::READ_IT };
+        print(&format!("{}\n{read_it}\n", path.display()))?;
     }
     Ok(ending)
 }

@@ -91,6 +91,20 @@ impl Probe {
         }
     }
 
+    /// Whether it runs what the inventory says, instead of looking at what is there.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        match self {
+            Self::Argv(_) | Self::Shell(_) => true,
+            Self::Ping { .. }
+            | Self::Ssh { .. }
+            | Self::Tcp { .. }
+            | Self::Http { .. }
+            | Self::Dns { .. }
+            | Self::Wireguard { .. } => false,
+        }
+    }
+
     /// The address a tunnel could be behind, for the proof by handshake.
     #[must_use]
     pub fn address(&self) -> Option<&str> {

@@ -23,7 +23,7 @@ use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
-use crate::event::forecast::Forecast;
+use crate::event::forecast::{Forecast, NotRun};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName, Place};
@@ -264,8 +264,12 @@ impl<'a> Push<'a> {
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> =
             hosts.iter().map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
-        let mut plan = plan(&views, self.links(&surveyed));
+        // What only looks ahead runs nothing that stands in an inventory.
+        let (commands, links): (Vec<Link>, Vec<Link>) =
+            self.links(&surveyed).into_iter().partition(|link| self.request.first.is_all() && link.probe.is_command());
+        let mut plan = plan(&views, links);
         self.foresee(&views, &plan);
+        lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
         self.judge(&views)?;
         self.tell(Event::Planned { hosts: planned(&views) });
         self.divide(&mut plan)?;
@@ -379,6 +383,15 @@ impl<'a> Push<'a> {
             }
         }
     }
+}
+
+/// A command check, as a dry run leaves it.
+fn not_run(link: &Link) -> NotRun {
+    let from = match &link.from {
+        Place::Host(host) => Some(host.clone()),
+        Place::Workstation => None,
+    };
+    NotRun { check: link.check.clone(), from, required: link.required }
 }
 
 fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16> {

@@ -34,6 +34,9 @@ pub struct Forecast {
     pub phases: Vec<PhaseForecast>,
     /// Every link, as it is now; empty where it was not probed.
     pub links: Vec<Cell>,
+    /// Checks that are commands of the inventory: what looks ahead runs none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<NotRun>,
     /// What nobody can know by now, in words.
     pub not_known: Vec<String>,
     /// What the guards of this push do not cover, host by host.
@@ -49,6 +52,17 @@ pub enum GuardGap {
     ActivationMovesBoot { host: HostName },
     /// Kernel and initrd that its guard would boot cannot be compared with the system's own, and are believed.
     BootFilesNotCompared { host: HostName, why: String },
+}
+
+/// A `command` check that was not run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct NotRun {
+    /// As the inventory names it.
+    pub check: String,
+    /// Where it would run; absent: on the workstation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<HostName>,
+    pub required: bool,
 }
 
 /// What a push would do to one host.

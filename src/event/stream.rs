@@ -8,10 +8,10 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::event::line::{Line, to_millis};
-use crate::event::{Event, VERSION};
+use crate::event::{Event, VERSION, steady};
 
 /// Events that may wait for a listener before lossy ones are dropped for it: some seconds of a large fleet's talk.
 pub const LOSSY_LIMIT: usize = 1024;
@@ -78,13 +78,8 @@ impl Events {
     pub fn publish(&self, event: Event) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.seq += 1;
-        let line = Line {
-            version: VERSION,
-            run: shared.run.clone(),
-            seq: shared.seq,
-            at: to_millis(SystemTime::now()),
-            event,
-        };
+        let line =
+            Line { version: VERSION, run: shared.run.clone(), seq: shared.seq, at: to_millis(steady::now()), event };
         shared.tell(line);
     }
 
@@ -218,6 +213,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
+    use std::time::SystemTime;
 
     use pretty_assertions::assert_eq;
 

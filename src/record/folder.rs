@@ -12,7 +12,7 @@ use crate::decide::plan::Plan;
 use crate::inventory::model::HostName;
 use crate::record::journal::{self, Journal, Written};
 use crate::record::run_id::RunId;
-use crate::record::{FILE_MODE, FOLDER_MODE, RecordError, read_error, sync_folder, write_error};
+use crate::record::{FILE_MODE, FOLDER_MODE, RecordError, read_error, read_whole, sync_folder, write_error};
 
 /// Names tried for a new run before it is given up: each has a random part, so even a second one is rare.
 const NAMES_TRIED: usize = 16;
@@ -124,12 +124,22 @@ impl State {
     /// Runs whose record cannot be read are passed over: nothing can be gone on with from them.
     ///
     /// # Errors
-    /// If the folder of runs cannot be read.
+    /// If the folder of runs cannot be read, or the run is of a newer version: it is that one that must end it.
     pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<Unfinished>, RecordError> {
+        let is_it = |fleet: &str, inventory: &Path| {
+            of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path))
+        };
         for id in self.list()?.into_iter().rev() {
-            let Some(unfinished) = self.unfinished_run(&id)? else { continue };
-            let Unfinished { fleet, inventory, .. } = &unfinished;
-            if of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path)) {
+            let unfinished = match self.unfinished_run(&id) {
+                Err(RecordError::Newer { path, fleetdeploy }) => {
+                    if !journal::glimpse(&path).is_some_and(|seen| is_it(&seen.fleet, &seen.inventory)) {
+                        continue;
+                    }
+                    return Err(RecordError::Newer { path, fleetdeploy });
+                }
+                other => other?,
+            };
+            if let Some(unfinished) = unfinished.filter(|one| is_it(&one.fleet, &one.inventory)) {
                 return Ok(Some(unfinished));
             }
         }
@@ -139,10 +149,16 @@ impl State {
     /// This run, if its record is here and can be read, and it did not come to its end.
     ///
     /// # Errors
-    /// If there is no such run here.
+    /// If there is no such run here, or it is of a newer version: it is that one that must end it.
     pub fn unfinished_run(&self, id: &RunId) -> Result<Option<Unfinished>, RecordError> {
         let run = self.open_run(id)?;
-        let Ok(journal) = run.read_journal() else { return Ok(None) };
+        let journal = match run.read_journal() {
+            Ok(journal) => journal,
+            Err(RecordError::Newer { path, fleetdeploy }) if journal::glimpse(&path).is_some_and(|seen| !seen.is_over) => {
+                return Err(RecordError::Newer { path, fleetdeploy });
+            }
+            Err(_) => return Ok(None),
+        };
         let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { return Ok(None) };
         let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
         Ok((!journal::is_over(&journal)).then_some(Unfinished { run, journal, fleet, inventory }))
@@ -282,7 +298,7 @@ impl RunFolder {
     /// hosts themselves tell the rest.
     #[must_use]
     pub fn read_plan(&self) -> Option<SavedPlan> {
-        serde_json::from_slice(&std::fs::read(self.plan()).ok()?).ok()
+        serde_json::from_slice(&read_whole(&self.plan()).ok()?).ok()
     }
 
     /// Writes `plan.json`, whole or not at all, and durable: a recovery reads it.
@@ -416,6 +432,32 @@ mod tests {
         assert_eq!(found(None), Some(office));
         assert_eq!(found(Some(("homelab", &inventory))), Some(split));
         assert_eq!(found(Some(("homelab", &home.path().join("other.yaml")))), None);
+    }
+
+    #[test]
+    fn a_run_of_a_newer_version_that_has_not_ended_is_not_passed_over() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let inventory = home.path().join("inventory.yaml");
+        let (run, mut journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        let started = journal::Started {
+            fleet: "homelab".to_owned(),
+            inventory: inventory.clone(),
+            epoch: 1,
+            owner: "ada@laptop".to_owned(),
+            hosts: Vec::new(),
+        };
+        journal.append(&journal::Entry::Started(started)).unwrap();
+        journal.append(&journal::Entry::Arming).unwrap();
+        let text = std::fs::read_to_string(run.journal()).unwrap().replace("arming", "teleporting");
+        std::fs::write(run.journal(), &text).unwrap();
+        let found = |fleet| state.unfinished(Some((fleet, inventory.as_path())));
+        assert!(matches!(found("homelab"), Err(RecordError::Newer { .. })));
+        assert!(matches!(state.unfinished(None), Err(RecordError::Newer { .. })));
+        assert!(found("office").unwrap().is_none(), "another fleet has nothing to do with it");
+        let end = "{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"finished\",\"outcome\":\"committed\"}\n";
+        std::fs::write(run.journal(), text + end).unwrap();
+        assert!(found("homelab").unwrap().is_none(), "it has ended");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::model::{Host, HostName, Jump};
 use crate::record::folder::RunFolder;
-use crate::record::{RecordError, write_error};
+use crate::record::{RecordError, read_whole, write_error};
 
 /// How one host was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl RunFolder {
     /// versions have none.
     #[must_use]
     pub fn read_addresses(&self) -> Vec<HostAddress> {
-        let read = std::fs::read(self.addresses()).ok();
+        let read = read_whole(&self.addresses()).ok();
         read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 }

@@ -13,8 +13,16 @@ use crate::decide::vocabulary::{self, Disowned};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::inventory::model::HostName;
-use crate::record::{FILE_MODE, RecordError, open_to_append, read_error, sync_folder, write_error};
+use crate::record::{FILE_MODE, RecordError, open_to_append, read_error, read_whole, sync_folder, write_error};
 use crate::store_path::StorePath;
+
+/// The format of the records that this version writes: raised when an older version must not go on with them, since it
+/// would read them wrongly. 1 (journals that name none): up to cd0162e; 2: a boot id is `UUID.START`.
+pub const FORMAT: u32 = 2;
+
+/// The words of every [`Entry`]; another one is of a newer version.
+const ENTRIES: [&str; 9] =
+    ["started", "recovering", "by_hand", "arming", "testing", "decided", "disarming", "rolling_back", "finished"];
 
 /// What is about to happen, or how it ended: what the decider has recorded, and before it what it began with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +154,60 @@ pub struct Written {
     pub entry: Entry,
 }
 
+/// An entry with who begins or goes on with the run here: beside the entry, where every version passes over it.
+#[derive(Serialize)]
+struct Stamped<'a> {
+    #[serde(flatten)]
+    written: &'a Written,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleetdeploy: Option<&'static str>,
+}
+
+impl<'a> Stamped<'a> {
+    fn of(written: &'a Written) -> Self {
+        let begins = matches!(written.entry, Entry::Started(_) | Entry::Recovering(_));
+        Self { written, format: begins.then_some(FORMAT), fleetdeploy: begins.then_some(env!("CARGO_PKG_VERSION")) }
+    }
+}
+
+/// What every line of every version has, as far as it is there.
+#[derive(Deserialize)]
+struct Stamp {
+    entry: String,
+    format: Option<u32>,
+    fleetdeploy: Option<String>,
+}
+
+/// What can be told of a journal that is of a newer version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Glimpse {
+    pub(super) fleet: String,
+    pub(super) inventory: PathBuf,
+    pub(super) is_over: bool,
+}
+
+/// Reads no more of a journal than its beginning and its end, whatever stands between. `None`: not even these can be read.
+pub(super) fn glimpse(path: &Path) -> Option<Glimpse> {
+    #[derive(Deserialize)]
+    struct First {
+        fleet: String,
+        inventory: PathBuf,
+    }
+    #[derive(Deserialize)]
+    struct Last {
+        entry: String,
+        outcome: Option<String>,
+    }
+    let text = read_whole(path).ok()?;
+    let whole = &text[..text.iter().rposition(|byte| *byte == b'\n')?];
+    let First { fleet, inventory } = serde_json::from_slice(whole.split(|byte| *byte == b'\n').next()?).ok()?;
+    let last: Option<Last> = serde_json::from_slice(whole.rsplit(|byte| *byte == b'\n').next()?).ok();
+    let is_over = last.is_some_and(|last| last.entry == "finished" && last.outcome.is_some_and(|how| how != "split"));
+    Some(Glimpse { fleet, inventory, is_over })
+}
+
 /// A journal that is open to append to.
 #[derive(Debug)]
 pub struct Journal {
@@ -176,7 +238,7 @@ impl Journal {
     /// # Errors
     /// If it is not there, or cannot be read or written.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
-        let text = std::fs::read(path).map_err(read_error(path))?;
+        let text = read_whole(path).map_err(read_error(path))?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let file = open_to_append(path).map_err(write_error(path))?;
         let length = u64::try_from(whole).unwrap_or(u64::MAX);
@@ -196,7 +258,7 @@ impl Journal {
     }
 
     fn write_line(&mut self, written: &Written) -> io::Result<()> {
-        let mut line = serde_json::to_vec(written)?;
+        let mut line = serde_json::to_vec(&Stamped::of(written))?;
         line.push(b'\n');
         // What an append that failed has left, so that this line does not become the end of that one.
         if self.file.metadata()?.len() != self.length {
@@ -212,12 +274,21 @@ impl Journal {
 /// Reads a journal. A last line without its end is no error: its writer died before anybody was told that it is there.
 ///
 /// # Errors
-/// If the file cannot be read, or another line is no entry (damage, or a newer fleetdeploy).
+/// If the file cannot be read, if it is of a newer fleetdeploy, or if another line is no entry.
 pub fn read(path: &Path) -> Result<Vec<Written>, RecordError> {
-    let text = std::fs::read(path).map_err(read_error(path))?;
+    let text = read_whole(path).map_err(read_error(path))?;
     let mut entries = Vec::new();
+    let mut writer = None;
     for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let Some(line) = line.strip_suffix(b"\n") else { break };
+        let stamp: Option<Stamp> = serde_json::from_slice(line).ok();
+        let is_newer = stamp.as_ref().is_some_and(|stamp| {
+            stamp.format.is_some_and(|format| format > FORMAT) || !ENTRIES.contains(&stamp.entry.as_str())
+        });
+        writer = stamp.and_then(|stamp| stamp.fleetdeploy).or(writer);
+        if is_newer {
+            return Err(RecordError::Newer { path: path.to_owned(), fleetdeploy: writer });
+        }
         let entry = serde_json::from_slice(line).map_err(|source| RecordError::Entry {
             path: path.to_owned(),
             line: number + 1,
@@ -330,16 +401,40 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         std::fs::write(
             &path,
-            "{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"arming\"}\n{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"teleporting\"}\n",
+            "{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"arming\"}\n{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"finished\"}\n",
         )
         .unwrap();
         assert!(matches!(read(&path), Err(RecordError::Entry { line: 2, .. })));
     }
 
     #[test]
+    fn a_journal_of_a_newer_version_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        Journal::create(&path).unwrap().append(&entries()[0]).unwrap();
+        let first = std::fs::read_to_string(&path).unwrap();
+        assert!(first.contains(&format!("\"format\":{FORMAT}")), "{first}");
+        let newer_format = first.replace(&format!("\"format\":{FORMAT}"), &format!("\"format\":{}", FORMAT + 1));
+        let newer_entry = format!("{first}{{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"teleporting\"}}\n");
+        for text in [newer_format, newer_entry] {
+            let text = text.replace(env!("CARGO_PKG_VERSION"), "7.1.0");
+            std::fs::write(&path, text).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(matches!(&error, RecordError::Newer { fleetdeploy: Some(version), .. } if version == "7.1.0"));
+            assert!(error.hint().unwrap().contains("fleetdeploy 7.1.0"), "{error}");
+            let seen = glimpse(&path).unwrap();
+            assert_eq!((seen.fleet.as_str(), seen.is_over), ("homelab", false));
+        }
+        // Who has written no format is older, and known.
+        std::fs::write(&path, first.replace(&format!("\"format\":{FORMAT},"), "")).unwrap();
+        assert_eq!(written(&path), entries()[..1]);
+    }
+
+    #[test]
     fn a_full_disk_is_an_error_and_not_an_entry() {
         let full = Path::new("/dev/full");
-        let mut journal = Journal { path: full.to_owned(), file: open_to_append(full).unwrap(), length: 0 };
+        let mut journal =
+            Journal { path: full.to_owned(), file: File::options().append(true).open(full).unwrap(), length: 0 };
         assert!(matches!(journal.append(&Entry::Decided), Err(RecordError::Write { .. })));
     }
 }

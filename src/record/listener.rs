@@ -11,11 +11,12 @@ use std::time::SystemTime;
 
 use crate::decide::links::LinkAnswer;
 use crate::event::line::Line;
-use crate::event::stream::{Events, Listener};
+use crate::event::stream::Events;
 use crate::event::{Cell, Event, HostOutcome, Phase};
 use crate::inventory::model::{HostName, Place};
 use crate::record::folder::RunFolder;
-use crate::record::{RecordError, open_to_append, write_error};
+use crate::record::losses::{Losses, Recording};
+use crate::record::{RecordError, open_to_append, open_to_read, write_error};
 
 /// Lines that a program printed which are remembered for each host: more than the end of any log that is told again.
 const REMEMBERED: usize = 500;
@@ -27,11 +28,17 @@ const PACKAGES_NAMED: usize = 5;
 ///
 /// # Errors
 /// If `events.jsonl` cannot be written, or the thread not be started: then the push does not start.
-pub fn start(events: &Events, run: &RunFolder) -> Result<Listener, RecordError> {
+pub fn start(events: &Events, run: &RunFolder) -> Result<Recording, RecordError> {
     let path = run.events();
     let file = open_after_a_whole_line(&path).map_err(write_error(&path))?;
-    let mut writer = Writer { events: file, logs: Logs::new(run), printed: BTreeMap::new() };
-    events.listen("record", move |line| writer.write(line)).map_err(write_error(&path))
+    let losses = Losses::default();
+    let mut writer = Writer { events: file, logs: Logs::new(run), printed: BTreeMap::new(), losses: losses.clone() };
+    let hear = move |line: &Line| {
+        writer.take(line);
+        Ok(())
+    };
+    let listener = events.listen("record", hear).map_err(write_error(&path))?;
+    Ok(Recording { listener, losses })
 }
 
 /// A push that was killed may have left half a line: the first event of its recovery must not become the end of that.
@@ -39,7 +46,7 @@ fn open_after_a_whole_line(path: &Path) -> io::Result<File> {
     let mut file = open_to_append(path)?;
     let mut last = [0];
     if file.metadata()?.len() > 0 {
-        let mut reader = File::open(path)?;
+        let mut reader = open_to_read(path)?;
         reader.seek(SeekFrom::End(-1))?;
         reader.read_exact(&mut last)?;
         if last != *b"\n" {
@@ -54,13 +61,43 @@ struct Writer {
     logs: Logs,
     /// What each host's programs printed last.
     printed: BTreeMap<HostName, VecDeque<String>>,
+    losses: Losses,
 }
 
 impl Writer {
-    fn write(&mut self, line: &Line) -> io::Result<()> {
+    /// Writes it, or counts it as lost: a disk that is full now may have room again for what comes.
+    fn take(&mut self, line: &Line) {
+        if matches!(line.event, Event::EventsLost { .. }) {
+            // For the screen; here its place is where the gap is.
+            return;
+        }
+        let written =
+            self.tell_of_a_gap(line).and_then(|()| self.write_event(line)).and_then(|()| self.write_log(line));
+        if let Err(error) = written {
+            self.losses.add(line, &error);
+        }
+    }
+
+    fn tell_of_a_gap(&mut self, next: &Line) -> io::Result<()> {
+        if let Some(line) = self.losses.untold(next) {
+            self.write_event(&line)?;
+            self.losses.told();
+        }
+        Ok(())
+    }
+
+    /// The whole line or nothing of it.
+    fn write_event(&mut self, line: &Line) -> io::Result<()> {
         let mut json = serde_json::to_vec(line)?;
         json.push(b'\n');
-        self.events.write_all(&json)?;
+        let length = self.events.metadata()?.len();
+        self.events.write_all(&json).inspect_err(|_| {
+            // Half a line would spoil the next one, too. What cannot be cut off is passed over by who reads.
+            let _ = self.events.set_len(length);
+        })
+    }
+
+    fn write_log(&mut self, line: &Line) -> io::Result<()> {
         match &line.event {
             Event::Printed { host: Some(host), by, lines } => {
                 let remembered = self.printed.entry(host.clone()).or_default();
@@ -438,6 +475,44 @@ mod tests {
             read(&run.hosts().join("nas.log")),
             ["a push begins: a witness", "baseline: 1 of 2 links up", "vps -> nas ping: no answer", "ended: a witness"]
         );
+    }
+
+    #[test]
+    fn a_record_says_what_a_full_disk_has_kept_out_of_it() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        let full = || File::options().append(true).open("/dev/full").unwrap();
+        let losses = Losses::default();
+        let mut writer =
+            Writer { events: full(), logs: Logs::new(&run), printed: BTreeMap::new(), losses: losses.clone() };
+        let line = |seq: u64| Line {
+            version: crate::event::VERSION,
+            run: None,
+            seq,
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(seq),
+            event: Event::Decided,
+        };
+        (1..=3).for_each(|seq| writer.take(&line(seq)));
+        // There is room again, and then none for what belongs to a host's log.
+        writer.events = open_to_append(&run.events()).unwrap();
+        writer.take(&line(4));
+        writer.logs.files.insert(run.host_log(&host("vps")), full());
+        writer.take(&Line { event: Event::ContactMade { host: host("vps") }, ..line(5) });
+        writer.take(&line(6));
+        let events = Events::new(None);
+        let (told, heard) = std::sync::mpsc::channel();
+        let screen = events.listen("screen", move |line| told.send(line.event.clone()).map_err(io::Error::other));
+        let recording = Recording { listener: events.listen("record", |_| Ok(())).unwrap(), losses };
+        recording.warn_of_losses(&events);
+        let _ = (screen.unwrap().finish(Duration::from_secs(30)), recording.finish(Duration::from_secs(30)));
+        let lines = crate::record::read::events(&run.events()).unwrap().lines;
+        let gap = |events| Event::EventsLost { events, why: "No space left on device (os error 28)".into() };
+        let told: Vec<(u64, Event)> = lines.into_iter().map(|line| (line.seq, line.event)).collect();
+        let made = Event::ContactMade { host: host("vps") };
+        let expected = [(1, gap(3)), (4, Event::Decided), (5, made), (5, gap(1)), (6, Event::Decided)];
+        assert_eq!(told, expected);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [gap(4)]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::folder::State;
 use crate::record::run_id::cleaned;
-use crate::record::{FILE_MODE, RecordError, write_error};
+use crate::record::{FILE_MODE, RecordError, read_whole, write_error};
 
 /// A fleet that nobody else on this workstation pushes, until this is dropped or the process ends, however it ends.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl State {
     #[must_use]
     pub fn running(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.folder().join("locks")).into_iter().flatten().flatten();
-        let holders = files.filter_map(|file| serde_json::from_slice::<Holder>(&std::fs::read(file.path()).ok()?).ok());
+        let holders = files.filter_map(|file| serde_json::from_slice::<Holder>(&read_whole(&file.path()).ok()?).ok());
         let lives = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
         holders.filter(|holder| lives(holder.pid)).filter_map(|holder| holder.run).collect()
     }

@@ -10,13 +10,14 @@ pub mod journal;
 pub mod left;
 pub mod listener;
 pub mod lock;
+pub mod losses;
 pub mod name;
 pub mod read;
 pub mod run_id;
 mod trim;
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -51,8 +52,34 @@ pub enum RecordError {
         #[source]
         source: serde_json::Error,
     },
+    #[error(
+        "the record at {} is of a newer fleetdeploy{}: this one is {}, and does not know all that stands in it",
+        path.display(),
+        fleetdeploy.as_ref().map(|version| format!(", {version}")).unwrap_or_default(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    Newer {
+        path: PathBuf,
+        /// The version that has written it, if it says so.
+        fleetdeploy: Option<String>,
+    },
     #[error("no run `{run}`")]
     NoSuchRun { run: String },
+}
+
+impl RecordError {
+    /// What to do, where it is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoHome => Some("set HOME, or XDG_STATE_HOME, to an absolute path".to_owned()),
+            Self::Newer { fleetdeploy, .. } => {
+                let version = fleetdeploy.as_deref().unwrap_or("of the version that began it");
+                Some(format!("go on with this run with fleetdeploy {version} or a newer one; nothing was touched"))
+            }
+            Self::Write { .. } | Self::Read { .. } | Self::Entry { .. } | Self::NoSuchRun { .. } => None,
+        }
+    }
 }
 
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
@@ -63,9 +90,33 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
     |source| RecordError::Read { path: path.to_owned(), source }
 }
 
+/// Opens a file of the record to read it. What is no regular file is an error: a FIFO would be waited on for ever, a
+/// device need not have an end.
+fn open_to_read(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).custom_flags(NO_WAIT).open(path)?)
+}
+
+/// The whole of a file of the record.
+pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_to_read(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Opens a file of the record to append to, made for its owner alone if it is not there.
 fn open_to_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)
+    regular(OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(NO_WAIT).open(path)?)
+}
+
+/// The open of a FIFO returns at once with it; for a regular file it means nothing. Source: open(2), `O_NONBLOCK`.
+const NO_WAIT: i32 = ::nix::fcntl::OFlag::O_NONBLOCK.bits();
+
+/// Looked at once it is open: what the name leads to may change before.
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// Makes the names in a folder durable. An fsync of a file alone does not. Source: fsync(2).

@@ -3,7 +3,6 @@
 //! Nothing is decided from what stands here, and a record is often the record of something that went wrong: it was cut
 //! off in the middle of a line, or another version wrote it. So whatever can be read is read, and the rest is counted.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -14,7 +13,7 @@ use crate::event::line::Line;
 use crate::event::{Event, Outcome};
 use crate::record::folder::RunFolder;
 use crate::record::journal::{self, Entry, Written};
-use crate::record::{RecordError, read_error};
+use crate::record::{RecordError, open_to_read, read_error, read_whole};
 
 /// How much of the end of `events.jsonl` is looked through for the end of the run. The last event names every host,
 /// and so do the warnings behind it that a large fleet may have.
@@ -65,7 +64,7 @@ pub fn events(path: &Path) -> Result<ReadEvents, RecordError> {
 /// # Errors
 /// If the file cannot be read.
 pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver, RecordError> {
-    let mut reader = BufReader::new(File::open(path).map_err(read_error(path))?);
+    let mut reader = BufReader::new(open_to_read(path).map_err(read_error(path))?);
     let mut passed_over = PassedOver::default();
     let mut bytes = Vec::new();
     loop {
@@ -228,13 +227,13 @@ struct Finish {
 
 fn first_event(path: &Path) -> Option<Line> {
     let mut bytes = Vec::new();
-    BufReader::new(File::open(path).ok()?).take(TAIL).read_until(b'\n', &mut bytes).ok()?;
+    BufReader::new(open_to_read(path).ok()?).take(TAIL).read_until(b'\n', &mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
 /// The last `finished` among the last [`TAIL`] bytes.
 fn last_finish(path: &Path) -> Option<Finish> {
-    let mut file = File::open(path).ok()?;
+    let mut file = open_to_read(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).ok()?;
     let mut bytes = Vec::new();
@@ -264,7 +263,7 @@ impl Log {
     /// # Errors
     /// If it cannot be read.
     pub fn read(&self) -> Result<String, RecordError> {
-        let bytes = std::fs::read(&self.path).map_err(read_error(&self.path))?;
+        let bytes = read_whole(&self.path).map_err(read_error(&self.path))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
@@ -355,6 +354,34 @@ mod tests {
             assert_eq!(read.passed_over, PassedOver { unknown: 1, damaged: 1, torn: true }, "cut after {cut} bytes");
         }
         assert!(matches!(events(&folder.path().join("other")), Err(RecordError::Read { .. })));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_waited_on() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let (run, _journal) = state.create_run("homelab", BEGAN).unwrap();
+        std::fs::remove_file(run.journal()).unwrap();
+        let log = run.hosts().join("vps.log");
+        for path in [run.events(), run.journal(), run.plan(), run.addresses(), run.build_log(), log] {
+            ::nix::unistd::mkfifo(&path, ::nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let (told, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let refused = [
+                events(&run.events()).is_err(),
+                run.read_journal().is_err(),
+                run.read_plan().is_none(),
+                run.read_addresses().is_empty(),
+                Journal::open(&run.journal()).is_err(),
+                crate::record::listener::start(&crate::event::stream::Events::new(None), &run).is_err(),
+                logs(&run).unwrap().iter().all(|log| log.read().is_err()),
+                run.summary().end == End::Unfinished,
+            ];
+            told.send((refused, logs(&run).unwrap().len())).unwrap();
+        });
+        let ended = ended.recv_timeout(Duration::from_secs(20)).expect("somebody waits for a writer");
+        assert_eq!(ended, ([true; 8], 2));
     }
 
     fn run(state: &State, entries: &[Entry], events: &[Line]) -> RunFolder {

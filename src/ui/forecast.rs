@@ -36,6 +36,11 @@ pub fn render(forecast: &Forecast, style: Style) -> String {
     }
     let links = matrix::render(&forecast.links, style.columns.saturating_sub(2), style.colour);
     out += &section(&format!("links now: {}", matrix::count(&forecast.links)), below(&links), style);
+    out += &section(
+        "not run: a plan runs no command of the inventory, `fleetdeploy check` does",
+        not_run(forecast, style),
+        style,
+    );
     let not_known: Vec<String> =
         forecast.not_known.iter().map(|text| indented(&sanitise::text(text), "  - ", style)).collect();
     out += &section("not known before", not_known.concat(), style);
@@ -109,6 +114,23 @@ fn names(hosts: &[&str]) -> String {
         [] | [_] => hosts.join(""),
         _ => format!("{} ({} hosts)", hosts.join(", "), hosts.len()),
     }
+}
+
+/// The commands that were left out, each with the places where it would run.
+fn not_run(forecast: &Forecast, style: Style) -> String {
+    let mut places: Vec<(&str, bool, Vec<&str>)> = Vec::new();
+    for one in &forecast.not_run {
+        let place = one.from.as_ref().map_or("the workstation", HostName::as_str);
+        match places.iter_mut().find(|(check, required, _)| (*check, *required) == (&one.check, one.required)) {
+            Some((_, _, known)) => known.push(place),
+            None => places.push((&one.check, one.required, vec![place])),
+        }
+    }
+    let line = |(check, required, places): (&str, bool, Vec<&str>)| {
+        let required = if required { "" } else { "; not required" };
+        indented(&sanitise::line(&format!("{check}: on {}{required}", places.join(", "))), "  - ", style)
+    };
+    places.into_iter().map(line).collect()
 }
 
 fn heading(forecast: &Forecast, style: Style) -> String {

@@ -42,8 +42,9 @@ mod words;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use crate::event::steady;
 use crate::event::stream::{Events, Follower, Listener, ListenerEnd};
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
@@ -78,7 +79,7 @@ impl Screen {
     /// # Errors
     /// When stdout or stderr cannot be used, or the screen's thread not be started.
     pub fn start(mode: Mode, events: &Events) -> io::Result<Self> {
-        Self::start_with_clock(mode, events, Box::new(SystemTime::now))
+        Self::start_with_clock(mode, events, Box::new(steady::now))
     }
 
     /// The same for events of another time: what counts down on the screen is counted by this clock.
@@ -195,6 +196,8 @@ pub(crate) mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use std::time::SystemTime;
+
     use crate::event::Event;
 
     /// A terminal after Ctrl-S: takes nothing for as long as the other end lives.

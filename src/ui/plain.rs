@@ -139,6 +139,7 @@ impl Plain {
         match self.amount {
             Amount::Quiet => match event {
                 Event::Warned { .. }
+                | Event::EventsLost { .. }
                 | Event::Failed { .. }
                 | Event::RollBackStarted { .. }
                 | Event::LeftToGuard { .. }
@@ -161,6 +162,7 @@ impl Plain {
             | Event::Foreseen { .. }
             | Event::Compared { .. }
             | Event::Warned { .. }
+            | Event::EventsLost { .. }
             | Event::Failed { .. }
             | Event::Logged { .. }
             | Event::RollBackStarted { .. }

@@ -3,8 +3,8 @@
 //! Two rules. Rather too much than too little: who reads the report can ask, what was sent cannot be taken back. And
 //! the same thing becomes the same word everywhere (`ADDRESS-1`, `NAME-2`, `KEY-1`), so that a reader can still follow.
 //!
-//! What stays, since nothing could be understood without it: names of inventory hosts and fleets, unit names, file
-//! names, options of NixOS, store paths with their hashes, and addresses that are the same on every machine.
+//! What stays, since nothing could be understood without it: names of fleets, unit names, file names, options of NixOS,
+//! store paths with their hashes, and addresses that are the same on every machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,16 +21,18 @@ mod words;
 
 use found::is_everywhere;
 use patterns::{
-    BLOCK, COLONS, DOTTED, DOTTED_NUMBERS, FINGERPRINT, HEADER, HOME, HYPHENED_MAC, LOGIN, PORT, SECRET, SSH_KEY,
-    STORE_PATH, TOKEN, URL, WIREGUARD_KEY, pattern,
+    ASSIGNED, BLOCK, COLONS, COMMAND_LOGIN, COMMAND_PASSWORD, DOTTED, DOTTED_NUMBERS, FINGERPRINT, HEADER, HOME,
+    HYPHENED_MAC, JWT, KNOWN_TOKEN, LOGIN, PORT, SECRET, SSH_KEY, STORE_PATH, TOKEN, URL, WIREGUARD_KEY, pattern,
 };
 use words::{is_ordinary, is_public};
 
 /// What a report is known to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
-    /// Inventory hosts and fleets: these stay.
+    /// Fleets: these stay.
     pub kept: BTreeSet<String>,
+    /// Inventory hosts: their bare names are hidden wherever they stand as words, also in store paths.
+    pub hosts: Vec<String>,
     /// Addresses and names of hosts, each with the host it is of, if it is one.
     pub addresses: Vec<(String, Option<String>)>,
     pub users: Vec<String>,
@@ -40,6 +42,7 @@ pub struct Known {
 /// What a hidden thing was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    Host,
     Address,
     Name,
     User,
@@ -51,6 +54,7 @@ enum Kind {
 impl Kind {
     fn word(self) -> &'static str {
         match self {
+            Self::Host => "HOST",
             Self::Address => "ADDRESS",
             Self::Name => "NAME",
             Self::User => "USER",
@@ -94,9 +98,16 @@ impl Redactor {
             .into_iter()
             .filter(|user| !user.is_empty() && user != "root" && !is_kept(&known, user))
             .collect();
+        known.hosts = std::mem::take(&mut known.hosts)
+            .into_iter()
+            .filter(|host| !host.is_empty() && !is_kept(&known, host))
+            .collect();
         let mut redactor =
             Self { names: None, given: BTreeMap::new(), counts: BTreeMap::new(), open_key: 0, known: known.clone() };
         // In the inventory's order, so that the numbers mean something and stay the same for one fleet.
+        for host in &known.hosts {
+            redactor.give(Kind::Host, &host.to_lowercase());
+        }
         for (address, _) in &known.addresses {
             redactor.address_or_name(address);
         }
@@ -106,6 +117,7 @@ impl Redactor {
         let mut words: Vec<&str> = known.addresses.iter().map(|(address, _)| address.as_str()).collect();
         // A user with the name of a thing of every day is hidden only where it can only be a user.
         words.extend(known.users.iter().map(String::as_str).filter(|user| user.len() > 1 && !is_ordinary(user)));
+        words.extend(known.hosts.iter().map(String::as_str));
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
         let words: Vec<String> = words.into_iter().map(regex::escape).collect();
         redactor.names = (!words.is_empty()).then(|| pattern(&format!("(?i){}", words.join("|"))));
@@ -134,10 +146,20 @@ impl Redactor {
         }
         let mut pieces = vec![Piece::Raw(clean)];
         pieces = self.key_files(pieces);
-        pieces = self.pass(pieces, &STORE_PATH, |_, _, found| Some((found.get(0)?.range(), found[0].to_owned())));
+        pieces = self.pass(pieces, &STORE_PATH, Self::store_path);
         pieces = self.pass(pieces, &URL, Self::url);
         pieces = self.pass(pieces, &HEADER, Self::header);
         pieces = self.pass(pieces, &SECRET, Self::secret);
+        for secrets in [&*ASSIGNED, &*COMMAND_PASSWORD] {
+            pieces = self.pass(pieces, secrets, Self::value_of_a_secret);
+        }
+        pieces = self.pass(pieces, &COMMAND_LOGIN, |this, _, found| {
+            let login = found.name("login")?;
+            Some((login.range(), this.credentials(login.as_str())))
+        });
+        for tokens in [&*JWT, &*KNOWN_TOKEN] {
+            pieces = self.pass(pieces, tokens, |this, _, found| this.group(found, "token", Kind::Key));
+        }
         pieces = self.pass(pieces, &FINGERPRINT, |this, _, found| this.group(found, "hash", Kind::Key));
         for keys in [&*SSH_KEY, &*WIREGUARD_KEY] {
             pieces = self.pass(pieces, keys, |this, _, found| {
@@ -193,9 +215,9 @@ impl Redactor {
             }
             Value::Object(fields) => {
                 for (name, mut value) in std::mem::take(fields) {
-                    let names_a_secret = SECRET.is_match(&format!("{name}=x"));
+                    let names_a_secret = [&*SECRET, &*ASSIGNED].iter().any(|one| one.is_match(&format!("{name}=x")));
                     match &mut value {
-                        Value::String(_) if KINDS.contains(&name.as_str()) => {}
+                        Value::String(text) if KINDS.contains(&name.as_str()) && is_kind(text) => {}
                         Value::String(secret) if names_a_secret => *secret = self.give(Kind::Secret, secret),
                         value => self.json(value),
                     }
@@ -221,6 +243,12 @@ impl Redactor {
         Some((group.range(), self.give(kind, group.as_str())))
     }
 
+    /// The word for an inventory host, if this is the bare name of one.
+    fn host(&mut self, name: &str) -> Option<String> {
+        let is_it = self.known.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
+        is_it.then(|| self.give(Kind::Host, &name.to_lowercase()))
+    }
+
     fn user(&mut self, user: &str) -> String {
         if user == "root" || self.is_kept(user) { user.to_owned() } else { self.give(Kind::User, user) }
     }
@@ -229,6 +257,9 @@ impl Redactor {
     fn address_or_name(&mut self, text: &str) -> String {
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         let lower = bare.trim_end_matches('.').to_lowercase();
+        if let Some(host) = self.host(&lower) {
+            return host;
+        }
         if self.is_kept(bare) || is_public(&lower) {
             return text.to_owned();
         }
@@ -279,6 +310,11 @@ impl Redactor {
         }
         out
     }
+}
+
+/// Whether it can be a word of ours, a time or a run's id.
+fn is_kind(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -103,6 +103,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
             let text = format!("warning: {}", sanitise::text(text));
             vec![of_any(host.as_ref(), Some(Tone::Doubtful), text)]
         }
+        Event::EventsLost { events, why } => {
+            let what = if *events == 1 { "1 event is".to_owned() } else { format!("{events} events are") };
+            let text = format!("warning: {what} not in the record of this run: {}", sanitise::line(why));
+            vec![of_fleet(Some(Tone::Doubtful), text)]
+        }
         Event::Failed { host, text, hint } => {
             let mut said = vec![of_any(host.as_ref(), Some(Tone::Bad), format!("FAILED: {}", sanitise::text(text)))];
             said.extend(

@@ -30,7 +30,7 @@ pub fn text(raw: &str) -> String {
             },
             '\u{9b}' => skip_control_sequence(&mut rest),
             '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_string(&mut rest),
-            _ if character.is_control() || turns_direction(character) => {}
+            _ if steers_a_terminal(character) => {}
             _ => clean.push(character),
         }
     }
@@ -69,6 +69,11 @@ fn skip_string(rest: &mut Rest<'_>) {
             _ => {}
         }
     }
+}
+
+/// A control character, of C1 too, or one that turns the direction of what follows.
+pub(crate) fn steers_a_terminal(character: char) -> bool {
+    character.is_control() || turns_direction(character)
 }
 
 fn turns_direction(character: char) -> bool {

@@ -5,6 +5,7 @@ use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
+use crate::inventory::Inventory;
 use crate::pushed::Pushed;
 use crate::wait::{seconds, until};
 
@@ -54,6 +55,35 @@ fn a_plan_tells_order_packages_and_reboots_and_copies_nothing() {
     let page = fleet.plain(&["push", "homelab", "--dry-run"]);
     assert!(page.stdout.starts_with("homelab: 2 of 2 hosts would change\n"), "{}", page.stdout);
     assert!(page.stdout.ends_with("nothing was touched, and nothing copied\n"), "{}", page.stdout);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_plan_runs_no_command_of_the_inventory_and_says_so() {
+    let fleet = Fleet::up("plan-commands");
+    let checks = "- vpn: mesh\n- name: words\n  command: [touch, /root/ran-words]\n  from: vps\n\
+                  - name: a shell\n  command: touch /root/ran-shell\n  from: [workstation, homeserver]";
+    fleet.write_inventory(&Inventory { checks, ..Inventory::default() });
+    fleet.change(&BOTH);
+    let look = "ls /root/ran-* 2>/dev/null || true";
+    let ran = || (fleet.ws(look), fleet.host("vps", look), fleet.host("homeserver", look));
+    for words in [["plan", "homelab"].as_slice(), &["push", "homelab", "--dry-run"]] {
+        let told = answer(&fleet.run_json(words));
+        let expected = json!([
+            {"check": "words", "from": "vps", "required": true},
+            {"check": "a shell", "required": true},
+            {"check": "a shell", "from": "homeserver", "required": true},
+        ]);
+        assert_eq!(told["not_run"], expected, "{words:?}");
+        assert_eq!(told["links"].as_array().unwrap().len(), 4);
+        let page = fleet.plain(words).stdout;
+        assert!(page.contains("not run") && page.contains("a shell: on the workstation, homeserver"), "{page}");
+    }
+    assert_eq!(ran(), (String::new(), String::new(), String::new()));
+    // They are there for who asks for them.
+    fleet.plain(&["check", "homelab"]);
+    let file = |name: &str| format!("/root/ran-{name}\n");
+    assert_eq!(ran(), (file("shell"), file("words"), file("shell")));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use regex::Captures;
 
 use super::patterns::{COLONS, END_OF_KEY, KEY_FILE};
-use super::words::{is_code, is_file, is_public, is_top_level, is_unit};
+use super::words::{is_code, is_file, is_public, is_state, is_top_level, is_unit};
 use super::{Found, Kind, Piece, Redactor};
 
 /// As many characters as 16 bytes have in hexadecimal digits.
@@ -44,6 +44,38 @@ impl Redactor {
             self.open_key = LINES_OF_A_KEY;
         }
         pieces
+    }
+
+    /// It stays, but for the name of a host: systems are called after theirs.
+    pub(super) fn store_path(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let path = found.get(0)?;
+        let mut words: Vec<(usize, usize)> = Vec::new();
+        let mut hosts = self.known.hosts.clone();
+        hosts.sort_by_key(|host| std::cmp::Reverse(host.len()));
+        let lower = path.as_str().to_lowercase();
+        for host in hosts.iter().map(|host| host.to_lowercase()) {
+            for (at, _) in lower.match_indices(&host) {
+                let range = at..at + host.len();
+                let is_taken = words.iter().any(|(start, end)| range.start < *end && *start < range.end);
+                if !is_taken && !is_in_a_word(&lower, &range) {
+                    words.push((range.start, range.end));
+                }
+            }
+        }
+        words.sort_unstable();
+        let (mut clean, mut written) = (String::new(), 0);
+        for (start, end) in words {
+            clean += &path.as_str()[written..start];
+            clean += &self.host(&path.as_str()[start..end])?;
+            written = end;
+        }
+        Some((path.range(), clean + &path.as_str()[written..]))
+    }
+
+    /// What is given to a name that means a password. A path tells where a secret is.
+    pub(super) fn value_of_a_secret(&mut self, _: &str, found: &Captures<'_>) -> Found {
+        let value = ["double", "single", "bare"].into_iter().find_map(|name| found.name(name))?;
+        (!is_path(value.as_str())).then(|| (value.range(), self.give(Kind::Secret, value.as_str())))
     }
 
     pub(super) fn url(&mut self, _: &str, found: &Captures<'_>) -> Found {
@@ -85,7 +117,12 @@ impl Redactor {
         let is_given = between.contains('=') || (between.contains(':') && (strong || !between.ends_with(' ')));
         // `the password is wrong`, `the token was taken`: words, and no secret. A path tells where a secret is.
         let word = value.as_str().trim_end_matches(['.', ',', ';', ':', ')']);
-        let is_word = word.len() <= LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_word = if between.trim().is_empty() || between.contains([':', '=']) {
+            word.len() <= LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphabetic())
+        } else {
+            // `the passphrase is X`: whatever it is, if it does not say how the passphrase is.
+            is_state(word)
+        };
         if (is_word && !is_given) || is_path(word) {
             return None;
         }

@@ -41,8 +41,44 @@ pub(super) static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?i)(?:(?<strong>password|passwd|passphrase|psk|(?:private|preshared|api|access)[_-]?key)",
         r"|secret|token|credential|bearer)",
-        r#"[a-z0-9_-]*["']?(?<between>\s*[=:]\s*|\s+)(?<again>)"#,
+        r#"[a-z0-9_-]*["']?(?<between>\s*[=:]\s*|\s+(?:is|was)\s+|\s+)(?<again>)"#,
         r#"(?:"(?<double>[^"\n]+)"|'(?<single>[^'\n]+)'|(?<bare>[^\s"']+))"#
+    ))
+});
+
+/// Short names that mean a password only where something is given to them: `pw=`, `MYSQL_PWD=`, `smtp_pass:`. Groups: as of
+/// [`SECRET`].
+pub(super) static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r#"(?i)(?:^|[^a-z0-9])(?:[a-z0-9]+[_-])*(?:pw|pwd|pass|passwort|pin)["']?\s*[=:]\s*"#,
+        r#"(?:"(?<double>[^"\n]+)"|'(?<single>[^'\n]+)'|(?<bare>[^\s"']+))"#
+    ))
+});
+
+/// A password among the words of a command: of sshpass, and of the clients of MySQL. Groups: as of [`SECRET`].
+pub(super) static COMMAND_PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"\b(?:sshpass\b[^\n|;&]*?\s-p\s*|(?:mysql|mariadb)[a-z-]*\b[^\n|;&]*?\s-p)",
+        r#"(?:"(?<double>[^"\n]+)"|'(?<single>[^'\n]+)'|(?<bare>[^\s"']+))"#
+    ))
+});
+
+/// `curl -u user:password`, `--user`, `--proxy-user`.
+pub(super) static COMMAND_LOGIN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"(?:^|[\s"'])(?:-u|-U|--user|--proxy-user)(?:\s+|=)?["']?(?<login>[^\s:"']+:[^\s"']+)"#)
+});
+
+/// A JSON web token, or as much of one as begins with a part of JSON: base64 of `{"`.
+pub(super) static JWT: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?:^|[^A-Za-z0-9_-])(?<token>eyJ[A-Za-z0-9_-]{4,}={0,2}(?:\.[A-Za-z0-9_=-]*)*)"));
+
+/// Tokens that say themselves what they are, however short: of AWS, Slack, GitHub, GitLab, Google and others.
+pub(super) static KNOWN_TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"(?:^|[^A-Za-z0-9])(?<token>(?:A3T[A-Z0-9]|AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA|AIPA|ABIA|ACCA)[A-Z0-9]{12,}",
+        r"|xox[a-z]-[A-Za-z0-9-]{4,}|xapp-[A-Za-z0-9-]{4,}|gh[pousr]_[A-Za-z0-9]{4,}|github_pat_[A-Za-z0-9_]{4,}",
+        r"|gl(?:pat|dt|rt)-[A-Za-z0-9_-]{4,}|AIza[A-Za-z0-9_-]{8,}|[sr]k_(?:live|test)_[A-Za-z0-9]{4,}|sk-[A-Za-z0-9_-]{12,}",
+        r"|tskey-[A-Za-z0-9-]{4,}|AGE-SECRET-KEY-1[A-Z0-9]+)"
     ))
 });
 

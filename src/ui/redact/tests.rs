@@ -15,6 +15,7 @@ fn redactor() -> Redactor {
     let of = |address: &str, host: &str| (address.to_owned(), Some(host.to_owned()));
     Redactor::new(Known {
         kept: ["vps", "nas", "homelab"].map(str::to_owned).into(),
+        hosts: vec!["web".into(), "web-2".into()],
         addresses: vec![of("vps.example.org", "vps"), of("10.100.0.1", "vps"), of("nas", "nas"), of("box", "nas")],
         users: vec!["root".into(), "ada".into(), "deploy".into()],
         ports: vec![22, 2222],
@@ -60,6 +61,23 @@ fn what_must_not_be_seen_is_hidden() {
         ("machine 0123456789abcdef0123456789abcdef", "machine KEY-1"),
         ("-----BEGIN X PRIVATE KEY-----\nb3Bl\n-----END X PRIVATE KEY-----\nnext", "KEY-1\nnext"),
         ("b3Bl\n-----END X PRIVATE KEY-----\nnext", "KEY-1\nnext"),
+        ("AKIAIOSFODNN7EXAMPLE, id=ASIAQWERTYUIOPASDFGH", "KEY-1, id=KEY-2"),
+        ("pw=hunter2 and smtp_pass: 'two words' and Pw: x", "pw=SECRET-1 and smtp_pass: 'SECRET-2' and Pw: SECRET-3"),
+        (
+            "the passphrase is correct-horse, the password is hunter",
+            "the passphrase is SECRET-1 the password is SECRET-2",
+        ),
+        ("curl -u ada:hunter2 x; curl --user=eve:pw y", "curl -u USER-1:SECRET-1 x; curl --user=USER-3:SECRET-2 y"),
+        ("MYSQL_PWD=hunter2 mysqldump -u root -phunter3 db", "MYSQL_PWD=SECRET-1 mysqldump -u root -pSECRET-2 db"),
+        ("sshpass -p hunter2 ssh x; sshpass -p'a b' ssh y", "sshpass -p SECRET-1 ssh x; sshpass -p'SECRET-2' ssh y"),
+        ("xoxb-12345678 (xoxp-1-abc-DEF) ghp_1a2B3c4D", "KEY-1 (KEY-2) KEY-3"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln then eyJzdWIiOiIxIn0", "KEY-1 then KEY-2"),
+        ("Web and web-2.local: web, cobweb", "HOST-1 and HOST-2.local: HOST-1, cobweb"),
+        ("root@web-2 and http://web:80/", "root@HOST-2 and http://HOST-1:80/"),
+        (
+            "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-web-2-25.05/etc",
+            "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-HOST-2-25.05/etc",
+        ),
         ("sshd@3-10.100.0.1:22-192.0.2.7:50122.service", "sshd@3-ADDRESS-1:22-ADDRESS-2:50122.service"),
     ] {
         assert_eq!(hidden(raw), clean, "{raw:?}");
@@ -79,6 +97,8 @@ fn what_a_reader_needs_stays() {
         "run 20261122-161500-homelab-3f9c in /etc/ssh/sshd_config and lib/modules/a.ko",
         "sudo: a password is required; the token was taken by another run; std::fmt::Error",
         "passwordFile = /run/agenix/x, secret in /run/secrets/wg0",
+        "the passphrase is wrong, the password was not accepted; a bypass, 3 passed, compass",
+        "journalctl -u nginx.service, PWD=/root/fleet and the pin of it",
         "0000:00:1f.2: [8086:a0a3] 2026-11-22T16:15:00.042Z",
         "/nix/var/nix/gcroots/fleetdeploy/20261122-161500-homelab-3f9c/new and lib/systemd/system/multi-user.target.wants",
         STORE,

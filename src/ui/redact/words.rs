@@ -37,6 +37,16 @@ const ORDINARY: &str = "\
     log login main mesh name new nix nixos old ping push recover run server service ssh start state survey switch \
     system systemd tcp test up user users verify vpn";
 
+/// What a password is said to be, where it is not said itself.
+const STATES: &str = "\
+    a accepted already also an asked being changed correct denied disabled empty enabled encrypted expired for given good \
+    in incorrect invalid locked missing needed no not now of ok old only read rejected required reset sent set still \
+    stored taken that the to too unknown unset used valid weak wrong";
+
+pub(super) fn is_state(word: &str) -> bool {
+    has(STATES, &word.to_lowercase())
+}
+
 pub(super) fn is_unit(word: &str) -> bool {
     word.rsplit_once('.').is_some_and(|(_, kind)| has(UNITS, kind))
 }
@@ -78,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_order_and_hold_nothing_twice() {
-        for list in [UNITS, FILES, FILES_AND_COUNTRIES, TOP_LEVEL, CODE, PUBLIC, ORDINARY] {
+        for list in [UNITS, FILES, FILES_AND_COUNTRIES, TOP_LEVEL, CODE, PUBLIC, ORDINARY, STATES] {
             let words: Vec<&str> = list.split_ascii_whitespace().collect();
             assert!(words.is_sorted_by(|one, next| one < next), "{list}");
         }

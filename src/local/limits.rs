@@ -1,0 +1,56 @@
+//! How many files this process may have open: each host takes some, in pipes, sockets and children.
+
+use std::error::Error;
+use std::io;
+
+use ::nix::errno::Errno;
+use ::nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// No more than this, whatever is allowed: children inherit it, and programs that close every number up to their limit
+/// take minutes where it is a billion, as in many containers. Enough for a thousand hosts.
+const ENOUGH: u64 = 65_536;
+
+/// Raises the soft limit of open files to the hard one: many systems give a thousand where far more is allowed. What
+/// cannot be raised stays as it is, and says so when it is reached.
+pub fn raise_open_files() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted = hard.min(ENOUGH);
+    if wanted > soft {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+    }
+}
+
+/// What to do where the cause of an error is that no more files can be opened, here or on the whole machine.
+#[must_use]
+pub fn mend(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(one) = next {
+        let code = one.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        match code.map(Errno::from_raw) {
+            Some(Errno::EMFILE) => {
+                return Some(
+                    "this process may have no more files open: raise the limit with `ulimit -n`, also the hard one",
+                );
+            }
+            Some(Errno::ENFILE) => {
+                return Some("this machine can have no more files open: end what has them open, or raise fs.file-max");
+            }
+            _ => next = one.source(),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::process::ProcessError;
+
+    #[test]
+    fn too_many_open_files_are_called_that() {
+        let start = |code| ProcessError::Start { program: "ssh".into(), source: io::Error::from_raw_os_error(code) };
+        assert!(mend(&start(Errno::EMFILE as i32)).is_some_and(|text| text.contains("ulimit -n")));
+        assert!(mend(&start(Errno::ENFILE as i32)).is_some_and(|text| text.contains("fs.file-max")));
+        assert_eq!(mend(&start(Errno::ENOENT as i32)), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! Counts the events that could not be written down, so that a record with a gap says so and its writer's screen, too.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::event::Event;
+use crate::event::line::Line;
+use crate::event::stream::{Events, Listener, ListenerEnd};
+
+/// How long a command's end waits to know whether the record has everything: what is written takes no longer, and a disk
+/// that hangs is no reason to hold back the outcome.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is not in a record.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Losses {
+    shared: Arc<Mutex<Lost>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Lost {
+    /// Since the run's first event.
+    events: u64,
+    /// Those of them that the record itself does not tell of yet.
+    untold: u64,
+    /// The number and the time of the first of these.
+    first: Option<(u64, SystemTime)>,
+    why: String,
+}
+
+impl Losses {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lost> {
+        // Numbers, and nothing half done.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, line: &Line, error: &io::Error) {
+        let mut lost = self.lock();
+        lost.events += 1;
+        lost.untold += 1;
+        lost.first.get_or_insert((line.seq, line.at));
+        lost.why = error.to_string();
+    }
+
+    /// The line that stands in the record for those that do not: with the number of the first of them.
+    pub(super) fn untold(&self, next: &Line) -> Option<Line> {
+        let lost = self.lock();
+        let (seq, at) = lost.first?;
+        let event = Event::EventsLost { events: lost.untold, why: lost.why.clone() };
+        Some(Line { seq, at, event, ..next.clone() })
+    }
+
+    pub(super) fn told(&self) {
+        let mut lost = self.lock();
+        (lost.untold, lost.first) = (0, None);
+    }
+
+    fn all(&self) -> Option<Event> {
+        let lost = self.lock();
+        (lost.events > 0).then(|| Event::EventsLost { events: lost.events, why: lost.why.clone() })
+    }
+}
+
+/// The writing of a run's events, under way.
+#[derive(Debug)]
+#[must_use = "without `finish` the program may end before the last events are written"]
+pub struct Recording {
+    pub(super) listener: Listener,
+    pub(super) losses: Losses,
+}
+
+impl Recording {
+    /// Warns if not everything so far could be written down. Just before the last event, which is the outcome.
+    pub fn warn_of_losses(&self, events: &Events) {
+        // A record that is late is told of as far as it is.
+        let _ = self.listener.follower().has_heard_all(PATIENCE);
+        if let Some(event) = self.losses.all() {
+            events.publish(event);
+        }
+    }
+
+    /// Waits until everything published before this call was written or given up, but no longer than `deadline`.
+    #[must_use]
+    pub fn finish(self, deadline: Duration) -> ListenerEnd {
+        self.listener.finish(deadline)
+    }
+}
