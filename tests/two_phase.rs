@@ -411,7 +411,7 @@ async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
         let fleet = FakeFleet::tested(left);
         let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None };
         let driver =
-            Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded, vec![]);
+            Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded);
         let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;
         let sent = fleet.sent.lock().unwrap().clone();
         let Ended::Verdict(verdict) = ended else { panic!("nobody sent a signal") };

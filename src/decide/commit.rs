@@ -124,7 +124,7 @@ impl Transaction {
         let outcome = self.outcome();
         effects.push(Effect::Record(Entry::Finished { outcome }));
         self.stage = Stage::Clean;
-        if outcome != Outcome::Split {
+        if outcome != Outcome::Split || self.lost_ones_keep_nothing {
             for host in self.plan.ids() {
                 // Also one that was never armed: the copy has made roots there.
                 if self.plan.host(host).changes && self.takes_part(host) {

@@ -3,14 +3,13 @@
 //! A host is believed about itself only. One that says *superseded*, *ended* or *not held* may tell of another
 //! coordinator that goes on with the run, or it may lie: from here the two look alike. So it is lost to this run, and from
 //! then on this coordinator does only what is right in both cases: it writes down that its record may not tell all, arms
-//! nothing, never goes forward, and goes back where its guards still live. Whoever else goes on decides only when every
+//! no host again that it has not taken over, never goes forward, and goes back where its guards still live. Whoever else goes on decides only when every
 //! host is fenced, or its guard is over, so what was taken back before is seen then. A second host that says so ends it:
 //! of two hosts at most one lies.
 
 use std::sync::Arc;
 
 use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
-use crate::decide::found::Found;
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::rollback::silence;
@@ -24,6 +23,10 @@ impl Transaction {
     pub(super) fn disowned_by(&self, host: HostId, step: &Step, answer: &Answer) -> Option<Disowned> {
         let Answer::Said(said) = answer else { return None };
         let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
+        if !self.plan.host(host).changes {
+            // No run ever held it.
+            return None;
+        }
         let held = match step {
             Step::Job { .. } | Step::Extend { .. } => true,
             // An arm command that never arrived has nothing to disarm.
@@ -38,7 +41,8 @@ impl Transaction {
         let text = text.clone();
         match reason {
             RefusalReason::Superseded => Some(Disowned::Superseded { text }),
-            RefusalReason::Ended => Some(Disowned::Ended { text }),
+            // Asked late by a recovery that takes it over, that is how it is found.
+            RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => Some(Disowned::Ended { text }),
             RefusalReason::ForeignLease if held => Some(Disowned::NotHeld { text }),
             _ => None,
         }
@@ -48,7 +52,9 @@ impl Transaction {
     pub(super) fn disown(&mut self, host: HostId, says: Disowned, standing: &Standing, effects: &mut Vec<Effect>) {
         let stage = self.stage;
         self.doubted = true;
+        let is_new = self.is_on_new_for_good(host, standing);
         self.lose(host, &says, effects);
+        self.lost_on_new |= is_new && self.recovery.is_some();
         if self.is_left_by_all(host) {
             self.superseded(says.to_string(), effects);
             return;
@@ -71,9 +77,9 @@ impl Transaction {
             | Stage::Switch
             | Stage::Proof
             | Stage::ExtendToDisarm
-                if self.is_committed_somewhere() =>
+                if self.lost_on_new =>
             {
-                // Going back would leave that host alone on new: the others are proven without the lost one.
+                // Going back would leave it alone on new: the others are proven without it.
                 Self::forget_verify_timers(effects);
                 effects.push(Effect::Forget(Timer::HeadStart));
                 self.enter_verify(effects);
@@ -104,7 +110,7 @@ impl Transaction {
         effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
         self.silent.remove(&host);
         let now = &mut self.hosts[host.0];
-        (now.disowned, now.armed, now.step, now.found) = (true, false, None, None);
+        (now.disowned, now.step, now.found) = (true, None, None);
         (now.progress, now.back, now.given_up) = (Progress::Done, Back::Untouched, GivenUp::ForGood);
         now.end = Some(HostOutcome::Lost { why: format!("it says that {says}") });
     }
@@ -115,10 +121,10 @@ impl Transaction {
             || self.plan.changing().all(|other| self.hosts[other.0].disowned)
     }
 
-    /// Whether a recovery knows of a host that is on new for good.
-    pub(super) fn is_committed_somewhere(&self) -> bool {
-        let found = self.hosts.iter().any(|host| matches!(host.found, Some(Found::New { disarmed: true })));
-        found || self.recovery.as_ref().is_some_and(|recovery| recovery.seen_new)
+    /// In doubt a host is armed again only where a recovery has taken it over on the boot that it is on: else somebody else
+    /// may have ended this run forward meanwhile, and it is where it should be.
+    pub(super) fn may_arm_again(&self, host: HostId) -> bool {
+        !self.doubted || self.hosts[host.0].held
     }
 
     /// A link that begins or ends at a host that is lost to this run proves nothing for it.
@@ -129,7 +135,8 @@ impl Transaction {
     fn go_on_back_without_arming(&mut self, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             let now = &self.hosts[host.0];
-            if matches!(now.step, Some(Step::Arm { .. })) && (now.activated || now.moved) {
+            let arming = matches!(now.step, Some(Step::Arm { .. })) && (now.activated || now.moved);
+            if arming && !self.may_arm_again(host) {
                 // It would be armed once more, to be taken back. If that has reached it already its guard does it.
                 self.await_guard(host, effects);
             }

@@ -108,11 +108,6 @@ impl Found {
         }
     }
 
-    /// Under a guard, or in need of one: it can still be taken back from here.
-    pub(super) fn is_under_way(&self) -> bool {
-        matches!(self, Self::Guarded(_) | Self::Firing | Self::Loose(_))
-    }
-
     pub(super) fn is_away(&self) -> bool {
         matches!(self, Self::Silent { .. } | Self::Elsewhere { .. })
     }

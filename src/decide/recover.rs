@@ -86,12 +86,8 @@ pub(super) struct Recovery {
     pub(super) waited: bool,
     /// Hosts that were not through, or did not answer, before another held nothing of the run any more, were asked again.
     pub(super) asked_again: bool,
-    /// A host has refused to be taken over, and the others are asked whether somebody else goes on.
+    /// A host has refused to be taken over: somebody else may recover this run.
     pub(super) contest: Option<Contest>,
-    /// A host is lost to this recovery: it goes only back, unless a host is seen on new for good.
-    pub(super) only_back: bool,
-    /// A host that is not taken over shows itself on new for good.
-    pub(super) seen_new: bool,
 }
 
 impl Transaction {
@@ -118,8 +114,6 @@ impl Transaction {
             waited: false,
             asked_again: false,
             contest: None,
-            only_back: false,
-            seen_new: false,
         });
         transaction
     }
@@ -127,8 +121,12 @@ impl Transaction {
     /// Nothing that hangs on what this host says can be done there: it is left as it is. Before the start.
     pub fn set_aside(&mut self, host: HostId, why: String) {
         let now = &mut self.hosts[host.0];
-        (now.progress, now.armed) = (Progress::Done, false);
+        (now.progress, now.armed, now.set_aside) = (Progress::Done, false, true);
         now.found = Some(Found::Elsewhere { why });
+    }
+
+    pub(super) fn is_set_aside(&self, host: HostId) -> bool {
+        self.hosts[host.0].set_aside
     }
 
     pub(super) fn start_take_over(&mut self) -> Vec<Effect> {
@@ -147,6 +145,7 @@ impl Transaction {
     pub(super) fn take_over_more(&mut self, effects: &mut Vec<Effect>) {
         let mut waiting: Vec<HostId> =
             self.plan.changing().filter(|host| self.hosts[host.0].progress == Progress::Waiting).collect();
+        waiting.retain(|host| !self.is_kept_for_last(*host));
         waiting.sort_by_key(|host| self.plan.host(*host).machine_id.clone());
         let held = self.hosts.iter().any(|host| host.found.as_ref().is_some_and(|found| !found.is_away()));
         let under_way = self.hosts.iter().any(|host| host.step.is_some());
@@ -167,7 +166,7 @@ impl Transaction {
         effects: &mut Vec<Effect>,
     ) {
         if *step == Step::Ask {
-            self.after_ask(host, answer, effects);
+            self.after_ask(host, &answer, effects);
             return;
         }
         if let Answer::Said(said) = &answer
@@ -189,6 +188,8 @@ impl Transaction {
         let plan = Arc::clone(&self.plan);
         let plan = plan.host(host);
         let now = &mut self.hosts[host.0];
+        // With its answer a host that lets itself be taken over has written this coordinator's lease, on this very boot.
+        now.held = matches!(&answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let found = match answer {
             Answer::Unknown { why } | Answer::Denied { why } => Found::Silent { why },
             Answer::NotSent => Found::Silent { why: "it could not be asked".to_owned() },
@@ -217,7 +218,7 @@ impl Transaction {
     }
 
     /// Every host has answered, or will not: forward, back, or nothing to do.
-    fn all_are_found(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn all_are_found(&mut self, effects: &mut Vec<Effect>) {
         let Some(recovery) = self.recovery.clone() else { return };
         let recorded = recovery.recorded;
         let any_away = self.found().any(|(_, found)| found.is_away());
@@ -244,7 +245,7 @@ impl Transaction {
         {
             // They are asked.
         } else if self.found().any(|(_, found)| matches!(found, Found::Cleaned(_)))
-            && !self.found().any(|(_, found)| found.is_under_way())
+            && self.others_are_through_on_one_side()
         {
             self.end_clean_up(effects);
         } else if self.all_found(|found| matches!(found, Found::Old { .. })) {
@@ -259,7 +260,7 @@ impl Transaction {
             });
         } else if self.all_found(|found| matches!(found, Found::New { .. }) || found.is_away())
             && !self.all_found(Found::is_away)
-            && ((any_away && !recovery.only_back)
+            && (any_away
                 || recorded.reached == Reached::Disarming
                 || self.all_found(|found| matches!(found, Found::New { disarmed: true })))
         {
@@ -289,20 +290,30 @@ impl Transaction {
         !again.is_empty()
     }
 
-    /// Somebody's clean-up was not finished, and none of the others is under way: each is where it was left. One that
-    /// says that it was cleaned tells only of itself: where the sides differ, that is a split.
+    /// Whether those that still hold something of the run are at rest on one side, or do not answer.
+    fn others_are_through_on_one_side(&self) -> bool {
+        let is = |found: &Found, wanted: &dyn Fn(&Found) -> bool| {
+            wanted(found) || found.is_away() || matches!(found, Found::Cleaned(_))
+        };
+        self.all_found(|found| is(found, &|found| matches!(found, Found::New { .. })))
+            || self.all_found(|found| is(found, &|found| matches!(found, Found::Old { .. })))
+    }
+
+    /// Somebody's clean-up was not finished, and the others are at rest on one side: that is how it ended for them. One that
+    /// says that it was cleaned tells only of itself: on the other side it is lost, and nothing that the others still keep
+    /// could help it.
     fn end_clean_up(&mut self, effects: &mut Vec<Effect>) {
-        let is_new = |found: &Found| matches!(found, Found::New { .. } | Found::Cleaned(Side::New));
-        let is_old = |found: &Found| matches!(found, Found::Old { .. } | Found::Cleaned(Side::Old));
-        let committed = self.found().any(|(_, found)| is_new(found));
-        let split = committed && self.found().any(|(_, found)| is_old(found));
+        let is_new = |found: &Found| matches!(found, Found::New { .. });
+        let is_old = |found: &Found| matches!(found, Found::Old { .. });
+        let all_answer = !self.found().any(|(_, found)| found.is_away());
+        let kept = self.found().find_map(|(_, found)| (is_new(found) || is_old(found)).then(|| is_new(found)));
+        let committed = kept.unwrap_or_else(|| self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)));
+        self.lost_ones_keep_nothing = all_answer;
         self.leave_all(effects, |found| match found {
+            Found::New { .. } | Found::Cleaned(Side::New | Side::Both) if committed => HostOutcome::Committed,
+            Found::Old { by_guard } if !committed => HostOutcome::RolledBack { by_guard: *by_guard },
+            Found::Cleaned(Side::Old | Side::Both) if !committed => HostOutcome::RolledBack { by_guard: false },
             Found::Cleaned(Side::Neither) => HostOutcome::Untouched,
-            found if split => HostOutcome::Lost { why: found.text() },
-            found if is_new(found) => HostOutcome::Committed,
-            Found::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
-            Found::Cleaned(Side::Both) if committed => HostOutcome::Committed,
-            Found::Cleaned(_) => HostOutcome::RolledBack { by_guard: false },
             other => HostOutcome::Lost { why: other.text() },
         });
     }
@@ -312,17 +323,15 @@ impl Transaction {
         if let Some(signal) = self.interrupted {
             return Some(RollbackReason::Interrupted(signal));
         }
-        let any_new = self.found().any(|(_, found)| matches!(found, Found::New { .. }));
-        let any_new = any_new || self.is_committed_somewhere();
+        let any_new = self.lost_on_new || self.found().any(|(_, found)| matches!(found, Found::New { .. }));
         let stays = self.found().find(|(host, found)| {
             !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New))
         });
         let lost = self.plan.changing().find(|host| !self.takes_part(*host));
-        // Of a record that may not tell all, neither does what it says of a roll back.
-        let why = if recorded.turned_back && recorded.reached != Reached::Unknown {
+        let why = if recorded.turned_back {
             "it was being rolled back already".to_owned()
-        } else if let (Some(lost), false) = (lost, self.is_committed_somewhere()) {
-            format!("{} is lost to this recovery, and no host is committed", self.plan.host(lost).name)
+        } else if let (Some(lost), false) = (lost, self.lost_on_new) {
+            format!("{} is lost to this recovery, and is not on its new system for good", self.plan.host(lost).name)
         } else if !recorded.decided() && !any_new {
             match recorded.reached {
                 Reached::Unknown => "its record is not here, and no host is committed".to_owned(),
@@ -362,8 +371,9 @@ impl Transaction {
         if waiting {
             effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
             self.reason = Some(RollbackReason::Interrupted(signal));
-            for host in self.plan.changing().filter(|_| self.is_contested()).collect::<Vec<_>>() {
-                let why = "left as it was: somebody else may be recovering it".to_owned();
+            let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
+            for host in left {
+                let why = "left as it was: somebody else may be recovering this run".to_owned();
                 self.hosts[host.0].end.get_or_insert(HostOutcome::Lost { why });
             }
             self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
@@ -378,6 +388,12 @@ impl Transaction {
             Some(Found::Old { by_guard }) => self.hosts[host.0].back = Back::Returned { by_guard },
             Some(Found::Cleaned(Side::Old | Side::Both)) => {
                 self.hosts[host.0].back = Back::Returned { by_guard: false };
+            }
+            // A run that was ended and cleaned somewhere on new is not taken back where it is through.
+            Some(found @ Found::New { .. })
+                if self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)) =>
+            {
+                self.lost(host, found.text());
             }
             Some(Found::New { .. }) => {
                 let systems = Systems::all(&self.plan.host(host).new);

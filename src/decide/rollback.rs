@@ -144,8 +144,7 @@ impl Transaction {
 
     /// A host that lost its guard is never touched without one: it is armed first.
     pub(super) fn arm_again(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
-        if self.doubted {
-            // Somebody else may have ended this run forward meanwhile.
+        if !self.may_arm_again(host) {
             self.lost(host, format!("it has no guard of this run any more, and is on {}", describe(&expect)));
             return;
         }
@@ -198,6 +197,7 @@ impl Transaction {
         } else if rebooted && !armed && !self.hosts[host.0].armed_again {
             // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once.
             self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
+            self.hosts[host.0].held = false;
             self.arm_again(host, standing.systems.clone(), effects);
         } else {
             self.lost(host, format!("it is on {}", describe(&standing.systems)));
@@ -293,10 +293,11 @@ impl Transaction {
 
     pub(super) fn leads_to_a_lost_host(&self, link: LinkId) -> bool {
         let link = &self.plan.links[link];
-        self.plan.ids().filter(|id| matches!(self.hosts[id.0].end, Some(HostOutcome::Lost { .. }))).any(|id| {
+        let is_end = |id: HostId| {
             let name = &self.plan.host(id).name;
             link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name)
-        })
+        };
+        self.plan.ids().filter(|id| matches!(self.hosts[id.0].end, Some(HostOutcome::Lost { .. }))).any(is_end)
     }
 
     fn without_login(&self) -> Vec<HostId> {

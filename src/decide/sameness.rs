@@ -33,10 +33,12 @@ impl Hash for Transaction {
             silence_counts,
             recovery,
             doubted,
+            lost_on_new,
+            lost_ones_keep_nothing: _,
             superseded_by,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
-        (recovery.is_some(), doubted, superseded_by.is_some()).hash(state);
+        (recovery.is_some(), doubted, lost_on_new, superseded_by.is_some()).hash(state);
         match stage {
             // Nothing but the last answers is waited for.
             Stage::Clean | Stage::Over => {
@@ -96,10 +98,12 @@ impl HostNow {
             armed_again,
             given_up,
             disowned: _,
+            set_aside: _,
+            held,
             found: _,
             end: _,
         } = self;
         (step, progress, armed, activated, moved, logged_in).hash(state);
-        (boot_id, back, armed_again, given_up).hash(state);
+        (boot_id, back, armed_again, given_up, held).hash(state);
     }
 }

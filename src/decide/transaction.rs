@@ -105,6 +105,10 @@ pub(super) struct HostNow {
     pub(super) given_up: GivenUp,
     /// It says that it is not this run's any more: nothing is done on it.
     pub(super) disowned: bool,
+    /// A recovery does not build on what it says of itself, and leaves it as it is.
+    pub(super) set_aside: bool,
+    /// A recovery has taken it over on the boot that is known of.
+    pub(super) held: bool,
     /// How a recovery found it.
     pub(super) found: Option<Found>,
     pub(super) end: Option<HostOutcome>,
@@ -180,6 +184,10 @@ pub struct Transaction {
     pub(super) recovery: Option<Recovery>,
     /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
     pub(super) doubted: bool,
+    /// A host that is lost to a recovery has shown itself on new for good.
+    pub(super) lost_on_new: bool,
+    /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
+    pub(super) lost_ones_keep_nothing: bool,
     /// What the host said that another coordinator has taken over.
     pub(super) superseded_by: Option<String>,
 }
@@ -202,6 +210,8 @@ impl Transaction {
                 armed_again: false,
                 given_up: GivenUp::No,
                 disowned: false,
+                set_aside: false,
+                held: false,
                 found: None,
                 end: None,
             })
@@ -231,6 +241,8 @@ impl Transaction {
             silence_counts: false,
             recovery: None,
             doubted: false,
+            lost_on_new: false,
+            lost_ones_keep_nothing: false,
             superseded_by: None,
         }
     }
@@ -298,6 +310,11 @@ impl Transaction {
         self.plan.ids().filter(|host| self.hosts[host.0].armed)
     }
 
+    /// Those of them that take part in what is left.
+    pub fn holding(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.guarded().filter(|host| self.takes_part(*host))
+    }
+
     /// How it ended, once nothing but the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {
@@ -344,7 +361,11 @@ impl Transaction {
                 self.turn_back(RollbackReason::Interrupted(signal), effects);
             }
             Stage::Switch | Stage::Proof | Stage::ExtendToDisarm | Stage::Disarm => {
-                let text = format!("{signal}: the decision to commit was made; finishing first");
+                let text = if self.doubted {
+                    format!("{signal}: it is asked what has become of each guard; `fleetdeploy recover` may be quicker")
+                } else {
+                    format!("{signal}: the decision to commit was made; finishing first")
+                };
                 effects.push(Effect::Tell(Event::Warned { host: None, text }));
             }
             Stage::Back | Stage::BackProof | Stage::BackDisarm | Stage::Clean | Stage::Over => {}

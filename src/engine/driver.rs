@@ -100,8 +100,11 @@ pub struct Driver<H> {
     deadlines: Vec<Option<Duration>>,
     /// How many hosts' journals are still to come.
     journals: usize,
-    /// Some host was taken over on which the run's guard had fired: those of the others have, too, or soon will.
-    seen_fired: bool,
+    /// No guard that a host shows is waited for longer than this.
+    longest_guard: Duration,
+    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have, too, or
+    /// soon will.
+    seen_fired: BTreeSet<HostId>,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
     inbox: mpsc::UnboundedReceiver<Report>,
@@ -114,21 +117,31 @@ impl<H: Hosts> Driver<H> {
         Self::of(transaction, hosts, plan, times, clock)
     }
 
-    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before. Hosts that are
-    /// `set_aside` are left as they are, and why.
+    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before.
     pub fn recovering(
         hosts: Arc<H>,
         plan: Arc<Plan>,
         times: Vec<Times>,
         clock: Arc<dyn Clock>,
         recorded: Recorded,
-        set_aside: Vec<(HostId, String)>,
     ) -> Self {
-        let mut transaction = Transaction::recover(Arc::clone(&plan), recorded);
-        for (host, why) in set_aside {
-            transaction.set_aside(host, why);
-        }
+        let transaction = Transaction::recover(Arc::clone(&plan), recorded);
         Self::of(transaction, hosts, plan, times, clock)
+    }
+
+    /// Hosts that a recovery leaves as they are, and why.
+    #[must_use]
+    pub fn leaving(mut self, hosts: Vec<(HostId, String)>) -> Self {
+        for (host, why) in hosts {
+            self.transaction.set_aside(host, why);
+        }
+        self
+    }
+
+    /// How long a guard of the run may hold, where it is not what the inventory says.
+    #[must_use]
+    pub fn with_longest_guard(self, longest_guard: Duration) -> Self {
+        Self { longest_guard, ..self }
     }
 
     fn of(transaction: Transaction, hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, clock: Arc<dyn Clock>) -> Self {
@@ -139,7 +152,8 @@ impl<H: Hosts> Driver<H> {
             out: plan.ids().map(|_| None).collect(),
             deadlines: vec![None; plan.hosts.len()],
             journals: 0,
-            seen_fired: false,
+            longest_guard: Times::longest_guard(&times),
+            seen_fired: BTreeSet::new(),
             sent: 0,
             clock,
             hosts,
@@ -220,7 +234,7 @@ impl<H: Hosts> Driver<H> {
 
     /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
     fn latest(&self, host: HostId, now: Duration) -> Duration {
-        let unknown = if self.seen_fired { now } else { now + self.times[host.0].unseen_guard };
+        let unknown = if self.seen_fired.len() > 1 { now } else { now + self.times[host.0].unseen_guard };
         self.deadlines[host.0].unwrap_or(unknown)
     }
 
@@ -369,7 +383,7 @@ impl<H: Hosts> Driver<H> {
         let now = self.clock.now();
         let fits =
             |host: HostId, deadline| self.times[host.0].rest_fits(self.plan.host(host).switch_job(), now, deadline);
-        self.transaction.guarded().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
+        self.transaction.holding().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
     }
 
     fn guarded(&self) -> Vec<(HostId, Duration)> {

@@ -3,7 +3,8 @@
 //! Two who recover at once are told apart by the epoch alone, on every host in the same order: so there is one epoch for
 //! all hosts, above what any of them shows. But a host is believed about itself only, and one that shows a number near the
 //! end of what the scripts take would leave no room on the others, for ever. So what hosts show raises that one epoch only
-//! as far as recoveries can have raised it; a host that shows more is outbid by itself.
+//! as far as recoveries can have raised it: one host alone far above all others does not count, for at most one lies. A host
+//! that shows more is outbid by itself.
 
 use crate::decide::plan::HostId;
 
@@ -12,6 +13,9 @@ const HIGHEST: u64 = 99_999_999_999_999;
 
 /// Those of its bits are a coordinator's own.
 const TAG_BITS: u32 = 16;
+
+/// A recovery may have to bid once more.
+const RESERVE: u64 = 4 << TAG_BITS;
 
 /// A recovery adds one to what is above the tag. Nobody recovers a run a thousand times between two looks at its hosts.
 const MOST_BETWEEN: u64 = 1 << 10;
@@ -100,13 +104,16 @@ impl Epochs {
     }
 }
 
-/// The highest of them that recoveries can have come to, seen from the lowest.
+/// The highest of them that leaves room for more, but for one that stands alone above all others.
 fn believed(epochs: impl Iterator<Item = u64>) -> u64 {
-    let mut epochs: Vec<u64> = epochs.collect();
+    let leaves_room = |epoch: &u64| epoch.checked_add(RESERVE).is_some_and(|epoch| later_epoch(epoch, u16::MAX).is_some());
+    let mut epochs: Vec<u64> = epochs.filter(leaves_room).chain([1]).collect();
     epochs.sort_unstable();
-    let Some(lowest) = epochs.first().copied() else { return 1 };
-    let can_follow = |below: u64, epoch: u64| (epoch >> TAG_BITS) - (below >> TAG_BITS) <= MOST_BETWEEN;
-    epochs.into_iter().fold(lowest, |below, epoch| if can_follow(below, epoch) { epoch } else { below })
+    match epochs[..] {
+        [.., below, highest] if (highest >> TAG_BITS) - (below >> TAG_BITS) > MOST_BETWEEN => below,
+        [.., highest] => highest,
+        [] => 1,
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +144,9 @@ mod tests {
             (vec![at(3), None], 1, vec![4, 4]),
             (vec![at(3), at(4)], 1, vec![5, 5]),
             // Many recoveries were made elsewhere, and every host shows it.
-            (vec![at(900), at(900)], 1, vec![901, 901]),
+            (vec![at(3_000), at(3_000)], 1, vec![3_001, 3_001]),
+            // The hosts that would show it have restarted.
+            (vec![None, Some(HIGHEST)], 1, vec![1, 1]),
             // One host alone shows what nobody can have written.
             (vec![at(3), at(1_000_000)], 1, vec![4, 1_000_001]),
             (vec![at(3), Some(HIGHEST)], 1, vec![4, 4]),

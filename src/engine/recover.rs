@@ -20,7 +20,7 @@ use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
-use crate::decide::fact::{GuardState, Systems};
+use crate::decide::fact::Systems;
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::recover::Recorded;
@@ -193,12 +193,12 @@ impl<S: Surveyor> Recovery<'_, S> {
         let epochs = Epochs::above(plan.hosts.iter().map(shown).collect(), recorded_epoch, self.request.tag);
         let epoch = epochs.common();
         let alone = chosen.is_alone();
-        let longest = Times::longest_guard(&times);
+        let longest = claims::longest_guard(&chosen.run, &times, surveyed.values());
         let mut set_aside = Vec::new();
         for id in plan.changing() {
             let host = plan.host(id);
             let Some(one) = surveyed.get(&host.name) else { continue };
-            if let Some(doubt) = claims::doubt(&chosen.run, one, epochs.has_no_room(id), longest) {
+            if let Some(doubt) = claims::doubt(&chosen.run, one, epochs.has_no_room(id)) {
                 let text = format!("{doubt}: it is left as it is");
                 self.events.publish(Event::Warned { host: Some(host.name.clone()), text });
                 set_aside.push((id, doubt.to_string()));
@@ -219,7 +219,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks).with_epochs(epochs);
         let hosts = self.surveyor.hosts(orders);
         let clock = Arc::clone(&self.clock);
-        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded, set_aside);
+        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded).leaving(set_aside).with_longest_guard(longest);
         let ended = driver.drive(records, shutdown).await;
         let name = |host: HostId| plan.host(host).name.clone();
         match ended {
@@ -304,17 +304,12 @@ impl<S: Surveyor> Recovery<'_, S> {
     async fn wait_for(&self, mut silent: BTreeSet<HostName>, run: &str, surveyed: &mut Surveyed) {
         let now = self.clock.now();
         let all_times: Vec<Times> = self.request.fleet.hosts.iter().map(|host| self.times(host)).collect();
-        let longest = Times::longest_guard(&all_times);
+        let longest = claims::longest_guard(run, &all_times, surveyed.values());
         let until = self.request.fleet.hosts.iter().filter_map(|host| {
             let one = surveyed.get(&host.name)?;
             let times = self.times(host);
-            let standing = &one.facts.standing;
-            match &standing.guard {
-                GuardState::Armed { run: of, deadline } if of == run => {
-                    // Never longer than a guard of this inventory can hold, whatever one host says.
-                    let left = Duration::from_secs(deadline.saturating_sub(standing.uptime)).min(longest);
-                    Some(times.awaited_until(one.clock.at + left))
-                }
+            match claims::left(run, one) {
+                Some(left) => Some(times.awaited_until(one.clock.at + left.min(longest))),
                 // The others were armed with it.
                 _ if one.holds(run) => Some(times.awaited_until(now)),
                 _ => None,
@@ -370,7 +365,13 @@ impl<S: Surveyor> Recovery<'_, S> {
             self.events.publish(Event::Warned { host: None, text });
         }
         let chosen = self.chosen(&run, surveyed);
-        let strangers = claims::strangers(&run, &chosen.hosts, &self.request.fleet, surveyed);
+        let strangers = claims::strangers(
+            &run,
+            &chosen.hosts,
+            &self.request.fleet,
+            surveyed,
+            self.request.run.is_some(),
+        );
         if strangers.is_empty() {
             return Ok(Some(chosen));
         }

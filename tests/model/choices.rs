@@ -7,8 +7,8 @@ use crate::faults::{By, Fault, When};
 use crate::host::{Guard, Host, JobState, Token};
 use crate::scripts::Reaction;
 use crate::station::{Heard, Out, Probing};
-use crate::words::boot_id;
-use crate::world::{Action, Fleet, OURS, Way, World};
+use crate::words::{Sys, boot_id};
+use crate::world::{Action, Fleet, OURS, Way, Word, World};
 
 const JOBS: [JobKind; 3] = [JobKind::Test, JobKind::Switch, JobKind::Rollback];
 
@@ -83,6 +83,13 @@ impl Fleet {
         if world.left.allows(Fault::Disk) && !station.disk_is_full {
             actions.push(Action::DiskFull(at));
         }
+        for host in 0..world.hosts.len() {
+            if station.deaf_to & (1 << host) != 0 {
+                actions.push(Action::Hear(at, host));
+            } else if world.left.allows(Fault::Deaf) {
+                actions.push(Action::Deafen(at, host));
+            }
+        }
         if world.left.deaths > 0 && world.journal.0.reached >= self.mortal_from {
             actions.push(Action::Die { station: at, orders_go_on: false });
             if world.left.allows(Fault::Late) && station.out.iter().flatten().any(|out| out.heard != Heard::Begun) {
@@ -97,8 +104,8 @@ impl Fleet {
             actions.push(Action::Reply(at, to));
             return;
         }
-        let reaches = world.reaches(&self.plan, to);
-        let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. });
+        let reaches = world.is_heard(&self.plan, at, to);
+        let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. } | Step::Ask);
         let by_guard = is_left_to_its_guard(&out.step);
         if reaches && self.would_answer(host, out) {
             actions.push(Action::Arrive(at, to, Way::Well));
@@ -112,6 +119,11 @@ impl Fleet {
             }
             if world.left.allows(Fault::Slow) {
                 actions.push(Action::Arrive(at, to, Way::ReplySlow));
+            }
+        }
+        if reaches && self.liar == Some(to) && world.left.allows(Fault::Lie) && out.heard != Heard::Begun {
+            for word in [Word::Superseded, Word::Ended, Word::NotHeld] {
+                actions.extend([false, true].map(|runs| Action::Lie { station: at, word, runs }));
             }
         }
         let asked_until_known = by_guard || matches!(out.step, Step::Disarm { .. });
@@ -190,6 +202,9 @@ impl Fleet {
     /// What hits a host from outside.
     fn blows(&self, world: &World, at: usize, actions: &mut Vec<Action>) {
         let host = &world.hosts[at];
+        if world.left.allows(Fault::NextBoot) && !host.next && host.on.current != Sys::Other {
+            actions.push(Action::SetNextBoot(at));
+        }
         if world.left.allows(Fault::Restart) {
             actions.push(Action::Restart(at));
         }
@@ -204,6 +219,7 @@ impl Fleet {
     pub(crate) fn somebody_waits_for_the_guard(&self, world: &World, at: usize) -> bool {
         !world.anybody_drives()
             || !world.reaches(&self.plan, at)
+            || world.stations.iter().any(|station| station.is_alive() && station.deaf_to & (1 << at) != 0)
             || world.stations.iter().any(|station| station.timers.contains(&Timer::GuardsOver))
             || world.stations.iter().any(|station| {
                 station.out[at].as_ref().is_some_and(|out| {

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::StepOutcome;
+use fleetdeploy::decide::fact::{RefusalReason, StepOutcome};
 use fleetdeploy::decide::links::{HostRound, Round};
 use fleetdeploy::decide::plan::HostId;
 use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
+use fleetdeploy::event::Outcome;
 
 use crate::choices::is_left_to_its_guard;
 use crate::faults::{Fault, When};
+use crate::host::Guard;
 use crate::scripts::{Order, Reaction, Trace};
-use crate::station::{Heard, Journal, Out, Probing, Station};
+use crate::station::{Heard, Journal, Out, Probing, Said, Station, later_epoch};
 use crate::words::{Sys, boot_id, round};
-use crate::world::{Action, Change, Fleet, History, LateOrder, OURS, Way, World};
+use crate::world::{Action, Change, Fleet, History, LateOrder, OURS, Way, Word, World};
 
 /// What a round of the matrix finds: whether the links are up, and of each host that answers its boot and what runs.
 type Seen = (bool, Vec<Option<(u8, Sys)>>);
@@ -28,7 +30,7 @@ impl Fleet {
                 }
             }),
             Action::LoseContact(at, to) => {
-                if world.reaches(&self.plan, to) {
+                if world.is_heard(&self.plan, at, to) {
                     world.left.spend(Fault::Loss);
                 }
                 self.lose_contact(world, at, to);
@@ -119,12 +121,24 @@ impl Fleet {
                 world.hosts[at].cut = true;
             }
             Action::MendCable(at) => world.hosts[at].cut = false,
+            Action::Lie { station, word, runs } => self.lie(world, station, word, runs)?,
+            Action::SetNextBoot(at) => {
+                world.left.spend(Fault::NextBoot);
+                world.hosts[at].next = true;
+            }
+            Action::Deafen(at, to) => {
+                world.left.spend(Fault::Deaf);
+                self.change(world, at, |station, _| station.deaf_to |= 1 << to);
+            }
+            Action::Hear(at, to) => self.change(world, at, |station, _| station.deaf_to &= !(1 << to)),
             Action::Recover { alone } => {
                 if world.left.when == When::InPeace {
                     world.hosts.iter_mut().for_each(|host| host.cut = false);
                 }
                 world.left.recover();
-                let epoch = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0) + 1;
+                let highest = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0);
+                let tag = u8::try_from(world.stations.len()).unwrap_or(0) + 1;
+                let epoch = later_epoch(highest, tag);
                 let station = Station::recover(&self.plan, epoch, alone, &mut world.journal, self.mistake);
                 world.stations.push(Arc::new(station));
             }
@@ -177,7 +191,7 @@ impl Fleet {
         };
         let host = world.hosts[to].clone();
         self.change(world, at, |station, journal| {
-            let answer = Box::new(host.answer(outcome));
+            let answer = Box::new(host.answer_to(&order, outcome));
             if way == Way::ReplySlow {
                 set_heard(station, to, Heard::Reply(answer));
             } else {
@@ -185,6 +199,58 @@ impl Fleet {
             }
         });
         Some(())
+    }
+
+    /// The host's own word, whatever it has done; its standing is true.
+    fn lie(&self, world: &mut World, at: usize, word: Word, runs: bool) -> Option<()> {
+        let to = self.liar?;
+        let station = &world.stations[at];
+        let order = Order { speaker: station.speaker, step: station.out[to].as_ref()?.step.clone(), expired: false };
+        world.left.spend(Fault::Lie);
+        if runs {
+            let (_, trace) = world.hosts[to].take(&order, true, self.mistake);
+            world.history.note(trace, world.hosts.len());
+        }
+        let reason = match word {
+            Word::Superseded => RefusalReason::Superseded,
+            Word::Ended => RefusalReason::Ended,
+            Word::NotHeld => RefusalReason::ForeignLease,
+        };
+        let answer = world.hosts[to].answer(StepOutcome::Refused { reason, text: String::new() });
+        self.answer(world, at, to, Answer::Said(Box::new(answer)));
+        Some(())
+    }
+
+    /// Holds every new verdict against how the hosts stand at that moment.
+    pub(crate) fn hear_verdicts(&self, before: &World, world: &mut World) {
+        for at in 0..world.stations.len() {
+            let was = before.stations.get(at).and_then(|station| station.verdict);
+            let station = Arc::clone(&world.stations[at]);
+            let Some(verdict) = station.verdict.filter(|_| was.is_none()) else { continue };
+            let honest = |host: &usize| self.liar != Some(*host);
+            for host in (0..world.hosts.len()).filter(honest) {
+                let stands = &world.hosts[host];
+                let untrue = match station.ends.get(host) {
+                    Some(Said::Committed) => !stands.on.all_are(Sys::New),
+                    Some(Said::RolledBack) => !stands.on.all_are(Sys::Old),
+                    Some(Said::Nothing) | None => false,
+                };
+                world.history.said_untrue |= untrue;
+                // Once a guard was disarmed for commit, and where somebody else has taken over, the guards are what is left.
+                let holds = stands.lease == Some(station.speaker) && stands.guard == Guard::Watching;
+                let is_left = holds && verdict != Outcome::Superseded && !station.disarming;
+                world.history.left_to_guard |= is_left && world.is_heard(&self.plan, at, host);
+            }
+            let others = world.stations.iter().enumerate().filter(|(other, _)| *other != at);
+            let could = |(other, station): (usize, &Arc<Station>)| {
+                other > at || station.is_alive() || station.verdict.is_some()
+            };
+            world.history.superseded_by_nobody |= verdict == Outcome::Superseded && !others.into_iter().any(could);
+            self.change(world, at, |station, _| {
+                station.ends.clear();
+                station.disarming = false;
+            });
+        }
     }
 
     fn give_up(&self, world: &mut World, at: usize, to: usize) -> Option<()> {
@@ -259,6 +325,9 @@ fn restart(world: &mut World, at: usize) {
     if host.boots_new() {
         world.history.restarted_after_move = true;
     }
+    if host.next {
+        world.history.booted_other |= 1 << at;
+    }
     if host.on.profile != host.on.boot {
         world.history.cut_between_writes |= 1 << at;
     }
@@ -274,6 +343,7 @@ fn set_heard(station: &mut Station, host: usize, heard: Heard) {
 impl History {
     fn note(&mut self, trace: Trace, hosts: usize) {
         self.began_unguarded |= trace.unfenced;
+        self.began_past_next_boot |= trace.past_next_boot;
         self.disarmed_for_commit |= trace.disarmed_for_commit;
         self.disarmed_too_soon |= trace.disarmed_for_commit && (self.moved.count_ones() as usize) < hosts;
     }
@@ -282,7 +352,7 @@ impl History {
 /// What would still be under way of the order that is out to a host.
 fn order(station: &Station, to: usize) -> Option<Order> {
     let out = station.out[to].as_ref()?;
-    let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. });
+    let only_asks = matches!(out.step, Step::Login { .. } | Step::Return { .. } | Step::Ask);
     let under_way = matches!(out.heard, Heard::Nothing | Heard::Lost) && !only_asks;
     under_way.then(|| Order { speaker: station.speaker, step: out.step.clone(), expired: false })
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use fleetdeploy::decide::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::faults::{ALL, Budget, By, Fault, When};
+use crate::faults::{ALL, ALL_AND_NEXT_BOOT, Budget, By, Fault, When};
 use crate::words::{in_waves, plan};
 use crate::world::{Change, Fleet};
 
@@ -20,6 +20,7 @@ fn fleet(hosts: usize, budget: Budget) -> Fleet {
         switch_back: false,
         foreign: false,
         mortal_from: Reached::Nothing,
+        liar: None,
         mistake: None,
     }
 }
@@ -112,6 +113,48 @@ fn three_waves_and_a_death() {
     explore("3 waves, 1 death", wave_by_wave(fleet(3, Budget::of(&[], 0, 1))));
 }
 
+/// With one host that lies, once or twice, at any moment.
+fn with_a_liar(fleet: Fleet) -> Fleet {
+    Fleet { liar: Some(0), ..fleet }
+}
+
+#[test]
+fn two_hosts_one_of_which_lies() {
+    explore("2 hosts, 1 lies twice", with_a_liar(fleet(2, Budget::of(&[Fault::Lie], 2, 0))));
+}
+
+#[test]
+fn two_hosts_whose_next_boot_a_person_sets() {
+    explore("2 hosts, 1 next boot, 1 death", fleet(2, Budget::of(&[Fault::NextBoot], 1, 1)));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn three_hosts_one_of_which_lies() {
+    explore("3 hosts, 1 lies twice", with_a_liar(fleet(3, Budget::of(&[Fault::Lie], 2, 0))));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_liar_a_death_and_a_recovery() {
+    let budget = Budget::of(&[Fault::Lie], 2, 1).recovered(None, When::Dead);
+    explore("2 hosts, 1 lies twice, 1 death, a recovery", with_a_liar(fleet(2, budget)));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_liar_and_a_recovery_beside_a_push_that_sleeps() {
+    let budget = Budget::of(&[Fault::Lie], 1, 0).recovered(None, When::Asleep);
+    explore("2 hosts, 1 lies, a push that sleeps and a recovery beside it", with_a_liar(fleet(2, budget)));
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_recoveries_at_once() {
+    let budget = Budget::of(&[], 0, 1).recovered_twice(None, When::Asleep);
+    explore("2 hosts, 1 death, 2 recoveries at any time", Fleet { changes: vec![Change::Good], ..fleet(2, budget) });
+}
+
 macro_rules! explored {
     ($($name:ident: $hosts:expr, $faults:expr, $together:expr, $deaths:expr $(, $by:expr, $when:expr)?;)*) => {
         $(#[test]
@@ -125,6 +168,10 @@ macro_rules! explored {
 
 explored! {
     two_hosts_any_fault_and_a_death: 2, &ALL, 1, 1;
+    any_fault_with_a_next_boot_and_a_death: 2, &ALL_AND_NEXT_BOOT, 1, 1;
+    a_next_boot_a_restart_and_a_death: 2, &[Fault::NextBoot, Fault::Restart], 2, 1;
+    a_next_boot_a_death_and_a_recovery: 2, &[Fault::NextBoot, Fault::Restart], 2, 1, None, When::Dead;
+    a_host_that_one_workstation_cannot_reach: 2, &[Fault::Deaf], 1, 0, None, When::Asleep;
     // A failed arming and a copy of its command together: docs/model-checking.md, "Found".
     two_hosts_any_two_faults: 2, &ALL.map(|kind| if kind == Fault::Arming { Fault::Step } else { kind }), 2, 0;
     three_hosts_and_a_death: 3, &[], 0, 1;

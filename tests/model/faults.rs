@@ -27,9 +27,15 @@ pub(crate) enum Fault {
     Disk,
     /// Ctrl-C.
     Signal,
+    /// The one host that lies says that it is not this coordinator's, to any order.
+    Lie,
+    /// A person sets what the next reboot of a host brings once.
+    NextBoot,
+    /// One workstation cannot reach one host, for as long as it takes.
+    Deaf,
 }
 
-const KINDS: usize = 12;
+const KINDS: usize = 15;
 
 /// Who types `fleetdeploy recover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +84,11 @@ impl Budget {
         Self { recoveries: 1, by, when, ..self }
     }
 
+    /// And two of them, at once or one after the other.
+    pub(crate) fn recovered_twice(self, by: Option<By>, when: When) -> Self {
+        Self { recoveries: 2, by, when, ..self }
+    }
+
     /// A recovery begins.
     pub(crate) fn recover(&mut self) {
         self.recoveries -= 1;
@@ -121,7 +132,9 @@ impl Budget {
     }
 }
 
-pub(crate) const ALL: [Fault; KINDS] = [
+/// What a network, a machine or a person does by itself: not the one that lies, nor next boots, nor ways that one alone has
+/// lost, which are explored by name.
+pub(crate) const ALL: [Fault; 12] = [
     Fault::Loss,
     Fault::Late,
     Fault::Slow,
@@ -135,3 +148,14 @@ pub(crate) const ALL: [Fault; KINDS] = [
     Fault::Disk,
     Fault::Signal,
 ];
+
+/// And a next boot.
+pub(crate) const ALL_AND_NEXT_BOOT: [Fault; 13] = {
+    let mut all = [Fault::NextBoot; 13];
+    let mut at = 0;
+    while at < ALL.len() {
+        all[at] = ALL[at];
+        at += 1;
+    }
+    all
+};

@@ -25,6 +25,7 @@ fn finds(mistake: Mistake, property: &'static str, budget: Budget) {
         switch_back: false,
         foreign,
         mortal_from,
+        liar: [Mistake::OneWordEndsItForAll, Mistake::ALostHostIsWaitedForByItsGuard].contains(&mistake).then_some(0),
         mistake: Some(mistake),
     };
     let checker = fleet.checker().finish_when(HasDiscoveries::AllOf(BTreeSet::from([property]))).spawn_bfs().join();
@@ -70,5 +71,10 @@ found! {
         Budget::of(&[Fault::Restart], 1, 1).recovered(None, When::Dead);
     a_next_wave_that_begins_without_a_look: TheNextWaveBeginsUnseen, WAVES, faults(&[]);
     a_roll_back_that_forgets_the_later_waves: RollingBackForgetsTheLaterWaves, SIX_BACK, faults(&[Fault::Signal]);
+    a_guard_that_leaves_the_next_boot: AGuardLeavesTheNextBoot, FIVE, Budget::of(&[Fault::NextBoot], 1, 1);
+    a_fence_that_does_not_look_at_the_next_boot: TheFenceIgnoresTheNextBoot, NEXT_BOOT, faults(&[Fault::NextBoot]);
+    a_next_boot_that_binds_the_way_back: ANextBootBindsTheDisarm, LEFT, faults(&[Fault::NextBoot]);
+    one_word_that_ends_it_for_all: OneWordEndsItForAll, NOBODY, faults(&[Fault::Lie]);
+    one_word_that_leaves_all_to_their_guards: ALostHostIsWaitedForByItsGuard, LEFT, faults(&[Fault::Lie]);
     roll_back_that_ends_at_the_first_error: RollingBackEndsAtTheFirstError, SIX_BACK, faults(&[Fault::Step]);
 }

@@ -98,6 +98,8 @@ pub(crate) struct Host {
     pub(crate) scarred: bool,
     /// The workstation cannot reach it: a cable, not its system.
     pub(crate) cut: bool,
+    /// The next reboot brings what a person has set, once; on disk or in the firmware.
+    pub(crate) next: bool,
 }
 
 /// What a host did that the properties want to know.
@@ -131,6 +133,7 @@ impl Host {
             rollback: NO_JOB,
             scarred: false,
             cut: false,
+            next: false,
         }
     }
 
@@ -176,16 +179,22 @@ impl Host {
         self.armed_by = self.armed_by.filter(|_| self.token != Token::None);
     }
 
+    /// lib.sh, `boots_as_default`: what is done to go forward is refused while a reboot would bring something else first.
+    pub(crate) fn boots_its_default(&self, mistake: Option<Mistake>) -> bool {
+        !self.next || mistake == Some(Mistake::TheFenceIgnoresTheNextBoot)
+    }
+
     /// Whether a reboot that nobody ordered would be the exception of DESIGN.md section 9, 5.
     pub(crate) fn boots_new(&self) -> bool {
         self.on.boot == Sys::New
     }
 
-    /// Comes up again on its boot default. /run is empty then: lib.sh, `place`.
+    /// Comes up again on its boot default, or on what was to be booted once. /run is empty then: lib.sh, `place`.
     pub(crate) fn reboot(&mut self) {
+        let current = if self.next { Sys::Other } else { self.on.boot };
         *self = Self {
             boot: self.boot + 1,
-            on: Places { current: self.on.boot, ..self.on },
+            on: Places { current, ..self.on },
             saved: self.saved,
             switch_back: self.switch_back,
             cut: self.cut,
@@ -196,7 +205,9 @@ impl Host {
     /// job.sh, `begin`: the fence once more, under the lock.
     pub(crate) fn begin(&mut self, kind: JobKind, run: u8, mistake: Option<Mistake>) -> Deed {
         let Some(epoch) = self.job_mut(kind).starting.take() else { return Deed::default() };
-        let fenced = self.lease == Some(Lease { run, epoch }) && self.token == Token::Armed;
+        let fenced = self.lease == Some(Lease { run, epoch })
+            && self.token == Token::Armed
+            && (kind == JobKind::Rollback || self.boots_its_default(mistake));
         if fenced || mistake == Some(Mistake::AStepBeginsWithoutASecondLook) || unfenced_rollback(kind, mistake) {
             let job = self.job_mut(kind);
             job.started_by = Some(epoch);
@@ -296,6 +307,8 @@ impl Host {
                 if mistake != Some(Mistake::AGuardForgetsTheBootDefault) {
                     self.on.boot = before.boot;
                 }
+                // guard.sh: the next boot is emptied, whatever it is.
+                self.next &= mistake == Some(Mistake::AGuardLeavesTheNextBoot) || self.switch_back;
                 if self.switch_back {
                     self.on.current = before.current;
                     self.guard = Guard::Absent;

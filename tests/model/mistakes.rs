@@ -27,6 +27,9 @@ pub(crate) enum Mistake {
     ArmingIsNotReadBack,
     ArmingOverridesAForeignGuard,
     RecoveringWithoutAnEpoch,
+    AGuardLeavesTheNextBoot,
+    TheFenceIgnoresTheNextBoot,
+    ANextBootBindsTheDisarm,
     // Of the decider.
     DisarmingBeforeTheSwitch,
     CommittingBeforeVerify,
@@ -38,6 +41,8 @@ pub(crate) enum Mistake {
     RollingBackWithoutArming,
     TheNextWaveBeginsUnseen,
     RollingBackForgetsTheLaterWaves,
+    OneWordEndsItForAll,
+    ALostHostIsWaitedForByItsGuard,
 }
 
 fn tested() -> Places {
@@ -88,6 +93,8 @@ impl Mistake {
             Self::RollingBackEndsAtTheFirstError if going_back => end_at_the_first_error(seen, effects),
             Self::RollingBackWithoutArming => effects.into_iter().map(roll_back_without_arming).collect(),
             Self::TheNextWaveBeginsUnseen => begin_the_next_wave_unseen(seen, effects, plan, mind),
+            Self::OneWordEndsItForAll => end_at_the_first_word(effects),
+            Self::ALostHostIsWaitedForByItsGuard => leave_all_to_their_guards(effects),
             Self::RollingBackForgetsTheLaterWaves => forget_the_later_waves(effects, plan, mind),
             _ => effects,
         }
@@ -171,6 +178,24 @@ fn disarm_without_a_barrier(seen: &Input, mut effects: Vec<Effect>) -> Vec<Effec
         effects.push(Effect::Run { host: HostId(host.0), step });
     }
     effects
+}
+
+fn has_lost_a_host(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Record(Entry::HostLost { .. })))
+}
+
+fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
+    if !has_lost_a_host(&effects) {
+        return effects;
+    }
+    vec![Effect::Finish(Verdict { outcome: Outcome::Superseded, hosts: Vec::new(), text: String::new(), interrupted: None })]
+}
+
+fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
+    if !has_lost_a_host(&effects) {
+        return effects;
+    }
+    vec![Effect::Finish(Verdict { outcome: Outcome::Split, hosts: Vec::new(), text: String::new(), interrupted: None })]
 }
 
 fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {

@@ -20,18 +20,24 @@ pub(crate) const SIX_BACK: &str = "6: rolled back is said only of hosts on old a
 pub(crate) const SEVEN: &str = "7: a recovery in which nothing goes wrong leads out of everything";
 pub(crate) const EIGHT: &str = "8: a foreign guard or lease is never touched";
 pub(crate) const WAVES: &str = "waves: none begins before the one before it was looked at";
+pub(crate) const NEXT_BOOT: &str = "9: nothing goes forward while a reboot would bring something else first";
+pub(crate) const NOBODY: &str = "11: superseded is said only where somebody else can have taken over";
+pub(crate) const LEFT: &str = "11: no honest host is left to a guard from under which it could be taken back";
+pub(crate) const TRUE: &str = "11: what is said of an honest host is true of it at that moment";
+pub(crate) const ONE_GOES_ON: &str = "11: of several of whom none dies one goes on";
 pub(crate) const PROGRESS: &str = "progress: the end is a rest, and a verdict where somebody lives to give it";
 
 pub(crate) fn all() -> Vec<Property<Fleet>> {
     vec![
         Property::always(ONE, |_, world: &World| {
             let cut = |at: usize| world.history.cut_between_writes & (1 << at) != 0;
-            world.hosts.iter().enumerate().all(|(at, host)| !host.at_rest() || is_settled(host, cut(at)))
+            let other = |at: usize| world.history.booted_other & (1 << at) != 0;
+            world.hosts.iter().enumerate().all(|(at, host)| !host.at_rest() || is_settled(host, cut(at)) || other(at))
         }),
         Property::always(TWO, |_, world: &World| !world.history.moved_unproven),
         Property::always(THREE, |_, world: &World| !world.history.began_unguarded),
         Property::always(THREE_ENDS, |_, world: &World| !world.history.worked_under_a_step),
-        Property::always(FOUR, |_, world: &World| {
+        Property::always(FOUR, |fleet: &Fleet, world: &World| {
             let excepted = world.history.disarmed_for_commit && world.history.fired;
             // Who recovers without the run's record knows no baseline, and asks for new logins alone.
             let baseline_is_known = !world.stations.iter().any(|station| station.alone);
@@ -42,21 +48,40 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                     && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);
                 carries && host.on.current == host.on.boot
             };
-            excepted || !is_over(world) || world.hosts.iter().enumerate().all(in_reach)
+            let asked = |(at, _): &(usize, &Host)| fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0;
+            excepted || !is_over(world) || world.hosts.iter().enumerate().filter(asked).all(in_reach)
         }),
         Property::always(FOUR_BARRIER, |_, world: &World| !world.history.disarmed_too_soon),
         Property::always(FIVE, |_, world: &World| {
             let excepted = world.history.disarmed_for_commit || world.history.restarted_after_move;
-            let on_old = |host: &Host| host.on.current == Sys::Old && host.on.boot == Sys::Old;
-            excepted || !is_over(world) || world.hosts.iter().all(on_old)
+            let on_old = |(at, host): (usize, &Host)| {
+                let came_up = world.history.booted_other & (1 << at) != 0 && host.on.current == Sys::Other;
+                (host.on.current == Sys::Old || came_up) && host.on.boot == Sys::Old
+            };
+            excepted || !is_over(world) || world.hosts.iter().enumerate().all(on_old)
         }),
-        Property::always(SIX_COMMITTED, |_, world: &World| {
+        Property::always(SIX_COMMITTED, |fleet: &Fleet, world: &World| {
             !says(world, |outcome| outcome == Outcome::Committed)
-                || world.hosts.iter().all(|host| is_left_on(host, Sys::New))
+                || honest(fleet, world).all(|host| is_left_on(host, Sys::New))
         }),
-        Property::always(SIX_BACK, |_, world: &World| {
-            !says(world, |outcome| matches!(outcome, Outcome::RolledBack | Outcome::Refused))
-                || world.hosts.iter().all(|host| is_left_on(host, Sys::Old))
+        Property::always(SIX_BACK, |fleet: &Fleet, world: &World| {
+            // Before anything was tested a host that somebody else has taken over holds an empty guard at the most.
+            let is_anothers = |host: &Host| host.lease.is_some_and(|lease| lease.run == OURS && lease.epoch > 1);
+            let back = says(world, |outcome| outcome == Outcome::RolledBack);
+            let refused = says(world, |outcome| outcome == Outcome::Refused);
+            (!back || honest(fleet, world).all(|host| is_left_on(host, Sys::Old)))
+                && (!refused
+                    || honest(fleet, world).all(|host| {
+                        is_left_on(host, Sys::Old) || (is_anothers(host) && host.on.all_are(Sys::Old))
+                    }))
+        }),
+        Property::always(NEXT_BOOT, |_, world: &World| !world.history.began_past_next_boot),
+        Property::always(NOBODY, |_, world: &World| !world.history.superseded_by_nobody),
+        Property::always(LEFT, |_, world: &World| !world.history.left_to_guard),
+        Property::always(TRUE, |_, world: &World| !world.history.said_untrue),
+        Property::always(ONE_GOES_ON, |fleet: &Fleet, world: &World| {
+            let all_stopped = world.stations.iter().all(|station| station.verdict == Some(Outcome::Superseded));
+            fleet.budget.deaths > 0 || !all_stopped
         }),
         Property::always(SEVEN, |fleet: &Fleet, world: &World| {
             let peaceful = fleet.budget.when == When::InPeace;
@@ -94,6 +119,10 @@ fn is_settled(host: &Host, cut_between_writes: bool) -> bool {
 /// Nobody drives, nothing runs or will fire.
 fn is_over(world: &World) -> bool {
     !world.anybody_drives() && world.all_rest()
+}
+
+fn honest<'a>(fleet: &'a Fleet, world: &'a World) -> impl Iterator<Item = &'a Host> {
+    world.hosts.iter().enumerate().filter(|(at, _)| fleet.liar != Some(*at)).map(|(_, host)| host)
 }
 
 fn says(world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {

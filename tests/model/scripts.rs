@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdeploy::decide::fact::{
-    BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, RefusalReason, Standing, StepAnswer,
+    BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing, StepAnswer,
     StepOutcome,
 };
 use fleetdeploy::decide::vocabulary::Step;
@@ -35,6 +35,8 @@ pub(crate) enum Reaction {
 pub(crate) struct Trace {
     /// A step was let through the fence although the guard was not armed, not alive, or too near to its end.
     pub(crate) unfenced: bool,
+    /// A step that goes forward was let through although the next boot is not the boot default.
+    pub(crate) past_next_boot: bool,
     /// The token went from armed to disarmed while the host was to stay on new.
     pub(crate) disarmed_for_commit: bool,
 }
@@ -115,7 +117,8 @@ impl Host {
             return refused(RefusalReason::TooLate);
         } else if (is_again || self.saved.is_none()) && !forgets {
             return refused(RefusalReason::Other);
-        } else if self.on != expect {
+        } else if self.on != expect || (speaker.epoch == 1 && !self.boots_its_default(mistake)) {
+            // What goes on from an earlier arming is a way back, and no next boot binds that.
             return refused(RefusalReason::Moved);
         }
         let had_lease = self.lease.replace(speaker);
@@ -231,7 +234,7 @@ impl Host {
         if !unfenced_rollback(kind, mistake) {
             self.guarded_for(forward, mistake)?;
         }
-        if !stands_for(self.on, kind, speaker.epoch > 1) {
+        if !stands_for(self.on, kind, speaker.epoch > 1) || (forward && !self.boots_its_default(mistake)) {
             return Err(refused(RefusalReason::Moved));
         }
         // `free_to_start`.
@@ -241,6 +244,7 @@ impl Host {
         if forward && self.forward_lives() {
             return Err(refused(RefusalReason::Busy));
         }
+        trace.past_next_boot = forward && self.next;
         trace.unfenced = self.token != Token::Armed || self.guard == Guard::Absent || (forward && self.short);
         if !self.job(kind).lives() {
             // `set_aside`: what an older epoch's step has left is out of the way.
@@ -274,7 +278,8 @@ impl Host {
         if let Err(no) = self.held_by(speaker, wanted_boot, mistake) {
             return no;
         }
-        if self.on != expect {
+        let next_boot_binds = self.next && mistake == Some(Mistake::ANextBootBindsTheDisarm);
+        if self.on != expect || next_boot_binds {
             return refused(RefusalReason::Moved);
         }
         if self.any_lives() {
@@ -319,6 +324,7 @@ impl Host {
             switch_back: self.switch_back,
             scarred: self.scarred,
             cut: self.cut,
+            next: self.next,
             ..Self::new()
         };
         DONE
@@ -341,7 +347,7 @@ impl Host {
             booted: Sys::Old.path().clone(),
             generation: 1,
             loader: BootLoader::SystemdBoot,
-            next_boot: None,
+            next_boot: self.next.then(|| NextBoot { entry: String::new(), system: None }),
             guard: match self.token {
                 Token::None => GuardState::None,
                 Token::Armed if self.guard == Guard::Absent => GuardState::Dead { run: run(), deadline: 0 },
@@ -359,6 +365,13 @@ impl Host {
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
         }
+    }
+
+    /// engine::orders, `understand`: every answer shows who holds the host.
+    pub(crate) fn answer_to(&self, order: &Order, outcome: StepOutcome) -> StepAnswer {
+        let is_taken = self.lease.is_some_and(|lease| lease.run == order.speaker.run && lease.epoch > order.speaker.epoch);
+        let taken = StepOutcome::Refused { reason: RefusalReason::Superseded, text: String::new() };
+        self.answer(if is_taken { taken } else { outcome })
     }
 
     pub(crate) fn answer(&self, outcome: StepOutcome) -> StepAnswer {

@@ -9,12 +9,37 @@ use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::recover::Recorded;
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
-use fleetdeploy::event::{Event, Outcome, Phase};
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 
 use crate::host::Lease;
 use crate::mistakes::Mistake;
 use crate::words::Sys;
 use crate::world::OURS;
+
+/// The next epoch above `highest` that is this coordinator's own: engine::epochs, the tag.
+pub(crate) fn later_epoch(highest: u8, own: u8) -> u8 {
+    (highest + 1..).find(|epoch| epoch % TAGS == own % TAGS).expect("there is room")
+}
+
+pub(crate) const TAGS: u8 = 4;
+
+/// What a verdict says of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Said {
+    Committed,
+    RolledBack,
+    Nothing,
+}
+
+impl Said {
+    fn of(end: &HostOutcome) -> Self {
+        match end {
+            HostOutcome::Committed => Self::Committed,
+            HostOutcome::RolledBack { .. } => Self::RolledBack,
+            _ => Self::Nothing,
+        }
+    }
+}
 
 /// How an order that is out stands, seen from the workstation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -93,6 +118,14 @@ pub(crate) struct Station {
     pub(crate) weighing: bool,
     pub(crate) disk_is_full: bool,
     pub(crate) verdict: Option<Outcome>,
+    /// What was said of each host, until it was held against how the host stands.
+    pub(crate) ends: Vec<Said>,
+    /// It has begun to disarm for commit.
+    pub(crate) disarming: bool,
+    /// By bit: hosts that it cannot reach, although others may.
+    pub(crate) deaf_to: u8,
+    /// The highest epoch that a host has shown which refused to be taken over.
+    pub(crate) shown: u8,
     pub(crate) proof: Proof,
     /// It has begun a wave without having looked at the one before.
     pub(crate) hasty: bool,
@@ -149,6 +182,10 @@ impl Station {
             weighing: false,
             disk_is_full: false,
             verdict: None,
+            ends: Vec::new(),
+            disarming: false,
+            deaf_to: 0,
+            shown: 0,
             proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false, looked_at: 0 },
             hasty: false,
             alone: false,
@@ -184,6 +221,7 @@ impl Station {
         self.weighing = false;
         self.disk_is_full = false;
         self.going_back = false;
+        (self.disarming, self.deaf_to, self.shown) = (false, 0, 0);
     }
 
     /// An order that moves a boot default is out.
@@ -227,7 +265,7 @@ impl Station {
             assert!(self.verdict.is_none(), "after the end: {effect:?}");
             match effect {
                 Effect::Record(entry) if self.disk_is_full => {
-                    if !matches!(entry, Entry::RollingBack { .. } | Entry::Finished { .. }) {
+                    if !matches!(entry, Entry::RollingBack { .. } | Entry::HostLost { .. } | Entry::Finished { .. }) {
                         effects = self.decide(Input::RecordFailed { why: String::new() }, plan, mistake).into();
                     }
                 }
@@ -255,9 +293,13 @@ impl Station {
                 Effect::ReadJournals { .. } => {}
                 Effect::Weigh => self.weighing = true,
                 Effect::Tell(event) => self.told(&event),
+                Effect::Outbid { .. } => self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch),
                 Effect::Finish(verdict) => {
+                    let disarming = self.disarming;
                     self.die();
+                    self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);
+                    self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }
             }
         }
@@ -272,6 +314,7 @@ impl Station {
                 }
             }
             Event::PhaseStarted { phase: Phase::RollBack } => self.going_back = true,
+            Event::PhaseStarted { phase: Phase::Disarm } => self.disarming = true,
             _ => {}
         }
     }
@@ -286,6 +329,10 @@ impl Station {
         mistake: Option<Mistake>,
     ) {
         let Some(Out { step, .. }) = self.out[host].take() else { return };
+        if let (Step::TakeOver { .. }, Answer::Said(said)) = (&step, &answer) {
+            let epoch = said.standing.lease.as_ref().and_then(|lease| u8::try_from(lease.epoch).ok());
+            self.shown = self.shown.max(epoch.unwrap_or(0));
+        }
         if let (Step::Login { .. }, Answer::Said(said)) = (&step, &answer)
             && said.standing.systems.current == *Sys::New.path()
         {

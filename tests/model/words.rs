@@ -15,6 +15,8 @@ use fleetdeploy::store_path::StorePath;
 pub(crate) enum Sys {
     Old,
     New,
+    /// What a person has set as the next boot, and a restart has brought.
+    Other,
 }
 
 /// The three places of a host: `Systems` in short.
@@ -25,8 +27,8 @@ pub(crate) struct Places {
     pub(crate) boot: Sys,
 }
 
-static PATHS: LazyLock<[StorePath; 2]> = LazyLock::new(|| {
-    ["old", "new"].map(|name| StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap())
+static PATHS: LazyLock<[StorePath; 3]> = LazyLock::new(|| {
+    ["old", "new", "other"].map(|name| StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap())
 });
 
 impl Sys {
@@ -35,7 +37,8 @@ impl Sys {
     }
 
     fn of(path: &StorePath) -> Self {
-        if path == Self::Old.path() { Self::Old } else { Self::New }
+        let all = [Self::Old, Self::New, Self::Other];
+        all.into_iter().find(|system| system.path() == path).unwrap_or(Self::Other)
     }
 }
 

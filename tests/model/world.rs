@@ -46,6 +46,8 @@ pub(crate) struct Fleet {
     pub(crate) foreign: bool,
     /// The workstation dies only once the run's record has come so far.
     pub(crate) mortal_from: Reached,
+    /// The host that may lie. Nothing is asked of it but that it hurts nobody else.
+    pub(crate) liar: Option<usize>,
     pub(crate) mistake: Option<Mistake>,
 }
 
@@ -69,6 +71,16 @@ pub(crate) struct History {
     /// By bit: hosts that were out of reach still when their guards must have brought them back. Asked for only where a
     /// link may need a reboot.
     pub(crate) given_up: u8,
+    /// By bit: hosts that a restart by themselves has brought onto what a person had set as the next boot.
+    pub(crate) booted_other: u8,
+    /// A step that goes forward began although the next boot was not the boot default.
+    pub(crate) began_past_next_boot: bool,
+    /// Somebody ended, not superseded, with an honest host in reach that is still under a guard which it holds.
+    pub(crate) left_to_guard: bool,
+    /// Somebody said of an honest host that it is where it was not.
+    pub(crate) said_untrue: bool,
+    /// Somebody said that the run was taken over, and there was nobody who could have.
+    pub(crate) superseded_by_nobody: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -159,13 +171,35 @@ pub(crate) enum Action {
     Restart(usize),
     PullCable(usize),
     MendCable(usize),
+    /// The host that lies says so; `runs`: the order was carried out all the same.
+    Lie {
+        station: usize,
+        word: Word,
+        runs: bool,
+    },
+    SetNextBoot(usize),
+    Deafen(usize, usize),
+    Hear(usize, usize),
     /// Somebody types `fleetdeploy recover`; on another workstation, without the run's record, where `alone`.
     Recover {
         alone: bool,
     },
 }
 
+/// What a host says that lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    Superseded,
+    Ended,
+    NotHeld,
+}
+
 impl World {
+    /// Whether this workstation reaches the host.
+    pub(crate) fn is_heard(&self, plan: &Plan, station: usize, host: usize) -> bool {
+        self.reaches(plan, host) && self.stations[station].deaf_to & (1 << host) == 0
+    }
+
     /// Whether the links of this host carry packets.
     pub(crate) fn links_hold(&self, host: &Host) -> bool {
         let cut_by_change = matches!(self.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New;
@@ -203,7 +237,7 @@ impl World {
             self.journal = Journal::new();
         }
         if self.is_left_alone() {
-            self.left.keep_only(&[Fault::Restart, Fault::Step]);
+            self.left.keep_only(&[Fault::Restart, Fault::Step, Fault::NextBoot]);
             // Both are asked for with a disarm for commit, and none can come any more.
             self.history.moved = 0;
             self.history.fired &= self.history.disarmed_for_commit;
@@ -256,6 +290,7 @@ impl Model for Fleet {
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut next = world.clone();
         self.happen(&mut next, action)?;
+        self.hear_verdicts(world, &mut next);
         next.forget();
         Some(next)
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::{Driver, LAST_JOURNALS, Out, Surroundings};
 use crate::decide::fact::{GuardState, JobKind, StepOutcome};
 use crate::decide::plan::HostId;
-use crate::decide::time::Times;
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::clock::within;
 use crate::engine::doing::by_line;
@@ -134,9 +133,9 @@ impl<H: Hosts> Driver<H> {
         let standing = &said.standing;
         self.deadlines[host.0] = match &standing.guard {
             GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
-                // Others wait for it: never longer than a guard of this inventory can hold, whatever the host says.
+                // Others wait for it: never longer than a guard can hold, whatever this host says.
                 let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
-                let deadline = out.at + left.min(Times::longest_guard(&self.times));
+                let deadline = out.at + left.min(self.longest_guard);
                 let host = self.plan.host(host).name.clone();
                 surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
                 Some(deadline)
@@ -144,7 +143,8 @@ impl<H: Hosts> Driver<H> {
             GuardState::Firing { .. } => Some(out.at),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
         };
-        self.seen_fired |=
-            matches!(standing.guard, GuardState::None | GuardState::Firing { .. } | GuardState::Fired { .. });
+        if matches!(standing.guard, GuardState::None | GuardState::Firing { .. } | GuardState::Fired { .. }) {
+            self.seen_fired.insert(host);
+        }
     }
 }

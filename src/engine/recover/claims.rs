@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use crate::decide::by_hand;
 use crate::decide::fact::GuardState;
+use crate::decide::time::Times;
 use crate::engine::surveyor::Answered;
 use crate::inventory::model::{Fleet, HostName};
 use crate::record::run_id::RunId;
-
-/// A guard is set for minutes, by some for hours; an inventory that has changed since then shortens none.
-const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The epoch that the host shows a lease of this run with.
 pub(super) fn epoch(run: &str, one: &Answered) -> Option<u64> {
@@ -43,17 +41,18 @@ pub(super) fn is_by_hand<'a>(run: &str, mut surveyed: impl Iterator<Item = &'a A
 }
 
 /// Hosts that the fleet does not have and that the run seems to have changed. At most one host lies, so where three or more
-/// hold the run one that names a stranger alone is not believed.
+/// hold the run one that names a stranger alone is not believed; nor where the person has named the run and so knows it.
 pub(super) fn strangers(
     run: &str,
     hosts: &BTreeSet<HostName>,
     fleet: &Fleet,
     surveyed: &BTreeMap<HostName, Answered>,
+    is_named_run: bool,
 ) -> Vec<HostName> {
     let holders: Vec<&Answered> = surveyed.values().filter(|one| one.holds(run)).collect();
     let is_stranger = |host: &HostName| fleet.hosts.iter().all(|known| known.name != *host);
     let is_named = |host: &HostName| holders.iter().filter(|one| names(run, one).any(|name| name == *host)).count();
-    let counts = |host: &HostName| holders.len() < 3 || is_named(host) > 1;
+    let counts = |host: &HostName| is_named(host) > 1 || (holders.len() < 3 && !is_named_run);
     hosts.iter().filter(|host| is_stranger(host) && counts(host)).cloned().collect()
 }
 
@@ -62,8 +61,6 @@ pub(super) fn strangers(
 pub(super) enum Doubt {
     /// There is no higher epoch to take it over with.
     NoRoom { epoch: u64 },
-    /// No guard holds that long.
-    NoSuchGuard { left: Duration },
     /// A person works there, it says, and no other host of the run says so.
     ByHandAlone,
 }
@@ -72,9 +69,6 @@ impl fmt::Display for Doubt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoom { epoch } => write!(formatter, "its lease has the epoch {epoch}, and there is none above it"),
-            Self::NoSuchGuard { left } => {
-                write!(formatter, "it says that its guard holds for {} s more, which no guard does", left.as_secs())
-            }
             Self::ByHandAlone => {
                 formatter.write_str("it says that its guard was armed by hand, and the other hosts of the run do not")
             }
@@ -82,17 +76,34 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// What cannot be believed of what a host shows of the run; `longest` is what a guard of this inventory can hold.
-pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool, longest: Duration) -> Option<Doubt> {
+/// How long any guard of the run may still hold: as the inventory has it, or as a second host says, too. A push may have been
+/// given a longer guard than the inventory; but no host alone makes all others wait.
+pub(super) fn longest_guard<'a>(
+    run: &str,
+    times: &[Times],
+    surveyed: impl Iterator<Item = &'a Answered>,
+) -> Duration {
+    let mut shown: Vec<Duration> = surveyed.filter_map(|one| left(run, one)).collect();
+    shown.sort_unstable();
+    let second = shown.iter().rev().nth(1).copied().unwrap_or_default();
+    Times::longest_guard(times).max(second)
+}
+
+/// How long the host says that its guard of this run holds.
+pub(super) fn left(run: &str, one: &Answered) -> Option<Duration> {
     let standing = &one.facts.standing;
+    match &standing.guard {
+        GuardState::Armed { run: of, deadline } if of == run => {
+            Some(Duration::from_secs(deadline.saturating_sub(standing.uptime)))
+        }
+        _ => None,
+    }
+}
+
+/// What cannot be built on of what a host shows of the run.
+pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<Doubt> {
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
         return Some(Doubt::NoRoom { epoch });
     }
-    if let GuardState::Armed { run: of, deadline } | GuardState::Dead { run: of, deadline } = &standing.guard {
-        let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
-        if of == run && left > longest.max(A_DAY) {
-            return Some(Doubt::NoSuchGuard { left });
-        }
-    }
-    by_hand::is_armed(run, standing).then_some(Doubt::ByHandAlone)
+    by_hand::is_armed(run, &one.facts.standing).then_some(Doubt::ByHandAlone)
 }
