@@ -1,6 +1,7 @@
 //! The scripts that look at a host before a push, run on trees of files: what they find of the boot, of disks that may ask,
 //! and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -206,7 +206,9 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::Systems;
+    use crate::decide::fact::{GuardState, Systems};
+    use crate::decide::found::Found;
+    use crate::decide::plan::HostPlan;
     use crate::decide::status::tests::{system, well};
 
     fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
@@ -257,6 +259,40 @@ mod tests {
             let (refusals, doubts) = BootRefusal::of_guard(&facts, action);
             assert_eq!((refusals.len(), doubts.len()), (1, 0));
             assert_eq!(refusals[0].to_string(), expected);
+        }
+    }
+
+    /// What refuses a push is no reason to leave a host that was armed before: a guard must still be taken over.
+    #[test]
+    fn nothing_that_a_survey_refuses_makes_a_recovery_pass_a_host_over() {
+        let mut standing = well().facts.standing;
+        let old = standing.systems.clone();
+        let plan = HostPlan {
+            name: crate::inventory::model::HostName::new("vps").unwrap(),
+            changes: true,
+            old: old.clone(),
+            generation: 1,
+            new: system('b', "2"),
+            boot_id: standing.boot_id.clone(),
+            machine_id: "0".repeat(32),
+            behind: None,
+            reactivate: false,
+            wave: 0,
+            failed_units: [].into(),
+            restarts: [].into(),
+        };
+        standing.loader = BootLoader::Unknown;
+        standing.next_boot = Some(NextBoot { entry: "windows.conf".into(), system: None });
+        standing.systems = Systems { boot_default: Systems::not_known(), ..Systems::all(&plan.new) };
+        standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 };
+        assert!(matches!(Found::of(&plan, &standing), Found::Guarded(_)), "{:?}", Found::of(&plan, &standing));
+        // And never is it taken for through: neither for old nor for new.
+        standing.guard = GuardState::None;
+        for systems in [Systems::all(&plan.new), old] {
+            standing.systems = Systems { boot_default: Systems::not_known(), ..systems };
+            let found = Found::of(&plan, &standing);
+            assert!(!matches!(found, Found::Old { .. } | Found::New { .. }), "{found:?}");
+            assert!(found.text().contains("boot default not known"), "{}", found.text());
         }
     }
 
