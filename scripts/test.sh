@@ -68,6 +68,10 @@ need shellcheck shellcheck
 need ssh openssh-client
 need sshd openssh-server
 need script bsdutils # a terminal for tests/cli.rs
+# A host's sh and awk, of each the two kinds that there are, for tests/boot_layouts.
+need dash dash
+need mawk mawk
+need gawk gawk
 install_needs
 for component in fmt clippy; do
     cargo "$component" --version >/dev/null 2>&1 || [ -n "$no_install" ] || ! has rustup || rustup component add "${component/#fmt/rustfmt}"
@@ -125,6 +129,7 @@ else
     if ! scripts/lab.sh needs >/dev/null; then
         not_run "$lab" "$(lab_lacks)"
     elif step "the lab's file systems" scripts/lab.sh base; then
+        step "boot layouts, with bootctl as the judge" cargo nextest run --locked --no-fail-fast --test boot_layouts --run-ignored only
         step "tests with a real Nix" real_nix
         step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 5
     else

@@ -22,12 +22,17 @@ read_boot_default() {
     told_esp=
     case $told_kind in *:*) told_esp=${told_kind#*:} told_kind=${told_kind%%:*} ;; esac
     find_loader
-    case $loader in
+    # Nothing is read where the inventory and the system contradict each other.
+    case $boot_note$loader in
     systemd-boot) read_systemd_boot ;;
     grub) read_grub ;;
     extlinux) read_extlinux ;;
     init) read_init ;;
     esac
+    # limine knows this variable too.
+    if [ "$loader" = unknown ] && read_efi_variable LoaderEntryOneShot; then
+        next_boot=$efi_value
+    fi
     read_firmware_once
     boot_default=${boot_found%/init}
     next_boot_system=${next_boot_found%/init}
@@ -55,7 +60,7 @@ find_loader() {
         find_loader_place "$loader"
         case $boot_installer in
         '' | "$loader") ;;
-        *) loader_is_another "$loader" "$boot_installer" ;;
+        *) boot_note="the inventory says that $loader boots this host, and its system installs $boot_installer" ;;
         esac
         return
     fi
@@ -79,11 +84,6 @@ find_loader() {
         ;;
     *) loader=unknown ;;
     esac
-}
-
-loader_is_another() {
-    boot_place=
-    boot_note="the inventory says that $1 boots this host, and its system installs $2"
 }
 
 # newer_loader KIND…: $loader is the one of them whose files were written last; fails where none has any.
@@ -143,8 +143,9 @@ find_installers() {
     [ $# -eq 1 ] || { installer_kind_of "$2" && boot_installer_before=$installer_is; }
 }
 
-# The programs by the names that nixpkgs and lanzaboote give them; a hook that only says `bootinstall` is looked into.
-installer_names='install-grub|systemd-boot|lzbt|extlinux-conf-builder|init-script-builder|sbin-init|limine|refind|raspberrypi-builder|uboot-builder|/nix/store/[0-9a-z]+-bootinstall'
+# The programs by the names that nixpkgs and lanzaboote give them, at the end of a path: a host may be named like one. A
+# hook that is only a `bootinstall` is looked into.
+installer_names='(/nix/store/[0-9a-z]+-|/bin/)((install-)?(grub|systemd-boot|limine|refind|lx[a-z]-sbin-init)|lzbt|extlinux-conf-builder|init-script-builder|raspberrypi-builder|uboot-builder|bootinstall)'
 
 # installer_kind_of FILE: $installer_is, from what grep found in it.
 installer_kind_of() {
@@ -154,19 +155,19 @@ installer_kind_of() {
     installer_line=${installer_line%%
 *}
     case $installer_line in
-    */*-bootinstall)
-        installer_line=$(grep -a -o -m 1 -E 'lzbt|systemd-boot|install-grub|limine' "$root$installer_line" 2>/dev/null)
+    /nix/store/*-bootinstall)
+        installer_line=$(grep -a -o -m 1 -E '/(lzbt|systemd-boot|install-grub|limine)' "$root$installer_line" 2>/dev/null)
         installer_line=${installer_line%%
 *}
         ;;
     esac
     case $installer_line in
-    install-grub) installer_is=grub ;;
-    systemd-boot | lzbt) installer_is=systemd-boot ;;
-    extlinux-conf-builder) installer_is=extlinux ;;
-    init-script-builder | sbin-init) installer_is=init ;;
-    limine) installer_is=limine ;;
-    refind | raspberrypi-builder | uboot-builder) installer_is=other ;;
+    *grub) installer_is=grub ;;
+    *systemd-boot | *lzbt) installer_is=systemd-boot ;;
+    *extlinux-conf-builder) installer_is=extlinux ;;
+    *init-script-builder | *sbin-init) installer_is=init ;;
+    *limine) installer_is=limine ;;
+    *refind | *raspberrypi-builder | *uboot-builder) installer_is=other ;;
     *) return 1 ;;
     esac
 }
@@ -213,7 +214,7 @@ delete_efi_variable() {
     [ ! -e "$efi_file" ]
 }
 
-# empty_next_boot: a reboot brings the boot default again; status 0 only if it was read back so.
+# empty_next_boot: a reboot brings the boot default again; status 0 only if it was read back so. Needs read_systems.
 empty_next_boot() {
     read_boot_default
     [ -n "$next_boot" ] || return 0
@@ -230,18 +231,17 @@ empty_next_boot() {
 # after read_boot_default.
 look_for_boot_place() {
     boot_missing=
-    case $boot_installer in
-    systemd-boot | grub | extlinux | init)
-        if [ -z "$boot_place" ] && [ "$loader" = "$boot_installer" ]; then
-            boot_missing="this system installs $boot_installer, and none of its files is there"
-        fi
-        ;;
-    esac
+    if [ -z "$boot_place" ] && [ "$told_kind" = "$loader" ]; then
+        boot_missing="the inventory says that $loader boots this host, and none of its files is there"
+    elif [ -z "$boot_place" ] && [ "$loader" != unknown ]; then
+        boot_missing="this system installs $loader, and none of its files is there"
+    fi
     [ -r "$root/etc/fstab" ] && [ -r "$root/proc/self/mountinfo" ] || return 0
     boot_unmounted=$(awk -v places="/boot /efi /boot/efi $told_esp" '
         BEGIN { count = split(places, place, " "); for (at = 1; at <= count; at++) watched[place[at]] = 1 }
         FILENAME ~ /fstab$/ {
-            if ($2 in watched && $1 !~ /^#/ && $4 !~ /x-systemd\.automount/) { wanted[++wants] = $2 }
+            if ($2 != "/") sub(/\/+$/, "", $2)
+            if ($2 in watched && $1 !~ /^#/ && $4 !~ /x-systemd\.automount/) wanted[++wants] = $2
             next
         }
         { mounted[$5] = 1 }

@@ -101,6 +101,7 @@ read_systemd_boot() {
     fi
     [ -z "$boot_variable" ] || boot_note="an EFI variable chooses the entry $boot_variable"
     boot_found=$entry_init boot_image=$entry_image boot_kernel=$entry_kernel boot_initrds=$entry_initrds
+    boot_partition=$entry_partition
     [ -n "$next_boot" ] || return 0
     choose_entry "$once" any && next_boot_found=$entry_init
     return 0
@@ -119,25 +120,26 @@ loader_knows_preferred() {
 # choose_entry PATTERN good|any: the first entry of the list that matches, in $entry_id and the like; with `good`, no
 # entry that has run out of tries. An entry whose kernel or image is gone is none.
 choose_entry() {
-    choose_pattern=$1 entry_image=''
+    choose_pattern=$1 choose_mode=$2 entry_image=''
     if [ "$choose_pattern" = @saved ]; then
         read_efi_variable LoaderEntryLastBooted || return 1
         choose_pattern=$(printf %s "$efi_value" | tr '[:upper:]' '[:lower:]')
     fi
     [ -n "$choose_pattern" ] || return 1
-    entry_rest=$boot_list
-    while [ -n "$entry_rest" ]; do
-        entry_line=${entry_rest%%
-*}
-        entry_rest=${entry_rest#"$entry_line"}
-        entry_rest=${entry_rest#
-}
+    set -f
+    IFS='
+'
+    # shellcheck disable=SC2086 # a line is a word
+    set -- $boot_list
+    unset IFS
+    set +f
+    for entry_line in "$@"; do
         # BAD|ID|KIND|PARTITION|KERNEL|INIT|INITRDS
         entry_bad=${entry_line%%|*} entry_line=${entry_line#*|}
         entry_id=${entry_line%%|*} entry_line=${entry_line#*|}
         # shellcheck disable=SC2254 # a pattern
         case $entry_id in $choose_pattern) ;; *) continue ;; esac
-        [ "$2$entry_bad" != good1 ] || continue
+        [ "$choose_mode$entry_bad" != good1 ] || continue
         entry_kind=${entry_line%%|*} entry_line=${entry_line#*|}
         entry_partition=${entry_line%%|*} entry_line=${entry_line#*|}
         entry_kernel=$entry_partition${entry_line%%|*} entry_line=${entry_line#*|}
@@ -157,7 +159,7 @@ choose_entry() {
     auto-*)
         read_efi_variable LoaderEntries
         case $efi_value in *"$choose_pattern"*) ;; *) return 1 ;; esac
-        entry_id=$choose_pattern entry_init='' entry_kernel='' entry_initrds=''
+        entry_id=$choose_pattern entry_init='' entry_kernel='' entry_initrds='' entry_partition=''
         return 0
         ;;
     esac
@@ -277,7 +279,7 @@ table_of_entries() {
             after[entry] = at
         }
         function finish_text(   partition) {
-            if (FILE ~ /loader\.conf$/ || kind == "" || kind == "bad" || FILE ~ /\/auto-[^\/]*$/) return
+            if (FILE ~ /\/loader\/loader\.conf$/ || kind == "" || kind == "bad" || FILE ~ /\/auto-[^\/]*$/) return
             partition = FILE
             sub(/\/loader\/entries\/[^\/]*$/, "", partition)
             gsub(/\\/, "/", loader)
@@ -377,7 +379,7 @@ table_of_entries() {
             sub(/^[^ \t]+[ \t]*/, "", value)
             if (value ~ /^".*"$/) value = substr(value, 2, length(value) - 2)
         }
-        FILE ~ /loader\.conf$/ { chosen[key] = tolower(value); next }
+        FILE ~ /\/loader\/loader\.conf$/ { chosen[key] = tolower(value); next }
         key == "linux" || key == "efi" || key == "uki" || key == "uki-url" {
             kind = kind == "" || kind == key ? key : "bad"
             loader = value

@@ -123,7 +123,7 @@ resolve() {
     is_store_path "$resolved" || resolved=
 }
 
-# $current, $booted, $profile and $generation, and the loader's $boot_default (see boot.sh).
+# $current, $booted, $profile and $generation, and the loader's $boot_default and $next_boot (see boot.sh).
 read_systems() {
     resolve /run/current-system
     current=$resolved
