@@ -97,7 +97,8 @@ impl BootRefusal {
     pub fn hint(&self) -> String {
         match self {
             Self::NotMounted { .. } => {
-                "mount it there, and see why it was not: `findmnt --verify`, `systemctl list-units --type=mount --all`"
+                "mount it there, and see why it was not: `findmnt --verify`, `systemctl list-units --type=mount --all`; if it \
+                 is mounted elsewhere, say where in the inventory: `boot_loader: {esp: /boot/esp}`"
                     .to_owned()
             }
             Self::LoaderUnknown { way_out, .. } => {
