@@ -155,10 +155,7 @@ impl fmt::Display for BootRefusal {
                 in_brackets(note.as_deref(), formatter)
             }
             Self::NextBoot { next: NextBoot { entry, system }, .. } => {
-                write!(
-                    formatter,
-                    "its next reboot brings, once, what somebody has set and not its boot default: `{entry}`"
-                )?;
+                write!(formatter, "its next boot is not its boot default: somebody has set `{entry}`, for once")?;
                 match system {
                     Some(system) => write!(formatter, ", which is {system}"),
                     None => Ok(()),
@@ -325,10 +322,10 @@ mod tests {
             (refusals[0].to_string(), refusals[0].hint())
         };
         let (text, hint) = pending(BootLoader::SystemdBoot, "nixos-generation-5.conf", Some(system('b', "2")));
-        assert!(text.contains("`nixos-generation-5.conf`, which is /nix/store/bbbb"), "{text}");
+        assert!(text.contains("`nixos-generation-5.conf`, for once, which is /nix/store/bbbb"), "{text}");
         assert!(hint.starts_with("`bootctl set-oneshot \"\"`"), "{hint}");
         let (text, hint) = pending(BootLoader::Grub, "1>0", None);
-        assert!(text.ends_with("boot default: `1>0`"), "{text}");
+        assert!(text.ends_with("somebody has set `1>0`, for once"), "{text}");
         assert!(hint.contains("unset next_entry"), "{hint}");
         let (_, hint) = pending(BootLoader::SystemdBoot, "Boot000A", None);
         assert!(hint.starts_with("`efibootmgr --delete-bootnext`"), "{hint}");
