@@ -1,5 +1,6 @@
 //! The scripts that look at a host before a push, run on trees of files: what they find of the boot, of disks that may ask,
 //! and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,12 @@ async fn a_survey_says_whether_a_reboot_would_find_what_it_boots() {
     systemd_boot(&host);
     let said = host.survey("survey_boot").await;
     assert!(said.starts_with("boot_files ") && !said.contains("boot_missing"), "{said}");
+
+    // What the inventory says and the system contradicts is not read, and is no file that is missing.
+    let said = host
+        .survey("told_loader=grub; survey_boot; put boot_default \"$boot_default\"; put boot_note \"$boot_note\"")
+        .await;
+    assert!(said.starts_with("boot_default \nboot_note the inventory says that grub boots this host"), "{said}");
 
     // Where a part of it is gone, whatever else the reader finds.
     std::fs::remove_file(host.path("boot/EFI/nixos/initrd.efi")).unwrap();

@@ -294,7 +294,9 @@ fn rows(guards: &Guards<'_>, ground: &Ground, looked: &Looked) -> Vec<Row> {
             Hold::Disarmed => Standing::Disarmed,
             Hold::Leased => Standing::Leased,
         };
-        let at_rest = Some(answered.facts.standing.systems.agree());
+        let found = &answered.facts.standing;
+        let is_known = found.systems.known_boot_default().is_some();
+        let at_rest = is_known.then(|| found.systems.agree() && found.next_boot.is_none());
         Some(Row { standing, owner: held.owner, run: held.run, at_rest, ..row })
     };
     ground.fleet.hosts.iter().filter_map(|host| row(&host.name)).collect()

@@ -528,6 +528,12 @@ mod tests {
     }
 
     #[test]
+    fn a_boot_default_that_was_not_known_is_nothing_to_compare_with() {
+        let systems = Systems { boot_default: Systems::not_known(), ..Systems::all(&path(OLD)) };
+        assert_eq!(Expected::from(&systems).arguments(), [OLD, OLD, "-"]);
+    }
+
+    #[test]
     fn only_what_names_a_unit_is_asked_for_as_one() {
         for unit in ["app.service", r"dev-disk\x2dby-label.mount", "getty@tty1.service", "a:b_c.timer"] {
             assert!(is_unit(unit), "{unit}");

@@ -236,3 +236,48 @@ fn a_guard_that_cannot_hold_a_push_and_its_roll_back_refuses_it() {
     let pushed = fleet.push(&["homelab", "--guard", "30s"]);
     assert_refused(&fleet, &pushed, &["guard of 30s is shorter"]);
 }
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_whose_next_reboot_nobody_can_promise_is_refused_by_push_guard_and_reboot() {
+    let fleet = Fleet::made("boot-facts", &Setup { hosts: &["vps", "homeserver", "web"], ..Setup::default() });
+    fleet.change(&["vps", "web"]);
+    let cases = [
+        // web has GRUB, vps systemd-boot.
+        (
+            "web",
+            "printf '# GRUB Environment Block\\nnext_entry=1>0\\n' >/boot/grub/grubenv; \
+             while [ $(stat -c %s /boot/grub/grubenv) -lt 1024 ]; do printf '#' >>/boot/grub/grubenv; done",
+            "printf '%-1023s\\n' '# GRUB Environment Block' | tr ' ' '#' >/boot/grub/grubenv",
+            ["its next boot is not its boot default", "grub-editenv /boot/grub/grubenv unset next_entry"],
+        ),
+        // What an unmounted partition leaves: the empty folder below it.
+        ("vps", "mount -t tmpfs none /boot", "umount /boot", ["none of its files is there", "mount it there"]),
+        (
+            "vps",
+            "cp -a /boot/EFI /run/whole; for kernel in /boot/EFI/nixos/*; do truncate -s 1 \"$kernel\"; done",
+            "cp -a /run/whole/. /boot/EFI/",
+            ["a reboot would not start what it boots:", "switch-to-configuration boot"],
+        ),
+    ];
+    for (host, breaks, mends, said) in cases {
+        fleet.host(host, breaks);
+        for words in
+            [&["push", "homelab"][..], &["guard", "arm", "homelab", "--on", host], &["reboot", "homelab", "--on", host]]
+        {
+            let refused = fleet.plain(words);
+            let text = format!("{}{}", refused.stdout, refused.stderr);
+            assert_eq!(refused.status, Some(1), "{words:?}: {text}");
+            for part in said {
+                assert!(text.contains(part), "{words:?}: no {part:?} in\n{text}");
+            }
+            eprintln!("{words:?}\n{text}");
+        }
+        let status = fleet.plain(&["status", "homelab"]);
+        eprintln!("{}", status.stdout);
+        fleet.host(host, mends);
+        fleet.assert_untouched();
+    }
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps", "web"]);
+}

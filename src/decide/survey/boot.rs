@@ -97,7 +97,8 @@ impl BootRefusal {
     pub fn hint(&self) -> String {
         match self {
             Self::NotMounted { .. } => {
-                "mount it there, and see why it was not: `findmnt --verify`, `systemctl list-units --type=mount --all`"
+                "mount it there, and see why it was not: `findmnt --verify`, `systemctl list-units --type=mount --all`; if it \
+                 is mounted elsewhere, say where in the inventory: `boot_loader: {esp: /boot/esp}`"
                     .to_owned()
             }
             Self::LoaderUnknown { way_out, .. } => {
@@ -154,10 +155,7 @@ impl fmt::Display for BootRefusal {
                 in_brackets(note.as_deref(), formatter)
             }
             Self::NextBoot { next: NextBoot { entry, system }, .. } => {
-                write!(
-                    formatter,
-                    "its next reboot brings, once, what somebody has set and not its boot default: `{entry}`"
-                )?;
+                write!(formatter, "its next boot is not its boot default: somebody has set `{entry}`, for once")?;
                 match system {
                     Some(system) => write!(formatter, ", which is {system}"),
                     None => Ok(()),
@@ -206,7 +204,9 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::Systems;
+    use crate::decide::fact::{GuardState, Systems};
+    use crate::decide::found::Found;
+    use crate::decide::plan::HostPlan;
     use crate::decide::status::tests::{system, well};
 
     fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
@@ -260,6 +260,40 @@ mod tests {
         }
     }
 
+    /// What refuses a push is no reason to leave a host that was armed before: a guard must still be taken over.
+    #[test]
+    fn nothing_that_a_survey_refuses_makes_a_recovery_pass_a_host_over() {
+        let mut standing = well().facts.standing;
+        let old = standing.systems.clone();
+        let plan = HostPlan {
+            name: crate::inventory::model::HostName::new("vps").unwrap(),
+            changes: true,
+            old: old.clone(),
+            generation: 1,
+            new: system('b', "2"),
+            boot_id: standing.boot_id.clone(),
+            machine_id: "0".repeat(32),
+            behind: None,
+            reactivate: false,
+            wave: 0,
+            failed_units: [].into(),
+            restarts: [].into(),
+        };
+        standing.loader = BootLoader::Unknown;
+        standing.next_boot = Some(NextBoot { entry: "windows.conf".into(), system: None });
+        standing.systems = Systems { boot_default: Systems::not_known(), ..Systems::all(&plan.new) };
+        standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 };
+        assert!(matches!(Found::of(&plan, &standing), Found::Guarded(_)), "{:?}", Found::of(&plan, &standing));
+        // And never is it taken for through: neither for old nor for new.
+        standing.guard = GuardState::None;
+        for systems in [Systems::all(&plan.new), old] {
+            standing.systems = Systems { boot_default: Systems::not_known(), ..systems };
+            let found = Found::of(&plan, &standing);
+            assert!(!matches!(found, Found::Old { .. } | Found::New { .. }), "{found:?}");
+            assert!(found.text().contains("boot default not known"), "{}", found.text());
+        }
+    }
+
     #[test]
     fn what_is_not_mounted_is_said_and_not_what_follows_from_it() {
         let facts = facts(|facts| {
@@ -288,10 +322,10 @@ mod tests {
             (refusals[0].to_string(), refusals[0].hint())
         };
         let (text, hint) = pending(BootLoader::SystemdBoot, "nixos-generation-5.conf", Some(system('b', "2")));
-        assert!(text.contains("`nixos-generation-5.conf`, which is /nix/store/bbbb"), "{text}");
+        assert!(text.contains("`nixos-generation-5.conf`, for once, which is /nix/store/bbbb"), "{text}");
         assert!(hint.starts_with("`bootctl set-oneshot \"\"`"), "{hint}");
         let (text, hint) = pending(BootLoader::Grub, "1>0", None);
-        assert!(text.ends_with("boot default: `1>0`"), "{text}");
+        assert!(text.ends_with("somebody has set `1>0`, for once"), "{text}");
         assert!(hint.contains("unset next_entry"), "{hint}");
         let (_, hint) = pending(BootLoader::SystemdBoot, "Boot000A", None);
         assert!(hint.starts_with("`efibootmgr --delete-bootnext`"), "{hint}");

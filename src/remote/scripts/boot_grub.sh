@@ -29,6 +29,7 @@ read_grub_menu() {
         function value(name, pass) {
             if ((pass, name) in variables) return variables[pass, name]
             if (name == "grub_platform") return platform
+            if (name ~ /^feature_/) return "y"
             if (pass == 0 && name == "next_entry" || pass == 2 && name == "saved_entry") return ""
             return environment[name]
         }
@@ -102,11 +103,15 @@ read_grub_menu() {
             part = word(part, pass)
             if (active(pass) && !broken) variables[pass, name] = part
         }
-        function id_of(line) {
-            if (!match(line, /(--id[= ]|\$menuentry_id_option )[ ]*["'\'']?[^"'\'' {]+/)) return ""
-            line = substr(line, RSTART, RLENGTH)
-            sub(/^(--id[= ]|\$menuentry_id_option )[ ]*["'\'']?/, "", line)
-            return line
+        # The words between the title and the block.
+        function id_of(line,   option) {
+            while (line ~ /[^ \t]/ && line !~ /^[ \t]*\{/) {
+                option = word(line, 1)
+                line = rest_of_line
+                if (option == "--id") return word(line, 1)
+                if (sub(/^--id=/, "", option)) return option
+            }
+            return ""
         }
         # A menuentry or submenu line: a new node under the menu that is open.
         function open(line,   rest) {
@@ -115,6 +120,8 @@ read_grub_menu() {
             sub(/^(menuentry|submenu)[ \t]+/, "", line)
             title[node] = word(line, 1)
             rest = rest_of_line
+            # An empty block is an error, and GRUB drops it.
+            if (rest ~ /\{[ \t]*\}[ \t]*$/) return
             id[node] = id_of(rest)
             parent[node] = menu
             if (active(0)) child[menu, counts[menu]++] = node

@@ -39,6 +39,10 @@ survey_all() {
 survey_boot() {
     read_systems
     look_for_boot_place
+    # Where the system contradicts the inventory no file was looked for: $boot_note says so, and none is missing.
+    if [ "$told_kind" != - ] && [ -n "$boot_installer" ] && [ "$told_kind" != "$boot_installer" ]; then
+        return
+    fi
     if [ -n "$boot_missing" ]; then
         put boot_missing "$boot_missing"
     elif [ -n "$boot_default" ]; then
