@@ -208,6 +208,10 @@ pub enum Event {
         nix: String,
         systemd: String,
         kernel: String,
+        /// Why kernel and initrd of its boot default cannot be compared with the system's own; absent: they can, or were
+        /// not looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot_files_unproven: Option<String>,
     },
     /// Of a host with several addresses: the first that let us log in, and that is used from here on.
     AddressChosen {

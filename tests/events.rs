@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::links::LinkAnswer;
-use fleetdeploy::event::forecast::{Comparison, Forecast, HostForecast, PhaseForecast};
+use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::inventory::model::{HostName, Place};
@@ -60,6 +60,10 @@ fn forecast() -> Forecast {
         phases: vec![PhaseForecast { phase: Phase::Test, at_most_ms: Some(240_000) }],
         links: vec![cell(Place::Workstation, LinkAnswer::Unknown, None)],
         not_known: vec!["which units are stopped and started".into()],
+        gaps: vec![
+            GuardGap::ActivationMovesBoot { host: name("vps") },
+            GuardGap::BootFilesNotCompared { host: name("vps"), why: "it is signed".into() },
+        ],
     }
 }
 
@@ -193,6 +197,7 @@ fn facts() -> Vec<Event> {
             nix: "2.26.3".into(),
             systemd: "257".into(),
             kernel: "6.12.8".into(),
+            boot_files_unproven: Some("it is signed".into()),
         },
         Event::BuildMoved {
             done: 1,

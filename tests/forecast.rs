@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fleetdeploy::decide::links::LinkAnswer;
-use fleetdeploy::event::forecast::{Comparison, Forecast, HostForecast, PhaseForecast};
+use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
 use fleetdeploy::event::{Cell, Phase};
 use fleetdeploy::inventory::model::{HostName, Place};
 use fleetdeploy::package_change::PackageChange;
@@ -96,6 +96,10 @@ fn forecast() -> Forecast {
             cell("homeserver", "vps", LinkAnswer::Down { why: "no answer".into() }),
         ],
         not_known: vec!["which packages change on web".into()],
+        gaps: vec![
+            GuardGap::ActivationMovesBoot { host: name("web") },
+            GuardGap::BootFilesNotCompared { host: name("vps"), why: "a unified image cannot be compared".into() },
+        ],
         ..Forecast::default()
     }
 }

@@ -196,6 +196,30 @@ fleets: {lab: {hosts: all, flake: .}}
     }
 
     #[test]
+    fn what_is_said_of_a_boot_loader_replaces_what_is_said_further_away() {
+        let inventory = good(
+            "defaults: {boot_loader: {kind: grub, esp: /boot2}, limits: {check: 1m}}
+groups: {arm: {boot_loader: {kind: extlinux}}, box: {boot_loader: {kind: init}}}
+hosts: {a: , b: {tags: [arm]}, c: {tags: [box]}, d: {boot_loader: {esp: /boot/efi}}}
+fleets:
+  lab: {hosts: all, flake: .}
+  other: {hosts: all, flake: ., boot_loader: {kind: systemd-boot, esp: /efi}, limits: {check: 20m}}
+",
+        );
+        let words = |fleet: &str| {
+            inventory.fleets[fleet].hosts.iter().map(|host| host.boot_loader.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(words("lab"), ["grub:/boot2", "extlinux", "init", "-:/boot/efi"]);
+        let other = "systemd-boot:/efi";
+        assert_eq!(words("other"), [other, other, other, "-:/boot/efi"]);
+        let checks = |fleet: &str| inventory.fleets[fleet].hosts[0].limits.check.as_secs();
+        assert_eq!((checks("lab"), checks("other")), (60, 1200));
+        let silent = good("hosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n");
+        assert_eq!(silent.hosts[0].boot_loader.to_string(), "-");
+        assert_eq!(silent.hosts[0].limits.check.as_secs(), 300);
+    }
+
+    #[test]
     fn the_first_of_several_addresses_is_the_one_that_others_look_at() {
         let inventory = good(
             "hosts: {a: {addresses: [10.0.0.1, a.example.org]}, b: }
@@ -483,6 +507,39 @@ mod bad_files {
             format!("{at}{}{mend}", problem.what)
         };
         mistakes.problems.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_boot_loader_that_no_host_can_read_and_a_place_that_is_none_are_said_where_they_stand() {
+        let text = "defaults: {boot_loader: {kind: limine}}
+groups: {a: {boot_loader: }, b: {boot_loader: systemd-boot}}
+hosts:
+  a:
+    tags: [a, b]
+    boot_loader:
+      kind: init
+      esp: /boot
+  b: {boot_loader: {esp: boot}, esp: /efi}
+  c: {boot_loader: {kind: grub, esp: /boot/../efi, part: 1}}
+  d: {boot_loader: {esp: \"/boot\\nx\"}}
+fleets: {lab: {hosts: all, flake: ., boot_loader: {}}}
+";
+        let said = short(text);
+        assert_eq!(
+            said,
+            [
+                "1:32 `limine` is not a word that is known here -> write `systemd-boot`, `grub`, `extlinux` or `init`",
+                "2:14 nothing stands here, but a map (lines of `key: value`) is wanted",
+                "2:47 this is a text, but a map (lines of `key: value`) is wanted",
+                "8:12 `esp` means nothing beside `kind: init`, which has no partition -> take it out",
+                "9:26 `boot` is not a place where a partition is mounted -> write it from the root: `/boot`, `/efi`, `/boot/esp`",
+                "9:33 the key `esp` is not known here -> it belongs to the map behind `boot_loader`",
+                "10:38 `/boot/../efi` is not a place where a partition is mounted -> use letters, digits, `.`, `-`, `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
+                "10:52 the key `part` is not known here -> the keys here are `kind` and `esp`",
+                "11:26 `/boot\\nx` is not a place where a partition is mounted -> use letters, digits, `.`, `-`, `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
+                "12:51 `boot_loader` says nothing -> write `kind`, `esp` or both: `boot_loader: {esp: /boot/esp}`",
+            ]
+        );
     }
 
     #[test]
@@ -1192,6 +1249,7 @@ mod schema_and_example {
             ("HooksEntry", format!("defaults: {{hooks: {{{Z}}}}}\n{}", host(""))),
             ("HookEntry", fleet(&format!("hooks: {{before: [{{command: x, {Z}}}]}}"))),
             ("Settings", format!("groups: {{x: {{{Z}}}}}\n{}", host("tags: [x]"))),
+            ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),
             ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
             ("HostEntry", host(Z)),

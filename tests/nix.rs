@@ -140,6 +140,7 @@ fn host(text: &str) -> Host {
         boot_time: LONG,
         guard: LONG,
         guard_action: fleetdeploy::inventory::model::GuardAction::Reboot,
+        boot_loader: fleetdeploy::inventory::model::BootLoaderHint::default(),
         runs_on: None,
         optional: false,
         reactivate: false,

@@ -187,6 +187,7 @@ fn host(text: &str, port: u16) -> Host {
         boot_time: LIMIT,
         guard: LIMIT,
         guard_action: GuardAction::Reboot,
+        boot_loader: fleetdeploy::inventory::model::BootLoaderHint::default(),
         runs_on: None,
         optional: false,
         reactivate: false,
@@ -203,7 +204,8 @@ fn behind(jump: &str, host: Host) -> Host {
 }
 
 fn script(text: &str, arguments: &[&str]) -> Script {
-    Script { name: "try", text: text.into(), arguments: arguments.iter().map(|text| (*text).to_owned()).collect() }
+    let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+    Script { name: "try", text: text.into(), arguments, reads_boot_loader: false }
 }
 
 fn echo(text: &str) -> Script {

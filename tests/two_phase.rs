@@ -188,6 +188,7 @@ impl FakeFleet {
             booted: system("old"),
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: self.guard.clone(),
             lease: None,
             jobs: BTreeMap::new(),

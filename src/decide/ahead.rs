@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::decide::back::To;
+use crate::decide::fact::{BootFiles, BootLoader};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::survey::Surveyed;
 use crate::event::Phase;
-use crate::event::forecast::{Comparison, Forecast, HostForecast, PhaseForecast};
-use crate::inventory::model::HostName;
+use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
+use crate::inventory::model::{GuardAction, HostName};
 
 /// What of a system takes effect at boot only: where its parts lie, and its kernel's parameters. A container has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,8 +44,23 @@ pub fn forecast(fleet: &str, hosts: &[Surveyed<'_>], plan: &Plan, back: Option<&
         armed_first: plan.first_armed().map(name),
         order: order(plan).into_iter().map(|group| group.into_iter().map(name).collect()).collect(),
         phases: phases(hosts, back),
+        gaps: hosts.iter().filter(|host| host.changes()).flat_map(gaps).collect(),
         ..Forecast::default()
     }
+}
+
+/// What the host's guard does not cover. A guard that does not reboot needs no kernel.
+fn gaps(surveyed: &Surveyed<'_>) -> Vec<GuardGap> {
+    let (host, facts) = (surveyed.host, surveyed.facts);
+    let name = || host.name.clone();
+    let moves = (facts.standing.loader == BootLoader::Init).then(|| GuardGap::ActivationMovesBoot { host: name() });
+    let unproven = match &facts.boot_files {
+        Some(BootFiles::Unproven { why }) if host.guard_action == GuardAction::Reboot => {
+            Some(GuardGap::BootFilesNotCompared { host: name(), why: why.clone() })
+        }
+        _ => None,
+    };
+    moves.into_iter().chain(unproven).collect()
 }
 
 fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
@@ -56,7 +72,7 @@ fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
         selected: surveyed.selected,
         changes: surveyed.changes(),
         old: systems.current.clone(),
-        boots: Some(&systems.boot_default).filter(|boots| **boots != systems.current).cloned(),
+        boots: systems.known_boot_default().filter(|boots| **boots != systems.current).cloned(),
         new: surveyed.new.unwrap_or(&systems.current).clone(),
         generation: standing.generation,
         behind: behind.map(|jump| plan.host(jump).name.clone()),
@@ -144,6 +160,8 @@ mod tests {
     use crate::decide::fact::Systems;
     use crate::decide::links::Round;
     use crate::decide::plan::HostPlan;
+    use crate::decide::status::tests::{fleet, system, well};
+    use crate::decide::time::Times;
     use crate::store_path::StorePath;
 
     fn plan(hosts: &[(&str, bool, Option<usize>)]) -> Plan {
@@ -194,6 +212,27 @@ mod tests {
         forecast.divide(&plan);
         let limits: Vec<Option<u64>> = forecast.phases.iter().map(|one| one.at_most_ms).collect();
         assert_eq!((forecast.waves.len(), limits), (3, vec![Some(1000), Some(3000), Some(3000)]));
+    }
+
+    #[test]
+    fn what_a_guard_does_not_cover_is_said_of_the_hosts_that_change() {
+        let fleet = fleet("hosts: {vps: , box: {guard_action: switch-back}}\nfleets: {lab: {flake: ., hosts: all}}\n");
+        let (new, current) = (system('b', "2"), system('a', "1"));
+        let mut facts = well().facts;
+        facts.standing.loader = BootLoader::Init;
+        facts.boot_files = Some(BootFiles::Unproven { why: "it is signed".into() });
+        let gaps = |host: usize, new: &StorePath| {
+            let host = &fleet.hosts[host];
+            let view =
+                Surveyed { host, selected: true, facts: &facts, new: Some(new), times: Times::of(host, fleet.settle) };
+            forecast("lab", &[view], &plan(&[]), None).gaps
+        };
+        let host = |name: &str| HostName::new(name).unwrap();
+        let moves = |name: &str| GuardGap::ActivationMovesBoot { host: host(name) };
+        let not_compared = GuardGap::BootFilesNotCompared { host: host("vps"), why: "it is signed".into() };
+        assert_eq!(gaps(0, &new), [moves("vps"), not_compared]);
+        assert_eq!(gaps(1, &new), [moves("box")]);
+        assert_eq!(gaps(0, &current), []);
     }
 
     #[test]

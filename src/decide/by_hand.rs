@@ -110,7 +110,8 @@ pub fn may_be_disarmed(systems: &Systems) -> Result<(), (String, String)> {
     if systems.agree() {
         return Ok(());
     }
-    let Systems { current, profile, boot_default } = systems;
+    let Systems { current, profile, .. } = systems;
+    let boot_default = systems.boot_default_text();
     let text = format!(
         "a reboot would not bring what runs, so the guard stays:\n  current      {current}\n  profile      {profile}\n  \
          boot default {boot_default}"

@@ -17,11 +17,38 @@ pub struct Systems {
     pub current: StorePath,
     /// What `/nix/var/nix/profiles/system` points to.
     pub profile: StorePath,
-    /// What a reboot brings, as the boot loader itself says.
+    /// What a reboot brings, as the boot loader itself says; [`Systems::not_known`] where nobody can tell.
     pub boot_default: StorePath,
 }
 
 impl Systems {
+    /// Stands for a boot default that cannot be told, as where /boot is not mounted.
+    ///
+    /// It equals no system that was ever built, so that whatever is compared with it is neither old nor new: nothing is
+    /// taken for done, or for brought back, by a guess. A host that says so is still a host that answers.
+    const NOT_KNOWN: &str = "/nix/store/00000000000000000000000000000000-not-known";
+
+    /// The boot default of a host where that cannot be told.
+    ///
+    /// # Panics
+    /// Never: the text has the form of a store path.
+    #[must_use]
+    pub fn not_known() -> StorePath {
+        StorePath::new(Self::NOT_KNOWN).expect("it has the form of a store path")
+    }
+
+    /// What a reboot brings; `None`: that cannot be told.
+    #[must_use]
+    pub fn known_boot_default(&self) -> Option<&StorePath> {
+        Some(&self.boot_default).filter(|system| system.as_str() != Self::NOT_KNOWN)
+    }
+
+    /// The boot default for people.
+    #[must_use]
+    pub fn boot_default_text(&self) -> String {
+        self.known_boot_default().map_or_else(|| "not known".to_owned(), ToString::to_string)
+    }
+
     /// One system, everywhere.
     #[must_use]
     pub fn all(system: &StorePath) -> Self {
@@ -48,6 +75,8 @@ pub enum BootLoader {
     SystemdBoot,
     Grub,
     Extlinux,
+    /// None at all: a link such as `/sbin/init` leads into the system, as in a container; activation itself moves it.
+    Init,
     /// Its files were not recognised: the boot default is inferred from booted, current and profile being one.
     Unknown,
 }
@@ -59,9 +88,19 @@ impl BootLoader {
             Self::SystemdBoot => "systemd-boot",
             Self::Grub => "GRUB",
             Self::Extlinux => "extlinux",
+            Self::Init => "init",
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// What the next reboot brings, once, instead of the boot default: the loader's one-shot entry, GRUB's `next_entry`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NextBoot {
+    /// As the loader names it: `nixos-generation-5.conf`, `1>0`.
+    pub entry: String,
+    /// What that entry starts; `None`: it is not known, or is no NixOS system.
+    pub system: Option<StorePath>,
 }
 
 /// The guard as the host reports it.
@@ -153,6 +192,9 @@ pub struct Standing {
     /// The number of the profile's current generation.
     pub generation: u64,
     pub loader: BootLoader,
+    /// `None`: a reboot brings the boot default.
+    #[serde(default)]
+    pub next_boot: Option<NextBoot>,
     pub guard: GuardState,
     pub lease: Option<Lease>,
     pub jobs: BTreeMap<JobKind, JobState>,
@@ -197,11 +239,32 @@ pub struct Facts {
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.
     pub busy: Vec<String>,
+    /// Why a reboot may not find its way to the boot default's files: a partition that is not mounted. `None`: it does.
+    #[serde(default)]
+    pub boot_missing: Option<String>,
+    /// Kernel and initrd of the boot default; `None`: they were not looked at.
+    #[serde(default)]
+    pub boot_files: Option<BootFiles>,
+    /// What the reader of the boot loader adds: why it does not know the loader, or its default.
+    #[serde(default)]
+    pub boot_note: Option<String>,
     /// What is worth saying and stops nothing: an EFI variable that chooses the boot entry, an inhibitor.
     pub notes: Vec<String>,
     /// Whether what runs was ever booted here.
     pub current_was_booted: bool,
     pub wireguard: Vec<WireguardInterface>,
+}
+
+/// Whether kernel and initrd of the boot default are where the loader reads them, and whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum BootFiles {
+    /// They are the system's own, byte for byte.
+    Whole,
+    /// They cannot be compared: signed, with secrets in them, or not copied from the store. That is no fault of theirs.
+    Unproven { why: String },
+    /// One is missing, cannot be read, or is shorter than the system's own.
+    Bad { why: String },
 }
 
 /// What a run keeps on a host, across reboots.
@@ -317,6 +380,8 @@ pub struct Misfit {
 pub enum PreSwitchCheck {
     Passed,
     Failed,
+    /// It had not ended within its limit, and was ended: what it would have said is not known.
+    CutOff,
     /// It does not know that action: NixOS of 2024 and before.
     NotKnown,
 }

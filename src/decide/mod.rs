@@ -7,6 +7,7 @@ pub mod by_hand;
 mod commit;
 pub mod doctor;
 pub mod fact;
+pub mod fit;
 mod found;
 pub mod links;
 pub mod plan;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::{Facts, Systems};
-use crate::decide::survey::{self, Allowed, Surveyed};
+use crate::decide::survey::{self, Allowed, BootRefusal, Surveyed};
 use crate::decide::time::Times;
 use crate::inventory::model::{Host, HostName};
 use crate::store_path::StorePath;
@@ -90,6 +90,10 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
         if let Some((text, mend)) = drift(&facts.standing.systems) {
             add("drift", text, Some(mend));
         }
+        let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
+        for refusal in refusals {
+            add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
+        }
     }
     for busy in &facts.busy {
         add("busy", busy.clone(), None);
@@ -152,10 +156,11 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
     findings.into_iter().map(claim).collect()
 }
 
-/// Where a host's three systems part, and what brings them together; `None`: they are one.
+/// Where a host's three systems part, and what brings them together; `None`: they are one, or it cannot be told.
 #[must_use]
 pub fn drift(systems: &Systems) -> Option<(String, String)> {
-    if systems.agree() {
+    // What cannot be told has not drifted: it is a trouble of its own.
+    if systems.agree() || systems.known_boot_default().is_none() {
         return None;
     }
     let Systems { current, profile, boot_default } = systems;
@@ -212,7 +217,7 @@ pub(crate) mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::{BootLoader, GuardState, Lease, Standing};
+    use crate::decide::fact::{BootFiles, BootLoader, GuardState, Lease, NextBoot, Standing};
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {
@@ -232,6 +237,7 @@ pub(crate) mod tests {
                     booted: current,
                     generation: 12,
                     loader: BootLoader::SystemdBoot,
+                    next_boot: None,
                     guard: GuardState::None,
                     lease: None,
                     jobs: BTreeMap::new(),
@@ -255,6 +261,9 @@ pub(crate) mod tests {
                 survivor_roots: BTreeMap::new(),
                 traces: vec![],
                 busy: vec![],
+                boot_missing: None,
+                boot_files: None,
+                boot_note: None,
                 notes: vec![],
                 current_was_booted: true,
                 wireguard: vec![],
@@ -309,6 +318,17 @@ pub(crate) mod tests {
         assert_eq!(shorts(|host| host.facts.survivors = vec!["r-1".into()]), ["unfinished run"]);
         let units = ["a.service", "b.service"].map(String::from);
         assert_eq!(shorts(|host| host.facts.standing.failed_units = units.into()), ["2 failed"]);
+        assert_eq!(shorts(|host| host.facts.boot_missing = Some("/boot is not mounted".into())), ["/boot missing"]);
+        assert_eq!(shorts(|host| host.facts.standing.loader = BootLoader::Unknown), ["boot not known"]);
+        assert_eq!(
+            shorts(|host| host.facts.standing.systems.boot_default = Systems::not_known()),
+            ["boot not known"],
+            "not a drift as well"
+        );
+        let next = NextBoot { entry: "windows.conf".into(), system: None };
+        assert_eq!(shorts(|host| host.facts.standing.next_boot = Some(next)), ["next boot set"]);
+        let bad = BootFiles::Bad { why: "the initrd is missing".into() };
+        assert_eq!(shorts(|host| host.facts.boot_files = Some(bad)), ["boot files"]);
         // What another run has moved is its affair.
         let claimed = shorts(|host| {
             host.facts.standing.lease = Some(Lease { run: "r-1".into(), epoch: 1, owner: "ada@laptop".into() });

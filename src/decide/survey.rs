@@ -1,13 +1,17 @@
 //! What the survey's facts mean before anything is touched: which hosts change, and what refuses the push.
 
+mod boot;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::by_hand;
-use crate::decide::fact::{BootLoader, Facts, GuardState, Systems};
+use crate::decide::fact::{Facts, GuardState, Systems};
 use crate::decide::time::Times;
 use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::store_path::StorePath;
+
+pub use boot::{BootDoubt, BootRefusal, WayOut};
 
 /// Something that was found out about the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,15 +101,18 @@ pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what
 }
 
 /// One machine under two names would be pushed twice at the same time.
+///
+/// Only machine id and boot together show one: all containers of a machine share its boot id, and machines that were made
+/// from one image may share a machine id. A host that shows another's boot id is not that other for it.
 fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
-    let mut seen: BTreeMap<&str, &HostName> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str), &HostName> = BTreeMap::new();
     let mut findings = Vec::new();
     for surveyed in hosts {
-        let name = &surveyed.host.name;
-        if let Some(other) = seen.insert(&surveyed.facts.standing.boot_id, name) {
+        let (name, facts) = (&surveyed.host.name, surveyed.facts);
+        if let Some(other) = seen.insert((&facts.machine_id, &facts.standing.boot_id), name) {
             findings.push(Finding {
                 host: Some(name.clone()),
-                text: format!("is the same machine as {other}: both are on one boot"),
+                text: format!("is the same machine as {other}: both have its machine id, and are on one boot"),
                 hint: Some("give each machine one name in the inventory".to_owned()),
                 weight: Weight::Refusal,
             });
@@ -196,7 +203,15 @@ impl Judge<'_> {
     fn way_back(&mut self, surveyed: &Surveyed<'_>, allowed: Allowed) {
         let facts = surveyed.facts;
         let Systems { current, profile, boot_default } = &facts.standing.systems;
-        if !facts.standing.systems.agree() {
+        let (refusals, doubts) = BootRefusal::of_guard(facts, surveyed.host.guard_action);
+        for refusal in &refusals {
+            self.refuse(refusal.to_string(), refusal.hint());
+        }
+        for doubt in &doubts {
+            self.warn(doubt.to_string());
+        }
+        // Where nobody knows what a reboot brings, that has been said.
+        if facts.standing.systems.known_boot_default().is_some() && !facts.standing.systems.agree() {
             let text = format!(
                 "a reboot would not bring back what runs:\n  current      {current}\n  profile      {profile}\n  boot default {boot_default}"
             );
@@ -209,11 +224,6 @@ impl Judge<'_> {
                      then going back restores each to what it was",
                 );
             }
-        }
-        if facts.standing.loader == BootLoader::Unknown {
-            self.warn(
-                "its boot loader is not one that fleetdeploy can read: the boot default is taken from the profile",
-            );
         }
         if !facts.current_was_booted {
             self.warn("what runs now is not what was booted: a reboot into it is not proven");
@@ -234,7 +244,10 @@ impl Judge<'_> {
     fn reboot(&mut self, surveyed: &Surveyed<'_>, allowed: Allowed) {
         let facts = surveyed.facts;
         let Systems { current, boot_default, .. } = &facts.standing.systems;
-        if current != boot_default {
+        for refusal in BootRefusal::all(facts, WayOut::ByHand) {
+            self.refuse(refusal.to_string(), refusal.hint());
+        }
+        if facts.standing.systems.known_boot_default().is_some() && current != boot_default {
             let text = format!(
                 "it would come up on something else than it runs:\n  current      {current}\n  boot default {boot_default}"
             );

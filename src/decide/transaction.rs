@@ -412,6 +412,11 @@ pub(super) fn describe(systems: &Systems) -> String {
     if systems.agree() {
         systems.current.to_string()
     } else {
-        format!("current {}, profile {}, boot default {}", systems.current, systems.profile, systems.boot_default)
+        format!(
+            "current {}, profile {}, boot default {}",
+            systems.current,
+            systems.profile,
+            systems.boot_default_text()
+        )
     }
 }

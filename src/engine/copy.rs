@@ -6,7 +6,8 @@ use futures::FutureExt;
 
 use super::push::{Phased, Push, chain, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
-use crate::decide::fact::{Fit, PreSwitchCheck};
+use crate::decide::fact::Fit;
+use crate::decide::fit::PreSwitchRefusal;
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::{Event, Phase};
@@ -96,12 +97,12 @@ impl Push<'_> {
             old_current: systems.current.clone(),
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
+            check: view.host.limits.check,
             hosts: of_run.to_vec(),
         }
         .script();
         lock(&self.prepared).insert(name.clone());
-        // The new system's own check may take longer than a short step.
-        let limit = view.host.limits.step + view.host.limits.test + COMPARISON;
+        let limit = view.host.limits.step + view.host.limits.check + COMPARISON;
         let raw = match self.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
@@ -127,11 +128,10 @@ impl Push<'_> {
             self.fail(Some(name), format!("the new system changes the kind of boot loader, {change}"), Some(hint));
             fits = false;
         }
-        if fit.check == PreSwitchCheck::Failed {
-            let hint = "what it says is above; such a change wants `nixos-rebuild boot` and a reboot".to_owned();
+        if let Some(unfit) = PreSwitchRefusal::of(fit.check, view.host.limits.check) {
             let what = "pre-switch check".to_owned();
             self.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
-            self.fail(Some(name), "the new system's own pre-switch check says no", Some(hint));
+            self.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
             fits = false;
         }
         if fits {

@@ -68,10 +68,6 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> Finding {
             "a push brings NixOS systems, and the guard restarts into them",
             Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned()),
         ),
-        NoAnswer::Senseless(AnswerError::NoBootDefault(_)) => blocker(
-            "a guard must know what a reboot brings before anything is touched",
-            Some("install its boot loader anew: `nixos-rebuild boot` there".to_owned()),
-        ),
         NoAnswer::Step(StepError::NotRoot { refusal, .. }) => {
             let nixos = match refusal {
                 RootRefusal::PasswordNeeded | RootRefusal::WrongPassword => {
@@ -195,7 +191,6 @@ mod tests {
             (no_root(RootRefusal::NotAllowed), "does not allow it", "users.users.ada.extraGroups = [ \"wheel\" ];"),
             (no_root(RootRefusal::NoSudo), "there is no sudo", "security.sudo.enable = true;"),
             (AnswerError::NotNixos.into(), "not a NixOS", "nixos-anywhere"),
-            (AnswerError::NoBootDefault("no entries".into()).into(), "no entries", "nixos-rebuild boot"),
         ] {
             let finding = judged(false, &no_answer);
             assert_eq!(finding.severity, Severity::Blocker, "{finding:?}");

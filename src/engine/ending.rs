@@ -47,5 +47,5 @@ fn describe(standing: &Standing) -> String {
     } else {
         format!(", its profile is {}", systems.profile)
     };
-    format!("runs {}, would boot {}{profile}; {guard}", systems.current, systems.boot_default)
+    format!("runs {}, would boot {}{profile}; {guard}", systems.current, systems.boot_default_text())
 }

@@ -10,6 +10,7 @@ use super::push::{Phased, Push, lock, refuse_if};
 use super::reach::Reach;
 use super::ssh_hosts::{ask_all, reason};
 use super::surveyor::{Answered, Surveyed};
+use crate::decide::fact::BootFiles;
 use crate::decide::survey::{self, Finding, Weight};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -103,6 +104,10 @@ pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, t
             nix: facts.nix_version.clone(),
             systemd: facts.systemd_version.clone(),
             kernel: facts.kernel.clone(),
+            boot_files_unproven: match &facts.boot_files {
+                Some(BootFiles::Unproven { why }) => Some(why.clone()),
+                Some(BootFiles::Whole | BootFiles::Bad { .. }) | None => None,
+            },
         });
         tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
     }

@@ -36,6 +36,19 @@ pub struct Forecast {
     pub links: Vec<Cell>,
     /// What nobody can know by now, in words.
     pub not_known: Vec<String>,
+    /// What the guards of this push do not cover, host by host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<GuardGap>,
+}
+
+/// Something about one host that its guard does not cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "gap", rename_all = "snake_case")]
+pub enum GuardGap {
+    /// It has no boot loader: activation itself moves what a reboot brings, until its last act puts that back.
+    ActivationMovesBoot { host: HostName },
+    /// Kernel and initrd that its guard would boot cannot be compared with the system's own, and are believed.
+    BootFilesNotCompared { host: HostName, why: String },
 }
 
 /// What a push would do to one host.

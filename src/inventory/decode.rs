@@ -5,8 +5,10 @@ mod checks;
 mod hooks;
 
 use super::fields::{At, Fields, Heap, Value};
-use super::file::{AfterEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems};
-use super::model::Size;
+use super::file::{
+    AfterEntry, BootLoaderEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems,
+};
+use super::model::{LoaderKind, Size};
 use super::problem::Wrong;
 use super::scalar;
 use super::select::FAILED;
@@ -64,6 +66,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         "settle" | "build_limit" | "canary" | "waves" | "checks" | "flake" | "file" | "attr" => "a fleet",
         "address" | "addresses" | "tags" | "after" => "a host",
         "substitute_on_destination" | "compress" => "the map behind `nix`",
+        "kind" | "esp" => "the map behind `boot_loader`",
         "handshake" => "the map behind `wireguard`",
         "status" | "body" | "url" => "the map behind `http`",
         "query" | "server" => "the map behind `dns`",
@@ -118,12 +121,35 @@ fn settings(fields: &mut Fields<'_>) -> Settings {
         boot_time: fields.duration("boot_time"),
         guard: fields.duration("guard"),
         guard_action: fields.parse("guard_action", scalar::guard_action),
+        boot_loader: fields.take("boot_loader").and_then(|value| boot_loader(&value)),
         runs_on: fields.parse("runs_on", scalar::host_name),
         optional: fields.boolean("optional"),
         reactivate: fields.boolean("reactivate"),
         nix: fields.take("nix").and_then(|value| nix(&value)),
         limits: fields.take("limits").and_then(|value| limits(&value)),
     }
+}
+
+fn boot_loader(value: &Value<'_>) -> Option<BootLoaderEntry> {
+    let mut fields = value.fields()?;
+    let entry = BootLoaderEntry {
+        kind: fields.parse("kind", scalar::loader_kind),
+        esp: fields.parse("esp", scalar::mount_point),
+    };
+    match (fields.take("kind"), fields.take("esp")) {
+        (None, None) => value.wrong(
+            Wrong::new("`boot_loader` says nothing")
+                .mend("write `kind`, `esp` or both: `boot_loader: {esp: /boot/esp}`"),
+        ),
+        (_, Some(esp)) if entry.kind.as_ref().is_some_and(|kind| kind.value == LoaderKind::Init) => {
+            esp.wrong(
+                Wrong::new("`esp` means nothing beside `kind: init`, which has no partition").mend("take it out"),
+            );
+        }
+        _ => {}
+    }
+    fields.finish(elsewhere);
+    Some(entry)
 }
 
 fn nix(value: &Value<'_>) -> Option<NixEntry> {
@@ -142,6 +168,7 @@ fn limits(value: &Value<'_>) -> Option<LimitsEntry> {
         connect: fields.duration("connect"),
         step: fields.duration("step"),
         copy: fields.duration("copy"),
+        check: fields.duration("check"),
         test: fields.duration("test"),
         switch: fields.duration("switch"),
         rollback: fields.duration("rollback"),

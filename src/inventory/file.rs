@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::At;
-use super::model::{Become, Command, GuardAction, HostKey, HostName, Size};
+use super::model::{Become, Command, GuardAction, HostKey, HostName, LoaderKind, Size};
 use super::scalar::JumpTo;
 use super::schema;
 
@@ -71,6 +71,8 @@ pub(super) struct Settings {
     /// What the guard does: `switch-back` for a host that needs a person at boot.
     #[schemars(schema_with = "schema::guard_action")]
     pub(super) guard_action: Option<At<GuardAction>>,
+    /// Which boot loader the host has, and where its files are mounted: only where the host does not find that out by itself.
+    pub(super) boot_loader: Option<BootLoaderEntry>,
     /// The hypervisor that this host is a guest of: the guest's guard fires 1m and its `limits.switch` before the hypervisor's, or earlier.
     #[schemars(schema_with = "schema::name")]
     pub(super) runs_on: Option<At<HostName>>,
@@ -84,6 +86,18 @@ pub(super) struct Settings {
     pub(super) nix: Option<NixEntry>,
     /// How long each kind of step may take.
     pub(super) limits: Option<LimitsEntry>,
+}
+
+/// Which boot loader the host has: it decides whose files are read, and what they say is looked at all the same.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields, extend("minProperties" = 1))]
+pub(super) struct BootLoaderEntry {
+    /// `init`: none at all, as in a container, where `/sbin/init` leads into the system. Absent: the host finds it out.
+    #[schemars(schema_with = "schema::loader_kind")]
+    pub(super) kind: Option<At<LoaderKind>>,
+    /// Where the partition with the loader's files is mounted, such as `/boot/esp`. Absent: looked for where they usually are.
+    #[schemars(schema_with = "schema::mount_point")]
+    pub(super) esp: Option<At<String>>,
 }
 
 /// How Nix brings the new system to the host.
@@ -111,6 +125,9 @@ pub(super) struct LimitsEntry {
     /// Copying the new system. Default: 1h.
     #[schemars(schema_with = "schema::duration")]
     pub(super) copy: Option<At<Duration>>,
+    /// The new system's own checks before it is activated. Default: 5m.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) check: Option<At<Duration>>,
     /// Activating the new system. Default: 4m.
     #[schemars(schema_with = "schema::duration")]
     pub(super) test: Option<At<Duration>>,

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::fields::At;
-use super::file::{AfterEntry, File, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings};
-use super::model::{After, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions};
+use super::file::{
+    AfterEntry, BootLoaderEntry, File, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings,
+};
+use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions};
 use super::problem::shown;
 use super::scalar::JumpTo;
 use super::yaml::{Step, Way};
@@ -68,6 +70,7 @@ pub(super) fn lay(
             boot_time: value(settings.boot_time.as_ref()).unwrap_or(Host::DEFAULT_BOOT_TIME),
             guard: value(settings.guard.as_ref()).unwrap_or(Host::DEFAULT_GUARD),
             guard_action: value(settings.guard_action.as_ref()).unwrap_or_default(),
+            boot_loader: settings.boot_loader.as_ref().map(boot_loader).unwrap_or_default(),
             runs_on: value(settings.runs_on.as_ref()),
             optional: value(settings.optional.as_ref()).unwrap_or_default(),
             reactivate: value(settings.reactivate.as_ref()).unwrap_or_default(),
@@ -126,6 +129,10 @@ fn hook(entry: &HookEntry) -> Option<Hook> {
     })
 }
 
+fn boot_loader(entry: &BootLoaderEntry) -> BootLoaderHint {
+    BootLoaderHint { kind: value(entry.kind.as_ref()), esp: value(entry.esp.as_ref()) }
+}
+
 fn nix(entry: &NixEntry) -> NixOptions {
     NixOptions {
         substitute_on_destination: value(entry.substitute_on_destination.as_ref()).unwrap_or_default(),
@@ -139,6 +146,7 @@ fn limits(entry: &LimitsEntry) -> Limits {
         connect: value(entry.connect.as_ref()).unwrap_or(default.connect),
         step: value(entry.step.as_ref()).unwrap_or(default.step),
         copy: value(entry.copy.as_ref()).unwrap_or(default.copy),
+        check: value(entry.check.as_ref()).unwrap_or(default.check),
         test: value(entry.test.as_ref()).unwrap_or(default.test),
         switch: value(entry.switch.as_ref()).unwrap_or(default.switch),
         rollback: value(entry.rollback.as_ref()).unwrap_or(default.rollback),
@@ -175,6 +183,8 @@ impl Settings {
             boot_time: self.boot_time.or(below.boot_time),
             guard: self.guard.or(below.guard),
             guard_action: self.guard_action.or(below.guard_action),
+            // As a whole: a partition belongs to the loader that it was named with.
+            boot_loader: self.boot_loader.or(below.boot_loader),
             runs_on: self.runs_on.or(below.runs_on),
             optional: self.optional.or(below.optional),
             reactivate: self.reactivate.or(below.reactivate),
@@ -212,6 +222,7 @@ impl LimitsEntry {
             connect: self.connect.or(below.connect),
             step: self.step.or(below.step),
             copy: self.copy.or(below.copy),
+            check: self.check.or(below.check),
             test: self.test.or(below.test),
             switch: self.switch.or(below.switch),
             rollback: self.rollback.or(below.rollback),

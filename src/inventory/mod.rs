@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod boot_loader;
 mod checks;
 mod decode;
 mod fields;

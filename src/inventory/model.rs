@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::boot_loader::{BootLoaderHint, LoaderKind};
 pub use super::hook::{Hook, Hooks};
 pub use super::jump::Jump;
 pub use super::nix::NixOptions;
@@ -104,6 +105,7 @@ pub struct Host {
     /// In a fleet, not later than [`Limits::firing`] before that of its hypervisor.
     pub guard: Duration,
     pub guard_action: GuardAction,
+    pub boot_loader: BootLoaderHint,
     /// The hypervisor that this host is a guest of. In a fleet, always a host of that fleet.
     pub runs_on: Option<HostName>,
     pub optional: bool,
@@ -193,6 +195,8 @@ pub struct Limits {
     pub step: Duration,
     /// `nix copy` to one host.
     pub copy: Duration,
+    /// The new system's own pre-switch checks.
+    pub check: Duration,
     /// `switch-to-configuration test`.
     pub test: Duration,
     /// The boot loader's installer.
@@ -217,6 +221,7 @@ impl Default for Limits {
             connect: Duration::from_secs(20),
             step: Duration::from_secs(30),
             copy: Duration::from_secs(3600),
+            check: Duration::from_secs(300),
             test: Duration::from_secs(240),
             switch: Duration::from_secs(90),
             rollback: Duration::from_secs(300),

@@ -175,7 +175,7 @@ pub(super) fn disturbs(character: char) -> bool {
 /// `a`, `a and b`, `a, b and c`; each in backquotes, and not more than a message bears.
 #[must_use]
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const MOST: usize = 25;
+    const MOST: usize = 30;
     let mut quoted: Vec<String> = names.into_iter().map(|name| format!("`{}`", shown(name))).collect();
     if quoted.len() > MOST {
         let more = quoted.split_off(MOST - 1).len();
@@ -239,6 +239,6 @@ mod tests {
         assert_eq!(listed([]), "");
         assert_eq!(listed(["a"]), "`a`");
         assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
-        assert!(listed(["a"; 500]).ends_with(", `a` and 476 more"));
+        assert!(listed(["a"; 500]).ends_with(", `a` and 471 more"));
     }
 }

@@ -8,13 +8,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{Become, GuardAction, HostKey, HostName, Jump, Size, SizeError, is_name};
+use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, SizeError, is_name};
 use super::problem::{Wrong, disturbs, listed, nearest, shown};
 use crate::attr_path::{AttrPath, BadAttrPath};
 use crate::store_path::StorePath;
 
 /// Longer than this, a duration is a slip: humantime reads `15M` as 15 months.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Far above what anybody mounts, far below what a command line takes.
+const LONGEST_PATH: usize = 255;
 
 /// Words that patterns and settings use for themselves: no host can be called so.
 pub(super) const RESERVED: [&str; 2] = ["all", "none"];
@@ -288,6 +291,30 @@ pub(super) fn guard_action(text: &str) -> Result<GuardAction, Wrong> {
     one_of(text, &[("reboot", GuardAction::Reboot), ("switch-back", GuardAction::SwitchBack)])
 }
 
+/// The words of `boot_loader.kind`.
+pub(super) fn loader_kind(text: &str) -> Result<LoaderKind, Wrong> {
+    one_of(text, &LoaderKind::ALL.map(|kind| (kind.word(), kind)))
+}
+
+/// Where a partition is mounted on a host: it becomes an argument there, and a part of paths.
+pub(super) fn mount_point(text: &str) -> Result<String, Wrong> {
+    let bad = || Wrong::new(format!("`{}` is not a place where a partition is mounted", shown(text)));
+    let Some(rest) = text.strip_prefix('/') else {
+        return Err(bad().mend("write it from the root: `/boot`, `/efi`, `/boot/esp`"));
+    };
+    if let Some(shorter) = text.strip_suffix('/').filter(|shorter| !shorter.is_empty()) {
+        return Err(bad().mend(format!("write it without the last `/`: `{}`", shown(shorter))));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed);
+    if text.len() > LONGEST_PATH || !rest.split('/').all(plain) {
+        return Err(bad().mend(
+            "use letters, digits, `.`, `-`, `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// One word out of a few.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     let known = || words.iter().map(|(word, _)| *word);
@@ -350,6 +377,43 @@ mod tests {
             let Ok(JumpTo::Through(jump)) = jump(text) else { panic!("{text} is a jump") };
             assert_eq!(jump.to_string(), text, "it is shown as it is written");
         }
+    }
+
+    #[test]
+    fn a_mount_point_is_one_plain_path_from_the_root() {
+        for good in ["/boot", "/efi", "/boot/efi", "/boot/EFI", "/mnt/esp-1_a+b.c"] {
+            assert_eq!(mount_point(good).as_deref(), Ok(good));
+        }
+        let long = "/a".repeat(128);
+        for bad in [
+            "",
+            "/",
+            "//",
+            "boot",
+            "./boot",
+            "/boot/",
+            "/boot//efi",
+            "/boot/..",
+            "/../boot",
+            "/.",
+            "/boot/.hidden",
+            "/bo ot",
+            "/boot:x",
+            "/boot\n",
+            "/boot\u{1b}[m",
+            "/b*",
+            "/$x",
+            "/a'b",
+            "/b\\c",
+            "/bö",
+            "-",
+            &long,
+        ] {
+            assert!(mount_point(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(mend(mount_point("/boot/")), "write it without the last `/`: `/boot`");
+        assert_eq!(mend(mount_point("boot")), "write it from the root: `/boot`, `/efi`, `/boot/esp`");
+        assert_eq!(mend(loader_kind("systemd-bot")), "did you mean `systemd-boot`?");
     }
 
     #[test]
@@ -434,6 +498,7 @@ mod tests {
         accepted.extend(name(text).ok());
         accepted.extend(address(text).ok());
         accepted.extend(user(text).ok());
+        accepted.extend(mount_point(text).ok());
         accepted.extend(identity(text).ok().map(|path| path.display().to_string()));
         accepted.extend(system(text).ok().map(|path| path.display().to_string().replace('?', "")));
         match jump(text) {

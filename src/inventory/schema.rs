@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::fields::At;
 use super::file::File;
+use super::model::LoaderKind;
 
 /// The JSON schema of the inventory file (`fleetdeploy inventory schema`); `inventory.schema.json` is a copy of it.
 #[must_use]
@@ -110,6 +111,15 @@ pub(super) fn host_key(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn guard_action(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["reboot", "switch-back"] })
+}
+
+pub(super) fn loader_kind(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": LoaderKind::ALL })
+}
+
+pub(super) fn mount_point(_: &mut SchemaGenerator) -> Schema {
+    let part = "/[A-Za-z0-9_+-][A-Za-z0-9._+-]*";
+    json_schema!({ "type": "string", "pattern": format!("^({part})+$"), "maxLength": 255, "examples": ["/boot/esp"] })
 }
 
 pub(super) fn waves(_: &mut SchemaGenerator) -> Schema {

@@ -120,7 +120,7 @@ fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
         Event::Finished { hosts, .. } => {
             return hosts.iter().map(|(host, outcome)| (host, format!("ended: {}", outcome_words(outcome)))).collect();
         }
-        Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
+        Event::HostSurveyed { host, nixos, nix, systemd, kernel, .. } => {
             let nixos = nixos.as_deref().unwrap_or("unknown");
             (host, format!("answers: NixOS {nixos}, nix {nix}, systemd {systemd}, kernel {kernel}"))
         }
@@ -398,6 +398,7 @@ mod tests {
                 nix: "2.28.4".into(),
                 systemd: "257.6".into(),
                 kernel: "6.12.8".into(),
+                boot_files_unproven: None,
             },
             Event::Compared { host: host("vps"), packages: Some(Vec::new()), reboot_for: vec!["kernel".into()] },
             Event::MatrixSeen {

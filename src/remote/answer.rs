@@ -8,8 +8,8 @@ pub mod units;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::fact::{
-    BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, PreSwitchCheck, RefusalReason, Roots,
-    Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
+    BootFiles, BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, NextBoot, PreSwitchCheck,
+    RefusalReason, Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
 };
 use crate::decide::links::{HostRound, LinkAnswer, LinkId};
 use crate::store_path::StorePath;
@@ -25,9 +25,6 @@ pub type Lines = [(String, String)];
 pub enum AnswerError {
     #[error("the host is not a NixOS")]
     NotNixos,
-    /// The loader was recognised and what it would start is no NixOS system.
-    #[error("what a reboot would bring cannot be told: {0}")]
-    NoBootDefault(String),
     #[error("the answer has no usable `{0}`")]
     Missing(&'static str),
 }
@@ -47,10 +44,14 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
     if let Some(seconds) = number(lines, "upgrade_in").filter(|seconds| *seconds < SOON) {
         busy.push(format!("nixos-upgrade is due in {} min", seconds / 60));
     }
-    let mut notes = texts(lines, "boot_note");
+    let standing = standing(lines)?;
+    let boot_note = one(lines, "boot_note").map(str::to_owned);
+    // Where loader and default are known it stops nothing; else it is the reason of a refusal.
+    let is_known = standing.loader != BootLoader::Unknown && standing.systems.known_boot_default().is_some();
+    let mut notes: Vec<String> = boot_note.iter().filter(|_| is_known).cloned().collect();
     notes.extend(texts(lines, "inhibitor").into_iter().map(|who| format!("it is kept from shutting down by {who}")));
     Ok(Facts {
-        standing: standing(lines)?,
+        standing,
         host_name: needed(lines, "host_name")?.to_owned(),
         machine_id: needed(lines, "machine_id")?.to_owned(),
         system_type: needed(lines, "system_type")?.to_owned(),
@@ -68,10 +69,25 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         survivor_roots: all(lines, "survivor_roots").filter_map(run_and_roots).collect(),
         traces: texts(lines, "trace"),
         busy,
+        boot_missing: one(lines, "boot_missing").filter(|text| !text.is_empty()).map(str::to_owned),
+        boot_files: one(lines, "boot_files").and_then(boot_files),
+        boot_note,
         notes,
         current_was_booted: one(lines, "current_was_booted") == Some("yes"),
         wireguard: wireguard(lines, "wireguard"),
     })
+}
+
+/// `whole`, `unproven WHY`, `bad WHY`. Another word is one of a later version: nothing is known then.
+fn boot_files(text: &str) -> Option<BootFiles> {
+    let (word, why) = text.split_once(' ').unwrap_or((text, ""));
+    let why = why.trim().to_owned();
+    match word {
+        "whole" => Some(BootFiles::Whole),
+        "unproven" => Some(BootFiles::Unproven { why }),
+        "bad" => Some(BootFiles::Bad { why }),
+        _ => None,
+    }
 }
 
 fn run_and_hosts(text: &str) -> Option<(String, Vec<String>)> {
@@ -96,10 +112,11 @@ fn run_and_roots(text: &str) -> Option<(String, Roots)> {
 /// # Errors
 /// See [`AnswerError`].
 pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
-    let boot_default = system(lines, "boot_default").map_err(|missing| match one(lines, "boot_note") {
-        Some(note) => AnswerError::NoBootDefault(note.to_owned()),
-        None => missing,
-    })?;
+    // A host that cannot tell it says so; one that says nothing of it, or what is no path, has not answered.
+    let boot_default = match one(lines, "boot_default") {
+        Some("") => Systems::not_known(),
+        _ => system(lines, "boot_default")?,
+    };
     Ok(Standing {
         boot_id: needed(lines, "boot_id")?.to_owned(),
         uptime: number(lines, "uptime").ok_or(AnswerError::Missing("uptime"))?,
@@ -110,7 +127,12 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
             "systemd-boot" => BootLoader::SystemdBoot,
             "grub" => BootLoader::Grub,
             "extlinux" => BootLoader::Extlinux,
+            "init" => BootLoader::Init,
             _ => BootLoader::Unknown,
+        },
+        next_boot: match one(lines, "next_boot") {
+            Some(text) => Some(next_boot(text).ok_or(AnswerError::Missing("next_boot"))?),
+            None => None,
         },
         guard: guard(needed(lines, "guard")?).ok_or(AnswerError::Missing("guard"))?,
         lease: match one(lines, "lease") {
@@ -121,6 +143,13 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
     })
+}
+
+/// `SYSTEM-or-dash ENTRY`; an entry's name may have blanks in it.
+fn next_boot(text: &str) -> Option<NextBoot> {
+    let (system, entry) = text.split_once(' ')?;
+    let entry = entry.trim();
+    (!entry.is_empty()).then(|| NextBoot { entry: entry.to_owned(), system: StorePath::new(system).ok() })
 }
 
 fn guard(text: &str) -> Option<GuardState> {
@@ -251,6 +280,7 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     let check = match one(lines, "check") {
         Some("ok") => PreSwitchCheck::Passed,
         Some("failed") => PreSwitchCheck::Failed,
+        Some("cut_off") => PreSwitchCheck::CutOff,
         None if misfits.is_empty() => return Err(AnswerError::Missing("check")),
         Some(_) | None => PreSwitchCheck::NotKnown,
     };

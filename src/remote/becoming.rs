@@ -131,6 +131,7 @@ mod tests {
     use super::super::Script;
     use super::super::transport::{Reading, frame};
     use super::*;
+    use crate::inventory::model::BootLoaderHint;
     use crate::local::process::{Finished, Invocation};
 
     /// Stands in for sudo: asks for the password `secret` on stdin as sudo does, up to three times, unless told not to.
@@ -157,7 +158,12 @@ IS_ROOT=yes exec "$@"
             std::fs::write(file, text).unwrap();
             std::fs::set_permissions(file, PermissionsExt::from_mode(0o755)).unwrap();
         }
-        let script = Script { name: "try", text: "echo root $IS_ROOT\necho end\n".into(), arguments: vec![] };
+        let script = Script {
+            name: "try",
+            text: "echo root $IS_ROOT\necho end\n".into(),
+            arguments: vec![],
+            reads_boot_loader: false,
+        };
         let password = password.map(|text| Password::new(text.into()).unwrap().lines()).unwrap_or_default();
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
         let finished = Invocation::new("sh", Duration::from_secs(30))
@@ -166,7 +172,7 @@ IS_ROOT=yes exec "$@"
             .env("PATH", path)
             .env("NEEDS", needs)
             .env("TRIES", &tries)
-            .input(password + &frame(&script).unwrap())
+            .input(password + &frame(&script, &BootLoaderHint::default()).unwrap())
             .run()
             .await
             .unwrap();

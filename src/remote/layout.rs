@@ -13,7 +13,7 @@ use super::connect_error::{ConnectCause, ConnectError};
 use super::master::Slot;
 use super::ssh_config::{Block, UserSettings};
 use super::workspace::{Workspace, WorkspaceError};
-use crate::inventory::model::{Become, Host, HostKey, Jump, Limits};
+use crate::inventory::model::{Become, BootLoaderHint, Host, HostKey, Jump, Limits};
 use crate::local::process::{Invocation, ProcessError};
 
 /// The user's jumps may have jumps of their own; more than these is a loop.
@@ -35,6 +35,8 @@ pub(super) struct Machine {
     pub(super) settled: OnceLock<Settled>,
     pub(super) connect: Duration,
     pub(super) becoming: Become,
+    /// What the inventory says of its boot loader.
+    pub(super) boot_loader: BootLoaderHint,
     pub(super) password: Option<Password>,
     pub(super) slot: Slot,
 }
@@ -210,6 +212,7 @@ impl Plan<'_> {
             settled: OnceLock::new(),
             connect: host.limits.connect,
             becoming: host.becoming,
+            boot_loader: host.boot_loader.clone(),
             password,
             slot: Slot::new(control),
             alias: alias.clone(),
@@ -333,6 +336,7 @@ impl Plan<'_> {
             settled: OnceLock::new(),
             connect: Limits::default().connect,
             becoming: Become::No,
+            boot_loader: BootLoaderHint::default(),
             password: None,
             slot: Slot::new(control.clone()),
         };

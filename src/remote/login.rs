@@ -92,7 +92,7 @@ pub(super) fn input(machine: &Machine, script: &Script) -> Result<String, BadScr
         Become::SudoPassword => machine.password.as_ref().map(Password::lines).unwrap_or_default(),
         Become::Auto | Become::No | Become::Sudo => String::new(),
     };
-    Ok(password + &frame(script)?)
+    Ok(password + &frame(script, &machine.boot_loader)?)
 }
 
 /// What came back from a script, apart from stdout.

@@ -19,9 +19,10 @@ pub mod step;
 pub mod transport;
 mod workspace;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::inventory::model::HostName;
+use crate::inventory::model::{BootLoaderHint, HostName};
 
 pub use becoming::{Password, RootRefusal};
 pub use command::{Command, Piece};
@@ -40,6 +41,17 @@ pub struct Script {
     pub text: String,
     /// Become `$1`, `$2`, ...; any text without control characters other than tab and newline.
     pub arguments: Vec<String>,
+    /// Whether it reads the boot loader. Then what the inventory says of that comes before `arguments`: whoever sends the
+    /// script knows the host, and who makes it need not.
+    pub reads_boot_loader: bool,
+}
+
+impl Script {
+    /// Its words for a host of which the inventory says `hint`.
+    pub fn words<'a>(&'a self, hint: &BootLoaderHint) -> impl Iterator<Item = Cow<'a, str>> {
+        let told = self.reads_boot_loader.then(|| Cow::Owned(hint.to_string()));
+        told.into_iter().chain(self.arguments.iter().map(|argument| Cow::Borrowed(argument.as_str())))
+    }
 }
 
 /// A script that cannot travel as it is; nothing was sent.

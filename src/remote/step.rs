@@ -33,6 +33,8 @@ const PROBES: &str = include_str!("scripts/probes.sh");
 
 /// Says that a script's file is at its end and its common ground is there: the last line of every text.
 const CALL: &str = "main \"$@\"\n";
+/// The same of a script that reads the boot loader; see [`Script::reads_boot_loader`].
+const CALL_TOLD: &str = "told_loader=$1; shift; main \"$@\"\n";
 
 /// Which run speaks, and by which right: a lower epoch than the one on the host is refused there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,8 @@ impl From<&Systems> for Expected {
         Self {
             current: Some(systems.current.clone()),
             profile: Some(systems.profile.clone()),
-            boot_default: Some(systems.boot_default.clone()),
+            // Nothing to compare with where it was not known: the fence's other two still hold.
+            boot_default: systems.known_boot_default().cloned(),
         }
     }
 }
@@ -81,7 +84,15 @@ pub enum Step {
     /// What activating a system that is there would do to the units; changes nothing.
     DryActivate { new: StorePath, limit: Duration },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
-    Prepare { run: String, old_current: StorePath, old_boot: StorePath, new: StorePath, hosts: Vec<HostName> },
+    Prepare {
+        run: String,
+        old_current: StorePath,
+        old_boot: StorePath,
+        new: StorePath,
+        /// What the new system's own checks may take.
+        check: Duration,
+        hosts: Vec<HostName>,
+    },
     /// The roots of old alone, for a guard without a push.
     Root { run: String, old_current: StorePath, old_boot: StorePath, hosts: Vec<HostName> },
     /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
@@ -156,13 +167,15 @@ impl Step {
                 let arguments = vec![new.to_string(), limit.as_secs().to_string()];
                 ("dry_activate", &[LIB, include_str!("scripts/dry_activate.sh")], arguments)
             }
-            Self::Prepare { run, old_current, old_boot, new, hosts } => {
+            Self::Prepare { run, old_current, old_boot, new, check, hosts } => {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
+                arguments.push(seconds_up(*check));
                 arguments.extend(hosts.iter().map(HostName::to_string));
                 ("prepare", &[LIB, BOOT, COMPARING, include_str!("scripts/prepare.sh")], arguments)
             }
             Self::Root { run, old_current, old_boot, hosts } => {
-                let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), "-".to_owned()];
+                let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string()];
+                arguments.extend(["-", "0"].map(str::to_owned));
                 arguments.extend(hosts.iter().map(HostName::to_string));
                 ("prepare", &[LIB, BOOT, include_str!("scripts/prepare.sh")], arguments)
             }
@@ -224,7 +237,9 @@ impl Step {
                 ("probe", &[LIB, WIREGUARD, PROBES, include_str!("scripts/probe.sh")], arguments)
             }
         };
-        Script { name, text: text(files, CALL), arguments }
+        let reads_boot_loader = files.contains(&BOOT);
+        let call = if reads_boot_loader { CALL_TOLD } else { CALL };
+        Script { name, text: text(files, call), arguments, reads_boot_loader }
     }
 }
 
@@ -339,6 +354,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::inventory::model::{BootLoaderHint, LoaderKind};
 
     const OLD: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
     const NEW: &str = "/nix/store/1gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-2";
@@ -382,6 +398,7 @@ mod tests {
                 old_current: path(OLD),
                 old_boot: path(OLD),
                 new: path(NEW),
+                check: Duration::from_secs(300),
                 hosts: hosts(),
             },
             Step::Root { run: speaker.run.clone(), old_current: path(OLD), old_boot: path(OLD), hosts: hosts() },
@@ -455,11 +472,12 @@ mod tests {
             .iter()
             .map(|step| {
                 let script = step.script();
-                let arguments = script.arguments.iter().map(|argument| {
+                let hint = BootLoaderHint { kind: Some(LoaderKind::Grub), esp: Some("/boot2".to_owned()) };
+                let arguments = script.words(&hint).map(|argument| {
                     for (name, known) in
                         [("LIB", text(&[LIB, BOOT, RESTORE], "")), ("GUARD", guard_text()), ("JOB", job_text())]
                     {
-                        if *argument == known {
+                        if argument == known {
                             return name.to_owned();
                         }
                     }
@@ -471,30 +489,30 @@ mod tests {
             .collect();
         let run = "20261122-161005-k3f";
         let golden = format!(
-            "survey \n\
-             status \n\
-             doctor \n\
-             standing \n\
+            "survey grub:/boot2\n\
+             status grub:/boot2\n\
+             doctor grub:/boot2\n\
+             standing grub:/boot2\n\
              generations OLD\n\
              generations -\n\
-             compare OLD | NEW\n\
+             compare grub:/boot2 | OLD | NEW\n\
              dry_activate NEW | 240\n\
-             prepare {run} | OLD | OLD | NEW | vps | homeserver\n\
-             prepare {run} | OLD | OLD | - | vps | homeserver\n\
-             arm {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
-             arm {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\
-             take_over {run} | 2 | ada@desktop\n\
-             extend {run} | 1 | BOOT-ID | 600\n\
-             test {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
-             switch {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
-             reactivate {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
-             rollback {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
-             await {run} | test | 240\n\
-             disarm {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
-             reboot BOOT-ID | OLD | OLD | OLD\n\
-             booted 60\n\
+             prepare grub:/boot2 | {run} | OLD | OLD | NEW | 300 | vps | homeserver\n\
+             prepare grub:/boot2 | {run} | OLD | OLD | - | 0 | vps | homeserver\n\
+             arm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
+             arm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\
+             take_over grub:/boot2 | {run} | 2 | ada@desktop\n\
+             extend grub:/boot2 | {run} | 1 | BOOT-ID | 600\n\
+             test grub:/boot2 | {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
+             switch grub:/boot2 | {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
+             reactivate grub:/boot2 | {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
+             rollback grub:/boot2 | {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
+             await grub:/boot2 | {run} | test | 240\n\
+             disarm grub:/boot2 | {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
+             reboot grub:/boot2 | BOOT-ID | OLD | OLD | OLD\n\
+             booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
-             clean {run} | 1\n\
+             clean grub:/boot2 | {run} | 1\n\
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
              exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
@@ -503,6 +521,12 @@ mod tests {
              probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n"
         );
         assert_eq!(shown.join("\n"), golden);
+    }
+
+    #[test]
+    fn a_boot_default_that_was_not_known_is_nothing_to_compare_with() {
+        let systems = Systems { boot_default: Systems::not_known(), ..Systems::all(&path(OLD)) };
+        assert_eq!(Expected::from(&systems).arguments(), [OLD, OLD, "-"]);
     }
 
     #[test]
@@ -520,6 +544,12 @@ mod tests {
         for step in every_step() {
             let script = step.script();
             assert!(script.text.ends_with(CALL), "{}", script.name);
+            assert_eq!(
+                script.text.ends_with(CALL_TOLD),
+                script.text.contains("read_boot_default() {"),
+                "{}",
+                script.name
+            );
             assert!(script.text.starts_with("LC_ALL=C\n"), "{}", script.name);
             assert!(!script.text.lines().any(|line| line.trim_start().starts_with('#')), "{}", script.name);
         }

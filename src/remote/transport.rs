@@ -21,6 +21,7 @@
 use std::fmt::Write as _;
 
 use super::{BadScript, Script};
+use crate::inventory::model::BootLoaderHint;
 
 /// The host's `/bin/sh` is running, not root yet.
 pub(super) const SHELL_MARK: &str = "fleetdeploy-shell";
@@ -63,7 +64,7 @@ const LONG: usize = 512;
 ///
 /// # Errors
 /// [`BadScript`] when a text could not arrive as it is.
-pub(super) fn frame(script: &Script) -> Result<String, BadScript> {
+pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, BadScript> {
     let mut input = String::with_capacity(script.text.len() + 256);
     let bad = |reason: String| BadScript { script: script.name, reason };
     let unfit = |text: &str| text.chars().find(|character| character.is_control() && !"\t\n".contains(*character));
@@ -71,14 +72,14 @@ pub(super) fn frame(script: &Script) -> Result<String, BadScript> {
         return Err(bad(format!("its text has the control character {character:?}")));
     }
     let _ = write!(input, "{SCRIPT}\n{}\n{}", script.text.len(), script.text);
-    for (number, argument) in script.arguments.iter().enumerate() {
-        if let Some(character) = unfit(argument) {
+    for (number, argument) in script.words(hint).enumerate() {
+        if let Some(character) = unfit(&argument) {
             return Err(bad(format!("argument {} has the control character {character:?}", number + 1)));
         }
         let _ = if argument.len() > LONG {
             write!(input, "#{}\n{argument}", argument.len())
         } else {
-            writeln!(input, "={}", encode(argument))
+            writeln!(input, "={}", encode(&argument))
         };
     }
     input.push_str(GO);
@@ -195,7 +196,12 @@ mod tests {
             name: "try",
             text: text.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            reads_boot_loader: false,
         }
+    }
+
+    fn frame(script: &Script) -> Result<String, BadScript> {
+        super::frame(script, &BootLoaderHint::default())
     }
 
     /// As sshd does: the command line is one argument of the login shell's `-c`.

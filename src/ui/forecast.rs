@@ -1,6 +1,6 @@
 //! What a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
-use crate::event::forecast::{Comparison, Forecast, HostForecast};
+use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
 use crate::inventory::model::HostName;
 use crate::package_change::PackageChange;
 use crate::ui::paint::{Tone, paint};
@@ -39,7 +39,21 @@ pub fn render(forecast: &Forecast, style: Style) -> String {
     let not_known: Vec<String> =
         forecast.not_known.iter().map(|text| indented(&sanitise::text(text), "  - ", style)).collect();
     out += &section("not known before", not_known.concat(), style);
+    let gaps: Vec<String> = forecast.gaps.iter().map(|gap| indented(&in_words(gap), "  - ", style)).collect();
+    out += &section("not covered by any guard", gaps.concat(), style);
     out
+}
+
+fn in_words(gap: &GuardGap) -> String {
+    match gap {
+        GuardGap::ActivationMovesBoot { host } => format!(
+            "{host} has no boot loader, as a container: if its power fails within the seconds of its activation, it comes up \
+             on the new system, unguarded"
+        ),
+        GuardGap::BootFilesNotCompared { host, why } => {
+            sanitise::text(&format!("whether the kernel and the initrd that {host} would boot are whole: {why}"))
+        }
+    }
 }
 
 /// Of that page, how the systems differ; a refused push has not been compared to the end.

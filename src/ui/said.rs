@@ -262,10 +262,12 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
             let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
             of_host(host, None, text)
         }
-        Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
+        Event::HostSurveyed { host, nixos, nix, systemd, kernel, boot_files_unproven } => {
             let nixos = nixos.as_ref().map(|nixos| format!("NixOS {nixos}, ")).unwrap_or_default();
+            let unproven = boot_files_unproven.as_ref();
+            let unproven = unproven.map(|why| format!("; what it boots cannot be compared: {why}")).unwrap_or_default();
             let text = format!(
-                "{nixos}{}, {}, kernel {kernel}",
+                "{nixos}{}, {}, kernel {kernel}{unproven}",
                 words::program("Nix", nix),
                 words::program("systemd", systemd)
             );

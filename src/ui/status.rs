@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::decide::fact::Facts;
+use crate::decide::fact::{Facts, NextBoot};
 use crate::decide::status::{Condition, Space, Trouble};
 use crate::inventory::model::HostName;
 use crate::ui::paint::{Tone, paint};
@@ -196,10 +196,15 @@ fn details(shown: &Shown<'_>, condition: &Condition, style: Style<'_>) -> Vec<St
         .collect();
     let nixos = facts.nixos_version.as_ref().map(|version| format!("NixOS {version}, ")).unwrap_or_default();
     let kernel = &facts.kernel;
+    let next_boot = standing.next_boot.as_ref().map_or_else(String::new, |NextBoot { entry, system }| match system {
+        Some(system) => format!("next    {system} (`{entry}`, once)"),
+        None => format!("next    `{entry}`, once"),
+    });
     [
         format!("reached at {}", shown.way),
         format!("current {}", standing.systems.current),
-        format!("boots   {}", standing.systems.boot_default),
+        format!("boots   {} ({})", standing.systems.boot_default_text(), standing.loader.word()),
+        next_boot,
         format!("booted  {}", standing.booted),
         format!("generation {}{made}", standing.generation),
         format!("up for {}", words::span(Duration::from_secs(standing.uptime))),
@@ -207,6 +212,7 @@ fn details(shown: &Shown<'_>, condition: &Condition, style: Style<'_>) -> Vec<St
         format!("{nixos}{}, {}, kernel {kernel}", facts.nix_version, facts.systemd_version),
     ]
     .iter()
+    .filter(|line| !line.is_empty())
     .map(|line| sanitise::line(line))
     .collect()
 }
@@ -312,7 +318,7 @@ db
 vps
   reached at 10.0.0.1 by vps
   current /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1
-  boots   /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1
+  boots   /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1 (systemd-boot)
   booted  /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-1
   generation 12 of 2026-11-22 16:15 UTC (4 days ago)
   up for 24h 00m 00s

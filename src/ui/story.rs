@@ -72,7 +72,7 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
                 let text = format!("fleetdeploy {fleetdeploy}{}", others.collect::<String>());
                 versions.push(("workstation".to_owned(), text));
             }
-            Event::HostSurveyed { host, nixos, nix, systemd, kernel } => {
+            Event::HostSurveyed { host, nixos, nix, systemd, kernel, .. } => {
                 let nixos = nixos.as_ref().map_or_else(String::new, |nixos| format!("NixOS {nixos}, "));
                 versions.push((
                     host.to_string(),

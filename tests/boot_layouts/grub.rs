@@ -1,4 +1,5 @@
-//! GRUB's menu, and what it keeps in its environment block.
+//! GRUB's menu, and what it keeps in its environment block. Each row was put to GRUB 2.12 itself (grub-emu, with `echo` in the
+//! place of `linux`), and it agreed.
 
 use crate::layout::Layout;
 use crate::tree::{A, B, C, Tree};
@@ -102,8 +103,9 @@ pub(crate) fn layouts() -> Vec<Layout> {
 fn chosen() -> Vec<Layout> {
     vec![
         boots("the first entry", config("0"), B),
-        boots("an entry of a submenu by number", config("2>1"), A),
-        boots("an entry of a submenu by number, in quotes", config("\"2>0\""), B),
+        boots("an entry of a submenu by number", config("\"2>1\""), A),
+        boots("a way without quotes is no word of GRUB's", config("2>1"), B),
+        boots("the first entry of a submenu by number", config("'2>0'"), B),
         boots("a submenu is its first entry", config("2"), B),
         boots("an entry behind a submenu", config("3"), C),
         boots("an entry by its id", config("third"), C),
@@ -125,7 +127,11 @@ fn chosen() -> Vec<Layout> {
         ),
         boots("a number that is too large is the first entry", config("9"), B),
         boots("a title that is not there is the first entry", config("\"NixOS - D\""), B),
-        boots("in a submenu, what is not there is its first entry", config("2>9"), B),
+        boots("in a submenu, what is not there is its first entry", config("\"2>9\""), B),
+        boots("a title without quotes is its first word", config("NixOS - C"), B),
+        boots("a title that begins with a number is that number", config("\"3 is a title\""), C),
+        boots("a number in hexadecimal", config("0x3"), C),
+        boots("a number in octal", config("010"), B),
         boots("nothing is the first entry", config(""), B),
         Layout::new(
             "an entry of another system",
@@ -174,7 +180,7 @@ fn environments() -> Vec<Layout> {
         with(boots("an older NixOS: nothing is chosen", old, B), ""),
         {
             let mut layout = boots("an environment that GRUB would not read", saved(), B);
-            layout.tree = layout.tree.file("boot/grub/grubenv", "saved_entry=third\n");
+            layout.tree = layout.tree.file("boot/grub/grubenv", "# some other file\nsaved_entry=third\n");
             layout
         },
     ]
@@ -198,7 +204,7 @@ fn written() -> Vec<Layout> {
         |second: &str| Tree::new().file("boot1/grub/grub.cfg", config("0")).file("boot2/grub/grub.cfg", config(second));
     vec![
         boots("an entry on one line", menu("menuentry \"Windows\" { chainloader +1 }\n", "1"), B),
-        boots("a submenu on one line is empty", menu("submenu \"x\" { }\n", "2"), C),
+        boots("an empty block is no entry", menu("submenu \"x\" { }\n", "2"), B),
         boots(
             "a NixOS entry on one line",
             format!("set default=1\n{}menuentry 'x' {{ linux /k init={C}/init }}\n", entry("NixOS", B)),
@@ -218,7 +224,11 @@ fn written() -> Vec<Layout> {
         ),
         boots(
             "an id by $menuentry_id_option",
-            menu("", "gnulinux").replace("\"other\"", "'other' --class os $menuentry_id_option 'gnulinux'"),
+            format!(
+                "if [ x\"${{feature_menuentry_id}}\" = xy ]; then\n  menuentry_id_option=\"--id\"\nfi\n{}",
+                menu("", "gnulinux")
+            )
+            .replace("\"other\"", "'other' --class os $menuentry_id_option 'gnulinux'"),
             C,
         ),
         boots("lines end as on Windows", config("3").replace('\n', "\r\n"), C),

@@ -91,6 +91,8 @@ async fn grub_s_environment_is_emptied_in_place_and_keeps_the_rest() {
     for host in Host::each(&tree) {
         let path = host.path("boot/grub/grubenv");
         let inode = std::fs::metadata(&path).unwrap().ino();
+        // Cut to nothing first, it would be given other blocks.
+        host.program("dd", "#!/bin/sh\ncase \"$*\" in *conv=notrunc*) exec /bin/dd \"$@\" ;; esac\n");
         assert_eq!(host.says(EMPTY).await, format!("0  {B}\n"));
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
@@ -120,8 +122,23 @@ async fn mirrored_environments_are_both_emptied() {
 
 #[tokio::test]
 async fn the_answer_says_what_is_pending_and_only_then() {
-    let said = "read_systems; [ -z \"$next_boot\" ] || put next_boot \"${next_boot_system:--} $next_boot\"";
-    for host in Host::each(&chosen_once()) {
-        assert_eq!(host.says(said).await, format!("next_boot {A} nixos-generation-1.conf\n"));
+    let said = "print_standing | grep -E '^(boot_default|next_boot)'";
+    let machine = |tree: Tree| {
+        tree.file("proc/uptime", "1000.42 3000.00\n")
+            .file("proc/sys/kernel/random/boot_id", "5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c\n")
+            .file("proc/1/stat", format!("1 (systemd) S{}\n", " 0".repeat(49)))
+    };
+    for (tree, expected) in [
+        (chosen_once(), format!("boot_default {B}\nnext_boot {A} nixos-generation-1.conf\n")),
+        (
+            chosen_once().variable("LoaderEntryOneShot", "auto-windows"),
+            format!("boot_default {B}\nnext_boot - auto-windows\n"),
+        ),
+        (chosen_once().without(ONCE), format!("boot_default {B}\n")),
+    ] {
+        for host in Host::each(&machine(tree)) {
+            host.program("systemctl", "#!/bin/sh\n");
+            assert_eq!(host.says(said).await, expected);
+        }
     }
 }

@@ -134,8 +134,26 @@ async fn the_store_s_own_files_may_be_gone() {
 }
 
 #[tokio::test]
+async fn a_system_without_an_initrd_of_its_own_is_not_compared() {
+    let tree = systemd_boot(kernel(), initrd()).without(&format!("{}/kernel", &B[1..]));
+    assert_eq!(said(&tree).await, "unproven the system names no kernel and initrd of its own");
+}
+
+#[tokio::test]
 async fn only_the_boot_default_is_looked_at() {
     assert_eq!(said_of(&systemd_boot(cut(kernel()), initrd()), A).await, format!("unproven the boot default is {B}"));
+}
+
+/// What is chosen once may lie on another partition; the files of the default are looked at all the same.
+#[tokio::test]
+async fn the_default_s_files_are_looked_at_and_not_those_that_are_booted_once() {
+    let tree = systemd_boot(kernel(), initrd())
+        .file("efi/loader/loader.conf", "default nixos-generation-2.conf\n")
+        .entry("efi", &Entry::generation(1, A))
+        .without("boot/loader/loader.conf")
+        .mounts(&[("/boot", "/dev/sda3"), ("/efi", "/dev/sda1")])
+        .variable("LoaderEntryOneShot", "nixos-generation-1.conf");
+    assert_eq!(said(&tree).await, "whole");
 }
 
 #[tokio::test]

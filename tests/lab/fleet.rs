@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
+use fleetdeploy::inventory::model::BootLoaderHint;
 use fleetdeploy::remote::step::Step;
 use pretty_assertions::assert_eq;
 
@@ -132,7 +133,8 @@ impl Fleet {
     pub(crate) fn step(&self, host: &str, step: &Step) -> Vec<(String, String)> {
         let script = step.script();
         let mut words = vec![host, "--", "/bin/sh", "-c", &script.text, "fleetdeploy"];
-        words.extend(script.arguments.iter().map(String::as_str));
+        let told: Vec<_> = script.words(&BootLoaderHint::default()).collect();
+        words.extend(told.iter().map(AsRef::as_ref));
         let answer = self.run("host", &words);
         let pairs = answer.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
         pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()

@@ -211,5 +211,7 @@ fn disarming(fleet: &Fleet, host: &str) -> Step {
 
 /// A script's functions without the call of its `main`.
 fn functions(step: &Step) -> String {
-    step.script().text.strip_suffix("main \"$@\"\n").expect("every script ends so").to_owned()
+    let text = step.script().text;
+    let (functions, _call) = text.trim_end().rsplit_once('\n').expect("the call has a line of its own");
+    format!("{functions}\n")
 }

@@ -137,7 +137,7 @@ fn what_runs_and_what_will_change_is_told_before_anything_is_touched() {
             before.iter().filter(|event| wanted(event).is_some_and(|name| name.as_str() == host)).count()
         };
         let surveyed = find(|event| match event {
-            Event::HostSurveyed { host, nixos: Some(nixos), kernel, nix, systemd }
+            Event::HostSurveyed { host, nixos: Some(nixos), kernel, nix, systemd, .. }
                 if nixos == "25.11.1" && ![kernel, nix, systemd].iter().any(|text| text.is_empty()) =>
             {
                 Some(host)

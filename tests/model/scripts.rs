@@ -335,6 +335,7 @@ impl Host {
             booted: Sys::Old.path().clone(),
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: match self.token {
                 Token::None => GuardState::None,
                 Token::Armed if self.guard == Guard::Absent => GuardState::Dead { run: run(), deadline: 0 },

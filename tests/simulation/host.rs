@@ -200,6 +200,7 @@ impl Host {
             booted: self.booted.path(),
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: match self.run.token {
                 Token::None => GuardState::None,
                 Token::Armed(deadline) if self.run.guard_lives => GuardState::Armed { run: run(), deadline },

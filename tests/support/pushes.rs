@@ -62,6 +62,7 @@ fn surveyed(name: &str) -> Event {
         nix: "2.24.14".into(),
         systemd: "257.6".into(),
         kernel: "6.12.30".into(),
+        boot_files_unproven: None,
     }
 }
 

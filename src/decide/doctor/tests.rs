@@ -2,7 +2,7 @@ use pretty_assertions::assert_eq;
 
 use super::Severity::{Blocker, Warning};
 use super::*;
-use crate::decide::fact::{GuardState, Lease};
+use crate::decide::fact::{BootFiles, GuardState, Lease, NextBoot, Systems};
 use crate::decide::status::tests::{fleet, system, well};
 
 const LAB: &str = "
@@ -58,7 +58,39 @@ const CASES: &[Case] = &[
         "a reboot would not bring back what runs",
         "nixos-rebuild switch",
     ),
-    (|host| host.condition.facts.standing.loader = BootLoader::Unknown, Warning, "its boot loader is not one", ""),
+    (
+        |host| host.condition.facts.standing.loader = BootLoader::Unknown,
+        Blocker,
+        "its boot loader is not one",
+        "guard_action: switch-back",
+    ),
+    (
+        |host| host.condition.facts.standing.systems.boot_default = Systems::not_known(),
+        Blocker,
+        "what a reboot would bring cannot be told from its systemd-boot",
+        "nixos-rebuild boot",
+    ),
+    (
+        |host| host.condition.facts.boot_missing = Some("/boot is not mounted".into()),
+        Blocker,
+        "/boot is not mounted",
+        "mount it there",
+    ),
+    (
+        |host| {
+            let next = NextBoot { entry: "windows.conf".into(), system: None };
+            host.condition.facts.standing.next_boot = Some(next);
+        },
+        Blocker,
+        "its next reboot brings, once, what somebody has set",
+        "bootctl set-oneshot",
+    ),
+    (
+        |host| host.condition.facts.boot_files = Some(BootFiles::Bad { why: "the kernel is missing".into() }),
+        Blocker,
+        "a reboot would not start what it boots: the kernel is missing",
+        "switch-to-configuration boot",
+    ),
     (|host| host.condition.facts.current_was_booted = false, Warning, "what runs now is not what was booted", ""),
     (
         |host| host.condition.facts.crypto_devices = vec!["root (CRYPT-LUKS2)".into()],
@@ -181,8 +213,18 @@ fn one_machine_under_two_names_is_found() {
     let (one, two) = (healthy(), healthy());
     let copying = Copying::Trusted;
     let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
-    assert_eq!(found[1].1[0].what, "is the same machine as vps: both are on one boot");
+    let same = "is the same machine as vps: both have its machine id, and are on one boot";
+    assert_eq!(found[1].1[0].what, same);
     assert_eq!(found[1].1[0].severity, Severity::Blocker);
+    // Two containers of one machine, or a host that shows another's boot; two machines that were made from one image.
+    let (mut other_machine, mut other_boot) = (healthy(), healthy());
+    other_machine.condition.facts.machine_id = "1".repeat(32);
+    other_boot.condition.facts.standing.boot_id = "00000000-0000-4000-8000-000000000000.17".into();
+    for two in [other_machine, other_boot] {
+        let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
+        let said: Vec<&str> = found.iter().flat_map(|(_, found)| found).map(|one| one.what.as_str()).collect();
+        assert!(!said.iter().any(|what| what.contains("same machine")), "{said:#?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn back(plan: &Plan, place: usize) -> Input {
         booted: plan.host(host).old.boot_default.clone(),
         generation: 1,
         loader: BootLoader::Grub,
+        next_boot: None,
         guard: GuardState::None,
         lease: None,
         jobs: BTreeMap::new(),

@@ -138,6 +138,7 @@ impl Machine {
             booted: plan.old.current.clone(),
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: self.guard.clone(),
             lease: None,
             jobs: self.jobs.iter().map(|(kind, (state, _))| (*kind, *state)).collect(),

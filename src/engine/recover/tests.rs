@@ -11,7 +11,7 @@ use crate::decide::links::{LinkId, Round};
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
-use crate::inventory::model::{After, Become, Hooks, HostKey, Limits, NixOptions, Source};
+use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched.
 struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
@@ -110,6 +110,7 @@ fn host(name: &str) -> Host {
         boot_time: Host::DEFAULT_BOOT_TIME,
         guard: Host::DEFAULT_GUARD,
         guard_action: crate::inventory::model::GuardAction::Reboot,
+        boot_loader: BootLoaderHint::default(),
         runs_on: None,
         optional: false,
         reactivate: false,
@@ -134,6 +135,7 @@ fn facts(runs: &[&str]) -> Facts {
             booted: system,
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: GuardState::None,
             lease: None,
             jobs: BTreeMap::new(),
@@ -157,6 +159,9 @@ fn facts(runs: &[&str]) -> Facts {
         survivor_roots: BTreeMap::new(),
         traces: Vec::new(),
         busy: Vec::new(),
+        boot_missing: None,
+        boot_files: None,
+        boot_note: None,
         notes: Vec::new(),
         current_was_booted: true,
         wireguard: Vec::new(),

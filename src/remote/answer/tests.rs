@@ -90,6 +90,7 @@ fn a_survey_becomes_facts() {
             booted: path(OLD),
             generation: 1,
             loader: BootLoader::SystemdBoot,
+            next_boot: None,
             guard: GuardState::None,
             lease: Some(Lease { run: "r-0".into(), epoch: 3, owner: "bob@desktop at home".into() }),
             jobs: BTreeMap::new(),
@@ -116,6 +117,9 @@ fn a_survey_becomes_facts() {
         ]),
         traces: vec!["the guard of run r-0 fired\nfound: nothing".into()],
         busy: vec!["a switch is under way".into(), "nixos-upgrade is due in 10 min".into()],
+        boot_missing: None,
+        boot_files: None,
+        boot_note: Some("an EFI variable chooses the entry nixos-generation-1.conf".into()),
         notes: vec![
             "an EFI variable chooses the entry nixos-generation-1.conf".into(),
             "it is kept from shutting down by backup: it runs".into(),
@@ -147,10 +151,33 @@ fn a_host_that_is_no_nixos_or_boots_something_else_says_so() {
     let windows = SURVEY
         .replace("boot_default OLD", "boot_default ")
         .replace("an EFI variable chooses", "the default entry is none of NixOS:");
-    assert_eq!(
-        facts(&lines(&windows)),
-        Err(AnswerError::NoBootDefault("the default entry is none of NixOS: the entry nixos-generation-1.conf".into()))
-    );
+    // An answer all the same: a host whose /boot is not mounted is not a host that is silent.
+    let facts = facts(&lines(&windows)).unwrap();
+    assert_eq!(facts.standing.systems, Systems { boot_default: Systems::not_known(), ..Systems::all(&path(OLD)) });
+    assert_eq!(facts.standing.systems.known_boot_default(), None);
+    assert!(!facts.standing.systems.agree());
+    let note = "the default entry is none of NixOS: the entry nixos-generation-1.conf";
+    assert_eq!(facts.boot_note.as_deref(), Some(note));
+    assert_eq!(facts.notes, ["it is kept from shutting down by backup: it runs"]);
+    // What says nothing of it, or nonsense, has not answered.
+    for damaged in [SURVEY.replace("boot_default OLD\n", ""), SURVEY.replace("boot_default OLD", "boot_default /boot")]
+    {
+        assert_eq!(standing(&lines(&damaged)), Err(AnswerError::Missing("boot_default")));
+    }
+}
+
+#[test]
+fn what_a_reboot_would_stumble_over_is_read() {
+    let read = |more: &str| facts(&lines(&format!("{SURVEY}\n{more}"))).unwrap();
+    let missing = "/boot is in fstab and is not mounted";
+    assert_eq!(read(&format!("boot_missing {missing}")).boot_missing.as_deref(), Some(missing));
+    assert_eq!(read("boot_missing ").boot_missing, None);
+    let files = |text: &str| read(&format!("boot_files {text}")).boot_files;
+    assert_eq!(files("whole"), Some(BootFiles::Whole));
+    assert_eq!(files("unproven it is signed"), Some(BootFiles::Unproven { why: "it is signed".into() }));
+    assert_eq!(files("bad the kernel is missing"), Some(BootFiles::Bad { why: "the kernel is missing".into() }));
+    assert_eq!(files("bad"), Some(BootFiles::Bad { why: String::new() }));
+    assert_eq!((files("half"), read("").boot_files), (None, None));
 }
 
 /// A standing with these lines instead of `guard none` and without jobs.
@@ -175,6 +202,40 @@ fn every_state_of_a_guard_is_read() {
     assert_eq!(guard("armed r-1 soon"), None);
     assert_eq!(guard("armed"), None);
     assert_eq!(guard(""), None);
+}
+
+#[test]
+fn what_the_next_reboot_brings_is_read_beside_the_boot_default() {
+    let read = |line: &str| {
+        let text = format!("{SURVEY}\n{line}");
+        standing(&lines(&text)).map(|standing| standing.next_boot)
+    };
+    let next =
+        |entry: &str, system: Option<&str>| Ok(Some(NextBoot { entry: entry.to_owned(), system: system.map(path) }));
+    assert_eq!(read(&format!("next_boot {NEW} nixos-generation-2.conf")), next("nixos-generation-2.conf", Some(NEW)));
+    assert_eq!(read("next_boot - NixOS - All configurations>1"), next("NixOS - All configurations>1", None));
+    assert_eq!(read("trace nothing is pending"), Ok(None));
+    // What is pending and cannot be read is not taken for nothing.
+    for damaged in ["next_boot", "next_boot -", "next_boot - "] {
+        assert_eq!(read(damaged), Err(AnswerError::Missing("next_boot")), "{damaged}");
+    }
+}
+
+#[test]
+fn every_loader_is_known_by_its_word() {
+    let read = |word: &str| {
+        let text = SURVEY.replace("loader systemd-boot", &format!("loader {word}"));
+        standing(&lines(&text)).map(|standing| standing.loader)
+    };
+    for (word, loader) in [
+        ("systemd-boot", BootLoader::SystemdBoot),
+        ("grub", BootLoader::Grub),
+        ("extlinux", BootLoader::Extlinux),
+        ("init", BootLoader::Init),
+        ("limine", BootLoader::Unknown),
+    ] {
+        assert_eq!(read(word), Ok(loader), "{word}");
+    }
 }
 
 #[test]
@@ -230,6 +291,7 @@ fn prepare_s_answer_becomes_a_fit() {
     };
     assert_eq!(fit(&lines(text)), Ok(expected));
     assert_eq!(fit(&lines("check ok")).unwrap().check, PreSwitchCheck::Passed);
+    assert_eq!(fit(&lines("check cut_off")).unwrap().check, PreSwitchCheck::CutOff);
     assert_eq!(fit(&lines("check ok")).unwrap().changes, None);
     assert_eq!(fit(&lines("check ok\ncompared yes")).unwrap().changes, Some(vec![]));
     assert_eq!(fit(&lines("")), Err(AnswerError::Missing("check")));

@@ -26,15 +26,20 @@ look_at_boot_files() {
     elif [ -z "$boot_kernel" ]; then
         files_unproven="the entry names no kernel"
     else
-        # shellcheck disable=SC2046 # two store paths
-        set -- $(readlink "$root$1/kernel" "$root$1/initrd" 2>/dev/null)
-        look_at_file kernel "$boot_kernel" "${1-}"
-        set -- "${2-}"
+        files_kernel='' files_initrd=''
+        if [ -L "$root$1/kernel" ] && [ -L "$root$1/initrd" ]; then
+            # shellcheck disable=SC2046 # two store paths
+            set -- $(readlink "$root$1/kernel" "$root$1/initrd")
+            files_kernel=$1 files_initrd=$2
+        else
+            files_unproven="the system names no kernel and initrd of its own"
+        fi
+        look_at_file kernel "$boot_kernel" "$files_kernel"
         set -f
-        for files_initrd in $boot_initrds; do
-            look_at_file initrd "$files_initrd" "$1"
+        for files_path_told in $boot_initrds; do
+            look_at_file initrd "$files_path_told" "$files_initrd"
             # What follows the first was added by somebody: secrets, microcode.
-            set -- ''
+            files_initrd=''
         done
         set +f
     fi

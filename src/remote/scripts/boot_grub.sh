@@ -25,67 +25,103 @@ read_grub_menu() {
     set -- "$root$1"
     [ ! -s "$root$grub_environment" ] || set -- "$root$grub_environment" "$@"
     grub_menu=$(awk -v platform="$grub_platform" '
-        # Text with its variables put in; unknown ones are empty. Pass 1 has all, 0 and 2 are without what may be chosen once.
-        function expand(text, pass,   done, name, value) {
-            gsub(/["'\'']/, "", text)
-            done = ""
-            while (match(text, /\$\{?[A-Za-z_][A-Za-z_0-9]*\}?/)) {
-                name = substr(text, RSTART, RLENGTH)
-                gsub(/[${}]/, "", name)
-                value = name in environment ? environment[name] : ""
-                if (name == "grub_platform") value = platform
-                if (pass == 0 && name == "next_entry" || pass == 2 && name == "saved_entry") value = ""
-                done = done substr(text, 1, RSTART - 1) value
-                text = substr(text, RSTART + RLENGTH)
-            }
-            return done text
+        # A variable. Pass 1 has all of them; 0 and 2 are without what may be chosen once.
+        function value(name, pass) {
+            if ((pass, name) in variables) return variables[pass, name]
+            if (name == "grub_platform") return platform
+            if (name ~ /^feature_/) return "y"
+            if (pass == 0 && name == "next_entry" || pass == 2 && name == "saved_entry") return ""
+            return environment[name]
         }
-        function holds(line, pass,   sides) {
-            if (line ~ /-s +\$\{?prefix\}?\/grubenv/) return has_environment
-            if (!sub(/^(el)?if +\[ */, "", line) || !sub(/ *\] *;? *(then)? *$/, "", line)) return 0
-            if (split(line, sides, / +==? +/) == 2) return expand(sides[1], pass) == expand(sides[2], pass)
-            if (sub(/^-z +/, "", line)) return expand(line, pass) == ""
-            sub(/^-n +/, "", line)
-            return line ~ /^-/ || line ~ / / ? 0 : expand(line, pass) != ""
+        # The first word of a text, as the shell of GRUB takes it; what follows it is left in $rest_of_line.
+        function word(text, pass,   out, letter, quote, name) {
+            out = quote = ""
+            sub(/^[ \t]+/, "", text)
+            for (; text != ""; text = substr(text, 2)) {
+                letter = substr(text, 1, 1)
+                if (letter == quote) { quote = ""; continue }
+                if (quote == "") {
+                    if (letter ~ /[ \t]/) break
+                    if (letter == "\"" || letter == "'\''") { quote = letter; continue }
+                    # No such word: GRUB drops the whole command.
+                    if (letter ~ /[<>|&]/) broken = 1
+                }
+                if (letter == "\\" && quote != "'\''") { text = substr(text, 2); letter = substr(text, 1, 1) }
+                else if (letter == "$" && quote != "'\''" && match(text, /^\$\{?[A-Za-z_][A-Za-z_0-9]*\}?/)) {
+                    name = substr(text, 1, RLENGTH)
+                    text = substr(text, RLENGTH)
+                    gsub(/[${}]/, "", name)
+                    letter = value(name, pass)
+                }
+                out = out letter
+            }
+            rest_of_line = text
+            return out
+        }
+        function holds(line, pass,   count, words) {
+            for (count = 0; line ~ /[^ \t]/; line = rest_of_line) words[++count] = word(line, pass)
+            if (words[1] != "[" || words[count] != "]") return 0
+            if (count == 3) return words[2] != ""
+            if (count == 4 && words[2] == "-n") return words[3] != ""
+            if (count == 4 && words[2] == "-z") return words[3] == ""
+            if (count == 4 && words[2] == "-s") return words[3] == "/grubenv" && has_environment
+            if (count == 5 && words[3] ~ /^==?$/) return words[2] "" == words[4] ""
+            if (count == 5 && words[3] == "!=") return words[2] "" != words[4] ""
+            return 0
         }
         function active(pass,   level) {
             for (level = 1; level <= ifs; level++) if (!taken[pass, level]) return 0
             return 1
         }
-        function control(line) {
-            for (pass = 0; pass <= 2; pass++) control_pass(line, pass)
-        }
-        function control_pass(line, pass) {
-            if (line ~ /^if /) { taken[pass, ifs] = was[pass, ifs] = holds(line, pass) }
-            else if (line ~ /^elif /) {
-                taken[pass, ifs] = !was[pass, ifs] && holds(line, pass)
-                if (taken[pass, ifs]) was[pass, ifs] = 1
+        # A line outside of the menu: conditions and assignments, several of them or one.
+        function run(line,   count, parts, at, part, pass) {
+            count = split(line, parts, ";")
+            for (at = 1; at <= count; at++) {
+                part = parts[at]
+                sub(/^[ \t]+/, "", part)
+                sub(/^then([ \t]+|$)/, "", part)
+                if (part ~ /^if[ \t]/) ifs++
+                for (pass = 0; pass <= 2; pass++) run_pass(part, pass)
+                if (part ~ /^fi([ \t]|$)/) ifs--
             }
-            else if (line ~ /^else/) { taken[pass, ifs] = !was[pass, ifs] }
-            else if (active(pass)) { sub(/^set +default=/, "", line); wanted[pass] = expand(line, pass) }
         }
-        function id_of(line) {
-            if (!match(line, /(--id[= ]|\$menuentry_id_option )[ ]*["'\'']?[^"'\'' {]+/)) return ""
-            line = substr(line, RSTART, RLENGTH)
-            sub(/^(--id[= ]|\$menuentry_id_option )[ ]*["'\'']?/, "", line)
-            return line
+        function run_pass(part, pass,   name) {
+            if (sub(/^if[ \t]+/, "", part)) { taken[pass, ifs] = was[pass, ifs] = holds(part, pass); return }
+            if (sub(/^elif[ \t]+/, "", part)) {
+                taken[pass, ifs] = !was[pass, ifs] && holds(part, pass)
+                if (taken[pass, ifs]) was[pass, ifs] = 1
+                return
+            }
+            if (sub(/^else([ \t]+|$)/, "", part)) taken[pass, ifs] = !was[pass, ifs]
+            sub(/^set[ \t]+/, "", part)
+            if (!match(part, /^[A-Za-z_][A-Za-z_0-9]*=/)) return
+            name = substr(part, 1, RLENGTH - 1)
+            part = substr(part, RLENGTH + 1)
+            # Before 21.05, saved_entry was what is chosen once.
+            if (name == "saved_entry" && part == "") { once = name; usual = 2 }
+            broken = 0
+            part = word(part, pass)
+            if (active(pass) && !broken) variables[pass, name] = part
+        }
+        # The words between the title and the block.
+        function id_of(line,   option) {
+            while (line ~ /[^ \t]/ && line !~ /^[ \t]*\{/) {
+                option = word(line, 1)
+                line = rest_of_line
+                if (option == "--id") return word(line, 1)
+                if (sub(/^--id=/, "", option)) return option
+            }
+            return ""
         }
         # A menuentry or submenu line: a new node under the menu that is open.
-        function open(line,   quote, rest, at) {
+        function open(line,   rest) {
             node = ++nodes
             is_menu[node] = line ~ /^submenu/
             sub(/^(menuentry|submenu)[ \t]+/, "", line)
-            quote = substr(line, 1, 1)
-            if (quote == "\"" || quote == "'\''") {
-                line = substr(line, 2)
-                at = index(line, quote)
-                title[node] = substr(line, 1, at - 1)
-                rest = substr(line, at + 1)
-            } else {
-                match(line, /^[^ \t]+/)
-                title[node] = substr(line, 1, RLENGTH)
-                rest = substr(line, RLENGTH + 1)
-            }
+            title[node] = word(line, 1)
+            rest = rest_of_line
+            # An empty block is an error, and GRUB drops it.
+            if (rest ~ /\{[ \t]*\}[ \t]*$/) return
             id[node] = id_of(rest)
             parent[node] = menu
             if (active(0)) child[menu, counts[menu]++] = node
@@ -106,6 +142,20 @@ read_grub_menu() {
                 initrds[node] = line
             }
         }
+        # As strtoul with any base: the digits at the beginning, whatever follows them.
+        function number_of(text,   base, number, digit) {
+            base = 10
+            number = 0
+            sub(/^[ \t]+/, "", text)
+            if (text ~ /^0/) base = 8
+            if (sub(/^0[xX]/, "", text)) base = 16
+            for (; text != ""; text = substr(text, 2)) {
+                digit = index("0123456789abcdef", tolower(substr(text, 1, 1))) - 1
+                if (digit < 0 || digit >= base) break
+                number = number * base + digit
+            }
+            return number
+        }
         # Up to a ">" that is not doubled; what follows it is for the submenu.
         function chosen(spec, level,   at, part, number, node) {
             rest_of_spec = ""
@@ -120,7 +170,10 @@ read_grub_menu() {
             gsub(/>>/, ">", part)
             # What is not in the menu is its first entry.
             node = child[level, 0]
-            if (spec ~ /^[0-9]+$/) { if (spec + 0 < counts[level]) node = child[level, spec + 0] }
+            if (spec ~ /^[ \t]*[0-9]/) {
+                number = number_of(spec)
+                if (number < counts[level]) node = child[level, number]
+            }
             else for (number = 0; number < counts[level]; number++)
                 if (title[child[level, number]] == part || id[child[level, number]] == part) {
                     node = child[level, number]
@@ -133,7 +186,7 @@ read_grub_menu() {
             while (is_menu[node] && counts[node] > 0) node = chosen(rest_of_spec, node)
             return node
         }
-        BEGIN { menu = nodes = ifs = 0; once = "next_entry"; usual = 0 }
+        BEGIN { menu = nodes = ifs = usual = 0; once = "next_entry" }
         { sub(/\r$/, "") }
         FILENAME ~ /\/grubenv$/ {
             has_environment = 1
@@ -143,20 +196,16 @@ read_grub_menu() {
         }
         { sub(/^[ \t]+/, "") }
         /^#/ { next }
-        /^function / { in_function = 1 }
-        in_function { if (/^}/ || /}$/) in_function = 0; next }
+        /^function / { in_function = !/}$/; next }
+        in_function { if (/^}/) in_function = 0; next }
         /^(menuentry|submenu)[ \t]/ { open($0); next }
         menu && /^}/ { menu = parent[menu]; next }
         menu && !is_menu[menu] { node = menu; inside($0); next }
-        # Before 21.05, saved_entry was what is chosen once.
-        /^set +saved_entry=$/ { once = "saved_entry"; usual = 2 }
-        /^if / { ifs++; control($0); next }
-        /^(elif |else)/ || /^set +default=/ { control($0); next }
-        /^fi$/ || /^fi[ \t;]/ { ifs--; next }
+        { run($0) }
         END {
-            entry = find(wanted[usual])
+            entry = find(value("default", usual))
             print init[entry] "|" kernel[entry] "|" initrds[entry]
-            if (environment[once] != "") print once "|" environment[once] "|" init[find(wanted[1])]
+            if (environment[once] != "") print once "|" environment[once] "|" init[find(value("default", 1))]
         }' "$@")
     grub_next=${grub_menu#*
 }

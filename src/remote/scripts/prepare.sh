@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# prepare RUN OLD_CURRENT OLD_BOOT NEW HOST…: roots for old and new, then a look whether NEW is there and fits this host.
+# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS HOST…: roots for old and new, then a look whether NEW is there and fits this host.
 #
-# NEW is `-` for a guard without a push: then there is nothing to look at.
+# NEW is `-` for a guard without a push: then there is nothing to look at. SECONDS is what NEW's own checks may take.
 #
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
-# Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|unknown`, `log` lines, `loader_change`; what NEW
+# Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|cut_off|unknown`, `log` lines, `loader_change`; what NEW
 # changes: `compared` with a `change` for each package, and `reboot_for WHAT`.
 # Needs lib.sh, boot.sh and comparing.sh.
 # shellcheck disable=SC2154 # their variables
@@ -13,8 +13,9 @@ main() {
     demand is_run "$1"
     demand is_store_path "$2" "$3"
     demand is_expectation "$4"
-    run=$1 old_current=$2 old_boot=$3 new=$4
-    shift 4
+    demand is_number "$5"
+    run=$1 old_current=$2 old_boot=$3 new=$4 check_limit=$5
+    shift 5
     demand is_host_name "$@"
     if ! put_roots "$@"; then
         fail "cannot write the roots in $roots/$run (is the disk full?)"
@@ -76,10 +77,15 @@ check_new() {
         put check unknown
         return
     fi
-    prepare_log=$(switch_to "$new" check 60 2>&1)
+    read_uptime
+    prepare_end=$((uptime + check_limit))
+    prepare_log=$(switch_to "$new" check "$check_limit" 2>&1)
     prepare_status=$?
+    read_uptime
     case $prepare_status:$prepare_log in
     0:*) put check ok ;;
+    # The status of timeout(1), which a check may also end with by itself: then it is too early.
+    124:* | 137:*) if [ "$uptime" -ge "$prepare_end" ]; then put check cut_off; else put check failed; fi ;;
     *"Could not acquire lock"*)
         put misfit "busy a switch is under way on this host"
         put check unknown

@@ -23,6 +23,7 @@ survey_all() {
     read -r survey_machine <"$root/etc/machine-id" || :
     [ -z "$survey_machine" ] || put machine_id "$survey_machine"
     put time "$(date +%s)"
+    survey_boot
     print_standing
     survey_system
     survey_space
@@ -31,6 +32,23 @@ survey_all() {
     survey_survivors
     survey_busy
     print_wireguard wireguard
+}
+
+# Whether a reboot would find what it boots. Before the standing, whose clock must not be old by the time that two files
+# take to read.
+survey_boot() {
+    read_systems
+    look_for_boot_place
+    # Where the system contradicts the inventory no file was looked for: $boot_note says so, and none is missing.
+    if [ "$told_kind" != - ] && [ -n "$boot_installer" ] && [ "$told_kind" != "$boot_installer" ]; then
+        return
+    fi
+    if [ -n "$boot_missing" ]; then
+        put boot_missing "$boot_missing"
+    elif [ -n "$boot_default" ]; then
+        look_at_boot_files "$boot_default"
+        put boot_files "$boot_files"
+    fi
 }
 
 survey_system() {
@@ -90,10 +108,13 @@ survey_port() {
     is_number "$survey_port" && put ssh_port "$survey_port"
 }
 
-# Devices that may want a passphrase at boot, from the kernel's own tables, without a program: whatever lies below /, /nix
-# and /boot; and every LUKS device that is open, since the initrd unlocks what any file system of the machine needs, and
-# a file system that is missing stops the boot as well. Not plain dm-crypt elsewhere: that is swap with a random key.
+# Devices that may want a passphrase at boot, from the kernel's own tables: whatever lies below /, /nix and /boot; every
+# data set of a pool, and every bcachefs, that encrypts itself; and every LUKS device that is open, since NixOS unlocks what
+# any file system of the machine needs, and a file system that is missing stops the boot as well. Not plain dm-crypt
+# elsewhere: that is swap with a random key. Those that a container sees
+# are its machine's, which stays up when it reboots.
 survey_crypto() {
+    [ "$loader" != init ] || [ ! -s "$root/run/systemd/container" ] || return 0
     {
         for survey_luks in /sys/block/dm-*; do
             [ -r "$survey_luks/dm/uuid" ] || continue
@@ -105,18 +126,25 @@ survey_crypto() {
 }
 
 crypto_below_system() {
+    survey_pools=no
     while read -r _ _ survey_number _ survey_mount survey_rest; do
-        case $survey_mount in / | /nix | /nix/store | /boot | /boot/efi | /efi) ;; *) continue ;; esac
         # shellcheck disable=SC2086
         set -- ${survey_rest#* - }
         case $1 in
         zfs)
-            # NixOS asks for the keys of all encrypted data sets of a pool that it imports at boot.
-            timeout 5 zfs get -H -r -t filesystem,volume -o name,value encryption "${2%%/*}" 2>/dev/null |
-                while read -r survey_set survey_cipher; do
-                    case $survey_cipher in '' | off | -) ;; *) put crypto "zfs $survey_set ($survey_cipher)" ;; esac
-                done
+            [ "$survey_pools" = yes ] || encrypted_data_sets
+            survey_pools=yes
+            continue
             ;;
+        bcachefs)
+            encrypted_bcachefs "$2"
+            # Its disks may be encrypted below it, and have no table but this.
+            case $2 in /dev/*) crypto_below "$(readlink -f "/sys/class/block/${2##*/}")" ;; esac
+            continue
+            ;;
+        esac
+        case $survey_mount in / | /nix | /nix/store | /boot | /boot/efi | /efi) ;; *) continue ;; esac
+        case $1 in
         btrfs)
             # Its device number is its own; its disks, all of them, are listed under their file system.
             survey_disk=$(readlink -f "$2")
@@ -128,6 +156,27 @@ crypto_below_system() {
         *) crypto_below "/sys/dev/block/$survey_number" ;;
         esac
     done <"$root/proc/self/mountinfo"
+}
+
+# Of all pools: NixOS asks for the keys of whatever is encrypted in a pool that it imports at boot, mounted or not.
+encrypted_data_sets() {
+    timeout 5 zfs get -H -t filesystem,volume -o name,value encryption 2>/dev/null |
+        while read -r survey_set survey_cipher; do
+            case $survey_cipher in '' | off | -) ;; *) put crypto "zfs $survey_set ($survey_cipher)" ;; esac
+        done
+}
+
+# encrypted_bcachefs DEVICE[:DEVICE…]: whether it encrypts itself stands in the superblock of each of its devices, at 4096,
+# and nowhere in /sys. What cannot be read may be encrypted.
+# Source: kernel, bcachefs_format.h, struct bch_sb: flags[1] at byte 152, BCH_SB_ENCRYPTION_TYPE its bits 10 to 13.
+encrypted_bcachefs() {
+    survey_device=${1%%:*}
+    survey_bits=$(timeout 5 od -A n -t u1 -j 4249 -N 1 "$root$survey_device" 2>/dev/null | tr -d ' ')
+    if ! is_number "$survey_bits"; then
+        put crypto "bcachefs on $survey_device, which cannot be read"
+    elif [ "$((survey_bits / 4 % 16))" -ne 0 ]; then
+        put crypto "bcachefs on $survey_device"
+    fi
 }
 
 # crypto_below DEVICE: it, the disk it is a part of, and all it is made of.

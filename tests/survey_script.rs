@@ -1,0 +1,183 @@
+//! The scripts that look at a host before a push, run on trees of files: what they find of the boot, of disks that may ask,
+//! and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleetdeploy::local::process::Invocation;
+use pretty_assertions::assert_eq;
+
+const SYSTEM: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
+const READER: [&str; 6] = ["lib.sh", "boot.sh", "boot_systemd.sh", "boot_grub.sh", "boot_others.sh", "boot_files.sh"];
+
+/// A host's file system, as little of it as the scripts look at.
+struct Host {
+    root: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let host = Self { root: tempfile::tempdir().unwrap() };
+        host.write("proc/uptime", "1000.42 3000.00\n");
+        host.write("proc/self/mountinfo", "");
+        host.write("proc/sys/kernel/random/boot_id", "5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c\n");
+        host.link("run/current-system", SYSTEM);
+        host.link("run/booted-system", SYSTEM);
+        host.link("nix/var/nix/profiles/system", "system-1-link");
+        host.link("nix/var/nix/profiles/system-1-link", SYSTEM);
+        host
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        std::fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        std::fs::write(self.path(path), text).unwrap();
+    }
+
+    fn program(&self, path: &str, body: &str) {
+        self.write(path, format!("#!/bin/sh\n{body}\n"));
+        std::fs::set_permissions(self.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn link(&self, path: &str, target: &str) {
+        std::fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        symlink(target, self.path(path)).unwrap();
+    }
+
+    /// What the words print after the files' functions; the same under every shell.
+    async fn says(&self, files: &[&str], words: &str) -> String {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/remote/scripts");
+        let text: String = files.iter().map(|file| std::fs::read_to_string(scripts.join(file)).unwrap()).collect();
+        let mut said = None;
+        for shell in ["dash", "bash"].into_iter().filter(|shell| Path::new("/bin").join(shell).exists()) {
+            let finished = Invocation::new(shell, Duration::from_secs(60))
+                .args(["-c", "eval \"$1\"", "test"])
+                .arg(format!("{text}\n{words}"))
+                .env("FLEETDEPLOY_ROOT", self.root.path())
+                .env("PATH", format!("{}:{}", self.path("fake").display(), std::env::var("PATH").unwrap()))
+                .run()
+                .await
+                .unwrap();
+            assert_eq!(finished.stderr_text(), "", "{shell}");
+            let text = finished.stdout_text();
+            assert_eq!(said.get_or_insert_with(|| text.clone()), &text, "{shell} differs");
+        }
+        said.expect("there is a shell")
+    }
+
+    async fn survey(&self, words: &str) -> String {
+        let files: Vec<&str> = READER.into_iter().chain(["wireguard.sh", "survey.sh"]).collect();
+        self.says(&files, words).await
+    }
+}
+
+/// A line of `/proc/self/mountinfo`.
+fn mount(place: &str, kind: &str, source: &str) -> String {
+    format!("22 1 0:21 / {place} rw,relatime shared:1 - {kind} {source} rw\n")
+}
+
+fn systemd_boot(host: &Host) {
+    host.write(&format!("{SYSTEM}/bin/switch-to-configuration"), "exec /nix/store/x-systemd-boot-builder.py\n");
+    host.write("boot/loader/loader.conf", "default nixos-generation-1.conf\n");
+    host.write("boot/EFI/nixos/kernel.efi", "kernel");
+    host.write("boot/EFI/nixos/initrd.efi", "initrd");
+    host.write(
+        "boot/loader/entries/nixos-generation-1.conf",
+        format!(
+            "title NixOS\nversion 1\nlinux /EFI/nixos/kernel.efi\ninitrd /EFI/nixos/initrd.efi\noptions init={SYSTEM}/init\n"
+        ),
+    );
+}
+
+#[tokio::test]
+async fn a_survey_says_whether_a_reboot_would_find_what_it_boots() {
+    let host = Host::new();
+    systemd_boot(&host);
+    let said = host.survey("survey_boot").await;
+    assert!(said.starts_with("boot_files ") && !said.contains("boot_missing"), "{said}");
+
+    // What the inventory says and the system contradicts is not read, and is no file that is missing.
+    let said = host
+        .survey("told_loader=grub; survey_boot; put boot_default \"$boot_default\"; put boot_note \"$boot_note\"")
+        .await;
+    assert!(said.starts_with("boot_default \nboot_note the inventory says that grub boots this host"), "{said}");
+
+    // Where a part of it is gone, whatever else the reader finds.
+    std::fs::remove_file(host.path("boot/EFI/nixos/initrd.efi")).unwrap();
+    let said = host.survey("survey_boot").await;
+    assert!(said.starts_with("boot_files bad ") && said.contains("initrd"), "{said}");
+
+    host.write("etc/fstab", "/dev/sda1 /boot vfat defaults 0 2\n");
+    host.write("proc/self/mountinfo", mount("/", "ext4", "/dev/sda2"));
+    let said = host.survey("survey_boot").await;
+    assert!(said.starts_with("boot_missing ") && said.contains("/boot"), "{said}");
+    assert!(!said.contains("boot_files"), "what follows from it is not said as well: {said}");
+}
+
+#[tokio::test]
+async fn a_bcachefs_that_encrypts_itself_may_ask_for_its_passphrase() {
+    // The superblock begins at 4096; the byte at 4249 has the kind of encryption in its bits 2 to 5.
+    let superblock = |bits: u8| {
+        let mut bytes = vec![0; 8192];
+        bytes[4249] = bits;
+        bytes
+    };
+    let host = Host::new();
+    host.write("dev/plain", superblock(0b1100_0011));
+    host.write("dev/one", superblock(0b0000_0100));
+    host.write("proc/self/mountinfo", mount("/", "bcachefs", "/dev/plain:/dev/other"));
+    assert_eq!(host.survey("crypto_below_system").await, "");
+    // Not only below /: NixOS asks for each that it mounts at boot.
+    host.write("proc/self/mountinfo", mount("/srv", "bcachefs", "/dev/one:/dev/two"));
+    assert_eq!(host.survey("crypto_below_system").await, "crypto bcachefs on /dev/one\n");
+    host.write("proc/self/mountinfo", mount("/", "bcachefs", "/dev/gone"));
+    assert_eq!(host.survey("crypto_below_system").await, "crypto bcachefs on /dev/gone, which cannot be read\n");
+}
+
+#[tokio::test]
+async fn every_encrypted_data_set_of_every_pool_may_ask() {
+    let host = Host::new();
+    host.program(
+        "fake/zfs",
+        "case \" $* \" in *' tank'*) exit 1 ;; esac; printf 'tank/root\\toff\\nbackup/all\\taes-256-gcm\\nbackup/swap\\t-\\n'",
+    );
+    host.write("proc/self/mountinfo", mount("/", "zfs", "tank/root") + &mount("/nix", "zfs", "tank/nix"));
+    assert_eq!(host.survey("crypto_below_system").await, "crypto zfs backup/all (aes-256-gcm)\n");
+}
+
+#[tokio::test]
+async fn what_a_container_sees_of_its_machine_s_disks_asks_nobody() {
+    let host = Host::new();
+    host.write("dev/one", vec![0xff; 8192]);
+    host.write("proc/self/mountinfo", mount("/", "bcachefs", "/dev/one"));
+    host.write("run/systemd/container", "lxc");
+    assert_eq!(host.survey("loader=init survey_crypto").await, "");
+    assert_ne!(host.survey("loader=systemd-boot survey_crypto").await, "");
+}
+
+#[tokio::test]
+async fn a_check_that_is_cut_off_is_not_one_that_says_no() {
+    let host = Host::new();
+    std::fs::remove_file(host.path("proc/uptime")).unwrap();
+    host.link("proc/uptime", "/proc/uptime");
+    let check = |body: &str| {
+        let body = format!("case $1 in --help) echo 'boot check test' ;; check) {body} ;; esac");
+        host.program(&format!("{SYSTEM}/bin/switch-to-configuration"), &body);
+    };
+    let files: Vec<&str> = READER.into_iter().chain(["comparing.sh", "prepare.sh"]).collect();
+    let words = format!("new={SYSTEM} check_limit=2; check_new");
+    check("echo fine");
+    assert_eq!(host.says(&files, &words).await, "check ok\nlog fine\n");
+    check("echo no; exit 1");
+    assert_eq!(host.says(&files, &words).await, "check failed\nlog no\n");
+    check("echo slow; sleep 20");
+    assert_eq!(host.says(&files, &words).await, "check cut_off\nlog slow\n");
+    // The same status, from a check that has ended by itself.
+    check("exit 124");
+    assert_eq!(host.says(&files, &words).await, "check failed\n");
+}
