@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::links::LinkAnswer;
-use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
+use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::inventory::model::{HostName, Place};
@@ -59,6 +59,10 @@ fn forecast() -> Forecast {
         waves: vec![vec![name("vps")]],
         phases: vec![PhaseForecast { phase: Phase::Test, at_most_ms: Some(240_000) }],
         links: vec![cell(Place::Workstation, LinkAnswer::Unknown, None)],
+        not_run: vec![
+            NotRun { check: "backup is fresh".into(), from: Some(HostName::new("vps").unwrap()), required: true },
+            NotRun { check: "it answers from here".into(), from: None, required: false },
+        ],
         not_known: vec!["which units are stopped and started".into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("vps") },

@@ -170,6 +170,11 @@ async fn what_an_older_version_left_on_its_hosts_is_read_by_every_script() {
         let old = OldRun::read(VERSION, &stage);
         for (name, host) in &old.hosts {
             let root = planted(&old, name);
+            if let Some(plan) = old.place(name).get("plan") {
+                // What the lab's tests put in the place of that fleet's own.
+                let path = format!("path {}/bin:{}/bin:", host.sw, host.systemd);
+                assert!(plan.lines().any(|line| line.starts_with(&path)), "{stage}, {name}: {plan}");
+            }
             for shell in ["dash", "bash"] {
                 let said = look(root.path(), shell).await;
                 let expected = expected(&old, name);
