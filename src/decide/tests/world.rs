@@ -329,7 +329,7 @@ impl World {
     }
 
     /// The next thing that goes well; timers elapse only when nothing else can happen.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         if !self.now.pending.is_empty() {
             self.end_step(0, Fault::None);
         } else if self.now.probe {

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::decide::fact::GuardState;
 use crate::decide::fact::{BootLoader, Facts, Standing};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::vocabulary::{Answer, Entry};
