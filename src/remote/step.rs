@@ -472,6 +472,7 @@ mod tests {
              status \n\
              doctor \n\
              standing \n\
+             ask {run}\n\
              generations OLD\n\
              generations -\n\
              compare OLD | NEW\n\
