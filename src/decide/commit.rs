@@ -3,7 +3,7 @@
 use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
-use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
+use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 
 impl Transaction {
@@ -69,6 +69,7 @@ impl Transaction {
 
     pub(super) fn after_disarm(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         let plan = self.plan.host(host);
+        self.tell_next_boot(host, &answer, effects);
         let end = match answer {
             answer if matches!(step, Step::Return { .. }) => self.seen_without_disarm(host, answer),
             Answer::Said(said) => {
@@ -103,6 +104,14 @@ impl Transaction {
         self.hosts[host.0].end = Some(end);
         self.mind_the_disarms(effects);
         self.clean_when_all_are_disarmed(effects);
+    }
+
+    pub(super) fn tell_next_boot(&self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
+        let Answer::Said(said) = answer else { return };
+        if let (StepOutcome::Done, Some(next)) = (&said.outcome, &said.standing.next_boot) {
+            let text = Caution::NextBoot { entry: next.entry.clone() }.to_string();
+            effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+        }
     }
 
     pub(super) fn clean_when_all_are_disarmed(&mut self, effects: &mut Vec<Effect>) {

@@ -369,6 +369,7 @@ impl Transaction {
     }
 
     fn after_back_disarm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        self.tell_next_boot(host, &answer, effects);
         let plan = self.plan.host(host);
         match answer {
             Answer::Said(said) if said.outcome == StepOutcome::Done && said.standing.systems == plan.old => {

@@ -212,6 +212,24 @@ impl fmt::Display for Disowned {
     }
 }
 
+/// What is worth saying of a host that is left without its guard. It binds no way back and no disarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caution {
+    /// Somebody has set what the next reboot brings, once.
+    NextBoot { entry: String },
+}
+
+impl fmt::Display for Caution {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NextBoot { entry } => write!(
+                formatter,
+                "the next reboot brings {entry}, once, and what this run leaves here only after it: somebody has set that"
+            ),
+        }
+    }
+}
+
 /// How it all ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Verdict {

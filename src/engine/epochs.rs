@@ -28,8 +28,8 @@ const MOST_BETWEEN: u64 = 1 << 10;
 /// `None`: there is no room above that number.
 #[must_use]
 pub fn later_epoch(highest: u64, tag: u16) -> Option<u64> {
-    let later = ((highest >> TAG_BITS) + 1) << TAG_BITS | u64::from(tag);
-    (later <= HIGHEST).then_some(later)
+    let count = (highest >> TAG_BITS).checked_add(1)?.checked_mul(1 << TAG_BITS)?;
+    Some(count | u64::from(tag)).filter(|later| *later <= HIGHEST)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -195,3 +195,35 @@ async fn here(links: &[Link], number: u64, after: bool) -> Option<ProbeRound> {
         reader.take(key, value)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn a_host_is_believed_about_the_links_that_begin_there_and_about_no_other() {
+        let place = |name: &str| Place::Host(HostName::new(name).unwrap());
+        let link = |from: Place| {
+            let probe = Probe::Ping { address: "10.0.0.9".to_owned() };
+            Link {
+                check: "vpn".to_owned(),
+                from,
+                to: "vps".to_owned(),
+                to_host: None,
+                probe: probe.clone(),
+                probe_after: probe,
+                required: true,
+                timeout: Duration::from_secs(1),
+            }
+        };
+        let links = [link(place("vps")), link(place("home")), link(Place::Workstation)];
+        let says: BTreeMap<LinkId, LinkAnswer> =
+            (0..9).map(|link| (link, LinkAnswer::Up { round_trip_us: None })).collect();
+        for (from, counts) in [(place("vps"), 0), (place("home"), 1), (Place::Workstation, 2)] {
+            let believed: Vec<LinkId> = begun_at(&links, &from, says.clone()).map(|(link, _)| link).collect();
+            assert_eq!(believed, [counts]);
+        }
+    }
+}

@@ -497,6 +497,7 @@ mod tests {
              status grub:/boot2\n\
              doctor grub:/boot2\n\
              standing grub:/boot2\n\
+             ask grub:/boot2 | {run}\n\
              generations OLD\n\
              generations -\n\
              compare grub:/boot2 | OLD | NEW\n\

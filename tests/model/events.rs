@@ -207,6 +207,10 @@ impl Fleet {
         let station = &world.stations[at];
         let order = Order { speaker: station.speaker, step: station.out[to].as_ref()?.step.clone(), expired: false };
         world.left.spend(Fault::Lie);
+        if world.change == Change::Lasts {
+            // It takes its links with it.
+            world.history.given_up |= 1 << to;
+        }
         if runs {
             let (_, trace) = world.hosts[to].take(&order, true, self.mistake);
             world.history.note(trace, world.hosts.len());

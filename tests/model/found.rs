@@ -61,7 +61,7 @@ found! {
     a_step_that_begins_without_a_second_look: AStepBeginsWithoutASecondLook, THREE, faults(&[Fault::TimeUp]);
     disarm_that_only_stops_the_unit: DisarmingOnlyStopsTheUnit, SIX_COMMITTED, faults(&[]);
     disarm_that_comes_too_late_and_says_done: DisarmingStopsAFiredGuard, SIX_COMMITTED, faults(&[Fault::TimeUp]);
-    clean_up_together_with_disarm: DisarmingCleansUp, SIX_BACK, Budget::of(&[], 0, 1).recovered(None, When::InPeace);
+    clean_up_together_with_disarm: DisarmingCleansUp, SEVEN, Budget::of(&[], 0, 1).recovered(None, When::InPeace);
     arm_without_read_back: ArmingIsNotReadBack, THREE, faults(&[Fault::Arming]);
     arm_that_forgets_that_the_run_is_over: ArmingForgetsThatItIsOver, SIX_BACK, faults(&[Fault::Late]);
     arm_over_a_foreign_guard: ArmingOverridesAForeignGuard, EIGHT, faults(&[]);

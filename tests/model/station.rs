@@ -122,6 +122,8 @@ pub(crate) struct Station {
     pub(crate) ends: Vec<Said>,
     /// It has begun to disarm for commit.
     pub(crate) disarming: bool,
+    /// A host is lost to it by that host's own word.
+    pub(crate) in_doubt: bool,
     /// By bit: hosts that it cannot reach, although others may.
     pub(crate) deaf_to: u8,
     /// The highest epoch that a host has shown which refused to be taken over.
@@ -184,6 +186,7 @@ impl Station {
             verdict: None,
             ends: Vec::new(),
             disarming: false,
+            in_doubt: false,
             deaf_to: 0,
             shown: 0,
             proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false, looked_at: 0 },
@@ -221,7 +224,7 @@ impl Station {
         self.weighing = false;
         self.disk_is_full = false;
         self.going_back = false;
-        (self.disarming, self.deaf_to, self.shown) = (false, 0, 0);
+        (self.disarming, self.in_doubt, self.deaf_to, self.shown) = (false, false, 0, 0);
     }
 
     /// An order that moves a boot default is out.
@@ -263,6 +266,7 @@ impl Station {
     ) {
         while let Some(effect) = effects.pop_front() {
             assert!(self.verdict.is_none(), "after the end: {effect:?}");
+            self.in_doubt |= matches!(&effect, Effect::Record(Entry::HostLost { .. }));
             match effect {
                 Effect::Record(entry) if self.disk_is_full => {
                     if !matches!(entry, Entry::RollingBack { .. } | Entry::HostLost { .. } | Entry::Finished { .. }) {
@@ -295,7 +299,8 @@ impl Station {
                 Effect::Tell(event) => self.told(&event),
                 Effect::Outbid { .. } => self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch),
                 Effect::Finish(verdict) => {
-                    let disarming = self.disarming;
+                    // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.
+                    let disarming = self.disarming && self.in_doubt;
                     self.die();
                     self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);

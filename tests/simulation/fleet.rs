@@ -29,7 +29,7 @@ impl Shared {
     }
 }
 
-pub(crate) const RUN: &str = "run";
+pub(crate) const RUN: &str = "20261128-200000-sim-3f9c";
 
 /// Who holds a host: no two programs call themselves the same.
 pub(crate) fn owner(station: usize) -> String {

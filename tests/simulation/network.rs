@@ -258,6 +258,7 @@ impl World {
                     }
                 })
             }
+            RemoteStep::Ask { run } => host.still_here(run),
             RemoteStep::TakeOver { speaker, owner } => host.take_over(speaker, owner, mistake),
             RemoteStep::Extend { speaker, boot_id, guard } => {
                 host.extend(speaker, boot_id, seconds(guard), now, mistake)

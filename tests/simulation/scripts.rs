@@ -55,7 +55,7 @@ pub(crate) struct Starting<'a> {
 }
 
 impl Host {
-    fn still_here(&self, run: &str) -> Result<(), StepOutcome> {
+    pub(crate) fn still_here(&self, run: &str) -> Result<(), StepOutcome> {
         let here = self.run.lease.as_ref().is_some_and(|lease| lease.run == run) || self.roots.contains_key(run);
         if here { Ok(()) } else { refused(RefusalReason::Ended) }
     }

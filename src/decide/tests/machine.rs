@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decide::fact::{BootLoader, GuardState, JobKind, JobState, RefusalReason, Standing, StepOutcome, Systems};
+use crate::decide::fact::{BootLoader, GuardState, JobKind, JobState, NextBoot, RefusalReason, Standing, StepOutcome, Systems};
 use crate::decide::links::{Link, LinkAnswer, Probe, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::vocabulary::Step;
@@ -80,6 +80,8 @@ pub(super) struct Machine {
     pub(super) lease: Option<u64>,
     /// What the run keeps on it across reboots, until it is cleaned.
     pub(super) roots: bool,
+    /// What a person has set as the next boot.
+    pub(super) next_boot: Option<String>,
     /// It answers nobody.
     pub(super) dead: bool,
     /// Whether it was ever armed, and ever tested, and said so.
@@ -97,6 +99,7 @@ impl Machine {
             jobs: BTreeMap::new(),
             lease: None,
             roots: true,
+            next_boot: None,
             dead: false,
             told_armed: false,
             told_tested: false,
@@ -138,7 +141,7 @@ impl Machine {
             booted: plan.old.current.clone(),
             generation: 1,
             loader: BootLoader::SystemdBoot,
-            next_boot: None,
+            next_boot: self.next_boot.clone().map(|entry| NextBoot { entry, system: None }),
             guard: self.guard.clone(),
             lease: None,
             jobs: self.jobs.iter().map(|(kind, (state, _))| (*kind, *state)).collect(),

@@ -361,3 +361,19 @@ fn a_roll_back_does_not_end_while_a_host_that_restarted_is_armed_again() {
     assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
     assert_eq!(world.machines[0].systems, Systems::all(&system("old")));
 }
+
+#[test]
+fn a_next_boot_that_somebody_has_set_binds_no_disarm_and_is_said() {
+    for goes_back in [false, true] {
+        let mut world = World::new(plan(2, 2));
+        world.until(1, |step| matches!(step, Step::Login { .. }));
+        world.machines[1].next_boot = Some("nixos-generation-5.conf".to_owned());
+        if goes_back {
+            world.give(Input::CancelRequested(Signal::Sigint));
+        }
+        let outcome = world.run_to_end().outcome;
+        assert_eq!(outcome, if goes_back { Outcome::RolledBack } else { Outcome::Committed });
+        let said = world.warnings.iter().filter(|text| text.contains("brings nixos-generation-5.conf, once"));
+        assert_eq!(said.count(), 1, "{:?}", world.warnings);
+    }
+}

@@ -74,6 +74,7 @@ pub(super) struct World {
     pub(super) disarmed_for_commit: bool,
     /// What was seen since the latest verify began: rounds in a row that held, and new logins.
     held: u32,
+    pub(super) warnings: Vec<String>,
     /// Every order that was given.
     pub(super) sent: Vec<(HostId, Step)>,
     logins: BTreeSet<HostId>,
@@ -99,6 +100,7 @@ impl World {
             links_up: true,
             disarmed_for_commit: false,
             held: 0,
+            warnings: Vec::new(),
             sent: Vec::new(),
             logins: BTreeSet::new(),
             met: None,
@@ -164,6 +166,7 @@ impl World {
                     let shown = self.machines[host.0].lease.unwrap_or(0);
                     self.now.epoch = self.now.epoch.max(shown) + 1;
                 }
+                Effect::Tell(Event::Warned { text, .. }) => self.warnings.push(text),
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
             }
@@ -329,7 +332,7 @@ impl World {
     }
 
     /// The next thing that goes well; timers elapse only when nothing else can happen.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         if !self.now.pending.is_empty() {
             self.end_step(0, Fault::None);
         } else if self.now.probe {

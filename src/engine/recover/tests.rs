@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{BootLoader, Facts, Standing};
+use crate::decide::fact::{BootLoader, Facts, GuardState, Standing};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
@@ -17,6 +17,8 @@ use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Lim
 struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
 
 struct NoHosts;
+
+const RUN: &str = "20261128-200000-lab-3f9c";
 
 impl Hosts for NoHosts {
     fn outbid(&self, _: HostId) {}
@@ -197,7 +199,7 @@ async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>
 
 #[tokio::test]
 async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to_recover() {
-    let answers = [("home", vec![None, Some(facts(&[]))]), ("vps", vec![Some(facts(&["run"])), Some(facts(&[]))])];
+    let answers = [("home", vec![None, Some(facts(&[]))]), ("vps", vec![Some(facts(&[RUN])), Some(facts(&[]))])];
     let recovered = recovers(answers, None).await;
     assert_eq!(recovered, (Recovered::Nothing { silent: Vec::new() }, Vec::new()));
 }
@@ -205,7 +207,7 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
 #[tokio::test]
 async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
     let known =
-        Known { run: "run".to_owned(), plan: None, recorded: Recorded::nowhere(), epoch: 1, since: Duration::ZERO };
+        Known { run: RUN.to_owned(), plan: None, recorded: Recorded::nowhere(), epoch: 1, since: Duration::ZERO };
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
     assert_eq!((recovered, entries), (Recovered::Nothing { silent }, Vec::new()));
@@ -214,7 +216,7 @@ async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
 #[test]
 fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
-    let surveyed = [("home", facts(&[])), ("vps", facts(&["run"]))]
+    let surveyed = [("home", facts(&[])), ("vps", facts(&[RUN]))]
         .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
     let surveyed = Surveyed::from(surveyed);
     let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known: None, run: None };
@@ -224,4 +226,85 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let (plan, ..) = recovery.plan(&chosen, &surveyed).unwrap();
     let changing: Vec<&str> = plan.changing().map(|host| plan.host(host).name.as_str()).collect();
     assert_eq!(changing, ["home", "vps"]);
+}
+
+/// Of hosts by name, each of which holds these runs with this owner's lease of the last, if that is given.
+fn claimed(hosts: &[(&str, &[&str], Option<&str>)]) -> Surveyed {
+    let one = |(name, runs, owner): &(&str, &[&str], Option<&str>)| {
+        let mut facts = facts(runs);
+        facts.standing.lease = owner.zip(runs.last()).map(|(owner, run)| crate::decide::fact::Lease {
+            run: (*run).to_owned(),
+            epoch: 1,
+            owner: owner.to_owned(),
+        });
+        let clock = HostClock { uptime: 1000, at: Duration::ZERO };
+        (HostName::new(*name).unwrap(), Answered { facts, clock })
+    };
+    hosts.iter().map(one).collect()
+}
+
+#[test]
+fn the_run_that_most_hosts_hold_is_recovered_and_not_what_one_makes_up() {
+    let newer = "29991231-235959-lab-ffff";
+    for (hosts, chosen) in [
+        (claimed(&[("home", &[RUN], None), ("nas", &[RUN], None), ("vps", &[newer], None)]), Some(RUN)),
+        (claimed(&[("home", &[RUN], None), ("vps", &[newer], None)]), Some(newer)),
+        (claimed(&[("home", &[], None), ("vps", &["zzz"], None)]), None),
+    ] {
+        let mut runs: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
+        for (host, one) in &hosts {
+            for run in one.runs() {
+                runs.entry(run).or_default().insert(host.clone());
+            }
+        }
+        assert_eq!(claims::most_claimed(&runs).as_deref(), chosen);
+    }
+}
+
+#[test]
+fn one_host_alone_makes_no_run_a_guard_by_hand_and_names_no_stranger() {
+    let by_hand = crate::decide::by_hand::marked("ada@laptop");
+    let armed = |hosts: &mut Surveyed| {
+        for one in hosts.values_mut() {
+            one.facts.standing.guard = GuardState::Armed { run: RUN.to_owned(), deadline: 1900 };
+        }
+    };
+    let mut all = claimed(&[("home", &[RUN], Some(&by_hand)), ("vps", &[RUN], Some(&by_hand))]);
+    armed(&mut all);
+    assert!(claims::is_by_hand(RUN, all.values()));
+    let mut one = claimed(&[("home", &[RUN], Some("ada@laptop")), ("vps", &[RUN], Some(&by_hand))]);
+    armed(&mut one);
+    assert!(!claims::is_by_hand(RUN, one.values()));
+    let vps = &one[&HostName::new("vps").unwrap()];
+    assert_eq!(claims::doubt(RUN, vps, false), Some(claims::Doubt::ByHandAlone));
+
+    let mut three = claimed(&[("home", &[RUN], None), ("nas", &[RUN], None), ("vps", &[RUN], None)]);
+    let stranger = HostName::new("stranger").unwrap();
+    let named: BTreeSet<HostName> = [stranger.clone()].into();
+    let mut strangers = |by: &[&str]| {
+        for (host, one) in &mut three {
+            let hosts = one.facts.survivor_hosts.get_mut(RUN).unwrap();
+            hosts.retain(|name| name != "stranger");
+            if by.contains(&host.as_str()) {
+                hosts.push("stranger".to_owned());
+            }
+        }
+        claims::strangers(RUN, &named, &fleet(), &three, false)
+    };
+    assert_eq!(strangers(&["vps"]), []);
+    assert_eq!(strangers(&["vps", "nas"]), [stranger]);
+}
+
+#[test]
+fn nobody_waits_longer_than_a_second_host_says_that_a_guard_holds() {
+    let shown = |lefts: &[u64]| {
+        let mut hosts = claimed(&[("home", &[RUN], None), ("nas", &[RUN], None), ("vps", &[RUN], None)]);
+        for (one, left) in hosts.values_mut().zip(lefts) {
+            one.facts.standing.guard = GuardState::Armed { run: RUN.to_owned(), deadline: 1000 + left };
+        }
+        claims::longest_guard(RUN, &[Times::of(&host("home"), Fleet::DEFAULT_SETTLE)], hosts.values()).as_secs()
+    };
+    let by_the_inventory = shown(&[60, 60, 60]);
+    assert_eq!(shown(&[60, 60, 100_000_000_000_000]), by_the_inventory);
+    assert_eq!(shown(&[60, 7200, 7300]), 7200);
 }
