@@ -42,7 +42,7 @@ async fn base() -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/lab.sh");
     let found = run(script.to_str().unwrap(), &["base"]).await;
     assert!(found.succeeded(), "the lab's base cannot be built: {}", found.stderr_text());
-    found.stdout_text().trim().to_owned()
+    format!("{}/root", found.stdout_text().trim())
 }
 
 /// The command line of what bootctl takes for the default.

@@ -12,6 +12,7 @@ mod layout;
 mod tree;
 
 mod grub;
+mod images;
 mod others;
 mod places;
 mod systemd;
@@ -30,7 +31,10 @@ use crate::layout::Layout;
 use crate::tree::Tree;
 
 fn every_layout() -> Vec<Layout> {
-    [systemd::layouts(), places::layouts(), grub::layouts(), others::layouts()].into_iter().flatten().collect()
+    [systemd::layouts(), images::layouts(), places::layouts(), grub::layouts(), others::layouts()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Reads the table's rows, all in one shell as a guard reads again and again, and shows all that are wrong. The second
@@ -75,6 +79,11 @@ async fn read(layouts: Vec<Layout>) {
 #[tokio::test]
 async fn systemd_boot_is_read_as_it_reads_itself() {
     read(systemd::layouts()).await;
+}
+
+#[tokio::test]
+async fn unified_images_are_read_as_systemd_boot_reads_them() {
+    read(images::layouts()).await;
 }
 
 #[tokio::test]

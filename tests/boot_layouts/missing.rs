@@ -7,12 +7,12 @@ use crate::host::Host;
 use crate::tree::{B, Entry, Tree};
 
 async fn missing(tree: &Tree) -> String {
-    let mut said = String::new();
+    let mut said = Vec::new();
     for host in Host::each(tree) {
-        let text = host.says("read_systems; look_for_boot_place; echo \"$boot_missing\"").await;
-        said = text.trim().to_owned();
+        said.push(host.says("read_systems; look_for_boot_place; echo \"$boot_missing\"").await);
     }
-    said
+    assert_eq!(said[0], said[1]);
+    said[0].trim().to_owned()
 }
 
 /// A host of systemd-boot whose ESP is in fstab.

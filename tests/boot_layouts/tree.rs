@@ -103,14 +103,11 @@ impl Tree {
 
     /// The kernel's list of mounts: `PLACE DEVICE`, each an ordinary partition.
     pub(crate) fn mounts(self, mounts: &[(&str, &str)]) -> Self {
-        let lines: String = mounts
-            .iter()
-            .enumerate()
-            .map(|(at, (place, device))| {
-                let (kind, device) = if *device == "autofs" { ("autofs", "systemd-1") } else { ("vfat", *device) };
-                format!("{} 1 8:{at} / {place} rw,relatime shared:{at} - {kind} {device} rw,fmask=0022\n", 30 + at)
-            })
-            .collect();
+        let line = |(at, (place, device)): (usize, &(&str, &str))| {
+            let (kind, device) = if *device == "autofs" { ("autofs", "systemd-1") } else { ("vfat", *device) };
+            format!("{} 1 8:{at} / {place} rw,relatime shared:{at} - {kind} {device} rw,fmask=0022\n", 30 + at)
+        };
+        let lines = mounts.iter().enumerate().map(line).collect::<Vec<_>>().concat();
         self.file("proc/self/mountinfo", format!("22 1 8:2 / / rw,noatime - ext4 /dev/sda2 rw\n{lines}"))
     }
 
@@ -175,12 +172,12 @@ impl Entry {
     }
 
     pub(crate) fn named(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
+        self.name = name.into();
         self
     }
 
     pub(crate) fn version(mut self, version: &str) -> Self {
-        self.version = version.to_owned();
+        self.version = version.into();
         self
     }
 
@@ -215,19 +212,18 @@ impl Entry {
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("title NixOS\nversion {}\nmachine-id {}\n", self.version, self.machine);
-        if let Some(key) = self.sort_key {
-            text.push_str(&format!("sort-key {key}\n"));
+        let own = |key: &str, value: &str| format!("{key} {value}\n");
+        let mut lines = vec![own("title", "NixOS"), own("version", &self.version), own("machine-id", self.machine)];
+        lines.extend(self.sort_key.map(|key| own("sort-key", key)));
+        match &self.loads {
+            Some(loads) => lines.push(format!("{loads}\n")),
+            None => lines.extend([
+                own("linux", &format!("/EFI/nixos/{}", self.kernel())),
+                own("initrd", "/EFI/nixos/initrd.efi"),
+            ]),
         }
-        let loads = self.loads.clone().unwrap_or_else(|| format!("linux /EFI/nixos/{}", self.kernel()));
-        text.push_str(&format!("{loads}\n"));
-        if self.loads.is_none() {
-            text.push_str("initrd /EFI/nixos/initrd.efi\n");
-        }
-        for line in self.options.iter().flat_map(|options| options.lines()) {
-            text.push_str(&format!("options {line}\n"));
-        }
-        text
+        lines.extend(self.options.iter().flat_map(|options| options.lines()).map(|line| own("options", line)));
+        lines.concat()
     }
 }
 

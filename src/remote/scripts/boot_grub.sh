@@ -20,6 +20,7 @@ read_grub() {
 }
 
 read_grub_menu() {
+    grub_once=''
     grub_environment=${1%/*}/grubenv grub_platform=pc
     [ ! -d "$root/sys/firmware/efi" ] || grub_platform=efi
     set -- "$root$1"
@@ -230,7 +231,7 @@ empty_grub_once() {
     case $1 in /boot1/*) set -- "$1" "/boot2${1#/boot1}" ;; esac
     for grub_environment in "$@"; do
         grub_environment=$root$grub_environment
-        if [ ! -s "$grub_environment" ] || [ -z "${grub_once-}" ]; then
+        if [ ! -s "$grub_environment" ] || [ -z "$grub_once" ]; then
             continue
         fi
         # shellcheck disable=SC2094 # read as a whole before it is written
