@@ -61,7 +61,9 @@ fn keep_below(key: &str, value: &mut Value) {
             }
         }
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| keep_below(key, value));
+            for value in values.iter_mut() {
+                keep_below(key, value);
+            }
             // How many lines there were tells nothing either.
             values.dedup_by(|one, before| one == LEFT_OUT && before == LEFT_OUT);
         }

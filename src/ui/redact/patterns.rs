@@ -55,7 +55,7 @@ pub(super) static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// A password among the words of a command: of sshpass, and of the clients of MySQL. Groups: as of [`SECRET`].
+/// A password among the words of a command: of `sshpass`, and of the clients of `MySQL`. Groups: as of [`SECRET`].
 pub(super) static COMMAND_PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"\b(?:sshpass\b[^\n|;&]*?\s-p\s*|(?:mysql|mariadb)[a-z-]*\b[^\n|;&]*?\s-p)",
