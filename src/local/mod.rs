@@ -1,3 +1,4 @@
-//! The workstation itself: the only place that starts child processes.
+//! The workstation itself: the only place that starts child processes, and that makes files for nobody else.
 
+pub mod private;
 pub mod process;

@@ -13,7 +13,8 @@ use crate::decide::vocabulary;
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::inventory::model::HostName;
-use crate::record::{FILE_MODE, RecordError, open_to_append, read_error, sync_folder, write_error};
+use crate::local::private;
+use crate::record::{RecordError, open_to_append, read_error, sync_folder, write_error};
 use crate::store_path::StorePath;
 
 /// What is about to happen, or how it ended: what the decider has recorded, and before it what it began with.
@@ -154,9 +155,7 @@ impl Journal {
     /// # Errors
     /// Also if there is one already: two pushes never share a journal.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let file =
-            File::options().append(true).create_new(true).mode(FILE_MODE).open(path).map_err(write_error(path))?;
+        let file = private::open(File::options().append(true).create_new(true), path).map_err(write_error(path))?;
         file.sync_all().map_err(write_error(path))?;
         if let Some(folder) = path.parent() {
             sync_folder(folder).map_err(write_error(folder))?;

@@ -17,14 +17,9 @@ mod trim;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Files of a record are for their owner alone: logs may hold what only root could read on a host.
-const FILE_MODE: u32 = 0o600;
-
-/// The same for folders.
-const FOLDER_MODE: u32 = 0o700;
+use crate::local::private;
 
 /// Why a record cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +58,10 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
     |source| RecordError::Read { path: path.to_owned(), source }
 }
 
-/// Opens a file of the record to append to, made for its owner alone if it is not there.
+/// Opens a file of the record to append to, made for its owner alone if it is not there: logs may hold what only root could
+/// read on a host.
 fn open_to_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)
+    private::open(OpenOptions::new().append(true).create(true), path)
 }
 
 /// Makes the names in a folder durable. An fsync of a file alone does not. Source: fsync(2).

@@ -9,6 +9,7 @@ mod becoming;
 mod by_hand;
 mod command;
 mod connect_error;
+mod folder;
 mod layout;
 mod login;
 mod master;
