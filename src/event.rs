@@ -7,6 +7,7 @@
 
 pub mod forecast;
 pub mod line;
+pub mod ration;
 pub mod stream;
 
 use std::collections::BTreeMap;

@@ -12,10 +12,14 @@ use crate::decide::recover::{Reached, Recorded};
 use crate::decide::vocabulary;
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
+use crate::event::ration::shorten;
 use crate::inventory::model::HostName;
 use crate::local::private;
 use crate::record::{RecordError, open_to_append, read_error, sync_folder, write_error};
 use crate::store_path::StorePath;
+
+/// What is kept of why a run was rolled back.
+const LONGEST_REASON: usize = 16 * 1024;
 
 /// What is about to happen, or how it ended: what the decider has recorded, and before it what it began with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +103,11 @@ impl From<vocabulary::Entry> for Entry {
             vocabulary::Entry::Testing => Self::Testing,
             vocabulary::Entry::Decided => Self::Decided,
             vocabulary::Entry::Disarming => Self::Disarming,
-            vocabulary::Entry::RollingBack { reason } => Self::RollingBack { reason },
+            vocabulary::Entry::RollingBack { mut reason } => {
+                // It may name every unit of a host.
+                shorten(&mut reason, LONGEST_REASON);
+                Self::RollingBack { reason }
+            }
             vocabulary::Entry::Finished { outcome } => Self::Finished { outcome },
         }
     }
@@ -259,6 +267,14 @@ mod tests {
 
     fn written(path: &Path) -> Vec<Entry> {
         read(path).unwrap().into_iter().map(|written| written.entry).collect()
+    }
+
+    #[test]
+    fn a_reason_that_names_every_unit_of_a_host_is_cut() {
+        let reason = "these units fail: ".to_owned() + &"a.service, ".repeat(20_000);
+        let entry = Entry::from(vocabulary::Entry::RollingBack { reason });
+        let Entry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
+        assert!(reason.len() <= LONGEST_REASON + '…'.len_utf8() && reason.ends_with('…'), "{}", reason.len());
     }
 
     #[test]
