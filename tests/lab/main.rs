@@ -33,6 +33,7 @@ mod guard;
 mod host_keys;
 mod hostile;
 mod interrupted;
+mod lies;
 mod loader;
 mod login;
 mod plan;
