@@ -189,7 +189,7 @@ fn a_job_whose_log_has_no_end_rolls_back_the_others_at_once_and_fills_nothing() 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_job_whose_answer_has_no_end_rolls_back_the_others_at_once() {
-    assert_goes_back("lies-job", &[("endless-stderr", ""), ("many-units", "")]);
+    assert_goes_back("lies-job", &[("endless-lines", ""), ("endless-stderr", ""), ("many-units", "")]);
 }
 
 #[test]
