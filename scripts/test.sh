@@ -84,7 +84,7 @@ fi
 # --- without root and without the lab ---
 
 # Every shell script of ours, also those without an ending.
-mapfile -t scripts < <(grep -rlE --exclude='*.md' --exclude='*.rs' '^#!.*sh$|^# shellcheck shell=' .ci scripts src/remote | sort)
+mapfile -t scripts < <(grep -rlE --exclude='*.md' --exclude='*.rs' '^#!.*sh$|^# shellcheck shell=' .ci scripts src/remote tests/lab | sort)
 
 step "formatting" cargo fmt --all --check
 if has shellcheck; then

@@ -7,6 +7,7 @@
 
 pub mod forecast;
 pub mod line;
+pub mod ration;
 pub mod steady;
 pub mod stream;
 

@@ -938,3 +938,132 @@ async fn a_command_that_cannot_begin_says_why() {
     assert!(error.nothing_ran());
     workspace.close().await;
 }
+
+/// A host that says what it likes, whatever it is asked; `lie` is its script.
+fn lying(home: &Home) -> (Sshd, PathBuf) {
+    let lie = home.path("lie");
+    let sshd = Sshd::start(home, &format!("ForceCommand exec sh {}", lie.display()));
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    (sshd, lie)
+}
+
+/// The rest of the script's input is of no interest to a liar.
+const ANSWER: &str = "echo fleetdeploy-shell; echo; echo fleetdeploy-answer; ";
+
+#[tokio::test]
+async fn a_host_that_says_more_than_any_answer_has_is_cut_off_and_the_next_answer_comes_over_the_same_login() {
+    let home = Home::new();
+    let (sshd, lie) = lying(&home);
+    let workspace = home.workspace(&[host("liar", sshd.port)]).await;
+    std::fs::write(&lie, "eval \"$SSH_ORIGINAL_COMMAND\"").unwrap();
+    let session = Session::open(&workspace, &name("liar"), LIMIT).await.unwrap();
+    for (what, said) in [
+        ("lines", "exec yes"),
+        ("a line", "exec tr '\\0' x </dev/zero"),
+        ("one long line", "head -c 1048576 /dev/zero | tr '\\0' x; echo; echo end; exec sleep 600"),
+        ("many lines", "yes 'failed_unit a' | head -n 300000; echo end"),
+        ("stderr", "exec yes >&2"),
+    ] {
+        std::fs::write(&lie, format!("{ANSWER}{said}")).unwrap();
+        let cut_off = |error: StepError| matches!(error, StepError::TooMuch { bytes: 1.., .. });
+        let begun = Instant::now();
+        // A line is as long as that only together with what follows it.
+        if what != "one long line" {
+            let run = session.run(&echo("x"), LIMIT).await.unwrap_err();
+            assert!(cut_off(run.clone()), "{what}: {run}");
+            assert!(!run.nothing_ran() && run.to_string().contains("cut off after"), "{run}");
+            let anew = login_anew(&workspace, &name("liar"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err();
+            assert!(cut_off(anew.clone()), "{what}: {anew}");
+        }
+        let mut stream = session.stream(&echo("x"), LIMIT).await.unwrap();
+        let lines = async {
+            loop {
+                match stream.next_line().await {
+                    Ok(Some(_)) => {}
+                    other => return other,
+                }
+            }
+        };
+        let streamed = tokio::time::timeout(LIMIT, lines).await.expect("it is cut off in time").unwrap_err();
+        assert!(cut_off(streamed.clone()), "{what}: {streamed}");
+        assert!(begun.elapsed() < LIMIT, "{what}: {:?}", begun.elapsed());
+    }
+    std::fs::write(&lie, "exec yes").unwrap();
+    let noise = session.run(&echo("x"), LIMIT).await.unwrap_err();
+    assert!(matches!(noise, StepError::TooMuch { .. }), "{noise}");
+    std::fs::write(&lie, "eval \"$SSH_ORIGINAL_COMMAND\"").unwrap();
+    assert_eq!(session.run(&echo("still there"), LIMIT).await.unwrap().one("said"), Some("still there"));
+    // What a liar still holds open would keep the master.
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_silence_when_its_time_is_over() {
+    const SHORT: Duration = Duration::from_secs(2);
+    let home = Home::new();
+    let (sshd, lie) = lying(&home);
+    let workspace = home.workspace(&[host("liar", sshd.port)]).await;
+    std::fs::write(&lie, "eval \"$SSH_ORIGINAL_COMMAND\"").unwrap();
+    let session = Session::open(&workspace, &name("liar"), LIMIT).await.unwrap();
+    for said in [
+        "while printf x; do sleep 0.2; done",
+        "while echo a b; do sleep 0.2; done",
+        // The answer is whole, and the channel stays open.
+        "echo a b; echo end; exec sleep 600",
+    ] {
+        std::fs::write(&lie, format!("{ANSWER}{said}")).unwrap();
+        for anew in [false, true] {
+            let begun = Instant::now();
+            let error = if anew {
+                login_anew(&workspace, &name("liar"), Way::Usual, &echo("x"), SHORT).await.unwrap_err()
+            } else {
+                session.run(&echo("x"), SHORT).await.unwrap_err()
+            };
+            assert!(matches!(error, StepError::TimedOut { .. }), "{said}: {error}");
+            assert!(begun.elapsed() < SHORT * 3, "{said}: {:?}", begun.elapsed());
+        }
+    }
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_login_that_talks_without_an_end_is_no_login() {
+    let home = Home::new();
+    // ssh writes each control character of a banner as four.
+    std::fs::write(home.path("banner"), [1; 80_000]).unwrap();
+    let sshd = Sshd::start(&home, &format!("Banner {}", home.path("banner").display()));
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let workspace = home.workspace(&[host("talks", sshd.port)]).await;
+    let error = Session::open(&workspace, &name("talks"), LIMIT).await.unwrap_err();
+    assert!(matches!(error.cause, ConnectCause::TooMuch { .. }), "{error}");
+    let error = login_anew(&workspace, &name("talks"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err();
+    assert!(matches!(error, StepError::NoLogin { .. } | StepError::TooMuch { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_run_keeps_is_its_owners_alone_whatever_the_umask_and_no_log_of_ssh_is_in_it() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    for bits in [0o000, 0o077, 0o777] {
+        let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(bits));
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let session = Session::open(&workspace, &name("one"), LIMIT).await;
+        nix::sys::stat::umask(before);
+        session.unwrap().run(&echo("x"), LIMIT).await.unwrap();
+        let folder = workspace.config().parent().unwrap();
+        let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder), 0o700, "umask {bits:o}");
+        let mut sockets = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            sockets += usize::from(kind.is_socket());
+            assert!(kind.is_symlink() || mode(&entry.path()) == 0o600, "umask {bits:o}: {:?}", entry.path());
+            assert!(!entry.file_name().to_string_lossy().ends_with(".log"), "{:?}", entry.path());
+        }
+        assert_eq!(sockets, 1);
+        workspace.close().await;
+    }
+}

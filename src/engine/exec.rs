@@ -18,8 +18,11 @@ use crate::inventory::model::{Host, HostName};
 use crate::remote::step::Step;
 use crate::remote::{Piece, StepError};
 
-/// What is kept of one host's output, both streams together. A whole journal is less; 200 hosts still fit into memory.
+/// What is kept of one host's output, both streams together. A whole journal is less.
 pub const KEPT: usize = 10 * 1024 * 1024;
+
+/// What is kept of all hosts' output, each of them an equal part: it is folded and shown from memory.
+const KEPT_OF_ALL: usize = 64 * 1024 * 1024;
 
 /// What a command has from SIGTERM to SIGKILL on the host (exec.sh), and what its end may take to get here.
 const TO_END: Duration = Duration::from_secs(5 + 5);
@@ -47,7 +50,9 @@ pub fn exec<'a>(
     on_piece: OnPiece<'a>,
 ) -> impl Stream<Item = (HostName, Came)> {
     use futures::StreamExt;
-    let ask = move |host: &'a Host| Run { reach, host, order, events, on_piece }.ended(stop.clone());
+    let hosts: Vec<&Host> = hosts.into_iter().collect();
+    let room = KEPT.min(KEPT_OF_ALL / hosts.len().max(1));
+    let ask = move |host: &'a Host| Run { reach, host, order, events, on_piece, room }.ended(stop.clone());
     gather(hosts, Phase::Ask, events, ask).map(|(host, gathered)| {
         let came = match gathered {
             Ok(ran) => Came::Ran(ran),
@@ -64,6 +69,8 @@ struct Run<'a> {
     order: &'a Order,
     events: &'a Events,
     on_piece: OnPiece<'a>,
+    /// What is kept of what it prints.
+    room: usize,
 }
 
 impl Run<'_> {
@@ -84,7 +91,7 @@ impl Run<'_> {
             () = is_true(&mut stop) => return Err(NoAnswer::Interrupted),
         };
         self.events.publish(Event::HostMoved { host: name.clone(), doing: "running".to_owned() });
-        let (mut stdout, mut stderr, mut room) = (Printed::default(), Printed::default(), KEPT);
+        let (mut stdout, mut stderr, mut room) = (Printed::default(), Printed::default(), self.room);
         let mut stopping = false;
         loop {
             let piece = tokio::select! {

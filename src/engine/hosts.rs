@@ -12,6 +12,7 @@ use crate::decide::fact::JobKind;
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Step};
+use crate::event::ration::Cut;
 
 /// A step with its times. All points in time are readings of the driver's [`Clock`](super::clock::Clock).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Note {
         kind: JobKind,
         lines: Vec<String>,
     },
+    /// Of what it has printed no more is told.
+    Cut(Cut),
     Lost {
         why: String,
     },

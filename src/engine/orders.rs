@@ -180,6 +180,16 @@ impl Orders {
         }
     }
 
+    /// What it means that a host's answer had no end. It is not asked the same again, for which it has the breath and we have
+    /// not the time; but a guard that may still be armed is asked about, as that of any host that does not answer.
+    #[must_use]
+    pub fn understand_excess(step: &Step, why: String) -> Try {
+        match step {
+            Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { .. } => Try::Lost { why, may_have_run: true },
+            _ => Try::Answer(Answer::Unknown { why }),
+        }
+    }
+
     /// The host's clock when ours says `until`, never later: its answer was on the way when we read ours.
     fn latest(&self, host: HostId, until: Duration) -> u64 {
         let clock = lock(&self.clocks)[host.0];
@@ -204,5 +214,23 @@ fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath
         JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
         // Whatever half a step has left behind.
         JobKind::Rollback => Expected::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_an_end_is_no_answer_and_only_a_guard_is_asked_about_again() {
+        let boot_id = String::new;
+        for step in [Step::Return { boot_id: boot_id() }, Step::TakeOver { by_guard: false }] {
+            let lost = Try::Lost { why: "x".into(), may_have_run: true };
+            assert_eq!(Orders::understand_excess(&step, "x".into()), lost, "{step:?}");
+        }
+        for step in [Step::Job { kind: JobKind::Test, boot_id: boot_id() }, Step::Extend { boot_id: boot_id() }] {
+            let unknown = Try::Answer(Answer::Unknown { why: "x".into() });
+            assert_eq!(Orders::understand_excess(&step, "x".into()), unknown, "{step:?}");
+        }
     }
 }

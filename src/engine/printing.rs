@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::hosts::{Note, Notes};
 use super::push::lock;
 use crate::decide::fact::JobKind;
+use crate::event::ration::{Cut, shorten};
 use crate::inventory::model::HostName;
 
 /// How long a line waits for others that come with it.
@@ -19,8 +20,14 @@ pub(super) const TOGETHER: Duration = Duration::from_millis(50);
 const MOST_TOGETHER: usize = 500;
 
 /// Lines of one log that are told. No activation says so much, and what a host that runs wild prints must not fill our
-/// memory; the host itself cuts by bytes.
+/// memory.
 const MOST_LINES: usize = 50_000;
+
+/// Bytes of these lines.
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes of one line: our scripts cut them to 500.
+const LONGEST_LINE: usize = 1000;
 
 /// How many lines of which log were told.
 ///
@@ -37,14 +44,27 @@ impl Printing {
     }
 }
 
+/// How much of a log came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Seen {
+    fn is_too_much(self) -> bool {
+        self.lines > MOST_LINES || self.bytes > MOST_BYTES
+    }
+}
+
 /// One script's answer, as far as it is what jobs have printed.
 pub(super) struct Reading<'a> {
     printing: &'a Printing,
     host: &'a HostName,
     boot_id: &'a str,
     notes: &'a Notes,
-    /// Lines of each log that came, told or not.
-    seen: BTreeMap<JobKind, usize>,
+    /// What of each log came, told or not.
+    seen: BTreeMap<JobKind, Seen>,
     /// Of this kind are the lines that are still to be told.
     kind: JobKind,
     lines: Vec<String>,
@@ -61,13 +81,24 @@ impl Reading<'_> {
             self.tell();
         }
         self.kind = kind;
+        let mut line = line.to_owned();
+        shorten(&mut line, LONGEST_LINE);
         let seen = self.seen.entry(kind).or_default();
-        *seen += 1;
+        let was_over = seen.is_too_much();
+        seen.lines += 1;
+        seen.bytes += line.len();
+        let (is_over, lines) = (seen.is_too_much(), seen.lines);
         let told = lock(&self.printing.told).get(&self.log(kind)).copied().unwrap_or(0);
-        match self.seen[&kind] {
-            seen if seen <= told || seen > MOST_LINES => {}
-            MOST_LINES => self.lines.push("...and more, which is told no more".to_owned()),
-            _ => self.lines.push(line.to_owned()),
+        if was_over || lines <= told {
+            return;
+        }
+        if is_over {
+            let cut = Cut::Job { kind: kind.word(), most: MOST_BYTES };
+            self.lines.push(format!("({cut})"));
+            self.tell();
+            let _ = self.notes.send(Note::Cut(cut));
+        } else {
+            self.lines.push(line);
         }
     }
 
@@ -79,7 +110,7 @@ impl Reading<'_> {
         let (kind, lines) = (self.kind, std::mem::take(&mut self.lines));
         let mut told = lock(&self.printing.told);
         let told = told.entry(self.log(kind)).or_default();
-        *told = (*told).max(self.seen.get(&kind).copied().unwrap_or(0));
+        *told = (*told).max(self.seen.get(&kind).map_or(0, |seen| seen.lines));
         // Whoever listened is gone only when the push is over.
         let _ = self.notes.send(Note::Printed { kind, lines });
     }
@@ -145,11 +176,33 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_an_end_has_one_here() {
-        let lines = vec!["x"; MOST_LINES + 10];
-        let told = told(&[("one", JobKind::Test, &lines)]);
-        let all: Vec<&String> = told.iter().flat_map(|(_, lines)| lines).collect();
-        assert_eq!((all.len(), all[MOST_LINES - 1].as_str()), (MOST_LINES, "...and more, which is told no more"));
-        assert!(told.iter().all(|(_, lines)| lines.len() <= MOST_TOGETHER));
+    fn a_log_without_an_end_has_one_here_in_lines_and_in_bytes_and_that_is_said_once() {
+        let cut = "(`test` prints more than 2 MB: the rest is left out)";
+        let long = "x".repeat(1_000_000);
+        for (line, count, longest) in [("x", MOST_LINES + 10, 1), (long.as_str(), 5000, LONGEST_LINE + '…'.len_utf8())]
+        {
+            let (notes, mut inbox) = unbounded_channel();
+            let (printing, host) = (Printing::default(), HostName::new("vps").unwrap());
+            // The second try of the same log says no more.
+            for _ in 0..2 {
+                let mut reading = printing.read(&host, "one", &notes);
+                (0..count).for_each(|_| reading.take(JobKind::Test, line));
+                reading.tell();
+            }
+            let (mut all, mut cuts) = (Vec::new(), 0);
+            while let Ok(note) = inbox.try_recv() {
+                match note {
+                    Note::Printed { lines, .. } => {
+                        assert!(lines.len() <= MOST_TOGETHER);
+                        all.extend(lines);
+                    }
+                    Note::Cut(Cut::Job { kind: "test", most: MOST_BYTES }) => cuts += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!((all.pop().as_deref(), cuts), (Some(cut), 1), "{}", line.len());
+            assert!(all.len() <= MOST_LINES && all.iter().map(String::len).sum::<usize>() <= MOST_BYTES);
+            assert!(all.iter().all(|line| line.len() <= longest));
+        }
     }
 }

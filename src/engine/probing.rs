@@ -16,6 +16,7 @@ use crate::decide::links::{Link, LinkAnswer, LinkId, Probe, Round};
 use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
+use crate::remote::bounds::{ANSWER, STDERR};
 use crate::remote::step::Step as RemoteStep;
 use crate::remote::{StepError, Stream};
 
@@ -186,6 +187,7 @@ async fn here(links: &[Link], number: u64, after: bool) -> Option<ProbeRound> {
         .args(["-c", &script.text, script.name])
         .args(&script.arguments)
         .input(format!("round {number}\nstop\n"))
+        .at_most(ANSWER, STDERR)
         .run()
         .await
         .ok()?;

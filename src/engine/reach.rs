@@ -69,6 +69,15 @@ impl Reach {
         session.stream(script, limit).await
     }
 
+    /// The same for a script that prints the log of a job with its answer.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    pub async fn stream_of_job(&self, host: &HostName, script: &Script, limit: Duration) -> Result<Stream, StepError> {
+        let session = self.session(host, script.name, limit).await?;
+        session.stream_of_job(script, limit).await
+    }
+
     /// Starts a command that a person has typed.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::inventory::model::{HostName, Place};
 use crate::remote::answer::{self, AnswerError};
+use crate::remote::bounds::{Excess, Meter};
 use crate::remote::step::{Step as RemoteStep, is_unit};
 use crate::remote::{ConnectCause, RawAnswer, Script, StepError, Way};
 
@@ -82,6 +83,7 @@ impl SshHosts {
         let raw = match raw {
             Ok(raw) => raw,
             Err(error) if is_denial(&error) => return Orders::understand_denial(&order.step, reason(&error)),
+            Err(error @ StepError::TooMuch { .. }) => return Orders::understand_excess(&order.step, reason(&error)),
             Err(error) => return Try::Lost { why: reason(&error), may_have_run: !error.nothing_ran() },
         };
         match answer::step_answer(&raw.lines) {
@@ -135,8 +137,8 @@ impl SshHosts {
         notes: &Notes,
     ) -> Result<RawAnswer, StepError> {
         let whole = async {
-            let mut stream = self.reach.stream(host, script, limit).await?;
-            let mut lines = Vec::new();
+            let mut stream = self.reach.stream_of_job(host, script, limit).await?;
+            let (mut lines, mut meter) = (Vec::new(), Meter::of_answer());
             let mut printed = self.printing.read(host, boot_id, notes);
             loop {
                 let next = if printed.waits() {
@@ -163,7 +165,14 @@ impl SshHosts {
                             printed.take(kind, text);
                         }
                     }
-                    _ => lines.push(line),
+                    _ => {
+                        let kept = meter.take(line.0.len() + line.1.len()).and_then(|()| meter.take_line());
+                        if let Err(Excess { most }) = kept {
+                            printed.tell();
+                            return Err(StepError::TooMuch { host: host.clone(), script: script.name, bytes: most });
+                        }
+                        lines.push(line);
+                    }
                 }
             }
             printed.tell();

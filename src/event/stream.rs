@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use crate::event::line::{Line, to_millis};
+use crate::event::ration::Ration;
 use crate::event::{Event, VERSION, steady};
 
 /// Events that may wait for a listener before lossy ones are dropped for it: some seconds of a large fleet's talk.
@@ -29,6 +30,7 @@ pub struct Events {
 struct Shared {
     run: Option<String>,
     seq: u64,
+    ration: Ration,
     listeners: Vec<Queue>,
 }
 
@@ -66,7 +68,7 @@ impl Events {
     /// A stream without listeners. `run` stands in every line; commands that keep no record have none.
     #[must_use]
     pub fn new(run: Option<String>) -> Self {
-        Self { shared: Arc::new(Mutex::new(Shared { run, seq: 0, listeners: Vec::new() })) }
+        Self { shared: Arc::new(Mutex::new(Shared { run, seq: 0, ration: Ration::default(), listeners: Vec::new() })) }
     }
 
     /// From now on this run stands in every line.
@@ -74,13 +76,21 @@ impl Events {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).run = Some(run.to_owned());
     }
 
-    /// Tells every listener, in the same order and with the same `seq` and time. Never waits for one.
+    /// Tells every listener, in the same order and with the same `seq` and time. Never waits for one. What others print
+    /// without an end is cut (see [`ration`](super::ration)).
     pub fn publish(&self, event: Event) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.seq += 1;
-        let line =
-            Line { version: VERSION, run: shared.run.clone(), seq: shared.seq, at: to_millis(steady::now()), event };
-        shared.tell(line);
+        for event in shared.ration.of(event) {
+            shared.seq += 1;
+            let line = Line {
+                version: VERSION,
+                run: shared.run.clone(),
+                seq: shared.seq,
+                at: to_millis(steady::now()),
+                event,
+            };
+            shared.tell(line);
+        }
     }
 
     /// Tells every listener a line as it is, with the number and the time that it has: a record that is played again.

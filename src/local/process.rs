@@ -13,9 +13,13 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
-/// What a child may print on one stream before the rest is dropped: enough for any answer of nix about a fleet of
-/// hundreds, and a bound on what a broken program can make us keep.
-const CAPTURE_LIMIT: u64 = 64 * 1024 * 1024;
+/// What is kept of a child's stdout: enough for any answer of nix about a fleet of hundreds, and a bound on what a broken
+/// program can make us keep.
+const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
+/// What is kept of its stderr, from the end: what was the matter is said last.
+const TALK_LIMIT: u64 = 2 * 1024 * 1024;
+/// What is kept of one line of stderr. Nix tells an activity in less; the rest of a longer one is passed over.
+const LINE_LIMIT: usize = 256 * 1024;
 /// What a child has from SIGTERM to SIGKILL. nix ends its builders in much less.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -41,7 +45,16 @@ pub struct Invocation {
     folder: Option<PathBuf>,
     input: Vec<u8>,
     stderr: Option<Arc<File>>,
+    most: Option<Most>,
+    longest_line: Option<usize>,
     limit: Duration,
+}
+
+/// What a child may print, in bytes: it speaks for somebody else, who may not know an end.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    stdout: u64,
+    stderr: u64,
 }
 
 /// How a child ended, and what it said.
@@ -81,6 +94,9 @@ pub enum ProcessError {
     /// The child and its process group were told to end, and are killed soon.
     #[error("`{program}` did not end within {} s", limit.as_secs())]
     TimedOut { program: String, limit: Duration },
+    /// It printed more than it may. The child and its process group were told to end, and are killed soon.
+    #[error("`{program}` printed more than {most} bytes and was ended")]
+    TooMuch { program: String, most: u64 },
     #[error("lost `{program}`")]
     Lost {
         program: String,
@@ -99,6 +115,8 @@ impl Invocation {
             folder: None,
             input: Vec::new(),
             stderr: None,
+            most: None,
+            longest_line: None,
             limit,
         }
     }
@@ -129,10 +147,24 @@ impl Invocation {
         self
     }
 
+    /// A child that prints more than so many bytes on a stream is ended: [`ProcessError::TooMuch`]. Without this the rest is
+    /// dropped.
+    pub fn at_most(mut self, stdout: u64, stderr: u64) -> Self {
+        self.most = Some(Most { stdout, stderr });
+        self
+    }
+
+    /// A child with a longer line on stderr is ended in the middle of it: [`ProcessError::TooMuch`]. Without this the rest of
+    /// the line is passed over.
+    pub fn longest_line(mut self, bytes: usize) -> Self {
+        self.longest_line = Some(bytes);
+        self
+    }
+
     /// Sends the child's stderr to `file` instead of capturing it.
     ///
-    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a pipe
-    /// would never come.
+    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a captured
+    /// stderr would never come.
     pub fn stderr_to(mut self, file: File) -> Self {
         self.stderr = Some(Arc::new(file));
         self
@@ -152,9 +184,13 @@ impl Invocation {
     /// See [`ProcessError`]; a status other than 0 is not an error here.
     pub async fn run_with(self, mut on_line: impl FnMut(&str) + Send) -> Result<Finished, ProcessError> {
         let program = self.program.to_string_lossy().into_owned();
-        let limit = self.limit;
+        let (limit, most, longest_line) = (self.limit, self.most, self.longest_line);
         let mut child = self.start()?;
         let lost = |source| ProcessError::Lost { program: program.clone(), source };
+        let cut = |error| match error {
+            Cut::TooMuch(most) => ProcessError::TooMuch { program: program.clone(), most },
+            Cut::Broken(source) => lost(source),
+        };
 
         let inner = child.inner();
         let mut stdin = inner.stdin.take();
@@ -165,33 +201,37 @@ impl Invocation {
                 let _ = stdin.write_all(&input).await;
                 let _ = stdin.shutdown().await;
             }
-            Ok::<(), std::io::Error>(())
+            Ok::<(), Cut>(())
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (inner.stdout.take(), inner.stderr.take());
         let everything = async {
             let talking = async {
-                futures::try_join!(feed, capture(out, &mut stdout), capture_lines(err, &mut stderr, &mut on_line))
+                futures::try_join!(
+                    feed,
+                    capture(out, most.map(|most| most.stdout), &mut stdout),
+                    capture_lines(err, (most.map(|most| most.stderr), longest_line), &mut stderr, &mut on_line)
+                )
             };
             let mut talking = std::pin::pin!(talking);
             let status = tokio::select! {
                 said = &mut talking => {
                     said?;
-                    inner.wait().await?
+                    inner.wait().await.map_err(Cut::Broken)?
                 }
                 status = inner.wait() => {
                     // What it has left behind may keep the pipes open for ever.
                     if let Ok(said) = tokio::time::timeout(LAST_WORDS, &mut talking).await {
                         said?;
                     }
-                    status?
+                    status.map_err(Cut::Broken)?
                 }
             };
             Ok(status.code())
         };
         match tokio::time::timeout(limit, everything).await {
             Ok(Ok(status)) => Ok(Finished { status, stdout, stderr }),
-            Ok(Err(source)) => Err(lost(source)),
+            Ok(Err(error)) => Err(cut(error)),
             // Dropping `child` ends the whole group.
             Err(_) => Err(ProcessError::TimedOut { program, limit }),
         }
@@ -254,31 +294,67 @@ impl Drop for Group {
     }
 }
 
-async fn capture(stream: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    if let Some(mut stream) = stream {
-        (&mut stream).take(CAPTURE_LIMIT).read_to_end(bytes).await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+/// Why a stream was not read to its end.
+enum Cut {
+    TooMuch(u64),
+    Broken(std::io::Error),
+}
+
+async fn capture(stream: Option<impl AsyncRead + Unpin>, most: Option<u64>, bytes: &mut Vec<u8>) -> Result<(), Cut> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(Cut::Broken)?;
+    match most {
+        Some(most) if stream.read(&mut [0]).await.map_err(Cut::Broken)? > 0 => Err(Cut::TooMuch(most)),
+        Some(_) => Ok(()),
+        None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop).map_err(Cut::Broken),
     }
-    Ok(())
 }
 
 async fn capture_lines(
     stream: Option<impl AsyncRead + Unpin>,
+    (most, longest_line): (Option<u64>, Option<usize>),
     bytes: &mut Vec<u8>,
     on_line: &mut (impl FnMut(&str) + Send),
-) -> std::io::Result<()> {
+) -> Result<(), Cut> {
     let Some(stream) = stream else { return Ok(()) };
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
+    let (mut read, mut length) = (0, 0);
     loop {
-        line.clear();
-        if (&mut reader).take(CAPTURE_LIMIT).read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
+        let more = reader.fill_buf().await.map_err(Cut::Broken)?;
+        let end = more.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(more.len(), |end| end + 1);
+        let room = LINE_LIMIT.saturating_sub(line.len());
+        line.extend_from_slice(&more[..used.min(room)]);
+        reader.consume(used);
+        read += used as u64;
+        length += used;
+        if let Some(longest) = longest_line.filter(|longest| length > *longest) {
+            return Err(Cut::TooMuch(longest as u64));
         }
-        on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
-        if bytes.len() + line.len() <= usize::try_from(CAPTURE_LIMIT).unwrap_or(usize::MAX) {
-            bytes.extend_from_slice(&line);
+        if let Some(most) = most.filter(|most| read > *most) {
+            return Err(Cut::TooMuch(most));
         }
+        if end.is_some() || used == 0 {
+            if !line.is_empty() {
+                on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+                keep_the_end(bytes, &line);
+                line.clear();
+                length = 0;
+            }
+            if used == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Adds a line, and lets go of the oldest bytes once there are twice as many as are kept.
+fn keep_the_end(bytes: &mut Vec<u8>, line: &[u8]) {
+    let limit = usize::try_from(TALK_LIMIT).unwrap_or(usize::MAX);
+    bytes.extend_from_slice(line);
+    if bytes.len() > 2 * limit {
+        bytes.drain(..bytes.len() - limit);
     }
 }
 
@@ -362,6 +438,41 @@ mod tests {
         let text = finished.stdout_text();
         let numbers: Vec<&str> = text.lines().collect();
         assert_eq!(numbers[0], numbers[1]);
+    }
+
+    /// What a child may make us keep, in bytes: `limit` on either stream, or it is ended.
+    #[tokio::test]
+    async fn a_child_that_prints_without_an_end_is_ended() {
+        for (script, limits) in [
+            ("exec yes", (100_000, 100_000)),
+            ("exec yes >&2", (100_000, 100_000)),
+            // No line ever ends.
+            ("exec tr '\\0' x </dev/zero", (100_000, 100_000)),
+            ("exec tr '\\0' x </dev/zero >&2", (100_000, 100_000)),
+        ] {
+            let mut longest = 0;
+            let ran = Invocation::new("sh", LONG).args(["-c", script]).at_most(limits.0, limits.1);
+            let error = ran.run_with(|line| longest = longest.max(line.len())).await.unwrap_err();
+            assert!(matches!(error, ProcessError::TooMuch { most: 100_000, .. }), "{script}: {error}");
+            assert!(longest <= 100_000, "{script}: {longest}");
+        }
+        let endless = Invocation::new("sh", LONG).args(["-c", "exec tr '\\0' x </dev/zero >&2"]).longest_line(1 << 20);
+        assert!(matches!(endless.run().await, Err(ProcessError::TooMuch { .. })));
+        let just = Invocation::new("sh", LONG).args(["-c", "printf 12345; printf 123456 >&2"]).at_most(5, 6);
+        let finished = just.run().await.unwrap();
+        assert_eq!((finished.stdout_text().as_str(), finished.stderr_text().as_str()), ("12345", "123456"));
+    }
+
+    #[tokio::test]
+    async fn of_a_long_talk_the_end_is_kept_and_of_a_long_line_the_beginning() {
+        let script = "head -c 6000000 /dev/zero | tr '\\0' 'x' >&2; echo >&2; i=0; \
+                      while [ $i -lt 40 ]; do head -c 200000 /dev/zero | tr '\\0' y >&2; echo >&2; i=$((i + 1)); done; echo the end >&2";
+        let mut lengths = Vec::new();
+        let finished = Invocation::new("sh", LONG).args(["-c", script]).run_with(|line| lengths.push(line.len()));
+        let finished = finished.await.unwrap();
+        assert_eq!((lengths[0], lengths.len(), *lengths.last().unwrap()), (LINE_LIMIT, 42, 7));
+        assert!(finished.stderr.len() as u64 <= 2 * TALK_LIMIT, "{}", finished.stderr.len());
+        assert!(finished.stderr_text().ends_with("\nthe end\n"));
     }
 
     #[tokio::test]

@@ -86,7 +86,7 @@ pub async fn build(
         .arg(roots.join(ROOT_NAME))
         .arg("--")
         .args(installables(targets));
-    let (finished, tracker) = follow(invocation, Tracker::asking_for(derivations(targets)), hear).await;
+    let (finished, tracker) = follow(invocation, Tracker::asking_for(derivations(targets)), u64::MAX, hear).await;
     let finished = finished.map_err(|source| {
         let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
         BuildError::Process { running, source }

@@ -12,6 +12,12 @@ use crate::store_path::StorePath;
 /// that its ssh prints first was read as protocol. Source: CONTRACTS.md 3.5.
 const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
 
+/// What ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.
+const MOST_OF_OTHERS: u64 = 1024 * 1024;
+
+/// The longest line: no builder speaks in a copy.
+const LONGEST_LINE: usize = 1024 * 1024;
+
 /// The host to copy to.
 #[derive(Debug, Clone, Copy)]
 pub struct Destination<'run> {
@@ -38,6 +44,8 @@ pub enum CopyError {
     Connection { host: HostName, message: String },
     #[error("the copy to {host} did not end within {} s", limit.as_secs())]
     TimedOut { host: HostName, limit: Duration },
+    #[error("{host} said more than any copy has, and was cut off after {bytes} bytes")]
+    TooMuch { host: HostName, bytes: u64 },
     #[error("cannot copy {path} to {host}: {message}")]
     Other { host: HostName, path: StorePath, message: String },
     #[error("cannot start the copy to {host}")]
@@ -91,12 +99,14 @@ async fn copy_once(
     limit: Duration,
     hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<(), CopyError> {
-    let invocation = nix(limit).env("NIX_SSHOPTS", ssh_options).args(options(to)).arg("--").arg(path);
-    let (finished, tracker) = follow(invocation, Tracker::default(), hear).await;
+    let invocation =
+        nix(limit).longest_line(LONGEST_LINE).env("NIX_SSHOPTS", ssh_options).args(options(to)).arg("--").arg(path);
+    let (finished, tracker) = follow(invocation, Tracker::default(), MOST_OF_OTHERS, hear).await;
     match finished {
         Ok(finished) if finished.succeeded() => Ok(()),
         Ok(_) => Err(explain(&tracker, path, to.host)),
         Err(ProcessError::TimedOut { limit, .. }) => Err(CopyError::TimedOut { host: to.host.clone(), limit }),
+        Err(ProcessError::TooMuch { most, .. }) => Err(CopyError::TooMuch { host: to.host.clone(), bytes: most }),
         Err(source) => Err(CopyError::Process { host: to.host.clone(), source }),
     }
 }

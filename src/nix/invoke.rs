@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::plain::{last_lines, plain, without_credentials};
@@ -73,15 +74,28 @@ pub enum Heard<'now> {
     Printed(Vec<String>),
 }
 
-/// Runs a long command that speaks `--log-format internal-json`, and follows it.
+/// Runs a long command that speaks `--log-format internal-json`, and follows it. It is ended when others than nix say more
+/// than `most` bytes on its stderr.
 pub(super) async fn follow(
     invocation: Invocation,
     tracker: Tracker,
+    most: u64,
     hear: impl FnMut(Heard<'_>) + Send,
 ) -> (Result<Finished, ProcessError>, Tracker) {
     let listening =
         Mutex::new(Listening { tracker, printout: Printout::default(), hear, moved: false, told: None, ticks: 0 });
-    let finished = run_with_ticks(invocation, |line| lock(&listening).take(line), || lock(&listening).tick()).await;
+    let too_much = Notify::new();
+    let take = |line: &str| {
+        let mut listening = lock(&listening);
+        listening.take(line);
+        if listening.tracker.said_by_others() > most {
+            too_much.notify_one();
+        }
+    };
+    let finished = tokio::select! {
+        finished = run_with_ticks(invocation, take, || lock(&listening).tick()) => finished,
+        () = too_much.notified() => Err(ProcessError::TooMuch { program: "nix".to_owned(), most }),
+    };
     let mut listening = listening.into_inner().unwrap_or_else(PoisonError::into_inner);
     listening.end();
     (finished, listening.tracker)
@@ -196,7 +210,7 @@ mod tests {
         let script =
             format!("echo '{build}' >&2; echo '{line}' >&2; until [ -e '{}' ]; do sleep 0.05; done", go_on.display());
         let (mut running, mut printed) = (None, Vec::new());
-        let (finished, _) = follow(speaks(&script), Tracker::default(), |heard| {
+        let (finished, _) = follow(speaks(&script), Tracker::default(), u64::MAX, |heard| {
             match heard {
                 Heard::Progress(now) => running = now.running.first().map(|build| build.last_line.clone()),
                 Heard::Printed(lines) => printed.extend(lines),
@@ -214,7 +228,7 @@ mod tests {
     async fn a_flood_is_heard_in_batches() {
         let (mut told, mut batches) = (0, Vec::new());
         let script = "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done >&2";
-        follow(speaks(script), Tracker::default(), |heard| match heard {
+        follow(speaks(script), Tracker::default(), u64::MAX, |heard| match heard {
             Heard::Progress(_) => told += 1,
             Heard::Printed(lines) => batches.push(lines.len()),
         })
@@ -224,6 +238,19 @@ mod tests {
         assert_eq!(batches.iter().sum::<usize>(), 1000);
         // Nothing has moved but the lines, and that is told once.
         assert!(told == 1 && batches.iter().all(|&lines| lines <= 200), "{told} {batches:?}");
+    }
+
+    #[tokio::test]
+    async fn others_who_talk_without_an_end_are_cut_off_and_nix_itself_is_not() {
+        let told = |script: &str, most| {
+            let script = script.to_owned();
+            async move { follow(speaks(&script), Tracker::default(), most, |_| {}).await.0 }
+        };
+        let error = told("exec yes >&2", 100_000).await.unwrap_err();
+        assert!(matches!(error, ProcessError::TooMuch { most: 100_000, .. }), "{error}");
+        let line = r#"@nix {"action":"result","fields":[1,2,3,4],"id":7,"type":105}"#;
+        let script = format!("i=0; while [ $i -lt 3000 ]; do echo '{line}'; i=$((i + 1)); done >&2");
+        assert!(told(&script, 100_000).await.unwrap().succeeded());
     }
 
     #[test]

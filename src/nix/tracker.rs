@@ -13,8 +13,27 @@ const LOG_LINES: usize = 25;
 /// Builds that have stopped, and whose last lines are kept: nix tells only at its end why the last of them failed.
 const STOPPED_BUILDS: usize = 512;
 
+/// Builds that are followed, those that have stopped included: nix starts as many as it has builders.
+const MOST_BUILDS: usize = 1024;
+
+/// A line of a build's log.
+const LONGEST_LOG_LINE: usize = 1000;
+
 /// Errors, and lines of others (ssh, git), that are kept.
 const KEPT_MESSAGES: usize = 100;
+
+/// Activities that are followed at once. Nix has some hundreds; a host that is copied to can write lines like nix's own, of
+/// activities without an end.
+const MOST_LIVE: usize = 4096;
+
+/// Kinds that are counted, for the same reason; nix has a dozen.
+const MOST_KINDS: usize = 64;
+
+/// Derivations that failed, each with the end of its log.
+const MOST_FAILURES: usize = 1000;
+
+/// What an activity is about: a store path, an address.
+const LONGEST_SUBJECT: usize = 1024;
 
 /// What a person reads of nix without asking for more: errors, warnings, notices, and what it is about to do.
 /// Source: Nix `libutil/error.hh`, `lvlInfo`; without a terminal nix says no more by itself.
@@ -54,6 +73,8 @@ pub(super) struct Tracker {
     failures: BTreeMap<StorePath, Failure>,
     errors: VecDeque<String>,
     others: VecDeque<String>,
+    /// How much others have said in all.
+    others_bytes: u64,
 }
 
 /// Builds that have ended although their activity goes on.
@@ -100,8 +121,9 @@ impl Tracker {
     /// Takes one line, and gives what of it a person may read: a line or more, or nothing.
     pub(super) fn take(&mut self, line: &str) -> Option<String> {
         match parse(line) {
-            Line::Started { id, kind, subject, machine, level, text } => {
-                if kind == Kind::Build {
+            Line::Started { id, kind, subject, machine, level, text } if self.live.len() < MOST_LIVE => {
+                let [subject, machine] = [subject, machine].map(|text| cut(&text, LONGEST_SUBJECT).to_owned());
+                if kind == Kind::Build && self.builds.len() < MOST_BUILDS {
                     let (derivation, name) = (subject.clone(), name_of(&subject));
                     let (log, alive_at) = (VecDeque::new(), self.counted());
                     let build = Build { derivation, name, machine, phase: None, log, running: true, alive_at };
@@ -111,6 +133,7 @@ impl Tracker {
                 self.live.insert(id, Activity { kind, subject, counts, announced });
                 Some(text).filter(|text| level <= READ_BY_PEOPLE && !text.is_empty())
             }
+            Line::Started { level, text, .. } => Some(text).filter(|text| level <= READ_BY_PEOPLE && !text.is_empty()),
             Line::Stopped { id } => {
                 self.stop(id);
                 None
@@ -122,7 +145,7 @@ impl Tracker {
                 None
             }
             Line::Expected { id, kind, expected } => {
-                if let Some(activity) = self.live.get_mut(&id) {
+                if let Some(activity) = self.live.get_mut(&id).filter(|known| known.announced.len() < MOST_KINDS) {
                     activity.announced.insert(kind, expected);
                 }
                 None
@@ -130,7 +153,7 @@ impl Tracker {
             Line::Logged { id, line } => Some(match self.sign_of_life(id) {
                 Some(build) => {
                     let printed = format!("{}> {line}", build.name);
-                    keep(&mut build.log, line, LOG_LINES);
+                    keep(&mut build.log, cut(&line, LONGEST_LOG_LINE).to_owned(), LOG_LINES);
                     printed
                 }
                 None => format!("post-build hook> {line}"),
@@ -150,6 +173,7 @@ impl Tracker {
                 Some(text).filter(|_| level <= READ_BY_PEOPLE)
             }
             Line::Other(text) if !text.is_empty() => {
+                self.others_bytes = self.others_bytes.saturating_add(text.len() as u64);
                 keep(&mut self.others, text.clone(), KEPT_MESSAGES);
                 Some(text)
             }
@@ -169,6 +193,9 @@ impl Tracker {
             let Counts { mut done, expected, failed, .. } = activity.counts;
             if activity.kind == Kind::CopyPath && expected.saturating_sub(done) <= UNCOUNTED {
                 done = done.max(expected);
+            }
+            if self.stopped.len() >= MOST_KINDS && !self.stopped.contains_key(&activity.kind) {
+                return;
             }
             let total = self.stopped.entry(activity.kind).or_default();
             total.done = total.done.saturating_add(done);
@@ -226,6 +253,7 @@ impl Tracker {
     /// An error names the derivation that failed, or one that could not even begin for that. Only the first is blamed.
     fn error(&mut self, text: String) {
         if !is_about_a_dependent(&text)
+            && self.failures.len() < MOST_FAILURES
             && let Some(derivation) = first_derivation(&text)
         {
             let log = || self.builds.values().rev().find(|build| build.derivation == derivation.as_str());
@@ -310,6 +338,11 @@ impl Tracker {
     /// All errors, and all lines that are not nix's own, one under the other: for who looks for words in them.
     pub(super) fn everything_said(&self) -> String {
         self.others.iter().chain(&self.errors).map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    /// How many bytes ssh and others have said.
+    pub(super) fn said_by_others(&self) -> u64 {
+        self.others_bytes
     }
 
     /// What ssh and others said last.

@@ -1,8 +1,6 @@
 //! Where records are: one folder for each run.
 
-use std::fs::DirBuilder;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::plan::Plan;
 use crate::inventory::model::HostName;
+use crate::local::private;
 use crate::record::journal::{self, Journal, Written};
 use crate::record::run_id::RunId;
-use crate::record::{FILE_MODE, FOLDER_MODE, RecordError, read_error, read_whole, sync_folder, write_error};
+use crate::record::{RecordError, read_error, read_whole, sync_folder, write_error};
 
 /// Names tried for a new run before it is given up: each has a random part, so even a second one is rare.
 const NAMES_TRIED: usize = 16;
@@ -65,7 +64,7 @@ impl State {
     }
 
     pub(super) fn make(path: &Path) -> Result<(), RecordError> {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(write_error(path))
+        private::make_folders(path).map_err(write_error(path))
     }
 
     /// Makes the folder of a new run, with an empty journal, durable.
@@ -80,7 +79,7 @@ impl State {
             tries += 1;
             let id = RunId::new(fleet, now);
             let path = runs.join(id.as_str());
-            match DirBuilder::new().mode(FOLDER_MODE).create(&path) {
+            match private::make_folder(&path) {
                 Ok(()) => break RunFolder { id, path },
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && tries < NAMES_TRIED => {}
                 Err(source) => return Err(RecordError::Write { path, source }),
@@ -314,7 +313,7 @@ impl RunFolder {
         let fresh = path.with_extension("json.new");
         let mut text = serde_json::to_vec_pretty(value)?;
         text.push(b'\n');
-        let mut file = std::fs::File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&fresh)?;
+        let mut file = private::open(std::fs::File::options().write(true).create(true).truncate(true), &fresh)?;
         file.write_all(&text)?;
         file.sync_all()?;
         std::fs::rename(&fresh, path)?;

@@ -12,8 +12,10 @@ use crate::decide::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{self, Disowned};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
+use crate::event::ration::shorten;
 use crate::inventory::model::HostName;
-use crate::record::{FILE_MODE, RecordError, open_to_append, read_error, read_whole, sync_folder, write_error};
+use crate::local::private;
+use crate::record::{RecordError, open_to_append, read_error, read_whole, sync_folder, write_error};
 use crate::store_path::StorePath;
 
 /// The format of the records that this version writes: raised when an older version must not go on with them, since it
@@ -21,8 +23,21 @@ use crate::store_path::StorePath;
 pub const FORMAT: u32 = 2;
 
 /// The words of every [`Entry`]; another one is of a newer version.
-const ENTRIES: [&str; 9] =
-    ["started", "recovering", "by_hand", "arming", "testing", "decided", "disarming", "rolling_back", "finished"];
+const ENTRIES: [&str; 10] = [
+    "started",
+    "recovering",
+    "by_hand",
+    "arming",
+    "testing",
+    "decided",
+    "disarming",
+    "rolling_back",
+    "host_lost",
+    "finished",
+];
+
+/// What is kept of why a run was rolled back.
+const LONGEST_REASON: usize = 16 * 1024;
 
 /// What is about to happen, or how it ended: what the decider has recorded, and before it what it began with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +127,11 @@ impl From<vocabulary::Entry> for Entry {
             vocabulary::Entry::Testing => Self::Testing,
             vocabulary::Entry::Decided => Self::Decided,
             vocabulary::Entry::Disarming => Self::Disarming,
-            vocabulary::Entry::RollingBack { reason } => Self::RollingBack { reason },
+            vocabulary::Entry::RollingBack { mut reason } => {
+                // It may name every unit of a host.
+                shorten(&mut reason, LONGEST_REASON);
+                Self::RollingBack { reason }
+            }
             vocabulary::Entry::HostLost { host, says } => Self::HostLost { host, says },
             vocabulary::Entry::Finished { outcome } => Self::Finished { outcome },
         }
@@ -223,9 +242,7 @@ impl Journal {
     /// # Errors
     /// Also if there is one already: two pushes never share a journal.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let file =
-            File::options().append(true).create_new(true).mode(FILE_MODE).open(path).map_err(write_error(path))?;
+        let file = private::open(File::options().append(true).create_new(true), path).map_err(write_error(path))?;
         file.sync_all().map_err(write_error(path))?;
         if let Some(folder) = path.parent() {
             sync_folder(folder).map_err(write_error(folder))?;
@@ -342,6 +359,14 @@ mod tests {
 
     fn written(path: &Path) -> Vec<Entry> {
         read(path).unwrap().into_iter().map(|written| written.entry).collect()
+    }
+
+    #[test]
+    fn a_reason_that_names_every_unit_of_a_host_is_cut() {
+        let reason = "these units fail: ".to_owned() + &"a.service, ".repeat(20_000);
+        let entry = Entry::from(vocabulary::Entry::RollingBack { reason });
+        let Entry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
+        assert!(reason.len() <= LONGEST_REASON + '…'.len_utf8() && reason.ends_with('…'), "{}", reason.len());
     }
 
     #[test]

@@ -8,9 +8,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::local::private;
 use crate::record::folder::State;
 use crate::record::run_id::cleaned;
-use crate::record::{FILE_MODE, RecordError, read_whole, write_error};
+use crate::record::{RecordError, read_whole, write_error};
 
 /// A fleet that nobody else on this workstation pushes, until this is dropped or the process ends, however it ends.
 #[derive(Debug)]
@@ -61,11 +62,9 @@ impl FleetLock {
         let inventory = inventory.canonicalize().unwrap_or_else(|_| inventory.to_owned());
         let key = [fleet.as_bytes(), b"\0", inventory.as_os_str().as_encoded_bytes()].concat();
         let path = folder.join(format!("{}-{:016x}.lock", cleaned(fleet), fnv1a(&key)));
-        let file = {
-            use std::os::unix::fs::OpenOptionsExt;
-            File::options().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path)
-        };
-        let file = file.map_err(write_error(&path))?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = private::open(&mut options, &path).map_err(write_error(&path))?;
         // flock, and no file that is made and deleted: the kernel lets go when the process dies. Our children do not
         // keep it, std opens every file close-on-exec.
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -21,11 +21,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Files of a record are for their owner alone: logs may hold what only root could read on a host.
-const FILE_MODE: u32 = 0o600;
-
-/// The same for folders.
-const FOLDER_MODE: u32 = 0o700;
+use crate::local::private;
 
 /// Why a record cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -103,9 +99,10 @@ pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file of the record to append to, made for its owner alone if it is not there.
+/// Opens a file of the record to append to, made for its owner alone if it is not there: logs may hold what only root could
+/// read on a host.
 fn open_to_append(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(NO_WAIT).open(path)?)
+    regular(private::open(OpenOptions::new().append(true).create(true).custom_flags(NO_WAIT), path)?)
 }
 
 /// The open of a FIFO returns at once with it; for a regular file it means nothing. Source: open(2), `O_NONBLOCK`.

@@ -15,6 +15,8 @@ use crate::inventory::model::{Become, HostName};
 
 /// What is read at once of one stream.
 const CHUNK: usize = 64 * 1024;
+/// The longest line that a mark of ours begins: what keeps a command from its beginning, in words.
+const MARK_LINE: usize = 16 * 1024;
 /// What a login may say before the command begins.
 const NOISE_LIMIT: usize = 256 * 1024;
 /// How long nothing may come after the command's end until its streams count as ended, though something holds them open:
@@ -234,7 +236,9 @@ impl Reader {
     /// How many bytes at the end may be the beginning of the mark, or are it with a line that is not whole.
     fn possible_mark(&self) -> usize {
         if let Some(at) = find(&self.err, &self.mark) {
-            return self.err.len() - at;
+            let length = self.err.len() - at;
+            // Longer it is no line of ours: a host that knows its mark must not fill our memory with it.
+            return if length > MARK_LINE { 0 } else { length };
         }
         let longest = self.err.len().min(self.mark.len());
         (1..=longest).rev().find(|length| self.err.ends_with(&self.mark[..*length])).unwrap_or(0)
@@ -290,6 +294,21 @@ mod tests {
     fn a_refusal_is_the_end() {
         let read = read_all(b"\nfleetdeploy-answer\n", b"fleetdeploy-1f refused it must run as root\n", 7);
         assert_eq!(read, (vec![], vec![], Some(Piece::Refused("it must run as root".into()))));
+    }
+
+    #[test]
+    fn a_mark_whose_line_never_ends_is_not_held_back_for_ever() {
+        let mut reader = Reader::new("fleetdeploy-1f");
+        reader.take_err(b"fleetdeploy-1f begun\nfleetdeploy-1f ended ");
+        let mut printed = 0;
+        for _ in 0..100 {
+            reader.take_err(&[b'x'; 4096]);
+            while let Some(Piece::Err(bytes)) = reader.ready.pop() {
+                printed += bytes.len();
+            }
+            assert!(reader.err.len() <= MARK_LINE + 4096, "{}", reader.err.len());
+        }
+        assert!(printed > 300_000, "{printed}");
     }
 
     #[test]

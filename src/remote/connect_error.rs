@@ -36,6 +36,8 @@ pub enum ConnectCause {
     Unreachable(String),
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    #[error("it says more than any login has, and was cut off after {bytes} bytes")]
+    TooMuch { bytes: u64 },
     #[error("{0}")]
     NameUnknown(String),
     #[error("{}", if .0.is_empty() { "ssh ended without a word" } else { .0.as_str() })]
@@ -76,19 +78,20 @@ impl ConnectError {
             ConnectCause::AuthRefused(_) => {
                 Some(format!("nothing is asked during a run: this must log in without a question: {}", self.by_hand))
             }
-            ConnectCause::Unreachable(_) | ConnectCause::TimedOut(_) | ConnectCause::NameUnknown(_) => {
-                Some(format!("try it by hand: {}", self.by_hand))
-            }
+            ConnectCause::Unreachable(_)
+            | ConnectCause::TimedOut(_)
+            | ConnectCause::TooMuch { .. }
+            | ConnectCause::NameUnknown(_) => Some(format!("try it by hand: {}", self.by_hand)),
             ConnectCause::Other(_) | ConnectCause::Local(_) => None,
         }
     }
 }
 
 impl ConnectCause {
-    /// `true` when the machine did not show itself at all.
+    /// `true` when the machine did not show itself at all, or has no end and counts as if it did not.
     #[must_use]
     pub fn is_silence(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::NameUnknown(_))
+        matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::TooMuch { .. } | Self::NameUnknown(_))
     }
 
     /// Reads what `ssh -v` said before it gave up.

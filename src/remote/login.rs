@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::bounds::{ANSWER, Excess, LOGIN, STDERR};
 use super::connect_error::{ConnectCause, ConnectError};
 use super::layout::Machine;
 use super::master::{Want, ensure, seconds_below};
@@ -63,6 +64,7 @@ pub async fn login_anew(
         .arg(alias)
         .arg(becoming::command(machine.becoming))
         .input(input)
+        .at_most(ANSWER, LOGIN + STDERR)
         .run_with(|line| logged_in |= line.starts_with("debug1: Sending command: "))
         .await;
     let finished = match finished {
@@ -71,6 +73,10 @@ pub async fn login_anew(
             return Err(StepError::TimedOut { host: host.clone(), script: script.name, waited: limit });
         }
         Err(ProcessError::TimedOut { .. }) => return Err(here(ConnectCause::TimedOut(limit))),
+        Err(ProcessError::TooMuch { most, .. }) if logged_in => {
+            return Err(StepError::TooMuch { host: host.clone(), script: script.name, bytes: most });
+        }
+        Err(ProcessError::TooMuch { most, .. }) => return Err(here(ConnectCause::TooMuch { bytes: most })),
         Err(error) => return Err(here(ConnectCause::Local(Arc::new(error)))),
     };
     // 255 is ssh's own status; no script of ours ends with it.
@@ -108,6 +114,9 @@ pub(super) struct Said<'a> {
 impl Said<'_> {
     pub(super) fn judge(&self, reading: Reading) -> Result<RawAnswer, StepError> {
         let (host, script, stderr_tail) = (self.host.clone(), self.script, tail(self.stderr));
+        if let Some(Excess { most }) = reading.excess {
+            return Err(StepError::TooMuch { host, script, bytes: most });
+        }
         match (self.status, reading.answer_seen) {
             (_, true) if reading.end_seen && self.status.is_none_or(|status| status == 0) => {
                 Ok(RawAnswer { lines: reading.lines, stderr_tail })

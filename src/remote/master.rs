@@ -4,16 +4,20 @@
 //! socket of its own name, and a link with the name in the config then points to it: a dying master removes its own
 //! socket only, never its successor's, and a stale one is in nobody's way.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::time::Instant;
 
+use super::bounds::LOGIN;
 use super::connect_error::{ConnectCause, ConnectError};
 use super::layout::Machine;
 use super::race::race;
@@ -195,8 +199,8 @@ pub(super) struct Started {
 }
 
 /// One login. `-v` makes ssh say the fingerprint of a key it refuses, the address it used, and leaves a jump's stderr
-/// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise); so stderr goes to a file, which the
-/// master keeps open as long as it lives.
+/// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long as
+/// it lives, and a host can make it talk for ever: it is a pipe, and what comes after the login goes nowhere.
 pub(super) async fn start(
     workspace: &Workspace,
     machine: &Machine,
@@ -206,21 +210,23 @@ pub(super) async fn start(
     let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
     let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
     let socket = numbered(&machine.slot.link, &number.to_string());
-    // One for each start: several of them may be under way.
-    let log = numbered(&machine.slot.link, &format!("{number}.log"));
-    let _ = std::fs::remove_file(&log);
-    let stderr = OpenOptions::new().append(true).create(true).open(&log).map_err(local)?;
-    let finished = workspace
+    let (mut overheard, stderr) = Overheard::begin().map_err(local)?;
+    let login = workspace
         .ssh(limit)
         .args(["-v", "-T", "-M", "-f", "-N", PERSIST])
         .arg(format!("-oConnectTimeout={}", seconds_below(limit)))
         .arg("-S")
         .arg(&socket)
         .arg(alias)
+        .at_most(0, LOGIN)
         .stderr_to(stderr)
-        .run()
-        .await;
-    let said = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+        .run();
+    let finished = tokio::select! {
+        finished = login => finished,
+        // Dropping the login ends it.
+        () = overheard.listen() => return Err(ConnectCause::TooMuch { bytes: LOGIN }),
+    };
+    let said = overheard.end();
     match finished {
         Ok(finished) if finished.succeeded() => {}
         Ok(_) => return Err(ConnectCause::read(&said, limit)),
@@ -237,6 +243,48 @@ pub(super) async fn start(
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
     std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
     Ok(Started { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
+}
+
+/// What a login says on stderr.
+struct Overheard {
+    pipe: pipe::Receiver,
+    bytes: Vec<u8>,
+}
+
+impl Overheard {
+    /// With the end to write to.
+    fn begin() -> std::io::Result<(Self, File)> {
+        let (reader, writer) = std::io::pipe()?;
+        let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
+        Ok((Self { pipe, bytes: Vec::new() }, File::from(OwnedFd::from(writer))))
+    }
+
+    /// Returns only when it is more than any login says. It may be cancelled: nothing is lost.
+    async fn listen(&mut self) {
+        let mut buffer = vec![0; 8192];
+        while self.bytes.len() as u64 <= LOGIN {
+            match self.pipe.read(&mut buffer).await {
+                Ok(count @ 1..) => self.bytes.extend_from_slice(&buffer[..count]),
+                // It has ended, and how that is tells the process.
+                Ok(0) | Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// All that was said until now. From here on the pipe is only kept from filling up, until everybody who writes to it
+    /// has ended; one who writes when we are gone is told so, and ssh does not mind (ssh.c ignores SIGPIPE).
+    fn end(mut self) -> String {
+        let mut buffer = vec![0; 8192];
+        // Asked of the kernel: the runtime may not have heard yet that there is more.
+        while let Ok(count @ 1..) = nix::unistd::read(&self.pipe, &mut buffer)
+            && self.bytes.len() as u64 <= LOGIN
+        {
+            self.bytes.extend_from_slice(&buffer[..count]);
+        }
+        let mut pipe = self.pipe;
+        tokio::spawn(async move { tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await });
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
 }
 
 fn numbered(link: &Path, suffix: &str) -> PathBuf {

@@ -6,9 +6,11 @@
 
 pub mod answer;
 mod becoming;
+pub(crate) mod bounds;
 mod by_hand;
 mod command;
 mod connect_error;
+mod folder;
 mod layout;
 mod login;
 mod master;
@@ -92,6 +94,10 @@ pub enum StepError {
     /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
     #[error("lost the ssh connection to {host} during `{script}`")]
     Disconnected { host: HostName, script: &'static str, stderr_tail: String },
+    /// It said more than any answer has, and was cut off. The script may still be running on the host, or may have finished:
+    /// the host is unknown until it has been asked.
+    #[error("{host} said more to `{script}` than any answer has, and was cut off after {bytes} bytes")]
+    TooMuch { host: HostName, script: &'static str, bytes: u64 },
     /// The script began, and its answer has no last line: how far it got is unknown.
     #[error("the answer of {host} to `{script}` was cut short")]
     Truncated { host: HostName, script: &'static str, stderr_tail: String },
@@ -107,7 +113,11 @@ impl StepError {
             | Self::NoLogin { .. }
             | Self::NotRoot { .. }
             | Self::NoShell { .. } => true,
-            Self::Exit { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } | Self::Truncated { .. } => false,
+            Self::Exit { .. }
+            | Self::TimedOut { .. }
+            | Self::Disconnected { .. }
+            | Self::TooMuch { .. }
+            | Self::Truncated { .. } => false,
         }
     }
 

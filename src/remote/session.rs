@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use openssh::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::bounds::{ANSWER, Excess, LINE, Meter, STDERR};
 use super::connect_error::ConnectError;
 use super::layout::Machine;
 use super::login::{Said, input, machine};
@@ -19,12 +20,6 @@ use crate::inventory::model::{Become, HostName};
 
 /// Scripts at once on one session: sshd's `MaxSessions` is 10 (`sshd_config(5)`), and `nix copy` and one more are left.
 const AT_ONCE: usize = 8;
-/// What a script may answer. A host that says more is not answering.
-const ANSWER_LIMIT: u64 = 32 * 1024 * 1024;
-/// What is kept of its stderr.
-const STDERR_LIMIT: u64 = 256 * 1024;
-/// What one line of a stream may have.
-const LINE_LIMIT: usize = 1024 * 1024;
 /// The farewell of a stream that has answered.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -138,12 +133,14 @@ impl Session {
                 if let Some(mut stdin) = stdin {
                     sent = stdin.write_all(input.as_bytes()).await.is_ok();
                 }
+                Ok(())
             };
-            tokio::join!(feed, read_up_to(stdout, ANSWER_LIMIT, &mut out), read_up_to(stderr, STDERR_LIMIT, &mut err));
+            tokio::try_join!(feed, read_up_to(stdout, ANSWER, &mut out), read_up_to(stderr, STDERR, &mut err))
         };
         let talked = timeout_at(deadline, talk).await;
         let status = match talked {
-            Ok(()) => timeout_at(deadline, status(child)).await.ok().flatten(),
+            Ok(Ok(_)) => timeout_at(deadline, status(child)).await.ok().flatten(),
+            Ok(Err(excess)) => return Err(self.too_much(script, excess)),
             Err(_) if sent => {
                 return Err(StepError::TimedOut { host: self.host.clone(), script: script.name, waited: limit });
             }
@@ -157,16 +154,33 @@ impl Session {
         said.judge(Reading::of(&out))
     }
 
-    /// Starts a script that is talked to line by line.
+    /// Starts a script that is talked to line by line. Each answer to a [`Stream::send_line`] may have as much as that of
+    /// [`Session::run`].
     ///
     /// # Errors
     /// [`StepError`] when it was not begun within `limit`. What follows has no deadline of its own: give each
     /// [`Stream::send_line`] and [`Stream::next_line`] one.
     pub async fn stream(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
+        self.stream_within(Meter::of_answer(), script, limit).await
+    }
+
+    /// The same for a script that prints the log of a job with its answer: only the caller knows what of it is kept.
+    ///
+    /// # Errors
+    /// As for [`Session::stream`].
+    pub async fn stream_of_job(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
+        self.stream_within(Meter::of_job(), script, limit).await
+    }
+
+    async fn stream_within(&self, meter: Meter, script: &Script, limit: Duration) -> Result<Stream, StepError> {
         let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
+        let (too_much, cut_off) = oneshot::channel();
         let stderr = tokio::spawn(async move {
             let mut bytes = Vec::new();
-            read_up_to(Some(stderr), STDERR_LIMIT, &mut bytes).await;
+            if let Err(excess) = read_up_to(Some(stderr), STDERR, &mut bytes).await {
+                // Whoever reads the lines may be gone.
+                let _ = too_much.send(excess);
+            }
             bytes
         });
         Ok(Stream {
@@ -178,6 +192,8 @@ impl Session {
             stdout: BufReader::new(stdout),
             partial: Vec::new(),
             stderr: Some(stderr),
+            cut_off: Some(cut_off),
+            meter,
             reading: Reading::default(),
             _live: live,
         })
@@ -221,6 +237,10 @@ impl Session {
         machine(&self.workspace, &self.host)
     }
 
+    fn too_much(&self, script: &Script, Excess { most }: Excess) -> StepError {
+        StepError::TooMuch { host: self.host.clone(), script: script.name, bytes: most }
+    }
+
     fn not_begun(&self, script: &Script, reason: String) -> StepError {
         StepError::NotBegun { host: self.host.clone(), script: script.name, reason }
     }
@@ -248,6 +268,9 @@ pub struct Stream {
     stdout: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
     partial: Vec<u8>,
     stderr: Option<tokio::task::JoinHandle<Vec<u8>>>,
+    /// Tells of a stderr without an end.
+    cut_off: Option<oneshot::Receiver<Excess>>,
+    meter: Meter,
     reading: Reading,
     _live: Arc<Live>,
 }
@@ -262,6 +285,7 @@ impl Stream {
             let reason = "a line for it has a control character".to_owned();
             return Err(BadScript { script: self.script.name, reason }.into());
         }
+        self.meter.begin();
         let sent = match &mut self.stdin {
             Some(stdin) => stdin.write_all(format!("{line}\n").as_bytes()).await.is_ok(),
             None => false,
@@ -275,8 +299,10 @@ impl Stream {
     /// As for [`Session::run`], when the script ends without its last line.
     pub async fn next_line(&mut self) -> Result<Option<(String, String)>, StepError> {
         while !self.reading.end_seen {
-            let Some(line) = self.raw_line().await else { return Err(self.ended_early().await) };
+            let raw = self.raw_line().await.map_err(|excess| self.too_much(excess))?;
+            let Some(line) = raw else { return Err(self.ended_early().await) };
             if let Some(line) = self.reading.take(&line) {
+                self.meter.take_line().map_err(|excess| self.too_much(excess))?;
                 return Ok(Some(line));
             }
         }
@@ -308,19 +334,27 @@ impl Stream {
         tokio::time::timeout(waited, farewell).await.unwrap_or(Err(StepError::TimedOut { host, script, waited }))
     }
 
-    /// One line of stdout without its newline; `None` at the end, and for a line that never ends.
-    async fn raw_line(&mut self) -> Option<String> {
+    /// One line of stdout without its newline; `None` at the end.
+    async fn raw_line(&mut self) -> Result<Option<String>, Excess> {
         loop {
-            let bytes = self.stdout.fill_buf().await.ok()?;
-            if bytes.is_empty() || self.partial.len() > LINE_LIMIT {
-                return None;
+            let bytes = tokio::select! {
+                bytes = self.stdout.fill_buf() => bytes.unwrap_or_default(),
+                excess = told(&mut self.cut_off) => return Err(excess),
+            };
+            if bytes.is_empty() {
+                return Ok(None);
             }
             let end = bytes.iter().position(|byte| *byte == b'\n');
             let used = end.map_or(bytes.len(), |end| end + 1);
             self.partial.extend_from_slice(&bytes[..end.unwrap_or(used)]);
             self.stdout.consume(used);
+            self.meter.take(used)?;
+            if self.partial.len() > LINE {
+                return Err(Excess { most: LINE as u64 });
+            }
             if end.is_some() {
-                return Some(String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned());
+                let line = std::mem::take(&mut self.partial);
+                return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
             }
         }
     }
@@ -346,6 +380,10 @@ impl Stream {
 
     async fn stderr_tail(&mut self) -> String {
         tail(&self.stderr().await)
+    }
+
+    fn too_much(&self, Excess { most }: Excess) -> StepError {
+        StepError::TooMuch { host: self.host.clone(), script: self.script.name, bytes: most }
     }
 
     fn disconnected(&self) -> StepError {
@@ -383,11 +421,25 @@ pub(super) async fn status(child: Child) -> Option<i32> {
     }
 }
 
-/// Reads to the end and keeps the first `limit` bytes: the other side must not be held up by what nobody wants.
-async fn read_up_to(stream: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &mut Vec<u8>) {
-    if let Some(mut stream) = stream
-        && (&mut stream).take(limit).read_to_end(bytes).await.is_ok()
-    {
-        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+/// Reads to the end, which comes before `limit` bytes more than an honest host says.
+///
+/// # Errors
+/// It did not. The rest is left to whoever closes the channel: what is not read any more stops on its way.
+async fn read_up_to(stream: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &mut Vec<u8>) -> Result<(), Excess> {
+    if let Some(stream) = stream {
+        // A stream that breaks has ended: the status, and a last line that is missing, tell the rest.
+        let _ = stream.take(limit + 1).read_to_end(bytes).await;
     }
+    if bytes.len() as u64 > limit { Err(Excess { most: limit }) } else { Ok(()) }
+}
+
+/// Waits for ever where nothing is told.
+async fn told(cut_off: &mut Option<oneshot::Receiver<Excess>>) -> Excess {
+    if let Some(excess) = cut_off
+        && let Ok(excess) = excess.await
+    {
+        return excess;
+    }
+    *cut_off = None;
+    std::future::pending().await
 }

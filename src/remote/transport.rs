@@ -20,6 +20,7 @@
 
 use std::fmt::Write as _;
 
+use super::bounds::{Excess, LINE, Meter};
 use super::{BadScript, Script};
 use crate::inventory::model::BootLoaderHint;
 
@@ -145,17 +146,24 @@ pub(super) struct Reading {
     pub(super) answer_seen: bool,
     pub(super) end_seen: bool,
     pub(super) lines: Vec<(String, String)>,
+    /// It has more lines than any answer, or one that is longer than any; what came after was not read.
+    pub(super) excess: Option<Excess>,
 }
 
 impl Reading {
     pub(super) fn of(stdout: &[u8]) -> Self {
         let mut reading = Self::default();
+        let mut meter = Meter::of_answer();
         for line in stdout.split_inclusive(|byte| *byte == b'\n') {
             // A line without its newline was cut: it is no line, least of all an `end`.
-            if let Some(line) = line.strip_suffix(b"\n") {
-                let line = reading.take(&String::from_utf8_lossy(line));
-                reading.lines.extend(line);
+            let Some(line) = line.strip_suffix(b"\n") else { break };
+            let too_long = if line.len() > LINE { Err(Excess { most: LINE as u64 }) } else { Ok(()) };
+            reading.excess = too_long.and_then(|()| meter.take_line()).err();
+            if reading.excess.is_some() {
+                break;
             }
+            let line = reading.take(&String::from_utf8_lossy(line));
+            reading.lines.extend(line);
         }
         reading
     }
@@ -185,6 +193,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::becoming;
+    use super::super::bounds::LINES;
     use super::*;
     use crate::inventory::model::Become;
     use crate::local::process::{Finished, Invocation};
@@ -320,7 +329,21 @@ mod tests {
             b"Welcome!\nend\nkey x\nno newline\nfleetdeploy-shell\n\nfleetdeploy-answer\na \\\\n\\n.\nb\nend\nlate x\n",
         );
         let expected = vec![("a".to_owned(), "\\n\n.".to_owned()), ("b".to_owned(), String::new())];
-        assert_eq!(reading, Reading { shell_seen: true, answer_seen: true, end_seen: true, lines: expected });
+        assert_eq!(
+            reading,
+            Reading { shell_seen: true, answer_seen: true, end_seen: true, lines: expected, excess: None }
+        );
+    }
+
+    #[test]
+    fn more_lines_than_any_answer_has_and_a_line_that_is_longer_than_any_are_no_answer() {
+        let answer = |lines: &str| Reading::of(format!("fleetdeploy-answer\n{lines}end\n").as_bytes());
+        let units = answer(&"failed_unit a.service\n".repeat(300_000));
+        assert!(units.excess.is_some() && units.lines.len() <= LINES && !units.end_seen);
+        let long = answer(&format!("a {}\nb\n", "x".repeat(1 << 20)));
+        assert!(long.excess.is_some() && long.lines.is_empty() && !long.end_seen);
+        let most = answer(&format!("a {}\n", "x".repeat(LINE - 2)).repeat(30));
+        assert_eq!((most.excess, most.lines.len(), most.end_seen), (None, 30, true));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The folder of one run: the generated ssh config, the sockets of the masters, their logs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +11,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::becoming::Password;
+use super::folder::PrivateFolder;
 use super::layout::{Machine, Plan, Question, Route, Settled, check_texts};
 use super::ssh_config::{Block, UserSettings, render};
 use crate::inventory::model::{Become, Host, HostName, Jump};
+use crate::local::private;
 use crate::local::process::{Invocation, ProcessError};
 
-/// ssh binds `PATH.16characters` and a socket's path ends at 107 bytes: 89 worked and 91 did not (CONTRACTS.md, 5.1).
-const SOCKET_PATH_LIMIT: usize = 88;
-/// The longest name within the folder: `m`, four digits, a dot, up to six digits.
-const SOCKET_NAME_LENGTH: usize = 12;
 /// How many `ssh -G` run at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -50,10 +49,11 @@ pub enum WorkspaceError {
 
 /// The ssh side of one run: made before the first connection, closed after the last.
 ///
-/// A run that dies leaves no master behind for longer than the master's `ControlPersist`, only the folder.
+/// A run that dies leaves no master behind for longer than the master's `ControlPersist`, and the folder until the next run
+/// of the same user removes it.
 #[derive(Debug)]
 pub struct Workspace {
-    folder: tempfile::TempDir,
+    folder: PrivateFolder,
     config: PathBuf,
     machines: HashMap<String, Machine>,
     blocks: Mutex<Vec<Block>>,
@@ -72,7 +72,7 @@ impl Workspace {
         mut passwords: BTreeMap<HostName, Password>,
         user_config: Option<&Path>,
     ) -> Result<Arc<Self>, WorkspaceError> {
-        let folder = private_folder()?;
+        let folder = PrivateFolder::make()?;
         for host in hosts {
             check_texts(host)?;
         }
@@ -230,25 +230,8 @@ impl Workspace {
     fn write_config(&self) -> io::Result<()> {
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let draft = self.config.with_extension("new");
-        std::fs::write(&draft, render(&blocks))?;
+        let mut file = private::open(File::options().write(true).create(true).truncate(true), &draft)?;
+        file.write_all(render(&blocks).as_bytes())?;
         std::fs::rename(&draft, &self.config)
     }
-}
-
-/// 0700, and short enough for sockets: under `XDG_RUNTIME_DIR`, else under `/tmp`.
-fn private_folder() -> Result<tempfile::TempDir, WorkspaceError> {
-    const PREFIX: &str = "fleetdeploy-";
-    // Plain characters only: the path stands in an ssh config and in NIX_SSHOPTS.
-    let fits = |parent: &Path| {
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
-        parent.is_absolute()
-            && parent.as_os_str().as_encoded_bytes().iter().all(plain)
-            && parent.as_os_str().len() + 1 + PREFIX.len() + 6 + 1 + SOCKET_NAME_LENGTH <= SOCKET_PATH_LIMIT
-    };
-    let make = |parent: &Path| tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|parent| fits(parent));
-    if let Some(folder) = runtime.and_then(|parent| make(&parent).ok()) {
-        return Ok(folder);
-    }
-    make(Path::new("/tmp")).map_err(|source| WorkspaceError::Folder { folder: "/tmp".into(), source })
 }

@@ -167,6 +167,11 @@ impl Fleet {
         PathBuf::from(self.run("path", &[]).trim())
     }
 
+    /// Where the file system of the workstation lies on this machine.
+    pub(crate) fn workstation(&self) -> PathBuf {
+        PathBuf::from(self.run("path", &["ws"]).trim())
+    }
+
     /// The command lines of everything that runs on the workstations now.
     pub(crate) fn on_workstation(&self) -> Vec<String> {
         let id = std::fs::read_to_string(self.place().join("id")).unwrap();

@@ -36,6 +36,7 @@ mod guard;
 mod host_keys;
 mod hostile;
 mod interrupted;
+mod lies;
 mod loader;
 mod login;
 mod next_boot;

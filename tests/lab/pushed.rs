@@ -119,6 +119,11 @@ impl Pushing {
         assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// The program's own, as this machine counts.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it is gone, killed by the test itself. What it has left running (ssh, its masters) may live on.
     pub(crate) fn died(mut self) {
         until(LONGEST, "the death of the run", || self.child.try_wait().unwrap());

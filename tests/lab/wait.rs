@@ -13,8 +13,13 @@ pub(crate) fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Op
             return found;
         }
         assert!(start.elapsed() < limit, "{what}: not within {} s", limit.as_secs());
-        std::thread::sleep(LOOK);
+        look_again();
     }
+}
+
+/// The time between two looks.
+pub(crate) fn look_again() {
+    std::thread::sleep(LOOK);
 }
 
 /// Seconds, for limits.

@@ -46,6 +46,10 @@ impl<H: Hosts> Driver<H> {
                         }
                         None
                     }
+                    Note::Cut(cut) => {
+                        surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string() });
+                        None
+                    }
                     Note::Lost { why } => {
                         surroundings.tell(Event::ContactLost { host: name, why });
                         current.then_some(Input::ContactLost { host })

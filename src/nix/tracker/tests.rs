@@ -348,3 +348,30 @@ fn a_flood_is_kept_within_bounds() {
     assert_eq!((tracker.live.len(), tracker.builds.len()), (0, STOPPED_BUILDS));
     assert_eq!((tracker.others.len(), tracker.errors.len()), (KEPT_MESSAGES, KEPT_MESSAGES));
 }
+
+/// A host that is copied to can write to nix's stderr what it likes, also lines like nix's own.
+#[test]
+fn lines_without_an_end_fill_no_memory() {
+    let mut tracker = Tracker::default();
+    let long = "x".repeat(4000);
+    for id in 0..6_000 {
+        let build =
+            r#"@nix {"action":"start","fields":["SUBJECT","SUBJECT",1,1],"id":ID,"level":9,"text":"","type":105}"#;
+        tracker.take(&build.replace("SUBJECT", &long).replace("ID", &id.to_string()));
+        for line in [
+            r#"@nix {"action":"result","fields":["SUBJECT"],"id":ID,"type":101}"#,
+            r#"@nix {"action":"result","fields":[ID,7],"id":1,"type":106}"#,
+            r#"@nix {"action":"start","fields":["SUBJECT"],"id":9999999,"level":9,"text":"","type":ID}"#,
+            r#"@nix {"action":"stop","id":9999999}"#,
+            r#"@nix {"action":"msg","level":0,"msg":"error: 'NUMBER-a.drv'"}"#,
+        ] {
+            let path = format!("/nix/store/{id:032}");
+            tracker.take(&line.replace("SUBJECT", &long).replace("ID", &id.to_string()).replace("NUMBER", &path));
+        }
+    }
+    assert!(tracker.live.len() <= MOST_LIVE && tracker.builds.len() <= MOST_BUILDS);
+    assert!(tracker.stopped.len() <= MOST_KINDS && tracker.failures.len() <= MOST_FAILURES);
+    assert!(tracker.live.values().all(|one| one.subject.len() <= LONGEST_SUBJECT && one.announced.len() <= MOST_KINDS));
+    assert!(tracker.builds.values().flat_map(|build| &build.log).all(|line| line.len() <= LONGEST_LOG_LINE));
+    assert!(tracker.failures.len() > 500, "the test's errors are errors");
+}

@@ -1,0 +1,287 @@
+//! How much of what others print is told in one run: to the screen, to `--json`, to the record, which all hear the same.
+//!
+//! State events are never dropped and queue without bound, so what a host can put into them has one: a program that runs
+//! wild, or a host that was taken over, must fill neither the memory nor the disk of the workstation. What is cut is said.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::decide::links::LinkAnswer;
+use crate::event::{Event, HostOutcome};
+use crate::inventory::model::HostName;
+
+/// What is told of what one host prints: an activation that talks all the time comes to some hundred kilobytes. It stands
+/// twice on the disk, in `events.jsonl` and in the host's log.
+const PRINTED: usize = 4 * 1024 * 1024;
+
+/// What is told beside that of the ends of logs and of journals, which explain what went wrong.
+const LOGGED: usize = 1024 * 1024;
+
+/// What is told of what is printed for no host: evaluation, build, hooks.
+const WITHOUT_HOST: usize = 6 * 1024 * 1024;
+
+/// What a line costs beside its bytes: time and name in a log, quotes in the events.
+const LINE_COST: usize = 64;
+
+/// What a control character costs: in a log and in the events it is written out.
+const CONTROL_COST: usize = 10;
+
+/// One line of a log. Our scripts cut them to 500 bytes, or 4000.
+const LONGEST_LINE: usize = 4096;
+
+/// One text: an error with its causes and twenty lines of what a host said has 8 KB.
+const LONGEST_TEXT: usize = 16 * 1024;
+
+/// What was left out of what is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// Of the log of one job.
+    Job { kind: &'static str, most: usize },
+    /// Of all that a host prints in a run.
+    Host { most: usize },
+    /// Of all that is printed for no host.
+    WithoutHost { most: usize },
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = |bytes: &usize| bytes.div_ceil(1024 * 1024);
+        match self {
+            Self::Job { kind, most } => {
+                write!(formatter, "`{kind}` prints more than {} MB: the rest is left out", megabytes(most))
+            }
+            Self::Host { most } => {
+                write!(formatter, "this host prints more than {} MB in one run: the rest is left out", megabytes(most))
+            }
+            Self::WithoutHost { most } => {
+                write!(formatter, "builds and hooks print more than {} MB: the rest is left out", megabytes(most))
+            }
+        }
+    }
+}
+
+/// Whose words they are, and of which kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Account {
+    Printed(Option<HostName>),
+    Logged(HostName),
+}
+
+impl Account {
+    fn most(&self) -> usize {
+        match self {
+            Self::Printed(Some(_)) => PRINTED,
+            Self::Printed(None) => WITHOUT_HOST,
+            Self::Logged(_) => LOGGED,
+        }
+    }
+
+    fn cut(&self) -> Cut {
+        let most = self.most();
+        if matches!(self, Self::Printed(None)) { Cut::WithoutHost { most } } else { Cut::Host { most } }
+    }
+
+    fn host(self) -> Option<HostName> {
+        match self {
+            Self::Printed(host) => host,
+            Self::Logged(host) => Some(host),
+        }
+    }
+}
+
+/// Counts what was told in a run.
+#[derive(Debug, Default)]
+pub(super) struct Ration {
+    /// What each has used up; `None`: more than there was, and that is said.
+    used: BTreeMap<Account, Option<usize>>,
+}
+
+impl Ration {
+    /// What is told in place of the event: itself, cut where it must be, and what says so; or nothing.
+    pub(super) fn of(&mut self, mut event: Event) -> Vec<Event> {
+        for text in texts_of(&mut event) {
+            shorten(text, LONGEST_TEXT);
+        }
+        let (account, lines) = match &mut event {
+            Event::Printed { host, lines, .. } => (Account::Printed(host.clone()), lines),
+            Event::Logged { host, lines, .. } => (Account::Logged(host.clone()), lines),
+            _ => return vec![event],
+        };
+        let most = account.most();
+        let Some(used) = self.used.entry(account.clone()).or_insert(Some(0)) else { return Vec::new() };
+        for line in lines.iter_mut() {
+            shorten(line, LONGEST_LINE);
+        }
+        let fitting = lines
+            .iter()
+            .take_while(|line| {
+                *used += cost(line);
+                *used <= most
+            })
+            .count();
+        if fitting == lines.len() {
+            return vec![event];
+        }
+        let cut = account.cut().to_string();
+        lines.truncate(fitting);
+        lines.push(format!("({cut})"));
+        self.used.insert(account.clone(), None);
+        vec![event, Event::Warned { host: account.host(), text: cut }]
+    }
+}
+
+fn cost(line: &str) -> usize {
+    LINE_COST + line.len() + CONTROL_COST * line.chars().filter(|character| character.is_control()).count()
+}
+
+/// Cuts a text at a border of characters, and shows that it was cut.
+pub(crate) fn shorten(text: &mut String, longest: usize) {
+    if text.len() > longest {
+        let end = (0..=longest).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+/// The texts that a host, or whatever answers in its place, can have a part in.
+fn texts_of(event: &mut Event) -> Vec<&mut String> {
+    match event {
+        Event::HostMoved { doing: text, .. }
+        | Event::AddressChosen { address: text, .. }
+        | Event::ContactLost { why: text, .. }
+        | Event::Warned { text, .. }
+        | Event::HostFound { text, .. }
+        | Event::CameBack { text, .. }
+        | Event::RollBackStarted { reason: text, .. } => vec![text],
+        Event::Failed { text, hint, .. } => std::iter::once(text).chain(hint).collect(),
+        Event::HostSurveyed { nixos, nix, systemd, kernel, .. } => {
+            nixos.iter_mut().chain([nix, systemd, kernel]).collect()
+        }
+        Event::HostRebooted { old_kernel, new_kernel, .. } => vec![old_kernel, new_kernel],
+        Event::Compared { packages, reboot_for, .. } => {
+            let packages = packages.iter_mut().flatten().map(|change| &mut change.package);
+            packages.chain(reboot_for).collect()
+        }
+        Event::MatrixSeen { cells, .. } => cells
+            .iter_mut()
+            .filter_map(|cell| match &mut cell.answer {
+                LinkAnswer::Down { why } => Some(why),
+                LinkAnswer::Up { .. } | LinkAnswer::Unknown => None,
+            })
+            .collect(),
+        Event::Finished { text, hosts, .. } => {
+            let lost = hosts.values_mut().filter_map(|outcome| match outcome {
+                HostOutcome::Lost { why } => Some(why),
+                _ => None,
+            });
+            lost.chain([text]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn host() -> HostName {
+        HostName::new("vps").unwrap()
+    }
+
+    fn printed(host: Option<HostName>, lines: &[String]) -> Event {
+        Event::Printed { host, by: "test".into(), lines: lines.to_vec() }
+    }
+
+    /// The bytes of all lines that are told, and what is warned of.
+    fn told(events: impl IntoIterator<Item = Event>) -> (usize, Vec<(Option<HostName>, String)>) {
+        let mut ration = Ration::default();
+        let (mut bytes, mut warnings) = (0, Vec::new());
+        for event in events.into_iter().flat_map(|event| ration.of(event)) {
+            match event {
+                Event::Printed { lines, .. } | Event::Logged { lines, .. } => {
+                    bytes += lines.iter().map(String::len).sum::<usize>();
+                }
+                Event::Warned { host, text } => warnings.push((host, text)),
+                other => panic!("{other:?}"),
+            }
+        }
+        (bytes, warnings)
+    }
+
+    #[test]
+    fn what_a_host_prints_without_an_end_has_one_here_and_that_is_said_once() {
+        for (line, count) in [
+            ("x".repeat(100_000), 1200),
+            ("x".repeat(500), 10_000),
+            (String::new(), 80_000),
+            ("\u{1b}".repeat(500), 1000),
+        ] {
+            let flood = (0..count).map(|_| printed(Some(host()), std::slice::from_ref(&line)));
+            let (bytes, warnings) = told(flood);
+            assert!(bytes <= PRINTED, "{bytes}");
+            let text = "this host prints more than 4 MB in one run: the rest is left out".to_owned();
+            assert_eq!(warnings, [(Some(host()), text)]);
+        }
+    }
+
+    #[test]
+    fn what_one_has_used_up_is_not_the_others() {
+        let much = vec!["x".repeat(4000); 2000];
+        let other = HostName::new("web").unwrap();
+        let mut ration = Ration::default();
+        assert_eq!(ration.of(printed(Some(host()), &much)).len(), 2);
+        assert_eq!(ration.of(printed(Some(host()), &much)), []);
+        for few in [
+            printed(Some(other), &["a".to_owned()]),
+            printed(None, &["a".to_owned()]),
+            // What explains the failure is told all the same.
+            Event::Logged { host: host(), what: "test".into(), lines: vec!["a".into()] },
+            Event::Decided,
+        ] {
+            assert_eq!(ration.of(few.clone()), [few]);
+        }
+        let [Event::Printed { lines, .. }, Event::Warned { host: None, text }] = &ration.of(printed(None, &much))[..]
+        else {
+            panic!("it was not cut")
+        };
+        assert_eq!(
+            (lines.last().unwrap(), text.as_str()),
+            (&format!("({text})"), "builds and hooks print more than 6 MB: the rest is left out")
+        );
+    }
+
+    #[test]
+    fn no_text_of_a_host_is_longer_than_any_error() {
+        let long = "ä".repeat(100_000);
+        let why = LinkAnswer::Down { why: long.clone() };
+        let cell = crate::event::Cell {
+            check: "vpn".into(),
+            from: crate::inventory::model::Place::Host(host()),
+            to: "web".into(),
+            kind: "ping".into(),
+            required: true,
+            answer: why,
+            was_up: None,
+        };
+        for event in [
+            Event::Warned { host: Some(host()), text: long.clone() },
+            Event::Failed { host: None, text: long.clone(), hint: Some(long.clone()) },
+            Event::ContactLost { host: host(), why: long.clone() },
+            Event::RollBackStarted { host: None, reason: long.clone() },
+            Event::MatrixSeen { phase: crate::event::Phase::Verify, cells: vec![cell] },
+            Event::Finished {
+                outcome: crate::event::Outcome::Split,
+                text: long.clone(),
+                hosts: [(host(), HostOutcome::Lost { why: long.clone() })].into(),
+                exit: 3,
+                took_ms: 0,
+            },
+        ] {
+            let told = Ration::default().of(event);
+            let json = serde_json::to_string(&told).unwrap();
+            assert!(json.len() < 2 * LONGEST_TEXT + 1000 && json.contains('…'), "{}", json.len());
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The private folder of a run, and what is left of those of runs that were killed.
+//!
+//! Whoever lives in a folder holds the lock in it, and the kernel lets go of that when a process dies, however it does; our
+//! children do not inherit it. So a folder whose lock is free is nobody's, and the next run takes it away.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg, OFlag};
+
+use super::workspace::WorkspaceError;
+use crate::local::private;
+
+/// ssh binds `PATH.16characters` and a socket's path ends at 107 bytes: 89 worked and 91 did not (CONTRACTS.md, 5.1).
+const SOCKET_PATH_LIMIT: usize = 88;
+/// The longest name within the folder: `m`, four digits, a dot, up to six digits.
+const SOCKET_NAME_LENGTH: usize = 12;
+
+const PREFIX: &str = "fleetdeploy-";
+/// After the prefix: what tempfile makes up.
+const RANDOM: usize = 6;
+const LOCK: &str = "lock";
+
+/// Names that are looked at for left-overs: /tmp may be full of other people's.
+const LOOKED_AT: usize = 10_000;
+/// Left-overs that one run removes.
+const REMOVED: usize = 100;
+
+/// The folder, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct PrivateFolder {
+    folder: tempfile::TempDir,
+    /// `None` only where the file system has no locks: then nobody ever takes the folder for a left-over, since its lock
+    /// has another name.
+    _lock: Option<Flock<File>>,
+}
+
+impl PrivateFolder {
+    /// 0700 whatever the umask, and short enough for sockets: under `XDG_RUNTIME_DIR`, else under `/tmp`.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Folder`] where there is no place for it.
+    pub(super) fn make() -> Result<Self, WorkspaceError> {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|parent| fits(parent));
+        if let Some(folder) = runtime.and_then(|parent| Self::make_in(&parent).ok()) {
+            return Ok(folder);
+        }
+        let parent = PathBuf::from("/tmp");
+        Self::make_in(&parent).map_err(|source| WorkspaceError::Folder { folder: parent, source })
+    }
+
+    fn make_in(parent: &Path) -> io::Result<Self> {
+        remove_left_overs(parent);
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .rand_bytes(RANDOM)
+            .permissions(private::folder_permissions())
+            .tempdir_in(parent)?;
+        // A umask can have left less of them.
+        std::fs::set_permissions(folder.path(), private::folder_permissions())?;
+        let lock = lock(folder.path()).ok();
+        Ok(Self { folder, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Plain characters only: the path stands in an ssh config and in `NIX_SSHOPTS`.
+fn fits(parent: &Path) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    parent.is_absolute()
+        && parent.as_os_str().as_encoded_bytes().iter().all(plain)
+        && parent.as_os_str().len() + 1 + PREFIX.len() + RANDOM + 1 + SOCKET_NAME_LENGTH <= SOCKET_PATH_LIMIT
+}
+
+/// Takes the folder for this process. The lock gets its name once it is held: a free lock is a dead run's.
+fn lock(folder: &Path) -> io::Result<Flock<File>> {
+    let draft = folder.join("lock.new");
+    let file = private::open(File::options().write(true).create_new(true), &draft)?;
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| io::Error::from(errno))?;
+    std::fs::rename(&draft, folder.join(LOCK))?;
+    Ok(lock)
+}
+
+/// Removes what killed runs of this user have left. Whatever cannot be looked at or removed is left: it is in nobody's way.
+fn remove_left_overs(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    let names = entries.take(LOOKED_AT).filter_map(Result::ok).filter(|entry| is_name_of_ours(&entry.file_name()));
+    for folder in names.map(|entry| entry.path()).filter(|folder| is_left_over(folder)).take(REMOVED) {
+        // It follows no link on its way.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+fn is_name_of_ours(name: &OsStr) -> bool {
+    let random = name.as_encoded_bytes().strip_prefix(PREFIX.as_bytes());
+    random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
+}
+
+/// Whether it is a folder of this user, no link to one, with a lock in it that nobody holds.
+fn is_left_over(folder: &Path) -> bool {
+    let is_ours = |metadata: &std::fs::Metadata| metadata.uid() == nix::unistd::geteuid().as_raw();
+    if !std::fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir() && is_ours(&metadata)) {
+        return false;
+    }
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let Ok(lock) = File::options().read(true).custom_flags(flags.bits()).open(folder.join(LOCK)) else { return false };
+    let is_lock = lock.metadata().is_ok_and(|metadata| metadata.is_file() && is_ours(&metadata));
+    is_lock && Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use nix::sys::stat::{Mode, umask};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    /// As [`PrivateFolder::make_in`] leaves it when its process is killed.
+    fn left_over(parent: &Path, name: &str) -> PathBuf {
+        let folder = parent.join(name);
+        private::make_folder(&folder).unwrap();
+        drop(lock(&folder).unwrap());
+        std::fs::write(folder.join("config"), "Host vps").unwrap();
+        folder
+    }
+
+    #[test]
+    fn it_is_its_owners_alone_whatever_the_umask() {
+        for bits in [0o000, 0o022, 0o077, 0o777] {
+            let parent = tempfile::tempdir().unwrap();
+            let before = umask(Mode::from_bits_truncate(bits));
+            let made = PrivateFolder::make_in(parent.path());
+            umask(before);
+            let made = made.unwrap();
+            assert_eq!((mode(made.path()), mode(&made.path().join(LOCK))), (0o700, 0o600), "umask {bits:o}");
+        }
+    }
+
+    #[test]
+    fn what_a_killed_run_has_left_is_removed_by_the_next_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let left: Vec<PathBuf> =
+            ["aaaaaa", "Zz0129"].iter().map(|name| left_over(parent.path(), &format!("{PREFIX}{name}"))).collect();
+        let made = PrivateFolder::make_in(parent.path()).unwrap();
+        assert!(left.iter().all(|folder| !folder.exists()));
+        // One that lives keeps its folder.
+        let other = PrivateFolder::make_in(parent.path()).unwrap();
+        assert!(made.path().join(LOCK).exists() && other.path().exists());
+        let path = made.path().to_owned();
+        drop(made);
+        assert!(!path.exists(), "its own end removes it");
+    }
+
+    #[test]
+    fn what_is_not_surely_a_left_over_of_ours_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        let at = |name: &str| parent.path().join(name);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let precious = left_over(elsewhere.path(), "fleetdeploy-target");
+        // Nobody knows who made it: no lock, one that is a link, one that is a pipe.
+        private::make_folder(&at("fleetdeploy-nolock")).unwrap();
+        private::make_folder(&at("fleetdeploy-linked")).unwrap();
+        symlink(precious.join(LOCK), at("fleetdeploy-linked").join(LOCK)).unwrap();
+        private::make_folder(&at("fleetdeploy-fifofi")).unwrap();
+        nix::unistd::mkfifo(&at("fleetdeploy-fifofi").join(LOCK), Mode::S_IRWXU).unwrap();
+        // A link to a left-over, a file, and names that are not ours.
+        symlink(&precious, at("fleetdeploy-llllll")).unwrap();
+        std::fs::write(at("fleetdeploy-ffffff"), "").unwrap();
+        left_over(parent.path(), "fleetdeploy-sevenxx");
+        left_over(parent.path(), "fleetdeploy-a.b-cd");
+        left_over(parent.path(), "other-abcdef");
+        // A left-over that holds a link: the link goes, what it leads to stays.
+        let with_link = left_over(parent.path(), "fleetdeploy-wlinks");
+        symlink(&precious, with_link.join("way")).unwrap();
+        let mut before: Vec<_> =
+            std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        remove_left_overs(parent.path());
+        let mut after: Vec<_> =
+            std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        before.retain(|name| name != "fleetdeploy-wlinks");
+        before.sort();
+        after.sort();
+        assert_eq!(after, before);
+        assert!(precious.join("config").exists());
+    }
+
+    #[test]
+    fn somebody_elses_left_over_stays() {
+        if !nix::unistd::geteuid().is_root() {
+            // Nobody else can give a folder away.
+            return;
+        }
+        let parent = tempfile::tempdir().unwrap();
+        let folder = left_over(parent.path(), "fleetdeploy-others");
+        std::os::unix::fs::chown(&folder, Some(12_345), None).unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+        remove_left_overs(parent.path());
+        assert!(folder.exists());
+    }
+}
