@@ -142,6 +142,11 @@ async fn a_system_without_an_initrd_of_its_own_is_not_compared() {
 #[tokio::test]
 async fn only_the_boot_default_is_looked_at() {
     assert_eq!(said_of(&systemd_boot(cut(kernel()), initrd()), A).await, format!("unproven the boot default is {B}"));
+    let windows = systemd_boot(kernel(), initrd())
+        .file("boot/loader/loader.conf", "default windows.conf\n")
+        .file("boot/loader/entries/windows.conf", "title Windows\nefi /EFI/nixos/initrd.efi\ninitrd /gone\n")
+        .file("boot/EFI/nixos/initrd.efi", "MZ");
+    assert_eq!(said_of(&windows, "\"$boot_default\"").await, "unproven the boot default is not known");
 }
 
 /// What is chosen once may lie on another partition; the files of the default are looked at all the same.

@@ -16,7 +16,7 @@ look_at_boot_files() {
         return
         ;;
     esac
-    if [ "$boot_default" != "$1" ]; then
+    if [ -z "$1" ] || [ "$boot_default" != "$1" ]; then
         boot_files="unproven the boot default is ${boot_default:-not known}"
         return
     fi
