@@ -26,7 +26,7 @@ fn a_host_whose_next_boot_is_another_one_is_refused_and_untouched() {
     fleet.host("web", SET_NEXT);
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(1, Outcome::Refused);
-    pushed.assert_says(Some("web"), &["next reboot brings, once", "1>0"]);
+    pushed.assert_says(Some("web"), &["its next boot is not its boot default", "1>0"]);
     assert!(!pushed.guard_was_armed("web"));
     fleet.assert_untouched();
     assert!(fleet.host("web", "cat /boot/grub/grubenv").contains("next_entry=1>0"), "it is left to who has set it");
