@@ -84,6 +84,11 @@ fn init() -> Vec<Layout> {
             A,
         ),
         boots(
+            "an own installer of such a link",
+            Tree::new().installs("install-sbin-init.sh").link("sbin/init", &format!("{A}/init")),
+            A,
+        ),
+        boots(
             "a link, and an installer that does nothing",
             Tree::new().installs("noop").link("sbin/init", &format!("{B}/init")),
             B,

@@ -159,6 +159,18 @@ fn installed() -> Vec<Layout> {
             all(Tree::new().installs("extlinux-conf-builder.sh -g 20 -t 50 -c")),
             C,
         ),
+        of("a newer builder of extlinux", "extlinux", all(Tree::new().installs("install-extlinux-conf.sh")), C),
+        of("an installer of images that calls itself so", "systemd-boot", all(Tree::new().installs("install-lanzaboote")), A),
+        of(
+            "a hook that says nothing, around extlinux's",
+            "extlinux",
+            {
+                let hook = format!("nix/store/{}-install-bootloader.sh", "0".repeat(32));
+                all(Tree::new().installs("install-bootloader.sh"))
+                    .file(&hook, "#!/bin/sh\n/nix/store/x-extlinux-conf-builder.sh -c \"$@\"\n")
+            },
+            C,
+        ),
         of(
             "a bootinstall of lanzaboote",
             "systemd-boot",

@@ -144,8 +144,8 @@ find_installers() {
 }
 
 # The programs by the names that nixpkgs and lanzaboote give them, at the end of a path: a host may be named like one. A
-# hook that is only a `bootinstall` is looked into.
-installer_names='(/nix/store/[0-9a-z]+-|/bin/)((install-)?(grub|systemd-boot|limine|refind|lx[a-z]-sbin-init)|lzbt|extlinux-conf-builder|init-script-builder|raspberrypi-builder|uboot-builder|bootinstall)'
+# hook that only says that it installs a boot loader is looked into.
+installer_names='(/nix/store/[0-9a-z]+-|/bin/)((install-)?(grub|systemd-boot|limine|refind|lanzaboote|extlinux-conf|(lx[a-z]-)?sbin-init)|lzbt|init-script-builder|raspberrypi-builder|uboot-builder|bootinstall|install-bootloader)'
 
 # installer_kind_of FILE: $installer_is, from what grep found in it.
 installer_kind_of() {
@@ -155,16 +155,17 @@ installer_kind_of() {
     installer_line=${installer_line%%
 *}
     case $installer_line in
-    /nix/store/*-bootinstall)
-        installer_line=$(grep -a -o -m 1 -E '/(lzbt|systemd-boot|install-grub|limine)' "$root$installer_line" 2>/dev/null)
+    /nix/store/*-bootinstall | /nix/store/*-install-bootloader)
+        installer_line=$(grep -a -o -h -m 1 -E '[/-](lzbt|systemd-boot|install-grub|extlinux-conf|limine)' \
+            "$root$installer_line" "$root$installer_line".sh 2>/dev/null)
         installer_line=${installer_line%%
 *}
         ;;
     esac
     case $installer_line in
     *grub) installer_is=grub ;;
-    *systemd-boot | *lzbt) installer_is=systemd-boot ;;
-    *extlinux-conf-builder) installer_is=extlinux ;;
+    *systemd-boot | *lzbt | *lanzaboote) installer_is=systemd-boot ;;
+    *extlinux-conf) installer_is=extlinux ;;
     *init-script-builder | *sbin-init) installer_is=init ;;
     *limine) installer_is=limine ;;
     *refind | *raspberrypi-builder | *uboot-builder) installer_is=other ;;
