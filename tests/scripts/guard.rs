@@ -58,7 +58,7 @@ async fn in_a_run(plan: &str) -> Host {
         case $3 in
         --set) [ -e system-2-link ] || ln -s "$4" system-2-link; ln -sfn system-2-link system ;;
         --switch-generation) ln -sfn "system-$4-link" system ;;
-        --delete-generations) rm -f "system-$4-link" ;;
+        --delete-generations) shift 3; for number; do rm -f "system-$number-link"; done ;;
         esac"#,
     );
     host
@@ -501,6 +501,41 @@ async fn the_generation_that_a_container_s_own_boot_has_made_goes_with_the_run_s
         // The fourth is somebody else's.
         assert_eq!(left, [Some(A), None, None, Some(A)].map(|system| system.map(str::to_owned)));
         assert_eq!(host.leads_to("nix/var/nix/profiles/system").as_deref(), Some("system-1-link"));
+    }
+}
+
+/// The same, where the host came up on the old system by itself and there was nothing to roll back: at the end of the run.
+#[tokio::test]
+async fn a_container_that_came_back_by_itself_keeps_no_generation_that_was_never_proven() {
+    for (number, system, runs, left) in
+        [(3, A, A, [true, false, false]), (2, B, B, [true, true, false]), (3, C, C, [true; 3])]
+    {
+        let host = container(true).await;
+        host.has_switched();
+        for link in
+            ["run/fleetdeploy/token/fired-1500", "run/current-system", "nix/var/nix/profiles/system", "sbin/init"]
+        {
+            host.remove(link);
+        }
+        host.link("run/current-system", runs);
+        host.link("sbin/init", &format!("{runs}/init"));
+        if number == 3 {
+            host.link("nix/var/nix/profiles/system-3-link", system);
+        }
+        host.link("nix/var/nix/profiles/system", &format!("system-{number}-link"));
+        let plan = host.text("run/fleetdeploy/plan");
+        let shell = shells()[0];
+        host.write("nix/var/nix/gcroots/fleetdeploy/r-1/plan", plan);
+        let ask = "print_standing() { :; }\nmain r-1 2";
+        let mut files = with_boot("clean.sh").to_vec();
+        files.retain(|file| *file != "restore.sh");
+        assert_eq!(host.run(shell, &files, ask).await.stdout_text(), "end\n");
+        let links =
+            [1, 2, 3].map(|number| host.leads_to(&format!("nix/var/nix/profiles/system-{number}-link")).is_some());
+        assert_eq!(links, left, "generation {number} of {system} is the profile's");
+        let expected = if system == A { 1 } else { number };
+        assert_eq!(host.leads_to("nix/var/nix/profiles/system"), Some(format!("system-{expected}-link")));
+        assert!(!host.path("nix/var/nix/gcroots/fleetdeploy").exists());
     }
 }
 

@@ -36,6 +36,7 @@ clean() {
         return 0
     fi
     panic_back
+    clean_generations
     clean_roots
     rmdir "$roots" 2>/dev/null
     # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
@@ -45,6 +46,24 @@ clean() {
     rm -f "$place/lock"
     rmdir "$place" 2>/dev/null
     return 0
+}
+
+# A container that was cut off in its switch has booted the old system by itself, and its boot has made a generation of that
+# behind the run's own. Nothing of it was left to be rolled back; what would be next in line for a roll back by hand is
+# a system that was never proven.
+clean_generations() {
+    clean_added=$(cat "$roots/$run/added-generation" 2>/dev/null)
+    is_number "$clean_added" || return 0
+    read_systems
+    clean_old=$(plan_from "$roots/$run/plan" old_profile) clean_number=$(plan_from "$roots/$run/plan" old_generation)
+    if [ "$loader $generation $profile $current" = "init $((clean_added + 1)) $clean_old $clean_old" ] &&
+        [ "$(readlink "$profiles/system-$clean_added-link")" = "$(readlink "$roots/$run/new")" ] &&
+        [ "$(readlink "$profiles/system-$clean_number-link")" = "$clean_old" ]; then
+        {
+            timeout -k 5 20 nix-env -p "$profiles/system" --switch-generation "$clean_number" &&
+                timeout -k 5 20 nix-env -p "$profiles/system" --delete-generations "$clean_added" "$generation"
+        } </dev/null >/dev/null 2>&1
+    fi
 }
 
 clean_roots() {
