@@ -170,7 +170,7 @@ fn plant_record(fleet: &Fleet, old: &OldRun, here: &BTreeMap<&str, Here>) {
                     line["at"] = humantime::format_rfc3339_millis(at(line) + since).to_string().into();
                     generations(&mut line["hosts"], "host");
                 }
-                lines.iter().map(|line| format!("{line}\n")).collect()
+                lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n"
             }
             "plan.json" => {
                 let mut plan: Value = serde_json::from_str(&all(&content)).unwrap();
