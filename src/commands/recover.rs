@@ -44,9 +44,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let known = match &arguments.run {
         // Without a record of it the hosts tell.
         Some(run) => state.unfinished_run(run).unwrap_or_default(),
-        None => state
-            .unfinished(Some((&ground.fleet.name, &ground.inventory.path)))
-            .map_err(Trouble::no_record)?,
+        None => state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?,
     };
     let known = known.map(known_of);
     let workspace = ground.workspace(&mut shutdown).await?;
@@ -62,7 +60,13 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     ground.warn(&events);
     let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
     let tag = tag();
-    let request = Request { fleet: ground.fleet.clone(), owner: format!("{}#{tag:04x}", owner()), tag, known, run: arguments.run.as_ref().map(RunId::to_string) };
+    let request = Request {
+        fleet: ground.fleet.clone(),
+        owner: format!("{}#{tag:04x}", owner()),
+        tag,
+        known,
+        run: arguments.run.as_ref().map(RunId::to_string),
+    };
     let mut keeper = Keeper {
         events: events.clone(),
         state,
