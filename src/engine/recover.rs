@@ -342,7 +342,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         if let Some(named) = &self.request.run
             && !runs.contains_key(named)
-            && !self.request.known.as_ref().is_some_and(|known| known.run == *named)
+            && self.request.known.as_ref().is_none_or(|known| known.run != *named)
         {
             return Err(Recovered::NotBegun {
                 text: format!("no host that answers holds anything of run {named}"),

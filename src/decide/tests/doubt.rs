@@ -63,7 +63,8 @@ fn old() -> Systems {
 
 #[test]
 fn one_word_loses_that_host_and_the_others_are_taken_back() {
-    let stages: [(&str, fn(&Step) -> bool); 4] = [
+    type Wanted = fn(&Step) -> bool;
+    let stages: [(&str, Wanted); 4] = [
         ("test", |step| job(JobKind::Test)(step)),
         ("verify", login),
         ("switch", |step| job(JobKind::Switch)(step)),
