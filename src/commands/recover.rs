@@ -64,7 +64,13 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     ground.warn(&events);
     let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
     let tag = tag();
-    let request = Request { fleet: ground.fleet.clone(), owner: format!("{}#{tag:04x}", owner()), tag, known, run: arguments.run.as_ref().map(RunId::to_string) };
+    let request = Request {
+        fleet: ground.fleet.clone(),
+        owner: format!("{}#{tag:04x}", owner()),
+        tag,
+        known,
+        run: arguments.run.as_ref().map(RunId::to_string),
+    };
     let mut keeper = Keeper {
         events: events.clone(),
         state,

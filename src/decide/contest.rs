@@ -117,7 +117,8 @@ impl Transaction {
     /// The one that has refused before is the last to be taken over.
     pub(super) fn is_kept_for_last(&self, host: HostId) -> bool {
         let refused = self.recovery.as_ref().and_then(|recovery| recovery.contest).map(|contest| contest.host);
-        refused == Some(host) && self.others_than(host).iter().any(|other| self.hosts[other.0].progress != Progress::Done)
+        refused == Some(host)
+            && self.others_than(host).iter().any(|other| self.hosts[other.0].progress != Progress::Done)
     }
 
     /// What a host shows of itself counts for itself although it is not taken over.

@@ -78,7 +78,8 @@ impl Found {
                 if plan.is_back(systems)
                     && !(systems.all_are(&plan.new) && matches!(guard, GuardState::Disarmed { .. })) =>
             {
-                let by_guard = matches!(guard, GuardState::Fired { .. }) || !same_boot(&standing.boot_id, &plan.boot_id);
+                let by_guard =
+                    matches!(guard, GuardState::Fired { .. }) || !same_boot(&standing.boot_id, &plan.boot_id);
                 Self::Old { by_guard }
             }
             guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },

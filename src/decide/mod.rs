@@ -4,6 +4,7 @@
 pub mod ahead;
 pub mod back;
 pub mod by_hand;
+mod cleanup;
 mod commit;
 mod contest;
 pub mod doctor;

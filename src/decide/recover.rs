@@ -2,7 +2,12 @@
 //!
 //! What the record tells is how far the run may have got; what counts is how each host is found. The rules are those of
 //! DESIGN.md section 8: forward only after a decision and only where every host can, after a new proof; else back, and
-//! no host is touched without a guard.
+//! no host is touched without a guard. Taking over is told lost by one host's word that somebody else has taken over only
+//! for that host: `contest.rs` says how the others are asked.
+//!
+//! A host is believed about itself only. One that says that nothing of the run is left on it tells which side it is on, and
+//! no more: the others are judged without it, but for those on new beside one that was cleaned on new, which no run that has
+//! not ended forward can leave, and which are not taken back.
 
 use std::sync::Arc;
 
@@ -109,12 +114,7 @@ impl Transaction {
         // Forward is only where every host runs its new system.
         transaction.wave = transaction.plan.waves().keys().next_back().copied().unwrap_or(0);
         transaction.stage = Stage::TakeOver;
-        transaction.recovery = Some(Recovery {
-            recorded,
-            waited: false,
-            asked_again: false,
-            contest: None,
-        });
+        transaction.recovery = Some(Recovery { recorded, waited: false, asked_again: false, contest: None });
         transaction
     }
 
@@ -158,13 +158,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn after_take_over(
-        &mut self,
-        host: HostId,
-        step: &Step,
-        answer: Answer,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn after_take_over(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         if *step == Step::Ask {
             self.after_ask(host, &answer, effects);
             return;
@@ -276,57 +270,15 @@ impl Transaction {
         }
     }
 
-    /// A run is cleaned away when all its hosts are through. Where one was not, or did not answer, that may have been before
-    /// somebody else ended the run, while this workstation was asleep. Once.
-    fn ask_again_who_was_not_through(&mut self, effects: &mut Vec<Effect>) -> bool {
-        let not_through = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Silent { .. });
-        let again: Vec<HostId> = self.found().filter(|(_, found)| not_through(found)).map(|(host, _)| host).collect();
-        let Some(recovery) = self.recovery.as_mut().filter(|recovery| !recovery.asked_again) else { return false };
-        recovery.asked_again = !again.is_empty();
-        for host in &again {
-            self.hosts[host.0].progress = Progress::Waiting;
-        }
-        self.take_over_more(effects);
-        !again.is_empty()
-    }
-
-    /// Whether those that still hold something of the run are at rest on one side, or do not answer.
-    fn others_are_through_on_one_side(&self) -> bool {
-        let is = |found: &Found, wanted: &dyn Fn(&Found) -> bool| {
-            wanted(found) || found.is_away() || matches!(found, Found::Cleaned(_))
-        };
-        self.all_found(|found| is(found, &|found| matches!(found, Found::New { .. })))
-            || self.all_found(|found| is(found, &|found| matches!(found, Found::Old { .. })))
-    }
-
-    /// Somebody's clean-up was not finished, and the others are at rest on one side: that is how it ended for them. One that
-    /// says that it was cleaned tells only of itself: on the other side it is lost, and nothing that the others still keep
-    /// could help it.
-    fn end_clean_up(&mut self, effects: &mut Vec<Effect>) {
-        let is_new = |found: &Found| matches!(found, Found::New { .. });
-        let is_old = |found: &Found| matches!(found, Found::Old { .. });
-        let all_answer = !self.found().any(|(_, found)| found.is_away());
-        let kept = self.found().find_map(|(_, found)| (is_new(found) || is_old(found)).then(|| is_new(found)));
-        let committed = kept.unwrap_or_else(|| self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)));
-        self.lost_ones_keep_nothing = all_answer;
-        self.leave_all(effects, |found| match found {
-            Found::New { .. } | Found::Cleaned(Side::New | Side::Both) if committed => HostOutcome::Committed,
-            Found::Old { by_guard } if !committed => HostOutcome::RolledBack { by_guard: *by_guard },
-            Found::Cleaned(Side::Old | Side::Both) if !committed => HostOutcome::RolledBack { by_guard: false },
-            Found::Cleaned(Side::Neither) => HostOutcome::Untouched,
-            other => HostOutcome::Lost { why: other.text() },
-        });
-    }
-
     /// Why the run is not taken forward; nothing if it is.
     fn why_back(&self, recorded: Recorded) -> Option<RollbackReason> {
         if let Some(signal) = self.interrupted {
             return Some(RollbackReason::Interrupted(signal));
         }
         let any_new = self.lost_on_new || self.found().any(|(_, found)| matches!(found, Found::New { .. }));
-        let stays = self.found().find(|(host, found)| {
-            !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New))
-        });
+        let stays = self
+            .found()
+            .find(|(host, found)| !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New)));
         let lost = self.plan.changing().find(|host| !self.takes_part(*host));
         let why = if recorded.turned_back {
             "it was being rolled back already".to_owned()
@@ -346,7 +298,7 @@ impl Transaction {
     }
 
     /// Nothing is to be done on any host any more: only what the run keeps there goes, where all is well.
-    fn leave_all(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&Found) -> HostOutcome) {
+    pub(super) fn leave_all(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&Found) -> HostOutcome) {
         for host in &mut self.hosts {
             if let Some(found) = &host.found {
                 host.end = Some(end(found));
@@ -390,9 +342,7 @@ impl Transaction {
                 self.hosts[host.0].back = Back::Returned { by_guard: false };
             }
             // A run that was ended and cleaned somewhere on new is not taken back where it is through.
-            Some(found @ Found::New { .. })
-                if self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)) =>
-            {
+            Some(found @ Found::New { .. }) if self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)) => {
                 self.lost(host, found.text());
             }
             Some(Found::New { .. }) => {
@@ -406,9 +356,7 @@ impl Transaction {
                 self.run(host, Step::TakeOver { by_guard: true }, effects);
             }
             Some(
-                found @ (Found::Silent { .. }
-                | Found::Cleaned(Side::New | Side::Neither)
-                | Found::Elsewhere { .. }),
+                found @ (Found::Silent { .. } | Found::Cleaned(Side::New | Side::Neither) | Found::Elsewhere { .. }),
             ) => {
                 self.lost(host, found.text());
             }
@@ -428,11 +376,11 @@ impl Transaction {
         self.back_as_found(host, effects);
     }
 
-    fn all_found(&self, wanted: impl Fn(&Found) -> bool) -> bool {
+    pub(super) fn all_found(&self, wanted: impl Fn(&Found) -> bool) -> bool {
         self.found().all(|(_, found)| wanted(found))
     }
 
-    fn found(&self) -> impl Iterator<Item = (HostId, &Found)> {
+    pub(super) fn found(&self) -> impl Iterator<Item = (HostId, &Found)> {
         self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)))
     }
 }

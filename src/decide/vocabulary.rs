@@ -178,10 +178,17 @@ pub enum Entry {
     Testing,
     Decided,
     Disarming,
-    RollingBack { reason: String },
+    RollingBack {
+        reason: String,
+    },
     /// By its own word this host is not this coordinator's any more: somebody else may go on from here, and write elsewhere.
-    HostLost { host: HostName, says: Disowned },
-    Finished { outcome: Outcome },
+    HostLost {
+        host: HostName,
+        says: Disowned,
+    },
+    Finished {
+        outcome: Outcome,
+    },
 }
 
 /// What a host says that takes it away from a coordinator. It is believed about itself only.

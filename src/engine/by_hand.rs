@@ -283,8 +283,8 @@ impl<'a> Guards<'a> {
         let guard = |name: &HostName| HostGuard { by_hand: true, ..HostGuard::of(self.host(name)) };
         let guards = plan.hosts.iter().map(|host| guard(&host.name)).collect();
         let clocks = plan.hosts.iter().map(|host| answered[&host.name].clock).collect();
-        let orders = Orders::new(Arc::clone(plan), identity, guards, clocks)
-            .with_epochs(Epochs::same(epoch, plan.hosts.len()));
+        let orders =
+            Orders::new(Arc::clone(plan), identity, guards, clocks).with_epochs(Epochs::same(epoch, plan.hosts.len()));
         Arc::new(SshHosts::new(Arc::clone(&self.reach), orders))
     }
 

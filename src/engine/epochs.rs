@@ -59,7 +59,8 @@ impl Epochs {
     #[must_use]
     pub fn above(shown: Vec<Option<u64>>, recorded: u64, tag: u16) -> Self {
         let speaks = vec![1; shown.len()];
-        let mut epochs = Self { tag, believed: believed(shown.iter().flatten().copied().chain([recorded])), shown, speaks };
+        let mut epochs =
+            Self { tag, believed: believed(shown.iter().flatten().copied().chain([recorded])), shown, speaks };
         epochs.raise();
         epochs
     }
@@ -106,7 +107,8 @@ impl Epochs {
 
 /// The highest of them that leaves room for more, but for one that stands alone above all others.
 fn believed(epochs: impl Iterator<Item = u64>) -> u64 {
-    let leaves_room = |epoch: &u64| epoch.checked_add(RESERVE).is_some_and(|epoch| later_epoch(epoch, u16::MAX).is_some());
+    let leaves_room =
+        |epoch: &u64| epoch.checked_add(RESERVE).is_some_and(|epoch| later_epoch(epoch, u16::MAX).is_some());
     let mut epochs: Vec<u64> = epochs.filter(leaves_room).chain([1]).collect();
     epochs.sort_unstable();
     match epochs[..] {
@@ -165,7 +167,10 @@ mod tests {
     fn who_has_seen_another_is_above_it_on_every_host() {
         let first = Epochs::above(vec![None, None, Some(500 << TAG_BITS)], 1, u16::MAX);
         let second = Epochs::above(vec![Some(first.of(HostId(0))), None, Some(HIGHEST - 1)], 1, 0);
-        assert!([0, 1].into_iter().all(|host| second.of(HostId(host)) > first.of(HostId(host))), "{first:?} {second:?}");
+        assert!(
+            [0, 1].into_iter().all(|host| second.of(HostId(host)) > first.of(HostId(host))),
+            "{first:?} {second:?}"
+        );
     }
 
     #[test]

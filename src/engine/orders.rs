@@ -8,7 +8,9 @@ use super::epochs::Epochs;
 use super::hosts::Order;
 use super::push::lock;
 use super::tries::Try;
-use crate::decide::fact::{GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems, same_boot};
+use crate::decide::fact::{
+    GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems, same_boot,
+};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::inventory::model::{GuardAction, Host, HostName};

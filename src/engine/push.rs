@@ -339,11 +339,7 @@ impl<'a> Push<'a> {
     // The end.
 
     pub(super) fn identity(&self, changing: Vec<HostName>) -> Identity {
-        Identity {
-            run: self.request.run.clone(),
-            owner: self.request.owner.clone(),
-            hosts: changing,
-        }
+        Identity { run: self.request.run.clone(), owner: self.request.owner.clone(), hosts: changing }
     }
 
     fn standing_end(&self, host: &HostName) -> HostOutcome {

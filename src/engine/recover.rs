@@ -20,8 +20,6 @@ use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
-use crate::decide::fact::Systems;
-use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::recover::Recorded;
 use crate::decide::time::Times;
@@ -30,7 +28,6 @@ use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
-use crate::store_path::StorePath;
 
 /// Between two looks for hosts that do not answer.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
@@ -219,7 +216,9 @@ impl<S: Surveyor> Recovery<'_, S> {
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks).with_epochs(epochs);
         let hosts = self.surveyor.hosts(orders);
         let clock = Arc::clone(&self.clock);
-        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded).leaving(set_aside).with_longest_guard(longest);
+        let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded)
+            .leaving(set_aside)
+            .with_longest_guard(longest);
         let ended = driver.drive(records, shutdown).await;
         let name = |host: HostId| plan.host(host).name.clone();
         match ended {
@@ -343,7 +342,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         if let Some(named) = &self.request.run
             && !runs.contains_key(named)
-            && !self.request.known.as_ref().is_some_and(|known| known.run == *named)
+            && self.request.known.as_ref().is_none_or(|known| known.run != *named)
         {
             return Err(Recovered::NotBegun {
                 text: format!("no host that answers holds anything of run {named}"),
@@ -365,13 +364,8 @@ impl<S: Surveyor> Recovery<'_, S> {
             self.events.publish(Event::Warned { host: None, text });
         }
         let chosen = self.chosen(&run, surveyed);
-        let strangers = claims::strangers(
-            &run,
-            &chosen.hosts,
-            &self.request.fleet,
-            surveyed,
-            self.request.run.is_some(),
-        );
+        let strangers =
+            claims::strangers(&run, &chosen.hosts, &self.request.fleet, surveyed, self.request.run.is_some());
         if strangers.is_empty() {
             return Ok(Some(chosen));
         }
@@ -441,53 +435,9 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         Ok((plan, times, clocks, guards))
     }
-
-    /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.
-    fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
-        let fleet = &self.request.fleet;
-        let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
-        let host = |host: &Host| {
-            let one = surveyed.get(&host.name).map(|one| &one.facts);
-            let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
-            let here = one.map(|facts| facts.standing.systems.clone());
-            let (old, generation) = roots
-                .and_then(|roots| roots.old.clone())
-                .or_else(|| here.clone().zip(one.map(|facts| facts.standing.generation)))
-                .unwrap_or_else(|| (Systems::all(&not_known()), 0));
-            let new = roots.and_then(|roots| roots.new.clone()).unwrap_or_else(|| old.current.clone());
-            HostPlan {
-                name: host.name.clone(),
-                changes: chosen.hosts.contains(&host.name),
-                old,
-                generation,
-                new,
-                boot_id: one.map(|facts| facts.standing.boot_id.clone()).unwrap_or_default(),
-                machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
-                behind: host.way.iter().find_map(id),
-                reactivate: host.reactivate,
-                // It goes forward only where all were tested already.
-                wave: 0,
-                // What was failed before the run is not known: what fails now is not blamed on it.
-                failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
-                restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),
-            }
-        };
-        let hosts = fleet.hosts.iter().map(host).collect();
-        let ports = surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect();
-        Plan {
-            hosts,
-            links: links::resolve(fleet, &ports),
-            baseline: links::Round::default(),
-            accepted: BTreeSet::new(),
-        }
-    }
-}
-
-/// Stands for a system that only the silent host itself knows: no host is ever found on it.
-fn not_known() -> StorePath {
-    StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
 }
 
 mod claims;
+mod plan;
 #[cfg(test)]
 mod tests;

@@ -249,7 +249,10 @@ impl Fleet {
             let could = |(other, station): (usize, &Arc<Station>)| {
                 other > at || station.is_alive() || station.verdict.is_some()
             };
-            world.history.superseded_by_nobody |= verdict == Outcome::Superseded && !others.into_iter().any(could);
+            // Or where a coordinator that has died since had cleaned all hosts.
+            let is_cleaned = (0..world.hosts.len()).filter(honest).all(|host| world.hosts[host].saved.is_none());
+            let by_nobody = verdict == Outcome::Superseded && !is_cleaned && !others.into_iter().any(could);
+            world.history.superseded_by_nobody |= by_nobody;
             self.change(world, at, |station, _| {
                 station.ends.clear();
                 station.disarming = false;

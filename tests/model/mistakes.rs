@@ -188,7 +188,12 @@ fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
     if !has_lost_a_host(&effects) {
         return effects;
     }
-    vec![Effect::Finish(Verdict { outcome: Outcome::Superseded, hosts: Vec::new(), text: String::new(), interrupted: None })]
+    vec![Effect::Finish(Verdict {
+        outcome: Outcome::Superseded,
+        hosts: Vec::new(),
+        text: String::new(),
+        interrupted: None,
+    })]
 }
 
 fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {

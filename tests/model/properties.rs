@@ -48,7 +48,8 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                     && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);
                 carries && host.on.current == host.on.boot
             };
-            let asked = |(at, _): &(usize, &Host)| fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0;
+            let asked =
+                |(at, _): &(usize, &Host)| fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0;
             excepted || !is_over(world) || world.hosts.iter().enumerate().filter(asked).all(in_reach)
         }),
         Property::always(FOUR_BARRIER, |_, world: &World| !world.history.disarmed_too_soon),
@@ -71,9 +72,8 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
             let refused = says(world, |outcome| outcome == Outcome::Refused);
             (!back || honest(fleet, world).all(|host| is_left_on(host, Sys::Old)))
                 && (!refused
-                    || honest(fleet, world).all(|host| {
-                        is_left_on(host, Sys::Old) || (is_anothers(host) && host.on.all_are(Sys::Old))
-                    }))
+                    || honest(fleet, world)
+                        .all(|host| is_left_on(host, Sys::Old) || (is_anothers(host) && host.on.all_are(Sys::Old))))
         }),
         Property::always(NEXT_BOOT, |_, world: &World| !world.history.began_past_next_boot),
         Property::always(NOBODY, |_, world: &World| !world.history.superseded_by_nobody),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdeploy::decide::fact::{
-    BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing, StepAnswer,
-    StepOutcome,
+    BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing,
+    StepAnswer, StepOutcome,
 };
 use fleetdeploy::decide::vocabulary::Step;
 
@@ -369,7 +369,8 @@ impl Host {
 
     /// engine::orders, `understand`: every answer shows who holds the host.
     pub(crate) fn answer_to(&self, order: &Order, outcome: StepOutcome) -> StepAnswer {
-        let is_taken = self.lease.is_some_and(|lease| lease.run == order.speaker.run && lease.epoch > order.speaker.epoch);
+        let is_taken =
+            self.lease.is_some_and(|lease| lease.run == order.speaker.run && lease.epoch > order.speaker.epoch);
         let taken = StepOutcome::Refused { reason: RefusalReason::Superseded, text: String::new() };
         self.answer(if is_taken { taken } else { outcome })
     }

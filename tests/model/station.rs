@@ -297,7 +297,9 @@ impl Station {
                 Effect::ReadJournals { .. } => {}
                 Effect::Weigh => self.weighing = true,
                 Effect::Tell(event) => self.told(&event),
-                Effect::Outbid { .. } => self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch),
+                Effect::Outbid { .. } => {
+                    self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch)
+                }
                 Effect::Finish(verdict) => {
                     // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.
                     let disarming = self.disarming && self.in_doubt;

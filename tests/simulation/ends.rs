@@ -80,7 +80,10 @@ impl World {
         };
         let lost = |end: &&(HostName, HostOutcome)| matches!(end.1, HostOutcome::Lost { .. });
         let lost: Vec<_> = verdict.hosts.iter().filter(lost).collect();
-        if !lost.iter().any(|(name, _)| real(name)) {
+        // One word of a host that somebody else has taken over loses that host, whatever becomes of it there.
+        let by_its_word =
+            |end: &HostOutcome| matches!(end, HostOutcome::Lost { why } if why.starts_with("it says that"));
+        if !lost.iter().any(|(name, end)| real(name) || by_its_word(end)) {
             let lost = format!("{lost:?}");
             self.say(|| format!("{NEEDLESS}: hosts that are on old, unguarded and answer: {lost}"));
             self.count(NEEDLESS);

@@ -63,7 +63,8 @@ fn old() -> Systems {
 
 #[test]
 fn one_word_loses_that_host_and_the_others_are_taken_back() {
-    let stages: [(&str, fn(&Step) -> bool); 4] = [
+    type Wanted = fn(&Step) -> bool;
+    let stages: [(&str, Wanted); 4] = [
         ("test", |step| job(JobKind::Test)(step)),
         ("verify", login),
         ("switch", |step| job(JobKind::Switch)(step)),
@@ -88,7 +89,10 @@ fn one_word_loses_that_host_and_the_others_are_taken_back() {
             assert!(ends[..2] == [BACK, BACK] && is_lost(&ends[2]), "{context}: {ends:?}");
             for machine in &world.machines[..2] {
                 assert_eq!((&machine.systems, machine.boots), (&old(), 0), "{context}");
-                assert!(matches!(machine.guard, GuardState::Disarmed { .. }) && machine.roots, "{context}: {machine:?}");
+                assert!(
+                    matches!(machine.guard, GuardState::Disarmed { .. }) && machine.roots,
+                    "{context}: {machine:?}"
+                );
             }
             assert!(world.now.entries.iter().any(|entry| matches!(entry, Entry::HostLost { .. })), "{context}");
         }
@@ -173,10 +177,8 @@ fn in_doubt_a_lost_disarm_is_sent_again_only_once_another_is_known_to_be_done() 
 
 #[test]
 fn after_one_word_the_record_may_not_tell_all() {
-    let lost = Entry::HostLost {
-        host: plan(1, 1).hosts[0].name.clone(),
-        says: Disowned::Superseded { text: String::new() },
-    };
+    let lost =
+        Entry::HostLost { host: plan(1, 1).hosts[0].name.clone(), says: Disowned::Superseded { text: String::new() } };
     let entries = [Entry::Arming, Entry::Testing, Entry::Decided, lost];
     assert_eq!(Recorded::of(&entries).reached, Reached::Unknown);
 }

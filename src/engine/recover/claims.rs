@@ -78,11 +78,7 @@ impl fmt::Display for Doubt {
 
 /// How long any guard of the run may still hold: as the inventory has it, or as a second host says, too. A push may have been
 /// given a longer guard than the inventory; but no host alone makes all others wait.
-pub(super) fn longest_guard<'a>(
-    run: &str,
-    times: &[Times],
-    surveyed: impl Iterator<Item = &'a Answered>,
-) -> Duration {
+pub(super) fn longest_guard<'a>(run: &str, times: &[Times], surveyed: impl Iterator<Item = &'a Answered>) -> Duration {
     let mut shown: Vec<Duration> = surveyed.filter_map(|one| left(run, one)).collect();
     shown.sort_unstable();
     let second = shown.iter().rev().nth(1).copied().unwrap_or_default();

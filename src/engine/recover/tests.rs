@@ -6,12 +6,13 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{BootLoader, Facts, GuardState, Standing};
+use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
+use crate::store_path::StorePath;
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched.
 struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);

@@ -1,0 +1,58 @@
+//! The plan of a run that this workstation has no record of, from what the hosts keep of it: each host's part from that host.
+
+use std::collections::BTreeSet;
+
+use super::{Chosen, Recovery, Surveyed};
+use crate::decide::fact::Systems;
+use crate::decide::links;
+use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::engine::surveyor::Surveyor;
+use crate::inventory::model::{Host, HostName};
+use crate::store_path::StorePath;
+
+impl<S: Surveyor> Recovery<'_, S> {
+    /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.
+    pub(super) fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
+        let fleet = &self.request.fleet;
+        let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
+        let host = |host: &Host| {
+            let one = surveyed.get(&host.name).map(|one| &one.facts);
+            let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
+            let here = one.map(|facts| facts.standing.systems.clone());
+            let (old, generation) = roots
+                .and_then(|roots| roots.old.clone())
+                .or_else(|| here.clone().zip(one.map(|facts| facts.standing.generation)))
+                .unwrap_or_else(|| (Systems::all(&not_known()), 0));
+            let new = roots.and_then(|roots| roots.new.clone()).unwrap_or_else(|| old.current.clone());
+            HostPlan {
+                name: host.name.clone(),
+                changes: chosen.hosts.contains(&host.name),
+                old,
+                generation,
+                new,
+                boot_id: one.map(|facts| facts.standing.boot_id.clone()).unwrap_or_default(),
+                machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
+                behind: host.way.iter().find_map(id),
+                reactivate: host.reactivate,
+                // It goes forward only where all were tested already.
+                wave: 0,
+                // What was failed before the run is not known: what fails now is not blamed on it.
+                failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
+                restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),
+            }
+        };
+        let hosts = fleet.hosts.iter().map(host).collect();
+        let ports = surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect();
+        Plan {
+            hosts,
+            links: links::resolve(fleet, &ports),
+            baseline: links::Round::default(),
+            accepted: BTreeSet::new(),
+        }
+    }
+}
+
+/// Stands for a system that only the silent host itself knows: no host is ever found on it.
+fn not_known() -> StorePath {
+    StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
+}
