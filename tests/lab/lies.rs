@@ -189,7 +189,7 @@ fn a_job_whose_log_has_no_end_rolls_back_the_others_at_once_and_fills_nothing() 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_job_whose_answer_has_no_end_rolls_back_the_others_at_once() {
-    assert_goes_back("lies-job", &[("endless-stderr", ""), ("many-units", "")]);
+    assert_goes_back("lies-job", &[("endless-lines", ""), ("endless-stderr", ""), ("many-units", "")]);
 }
 
 #[test]
@@ -375,9 +375,9 @@ fn assert_harms_only_itself(test: &str, lies: &[(&str, &str, &str)]) {
         let claimed = format!("echo {} >/etc/lie.new; echo '{claims}' >/etc/lie.claims", fleet.system(LIAR));
         fleet.host(LIAR, &claimed);
         if claims.is_empty() {
-            lie(&fleet, "always", "edit", paint)
+            lie(&fleet, "always", "edit", paint);
         } else {
-            lie(&fleet, "armed", "claim", "")
+            lie(&fleet, "armed", "claim", "");
         }
         let pushed = push(&fleet, version);
         pushed.assert_ended(0, Outcome::Committed);
