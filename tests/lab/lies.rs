@@ -375,9 +375,9 @@ fn assert_harms_only_itself(test: &str, lies: &[(&str, &str, &str)]) {
         let claimed = format!("echo {} >/etc/lie.new; echo '{claims}' >/etc/lie.claims", fleet.system(LIAR));
         fleet.host(LIAR, &claimed);
         if claims.is_empty() {
-            lie(&fleet, "always", "edit", paint)
+            lie(&fleet, "always", "edit", paint);
         } else {
-            lie(&fleet, "armed", "claim", "")
+            lie(&fleet, "armed", "claim", "");
         }
         let pushed = push(&fleet, version);
         pushed.assert_ended(0, Outcome::Committed);
