@@ -176,7 +176,7 @@ async fn what_the_disk_does_not_give_is_bad_and_what_takes_too_long_is_not() {
             "echo \"dd: error reading '/x': Input/output error\" >&2; exit 1",
             format!("bad /boot/EFI/nixos/{KERNEL_COPY}.efi cannot be read: input/output error\n"),
         ),
-        ("exit 124", format!("unproven /boot/EFI/nixos/{INITRD_COPY}.efi was not read within 30 s\n")),
+        ("exit 124", format!("unproven /boot/EFI/nixos/{INITRD_COPY}.efi was not read within 10 s\n")),
         ("exit 1", format!("bad /boot/EFI/nixos/{KERNEL_COPY}.efi cannot be read\n")),
     ] {
         for host in Host::each(&systemd_boot(kernel(), initrd())) {

@@ -127,7 +127,7 @@ read_file_through() {
     files_same=''
     for files_flag in iflag=direct iflag=fullblock; do
         files_read=$({
-            { LC_ALL=C timeout -k 2 30 dd if="$1" "$files_flag" bs=1M status=none 2>&3; echo "read $?" >&3; } |
+            { LC_ALL=C timeout -k 2 10 dd if="$1" "$files_flag" bs=1M status=none 2>&3; echo "read $?" >&3; } |
                 { if [ -n "${2-}" ]; then cmp -s - "$2"; else cat >/dev/null; fi; echo "same $?" >&3; }
         } 3>&1)
         case $files_read in
@@ -136,7 +136,7 @@ read_file_through() {
             return
             ;;
         *'read 124'* | *'read 137'*)
-            files_unproven="${1#"$root"} was not read within 30 s"
+            files_unproven="${1#"$root"} was not read within 10 s"
             return
             ;;
         *'same 2'*)
