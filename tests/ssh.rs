@@ -1030,7 +1030,7 @@ async fn an_answer_that_never_ends_is_silence_when_its_time_is_over() {
 async fn a_login_that_talks_without_an_end_is_no_login() {
     let home = Home::new();
     // ssh writes each control character of a banner as four.
-    std::fs::write(home.path("banner"), vec![1; 80_000]).unwrap();
+    std::fs::write(home.path("banner"), vec![1; 140_000]).unwrap();
     let sshd = Sshd::start(&home, &format!("Banner {}", home.path("banner").display()));
     home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
     let workspace = home.workspace(&[host("talks", sshd.port)]).await;
