@@ -22,7 +22,7 @@ use fleetdeploy::engine::ssh_hosts::SshHosts;
 use fleetdeploy::inventory::model::{
     After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions, Place,
 };
-use fleetdeploy::remote::step::{Speaker, Step};
+use fleetdeploy::remote::step::Step;
 use fleetdeploy::remote::{ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew};
 use tokio::net::UnixStream;
 
