@@ -235,8 +235,8 @@ impl Fleet {
             for host in (0..world.hosts.len()).filter(honest) {
                 let stands = &world.hosts[host];
                 let untrue = match station.ends.get(host) {
-                    Some(Said::Committed) => !stands.on.all_are(Sys::New),
-                    Some(Said::RolledBack) => !stands.on.all_are(Sys::Old),
+                    Some(Said::Committed) => !stands.on.rest_on(Sys::New),
+                    Some(Said::RolledBack) => !stands.on.rest_on(Sys::Old),
                     Some(Said::Nothing) | None => false,
                 };
                 world.history.said_untrue |= untrue;
