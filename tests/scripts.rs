@@ -136,7 +136,7 @@ async fn what_could_leave_a_path_is_refused() {
         echo never"#;
     assert_eq!(
         host.says(&["lib.sh"], words).await,
-        "r-1\n20261122-abc\n/nix/store/x-y\n1\n007\nrefused other\ntext bad argument: ../x (is_run)\nend\n"
+        "r-1\n20261122-abc\n/nix/store/x-y\n1\n007\nrefused bad_argument\ntext bad argument: ../x (is_run)\nend\n"
     );
 }
 
@@ -259,6 +259,20 @@ async fn a_later_epoch_takes_a_run_over_once() {
          refused foreign_lease\ntext run r-1 of ada@desktop holds this host\nr-1 3 ada@desktop\nend\n\
          refused ended\ntext nothing of run r-1 is left on this host: it has been ended\nend\n\
          r-1 4 bob@x\nend\n"
+    );
+}
+
+#[tokio::test]
+async fn a_host_that_is_asked_says_whether_anything_of_the_run_is_left_and_is_not_taken() {
+    let host = held().await;
+    let ask = r#"
+        print_standing() { cat "$place/lease"; }
+        (main r-1); (main r-2); (main ../x)"#;
+    assert_eq!(
+        host.says(&["lib.sh", "boot.sh", "ask.sh"], ask).await,
+        "r-1 2 ada@laptop at home\nend\n\
+         refused ended\ntext nothing of run r-2 is left on this host: it has been ended\nr-1 2 ada@laptop at home\nend\n\
+         refused bad_argument\ntext bad argument: ../x (is_run)\nr-1 2 ada@laptop at home\nend\n"
     );
 }
 
@@ -402,8 +416,8 @@ async fn a_journal_is_only_read_of_what_can_be_a_unit() {
     assert_eq!(
         host.says(&["lib.sh", "journal.sh"], ask).await,
         "unit a.service\nlog a.service says\nlog no\nunit silent.service\nunit dev-x\\\\x2dy.mount\nlog dev-x\\\\x2dy.mount says\nlog no\nend\n\
-         refused other\ntext bad argument: *.service (is_unit)\nend\n\
-         refused other\ntext bad argument: --user (is_unit)\nend\n"
+         refused bad_argument\ntext bad argument: *.service (is_unit)\nend\n\
+         refused bad_argument\ntext bad argument: --user (is_unit)\nend\n"
     );
 }
 
@@ -466,7 +480,7 @@ async fn generations_are_told_with_the_time_that_nix_shows_and_whether_their_sys
         host.says(&["lib.sh", "comparing.sh", "generations.sh"], &ask).await,
         format!(
             "kept yes\n{generations}kept no\n{generations}{generations}\
-             refused other\ntext bad argument: /etc (is_expectation)\nend\n"
+             refused bad_argument\ntext bad argument: /etc (is_expectation)\nend\n"
         )
     );
     // What is there and not valid was left by a collector.
@@ -492,10 +506,10 @@ async fn two_systems_are_compared_as_far_as_they_are_here_and_what_was_booted_is
     kernel(&host, B, "6.12.1", "loglevel=4");
     let both = format!("kept yes\ncompared yes\nchange app: 1 → 2\nreboot_for kernel-params\n{booted}");
     assert_eq!(host.says(&files, &format!("main {A} {B}")).await, both);
-    assert_eq!(
-        host.says(&files, &format!("main {A} /etc")).await,
-        "refused other\ntext bad argument: /etc (is_store_path)\nend\n"
-    );
+    // With how the host stands, as the scripts that change a host say it.
+    let said = host.says(&files, &format!("main {A} /etc")).await;
+    assert!(said.starts_with("refused bad_argument\ntext bad argument: /etc (is_store_path)\nboot_id "), "{said}");
+    assert!(said.contains("\nboot_default ") && said.ends_with("end\n"), "{said}");
 }
 
 #[tokio::test]

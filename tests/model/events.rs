@@ -202,7 +202,7 @@ impl Fleet {
     }
 
     /// The host's own word, whatever it has done; its standing is true.
-    fn lie(&self, world: &mut World, at: usize, word: Word, runs: bool) -> Option<()> {
+    fn lie(&self, world: &mut World, at: usize, lie: Word, runs: bool) -> Option<()> {
         let to = self.liar?;
         let station = &world.stations[at];
         let order = Order { speaker: station.speaker, step: station.out[to].as_ref()?.step.clone(), expired: false };
@@ -215,7 +215,7 @@ impl Fleet {
             let (_, trace) = world.hosts[to].take(&order, true, self.mistake);
             world.history.note(trace, world.hosts.len());
         }
-        let reason = match word {
+        let reason = match lie {
             Word::Superseded => RefusalReason::Superseded,
             Word::Ended => RefusalReason::Ended,
             Word::NotHeld => RefusalReason::ForeignLease,
@@ -235,8 +235,8 @@ impl Fleet {
             for host in (0..world.hosts.len()).filter(honest) {
                 let stands = &world.hosts[host];
                 let untrue = match station.ends.get(host) {
-                    Some(Said::Committed) => !stands.on.all_are(Sys::New),
-                    Some(Said::RolledBack) => !stands.on.all_are(Sys::Old),
+                    Some(Said::Committed) => !stands.on.rest_on(Sys::New),
+                    Some(Said::RolledBack) => !stands.on.rest_on(Sys::Old),
                     Some(Said::Nothing) | None => false,
                 };
                 world.history.said_untrue |= untrue;

@@ -5,7 +5,7 @@ use stateright::Property;
 
 use crate::faults::When;
 use crate::host::{Guard, Host, Token};
-use crate::words::Sys;
+use crate::words::{Places, Sys};
 use crate::world::{Change, Fleet, OURS, THEIRS, World};
 
 pub(crate) const ONE: &str = "1: a host at rest stands on one system, or on what it was before";
@@ -68,12 +68,13 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
         Property::always(SIX_BACK, |fleet: &Fleet, world: &World| {
             // Before anything was tested a host that somebody else has taken over holds an empty guard at the most.
             let is_anothers = |host: &Host| host.lease.is_some_and(|lease| lease.run == OURS && lease.epoch > 1);
+            // Nor is it this run's doing where a restart has brought what a person had set.
+            let came_up = |host: &Host| host.on == Places { current: Sys::Other, ..Places::all(Sys::Old) };
+            let is_not_ours = |host: &Host| (is_anothers(host) && host.on.all_are(Sys::Old)) || came_up(host);
             let back = says(world, |outcome| outcome == Outcome::RolledBack);
             let refused = says(world, |outcome| outcome == Outcome::Refused);
             (!back || honest(fleet, world).all(|host| is_left_on(host, Sys::Old)))
-                && (!refused
-                    || honest(fleet, world)
-                        .all(|host| is_left_on(host, Sys::Old) || (is_anothers(host) && host.on.all_are(Sys::Old))))
+                && (!refused || honest(fleet, world).all(|host| is_left_on(host, Sys::Old) || is_not_ours(host)))
         }),
         Property::always(NEXT_BOOT, |_, world: &World| !world.history.began_past_next_boot),
         Property::always(NOBODY, |_, world: &World| !world.history.superseded_by_nobody),
@@ -131,5 +132,5 @@ fn says(world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {
 
 /// Seen there for good: on this system everywhere, and nothing of ours can move it any more.
 fn is_left_on(host: &Host, system: Sys) -> bool {
-    host.on.all_are(system) && (host.at_rest() || host.guard_of != OURS)
+    host.on.rest_on(system) && (host.at_rest() || host.guard_of != OURS)
 }

@@ -18,7 +18,7 @@ use crate::world::OURS;
 
 /// The next epoch above `highest` that is this coordinator's own: engine::epochs, the tag.
 pub(crate) fn later_epoch(highest: u8, own: u8) -> u8 {
-    (highest + 1..).find(|epoch| epoch % TAGS == own % TAGS).expect("there is room")
+    (highest + 1..=highest + TAGS).find(|epoch| epoch % TAGS == own % TAGS).expect("there is room")
 }
 
 pub(crate) const TAGS: u8 = 4;
@@ -298,7 +298,7 @@ impl Station {
                 Effect::Weigh => self.weighing = true,
                 Effect::Tell(event) => self.told(&event),
                 Effect::Outbid { .. } => {
-                    self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch)
+                    self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch);
                 }
                 Effect::Finish(verdict) => {
                     // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.

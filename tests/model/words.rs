@@ -51,6 +51,11 @@ impl Places {
         self == Self::all(system)
     }
 
+    /// There for good; a restart of the last instant may have brought what a person had set, once.
+    pub(crate) fn rest_on(self, system: Sys) -> bool {
+        self.all_are(system) || self == Self { current: Sys::Other, ..Self::all(system) }
+    }
+
     pub(crate) fn systems(self) -> Systems {
         Systems {
             current: self.current.path().clone(),
