@@ -95,6 +95,7 @@ impl Transaction {
                 self.turn_back(RollbackReason::Disowned { host, says }, effects);
             }
             Stage::Disarm => {
+                self.ask_who_was_through(effects);
                 self.mind_the_disarms(effects);
                 self.clean_when_all_are_disarmed(effects);
             }
@@ -151,6 +152,17 @@ impl Transaction {
             _ => {
                 self.send_waiting(false, effects);
                 self.go_on_back(effects);
+            }
+        }
+    }
+
+    /// Who was disarmed before the first word may have been taken back since, by whoever has taken over: asked once more.
+    fn ask_who_was_through(&mut self, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            if self.hosts[host.0].end == Some(HostOutcome::Committed) {
+                self.hosts[host.0].end = None;
+                let boot_id = self.hosts[host.0].boot_id.clone();
+                self.run(host, Step::Return { boot_id }, effects);
             }
         }
     }
