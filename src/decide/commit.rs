@@ -71,7 +71,7 @@ impl Transaction {
         let plan = self.plan.host(host);
         self.tell_next_boot(host, &answer, effects);
         let end = match answer {
-            answer if matches!(step, Step::Return { .. }) => self.seen_without_disarm(host, answer),
+            answer if matches!(step, Step::Return { .. } | Step::Ask) => self.seen_without_disarm(host, answer),
             Answer::Said(said) => {
                 let on_new = said.standing.systems.all_are(&plan.new);
                 let rebooted = !same_boot(&said.standing.boot_id, &self.hosts[host.0].boot_id);
@@ -95,10 +95,11 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why },
             Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned() },
         };
+        let was_armed = self.hosts[host.0].armed;
         if !matches!(end, HostOutcome::Lost { .. }) {
             self.hosts[host.0].armed = false;
         }
-        if end == HostOutcome::Committed {
+        if end == HostOutcome::Committed && was_armed {
             effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
         }
         self.hosts[host.0].end = Some(end);
@@ -118,7 +119,13 @@ impl Transaction {
         if self.plan.changing().any(|host| self.hosts[host.0].end.is_none()) {
             return;
         }
-        let committed = self.hosts.iter().any(|host| host.end == Some(HostOutcome::Committed));
+        let is_committed = |host: &HostId| self.hosts[host.0].end == Some(HostOutcome::Committed);
+        let committed = self.plan.changing().any(|host| is_committed(&host));
+        if committed && !self.asked_the_committed && !self.plan.changing().all(|host| is_committed(&host)) {
+            self.asked_the_committed = true;
+            self.ask_who_was_through(effects);
+            return;
+        }
         for host in self.hosts.iter_mut().filter(|_| committed) {
             if matches!(host.end, Some(HostOutcome::RolledBack { .. })) {
                 let why = "its guard brought it back before it could be disarmed".to_owned();

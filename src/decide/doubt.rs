@@ -9,10 +9,9 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
+use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
-use crate::decide::rollback::silence;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
@@ -156,13 +155,13 @@ impl Transaction {
         }
     }
 
-    /// Who was disarmed before the first word may have been taken back since, by whoever has taken over: asked once more.
-    fn ask_who_was_through(&mut self, effects: &mut Vec<Effect>) {
+    /// Who was disarmed before it was known that not every host would be, or before the first word, may have been taken back
+    /// since, by somebody who has taken over: asked once more before it is called committed.
+    pub(super) fn ask_who_was_through(&mut self, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             if self.hosts[host.0].end == Some(HostOutcome::Committed) {
                 self.hosts[host.0].end = None;
-                let boot_id = self.hosts[host.0].boot_id.clone();
-                self.run(host, Step::Return { boot_id }, effects);
+                self.run(host, Step::Ask, effects);
             }
         }
     }
@@ -191,18 +190,20 @@ impl Transaction {
         }
     }
 
-    /// What has become of a host whose disarm was lost on its way and not sent again.
+    /// What has become of a host that was disarmed, or whose disarm was lost on its way and not sent again.
     pub(super) fn seen_without_disarm(&self, host: HostId, answer: Answer) -> HostOutcome {
         let plan = self.plan.host(host);
         let standing = match answer {
             Answer::Said(said) => said.standing,
-            Answer::Unknown { why } | Answer::Denied { why } => return HostOutcome::Lost { why: silence(&why) },
+            Answer::Unknown { why } | Answer::Denied { why } => {
+                return HostOutcome::Lost { why: format!("it is not known what has become of it: {why}") };
+            }
             Answer::NotSent => return HostOutcome::Lost { why: "it could not be asked".to_owned() },
         };
-        let rebooted = !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id);
         match standing.guard {
-            GuardState::Disarmed { .. } if standing.systems.all_are(&plan.new) => HostOutcome::Committed,
-            _ if rebooted && standing.systems.all_are(&plan.new) => HostOutcome::Committed,
+            GuardState::None | GuardState::Disarmed { .. } if standing.systems.all_are(&plan.new) => {
+                HostOutcome::Committed
+            }
             GuardState::None | GuardState::Fired { .. } if plan.is_back(&standing.systems) => {
                 HostOutcome::RolledBack { by_guard: true }
             }

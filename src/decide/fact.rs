@@ -354,8 +354,6 @@ pub enum RefusalReason {
     Busy,
     /// What it was sent has no form that its scripts take: nothing ran.
     BadArgument,
-    /// Its own numbers cannot be true, or leave no room: nothing that hangs on them is done there.
-    Unbelievable,
     Other,
 }
 
@@ -418,7 +416,6 @@ impl fmt::Display for RefusalReason {
             Self::Fired => "the guard has fired",
             Self::Busy => "a switch, a reboot or an upgrade is under way",
             Self::BadArgument => "the host could not take what it was sent",
-            Self::Unbelievable => "what the host says of itself cannot be true",
             Self::Other => "the host refused",
         })
     }

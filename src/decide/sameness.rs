@@ -35,10 +35,11 @@ impl Hash for Transaction {
             doubted,
             lost_on_new,
             lost_ones_keep_nothing: _,
+            asked_the_committed,
             superseded_by,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
-        (recovery.is_some(), doubted, lost_on_new, superseded_by.is_some()).hash(state);
+        (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);
         match stage {
             // Nothing but the last answers is waited for.
             Stage::Clean | Stage::Over => {

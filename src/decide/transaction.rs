@@ -188,6 +188,8 @@ pub struct Transaction {
     pub(super) lost_on_new: bool,
     /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
     pub(super) lost_ones_keep_nothing: bool,
+    /// Not every host could be disarmed, and those that were have been asked once more.
+    pub(super) asked_the_committed: bool,
     /// What the host said that another coordinator has taken over.
     pub(super) superseded_by: Option<String>,
 }
@@ -243,6 +245,7 @@ impl Transaction {
             doubted: false,
             lost_on_new: false,
             lost_ones_keep_nothing: false,
+            asked_the_committed: false,
             superseded_by: None,
         }
     }
