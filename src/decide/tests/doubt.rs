@@ -320,3 +320,17 @@ fn a_host_that_is_set_aside_is_left_as_it_is() {
     assert!(world.sent.iter().all(|(host, step)| host.0 != 0 || login(step)), "{:?}", world.sent);
     assert_eq!(ends(&world)[1..], [BACK, BACK]);
 }
+
+/// One host was disarmed and taken back by somebody who has taken the run over, while the other's guard fired.
+#[test]
+fn who_was_disarmed_is_asked_once_more_before_it_is_called_committed_alone() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(0, disarm);
+    world.end_step(at, Fault::None);
+    world.machines[0].systems = old();
+    world.machines[0].guard = GuardState::None;
+    world.fire(1);
+    world.run_to_end();
+    let ends = ends(&world);
+    assert!(ends.iter().all(|end| *end == HostOutcome::RolledBack { by_guard: true }), "{ends:?}");
+}
