@@ -125,9 +125,8 @@ impl State {
     /// # Errors
     /// If the folder of runs cannot be read, or the run is of a newer version: it is that one that must end it.
     pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<Unfinished>, RecordError> {
-        let is_it = |fleet: &str, inventory: &Path| {
-            of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path))
-        };
+        let is_it =
+            |fleet: &str, inventory: &Path| of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path));
         for id in self.list()?.into_iter().rev() {
             let unfinished = match self.unfinished_run(&id) {
                 Err(RecordError::Newer { path, fleetdeploy }) => {
@@ -153,7 +152,9 @@ impl State {
         let run = self.open_run(id)?;
         let journal = match run.read_journal() {
             Ok(journal) => journal,
-            Err(RecordError::Newer { path, fleetdeploy }) if journal::glimpse(&path).is_some_and(|seen| !seen.is_over) => {
+            Err(RecordError::Newer { path, fleetdeploy })
+                if journal::glimpse(&path).is_some_and(|seen| !seen.is_over) =>
+            {
                 return Err(RecordError::Newer { path, fleetdeploy });
             }
             Err(_) => return Ok(None),
