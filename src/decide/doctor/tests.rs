@@ -82,7 +82,7 @@ const CASES: &[Case] = &[
             host.condition.facts.standing.next_boot = Some(next);
         },
         Blocker,
-        "its next boot is not its boot default",
+        "somebody has set its next boot, for once",
         "bootctl set-oneshot",
     ),
     (

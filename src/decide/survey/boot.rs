@@ -97,7 +97,7 @@ impl BootRefusal {
     pub fn hint(&self) -> String {
         match self {
             Self::NotMounted { .. } => {
-                "mount it there, and see why it was not: `findmnt --verify`, `systemctl list-units --type=mount --all`; if it \
+                "mount it there, or unmount what hides it, and see why that was so: `findmnt --verify`, `findmnt /boot`; if it \
                  is mounted elsewhere, say where in the inventory: `boot_loader: {esp: /boot/esp}`"
                     .to_owned()
             }
@@ -114,8 +114,9 @@ impl BootRefusal {
                 format!("{instead}; or, if its loader is one of systemd-boot, grub, extlinux and init, which: `boot_loader: {{kind: grub}}`")
             }
             Self::DefaultUnknown { .. } => {
-                "install its boot loader anew: `nixos-rebuild boot` there; if the wrong files are read, say in the inventory \
-                 which loader it has, and where: `boot_loader: {kind: systemd-boot, esp: /boot}`"
+                "where the inventory says `boot_loader` of it, mend that or take it out; else install it anew with \
+                 `nixos-rebuild boot` there, or, if the wrong files are read, say in the inventory which are right: \
+                 `boot_loader: {kind: systemd-boot, esp: /boot}`"
                     .to_owned()
             }
             Self::NextBoot { loader, next } => {
@@ -155,7 +156,7 @@ impl fmt::Display for BootRefusal {
                 in_brackets(note.as_deref(), formatter)
             }
             Self::NextBoot { next: NextBoot { entry, system }, .. } => {
-                write!(formatter, "its next boot is not its boot default: somebody has set `{entry}`, for once")?;
+                write!(formatter, "somebody has set its next boot, for once, to `{entry}`")?;
                 match system {
                     Some(system) => write!(formatter, ", which is {system}"),
                     None => Ok(()),
@@ -322,10 +323,10 @@ mod tests {
             (refusals[0].to_string(), refusals[0].hint())
         };
         let (text, hint) = pending(BootLoader::SystemdBoot, "nixos-generation-5.conf", Some(system('b', "2")));
-        assert!(text.contains("`nixos-generation-5.conf`, for once, which is /nix/store/bbbb"), "{text}");
+        assert!(text.contains("for once, to `nixos-generation-5.conf`, which is /nix/store/bbbb"), "{text}");
         assert!(hint.starts_with("`bootctl set-oneshot \"\"`"), "{hint}");
         let (text, hint) = pending(BootLoader::Grub, "1>0", None);
-        assert!(text.ends_with("somebody has set `1>0`, for once"), "{text}");
+        assert!(text.ends_with("somebody has set its next boot, for once, to `1>0`"), "{text}");
         assert!(hint.contains("unset next_entry"), "{hint}");
         let (_, hint) = pending(BootLoader::SystemdBoot, "Boot000A", None);
         assert!(hint.starts_with("`efibootmgr --delete-bootnext`"), "{hint}");
