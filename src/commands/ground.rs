@@ -215,6 +215,7 @@ impl Ground {
             folder: self.folder(),
             fleet: self.fleet.clone(),
             selected: self.selected.clone(),
+            without: self.without.clone(),
             allowed: Allowed::default(),
             waves: Waves::default(),
             back: None,

@@ -38,6 +38,17 @@ pub fn left_out(hosts: &[Host], names: &[HostName]) -> Result<BTreeSet<HostName>
     Ok(out)
 }
 
+/// The option that leaves out these hosts, and those that are reached only over them; `None` where nobody would be left.
+#[must_use]
+pub fn words_without(hosts: &[Host], silent: &BTreeSet<&HostName>) -> Option<String> {
+    let is_out = |host: &&Host| {
+        silent.contains(&host.name)
+            || host.way.iter().any(|jump| silent.contains(jump) && hosts.iter().any(|host| host.name == *jump))
+    };
+    let out: Vec<&str> = hosts.iter().filter(is_out).map(|host| host.name.as_str()).collect();
+    (!out.is_empty() && out.len() < hosts.len()).then(|| format!("--without {}", out.join(",")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
