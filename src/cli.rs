@@ -7,6 +7,7 @@ mod import;
 mod inventory;
 mod push;
 mod shells;
+mod without;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -28,6 +29,7 @@ pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
 pub use push::Push;
 pub use shells::{Completions, ManPages, Shell};
+pub use without::Without;
 
 /// Pushes NixOS systems to a fleet as one guarded transaction
 ///
@@ -308,6 +310,8 @@ pub struct FleetHosts {
     /// Not these hosts, written like those of `--on`
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub except: Vec<String>,
+    #[command(flatten)]
+    pub without: Without,
 }
 
 fn parse_run(text: &str) -> Result<RunId, String> {

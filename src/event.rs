@@ -142,6 +142,9 @@ pub struct Cell {
     /// Whether it was up before anything changed; absent in the baseline itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was_up: Option<bool>,
+    /// It ends at a host that the run goes on without: shown, and not counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
 }
 
 /// What one host is to go through, as the plan says.

@@ -28,6 +28,7 @@ fn cell(from: Place, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
         required: false,
         answer,
         was_up,
+        left_out: was_up.is_none(),
     }
 }
 
@@ -59,6 +60,8 @@ fn forecast() -> Forecast {
         waves: vec![vec![name("vps")]],
         phases: vec![PhaseForecast { phase: Phase::Test, at_most_ms: Some(240_000) }],
         links: vec![cell(Place::Workstation, LinkAnswer::Unknown, None)],
+        accepted: vec!["vps -> 10 (ping)".into()],
+        left_out: vec![name("10")],
         not_run: vec![
             NotRun { check: "backup is fresh".into(), from: Some(HostName::new("vps").unwrap()), required: true },
             NotRun { check: "it answers from here".into(), from: None, required: false },

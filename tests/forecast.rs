@@ -83,6 +83,7 @@ fn forecast() -> Forecast {
         required: true,
         answer,
         was_up: None,
+        left_out: false,
     };
     Forecast {
         fleet: "homelab".into(),

@@ -66,6 +66,7 @@ fn plan(waves: &[usize]) -> Arc<Plan> {
             probe_after: probe,
             required: true,
             timeout: Duration::from_secs(1),
+            left_out: None,
         }
     };
     let links: Vec<Link> = (1..hosts.len()).map(link).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FleetHosts, parse_fleet, parse_pattern};
+use super::{FleetHosts, Without, parse_fleet, parse_pattern};
 use crate::inventory::duration;
 
 /// Run a command on the hosts of a fleet, side by side
@@ -74,6 +74,8 @@ pub struct Status {
     /// Not these hosts, written like those of `--on`
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub except: Vec<String>,
+    #[command(flatten)]
+    pub without: Without,
     /// Build what the flake gives now, and show which hosts run something else
     #[arg(long, requires = "name")]
     pub build: bool,

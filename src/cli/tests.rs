@@ -1,7 +1,7 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::inventory::model::Size;
+use crate::inventory::model::{HostName, Size};
 
 fn parse(words: &str) -> Result<Cli, clap::Error> {
     Cli::read(words.split_whitespace().map(OsString::from))
@@ -21,7 +21,7 @@ fn the_definition_is_sound() {
 
 #[test]
 fn a_push_takes_all_its_options() {
-    let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --guard 15m --settle 90s \
+    let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without old --guard 15m --settle 90s \
                  --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken --accept-drift --reboot";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
@@ -31,6 +31,7 @@ fn a_push_takes_all_its_options() {
                 name: "homelab".into(),
                 on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
                 except: patterns(&["nas"]),
+                without: Without { hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec() },
             },
             terms: Terms {
                 guard: Some(Duration::from_secs(900)),
@@ -119,6 +120,11 @@ fn what_is_not_understood_exits_with_2() {
         "fleetdeploy push homelab --on=vps,-nas",
         "fleetdeploy push homelab --on vps,,nas",
         "fleetdeploy push homelab --except=-vps",
+        "fleetdeploy push homelab --without",
+        "fleetdeploy push homelab --without -vps",
+        "fleetdeploy push homelab --without vps,,nas",
+        "fleetdeploy push homelab --without @edge",
+        "fleetdeploy push homelab --without web*",
         "fleetdeploy push homelab --guard 0s",
         "fleetdeploy push homelab --guard soon",
         "fleetdeploy push homelab --guard 15M",

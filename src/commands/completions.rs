@@ -194,6 +194,10 @@ impl Typed {
             "FLEET" => self.fleets(),
             "RUN" => Self::runs(),
             "HOST" => self.hosts().0,
+            "HOST,..." => {
+                let before = typed.rfind(',').map_or(0, |comma| comma + 1);
+                self.hosts().0.into_iter().map(|host| format!("{}{host}", &typed[..before])).collect()
+            }
             "PATTERN" => {
                 let (hosts, tags) = self.hosts();
                 let before = typed.len() - union(typed).last().map_or(0, |last| last.len());
@@ -215,7 +219,8 @@ fn with_candidates(command: clap::Command, typed: &Arc<Typed>) -> clap::Command 
         let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
         // Of several kinds of values the first is the one that is there to be completed.
         let name = name.and_then(|name| name.split('|').next().map(str::to_owned));
-        let Some(name) = name.filter(|name| ["FLEET", "RUN", "HOST", "PATTERN"].contains(&name.as_str())) else {
+        let Some(name) = name.filter(|name| ["FLEET", "RUN", "HOST", "HOST,...", "PATTERN"].contains(&name.as_str()))
+        else {
             return argument;
         };
         let typed = Arc::clone(typed);
@@ -267,7 +272,7 @@ mod tests {
     fn no_fleet_and_no_pattern_of_the_command_line_is_without_candidates() {
         fn without(command: &clap::Command, found: &mut Vec<String>) {
             for argument in command.get_arguments() {
-                let about_hosts = ["on", "except", "canary", "fleet"].contains(&argument.get_id().as_str());
+                let about_hosts = ["on", "except", "without", "canary", "fleet"].contains(&argument.get_id().as_str());
                 if about_hosts && argument.get::<ArgValueCompleter>().is_none() {
                     found.push(format!("{} {}", command.get_name(), argument.get_id()));
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Trouble;
 use super::password::passwords;
 use super::past::{state, unreadable};
-use crate::cli::{FleetHosts, Global};
+use crate::cli::{FleetHosts, Global, Without};
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
 use crate::engine::push::{First, Request};
@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source};
-use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, select, select_of_run};
+use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -29,6 +29,8 @@ pub(super) struct Ground {
     pub(super) inventory: Inventory,
     pub(super) fleet: Fleet,
     pub(super) selected: BTreeSet<HostName>,
+    /// Hosts that take no part, whether or not they answer; none of them is selected.
+    pub(super) without: BTreeSet<HostName>,
     /// What the inventory wants said.
     warnings: Vec<String>,
 }
@@ -79,6 +81,21 @@ pub(super) fn not_selected(error: SelectError) -> Trouble {
     Trouble::not_understood(error, hint)
 }
 
+/// Of the chosen hosts those that take part, and the hosts of the fleet that do not.
+fn parted(
+    hosts: &[Host],
+    chosen: &[&Host],
+    without: &Without,
+) -> Result<(BTreeSet<HostName>, BTreeSet<HostName>), Trouble> {
+    let without = left_out(hosts, &without.hosts).map_err(not_selected)?;
+    let chosen = chosen.iter().map(|host| &host.name);
+    let selected: BTreeSet<HostName> = chosen.filter(|host| !without.contains(*host)).cloned().collect();
+    if selected.is_empty() && !without.is_empty() {
+        return Err(not_selected(SelectError::ChosenAreWithout));
+    }
+    Ok((selected, without))
+}
+
 impl Ground {
     /// Those of the selected hosts that are tested first, by patterns like those of `--on`; `none` is nobody, and without
     /// a pattern it is as the inventory says.
@@ -99,8 +116,8 @@ impl Ground {
         let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
         let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
         let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
-        let selected = selected.into_iter().map(|host| host.name.clone()).collect();
-        Ok(Self { inventory, fleet, selected, warnings })
+        let (selected, without) = parted(&fleet.hosts, &selected, &hosts.without)?;
+        Ok(Self { inventory, fleet, selected, without, warnings })
     }
 
     /// From now on the fleet is what was selected of it: for queries, to which the others are nothing.
@@ -115,7 +132,12 @@ impl Ground {
     }
 
     /// Every host of the inventory, each as its first fleet has it; that is what it is pushed as.
-    pub(super) fn prepare_every_host(global: &Global, on: &[String], except: &[String]) -> Result<Self, Trouble> {
+    pub(super) fn prepare_every_host(
+        global: &Global,
+        on: &[String],
+        except: &[String],
+        without: &Without,
+    ) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let of_fleet = |host: &Host| {
             let mut fleets = inventory.fleets.values();
@@ -123,7 +145,7 @@ impl Ground {
         };
         let hosts: Vec<Host> = inventory.hosts.iter().map(of_fleet).collect();
         let selected = select(&hosts, on, except).map_err(not_selected)?;
-        let selected = selected.into_iter().map(|host| host.name.clone()).collect();
+        let (selected, without) = parted(&hosts, &selected, without)?;
         let fleet = Fleet {
             name: "every host".to_owned(),
             hosts,
@@ -136,7 +158,7 @@ impl Ground {
             waves: Vec::new(),
             hooks: Hooks::default(),
         };
-        Ok(Self { inventory, fleet, selected, warnings })
+        Ok(Self { inventory, fleet, selected, without, warnings })
     }
 
     /// What to call a host's fleet in a command to type.
@@ -175,8 +197,13 @@ impl Ground {
         format!("{fleet} --on {}", hosts.join(","))
     }
 
-    /// Says what the inventory wants said.
+    /// Says what the inventory wants said, and who takes no part.
     pub(super) fn warn(&self, events: &Events) {
+        if !self.without.is_empty() {
+            let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
+            let text = format!("left out, as asked, with every link from and to it: {}", names.join(", "));
+            events.publish(Event::Warned { host: None, text });
+        }
         for text in &self.warnings {
             events.publish(Event::Warned { host: None, text: text.clone() });
         }
@@ -188,6 +215,7 @@ impl Ground {
             folder: self.folder(),
             fleet: self.fleet.clone(),
             selected: self.selected.clone(),
+            without: self.without.clone(),
             allowed: Allowed::default(),
             waves: Waves::default(),
             back: None,

@@ -99,6 +99,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     let request = Request {
         folder: ground.folder(),
         selected: ground.selected.clone(),
+        without: ground.without.clone(),
         allowed: wanted.allowed,
         waves: wanted.waves,
         back: wanted.back,

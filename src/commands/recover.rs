@@ -13,7 +13,7 @@ use super::ending::Conclusion;
 use super::ground::{Ground, load, owner};
 use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
-use crate::cli::{FleetHosts, Global, Recover};
+use crate::cli::{FleetHosts, Global, Recover, Without};
 use crate::decide::plan::Plan;
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new() };
+    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new(), without: Without::default() };
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &ground)?;

@@ -31,13 +31,13 @@ use crate::ui::{Screen, columns_of_stdout};
 type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ended {
-    let Status { name, on, except, build: with_build } = arguments;
+    let Status { name, on, except, without, build: with_build } = arguments;
     let mut ground = match name.clone() {
         Some(name) => {
-            let hosts = FleetHosts { name, on: on.clone(), except: except.clone() };
+            let hosts = FleetHosts { name, on: on.clone(), except: except.clone(), without: without.clone() };
             Ground::prepare(global, &hosts, &Overrides::default())?
         }
-        None => Ground::prepare_every_host(global, on, except)?,
+        None => Ground::prepare_every_host(global, on, except, without)?,
     };
     ground.only_selected();
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;

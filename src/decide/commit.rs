@@ -2,6 +2,7 @@
 
 use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
 use crate::decide::plan::HostId;
+use crate::decide::proven::links_in_words;
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
@@ -222,7 +223,11 @@ impl Transaction {
             (None, Outcome::Split) => "not every guard could be disarmed".to_owned(),
             (None, Outcome::RolledBack) => "every host was back on its old system already".to_owned(),
             (None, Outcome::Refused) => "nothing had been touched".to_owned(),
-            (None, _) => "every host runs what it was to run, and every required link is up".to_owned(),
+            (None, _) => {
+                let counts = |link| !self.leads_to_a_lost_host(link);
+                let links = links_in_words(&self.plan, self.last_round.as_ref(), counts);
+                format!("every host runs what it was to run; {links}")
+            }
         };
         Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }
     }

@@ -29,6 +29,9 @@ pub struct Link {
     pub probe_after: Probe,
     pub required: bool,
     pub timeout: Duration,
+    /// The absent host that it ends at: it is looked at and does not count, whatever is required.
+    #[serde(default)]
+    pub left_out: Option<HostName>,
 }
 
 impl Link {
@@ -199,6 +202,7 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
         probe_after,
         required: check.required,
         timeout: check.timeout,
+        left_out: None,
     };
     let to_targets = |targets: &[Target], probe: &dyn Fn(String) -> Probe| {
         let mut links = Vec::new();

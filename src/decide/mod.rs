@@ -1,6 +1,7 @@
 //! The pure part: facts, answers and named timers in; effects and events out. No I/O, no clock, no durations in its
 //! state.
 
+pub mod absent;
 pub mod ahead;
 pub mod back;
 pub mod by_hand;
@@ -14,6 +15,7 @@ pub mod fit;
 mod found;
 pub mod links;
 pub mod plan;
+mod proven;
 pub mod ran;
 pub mod recover;
 mod rollback;

@@ -29,6 +29,7 @@ impl Hash for Transaction {
             reason: _,
             interrupted,
             noticed: _,
+            noticed_absent: _,
             silent,
             silence_counts,
             recovery,

@@ -11,11 +11,10 @@ use crate::inventory::model::{HostName, Place};
 
 impl Transaction {
     pub(super) fn links_moved(&self, round: &Round) -> Event {
-        let of = self.plan.links.len();
-        let down = round.down(&self.plan.links).len();
+        let counted = || self.plan.links.iter().enumerate().filter(|(_, link)| link.left_out.is_none());
         Event::LinksMoved {
-            up: (of - down) as u64,
-            of: of as u64,
+            up: counted().filter(|(id, _)| round.answer(*id).is_up()).count() as u64,
+            of: counted().count() as u64,
             rounds: self.streak,
             waiting_for: self.link_texts(&self.last_broken),
             hosts: self.links_by_host(round),
@@ -25,7 +24,7 @@ impl Transaction {
     fn links_by_host(&self, round: &Round) -> BTreeMap<HostName, LinkCount> {
         let mut hosts: BTreeMap<HostName, LinkCount> = BTreeMap::new();
         for (id, link) in self.plan.links.iter().enumerate() {
-            let Place::Host(from) = &link.from else { continue };
+            let (Place::Host(from), None) = (&link.from, &link.left_out) else { continue };
             let count = hosts.entry(from.clone()).or_default();
             count.of += 1;
             count.up += u64::from(round.answer(id).is_up());
@@ -61,7 +60,8 @@ impl Transaction {
 }
 
 /// `vps -> homeserver (ping)`.
-pub(super) fn link_text(link: &Link) -> String {
+#[must_use]
+pub fn link_text(link: &Link) -> String {
     let from = match &link.from {
         Place::Workstation => "workstation",
         Place::Host(name) => name.as_str(),
@@ -83,6 +83,7 @@ pub fn cells(plan: &Plan, round: &Round, compare: bool) -> Vec<Cell> {
             required: link.required,
             answer: round.answer(id).clone(),
             was_up: plan.baseline.answers.get(&id).filter(|_| compare).map(LinkAnswer::is_up),
+            left_out: link.left_out.is_some(),
         })
         .collect()
 }

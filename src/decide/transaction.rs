@@ -176,6 +176,8 @@ pub struct Transaction {
     pub(super) interrupted: Option<Signal>,
     /// Witnesses of which it was said that they restarted or switched.
     pub(super) noticed: BTreeSet<HostId>,
+    /// Absent hosts of which it was said that they answer.
+    pub(super) noticed_absent: BTreeSet<HostName>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
     /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
@@ -239,6 +241,7 @@ impl Transaction {
             reason: None,
             interrupted: None,
             noticed: BTreeSet::new(),
+            noticed_absent: BTreeSet::new(),
             silent: BTreeSet::new(),
             silence_counts: false,
             recovery: None,

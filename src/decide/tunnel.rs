@@ -142,6 +142,7 @@ mod tests {
             probe_after: probe,
             required: true,
             timeout: Duration::from_secs(1),
+            left_out: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::decide::absent;
 use crate::decide::fact::same_boot;
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
@@ -106,6 +107,7 @@ impl Transaction {
             return;
         }
         self.notice_witnesses(&round, effects);
+        self.notice_absent(&round, effects);
         self.last_broken = self.broken_of_ours(&round);
         self.last_failures = self.failures_in(&round);
         self.waiting = waiting;
@@ -260,6 +262,15 @@ impl Transaction {
             };
             if self.noticed.insert(host) {
                 effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+            }
+        }
+    }
+
+    /// A host that the run goes on without stays left out of it.
+    fn notice_absent(&mut self, round: &Round, effects: &mut Vec<Effect>) {
+        for host in absent::answering(&self.plan.links, &self.plan.baseline, round) {
+            if self.noticed_absent.insert(host.clone()) {
+                effects.push(Effect::Tell(Event::Warned { host: Some(host), text: absent::answers_now() }));
             }
         }
     }

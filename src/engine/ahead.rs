@@ -44,6 +44,10 @@ impl Push<'_> {
     pub(super) fn foreseen(&self, refused: Option<String>) -> Forecast {
         let mut known = lock(&self.ahead).clone();
         known.fleet.clone_from(&self.request.fleet.name);
+        let skipped = lock(&self.skipped);
+        let left_out = self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host));
+        known.left_out = left_out.cloned().collect();
+        drop(skipped);
         // What is refused was not looked at to the end.
         if refused.is_none() {
             let not_known = self.not_known(&known);

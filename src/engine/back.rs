@@ -25,7 +25,7 @@ impl Push<'_> {
         for host in selected() {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
         }
-        let surveyed = self.survey().await?;
+        let surveyed = self.survey_with_witnesses().await?;
         let asked: Vec<&Host> = selected().filter(|host| surveyed.contains_key(&host.name)).collect();
         let questions = asked.iter().map(|host| (host.name.clone(), self.ask_what_is_kept(to, host).boxed()));
         let answers = ask_all(questions).await;

@@ -6,9 +6,10 @@ use super::hosts::Hosts;
 use super::orders::{Identity, Orders};
 use super::push::{Phased, Push, lock, refuse_if};
 use super::ssh_hosts::SshHosts;
+use crate::decide::absent;
 use crate::decide::links::{Link, LinkAnswer, Round};
 use crate::decide::plan::Plan;
-use crate::decide::telling::cells;
+use crate::decide::telling::{cells, link_text};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{HostName, Place};
 
@@ -21,12 +22,16 @@ impl Push<'_> {
         let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
         self.tell_probing(&plan);
         let (mut round, _) = Arc::clone(&prober).round(false).await;
-        if !round.down(&plan.links).is_empty() {
+        let counts = |link: &usize| plan.links[*link].left_out.is_none();
+        if round.down(&plan.links).iter().any(counts) {
             // One lost packet is no broken link.
             (round, _) = Arc::clone(&prober).round(false).await;
         }
         prober.stop_probing().await;
         let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
+        for host in absent::answering(&plan.links, &Round::default(), &round) {
+            self.warn(Some(&host), absent::answers_now());
+        }
         let cells = cells(&plan, &round, false);
         lock(&self.ahead).links.clone_from(&cells);
         self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells });
@@ -37,12 +42,14 @@ impl Push<'_> {
         let mut hopeless = false;
         for link in &down {
             let one = &plan.links[*link];
-            let text = format!("{} is already down, before anything was changed", describe_link(one));
+            let cause = absent::likely_cause(&self.request.fleet, one, &lock(&self.skipped));
+            let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+            let text = format!("{} is already down, before anything was changed{cause}", describe_link(one));
             if !changes {
                 let how = if *round.answer(*link) == LinkAnswer::Unknown { "cannot be looked at" } else { "is down" };
-                self.warn(None, format!("{} {how}", describe_link(one)));
+                self.warn(None, format!("{} {how}{cause}", describe_link(one)));
             } else if self.request.allowed.broken {
-                self.warn(None, text);
+                self.warn(None, format!("{text}: accepted, as asked (--allow-broken)"));
             } else if mendable(one) {
                 self.warn(
                     None,
@@ -57,7 +64,8 @@ impl Push<'_> {
             }
         }
         refuse_if(hopeless, "a required link is down that this push cannot mend")?;
-        if self.request.allowed.broken {
+        if self.request.allowed.broken && changes {
+            lock(&self.ahead).accepted = down.iter().map(|link| link_text(&plan.links[*link])).collect();
             plan.accepted = down.into_iter().collect();
         }
         learn_health(&mut plan, &round);

@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, and nothing here decides what a failure means for the fleet.
 
+mod absent;
 mod ahead;
 mod back;
 mod baseline;

@@ -218,6 +218,7 @@ mod tests {
                 probe_after: probe,
                 required: true,
                 timeout: Duration::from_secs(1),
+                left_out: None,
             }
         };
         let links = [link(place("vps")), link(place("home")), link(Place::Workstation)];

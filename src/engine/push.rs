@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::baseline::describe_link;
 use super::clock::BootClock;
 use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
@@ -17,7 +16,7 @@ use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
 use super::workstation::Looking;
 use crate::decide::back::To;
-use crate::decide::links::{self, Link, Round};
+use crate::decide::links::{Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
@@ -38,6 +37,8 @@ pub struct Request {
     /// Where the inventory lies: relative sources are relative to it.
     pub folder: PathBuf,
     pub selected: BTreeSet<HostName>,
+    /// Hosts that take no part, whether or not they answer: nothing is asked of them. None of them is selected.
+    pub without: BTreeSet<HostName>,
     pub allowed: Allowed,
     pub waves: Waves,
     /// The hosts have their new systems already, and go back to them; `None`: they are built.
@@ -220,7 +221,7 @@ pub(super) struct Push<'a> {
     pub(super) events: &'a Events,
     /// Hosts that hold roots of this run, for the clean-up of a refusal.
     pub(super) prepared: Mutex<BTreeSet<HostName>>,
-    /// Optional hosts that did not answer the survey.
+    /// Hosts that take no part: those of [`Request::without`], and optional ones that did not answer the survey.
     pub(super) skipped: Mutex<BTreeSet<HostName>>,
     /// What it would do, as far as that is known by now.
     pub(super) ahead: Mutex<Forecast>,
@@ -236,7 +237,7 @@ impl<'a> Push<'a> {
             reach: Arc::new(Reach::new(workspace, connect)),
             events,
             prepared: Mutex::default(),
-            skipped: Mutex::default(),
+            skipped: Mutex::new(request.without.clone()),
             ahead: Mutex::default(),
             need_reboot: Mutex::default(),
         }
@@ -258,7 +259,7 @@ impl<'a> Push<'a> {
         let fleet = &self.request.fleet;
         // Side by side: the build needs the workstation, the survey the hosts. The one that refuses first ends both.
         let (systems, surveyed) = match &self.request.back {
-            None => tokio::try_join!(self.build(), self.survey())?,
+            None => tokio::try_join!(self.build(), self.survey_with_witnesses())?,
             Some(to) => self.survey_and_choose(to).await?,
         };
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
@@ -289,7 +290,7 @@ impl<'a> Push<'a> {
         let plan = self.baseline(plan, &identity, changes).await?;
         if !changes {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
-            return Ok(Prepared::Unchanged(ends));
+            return Ok(Prepared::Unchanged(self.name_every_host(ends)));
         }
         if self.request.first.is_all() {
             return Ok(Prepared::Planned);
@@ -299,22 +300,6 @@ impl<'a> Push<'a> {
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
         let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
-    }
-
-    /// The fleet's links, without those that a skipped host leaves unproven.
-    pub(super) fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
-        let skipped = lock(&self.skipped);
-        let is_skipped = |link: &Link| {
-            matches!(&link.from, Place::Host(from) if skipped.contains(from))
-                || link.to_host.as_ref().is_some_and(|to| skipped.contains(to))
-        };
-        let (unproven, links): (Vec<_>, Vec<_>) =
-            links::resolve(&self.request.fleet, &ssh_ports(surveyed)).into_iter().partition(is_skipped);
-        if !unproven.is_empty() {
-            let texts: Vec<String> = unproven.iter().map(describe_link).collect();
-            self.warn(None, format!("not proven, since a host was left out: {}", texts.join("; ")));
-        }
-        links
     }
 
     pub(super) fn view<'b>(
@@ -388,10 +373,6 @@ fn not_run(link: &Link) -> NotRun {
         Place::Workstation => None,
     };
     NotRun { check: link.check.clone(), from, required: link.required }
-}
-
-fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16> {
-    surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect()
 }
 
 pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {

@@ -1,6 +1,6 @@
 //! Phase 2: one master and one round trip per host, and what the facts say against the push.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 
@@ -25,20 +25,34 @@ impl Push<'_> {
         Ok(surveyed)
     }
 
-    /// Of every host that answers, and whether all do that must.
+    /// The same for what is proven by the links of all hosts: a witness that is silent and needed refuses as well.
+    pub(super) async fn survey_with_witnesses(&self) -> Phased<BTreeMap<HostName, Answered>> {
+        let (surveyed, all_answer) = self.ask_everybody().await;
+        let all_needed = self.needed_witnesses_answer(&surveyed);
+        refuse_if(!all_answer || !all_needed, "not every host could be surveyed")?;
+        Ok(surveyed)
+    }
+
+    /// Of every host that answers, and whether all do that must. Those that are left out are not asked.
     pub(super) async fn ask_everybody(&self) -> (BTreeMap<HostName, Answered>, bool) {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
-        let hosts = &self.request.fleet.hosts;
+        let hosts = || self.request.fleet.hosts.iter().filter(|host| !self.request.without.contains(&host.name));
         let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
-        let questions = hosts.iter().map(|host| (host.name.clone(), question(host)));
+        let questions = hosts().map(|host| (host.name.clone(), question(host)));
         let answers = ask_all(questions).await;
         let mut surveyed = BTreeMap::new();
         let mut all_answer = true;
-        for host in hosts {
+        let silent: BTreeSet<&HostName> =
+            answers.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
+        for host in hosts() {
             match answers[&host.name].as_ref() {
                 Ok(_) => self.tell_address(&host.name),
                 Err((text, hint)) if host.optional => {
-                    self.warn(Some(&host.name), format!("is left out: {text}{}", hinted(hint.as_ref())));
+                    let text = format!(
+                        "is left out with its links, since it is `optional` and does not answer: {text}{}",
+                        hinted(hint.as_ref())
+                    );
+                    self.warn(Some(&host.name), text);
                     lock(&self.skipped).insert(host.name.clone());
                 }
                 Err((text, hint)) if !self.request.selected.contains(&host.name) => {
@@ -48,7 +62,8 @@ impl Push<'_> {
                     );
                 }
                 Err((text, hint)) => {
-                    self.fail(Some(&host.name), text.clone(), hint.clone());
+                    let hint = self.or_without(&silent, hint.as_ref());
+                    self.fail(Some(&host.name), text.clone(), hint);
                     all_answer = false;
                 }
             }

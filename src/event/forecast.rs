@@ -34,6 +34,12 @@ pub struct Forecast {
     pub phases: Vec<PhaseForecast>,
     /// Every link, as it is now; empty where it was not probed.
     pub links: Vec<Cell>,
+    /// Required links that are down now and accepted so, each as `vps -> homeserver (ping)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// Hosts that take no part: named so, or `optional` and silent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<HostName>,
     /// Checks that are commands of the inventory: what looks ahead runs none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<NotRun>,

@@ -264,6 +264,7 @@ mod tests {
             required: true,
             answer: why,
             was_up: None,
+            left_out: false,
         };
         for event in [
             Event::Warned { host: Some(host()), text: long.clone() },

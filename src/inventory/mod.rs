@@ -24,6 +24,7 @@ mod scalar;
 mod schema;
 mod select;
 mod wave;
+mod without;
 mod yaml;
 
 pub use model::{Inventory, Overrides};
@@ -31,6 +32,7 @@ pub use problem::{Mistakes, Position, Problem};
 pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
 pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
+pub use without::{left_out, words_without};
 
 use fields::Heap;
 use problem::Mistake;

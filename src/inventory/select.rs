@@ -34,6 +34,19 @@ pub enum SelectError {
     /// Every host that was chosen was also excepted.
     #[error("no host is left: `--except` takes out every host that was chosen")]
     NothingLeft,
+    /// A host is left out with `--without`, and others are reached only over it.
+    #[error("the way to {} leads over a host that is left out ({})", waylaid(behind), over(behind))]
+    BehindWithout {
+        /// What was typed.
+        named: Vec<HostName>,
+        /// Each with the nearest host on its way that is left out.
+        behind: Vec<(HostName, HostName)>,
+    },
+    #[error("no host is left: `--without` leaves out every host of the fleet")]
+    NobodyLeft,
+    /// Those that were chosen are those that are left out.
+    #[error("no host is left: `--without` leaves out every host that was chosen")]
+    ChosenAreWithout,
     #[error("there is no fleet `{}`", shown(name))]
     NoSuchFleet { name: String, near: Option<String>, fleets: Vec<String> },
 }
@@ -52,7 +65,13 @@ impl SelectError {
     pub fn hint(&self) -> Option<String> {
         let (near, there, word) = match self {
             Self::BadPattern { .. } => return Some("a pattern is a name, a glob like `web*`, `@tag` or `all`".into()),
-            Self::NothingLeft => return None,
+            Self::NothingLeft | Self::NobodyLeft | Self::ChosenAreWithout => return None,
+            Self::BehindWithout { named, behind } => {
+                let names = named.iter().chain(behind.iter().map(|(host, _)| host));
+                let words: Vec<&str> = names.map(HostName::as_str).collect();
+                let they = if behind.len() == 1 { "it" } else { "they" };
+                return Some(format!("{they} cannot be reached either: write `--without {}`", words.join(",")));
+            }
             Self::NoRunMeant => return Some(format!("`--on {FAILED}` is for commands that take a fleet, like push")),
             Self::FailedAreGone { failed } => {
                 return Some(format!("there failed {}", listed(failed.iter().map(HostName::as_str))));
@@ -66,6 +85,15 @@ impl SelectError {
             None => Some(format!("the {word} are {there}")),
         }
     }
+}
+
+fn waylaid(behind: &[(HostName, HostName)]) -> String {
+    listed(behind.iter().map(|(host, _)| host.as_str()))
+}
+
+fn over(behind: &[(HostName, HostName)]) -> String {
+    let over: BTreeSet<&HostName> = behind.iter().map(|(_, over)| over).collect();
+    listed(over.into_iter().map(HostName::as_str))
 }
 
 /// Whether somebody must look which hosts have failed, for [`select_of_run`].

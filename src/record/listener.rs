@@ -415,6 +415,7 @@ mod tests {
             required: true,
             answer,
             was_up: None,
+            left_out: false,
         };
         let (up, down) = (LinkAnswer::Up { round_trip_us: None }, LinkAnswer::Down { why: "no answer".into() });
         let hosts = || vec![host("vps"), host("nas")];

@@ -36,6 +36,11 @@ pub fn render(forecast: &Forecast, style: Style) -> String {
     }
     let links = matrix::render(&forecast.links, style.columns.saturating_sub(2), style.colour);
     out += &section(&format!("links now: {}", matrix::count(&forecast.links)), below(&links), style);
+    let accepted: Vec<String> =
+        forecast.accepted.iter().map(|link| indented(&sanitise::line(link), "  - ", style)).collect();
+    out += &section("accepted as they are, down (--allow-broken)", accepted.concat(), style);
+    let left_out: Vec<String> = forecast.left_out.iter().map(|host| indented(host.as_str(), "  - ", style)).collect();
+    out += &section("left out, with every link from and to it", left_out.concat(), style);
     out += &section(
         "not run: a plan runs no command of the inventory, `fleetdeploy check` does",
         not_run(forecast, style),

@@ -26,11 +26,14 @@ enum Mark {
     /// Down, and there is no before.
     Down,
     Unknown,
+    /// Whatever it says.
+    NotCounted,
 }
 
 impl Mark {
     fn of(cell: &Cell) -> Self {
         match (&cell.answer, cell.was_up) {
+            _ if cell.left_out => Self::NotCounted,
             (LinkAnswer::Up { .. }, Some(false)) => Self::Mended,
             (LinkAnswer::Up { .. }, _) => Self::Up,
             (LinkAnswer::Down { .. }, Some(true)) => Self::NewlyDown,
@@ -48,6 +51,7 @@ impl Mark {
             Self::StillDown => "-",
             Self::Down => "x",
             Self::Unknown => "?",
+            Self::NotCounted => "~",
         }
     }
 
@@ -59,6 +63,7 @@ impl Mark {
             Self::StillDown => "down, was down before",
             Self::Down => "down",
             Self::Unknown => "unknown: the place it is probed from did not answer",
+            Self::NotCounted => "not counted: it ends at a host that is left out",
         }
     }
 
@@ -67,6 +72,7 @@ impl Mark {
             Self::Up => None,
             Self::Mended => Some(Tone::Good),
             Self::StillDown | Self::Unknown => Some(Tone::Doubtful),
+            Self::NotCounted => Some(Tone::Faint),
             Self::NewlyDown | Self::Down => Some(Tone::Bad),
         }
     }
@@ -94,8 +100,9 @@ pub fn render(cells: &[Cell], width: usize, colour: bool) -> String {
 /// `4 of 6 links up`, with what is not required counted apart.
 #[must_use]
 pub fn count(cells: &[Cell]) -> String {
-    let up = |required| cells.iter().filter(|cell| cell.required == required && cell.answer.is_up()).count();
-    let of = |required| cells.iter().filter(|cell| cell.required == required).count();
+    let counted = |required| cells.iter().filter(move |cell| !cell.left_out && cell.required == required);
+    let up = |required| counted(required).filter(|cell| cell.answer.is_up()).count();
+    let of = |required| counted(required).count();
     let links = |number| if number == 1 { "link" } else { "links" };
     match (of(true), of(false)) {
         (0, 0) => "no links".to_owned(),
@@ -251,7 +258,7 @@ fn chars(text: &str) -> usize {
 /// What each mark means and which links have it, the worst first.
 fn reasons(cells: &[Cell], colour: bool) -> String {
     let mut out = String::new();
-    for mark in [Mark::NewlyDown, Mark::Down, Mark::Unknown, Mark::StillDown, Mark::Mended] {
+    for mark in [Mark::NewlyDown, Mark::Down, Mark::Unknown, Mark::StillDown, Mark::Mended, Mark::NotCounted] {
         let marked: Vec<&Cell> = cells.iter().filter(|cell| Mark::of(cell) == mark).collect();
         if marked.is_empty() {
             continue;
@@ -262,10 +269,12 @@ fn reasons(cells: &[Cell], colour: bool) -> String {
         for cell in marked {
             let (from, to, kind) = (from_word(&cell.from), sanitise::line(&cell.to), sanitise::line(&cell.kind));
             out += &format!("  {from} -> {to} {kind}");
-            if let LinkAnswer::Down { why } = &cell.answer {
-                out += &format!(": {}", sanitise::line(why));
+            match &cell.answer {
+                LinkAnswer::Down { why } => out += &format!(": {}", sanitise::line(why)),
+                LinkAnswer::Up { .. } if cell.left_out => out += ": up",
+                LinkAnswer::Up { .. } | LinkAnswer::Unknown => {}
             }
-            out += if cell.required { "\n" } else { " (not required)\n" };
+            out += if cell.required || cell.left_out { "\n" } else { " (not required)\n" };
         }
     }
     out
@@ -291,6 +300,7 @@ mod tests {
             required: true,
             answer,
             was_up: None,
+            left_out: false,
         }
     }
 

@@ -105,6 +105,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
                 probe_after: probe,
                 required: true,
                 timeout: Duration::from_secs(2),
+                left_out: None,
             }
         })
         .collect();

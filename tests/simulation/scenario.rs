@@ -224,6 +224,7 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
                 probe_after: probe,
                 required: chance.percent(95),
                 timeout: Duration::from_secs(2),
+                left_out: None,
             });
         }
     }

@@ -86,7 +86,16 @@ pub(crate) fn armed(name: &str) -> Event {
 
 pub(crate) fn cell(from: &str, to: &str, kind: &str, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
     let from = Place::Host(host(from));
-    Cell { check: "vpn mesh".into(), from, to: to.into(), kind: kind.into(), required: true, answer, was_up }
+    Cell {
+        check: "vpn mesh".into(),
+        from,
+        to: to.into(),
+        kind: kind.into(),
+        required: true,
+        answer,
+        was_up,
+        left_out: false,
+    }
 }
 
 pub(crate) fn matrix(phase: Phase, was_up: Option<bool>) -> Event {

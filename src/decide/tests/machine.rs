@@ -42,6 +42,7 @@ pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
                 probe_after: probe,
                 required: true,
                 timeout: Duration::from_secs(2),
+                left_out: None,
             });
         }
     }

@@ -1,0 +1,230 @@
+//! Hosts that a run goes on without: which links stay to be looked at, and what of them counts.
+//!
+//! Such a host takes no part for the whole run, also if it answers later. The links to it are still looked at from the
+//! others, so that the matrix shows them; none of them counts for or against the run. Nothing is looked at from it, because
+//! nobody logs in there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::decide::links::{Link, Probe, Round};
+use crate::inventory::model::{CheckKind, Fleet, Host, HostName, Place, VpnShape};
+
+/// How long the other end of a link that does not count may take to answer. Probes of a round run side by side and the
+/// round waits for the slowest, so a host that is off may not cost more than this in each.
+const SHORT_LOOK: Duration = Duration::from_secs(1);
+
+/// The links without those that begin at an absent host; those that end there count no more.
+#[must_use]
+pub fn without(links: Vec<Link>, absent: &[&Host]) -> Vec<Link> {
+    let begins_there = |link: &Link| absent.iter().any(|host| link.from == Place::Host(host.name.clone()));
+    let stays = links.into_iter().filter(|link| !begins_there(link));
+    stays
+        .map(|link| match absent.iter().find(|host| ends_at(&link, host)) {
+            None => link,
+            Some(host) => Link {
+                left_out: Some(host.name.clone()),
+                required: false,
+                timeout: link.timeout.min(SHORT_LOOK),
+                ..link
+            },
+        })
+        .collect()
+}
+
+/// Whether the link ends at this host, by name or by one of its addresses.
+#[must_use]
+pub fn ends_at(link: &Link, host: &Host) -> bool {
+    let is_its = |address: &str| {
+        address == host.name.as_str()
+            || address == host.address
+            || host.vpn.as_deref() == Some(address)
+            || host.other_addresses.iter().any(|other| other == address)
+    };
+    let address = match &link.probe {
+        Probe::Http { url, .. } => host_of(url),
+        Probe::Dns { server, .. } => server.as_deref(),
+        other => other.address(),
+    };
+    link.to_host.as_ref() == Some(&host.name) || address.is_some_and(is_its)
+}
+
+/// `10.0.0.1` of `http://ada@10.0.0.1:8080/health`.
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let place = authority.rsplit('@').next()?;
+    match place.strip_prefix('[') {
+        Some(literal) => literal.split(']').next(),
+        None => place.split(':').next(),
+    }
+}
+
+/// Of the hosts that did not answer those at which a required link begins or ends, with how many of them.
+#[must_use]
+pub fn needed<'a>(links: &[Link], silent: &[&'a Host]) -> Vec<(&'a Host, usize)> {
+    let counts = |host: &Host, link: &&Link| {
+        link.required && (link.from == Place::Host(host.name.clone()) || ends_at(link, host))
+    };
+    let needed = silent.iter().map(|host| (*host, links.iter().filter(|link| counts(host, link)).count()));
+    needed.filter(|(_, links)| *links > 0).collect()
+}
+
+/// The absent hosts of which a link is up in this round and was not before.
+#[must_use]
+pub fn answering(links: &[Link], before: &Round, now: &Round) -> BTreeSet<HostName> {
+    let is_news = |id: usize| now.answer(id).is_up() && !before.answer(id).is_up();
+    let news = links.iter().enumerate().filter(|(id, _)| is_news(*id));
+    news.filter_map(|(_, link)| link.left_out.clone()).collect()
+}
+
+/// What is said of an absent host that answers after all.
+#[must_use]
+pub fn answers_now() -> String {
+    "was left out and answers now: it stays left out of this run, and its links do not count; push it afterwards"
+        .to_owned()
+}
+
+/// Why a link between two others may be down: an absent host is the hub of their VPN.
+#[must_use]
+pub fn likely_cause(fleet: &Fleet, link: &Link, absent: &BTreeSet<HostName>) -> Option<String> {
+    let hub = fleet.checks.iter().find_map(|check| match &check.kind {
+        CheckKind::Vpn(VpnShape::Hub(hub)) if absent.contains(hub) => Some((hub, check)),
+        _ => None,
+    });
+    if let Some((hub, check)) = hub {
+        return Some(format!("likely because {hub} is left out: it is the hub of `{}`", check.name));
+    }
+    let inside = |address: &str| fleet.hosts.iter().any(|host| host.vpn.as_deref() == Some(address));
+    let is_tunnelled = link.probe.address().is_some_and(inside);
+    (is_tunnelled && !absent.is_empty()).then(|| {
+        let names: Vec<&str> = absent.iter().map(HostName::as_str).collect();
+        format!("perhaps because {} is left out, if the VPN between these two leads over it", names.join(" or "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::links::{LinkAnswer, resolve};
+    use crate::decide::telling::link_text;
+    use crate::inventory::Inventory;
+
+    const LAB: &str = "
+hosts:
+  vps: {address: vps.example.org, vpn: 10.100.0.1}
+  home: {vpn: 10.100.0.2}
+  web: {addresses: [web.example.org, 192.0.2.7], vpn: 10.100.0.3}
+fleets:
+  lab:
+    flake: .
+    hosts: all
+    checks:
+      - vpn: mesh
+      - {tcp: 443, to: [web, 192.0.2.7], from: vps}
+      - {http: \"https://ada:x@web.example.org:8443/health\", from: home}
+      - {http: \"http://[2001:db8::1]/\", from: home}
+";
+
+    fn fleet(text: &str) -> Fleet {
+        let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), text);
+        loaded.unwrap_or_else(|error| panic!("{error}")).inventory.fleets["lab"].clone()
+    }
+
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
+    fn links_without(fleet: &Fleet, absent: &[&str]) -> Vec<Link> {
+        let absent: Vec<&Host> = fleet.hosts.iter().filter(|host| absent.contains(&host.name.as_str())).collect();
+        without(resolve(fleet, &BTreeMap::new()), &absent)
+    }
+
+    #[test]
+    fn of_a_host_that_is_left_out_no_link_counts_and_those_to_it_are_still_shown() {
+        let fleet = fleet(LAB);
+        let whole = links_without(&fleet, &[]);
+        assert!(whole.iter().all(|link| link.required && link.left_out.is_none()));
+        let links = links_without(&fleet, &["web"]);
+        let shown = |counts: bool| -> Vec<String> {
+            links.iter().filter(|link| link.left_out.is_none() == counts).map(link_text).collect()
+        };
+        assert_eq!(
+            shown(true),
+            [
+                "vps -> home (ping)",
+                "vps -> home (ssh)",
+                "home -> vps (ping)",
+                "home -> vps (ssh)",
+                "home -> http://[2001:db8::1]/ (http)"
+            ]
+        );
+        assert_eq!(
+            shown(false),
+            [
+                "vps -> web (ping)",
+                "vps -> web (ssh)",
+                "home -> web (ping)",
+                "home -> web (ssh)",
+                "vps -> web (tcp)",
+                "vps -> 192.0.2.7 (tcp)",
+                "home -> https://web.example.org:8443/health (http)",
+            ]
+        );
+        for link in links.iter().filter(|link| link.left_out.is_some()) {
+            assert_eq!((&link.left_out, link.required), (&Some(host("web")), false));
+            assert!(link.timeout <= Duration::from_secs(1), "a round waits for it");
+        }
+    }
+
+    #[test]
+    fn a_silent_host_is_needed_where_a_required_link_begins_or_ends() {
+        let mut fleet = fleet(LAB);
+        let needed_in = |fleet: &Fleet| -> Vec<(String, usize)> {
+            let silent: Vec<&Host> = fleet.hosts.iter().filter(|host| host.name != host("vps")).collect();
+            let links = resolve(fleet, &BTreeMap::new());
+            needed(&links, &silent).into_iter().map(|(host, links)| (host.name.to_string(), links)).collect()
+        };
+        assert_eq!(needed_in(&fleet), [("home".to_owned(), 10), ("web".to_owned(), 11)]);
+        fleet.checks.iter_mut().for_each(|check| check.required = false);
+        assert_eq!(needed_in(&fleet), []);
+    }
+
+    #[test]
+    fn a_host_that_is_left_out_answers_when_a_link_to_it_is_up_that_was_not() {
+        let links = links_without(&fleet(LAB), &["web"]);
+        let to_web = links.iter().position(|link| link.left_out.is_some()).unwrap();
+        let others = links.iter().position(|link| link.left_out.is_none()).unwrap();
+        let round = |up: &[usize]| Round {
+            answers: up.iter().map(|link| (*link, LinkAnswer::Up { round_trip_us: None })).collect(),
+            hosts: BTreeMap::new(),
+        };
+        assert_eq!(answering(&links, &round(&[]), &round(&[others])), BTreeSet::new());
+        assert_eq!(answering(&links, &round(&[]), &round(&[others, to_web])), BTreeSet::from([host("web")]));
+        assert_eq!(answering(&links, &round(&[to_web]), &round(&[to_web])), BTreeSet::new());
+    }
+
+    #[test]
+    fn the_hub_that_is_left_out_is_the_likely_cause_of_a_link_between_others() {
+        let absent = BTreeSet::from([host("vps")]);
+        let cause = |text: &str, absent: &BTreeSet<HostName>| {
+            let fleet = fleet(text);
+            let links = resolve(&fleet, &BTreeMap::new());
+            let between = |link: &&Link| link.from == Place::Host(host("home")) && link.to == "web";
+            likely_cause(&fleet, links.iter().find(between).unwrap(), absent)
+        };
+        let hub = LAB.replace("vpn: mesh", "vpn: {hub: vps}\n      - {ping: web, from: home}");
+        assert_eq!(
+            cause(&hub, &absent).as_deref(),
+            Some("likely because vps is left out: it is the hub of `vpn hub vps`")
+        );
+        let text = cause(LAB, &absent).unwrap();
+        assert!(text.starts_with("perhaps because vps is left out"), "{text}");
+        assert_eq!(cause(&hub, &BTreeSet::new()), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! Hosts that a run goes on without, and those of which a refusal says that it could.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::push::{Push, lock};
+use super::surveyor::Answered;
+use crate::decide::absent;
+use crate::decide::links::{self, Link};
+use crate::inventory::model::{Host, HostName};
+use crate::inventory::words_without;
+
+impl Push<'_> {
+    /// The fleet's links as they are looked at: without those that begin at a host that takes no part.
+    pub(super) fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
+        let skipped = lock(&self.skipped);
+        let absent: Vec<&Host> = self.request.fleet.hosts.iter().filter(|host| skipped.contains(&host.name)).collect();
+        absent::without(links::resolve(&self.request.fleet, &ssh_ports(surveyed)), &absent)
+    }
+
+    /// Whether every witness answers that the proof needs; those that do not are told, with what to add.
+    ///
+    /// Without this, a push would begin, wait out the settle time for links that nobody can bring up, and go back.
+    pub(super) fn needed_witnesses_answer(&self, surveyed: &BTreeMap<HostName, Answered>) -> bool {
+        if self.request.allowed.broken {
+            // Their links are accepted with the others that are down, each by its name.
+            return true;
+        }
+        let skipped = lock(&self.skipped).clone();
+        let is_silent_witness = |host: &&Host| {
+            let name = &host.name;
+            !surveyed.contains_key(name) && !skipped.contains(name) && !self.request.selected.contains(name)
+        };
+        let silent: Vec<&Host> = self.request.fleet.hosts.iter().filter(is_silent_witness).collect();
+        let names: BTreeSet<&HostName> = silent.iter().map(|host| &host.name).collect();
+        let needed = absent::needed(&self.links(surveyed), &silent);
+        for (host, links) in &needed {
+            let of = if *links == 1 {
+                "a required link begins or ends".to_owned()
+            } else {
+                format!("{links} required links begin or end")
+            };
+            let text = format!("is needed as a witness: {of} there, of which nothing could be proven");
+            self.fail(Some(&host.name), text, self.or_without(&names, None));
+        }
+        needed.is_empty()
+    }
+
+    /// What mends a host's silence, and the words to add to go on without all that are silent.
+    pub(super) fn or_without(&self, silent: &BTreeSet<&HostName>, hint: Option<&String>) -> Option<String> {
+        or_without(&self.request.fleet.hosts, silent, hint)
+    }
+}
+
+/// What mends a host's silence, and the words to add to go on without all that are silent.
+pub(crate) fn or_without(hosts: &[Host], silent: &BTreeSet<&HostName>, hint: Option<&String>) -> Option<String> {
+    let on_without = words_without(hosts, silent).map(|words| format!("add `{words}` to go on without it"));
+    match (hint, on_without) {
+        (Some(hint), Some(words)) => Some(format!("{hint}; or {words}")),
+        (hint, words) => hint.cloned().or(words),
+    }
+}
+
+fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16> {
+    surveyed.iter().filter_map(|(host, one)| Some((host.clone(), one.facts.ssh_port?))).collect()
+}
