@@ -10,6 +10,8 @@ use pretty_assertions::assert_eq;
 
 #[path = "scripts/guard.rs"]
 mod guard;
+#[path = "scripts/rolling.rs"]
+mod rolling;
 
 const A: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-25.11.1";
 const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.2";

@@ -193,6 +193,7 @@ impl FakeFleet {
             next_boot: None,
             guard: self.guard.clone(),
             lease: None,
+            rolling: None,
             jobs: BTreeMap::new(),
             failed_units: fails.then(|| "late.service".to_owned()).into_iter().collect(),
             restarts: BTreeMap::new(),

@@ -5,16 +5,19 @@ use std::time::SystemTime;
 
 use super::Trouble;
 use super::asking::ask_whether_to_go_on;
-use super::ground::Ground;
+use super::ground::{Ground, owner};
 use super::recover::started;
 use crate::decide::back::To;
-use crate::decide::plan::Plan;
+use crate::decide::plan::{HostPlan, Plan};
+use crate::decide::rolling;
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::{First, Request};
-use crate::event::Event;
+use crate::engine::reboot::Logbook;
 use crate::event::forecast::Forecast;
 use crate::event::stream::{Events, Follower};
+use crate::event::{Event, Outcome};
+use crate::inventory::model::HostName;
 use crate::record::RecordError;
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
@@ -29,7 +32,19 @@ pub(super) struct Record {
     run_folder: crate::record::folder::RunFolder,
     journal: Journal,
     inventory: PathBuf,
+    rolling: Rolling,
+    fleet: String,
+    owner: String,
     _lock: FleetLock,
+}
+
+/// How far the rolling reboot of the run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rolling {
+    /// None was begun.
+    None,
+    UnderWay,
+    Ended,
 }
 
 impl Record {
@@ -57,11 +72,40 @@ impl Record {
         let folder = run_folder.path().to_owned();
         let path = &ground.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        Ok(Self { run, folder, run_folder, journal, inventory, _lock: lock })
+        let (rolling, fleet) = (Rolling::None, ground.fleet.name.clone());
+        Ok(Self { run, folder, run_folder, journal, inventory, rolling, fleet, owner: owner(), _lock: lock })
+    }
+
+    /// How the run ends, if a rolling reboot has come to its end in it; else that has been written down, or is left to
+    /// `recover`.
+    pub(super) fn close_rolling(&mut self, outcome: Outcome) -> std::io::Result<()> {
+        if self.rolling != Rolling::Ended {
+            return Ok(());
+        }
+        self.journal.append(&journal::Entry::Finished { outcome }).map_err(std::io::Error::other)
     }
 
     pub(super) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
         listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
+    }
+}
+
+impl Logbook for Record {
+    fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()> {
+        let on_boot = |host: &HostPlan| (host.name.clone(), host.boot_id.clone());
+        let hosts = plan.hosts.iter().filter(|host| hosts.contains(&host.name)).map(on_boot).collect();
+        let (fleet, inventory, owner) = (self.fleet.clone(), self.inventory.clone(), self.owner.clone());
+        let started = journal::RollingStarted { fleet, inventory, owner, hosts };
+        self.rolling = Rolling::UnderWay;
+        self.journal.append(&journal::Entry::Rolling(started)).map_err(std::io::Error::other)
+    }
+
+    fn rolling_goes_on(&mut self, entry: &rolling::Entry) -> std::io::Result<()> {
+        self.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+    }
+
+    fn rolling_ends(&mut self) {
+        self.rolling = Rolling::Ended;
     }
 }
 
@@ -106,6 +150,31 @@ pub(super) struct Keeper<'a> {
 impl<'a> Keeper<'a> {
     pub(super) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
         Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
+    }
+}
+
+impl Keeper<'_> {
+    /// See [`Record::close_rolling`].
+    pub(super) fn close_rolling(&mut self, outcome: Outcome) {
+        if let Some(Err(error)) = self.record.as_mut().map(|record| record.close_rolling(outcome)) {
+            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+        }
+    }
+}
+
+impl Logbook for Keeper<'_> {
+    fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.rolling_begins(plan, hosts))
+    }
+
+    fn rolling_goes_on(&mut self, entry: &rolling::Entry) -> std::io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.rolling_goes_on(entry))
+    }
+
+    fn rolling_ends(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.rolling_ends();
+        }
     }
 }
 

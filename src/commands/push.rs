@@ -149,6 +149,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         publish(forecast, &events);
     }
     hooks.after(&concluded, &mut shutdown).await;
+    keeper.close_rolling(concluded.outcome);
     let ending = concluded.ending;
     if let Some(recording) = &recording {
         recording.warn_of_losses(&events);

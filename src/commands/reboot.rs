@@ -28,7 +28,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     // A push of the same fleet from here would have its hosts rebooted under it.
-    let record = Record::open(&ground)?;
+    let mut record = Record::open(&ground)?;
     let events = Events::new(Some(record.run.clone()));
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
@@ -44,8 +44,11 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
         record: record.folder.display().to_string(),
     });
     ground.warn(&events);
-    let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut shutdown).await;
+    let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut record, &mut shutdown).await;
     let concluded = conclude(&rolled, &ground.fleet, &ground.selected);
+    if let Err(error) = record.close_rolling(concluded.outcome) {
+        events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+    }
     let ending = concluded.ending;
     recording.warn_of_losses(&events);
     events.publish(concluded.event(began.elapsed()));
@@ -72,7 +75,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     };
     let interrupted = match &rolled.how {
         How::Interrupted(signal) | How::Left { signal, .. } => Some(*signal),
-        How::Through | How::Refused { .. } => None,
+        How::Through | How::Refused { .. } | How::Stopped(_) => None,
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
         _ if away.contains(host) => HostOutcome::Lost { why: "left while it reboots".to_owned() },
@@ -113,6 +116,7 @@ fn text(rolled: &Rolled, away: &[HostName]) -> String {
     say("not rebooted", named(&|host, end| *end == HostEnd::NotBegun && !away.contains(host)));
     match &rolled.how {
         How::Refused { text } => parts.push(format!("no host was rebooted: {text}")),
+        How::Stopped(why) => parts.push(why.to_string()),
         How::Interrupted(signal) => parts.push(format!("interrupted by {signal}")),
         How::Through | How::Left { .. } => {}
     }

@@ -1,6 +1,7 @@
 //! `recover`: finishes or undoes an interrupted push.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
 use crate::cli::{FleetHosts, Global, Recover, Without};
 use crate::decide::plan::Plan;
+use crate::decide::rolling::ended::{Begun, FoundRolling};
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
-use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, recover};
+use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, RollingEnded, recover};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -84,6 +86,9 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let recovering = recover(&request, workspace, &events, &mut keeper, &mut shutdown);
     let recovered = AssertUnwindSafe(recovering).catch_unwind().await;
     let is_known = request.known.is_some();
+    if let Ok(Recovered::Rolling(ended)) = &recovered {
+        keeper.close_rolling(ended);
+    }
     let concluded = conclude(recovered.ok(), keeper.guarded, is_known, &request.fleet, &events);
     // The push that had them to run is gone; without a run that was taken over nothing has ended.
     if let Some(Record { run, changing, .. }) = &keeper.record {
@@ -141,7 +146,12 @@ fn known_of(unfinished: Unfinished) -> Known {
     // What an earlier recovery from the hosts alone has written down may lack what a host did not tell it then.
     let whole = !journal.iter().any(|written| matches!(&written.entry, journal::Entry::Recovering(how) if how.alone));
     let last = journal.last().map_or(SystemTime::now(), |written| written.at);
+    let rolling = journal::rolling(&journal).map(|(started, told)| Begun {
+        hosts: started.hosts.iter().cloned().collect(),
+        told: told.into_iter().cloned().collect(),
+    });
     Known {
+        rolling,
         run: run.id().to_string(),
         plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan),
         recorded: journal::recorded(&journal),
@@ -180,6 +190,7 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
             events.publish(Event::Failed { host: None, text: text.clone(), hint });
             Conclusion::of_all(fleet, &unknown, Ending::NotBegun, Outcome::Refused, text)
         }
+        Some(Recovered::Rolling(ended)) => of_rolling(&ended, fleet),
         Some(Recovered::ByHand { run }) => {
             let text =
                 format!("run {run} is a guard that was armed by hand, and it is still armed: nothing was touched");
@@ -207,6 +218,42 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
         }
         None => Conclusion::bug(fleet, guarded),
     }
+}
+
+/// Who was rebooted, who is away, who was not begun.
+fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
+    let RollingEnded { run, hosts } = ended;
+    let named = |wanted: &dyn Fn(&FoundRolling) -> bool| {
+        let names = hosts.iter().filter(|(_, found)| wanted(found)).map(|(host, _)| host.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("rolling reboot {run} is ended, and nothing was done to any host");
+    for (front, names) in [
+        ("rebooted", named(&|found| *found == FoundRolling::Rebooted)),
+        ("told to reboot, and did not", named(&|found| *found == FoundRolling::ToldOnly)),
+        ("not rebooted", named(&|found| *found == FoundRolling::NotBegun)),
+        ("LOOK NOW, no answer", named(&FoundRolling::is_away)),
+    ] {
+        if !names.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "; {front}: {names}");
+        }
+    }
+    let end = |host: &HostName| match hosts.get(host) {
+        None => HostOutcome::Witness,
+        Some(FoundRolling::Rebooted) => HostOutcome::Rebooted,
+        Some(FoundRolling::NotBegun | FoundRolling::ToldOnly) => HostOutcome::Untouched,
+        Some(found @ FoundRolling::Away { .. }) => HostOutcome::Lost { why: found.to_string() },
+    };
+    let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
+    let any_away = hosts.values().any(FoundRolling::is_away);
+    let ending = if any_away { Ending::InDoubt } else { Ending::Answered { yes: true } };
+    Conclusion { ending, outcome: rolling_outcome(ended), text, hosts: ends }
+}
+
+fn rolling_outcome(ended: &RollingEnded) -> Outcome {
+    let all_are = ended.hosts.values().all(|found| *found == FoundRolling::Rebooted);
+    if all_are { Outcome::Rebooted } else { Outcome::PartlyRebooted }
 }
 
 /// The run's record on this workstation, which the recovery goes on with.
@@ -249,6 +296,15 @@ impl Keeper<'_> {
         let recording = listener::start(&self.events, &folder)?;
         let changing = what.plan.hosts.iter().filter(|host| host.changes).map(|host| host.name.clone()).collect();
         Ok(Record { run: what.run.clone(), changing, journal, recording })
+    }
+
+    /// Ends the record of a rolling reboot, if there is one here: nothing is left to be done for it, also where a host is away.
+    fn close_rolling(&self, ended: &RollingEnded) {
+        let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
+        if let Err(error) = closed {
+            let text = format!("that could not be written down: {error}");
+            self.events.publish(Event::Warned { host: None, text });
+        }
     }
 
     /// What a later recovery here must know, as far as the hosts have told.

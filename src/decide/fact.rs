@@ -155,6 +155,18 @@ pub struct Lease {
     pub owner: String,
 }
 
+/// The rolling reboot that holds a host: by a lease that outlives the host's reboot, and that is not over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RollingLease {
+    pub run: String,
+    /// For how many more seconds it counts, if it is not renewed.
+    pub left: u64,
+    /// The boot on which it was written or renewed last.
+    pub boot_id: String,
+    /// `person@workstation`.
+    pub owner: String,
+}
+
 /// A detached step on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -211,6 +223,8 @@ pub struct Standing {
     pub next_boot: Option<NextBoot>,
     pub guard: GuardState,
     pub lease: Option<Lease>,
+    #[serde(default)]
+    pub rolling: Option<RollingLease>,
     pub jobs: BTreeMap<JobKind, JobState>,
     /// Units in the state `failed`, and services that restart again and again with a bad status.
     pub failed_units: BTreeSet<String>,

@@ -1,8 +1,13 @@
 //! A rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
 //!
 //! Feed [`Rolling::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no time.
+//! No host is rebooted that every host of the fleet that answers does not hold this rolling reboot for: see `holding.rs`.
+
+pub mod ended;
+mod holding;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::decide::fact::{GuardState, Standing, same_boot};
@@ -12,7 +17,10 @@ use crate::decide::telling::{cells, link_text};
 use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
 use crate::event::{Event, Phase};
-use crate::inventory::model::Size;
+use crate::inventory::model::{HostName, Size};
+
+use holding::Holding;
+pub use holding::NotHeld;
 
 /// Rounds in a row that must hold, as in a push.
 const ROUNDS: u32 = 3;
@@ -20,6 +28,19 @@ const ROUNDS: u32 = 3;
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
+    /// The host is held by this rolling reboot, or still is.
+    Held {
+        host: HostId,
+    },
+    /// It is not, or nobody knows.
+    NotHeld {
+        host: HostId,
+        why: String,
+    },
+    /// An entry could not be made durable; nothing that was to follow it was carried out.
+    RecordFailed {
+        why: String,
+    },
     /// The host is on another boot, and has taken a new login.
     Back {
         host: HostId,
@@ -48,6 +69,17 @@ pub enum Input {
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Durable before any effect after it is carried out.
+    Record(Entry),
+    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`Input::Held`] or [`Input::NotHeld`].
+    Hold {
+        host: HostId,
+        /// The boot that the host must be on.
+        boot_id: String,
+        renews: bool,
+    },
+    /// Gives the leases back, as far as the hosts can be reached. Nothing waits for it, and nothing answers it.
+    LetGo(BTreeSet<HostId>),
     Reboot(HostId),
     /// One round of the whole matrix; answered by [`Input::RoundSeen`].
     Probe {
@@ -59,6 +91,31 @@ pub enum Effect {
     },
     Tell(Event),
     Finish,
+}
+
+/// What steers `recover`: written before the act that it announces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Rebooting { hosts: Vec<HostName> },
+}
+
+/// What is worth saying before the first reboot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caution {
+    /// One of the hosts is the machine that this runs on.
+    OwnMachine { fleet: String },
+}
+
+impl fmt::Display for Caution {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnMachine { fleet } => write!(
+                formatter,
+                "is this workstation: it is rebooted last, and this program ends with it; when it is back, \
+                 `fleetdeploy recover {fleet}` says how it came up, and ends the rolling reboot"
+            ),
+        }
+    }
 }
 
 /// How it ended for one of the hosts that were to be rebooted.
@@ -76,6 +133,7 @@ pub enum HostEnd {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    Holding,
     Rebooting,
     Proving,
     Over,
@@ -87,6 +145,11 @@ pub struct Rolling {
     waves: Vec<Vec<HostId>>,
     wave: usize,
     stage: Stage,
+    /// The machine that this runs on, if it is to be rebooted.
+    own: Option<HostId>,
+    holding: Holding,
+    /// Why no further host is begun, where no host is to blame.
+    stopped: Option<NotHeld>,
     /// Of this wave, those that are not back yet.
     away: BTreeSet<HostId>,
     ends: BTreeMap<HostId, HostEnd>,
@@ -104,12 +167,14 @@ pub struct Rolling {
 /// Which hosts are rebooted together: those behind a jump before the jump, and never beside it.
 ///
 /// `sizes` are those of the first waves, and the last of them that of all that follow: while they reboot the hosts of a
-/// wave are away, so that, other than in a push, all that are left at once would be an outage. No size: one host.
+/// wave are away, so that, other than in a push, all that are left at once would be an outage. No size: one host. `own` is
+/// the machine that this runs on: last and alone, for nobody is there any more to go on after it.
 #[must_use]
-pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size]) -> Vec<Vec<HostId>> {
+pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Vec<Vec<HostId>> {
     let most = |wave: usize| sizes.get(wave).or(sizes.last()).map_or(1, |size| size.of(selected.len()));
     let depth = |host: HostId| plan.ids().filter(|jump| plan.is_behind(host, *jump)).count();
-    let mut order: Vec<HostId> = selected.iter().copied().collect();
+    let own = own.filter(|own| selected.contains(own));
+    let mut order: Vec<HostId> = selected.iter().copied().filter(|host| Some(*host) != own).collect();
     // Stable: among equals in the inventory's order.
     order.sort_by_key(|host| std::cmp::Reverse(depth(*host)));
     let mut waves: Vec<Vec<HostId>> = Vec::new();
@@ -123,14 +188,18 @@ pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size]) -> Vec<Ve
             None => waves.push(vec![host]),
         }
     }
+    waves.extend(own.map(|own| vec![own]));
     waves
 }
 
 impl Rolling {
     #[must_use]
-    pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size]) -> Self {
-        let waves = waves(&plan, selected, sizes);
+    pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Self {
+        let waves = waves(&plan, selected, sizes, own);
         Self {
+            own: own.filter(|own| selected.contains(own)),
+            holding: Holding::default(),
+            stopped: None,
             ends: selected.iter().map(|host| (*host, HostEnd::NotBegun)).collect(),
             plan,
             waves,
@@ -151,7 +220,7 @@ impl Rolling {
     pub fn start(&mut self) -> Vec<Effect> {
         let names = |wave: &Vec<HostId>| wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
         let mut effects = vec![Effect::Tell(Event::WavesPlanned { waves: self.waves.iter().map(names).collect() })];
-        self.begin_wave(&mut effects);
+        self.take_leases(&mut effects);
         effects
     }
 
@@ -159,6 +228,13 @@ impl Rolling {
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
+            Input::Held { host } => self.held(host, &mut effects),
+            Input::NotHeld { host, why } => self.not_held(host, why, &mut effects),
+            Input::RecordFailed { why } => {
+                self.stopped = Some(NotHeld::Record { why });
+                self.away.clear();
+                self.finish(&mut effects);
+            }
             Input::Back { host, standing } => {
                 let wrong = self.came_up_wrong(host, &standing);
                 if wrong.is_none() {
@@ -199,14 +275,46 @@ impl Rolling {
         &self.away
     }
 
+    /// Why no further host was begun, where no host is to blame.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&NotHeld> {
+        self.stopped.as_ref()
+    }
+
+    /// Whether the machine that this runs on is going down.
+    #[must_use]
+    pub fn is_going_down(&self) -> bool {
+        self.own.is_some_and(|own| self.away.contains(&own))
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.interrupted.is_some()
+            || self.ends.values().any(|end| !matches!(end, HostEnd::Rebooted | HostEnd::NotBegun))
+    }
+
+    fn finish(&mut self, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Over;
+        effects.push(Effect::LetGo(self.holding.hosts.clone()));
+        effects.push(Effect::Finish);
+    }
+
     fn begin_wave(&mut self, effects: &mut Vec<Effect>) {
-        let stopped = self.interrupted.is_some()
-            || self.ends.values().any(|end| !matches!(end, HostEnd::Rebooted | HostEnd::NotBegun));
-        let Some(wave) = self.waves.get(self.wave).filter(|_| !stopped) else {
-            self.stage = Stage::Over;
-            effects.push(Effect::Finish);
+        if self.is_to_stop() || self.wave >= self.waves.len() {
+            self.finish(effects);
+        } else {
+            self.renew_leases(effects);
+        }
+    }
+
+    /// Every lease is there, and holds for the whole of this wave.
+    fn reboot_wave(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_to_stop() {
+            self.finish(effects);
             return;
-        };
+        }
+        let wave = &self.waves[self.wave];
+        let hosts = wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
+        effects.push(Effect::Record(Entry::Rebooting { hosts }));
         self.stage = Stage::Rebooting;
         self.away = wave.iter().copied().collect();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

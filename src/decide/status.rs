@@ -240,6 +240,7 @@ pub(crate) mod tests {
                     next_boot: None,
                     guard: GuardState::None,
                     lease: None,
+                    rolling: None,
                     jobs: BTreeMap::new(),
                     failed_units: BTreeSet::new(),
                     restarts: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! What the survey's facts mean before anything is touched: which hosts change, and what refuses the push.
 
 mod boot;
+mod rolling;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::store_path::StorePath;
 
 pub use boot::{BootDoubt, BootRefusal, WayOut};
+pub use rolling::RollingRefusal;
 
 /// Something that was found out about the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +147,9 @@ impl Judge<'_> {
     fn claims(&mut self, surveyed: &Surveyed<'_>) -> bool {
         let before = self.findings.len();
         let standing = &surveyed.facts.standing;
+        if let Some(refusal) = RollingRefusal::of(standing, self.fleet) {
+            self.refuse(refusal.to_string(), refusal.hint());
+        }
         let by_hand = standing.lease.as_ref().filter(|lease| by_hand::is_marked(&lease.owner));
         if let Some(lease) = by_hand {
             let text = match &standing.guard {

@@ -19,6 +19,7 @@ pub mod exec;
 pub mod gather;
 pub mod hosts;
 pub mod orders;
+mod own_machine;
 mod printing;
 mod probing;
 pub mod push;

@@ -10,7 +10,7 @@ use super::driver::{Driver, Ended, Surroundings};
 use super::ending::look_at_every_host;
 use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
-use super::reboot::Rolled;
+use super::reboot::{Logbook, Rolled};
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
@@ -105,7 +105,7 @@ pub async fn push(
     request: &Request,
     workspace: Arc<Workspace>,
     events: &Events,
-    surroundings: &mut impl Surroundings,
+    surroundings: &mut (impl Surroundings + Logbook),
     shutdown: &mut Shutdown,
 ) -> Pushed {
     let workstation = Looking::begin(events);
@@ -119,7 +119,7 @@ pub async fn push(
                 Pushed::Ended(verdict)
             } else {
                 // One after the other.
-                Pushed::Rebooted(verdict, push.roll(&hosts, &[], shutdown).await)
+                Pushed::Rebooted(verdict, push.roll(&hosts, &[], surroundings, shutdown).await)
             }
         }
         pushed => pushed,

@@ -1,5 +1,7 @@
 //! A rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
 
+mod holding;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +12,14 @@ use futures::{FutureExt, StreamExt};
 
 use super::clock::{BootClock, Clock, within};
 use super::hosts::Hosts;
-use super::orders::Orders;
+use super::orders::{HostClock, Orders};
+use super::own_machine::OwnMachine;
 use super::push::{Push, Request, plan};
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use crate::decide::fact::{Standing, StepOutcome, same_boot};
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::rolling::{Effect, HostEnd, Input, Rolling};
+use crate::decide::rolling::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
@@ -27,6 +30,8 @@ use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::{Expected, Step as RemoteStep};
 use crate::remote::{Way, Workspace};
+
+pub(super) use holding::let_go;
 
 /// What stopping a host's units may take before it goes down: systemd gives each 90 s. Source: systemd-system.conf(5),
 /// `DefaultTimeoutStopSec`.
@@ -55,10 +60,26 @@ pub enum How {
     Through,
     /// No host was rebooted; why was told.
     Refused { text: String },
+    /// No further host was begun, and none is to blame.
+    Stopped(NotHeld),
     /// No further host was begun.
     Interrupted(Signal),
     /// A second signal: left while these were on their way.
     Left { signal: Signal, away: Vec<HostName> },
+}
+
+/// Where a rolling reboot is written down. Each entry is durable before the act that it announces.
+pub trait Logbook: Send {
+    /// Before the first host is held. `hosts` are to be rebooted.
+    ///
+    /// # Errors
+    /// When it is not durable.
+    fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()>;
+    /// # Errors
+    /// When it is not durable.
+    fn rolling_goes_on(&mut self, entry: &Entry) -> std::io::Result<()>;
+    /// It has come to its end, and nothing is left to `recover`.
+    fn rolling_ends(&mut self);
 }
 
 /// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::rolling::waves)).
@@ -67,10 +88,11 @@ pub async fn reboot(
     sizes: &[Size],
     workspace: Arc<Workspace>,
     events: &Events,
+    logbook: &mut impl Logbook,
     shutdown: &mut Shutdown,
 ) -> Rolled {
     let push = Push::new(request, workspace, events);
-    let rolled = push.roll(&request.selected, sizes, shutdown).await;
+    let rolled = push.roll(&request.selected, sizes, logbook, shutdown).await;
     push.reach.close().await;
     rolled
 }
@@ -79,11 +101,21 @@ pub async fn reboot(
 struct Before {
     plan: Arc<Plan>,
     kernels: BTreeMap<HostName, String>,
+    /// By host, like the plan's.
+    clocks: Vec<HostClock>,
+    /// The machine that this runs on.
+    own: Option<HostId>,
 }
 
 impl Push<'_> {
     /// Reboots these hosts, each proven back before the next.
-    pub(super) async fn roll(&self, hosts: &BTreeSet<HostName>, sizes: &[Size], shutdown: &mut Shutdown) -> Rolled {
+    pub(super) async fn roll(
+        &self,
+        hosts: &BTreeSet<HostName>,
+        sizes: &[Size],
+        logbook: &mut impl Logbook,
+        shutdown: &mut Shutdown,
+    ) -> Rolled {
         let none = |how| Rolled { hosts: BTreeMap::new(), how };
         let before = tokio::select! {
             before = self.before_reboot(hosts) => before,
@@ -95,15 +127,23 @@ impl Push<'_> {
         };
         let plan = Arc::clone(&before.plan);
         let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
-        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, sizes);
+        if let Some(own) = before.own.filter(|own| hosts.contains(&plan.host(*own).name)) {
+            let caution = Caution::OwnMachine { fleet: self.request.fleet.name.clone() };
+            self.warn(Some(&plan.host(own).name), caution.to_string());
+        }
+        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, sizes, before.own);
+        let name = |id: &HostId| plan.host(*id).name.clone();
+        if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
+            return none(How::Stopped(NotHeld::Record { why: error.to_string() }));
+        }
         // It looks and gives no orders.
         let orders = Orders::new(Arc::clone(&plan), self.identity(Vec::new()), Vec::new(), Vec::new());
         let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
-        let how = self.carry_out(&mut rolling, &before, &prober, shutdown).await;
+        let how = self.carry_out(&mut rolling, &before, &prober, logbook, shutdown).await;
         if !matches!(how, How::Left { .. }) {
+            logbook.rolling_ends();
             prober.stop_probing().await;
         }
-        let name = |id: &HostId| plan.host(*id).name.clone();
         Rolled { hosts: rolling.ends().iter().map(|(id, end)| (name(id), end.clone())).collect(), how }
     }
 
@@ -112,14 +152,34 @@ impl Push<'_> {
         rolling: &mut Rolling,
         before: &Before,
         prober: &Arc<SshHosts>,
+        logbook: &mut impl Logbook,
         shutdown: &mut Shutdown,
     ) -> How {
+        let left = |rolling: &Rolling, signal| {
+            let away = rolling.away().iter().map(|host| before.plan.host(*host).name.clone()).collect();
+            How::Left { signal, away }
+        };
         let mut effects: VecDeque<Effect> = rolling.start().into();
         let mut under_way: FuturesUnordered<BoxFuture<'_, Input>> = FuturesUnordered::new();
         let settle = self.request.fleet.settle.max(SETTLE_AFTER_BOOT);
         loop {
             while let Some(effect) = effects.pop_front() {
                 match effect {
+                    Effect::Record(entry) => {
+                        if let Err(error) = logbook.rolling_goes_on(&entry) {
+                            // What the entry announces must not happen without it.
+                            effects = rolling.handle(Input::RecordFailed { why: error.to_string() }).into();
+                        }
+                    }
+                    Effect::Hold { host, boot_id, renews } => {
+                        under_way.push(self.hold(host, boot_id, renews, before).boxed());
+                    }
+                    Effect::LetGo(hosts) => {
+                        tokio::select! {
+                            () = self.let_go(&hosts, before) => {}
+                            signal = shutdown.requested() => return left(rolling, signal),
+                        }
+                    }
                     Effect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
                     Effect::Probe { after_a_pause } => {
                         let prober = Arc::clone(prober);
@@ -136,16 +196,19 @@ impl Push<'_> {
                         under_way.push(over.map(move |()| Input::SettleElapsed { wave }).boxed());
                     }
                     Effect::Tell(event) => self.tell(event),
-                    Effect::Finish => return rolling.interrupted().map_or(How::Through, How::Interrupted),
+                    Effect::Finish => {
+                        let stopped = rolling.stopped().cloned().map_or(How::Through, How::Stopped);
+                        return rolling.interrupted().map_or(stopped, How::Interrupted);
+                    }
                 }
             }
             let input = tokio::select! {
                 biased;
                 Some(input) = under_way.next() => input,
                 signal = shutdown.requested() => {
-                    if rolling.interrupted().is_some() {
-                        let away = rolling.away().iter().map(|host| before.plan.host(*host).name.clone()).collect();
-                        return How::Left { signal, away };
+                    // The machine itself ends this program, and would wait for it.
+                    if rolling.interrupted().is_some() || rolling.is_going_down() {
+                        return left(rolling, signal);
                     }
                     Input::CancelRequested(signal)
                 }
@@ -175,19 +238,35 @@ impl Push<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let plan = self.baseline(plan, &self.identity(Vec::new()), false).await.map_err(|refused| refused.text)?;
         let kernels = surveyed.iter().map(|(host, one)| (host.clone(), one.facts.kernel.clone())).collect();
-        Ok(Before { plan: Arc::new(plan), kernels })
+        let clocks = plan.hosts.iter().map(|host| surveyed[&host.name].clock).collect();
+        let machine = OwnMachine::read();
+        let is_own = |id: &HostId| {
+            let host = plan.host(*id);
+            machine.as_ref().is_some_and(|own| own.is(&host.machine_id, &host.boot_id))
+        };
+        let own = plan.ids().find(is_own);
+        Ok(Before { plan: Arc::new(plan), kernels, clocks, own })
+    }
+
+    fn fleet_host(&self, name: &HostName) -> &Host {
+        let host = self.request.fleet.hosts.iter().find(|host| host.name == *name);
+        host.expect("the plan is made from the fleet's own hosts")
     }
 
     /// Tells one host to reboot and waits for it, until it has taken a new login or its time is over.
     async fn reboot_one(&self, id: HostId, before: &Before) -> Input {
         let plan = before.plan.host(id);
-        let host = self.request.fleet.hosts.iter().find(|host| host.name == plan.name);
-        let host = host.expect("the plan is made from the fleet's own hosts");
+        let host = self.fleet_host(&plan.name);
         let name = &host.name;
         let doing = |doing: &str| self.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
         let begun = BootClock.now();
         doing("told to reboot");
-        let script = RemoteStep::Reboot { boot_id: plan.boot_id.clone(), expected: Expected::from(&plan.old) }.script();
+        let script = RemoteStep::Reboot {
+            run: self.request.run.clone(),
+            boot_id: plan.boot_id.clone(),
+            expected: Expected::from(&plan.old),
+        }
+        .script();
         let limit = host.limits.connect + host.limits.step;
         let told = within(&BootClock, limit, self.reach.run(name, &script, limit)).await;
         let mut may_be_told = None;

@@ -22,12 +22,15 @@ use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::recover::Recorded;
+use crate::decide::rolling::ended::Begun;
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
+
+pub use rolling::RollingEnded;
 
 /// Between two looks for hosts that do not answer.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
@@ -57,6 +60,8 @@ pub struct Known {
     pub epoch: u64,
     /// Since its last entry, as this workstation's clock says.
     pub since: Duration,
+    /// What is unfinished is a rolling reboot.
+    pub rolling: Option<Begun>,
 }
 
 /// What was found to recover.
@@ -94,6 +99,8 @@ pub enum Recovered {
         text: String,
         hint: Option<String>,
     },
+    /// It was a rolling reboot, and nothing was done to its hosts but to let them go.
+    Rolling(RollingEnded),
     /// The newest run is a guard that a person has armed, and that is still armed: nothing is touched.
     ByHand {
         run: String,
@@ -238,6 +245,10 @@ impl<S: Surveyor> Recovery<'_, S> {
         let mut surveyed = Surveyed::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         let silent = self.survey(&all, &mut surveyed, true).await;
+        if let Some(rolling) = self.rolling(&surveyed) {
+            let (run, begun) = rolling?;
+            return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
+        }
         let Some(chosen) = self.choose(&surveyed)? else {
             if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.
@@ -439,5 +450,6 @@ impl<S: Surveyor> Recovery<'_, S> {
 
 mod claims;
 mod plan;
+mod rolling;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use super::clock::{BootClock, Clock};
 use super::hosts::Hosts;
 use super::orders::{HostClock, Orders};
 use super::reach::Reach;
+use super::reboot::let_go;
 use super::ssh_hosts::SshHosts;
 use super::survey;
 use crate::decide::fact::{Facts, GuardState};
@@ -51,6 +52,12 @@ pub trait Surveyor: Send + Sync {
     /// Asks a host for every fact, once.
     fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed>;
 
+    /// Ends a rolling reboot's hold on a host. The worlds of the tests have none.
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        let _ = (host, run);
+        std::future::ready(Ok(())).boxed()
+    }
+
     /// The hosts as the driver needs them.
     fn hosts(&self, orders: Orders) -> Arc<Self::Hosts>;
 
@@ -72,6 +79,14 @@ impl Surveyor for SshSurveyor {
 
     fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed> {
         survey::ask(&self.reach, host).boxed()
+    }
+
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            let kept = let_go(&self.reach, &[host], run).await;
+            kept.into_iter().next().map_or(Ok(()), |(_, why)| Err(why))
+        }
+        .boxed()
     }
 
     fn hosts(&self, orders: Orders) -> Arc<SshHosts> {

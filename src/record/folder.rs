@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::plan::Plan;
+use crate::event::Outcome;
 use crate::inventory::model::HostName;
 use crate::local::private;
 use crate::record::journal::{self, Journal, Written};
@@ -159,8 +160,11 @@ impl State {
             }
             Err(_) => return Ok(None),
         };
-        let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { return Ok(None) };
-        let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
+        let (fleet, inventory) = match journal.first().map(|first| &first.entry) {
+            Some(journal::Entry::Started(started)) => (started.fleet.clone(), started.inventory.clone()),
+            Some(journal::Entry::Rolling(rolling)) => (rolling.fleet.clone(), rolling.inventory.clone()),
+            _ => return Ok(None),
+        };
         Ok((!journal::is_over(&journal)).then_some(Unfinished { run, journal, fleet, inventory }))
     }
 
@@ -179,6 +183,22 @@ impl State {
             sync_folder(folder).map_err(write_error(folder))?;
         }
         Ok((run, journal))
+    }
+
+    /// Writes down that a recovery has ended the rolling reboot of a run, if its record is here. A push before it stays as it
+    /// had ended.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn close_rolling(&self, run: &str, owner: &str, outcome: Outcome) -> Result<(), RecordError> {
+        let Ok(id) = RunId::parse(run.to_owned()) else { return Ok(()) };
+        let Ok(folder) = self.open_run(&id) else { return Ok(()) };
+        let written = folder.read_journal()?;
+        let outcome = journal::pushed_before_rolling(&written).unwrap_or(outcome);
+        let mut journal = Journal::open(&folder.journal())?;
+        let recovering = journal::Recovering { epoch: 1, owner: owner.to_owned(), alone: false };
+        journal.append(&journal::Entry::Recovering(recovering))?;
+        journal.append(&journal::Entry::Finished { outcome })
     }
 
     /// # Errors
@@ -216,6 +236,8 @@ impl Unfinished {
         let run = self.run.id();
         if self.is_by_hand() {
             format!("this fleet is under a guard that was armed by hand: run {run}")
+        } else if journal::rolling(&self.journal).is_some() {
+            format!("the rolling reboot {run} of this fleet did not come to its end")
         } else {
             format!("run {run} of this fleet did not come to its end")
         }

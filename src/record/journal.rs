@@ -1,5 +1,6 @@
 //! The journal: what steers `recover`. Each entry is on the disk before the act that it announces.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::Systems;
 use crate::decide::recover::{Reached, Recorded};
+use crate::decide::rolling;
 use crate::decide::vocabulary::{self, Disowned};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
@@ -23,7 +25,7 @@ use crate::store_path::StorePath;
 pub const FORMAT: u32 = 2;
 
 /// The words of every [`Entry`]; another one is of a newer version.
-const ENTRIES: [&str; 10] = [
+const ENTRIES: [&str; 12] = [
     "started",
     "recovering",
     "by_hand",
@@ -33,6 +35,8 @@ const ENTRIES: [&str; 10] = [
     "disarming",
     "rolling_back",
     "host_lost",
+    "rolling",
+    "rebooting",
     "finished",
 ];
 
@@ -62,10 +66,28 @@ pub enum Entry {
         host: HostName,
         says: Disowned,
     },
+    /// A rolling reboot begins, of itself or after a push: before the first host is held for it.
+    Rolling(RollingStarted),
+    /// These hosts are told to reboot.
+    Rebooting {
+        hosts: Vec<HostName>,
+    },
     /// The last entry.
     Finished {
         outcome: Outcome,
     },
+}
+
+/// What `recover` must know of a rolling reboot if nothing else is left of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollingStarted {
+    pub fleet: String,
+    /// The inventory's file, absolute.
+    pub inventory: PathBuf,
+    /// `person@workstation`, as in the leases.
+    pub owner: String,
+    /// Those that are to be rebooted, with the boot that each was on.
+    pub hosts: Vec<(HostName, String)>,
 }
 
 /// Who recovers.
@@ -81,7 +103,9 @@ impl Entry {
     /// What it tells the decider; the others are for the driver and for people.
     fn told(&self) -> Option<vocabulary::Entry> {
         Some(match self {
-            Self::Started(_) | Self::Recovering(_) | Self::ByHand => return None,
+            Self::Started(_) | Self::Recovering(_) | Self::ByHand | Self::Rolling(_) | Self::Rebooting { .. } => {
+                return None;
+            }
             Self::Arming => vocabulary::Entry::Arming,
             Self::Testing => vocabulary::Entry::Testing,
             Self::Decided => vocabulary::Entry::Decided,
@@ -107,9 +131,34 @@ pub fn recorded(journal: &[Written]) -> Recorded {
 pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
         None => true,
-        Some(Entry::Finished { outcome }) => *outcome != Outcome::Split,
+        // Of a rolling reboot nothing can be brought to one side: its end is its end.
+        Some(Entry::Finished { outcome }) => *outcome != Outcome::Split || rolling(journal).is_some(),
         Some(_) => false,
     }
+}
+
+/// The rolling reboot of the run, and the hosts that it has told to reboot; `None`: it has come to none. Then the push before
+/// it, if there was one, is through, and what is unfinished is the rolling reboot.
+#[must_use]
+pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostName>)> {
+    let begun = journal.iter().position(|written| matches!(written.entry, Entry::Rolling(_)))?;
+    let Entry::Rolling(started) = &journal[begun].entry else { return None };
+    let told = journal[begun..].iter().filter_map(|written| match &written.entry {
+        Entry::Rebooting { hosts } => Some(hosts),
+        _ => None,
+    });
+    Some((started, told.flatten().collect()))
+}
+
+/// How the push ended that a rolling reboot came after: it stays so, whatever comes of the reboots. `None`: there was none.
+#[must_use]
+pub fn pushed_before_rolling(journal: &[Written]) -> Option<Outcome> {
+    journal.iter().take_while(|written| !matches!(written.entry, Entry::Rolling(_))).find_map(|written| match &written
+        .entry
+    {
+        Entry::Finished { outcome } => Some(*outcome),
+        _ => None,
+    })
 }
 
 /// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has taken
@@ -118,6 +167,14 @@ pub fn is_over(journal: &[Written]) -> bool {
 pub fn is_by_hand(journal: &[Written]) -> bool {
     let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));
     has(&|entry| *entry == Entry::ByHand) && !has(&|entry| matches!(entry, Entry::Recovering(_)))
+}
+
+impl From<rolling::Entry> for Entry {
+    fn from(entry: rolling::Entry) -> Self {
+        match entry {
+            rolling::Entry::Rebooting { hosts } => Self::Rebooting { hosts },
+        }
+    }
 }
 
 impl From<vocabulary::Entry> for Entry {
@@ -186,7 +243,7 @@ struct Stamped<'a> {
 
 impl<'a> Stamped<'a> {
     fn of(written: &'a Written) -> Self {
-        let begins = matches!(written.entry, Entry::Started(_) | Entry::Recovering(_));
+        let begins = matches!(written.entry, Entry::Started(_) | Entry::Recovering(_) | Entry::Rolling(_));
         Self { written, format: begins.then_some(FORMAT), fleetdeploy: begins.then_some(env!("CARGO_PKG_VERSION")) }
     }
 }
@@ -353,6 +410,13 @@ mod tests {
                 host: HostName::new("vps").unwrap(),
                 says: Disowned::Superseded { text: "ada@desktop has taken this run over".into() },
             },
+            Entry::Rolling(RollingStarted {
+                fleet: "homelab".into(),
+                inventory: "/etc/fleet/inventory.yaml".into(),
+                owner: "ada@laptop".into(),
+                hosts: vec![(HostName::new("vps").unwrap(), "4567".into())],
+            }),
+            Entry::Rebooting { hosts: vec![HostName::new("vps").unwrap()] },
             Entry::Finished { outcome: Outcome::RolledBack },
         ]
     }

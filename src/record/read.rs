@@ -184,6 +184,7 @@ impl RunFolder {
                 _,
             ) => (fleet.clone(), Some(hosts.len())),
             (_, Some(Entry::Started(started))) => (started.fleet.clone(), Some(started.hosts.len())),
+            (_, Some(Entry::Rolling(rolling))) => (rolling.fleet.clone(), None),
             _ => (self.id().fleet().to_owned(), None),
         };
         let began = first.as_ref().map(|line| line.at).or_else(|| journal.first().map(|first| first.at));

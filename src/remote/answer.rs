@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::fact::{
     BootFiles, BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, NextBoot, PreSwitchCheck,
-    RefusalReason, Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
+    RefusalReason, RollingLease, Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
 };
 use crate::decide::links::{HostRound, LinkAnswer, LinkId};
 use crate::store_path::StorePath;
@@ -139,6 +139,10 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
             Some(text) => Some(lease(text).ok_or(AnswerError::Missing("lease"))?),
             None => None,
         },
+        rolling: match one(lines, "rolling") {
+            Some(text) => Some(rolling_lease(text).ok_or(AnswerError::Missing("rolling"))?),
+            None => None,
+        },
         jobs: all(lines, "job").filter_map(job).collect(),
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
@@ -173,6 +177,17 @@ fn lease(text: &str) -> Option<Lease> {
     Some(Lease {
         run: words.next().filter(|run| !run.is_empty())?.to_owned(),
         epoch: words.next()?.parse().ok()?,
+        owner: words.next().unwrap_or_default().to_owned(),
+    })
+}
+
+/// `RUN SECONDS_LEFT BOOT_ID OWNER`.
+fn rolling_lease(text: &str) -> Option<RollingLease> {
+    let mut words = text.splitn(4, ' ');
+    Some(RollingLease {
+        run: words.next().filter(|run| !run.is_empty())?.to_owned(),
+        left: words.next()?.parse().ok()?,
+        boot_id: words.next()?.to_owned(),
         owner: words.next().unwrap_or_default().to_owned(),
     })
 }

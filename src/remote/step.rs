@@ -133,8 +133,21 @@ pub enum Step {
     Disarm { speaker: Speaker, boot_id: String, expected: Expected },
     /// The end of what these units have said; changes nothing.
     Journal { units: Vec<String> },
-    /// Reboots the host in order, if it is on that boot, where it is expected, and nobody holds it.
-    Reboot { boot_id: String, expected: Expected },
+    /// Reboots the host in order, if it is on that boot, where it is expected, and this rolling reboot holds it.
+    Reboot { run: String, boot_id: String, expected: Expected },
+    /// A rolling reboot holds the host, on this boot and on the next, for so long.
+    Hold {
+        run: String,
+        /// For people who find it: `person@workstation`.
+        owner: String,
+        boot_id: String,
+        /// By the host's clock; `None`: it goes on to hold it, and takes nothing.
+        latest: Option<Uptime>,
+        /// Rounded up to seconds.
+        lasts: Duration,
+    },
+    /// The rolling reboot holds the host no more.
+    LetGo { run: String },
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
     Booted { limit: Duration },
     /// Takes away everything that the run has left on the host; only when all hosts are through.
@@ -220,10 +233,16 @@ impl Step {
                 ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
             Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
-            Self::Reboot { boot_id, expected } => {
-                let arguments = [boot_id.clone()].into_iter().chain(expected.arguments()).collect();
+            Self::Reboot { run, boot_id, expected } => {
+                let arguments = [run.clone(), boot_id.clone()].into_iter().chain(expected.arguments()).collect();
                 ("reboot", &[LIB, BOOT, include_str!("scripts/reboot.sh")], arguments)
             }
+            Self::Hold { run, owner, boot_id, latest, lasts } => {
+                let latest = latest.map_or_else(|| "-".to_owned(), |latest| latest.to_string());
+                let arguments = vec![run.clone(), owner.clone(), boot_id.clone(), latest, seconds_up(*lasts)];
+                ("hold", &[LIB, BOOT, include_str!("scripts/hold.sh")], arguments)
+            }
+            Self::LetGo { run } => ("let_go", &[LIB, BOOT, include_str!("scripts/let_go.sh")], vec![run.clone()]),
             Self::Booted { limit } => {
                 ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
             }
@@ -436,7 +455,16 @@ mod tests {
             job(JobKind::Rollback),
             Step::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
             Step::Disarm { speaker: speaker.clone(), boot_id: boot_id.clone(), expected: old.clone() },
-            Step::Reboot { boot_id, expected: old },
+            Step::Reboot { run: speaker.run.clone(), boot_id: boot_id.clone(), expected: old },
+            Step::Hold {
+                run: speaker.run.clone(),
+                owner: "ada@laptop".into(),
+                boot_id: boot_id.clone(),
+                latest: Some(4242),
+                lasts: Duration::from_millis(600_500),
+            },
+            Step::Hold { run: speaker.run.clone(), owner: "ada@laptop".into(), boot_id, latest: None, lasts: second },
+            Step::LetGo { run: speaker.run.clone() },
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
             Step::Clean { speaker },
@@ -514,7 +542,10 @@ mod tests {
              rollback grub:/boot2 | {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
              await grub:/boot2 | {run} | test | 240\n\
              disarm grub:/boot2 | {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
-             reboot grub:/boot2 | BOOT-ID | OLD | OLD | OLD\n\
+             reboot grub:/boot2 | {run} | BOOT-ID | OLD | OLD | OLD\n\
+             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | 4242 | 601\n\
+             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | - | 1\n\
+             let_go grub:/boot2 | {run}\n\
              booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
              clean grub:/boot2 | {run} | 1\n\

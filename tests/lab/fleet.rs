@@ -140,6 +140,17 @@ impl Fleet {
         pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
+    /// Gives a host what the workstation has: the program, its key and whom it knows, an inventory in /root/fleet.
+    pub(crate) fn become_workstation(&self, host: &str, inventory: &str) {
+        let (from, to) = (self.workstation(), PathBuf::from(self.run("path", &[host]).trim()));
+        std::fs::create_dir_all(to.join("root/fleet")).unwrap();
+        std::fs::write(to.join("root/fleet/inventory.yaml"), inventory).unwrap();
+        for file in ["root/.ssh/id_ed25519", "root/.ssh/known_hosts"] {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+        std::fs::copy(env!("CARGO_BIN_EXE_fleetdeploy"), to.join("root/fleetdeploy")).unwrap();
+    }
+
     /// Runs a shell script on the workstation, in the flake's folder.
     pub(crate) fn ws(&self, script: &str) -> String {
         self.run("ws", &["--", "sh", "-c", script])
@@ -234,6 +245,12 @@ impl Fleet {
     /// The same from another workstation: `laptop` or `laptop2`.
     pub(crate) fn start_as(&self, workstation: &str, words: &[&str]) -> Pushing {
         let words: Vec<&str> = ["push"].iter().chain(words).chain(&["--json"]).copied().collect();
+        self.follow(self.binary(workstation, &words), true)
+    }
+
+    /// Any command of fleetdeploy with `--json` on a workstation, followed while it runs.
+    pub(crate) fn start_any(&self, workstation: &str, words: &[&str]) -> Pushing {
+        let words: Vec<&str> = words.iter().chain(&["--json"]).copied().collect();
         self.follow(self.binary(workstation, &words), true)
     }
 

@@ -45,6 +45,7 @@ mod plan;
 mod reboot;
 mod recover;
 mod refused;
+mod rolling;
 mod signals;
 mod told;
 mod vpn;

@@ -361,6 +361,7 @@ impl Host {
                 epoch: lease.epoch.into(),
                 owner: format!("epoch {}", lease.epoch),
             }),
+            rolling: None,
             jobs: jobs.into_iter().filter(|(_, state)| *state != Told::None).collect::<BTreeMap<_, _>>(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),

@@ -14,7 +14,7 @@ const fn with_boot(last: &'static str) -> [&'static str; 8] {
 }
 
 /// A loader that is what these three files say, for what does not depend on how it is read.
-const LOADER: &str = r#"
+pub(super) const LOADER: &str = r#"
     read_boot_default() {
         loader=systemd-boot boot_note=
         boot_default=$(cat "$root/boot-default") next_boot=$(cat "$root/next-boot" 2>/dev/null) next_boot_system=
@@ -102,7 +102,7 @@ impl Host {
         std::fs::set_permissions(self.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(super) fn text(&self, path: &str) -> String {
         std::fs::read_to_string(self.path(path)).unwrap_or_default()
     }
 
@@ -110,7 +110,7 @@ impl Host {
         Some(std::fs::read_link(self.path(path)).ok()?.to_str().unwrap().to_owned())
     }
 
-    fn remove(&self, path: &str) {
+    pub(super) fn remove(&self, path: &str) {
         let _ = std::fs::remove_file(self.path(path));
     }
 
@@ -219,7 +219,8 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
     let again = ask(&format!("arm_anew() {{ echo armed; }}\n{arm}"));
     assert_eq!(host.says(&["lib.sh", "arm.sh"], &again).await, "armed\nend\n");
     host.remove("run/fleetdeploy/lease");
-    let reboot = format!("(main {BOOT_ID} {A} {A} {A})");
+    host.write("nix/var/nix/gcroots/fleetdeploy/reboot.lease", format!("r-3 {BOOT_ID} 9000 600 ada@laptop\n"));
+    let reboot = format!("(main r-3 {BOOT_ID} {A} {A} {A})");
     let said = host.says(&["lib.sh", "reboot.sh"], &ask(&reboot)).await;
     assert_eq!(said, format!("looked at 1\n{refused}end\n"));
 }
@@ -572,7 +573,8 @@ async fn a_host_whose_kernel_is_not_whole_is_not_rebooted() {
         "systemctl",
         "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo inactive ;; esac",
     );
-    let ask = format!("{LOADER}\nprint_standing() {{ read_systems; }}\n(main {BOOT_ID} {A} {A} {A})");
+    host.write("nix/var/nix/gcroots/fleetdeploy/reboot.lease", format!("r-3 {BOOT_ID} 9000 600 ada@laptop\n"));
+    let ask = format!("{LOADER}\nprint_standing() {{ read_systems; }}\n(main r-3 {BOOT_ID} {A} {A} {A})");
     host.write("boot-files", "bad the kernel is shorter");
     let refused = "looked at 1\nrefused other\ntext a reboot would not come up: the kernel is shorter\nend\n";
     assert_eq!(host.says(&["lib.sh", "reboot.sh"], &ask).await, refused);

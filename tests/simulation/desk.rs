@@ -67,6 +67,7 @@ impl Desk {
         let whole = !self.journal.iter().any(|written| matches!(&written.entry, Entry::Recovering(how) if how.alone));
         let last = self.journal.last().map_or(at(now), |written| written.at);
         Some(Known {
+            rolling: None,
             run: RUN.to_owned(),
             plan: self.plan.clone().filter(|_| whole),
             recorded: journal::recorded(&self.journal),

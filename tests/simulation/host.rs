@@ -210,6 +210,7 @@ impl Host {
                 Token::Disarmed(_) => GuardState::Disarmed { run: run() },
             },
             lease: self.run.lease.clone(),
+            rolling: None,
             jobs: jobs.collect(),
             failed_units,
             restarts: BTreeMap::new(),

@@ -75,6 +75,7 @@ impl End {
             Self::Recovery(Recovered::Nothing { silent }) if silent.is_empty() => "nothing to recover".to_owned(),
             Self::Recovery(Recovered::Nothing { .. }) => "nothing found, some silent".to_owned(),
             Self::Recovery(Recovered::NotBegun { .. }) => "not begun".to_owned(),
+            Self::Recovery(Recovered::Rolling(_)) => "a rolling reboot".to_owned(),
             Self::Recovery(Recovered::Interrupted(_)) => "interrupted".to_owned(),
             _ => self.verdict().map(|verdict| format!("{:?}", verdict.outcome)).unwrap_or_default(),
         }

@@ -147,6 +147,7 @@ impl Machine {
             next_boot: self.next_boot.clone().map(|entry| NextBoot { entry, system: None }),
             guard: self.guard.clone(),
             lease: None,
+            rolling: None,
             jobs: self.jobs.iter().map(|(kind, (state, _))| (*kind, *state)).collect(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),

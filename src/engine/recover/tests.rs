@@ -143,6 +143,7 @@ fn facts(runs: &[&str]) -> Facts {
             next_boot: None,
             guard: GuardState::None,
             lease: None,
+            rolling: None,
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
@@ -207,8 +208,14 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
 
 #[tokio::test]
 async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
-    let known =
-        Known { run: RUN.to_owned(), plan: None, recorded: Recorded::nowhere(), epoch: 1, since: Duration::ZERO };
+    let known = Known {
+        run: RUN.to_owned(),
+        plan: None,
+        recorded: Recorded::nowhere(),
+        epoch: 1,
+        since: Duration::ZERO,
+        rolling: None,
+    };
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
     assert_eq!((recovered, entries), (Recovered::Nothing { silent }, Vec::new()));

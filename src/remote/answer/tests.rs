@@ -93,6 +93,7 @@ fn a_survey_becomes_facts() {
             next_boot: None,
             guard: GuardState::None,
             lease: Some(Lease { run: "r-0".into(), epoch: 3, owner: "bob@desktop at home".into() }),
+            rolling: None,
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::from(["app.service".into()]),
             restarts: BTreeMap::from([("dns.service".into(), 4)]),

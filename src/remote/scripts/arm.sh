@@ -92,6 +92,8 @@ arm_anew() {
     had_lease=no
     [ "$lease_run" != "$run" ] || had_lease=yes
     deadline=$((uptime + seconds))
+    # One that is over: it would count again after this host's next boot.
+    rm -f "$reboot_lease"
     if write_lease && write_roots "$@" && write_plan && write_programs; then
         # A crashed machine must not stand still for ever. Containers may not write it, and lose only that.
         (echo 30 >"$root/proc/sys/kernel/panic") 2>/dev/null || :

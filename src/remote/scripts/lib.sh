@@ -18,6 +18,8 @@ umask 022
 root=${FLEETDEPLOY_ROOT-}
 place=$root/run/fleetdeploy
 roots=$root/nix/var/nix/gcroots/fleetdeploy
+# Of a rolling reboot. With a dot, so that nobody takes it for a run.
+reboot_lease=$roots/reboot.lease
 profiles=$root/nix/var/nix/profiles
 switch_lock=$root/run/nixos/switch-to-configuration.lock
 
@@ -243,11 +245,44 @@ write_file() {
     cat >"$1.new.$$" && mv -f "$1.new.$$" "$1"
 }
 
+# read_lease: who holds this host, and by which $lease_kind: a `run`, whose lease a reboot takes away; else a rolling
+# `reboot`, whose lease outlives it and counts for $lease_left s more. One that is over holds nothing. Nobody else looks.
 read_lease() {
-    lease_run='' lease_epoch='' lease_owner=''
-    [ -e "$place/lease" ] || return 1
-    read -r lease_run lease_epoch lease_owner <"$place/lease" || :
-    is_run "$lease_run" && is_number "$lease_epoch"
+    lease_kind='' lease_run='' lease_epoch='' lease_owner=''
+    if [ -e "$place/lease" ]; then
+        lease_kind=run
+        read -r lease_run lease_epoch lease_owner <"$place/lease" || :
+        is_run "$lease_run" && is_number "$lease_epoch"
+        return
+    fi
+    [ -e "$reboot_lease" ] || return 1
+    read -r lease_run lease_boot lease_until lease_seconds lease_owner <"$reboot_lease" || :
+    if is_run "$lease_run" && is_number "$lease_until" && is_number "$lease_seconds"; then
+        lease_kind=reboot lease_epoch=0
+        if same_boot "$lease_boot"; then
+            read_uptime
+            lease_left=$((lease_until - uptime))
+        else
+            read_boot_age
+            lease_left=$((lease_seconds - boot_age))
+        fi
+        [ "$lease_left" -le 0 ] || return 0
+    fi
+    lease_kind='' lease_run='' lease_epoch='' lease_owner=''
+    return 1
+}
+
+# $boot_age: how many seconds this boot of the host has lasted; after read_boot_id. A container sees its machine's uptime,
+# and since when its own first process runs; where somebody shows it an uptime of its own (lxcfs does), that is a mount.
+# Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
+read_boot_age() {
+    read_uptime
+    boot_age=$uptime boot_began=${boot_id##*.}
+    is_number "$boot_began" && [ "$boot_began" != "$boot_id" ] || return 0
+    while read -r _ _ _ _ boot_mount _; do
+        [ "$boot_mount" != /proc/uptime ] || return 0
+    done <"$root/proc/self/mountinfo"
+    [ "$((boot_began / 100))" -gt "$uptime" ] || boot_age=$((uptime - boot_began / 100))
 }
 
 # still_here RUN: whether this host holds anything of the run. A clean-up takes all of it away, and whoever comes after it
@@ -454,7 +489,10 @@ print_standing() {
     [ -z "$boot_note" ] || put boot_note "$boot_note"
     [ -z "$next_boot" ] || put next_boot "${next_boot_system:--} $next_boot"
     if read_lease; then
-        put lease "$lease_run $lease_epoch $lease_owner"
+        case $lease_kind in
+        run) put lease "$lease_run $lease_epoch $lease_owner" ;;
+        *) put rolling "$lease_run $lease_left $lease_boot $lease_owner" ;;
+        esac
     fi
     read_token
     guard_run=$(plan run)

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# reboot BOOT_ID CURRENT PROFILE BOOT_DEFAULT: reboots this host in order, if it is on that boot and stands where it is
-# expected, would come up again, nobody holds it, and neither a switch nor another shutdown is under way.
+# reboot RUN BOOT_ID CURRENT PROFILE BOOT_DEFAULT: reboots this host in order, if it is on that boot and stands where it is
+# expected, would come up again, rolling reboot RUN holds it (see hold.sh), and neither a switch nor another shutdown is
+# under way.
 #
 # The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before the
 # way is gone. `-i`: nobody's inhibitor counts, as with a guard. Never kexec: it would skip the loader.
@@ -8,7 +9,8 @@
 # shellcheck disable=SC2154 # their variables
 
 main() {
-    demand is_expectation "$2" "$3" "$4"
+    demand is_run "$1"
+    demand is_expectation "$3" "$4" "$5"
     print_standing
     # Not with the lock: it reads whole files.
     look_at_boot_files "$boot_default"
@@ -19,9 +21,11 @@ main() {
 
 reboot_once() {
     read_token
-    if ! same_boot "$1"; then
-        refuse other_boot "this host has restarted: its boot id is $boot_id, not $1"
-    elif read_lease; then
+    if ! same_boot "$2"; then
+        refuse other_boot "this host has restarted: its boot id is $boot_id, not $2"
+    elif ! read_lease; then
+        refuse ended "rolling reboot $1 does not hold this host any more: its time is over, or it was ended from elsewhere"
+    elif [ "$lease_kind $lease_run" != "reboot $1" ]; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
     elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
         refuse foreign_guard "a guard is on this host"
@@ -29,7 +33,7 @@ reboot_once() {
         refuse busy "a switch is under way on this host"
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
-    elif stands_on "$2" "$3" "$4" && boots_as_default && comes_up; then
+    elif stands_on "$3" "$4" "$5" && boots_as_default && comes_up; then
         reboot_said=$(SYSTEMCTL_SKIP_AUTO_KEXEC=1 timeout -k 1 20 systemctl reboot -i --no-wall --no-block 2>&1) ||
             fail "systemctl reboot: $reboot_said"
     fi

@@ -1,0 +1,85 @@
+//! What is left of a rolling reboot that did not come to its end: how each of its hosts is found. Nothing is done to any.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::decide::fact::{Standing, same_boot};
+use crate::inventory::model::HostName;
+
+/// What a record tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The hosts that were to be rebooted, with the boot that each was on.
+    pub hosts: BTreeMap<HostName, String>,
+    /// Those that it came to.
+    pub told: BTreeSet<HostName>,
+}
+
+/// How a host is found, after the rolling reboot's death.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundRolling {
+    Rebooted,
+    /// Its turn had not come.
+    NotBegun,
+    /// It was told to reboot, and is on the boot that it was on.
+    ToldOnly,
+    /// It does not answer.
+    Away {
+        /// `None`: there is no record that says it.
+        told: Option<bool>,
+    },
+}
+
+impl FoundRolling {
+    /// Whether a person must look.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away { .. })
+    }
+}
+
+impl fmt::Display for FoundRolling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Rebooted => "was rebooted",
+            Self::NotBegun => "was not rebooted: its turn had not come",
+            Self::ToldOnly => "was told to reboot, and is on the boot that it was on: it will not reboot any more",
+            Self::Away { told: Some(true) } => "was told to reboot, and does not answer",
+            Self::Away { told: Some(false) } => "was not rebooted, and does not answer",
+            Self::Away { told: None } => "does not answer",
+        })
+    }
+}
+
+/// How its hosts are found; of `answers` those without a standing do not answer. Without a record the hosts themselves tell on
+/// which boot they were held last.
+#[must_use]
+pub fn found(
+    run: &str,
+    begun: Option<&Begun>,
+    answers: &BTreeMap<HostName, Option<Standing>>,
+) -> BTreeMap<HostName, FoundRolling> {
+    let by_record = |begun: &Begun, host: &HostName, standing: Option<&Standing>| {
+        let (before, told) = (begun.hosts.get(host)?, begun.told.contains(host));
+        Some(match standing {
+            None => FoundRolling::Away { told: Some(told) },
+            Some(standing) if !told && same_boot(&standing.boot_id, before) => FoundRolling::NotBegun,
+            Some(standing) if same_boot(&standing.boot_id, before) => FoundRolling::ToldOnly,
+            Some(_) => FoundRolling::Rebooted,
+        })
+    };
+    let by_host = |standing: Option<&Standing>| {
+        let Some(standing) = standing else { return Some(FoundRolling::Away { told: None }) };
+        let lease = standing.rolling.as_ref().filter(|lease| lease.run == run)?;
+        let same = same_boot(&lease.boot_id, &standing.boot_id);
+        Some(if same { FoundRolling::NotBegun } else { FoundRolling::Rebooted })
+    };
+    let one = |(host, standing): (&HostName, &Option<Standing>)| {
+        let found = match begun {
+            Some(begun) => by_record(begun, host, standing.as_ref()),
+            None => by_host(standing.as_ref()),
+        };
+        found.map(|found| (host.clone(), found))
+    };
+    answers.iter().filter_map(one).collect()
+}

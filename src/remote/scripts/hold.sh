@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# hold RUN OWNER BOOT_ID LATEST SECONDS: a rolling reboot holds this host, for SECONDS from now on this boot, and on any later
+# one until that has lasted SECONDS. With `-` for LATEST it only goes on to: refused where it does not hold the host any more.
+#
+# So no reboot of ours, and no restart of the host by itself, lets go of it; a workstation that has died lets go in time.
+# LATEST is this host's clock: a command that was held up on its way takes nothing.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    demand is_number "$5"
+    [ "$4" = - ] || demand is_number "$4"
+    with_lock hold "$@" || fail "cannot get the lock of $place"
+    print_standing
+    finish
+}
+
+hold() {
+    read_token
+    if ! same_boot "$3"; then
+        refuse other_boot "this host has restarted: its boot id is $boot_id, not $3"
+    elif read_lease && [ "$lease_kind $lease_run" != "reboot $1" ]; then
+        refuse foreign_lease "run $lease_run of $lease_owner holds this host"
+    elif [ "$4" = - ] && [ -z "$lease_run" ]; then
+        refuse ended "rolling reboot $1 does not hold this host any more: its time is over, or it was ended from elsewhere"
+    elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
+        refuse foreign_guard "a guard is on this host"
+    else
+        read_uptime
+        if [ "$4" != - ] && [ "$uptime" -gt "$4" ]; then
+            refuse too_late "the command came $((uptime - $4)) s too late"
+        else
+            write_reboot_lease "$1" "$5" "$2" || fail "cannot write $reboot_lease"
+        fi
+    fi
+    return 0
+}
+
+# write_reboot_lease RUN SECONDS OWNER: on the disk before anybody is told of it, for the next thing may be a power cut.
+write_reboot_lease() {
+    mkdir -p "$roots" &&
+        printf '%s %s %s %s %s\n' "$1" "$boot_id" "$((uptime + $2))" "$2" "$3" | tr -d '\000-\011\013-\037\177' >"$reboot_lease.new" &&
+        timeout 20 sync "$reboot_lease.new" && mv -f "$reboot_lease.new" "$reboot_lease" && timeout 20 sync "$roots"
+}

@@ -1,0 +1,21 @@
+# shellcheck shell=sh
+# let_go RUN: the rolling reboot RUN holds this host no more. Done already is done.
+# Needs lib.sh and boot.sh.
+# shellcheck disable=SC2154 # their variables
+
+main() {
+    demand is_run "$1"
+    with_lock let_go "$1" || fail "cannot get the lock of $place"
+    print_standing
+    finish
+}
+
+# Also one that is over.
+let_go() {
+    [ -e "$reboot_lease" ] || return 0
+    read -r let_go_run _ <"$reboot_lease" || :
+    [ "$let_go_run" = "$1" ] || return 0
+    rm -f "$reboot_lease" || fail "cannot remove $reboot_lease"
+    rmdir "$roots" 2>/dev/null || timeout 20 sync "$roots"
+    return 0
+}
