@@ -17,7 +17,7 @@ impl Transaction {
             up: (of - down) as u64,
             of: of as u64,
             rounds: self.streak,
-            waiting_for: self.link_texts(&self.last_broken),
+            waiting_for: self.link_texts(&self.last_broken).into_iter().chain(self.unsteady_texts()).collect(),
             hosts: self.links_by_host(round),
         }
     }

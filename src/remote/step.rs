@@ -133,6 +133,8 @@ pub enum Step {
     Disarm { speaker: Speaker, boot_id: String, expected: Expected },
     /// The end of what these units have said; changes nothing.
     Journal { units: Vec<String> },
+    /// Keeps the names of units that made the run roll back.
+    Remember { speaker: Speaker, units: Vec<String> },
     /// Reboots the host in order, if it is on that boot, where it is expected, and nobody holds it.
     Reboot { boot_id: String, expected: Expected },
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
@@ -220,6 +222,10 @@ impl Step {
                 ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
             Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
+            Self::Remember { speaker, units } => {
+                let arguments = speaker.arguments().into_iter().chain(units.clone()).collect();
+                ("remember", &[LIB, include_str!("scripts/remember.sh")], arguments)
+            }
             Self::Reboot { boot_id, expected } => {
                 let arguments = [boot_id.clone()].into_iter().chain(expected.arguments()).collect();
                 ("reboot", &[LIB, BOOT, include_str!("scripts/reboot.sh")], arguments)
