@@ -144,7 +144,7 @@ fleets:
         assert_eq!(guards(fleet), [40, 20, 20]);
 
         let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
-        let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2) });
+        let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2), steady: None });
         assert_eq!(guards(&overridden), [30, 30, 30]);
         assert_eq!(Some(overridden.settle), minutes(2));
     }
@@ -318,7 +318,7 @@ fleets: {lab: {hosts: all, flake: .}, some: {hosts: [outer, beside], flake: .}}
         assert_eq!(minutes(&inventory.fleets["lab"]), [25, 28, 30, 30]);
         assert_eq!(minutes(&inventory.fleets["some"]), [30, 30], "its hypervisor is not pushed with it");
         let guard = Some(Duration::from_secs(60 * 60));
-        let overridden = inventory.fleets["lab"].clone().overridden(&Overrides { guard, settle: None });
+        let overridden = inventory.fleets["lab"].clone().overridden(&Overrides { guard, ..Overrides::default() });
         assert_eq!(minutes(&overridden), [55, 58, 60, 60]);
 
         let early = good(&NESTED.replace("{runs_on: outer}", "{runs_on: outer, guard: 20m}"));

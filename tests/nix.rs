@@ -147,6 +147,7 @@ fn host(text: &str) -> Host {
         after: fleetdeploy::inventory::model::After::default(),
         nix: NixOptions::default(),
         limits: Limits::default(),
+        ignored_units: Vec::new(),
         system: None,
         guard_action_given: false,
     }

@@ -194,6 +194,7 @@ fn host(text: &str, port: u16) -> Host {
         after: After::default(),
         nix: NixOptions::default(),
         limits: Limits::default(),
+        ignored_units: Vec::new(),
         system: None,
         guard_action_given: false,
     }

@@ -53,6 +53,7 @@ fn plan(waves: &[usize]) -> Arc<Plan> {
         wave: *wave,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
+        units: fleetdeploy::decide::units::UnitTerms::default(),
     };
     let hosts: Vec<HostPlan> = waves.iter().enumerate().map(host).collect();
     let link = |to: usize| {
@@ -86,6 +87,7 @@ fn times(guard: u64) -> Times {
         boot_time: Duration::from_secs(1),
         limits: Limits::default(),
         settle: Duration::from_secs(5),
+        steady: Duration::ZERO,
     }
 }
 
@@ -197,6 +199,7 @@ impl FakeFleet {
             jobs: BTreeMap::new(),
             failed_units: fails.then(|| "late.service".to_owned()).into_iter().collect(),
             restarts: BTreeMap::new(),
+            units: BTreeMap::new(),
         };
         Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
     }

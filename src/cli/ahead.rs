@@ -17,6 +17,10 @@ pub struct Terms {
     /// How long links may take to come up once the systems are active, instead of the inventory's `settle`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub settle: Option<Duration>,
+    /// How long every unit that the push starts or restarts must have been up before the decision, instead of the inventory's
+    /// `steady`; `0s` is none
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub steady: Option<Duration>,
     /// Activate the systems on these hosts first, written like those of `--on`, and on the others only once they and
     /// every link hold
     ///
@@ -37,6 +41,9 @@ pub struct Terms {
     /// Go on although a reboot would not bring what runs now on a host; a roll back restores both as they were
     #[arg(long)]
     pub accept_drift: bool,
+    /// Take this unit as failed before: it made an earlier push roll back, and has failed since
+    #[arg(long, value_name = "UNIT", value_delimiter = ',')]
+    pub accept_failed: Vec<String>,
 }
 
 /// What a push shows before it touches a host.

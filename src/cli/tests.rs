@@ -36,10 +36,12 @@ fn a_push_takes_all_its_options() {
             terms: Terms {
                 guard: Some(Duration::from_secs(900)),
                 settle: Some(Duration::from_secs(90)),
+                steady: None,
                 canary: patterns(&["@edge", "web-1"]),
                 waves: vec![Size::Hosts(1), Size::Percent(25)],
                 allow_broken: true,
                 accept_drift: true,
+                accept_failed: Vec::new(),
             },
             showing: Showing { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,

@@ -16,7 +16,7 @@ use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
-use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source};
+use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
 use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
@@ -153,6 +153,7 @@ impl Ground {
             source: Source::System,
             checks: Vec::new(),
             settle: Fleet::DEFAULT_SETTLE,
+            steady: Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             canaries: BTreeSet::new(),
             waves: Vec::new(),
@@ -217,6 +218,7 @@ impl Ground {
             selected: self.selected.clone(),
             without: self.without.clone(),
             allowed: Allowed::default(),
+            accept_failed: BTreeSet::new(),
             waves: Waves::default(),
             back: None,
             first: First::ShowPlan { units: false },

@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
         GuardCommand::Extend(arguments) => ("guard extend", &arguments.fleet, arguments.guard, false),
         GuardCommand::Disarm(arguments) => ("guard disarm", &arguments.fleet, None, false),
     };
-    let ground = Ground::prepare(global, hosts, &Overrides { guard, settle: None })?;
+    let ground = Ground::prepare(global, hosts, &Overrides { guard, ..Overrides::default() })?;
     if matches!(command, GuardCommand::Arm(_)) {
         ensure_there_is_time(&ground)?;
     }

@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended 
 }
 
 pub(super) fn prepare(global: &Global, hosts: &FleetHosts, terms: &Terms) -> Result<Ground, Trouble> {
-    Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle })
+    Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
 }
 
 pub(super) fn first(showing: Showing) -> First {
@@ -55,6 +55,7 @@ pub(super) fn first(showing: Showing) -> First {
 /// What is wanted of a push, whichever command asks for it.
 pub(super) struct Wanted {
     pub(super) allowed: Allowed,
+    pub(super) accept_failed: BTreeSet<String>,
     pub(super) waves: Waves,
     pub(super) first: First,
     pub(super) reboot: bool,
@@ -68,7 +69,8 @@ impl Wanted {
         let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
         let sizes = if terms.waves.is_empty() { &ground.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: sizes.clone() };
-        Ok(Self { allowed, waves, first, reboot: false, back: None })
+        let accept_failed = terms.accept_failed.iter().cloned().collect();
+        Ok(Self { allowed, accept_failed, waves, first, reboot: false, back: None })
     }
 }
 
@@ -101,6 +103,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         selected: ground.selected.clone(),
         without: ground.without.clone(),
         allowed: wanted.allowed,
+        accept_failed: wanted.accept_failed,
         waves: wanted.waves,
         back: wanted.back,
         first: wanted.first,
@@ -255,6 +258,7 @@ mod tests {
             checks: Vec::new(),
             hooks: crate::inventory::model::Hooks::default(),
             settle: Fleet::DEFAULT_SETTLE,
+            steady: crate::inventory::model::Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),

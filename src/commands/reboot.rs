@@ -23,7 +23,7 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ended {
-    let overrides = Overrides { guard: None, settle: arguments.settle };
+    let overrides = Overrides { settle: arguments.settle, ..Overrides::default() };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;

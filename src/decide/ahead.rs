@@ -77,7 +77,7 @@ fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
         generation: standing.generation,
         behind: behind.map(|jump| plan.host(jump).name.clone()),
         guard_ms: millis(surveyed.times.guard),
-        needed_ms: millis(host.shortest_guard(surveyed.times.settle)),
+        needed_ms: millis(host.shortest_guard(surveyed.times.settle, surveyed.times.steady)),
         boot_ms: millis(host.boot_time),
         comparison: Comparison::default(),
         units: None,
@@ -105,7 +105,10 @@ fn order(plan: &Plan) -> Vec<Vec<HostId>> {
 fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
     let changing: Vec<&Surveyed<'_>> = hosts.iter().filter(|host| host.changes()).collect();
     let slowest = |limit: &dyn Fn(&Surveyed<'_>) -> Duration| changing.iter().map(|host| millis(limit(host))).max();
-    let again = |host: &Surveyed<'_>| if host.host.reactivate { host.host.limits.test } else { Duration::ZERO };
+    let again = |host: &Surveyed<'_>| match host.host.reactivate {
+        true => host.host.limits.test + host.times.steady,
+        false => Duration::ZERO,
+    };
     // Where nothing is copied, what is there is still looked at, and checks itself.
     let look = |host: &Surveyed<'_>| host.host.limits.step + host.host.limits.test;
     let copy = |host: &Surveyed<'_>| if back.is_some() { look(host) } else { host.host.limits.copy + look(host) };
@@ -116,7 +119,7 @@ fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
         (Phase::Baseline, None),
         (Phase::Arm, slowest(&|host| host.host.limits.step)),
         (Phase::Test, slowest(&|host| host.host.limits.test)),
-        (Phase::Verify, slowest(&|host| host.host.limits.connect + host.times.settle)),
+        (Phase::Verify, slowest(&|host| host.host.limits.connect + host.times.settle + host.times.steady)),
         (Phase::Decide, None),
         (Phase::Switch, slowest(&|host| host.host.limits.switch + again(host) + host.times.settle)),
         (Phase::Disarm, slowest(&|host| host.host.limits.step)),
@@ -180,6 +183,7 @@ mod tests {
                 wave: 0,
                 failed_units: BTreeSet::new(),
                 restarts: BTreeMap::new(),
+                units: crate::decide::units::UnitTerms::default(),
             }
         };
         let hosts = hosts.iter().map(host).collect();
@@ -223,8 +227,13 @@ mod tests {
         facts.boot_files = Some(BootFiles::Unproven { why: "it is signed".into() });
         let gaps = |host: usize, new: &StorePath| {
             let host = &fleet.hosts[host];
-            let view =
-                Surveyed { host, selected: true, facts: &facts, new: Some(new), times: Times::of(host, fleet.settle) };
+            let view = Surveyed {
+                host,
+                selected: true,
+                facts: &facts,
+                new: Some(new),
+                times: Times::of(host, fleet.settle, fleet.steady()),
+            };
             forecast("lab", &[view], &plan(&[]), None).gaps
         };
         let host = |name: &str| HostName::new(name).unwrap();

@@ -131,7 +131,7 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
             selected: true,
             facts: &examined.condition.facts,
             new: Some(&another),
-            times: Times::of(host, fleet.settle),
+            times: Times::of(host, fleet.settle, fleet.steady()),
         })
         .collect();
     let findings = survey::judge(&fleet.name, &views, Allowed::default());

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::units::Units;
 use crate::store_path::StorePath;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
@@ -230,6 +231,9 @@ pub struct Standing {
     pub failed_units: BTreeSet<String>,
     /// Restart counts of units, only those above 0.
     pub restarts: BTreeMap<String, u64>,
+    /// Services that run, and whatever has failed.
+    #[serde(default)]
+    pub units: Units,
 }
 
 /// What the survey finds: everything that a push must know before it touches a host.
@@ -263,6 +267,9 @@ pub struct Facts {
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
     /// What those runs found here, and what they were to bring.
     pub survivor_roots: BTreeMap<String, Roots>,
+    /// Units that made a run roll back, as that run left their names there, and that are failed still: by that run.
+    #[serde(default)]
+    pub remembered: BTreeMap<String, String>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::WireguardInterface;
+use crate::decide::fact::{Uptime, WireguardInterface};
+use crate::decide::units::Units;
 use crate::inventory::model::{
     Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape, url_without_login,
 };
@@ -161,6 +162,11 @@ pub struct HostRound {
     pub current: String,
     pub failed_units: BTreeSet<String>,
     pub restarts: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub units: Units,
+    /// When that was, on the host's own clock.
+    #[serde(default)]
+    pub uptime: Uptime,
     pub wireguard: Vec<WireguardInterface>,
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::{JobKind, Systems};
 use crate::decide::links::{Link, LinkId, Round};
+use crate::decide::units::UnitTerms;
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
 
@@ -53,6 +54,8 @@ pub struct HostPlan {
     /// What was already failed, or restarting, before this push.
     pub failed_units: BTreeSet<String>,
     pub restarts: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub units: UnitTerms,
 }
 
 impl HostPlan {
@@ -173,21 +176,8 @@ impl Plan {
             .iter()
             .filter(|entry| looping(entry) || restarted.as_ref().is_some_and(|restarted| restarted(entry)))
             .map(|(unit, _)| unit);
-        failed.iter().chain(crashing).filter(|unit| !before.failed_units.contains(*unit)).cloned().collect()
-    }
-
-    /// Those of them that nothing will bring back: no restart of theirs is due, or too many were.
-    #[must_use]
-    pub fn failed_for_good(
-        &self,
-        host: HostId,
-        failed: &BTreeSet<String>,
-        restarts: &BTreeMap<String, u64>,
-    ) -> BTreeSet<String> {
-        let mut failures = self.new_failures(host, failed, restarts, None);
-        let before = |unit: &String| self.host(host).restarts.get(unit).copied().unwrap_or(0);
-        failures.retain(|unit| restarts.get(unit).is_none_or(|count| *count > before(unit) + RESTARTS_FORGIVEN));
-        failures
+        let is_new = |unit: &&String| !before.failed_units.contains(*unit) && !before.units.ignores(unit);
+        failed.iter().chain(crashing).filter(is_new).cloned().collect()
     }
 
     /// Whether a service of `host` was restarted since before the push, and might be again.
@@ -219,6 +209,7 @@ mod tests {
                 wave: 0,
                 failed_units: BTreeSet::new(),
                 restarts: BTreeMap::new(),
+                units: UnitTerms::default(),
             }
         };
         let hosts = vec![host("gone", None), host("vps", Some(0)), host("home", Some(1))];

@@ -272,6 +272,9 @@ impl Transaction {
     fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         if self.stage == Stage::BackProof {
             self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
+            if let Answer::Said(said) = answer {
+                self.compare_after_back(host, &said.standing.failed_units);
+            }
             self.back_proven_when_all_holds(effects);
         }
     }
@@ -281,6 +284,12 @@ impl Transaction {
         let broken = self.plan.newly_broken(&round);
         self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
         self.streak = u32::from(self.last_broken.is_empty());
+        let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
+        for host in changing {
+            if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
+                self.compare_after_back(host, &seen.failed_units);
+            }
+        }
         round.hosts.clear();
         self.last_round = Some(round);
         self.back_proven_when_all_holds(effects);
@@ -349,6 +358,7 @@ impl Transaction {
 
     fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
         self.stage = Stage::BackDisarm;
+        self.tell_left_failed(effects);
         for host in self.plan.ids() {
             self.hosts[host.0].step = None;
             if !self.hosts[host.0].is_open() {

@@ -19,8 +19,10 @@ impl Hash for Transaction {
             stale,
             last_broken,
             last_failures,
+            unheard,
             last_restarts,
             waiting,
+            units,
             rekeying,
             overtime,
             extended,
@@ -75,7 +77,8 @@ impl Hash for Transaction {
                     host.hash_way(state);
                     host.found.hash(state);
                 }
-                (streak, last_broken, last_failures, last_restarts, waiting, rekeying, overtime).hash(state);
+                (streak, last_broken, last_failures, unheard, last_restarts, waiting, units, rekeying, overtime)
+                    .hash(state);
                 (wave, extended, left_to_guards, silent, silence_counts, recovery).hash(state);
             }
         }

@@ -148,7 +148,7 @@ pub fn space_mend(place: &str) -> &'static str {
 
 /// Guard, lease: what the survey of a push would say of them.
 fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
-    let times = Times::of(host, Duration::ZERO);
+    let times = Times::of(host, Duration::ZERO, Duration::ZERO);
     let surveyed = Surveyed { host, selected: false, facts, new: None, times };
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
     let claim =
@@ -244,6 +244,7 @@ pub(crate) mod tests {
                     jobs: BTreeMap::new(),
                     failed_units: BTreeSet::new(),
                     restarts: BTreeMap::new(),
+                    units: BTreeMap::new(),
                 },
                 host_name: "vps".into(),
                 machine_id: "0".repeat(32),
@@ -260,6 +261,7 @@ pub(crate) mod tests {
                 survivors: vec![],
                 survivor_hosts: BTreeMap::new(),
                 survivor_roots: BTreeMap::new(),
+                remembered: BTreeMap::new(),
                 traces: vec![],
                 busy: vec![],
                 boot_missing: None,

@@ -230,9 +230,6 @@ impl Judge<'_> {
                 );
             }
         }
-        if !facts.current_was_booted {
-            self.warn("what runs now is not what was booted: a reboot into it is not proven");
-        }
         if !facts.crypto_devices.is_empty() && !surveyed.host.guard_action_given {
             self.refuse(
                 format!(
@@ -298,7 +295,7 @@ impl Judge<'_> {
     }
 
     fn guard(&mut self, surveyed: &Surveyed<'_>) {
-        let shortest = surveyed.host.shortest_guard(surveyed.times.settle);
+        let shortest = surveyed.host.shortest_guard(surveyed.times.settle, surveyed.times.steady);
         if surveyed.times.guard < shortest {
             self.refuse(
                 format!(
@@ -306,7 +303,7 @@ impl Judge<'_> {
                     humantime::format_duration(surveyed.times.guard),
                     humantime::format_duration(shortest)
                 ),
-                "give a longer `guard`, or smaller `limits` and `settle`",
+                "give a longer `guard`, or smaller `limits`, `settle` and `steady`",
             );
         }
     }

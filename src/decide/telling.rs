@@ -16,7 +16,7 @@ impl Transaction {
             up: counted().filter(|(id, _)| round.answer(*id).is_up()).count() as u64,
             of: counted().count() as u64,
             rounds: self.streak,
-            waiting_for: self.link_texts(&self.last_broken),
+            waiting_for: self.link_texts(&self.last_broken).into_iter().chain(self.unsteady_texts()).collect(),
             hosts: self.links_by_host(round),
         }
     }

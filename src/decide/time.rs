@@ -29,13 +29,22 @@ pub struct Times {
     pub boot_time: Duration,
     pub limits: Limits,
     pub settle: Duration,
+    /// How long what a push has started must have been up.
+    pub steady: Duration,
 }
 
 impl Times {
     /// As the inventory has them.
     #[must_use]
-    pub fn of(host: &Host, settle: Duration) -> Self {
-        Self { guard: host.guard, unseen_guard: host.guard, boot_time: host.boot_time, limits: host.limits, settle }
+    pub fn of(host: &Host, settle: Duration, steady: Duration) -> Self {
+        Self {
+            guard: host.guard,
+            unseen_guard: host.guard,
+            boot_time: host.boot_time,
+            limits: host.limits,
+            settle,
+            steady,
+        }
     }
 
     /// How long a job itself may run.
@@ -77,7 +86,9 @@ impl Times {
     /// makes the new system permanent.
     #[must_use]
     pub fn rest_fits(&self, last: JobKind, now: Duration, deadline: Duration) -> bool {
-        let rest = self.job(last) + self.settle + self.limits.step + self.limits.rollback + MARGIN;
+        // Only another activation starts units once more.
+        let steady = if last == JobKind::Reactivate { self.steady } else { Duration::ZERO };
+        let rest = self.job(last) + self.settle + steady + self.limits.step + self.limits.rollback + MARGIN;
         now + rest <= deadline
     }
 
@@ -105,6 +116,7 @@ mod tests {
             boot_time: Duration::from_secs(180),
             limits: Limits::default(),
             settle: Duration::from_secs(60),
+            steady: Duration::from_secs(10),
         }
     }
 
@@ -114,9 +126,9 @@ mod tests {
         // 90 s to switch, 60 s to settle, 30 s for a step, 300 s to roll back, 5 s between.
         assert!(times().rest_fits(JobKind::Switch, at(415), at(900)));
         assert!(!times().rest_fits(JobKind::Switch, at(416), at(900)));
-        // And 240 s to activate once more.
-        assert!(times().rest_fits(JobKind::Reactivate, at(175), at(900)));
-        assert!(!times().rest_fits(JobKind::Reactivate, at(176), at(900)));
+        // And 240 s to activate once more, and 10 s in which what that starts must stay up.
+        assert!(times().rest_fits(JobKind::Reactivate, at(165), at(900)));
+        assert!(!times().rest_fits(JobKind::Reactivate, at(166), at(900)));
     }
 
     #[test]

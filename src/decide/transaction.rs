@@ -12,6 +12,7 @@ use crate::decide::found::{Found, Side};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
+use crate::decide::steady::UnitWatch;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::inventory::model::HostName;
@@ -160,9 +161,12 @@ pub struct Transaction {
     pub(super) stale: bool,
     pub(super) last_broken: BTreeSet<LinkId>,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
+    /// A host that did not say in the last round how its units are.
+    pub(super) unheard: Option<HostId>,
     /// How often each unit had been restarted by the round before.
     pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
     pub(super) waiting: BTreeSet<LinkId>,
+    pub(super) units: UnitWatch,
     /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
     pub(super) rekeying: bool,
     /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
@@ -231,8 +235,10 @@ impl Transaction {
             stale: false,
             last_broken: BTreeSet::new(),
             last_failures: BTreeSet::new(),
+            unheard: None,
             last_restarts: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            units: UnitWatch::default(),
             rekeying: false,
             overtime: false,
             extended: false,
@@ -340,6 +346,9 @@ impl Transaction {
             self.disown(host, says, &said.standing, effects);
             return;
         }
+        if let (false, Answer::Said(said)) = (self.hosts[host.0].activated, &answer) {
+            self.learn_units_before(host, &said.standing.units);
+        }
         match self.stage {
             Stage::TakeOver => self.after_take_over(host, step, answer, effects),
             Stage::Arm => self.after_arm(host, answer, effects),
@@ -411,7 +420,9 @@ impl Transaction {
         self.overtime = false;
         self.last_broken.clear();
         self.last_failures.clear();
+        self.unheard = None;
         self.last_restarts.clear();
+        self.units.begin_anew();
     }
 
     /// When every host is gone at once, it is more likely the workstation that is.
@@ -429,7 +440,8 @@ impl Transaction {
     }
 
     pub(super) fn forget_verify_timers(effects: &mut Vec<Effect>) {
-        let timers = [Timer::Settle, Timer::SettleBack, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause];
+        let timers =
+            [Timer::Settle, Timer::Steady, Timer::SettleBack, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause];
         effects.extend(timers.map(Effect::Forget));
     }
 }

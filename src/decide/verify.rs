@@ -64,15 +64,11 @@ impl Transaction {
         let reason = match answer {
             Answer::Said(said) => {
                 let standing = &said.standing;
-                let failures = self.plan.failed_for_good(host, &standing.failed_units, &standing.restarts);
                 if !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id) && plan.changes {
                     RollbackReason::Restarted { host: name }
                 } else if plan.changes && standing.systems.current != *self.runs(host) {
                     let why = format!("it runs {}, which this push did not bring", standing.systems.current);
                     RollbackReason::StepFailed { host: name, phase: Phase::Verify, why }
-                } else if self.has_begun_on(host) && !failures.is_empty() {
-                    effects.push(Effect::ReadJournals { host, units: failures.clone() });
-                    RollbackReason::UnitsFailed { host: name, units: failures }
                 } else {
                     self.hosts[host.0].logged_in = true;
                     self.verified_when_all_holds(effects);
@@ -109,9 +105,10 @@ impl Transaction {
         self.notice_witnesses(&round, effects);
         self.notice_absent(&round, effects);
         self.last_broken = self.broken_of_ours(&round);
-        self.last_failures = self.failures_in(&round);
+        self.last_failures = self.failures_in(&round, effects);
+        self.unheard = self.unheard_in(&round);
         self.waiting = waiting;
-        let holds = self.last_broken.is_empty() && self.last_failures.is_empty();
+        let holds = self.nothing_is_wrong();
         self.streak = if holds { (self.streak + 1).min(self.rounds_needed()) } else { 0 };
         effects.push(Effect::Tell(self.links_moved(&round)));
         round.hosts.clear();
@@ -122,6 +119,8 @@ impl Transaction {
         }
         if self.overtime && !holds {
             self.settle_time_is_over(effects);
+        } else if self.units.is_over() && !self.unsteady().is_empty() {
+            self.not_verified(effects);
         }
         if matches!(self.stage, Stage::Verify | Stage::Proof) {
             effects.push(Effect::Expect(Timer::RoundPause));
@@ -129,7 +128,7 @@ impl Transaction {
     }
 
     pub(super) fn verified_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        if self.streak < self.rounds_needed() {
+        if self.streak < self.rounds_needed() || !self.unsteady().is_empty() {
             return;
         }
         match self.stage {
@@ -173,16 +172,22 @@ impl Transaction {
             (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
             (Timer::Settle, Stage::Verify | Stage::Proof) => {
-                let held_so_far = self.last_broken.is_empty() && self.last_failures.is_empty();
+                let held_so_far = self.nothing_is_wrong();
                 let all_logged_in = self.stage == Stage::Proof || self.hosts.iter().all(|host| host.logged_in);
                 if held_so_far && all_logged_in {
                     // One slow probe makes slow rounds: three of them may need longer than a short settle time. A round
                     // has an end of its own, so this has one too.
                     self.overtime = true;
+                    // Also where all of it is up for long enough by now: it must stay so.
+                    if self.units.waits() {
+                        effects.push(Effect::Expect(Timer::Steady));
+                    }
                 } else {
                     self.settle_time_is_over(effects);
                 }
             }
+            // The round that is out, or to come, decides.
+            (Timer::Steady, Stage::Verify | Stage::Proof) => self.units.time_is_over(),
             (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
             (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof)
                 if self.streak == 0 && self.last_broken.is_empty() =>
@@ -195,8 +200,10 @@ impl Transaction {
     }
 
     fn settle_time_is_over(&mut self, effects: &mut Vec<Effect>) {
-        let only_handshakes =
-            !self.last_broken.is_empty() && self.last_failures.is_empty() && self.last_broken.is_subset(&self.waiting);
+        let only_handshakes = !self.last_broken.is_empty()
+            && self.last_failures.is_empty()
+            && self.unheard.is_none()
+            && self.last_broken.is_subset(&self.waiting);
         if only_handshakes && !self.rekeying {
             self.rekeying = true;
             self.overtime = false;
@@ -211,21 +218,31 @@ impl Transaction {
 
     pub(super) fn not_verified(&mut self, effects: &mut Vec<Effect>) {
         self.tell_matrix(Phase::Verify, effects);
+        let unsteady: BTreeSet<(HostId, String)> =
+            self.unsteady().into_iter().map(|(host, unit, _)| (host, unit.clone())).collect();
+        let to_blame: BTreeSet<(HostId, String)> = self.last_failures.union(&unsteady).cloned().collect();
         // Before the roll back stops the units; but what they have said stays.
         for host in self.plan.changing() {
-            let failed = self.last_failures.iter().filter(|(other, _)| *other == host);
-            let units: BTreeSet<String> = failed.map(|(_, unit)| unit.clone()).collect();
+            let units = of_host(&to_blame, host);
             if !units.is_empty() {
                 effects.push(Effect::ReadJournals { host, units });
             }
         }
+        self.remember(&to_blame, effects);
         let silent = self.plan.ids().find(|host| self.stage == Stage::Verify && !self.hosts[host.0].logged_in);
+        let name = |host: HostId| self.plan.host(host).name.clone();
+        let no_login = |host: HostId, why: &str| RollbackReason::NoLogin { host: name(host), why: why.to_owned() };
+        let links_hold = self.last_broken.is_empty();
         let reason = if let Some((host, _)) = self.last_failures.first() {
-            let units = self.last_failures.iter().filter(|(other, _)| other == host).map(|(_, unit)| unit.clone());
-            RollbackReason::UnitsFailed { host: self.plan.host(*host).name.clone(), units: units.collect() }
-        } else if let (Some(host), true) = (silent, self.last_broken.is_empty()) {
-            let why = "it did not answer within the settle time".to_owned();
-            RollbackReason::NoLogin { host: self.plan.host(host).name.clone(), why }
+            let units = self.with_their_past(*host, of_host(&self.last_failures, *host));
+            RollbackReason::UnitsFailed { host: name(*host), units }
+        } else if let (Some(host), true) = (silent, links_hold) {
+            no_login(host, "it did not answer within the settle time")
+        } else if let (Some(host), true) = (self.unheard, links_hold) {
+            no_login(host, "it does not say how its units are")
+        } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
+            let steady = self.plan.host(*host).units.steady;
+            RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
         } else {
             RollbackReason::LinksDown { links: self.link_texts(&self.last_broken) }
         };
@@ -275,18 +292,39 @@ impl Transaction {
         }
     }
 
-    fn failures_in(&mut self, round: &Round) -> BTreeSet<(HostId, String)> {
+    fn nothing_is_wrong(&self) -> bool {
+        self.last_broken.is_empty() && self.last_failures.is_empty() && self.unheard.is_none()
+    }
+
+    /// The changed hosts whose units count. What fails where the push has not begun is not its doing.
+    fn judged_by_units(&self) -> Vec<HostId> {
+        self.plan.changing().filter(|host| self.has_begun_on(*host) && self.takes_part(*host)).collect()
+    }
+
+    fn failures_in(&mut self, round: &Round, effects: &mut Vec<Effect>) -> BTreeSet<(HostId, String)> {
         let mut failures = BTreeSet::new();
         let plan = Arc::clone(&self.plan);
-        // What fails where the push has not begun is not its doing.
-        let counts = |host: &HostId| self.has_begun_on(*host) && self.takes_part(*host);
-        for host in plan.changing().filter(counts).collect::<Vec<_>>() {
-            if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
-                let last = self.last_restarts.insert(host, seen.restarts.clone());
-                let new = self.plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
-                failures.extend(new.into_iter().map(|unit| (host, unit)));
+        for host in self.judged_by_units() {
+            let Some(seen) = round.hosts.get(&plan.host(host).name) else { continue };
+            let last = self.last_restarts.insert(host, seen.restarts.clone());
+            let mut new = plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
+            new.retain(|unit| self.answers_for(host, unit, &seen.units, effects));
+            failures.extend(new.into_iter().map(|unit| (host, unit)));
+            self.look_at_units(host, seen);
+            // Its second activation starts units once more.
+            if self.stage == Stage::Verify && plan.host(host).reactivate {
+                self.learn_units_before(host, &seen.units);
             }
         }
         failures
     }
+
+    /// A host that is judged by its units, and did not say how they are.
+    fn unheard_in(&self, round: &Round) -> Option<HostId> {
+        self.judged_by_units().into_iter().find(|host| !round.hosts.contains_key(&self.plan.host(*host).name))
+    }
+}
+
+fn of_host(units: &BTreeSet<(HostId, String)>, host: HostId) -> BTreeSet<String> {
+    units.iter().filter(|(other, _)| *other == host).map(|(_, unit)| unit.clone()).collect()
 }

@@ -1,14 +1,16 @@
 //! What goes into the decider and what comes out of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::{JobKind, StepAnswer, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
+use crate::decide::units::{UnitPast, failing_text};
 use crate::event::{Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 
@@ -109,6 +111,8 @@ pub enum Timer {
     RoundPause,
     /// Links and logins have had their time to come up.
     Settle,
+    /// What the push has started has had its time to be up for long enough, after the settle time.
+    Steady,
     /// The same for the old ones, after a roll back: in the middle of cut ways, tunnels and logins are tried with pauses.
     SettleBack,
     /// The same after a host was brought back by its guard: the others' tunnels must first notice that it was gone.
@@ -159,6 +163,12 @@ pub enum Effect {
     },
     /// Has the end of these units' journals told, when it can be had. Nothing waits for it, and nothing answers it.
     ReadJournals {
+        host: HostId,
+        units: BTreeSet<String>,
+    },
+    /// Has the host keep the names of these units, instead of those that it keeps: they made this run roll back. Nothing waits
+    /// for it, and nothing answers it.
+    Remember {
         host: HostId,
         units: BTreeSet<String>,
     },
@@ -266,7 +276,13 @@ pub enum RollbackReason {
     },
     UnitsFailed {
         host: HostName,
+        units: BTreeMap<String, UnitPast>,
+    },
+    /// What the push has started was not up for long enough from one start.
+    UnitsUnsteady {
+        host: HostName,
         units: BTreeSet<String>,
+        steady: Duration,
     },
     NoLogin {
         host: HostName,
@@ -300,6 +316,7 @@ impl RollbackReason {
             | Self::StepFailed { host, .. }
             | Self::Restarted { host }
             | Self::UnitsFailed { host, .. }
+            | Self::UnitsUnsteady { host, .. }
             | Self::Disowned { host, .. }
             | Self::NoLogin { host, .. } => Some(host),
             Self::LinksDown { .. }
@@ -323,8 +340,12 @@ impl fmt::Display for RollbackReason {
             Self::StepFailed { host, phase, why } => write!(formatter, "{} failed on {host}: {why}", phase.word()),
             Self::Restarted { host } => write!(formatter, "{host} has restarted in the middle of the push"),
             Self::UnitsFailed { host, units } => {
+                write!(formatter, "units fail on {host}: {}", failing_text(units))
+            }
+            Self::UnitsUnsteady { host, units, steady } => {
                 let units: Vec<&str> = units.iter().map(String::as_str).collect();
-                write!(formatter, "units that were fine before fail on {host}: {}", units.join(", "))
+                let steady = humantime::format_duration(*steady);
+                write!(formatter, "what this push started was not up for {steady} on {host}: {}", units.join(", "))
             }
             Self::NoLogin { host, why } => write!(formatter, "{host} takes no new ssh login: {why}"),
             Self::LinksDown { links } => write!(formatter, "links are down: {}", links.join("; ")),

@@ -90,7 +90,8 @@ impl Push<'_> {
 fn learn_health(plan: &mut Plan, round: &Round) {
     for host in &mut plan.hosts {
         if let Some(seen) = round.hosts.get(&host.name) {
-            host.failed_units.extend(seen.failed_units.iter().cloned());
+            let forgiven = seen.failed_units.iter().filter(|unit| !host.units.remembered.contains_key(*unit));
+            host.failed_units.extend(forgiven.cloned());
             host.restarts.extend(seen.restarts.clone());
         }
     }

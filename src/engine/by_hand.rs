@@ -264,7 +264,7 @@ impl<'a> Guards<'a> {
             selected: true,
             facts: &answered[&host.name].facts,
             new: None,
-            times: Times::of(host, self.request.fleet.settle),
+            times: Times::of(host, self.request.fleet.settle, Duration::ZERO),
         }
     }
 

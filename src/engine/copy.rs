@@ -8,7 +8,7 @@ use super::push::{Phased, Push, chain, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
 use crate::decide::fact::Fit;
 use crate::decide::fit::PreSwitchRefusal;
-use crate::decide::survey::Surveyed;
+use crate::decide::survey::{BootDoubt, Surveyed};
 use crate::event::forecast::Comparison;
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
@@ -118,6 +118,9 @@ impl Push<'_> {
             }
         };
         self.tell_comparison(name, &fit);
+        if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.reboot_for) {
+            self.warn(Some(name), doubt.to_string());
+        }
         let mut fits = true;
         for misfit in &fit.misfits {
             self.fail(Some(name), misfit.text.clone(), None);

@@ -189,6 +189,7 @@ impl<H: Hosts> Driver<H> {
                     Effect::Probe { after } => self.probe(after),
                     Effect::Outbid { host } => self.hosts.outbid(host),
                     Effect::ReadJournals { host, units } => self.read_journals(host, units),
+                    Effect::Remember { host, units } => self.remember(host, units),
                     Effect::Expect(timer) => self.timers.set(timer, self.length(timer)),
                     Effect::Forget(timer) => self.timers.forget(timer),
                     Effect::Weigh => {
@@ -334,6 +335,18 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
+    /// Beside everything else, like the journals, and waited for like these.
+    fn remember(&mut self, host: HostId, units: BTreeSet<String>) {
+        self.journals += 1;
+        let hosts = Arc::clone(&self.hosts);
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            hosts.remember(host, units).await;
+            // The driver is gone only when the push is over.
+            let _ = reports.send(Report::Journals { host, journals: Vec::new() });
+        });
+    }
+
     fn probe(&self, after: bool) {
         let hosts = Arc::clone(&self.hosts);
         let reports = self.reports.clone();
@@ -354,6 +367,7 @@ impl<H: Hosts> Driver<H> {
             Timer::HeadStart => HEAD_START,
             Timer::RoundPause => ROUND_PAUSE,
             Timer::Settle => self.longest(|times| times.settle),
+            Timer::Steady => self.longest(|times| times.steady),
             Timer::SettleBack => self.longest(Times::settle_back),
             Timer::SettleAfterBoot => self.longest(Times::settle_back).max(SETTLE_AFTER_BOOT),
             Timer::Rekey => REKEY,

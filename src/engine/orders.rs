@@ -95,7 +95,7 @@ impl Orders {
         lock(&self.epochs).outbid(host);
     }
 
-    fn speaker(&self, host: HostId) -> Speaker {
+    pub(super) fn speaker(&self, host: HostId) -> Speaker {
         Speaker { run: self.identity.run.clone(), epoch: lock(&self.epochs).of(host) }
     }
 

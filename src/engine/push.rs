@@ -18,8 +18,10 @@ use super::workstation::Looking;
 use crate::decide::back::To;
 use crate::decide::links::{Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::remembered::remembered;
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
+use crate::decide::units::{UnitTerms, started_since};
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::{Forecast, NotRun};
@@ -40,6 +42,8 @@ pub struct Request {
     /// Hosts that take no part, whether or not they answer: nothing is asked of them. None of them is selected.
     pub without: BTreeSet<HostName>,
     pub allowed: Allowed,
+    /// Units that made a run roll back, and are to count as failed before this one.
+    pub accept_failed: BTreeSet<String>,
     pub waves: Waves,
     /// The hosts have their new systems already, and go back to them; `None`: they are built.
     pub back: Option<To>,
@@ -269,6 +273,7 @@ impl<'a> Push<'a> {
         let (commands, links): (Vec<Link>, Vec<Link>) =
             self.links(&surveyed).into_iter().partition(|link| self.request.first.is_all() && link.probe.is_command());
         let mut plan = plan(&views, links);
+        self.remember_units(&mut plan, &views);
         self.foresee(&views, &plan);
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
         self.judge(&views)?;
@@ -287,7 +292,14 @@ impl<'a> Push<'a> {
         let identity = self.identity(plan.changing().map(|host| plan.host(host).name.clone()).collect());
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
-        let plan = self.baseline(plan, &identity, changes).await?;
+        let mut plan = self.baseline(plan, &identity, changes).await?;
+        // Two looks: what was started anew between them does that by itself.
+        for host in &mut plan.hosts {
+            let (Some(one), Some(two)) = (surveyed.get(&host.name), plan.baseline.hosts.get(&host.name)) else {
+                continue;
+            };
+            host.units.restless = started_since(&one.facts.standing.units, &two.units).cloned().collect();
+        }
         if !changes {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
             return Ok(Prepared::Unchanged(self.name_every_host(ends)));
@@ -317,8 +329,17 @@ impl<'a> Push<'a> {
         }
     }
 
+    /// What made a run roll back has not simply failed before this one.
+    fn remember_units(&self, plan: &mut Plan, views: &[Surveyed<'_>]) {
+        for (host, view) in plan.hosts.iter_mut().zip(views) {
+            host.units.remembered = remembered(view, &self.request.accept_failed);
+            let remembered = &host.units.remembered;
+            host.failed_units.retain(|unit| !remembered.contains_key(unit));
+        }
+    }
+
     fn times(&self, host: &Host) -> Times {
-        Times::of(host, self.request.fleet.settle)
+        Times::of(host, self.request.fleet.settle, self.request.fleet.steady())
     }
 
     // The end.
@@ -379,6 +400,7 @@ pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     let id = |name: &HostName| views.iter().position(|view| view.host.name == *name).map(HostId);
     let host = |view: &Surveyed<'_>| {
         let standing = &view.facts.standing;
+        let ignore = view.host.ignored_units.clone();
         HostPlan {
             name: view.host.name.clone(),
             changes: view.changes(),
@@ -392,6 +414,7 @@ pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             wave: 0,
             failed_units: standing.failed_units.clone(),
             restarts: standing.restarts.clone(),
+            units: UnitTerms { ignore, steady: view.times.steady, ..UnitTerms::default() },
         }
     };
     let hosts = views.iter().map(host).collect();

@@ -409,7 +409,7 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 
     fn times(&self, host: &Host) -> Times {
-        Times::of(host, self.request.fleet.settle)
+        Times::of(host, self.request.fleet.settle, Duration::ZERO)
     }
 
     #[expect(clippy::type_complexity, reason = "four lists by host, taken apart at once")]

@@ -184,6 +184,15 @@ impl SshHosts {
         within(&BootClock, limit, whole).await.unwrap_or_else(|| Err(timed_out()))
     }
 
+    async fn remember_units(&self, host: HostId, units: BTreeSet<String>) {
+        let name = &self.orders.plan.host(host).name;
+        let units: Vec<String> = units.into_iter().filter(|unit| is_unit(unit)).collect();
+        let script = RemoteStep::Remember { speaker: self.orders.speaker(host), units }.script();
+        let asked = self.reach.run_over_what_is_there(name, &script, JOURNALS_LIMIT);
+        // What cannot be kept there costs the next push a warning, and this one nothing.
+        let _ = within(&BootClock, JOURNALS_LIMIT, asked).await;
+    }
+
     async fn read_journals(&self, host: HostId, units: BTreeSet<String>) -> Vec<Journal> {
         let name = &self.orders.plan.host(host).name;
         let units: Vec<String> = units.into_iter().filter(|unit| is_unit(unit)).take(MOST_JOURNALS).collect();
@@ -260,6 +269,10 @@ impl Hosts for SshHosts {
 
     fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
         async move { self.read_journals(host, units).await }.boxed()
+    }
+
+    fn remember(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, ()> {
+        async move { self.remember_units(host, units).await }.boxed()
     }
 }
 

@@ -11,6 +11,7 @@ use super::reach::Reach;
 use super::ssh_hosts::{ask_all, reason};
 use super::surveyor::{Answered, Surveyed};
 use crate::decide::fact::BootFiles;
+use crate::decide::remembered;
 use crate::decide::survey::{self, Finding, Weight};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -86,7 +87,8 @@ impl Push<'_> {
     }
 
     pub(super) fn judge(&self, views: &[survey::Surveyed<'_>]) -> Phased<()> {
-        let findings = survey::judge(&self.request.fleet.name, views, self.request.allowed);
+        let mut findings = survey::judge(&self.request.fleet.name, views, self.request.allowed);
+        findings.extend(remembered::judge(views, &self.request.accept_failed));
         self.tell_findings(&findings);
         for view in views {
             for note in view.facts.notes.iter().filter(|_| view.changes()) {

@@ -7,6 +7,7 @@ mod hooks;
 use super::fields::{At, Fields, Heap, Value};
 use super::file::{
     AfterEntry, BootLoaderEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems,
+    UnitsEntry,
 };
 use super::model::{LoaderKind, Size};
 use super::problem::Wrong;
@@ -61,12 +62,13 @@ fn example(key: &str) -> &'static str {
 /// Where a key belongs that is often looked for in the wrong place.
 fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
-        "hooks" => "a fleet, or `defaults`",
+        "hooks" | "steady" => "a fleet, or `defaults`",
         "before" | "after_commit" | "after_abort" => "the map behind `hooks`",
         "settle" | "build_limit" | "canary" | "waves" | "checks" | "flake" | "file" | "attr" => "a fleet",
         "address" | "addresses" | "tags" | "after" => "a host",
         "substitute_on_destination" | "compress" => "the map behind `nix`",
         "kind" | "esp" => "the map behind `boot_loader`",
+        "ignore" => "the map behind `units`",
         "handshake" => "the map behind `wireguard`",
         "status" | "body" | "url" => "the map behind `http`",
         "query" | "server" => "the map behind `dns`",
@@ -97,8 +99,11 @@ fn by_name<K, V>(
 
 fn defaults(value: &Value<'_>) -> Option<Defaults> {
     let mut fields = value.fields()?;
-    let defaults =
-        Defaults { hooks: fields.take("hooks").and_then(|value| hooks(&value)), settings: settings(&mut fields) };
+    let defaults = Defaults {
+        hooks: fields.take("hooks").and_then(|value| hooks(&value)),
+        steady: fields.duration("steady"),
+        settings: settings(&mut fields),
+    };
     fields.finish(elsewhere);
     Some(defaults)
 }
@@ -127,7 +132,16 @@ fn settings(fields: &mut Fields<'_>) -> Settings {
         reactivate: fields.boolean("reactivate"),
         nix: fields.take("nix").and_then(|value| nix(&value)),
         limits: fields.take("limits").and_then(|value| limits(&value)),
+        units: fields.take("units").and_then(|value| units(&value)),
     }
+}
+
+fn units(value: &Value<'_>) -> Option<UnitsEntry> {
+    let mut fields = value.fields()?;
+    let ignore = fields.take("ignore").and_then(|value| value.list());
+    let patterns = ignore.map(|all| all.iter().filter_map(|one| one.parse(scalar::unit_pattern)).collect());
+    fields.finish(elsewhere);
+    Some(UnitsEntry { ignore: patterns })
 }
 
 fn boot_loader(value: &Value<'_>) -> Option<BootLoaderEntry> {
@@ -253,6 +267,7 @@ fn fleet(value: &Value<'_>) -> Option<FleetEntry> {
         canary: fields.take("canary").and_then(|value| some_texts(&value)),
         waves: fields.take("waves").and_then(|value| waves(&value)),
         settle: fields.duration("settle"),
+        steady: fields.duration("steady"),
         build_limit: fields.duration("build_limit"),
         settings: settings(&mut fields),
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::At;
-use super::model::{Become, Command, GuardAction, HostKey, HostName, LoaderKind, Size};
+use super::model::{Become, Command, GuardAction, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::schema;
 
@@ -36,6 +36,9 @@ pub(super) struct File {
 pub(super) struct Defaults {
     /// Commands on this workstation around every push; a fleet's own lists replace these.
     pub(super) hooks: Option<HooksEntry>,
+    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default: 10s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) steady: Option<At<Duration>>,
     #[schemars(flatten)]
     pub(super) settings: Settings,
 }
@@ -86,6 +89,17 @@ pub(super) struct Settings {
     pub(super) nix: Option<NixEntry>,
     /// How long each kind of step may take.
     pub(super) limits: Option<LimitsEntry>,
+    /// Which of its units a push looks at.
+    pub(super) units: Option<UnitsEntry>,
+}
+
+/// Which units a push looks at.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(default, deny_unknown_fields)]
+pub(super) struct UnitsEntry {
+    /// Units that may fail, by name or glob: `restic-backups-*.service`. No push is rolled back for them, or waits for them.
+    #[schemars(schema_with = "schema::unit_patterns")]
+    pub(super) ignore: Option<Vec<At<UnitPattern>>>,
 }
 
 /// Which boot loader the host has: it decides whose files are read, and what they say is looked at all the same.
@@ -213,6 +227,9 @@ pub(super) struct FleetEntry {
     /// How long links may take to come up once the new systems run. Default: 60s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) settle: Option<At<Duration>>,
+    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default: 10s.
+    #[schemars(schema_with = "schema::duration")]
+    pub(super) steady: Option<At<Duration>>,
     /// How long the build of the whole fleet may take. Default: 2h.
     #[schemars(schema_with = "schema::duration")]
     pub(super) build_limit: Option<At<Duration>>,

@@ -1,12 +1,13 @@
-//! `defaults` < groups < fleet < host: later wins, lists replace, `nix` and `limits` key by key.
+//! `defaults` < groups < fleet < host: later wins, lists replace, `nix`, `limits` and `units` key by key.
 
 use std::path::Path;
 
 use super::fields::At;
 use super::file::{
-    AfterEntry, BootLoaderEntry, File, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings,
+    AfterEntry, BootLoaderEntry, File, FleetEntry, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings,
+    UnitsEntry,
 };
-use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions};
+use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
 use super::problem::shown;
 use super::scalar::JumpTo;
 use super::yaml::{Step, Way};
@@ -77,6 +78,7 @@ pub(super) fn lay(
             after: entry.after.as_ref().map(after).unwrap_or_default(),
             nix: settings.nix.as_ref().map(nix).unwrap_or_default(),
             limits: settings.limits.as_ref().map(limits).unwrap_or_default(),
+            ignored_units: settings.units.as_ref().map(ignored_units).unwrap_or_default(),
             system: None,
             guard_action_given: settings.guard_action.is_some(),
         },
@@ -140,6 +142,16 @@ fn nix(entry: &NixEntry) -> NixOptions {
     }
 }
 
+fn ignored_units(entry: &UnitsEntry) -> Vec<UnitPattern> {
+    entry.ignore.iter().flatten().map(|pattern| pattern.value.clone()).collect()
+}
+
+/// What a fleet says, or else `defaults`.
+pub(super) fn steady(file: &File, fleet: &FleetEntry) -> Steady {
+    let defaults = file.defaults.as_ref().and_then(|defaults| defaults.steady.as_ref());
+    fleet.steady.as_ref().or(defaults).map_or(Steady::Default, |steady| Steady::Given(steady.value))
+}
+
 fn limits(entry: &LimitsEntry) -> Limits {
     let default = Limits::default();
     Limits {
@@ -196,6 +208,10 @@ impl Settings {
                 (Some(above), Some(below)) => Some(above.over(below)),
                 (above, below) => above.or(below),
             },
+            units: match (self.units, below.units) {
+                (Some(above), Some(below)) => Some(above.over(below)),
+                (above, below) => above.or(below),
+            },
         }
     }
 
@@ -213,6 +229,12 @@ impl NixEntry {
             substitute_on_destination: self.substitute_on_destination.or(below.substitute_on_destination),
             compress: self.compress.or(below.compress),
         }
+    }
+}
+
+impl UnitsEntry {
+    fn over(self, below: Self) -> Self {
+        Self { ignore: self.ignore.or(below.ignore) }
     }
 }
 

@@ -23,6 +23,7 @@ mod resolve;
 mod scalar;
 mod schema;
 mod select;
+mod units;
 mod wave;
 mod without;
 mod yaml;

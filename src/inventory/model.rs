@@ -12,6 +12,7 @@ pub use super::boot_loader::{BootLoaderHint, LoaderKind};
 pub use super::hook::{Hook, Hooks};
 pub use super::jump::Jump;
 pub use super::nix::NixOptions;
+pub use super::units::{BadUnitPattern, UnitPattern};
 pub use super::wave::{Size, SizeError};
 
 /// The name of a host: letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63.
@@ -115,6 +116,8 @@ pub struct Host {
     pub after: After,
     pub nix: NixOptions,
     pub limits: Limits,
+    /// Units whose failures are no concern of a push.
+    pub ignored_units: Vec<UnitPattern>,
     /// A store path of its own, for `system` sources.
     pub system: Option<PathBuf>,
     /// The person said that the disk passphrase at boot is thought of (`guard_action` was given explicitly).
@@ -134,10 +137,17 @@ impl Host {
 
     /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.
     #[must_use]
-    pub fn shortest_guard(&self, settle: Duration) -> Duration {
+    pub fn shortest_guard(&self, settle: Duration, steady: Duration) -> Duration {
         let Limits { connect, step, test, switch, rollback, .. } = self.limits;
-        let again = if self.reactivate { test } else { Duration::ZERO };
-        step + test + connect + settle + switch + again + rollback + MARGIN
+        let again = if self.reactivate { test + steady } else { Duration::ZERO };
+        step + test + connect + settle + steady + switch + again + rollback + MARGIN
+    }
+
+    /// The longest `steady`, in whole seconds, that its guard leaves time for.
+    fn longest_steady(&self, settle: Duration) -> Duration {
+        let times = if self.reactivate { 2 } else { 1 };
+        let left = self.guard.saturating_sub(self.shortest_guard(settle, Duration::ZERO));
+        Duration::from_secs(left.as_secs() / times)
     }
 
     /// Where a check looks when it names this host: inside the VPN if it is there, else where ssh connects to.
@@ -244,8 +254,18 @@ pub struct Fleet {
     pub waves: Vec<Size>,
     /// How long links may take to come up after `test`; after a roll back at least 20 s.
     pub settle: Duration,
+    pub steady: Steady,
     /// The build of the whole fleet.
     pub build_limit: Duration,
+}
+
+/// How long every unit that a push starts or restarts must have been up before the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steady {
+    /// A person has said so: zero is none.
+    Given(Duration),
+    /// Nobody has: [`Fleet::DEFAULT_STEADY`], or what the guards leave time for.
+    Default,
 }
 
 /// A URL as it may be shown and kept: without the user and the password that it may carry.
@@ -265,6 +285,23 @@ impl Fleet {
     /// Nothing is touched while it runs, so it is long: a kernel may be built.
     pub const DEFAULT_BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
 
+    /// A service that ends with its first request, or at its first try to reach another, has mostly ended by then.
+    pub const DEFAULT_STEADY: Duration = Duration::from_secs(10);
+
+    /// How long what a push starts must have been up.
+    ///
+    /// What nobody has asked for refuses no guard that was long enough without it: it gives way.
+    #[must_use]
+    pub fn steady(&self) -> Duration {
+        match self.steady {
+            Steady::Given(steady) => steady,
+            Steady::Default => {
+                let fits = self.hosts.iter().map(|host| host.longest_steady(self.settle)).min();
+                fits.map_or(Self::DEFAULT_STEADY, |fits| fits.min(Self::DEFAULT_STEADY))
+            }
+        }
+    }
+
     /// The fleet as the command line wants it: the last layer, above what the file says.
     #[must_use]
     pub fn overridden(mut self, overrides: &Overrides) -> Self {
@@ -273,6 +310,9 @@ impl Fleet {
         }
         if let Some(settle) = overrides.settle {
             self.settle = settle;
+        }
+        if let Some(steady) = overrides.steady {
+            self.steady = Steady::Given(steady);
         }
         self.with_guests_first()
     }
@@ -304,6 +344,7 @@ impl Fleet {
 pub struct Overrides {
     pub guard: Option<Duration>,
     pub settle: Option<Duration>,
+    pub steady: Option<Duration>,
 }
 
 /// Where the systems come from.

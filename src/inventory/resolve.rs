@@ -155,6 +155,7 @@ impl Resolver<'_> {
             source: self.source(entry),
             hooks: layers::hooks(self.file, entry.hooks.as_ref()),
             settle: entry.settle.as_ref().map_or(Fleet::DEFAULT_SETTLE, |settle| settle.value),
+            steady: layers::steady(self.file, entry),
             build_limit: entry.build_limit.as_ref().map_or(Fleet::DEFAULT_BUILD_LIMIT, |limit| limit.value),
         };
         let fleet = fleet.with_guests_first();
@@ -166,7 +167,7 @@ impl Resolver<'_> {
     /// command line says.
     fn ensure_guards_hold(&self, fleet: &Fleet, places: &[Way]) {
         for (host, place) in fleet.hosts.iter().zip(places) {
-            let shortest = host.shortest_guard(fleet.settle);
+            let shortest = host.shortest_guard(fleet.settle, fleet.steady());
             if host.guard >= shortest {
                 continue;
             }
@@ -178,9 +179,9 @@ impl Resolver<'_> {
             );
             let mend = match &host.runs_on {
                 Some(hypervisor) => format!(
-                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits` and `settle`"
+                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits`, `settle` and `steady`"
                 ),
-                None => "give a longer `guard`, or smaller `limits` and `settle`".to_owned(),
+                None => "give a longer `guard`, or smaller `limits`, `settle` and `steady`".to_owned(),
             };
             self.heap.wrong(place, Wrong::new(what).mend(mend));
         }
@@ -309,7 +310,8 @@ fn fill_ways(laid: &mut [Laid]) {
 
 /// What is to blame for a guard that is too short: the guard, else the settle time, else the host's own settings.
 fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b Way {
-    laid.guard_at.as_ref().or(entry.settle.as_ref().map(|settle| &settle.way)).unwrap_or(&laid.name_at)
+    let times = entry.settle.as_ref().or(entry.steady.as_ref());
+    laid.guard_at.as_ref().or(times.map(|time| &time.way)).unwrap_or(&laid.name_at)
 }
 
 /// What to say of a pattern that chooses nothing.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::model::{BadUnitPattern, UnitPattern};
 use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, SizeError, is_name};
 use super::problem::{Wrong, disturbs, listed, nearest, shown};
 use crate::attr_path::{AttrPath, BadAttrPath};
@@ -313,6 +314,17 @@ pub(super) fn mount_point(text: &str) -> Result<String, Wrong> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Names of units of a host.
+pub(super) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
+    UnitPattern::new(text).map_err(|error| {
+        let mend = match &error {
+            BadUnitPattern::NoKind { pattern } => format!("write `{}.service`, or another kind", shown(pattern)),
+            BadUnitPattern::NoGlob { .. } => "write a name or a glob: `restic-backups-*.service`".to_owned(),
+        };
+        Wrong::new(shown(&error.to_string())).mend(mend)
+    })
 }
 
 /// One word out of a few.

@@ -77,6 +77,14 @@ pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": { "type": "string", "pattern": NAME } })
 }
 
+pub(super) fn unit_patterns(_: &mut SchemaGenerator) -> Schema {
+    let pattern = r"^[A-Za-z0-9:_.@\\*?\[{][A-Za-z0-9:_.@\\*?\[\]{},!-]*$";
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": pattern, "examples": ["restic-backups-*.service"] },
+    })
+}
+
 pub(super) fn user(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._+][A-Za-z0-9._+-]{0,63}$" })
 }

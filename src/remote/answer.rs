@@ -12,6 +12,7 @@ use crate::decide::fact::{
     RefusalReason, RollingLease, Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
 };
 use crate::decide::links::{HostRound, LinkAnswer, LinkId};
+use crate::decide::units::{UnitNow, UnitState};
 use crate::store_path::StorePath;
 
 pub use condition::condition;
@@ -67,6 +68,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         survivors: texts(lines, "survivor"),
         survivor_hosts: all(lines, "survivor_hosts").filter_map(run_and_hosts).collect(),
         survivor_roots: all(lines, "survivor_roots").filter_map(run_and_roots).collect(),
+        remembered: all(lines, "remembered").filter_map(remembered).collect(),
         traces: texts(lines, "trace"),
         busy,
         boot_missing: one(lines, "boot_missing").filter(|text| !text.is_empty()).map(str::to_owned),
@@ -146,6 +148,7 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         jobs: all(lines, "job").filter_map(job).collect(),
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
+        units: all(lines, "unit_now").filter_map(unit_now).collect(),
     })
 }
 
@@ -212,6 +215,34 @@ fn job_kind(word: &str) -> Option<JobKind> {
 fn restarts(text: &str) -> Option<(String, u64)> {
     let (unit, count) = text.rsplit_once(' ')?;
     Some((unit.to_owned(), count.parse().ok()?))
+}
+
+/// `UNIT INVOCATION active|moving|failed =MARKS`; see `read_units` of lib.sh.
+fn unit_now(text: &str) -> Option<(String, UnitNow)> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [unit, invocation, state, marks] = words[..] else { return None };
+    let marks = marks.strip_prefix('=')?;
+    let state = match state {
+        "active" => UnitState::Active,
+        "moving" => UnitState::Moving,
+        "failed" => UnitState::Failed,
+        _ => return None,
+    };
+    let now = UnitNow {
+        invocation: if invocation == "-" { String::new() } else { invocation.to_owned() },
+        state,
+        needed: marks.contains('n'),
+        triggered: marks.contains('t'),
+        transient: marks.contains('x'),
+        gone: marks.contains('g'),
+    };
+    Some((unit.to_owned(), now))
+}
+
+/// `UNIT RUN`.
+fn remembered(text: &str) -> Option<(String, String)> {
+    let (unit, run) = text.split_once(' ')?;
+    Some((unit.to_owned(), run.to_owned()))
 }
 
 /// The answer of `arm`, `take_over`, `extend`, `step`, `await`, `standing`, `disarm` and `clean`.
@@ -396,6 +427,8 @@ fn probe_round(lines: &Lines, number: u64) -> ProbeRound {
                 round.host.failed_units.insert(value.to_owned());
             }
             "restarts" => round.host.restarts.extend(restarts(value)),
+            "unit_now" => round.host.units.extend(unit_now(value)),
+            "uptime" => round.host.uptime = value.parse().unwrap_or_default(),
             _ => {}
         }
     }

@@ -148,6 +148,8 @@ pub enum Step {
     },
     /// The rolling reboot holds the host no more.
     LetGo { run: String },
+    /// Keeps the names of units that made the run roll back.
+    Remember { speaker: Speaker, units: Vec<String> },
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
     Booted { limit: Duration },
     /// Takes away everything that the run has left on the host; only when all hosts are through.
@@ -233,6 +235,10 @@ impl Step {
                 ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
             Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
+            Self::Remember { speaker, units } => {
+                let arguments = speaker.arguments().into_iter().chain(units.clone()).collect();
+                ("remember", &[LIB, include_str!("scripts/remember.sh")], arguments)
+            }
             Self::Reboot { run, boot_id, expected } => {
                 let arguments = [run.clone(), boot_id.clone()].into_iter().chain(expected.arguments()).collect();
                 ("reboot", &[LIB, BOOT, include_str!("scripts/reboot.sh")], arguments)

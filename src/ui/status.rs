@@ -200,12 +200,13 @@ fn details(shown: &Shown<'_>, condition: &Condition, style: Style<'_>) -> Vec<St
         Some(system) => format!("next    {system} (`{entry}`, once)"),
         None => format!("next    `{entry}`, once"),
     });
+    let never_booted = if facts.current_was_booted { "" } else { " (what runs now was not booted yet)" };
     [
         format!("reached at {}", shown.way),
         format!("current {}", standing.systems.current),
         format!("boots   {} ({})", standing.systems.boot_default_text(), standing.loader.word()),
         next_boot,
-        format!("booted  {}", standing.booted),
+        format!("booted  {}{never_booted}", standing.booted),
         format!("generation {}{made}", standing.generation),
         format!("up for {}", words::span(Duration::from_secs(standing.uptime))),
         format!("free: {}", spaces.join(", ")),
@@ -326,6 +327,12 @@ vps
   NixOS 25.11, nix-2.26.3, systemd 257.13, kernel 6.12.1
 ";
         assert!(whole.ends_with(expected), "{whole}");
+        assert!(!whole.contains("not booted yet"), "{whole}");
+        let mut active = well();
+        active.facts.current_was_booted = false;
+        let told = Told::Answered { condition: &active, troubles: &[] };
+        let whole = drawn(&[Shown { told, ..shown[0].clone() }], 80, true);
+        assert!(whole.contains("-nixos-system-vps-1 (what runs now was not booted yet)\n"), "{whole}");
     }
 
     #[test]

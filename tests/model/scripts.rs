@@ -365,6 +365,7 @@ impl Host {
             jobs: jobs.into_iter().filter(|(_, state)| *state != Told::None).collect::<BTreeMap<_, _>>(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            units: BTreeMap::new(),
         }
     }
 

@@ -123,6 +123,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
         wave: 0,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
+        units: fleetdeploy::decide::units::UnitTerms::default(),
     });
     Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
 }

@@ -214,6 +214,7 @@ impl Host {
             jobs: jobs.collect(),
             failed_units,
             restarts: BTreeMap::new(),
+            units: BTreeMap::new(),
         }
     }
 }

@@ -245,6 +245,7 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
             wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            units: fleetdeploy::decide::units::UnitTerms::default(),
         })
         .collect();
     in_waves(Plan { hosts, links, baseline, accepted: BTreeSet::new() })
@@ -284,6 +285,7 @@ fn times(chance: &mut Chance, plan: &Plan) -> Vec<Times> {
                 boot_time: secs(chance.between(30, 180)),
                 limits,
                 settle,
+                steady: Duration::ZERO,
             };
             let again = if plan.hosts[host].reactivate { limits.test } else { Duration::ZERO };
             let Limits { connect, step, test, switch, rollback, .. } = limits;

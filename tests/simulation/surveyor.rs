@@ -87,6 +87,7 @@ impl World {
             crypto_devices: Vec::new(),
             survivors: roots.keys().cloned().collect(),
             survivor_hosts: roots.keys().map(|run| (run.clone(), names.clone())).collect(),
+            remembered: std::collections::BTreeMap::new(),
             survivor_roots: roots
                 .iter()
                 .map(|(run, root)| (run.clone(), Roots { old: old(root.armed, root.old), new: Some(Sys::New.path()) }))
@@ -137,6 +138,7 @@ impl Scenario {
                 after: After::default(),
                 nix: NixOptions::default(),
                 limits: times.limits,
+                ignored_units: Vec::new(),
                 system: None,
                 guard_action_given: false,
             }
@@ -155,6 +157,7 @@ impl Scenario {
             source: Source::System,
             checks: self.plan.links.iter().map(check).collect(),
             settle: self.times.iter().map(|times| times.settle).max().unwrap_or(Duration::ZERO),
+            steady: fleetdeploy::inventory::model::Steady::Default,
             hooks: Hooks::default(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             canaries: std::collections::BTreeSet::new(),

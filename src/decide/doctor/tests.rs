@@ -91,7 +91,6 @@ const CASES: &[Case] = &[
         "a reboot would not start what it boots: the kernel is missing",
         "switch-to-configuration boot",
     ),
-    (|host| host.condition.facts.current_was_booted = false, Warning, "what runs now is not what was booted", ""),
     (
         |host| host.condition.facts.crypto_devices = vec!["root (CRYPT-LUKS2)".into()],
         Blocker,
@@ -241,7 +240,7 @@ fn what_a_push_would_refuse_is_a_blocker_and_nothing_else_of_the_survey_is() {
         selected: true,
         facts,
         new: Some(&another),
-        times: Times::of(&fleet.hosts[0], fleet.settle),
+        times: Times::of(&fleet.hosts[0], fleet.settle, fleet.steady()),
     };
     let refused: Vec<String> = survey::judge("lab", &[view], Allowed::default())
         .into_iter()

@@ -26,6 +26,7 @@ fn back(plan: &Plan, place: usize) -> Input {
         jobs: BTreeMap::new(),
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
+        units: BTreeMap::new(),
     };
     Input::Back { host, standing: Box::new(standing) }
 }

@@ -33,7 +33,21 @@ pub enum WayOut {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootDoubt {
     LoaderUnknown,
-    FilesBad { why: String },
+    FilesBad {
+        why: String,
+    },
+    /// What runs was activated, no boot has brought it yet, and the push changes what only a boot proves.
+    NeverBooted {
+        parts: Vec<String>,
+    },
+}
+
+impl BootDoubt {
+    /// Said by a push only where it is about what a boot brings: most systems are never booted, and are none the worse.
+    #[must_use]
+    pub fn of_parts(facts: &Facts, parts: &[String]) -> Option<Self> {
+        (!facts.current_was_booted && !parts.is_empty()).then(|| Self::NeverBooted { parts: parts.to_vec() })
+    }
 }
 
 impl BootRefusal {
@@ -174,6 +188,12 @@ impl fmt::Display for BootDoubt {
                 "its boot loader is not one that fleetdeploy can read: the boot default is taken from the profile, and what a \
                  reboot brings is not known",
             ),
+            Self::NeverBooted { parts } => write!(
+                formatter,
+                "what runs now was never booted, and this push brings another {}: a guard that fires boots, for the first \
+                 time, what runs now",
+                parts.join(", ")
+            ),
             Self::FilesBad { why } => write!(
                 formatter,
                 "a reboot would not start what it boots: {}; its guard does not reboot, and this push may mend it",
@@ -279,6 +299,7 @@ mod tests {
             wave: 0,
             failed_units: [].into(),
             restarts: [].into(),
+            units: crate::decide::units::UnitTerms::default(),
         };
         standing.loader = BootLoader::Unknown;
         standing.next_boot = Some(NextBoot { entry: "windows.conf".into(), system: None });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::decide::fact::{
     BootLoader, GuardState, JobKind, JobState, NextBoot, RefusalReason, Standing, StepOutcome, Systems,
 };
+use crate::decide::units::{UnitState, Units};
 use crate::decide::links::{Link, LinkAnswer, Probe, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::vocabulary::Step;
@@ -64,6 +65,7 @@ pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
             wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            units: crate::decide::units::UnitTerms::default(),
         })
         .collect();
     Arc::new(Plan { hosts, links, baseline, accepted: BTreeSet::new() })
@@ -85,6 +87,9 @@ pub(super) struct Machine {
     pub(super) roots: bool,
     /// What a person has set as the next boot.
     pub(super) next_boot: Option<String>,
+    pub(super) units: Units,
+    /// On its own clock.
+    pub(super) uptime: u64,
     /// It answers nobody.
     pub(super) dead: bool,
     /// Whether it was ever armed, and ever tested, and said so.
@@ -103,6 +108,8 @@ impl Machine {
             lease: None,
             roots: true,
             next_boot: None,
+            units: Units::new(),
+            uptime: 100,
             dead: false,
             told_armed: false,
             told_tested: false,
@@ -139,7 +146,7 @@ impl Machine {
     pub(super) fn standing(&self, plan: &HostPlan) -> Standing {
         Standing {
             boot_id: self.boot.clone(),
-            uptime: 100,
+            uptime: self.uptime,
             systems: self.systems.clone(),
             booted: plan.old.current.clone(),
             generation: 1,
@@ -149,9 +156,15 @@ impl Machine {
             lease: None,
             rolling: None,
             jobs: self.jobs.iter().map(|(kind, (state, _))| (*kind, *state)).collect(),
-            failed_units: BTreeSet::new(),
+            failed_units: self.failed_units(),
             restarts: BTreeMap::new(),
+            units: self.units.clone(),
         }
+    }
+
+    pub(super) fn failed_units(&self) -> BTreeSet<String> {
+        let failed = self.units.iter().filter(|(_, now)| now.state == UnitState::Failed);
+        failed.map(|(unit, _)| unit.clone()).collect()
     }
 
     /// What the host's own scripts do with a step that a coordinator of this epoch has sent.

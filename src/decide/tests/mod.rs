@@ -4,6 +4,7 @@ mod doubt;
 mod machine;
 mod push;
 mod recover;
+mod units;
 mod walks;
 mod waves;
 mod world;

@@ -1,6 +1,6 @@
 //! A small fleet, and coordinators that may die at any moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::machine::{Machine, job, system};
@@ -75,6 +75,8 @@ pub(super) struct World {
     /// What was seen since the latest verify began: rounds in a row that held, and new logins.
     held: u32,
     pub(super) warnings: Vec<String>,
+    /// What the hosts were to keep of units.
+    pub(super) remembered: BTreeMap<HostId, BTreeSet<String>>,
     /// Every order that was given.
     pub(super) sent: Vec<(HostId, Step)>,
     logins: BTreeSet<HostId>,
@@ -101,6 +103,7 @@ impl World {
             disarmed_for_commit: false,
             held: 0,
             warnings: Vec::new(),
+            remembered: BTreeMap::new(),
             sent: Vec::new(),
             logins: BTreeSet::new(),
             met: None,
@@ -167,6 +170,7 @@ impl World {
                     self.now.epoch = self.now.epoch.max(shown) + 1;
                 }
                 Effect::Tell(Event::Warned { text, .. }) => self.warnings.push(text),
+                Effect::Remember { host, units } => drop(self.remembered.insert(host, units)),
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
             }
@@ -313,6 +317,9 @@ impl World {
             let round = HostRound {
                 boot_id: machine.boot.clone(),
                 current: machine.systems.current.to_string(),
+                failed_units: machine.failed_units(),
+                units: machine.units.clone(),
+                uptime: machine.uptime,
                 ..HostRound::default()
             };
             (host.name.clone(), round)

@@ -6,6 +6,7 @@ use super::{Chosen, Recovery, Surveyed};
 use crate::decide::fact::Systems;
 use crate::decide::links;
 use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::units::UnitTerms;
 use crate::engine::surveyor::Surveyor;
 use crate::inventory::model::{Host, HostName};
 use crate::store_path::StorePath;
@@ -39,6 +40,7 @@ impl<S: Surveyor> Recovery<'_, S> {
                 // What was failed before the run is not known: what fails now is not blamed on it.
                 failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
                 restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),
+                units: UnitTerms { ignore: host.ignored_units.clone(), ..UnitTerms::default() },
             }
         };
         let hosts = fleet.hosts.iter().map(host).collect();

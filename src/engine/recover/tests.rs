@@ -122,6 +122,7 @@ fn host(name: &str) -> Host {
         after: After::default(),
         nix: NixOptions::default(),
         limits: Limits::default(),
+        ignored_units: Vec::new(),
         system: None,
         guard_action_given: false,
     }
@@ -147,6 +148,7 @@ fn facts(runs: &[&str]) -> Facts {
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            units: BTreeMap::new(),
         },
         host_name: String::new(),
         machine_id: String::new(),
@@ -163,6 +165,7 @@ fn facts(runs: &[&str]) -> Facts {
         survivor_hosts: runs.iter().map(|run| (run.clone(), hosts.clone())).collect(),
         survivors: runs,
         survivor_roots: BTreeMap::new(),
+        remembered: BTreeMap::new(),
         traces: Vec::new(),
         busy: Vec::new(),
         boot_missing: None,
@@ -181,6 +184,7 @@ fn fleet() -> Fleet {
         source: Source::System,
         checks: Vec::new(),
         settle: Fleet::DEFAULT_SETTLE,
+        steady: crate::inventory::model::Steady::Default,
         hooks: Hooks::default(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
         canaries: BTreeSet::new(),
@@ -310,7 +314,12 @@ fn nobody_waits_longer_than_a_second_host_says_that_a_guard_holds() {
         for (one, left) in hosts.values_mut().zip(lefts) {
             one.facts.standing.guard = GuardState::Armed { run: RUN.to_owned(), deadline: 1000 + left };
         }
-        claims::longest_guard(RUN, &[Times::of(&host("home"), Fleet::DEFAULT_SETTLE)], hosts.values()).as_secs()
+        claims::longest_guard(
+            RUN,
+            &[Times::of(&host("home"), Fleet::DEFAULT_SETTLE, std::time::Duration::ZERO)],
+            hosts.values(),
+        )
+        .as_secs()
     };
     let by_the_inventory = shown(&[60, 60, 60]);
     assert_eq!(shown(&[60, 60, 100_000_000_000_000]), by_the_inventory);

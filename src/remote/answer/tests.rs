@@ -24,6 +24,10 @@ boot_note an EFI variable chooses the entry nixos-generation-1.conf
 lease r-0 3 bob@desktop at home
 guard none
 failed_unit app.service
+unit_now app.service 3c5f failed =nt
+unit_now gone.service - moving =xg
+unit_now dns.service 91aa active =
+unit_now dns.service 91aa asleep =
 restarts dns.service 4
 uptime 2918
 architecture x86_64
@@ -43,6 +47,7 @@ survivor r-0
 survivor_hosts r-0 vps homeserver 
 survivor_roots r-0 OLD OLD OLD 1 NEW
 survivor_roots r-1 OLD - OLD - -
+remembered app.service r-0
 trace the guard of run r-0 fired\\nfound: nothing
 busy a switch is under way
 upgrade_in 600
@@ -62,6 +67,11 @@ fn lines(text: &str) -> Vec<(String, String)> {
 
 fn path(text: &str) -> StorePath {
     StorePath::new(text).unwrap()
+}
+
+fn unit(name: &str, invocation: &str, state: UnitState, marks: &str) -> (String, UnitNow) {
+    let [needed, triggered, transient, gone] = ['n', 't', 'x', 'g'].map(|mark| marks.contains(mark));
+    (name.into(), UnitNow { invocation: invocation.into(), state, needed, triggered, transient, gone })
 }
 
 fn peer(
@@ -97,6 +107,11 @@ fn a_survey_becomes_facts() {
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::from(["app.service".into()]),
             restarts: BTreeMap::from([("dns.service".into(), 4)]),
+            units: BTreeMap::from([
+                unit("app.service", "3c5f", UnitState::Failed, "nt"),
+                unit("gone.service", "", UnitState::Moving, "xg"),
+                unit("dns.service", "91aa", UnitState::Active, ""),
+            ]),
         },
         host_name: "vps".into(),
         machine_id: "1e7e1eea20dd855201641749a2e5733d".into(),
@@ -116,6 +131,7 @@ fn a_survey_becomes_facts() {
             ("r-0".into(), Roots { old: Some((Systems::all(&path(OLD)), 1)), new: Some(path(NEW)) }),
             ("r-1".into(), Roots { old: None, new: None }),
         ]),
+        remembered: BTreeMap::from([("app.service".into(), "r-0".into())]),
         traces: vec!["the guard of run r-0 fired\nfound: nothing".into()],
         busy: vec!["a switch is under way".into(), "nixos-upgrade is due in 10 min".into()],
         boot_missing: None,
@@ -328,6 +344,8 @@ host 7 boot_id 077058b3
 host 7 current NEW
 host 7 failed_unit app.service
 host 7 restarts dns.service 4
+host 7 unit_now dns.service 91aa active =n
+host 7 uptime 2918
 host 6 failed_unit late.service
 wg_interface wg0 4 36f82a27 51820
 wg_peer wg0 key= - - - 10.0.0.2/32
@@ -348,6 +366,8 @@ done x";
             current: NEW.into(),
             failed_units: BTreeSet::from(["app.service".into()]),
             restarts: BTreeMap::from([("dns.service".into(), 4)]),
+            units: BTreeMap::from([unit("dns.service", "91aa", UnitState::Active, "n")]),
+            uptime: 2918,
             wireguard: vec![WireguardInterface {
                 name: "wg0".into(),
                 index: 4,

@@ -36,6 +36,11 @@ disarm() {
         return 0
         ;;
     esac
+    # A commit: what has failed before it is held against no push any more.
+    if [ -e "$roots/failed_units" ]; then
+        disarm_new=$(readlink "$roots/$1/new") || disarm_new=
+        [ "$4 $5 $6" != "$disarm_new $disarm_new $disarm_new" ] || rm -f "$roots/failed_units"
+    fi
     # Only tidying: a disarmed token cannot fire.
     timeout 15 systemctl stop fleetdeploy-guard.service 2>/dev/null
     panic_back

@@ -446,28 +446,43 @@ read_job() {
     fi
 }
 
-# All that one question to systemd can tell: failed units, restart counts, whether the guard lives. Only of units that
-# are up, on their way, or failed: systemd takes milliseconds for each.
+# All that one question to systemd can tell: failed units, restart counts, whether the guard lives, and of each service that
+# runs or has failed which start of it that is. Only of units that are up, on their way, or failed: systemd takes
+# milliseconds for each. A user's manager is that person's, not the system.
+# `unit_now UNIT INVOCATION STATE MARKS`: active, failed or moving; n: a unit needs or wants it, t: a timer, path, socket or
+# mount point starts it, x: made by a command, g: no system has it any more.
 read_units() {
-    units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts -p ExecMainStatus \
+    units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts -p ExecMainStatus -p InvocationID \
+        -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
         --state=running,activating,reloading,deactivating,failed \
         '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | awk '
         function out() {
             if (id ~ /^fleetdeploy-/ || id ~ /^nixos-(upgrade|rebuild-switch-to-configuration)\.service$/)
                 print "unit", id, active
-            if (id ~ /^fleetdeploy-/) return
-            if (active == "failed" || (sub_state == "auto-restart" && status != 0)) print "failed_unit", id
+            if (id ~ /^fleetdeploy-/ || id ~ /^user(-runtime-dir)?@/) return
+            bad = (sub_state == "auto-restart" && status != 0)
+            if (active == "failed" || bad) print "failed_unit", id
             # The restart that is waited for counts: the number grows only when it comes.
-            if (sub_state == "auto-restart" && status != 0) restarts++
+            if (bad) restarts++
             if (restarts > 0) print "restarts", id, restarts
+            state = "moving"
+            if (active == "active" || active == "reloading" || active == "refreshing") state = "active"
+            if (active == "failed" || bad) state = "failed"
+            if (id ~ /\.service$/ || state == "failed")
+                print "unit_now", id, (invocation == "" ? "-" : invocation), state, "=" marks
         }
-        /^$/ { out(); id = active = sub_state = ""; restarts = status = 0; next }
+        /^$/ { out(); id = active = sub_state = invocation = marks = ""; restarts = status = 0; next }
         { at = index($0, "="); key = substr($0, 1, at - 1); value = substr($0, at + 1) }
-        key == "Id" { id = value }
-        key == "ActiveState" { active = value }
-        key == "SubState" { sub_state = value }
-        key == "NRestarts" { restarts = value }
-        key == "ExecMainStatus" { status = value }
+        key == "Id" { id = value; next }
+        key == "ActiveState" { active = value; next }
+        key == "SubState" { sub_state = value; next }
+        key == "NRestarts" { restarts = value; next }
+        key == "ExecMainStatus" { status = value; next }
+        key == "InvocationID" { invocation = value; next }
+        key == "LoadState" { if (value == "not-found") marks = marks "g"; next }
+        key == "Transient" { if (value == "yes") marks = marks "x"; next }
+        key == "TriggeredBy" { if (value != "") marks = marks "t"; next }
+        value != "" { marks = marks "n" }
         END { if (id != "") out() }')
 }
 

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# survey: everything that a push must know of a host before it touches it, in one round trip. Changes nothing.
+# survey: everything that a push must know of a host before it touches it, in one round trip. Changes nothing, but for
+# what is forgotten of units that came right.
 #
 # No argument. A program that is missing costs its own answers, never the others'.
 # Needs lib.sh, boot.sh and wireguard.sh.
@@ -30,6 +31,7 @@ survey_all() {
     survey_port "$PPID"
     survey_crypto
     survey_survivors
+    survey_remembered
     survey_busy
     print_wireguard wireguard
 }
@@ -204,6 +206,44 @@ survey_survivors() {
         survey_roots "$survey_run"
         [ ! -r "$survey_run/trace" ] || put trace "$(head -c 4000 "$survey_run/trace")"
     done
+}
+
+# Units that made a run roll back and are failed still. One that is not is forgotten: not while a run is at work here, and
+# not where it is on its way up.
+survey_remembered() {
+    [ -n "$units" ] && [ -r "$roots/failed_units" ] || return 0
+    survey_kept='' survey_forgets=no
+    while read -r survey_unit survey_run _; do
+        survey_state=${units#*"unit_now $survey_unit "}
+        if [ "$survey_state" = "$units" ]; then
+            survey_state=none
+        else
+            survey_state=${survey_state#* }
+            survey_state=${survey_state%% *}
+        fi
+        case $survey_state in
+        failed) put remembered "$survey_unit $survey_run" ;;
+        moving) ;;
+        *)
+            survey_forgets=yes
+            continue
+            ;;
+        esac
+        survey_kept="$survey_kept$survey_unit $survey_run
+"
+    done <"$roots/failed_units"
+    [ "$survey_forgets" = no ] || with_lock survey_forget
+}
+
+survey_forget() {
+    if read_lease; then
+        return 0
+    elif [ -n "$survey_kept" ]; then
+        printf '%s' "$survey_kept" | write_file "$roots/failed_units"
+    else
+        rm -f "$roots/failed_units"
+        rmdir "$roots" 2>/dev/null || :
+    fi
 }
 
 # survey_roots FOLDER: what the run found here, and what it is to bring. Where it never armed there is no plan, only roots.

@@ -1,0 +1,52 @@
+//! Units that made a run roll back and have failed since: a push that is typed again is measured by them, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decide::survey::{Finding, Surveyed, Weight};
+use crate::decide::units::UnitCaution;
+
+/// What this host remembers and the person has not accepted: by the run that failed by it.
+#[must_use]
+pub fn remembered(view: &Surveyed<'_>, accepted: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let ignores = |unit: &str| view.host.ignored_units.iter().any(|pattern| pattern.matches(unit));
+    let counts = |(unit, _): &(&String, &String)| !accepted.contains(*unit) && !ignores(unit);
+    view.facts.remembered.iter().filter(counts).map(|(unit, run)| (unit.clone(), run.clone())).collect()
+}
+
+/// What is to be said of them before anything is touched.
+#[must_use]
+pub fn judge(hosts: &[Surveyed<'_>], accepted: &BTreeSet<String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for view in hosts.iter().filter(|view| view.changes()) {
+        let host = &view.host.name;
+        for (unit, run) in remembered(view, accepted) {
+            // What another unit needs, and what only the new system has, is started by the push.
+            let now = view.facts.standing.units.get(&unit);
+            let is_started = now.is_none_or(|now| now.needed || now.gone);
+            findings.push(if is_started {
+                let text = UnitCaution::Remembered { unit, run }.to_string();
+                Finding { host: Some(host.clone()), text, hint: None, weight: Weight::Warning }
+            } else {
+                Finding {
+                    host: Some(host.clone()),
+                    text: format!(
+                        "{unit} made run {run} roll back and has failed since, and no unit needs it: this push would not \
+                         start it"
+                    ),
+                    hint: Some(format!(
+                        "`systemctl restart {unit}` there, or --accept-failed {unit} takes it as it is"
+                    )),
+                    weight: Weight::Refusal,
+                }
+            });
+        }
+    }
+    let unknown = |unit: &&String| !hosts.iter().any(|view| view.facts.remembered.contains_key(*unit));
+    findings.extend(accepted.iter().filter(unknown).map(|unit| Finding {
+        host: None,
+        text: format!("--accept-failed {unit}: no host has failed by it in a run, or it is not failed any more"),
+        hint: None,
+        weight: Weight::Warning,
+    }));
+    findings
+}

@@ -1,0 +1,260 @@
+//! Whose doing a unit's failure is, and whether what a push has started has been up for long enough.
+//!
+//! It is counted by looks, on the clock of the host itself, which is that of its guard: a unit is steady once two looks that
+//! far apart have seen it up from one start. What systemd says of times is on another clock, which stands still in suspend.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use crate::decide::fact::{Standing, Uptime};
+use crate::decide::links::HostRound;
+use crate::decide::plan::HostId;
+use crate::decide::transaction::{Stage, Transaction};
+use crate::decide::units::{UnitCaution, UnitNow, UnitPast, UnitState, Units};
+use crate::decide::vocabulary::Effect;
+use crate::event::Event;
+
+/// What a transaction knows of its hosts' units.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct UnitWatch {
+    /// The last look at each host before an activation.
+    before: BTreeMap<HostId, Units>,
+    /// What this push has started or restarted.
+    started: BTreeMap<HostId, BTreeSet<String>>,
+    /// Those of them that must be up for a while.
+    waited_for: BTreeMap<HostId, BTreeMap<String, Seen>>,
+    /// The time for that is over as well: the next look decides.
+    over: bool,
+    /// What was said of units once.
+    told: BTreeSet<(HostId, String)>,
+    /// Failed in the last look after a roll back, and not before the push.
+    left_failed: BTreeMap<HostId, BTreeSet<String>>,
+}
+
+/// How a unit that is waited for was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Seen {
+    /// On its way.
+    Moving,
+    /// From one start, first and last at these readings of the host's clock.
+    Up { invocation: String, since: Uptime, last: Uptime },
+    /// It ended well, or systemd has stopped it.
+    Ended,
+}
+
+impl Seen {
+    fn is_steady(&self, steady: Duration) -> bool {
+        match self {
+            Self::Moving => false,
+            Self::Up { since, last, .. } => Duration::from_secs(last.saturating_sub(*since)) >= steady,
+            Self::Ended => true,
+        }
+    }
+
+    fn look(&mut self, now: Option<&UnitNow>, at: Uptime) {
+        *self = match (now, &*self) {
+            (None, _) => Self::Ended,
+            (Some(UnitNow { state: UnitState::Active, invocation, .. }), Self::Up { invocation: one, since, .. })
+                if invocation == one =>
+            {
+                Self::Up { invocation: invocation.clone(), since: *since, last: at }
+            }
+            (Some(UnitNow { state: UnitState::Active, invocation, .. }), _) => {
+                Self::Up { invocation: invocation.clone(), since: at, last: at }
+            }
+            (Some(_), _) => Self::Moving,
+        };
+    }
+}
+
+/// What is only told, or asked for no more, does not tell two states apart.
+impl Hash for UnitWatch {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { before, started, waited_for, over, told: _, left_failed: _ } = self;
+        (before, started, waited_for, over).hash(state);
+    }
+}
+
+impl UnitWatch {
+    /// A new proof begins: its time does.
+    pub(super) fn begin_anew(&mut self) {
+        self.over = false;
+    }
+
+    pub(super) fn time_is_over(&mut self) {
+        self.over = true;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether anything has to be up for a while, if it is or not.
+    pub(super) fn waits(&self) -> bool {
+        self.waited_for.values().any(|units| !units.is_empty())
+    }
+}
+
+impl Transaction {
+    /// How the units of a host are that was not yet activated.
+    pub(super) fn learn_units_before(&mut self, host: HostId, units: &Units) {
+        // Without a single service this was no answer of systemd.
+        if !units.is_empty() {
+            self.units.before.insert(host, units.clone());
+        }
+    }
+
+    fn units_before(&self, host: HostId) -> Option<&Units> {
+        let baseline = || self.plan.baseline.hosts.get(&self.plan.host(host).name).map(|seen| &seen.units);
+        self.units.before.get(&host).or_else(baseline).filter(|units| !units.is_empty())
+    }
+
+    /// An activation has ended: what was started in it.
+    pub(super) fn learn_started(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
+        // A recovery did not see how the units were before, and goes forward only where a push had decided.
+        let Some(before) = self.units_before(host).filter(|_| self.recovery.is_none()) else { return };
+        let terms = &self.plan.host(host).units;
+        let (mut started, mut waited_for, mut restless) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        for (unit, now) in &standing.units {
+            let is_old = before.get(unit).is_some_and(|before| before.invocation == now.invocation);
+            // A person, or a timer, may have started something at the same time.
+            if is_old || now.invocation.is_empty() || now.transient || now.gone || (now.triggered && !now.needed) {
+                continue;
+            }
+            started.insert(unit.clone());
+            // Each instance is somebody's own: a login, a device that was plugged in.
+            let counts = unit.ends_with(".service") && !unit.contains('@') && !now.triggered && !terms.ignores(unit);
+            if !counts || terms.steady.is_zero() {
+                continue;
+            }
+            if terms.restless.contains(unit) {
+                restless.push(unit.clone());
+                continue;
+            }
+            let mut seen = Seen::Moving;
+            seen.look(Some(now), standing.uptime);
+            waited_for.insert(unit.clone(), seen);
+        }
+        self.units.started.entry(host).or_default().extend(started);
+        self.units.waited_for.insert(host, waited_for);
+        for unit in restless {
+            self.caution_once(host, &unit.clone(), &UnitCaution::Restless { unit }, effects);
+        }
+    }
+
+    /// What is made permanent without another activation has been waited for.
+    pub(super) fn forget_waited_for(&mut self, host: HostId) {
+        self.units.waited_for.remove(&host);
+    }
+
+    pub(super) fn look_at_units(&mut self, host: HostId, seen: &HostRound) {
+        if seen.units.is_empty() {
+            return;
+        }
+        for (unit, so_far) in self.units.waited_for.get_mut(&host).into_iter().flatten() {
+            so_far.look(seen.units.get(unit), seen.uptime);
+        }
+    }
+
+    /// Units that this push has started and that have not been up for long enough, with how long they have.
+    pub(super) fn unsteady(&self) -> Vec<(HostId, &String, Option<Duration>)> {
+        if !matches!(self.stage, Stage::Verify | Stage::Proof) {
+            return Vec::new();
+        }
+        let mut unsteady = Vec::new();
+        for (host, units) in self.units.waited_for.iter().filter(|(host, _)| self.takes_part(**host)) {
+            let steady = self.plan.host(*host).units.steady;
+            for (unit, seen) in units.iter().filter(|(_, seen)| !seen.is_steady(steady)) {
+                let up = match seen {
+                    Seen::Up { since, last, .. } => Some(Duration::from_secs(last.saturating_sub(*since))),
+                    Seen::Moving | Seen::Ended => None,
+                };
+                unsteady.push((*host, unit, up));
+            }
+        }
+        unsteady
+    }
+
+    pub(super) fn unsteady_texts(&self) -> Vec<String> {
+        let text = |(host, unit, up): (HostId, &String, Option<Duration>)| {
+            let plan = self.plan.host(host);
+            match up {
+                Some(up) => {
+                    format!("{unit} on {} (up {}s of {}s)", plan.name, up.as_secs(), plan.units.steady.as_secs())
+                }
+                None => format!("{unit} on {} (not up yet)", plan.name),
+            }
+        };
+        self.unsteady().into_iter().map(text).collect()
+    }
+
+    /// Whether this push answers for a unit that fails now and did not before; said once where it does not.
+    pub(super) fn answers_for(&mut self, host: HostId, unit: &str, units: &Units, effects: &mut Vec<Effect>) -> bool {
+        let Some(now) = units.get(unit) else { return true };
+        let unit = unit.to_owned();
+        let caution = if now.gone {
+            UnitCaution::Gone { unit: unit.clone() }
+        } else if now.needed
+            || self.plan.host(host).units.remembered.contains_key(&unit)
+            || self.units.started.get(&host).is_some_and(|started| started.contains(&unit))
+        {
+            return true;
+        } else {
+            UnitCaution::OfOthers { unit: unit.clone() }
+        };
+        self.caution_once(host, &unit, &caution, effects);
+        false
+    }
+
+    fn caution_once(&mut self, host: HostId, unit: &str, caution: &UnitCaution, effects: &mut Vec<Effect>) {
+        if self.units.told.insert((host, unit.to_owned())) {
+            let name = self.plan.host(host).name.clone();
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: caution.to_string() }));
+        }
+    }
+
+    /// Failing units with what each did before.
+    pub(super) fn with_their_past(&self, host: HostId, units: BTreeSet<String>) -> BTreeMap<String, UnitPast> {
+        let before = self.units_before(host);
+        let past = |unit: &String| match before {
+            None => UnitPast::NotKnown,
+            Some(before) if before.contains_key(unit) => UnitPast::Running,
+            Some(_) => UnitPast::NotRunning,
+        };
+        units.into_iter().map(|unit| (unit.clone(), past(&unit))).collect()
+    }
+
+    /// Has the hosts keep the names of what turned the push back, before anything is switched back: the next push that finds
+    /// them failed must not take them for failed before it.
+    pub(super) fn remember(&self, failures: &BTreeSet<(HostId, String)>, effects: &mut Vec<Effect>) {
+        let hosts: BTreeSet<HostId> = failures.iter().map(|(host, _)| *host).collect();
+        for host in hosts {
+            let new = failures.iter().filter(|(other, _)| *other == host).map(|(_, unit)| unit.clone());
+            let known = self.plan.host(host).units.remembered.keys().cloned();
+            effects.push(Effect::Remember { host, units: new.chain(known).collect() });
+        }
+    }
+
+    /// After a roll back: compares a host's units with those before the push.
+    pub(super) fn compare_after_back(&mut self, host: HostId, failed: &BTreeSet<String>) {
+        let plan = self.plan.host(host);
+        let known = |unit: &&String| {
+            !plan.failed_units.contains(*unit)
+                && !plan.units.remembered.contains_key(*unit)
+                && !plan.units.ignores(unit)
+        };
+        let left = failed.iter().filter(known).cloned().collect();
+        self.units.left_failed.insert(host, left);
+    }
+
+    pub(super) fn tell_left_failed(&mut self, effects: &mut Vec<Effect>) {
+        for (host, units) in std::mem::take(&mut self.units.left_failed) {
+            if !units.is_empty() {
+                let host = Some(self.plan.host(host).name.clone());
+                let text = UnitCaution::LeftFailed { units }.to_string();
+                effects.push(Effect::Tell(Event::Warned { host, text }));
+            }
+        }
+    }
+}
