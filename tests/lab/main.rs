@@ -47,6 +47,7 @@ mod recover;
 mod refused;
 mod signals;
 mod told;
+mod units;
 mod vpn;
 mod waves;
 mod ways;
