@@ -150,6 +150,32 @@ fleets:
     }
 
     #[test]
+    fn units_to_ignore_replace_each_other_and_a_fleets_steady_that_of_the_defaults() {
+        let inventory = good(
+            "defaults: {steady: 20s, units: {ignore: [a.service]}}
+groups: {edge: {units: {ignore: [b-*.service, c.mount]}}}
+hosts: {one: , two: {tags: [edge]}, three: {tags: [edge], units: {ignore: []}}}
+fleets: {lab: {hosts: all, flake: ., steady: 0s}, other: {hosts: all, flake: .}, third: {hosts: all, flake: .}}
+",
+        );
+        let ignored = |host: &Host| host.ignored_units.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let all: Vec<_> = inventory.hosts.iter().map(ignored).collect();
+        assert_eq!(all, [vec!["a.service"], vec!["b-*.service", "c.mount"], vec![]]);
+        let steady = |fleet: &str| inventory.fleet(fleet).unwrap().steady().as_secs();
+        assert_eq!((steady("lab"), steady("other")), (0, 20));
+        let overrides = Overrides { steady: Some(Duration::from_secs(3)), ..Overrides::default() };
+        assert_eq!(inventory.fleet("lab").unwrap().clone().overridden(&overrides).steady().as_secs(), 3);
+        assert_eq!(
+            short("hosts: {a: {units: {ignore: [backup, '[x.service']}}}\nfleets: {lab: {hosts: a, flake: .}}\n"),
+            [
+                "1:29 `backup` matches no unit: a unit's name ends in its kind -> write `backup.service`, or another kind",
+                "1:37 `[x.service` is no pattern of units: unclosed character class; missing ']' -> \
+                 write a name or a glob: `restic-backups-*.service`",
+            ]
+        );
+    }
+
+    #[test]
     fn hooks_are_commands_and_a_fleets_lists_replace_those_of_the_defaults() {
         let inventory = good(
             "defaults: {hooks: {before: ['true  && true'], after_abort: [[mail, -s, x]]}}
@@ -920,7 +946,7 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
         let said = |at: &str, guard: &str, needed: &str| {
             vec![format!(
                 "{at} a guard of {guard} is shorter than what a push and its roll back may take, {needed} -> \
-                 give a longer `guard`, or smaller `limits` and `settle`"
+                 give a longer `guard`, or smaller `limits`, `settle` and `steady`"
             )]
         };
         assert!(parse(&lab("", "")).is_ok(), "the default guard holds the default limits");
@@ -929,10 +955,20 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
         assert_eq!(short(&lab("", ", settle: 1h")), said("2:46", "15m", "1h 11m 25s"));
         assert_eq!(short(&lab("limits: {copy: 3h, test: 10m}", "")), said("1:9", "15m", "18m 25s"));
         assert_eq!(short(&lab("reactivate: true", "")), said("1:9", "15m", "16m 25s"));
+        // What nobody has asked for gives way, what somebody has does not: twice where units are started twice.
+        let steady = |guard: &str, fleet: &str| {
+            good(&lab(&format!("guard: {guard}"), fleet)).fleet("lab").unwrap().steady().as_secs()
+        };
+        assert_eq!([steady("755s", ""), steady("750s", ""), steady("745s", "")], [10, 5, 0]);
+        assert_eq!(steady("780s", ", steady: 35s"), 35);
+        assert_eq!(steady("745s", ", steady: 0s"), 0);
+        assert_eq!(short(&lab("guard: 750s", ", steady: 6s")), said("1:20", "12m 30s", "12m 31s"));
+        assert_eq!(steady("1000s, reactivate: true", ""), 7);
+        assert_eq!(short(&lab("", ", steady: 10m")), said("2:46", "15m", "22m 25s"));
         assert_eq!(
             short("hosts: {a: {runs_on: b}, b: {guard: 14m}}\nfleets: {lab: {hosts: all, flake: .}}\n"),
             ["1:9 a guard of 11m 30s is shorter than what a push and its roll back may take, 12m 25s -> \
-              it fires before that of `b`: give that one a longer `guard`, or smaller `limits` and `settle`"]
+              it fires before that of `b`: give that one a longer `guard`, or smaller `limits`, `settle` and `steady`"]
         );
     }
 
@@ -1252,6 +1288,7 @@ mod schema_and_example {
             ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),
             ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
+            ("UnitsEntry", host(&format!("units: {{{Z}}}"))),
             ("HostEntry", host(Z)),
             ("AfterEntry", host(&format!("after: {{{Z}}}"))),
             ("FleetEntry", fleet(Z)),

@@ -168,6 +168,7 @@ fleets:
     flake: .
     hosts: [${1//,/, }]
     guard: 15m
+    steady: 0s
     checks:
       - vpn: mesh
 EOF

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{FleetHosts, parse_pattern};
-use crate::inventory::duration;
 use crate::inventory::model::Size;
+use crate::inventory::{duration, duration_or_none};
 
 /// The terms of a push: of one to new systems, of one that goes back, and of one that is only looked ahead to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
@@ -19,7 +19,7 @@ pub struct Terms {
     pub settle: Option<Duration>,
     /// How long every unit that the push starts or restarts must have been up before the decision, instead of the inventory's
     /// `steady`; `0s` is none
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
     pub steady: Option<Duration>,
     /// Activate the systems on these hosts first, written like those of `--on`, and on the others only once they and
     /// every link hold

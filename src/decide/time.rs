@@ -2,11 +2,12 @@
 //!
 //! All points in time are readings of the workstation's clock that goes on in suspend.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::decide::fact::JobKind;
 pub use crate::inventory::model::MARGIN;
-use crate::inventory::model::{Host, Limits};
+use crate::inventory::model::{Fleet, Host, Limits, Steady};
 
 /// A roll back that has less than this is not begun: the guard does it better.
 const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
@@ -102,6 +103,32 @@ impl Times {
     #[must_use]
     pub fn awaited_until(&self, deadline: Duration) -> Duration {
         deadline + self.limits.firing() + self.boot_time
+    }
+}
+
+/// The guards leave less time than the default `steady` takes, and nobody has asked for it: it gives way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SteadyShortened {
+    to: Duration,
+}
+
+impl SteadyShortened {
+    #[must_use]
+    pub fn of(fleet: &Fleet) -> Option<Self> {
+        let to = fleet.steady();
+        (fleet.steady == Steady::Default && to < Fleet::DEFAULT_STEADY).then_some(Self { to })
+    }
+}
+
+impl fmt::Display for SteadyShortened {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "the guards leave time for a `steady` of {}, not of {}: that long must what this push starts have been up. A \
+             longer `guard` gives it more, and `steady` says what is wanted",
+            humantime::format_duration(self.to),
+            humantime::format_duration(Fleet::DEFAULT_STEADY)
+        )
     }
 }
 

@@ -20,7 +20,7 @@ use crate::decide::links::{Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::remembered::remembered;
 use crate::decide::survey::{Allowed, Surveyed};
-use crate::decide::time::Times;
+use crate::decide::time::{SteadyShortened, Times};
 use crate::decide::units::{UnitTerms, started_since};
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
@@ -281,6 +281,9 @@ impl<'a> Push<'a> {
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);
         let changes = plan.changing().next().is_some();
+        if let Some(shortened) = SteadyShortened::of(fleet).filter(|_| changes) {
+            self.warn(None, shortened.to_string());
+        }
         if changes {
             self.bring(&views).await?;
         }

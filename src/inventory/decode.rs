@@ -101,7 +101,7 @@ fn defaults(value: &Value<'_>) -> Option<Defaults> {
     let mut fields = value.fields()?;
     let defaults = Defaults {
         hooks: fields.take("hooks").and_then(|value| hooks(&value)),
-        steady: fields.duration("steady"),
+        steady: fields.duration_or_none("steady"),
         settings: settings(&mut fields),
     };
     fields.finish(elsewhere);
@@ -267,7 +267,7 @@ fn fleet(value: &Value<'_>) -> Option<FleetEntry> {
         canary: fields.take("canary").and_then(|value| some_texts(&value)),
         waves: fields.take("waves").and_then(|value| waves(&value)),
         settle: fields.duration("settle"),
-        steady: fields.duration("steady"),
+        steady: fields.duration_or_none("steady"),
         build_limit: fields.duration("build_limit"),
         settings: settings(&mut fields),
     };

@@ -181,12 +181,16 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn duration(&self) -> Option<At<Duration>> {
+        self.time(scalar::duration)
+    }
+
+    fn time(&self, rule: fn(&str) -> Result<Duration, Wrong>) -> Option<At<Duration>> {
         match self.node {
             Node::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.wrong(scalar::time_without_unit(text));
                 None
             }
-            Node::Text(_) => self.parse(scalar::duration),
+            Node::Text(_) => self.parse(rule),
             Node::Integer(number) if *number >= 0 => {
                 self.wrong(scalar::time_without_unit(&number.to_string()));
                 None
@@ -282,6 +286,11 @@ impl<'a> Fields<'a> {
 
     pub(super) fn duration(&mut self, key: &'static str) -> Option<At<Duration>> {
         self.take(key)?.duration()
+    }
+
+    /// A time that may be zero, for none.
+    pub(super) fn duration_or_none(&mut self, key: &'static str) -> Option<At<Duration>> {
+        self.take(key)?.time(scalar::duration_or_none)
     }
 
     /// Says that something is wrong with the map as a whole.

@@ -103,10 +103,22 @@ impl Inventory {
 /// # Errors
 /// What is wrong with it and how to mend it, on one line.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    scalar::duration(text).map_err(|wrong| match wrong.mend {
+    scalar::duration(text).map_err(in_words)
+}
+
+/// The same, where `0s` is none.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
+    scalar::duration_or_none(text).map_err(in_words)
+}
+
+fn in_words(wrong: problem::Wrong) -> String {
+    match wrong.mend {
         Some(mend) => format!("{}; {mend}", wrong.what),
         None => wrong.what,
-    })
+    }
 }
 
 /// A YAML mistake, with a word on those that our own patterns invite.

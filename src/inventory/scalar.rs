@@ -168,6 +168,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
     Ok(time)
 }
 
+/// The same, where `0s` is none.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, Wrong> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Ok(Duration::ZERO),
+        _ => duration(text),
+    }
+}
+
 /// What to say of a time that is a bare number.
 pub(super) fn time_without_unit(number: &str) -> Wrong {
     Wrong::new(format!("the time `{number}` has no unit"))

@@ -473,6 +473,7 @@ mod tests {
             Step::LetGo { run: speaker.run.clone() },
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
+            Step::Remember { speaker: speaker.clone(), units: vec!["app.service".into(), "a.mount".into()] },
             Step::Clean { speaker },
             Step::Exec {
                 mark: "fleetdeploy-1f".into(),
@@ -554,6 +555,7 @@ mod tests {
              let_go grub:/boot2 | {run}\n\
              booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
+             remember {run} | 1 | app.service | a.mount\n\
              clean grub:/boot2 | {run} | 1\n\
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
              exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\

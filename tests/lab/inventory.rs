@@ -9,6 +9,8 @@ pub(crate) struct Inventory<'a> {
     pub(crate) defaults: &'a str,
     pub(crate) guard: &'a str,
     pub(crate) settle: &'a str,
+    /// Nothing is waited for where that is not what is tested.
+    pub(crate) steady: &'a str,
     pub(crate) boot_time: &'a str,
     /// Their sum with `settle` and the margin must stay below `guard`.
     pub(crate) limits: &'a str,
@@ -26,6 +28,7 @@ impl Default for Inventory<'_> {
             defaults: "user: root",
             guard: "90s",
             settle: "8s",
+            steady: "0s",
             boot_time: "40s",
             limits: "{connect: 10s, step: 10s, test: 20s, switch: 15s, rollback: 20s}",
             hosts: &[],
@@ -48,7 +51,9 @@ impl Inventory<'_> {
             let more = self.hosts.iter().filter(|(name, _)| name == host);
             more.for_each(|(_, settings)| lines(&mut text, 4, settings));
         }
-        let _ = writeln!(text, "fleets:\n  homelab:\n    hosts: [{}]\n    settle: {}", hosts.join(", "), self.settle);
+        let Self { settle, steady, .. } = self;
+        let hosts = hosts.join(", ");
+        let _ = writeln!(text, "fleets:\n  homelab:\n    hosts: [{hosts}]\n    settle: {settle}\n    steady: {steady}");
         lines(&mut text, 4, self.source);
         text.push_str("    checks:\n");
         lines(&mut text, 6, self.checks);

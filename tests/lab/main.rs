@@ -48,6 +48,7 @@ mod refused;
 mod rolling;
 mod signals;
 mod told;
+mod units;
 mod vpn;
 mod waves;
 mod ways;

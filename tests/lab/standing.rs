@@ -21,8 +21,11 @@ else
     say boot_default "$(readlink /sbin/init || sed -n 's/^exec //p' /sbin/init)"
 fi
 for unit in $(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }'); do say failed "$unit"; done
+# What a unit has made roll back is remembered: that is no leftover.
+roots=/nix/var/nix/gcroots/fleetdeploy
 for place in /run/fleetdeploy /nix/var/nix/gcroots/fleetdeploy /run/systemd/transient/fleetdeploy*; do
-    [ ! -e "$place" ] || find "$place" | while read -r file; do say leftover "$file"; done
+    [ "$place $(ls -A "$roots" 2>/dev/null)" != "$roots failed_units" ] || continue
+    [ ! -e "$place" ] || find "$place" ! -path "$roots/failed_units" | while read -r file; do say leftover "$file"; done
 done
 systemctl list-units --all --plain --no-legend 'fleetdeploy*' | while read -r unit _; do say leftover "unit $unit"; done
 for file in /nix/var/nix/gcroots/auto/* /nix/var/nix/temproots/fleetdeploy* /tmp/*fleetdeploy*; do

@@ -302,7 +302,7 @@ impl Station {
                     self.timers.remove(&timer);
                 }
                 // Always the last of its batch: the answer's effects come after the rest of them.
-                Effect::ReadJournals { .. } => {}
+                Effect::ReadJournals { .. } | Effect::Remember { .. } => {}
                 Effect::Weigh => self.weighing = true,
                 Effect::Tell(event) => self.told(&event),
                 Effect::Outbid { .. } => {

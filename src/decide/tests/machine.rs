@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::decide::fact::{
     BootLoader, GuardState, JobKind, JobState, NextBoot, RefusalReason, Standing, StepOutcome, Systems,
 };
-use crate::decide::units::{UnitState, Units};
 use crate::decide::links::{Link, LinkAnswer, Probe, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::units::{UnitState, Units};
 use crate::decide::vocabulary::Step;
 use crate::inventory::model::{HostName, Place};
 use crate::store_path::StorePath;

@@ -326,7 +326,7 @@ fn a_service_that_restarts_again_and_again_rolls_back() {
     world.elapse(Timer::Settle);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert_eq!(verdict.text, "units that were fine before fail on host0: app.service");
+    assert_eq!(verdict.text, "units fail on host0: app.service");
 }
 
 #[test]

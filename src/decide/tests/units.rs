@@ -15,14 +15,7 @@ use crate::event::Outcome;
 use crate::inventory::model::UnitPattern;
 
 fn now(invocation: &str, state: UnitState) -> UnitNow {
-    UnitNow {
-        invocation: invocation.to_owned(),
-        state,
-        needed: true,
-        triggered: false,
-        transient: false,
-        gone: false,
-    }
+    UnitNow { invocation: invocation.to_owned(), state, needed: true, triggered: false, transient: false, gone: false }
 }
 
 fn up(invocation: &str) -> UnitNow {
@@ -92,7 +85,8 @@ fn a_unit_that_has_failed_has_the_settle_time_to_come_right() {
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
     assert!(world.remembered.is_empty());
 
-    let mut world = tested(planned(|_| {}), before, units(&[("app.service", failed("2")), ("new.service", failed("3"))]));
+    let mut world =
+        tested(planned(|_| {}), before, units(&[("app.service", failed("2")), ("new.service", failed("3"))]));
     seconds(&mut world, 5);
     world.elapse(Timer::Settle);
     // The old system brings the one up again, and not the other.
@@ -133,7 +127,8 @@ fn what_the_push_did_not_start_and_nothing_needs_only_warns_and_is_said_once() {
         let before = units(&[("a.service", UnitNow { needed, ..up("1") })]);
         let after = units(&[("a.service", UnitNow { needed, ..up(if started { "2" } else { "1" }) })]);
         let mut world = tested(planned(|_| {}), before, after);
-        world.machines[0].units = units(&[("a.service", UnitNow { needed, ..failed(if started { "2" } else { "1" }) })]);
+        world.machines[0].units =
+            units(&[("a.service", UnitNow { needed, ..failed(if started { "2" } else { "1" }) })]);
         seconds(&mut world, 1);
         world.elapse(Timer::Settle);
         world.machines[0].units.clear();
@@ -143,9 +138,7 @@ fn what_the_push_did_not_start_and_nothing_needs_only_warns_and_is_said_once() {
 
 #[test]
 fn what_a_person_ignores_neither_fails_a_push_nor_is_waited_for() {
-    let ignoring = || {
-        planned(|plan| plan.hosts[0].units.ignore = vec![UnitPattern::new("restic-*").unwrap()])
-    };
+    let ignoring = || planned(|plan| plan.hosts[0].units.ignore = vec![UnitPattern::new("restic-*").unwrap()]);
     for after in [failed("2"), now("2", UnitState::Moving)] {
         let before = units(&[("a.service", up("1"))]);
         let after = units(&[("a.service", up("1")), ("restic-nas.service", after)]);

@@ -23,6 +23,7 @@ const INVENTORY: Inventory = Inventory {
     defaults: "user: root",
     guard: "50s",
     settle: "8s",
+    steady: "0s",
     boot_time: "20s",
     limits: "{connect: 6s, step: 6s, test: 8s, switch: 6s, rollback: 10s}",
     hosts: &[],

@@ -239,14 +239,15 @@ let
     "reload-loop.service" = daemon "Reloads systemd again and again"
       "/bin/sh ${script "reload-loop" "while :; do systemctl daemon-reload || true; sleep 0.25; done"}" "";
   } else { })
-  // builtins.listToAttrs (map (unit: { name = "${unit}.service"; value = daemon "The service ${unit}" nothing ""; }) p.extra_units);
+  // builtins.listToAttrs (map (unit: { name = "${unit}.service"; value = daemon "The service ${unit}" nothing ""; }) p.extra_units)
+  // p.raw_units;
 
   # Of Debian's units the ones that a NixOS would not have, or that only cost time.
   masked = [
     "getty.target" "ssh.service" "ldconfig.service" "systemd-tmpfiles-clean.timer" "dev-hugepages.mount" "sys-fs-fuse-connections.mount"
     "run-lock.mount" "systemd-remount-fs.service" "systemd-ask-password-wall.path" "systemd-ask-password-console.path"
   ];
-  notWanted = [ "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" ];
+  notWanted = [ "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" ] ++ p.raw_unwanted;
   # The site's path has the version in it, and so has the unit: a new version restarts the application.
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 

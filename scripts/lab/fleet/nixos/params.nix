@@ -42,5 +42,7 @@
   unit_never_stops = false; # on stop it ignores SIGTERM, for ever
   unit_crash_loops = false;
   unit_slow_start = 0; # seconds
+  raw_units = { }; # name -> the text of a unit file
+  raw_unwanted = [ ]; # those of them that no target wants
   reload_loop = false; # a service that does daemon-reload four times a second
 }
