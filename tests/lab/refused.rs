@@ -249,7 +249,10 @@ fn a_host_whose_next_reboot_nobody_can_promise_is_refused_by_push_guard_and_rebo
             "printf '# GRUB Environment Block\\nnext_entry=1>0\\n' >/boot/grub/grubenv; \
              while [ $(stat -c %s /boot/grub/grubenv) -lt 1024 ]; do printf '#' >>/boot/grub/grubenv; done",
             "printf '%-1023s\\n' '# GRUB Environment Block' | tr ' ' '#' >/boot/grub/grubenv",
-            ["somebody has set its next boot, for once", "grub-editenv /boot/grub/grubenv unset next_entry"],
+            [
+                "somebody has set its next boot, for once",
+                "nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv unset next_entry'",
+            ],
         ),
         // What an unmounted partition leaves: the empty folder below it.
         ("vps", "mount -t tmpfs none /boot", "umount /boot", ["none of its files is there", "mount it there"]),
