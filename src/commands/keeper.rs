@@ -1,5 +1,6 @@
 //! Where a push or a rolling reboot is recorded: its folder on the disk, its journal, and whose turn it is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ use crate::engine::push::{First, Request};
 use crate::event::Event;
 use crate::event::forecast::Forecast;
 use crate::event::stream::{Events, Follower};
+use crate::inventory::model::HostName;
 use crate::record::RecordError;
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
@@ -109,6 +111,12 @@ impl<'a> Keeper<'a> {
     }
 }
 
+/// The plan has every host that the run asks anything of.
+fn took_no_part(request: &Request, plan: &Plan) -> BTreeSet<HostName> {
+    let names = request.fleet.hosts.iter().map(|host| &host.name);
+    names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
+}
+
 impl Surroundings for Keeper<'_> {
     fn tell(&mut self, event: Event) {
         self.events.publish(event);
@@ -138,6 +146,7 @@ impl Surroundings for Keeper<'_> {
             inventory: record.inventory.clone(),
             owner: self.request.owner.clone(),
             rollback_to: self.request.back.as_ref().map(To::words),
+            without: took_no_part(self.request, plan),
             plan: plan.clone(),
         };
         record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;

@@ -186,7 +186,7 @@ fleets:
     fn a_silent_host_is_needed_where_a_required_link_begins_or_ends() {
         let mut fleet = fleet(LAB);
         let needed_in = |fleet: &Fleet| -> Vec<(String, usize)> {
-            let silent: Vec<&Host> = fleet.hosts.iter().filter(|host| host.name != host("vps")).collect();
+            let silent: Vec<&Host> = fleet.hosts.iter().filter(|one| one.name != host("vps")).collect();
             let links = resolve(fleet, &BTreeMap::new());
             needed(&links, &silent).into_iter().map(|(host, links)| (host.name.to_string(), links)).collect()
         };

@@ -1,5 +1,6 @@
 //! Where records are: one folder for each run.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -27,6 +28,9 @@ pub struct SavedPlan {
     /// Where a rollback goes, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<String>,
+    /// Hosts of the fleet that took no part: they were left out, or did not answer and were not needed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<HostName>,
     pub plan: Plan,
 }
 
@@ -414,6 +418,7 @@ mod tests {
                 epoch: 1,
                 owner: "ada@laptop".to_owned(),
                 hosts: Vec::new(),
+                without: BTreeSet::new(),
             };
             journal.append(&journal::Entry::Started(started)).unwrap();
             for entry in entries {
@@ -446,6 +451,7 @@ mod tests {
             epoch: 1,
             owner: "ada@laptop".to_owned(),
             hosts: Vec::new(),
+            without: BTreeSet::new(),
         };
         journal.append(&journal::Entry::Started(started)).unwrap();
         journal.append(&journal::Entry::Arming).unwrap();
