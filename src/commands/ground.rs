@@ -9,6 +9,7 @@ use super::password::passwords;
 use super::past::{state, unreadable};
 use crate::cli::{FleetHosts, Global, Without};
 use crate::decide::survey::Allowed;
+use crate::decide::unlinked::Unlinked;
 use crate::decide::waves::Waves;
 use crate::engine::push::{First, Request};
 use crate::engine::reach::Reach;
@@ -223,6 +224,13 @@ impl Ground {
         }
         for text in &self.warnings {
             events.publish(Event::Warned { host: None, text: text.clone() });
+        }
+    }
+
+    /// Says of a fleet without a link what is not proven of it: for commands that push, or say what a push would do.
+    pub(super) fn warn_of_no_link(&self, events: &Events) {
+        if let Some(unlinked) = Unlinked::of(&self.fleet) {
+            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
         }
     }
 

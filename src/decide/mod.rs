@@ -30,6 +30,7 @@ mod tests;
 pub mod time;
 pub mod transaction;
 mod tunnel;
+pub mod unlinked;
 mod verify;
 pub mod vocabulary;
 pub mod waves;
