@@ -45,7 +45,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     });
     ground.warn(&events);
     let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut shutdown).await;
-    let concluded = conclude(&rolled, &ground.fleet, &ground.selected);
+    let skippable: BTreeSet<HostName> = ground.selected.union(&ground.without).cloned().collect();
+    let concluded = conclude(&rolled, &ground.fleet, &skippable);
     let ending = concluded.ending;
     recording.warn_of_losses(&events);
     events.publish(concluded.event(began.elapsed()));
