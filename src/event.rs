@@ -123,7 +123,7 @@ pub enum HostOutcome {
     Lost {
         why: String,
     },
-    /// `optional` and did not answer the survey.
+    /// It took no part: it was left out by name, or is `optional` and did not answer.
     Skipped,
     /// By a rolling reboot, and proven back.
     Rebooted,

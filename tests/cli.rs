@@ -48,7 +48,13 @@ async fn a_right_inventory_is_an_answer_for_people_and_for_programs() {
     let plain = run(GOOD, &["inventory", "check"]).await;
     assert!(plain.stdout_text().ends_with("inventory.yaml is right: 1 host, 1 fleet\n"), "{}", plain.stdout_text());
     let json = events(&run(GOOD, &["inventory", "check", "--json"]).await);
-    let [(answer, value), ended] = json.as_slice() else { panic!("{json:?}") };
+    let [(_, unlinked), (answer, value), ended] = json.as_slice() else { panic!("{json:?}") };
+    let unlinked = unlinked.as_str().unwrap();
+    assert!(
+        unlinked.starts_with("fleet lab has no link: a push proves a new login to nas, and nothing else"),
+        "{unlinked}"
+    );
+    assert!(plain.stdout_text().starts_with(unlinked), "{}", plain.stdout_text());
     assert_eq!((answer.as_str(), &value["hosts"], &value["fleets"]), ("answer", &1.into(), &1.into()));
     assert_eq!(*ended, ("ended".to_owned(), 0.into()));
 }
@@ -518,7 +524,8 @@ async fn a_hook_that_fails_refuses_the_push_and_those_after_an_abort_change_noth
     assert_eq!(status, Some(1));
     let [failed] = of_name(&told, "failed")[..] else { panic!("{told:?}") };
     assert_eq!(failed["text"], "the hook `echo not today; exit 3` exited with status 3\n  | not today");
-    let [warned] = of_name(&told, "warned")[..] else { panic!("{told:?}") };
+    let [unlinked, warned] = of_name(&told, "warned")[..] else { panic!("{told:?}") };
+    assert!(unlinked["text"].as_str().unwrap().starts_with("fleet lab has no link"), "{unlinked}");
     let text = warned["text"].as_str().unwrap();
     assert!(text.contains("exited with status 9\n  | so long\nthe push has ended all the same"), "{text}");
     assert_eq!(of_name(&told, "printed")[0]["by"], "hook echo not today; exit 3");

@@ -75,8 +75,14 @@ impl Workstation {
             changes: true,
         };
         let inventory = self.home.path().join("inventory.yaml");
-        let started =
-            Started { fleet: fleet.into(), inventory, epoch: 1, owner: "ada@laptop".into(), hosts: vec![host] };
+        let started = Started {
+            fleet: fleet.into(),
+            inventory,
+            epoch: 1,
+            owner: "ada@laptop".into(),
+            hosts: vec![host],
+            without: BTreeSet::new(),
+        };
         journal.append(&Entry::Started(started)).unwrap();
         if let Some(outcome) = outcome {
             journal.append(&Entry::Finished { outcome }).unwrap();

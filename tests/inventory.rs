@@ -556,7 +556,7 @@ fleets: {lab: {hosts: all, flake: ., boot_loader: {}}}
             [
                 "1:32 `limine` is not a word that is known here -> write `systemd-boot`, `grub`, `extlinux` or `init`",
                 "2:14 nothing stands here, but a map (lines of `key: value`) is wanted",
-                "2:47 this is a text, but a map (lines of `key: value`) is wanted",
+                "2:47 `boot_loader` is a map of `kind` and `esp`, not a word -> write `boot_loader: {kind: systemd-boot}`",
                 "8:12 `esp` means nothing beside `kind: init`, which has no partition -> take it out",
                 "9:26 `boot` is not a place where a partition is mounted -> write it from the root: `/boot`, `/efi`, `/boot/esp`",
                 "9:33 the key `esp` is not known here -> it belongs to the map behind `boot_loader`",

@@ -11,6 +11,7 @@ use super::past::{colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::cli::{Doctor, Global};
 use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, of_hosts, of_workstation};
+use crate::decide::unlinked::Unlinked;
 use crate::engine::doctor::{examine, of_silence, workstation};
 use crate::engine::gather::Gathered;
 use crate::engine::shutdown::Shutdown;
@@ -34,7 +35,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Doctor) -> Ende
     ground.begin_query("doctor", &events);
     let reach = ground.reach(Arc::clone(&workspace));
     let asking = async {
-        let here = workstation(&ground.fleet.name, &ground.inventory.path).await;
+        let mut here = workstation(&ground.fleet.name, &ground.inventory.path).await;
+        here.unlinked = Unlinked::of(&ground.fleet);
         let ask_nix = matches!(here.nix, Nix::Works(_));
         let selected = ground.fleet.hosts.iter().filter(|host| ground.selected.contains(&host.name));
         let gathered: Vec<_> = examine(&reach, selected, ask_nix, &events).collect().await;

@@ -82,11 +82,16 @@ impl Conclusion {
     }
 }
 
-/// The sentence, and of which hosts nothing is known since they were not there.
+/// The sentence, and of which hosts nothing is known since they took no part.
 pub(super) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
     let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
-    if skipped.is_empty() { text } else { format!("{text}; skipped, and its links not proven: {}", skipped.join(", ")) }
+    let their = if skipped.len() == 1 { "its" } else { "their" };
+    if skipped.is_empty() {
+        text
+    } else {
+        format!("{text}; left out, and {their} links not proven: {}", skipped.join(", "))
+    }
 }
 
 /// The sentence, and the command to type now.

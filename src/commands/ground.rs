@@ -9,6 +9,7 @@ use super::password::passwords;
 use super::past::{state, unreadable};
 use crate::cli::{FleetHosts, Global, Without};
 use crate::decide::survey::Allowed;
+use crate::decide::unlinked::Unlinked;
 use crate::decide::waves::Waves;
 use crate::engine::push::{First, Request};
 use crate::engine::reach::Reach;
@@ -125,6 +126,23 @@ impl Ground {
         self.fleet.hosts.retain(|host| self.selected.contains(&host.name));
     }
 
+    /// Takes out of a rollback the hosts that the run was without: it changed nothing there, so nothing is to go back.
+    pub(super) fn pass_over(&mut self, without: &BTreeSet<HostName>, run: &str) -> Result<(), Trouble> {
+        let passed: Vec<HostName> = self.selected.intersection(without).cloned().collect();
+        self.selected.retain(|host| !without.contains(host));
+        let names: Vec<&str> = passed.iter().map(HostName::as_str).collect();
+        let names = names.join(", ");
+        if self.selected.is_empty() {
+            let text = format!("run {run} was without {names}: nothing of it is there to go back from");
+            let hint = "name another run, or a time: --to @2026-11-20".to_owned();
+            return Err(Trouble::not_understood(text, Some(hint)));
+        }
+        if !passed.is_empty() {
+            self.warnings.push(format!("passed over, since run {run} was without: {names}; what runs there stays"));
+        }
+        Ok(())
+    }
+
     /// The connections to the fleet's hosts, none of which is made yet.
     pub(super) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
         let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
@@ -207,6 +225,13 @@ impl Ground {
         }
         for text in &self.warnings {
             events.publish(Event::Warned { host: None, text: text.clone() });
+        }
+    }
+
+    /// Says of a fleet without a link what is not proven of it: for commands that push, or say what a push would do.
+    pub(super) fn warn_of_no_link(&self, events: &Events) {
+        if let Some(unlinked) = Unlinked::of(&self.fleet) {
+            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
         }
     }
 

@@ -1,6 +1,7 @@
 //! `guard`: the guard of a push, for a person who works by hand.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::build::FAREWELL;
@@ -154,7 +155,8 @@ async fn arm(
     records: &mut Records<'_>,
     shutdown: &mut Shutdown,
 ) -> Said {
-    let refused = |looked| Said { ending: Ending::Answered { yes: false }, looked, next: String::new() };
+    let on_none = "refused: no guard was armed, on any host\n";
+    let refused = |looked| Said { ending: Ending::Answered { yes: false }, looked, next: on_none.to_owned() };
     let Some(armable) = guards.armable(&looked) else { return refused(looked) };
     let (mut journal, run) = match records.create(ground, &armable) {
         Ok(created) => created,
@@ -194,7 +196,8 @@ async fn arm(
         }
         (Went::No, signal) => {
             let _ = journal.append(&journal::Entry::Finished { outcome: Outcome::Refused });
-            (signal.map_or(Ending::Answered { yes: false }, Ending::QueryInterrupted), String::new())
+            let next = "no guard is armed, on any host\n".to_owned();
+            (signal.map_or(Ending::Answered { yes: false }, Ending::QueryInterrupted), next)
         }
         (Went::InDoubt, _) => {
             let next = format!("next: fleetdeploy guard status {}\n", ground.as_typed());
@@ -247,6 +250,7 @@ impl Records<'_> {
             owner: owner(),
             plan: armable.plan.clone(),
             rollback_to: None,
+            without: BTreeSet::new(),
         };
         folder.write_plan(&saved)?;
         journal.append(&journal::Entry::Started(started(&saved, 1)))?;

@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use super::ground::{load, not_selected};
 use super::{Ended, Trouble, tell};
 use crate::cli::{Global, InventoryGraph, InventoryList};
+use crate::decide::unlinked::Unlinked;
 use crate::event::Event;
 use crate::exit::Ending;
 use crate::inventory::select;
@@ -15,7 +16,9 @@ use crate::ui::mode::{Mode, Terminal, choose_colour};
 use crate::ui::{columns_of_stdout, print_answer};
 
 pub(super) fn check(global: &Global, mode: Mode) -> Ended {
-    let (inventory, warnings) = load(global)?;
+    let (inventory, mut warnings) = load(global)?;
+    let unlinked = inventory.fleets.values().filter_map(Unlinked::of);
+    warnings.extend(unlinked.map(|unlinked| format!("{unlinked}\n  {}", unlinked.mend())));
     let (hosts, fleets) = (inventory.hosts.len(), inventory.fleets.len());
     if mode == Mode::Json {
         let answer = serde_json::json!({ "inventory": inventory.path, "hosts": hosts, "fleets": fleets });

@@ -1,5 +1,6 @@
 //! Where a push or a rolling reboot is recorded: its folder on the disk, its journal, and whose turn it is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -178,6 +179,12 @@ impl Logbook for Keeper<'_> {
     }
 }
 
+/// The plan has every host that the run asks anything of.
+fn took_no_part(request: &Request, plan: &Plan) -> BTreeSet<HostName> {
+    let names = request.fleet.hosts.iter().map(|host| &host.name);
+    names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
+}
+
 impl Surroundings for Keeper<'_> {
     fn tell(&mut self, event: Event) {
         self.events.publish(event);
@@ -207,6 +214,7 @@ impl Surroundings for Keeper<'_> {
             inventory: record.inventory.clone(),
             owner: self.request.owner.clone(),
             rollback_to: self.request.back.as_ref().map(To::words),
+            without: took_no_part(self.request, plan),
             plan: plan.clone(),
         };
         record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;

@@ -116,6 +116,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     let record_at = record.as_ref().map(|record| record.folder.display().to_string());
     events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
     ground.warn(&events);
+    ground.warn_of_no_link(&events);
 
     let asks_for_units = request.first == (First::ShowPlan { units: true });
     if asks_for_units {

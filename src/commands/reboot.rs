@@ -45,7 +45,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     });
     ground.warn(&events);
     let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut record, &mut shutdown).await;
-    let concluded = conclude(&rolled, &ground.fleet, &ground.selected);
+    let skippable: BTreeSet<HostName> = ground.selected.union(&ground.without).cloned().collect();
+    let concluded = conclude(&rolled, &ground.fleet, &skippable);
     if let Err(error) = record.close_rolling(concluded.outcome) {
         events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
     }

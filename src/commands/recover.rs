@@ -314,6 +314,7 @@ impl Keeper<'_> {
             inventory: self.inventory.clone(),
             owner: self.request.owner.clone(),
             rollback_to: folder.read_plan().and_then(|before| before.rollback_to),
+            without: folder.read_plan().map(|before| before.without).unwrap_or_default(),
             plan: Plan::clone(&what.plan),
         };
         folder.write_plan(&saved)?;
@@ -341,6 +342,7 @@ pub(super) fn started(saved: &SavedPlan, epoch: u64) -> Started {
         epoch,
         owner: saved.owner.clone(),
         hosts: hosts.collect(),
+        without: saved.without.clone(),
     }
 }
 

@@ -33,6 +33,7 @@ pub mod time;
 pub mod transaction;
 mod tunnel;
 pub mod units;
+pub mod unlinked;
 mod verify;
 pub mod vocabulary;
 pub mod waves;

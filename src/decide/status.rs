@@ -90,10 +90,11 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
         if let Some((text, mend)) = drift(&facts.standing.systems) {
             add("drift", text, Some(mend));
         }
-        let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
-        for refusal in refusals {
-            add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
-        }
+    }
+    // Whoever holds the host: a /boot that is gone, or a next boot that a person has set, is in the way of its end, too.
+    let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
+    for refusal in refusals {
+        add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
     }
     for busy in &facts.busy {
         add("busy", busy.clone(), None);
@@ -153,7 +154,7 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
     let claim =
         |finding: survey::Finding| Trouble { short: "claimed".to_owned(), text: finding.text, mend: finding.hint };
-    findings.into_iter().map(claim).collect()
+    findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
 }
 
 /// Where a host's three systems part, and what brings them together; `None`: they are one, or it cannot be told.
@@ -340,6 +341,14 @@ pub(crate) mod tests {
             host.facts.survivors = vec!["r-1".into()];
         });
         assert_eq!(claimed, ["claimed"]);
+        // What a person has set there, or what is gone there, is not.
+        let next = NextBoot { entry: "windows.conf".into(), system: None };
+        let held = shorts(|host| {
+            host.facts.standing.lease = Some(Lease { run: "r-1".into(), epoch: 1, owner: "ada@laptop".into() });
+            host.facts.standing.next_boot = Some(next);
+            host.facts.boot_missing = Some("/boot is not mounted".into());
+        });
+        assert_eq!(held, ["claimed", "/boot missing", "next boot set"]);
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
         }
         if surveyed.changes() {
             judge.busy(surveyed);
+        } else if !claimed {
+            judge.next_boot_of_a_witness(surveyed);
         }
     }
     findings
@@ -239,6 +241,14 @@ impl Judge<'_> {
                 "say in the inventory how it is to be guarded: `guard_action: reboot` if it unlocks by itself, \
                  `guard_action: switch-back` if it needs a person at boot",
             );
+        }
+    }
+
+    /// No guard reboots it, but whoever does meanwhile gets something else than its links were proven with.
+    fn next_boot_of_a_witness(&mut self, surveyed: &Surveyed<'_>) {
+        let refusals = BootRefusal::all(surveyed.facts, WayOut::ByHand);
+        for next in refusals.iter().filter(|refusal| matches!(refusal, BootRefusal::NextBoot { .. })) {
+            self.warn(format!("{next}; this push leaves that as it is, since it does not change the host"));
         }
     }
 

@@ -47,13 +47,18 @@ impl Push<'_> {
 
     /// What mends a host's silence, and the words to add to go on without all that are silent.
     pub(super) fn or_without(&self, silent: &BTreeSet<&HostName>, hint: Option<&String>) -> Option<String> {
-        or_without(&self.request.fleet.hosts, silent, hint)
+        or_without(&self.request.fleet.hosts, &self.request.selected, silent, hint)
     }
 }
 
 /// What mends a host's silence, and the words to add to go on without all that are silent.
-pub(crate) fn or_without(hosts: &[Host], silent: &BTreeSet<&HostName>, hint: Option<&String>) -> Option<String> {
-    let on_without = words_without(hosts, silent).map(|words| format!("add `{words}` to go on without it"));
+pub(super) fn or_without(
+    hosts: &[Host],
+    selected: &BTreeSet<HostName>,
+    silent: &BTreeSet<&HostName>,
+    hint: Option<&String>,
+) -> Option<String> {
+    let on_without = words_without(hosts, selected, silent).map(|words| format!("add `{words}` to go on without it"));
     match (hint, on_without) {
         (Some(hint), Some(words)) => Some(format!("{hint}; or {words}")),
         (hint, words) => hint.cloned().or(words),

@@ -43,14 +43,14 @@ impl Push<'_> {
         for link in &down {
             let one = &plan.links[*link];
             let cause = absent::likely_cause(&self.request.fleet, one, &lock(&self.skipped));
-            let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-            let text = format!("{} is already down, before anything was changed{cause}", describe_link(one));
+            let because = cause.as_ref().map(|cause| format!(", {cause}")).unwrap_or_default();
+            let text = format!("{} is already down, before anything was changed{because}", describe_link(one));
             if !changes {
                 let how = if *round.answer(*link) == LinkAnswer::Unknown { "cannot be looked at" } else { "is down" };
-                self.warn(None, format!("{} {how}{cause}", describe_link(one)));
+                self.warn(None, format!("{} {how}{because}", describe_link(one)));
             } else if self.request.allowed.broken {
                 self.warn(None, format!("{text}: accepted, as asked (--allow-broken)"));
-            } else if mendable(one) {
+            } else if mendable(one) && cause.is_none() {
                 self.warn(
                     None,
                     format!(
@@ -59,7 +59,9 @@ impl Push<'_> {
                 );
             } else {
                 let hint = "mend it first, or accept it with --allow-broken".to_owned();
-                self.fail(None, format!("{text}, and no host that this push changes can mend it"), Some(hint));
+                // Of a host that takes no part nobody knows whether it could.
+                let nobody = if cause.is_none() { ", and no host that this push changes can mend it" } else { "" };
+                self.fail(None, format!("{text}{nobody}"), Some(hint));
                 hopeless = true;
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
+use super::absent::or_without;
 use super::clock::{BootClock, Clock};
 use super::epochs::Epochs;
 use super::hosts::{Hosts, Order};
@@ -89,9 +90,11 @@ impl<'a> Guards<'a> {
         let tell = |event| self.events.publish(event);
         let question = |host| survey::aloud(host, survey::ask(&self.reach, host), tell).boxed();
         let looked = ask_all(self.hosts().map(|host| (host.name.clone(), question(host)))).await;
+        let silent = looked.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for (host, answer) in &looked {
             if let Err((text, hint)) = answer {
-                self.fail(Some(host), text.clone(), hint.clone());
+                let hint = or_without(&self.request.fleet.hosts, &self.request.selected, &silent, hint.as_ref());
+                self.fail(Some(host), text.clone(), hint);
             }
         }
         looked

@@ -93,7 +93,12 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> Finding {
                 blocker("whoever answers may not be that host", no_answer.hint())
             }
             _ if host.optional => blocker("a push goes on without it, and its links are not proven", no_answer.hint()),
-            _ => blocker("a host that does not answer refuses the push, unless it is `optional`", no_answer.hint()),
+            _ => {
+                let on_without = format!("push on `--without {}`", host.name);
+                let mend =
+                    no_answer.hint().map_or_else(|| on_without.clone(), |hint| format!("{hint}; or {on_without}"));
+                blocker("a host that does not answer refuses the push, unless it is left out or `optional`", Some(mend))
+            }
         },
         _ => blocker(LOGIN, no_answer.hint()),
     }
@@ -110,6 +115,7 @@ pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
         record: state.map_err(|error| chain(&error)).and_then(|state| writable(state.folder())),
         free_store: free(Path::new("/nix/store")),
         unfinished: unfinished.map(|one| Unfinished { text: one.text(), mend: one.mend() }),
+        unlinked: None,
     }
 }
 

@@ -37,7 +37,9 @@ impl Push<'_> {
     /// Of every host that answers, and whether all do that must. Those that are left out are not asked.
     pub(super) async fn ask_everybody(&self) -> (BTreeMap<HostName, Answered>, bool) {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
-        let hosts = || self.request.fleet.hosts.iter().filter(|host| !self.request.without.contains(&host.name));
+        // Whoever was left out once is so for the whole run, whether or not it answers by now.
+        let skipped = lock(&self.skipped).clone();
+        let hosts = || self.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
         let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
         let questions = hosts().map(|host| (host.name.clone(), question(host)));
         let answers = ask_all(questions).await;

@@ -10,7 +10,7 @@ use super::file::{
     UnitsEntry,
 };
 use super::model::{LoaderKind, Size};
-use super::problem::Wrong;
+use super::problem::{Wrong, nearest};
 use super::scalar;
 use super::select::FAILED;
 use super::yaml::Node;
@@ -145,6 +145,16 @@ fn units(value: &Value<'_>) -> Option<UnitsEntry> {
 }
 
 fn boot_loader(value: &Value<'_>) -> Option<BootLoaderEntry> {
+    if let Some(word) = value.as_text() {
+        let kind = LoaderKind::ALL.map(LoaderKind::word).into_iter();
+        let kind = kind.clone().find(|kind| *kind == word).or_else(|| nearest(word, kind));
+        let mend = kind.map_or_else(
+            || "write `boot_loader: {kind: grub}`".to_owned(),
+            |kind| format!("write `boot_loader: {{kind: {kind}}}`"),
+        );
+        value.wrong(Wrong::new("`boot_loader` is a map of `kind` and `esp`, not a word").mend(mend));
+        return None;
+    }
     let mut fields = value.fields()?;
     let entry = BootLoaderEntry {
         kind: fields.parse("kind", scalar::loader_kind),

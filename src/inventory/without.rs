@@ -38,15 +38,16 @@ pub fn left_out(hosts: &[Host], names: &[HostName]) -> Result<BTreeSet<HostName>
     Ok(out)
 }
 
-/// The option that leaves out these hosts, and those that are reached only over them; `None` where nobody would be left.
+/// The option that leaves out these hosts, and those that are reached only over them; `None` where none of the selected
+/// hosts would be left.
 #[must_use]
-pub fn words_without(hosts: &[Host], silent: &BTreeSet<&HostName>) -> Option<String> {
-    let is_out = |host: &&Host| {
-        silent.contains(&host.name)
-            || host.way.iter().any(|jump| silent.contains(jump) && hosts.iter().any(|host| host.name == *jump))
-    };
-    let out: Vec<&str> = hosts.iter().filter(is_out).map(|host| host.name.as_str()).collect();
-    (!out.is_empty() && out.len() < hosts.len()).then(|| format!("--without {}", out.join(",")))
+pub fn words_without(hosts: &[Host], selected: &BTreeSet<HostName>, silent: &BTreeSet<&HostName>) -> Option<String> {
+    let of_fleet = |jump: &&HostName| silent.contains(*jump) && hosts.iter().any(|host| host.name == **jump);
+    let is_out = |host: &&Host| silent.contains(&host.name) || host.way.iter().any(|jump| of_fleet(&jump));
+    let (out, left): (Vec<&Host>, Vec<&Host>) = hosts.iter().partition(is_out);
+    let names: Vec<&str> = out.iter().map(|host| host.name.as_str()).collect();
+    let is_use = left.iter().any(|host| selected.contains(&host.name)) && !names.is_empty();
+    is_use.then(|| format!("--without {}", names.join(",")))
 }
 
 #[cfg(test)]
@@ -58,12 +59,16 @@ mod tests {
     use super::*;
     use crate::inventory::Inventory;
 
-    fn chosen(names: &[&str]) -> Result<Vec<String>, (String, Option<String>)> {
+    fn hosts() -> Vec<Host> {
         let text = "hosts: {gate: {}, db: {jump: gate}, deep: {jump: db}, web: {}}\n\
                     fleets: {lab: {flake: ., hosts: all}}\n";
         let inventory = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), text).unwrap().inventory;
+        inventory.fleets["lab"].hosts.clone()
+    }
+
+    fn chosen(names: &[&str]) -> Result<Vec<String>, (String, Option<String>)> {
         let names: Vec<HostName> = names.iter().map(|name| HostName::new(*name).unwrap()).collect();
-        left_out(&inventory.fleets["lab"].hosts, &names)
+        left_out(&hosts(), &names)
             .map(|out| out.iter().map(ToString::to_string).collect())
             .map_err(|error| (error.to_string(), error.hint()))
     }
@@ -91,5 +96,33 @@ mod tests {
         assert_eq!((error.as_str(), hint.as_deref()), ("no host matches `wbe`", Some("did you mean `web`?")));
         let (error, _) = chosen(&["gate", "db", "deep", "web"]).unwrap_err();
         assert_eq!(error, "no host is left: `--without` leaves out every host of the fleet");
+    }
+
+    #[test]
+    fn the_words_to_add_are_such_as_are_taken() {
+        let words = |silent: &[&str], selected: &[&str]| {
+            let names = |words: &[&str]| -> BTreeSet<HostName> {
+                words.iter().map(|word| HostName::new(*word).unwrap()).collect()
+            };
+            let silent = names(silent);
+            words_without(&hosts(), &names(selected), &silent.iter().collect())
+        };
+        let all = ["gate", "db", "deep", "web"];
+        for (silent, expected) in [
+            (&["web"][..], Some("--without web")),
+            (&["db"], Some("--without db,deep")),
+            (&["gate", "deep"], Some("--without gate,db,deep")),
+            (&[], None),
+            (&all, None),
+        ] {
+            let said = words(silent, &all);
+            assert_eq!(said.as_deref(), expected);
+            if let Some(said) = said {
+                let names: Vec<&str> = said.trim_start_matches("--without ").split(',').collect();
+                assert!(chosen(&names).is_ok(), "{said}");
+            }
+        }
+        assert_eq!(words(&["web"], &["web"]), None, "there would be nothing to do");
+        assert_eq!(words(&["web"], &["db"]).as_deref(), Some("--without web"));
     }
 }

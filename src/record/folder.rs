@@ -1,5 +1,6 @@
 //! Where records are: one folder for each run.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -28,6 +29,9 @@ pub struct SavedPlan {
     /// Where a rollback goes, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<String>,
+    /// Hosts of the fleet that took no part: they were left out, or did not answer and were not needed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<HostName>,
     pub plan: Plan,
 }
 
@@ -436,6 +440,7 @@ mod tests {
                 epoch: 1,
                 owner: "ada@laptop".to_owned(),
                 hosts: Vec::new(),
+                without: BTreeSet::new(),
             };
             journal.append(&journal::Entry::Started(started)).unwrap();
             for entry in entries {
@@ -468,6 +473,7 @@ mod tests {
             epoch: 1,
             owner: "ada@laptop".to_owned(),
             hosts: Vec::new(),
+            without: BTreeSet::new(),
         };
         journal.append(&journal::Entry::Started(started)).unwrap();
         journal.append(&journal::Entry::Arming).unwrap();

@@ -205,6 +205,9 @@ pub struct Started {
     /// `person@workstation`, as in the leases.
     pub owner: String,
     pub hosts: Vec<HostStarted>,
+    /// Hosts of the fleet that took no part.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<HostName>,
 }
 
 /// One host as the survey found it.
@@ -398,6 +401,7 @@ mod tests {
                     new: system,
                     changes: true,
                 }],
+                without: BTreeSet::from([HostName::new("nas").unwrap()]),
             }),
             Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),
             Entry::ByHand,

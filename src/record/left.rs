@@ -2,7 +2,7 @@
 //!
 //! Taken from the journal: it is what steers, and it is on the disk before the first host is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::event::Outcome;
@@ -19,6 +19,16 @@ pub struct Around {
     pub run: String,
     pub before: BTreeMap<HostName, StorePath>,
     pub after: BTreeMap<HostName, StorePath>,
+    /// Hosts of the fleet that took no part in it.
+    pub without: BTreeSet<HostName>,
+}
+
+/// What each host of a fleet ran when a run had ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    pub systems: BTreeMap<HostName, StorePath>,
+    /// Hosts of the fleet that took no part in the run.
+    pub without: BTreeSet<HostName>,
 }
 
 /// Why there is nothing to go back to.
@@ -83,7 +93,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`LeftError`], if it did not end well for the whole fleet, or is of another fleet.
-    pub fn left(&self, fleet: &str, inventory: &Path) -> Result<BTreeMap<HostName, StorePath>, LeftError> {
+    pub fn left(&self, fleet: &str, inventory: &Path) -> Result<Left, LeftError> {
         let run = self.id().to_string();
         let end = self.summary().end;
         let started = match end {
@@ -104,8 +114,8 @@ impl RunFolder {
         let no_side = |how| Err(LeftError::NoSide { run: run.clone(), how });
         match end {
             End::Ended(outcome) | End::Recovered(outcome) => match outcome {
-                Outcome::Committed => Ok(around.after),
-                Outcome::RolledBack => Ok(around.before),
+                Outcome::Committed => Ok(Left { systems: around.after, without: around.without }),
+                Outcome::RolledBack => Ok(Left { systems: around.before, without: around.without }),
                 Outcome::Split => no_side("ended as split"),
                 Outcome::Superseded => no_side("was taken over from elsewhere"),
                 Outcome::Refused
@@ -144,6 +154,7 @@ fn around(run: &RunFolder, started: &Started) -> Around {
         before: hosts().map(|host| (host.host.clone(), host.old.current.clone())).collect(),
         // A witness is recorded with what it runs.
         after: hosts().map(|host| (host.host.clone(), host.new.clone())).collect(),
+        without: started.without.clone(),
     }
 }
 
@@ -179,8 +190,10 @@ mod tests {
                 new: system(from + 1),
                 changes: true,
             };
+            let without = BTreeSet::from([HostName::new("nas").unwrap()]);
             let (inventory, owner) = ("/nowhere/inventory.yaml".into(), "ada@laptop".into());
-            let started = Started { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host] };
+            let started =
+                Started { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host], without };
             journal.append(&Entry::Started(started)).unwrap();
             if let Some(outcome) = end {
                 journal.append(&Entry::Finished { outcome: *outcome }).unwrap();
@@ -210,6 +223,7 @@ mod tests {
         let found = last("homelab").unwrap();
         assert_eq!(found.run, made[1].id().as_str());
         assert_eq!((&found.before[&vps()], &found.after[&vps()]), (&system(2), &system(3)));
+        assert_eq!(found.without, BTreeSet::from([HostName::new("nas").unwrap()]));
         assert!(state.last_committed("homelab", Path::new("/elsewhere/inventory.yaml")).is_err());
     }
 
@@ -242,8 +256,8 @@ mod tests {
         ];
         let made = runs(&state, &ends.map(|end| ("homelab", 4, end)));
         let left: Vec<_> = made.iter().map(|run| run.left("homelab", inventory)).collect();
-        assert_eq!(left[0].as_ref().unwrap()[&vps()], system(5));
-        assert_eq!(left[1].as_ref().unwrap()[&vps()], system(4));
+        assert_eq!(left[0].as_ref().unwrap().systems[&vps()], system(5));
+        assert_eq!(left[1].as_ref().unwrap().systems[&vps()], system(4));
         for (none, how) in left[2..].iter().zip(["split", "taken over", "its end"]) {
             let error = none.as_ref().unwrap_err();
             assert!(error.to_string().contains(how) && error.hint().is_some(), "{error}");

@@ -298,6 +298,7 @@ pub fn logs(run: &RunFolder) -> Result<Vec<Log>, RecordError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::io::Write;
 
     use pretty_assertions::assert_eq;
@@ -404,6 +405,7 @@ mod tests {
             epoch: 1,
             owner: "ada@laptop".into(),
             hosts: Vec::new(),
+            without: BTreeSet::new(),
         });
         let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
         let end = |outcome| Entry::Finished { outcome };

@@ -25,7 +25,7 @@ pub(crate) fn count(packages: &[PackageChange]) -> String {
     let size = if delta == 0 { String::new() } else { format!(", {}", words::size_delta(delta)) };
     match packages.iter().filter(|change| is_no_system(change)).count() {
         0 => format!("no package changes{size}"),
-        1 => format!("1 package changes{size}"),
+        1 => format!("one package changes{size}"),
         many => format!("{many} packages change{size}"),
     }
 }
@@ -96,12 +96,12 @@ mod tests {
             ]
         );
         assert_eq!(count(&all), "4 packages change, +1.1 MiB");
-        assert_eq!(count(&all[3..]), "1 package changes");
+        assert_eq!(count(&all[3..]), "one package changes");
         let system = change("nixos-system-vps", &["25.11.1"], &["25.11.2"], None);
         for none in [vec![], vec![system.clone()]] {
             assert_eq!((count(&none), list(&none, 2)), ("no package changes".to_owned(), String::new()));
         }
-        assert_eq!(count(&[system, all[1].clone()]), "1 package changes, +1.2 MiB");
+        assert_eq!(count(&[system, all[1].clone()]), "one package changes, +1.2 MiB");
         assert_eq!(list(&all, 2), "linux 6.12.7 -> 6.12.8 (+1.2 MiB), new: nginx 1.27, and 2 more");
         assert!(list(&all, 4).ends_with("etc (-12.5 KiB)"));
     }

@@ -71,7 +71,7 @@ fn cells(row: &Row, clock: &Clock, now: SystemTime) -> Vec<Cell> {
         Standing::NoAnswer => (Some(Tone::Bad), "does not answer".to_owned()),
     };
     let brings = match row.at_rest {
-        None => Cell::default(),
+        None => Cell::new(Some(Tone::Doubtful), "not known"),
         Some(true) => Cell::from("what runs"),
         Some(false) => Cell::new(Some(Tone::Doubtful), "something else than runs"),
     };
@@ -104,7 +104,7 @@ mod tests {
             text,
             "  host  guard                                     a reboot brings           whose                 run
   vps   fires in 1m 30s, at 2027-01-15 08:01 UTC  something else than runs  ada@laptop (by hand)  20261122-161005-homelab-k3f1
-  nas   does not answer\n"
+  nas   does not answer                           not known\n"
         );
     }
 }

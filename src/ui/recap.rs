@@ -233,7 +233,7 @@ fn word_of_host(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
         HostOutcome::RolledBack { by_guard: true } => ("rolled back by its guard", Some(Tone::Doubtful)),
         HostOutcome::Untouched => ("not touched", None),
         HostOutcome::Lost { .. } => ("LOST", Some(Tone::Bad)),
-        HostOutcome::Skipped => ("skipped: no answer", Some(Tone::Doubtful)),
+        HostOutcome::Skipped => ("left out", Some(Tone::Doubtful)),
         HostOutcome::Rebooted => ("rebooted", Some(Tone::Good)),
     }
 }

@@ -6,6 +6,9 @@ use crate::grub;
 use crate::host::Host;
 use crate::tree::{B, Entry, Tree};
 
+/// Where a partition with a loader's files is looked for.
+const PLACES: &str = "/boot /efi /boot/efi /boot/EFI /boot/esp /esp /boot1 /boot2 /boot/firmware";
+
 async fn missing(tree: &Tree) -> String {
     let mut said = Vec::new();
     for host in Host::each(tree) {
@@ -57,7 +60,8 @@ async fn a_loader_without_any_file_is_missing() {
         ("extlinux-conf-builder.sh", "extlinux"),
         ("install-lxc-sbin-init.sh", "init"),
     ] {
-        let expected = format!("this system installs {kind}, and none of its files is there");
+        let looked = if kind == "init" { "/sbin/init /init" } else { PLACES };
+        let expected = format!("this system installs {kind}, and none of its files is there (looked in {looked})");
         assert_eq!(missing(&Tree::new().installs(installer)).await, expected);
     }
 }
@@ -66,17 +70,22 @@ async fn a_loader_without_any_file_is_missing() {
 async fn a_loader_that_the_inventory_names_and_that_has_no_files_is_missing() {
     for host in Host::each(&Tree::new()) {
         let said = host.says("told_loader=extlinux; read_systems; look_for_boot_place; echo \"$boot_missing\"").await;
-        assert_eq!(said, "the inventory says that extlinux boots this host, and none of its files is there\n");
+        let names = "the inventory says that extlinux boots this host, and none of its files is there";
+        assert_eq!(said, format!("{names} (looked in {PLACES})\n"));
+        let said = host.says("told_loader=grub:/efi; read_systems; look_for_boot_place; echo \"$boot_missing\"").await;
+        let names = "the inventory says that grub boots this host, and none of its files is there";
+        assert_eq!(said, format!("{names} (looked in /efi)\n"));
     }
 }
 
 #[tokio::test]
 async fn both_are_said() {
     let tree = host(&[], "fmask=0077").without("boot");
-    assert_eq!(
-        missing(&tree).await,
-        "this system installs systemd-boot, and none of its files is there; /boot is in /etc/fstab and is not mounted"
+    let expected = format!(
+        "this system installs systemd-boot, and none of its files is there (looked in {PLACES}); /boot is in /etc/fstab and \
+         is not mounted"
     );
+    assert_eq!(missing(&tree).await, expected);
 }
 
 #[tokio::test]

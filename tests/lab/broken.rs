@@ -25,7 +25,14 @@ fn a_link_that_was_down_before_may_stay_down_with_allow_broken() {
     let fleet = Fleet::up("allow-broken");
     fleet.write_inventory(&Inventory { checks: WITH_A_CLOSED_PORT, ..Inventory::default() });
     fleet.change(&["vps", "homeserver"]);
-    fleet.push(&["homelab", "--allow-broken"]).assert_ended(0, Outcome::Committed);
+    let planned = fleet.plain(&["plan", "homelab", "--allow-broken"]).stdout;
+    let accepted = "accepted as they are, down (--allow-broken)\n  - homeserver -> vps (tcp)\n";
+    assert!(planned.contains(accepted), "{planned}");
+    let pushed = fleet.push(&["homelab", "--allow-broken"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    let said =
+        "every host runs what it was to run; 4 of 5 required links are up; accepted as down: homeserver -> vps (tcp)";
+    assert_eq!(pushed.finished().1, said);
     fleet.assert_on_new(&["vps", "homeserver"]);
 }
 

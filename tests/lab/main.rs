@@ -19,6 +19,7 @@ mod standing;
 mod status;
 mod wait;
 
+mod absent;
 mod activation;
 mod asked;
 mod back;

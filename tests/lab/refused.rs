@@ -84,6 +84,10 @@ fn an_optional_host_that_is_off_is_skipped() {
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     assert_eq!((pushed.host("vps"), pushed.host("homeserver")), (&HostOutcome::Committed, &HostOutcome::Skipped));
+    pushed.assert_says(Some("homeserver"), &["is left out with its links, since it is `optional` and does not answer"]);
+    let warned =
+        pushed.events().filter(|event| matches!(event, Event::Warned { text, .. } if text.contains("left out")));
+    assert_eq!(warned.count(), 1);
     fleet.power("homeserver", "on");
     fleet.assert_reachable();
     fleet.restarted("homeserver");
@@ -249,7 +253,10 @@ fn a_host_whose_next_reboot_nobody_can_promise_is_refused_by_push_guard_and_rebo
             "printf '# GRUB Environment Block\\nnext_entry=1>0\\n' >/boot/grub/grubenv; \
              while [ $(stat -c %s /boot/grub/grubenv) -lt 1024 ]; do printf '#' >>/boot/grub/grubenv; done",
             "printf '%-1023s\\n' '# GRUB Environment Block' | tr ' ' '#' >/boot/grub/grubenv",
-            ["somebody has set its next boot, for once", "grub-editenv /boot/grub/grubenv unset next_entry"],
+            [
+                "somebody has set its next boot, for once",
+                "nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv unset next_entry'",
+            ],
         ),
         // What an unmounted partition leaves: the empty folder below it.
         ("vps", "mount -t tmpfs none /boot", "umount /boot", ["none of its files is there", "mount it there"]),

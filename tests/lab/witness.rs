@@ -42,16 +42,18 @@ fn a_link_that_no_changed_host_can_mend_refuses_the_push() {
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
-fn a_witness_that_is_off_is_a_broken_row_and_is_not_committed_over() {
+fn a_witness_that_is_off_refuses_before_anything_is_touched_unless_its_links_are_accepted() {
     let fleet = Fleet::made("witness-off", &Setup { hosts: &["vps", "homeserver", "web"], ..Setup::default() });
     fleet.change(&["vps", "homeserver"]);
     fleet.power("web", "off");
-    // vps could be why web is not seen, so the push begins, and is rolled back because web stays away.
+    // vps could be why web is not seen, and it is not: nobody is to wait for that, and be rolled back.
     let pushed = fleet.push(&["homelab", "--on", "vps,homeserver"]);
-    pushed.assert_says(Some("web"), &["this witness does not answer"]);
-    assert!(matches!(pushed.finished().0, Outcome::Refused | Outcome::RolledBack), "{:?}", pushed.finished());
+    pushed.assert_ended(1, Outcome::Refused);
+    pushed.assert_says(Some("web"), &["this witness does not answer", "is needed as a witness", "--without web"]);
+    assert!(BOTH.iter().all(|host| !pushed.guard_was_armed(host)));
     let pushed = fleet.push(&["homelab", "--on", "vps,homeserver", "--allow-broken"]);
     pushed.assert_ended(0, Outcome::Committed);
+    pushed.assert_says(None, &["4 of 12 required links are up", "accepted as down: vps -> web (ping), "]);
     for host in BOTH {
         assert_eq!(fleet.standing(host), fleet.before(host).moved_to(&fleet.system(host)));
     }

@@ -1,5 +1,6 @@
 //! A workstation: what stays of a run on its disk when the program that wrote it is gone.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::plan::Plan;
@@ -35,6 +36,7 @@ fn started(epoch: u64) -> Entry {
         epoch,
         owner: "somebody".to_owned(),
         hosts: Vec::new(),
+        without: BTreeSet::new(),
     })
 }
 

@@ -4,6 +4,7 @@ use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::fact::{BootFiles, GuardState, Lease, NextBoot, Systems};
 use crate::decide::status::tests::{fleet, system, well};
+use crate::decide::unlinked::Unlinked;
 
 const LAB: &str = "
 hosts:
@@ -264,6 +265,7 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
         record: Ok(("/home/ada/.local/state/fleetdeploy".into(), Some(1 << 30))),
         free_store: Some(10 << 30),
         unfinished: None,
+        unlinked: None,
     };
     let worst = |workstation: &Workstation| of_workstation(workstation).remove(0).severity;
     assert_eq!(worst(&well), Severity::Fine);
@@ -275,7 +277,9 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
     assert_eq!(worst(&Workstation { free_store: Some(1 << 20), ..well.clone() }), Severity::Warning);
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
     let unfinished = Unfinished { text: "run r-1 did not end".into(), mend: "fleetdeploy recover lab".into() };
-    assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well }), Severity::Blocker);
+    assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
+    let unlinked = Unlinked::NoVpn { fleet: "lab".into(), only: None };
+    assert_eq!(worst(&Workstation { unlinked: Some(unlinked), ..well }), Severity::Warning);
 }
 
 #[test]

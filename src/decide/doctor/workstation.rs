@@ -1,6 +1,7 @@
 //! What a push needs of the workstation.
 
 use super::{Finding, Severity};
+use crate::decide::unlinked::Unlinked;
 
 /// What was found out here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Workstation {
     pub free_store: Option<u64>,
     /// A run of this fleet that did not come to its end.
     pub unfinished: Option<Unfinished>,
+    /// The fleet has no link.
+    pub unlinked: Option<Unlinked>,
 }
 
 /// A run that has not ended, and the command that ends it.
@@ -62,6 +65,10 @@ pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
     findings.extend(found.unfinished.as_ref().map(|Unfinished { text, mend }| {
         let why = "it may have left hosts guarded, or between two systems: a push refuses until it is ended";
         Finding::blocker(text.clone(), why, mend.clone())
+    }));
+    findings.extend(found.unlinked.as_ref().map(|unlinked| {
+        let why = "links that are proven before and after are what a push is believed by";
+        Finding::warning(unlinked.to_string(), why, unlinked.mend())
     }));
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -138,7 +138,9 @@ impl BootRefusal {
                     // The firmware's own, past every loader: `Boot0003`.
                     _ if is_firmware_s(&next.entry) => "`efibootmgr --delete-bootnext` there takes it back",
                     BootLoader::SystemdBoot => "`bootctl set-oneshot \"\"` there takes it back",
-                    BootLoader::Grub => "`grub-editenv /boot/grub/grubenv unset next_entry` there takes it back",
+                    BootLoader::Grub => {
+                        "`nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv unset next_entry'` there takes it back"
+                    },
                     BootLoader::Extlinux | BootLoader::Init | BootLoader::Unknown => "take it back there",
                 };
                 format!("{command}; or reboot it by hand, which uses it up")
@@ -229,6 +231,8 @@ mod tests {
     use crate::decide::found::Found;
     use crate::decide::plan::HostPlan;
     use crate::decide::status::tests::{system, well};
+    use crate::decide::survey::{Allowed, Surveyed, Weight, judge};
+    use crate::decide::time::Times;
 
     fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
         let mut facts = well().facts;
@@ -361,5 +365,23 @@ mod tests {
         assert_eq!(refusals, [BootRefusal::FilesBad { why: why() }]);
         let (refusals, doubts) = BootRefusal::of_guard(&torn, GuardAction::SwitchBack);
         assert_eq!((refusals, doubts), (vec![], vec![BootDoubt::FilesBad { why: why() }]));
+    }
+
+    #[test]
+    fn a_next_boot_on_a_witness_is_a_warning_and_on_a_host_that_changes_a_refusal() {
+        let fleet = crate::decide::status::tests::fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
+        let host = &fleet.hosts[0];
+        let pending = NextBoot { entry: "windows.conf".into(), system: None };
+        let facts = facts(|facts| facts.standing.next_boot = Some(pending));
+        let new = system('b', "2");
+        let judged = |new| {
+            let times = Times::of(host, fleet.settle);
+            let surveyed = Surveyed { host, selected: false, facts: &facts, new, times };
+            let findings = judge("lab", &[surveyed], Allowed::default());
+            let about = findings.into_iter().filter(|finding| finding.text.contains("`windows.conf`"));
+            about.map(|finding| finding.weight).collect::<Vec<_>>()
+        };
+        assert_eq!(judged(None), [Weight::Warning]);
+        assert_eq!(judged(Some(&new)), [Weight::Refusal]);
     }
 }

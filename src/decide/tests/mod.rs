@@ -1,5 +1,6 @@
 //! The decider under every order of answers that a small fleet can give: scenarios by name, and random walks.
 
+mod absent;
 mod doubt;
 mod machine;
 mod push;

@@ -121,6 +121,7 @@ fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imp
     leave_out_keys_below(folder, &mut draft, &mut notes);
     open_jump_loops(&mut draft, &mut notes);
     list_twins(&draft, &mut notes);
+    say_that_no_link_is_there(&draft, &mut notes);
     layer::layer(&mut draft);
     let text = write::write(&draft);
     match Inventory::parse(wanted.target, folder, &text) {
@@ -141,6 +142,16 @@ fn list_twins(draft: &Draft, notes: &mut Notes) {
         } else {
             known.insert(whereabouts, &host.name);
         }
+    }
+}
+
+/// No source says which addresses hosts have inside a VPN, and without them a push proves logins alone.
+fn say_that_no_link_is_there(draft: &Draft, notes: &mut Notes) {
+    if draft.hosts.len() > 1 {
+        let what =
+            "no host has its `vpn` address, which is not told there: the fleet has no link that a push could prove";
+        let mend = "give each host that is inside your VPN `vpn: ADDRESS`, or the fleet `checks`";
+        notes.note(&Place::Attribute(draft.origin.clone()), what, mend);
     }
 }
 
@@ -292,6 +303,8 @@ mod tests {
             [
                 "b: `b` and `c` would be reached through each other\n  `b` has no `jump`: say how it is reached",
                 "d: `d` would be reached through itself\n  `d` has no `jump`: say how it is reached",
+                "the test: no host has its `vpn` address, which is not told there: the fleet has no link that a push could \
+                 prove\n  give each host that is inside your VPN `vpn: ADDRESS`, or the fleet `checks`",
             ]
         );
         assert_eq!(imported.hosts, 4);

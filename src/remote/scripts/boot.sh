@@ -232,10 +232,15 @@ empty_next_boot() {
 # after read_boot_default.
 look_for_boot_place() {
     boot_missing=
+    case $loader in
+    init) boot_looked='/sbin/init /init' ;;
+    *) boot_looked=${told_esp:-$boot_places} ;;
+    esac
+    boot_looked="none of its files is there (looked in $boot_looked)"
     if [ -z "$boot_place" ] && [ "$told_kind" = "$loader" ]; then
-        boot_missing="the inventory says that $loader boots this host, and none of its files is there"
+        boot_missing="the inventory says that $loader boots this host, and $boot_looked"
     elif [ -z "$boot_place" ] && [ "$loader" != unknown ]; then
-        boot_missing="this system installs $loader, and none of its files is there"
+        boot_missing="this system installs $loader, and $boot_looked"
     fi
     [ -r "$root/etc/fstab" ] && [ -r "$root/proc/self/mountinfo" ] || return 0
     boot_unmounted=$(awk -v places="/boot /efi /boot/efi $told_esp" '
