@@ -164,7 +164,9 @@ impl FakeFleet {
             Step::Arm { .. } => "arm",
             Step::Login { .. } => "login",
             Step::Disarm { .. } => "disarm",
-            Step::Clean => "clean",
+            Step::Release => "release",
+            Step::Clean { .. } => "clean",
+            Step::Unmark { .. } => "unmark",
             Step::Extend { .. } => "extend",
             Step::Return { .. } => "return",
             Step::Ask => "ask",
@@ -200,6 +202,8 @@ impl FakeFleet {
             failed_units: fails.then(|| "late.service".to_owned()).into_iter().collect(),
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
+            run_traces: None,
+            fence: None,
         };
         Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
     }

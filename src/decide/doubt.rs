@@ -35,7 +35,9 @@ impl Transaction {
             | Step::Arm { .. }
             | Step::Login { .. }
             | Step::Return { .. }
-            | Step::Clean => false,
+            | Step::Release
+            | Step::Clean { .. }
+            | Step::Unmark { .. } => false,
         };
         let text = text.clone();
         match reason {

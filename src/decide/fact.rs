@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::units::Units;
+use crate::decide::traces::{RunMark, RunTraces};
 use crate::store_path::StorePath;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
@@ -147,12 +148,12 @@ pub enum GuardState {
     },
 }
 
-/// Who holds the host.
+/// Who holds the host, or has held it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     pub run: String,
     pub epoch: u64,
-    /// Who says so: `person@workstation`.
+    /// Who says so: `person@workstation`; `-`: nobody any more, the claim was given back.
     pub owner: String,
 }
 
@@ -166,6 +167,17 @@ pub struct RollingLease {
     pub boot_id: String,
     /// `person@workstation`.
     pub owner: String,
+}
+
+impl Lease {
+    /// Who took the run over, for people.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        if self.owner == Self::NOBODY { "a recovery that has ended" } else { &self.owner }
+    }
+
+    /// In the place of an owner: the claim was given back.
+    pub const NOBODY: &str = "-";
 }
 
 /// A detached step on a host.
@@ -234,6 +246,12 @@ pub struct Standing {
     /// Services that run, and whatever has failed.
     #[serde(default)]
     pub units: Units,
+    /// What the run that was asked about has left here; `None`: that was not told.
+    #[serde(default)]
+    pub run_traces: Option<RunTraces>,
+    /// The highest epoch of that run that was ever written here, whether or not it claims the host now, and by whom.
+    #[serde(default)]
+    pub fence: Option<Lease>,
 }
 
 /// What the survey finds: everything that a push must know before it touches a host.
@@ -261,7 +279,7 @@ pub struct Facts {
     pub ssh_port: Option<u16>,
     /// Crypto devices under /, /nix or /boot, and encrypted ZFS: a disk that may want a passphrase at boot.
     pub crypto_devices: Vec<String>,
-    /// Runs whose roots are still on the host.
+    /// Runs whose roots are still on the host, but for those that were ended there.
     pub survivors: Vec<String>,
     /// The hosts of those runs, by name, as the runs left them there.
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
@@ -270,6 +288,18 @@ pub struct Facts {
     /// Units that made a run roll back, as that run left their names there, and that are failed still: by that run.
     #[serde(default)]
     pub remembered: BTreeMap<String, String>,
+    /// The highest epoch of each run of which anything is left here.
+    #[serde(default)]
+    pub fences: BTreeMap<String, Lease>,
+    /// Runs that were ended here while another host of theirs was not seen.
+    #[serde(default)]
+    pub marks: Vec<RunMark>,
+    /// Those of the survivors after which a later run has committed here.
+    #[serde(default)]
+    pub over: BTreeSet<String>,
+    /// Those of the survivors that have begun to move here what a reboot brings.
+    #[serde(default)]
+    pub switching: BTreeSet<String>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.

@@ -30,6 +30,7 @@ pub mod telling;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod traces;
 pub mod transaction;
 mod tunnel;
 pub mod units;

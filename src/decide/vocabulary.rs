@@ -11,6 +11,7 @@ use crate::decide::fact::{JobKind, StepAnswer, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::units::{UnitPast, failing_text};
+use crate::decide::traces::EndMark;
 use crate::event::{Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 
@@ -98,8 +99,16 @@ pub enum Step {
         expect: Systems,
         boot_id: String,
     },
-    /// Removes what this run keeps on the host.
-    Clean,
+    /// Gives the run's claim on the host back, and keeps the fence: lower epochs are refused there as before.
+    Release,
+    /// Removes what this run keeps on the host; the mark stays there if someone is missing by it.
+    Clean {
+        mark: EndMark,
+    },
+    /// A host that was missing has been dealt with, and goes out of the mark; `None`: the whole mark goes.
+    Unmark {
+        host: Option<HostName>,
+    },
 }
 
 /// Something that is waited for; the driver knows how long.

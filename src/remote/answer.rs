@@ -3,6 +3,7 @@
 mod condition;
 mod examined;
 pub mod kept;
+mod traces;
 pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,8 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
     if let Some(seconds) = number(lines, "upgrade_in").filter(|seconds| *seconds < SOON) {
         busy.push(format!("nixos-upgrade is due in {} min", seconds / 60));
     }
-    let standing = standing(lines)?;
+    // A survey speaks of every run, and its standing of none.
+    let standing = Standing { fence: None, ..standing(lines)? };
     let boot_note = one(lines, "boot_note").map(str::to_owned);
     // Where loader and default are known it stops nothing; else it is the reason of a refusal.
     let is_known = standing.loader != BootLoader::Unknown && standing.systems.known_boot_default().is_some();
@@ -69,6 +71,10 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         survivor_hosts: all(lines, "survivor_hosts").filter_map(run_and_hosts).collect(),
         survivor_roots: all(lines, "survivor_roots").filter_map(run_and_roots).collect(),
         remembered: all(lines, "remembered").filter_map(remembered).collect(),
+        fences: all(lines, "fence").filter_map(lease).map(|fence| (fence.run.clone(), fence)).collect(),
+        marks: all(lines, "mark").filter_map(traces::run_mark).collect(),
+        over: all(lines, "over").map(str::to_owned).collect(),
+        switching: all(lines, "switching").map(str::to_owned).collect(),
         traces: texts(lines, "trace"),
         busy,
         boot_missing: one(lines, "boot_missing").filter(|text| !text.is_empty()).map(str::to_owned),
@@ -149,6 +155,8 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
         units: all(lines, "unit_now").filter_map(unit_now).collect(),
+        run_traces: one(lines, "ran").map(|text| traces::run_traces(text, one(lines, "volatile").is_some())),
+        fence: one(lines, "fence").and_then(lease),
     })
 }
 

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use crate::decide::fact::{JobKind, Systems, Uptime};
 use crate::decide::links::{LinkId, Probe};
+use crate::decide::traces::{EndMark, EndSide};
 use crate::inventory::model::{GuardAction, HostName};
 use crate::remote::Script;
 use crate::store_path::StorePath;
 
 const LIB: &str = include_str!("scripts/lib.sh");
+const TRACES: &str = include_str!("scripts/traces.sh");
 /// What a reboot would bring: one text of several files, for they are of no use without each other.
 const BOOT: &str = concat!(
     include_str!("scripts/boot.sh"),
@@ -75,8 +77,8 @@ pub enum Step {
     Status,
     /// The status, and everything else that could stop a push; changes nothing.
     Doctor,
-    /// How the host stands: the short facts; changes nothing.
-    Standing,
+    /// How the host stands: the short facts, and what is left of the run; changes nothing.
+    Standing { run: Option<String> },
     /// The same, refused where nothing of the run is left; changes nothing.
     Ask { run: String },
     /// The generations of the system profile, and whether this system is still there; changes nothing.
@@ -152,8 +154,13 @@ pub enum Step {
     Remember { speaker: Speaker, units: Vec<String> },
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
     Booted { limit: Duration },
-    /// Takes away everything that the run has left on the host; only when all hosts are through.
-    Clean { speaker: Speaker },
+    /// Gives the run's claim back; the fence against lower epochs stays, also over a restart.
+    Release { speaker: Speaker },
+    /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark of those
+    /// that are missing.
+    Clean { speaker: Speaker, mark: EndMark },
+    /// One that was missing goes out of the mark; `None`: the whole mark goes.
+    Unmark { speaker: Speaker, host: Option<HostName> },
     /// A command that a person has typed; see [`crate::remote::Command`].
     Exec { mark: String, as_root: bool, limit: Duration, words: Vec<OsString> },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
@@ -165,14 +172,18 @@ impl Step {
     #[must_use]
     pub fn script(&self) -> Script {
         let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
-            Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, SURVEY], Vec::new()),
-            Self::Status => ("status", &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
+            Self::Survey => ("survey", &[LIB, TRACES, BOOT, WIREGUARD, SURVEY], Vec::new()),
+            Self::Status => ("status", &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
             Self::Doctor => {
-                let files = &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("scripts/doctor.sh")];
+                let files =
+                    &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("scripts/doctor.sh")];
                 ("doctor", files, Vec::new())
             }
-            Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
-            Self::Ask { run } => ("ask", &[LIB, BOOT, include_str!("scripts/ask.sh")], vec![run.clone()]),
+            Self::Standing { run } => {
+                let run = run.clone().unwrap_or_else(|| "-".to_owned());
+                ("standing", &[LIB, TRACES, BOOT, include_str!("scripts/standing.sh")], vec![run])
+            }
+            Self::Ask { run } => ("ask", &[LIB, TRACES, BOOT, include_str!("scripts/ask.sh")], vec![run.clone()]),
             Self::Generations { system } => {
                 let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 ("generations", &[LIB, COMPARING, include_str!("scripts/generations.sh")], vec![system])
@@ -205,34 +216,34 @@ impl Step {
                 arguments.push(pace_argument(pace));
                 arguments.extend([text(&[LIB, BOOT, RESTORE], ""), guard_text(), job_text()]);
                 arguments.extend(hosts.iter().map(HostName::to_string));
-                ("arm", &[LIB, BOOT, include_str!("scripts/arm.sh")], arguments)
+                ("arm", &[LIB, TRACES, BOOT, include_str!("scripts/arm.sh")], arguments)
             }
             Self::TakeOver { speaker, owner } => {
                 let mut arguments = speaker.arguments();
                 arguments.push(owner.clone());
-                ("take_over", &[LIB, BOOT, include_str!("scripts/take_over.sh")], arguments)
+                ("take_over", &[LIB, TRACES, BOOT, include_str!("scripts/take_over.sh")], arguments)
             }
             Self::Extend { speaker, boot_id, guard } => {
                 let mut arguments = speaker.arguments();
                 arguments.extend([boot_id.clone(), seconds_up(*guard)]);
-                ("extend", &[LIB, BOOT, include_str!("scripts/extend.sh")], arguments)
+                ("extend", &[LIB, TRACES, BOOT, include_str!("scripts/extend.sh")], arguments)
             }
             Self::Job { speaker, boot_id, kind, needs, expected, new, limit } => {
                 let mut arguments = speaker.arguments();
                 arguments.extend([boot_id.clone(), kind.word().to_owned(), seconds_up(*needs)]);
                 arguments.extend(expected.arguments());
                 arguments.extend([new.to_string(), limit.as_secs().to_string()]);
-                (kind.word(), &[LIB, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
+                (kind.word(), &[LIB, TRACES, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
             }
             Self::Await { run, kind, limit } => {
                 let arguments = vec![run.clone(), kind.word().to_owned(), limit.as_secs().to_string()];
-                ("await", &[LIB, BOOT, WAITING, include_str!("scripts/await.sh")], arguments)
+                ("await", &[LIB, TRACES, BOOT, WAITING, include_str!("scripts/await.sh")], arguments)
             }
             Self::Disarm { speaker, boot_id, expected } => {
                 let mut arguments = speaker.arguments();
                 arguments.push(boot_id.clone());
                 arguments.extend(expected.arguments());
-                ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
+                ("disarm", &[LIB, TRACES, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
             Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
             Self::Remember { speaker, units } => {
@@ -252,7 +263,21 @@ impl Step {
             Self::Booted { limit } => {
                 ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
             }
-            Self::Clean { speaker } => ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments()),
+            Self::Release { speaker } => {
+                ("release", &[LIB, TRACES, BOOT, include_str!("scripts/release.sh")], speaker.arguments())
+            }
+            Self::Clean { speaker, mark } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(mark.side.map_or("-", EndSide::word).to_owned());
+                let missing = mark.missing.iter();
+                arguments.extend(missing.map(|(host, machine)| format!("{host}:{}", machine_word(machine.as_deref()))));
+                ("clean", &[LIB, TRACES, BOOT, include_str!("scripts/clean.sh")], arguments)
+            }
+            Self::Unmark { speaker, host } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(host.as_ref().map_or_else(|| "-".to_owned(), HostName::to_string));
+                ("unmark", &[LIB, TRACES, BOOT, include_str!("scripts/unmark.sh")], arguments)
+            }
             Self::Exec { mark, as_root, limit, words } => {
                 let who = if *as_root { "root" } else { "login" };
                 let mut arguments = vec![mark.clone(), who.to_owned(), seconds_up(*limit)];
@@ -282,6 +307,12 @@ impl Expected {
         [&self.current, &self.profile, &self.boot_default]
             .map(|system| system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string))
     }
+}
+
+/// A machine's id as the scripts take one. It is what the missing host once said: no word of its may keep the others from ending.
+fn machine_word(machine: Option<&str>) -> &str {
+    let fits = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    machine.filter(fits).unwrap_or("-")
 }
 
 /// Whether this can be the name of a unit, and not be taken for an option or a pattern; the host looks again.
@@ -416,7 +447,8 @@ mod tests {
             Step::Survey,
             Step::Status,
             Step::Doctor,
-            Step::Standing,
+            Step::Standing { run: None },
+            Step::Standing { run: Some(speaker.run.clone()) },
             Step::Ask { run: speaker.run.clone() },
             Step::Generations { system: Some(path(OLD)) },
             Step::Generations { system: None },
@@ -474,7 +506,19 @@ mod tests {
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
             Step::Remember { speaker: speaker.clone(), units: vec!["app.service".into(), "a.mount".into()] },
-            Step::Clean { speaker },
+            Step::Release { speaker: Speaker { epoch: 2, ..speaker.clone() } },
+            Step::Clean { speaker: speaker.clone(), mark: EndMark::of_all(Some(EndSide::New)) },
+            Step::Clean {
+                speaker: speaker.clone(),
+                mark: EndMark {
+                    side: Some(EndSide::Old),
+                    missing: [("web", Some("1e7e1eea20dd855201641749a2e5733d")), ("db", None), ("nas", Some("a b"))]
+                        .map(|(host, machine)| (HostName::new(host).unwrap(), machine.map(str::to_owned)))
+                        .into(),
+                },
+            },
+            Step::Unmark { speaker: speaker.clone(), host: Some(HostName::new("web").unwrap()) },
+            Step::Unmark { speaker, host: None },
             Step::Exec {
                 mark: "fleetdeploy-1f".into(),
                 as_root: true,
@@ -531,7 +575,8 @@ mod tests {
             "survey grub:/boot2\n\
              status grub:/boot2\n\
              doctor grub:/boot2\n\
-             standing grub:/boot2\n\
+             standing grub:/boot2 | -\n\
+             standing grub:/boot2 | {run}\n\
              ask grub:/boot2 | {run}\n\
              generations OLD\n\
              generations -\n\
@@ -556,7 +601,11 @@ mod tests {
              booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
              remember {run} | 1 | app.service | a.mount\n\
-             clean grub:/boot2 | {run} | 1\n\
+             release grub:/boot2 | {run} | 2\n\
+             clean grub:/boot2 | {run} | 1 | new\n\
+             clean grub:/boot2 | {run} | 1 | old | db:- | nas:- | web:1e7e1eea20dd855201641749a2e5733d\n\
+             unmark grub:/boot2 | {run} | 1 | web\n\
+             unmark grub:/boot2 | {run} | 1 | -\n\
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
              exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \

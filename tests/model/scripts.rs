@@ -66,12 +66,13 @@ impl Host {
                 }
                 reaction
             }
-            Step::Clean => self.clean(order.speaker),
+            Step::Release => self.release(order.speaker),
+            Step::Clean { .. } => self.clean(order.speaker),
             Step::TakeOver { .. } => self.take_over(order.speaker, mistake),
             // ask.sh; engine::orders, `understand`.
             Step::Ask if self.is_gone(order.speaker) => refused(RefusalReason::Ended),
             // standing.sh changes nothing.
-            Step::Ask | Step::Login { .. } | Step::Return { .. } => DONE,
+            Step::Ask | Step::Login { .. } | Step::Return { .. } | Step::Unmark { .. } => DONE,
         };
         (reaction, trace)
     }
@@ -303,6 +304,22 @@ impl Host {
     }
 
     /// clean.sh.
+    fn release(&mut self, speaker: Lease) -> Reaction {
+        match self.lease {
+            Some(lease) if lease.run != speaker.run => return DONE,
+            Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ => {}
+        }
+        if self.token == Token::Armed || self.guard != Guard::Absent {
+            return refused(RefusalReason::Other);
+        } else if self.any_lives() {
+            return refused(RefusalReason::Busy);
+        }
+        self.lease = None;
+        DONE
+    }
+
+    /// clean.sh, `clean`.
     fn clean(&mut self, speaker: Lease) -> Reaction {
         match self.lease {
             Some(lease) if lease.run != speaker.run => {
@@ -366,6 +383,8 @@ impl Host {
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
+            run_traces: None,
+            fence: None,
         }
     }
 

@@ -215,6 +215,8 @@ impl Host {
             failed_units,
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
+            run_traces: None,
+            fence: None,
         }
     }
 }

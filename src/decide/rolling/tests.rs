@@ -27,6 +27,8 @@ fn back(plan: &Plan, place: usize) -> Input {
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
         units: BTreeMap::new(),
+        run_traces: None,
+        fence: None,
     };
     Input::Back { host, standing: Box::new(standing) }
 }

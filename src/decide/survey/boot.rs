@@ -375,7 +375,7 @@ mod tests {
         let facts = facts(|facts| facts.standing.next_boot = Some(pending));
         let new = system('b', "2");
         let judged = |new| {
-            let times = Times::of(host, fleet.settle);
+            let times = Times::of(host, fleet.settle, fleet.steady());
             let surveyed = Surveyed { host, selected: false, facts: &facts, new, times };
             let findings = judge("lab", &[surveyed], Allowed::default());
             let about = findings.into_iter().filter(|finding| finding.text.contains("`windows.conf`"));

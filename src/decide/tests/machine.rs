@@ -159,6 +159,8 @@ impl Machine {
             failed_units: self.failed_units(),
             restarts: BTreeMap::new(),
             units: self.units.clone(),
+            run_traces: None,
+            fence: None,
         }
     }
 
@@ -247,12 +249,13 @@ impl Machine {
                 GuardState::Fired { .. } => return refused(RefusalReason::Fired),
                 _ => return refused(RefusalReason::NoGuard),
             },
-            Step::Clean if armed => return refused(RefusalReason::Other),
-            Step::Clean => {
+            Step::Clean { .. } | Step::Release if armed => return refused(RefusalReason::Other),
+            Step::Release => machine.lease = None,
+            Step::Clean { .. } => {
                 (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
                 machine.jobs.clear();
             }
-            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask => {}
+            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask | Step::Unmark { .. } => {}
         }
         StepOutcome::Done
     }

@@ -246,14 +246,18 @@ write_file() {
 }
 
 # read_lease: who holds this host, and by which $lease_kind: a `run`, whose lease a reboot takes away; else a rolling
-# `reboot`, whose lease outlives it and counts for $lease_left s more. One that is over holds nothing. Nobody else looks.
+# `reboot`, whose lease outlives it and counts for $lease_left s more. One that is over holds nothing, nor does a run whose
+# owner is `-`: that stands there for older versions, which know no other fence. Nobody else looks.
 read_lease() {
     lease_kind='' lease_run='' lease_epoch='' lease_owner=''
     if [ -e "$place/lease" ]; then
-        lease_kind=run
         read -r lease_run lease_epoch lease_owner <"$place/lease" || :
-        is_run "$lease_run" && is_number "$lease_epoch"
-        return
+        if [ "$lease_owner" != - ]; then
+            lease_kind=run
+            is_run "$lease_run" && is_number "$lease_epoch"
+            return
+        fi
+        lease_run='' lease_epoch='' lease_owner=''
     fi
     [ -e "$reboot_lease" ] || return 1
     read -r lease_run lease_boot lease_until lease_seconds lease_owner <"$reboot_lease" || :
@@ -283,16 +287,6 @@ read_boot_age() {
         [ "$boot_mount" != /proc/uptime ] || return 0
     done <"$root/proc/self/mountinfo"
     [ "$((boot_began / 100))" -gt "$uptime" ] || boot_age=$((uptime - boot_began / 100))
-}
-
-# still_here RUN: whether this host holds anything of the run. A clean-up takes all of it away, and whoever comes after it
-# would begin anew what somebody else has ended; refuses aloud then.
-still_here() {
-    if read_lease && [ "$lease_run" = "$1" ] || [ -d "$roots/$1" ]; then
-        return 0
-    fi
-    refuse ended "nothing of run $1 is left on this host: it has been ended"
-    return 1
 }
 
 # plan KEY: a value of the plan that arm left.
@@ -533,6 +527,8 @@ print_standing() {
         [ "$job_state" = none ] || put job "$standing_kind $job_state"
     done
     put_units
+    # Of the run that the script is about.
+    [ -z "${of_run-}" ] || print_run "$of_run"
     # Last, so that a deadline is never shown with more time left than there is.
     read_uptime
     put uptime "$uptime"
