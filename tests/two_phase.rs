@@ -11,6 +11,7 @@ use fleetdeploy::decide::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Rou
 use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
+use fleetdeploy::decide::traces::RunTraces;
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
@@ -161,7 +162,8 @@ impl FakeFleet {
             Step::Arm { .. } => "arm",
             Step::Login { .. } => "login",
             Step::Disarm { .. } => "disarm",
-            Step::Clean => "clean",
+            Step::Release => "release",
+            Step::Clean { .. } => "clean",
             Step::Extend { .. } => "extend",
             Step::Return { .. } => "return",
             Step::Ask => "ask",
@@ -195,6 +197,7 @@ impl FakeFleet {
             jobs: BTreeMap::new(),
             failed_units: fails.then(|| "late.service".to_owned()).into_iter().collect(),
             restarts: BTreeMap::new(),
+            run_traces: RunTraces::default(),
         };
         Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
     }

@@ -145,7 +145,7 @@ impl Transaction {
                 // Also one that was never armed: the copy has made roots there.
                 if self.plan.host(host).changes && self.takes_part(host) {
                     self.hosts[host.0].progress = Progress::Sent;
-                    self.run(host, Step::Clean, effects);
+                    self.run(host, Step::Clean { mark: None }, effects);
                 }
             }
         }

@@ -35,7 +35,8 @@ impl Transaction {
             | Step::Arm { .. }
             | Step::Login { .. }
             | Step::Return { .. }
-            | Step::Clean => false,
+            | Step::Release
+            | Step::Clean { .. } => false,
         };
         let text = text.clone();
         match reason {

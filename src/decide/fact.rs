@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::traces::{RunMark, RunTraces};
 use crate::store_path::StorePath;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
@@ -216,6 +217,9 @@ pub struct Standing {
     pub failed_units: BTreeSet<String>,
     /// Restart counts of units, only those above 0.
     pub restarts: BTreeMap<String, u64>,
+    /// What the run that was asked about has left here; of no run, nothing.
+    #[serde(default)]
+    pub run_traces: RunTraces,
 }
 
 /// What the survey finds: everything that a push must know before it touches a host.
@@ -243,12 +247,21 @@ pub struct Facts {
     pub ssh_port: Option<u16>,
     /// Crypto devices under /, /nix or /boot, and encrypted ZFS: a disk that may want a passphrase at boot.
     pub crypto_devices: Vec<String>,
-    /// Runs whose roots are still on the host.
+    /// Runs whose roots are still on the host, but for those that were ended there.
     pub survivors: Vec<String>,
     /// The hosts of those runs, by name, as the runs left them there.
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
     /// What those runs found here, and what they were to bring.
     pub survivor_roots: BTreeMap<String, Roots>,
+    /// Runs that were ended here while another host of theirs was not seen.
+    #[serde(default)]
+    pub marks: Vec<RunMark>,
+    /// Those of the survivors after which a later run has committed here.
+    #[serde(default)]
+    pub over: BTreeSet<String>,
+    /// Those of the survivors that have begun to move here what a reboot brings.
+    #[serde(default)]
+    pub switching: BTreeSet<String>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.

@@ -26,6 +26,7 @@ pub mod telling;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod traces;
 pub mod transaction;
 mod tunnel;
 mod verify;

@@ -218,6 +218,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::decide::fact::{BootFiles, BootLoader, GuardState, Lease, NextBoot, Standing};
+    use crate::decide::traces::RunTraces;
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {
@@ -243,6 +244,7 @@ pub(crate) mod tests {
                     jobs: BTreeMap::new(),
                     failed_units: BTreeSet::new(),
                     restarts: BTreeMap::new(),
+                    run_traces: RunTraces::default(),
                 },
                 host_name: "vps".into(),
                 machine_id: "0".repeat(32),
@@ -259,6 +261,9 @@ pub(crate) mod tests {
                 survivors: vec![],
                 survivor_hosts: BTreeMap::new(),
                 survivor_roots: BTreeMap::new(),
+                marks: Vec::new(),
+                over: BTreeSet::new(),
+                switching: BTreeSet::new(),
                 traces: vec![],
                 busy: vec![],
                 boot_missing: None,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::fact::{JobKind, StepAnswer, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
+use crate::decide::traces::EndMark;
 use crate::event::{Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 
@@ -96,8 +97,12 @@ pub enum Step {
         expect: Systems,
         boot_id: String,
     },
-    /// Removes what this run keeps on the host.
-    Clean,
+    /// Gives the run's claim on the host back, and keeps the fence: lower epochs are refused there as before.
+    Release,
+    /// Removes what this run keeps on the host. With a mark that stays: a host of the run was not seen at its end.
+    Clean {
+        mark: Option<EndMark>,
+    },
 }
 
 /// Something that is waited for; the driver knows how long.

@@ -328,7 +328,9 @@ impl<'a> Guards<'a> {
     }
 
     async fn clean(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, ids: Vec<HostId>) {
-        let answers = ask_all(ids.into_iter().map(|id| (id, self.order(hosts, plan, id, Step::Clean).boxed()))).await;
+        let answers =
+            ask_all(ids.into_iter().map(|id| (id, self.order(hosts, plan, id, Step::Clean { mark: None }).boxed())))
+                .await;
         for (id, answer) in answers {
             if let Err((why, _)) = said(&answer) {
                 let text = format!("something of this guard is left on it: {why}");

@@ -20,7 +20,8 @@ pub(super) fn by_step(step: &Step) -> &'static str {
         Step::Login { .. } => "logging in anew",
         Step::Return { .. } => "waiting for its guard",
         Step::Disarm { .. } => "disarming its guard",
-        Step::Clean => "cleaning up",
+        Step::Release => "giving its claim back",
+        Step::Clean { .. } => "cleaning up",
     }
 }
 

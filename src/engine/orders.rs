@@ -132,7 +132,8 @@ impl Orders {
             Step::Disarm { expect, boot_id } => {
                 RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
             }
-            Step::Clean => RemoteStep::Clean { speaker },
+            Step::Release => RemoteStep::Release { speaker, owner: self.identity.owner.clone() },
+            Step::Clean { mark } => RemoteStep::Clean { speaker, mark: mark.clone() },
         }
     }
 

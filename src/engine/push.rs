@@ -371,7 +371,7 @@ impl<'a> Push<'a> {
     async fn clean_prepared(&self) {
         let prepared = lock(&self.prepared).clone();
         let speaker = Speaker { run: self.request.run.clone(), epoch: 1 };
-        let script = RemoteStep::Clean { speaker }.script();
+        let script = RemoteStep::Clean { speaker, mark: None }.script();
         let cleanings = prepared.iter().map(|host| self.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
             if let Err(error) = cleaned {

@@ -3,6 +3,7 @@
 mod condition;
 mod examined;
 pub mod kept;
+mod traces;
 pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,9 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         survivors: texts(lines, "survivor"),
         survivor_hosts: all(lines, "survivor_hosts").filter_map(run_and_hosts).collect(),
         survivor_roots: all(lines, "survivor_roots").filter_map(run_and_roots).collect(),
+        marks: all(lines, "mark").filter_map(traces::run_mark).collect(),
+        over: all(lines, "over").map(str::to_owned).collect(),
+        switching: all(lines, "switching").map(str::to_owned).collect(),
         traces: texts(lines, "trace"),
         busy,
         boot_missing: one(lines, "boot_missing").filter(|text| !text.is_empty()).map(str::to_owned),
@@ -142,6 +146,7 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         jobs: all(lines, "job").filter_map(job).collect(),
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
+        run_traces: one(lines, "ran").map(traces::run_traces).unwrap_or_default(),
     })
 }
 

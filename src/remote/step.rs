@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::decide::fact::{JobKind, Systems, Uptime};
 use crate::decide::links::{LinkId, Probe};
+use crate::decide::traces::EndMark;
 use crate::inventory::model::{GuardAction, HostName};
 use crate::remote::Script;
 use crate::store_path::StorePath;
@@ -137,8 +138,10 @@ pub enum Step {
     Reboot { boot_id: String, expected: Expected },
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
     Booted { limit: Duration },
-    /// Takes away everything that the run has left on the host; only when all hosts are through.
-    Clean { speaker: Speaker },
+    /// Gives the run's claim back; the fence against lower epochs stays, also over a restart.
+    Release { speaker: Speaker, owner: String },
+    /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark instead.
+    Clean { speaker: Speaker, mark: Option<EndMark> },
     /// A command that a person has typed; see [`crate::remote::Command`].
     Exec { mark: String, as_root: bool, limit: Duration, words: Vec<OsString> },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
@@ -227,7 +230,17 @@ impl Step {
             Self::Booted { limit } => {
                 ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
             }
-            Self::Clean { speaker } => ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], speaker.arguments()),
+            Self::Release { speaker, owner } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(owner.clone());
+                ("release", &[LIB, BOOT, include_str!("scripts/release.sh")], arguments)
+            }
+            Self::Clean { speaker, mark } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(mark.as_ref().map_or("-", |mark| mark.side.word()).to_owned());
+                arguments.extend(mark.iter().flat_map(|mark| &mark.missing).map(HostName::to_string));
+                ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], arguments)
+            }
             Self::Exec { mark, as_root, limit, words } => {
                 let who = if *as_root { "root" } else { "login" };
                 let mut arguments = vec![mark.clone(), who.to_owned(), seconds_up(*limit)];
@@ -352,11 +365,13 @@ fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::os::unix::ffi::OsStringExt;
 
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::decide::traces::EndSide;
     use crate::inventory::model::{BootLoaderHint, LoaderKind};
 
     const OLD: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
@@ -439,7 +454,12 @@ mod tests {
             Step::Reboot { boot_id, expected: old },
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
-            Step::Clean { speaker },
+            Step::Release { speaker: Speaker { epoch: 2, ..speaker.clone() }, owner: "ada@desktop".into() },
+            Step::Clean { speaker: speaker.clone(), mark: None },
+            Step::Clean {
+                speaker,
+                mark: Some(EndMark { side: EndSide::Old, missing: BTreeSet::from([HostName::new("web").unwrap()]) }),
+            },
             Step::Exec {
                 mark: "fleetdeploy-1f".into(),
                 as_root: true,
@@ -517,7 +537,9 @@ mod tests {
              reboot grub:/boot2 | BOOT-ID | OLD | OLD | OLD\n\
              booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
-             clean grub:/boot2 | {run} | 1\n\
+             release grub:/boot2 | {run} | 2 | ada@desktop\n\
+             clean grub:/boot2 | {run} | 1 | -\n\
+             clean grub:/boot2 | {run} | 1 | old | web\n\
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
              exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \

@@ -198,7 +198,7 @@ fn a_guard_that_was_disarmed_a_thousand_times_has_never_fired() {
         let said = (text(&output.stdout), text(&output.stderr));
         assert_eq!(said.0, "250 disarmed, disarmed at the end\n", "{host}: {}", said.1);
         eprintln!("{host}: {}", said.1.trim());
-        let cleaned = step_answer(&fleet.step(host, &Step::Clean { speaker: speaker() })).unwrap();
+        let cleaned = step_answer(&fleet.step(host, &Step::Clean { speaker: speaker(), mark: None })).unwrap();
         assert_eq!(cleaned.outcome, StepOutcome::Done, "{host}");
     }
     fleet.assert_untouched();

@@ -6,6 +6,7 @@ use fleetdeploy::decide::fact::{
     BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing,
     StepAnswer, StepOutcome,
 };
+use fleetdeploy::decide::traces::RunTraces;
 use fleetdeploy::decide::vocabulary::Step;
 
 use crate::host::{Guard, Host, JobState, Lease, Token, unfenced_rollback};
@@ -66,7 +67,8 @@ impl Host {
                 }
                 reaction
             }
-            Step::Clean => self.clean(order.speaker),
+            Step::Release => self.release(order.speaker),
+            Step::Clean { .. } => self.clean(order.speaker),
             Step::TakeOver { .. } => self.take_over(order.speaker, mistake),
             // ask.sh; engine::orders, `understand`.
             Step::Ask if self.is_gone(order.speaker) => refused(RefusalReason::Ended),
@@ -303,6 +305,22 @@ impl Host {
     }
 
     /// clean.sh.
+    fn release(&mut self, speaker: Lease) -> Reaction {
+        match self.lease {
+            Some(lease) if lease.run != speaker.run => return DONE,
+            Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ => {}
+        }
+        if self.token == Token::Armed || self.guard != Guard::Absent {
+            return refused(RefusalReason::Other);
+        } else if self.any_lives() {
+            return refused(RefusalReason::Busy);
+        }
+        self.lease = None;
+        DONE
+    }
+
+    /// clean.sh, `clean`.
     fn clean(&mut self, speaker: Lease) -> Reaction {
         match self.lease {
             Some(lease) if lease.run != speaker.run => {
@@ -364,6 +382,7 @@ impl Host {
             jobs: jobs.into_iter().filter(|(_, state)| *state != Told::None).collect::<BTreeMap<_, _>>(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            run_traces: RunTraces::default(),
         }
     }
 

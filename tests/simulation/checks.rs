@@ -130,7 +130,8 @@ impl World {
         | RemoteStep::Extend { speaker, .. }
         | RemoteStep::Job { speaker, .. }
         | RemoteStep::Disarm { speaker, .. }
-        | RemoteStep::Clean { speaker }) = &message.command
+        | RemoteStep::Release { speaker, .. }
+        | RemoteStep::Clean { speaker, .. }) = &message.command
         else {
             return;
         };

@@ -271,7 +271,8 @@ impl World {
                 }
             }
             RemoteStep::Disarm { speaker, boot_id, expected } => host.disarm(speaker, boot_id, expected, mistake),
-            RemoteStep::Clean { speaker } => host.clean(speaker),
+            RemoteStep::Release { speaker, .. } => host.release(speaker),
+            RemoteStep::Clean { speaker, .. } => host.clean(speaker),
             RemoteStep::Await { kind, .. } => return Did::Await { kind: *kind, begin: false },
             _ => Ok(()),
         };

@@ -253,6 +253,22 @@ impl Host {
         }
     }
 
+    /// `release.sh`.
+    pub(crate) fn release(&mut self, speaker: &Speaker) -> Result<(), StepOutcome> {
+        match &self.run.lease {
+            Some(lease) if lease.run != speaker.run => return Ok(()),
+            Some(lease) if lease.epoch > speaker.epoch => refused(RefusalReason::Superseded)?,
+            _ => {}
+        }
+        if matches!(self.run.token, Token::Armed(_)) || self.run.guard_lives {
+            refused(RefusalReason::Other)?;
+        } else if self.job_lives(false) || self.job_lives(true) {
+            refused(RefusalReason::Busy)?;
+        }
+        self.run.lease = None;
+        Ok(())
+    }
+
     pub(crate) fn clean(&mut self, speaker: &Speaker) -> Result<(), StepOutcome> {
         match &self.run.lease {
             Some(lease) if lease.run != speaker.run => {

@@ -1,5 +1,6 @@
 //! How a recovery of the simulation comes to its hosts, and what they tell it: the survey.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,9 @@ impl World {
                 .iter()
                 .map(|(run, root)| (run.clone(), Roots { old: old(root.armed, root.old), new: Some(Sys::New.path()) }))
                 .collect(),
+            marks: Vec::new(),
+            over: BTreeSet::new(),
+            switching: BTreeSet::new(),
             traces: Vec::new(),
             busy: Vec::new(),
             boot_missing: None,

@@ -285,7 +285,7 @@ fn a_signal_while_the_others_are_asked_leaves_everything_as_it_was() {
     let verdict = world.now.verdict.clone().expect("it ends at once");
     assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Split, Some(Signal::Sigint)));
     assert!(verdict.hosts.iter().all(|(_, end)| is_lost(end)), "{verdict:?}");
-    assert!(!world.sent.iter().any(|(_, step)| *step == Step::Clean));
+    assert!(!world.sent.iter().any(|(_, step)| matches!(step, Step::Clean { .. })));
 }
 
 /// `committed` is not said of a host that holds nothing of the run any more and is on old.

@@ -9,6 +9,7 @@ use crate::decide::fact::{
 };
 use crate::decide::links::{Link, LinkAnswer, Probe, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::traces::RunTraces;
 use crate::decide::vocabulary::Step;
 use crate::inventory::model::{HostName, Place};
 use crate::store_path::StorePath;
@@ -149,6 +150,7 @@ impl Machine {
             jobs: self.jobs.iter().map(|(kind, (state, _))| (*kind, *state)).collect(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
+            run_traces: RunTraces::default(),
         }
     }
 
@@ -232,8 +234,9 @@ impl Machine {
                 GuardState::Fired { .. } => return refused(RefusalReason::Fired),
                 _ => return refused(RefusalReason::NoGuard),
             },
-            Step::Clean if armed => return refused(RefusalReason::Other),
-            Step::Clean => {
+            Step::Clean { .. } | Step::Release if armed => return refused(RefusalReason::Other),
+            Step::Release => machine.lease = None,
+            Step::Clean { .. } => {
                 (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
                 machine.jobs.clear();
             }

@@ -332,9 +332,10 @@ fn a_service_that_restarts_again_and_again_rolls_back() {
 #[test]
 fn what_could_not_be_cleaned_away_is_said() {
     let mut world = World::new(plan(2, 2));
-    world.until(0, |step| *step == Step::Clean);
+    world.until(0, |step| matches!(step, Step::Clean { .. }));
     let answer = Answer::Unknown { why: "no answer within 10 s".to_owned() };
-    let effects = world.now.transaction.handle(Input::Answered { host: HostId(0), step: Step::Clean, answer });
+    let effects =
+        world.now.transaction.handle(Input::Answered { host: HostId(0), step: Step::Clean { mark: None }, answer });
     let [Effect::Tell(Event::Warned { host: Some(host), text })] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(host.as_str(), "host0");
     assert!(text.contains("no answer within 10 s") && text.contains("fleetdeploy recover"), "{text}");

@@ -405,7 +405,7 @@ fn a_guard_by_hand_that_fired_has_brought_its_host_back() {
 
 #[test]
 fn a_run_that_died_in_its_clean_up_keeps_its_outcome() {
-    let mut world = dies_before(1, |step| *step == Step::Clean);
+    let mut world = dies_before(1, |step| matches!(step, Step::Clean { .. }));
     world.end_step(0, Fault::None);
     // Somebody went on with this host in the meantime.
     world.machines[0].systems = Systems::all(&system("new"));

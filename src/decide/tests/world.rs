@@ -253,7 +253,7 @@ impl World {
 
     fn perform(&mut self, host: HostId, step: &Step, epoch: u64, fails: bool) -> StepOutcome {
         let outcome = self.machines[host.0].perform(self.plan.host(host), step, epoch, fails);
-        if *step == Step::Clean && outcome == StepOutcome::Done {
+        if matches!(step, Step::Clean { .. }) && outcome == StepOutcome::Done {
             let plan = Arc::clone(&self.plan);
             let at_rest = plan.changing().all(|id| self.machines[id.0].is_at_rest(plan.host(id)));
             assert!(at_rest, "cleaned before all hosts are through: {:#?}", self.machines);

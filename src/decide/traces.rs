@@ -1,0 +1,82 @@
+//! What a run writes beside its roots on a host: what is still known of it after a restart, and after its end.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::model::HostName;
+
+/// Which side a run was ended on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndSide {
+    Old,
+    New,
+}
+
+impl EndSide {
+    /// The word that the scripts use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Old => "old",
+            Self::New => "new",
+        }
+    }
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Old, Self::New].into_iter().find(|side| side.word() == word)
+    }
+}
+
+impl fmt::Display for EndSide {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.word())
+    }
+}
+
+/// What a clean-up leaves on a host instead of nothing, where a host of the run was not seen at its end.
+///
+/// Nothing being left of a run says that all its hosts were through; here one was not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EndMark {
+    pub side: EndSide,
+    pub missing: BTreeSet<HostName>,
+}
+
+/// Such a mark as the host shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ended {
+    /// Of the coordinator that ended the run.
+    pub epoch: u64,
+    #[serde(flatten)]
+    pub mark: EndMark,
+}
+
+/// A mark that the survey has found, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunMark {
+    pub run: String,
+    #[serde(flatten)]
+    pub ended: Ended,
+}
+
+/// What a host still knows of one run, whatever became of its lease and its guard.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunTraces {
+    /// That a trace is not there says something: the run was armed by a fleetdeploy that leaves them, or never here.
+    pub traced: bool,
+    /// The run has begun to move here what a reboot brings.
+    pub switching: bool,
+    /// The run's guard was disarmed here to keep the new system.
+    pub committed: bool,
+    /// A run that was armed here later has committed here.
+    pub over: bool,
+    /// The run was ended while a host of it was not seen.
+    pub ended: Option<Ended>,
+    /// Its place among the runs that were armed here, by this host's own count.
+    pub seq: Option<u64>,
+}
