@@ -11,7 +11,6 @@ use fleetdeploy::decide::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Rou
 use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
-use fleetdeploy::decide::traces::RunTraces;
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
@@ -164,6 +163,7 @@ impl FakeFleet {
             Step::Disarm { .. } => "disarm",
             Step::Release => "release",
             Step::Clean { .. } => "clean",
+            Step::Unmark { .. } => "unmark",
             Step::Extend { .. } => "extend",
             Step::Return { .. } => "return",
             Step::Ask => "ask",
@@ -197,7 +197,8 @@ impl FakeFleet {
             jobs: BTreeMap::new(),
             failed_units: fails.then(|| "late.service".to_owned()).into_iter().collect(),
             restarts: BTreeMap::new(),
-            run_traces: RunTraces::default(),
+            run_traces: None,
+            fence: None,
         };
         Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
     }

@@ -2,6 +2,7 @@
 
 use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
 use crate::decide::plan::HostId;
+use crate::decide::traces::{EndMark, EndSide};
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
@@ -145,7 +146,8 @@ impl Transaction {
                 // Also one that was never armed: the copy has made roots there.
                 if self.plan.host(host).changes && self.takes_part(host) {
                     self.hosts[host.0].progress = Progress::Sent;
-                    self.run(host, Step::Clean { mark: None }, effects);
+                    let side = self.hosts[host.0].end.as_ref().and_then(end_side);
+                    self.run(host, Step::Clean { mark: EndMark::of_all(side) }, effects);
                 }
             }
         }
@@ -225,5 +227,14 @@ impl Transaction {
             (None, _) => "every host runs what it was to run, and every required link is up".to_owned(),
         };
         Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }
+    }
+}
+
+/// Where a host stands that the run has ended for so.
+fn end_side(end: &HostOutcome) -> Option<EndSide> {
+    match end {
+        HostOutcome::Committed => Some(EndSide::New),
+        HostOutcome::RolledBack { .. } => Some(EndSide::Old),
+        _ => None,
     }
 }

@@ -36,7 +36,8 @@ impl Transaction {
             | Step::Login { .. }
             | Step::Return { .. }
             | Step::Release
-            | Step::Clean { .. } => false,
+            | Step::Clean { .. }
+            | Step::Unmark { .. } => false,
         };
         let text = text.clone();
         match reason {

@@ -147,13 +147,24 @@ pub enum GuardState {
     },
 }
 
-/// Who holds the host.
+/// Who holds the host, or has held it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     pub run: String,
     pub epoch: u64,
-    /// Who says so: `person@workstation`.
+    /// Who says so: `person@workstation`; `-`: nobody any more, the claim was given back.
     pub owner: String,
+}
+
+impl Lease {
+    /// Who took the run over, for people.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        if self.owner == Self::NOBODY { "a recovery that has ended" } else { &self.owner }
+    }
+
+    /// In the place of an owner: the claim was given back.
+    pub const NOBODY: &str = "-";
 }
 
 /// A detached step on a host.
@@ -217,9 +228,12 @@ pub struct Standing {
     pub failed_units: BTreeSet<String>,
     /// Restart counts of units, only those above 0.
     pub restarts: BTreeMap<String, u64>,
-    /// What the run that was asked about has left here; of no run, nothing.
+    /// What the run that was asked about has left here; `None`: that was not told.
     #[serde(default)]
-    pub run_traces: RunTraces,
+    pub run_traces: Option<RunTraces>,
+    /// The highest epoch of that run that was ever written here, whether or not it claims the host now, and by whom.
+    #[serde(default)]
+    pub fence: Option<Lease>,
 }
 
 /// What the survey finds: everything that a push must know before it touches a host.
@@ -253,6 +267,9 @@ pub struct Facts {
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
     /// What those runs found here, and what they were to bring.
     pub survivor_roots: BTreeMap<String, Roots>,
+    /// The highest epoch of each run of which anything is left here.
+    #[serde(default)]
+    pub fences: BTreeMap<String, Lease>,
     /// Runs that were ended here while another host of theirs was not seen.
     #[serde(default)]
     pub marks: Vec<RunMark>,

@@ -67,7 +67,7 @@ impl Transaction {
             }
             // An extension is a courtesy to a host that must wait for another: without it its guard fires, which
             // brings it to the same old system.
-            Step::Extend { .. } | Step::Release | Step::Clean { .. } | Step::Ask => {}
+            Step::Extend { .. } | Step::Release | Step::Clean { .. } | Step::Unmark { .. } | Step::Ask => {}
         }
         self.send_waiting(false, effects);
         self.go_on_back(effects);

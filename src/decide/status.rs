@@ -218,7 +218,6 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::decide::fact::{BootFiles, BootLoader, GuardState, Lease, NextBoot, Standing};
-    use crate::decide::traces::RunTraces;
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {
@@ -244,7 +243,8 @@ pub(crate) mod tests {
                     jobs: BTreeMap::new(),
                     failed_units: BTreeSet::new(),
                     restarts: BTreeMap::new(),
-                    run_traces: RunTraces::default(),
+                    run_traces: None,
+                    fence: None,
                 },
                 host_name: "vps".into(),
                 machine_id: "0".repeat(32),
@@ -261,6 +261,7 @@ pub(crate) mod tests {
                 survivors: vec![],
                 survivor_hosts: BTreeMap::new(),
                 survivor_roots: BTreeMap::new(),
+                fences: BTreeMap::new(),
                 marks: Vec::new(),
                 over: BTreeSet::new(),
                 switching: BTreeSet::new(),

@@ -1,6 +1,6 @@
 //! What a run writes beside its roots on a host: what is still known of it after a restart, and after its end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -37,13 +37,28 @@ impl fmt::Display for EndSide {
     }
 }
 
-/// What a clean-up leaves on a host instead of nothing, where a host of the run was not seen at its end.
+/// Hosts of a run that were not seen at its end, each with its machine id as far as that is known.
 ///
-/// Nothing being left of a run says that all its hosts were through; here one was not.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// By the name alone a machine that was installed anew could not be told from the one that is missing.
+pub type Missing = BTreeMap<HostName, Option<String>>;
+
+/// How a run ended for a host, and who was missing then.
+///
+/// A clean-up with someone missing leaves this on the host instead of nothing: that nothing is left of a run says that all
+/// its hosts were through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct EndMark {
-    pub side: EndSide,
-    pub missing: BTreeSet<HostName>,
+    /// Where this very host stood; `None`: on neither side.
+    pub side: Option<EndSide>,
+    pub missing: Missing,
+}
+
+impl EndMark {
+    /// That of a run whose hosts were all seen: it stays nowhere.
+    #[must_use]
+    pub fn of_all(side: Option<EndSide>) -> Self {
+        Self { side, missing: Missing::new() }
+    }
 }
 
 /// Such a mark as the host shows it.
@@ -69,14 +84,14 @@ pub struct RunMark {
 pub struct RunTraces {
     /// That a trace is not there says something: the run was armed by a fleetdeploy that leaves them, or never here.
     pub traced: bool,
-    /// The run has begun to move here what a reboot brings.
+    /// The run has begun to move here what a reboot brings, and nobody has put it back.
     pub switching: bool,
-    /// The run's guard was disarmed here to keep the new system.
+    /// The run's guard was disarmed here to keep the new system, and all three systems are that one.
     pub committed: bool,
     /// A run that was armed here later has committed here.
     pub over: bool,
     /// The run was ended while a host of it was not seen.
     pub ended: Option<Ended>,
-    /// Its place among the runs that were armed here, by this host's own count.
-    pub seq: Option<u64>,
+    /// What was to be written here found no room: a restart of this host forgets the fence, or that it has committed.
+    pub volatile: bool,
 }

@@ -99,9 +99,13 @@ pub enum Step {
     },
     /// Gives the run's claim on the host back, and keeps the fence: lower epochs are refused there as before.
     Release,
-    /// Removes what this run keeps on the host. With a mark that stays: a host of the run was not seen at its end.
+    /// Removes what this run keeps on the host; the mark stays there if someone is missing by it.
     Clean {
-        mark: Option<EndMark>,
+        mark: EndMark,
+    },
+    /// A host that was missing has been dealt with, and goes out of the mark; `None`: the whole mark goes.
+    Unmark {
+        host: Option<HostName>,
     },
 }
 

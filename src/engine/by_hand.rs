@@ -25,6 +25,7 @@ use crate::decide::fact::{GuardState, StepOutcome};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
+use crate::decide::traces::EndMark;
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::Event;
@@ -328,9 +329,11 @@ impl<'a> Guards<'a> {
     }
 
     async fn clean(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, ids: Vec<HostId>) {
-        let answers =
-            ask_all(ids.into_iter().map(|id| (id, self.order(hosts, plan, id, Step::Clean { mark: None }).boxed())))
-                .await;
+        let answers = ask_all(
+            ids.into_iter()
+                .map(|id| (id, self.order(hosts, plan, id, Step::Clean { mark: EndMark::default() }).boxed())),
+        )
+        .await;
         for (id, answer) in answers {
             if let Err((why, _)) = said(&answer) {
                 let text = format!("something of this guard is left on it: {why}");

@@ -21,6 +21,7 @@ pub(super) fn by_step(step: &Step) -> &'static str {
         Step::Return { .. } => "waiting for its guard",
         Step::Disarm { .. } => "disarming its guard",
         Step::Release => "giving its claim back",
+        Step::Unmark { .. } => "noting who is back",
         Step::Clean { .. } => "cleaning up",
     }
 }

@@ -290,9 +290,12 @@ impl<H: Hosts> Driver<H> {
         // it may take a moment to come up again.
         let back = self.awaited_until(host, now).max(now + times.settle + short);
         let (until, needs, limit) = match &step {
-            Step::Arm { .. } | Step::Extend { .. } | Step::Ask | Step::Release | Step::Clean { .. } => {
-                (now + short, Duration::ZERO, limits.step)
-            }
+            Step::Arm { .. }
+            | Step::Extend { .. }
+            | Step::Ask
+            | Step::Release
+            | Step::Clean { .. }
+            | Step::Unmark { .. } => (now + short, Duration::ZERO, limits.step),
             Step::Login { after: true } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
             Step::Login { after: false } => (now + times.settle_back() + limits.connect, Duration::ZERO, limits.step),
             Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {

@@ -13,7 +13,7 @@ use crate::remote::step::Step as RemoteStep;
 
 /// Tells of every host how it stands now, also of those that do not answer.
 pub(super) async fn look_at_every_host(reach: &Reach, hosts: &[Host], events: &Events) {
-    let script = RemoteStep::Standing.script();
+    let script = RemoteStep::Standing { run: None }.script();
     let look = |host: &Host| {
         let (name, limit, script) = (host.name.clone(), host.limits.connect + host.limits.step, &script);
         async move {

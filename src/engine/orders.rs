@@ -128,12 +128,13 @@ impl Orders {
                 limit: order.limit,
             },
             Step::Ask => RemoteStep::Ask { run: speaker.run },
-            Step::Login { .. } | Step::Return { .. } => RemoteStep::Standing,
+            Step::Login { .. } | Step::Return { .. } => RemoteStep::Standing { run: Some(speaker.run) },
             Step::Disarm { expect, boot_id } => {
                 RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
             }
-            Step::Release => RemoteStep::Release { speaker, owner: self.identity.owner.clone() },
+            Step::Release => RemoteStep::Release { speaker },
             Step::Clean { mark } => RemoteStep::Clean { speaker, mark: mark.clone() },
+            Step::Unmark { host } => RemoteStep::Unmark { speaker, host: host.clone() },
         }
     }
 
@@ -151,13 +152,14 @@ impl Orders {
     #[must_use]
     pub fn understand(&self, host: HostId, step: &Step, mut answer: StepAnswer, now: Duration) -> Try {
         let speaker = self.speaker(host);
-        if let Some(lease) = answer.standing.lease.as_ref().filter(|lease| lease.run == speaker.run) {
+        let shown = answer.standing.fence.as_ref().or(answer.standing.lease.as_ref());
+        if let Some(lease) = shown.filter(|lease| lease.run == speaker.run) {
             lock(&self.epochs).saw(host, lease.epoch);
             // Two who have begun at once may even have the same.
             let is_anothers = *step == Step::Ask && lease.owner != self.identity.owner;
             if lease.epoch > speaker.epoch || (is_anothers && lease.epoch == speaker.epoch) {
                 // Said by every answer, also one to a question that no fence guards.
-                let text = format!("{} has taken this run over", lease.owner);
+                let text = format!("{} has taken this run over", lease.who());
                 answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
             }
         }

@@ -21,6 +21,7 @@ use crate::decide::links::{self, Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::Times;
+use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::{Forecast, NotRun};
@@ -371,7 +372,7 @@ impl<'a> Push<'a> {
     async fn clean_prepared(&self) {
         let prepared = lock(&self.prepared).clone();
         let speaker = Speaker { run: self.request.run.clone(), epoch: 1 };
-        let script = RemoteStep::Clean { speaker, mark: None }.script();
+        let script = RemoteStep::Clean { speaker, mark: EndMark::default() }.script();
         let cleanings = prepared.iter().map(|host| self.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
             if let Err(error) = cleaned {

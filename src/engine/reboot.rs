@@ -242,7 +242,7 @@ impl Push<'_> {
 
     async fn look(&self, host: &Host) -> Result<Standing, String> {
         let limit = host.limits.connect;
-        let script = RemoteStep::Standing.script();
+        let script = RemoteStep::Standing { run: None }.script();
         let asked = within(&BootClock, limit, self.reach.run(&host.name, &script, limit)).await;
         let raw = asked.ok_or_else(|| "no answer".to_owned())?.map_err(|error| reason(&error))?;
         answer::standing(&raw.lines).map_err(|error| error.to_string())

@@ -45,7 +45,8 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
     if let Some(seconds) = number(lines, "upgrade_in").filter(|seconds| *seconds < SOON) {
         busy.push(format!("nixos-upgrade is due in {} min", seconds / 60));
     }
-    let standing = standing(lines)?;
+    // A survey speaks of every run, and its standing of none.
+    let standing = Standing { fence: None, ..standing(lines)? };
     let boot_note = one(lines, "boot_note").map(str::to_owned);
     // Where loader and default are known it stops nothing; else it is the reason of a refusal.
     let is_known = standing.loader != BootLoader::Unknown && standing.systems.known_boot_default().is_some();
@@ -68,6 +69,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         survivors: texts(lines, "survivor"),
         survivor_hosts: all(lines, "survivor_hosts").filter_map(run_and_hosts).collect(),
         survivor_roots: all(lines, "survivor_roots").filter_map(run_and_roots).collect(),
+        fences: all(lines, "fence").filter_map(lease).map(|fence| (fence.run.clone(), fence)).collect(),
         marks: all(lines, "mark").filter_map(traces::run_mark).collect(),
         over: all(lines, "over").map(str::to_owned).collect(),
         switching: all(lines, "switching").map(str::to_owned).collect(),
@@ -146,7 +148,8 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         jobs: all(lines, "job").filter_map(job).collect(),
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
-        run_traces: one(lines, "ran").map(traces::run_traces).unwrap_or_default(),
+        run_traces: one(lines, "ran").map(traces::run_traces),
+        fence: one(lines, "fence").and_then(lease),
     })
 }
 

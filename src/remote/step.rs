@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::decide::fact::{JobKind, Systems, Uptime};
 use crate::decide::links::{LinkId, Probe};
-use crate::decide::traces::EndMark;
+use crate::decide::traces::{EndMark, EndSide};
 use crate::inventory::model::{GuardAction, HostName};
 use crate::remote::Script;
 use crate::store_path::StorePath;
@@ -76,8 +76,8 @@ pub enum Step {
     Status,
     /// The status, and everything else that could stop a push; changes nothing.
     Doctor,
-    /// How the host stands: the short facts; changes nothing.
-    Standing,
+    /// How the host stands: the short facts, and what is left of the run; changes nothing.
+    Standing { run: Option<String> },
     /// The same, refused where nothing of the run is left; changes nothing.
     Ask { run: String },
     /// The generations of the system profile, and whether this system is still there; changes nothing.
@@ -139,9 +139,12 @@ pub enum Step {
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.
     Booted { limit: Duration },
     /// Gives the run's claim back; the fence against lower epochs stays, also over a restart.
-    Release { speaker: Speaker, owner: String },
-    /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark instead.
-    Clean { speaker: Speaker, mark: Option<EndMark> },
+    Release { speaker: Speaker },
+    /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark of those
+    /// that are missing.
+    Clean { speaker: Speaker, mark: EndMark },
+    /// One that was missing goes out of the mark; `None`: the whole mark goes.
+    Unmark { speaker: Speaker, host: Option<HostName> },
     /// A command that a person has typed; see [`crate::remote::Command`].
     Exec { mark: String, as_root: bool, limit: Duration, words: Vec<OsString> },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
@@ -159,7 +162,10 @@ impl Step {
                 let files = &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("scripts/doctor.sh")];
                 ("doctor", files, Vec::new())
             }
-            Self::Standing => ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], Vec::new()),
+            Self::Standing { run } => {
+                let run = run.clone().unwrap_or_else(|| "-".to_owned());
+                ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], vec![run])
+            }
             Self::Ask { run } => ("ask", &[LIB, BOOT, include_str!("scripts/ask.sh")], vec![run.clone()]),
             Self::Generations { system } => {
                 let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -230,16 +236,21 @@ impl Step {
             Self::Booted { limit } => {
                 ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
             }
-            Self::Release { speaker, owner } => {
-                let mut arguments = speaker.arguments();
-                arguments.push(owner.clone());
-                ("release", &[LIB, BOOT, include_str!("scripts/release.sh")], arguments)
+            Self::Release { speaker } => {
+                ("release", &[LIB, BOOT, include_str!("scripts/release.sh")], speaker.arguments())
             }
             Self::Clean { speaker, mark } => {
                 let mut arguments = speaker.arguments();
-                arguments.push(mark.as_ref().map_or("-", |mark| mark.side.word()).to_owned());
-                arguments.extend(mark.iter().flat_map(|mark| &mark.missing).map(HostName::to_string));
+                arguments.push(mark.side.map_or("-", EndSide::word).to_owned());
+                let missing = mark.missing.iter();
+                arguments
+                    .extend(missing.map(|(host, machine)| format!("{host}:{}", machine.as_deref().unwrap_or("-"))));
                 ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], arguments)
+            }
+            Self::Unmark { speaker, host } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(host.as_ref().map_or_else(|| "-".to_owned(), HostName::to_string));
+                ("unmark", &[LIB, BOOT, include_str!("scripts/unmark.sh")], arguments)
             }
             Self::Exec { mark, as_root, limit, words } => {
                 let who = if *as_root { "root" } else { "login" };
@@ -365,13 +376,11 @@ fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::os::unix::ffi::OsStringExt;
 
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::traces::EndSide;
     use crate::inventory::model::{BootLoaderHint, LoaderKind};
 
     const OLD: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
@@ -406,7 +415,8 @@ mod tests {
             Step::Survey,
             Step::Status,
             Step::Doctor,
-            Step::Standing,
+            Step::Standing { run: None },
+            Step::Standing { run: Some(speaker.run.clone()) },
             Step::Ask { run: speaker.run.clone() },
             Step::Generations { system: Some(path(OLD)) },
             Step::Generations { system: None },
@@ -454,12 +464,19 @@ mod tests {
             Step::Reboot { boot_id, expected: old },
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
-            Step::Release { speaker: Speaker { epoch: 2, ..speaker.clone() }, owner: "ada@desktop".into() },
-            Step::Clean { speaker: speaker.clone(), mark: None },
+            Step::Release { speaker: Speaker { epoch: 2, ..speaker.clone() } },
+            Step::Clean { speaker: speaker.clone(), mark: EndMark::of_all(Some(EndSide::New)) },
             Step::Clean {
-                speaker,
-                mark: Some(EndMark { side: EndSide::Old, missing: BTreeSet::from([HostName::new("web").unwrap()]) }),
+                speaker: speaker.clone(),
+                mark: EndMark {
+                    side: Some(EndSide::Old),
+                    missing: [("web", Some("1e7e1eea20dd855201641749a2e5733d")), ("db", None)]
+                        .map(|(host, machine)| (HostName::new(host).unwrap(), machine.map(str::to_owned)))
+                        .into(),
+                },
             },
+            Step::Unmark { speaker: speaker.clone(), host: Some(HostName::new("web").unwrap()) },
+            Step::Unmark { speaker, host: None },
             Step::Exec {
                 mark: "fleetdeploy-1f".into(),
                 as_root: true,
@@ -516,7 +533,8 @@ mod tests {
             "survey grub:/boot2\n\
              status grub:/boot2\n\
              doctor grub:/boot2\n\
-             standing grub:/boot2\n\
+             standing grub:/boot2 | -\n\
+             standing grub:/boot2 | {run}\n\
              ask grub:/boot2 | {run}\n\
              generations OLD\n\
              generations -\n\
@@ -537,9 +555,11 @@ mod tests {
              reboot grub:/boot2 | BOOT-ID | OLD | OLD | OLD\n\
              booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
-             release grub:/boot2 | {run} | 2 | ada@desktop\n\
-             clean grub:/boot2 | {run} | 1 | -\n\
-             clean grub:/boot2 | {run} | 1 | old | web\n\
+             release grub:/boot2 | {run} | 2\n\
+             clean grub:/boot2 | {run} | 1 | new\n\
+             clean grub:/boot2 | {run} | 1 | old | db:- | web:1e7e1eea20dd855201641749a2e5733d\n\
+             unmark grub:/boot2 | {run} | 1 | web\n\
+             unmark grub:/boot2 | {run} | 1 | -\n\
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
              exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \

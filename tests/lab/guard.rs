@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetdeploy::decide::fact::{GuardState, StepOutcome, Uptime};
+use fleetdeploy::decide::traces::EndMark;
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;
 use fleetdeploy::remote::step::{Expected, Speaker, Step};
@@ -198,7 +199,8 @@ fn a_guard_that_was_disarmed_a_thousand_times_has_never_fired() {
         let said = (text(&output.stdout), text(&output.stderr));
         assert_eq!(said.0, "250 disarmed, disarmed at the end\n", "{host}: {}", said.1);
         eprintln!("{host}: {}", said.1.trim());
-        let cleaned = step_answer(&fleet.step(host, &Step::Clean { speaker: speaker(), mark: None })).unwrap();
+        let cleaned =
+            step_answer(&fleet.step(host, &Step::Clean { speaker: speaker(), mark: EndMark::default() })).unwrap();
         assert_eq!(cleaned.outcome, StepOutcome::Done, "{host}");
     }
     fleet.assert_untouched();

@@ -6,7 +6,6 @@ use fleetdeploy::decide::fact::{
     BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing,
     StepAnswer, StepOutcome,
 };
-use fleetdeploy::decide::traces::RunTraces;
 use fleetdeploy::decide::vocabulary::Step;
 
 use crate::host::{Guard, Host, JobState, Lease, Token, unfenced_rollback};
@@ -73,7 +72,7 @@ impl Host {
             // ask.sh; engine::orders, `understand`.
             Step::Ask if self.is_gone(order.speaker) => refused(RefusalReason::Ended),
             // standing.sh changes nothing.
-            Step::Ask | Step::Login { .. } | Step::Return { .. } => DONE,
+            Step::Ask | Step::Login { .. } | Step::Return { .. } | Step::Unmark { .. } => DONE,
         };
         (reaction, trace)
     }
@@ -382,7 +381,8 @@ impl Host {
             jobs: jobs.into_iter().filter(|(_, state)| *state != Told::None).collect::<BTreeMap<_, _>>(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            run_traces: RunTraces::default(),
+            run_traces: None,
+            fence: None,
         }
     }
 

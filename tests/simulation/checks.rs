@@ -130,7 +130,7 @@ impl World {
         | RemoteStep::Extend { speaker, .. }
         | RemoteStep::Job { speaker, .. }
         | RemoteStep::Disarm { speaker, .. }
-        | RemoteStep::Release { speaker, .. }
+        | RemoteStep::Release { speaker }
         | RemoteStep::Clean { speaker, .. }) = &message.command
         else {
             return;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, JobState, Lease, Standing};
-use fleetdeploy::decide::traces::RunTraces;
 use fleetdeploy::inventory::model::GuardAction;
 
 use crate::systems::{Stand, Sys};
@@ -214,7 +213,8 @@ impl Host {
             jobs: jobs.collect(),
             failed_units,
             restarts: BTreeMap::new(),
-            run_traces: RunTraces::default(),
+            run_traces: None,
+            fence: None,
         }
     }
 }

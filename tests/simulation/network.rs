@@ -80,7 +80,7 @@ impl World {
             self.say(|| format!("late by {late} ms: {:?}", message.command.script().name));
             self.after(late, Happening::Arrive(serial));
             let id = self.fresh();
-            self.messages.insert(id, Message { reply, command: RemoteStep::Standing, ..message.copy() });
+            self.messages.insert(id, Message { reply, command: RemoteStep::Standing { run: None }, ..message.copy() });
             message.notes = None;
             self.after(notices, Happening::Answer(id, Reply::Lost("the connection hangs")));
         } else {
@@ -271,7 +271,7 @@ impl World {
                 }
             }
             RemoteStep::Disarm { speaker, boot_id, expected } => host.disarm(speaker, boot_id, expected, mistake),
-            RemoteStep::Release { speaker, .. } => host.release(speaker),
+            RemoteStep::Release { speaker } => host.release(speaker),
             RemoteStep::Clean { speaker, .. } => host.clean(speaker),
             RemoteStep::Await { kind, .. } => return Did::Await { kind: *kind, begin: false },
             _ => Ok(()),
@@ -286,7 +286,7 @@ impl Message {
         Self {
             station: self.station,
             host: self.host,
-            command: RemoteStep::Standing,
+            command: RemoteStep::Standing { run: None },
             login: self.login,
             notes: None,
             reply: None,

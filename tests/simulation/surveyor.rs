@@ -1,6 +1,6 @@
 //! How a recovery of the simulation comes to its hosts, and what they tell it: the survey.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ impl World {
                 .iter()
                 .map(|(run, root)| (run.clone(), Roots { old: old(root.armed, root.old), new: Some(Sys::New.path()) }))
                 .collect(),
+            fences: BTreeMap::new(),
             marks: Vec::new(),
             over: BTreeSet::new(),
             switching: BTreeSet::new(),

@@ -4,7 +4,6 @@ use super::*;
 use crate::decide::fact::{BootLoader, Systems};
 use crate::decide::links::{HostRound, LinkAnswer};
 use crate::decide::tests::{plan, system};
-use crate::decide::traces::RunTraces;
 
 fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()
@@ -26,7 +25,8 @@ fn back(plan: &Plan, place: usize) -> Input {
         jobs: BTreeMap::new(),
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
-        run_traces: RunTraces::default(),
+        run_traces: None,
+        fence: None,
     };
     Input::Back { host, standing: Box::new(standing) }
 }

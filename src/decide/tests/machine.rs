@@ -9,7 +9,6 @@ use crate::decide::fact::{
 };
 use crate::decide::links::{Link, LinkAnswer, Probe, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
-use crate::decide::traces::RunTraces;
 use crate::decide::vocabulary::Step;
 use crate::inventory::model::{HostName, Place};
 use crate::store_path::StorePath;
@@ -150,7 +149,8 @@ impl Machine {
             jobs: self.jobs.iter().map(|(kind, (state, _))| (*kind, *state)).collect(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            run_traces: RunTraces::default(),
+            run_traces: None,
+            fence: None,
         }
     }
 
@@ -240,7 +240,7 @@ impl Machine {
                 (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
                 machine.jobs.clear();
             }
-            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask => {}
+            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask | Step::Unmark { .. } => {}
         }
         StepOutcome::Done
     }

@@ -7,6 +7,7 @@ use super::world::{Fault, World};
 use crate::decide::fact::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
 use crate::decide::links::{Link, LinkAnswer};
 use crate::decide::plan::HostId;
+use crate::decide::traces::{EndMark, EndSide};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::inventory::model::Place;
@@ -334,8 +335,11 @@ fn what_could_not_be_cleaned_away_is_said() {
     let mut world = World::new(plan(2, 2));
     world.until(0, |step| matches!(step, Step::Clean { .. }));
     let answer = Answer::Unknown { why: "no answer within 10 s".to_owned() };
-    let effects =
-        world.now.transaction.handle(Input::Answered { host: HostId(0), step: Step::Clean { mark: None }, answer });
+    let effects = world.now.transaction.handle(Input::Answered {
+        host: HostId(0),
+        step: Step::Clean { mark: EndMark::of_all(Some(EndSide::New)) },
+        answer,
+    });
     let [Effect::Tell(Event::Warned { host: Some(host), text })] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(host.as_str(), "host0");
     assert!(text.contains("no answer within 10 s") && text.contains("fleetdeploy recover"), "{text}");

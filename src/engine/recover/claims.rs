@@ -11,9 +11,10 @@ use crate::engine::surveyor::Answered;
 use crate::inventory::model::{Fleet, HostName};
 use crate::record::run_id::RunId;
 
-/// The epoch that the host shows a lease of this run with.
+/// The highest epoch of this run that the host shows, whether or not it claims the host now.
 pub(super) fn epoch(run: &str, one: &Answered) -> Option<u64> {
-    one.facts.standing.lease.as_ref().filter(|lease| lease.run == run).map(|lease| lease.epoch)
+    let lease = one.facts.standing.lease.as_ref().filter(|lease| lease.run == run);
+    one.facts.fences.get(run).into_iter().chain(lease).map(|lease| lease.epoch).max()
 }
 
 /// The hosts of the run as this one names them.

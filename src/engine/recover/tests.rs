@@ -8,7 +8,6 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
 use crate::decide::links::{LinkId, Round};
-use crate::decide::traces::RunTraces;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
@@ -147,7 +146,8 @@ fn facts(runs: &[&str]) -> Facts {
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            run_traces: RunTraces::default(),
+            run_traces: None,
+            fence: None,
         },
         host_name: String::new(),
         machine_id: String::new(),
@@ -164,6 +164,7 @@ fn facts(runs: &[&str]) -> Facts {
         survivor_hosts: runs.iter().map(|run| (run.clone(), hosts.clone())).collect(),
         survivors: runs,
         survivor_roots: BTreeMap::new(),
+        fences: BTreeMap::new(),
         marks: Vec::new(),
         over: BTreeSet::new(),
         switching: BTreeSet::new(),

@@ -2,7 +2,6 @@ use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 
 use super::*;
-use crate::decide::traces::RunTraces;
 
 const OLD: &str = "/nix/store/wvp8x5b0mgv46sfwd4m96vkdsk2axis3-nixos-system-vps-25.11.1";
 const NEW: &str = "/nix/store/3av74rszj8f84jawawn3y8qn5ag4207h-nixos-system-vps-25.11.2";
@@ -97,7 +96,8 @@ fn a_survey_becomes_facts() {
             jobs: BTreeMap::new(),
             failed_units: BTreeSet::from(["app.service".into()]),
             restarts: BTreeMap::from([("dns.service".into(), 4)]),
-            run_traces: RunTraces::default(),
+            run_traces: None,
+            fence: None,
         },
         host_name: "vps".into(),
         machine_id: "1e7e1eea20dd855201641749a2e5733d".into(),
@@ -117,6 +117,7 @@ fn a_survey_becomes_facts() {
             ("r-0".into(), Roots { old: Some((Systems::all(&path(OLD)), 1)), new: Some(path(NEW)) }),
             ("r-1".into(), Roots { old: None, new: None }),
         ]),
+        fences: BTreeMap::new(),
         marks: Vec::new(),
         over: BTreeSet::new(),
         switching: BTreeSet::new(),

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# release RUN EPOCH OWNER: the run's claim on this host is given back; lower epochs are refused as before.
+# release RUN EPOCH: the run's claim on this host is given back; lower epochs are refused as before.
 # Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 
