@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::Systems;
 use crate::decide::recover::{Reached, Recorded};
-use crate::decide::vocabulary::{self, Disowned};
+use crate::decide::traces::EndMark;
+use crate::decide::vocabulary::{self, Disowned, Stood};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::event::ration::shorten;
@@ -23,7 +24,7 @@ use crate::store_path::StorePath;
 pub const FORMAT: u32 = 2;
 
 /// The words of every [`Entry`]; another one is of a newer version.
-const ENTRIES: [&str; 10] = [
+const ENTRIES: [&str; 12] = [
     "started",
     "recovering",
     "by_hand",
@@ -33,6 +34,8 @@ const ENTRIES: [&str; 10] = [
     "disarming",
     "rolling_back",
     "host_lost",
+    "ended_without",
+    "forgotten",
     "finished",
 ];
 
@@ -62,6 +65,15 @@ pub enum Entry {
         host: HostName,
         says: Disowned,
     },
+    /// A recovery ends the run without hosts that nobody has seen.
+    EndedWithout {
+        #[serde(flatten)]
+        mark: EndMark,
+    },
+    /// What is left of the run is removed, as its hosts stand.
+    Forgotten {
+        stood: Vec<Stood>,
+    },
     /// The last entry.
     Finished {
         outcome: Outcome,
@@ -88,6 +100,8 @@ impl Entry {
             Self::Disarming => vocabulary::Entry::Disarming,
             Self::RollingBack { reason } => vocabulary::Entry::RollingBack { reason: reason.clone() },
             Self::HostLost { host, says } => vocabulary::Entry::HostLost { host: host.clone(), says: says.clone() },
+            Self::EndedWithout { mark } => vocabulary::Entry::EndedWithout { mark: mark.clone() },
+            Self::Forgotten { stood } => vocabulary::Entry::Forgotten { stood: stood.clone() },
             Self::Finished { outcome } => vocabulary::Entry::Finished { outcome: *outcome },
         })
     }
@@ -107,9 +121,35 @@ pub fn recorded(journal: &[Written]) -> Recorded {
 pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
         None => true,
-        Some(Entry::Finished { outcome }) => *outcome != Outcome::Split,
+        // What was forgotten as it stood, or has a host missing or apart, stays split; nothing of it claims a host any more.
+        Some(Entry::Finished { outcome }) => {
+            let stays = |entry: &Entry| matches!(entry, Entry::Forgotten { .. } | Entry::EndedWithout { .. });
+            *outcome != Outcome::Split || last_part(journal).any(stays)
+        }
         Some(_) => false,
     }
+}
+
+/// What the last coordinator has written, the latest first.
+fn last_part(journal: &[Written]) -> impl Iterator<Item = &Entry> {
+    let entries = journal.iter().rev().map(|written| &written.entry);
+    entries.take_while(|entry| !matches!(entry, Entry::Recovering(_)))
+}
+
+/// Who was missing when the run was ended, and on which side that was; nothing once they were dealt with, or forgotten.
+#[must_use]
+pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
+    let mut finished = false;
+    for written in journal.iter().rev() {
+        match &written.entry {
+            Entry::EndedWithout { mark } => return Some(mark),
+            Entry::Finished { .. } => finished = true,
+            // Whoever ended it last would have written who is still missing.
+            Entry::Recovering(_) if finished => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has taken
@@ -133,6 +173,8 @@ impl From<vocabulary::Entry> for Entry {
                 Self::RollingBack { reason }
             }
             vocabulary::Entry::HostLost { host, says } => Self::HostLost { host, says },
+            vocabulary::Entry::EndedWithout { mark } => Self::EndedWithout { mark },
+            vocabulary::Entry::Forgotten { stood } => Self::Forgotten { stood },
             vocabulary::Entry::Finished { outcome } => Self::Finished { outcome },
         }
     }
