@@ -13,8 +13,9 @@ use super::ending::Conclusion;
 use super::ground::{Ground, load, owner};
 use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
-use crate::cli::{FleetHosts, Global, Recover, Without};
+use crate::cli::{FleetHosts, Global, Recover};
 use crate::decide::plan::Plan;
+use crate::decide::recover::Aim;
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, recover};
@@ -38,11 +39,12 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new(), without: Without::default() };
+    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &ground)?;
-    let known = match &arguments.run {
+    let named = arguments.run.as_ref().or(arguments.forget.as_ref());
+    let known = match named {
         // Without a record of it the hosts tell.
         Some(run) => match state.unfinished_run(run) {
             Err(RecordError::NoSuchRun { .. }) => None,
@@ -51,6 +53,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         None => state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?,
     };
     let known = known.map(known_of);
+    let ended = state.ended_without(&ground.fleet.name, &ground.inventory.path).map_err(Trouble::no_record)?;
+    let ended: Vec<Known> = ended.into_iter().map(known_of).collect();
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
@@ -69,7 +73,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         owner: format!("{}#{tag:04x}", owner()),
         tag,
         known,
-        run: arguments.run.as_ref().map(RunId::to_string),
+        run: named.map(RunId::to_string),
+        aim: aim(arguments),
+        without: ground.without.clone(),
+        ended,
     };
     let mut keeper = Keeper {
         events: events.clone(),
@@ -147,6 +154,15 @@ fn known_of(unfinished: Unfinished) -> Known {
         recorded: journal::recorded(&journal),
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
+        mark: journal::ended_without(&journal).cloned(),
+    }
+}
+
+fn aim(arguments: &Recover) -> Aim {
+    match (&arguments.forget, arguments.without.hosts.is_empty()) {
+        (Some(_), _) => Aim::Forget { as_they_stand: arguments.as_they_stand },
+        (None, false) => Aim::Without,
+        (None, true) => Aim::Recover,
     }
 }
 

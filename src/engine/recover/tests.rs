@@ -197,7 +197,16 @@ fn fleet() -> Fleet {
 async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()));
-    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known, run: None };
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known,
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
@@ -213,8 +222,14 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
 
 #[tokio::test]
 async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
-    let known =
-        Known { run: RUN.to_owned(), plan: None, recorded: Recorded::nowhere(), epoch: 1, since: Duration::ZERO };
+    let known = Known {
+        run: RUN.to_owned(),
+        plan: None,
+        recorded: Recorded::nowhere(),
+        epoch: 1,
+        since: Duration::ZERO,
+        mark: None,
+    };
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
     assert_eq!((recovered, entries), (Recovered::Nothing { silent }, Vec::new()));
@@ -226,7 +241,16 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let surveyed = [("home", facts(&[])), ("vps", facts(&[RUN]))]
         .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
     let surveyed = Surveyed::from(surveyed);
-    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known: None, run: None };
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
     let (told, events) = (Told(Mutex::default()), Events::new(None));
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();
