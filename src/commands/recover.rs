@@ -177,7 +177,13 @@ fn tag() -> u16 {
 fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: &Fleet, events: &Events) -> Conclusion {
     let unknown = HostOutcome::Lost { why: "as the run has left it".to_owned() };
     match recovered {
-        Some(Recovered::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
+        Some(Recovered::Ended(verdict)) => {
+            let mut concluded = Conclusion::of_verdict(fleet, verdict);
+            if let Some(way) = way_out(&concluded, fleet) {
+                concluded.text = format!("{}\n{way}", concluded.text);
+            }
+            concluded
+        }
         Some(Recovered::Nothing { silent }) if silent.is_empty() => {
             let text = "nothing is unfinished: no host holds anything of a run".to_owned();
             let ending = Ending::Answered { yes: true };
@@ -223,6 +229,17 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
         }
         None => Conclusion::bug(fleet, guarded),
     }
+}
+
+/// The command for a host that is gone for good, where others are there to go on without it.
+fn way_out(concluded: &Conclusion, fleet: &Fleet) -> Option<String> {
+    let is_lost = |end: &HostOutcome| matches!(end, HostOutcome::Lost { .. });
+    let lost: Vec<&str> =
+        concluded.hosts.iter().filter(|(_, end)| is_lost(end)).map(|(host, _)| host.as_str()).collect();
+    let others = concluded.hosts.len() > lost.len();
+    let is_split = concluded.outcome == Outcome::Split && others && !lost.is_empty();
+    is_split
+        .then(|| format!("if they do not come back: fleetdeploy recover {} --without {}", fleet.name, lost.join(",")))
 }
 
 /// The run's record on this workstation, which the recovery goes on with.

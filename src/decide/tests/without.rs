@@ -251,7 +251,10 @@ fn a_host_that_comes_back_between_the_two_is_taken_back_alone() {
     world.machines[2].traces.switching = true;
     world.recover(true);
     let verdict = world.run_to_end();
-    assert_eq!((verdict.outcome, end(&verdict, 0), end(&verdict, 2)), (Outcome::RolledBack, HostOutcome::Untouched, BACK));
+    assert_eq!(
+        (verdict.outcome, end(&verdict, 0), end(&verdict, 2)),
+        (Outcome::RolledBack, HostOutcome::Untouched, BACK)
+    );
     is_clean(&world, &[0, 1, 2]);
 }
 
