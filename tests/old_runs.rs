@@ -122,7 +122,7 @@ survey_survivors
 
 async fn look(root: &Path, shell: &str) -> Vec<String> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/remote/scripts");
-    let files = ["lib.sh", "survey.sh"].map(|file| std::fs::read_to_string(scripts.join(file)).unwrap());
+    let files = ["lib.sh", "traces.sh", "survey.sh"].map(|file| std::fs::read_to_string(scripts.join(file)).unwrap());
     let finished = Invocation::new(shell, Duration::from_secs(60))
         .args(["-c", "eval \"$1\"", "test"])
         .arg(format!("{}\n{LOOK}", files.concat()))

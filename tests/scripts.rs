@@ -10,6 +10,8 @@ use pretty_assertions::assert_eq;
 
 #[path = "scripts/guard.rs"]
 mod guard;
+#[path = "scripts/traces.rs"]
+mod traces;
 
 const A: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-25.11.1";
 const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.2";
@@ -85,9 +87,16 @@ impl Host {
     async fn run(&self, shell: &str, files: &[&str], words: &str) -> Finished {
         let text: String = files
             .iter()
-            .flat_map(|file| if *file == "boot.sh" { &BOOT_FILES[..] } else { std::slice::from_ref(file) })
+            .flat_map(|file| match *file {
+                "boot.sh" => &BOOT_FILES[..],
+                "lib.sh" => &["lib.sh", "traces.sh"],
+                _ => std::slice::from_ref(file),
+            })
             .map(|file| std::fs::read_to_string(scripts().join(file)).unwrap())
             .collect();
+        // As it is sent: an argument of a program has no room for all the comments.
+        let is_sent = |line: &&str| !line.trim_start().starts_with('#');
+        let text: String = text.lines().filter(is_sent).flat_map(|line| [line, "\n"]).collect();
         Invocation::new(shell, Duration::from_secs(60))
             .args(["-c", "eval \"$1\"", "test"])
             .arg(format!("{text}\n{words}"))
@@ -280,7 +289,7 @@ async fn a_host_that_is_asked_says_whether_anything_of_the_run_is_left_and_is_no
 async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
     let host = held().await;
     host.write("nix/var/nix/gcroots/fleetdeploy/r-1/hosts", "vps\n");
-    let ask = "print_standing() { :; }\n(main r-1 2)";
+    let ask = "print_standing() { :; }\n(main r-1 2 -)";
     assert_eq!(
         host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await,
         "refused other\ntext a guard is on this host\nend\n"

@@ -148,7 +148,7 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         jobs: all(lines, "job").filter_map(job).collect(),
         failed_units: all(lines, "failed_unit").map(str::to_owned).collect(),
         restarts: all(lines, "restarts").filter_map(restarts).collect(),
-        run_traces: one(lines, "ran").map(traces::run_traces),
+        run_traces: one(lines, "ran").map(|text| traces::run_traces(text, one(lines, "volatile").is_some())),
         fence: one(lines, "fence").and_then(lease),
     })
 }

@@ -16,6 +16,7 @@ use crate::remote::Script;
 use crate::store_path::StorePath;
 
 const LIB: &str = include_str!("scripts/lib.sh");
+const TRACES: &str = include_str!("scripts/traces.sh");
 /// What a reboot would bring: one text of several files, for they are of no use without each other.
 const BOOT: &str = concat!(
     include_str!("scripts/boot.sh"),
@@ -156,17 +157,18 @@ impl Step {
     #[must_use]
     pub fn script(&self) -> Script {
         let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
-            Self::Survey => ("survey", &[LIB, BOOT, WIREGUARD, SURVEY], Vec::new()),
-            Self::Status => ("status", &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
+            Self::Survey => ("survey", &[LIB, TRACES, BOOT, WIREGUARD, SURVEY], Vec::new()),
+            Self::Status => ("status", &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
             Self::Doctor => {
-                let files = &[LIB, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("scripts/doctor.sh")];
+                let files =
+                    &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("scripts/doctor.sh")];
                 ("doctor", files, Vec::new())
             }
             Self::Standing { run } => {
                 let run = run.clone().unwrap_or_else(|| "-".to_owned());
-                ("standing", &[LIB, BOOT, include_str!("scripts/standing.sh")], vec![run])
+                ("standing", &[LIB, TRACES, BOOT, include_str!("scripts/standing.sh")], vec![run])
             }
-            Self::Ask { run } => ("ask", &[LIB, BOOT, include_str!("scripts/ask.sh")], vec![run.clone()]),
+            Self::Ask { run } => ("ask", &[LIB, TRACES, BOOT, include_str!("scripts/ask.sh")], vec![run.clone()]),
             Self::Generations { system } => {
                 let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 ("generations", &[LIB, COMPARING, include_str!("scripts/generations.sh")], vec![system])
@@ -199,34 +201,34 @@ impl Step {
                 arguments.push(pace_argument(pace));
                 arguments.extend([text(&[LIB, BOOT, RESTORE], ""), guard_text(), job_text()]);
                 arguments.extend(hosts.iter().map(HostName::to_string));
-                ("arm", &[LIB, BOOT, include_str!("scripts/arm.sh")], arguments)
+                ("arm", &[LIB, TRACES, BOOT, include_str!("scripts/arm.sh")], arguments)
             }
             Self::TakeOver { speaker, owner } => {
                 let mut arguments = speaker.arguments();
                 arguments.push(owner.clone());
-                ("take_over", &[LIB, BOOT, include_str!("scripts/take_over.sh")], arguments)
+                ("take_over", &[LIB, TRACES, BOOT, include_str!("scripts/take_over.sh")], arguments)
             }
             Self::Extend { speaker, boot_id, guard } => {
                 let mut arguments = speaker.arguments();
                 arguments.extend([boot_id.clone(), seconds_up(*guard)]);
-                ("extend", &[LIB, BOOT, include_str!("scripts/extend.sh")], arguments)
+                ("extend", &[LIB, TRACES, BOOT, include_str!("scripts/extend.sh")], arguments)
             }
             Self::Job { speaker, boot_id, kind, needs, expected, new, limit } => {
                 let mut arguments = speaker.arguments();
                 arguments.extend([boot_id.clone(), kind.word().to_owned(), seconds_up(*needs)]);
                 arguments.extend(expected.arguments());
                 arguments.extend([new.to_string(), limit.as_secs().to_string()]);
-                (kind.word(), &[LIB, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
+                (kind.word(), &[LIB, TRACES, BOOT, WAITING, include_str!("scripts/step.sh")], arguments)
             }
             Self::Await { run, kind, limit } => {
                 let arguments = vec![run.clone(), kind.word().to_owned(), limit.as_secs().to_string()];
-                ("await", &[LIB, BOOT, WAITING, include_str!("scripts/await.sh")], arguments)
+                ("await", &[LIB, TRACES, BOOT, WAITING, include_str!("scripts/await.sh")], arguments)
             }
             Self::Disarm { speaker, boot_id, expected } => {
                 let mut arguments = speaker.arguments();
                 arguments.push(boot_id.clone());
                 arguments.extend(expected.arguments());
-                ("disarm", &[LIB, BOOT, include_str!("scripts/disarm.sh")], arguments)
+                ("disarm", &[LIB, TRACES, BOOT, include_str!("scripts/disarm.sh")], arguments)
             }
             Self::Journal { units } => ("journal", &[LIB, include_str!("scripts/journal.sh")], units.clone()),
             Self::Reboot { boot_id, expected } => {
@@ -237,20 +239,19 @@ impl Step {
                 ("booted", &[LIB, BOOT, include_str!("scripts/booted.sh")], vec![limit.as_secs().to_string()])
             }
             Self::Release { speaker } => {
-                ("release", &[LIB, BOOT, include_str!("scripts/release.sh")], speaker.arguments())
+                ("release", &[LIB, TRACES, BOOT, include_str!("scripts/release.sh")], speaker.arguments())
             }
             Self::Clean { speaker, mark } => {
                 let mut arguments = speaker.arguments();
                 arguments.push(mark.side.map_or("-", EndSide::word).to_owned());
                 let missing = mark.missing.iter();
-                arguments
-                    .extend(missing.map(|(host, machine)| format!("{host}:{}", machine.as_deref().unwrap_or("-"))));
-                ("clean", &[LIB, BOOT, include_str!("scripts/clean.sh")], arguments)
+                arguments.extend(missing.map(|(host, machine)| format!("{host}:{}", machine_word(machine.as_deref()))));
+                ("clean", &[LIB, TRACES, BOOT, include_str!("scripts/clean.sh")], arguments)
             }
             Self::Unmark { speaker, host } => {
                 let mut arguments = speaker.arguments();
                 arguments.push(host.as_ref().map_or_else(|| "-".to_owned(), HostName::to_string));
-                ("unmark", &[LIB, BOOT, include_str!("scripts/unmark.sh")], arguments)
+                ("unmark", &[LIB, TRACES, BOOT, include_str!("scripts/unmark.sh")], arguments)
             }
             Self::Exec { mark, as_root, limit, words } => {
                 let who = if *as_root { "root" } else { "login" };
@@ -281,6 +282,12 @@ impl Expected {
         [&self.current, &self.profile, &self.boot_default]
             .map(|system| system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string))
     }
+}
+
+/// A machine's id as the scripts take one. It is what the missing host once said: no word of its may keep the others from ending.
+fn machine_word(machine: Option<&str>) -> &str {
+    let fits = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    machine.filter(fits).unwrap_or("-")
 }
 
 /// Whether this can be the name of a unit, and not be taken for an option or a pattern; the host looks again.
@@ -470,7 +477,7 @@ mod tests {
                 speaker: speaker.clone(),
                 mark: EndMark {
                     side: Some(EndSide::Old),
-                    missing: [("web", Some("1e7e1eea20dd855201641749a2e5733d")), ("db", None)]
+                    missing: [("web", Some("1e7e1eea20dd855201641749a2e5733d")), ("db", None), ("nas", Some("a b"))]
                         .map(|(host, machine)| (HostName::new(host).unwrap(), machine.map(str::to_owned)))
                         .into(),
                 },
@@ -557,7 +564,7 @@ mod tests {
              journal app.service | dev-disk\\x2dby.mount\n\
              release grub:/boot2 | {run} | 2\n\
              clean grub:/boot2 | {run} | 1 | new\n\
-             clean grub:/boot2 | {run} | 1 | old | db:- | web:1e7e1eea20dd855201641749a2e5733d\n\
+             clean grub:/boot2 | {run} | 1 | old | db:- | nas:- | web:1e7e1eea20dd855201641749a2e5733d\n\
              unmark grub:/boot2 | {run} | 1 | web\n\
              unmark grub:/boot2 | {run} | 1 | -\n\
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\

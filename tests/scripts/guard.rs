@@ -6,7 +6,7 @@ use pretty_assertions::assert_eq;
 
 use crate::{A, B, BOOT_ID, C, Host, shells};
 
-const GUARD: [&str; 8] = with_boot("guard.sh");
+pub(crate) const GUARD: [&str; 8] = with_boot("guard.sh");
 const JOB: [&str; 8] = with_boot("job.sh");
 
 const fn with_boot(last: &'static str) -> [&'static str; 8] {
@@ -14,7 +14,7 @@ const fn with_boot(last: &'static str) -> [&'static str; 8] {
 }
 
 /// A loader that is what these three files say, for what does not depend on how it is read.
-const LOADER: &str = r#"
+pub(crate) const LOADER: &str = r#"
     read_boot_default() {
         loader=systemd-boot boot_note=
         boot_default=$(cat "$root/boot-default") next_boot=$(cat "$root/next-boot" 2>/dev/null) next_boot_system=
@@ -35,7 +35,7 @@ const FIRE: &str = r#"
 const TRACE: &str = "nix/var/nix/gcroots/fleetdeploy/r-1/trace";
 
 /// A host in the middle of run r-1, which goes from A to B; `plan` are more lines of its plan.
-async fn in_a_run(plan: &str) -> Host {
+pub(crate) async fn in_a_run(plan: &str) -> Host {
     let host = Host::with(None).await;
     host.write("run/fleetdeploy/lease", "r-1 2 ada@laptop\n");
     host.write(
@@ -96,21 +96,21 @@ fn switch(host: &Host, system: &str, body: &str) {
 }
 
 impl Host {
-    fn executable(&self, path: &str, body: &str) {
+    pub(crate) fn executable(&self, path: &str, body: &str) {
         use std::os::unix::fs::PermissionsExt;
         self.write(path, format!("#!/bin/sh\n{body}\n"));
         std::fs::set_permissions(self.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(crate) fn text(&self, path: &str) -> String {
         std::fs::read_to_string(self.path(path)).unwrap_or_default()
     }
 
-    fn leads_to(&self, path: &str) -> Option<String> {
+    pub(crate) fn leads_to(&self, path: &str) -> Option<String> {
         Some(std::fs::read_link(self.path(path)).ok()?.to_str().unwrap().to_owned())
     }
 
-    fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         let _ = std::fs::remove_file(self.path(path));
     }
 
@@ -348,7 +348,7 @@ async fn is_killed_and_comes_back(shell: &str, files: &[&str], words: &str, at: 
 
 /// Runs words that are killed, with all that they have started, where they start their `at`-th program; `false` when they
 /// ended before.
-async fn run_killed(host: &Host, shell: &str, files: &[&str], words: &str, at: u32) -> bool {
+pub(crate) async fn run_killed(host: &Host, shell: &str, files: &[&str], words: &str, at: u32) -> bool {
     for program in ["rm", "ln", "mv", "timeout", "nix-env"] {
         let real = [host.path("fake"), "/usr/bin".into(), "/bin".into()].map(|place| place.join(program));
         let real = real.iter().find(|path| path.exists()).unwrap().display().to_string();
@@ -526,7 +526,7 @@ async fn a_container_that_came_back_by_itself_keeps_no_generation_that_was_never
         let plan = host.text("run/fleetdeploy/plan");
         let shell = shells()[0];
         host.write("nix/var/nix/gcroots/fleetdeploy/r-1/plan", plan);
-        let ask = "print_standing() { :; }\nmain r-1 2";
+        let ask = "print_standing() { :; }\nmain r-1 2 -";
         let mut files = with_boot("clean.sh").to_vec();
         files.retain(|file| *file != "restore.sh");
         assert_eq!(host.run(shell, &files, ask).await.stdout_text(), "end\n");

@@ -4,8 +4,8 @@ use crate::decide::traces::{EndMark, EndSide, Ended, Missing, RunMark, RunTraces
 use crate::inventory::model::HostName;
 
 /// `RUN WORD…`. A word that is not known is one of a later version.
-pub(super) fn run_traces(text: &str) -> RunTraces {
-    let mut traces = RunTraces { traced: true, ..RunTraces::default() };
+pub(super) fn run_traces(text: &str, volatile: bool) -> RunTraces {
+    let mut traces = RunTraces { traced: true, volatile, ..RunTraces::default() };
     let mut words = text.split_whitespace().skip(1);
     while let Some(word) = words.next() {
         match word {
@@ -13,7 +13,6 @@ pub(super) fn run_traces(text: &str) -> RunTraces {
             "switching" => traces.switching = true,
             "committed" => traces.committed = true,
             "over" => traces.over = true,
-            "volatile" => traces.volatile = true,
             // The rest of the line.
             "ended" => traces.ended = ended(&mut words),
             _ => {}
@@ -64,7 +63,7 @@ mod tests {
         let old = ended(Some(EndSide::Old), 7, &[("web", Some("1e7e")), ("nas.lan", None)]);
         for (text, expected) in [
             ("r-0", traced.clone()),
-            ("r-0 untraced volatile", RunTraces { volatile: true, ..RunTraces::default() }),
+            ("r-0 untraced", RunTraces::default()),
             (
                 "r-0 switching committed over",
                 RunTraces { switching: true, committed: true, over: true, ..traced.clone() },
@@ -74,7 +73,8 @@ mod tests {
             ("r-0 switched ended up 7 web:-", traced.clone()),
             ("r-0 ended new - web:-", traced),
         ] {
-            assert_eq!(run_traces(text), expected, "{text}");
+            assert_eq!(run_traces(text, false), expected, "{text}");
+            assert_eq!(run_traces(text, true), RunTraces { volatile: true, ..expected }, "{text}");
         }
     }
 

@@ -5,14 +5,15 @@
 # any), and the host's clock not past LATEST. The guard fires after SECONDS and does ACTION (reboot, switch-back).
 # Asked again, for a reply that was lost, it answers with the guard that is there. LIB, GUARD and JOB are the texts that
 # run here without us. TUNING: `-`, or `key=seconds,…` for the guard's constants.
-# Needs lib.sh and boot.sh.
-# shellcheck disable=SC2154 # their variables
+# Needs lib.sh, traces.sh and boot.sh.
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     demand is_run "$1"
     demand is_number "$2" "$8" "$9"
     demand is_expectation "$5" "$6" "$7"
-    run=$1 epoch=$2 owner=$3 wanted_boot_id=$4 wanted_current=$5 wanted_profile=$6 wanted_boot=$7 latest=$8 seconds=$9
+    run=$1 of_run=$1 epoch=$2 wanted_boot_id=$4 wanted_current=$5 wanted_profile=$6 wanted_boot=$7 latest=$8 seconds=$9
+    owner_name "$3"
     shift 9
     action=$1 tuning=$2 lib_text=$3 guard_text=$4 job_text=$5
     shift 5
@@ -34,17 +35,18 @@ arm() {
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $wanted_boot_id"
         return 0
     fi
+    had_lease=no
     if read_lease; then
         if [ "$lease_run" != "$run" ]; then
             refuse foreign_lease "run $lease_run of $lease_owner holds this host"
             return 0
-        elif [ "$lease_epoch" -gt "$epoch" ]; then
-            refuse superseded "$lease_owner has taken this run over"
-            return 0
         fi
+        had_lease=yes
     fi
+    read_fence "$run"
+    ! outbid "$epoch" "$owner_name" || return 0
     # A higher epoch goes on with a run; it never begins one.
-    if [ "$epoch" -gt 1 ]; then
+    if [ "$epoch" -gt 1 ] || read_mark "$run"; then
         still_here "$run" || return 0
     fi
     read_token
@@ -64,8 +66,11 @@ arm() {
     esac
     if [ "$token_state" = armed ]; then
         # Ours already. A unit that died is started again, with the deadline it had.
-        write_lease
-        [ "$guard_lives" = yes ] || start_guard
+        if ! hold; then
+            fail "cannot write to $place or $roots"
+        elif [ "$guard_lives" = no ]; then
+            start_guard
+        fi
         return 0
     fi
     if [ "$uptime" -gt "$latest" ]; then
@@ -76,6 +81,8 @@ arm() {
     elif [ ! -d "$roots/$run" ]; then
         # Prepare makes them and clean takes them away.
         refuse other "nothing of this run is on this host: it was cleaned up already, or never prepared"
+    elif is_over "$run"; then
+        refuse ended "a run that was armed here later has committed on this host"
     elif switch_runs; then
         refuse busy "a switch is under way on this host"
     elif shutdown_due; then
@@ -89,10 +96,14 @@ arm() {
 }
 
 arm_anew() {
-    had_lease=no
-    [ "$lease_run" != "$run" ] || had_lease=yes
+    # What a run has left in /run that has given this host back would be taken for ours.
+    if [ -n "$guard_run" ] && [ "$guard_run" != "$run" ]; then
+        rm -rf "$place/token" "$place/jobs" "$place/fired-at" "$place/reactivated"
+        token_state=none
+    fi
     deadline=$((uptime + seconds))
-    if write_lease && write_roots "$@" && write_plan && write_programs; then
+    # The fence after what it syncs with it.
+    if write_roots "$@" && write_plan && hold && write_programs; then
         # A crashed machine must not stand still for ever. Containers may not write it, and lose only that.
         (echo 30 >"$root/proc/sys/kernel/panic") 2>/dev/null || :
         mkdir -p "$place/token" "$place/jobs"
@@ -112,8 +123,8 @@ arm_anew() {
     panic_back
 }
 
-write_lease() {
-    printf '%s %s %s\n' "$run" "$epoch" "$owner" | tr -d '\000-\011\013-\037\177' | write_file "$place/lease"
+hold() {
+    raise_fence "$run" "$epoch" "$owner_name" && printf '%s %s %s\n' "$run" "$epoch" "$owner_name" | write_file "$place/lease"
 }
 
 # Roots that prepare has made stay: they say what the host ran before the run, also when it is armed a second time.
@@ -127,6 +138,8 @@ write_roots() {
 
 # What the guard restores, by store paths and programs that the old system's root keeps alive.
 write_plan() {
+    # That the run has a number says that it leaves traces; one that an older version has armed leaves only some of them.
+    [ -e "$roots/$run/plan" ] || number_run "$run" || return
     old_profile=$(plan_from "$roots/$run/plan" old_profile)
     old_generation=$(plan_from "$roots/$run/plan" old_generation)
     panic=$(plan_from "$place/plan" panic)
@@ -134,7 +147,7 @@ write_plan() {
     {
         echo "run $run"
         echo "epoch $epoch"
-        echo "owner $owner"
+        echo "owner $owner_name"
         echo "boot_id $boot_id"
         echo "old_current $(readlink "$roots/$run/old-current")"
         echo "old_boot $(readlink "$roots/$run/old-boot")"
@@ -150,7 +163,8 @@ write_plan() {
         echo "shell $(readlink -f /bin/sh)"
         [ "$tuning" = - ] || printf '%s\n' "$tuning" | tr ',=' '\n ' | grep -E '^[a-z_]+ [0-9]+$'
     } | tr -d '\000-\011\013-\037\177' | write_file "$place/plan" &&
-        cp "$place/plan" "$roots/$run/plan.new" && mv -f "$roots/$run/plan.new" "$roots/$run/plan"
+        cp "$place/plan" "$roots/$run/plan.new" && sync_traces "$roots/$run/plan.new" &&
+        mv -f "$roots/$run/plan.new" "$roots/$run/plan"
 }
 
 # `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old system. A

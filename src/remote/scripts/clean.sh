@@ -1,51 +1,87 @@
 # shellcheck shell=sh
-# clean RUN EPOCH: takes away what the run has left here: roots, trace, plan, token, lease, lock, empty folders.
+# clean RUN EPOCH SIDE [HOST:MACHINE…]: takes away what the run has left here: roots, trace, plan, token, lease, lock, empty
+# folders. SIDE is where this host stands for good (old, new, `-`).
 #
-# Only when ALL hosts of the run are through. Refused while a guard is armed, or at work, or a step is. Done already is
-# done.
-# Needs lib.sh and boot.sh.
-# shellcheck disable=SC2154 # their variables
+# Only when ALL hosts of the run are through. With hosts that are missing a mark that names them stays, and is on the disk
+# before anything goes. Refused while a guard is armed, or at work, or a step is. Done already is done; a mark that is there is
+# not taken away by this.
+# Needs lib.sh, traces.sh and boot.sh.
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     demand is_run "$1"
     demand is_number "$2"
-    run=$1 epoch=$2
-    with_lock clean || fail "cannot get the lock of $place"
+    demand is_side "$3"
+    run=$1 of_run=$1 epoch=$2 side=$3
+    shift 3
+    demand is_missing "$@"
+    with_lock clean "$@" || fail "cannot get the lock of $place"
     print_standing
     finish
 }
 
 clean() {
+    read_fence "$run"
+    ! outbid "$epoch" || return 0
+    guard_run=$(plan run) clean_place=yes
     if read_lease; then
-        if [ "$lease_run" != "$run" ]; then
-            # Its places in /run are not ours; our roots are.
-            clean_roots
-            rmdir "$roots" 2>/dev/null
+        [ "$lease_run" = "$run" ] || clean_place=no
+    elif [ -n "$guard_run" ] && [ "$guard_run" != "$run" ]; then
+        clean_place=no
+    fi
+    # What is in /run may be another run's; our roots are ours.
+    if [ "$clean_place" = yes ]; then
+        read_token
+        if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
+            refuse other "a guard is on this host"
             return 0
-        elif [ "$lease_epoch" -gt "$epoch" ]; then
-            refuse superseded "$lease_owner has taken this run over"
+        elif unit_lives fleetdeploy-job.service || unit_lives fleetdeploy-rollback.service; then
+            refuse busy "a step is still at work"
             return 0
         fi
     fi
-    read_token
-    if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
-        refuse other "a guard is on this host"
-        return 0
-    elif unit_lives fleetdeploy-job.service || unit_lives fleetdeploy-rollback.service; then
-        refuse busy "a step is still at work"
-        return 0
+    if [ $# -gt 0 ] && { read_mark "$run" || [ -d "$roots/$run" ] || [ "$lease_run" = "$run" ]; }; then
+        if ! write_mark "$run" "$side" "$epoch" "$@"; then
+            fail "cannot write down who was missing: nothing was removed (is the disk full?)"
+            return 0
+        fi
     fi
-    panic_back
+    [ "$side" != new ] || end_older
+    [ "$clean_place" = no ] || panic_back
     clean_generations
+    # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
+    if [ "$clean_place" = yes ]; then
+        rm -rf "$place/token" "$place/jobs"
+        rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease" \
+            "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
+    fi
     clean_roots
     rmdir "$roots" 2>/dev/null
-    # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
-    rm -rf "$place/token" "$place/jobs"
-    rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease" \
-        "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
-    rm -f "$place/lock"
-    rmdir "$place" 2>/dev/null
+    if [ "$clean_place" = yes ]; then
+        rm -f "$place/lock"
+        rmdir "$place" 2>/dev/null
+    fi
     return 0
+}
+
+# What was armed here before a run that stays is over, and must be known to be when nothing is left of that run.
+end_older() {
+    read_seq "$run"
+    [ -n "$seq" ] || return 0
+    older_than=$seq
+    set --
+    for older_plan in "$roots"/*/plan; do
+        older=${older_plan%/plan}
+        if [ ! -e "$older_plan" ] || [ -e "$older/over" ]; then continue; fi
+        read_seq "${older##*/}"
+        [ "${seq:-0}" -lt "$older_than" ] || continue
+        if true 2>/dev/null >"$older/over"; then
+            set -- "$@" "$older"
+        else
+            volatile
+        fi
+    done
+    [ $# -eq 0 ] || sync_traces "$@" || volatile
 }
 
 # A container that was cut off in its switch has booted the old system by itself, and its boot has made a generation of that
@@ -66,6 +102,8 @@ clean_generations() {
     fi
 }
 
+# The roots first, and with the folder, which keeps the fence, at the end.
 clean_roots() {
-    rm -rf "${roots:?}/${run:?}" || fail "cannot remove $roots/$run"
+    rm -rf "$roots/$run/new" "$roots/$run/old-current" "$roots/$run/old-boot" "${roots:?}/${run:?}" ||
+        fail "cannot remove $roots/$run"
 }

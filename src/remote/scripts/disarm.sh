@@ -3,13 +3,14 @@
 #
 # After it no guard of this run will fire on this boot. Says done again when asked again. Refused when the guard has
 # fired, when the host is not on the expected systems, and while a step is still at work.
-# Needs lib.sh and boot.sh.
-# shellcheck disable=SC2154 # their variables
+# Needs lib.sh, traces.sh and boot.sh.
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     demand is_run "$1"
     demand is_number "$2"
     demand is_expectation "$4" "$5" "$6"
+    of_run=$1
     with_lock disarm "$@" || fail "cannot get the lock of $place"
     print_standing
     finish
@@ -24,6 +25,11 @@ disarm() {
         return 0
     fi
     read_token
+    # Before the rename, for a power cut may come between the two: then it is known what was to be kept. Not a reason to leave
+    # a host to its guard whose fellows are disarmed already: where it cannot be written, that is said.
+    if [ "$token_state $4" = "armed $(readlink "$roots/$1/new")" ]; then
+        { true 2>/dev/null >"$roots/$1/committed" && timeout -k 1 5 sync "$roots/$1" 2>/dev/null; } || volatile
+    fi
     [ "$token_state" != armed ] || move_token armed "disarmed-$token_deadline" || read_token
     case $token_state in
     armed | disarmed) ;;

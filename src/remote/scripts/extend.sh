@@ -1,12 +1,12 @@
 # shellcheck shell=sh
 # extend RUN EPOCH BOOT_ID SECONDS: the guard fires not before SECONDS from now. A deadline is never brought forward.
-# Needs lib.sh and boot.sh.
-# shellcheck disable=SC2154 # their variables
+# Needs lib.sh, traces.sh and boot.sh.
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     demand is_run "$1"
     demand is_number "$2" "$4"
-    seconds=$4
+    of_run=$1 seconds=$4
     with_lock extend "$1" "$2" "$3" || fail "cannot get the lock of $place"
     print_standing
     finish

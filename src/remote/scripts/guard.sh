@@ -82,6 +82,8 @@ fire() {
     # No memory for a process, most likely: systemd starts this anew until there is. Nothing is put back by half a plan.
     load_old || exit 1
     action=$(plan action)
+    # What was to be kept is not.
+    [ ! -e "$roots/$run/committed" ] || rm -f "$roots/$run/committed"
     read_lease
     mkdir -p "$place/jobs"
     fire_log=$place/jobs/guard.log
@@ -117,6 +119,7 @@ fire() {
         if [ "$restored $action $reactivated" = "yes reboot no" ]; then
             trace "profile and boot default are put back: rebooting"
             timeout -k 1 "$sync_limit" sync
+            nothing_is_begun
             reboot_this_host
         fi
         # A host that needs a person at boot; or one that a reboot would bring up on something else, or not at all.
@@ -131,6 +134,7 @@ fire() {
             panic_back
             trace "profile, boot default and current system are put back, without a reboot"
             timeout -k 1 "$sync_limit" sync
+            nothing_is_begun
             return 0
         fi
         read_systems

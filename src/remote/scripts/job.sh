@@ -29,8 +29,8 @@ begin() {
     read_token
     [ "$token_state" = armed ] || return 1
     if [ -e "$place/jobs/$kind.started" ]; then
-        read -r _ begun_by <"$place/jobs/$kind.started"
-        [ "$begun_by" != "$epoch" ] || return 1
+        read -r begun_by <"$place/jobs/$kind.started"
+        [ "$begun_by" != "$run $epoch" ] || return 1
         set_aside "$kind"
     fi
     echo "$run $epoch" >"$place/jobs/$kind.started"
@@ -46,7 +46,7 @@ end() {
 run_test() {
     if [ -n "$init_links" ]; then
         read_systems
-        mark_generation || return 95
+        begin_switch || return 95
     fi
     switch_to "$new" test 0
     test_status=$?
@@ -75,8 +75,8 @@ run_switch() {
         echo "nothing was installed: $boot_missing"
         return "$no_boot_place"
     fi
+    begin_switch || return 95
     if [ "$profile" != "$new" ]; then
-        mark_generation || return 95
         nix-env -p "$profiles/system" --set "$new" || return
     fi
     remove_stale_loader_files
@@ -110,6 +110,13 @@ run_switch() {
     return "$switch_status"
 }
 
+# On the disk before anything moves that a reboot brings: only what was begun is ever put back after one.
+begin_switch() {
+    true >"$roots/$run/switching" || return
+    mark_generation || return
+    timeout -k 1 20 sync "$roots/$run"
+}
+
 # Nix makes a new generation unless the newest is the same system. Its number is written down before it is made, and safe
 # from a power cut: a roll back deletes exactly this one.
 mark_generation() {
@@ -138,6 +145,7 @@ roll_back() {
     [ "$roll_back_boot" = yes ] || restore_boot 60 || boot_never_moved || roll_back_status=92
     [ "$roll_back_current" = yes ] || roll_back_status=91
     timeout -k 1 30 sync
+    [ "$roll_back_status" -ne 0 ] || nothing_is_begun
     return "$roll_back_status"
 }
 

@@ -243,21 +243,13 @@ write_file() {
     cat >"$1.new.$$" && mv -f "$1.new.$$" "$1"
 }
 
+# Whether a run holds this host. One whose owner is `-` holds nothing any more: it stands there for older versions, which know
+# no other fence.
 read_lease() {
     lease_run='' lease_epoch='' lease_owner=''
     [ -e "$place/lease" ] || return 1
     read -r lease_run lease_epoch lease_owner <"$place/lease" || :
-    is_run "$lease_run" && is_number "$lease_epoch"
-}
-
-# still_here RUN: whether this host holds anything of the run. A clean-up takes all of it away, and whoever comes after it
-# would begin anew what somebody else has ended; refuses aloud then.
-still_here() {
-    if read_lease && [ "$lease_run" = "$1" ] || [ -d "$roots/$1" ]; then
-        return 0
-    fi
-    refuse ended "nothing of run $1 is left on this host: it has been ended"
-    return 1
+    [ "$lease_owner" != - ] && is_run "$lease_run" && is_number "$lease_epoch"
 }
 
 # plan KEY: a value of the plan that arm left.
@@ -480,6 +472,8 @@ print_standing() {
         [ "$job_state" = none ] || put job "$standing_kind $job_state"
     done
     put_units
+    # Of the run that the script is about.
+    [ -z "${of_run-}" ] || print_run "$of_run"
     # Last, so that a deadline is never shown with more time left than there is.
     read_uptime
     put uptime "$uptime"

@@ -17,6 +17,11 @@ main() {
     run=$1 old_current=$2 old_boot=$3 new=$4 check_limit=$5
     shift 5
     demand is_host_name "$@"
+    # A command that was held up on its way.
+    if [ -e "$roots/.ended/$run" ]; then
+        fail "run $run has been ended on this host"
+        finish
+    fi
     if ! put_roots "$@"; then
         fail "cannot write the roots in $roots/$run (is the disk full?)"
         finish

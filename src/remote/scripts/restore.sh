@@ -21,6 +21,13 @@ load_old() {
         is_number "$old_generation"
 }
 
+# What this run has begun to move is put back, and on the disk: from now on nothing here is its doing.
+nothing_is_begun() {
+    [ -e "$roots/$run/switching" ] || return 0
+    rm -f "$roots/$run/switching"
+    timeout -k 1 10 sync "$roots/$run"
+}
+
 # restore_profile SECONDS: the link goes back to the generation it had; the one that this run added is deleted, since
 # boot loader installers write every generation and a full /boot would stay full.
 restore_profile() {

@@ -1,10 +1,14 @@
 # shellcheck shell=sh
 # standing RUN: how this host stands: systems, guard, lease, steps, units, and what is left of the run (`-`: of none).
 # Changes nothing.
-# Needs lib.sh and boot.sh.
+# Needs lib.sh, traces.sh and boot.sh.
+# shellcheck disable=SC2034 # print_standing asks for it
 
 main() {
-    [ "$1" = - ] || demand is_run "$1"
+    if [ "$1" != - ]; then
+        demand is_run "$1"
+        of_run=$1
+    fi
     print_standing
     finish
 }

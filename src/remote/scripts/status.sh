@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # status: the survey, and what a person wants to know beyond it. One round trip, changes nothing.
-# Needs lib.sh, boot.sh, wireguard.sh, comparing.sh and survey.sh, whose `main` this one takes the place of.
+# Needs lib.sh, traces.sh, boot.sh, wireguard.sh, comparing.sh and survey.sh, whose `main` this one takes the place of.
 # shellcheck disable=SC2154 # their variables
 
 main() {

@@ -6,15 +6,15 @@
 # KIND: test | switch | reactivate | rollback. Asked again, it waits for and answers the step that was started.
 # Answers `asked KIND`, `begun KIND` as soon as it runs, `printed KIND LINE` for each line of its log as it comes, then the
 # standing (with `job KIND …`) and the end of its log.
-# Needs lib.sh, boot.sh and waiting.sh.
-# shellcheck disable=SC2154 # their variables
+# Needs lib.sh, traces.sh, boot.sh and waiting.sh.
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     demand is_run "$1"
     demand is_number "$2" "$5" "${10}"
     demand is_expectation "$6" "$7" "$8" "$9"
     demand is_kind "$4"
-    run=$1 epoch=$2 wanted_boot_id=$3 kind=$4 needs=$5
+    run=$1 of_run=$1 epoch=$2 wanted_boot_id=$3 kind=$4 needs=$5
     wanted_current=$6 wanted_profile=$7 wanted_boot=$8 new=$9
     limit=${10}
     put asked "$kind"
@@ -40,8 +40,8 @@ main() {
 start() {
     held_by "$run" "$epoch" "$wanted_boot_id" || return 1
     started_by=''
-    [ ! -e "$place/jobs/$kind.started" ] || read -r _ started_by <"$place/jobs/$kind.started"
-    [ "$started_by" != "$epoch" ] || return 0
+    [ ! -e "$place/jobs/$kind.started" ] || read -r started_by <"$place/jobs/$kind.started"
+    [ "$started_by" != "$run $epoch" ] || return 0
     guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
     [ "$kind" = rollback ] || boots_as_default || return 1
     step_unit=$(job_unit "$kind")

@@ -2,7 +2,7 @@
 # survey: everything that a push must know of a host before it touches it, in one round trip. Changes nothing.
 #
 # No argument. A program that is missing costs its own answers, never the others'.
-# Needs lib.sh, boot.sh and wireguard.sh.
+# Needs lib.sh, traces.sh, boot.sh and wireguard.sh.
 # shellcheck disable=SC2154 # their variables
 
 main() {
@@ -195,13 +195,25 @@ crypto_below() {
     [ ! -e "$1/partition" ] || (crypto_below "$(readlink -f "$1/..")")
 }
 
-# Runs whose roots are still here, and what guards that fired have written.
+# Runs whose roots are still here, what is known of them, and what guards that fired have written; and the marks of those that
+# were ended without all their hosts. After print_standing.
 survey_survivors() {
+    for survey_run in "$roots"/.ended/*; do
+        if is_run "${survey_run##*/}" && read_mark "${survey_run##*/}"; then
+            put mark "${survey_run##*/} $mark_side $mark_epoch$mark_missing"
+            put_fence "${survey_run##*/}"
+        fi
+    done
     for survey_run in "$roots"/*; do
         is_run "${survey_run##*/}" || continue
+        # Left by a clean-up that was cut off.
+        [ ! -e "$roots/.ended/${survey_run##*/}" ] || continue
         put survivor "${survey_run##*/}"
         [ ! -r "$survey_run/hosts" ] || put survivor_hosts "${survey_run##*/} $(tr '\n' ' ' <"$survey_run/hosts")"
         survey_roots "$survey_run"
+        put_fence "${survey_run##*/}"
+        [ ! -e "$survey_run/switching" ] || put switching "${survey_run##*/}"
+        ! is_over "${survey_run##*/}" || put over "${survey_run##*/}"
         [ ! -r "$survey_run/trace" ] || put trace "$(head -c 4000 "$survey_run/trace")"
     done
 }
