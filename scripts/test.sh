@@ -31,7 +31,8 @@ trap 'exit 143' TERM
 [ ! -t 1 ] || export CARGO_TERM_COLOR=always
 
 summary='' status=0 logs=$(mktemp -d) || exit 1
-trap 'rm -rf "$logs"' EXIT
+lab_work=''
+trap 'kill_lab_work; rm -rf "$logs"' EXIT
 
 step() { # NAME COMMAND...
     local name=$1 began=$SECONDS log=$logs/log word=ok result=0
@@ -47,6 +48,25 @@ step() { # NAME COMMAND...
     summary=${summary%$'\n'}$'\n'
     echo "--- $name: $word, $((SECONDS - began)) s"
     return $result
+}
+
+# What the lab needs takes minutes of waiting for packages: it is fetched and built while everything else compiles.
+prepare_lab() {
+    scripts/lab.sh needs >/dev/null || ! may_install || scripts/lab.sh install
+    ! scripts/lab.sh needs >/dev/null || scripts/lab.sh base
+}
+
+# shellcheck disable=SC2317 # the trap calls it
+kill_lab_work() {
+    [ -n "$lab_work" ] || return 0
+    pkill -TERM -P "$lab_work" 2>/dev/null
+    kill "$lab_work" 2>/dev/null
+}
+
+# shellcheck disable=SC2317 # `step` calls it
+what_the_lab_said() { # STATUS
+    cat "$logs/lab"
+    return "$1"
 }
 
 not_run() { # NAME WHY
@@ -79,6 +99,11 @@ done
 if ! has cargo-nextest && [ -z "$no_install" ]; then
     echo "installing cargo-nextest by cargo, once: some minutes"
     cargo install cargo-nextest --locked --quiet
+fi
+
+if [ -z "$no_lab" ] && has cargo-nextest; then
+    prepare_lab >"$logs/lab" 2>&1 </dev/null &
+    lab_work=$!
 fi
 
 # --- without root and without the lab ---
@@ -125,10 +150,12 @@ if [ -n "$no_lab" ]; then
 elif ! has cargo-nextest; then
     not_run "$lab" "cargo-nextest is not installed"
 else
-    if may_install && ! scripts/lab.sh needs >/dev/null; then scripts/lab.sh install; fi
+    wait "$lab_work"
+    made=$? lab_work=''
+    step "the lab's file systems, made meanwhile" what_the_lab_said $made
     if ! scripts/lab.sh needs >/dev/null; then
         not_run "$lab" "$(lab_lacks)"
-    elif step "the lab's file systems" scripts/lab.sh base; then
+    elif [ $made = 0 ]; then
         step "boot layouts, with bootctl as the judge" cargo nextest run --locked --no-fail-fast --test boot_layouts --run-ignored only
         step "tests with a real Nix" real_nix
         step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 5

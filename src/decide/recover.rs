@@ -239,6 +239,13 @@ impl Transaction {
         let plan = plan.host(host);
         let at_work = matches!(&answer, Answer::Said(said) if self.is_at_work(&said.standing));
         let now = &mut self.hosts[host.0];
+        // A host that is asked once more because another was cleaned, and is silent just then: what it has shown stands. It is
+        // under this coordinator's guard, and what is sent to it next says whether that still holds.
+        let asked_again = self.recovery.as_ref().is_some_and(|recovery| recovery.asked_again);
+        let is_silent = matches!(answer, Answer::Unknown { .. } | Answer::Denied { .. } | Answer::NotSent);
+        if asked_again && is_silent && now.held && matches!(now.found, Some(Found::Guarded(_))) {
+            return;
+        }
         // With its answer a host that lets itself be taken over has written this coordinator's lease, on this very boot.
         now.held = matches!(&answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let found = match answer {

@@ -147,7 +147,12 @@ impl Fleet {
     }
 
     fn change(&self, world: &mut World, at: usize, change: impl FnOnce(&mut Station, &mut Journal)) {
-        change(Arc::make_mut(&mut world.stations[at]), &mut world.journal);
+        let station = Arc::make_mut(&mut world.stations[at]);
+        change(station, &mut world.journal);
+        if world.change == Change::Lasts {
+            // A host that is lost to a coordinator by its own word, true or not, takes its links with it: that one asks for none.
+            world.history.given_up |= station.lost;
+        }
     }
 
     fn answer(&self, world: &mut World, at: usize, to: usize, answer: Answer) {
@@ -208,7 +213,6 @@ impl Fleet {
         let order = Order { speaker: station.speaker, step: station.out[to].as_ref()?.step.clone(), expired: false };
         world.left.spend(Fault::Lie);
         if world.change == Change::Lasts {
-            // It takes its links with it.
             world.history.given_up |= 1 << to;
         }
         if runs {

@@ -98,8 +98,10 @@ impl Proof {
         before.all(|other| self.looked_at & (1 << other.0) != 0)
     }
 
-    fn look(&mut self, plan: &Plan) {
-        self.whole |= self.rounds == 3 && self.logins.iter().all(Option::is_some);
+    /// `lost` are hosts that a recovery has lost by their own word: it goes forward only where such a one is on new for good.
+    fn look(&mut self, plan: &Plan, lost: u8) {
+        let is_seen = |(host, login): (usize, &Option<u8>)| login.is_some() || lost & (1 << host) != 0;
+        self.whole |= self.rounds == 3 && self.logins.iter().enumerate().all(is_seen);
         if self.rounds == 3 && plan.hosts.iter().any(|host| host.wave > 0) {
             let logged_in = self.logins.iter().enumerate().filter(|(_, login)| login.is_some());
             self.looked_at |= logged_in.fold(0, |hosts, (host, _)| hosts | 1 << host);
@@ -122,8 +124,8 @@ pub(crate) struct Station {
     pub(crate) ends: Vec<Said>,
     /// It has begun to disarm for commit.
     pub(crate) disarming: bool,
-    /// A host is lost to it by that host's own word.
-    pub(crate) in_doubt: bool,
+    /// By bit: hosts that are lost to it by their own word.
+    pub(crate) lost: u8,
     /// By bit: hosts that it cannot reach, although others may.
     pub(crate) deaf_to: u8,
     /// The highest epoch that a host has shown which refused to be taken over.
@@ -187,7 +189,7 @@ impl Station {
             verdict: None,
             ends: Vec::new(),
             disarming: false,
-            in_doubt: false,
+            lost: 0,
             deaf_to: 0,
             shown: 0,
             proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false, looked_at: 0 },
@@ -225,7 +227,7 @@ impl Station {
         self.weighing = false;
         self.disk_is_full = false;
         self.going_back = false;
-        (self.disarming, self.in_doubt, self.deaf_to, self.shown) = (false, false, 0, 0);
+        (self.disarming, self.lost, self.deaf_to, self.shown) = (false, 0, 0, 0);
     }
 
     /// An order that moves a boot default is out.
@@ -258,6 +260,10 @@ impl Station {
         }
     }
 
+    fn lost_to_a_recovery(&self) -> u8 {
+        if self.speaker.epoch > 1 { self.lost } else { 0 }
+    }
+
     fn carry_out(
         &mut self,
         mut effects: VecDeque<Effect>,
@@ -267,7 +273,9 @@ impl Station {
     ) {
         while let Some(effect) = effects.pop_front() {
             assert!(self.verdict.is_none(), "after the end: {effect:?}");
-            self.in_doubt |= matches!(&effect, Effect::Record(Entry::HostLost { .. }));
+            if let Effect::Record(Entry::HostLost { host, .. }) = &effect {
+                self.lost |= plan.ids().filter(|id| plan.host(*id).name == *host).fold(0, |lost, id| lost | 1 << id.0);
+            }
             match effect {
                 Effect::Record(entry) if self.disk_is_full => {
                     if !matches!(entry, Entry::RollingBack { .. } | Entry::HostLost { .. } | Entry::Finished { .. }) {
@@ -303,7 +311,7 @@ impl Station {
                 }
                 Effect::Finish(verdict) => {
                     // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.
-                    let disarming = self.disarming && self.in_doubt;
+                    let disarming = self.disarming && self.lost != 0;
                     self.die();
                     self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);
@@ -345,7 +353,7 @@ impl Station {
             && said.standing.systems.current == *Sys::New.path()
         {
             self.proof.logins[host] = said.standing.boot_id[1..].parse().ok();
-            self.proof.look(plan);
+            self.proof.look(plan, self.lost_to_a_recovery());
         }
         self.give(Input::Answered { host: HostId(host), step, answer }, journal, plan, mistake);
     }
@@ -363,7 +371,7 @@ impl Station {
         self.probing = Probing::Not;
         let counts = up && fresh;
         self.proof.rounds = if counts { (self.proof.rounds + 1).min(3) } else { 0 };
-        self.proof.look(plan);
+        self.proof.look(plan, self.lost_to_a_recovery());
         self.give(Input::RoundSeen { round, waiting: BTreeSet::new() }, journal, plan, mistake);
     }
 }

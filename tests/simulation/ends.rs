@@ -17,6 +17,11 @@ pub(crate) const NEEDLESS: &str = "split without need";
 /// A host that could be asked for so long was asked.
 const LONG: Ms = 60_000;
 
+/// One word of a host that somebody else has taken over loses that host.
+fn by_its_word(end: &HostOutcome) -> bool {
+    matches!(end, HostOutcome::Lost { why } if why.starts_with("it says that"))
+}
+
 impl World {
     /// A program has come to its end.
     pub(crate) fn ended(&mut self, station: usize, end: End) {
@@ -49,7 +54,11 @@ impl World {
                     self.violated(format!("6: committed, and host{host} never said that it is on new, unguarded"));
                 }
                 Outcome::RolledBack | Outcome::Refused if self.seen.armed[host] => {
-                    if !said_old {
+                    let name = HostName::new(format!("host{host}")).expect("a name");
+                    let end = verdict.hosts.iter().find(|(of, _)| *of == name).map(|(_, end)| end);
+                    if end.is_some_and(by_its_word) && self.hosts[host].stand == Stand::all(Sys::Old) {
+                        // Nothing was tested: whoever has taken it over holds an empty guard there, and the verdict names it.
+                    } else if !said_old {
                         self.violated(format!("6: {:?}, and host{host} never said that it is on old", verdict.outcome));
                     } else if self.guard_waits(host) && !down {
                         self.violated(format!("6: {:?}, and host{host}'s guard is armed", verdict.outcome));
@@ -80,9 +89,7 @@ impl World {
         };
         let lost = |end: &&(HostName, HostOutcome)| matches!(end.1, HostOutcome::Lost { .. });
         let lost: Vec<_> = verdict.hosts.iter().filter(lost).collect();
-        // One word of a host that somebody else has taken over loses that host, whatever becomes of it there.
-        let by_its_word =
-            |end: &HostOutcome| matches!(end, HostOutcome::Lost { why } if why.starts_with("it says that"));
+        // Whatever becomes of it there.
         if !lost.iter().any(|(name, end)| real(name) || by_its_word(end)) {
             let lost = format!("{lost:?}");
             self.say(|| format!("{NEEDLESS}: hosts that are on old, unguarded and answer: {lost}"));

@@ -334,3 +334,22 @@ fn who_was_disarmed_is_asked_once_more_before_it_is_called_committed_alone() {
     let ends = ends(&world);
     assert!(ends.iter().all(|end| *end == HostOutcome::RolledBack { by_guard: true }), "{ends:?}");
 }
+
+#[test]
+fn a_host_that_is_asked_once_more_and_silent_just_then_is_still_taken_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, login);
+    world.recover(true);
+    let at = world.until(0, take_over);
+    refuses(&mut world, at, RefusalReason::Ended);
+    let at = world.until(1, take_over);
+    world.end_step(at, Fault::None);
+    // The other says that it was cleaned: this one was not through, and is asked again.
+    let at = world.until(1, take_over);
+    let (host, step) = world.now.pending.remove(at);
+    world.give(Input::Answered { host, step, answer: Answer::Unknown { why: "timed out".to_owned() } });
+    assert!(world.now.pending.iter().any(|(host, step)| host.0 == 1 && job(JobKind::Rollback)(step)));
+    world.run_to_end();
+    assert_eq!(world.machines[1].systems, old());
+    assert_eq!((ends(&world)[1].clone(), world.machines[1].boots), (BACK, 0));
+}
