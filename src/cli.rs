@@ -135,6 +135,9 @@ pub enum Command {
 /// the push had decided to commit, and every host can go on, every link is proven anew and the run is finished; if not,
 /// every host goes back to the system it ran. It works from the run's record, or from another workstation, from what
 /// the hosts themselves hold.
+///
+/// A host that does not come back holds up the others only until you say so: with --without they are brought to one side and
+/// freed as soon as no guard can be armed on it any more. When it is back, `recover` sees to it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -142,6 +145,10 @@ Examples:
   fleetdeploy recover homelab    this fleet, also from another workstation
   fleetdeploy recover homelab --run 20261122-161500-homelab-3f9c
                                  this run of it, where hosts hold several
+  fleetdeploy recover homelab --without nas
+                                 nas is dead: bring the others to one side and end the run
+  fleetdeploy recover homelab --forget 20261122-161500-homelab-3f9c
+                                 only remove what that run has left, and move no host
 
 Exit status:
   0  every host is on its new system, or nothing was unfinished
@@ -158,6 +165,14 @@ pub struct Recover {
     /// This run, instead of the one that this workstation knows of or that most hosts hold something of
     #[arg(long, value_name = "RUN", requires = "name", value_parser = parse_run)]
     pub run: Option<RunId>,
+    #[command(flatten)]
+    pub without: Without,
+    /// Only remove what this run has left on the hosts, and move none of them
+    #[arg(long, value_name = "RUN", requires = "name", value_parser = parse_run, conflicts_with_all = ["run", "without"])]
+    pub forget: Option<RunId>,
+    /// With --forget: also where hosts are not at rest, or not on one side
+    #[arg(long, requires = "forget")]
+    pub as_they_stand: bool,
 }
 
 /// Build the systems of a fleet, and touch no host

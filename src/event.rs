@@ -127,6 +127,12 @@ pub enum HostOutcome {
     Skipped,
     /// By a rolling reboot, and proven back.
     Rebooted,
+    /// The run was ended without it: it did not answer, and nothing is known of it.
+    Missing,
+    /// What came after the run has brought it onto something else: the run was over for it.
+    MovedOn {
+        on: StorePath,
+    },
 }
 
 /// One cell of the matrix.

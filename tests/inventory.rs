@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fleetdeploy::decide::links;
 use fleetdeploy::inventory::model::{
-    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Size, Source,
-    Target, VpnShape,
+    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, Host, HostKey, HostName, Jump, Place, Size,
+    Source, Target, VpnShape,
 };
 use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, asks_for_failed, schema, select, select_of_run};
 use proptest::prelude::*;
@@ -166,7 +166,9 @@ fleets: {lab: {hosts: all, flake: ., steady: 0s}, other: {hosts: all, flake: .},
         let overrides = Overrides { steady: Some(Duration::from_secs(3)), ..Overrides::default() };
         assert_eq!(inventory.fleet("lab").unwrap().clone().overridden(&overrides).steady().as_secs(), 3);
         assert_eq!(
-            short("hosts: {a: {units: {ignore: [backup, '[x.service']}}}\nfleets: {lab: {hosts: a, flake: .}}\n"),
+            bad_files::short(
+                "hosts: {a: {units: {ignore: [backup, '[x.service']}}}\nfleets: {lab: {hosts: a, flake: .}}\n"
+            ),
             [
                 "1:29 `backup` matches no unit: a unit's name ends in its kind -> write `backup.service`, or another kind",
                 "1:37 `[x.service` is no pattern of units: unclosed character class; missing ']' -> \
@@ -524,7 +526,7 @@ mod bad_files {
     }
 
     /// Every mistake in short: `line:column what` and, behind an arrow, the mend.
-    fn short(text: &str) -> Vec<String> {
+    pub(super) fn short(text: &str) -> Vec<String> {
         let file = (Path::new("inventory.yaml"), Path::new("/lab"));
         let Err(mistakes) = Inventory::parse(file.0, file.1, text) else { panic!("no mistake was found in:\n{text}") };
         let line = |problem: fleetdeploy::inventory::Problem| {

@@ -59,7 +59,7 @@ fn the_record_of_a_run_that_an_older_version_began_tells_all_that_a_recovery_nee
         let (_home, found) = recorded(&old);
         assert_eq!((found.run.id().as_str(), found.fleet.as_str()), (old.run.as_str(), "homelab"), "{stage}");
         let told = journal::recorded(&found.journal);
-        assert_eq!(told, Recorded { reached, turned_back, finished: None }, "{stage}");
+        assert_eq!(told, Recorded { reached, turned_back, finished: None, ended_without: false }, "{stage}");
         assert_eq!(found.is_by_hand(), stage == "by-hand");
         let end = if stage == "by-hand" { End::ByHand } else { End::Unfinished };
         assert_eq!(found.run.summary().end, end, "{stage}");

@@ -418,7 +418,7 @@ async fn a_restored_host_keeps_its_guard_until_the_one_that_is_awaited_is_back()
 async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
     for (left, extends) in [(900, false), (60, true)] {
         let fleet = FakeFleet::tested(left);
-        let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None };
+        let recorded = Recorded { reached: Reached::Decided, turned_back: false, finished: None, ended_without: false };
         let driver =
             Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded);
         let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;

@@ -14,8 +14,9 @@ use super::ending::Conclusion;
 use super::ground::{Ground, load, owner};
 use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
-use crate::cli::{FleetHosts, Global, Recover, Without};
+use crate::cli::{FleetHosts, Global, Recover};
 use crate::decide::plan::Plan;
+use crate::decide::recover::Aim;
 use crate::decide::rolling::ended::{Begun, FoundRolling};
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
@@ -40,11 +41,12 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new(), without: Without::default() };
+    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &ground)?;
-    let known = match &arguments.run {
+    let named = arguments.run.as_ref().or(arguments.forget.as_ref());
+    let known = match named {
         // Without a record of it the hosts tell.
         Some(run) => match state.unfinished_run(run) {
             Err(RecordError::NoSuchRun { .. }) => None,
@@ -53,6 +55,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         None => state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?,
     };
     let known = known.map(known_of);
+    let ended = state.ended_without(&ground.fleet.name, &ground.inventory.path).map_err(Trouble::no_record)?;
+    let ended: Vec<Known> = ended.into_iter().map(known_of).collect();
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
@@ -71,7 +75,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
         owner: format!("{}#{tag:04x}", owner()),
         tag,
         known,
-        run: arguments.run.as_ref().map(RunId::to_string),
+        run: named.map(RunId::to_string),
+        aim: aim(arguments),
+        without: ground.without.clone(),
+        ended,
     };
     let mut keeper = Keeper {
         events: events.clone(),
@@ -157,6 +164,15 @@ fn known_of(unfinished: Unfinished) -> Known {
         recorded: journal::recorded(&journal),
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
+        mark: journal::ended_without(&journal).cloned(),
+    }
+}
+
+fn aim(arguments: &Recover) -> Aim {
+    match (&arguments.forget, arguments.without.hosts.is_empty()) {
+        (Some(_), _) => Aim::Forget { as_they_stand: arguments.as_they_stand },
+        (None, false) => Aim::Without,
+        (None, true) => Aim::Recover,
     }
 }
 
@@ -171,7 +187,13 @@ fn tag() -> u16 {
 fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: &Fleet, events: &Events) -> Conclusion {
     let unknown = HostOutcome::Lost { why: "as the run has left it".to_owned() };
     match recovered {
-        Some(Recovered::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
+        Some(Recovered::Ended(verdict)) => {
+            let mut concluded = Conclusion::of_verdict(fleet, verdict);
+            if let Some(way) = way_out(&concluded, fleet) {
+                concluded.text = format!("{}\n{way}", concluded.text);
+            }
+            concluded
+        }
         Some(Recovered::Nothing { silent }) if silent.is_empty() => {
             let text = "nothing is unfinished: no host holds anything of a run".to_owned();
             let ending = Ending::Answered { yes: true };
@@ -254,6 +276,17 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
 fn rolling_outcome(ended: &RollingEnded) -> Outcome {
     let all_are = ended.hosts.values().all(|found| *found == FoundRolling::Rebooted);
     if all_are { Outcome::Rebooted } else { Outcome::PartlyRebooted }
+}
+
+/// The command for a host that is gone for good, where others are there to go on without it.
+fn way_out(concluded: &Conclusion, fleet: &Fleet) -> Option<String> {
+    let is_lost = |end: &HostOutcome| matches!(end, HostOutcome::Lost { .. });
+    let lost: Vec<&str> =
+        concluded.hosts.iter().filter(|(_, end)| is_lost(end)).map(|(host, _)| host.as_str()).collect();
+    let others = concluded.hosts.len() > lost.len();
+    let is_split = concluded.outcome == Outcome::Split && others && !lost.is_empty();
+    is_split
+        .then(|| format!("if they do not come back: fleetdeploy recover {} --without {}", fleet.name, lost.join(",")))
 }
 
 /// The run's record on this workstation, which the recovery goes on with.

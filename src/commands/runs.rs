@@ -48,6 +48,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
             hosts: summary.hosts,
             took: summary.took,
             exit: summary.exit,
+            missing: summary.missing,
         };
         rows.push(row);
     }
@@ -103,5 +104,6 @@ fn json(row: &Row) -> serde_json::Value {
         "hosts": row.hosts,
         "took_ms": row.took.map(super::ending::millis),
         "exit": row.exit,
+        "missing": row.missing,
     })
 }

@@ -11,6 +11,7 @@ use crate::cli::{Global, Show};
 use crate::event::line::{Line, to_millis};
 use crate::event::{Event, Outcome};
 use crate::exit::Ending;
+use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
 use crate::record::read::{Kind, Summary, each_event};
 use crate::ui::mode::Mode;
@@ -73,6 +74,13 @@ impl Read {
             Standing::Ended(Outcome::RolledBack) if self.summary.kind == Kind::Guard => {
                 Some("the guard has fired: what ran before came back".to_owned())
             }
+            Standing::Ended(_) | Standing::Recovered(_) if !self.summary.missing.is_empty() => {
+                let missing: Vec<&str> = self.summary.missing.iter().map(HostName::as_str).collect();
+                Some(format!(
+                    "the run was ended without {}\nnext, when it is back: fleetdeploy recover {fleet}",
+                    missing.join(", ")
+                ))
+            }
             Standing::Ended(_) | Standing::Recovered(_) => None,
         };
         Heading {
@@ -122,6 +130,7 @@ fn json(read: &Read) -> serde_json::Value {
         "running": read.standing == Standing::Running,
         "took_ms": summary.took.map(super::ending::millis),
         "exit": summary.exit,
+        "missing": summary.missing,
         "hosts": story::hosts(&read.lines),
         "timeline": Timeline::of(&read.lines).json(),
         "record": read.folder.path(),

@@ -3,7 +3,7 @@
 use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
 use crate::decide::plan::HostId;
 use crate::decide::proven::links_in_words;
-use crate::decide::traces::{EndMark, EndSide};
+use crate::decide::recover::Aim;
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
@@ -54,6 +54,8 @@ impl Transaction {
         for host in changing {
             if !self.takes_part(host) {
                 // Its end is known as far as it will be.
+            } else if self.hosts[host.0].has_left() {
+                self.hosts[host.0].end = Some(self.moved_on(host));
             } else if self.hosts[host.0].is_through() {
                 self.hosts[host.0].end = Some(HostOutcome::Committed);
             } else {
@@ -139,24 +141,37 @@ impl Transaction {
 
     /// Only after the last answer: what a split leaves on the hosts is what `recover` needs.
     pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
+        self.settle_by_marks();
         let outcome = self.outcome();
+        self.record_who_is_missing(outcome, effects);
         effects.push(Effect::Record(Entry::Finished { outcome }));
         self.stage = Stage::Clean;
         if outcome != Outcome::Split || self.lost_ones_keep_nothing {
-            for host in self.plan.ids() {
-                // Also one that was never armed: the copy has made roots there.
-                if self.plan.host(host).changes && self.takes_part(host) {
-                    self.hosts[host.0].progress = Progress::Sent;
-                    let side = self.hosts[host.0].end.as_ref().and_then(end_side);
-                    self.run(host, Step::Clean { mark: EndMark::of_all(side) }, effects);
-                }
-            }
+            self.clean_all(effects);
+        } else if self.recovery.is_some() {
+            self.release_all(effects);
         }
         self.finish_when_clean(effects);
     }
 
+    /// A recovery that has not ended the run needs the claims no more that it has taken; the fence stays. Where a guard may be
+    /// armed the claim is that guard's.
+    fn release_all(&mut self, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let now = &self.hosts[host.0];
+            if now.held && !now.armed && self.takes_part(host) {
+                self.hosts[host.0].progress = Progress::Sent;
+                self.run(host, Step::Release, effects);
+            }
+        }
+    }
+
     /// What stays on a host holds it against the next push: that must not come as a surprise.
-    pub(super) fn after_clean(&self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+    pub(super) fn after_clean(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        if *step == Step::Release {
+            // A claim that could not be given back hinders a push, which names the way out, and no recovery.
+            return;
+        }
         let why = match answer {
             Answer::Said(said) => match said.outcome {
                 StepOutcome::Done => return,
@@ -166,12 +181,17 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => why,
             Answer::NotSent => "there was no time left for it".to_owned(),
         };
+        // Its mark on the others stays, too.
+        self.dealt_with.remove(&host);
         let text =
             format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
     }
 
     pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
+        if self.hosts.iter().all(|host| host.step.is_none()) {
+            self.unmark_next(effects);
+        }
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.stage = Stage::Over;
             effects.push(Effect::Finish(self.verdict()));
@@ -192,11 +212,21 @@ impl Transaction {
             Outcome::Committed
         } else if self.recovery.is_some() && ends().any(|end| matches!(end, HostOutcome::RolledBack { .. })) {
             Outcome::RolledBack
+        } else if self.is_over_by_itself() {
+            Outcome::Unchanged
         } else if !self.anything_tested() && self.interrupted.is_none() {
             Outcome::Refused
         } else {
             Outcome::RolledBack
         }
+    }
+
+    /// There is nothing left of the run that could go forward or back.
+    fn is_over_by_itself(&self) -> bool {
+        let forgets = matches!(self.aim(), Aim::Forget { .. });
+        let mut ends = self.hosts.iter().filter_map(|host| host.end.as_ref());
+        self.recovery.is_some()
+            && (ends.any(|end| matches!(end, HostOutcome::MovedOn { .. })) || (forgets && self.held_up.is_none()))
     }
 
     fn anything_tested(&self) -> bool {
@@ -219,6 +249,8 @@ impl Transaction {
                 format!("{by}; this fleetdeploy has left every host to that one")
             }
             (Some(reason), _) => reason.to_string(),
+            (None, _) if self.held_up.is_some() => self.held_up.as_ref().map(ToString::to_string).unwrap_or_default(),
+            (None, Outcome::Unchanged) => "nothing of the run was left to be ended".to_owned(),
             (None, Outcome::Split) if self.recovery.is_some() && self.stage != Stage::Disarm => {
                 "every host that answers is on its new system, and not every host does".to_owned()
             }
@@ -231,15 +263,7 @@ impl Transaction {
                 format!("every host runs what it was to run; {links}")
             }
         };
+        let text = self.with_who_is_not_meant(text);
         Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }
-    }
-}
-
-/// Where a host stands that the run has ended for so.
-fn end_side(end: &HostOutcome) -> Option<EndSide> {
-    match end {
-        HostOutcome::Committed => Some(EndSide::New),
-        HostOutcome::RolledBack { .. } => Some(EndSide::Old),
-        _ => None,
     }
 }

@@ -10,6 +10,7 @@
 
 use crate::decide::fact::{GuardState, RefusalReason, Standing, StepAnswer, StepOutcome};
 use crate::decide::plan::HostId;
+use crate::decide::recover::Aim;
 use crate::decide::transaction::{Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Step, Timer};
 use crate::event::Event;
@@ -37,7 +38,8 @@ impl Transaction {
         let others = self.others_than(host);
         let before = self.recovery.as_ref().and_then(|recovery| recovery.contest);
         match before {
-            None if !others.is_empty() => {
+            // Who cannot see all hosts must not be one of two.
+            None if !others.is_empty() && self.aim() == Aim::Recover => {
                 let name = self.plan.host(host).name.clone();
                 let text =
                     format!("says that {says}: no host is taken over before the others were asked whether that is so");
@@ -128,7 +130,12 @@ impl Transaction {
 
     /// Whether anything is still to be done or asked on this host.
     pub(super) fn takes_part(&self, host: HostId) -> bool {
-        !self.hosts[host.0].disowned
+        !self.hosts[host.0].disowned && !self.hosts[host.0].missing
+    }
+
+    /// Whether it is to run what the others run, and can prove or disprove it.
+    pub(super) fn is_asked(&self, host: HostId) -> bool {
+        self.takes_part(host) && !self.hosts[host.0].has_left()
     }
 
     /// The others are being asked, or are about to be.

@@ -120,7 +120,7 @@ impl Transaction {
     /// Whether a second host says so, or the only one that there is.
     pub(super) fn is_left_by_all(&self, host: HostId) -> bool {
         self.plan.changing().any(|other| other != host && self.hosts[other.0].disowned)
-            || self.plan.changing().all(|other| self.hosts[other.0].disowned)
+            || self.plan.changing().all(|other| !self.takes_part(other))
     }
 
     /// In doubt a host is armed again only where a recovery has taken it over on the boot that it is on: else somebody else

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::units::Units;
 use crate::decide::traces::{RunMark, RunTraces};
+use crate::decide::units::Units;
 use crate::store_path::StorePath;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.

@@ -2,7 +2,10 @@
 
 use crate::decide::fact::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
 use crate::decide::plan::HostPlan;
+use crate::decide::traces::{EndMark, EndSide, RunTraces};
 use crate::decide::transaction::describe;
+use crate::decide::without::list;
+use crate::store_path::StorePath;
 
 /// How a host was found when it was taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,7 +24,13 @@ pub(super) enum Found {
     Firing,
     /// By its own word nothing of the run is left here.
     Cleaned(Side),
-    /// Neither old nor new, or somebody else's: not for us to touch.
+    /// The run was ended here without a host that was not seen, and nothing but that mark is left of it.
+    Ended { mark: EndMark, stands: Side },
+    /// Other hands have brought it onto something else since, for good, and nothing of ours is at work.
+    MovedOn { on: StorePath },
+    /// A later run has committed here: this one is over for it.
+    Over,
+    /// It cannot be told where it is, or it is somebody else's: not for us to touch.
     Elsewhere { why: String },
 }
 
@@ -45,6 +54,13 @@ impl Side {
             (false, false) => Self::Neither,
         }
     }
+
+    pub(super) fn is(self, side: EndSide) -> bool {
+        match side {
+            EndSide::Old => matches!(self, Self::Old | Self::Both),
+            EndSide::New => matches!(self, Self::New | Self::Both),
+        }
+    }
 }
 
 /// Where a guarded host stands.
@@ -65,6 +81,12 @@ impl Found {
         let untouched = plan.is_back(systems) && standing.jobs.is_empty();
         let old = [&plan.old.current, &plan.old.profile, &plan.old.boot_default];
         let places = [&systems.current, &systems.profile, &systems.boot_default];
+        let traces = standing.run_traces.as_ref();
+        // What the run itself has moved for good it has announced on the host before. An older fleetdeploy leaves no traces.
+        let may_be_ours = traces.is_none_or(|traces| !traces.traced || traces.switching);
+        let has = |trace: fn(&RunTraces) -> bool| traces.is_some_and(trace);
+        // Not at rest, and not by this run: nobody can tell what it is to come to.
+        let elsewhere = || Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) };
         match &standing.guard {
             GuardState::Firing { .. } => Self::Firing,
             GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(Ground::Old),
@@ -73,6 +95,7 @@ impl Found {
             }
             GuardState::Armed { .. } => Self::Guarded(Ground::Between),
             GuardState::Dead { .. } => Self::Loose(systems.clone()),
+            _ if has(|traces| traces.over) => Self::Over,
             // Where old and new are one, as under a guard that was armed by hand, only who has disarmed it wanted what runs.
             guard
                 if plan.is_back(systems)
@@ -82,10 +105,32 @@ impl Found {
                     matches!(guard, GuardState::Fired { .. }) || !same_boot(&standing.boot_id, &plan.boot_id);
                 Self::Old { by_guard }
             }
-            guard if systems.all_are(&plan.new) => Self::New { disarmed: matches!(guard, GuardState::Disarmed { .. }) },
-            // A profile that is ahead of the boot default is a power cut between the two: ours.
-            _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => Self::Loose(systems.clone()),
-            _ => Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) },
+            guard if systems.all_are(&plan.new) => {
+                let disarmed = matches!(guard, GuardState::Disarmed { .. }) || has(|traces| traces.committed);
+                if disarmed || may_be_ours {
+                    Self::New { disarmed }
+                } else {
+                    Self::MovedOn { on: systems.current.clone() }
+                }
+            }
+            // A profile that is ahead of the boot default is a power cut between the two: ours, if the run had begun to move
+            // them. What its test has left is ours on the boot of that test.
+            _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => {
+                let tested = same_boot(&standing.boot_id, &plan.boot_id) && !standing.jobs.is_empty();
+                if tested || runs || may_be_ours { Self::Loose(systems.clone()) } else { elsewhere() }
+            }
+            _ if systems.agree() && !runs => Self::MovedOn { on: systems.current.clone() },
+            _ => elsewhere(),
+        }
+    }
+
+    /// Whether the run is over for this host, whatever becomes of the others.
+    pub(super) fn has_left(&self) -> bool {
+        match self {
+            Self::MovedOn { .. } | Self::Over => true,
+            // It was there when the run was ended.
+            Self::Ended { mark, stands } => mark.side.is_none_or(|side| !stands.is(side)),
+            _ => false,
         }
     }
 
@@ -105,6 +150,17 @@ impl Found {
             Self::Cleaned(Side::Old) => "holds nothing of the run any more, and is on its old system".to_owned(),
             Self::Cleaned(Side::New) => "holds nothing of the run any more, and is on its new system".to_owned(),
             Self::Cleaned(Side::Neither) => "holds nothing of the run any more, and has moved on".to_owned(),
+            Self::Ended { mark, .. } if self.has_left() => {
+                format!(
+                    "the run was ended here without {}: what it runs now is its own affair",
+                    list(mark.missing.keys())
+                )
+            }
+            Self::Ended { mark, .. } => {
+                format!("the run was ended here, where it stands, without {}", list(mark.missing.keys()))
+            }
+            Self::MovedOn { on } => format!("has moved on by other hands, to {on}: this run is over for it"),
+            Self::Over => "a later run has committed here: this one is over for it".to_owned(),
             Self::Elsewhere { why } => why.clone(),
         }
     }

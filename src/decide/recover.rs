@@ -14,11 +14,15 @@ use std::sync::Arc;
 use crate::decide::contest::Contest;
 use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
 use crate::decide::found::{Found, Ground, Side};
+use crate::decide::marks::Ending;
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::rollback::silence;
+use crate::decide::traces::EndMark;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
+use crate::decide::without::{HeldUp, list};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
+use crate::inventory::model::HostName;
 
 /// What is known of a run that did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +31,19 @@ pub struct Recorded {
     /// A roll back was begun.
     pub turned_back: bool,
     pub finished: Option<Outcome>,
+    /// It was ended without hosts that were not seen: its outcome is not theirs.
+    pub ended_without: bool,
+}
+
+/// What a recovery is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Aim {
+    #[default]
+    Recover,
+    /// To end the run without hosts that are missing, as far as that is right wherever they are.
+    Without,
+    /// To remove what is left of the run, and move no host. `as_they_stand`: also where they are not on one side.
+    Forget { as_they_stand: bool },
 }
 
 /// The latest act that the run has announced.
@@ -45,13 +62,14 @@ impl Recorded {
     /// There is no record here.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self { reached: Reached::Unknown, turned_back: false, finished: None }
+        Self { reached: Reached::Unknown, turned_back: false, finished: None, ended_without: false }
     }
 
     /// What the entries of a journal tell, its first coordinator's and those of every recovery since.
     #[must_use]
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        let mut recorded = Self { reached: Reached::Nothing, turned_back: false, finished: None };
+        let mut names_the_missing = false;
+        let mut recorded = Self { reached: Reached::Nothing, turned_back: false, finished: None, ended_without: false };
         for entry in entries {
             let reached = match entry {
                 Entry::Arming => Reached::Arming,
@@ -64,8 +82,16 @@ impl Recorded {
                 }
                 // Whoever took over has gone on without writing here, or may have.
                 Entry::HostLost { .. } | Entry::Finished { outcome: Outcome::Superseded } => Reached::Unknown,
+                Entry::EndedWithout { .. } => {
+                    (recorded.ended_without, names_the_missing) = (true, true);
+                    continue;
+                }
+                // What it removed was nobody's any more.
+                Entry::Forgotten { .. } => continue,
                 Entry::Finished { outcome } => {
                     recorded.finished = Some(*outcome);
+                    // Else who was missing has been dealt with.
+                    recorded.ended_without &= std::mem::take(&mut names_the_missing);
                     continue;
                 }
             };
@@ -79,7 +105,7 @@ impl Recorded {
     }
 
     fn ended_well(self) -> Option<Outcome> {
-        self.finished.filter(|outcome| !matches!(outcome, Outcome::Split | Outcome::Superseded))
+        self.finished.filter(|outcome| !self.ended_without && !matches!(outcome, Outcome::Split | Outcome::Superseded))
     }
 }
 
@@ -93,6 +119,13 @@ pub(super) struct Recovery {
     pub(super) asked_again: bool,
     /// A host has refused to be taken over: somebody else may recover this run.
     pub(super) contest: Option<Contest>,
+    pub(super) aim: Aim,
+    /// The guards of missing hosts were given the time until none can be armed any more.
+    pub(super) waited_for_the_missing: bool,
+    /// What the record says of an end without hosts.
+    pub(super) mark: Option<EndMark>,
+    /// The run was ended without hosts, as the marks say that are left of it.
+    pub(super) ending: Option<Ending>,
 }
 
 impl Transaction {
@@ -114,8 +147,24 @@ impl Transaction {
         // Forward is only where every host runs its new system.
         transaction.wave = transaction.plan.waves().keys().next_back().copied().unwrap_or(0);
         transaction.stage = Stage::TakeOver;
-        transaction.recovery = Some(Recovery { recorded, waited: false, asked_again: false, contest: None });
+        transaction.recovery = Some(Recovery {
+            recorded,
+            waited: false,
+            asked_again: false,
+            contest: None,
+            aim: Aim::Recover,
+            waited_for_the_missing: false,
+            mark: None,
+            ending: None,
+        });
         transaction
+    }
+
+    /// What the recovery is to do. Before the start.
+    pub fn aim_at(&mut self, aim: Aim) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.aim = aim;
+        }
     }
 
     /// Nothing that hangs on what this host says can be done there: it is left as it is. Before the start.
@@ -159,8 +208,15 @@ impl Transaction {
     }
 
     pub(super) fn after_take_over(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
-        if *step == Step::Ask {
-            self.after_ask(host, &answer, effects);
+        match step {
+            Step::Ask => return self.after_ask(host, &answer, effects),
+            // A courtesy to who may go forward: without it its guard fires, and that is seen.
+            Step::Extend { .. } => return,
+            _ => {}
+        }
+        if let Answer::Said(said) = &answer
+            && self.ends_a_dead_guard(host, said, effects)
+        {
             return;
         }
         if let Answer::Said(said) = &answer
@@ -181,6 +237,7 @@ impl Transaction {
     fn find(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.plan);
         let plan = plan.host(host);
+        let at_work = matches!(&answer, Answer::Said(said) if self.is_at_work(&said.standing));
         let now = &mut self.hosts[host.0];
         // A host that is asked once more because another was cleaned, and is silent just then: what it has shown stands. It is
         // under this coordinator's guard, and what is sent to it next says whether that still holds.
@@ -196,12 +253,22 @@ impl Transaction {
             Answer::NotSent => Found::Silent { why: "it could not be asked".to_owned() },
             Answer::Said(said) => {
                 now.boot_id.clone_from(&said.standing.boot_id);
+                now.on.clone_from(&said.standing.systems.current);
                 match said.outcome {
                     StepOutcome::Failed { text } => Found::Silent { why: text },
                     StepOutcome::Refused { reason: RefusalReason::Ended, .. } => {
-                        Found::Cleaned(Side::of(plan, &said.standing.systems))
+                        let stands = Side::of(plan, &said.standing.systems);
+                        match said.standing.run_traces.and_then(|traces| traces.ended) {
+                            Some(ended) => Found::Ended { mark: ended.mark, stands },
+                            None => Found::Cleaned(stands),
+                        }
                     }
+                    // Whoever holds it now has committed here.
+                    StepOutcome::Refused {
+                        reason: RefusalReason::ForeignLease | RefusalReason::ForeignGuard, ..
+                    } if said.standing.run_traces.as_ref().is_some_and(|traces| traces.over) => Found::Over,
                     StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
+                    StepOutcome::Done if at_work => Found::Guarded(Ground::Between),
                     StepOutcome::Done => Found::of(plan, &said.standing),
                 }
             }
@@ -210,18 +277,50 @@ impl Transaction {
             // It may be under a guard still.
             Found::Silent { .. } => {}
             Found::Old { .. } | Found::Cleaned(_) | Found::Elsewhere { .. } => now.armed = false,
+            // What it is on is not this run's.
+            Found::Ended { .. } | Found::MovedOn { .. } | Found::Over => {
+                (now.armed, now.activated, now.moved) = (false, false, false);
+            }
             Found::New { .. } | Found::Loose(_) => (now.armed, now.activated, now.moved) = (false, true, true),
             Found::Guarded(Ground::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
         }
         effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text() }));
         self.hosts[host.0].found = Some(found);
+        self.tell_who_has_left(host, effects);
     }
 
     /// Every host has answered, or will not: forward, back, or nothing to do.
     pub(super) fn all_are_found(&mut self, effects: &mut Vec<Effect>) {
         let Some(recovery) = self.recovery.clone() else { return };
         let recorded = recovery.recorded;
+        if let (Some(signal), true) = (self.interrupted, recovery.aim != Aim::Recover) {
+            self.leave_as_found(signal, effects);
+            return;
+        }
+        match recovery.aim {
+            Aim::Recover => {}
+            Aim::Without if self.waits_for_the_missing(effects) => return,
+            Aim::Without => {
+                let silent = self.silent();
+                if !silent.is_empty() {
+                    let missing = self.missing().map(|host| self.plan.host(host).name.clone()).collect();
+                    self.hold_up(HeldUp::NotNamed { missing, silent }, effects);
+                    return;
+                }
+            }
+            Aim::Forget { as_they_stand } => {
+                self.forget(as_they_stand, effects);
+                return;
+            }
+        }
+        if self.judge_by_marks(effects) {
+            return;
+        }
+        if self.all_have_left() {
+            self.leave_all(effects, |_| HostOutcome::Untouched);
+            return;
+        }
         let any_away = self.found().any(|(_, found)| found.is_away());
         if let Some(outcome) = recorded.ended_well() {
             let end = match outcome {
@@ -262,6 +361,7 @@ impl Transaction {
         } else if self.all_found(|found| matches!(found, Found::New { .. }) || found.is_away())
             && !self.all_found(Found::is_away)
             && (any_away
+                || self.missing().next().is_some()
                 || recorded.reached == Reached::Disarming
                 || self.all_found(|found| matches!(found, Found::New { disarmed: true })))
         {
@@ -286,11 +386,14 @@ impl Transaction {
         let stays = self
             .found()
             .find(|(host, found)| !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New)));
-        let lost = self.plan.changing().find(|host| !self.takes_part(*host));
+        let lost = self.plan.changing().find(|host| self.hosts[host.0].disowned);
+        let missing: Vec<&HostName> = self.missing().map(|host| &self.plan.host(host).name).collect();
         let why = if recorded.turned_back {
             "it was being rolled back already".to_owned()
         } else if let (Some(lost), false) = (lost, self.lost_on_new) {
             format!("{} is lost to this recovery, and is not on its new system for good", self.plan.host(lost).name)
+        } else if !missing.is_empty() && !self.may_go_forward_without() {
+            format!("it is ended without {}, and no host that answers is on its new system for good", list(missing))
         } else if !recorded.decided() && !any_new {
             match recorded.reached {
                 Reached::Unknown => "its record is not here, and no host is committed".to_owned(),
@@ -306,9 +409,15 @@ impl Transaction {
 
     /// Nothing is to be done on any host any more: only what the run keeps there goes, where all is well.
     pub(super) fn leave_all(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&Found) -> HostOutcome) {
-        for host in &mut self.hosts {
-            if let Some(found) = &host.found {
-                host.end = Some(end(found));
+        self.leave_each(effects, |_, found| end(found));
+    }
+
+    pub(super) fn leave_each(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&HostName, &Found) -> HostOutcome) {
+        for (host, now) in self.plan.hosts.iter().zip(&mut self.hosts) {
+            if let Some(found) = &now.found {
+                let has_left = found.has_left();
+                let moved_on = || HostOutcome::MovedOn { on: now.on.clone() };
+                now.end = Some(if has_left { moved_on() } else { end(&host.name, found) });
             }
         }
         self.enter_clean(effects);
@@ -316,7 +425,7 @@ impl Transaction {
 
     /// The guards that are known of are over: everybody is asked once more, also who has restarted meanwhile.
     pub(super) fn guards_are_over(&mut self, effects: &mut Vec<Effect>) {
-        for host in self.hosts.iter_mut().filter(|host| !host.disowned) {
+        for host in self.hosts.iter_mut().filter(|host| !host.disowned && !host.missing) {
             host.progress = Progress::Waiting;
         }
         self.take_over_more(effects);
@@ -328,15 +437,20 @@ impl Transaction {
         self.interrupted = Some(signal);
         let waiting = self.hosts.iter().all(|host| host.step.is_none());
         if waiting {
-            effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
-            self.reason = Some(RollbackReason::Interrupted(signal));
-            let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
-            for host in left {
-                let why = "left as it was: somebody else may be recovering this run".to_owned();
-                self.hosts[host.0].end.get_or_insert(HostOutcome::Lost { why });
-            }
-            self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
+            self.leave_as_found(signal, effects);
         }
+    }
+
+    /// Nothing was done: every host is as it was found, and its guard, where it has one, holds.
+    fn leave_as_found(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
+        effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
+        self.reason = Some(RollbackReason::Interrupted(signal));
+        let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
+        for host in left {
+            let why = "left as it was: somebody else may be recovering this run".to_owned();
+            self.hosts[host.0].end.get_or_insert(HostOutcome::Lost { why });
+        }
+        self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
     }
 
     /// A host that was taken over begins its way back as it was found.
@@ -344,6 +458,16 @@ impl Transaction {
         let patient = self.recovery.as_ref().is_some_and(|recovery| recovery.recorded.reached != Reached::Unknown);
         match self.hosts[host.0].found.clone() {
             None | Some(Found::Guarded(_)) => {}
+            Some(found) if found.has_left() => {
+                let end = self.moved_on(host);
+                let now = &mut self.hosts[host.0];
+                (now.back, now.end) = (Back::Untouched, Some(end));
+            }
+            Some(Found::Ended { stands: Side::New, .. } | Found::MovedOn { .. } | Found::Over) => {
+                self.hosts[host.0].back = Back::Untouched;
+                self.hosts[host.0].end = Some(HostOutcome::Committed);
+            }
+            Some(Found::Ended { .. }) => self.hosts[host.0].back = Back::Returned { by_guard: false },
             Some(Found::Old { by_guard }) => self.hosts[host.0].back = Back::Returned { by_guard },
             Some(Found::Cleaned(Side::Old | Side::Both)) => {
                 self.hosts[host.0].back = Back::Returned { by_guard: false };
@@ -388,6 +512,8 @@ impl Transaction {
     }
 
     pub(super) fn found(&self) -> impl Iterator<Item = (HostId, &Found)> {
-        self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)))
+        let found = self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)));
+        // What becomes of the others is not asked of a host for which the run is over.
+        found.filter(|(_, found)| !found.has_left())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
+use crate::decide::found::Found;
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
@@ -33,7 +34,7 @@ impl Transaction {
                 now.step = None;
             }
             now.back = now.back_by_flags();
-            if now.disowned {
+            if now.disowned || now.missing {
                 now.back = Back::Untouched;
             } else {
                 // A recovery may have called it through already, just before the record could not be written.
@@ -119,6 +120,8 @@ impl Transaction {
             StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
                 self.judge_return(host, &said.standing, effects);
             }
+            StepOutcome::Refused { reason: RefusalReason::NoGuard, .. }
+                if self.ends_where_it_has_left(host, &said.standing, effects) => {}
             StepOutcome::Refused { reason: RefusalReason::NoGuard, .. } if !self.hosts[host.0].armed_again => {
                 self.hosts[host.0].boot_id.clone_from(&said.standing.boot_id);
                 self.arm_again(host, said.standing.systems, effects);
@@ -194,6 +197,8 @@ impl Transaction {
                 "on its old system, brought back by its guard"
             };
             effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
+        } else if self.ends_where_it_has_left(host, standing, effects) {
+            // What came after this run is not undone by it.
         } else if rebooted && !armed && !self.hosts[host.0].armed_again {
             // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once.
             self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
@@ -202,6 +207,21 @@ impl Transaction {
         } else {
             self.lost(host, format!("it is on {}", describe(&standing.systems)));
         }
+    }
+
+    /// Ends the run for a host that other hands have brought onto something else.
+    fn ends_where_it_has_left(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) -> bool {
+        let found = Found::of(self.plan.host(host), standing);
+        if !found.has_left() {
+            return false;
+        }
+        let name = self.plan.host(host).name.clone();
+        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text() }));
+        let now = &mut self.hosts[host.0];
+        now.on.clone_from(&standing.systems.current);
+        (now.armed, now.back) = (false, Back::Untouched);
+        self.hosts[host.0].end = Some(self.moved_on(host));
+        true
     }
 
     pub(super) fn lost(&mut self, host: HostId, why: String) {
@@ -306,7 +326,13 @@ impl Transaction {
             let name = &self.plan.host(id).name;
             link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name)
         };
-        self.plan.ids().filter(|id| matches!(self.hosts[id.0].end, Some(HostOutcome::Lost { .. }))).any(is_end)
+        let proves_nothing = |id: &HostId| {
+            let now = &self.hosts[id.0];
+            now.missing
+                || now.has_left()
+                || matches!(now.end, Some(HostOutcome::Lost { .. } | HostOutcome::MovedOn { .. }))
+        };
+        self.plan.ids().filter(proves_nothing).any(is_end)
     }
 
     fn without_login(&self) -> Vec<HostId> {
@@ -325,6 +351,8 @@ impl Transaction {
     pub(super) fn back_not_proven(&mut self, effects: &mut Vec<Effect>) {
         Self::forget_verify_timers(effects);
         let silent = self.without_login();
+        // Who is missing may be what the others' links led over: no reboot of theirs would mend that.
+        let any_missing = self.missing().next().is_some();
         let at_broken_link = |host: HostId| {
             let name = &self.plan.host(host).name;
             self.last_broken
@@ -336,7 +364,7 @@ impl Transaction {
             .plan
             .ids()
             .filter(|host| self.hosts[host.0].back == Back::Restored && self.hosts[host.0].needs_login())
-            .filter(|host| silent.contains(host) || at_broken_link(*host))
+            .filter(|host| silent.contains(host) || (at_broken_link(*host) && !any_missing))
             .collect();
         self.tell_matrix(Phase::RollBack, effects);
         if self.left_to_guards || suspects.is_empty() {

@@ -40,9 +40,13 @@ impl Hash for Transaction {
             lost_ones_keep_nothing: _,
             asked_the_committed,
             superseded_by,
+            held_up: _,
+            forgets_marks: _,
+            dealt_with,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
         (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);
+        (recovery.as_ref().map(|recovery| (recovery.aim, &recovery.ending)), dealt_with).hash(state);
         match stage {
             // Nothing but the last answers is waited for.
             Stage::Clean | Stage::Over => {
@@ -84,7 +88,7 @@ impl Hash for Transaction {
         }
         for host in hosts {
             host.end.as_ref().map(std::mem::discriminant).hash(state);
-            host.disowned.hash(state);
+            (host.disowned, host.missing).hash(state);
         }
     }
 }
@@ -104,6 +108,8 @@ impl HostNow {
             given_up,
             disowned: _,
             set_aside: _,
+            missing: _,
+            on: _,
             held,
             found: _,
             end: _,

@@ -96,6 +96,15 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
     for refusal in refusals {
         add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
     }
+    for mark in &facts.marks {
+        let missing: Vec<&str> = mark.ended.mark.missing.keys().map(HostName::as_str).collect();
+        let missing = missing.join(", ");
+        add(
+            &format!("without {missing}"),
+            format!("run {} was ended here without {missing}", mark.run),
+            Some(format!("fleetdeploy recover {fleet}, when it is back")),
+        );
+    }
     for busy in &facts.busy {
         add("busy", busy.clone(), None);
     }

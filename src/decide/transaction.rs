@@ -14,6 +14,7 @@ use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
 use crate::decide::steady::UnitWatch;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
+use crate::decide::without::HeldUp;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
@@ -108,6 +109,10 @@ pub(super) struct HostNow {
     pub(super) disowned: bool,
     /// A recovery does not build on what it says of itself, and leaves it as it is.
     pub(super) set_aside: bool,
+    /// A recovery ends the run without it: it takes no part, also if it answers meanwhile.
+    pub(super) missing: bool,
+    /// What it runs, as far as known.
+    pub(super) on: StorePath,
     /// A recovery has taken it over on the boot that is known of.
     pub(super) held: bool,
     /// How a recovery found it.
@@ -128,7 +133,20 @@ impl HostNow {
 
     /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
     pub(super) fn is_through(&self) -> bool {
-        self.disowned || matches!(self.found, Some(Found::New { .. } | Found::Cleaned(Side::New | Side::Both)))
+        let on_new = matches!(
+            self.found,
+            Some(
+                Found::New { .. }
+                    | Found::Cleaned(Side::New | Side::Both)
+                    | Found::Ended { stands: Side::New | Side::Both, .. }
+            )
+        );
+        self.disowned || self.missing || self.has_left() || on_new
+    }
+
+    /// The run is over for it, whatever becomes of the others: nothing is asked of it, and it is no longer theirs.
+    pub(super) fn has_left(&self) -> bool {
+        self.found.as_ref().is_some_and(Found::has_left)
     }
 
     /// Where its way back begins, from what may have been done to it.
@@ -198,6 +216,12 @@ pub struct Transaction {
     pub(super) asked_the_committed: bool,
     /// What the host said that another coordinator has taken over.
     pub(super) superseded_by: Option<String>,
+    /// Why a recovery leaves everything as it was.
+    pub(super) held_up: Option<HeldUp>,
+    /// Marks of an end without hosts are removed with all the rest.
+    pub(super) forgets_marks: bool,
+    /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
+    pub(super) dealt_with: BTreeSet<HostId>,
 }
 
 impl Transaction {
@@ -219,6 +243,8 @@ impl Transaction {
                 given_up: GivenUp::No,
                 disowned: false,
                 set_aside: false,
+                missing: false,
+                on: host.old.current.clone(),
                 held: false,
                 found: None,
                 end: None,
@@ -256,6 +282,9 @@ impl Transaction {
             lost_ones_keep_nothing: false,
             asked_the_committed: false,
             superseded_by: None,
+            held_up: None,
+            forgets_marks: false,
+            dealt_with: BTreeSet::new(),
         }
     }
 
@@ -361,7 +390,7 @@ impl Transaction {
             Stage::Back | Stage::BackProof | Stage::BackDisarm => self.after_back(host, step, answer, effects),
             Stage::Clean => {
                 self.hosts[host.0].progress = Progress::Done;
-                self.after_clean(host, answer, effects);
+                self.after_clean(host, step, answer, effects);
                 self.finish_when_clean(effects);
             }
             Stage::Over => {}

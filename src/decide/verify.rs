@@ -22,8 +22,8 @@ impl Transaction {
         self.enter(Stage::Verify, Phase::Verify, effects);
         for host in self.plan.ids() {
             // Nothing is asked of a host that is lost to this run.
-            self.hosts[host.0].logged_in = !self.takes_part(host);
-            if self.takes_part(host) {
+            self.hosts[host.0].logged_in = !self.is_asked(host);
+            if self.is_asked(host) {
                 self.run(host, Step::Login { after: true }, effects);
             }
         }
@@ -251,7 +251,7 @@ impl Transaction {
 
     /// A changed host that is on another boot or another system than it should be.
     pub(super) fn moved_by_itself(&self, round: &Round) -> Option<RollbackReason> {
-        self.plan.changing().filter(|host| self.takes_part(*host)).find_map(|host| {
+        self.plan.changing().filter(|host| self.is_asked(*host)).find_map(|host| {
             let plan = self.plan.host(host);
             let seen = round.hosts.get(&plan.name)?;
             if !same_boot(&seen.boot_id, &self.hosts[host.0].boot_id) {
@@ -298,7 +298,7 @@ impl Transaction {
 
     /// The changed hosts whose units count. What fails where the push has not begun is not its doing.
     fn judged_by_units(&self) -> Vec<HostId> {
-        self.plan.changing().filter(|host| self.has_begun_on(*host) && self.takes_part(*host)).collect()
+        self.plan.changing().filter(|host| self.has_begun_on(*host) && self.is_asked(*host)).collect()
     }
 
     fn failures_in(&mut self, round: &Round, effects: &mut Vec<Effect>) -> BTreeSet<(HostId, String)> {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::decide::fact::{JobKind, StepAnswer, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
-use crate::decide::units::{UnitPast, failing_text};
 use crate::decide::traces::EndMark;
+use crate::decide::units::{UnitPast, failing_text};
 use crate::event::{Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 
@@ -205,9 +205,25 @@ pub enum Entry {
         host: HostName,
         says: Disowned,
     },
+    /// The run ends without these hosts: nobody has seen how they stand, and the marks on the others say so.
+    EndedWithout {
+        #[serde(flatten)]
+        mark: EndMark,
+    },
+    /// What is left of the run is removed, as its hosts stand.
+    Forgotten {
+        stood: Vec<Stood>,
+    },
     Finished {
         outcome: Outcome,
     },
+}
+
+/// How a host stood when its run was forgotten, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stood {
+    pub host: HostName,
+    pub text: String,
 }
 
 /// What a host says that takes it away from a coordinator. It is believed about itself only.

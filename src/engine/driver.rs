@@ -16,8 +16,9 @@ use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::recover::Recorded;
+use crate::decide::recover::{Aim, Recorded};
 use crate::decide::time::{MARGIN, REKEY, Times};
+use crate::decide::traces::EndMark;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
 use crate::event::forecast::Forecast;
@@ -100,6 +101,8 @@ pub struct Driver<H> {
     deadlines: Vec<Option<Duration>>,
     /// How many hosts' journals are still to come.
     journals: usize,
+    /// Until when a guard may be armed of a host that a recovery ends the run without.
+    missing_until: Option<Duration>,
     /// No guard that a host shows is waited for longer than this.
     longest_guard: Duration,
     /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have, too, or
@@ -138,6 +141,26 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
+    /// What a recovery is to do, and what the record says of an end while hosts were missing.
+    #[must_use]
+    pub fn aiming_at(mut self, aim: Aim, mark: Option<EndMark>) -> Self {
+        self.transaction.aim_at(aim);
+        if let Some(mark) = mark {
+            self.transaction.was_ended(mark);
+        }
+        self
+    }
+
+    /// Hosts that a recovery ends the run without, and until when a guard of theirs may be armed.
+    #[must_use]
+    pub fn going_without(mut self, hosts: Vec<HostId>, until: Option<Duration>) -> Self {
+        for host in hosts {
+            self.transaction.go_without(host);
+        }
+        self.missing_until = until;
+        self
+    }
+
     /// How long a guard of the run may hold, where it is not what the inventory says.
     #[must_use]
     pub fn with_longest_guard(self, longest_guard: Duration) -> Self {
@@ -152,6 +175,7 @@ impl<H: Hosts> Driver<H> {
             out: plan.ids().map(|_| None).collect(),
             deadlines: vec![None; plan.hosts.len()],
             journals: 0,
+            missing_until: None,
             longest_guard: Times::longest_guard(&times),
             seen_fired: BTreeSet::new(),
             sent: 0,
@@ -276,7 +300,9 @@ impl<H: Hosts> Driver<H> {
         let awaited = self.plan.ids().filter(|id| {
             matches!(step, Step::Extend { .. }) && self.out[id.0].as_ref().is_some_and(|out| is_awaited(&out.step))
         });
-        let back = awaited.map(|id| self.times[id.0].awaited_until(self.latest(id, now))).max();
+        let back = awaited.map(|id| self.times[id.0].awaited_until(self.latest(id, now)));
+        let missing = self.missing_until.filter(|_| matches!(step, Step::Extend { .. }));
+        let back = back.chain(missing).max();
         let after = times.settle_back() + times.limits.connect + times.limits.step + MARGIN;
         back.map_or(times.guard, |back| times.guard.max(back.saturating_sub(now) + after))
     }
@@ -388,6 +414,9 @@ impl<H: Hosts> Driver<H> {
     /// may be.
     fn guards_over(&self) -> Duration {
         let now = self.clock.now();
+        if let Some(until) = self.missing_until {
+            return until.saturating_sub(now);
+        }
         let known = self.plan.changing().any(|host| self.deadlines[host.0].is_some());
         let until = self
             .plan

@@ -21,9 +21,10 @@ use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
 use crate::decide::plan::{HostId, HostPlan, Plan};
-use crate::decide::recover::Recorded;
+use crate::decide::recover::{Aim, Recorded};
 use crate::decide::rolling::ended::Begun;
 use crate::decide::time::Times;
+use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
@@ -47,6 +48,12 @@ pub struct Request {
     pub known: Option<Known>,
     /// The run that the person has named.
     pub run: Option<String>,
+    /// What it is to be done with it.
+    pub aim: Aim,
+    /// The hosts that it is to end without.
+    pub without: BTreeSet<HostName>,
+    /// Runs of the fleet that were ended while hosts were missing, by the records of this workstation.
+    pub ended: Vec<Known>,
 }
 
 /// A run of which this workstation has the record.
@@ -62,6 +69,8 @@ pub struct Known {
     pub since: Duration,
     /// What is unfinished is a rolling reboot.
     pub rolling: Option<Begun>,
+    /// Who was missing when it was ended, and on which side that was.
+    pub mark: Option<EndMark>,
 }
 
 /// What was found to recover.
@@ -208,6 +217,7 @@ impl<S: Surveyor> Recovery<'_, S> {
                 set_aside.push((id, doubt.to_string()));
             }
         }
+        let until = self.until_the_missing_are_over(&chosen, &plan, &times, &surveyed);
         let plan = Arc::new(plan);
         let what = Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan) };
         if let Err(error) = records.recovering(&what) {
@@ -223,8 +233,14 @@ impl<S: Surveyor> Recovery<'_, S> {
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks).with_epochs(epochs);
         let hosts = self.surveyor.hosts(orders);
         let clock = Arc::clone(&self.clock);
+        let replaced = self.replaced(&chosen, &surveyed);
+        let is_left_out = |host: &HostName| self.request.without.contains(host) || replaced.contains(host);
+        let without = plan.changing().filter(|host| is_left_out(&plan.host(*host).name)).collect();
+        let mark = chosen.known.as_ref().and_then(|known| known.mark.clone());
         let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded)
             .leaving(set_aside)
+            .aiming_at(self.request.aim, mark)
+            .going_without(without, until)
             .with_longest_guard(longest);
         let ended = driver.drive(records, shutdown).await;
         let name = |host: HostId| plan.host(host).name.clone();
@@ -254,11 +270,32 @@ impl<S: Surveyor> Recovery<'_, S> {
                 // Its hosts may be the ones that do not answer.
                 return Ok((self.chosen(run, &surveyed), surveyed));
             }
+            let silent = self.tell_of_marks(silent, &surveyed);
             return Err(self.nothing(silent, records));
         };
-        let missing = || chosen.hosts.intersection(&silent).cloned().collect::<BTreeSet<_>>();
-        if chosen.is_alone() && !missing().is_empty() {
-            self.wait_for(missing(), &chosen.run, &mut surveyed).await;
+        let named = self.named_by_marks(&chosen, &surveyed);
+        let missing = || {
+            let missing = chosen.hosts.intersection(&silent);
+            missing.filter(|host| !self.request.without.contains(host) && !named.contains(*host)).cloned().collect()
+        };
+        let unexpected: BTreeSet<HostName> = missing();
+        if self.request.aim == Aim::Without && !unexpected.is_empty() {
+            let silent: Vec<&str> = unexpected.iter().map(HostName::as_str).collect();
+            let all = self.request.without.iter().chain(&unexpected).map(HostName::as_str);
+            return Err(Recovered::NotBegun {
+                text: format!(
+                    "{} does not answer either, and a run is not ended without a host that was not named",
+                    silent.join(", ")
+                ),
+                hint: Some(format!(
+                    "if it does not come back: `fleetdeploy recover {} --without {}`",
+                    self.request.fleet.name,
+                    all.collect::<Vec<_>>().join(",")
+                )),
+            });
+        }
+        if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
+            self.wait_for(unexpected, &chosen.run, &mut surveyed).await;
             if !surveyed.values().any(|one| one.holds(&chosen.run)) {
                 // Somebody else has ended it meanwhile.
                 let silent = all.into_iter().filter(|host| !surveyed.contains_key(host)).collect();
@@ -345,10 +382,21 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// The run that was named, or that this workstation knows of, or that most hosts hold something of.
     fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
-        let mut runs: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
-        for (host, one) in surveyed {
-            for run in one.runs() {
-                runs.entry(run).or_default().insert(host.clone());
+        let mut runs = claims::runs(surveyed);
+        for (run, hosts) in claims::to_be_judged(surveyed) {
+            runs.entry(run).or_default().extend(hosts);
+        }
+        // A mark claims nothing: only who names its run means it.
+        if let Some(run) = &self.request.run {
+            let marked = surveyed.iter().filter(|(_, one)| one.mark(run).is_some()).map(|(host, _)| host.clone());
+            let marked: Vec<HostName> = marked.collect();
+            if !marked.is_empty() {
+                runs.entry(run.clone()).or_default().extend(marked);
+            }
+            let over = surveyed.iter().filter(|(_, one)| one.holds(run)).map(|(host, _)| host.clone());
+            let over: Vec<HostName> = over.collect();
+            if !over.is_empty() {
+                runs.entry(run.clone()).or_default().extend(over);
             }
         }
         if let Some(named) = &self.request.run
@@ -391,13 +439,13 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 
     fn chosen(&self, run: &str, surveyed: &Surveyed) -> Chosen {
-        let known = self.request.known.clone().filter(|known| known.run == run);
+        let known = self.request.known.iter().chain(&self.request.ended).find(|known| known.run == run).cloned();
         let mut hosts = BTreeSet::new();
         if let Some(plan) = known.as_ref().and_then(|known| known.plan.as_ref()) {
             hosts.extend(plan.changing().map(|host| plan.host(host).name.clone()));
         }
         let is_recorded = !hosts.is_empty();
-        for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run)) {
+        for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run) || one.mark(run).is_some()) {
             // A true name that is left out would let the others be decided without that host; a false one costs a wait. What
             // the record tells no host changes.
             if !is_recorded {
@@ -406,6 +454,90 @@ impl<S: Surveyor> Recovery<'_, S> {
             hosts.insert(host.clone());
         }
         Chosen { run: run.to_owned(), known, hosts }
+    }
+
+    /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name another machine
+    /// has now.
+    fn named_by_marks(&self, chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
+        let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
+        let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
+        marks.chain(recorded).flat_map(|mark| mark.missing.keys().cloned()).collect()
+    }
+
+    /// Hosts that are missing by the marks, and under whose names other machines answer: those know nothing of the run.
+    fn replaced(&self, chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
+        let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
+        let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
+        let missing = marks.chain(recorded).flat_map(|mark| &mark.missing);
+        let is_replaced = |(host, machine): &(&HostName, &Option<String>)| {
+            let is_another =
+                |one: &Answered| !claims::is_back(Some(one), machine.as_deref()) && !one.holds(&chosen.run);
+            self.request.aim == Aim::Recover && surveyed.get(*host).is_some_and(is_another)
+        };
+        missing.filter(is_replaced).map(|(host, _)| host.clone()).collect()
+    }
+
+    /// Says of the marks on the hosts that nothing is to be done about them now. Who is missing by one is not silent by itself: that
+    /// is known.
+    fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &Surveyed) -> BTreeSet<HostName> {
+        let fleet = &self.request.fleet.name;
+        let mut told = BTreeSet::new();
+        for mark in surveyed.values().flat_map(|one| &one.facts.marks) {
+            for host in mark.ended.mark.missing.keys() {
+                silent.remove(host);
+                if told.insert((mark.run.clone(), host.clone())) {
+                    let how = if surveyed.contains_key(host) {
+                        "and another machine answers under its name now"
+                    } else {
+                        "and it does not answer: when it does, this command ends what is left of the run there"
+                    };
+                    let text = format!(
+                        "was missing when run {0} was ended, {how}; `fleetdeploy recover {fleet} --forget {0}` ends the \
+                         waiting for it",
+                        mark.run
+                    );
+                    self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                }
+            }
+        }
+        silent
+    }
+
+    /// Until when a guard of a host may be armed that the run is to end without. Whoever began the run can have extended it
+    /// until the others are fenced, but for one whose record this is: nobody else goes on with that while it is held here.
+    fn until_the_missing_are_over(
+        &self,
+        chosen: &Chosen,
+        plan: &Plan,
+        times: &[Times],
+        surveyed: &Surveyed,
+    ) -> Option<Duration> {
+        let now = self.clock.now();
+        let known = chosen.known.as_ref().filter(|_| !chosen.is_alone());
+        let shown = surveyed.values().filter_map(|one| claims::epoch(&chosen.run, one)).max();
+        let is_ours = known.is_some_and(|known| shown.is_none_or(|shown| shown <= known.epoch));
+        let until = plan.changing().filter(|host| self.request.without.contains(&plan.host(*host).name)).map(|host| {
+            let its = &times[host.0];
+            let holds = match known {
+                // On the way back those who wait for another are extended past that one.
+                Some(known) if is_ours && known.recorded.turned_back => {
+                    Times::longest_guard(times).saturating_sub(known.since)
+                }
+                Some(_) if is_ours => its.unseen_guard,
+                _ => claims::longest_guard(&chosen.run, times, surveyed.values()).max(its.guard),
+            };
+            now + holds + its.limits.firing()
+        });
+        let until = until.max().filter(|_| self.request.aim == Aim::Without)?;
+        let names: Vec<&str> = self.request.without.iter().map(HostName::as_str).collect();
+        let text = format!(
+            "the run is ended without {}: nothing is decided for up to {} s, until no guard can be armed there any more; then \
+             the others go to one side and are free",
+            names.join(", "),
+            (until - now).as_secs()
+        );
+        self.events.publish(Event::Warned { host: None, text });
+        Some(until)
     }
 
     fn times(&self, host: &Host) -> Times {

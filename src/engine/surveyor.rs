@@ -13,7 +13,8 @@ use super::reach::Reach;
 use super::reboot::let_go;
 use super::ssh_hosts::SshHosts;
 use super::survey;
-use crate::decide::fact::{Facts, GuardState};
+use crate::decide::fact::{Facts, GuardState, Lease};
+use crate::decide::traces::EndMark;
 use crate::inventory::model::Host;
 
 /// What the survey of one host brought.
@@ -31,8 +32,14 @@ impl Answered {
             GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
         };
-        let of_lease = standing.lease.as_ref().map(|lease| &lease.run);
+        // One that was given back claims nothing.
+        let of_lease = standing.lease.as_ref().filter(|lease| lease.owner != Lease::NOBODY).map(|lease| &lease.run);
         self.facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
+    }
+
+    /// What the host says of the end of a run while others were missing.
+    pub(super) fn mark(&self, run: &str) -> Option<&EndMark> {
+        self.facts.marks.iter().find(|mark| mark.run == run).map(|mark| &mark.ended.mark)
     }
 
     pub(super) fn holds(&self, run: &str) -> bool {

@@ -67,14 +67,15 @@ impl Told {
             }
             Event::Finished { hosts, .. } => {
                 let is_failed = |host: &HostName, end: &HostOutcome| match end {
-                    HostOutcome::RolledBack { .. } | HostOutcome::Lost { .. } => true,
+                    HostOutcome::RolledBack { .. } | HostOutcome::Lost { .. } | HostOutcome::Missing => true,
                     // What was refused has touched nobody; whom it was refused for has failed.
                     HostOutcome::Untouched => self.blamed.contains(host),
                     HostOutcome::Committed
                     | HostOutcome::Unchanged
                     | HostOutcome::Witness
                     | HostOutcome::Skipped
-                    | HostOutcome::Rebooted => false,
+                    | HostOutcome::Rebooted
+                    | HostOutcome::MovedOn { .. } => false,
                 };
                 self.failed = Some(
                     hosts.iter().filter(|(host, end)| is_failed(host, end)).map(|(host, _)| host.clone()).collect(),

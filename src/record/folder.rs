@@ -149,6 +149,27 @@ impl State {
         Ok(None)
     }
 
+    /// The runs of a fleet that were ended while a host was missing that has not been dealt with since.
+    ///
+    /// # Errors
+    /// If the folder of runs cannot be read. A run that cannot be read is passed over: its hosts tell.
+    pub fn ended_without(&self, fleet: &str, inventory: &Path) -> Result<Vec<Unfinished>, RecordError> {
+        let mut ended = Vec::new();
+        for id in self.list()? {
+            let run = self.open_run(&id)?;
+            let Ok(journal) = run.read_journal() else { continue };
+            let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { continue };
+            if started.fleet != fleet || !same_file(&started.inventory, inventory) || !journal::is_over(&journal) {
+                continue;
+            }
+            if journal::ended_without(&journal).is_some() {
+                let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
+                ended.push(Unfinished { run, journal, fleet, inventory });
+            }
+        }
+        Ok(ended)
+    }
+
     /// This run, if its record is here and can be read, and it did not come to its end.
     ///
     /// # Errors

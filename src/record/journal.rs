@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::decide::fact::Systems;
 use crate::decide::recover::{Reached, Recorded};
 use crate::decide::rolling;
-use crate::decide::vocabulary::{self, Disowned};
+use crate::decide::traces::EndMark;
+use crate::decide::vocabulary::{self, Disowned, Stood};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::event::ration::shorten;
@@ -25,7 +26,7 @@ use crate::store_path::StorePath;
 pub const FORMAT: u32 = 2;
 
 /// The words of every [`Entry`]; another one is of a newer version.
-const ENTRIES: [&str; 12] = [
+const ENTRIES: [&str; 14] = [
     "started",
     "recovering",
     "by_hand",
@@ -37,6 +38,8 @@ const ENTRIES: [&str; 12] = [
     "host_lost",
     "rolling",
     "rebooting",
+    "ended_without",
+    "forgotten",
     "finished",
 ];
 
@@ -71,6 +74,15 @@ pub enum Entry {
     /// These hosts are told to reboot.
     Rebooting {
         hosts: Vec<HostName>,
+    },
+    /// A recovery ends the run without hosts that nobody has seen.
+    EndedWithout {
+        #[serde(flatten)]
+        mark: EndMark,
+    },
+    /// What is left of the run is removed, as its hosts stand.
+    Forgotten {
+        stood: Vec<Stood>,
     },
     /// The last entry.
     Finished {
@@ -112,6 +124,8 @@ impl Entry {
             Self::Disarming => vocabulary::Entry::Disarming,
             Self::RollingBack { reason } => vocabulary::Entry::RollingBack { reason: reason.clone() },
             Self::HostLost { host, says } => vocabulary::Entry::HostLost { host: host.clone(), says: says.clone() },
+            Self::EndedWithout { mark } => vocabulary::Entry::EndedWithout { mark: mark.clone() },
+            Self::Forgotten { stood } => vocabulary::Entry::Forgotten { stood: stood.clone() },
             Self::Finished { outcome } => vocabulary::Entry::Finished { outcome: *outcome },
         })
     }
@@ -131,8 +145,12 @@ pub fn recorded(journal: &[Written]) -> Recorded {
 pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
         None => true,
-        // Of a rolling reboot nothing can be brought to one side: its end is its end.
-        Some(Entry::Finished { outcome }) => *outcome != Outcome::Split || rolling(journal).is_some(),
+        // What was forgotten as it stood, or has a host missing or apart, stays split; nothing of it claims a host any more.
+        Some(Entry::Finished { outcome }) => {
+            let stays = |entry: &Entry| matches!(entry, Entry::Forgotten { .. } | Entry::EndedWithout { .. });
+            // Nor can anything of a rolling reboot be brought to one side: its end is its end.
+            *outcome != Outcome::Split || last_part(journal).any(stays) || rolling(journal).is_some()
+        }
         Some(_) => false,
     }
 }
@@ -159,6 +177,28 @@ pub fn pushed_before_rolling(journal: &[Written]) -> Option<Outcome> {
         Entry::Finished { outcome } => Some(*outcome),
         _ => None,
     })
+}
+
+/// What the last coordinator has written, the latest first.
+fn last_part(journal: &[Written]) -> impl Iterator<Item = &Entry> {
+    let entries = journal.iter().rev().map(|written| &written.entry);
+    entries.take_while(|entry| !matches!(entry, Entry::Recovering(_)))
+}
+
+/// Who was missing when the run was ended, and on which side that was; nothing once they were dealt with, or forgotten.
+#[must_use]
+pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
+    let mut finished = false;
+    for written in journal.iter().rev() {
+        match &written.entry {
+            Entry::EndedWithout { mark } => return Some(mark),
+            Entry::Finished { .. } => finished = true,
+            // Whoever ended it last would have written who is still missing.
+            Entry::Recovering(_) if finished => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has taken
@@ -190,6 +230,8 @@ impl From<vocabulary::Entry> for Entry {
                 Self::RollingBack { reason }
             }
             vocabulary::Entry::HostLost { host, says } => Self::HostLost { host, says },
+            vocabulary::Entry::EndedWithout { mark } => Self::EndedWithout { mark },
+            vocabulary::Entry::Forgotten { stood } => Self::Forgotten { stood },
             vocabulary::Entry::Finished { outcome } => Self::Finished { outcome },
         }
     }

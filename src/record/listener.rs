@@ -252,6 +252,8 @@ fn outcome_words(outcome: &HostOutcome) -> String {
         HostOutcome::Lost { why } => format!("lost: {why}"),
         HostOutcome::Skipped => "skipped".to_owned(),
         HostOutcome::Rebooted => "rebooted, and proven back".to_owned(),
+        HostOutcome::Missing => "missing: the run was ended without it".to_owned(),
+        HostOutcome::MovedOn { .. } => "moved on: the run was over for it".to_owned(),
     }
 }
 

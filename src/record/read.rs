@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::event::line::Line;
 use crate::event::{Event, Outcome};
+use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
 use crate::record::journal::{self, Entry, Written};
 use crate::record::{RecordError, open_to_read, read_error, read_whole};
@@ -158,6 +159,8 @@ pub struct Summary {
     /// How long the push took, or the recovery that has ended it.
     pub took: Option<Duration>,
     pub exit: Option<i32>,
+    /// Hosts that were missing when it was ended, and that have not been dealt with since.
+    pub missing: Vec<HostName>,
 }
 
 impl RunFolder {
@@ -200,6 +203,10 @@ impl RunFolder {
             hosts,
             took: finish.as_ref().map(|finish| finish.took),
             exit: finish.map(|finish| finish.exit),
+            missing: journal::ended_without(&journal)
+                .into_iter()
+                .flat_map(|mark| mark.missing.keys().cloned())
+                .collect(),
         }
     }
 }

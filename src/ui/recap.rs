@@ -130,7 +130,7 @@ fn generation(host: &HostView, outcome: &HostOutcome) -> String {
     let Some(plan) = host.plan.as_ref().filter(|plan| plan.generation > 0) else { return String::new() };
     match (outcome, host.new_generation) {
         (HostOutcome::Committed, Some(new)) if new != plan.generation => format!("{} -> {new}", plan.generation),
-        (HostOutcome::Lost { .. }, _) => String::new(),
+        (HostOutcome::Lost { .. } | HostOutcome::Missing | HostOutcome::MovedOn { .. }, _) => String::new(),
         _ => plan.generation.to_string(),
     }
 }
@@ -149,6 +149,8 @@ fn systems(host: &HostView, outcome: &HostOutcome) -> String {
             format!("runs {old}")
         }
         HostOutcome::Lost { .. } => format!("was to go {}", words::systems(name, &plan.old, &plan.new)),
+        HostOutcome::Missing => "nothing is known of it".to_owned(),
+        HostOutcome::MovedOn { on } => format!("runs {}", words::system(name, on)),
         HostOutcome::Skipped => String::new(),
     }
 }
@@ -235,5 +237,7 @@ fn word_of_host(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
         HostOutcome::Lost { .. } => ("LOST", Some(Tone::Bad)),
         HostOutcome::Skipped => ("left out", Some(Tone::Doubtful)),
         HostOutcome::Rebooted => ("rebooted", Some(Tone::Good)),
+        HostOutcome::Missing => ("missing: ended without it", Some(Tone::Doubtful)),
+        HostOutcome::MovedOn { .. } => ("moved on: over for it", Some(Tone::Doubtful)),
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Outcome;
+use crate::inventory::model::HostName;
 use crate::record::read::Kind;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::recap::word_of;
@@ -63,6 +64,8 @@ pub struct Row {
     pub took: Option<Duration>,
     /// Of the command; `None`: it is not known.
     pub exit: Option<i32>,
+    /// It was ended without these.
+    pub missing: Vec<HostName>,
 }
 
 impl Row {
@@ -76,6 +79,15 @@ impl Row {
     }
 
     fn word(&self) -> String {
+        let word = self.word_of_all();
+        if self.missing.is_empty() {
+            return word;
+        }
+        let missing: Vec<&str> = self.missing.iter().map(HostName::as_str).collect();
+        format!("{word}, without {}", missing.join(", "))
+    }
+
+    fn word_of_all(&self) -> String {
         match (self.kind, self.standing) {
             _ if self.has_lost() => "COMMITTED, HOST LOST".to_owned(),
             // It has brought no system that could be unchanged or rolled back.
@@ -148,6 +160,7 @@ mod tests {
             hosts: Some(2),
             took: Some(Duration::from_secs(63)),
             exit: None,
+            missing: Vec::new(),
         };
         let mut unfinished = row("home\u{1b}[2Jlab", 7200, Standing::Unfinished);
         (unfinished.hosts, unfinished.took) = (None, None);
@@ -158,18 +171,23 @@ mod tests {
             Row { kind: Kind::Guard, took: None, ..row("lab", 7_400, Standing::Ended(Outcome::Unchanged)) },
             Row { exit: Some(3), ..row("lab", 89_000, Standing::Ended(Outcome::Committed)) },
             row("lab", 90_000, Standing::Recovered(Outcome::RolledBack)),
+            Row {
+                missing: vec![HostName::new("nas").unwrap()],
+                ..row("lab", 90_001, Standing::Recovered(Outcome::Committed))
+            },
         ];
         let plain = render(&rows, &Clock::utc(now), false);
         assert_eq!(
             plain,
             "\
-run                           fleet    began                              what   outcome                  hosts  took
-20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     push   running                  2      1m 03s
-20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED               .      .
-20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand            2      .
-20261122-161500-lab-3f9c      lab      2026-11-22 14:11 UTC  2 hours ago  guard  disarmed                 2      .
-20261122-161500-lab-3f9c      lab      2026-11-21 15:31 UTC  1 day ago    push   COMMITTED, HOST LOST     2      1m 03s
-20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    push   ROLLED BACK (recovered)  2      1m 03s
+run                           fleet    began                              what   outcome                             hosts  took
+20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     push   running                             2      1m 03s
+20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED                          .      .
+20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand                       2      .
+20261122-161500-lab-3f9c      lab      2026-11-22 14:11 UTC  2 hours ago  guard  disarmed                            2      .
+20261122-161500-lab-3f9c      lab      2026-11-21 15:31 UTC  1 day ago    push   COMMITTED, HOST LOST                2      1m 03s
+20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    push   ROLLED BACK (recovered)             2      1m 03s
+20261122-161500-lab-3f9c      lab      2026-11-21 15:14 UTC  1 day ago    push   COMMITTED (recovered), without nas  2      1m 03s
 "
         );
         let coloured = render(&rows, &Clock::utc(now), true);

@@ -155,10 +155,11 @@ impl Journal {
 
     /// What was written after it.
     pub(crate) fn merge(&mut self, later: &Self) {
-        let Recorded { reached, turned_back, finished } = later.0;
+        let Recorded { reached, turned_back, finished, ended_without } = later.0;
         self.0.reached = self.0.reached.max(reached);
         self.0.turned_back |= turned_back;
         self.0.finished = finished.or(self.0.finished);
+        self.0.ended_without |= ended_without;
     }
 
     /// Whether `fleetdeploy recover` finds something to do.

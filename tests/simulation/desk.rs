@@ -75,6 +75,7 @@ impl Desk {
             recorded: journal::recorded(&self.journal),
             epoch: epochs.max().unwrap_or(1),
             since: at(now).duration_since(last).unwrap_or(Duration::ZERO),
+            mark: journal::ended_without(&self.journal).cloned(),
         })
     }
 

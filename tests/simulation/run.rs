@@ -1,9 +1,10 @@
 //! One run: from a seed to what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleetdeploy::decide::recover::Aim;
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::Driver;
@@ -163,7 +164,20 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
         let known = world.desks[desk].known(world.now);
         let tag = world.tag(station);
         world.say(|| format!("{station} recovers on workstation {desk}, knowing {known:?}"));
-        (gate, station, Request { fleet: world.scenario.fleet(), owner: owner(station), tag, known, run: None })
+        (
+            gate,
+            station,
+            Request {
+                fleet: world.scenario.fleet(),
+                owner: owner(station),
+                tag,
+                known,
+                run: None,
+                aim: Aim::Recover,
+                without: BTreeSet::new(),
+                ended: Vec::new(),
+            },
+        )
     };
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let surveyor = SimSurveyor { world: world.clone(), station, clock };

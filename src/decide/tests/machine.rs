@@ -9,6 +9,7 @@ use crate::decide::fact::{
 };
 use crate::decide::links::{Link, LinkAnswer, Probe, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::traces::{Ended, RunTraces};
 use crate::decide::units::{UnitState, Units};
 use crate::decide::vocabulary::Step;
 use crate::inventory::model::{HostName, Place};
@@ -95,6 +96,8 @@ pub(super) struct Machine {
     /// Whether it was ever armed, and ever tested, and said so.
     pub(super) told_armed: bool,
     pub(super) told_tested: bool,
+    /// What its own scripts have written beside the roots.
+    pub(super) traces: RunTraces,
 }
 
 impl Machine {
@@ -113,6 +116,7 @@ impl Machine {
             dead: false,
             told_armed: false,
             told_tested: false,
+            traces: RunTraces { traced: true, ..RunTraces::default() },
         }
     }
 
@@ -139,7 +143,7 @@ impl Machine {
     }
 
     pub(super) fn is_at_rest(&self, plan: &HostPlan) -> bool {
-        let settled = plan.is_back(&self.systems) || self.systems.all_are(&plan.new);
+        let settled = plan.is_back(&self.systems) || self.systems.agree();
         settled && !matches!(self.guard, GuardState::Armed { .. })
     }
 
@@ -159,7 +163,7 @@ impl Machine {
             failed_units: self.failed_units(),
             restarts: BTreeMap::new(),
             units: self.units.clone(),
-            run_traces: None,
+            run_traces: Some(self.traces.clone()),
             fence: None,
         }
     }
@@ -181,11 +185,13 @@ impl Machine {
         if machine.lease.is_some_and(|held| held > epoch) && !matches!(step, Step::Login { .. }) {
             return refused(RefusalReason::Superseded);
         }
+        let ended = machine.traces.ended.is_some();
         let begins = matches!(step, Step::TakeOver { .. } | Step::Ask) || matches!(step, Step::Arm { .. }) && epoch > 1;
-        if begins && machine.lease.is_none() && !machine.roots {
+        if begins && (ended || machine.lease.is_none() && !machine.roots) {
             return refused(RefusalReason::Ended);
         }
         let armed = matches!(machine.guard, GuardState::Armed { .. });
+        let dead = matches!(machine.guard, GuardState::Dead { .. });
         match step {
             Step::TakeOver { .. } | Step::Arm { .. } if fails => return refused(RefusalReason::ForeignLease),
             Step::Arm { boot_id, .. }
@@ -206,6 +212,7 @@ impl Machine {
         }
         match step {
             Step::TakeOver { .. } => machine.lease = Some(epoch),
+            Step::Arm { .. } if dead => machine.guard = GuardState::Armed { run: run(), deadline: 900 },
             Step::Arm { .. } if armed => machine.lease = Some(epoch),
             Step::Arm { expect, .. } if *expect != machine.systems => return refused(RefusalReason::Moved),
             Step::Arm { .. } => {
@@ -229,6 +236,7 @@ impl Machine {
                 return refused(RefusalReason::Moved);
             }
             Step::Job { kind, .. } => {
+                machine.traces.switching |= matches!(kind, JobKind::Switch | JobKind::Reactivate);
                 machine.jobs.insert(*kind, (JobState::Exited { status: i32::from(fails) }, epoch));
                 match (kind, fails) {
                     (JobKind::Rollback, false) => machine.systems = plan.old.clone(),
@@ -244,18 +252,33 @@ impl Machine {
             }
             Step::Disarm { expect, .. } => match machine.guard {
                 GuardState::Armed { .. } if *expect != machine.systems => return refused(RefusalReason::Moved),
-                GuardState::Armed { .. } => machine.guard = GuardState::Disarmed { run: run() },
+                GuardState::Armed { .. } => {
+                    machine.traces.committed |= machine.systems.all_are(&plan.new);
+                    machine.guard = GuardState::Disarmed { run: run() };
+                }
+                GuardState::Dead { .. } => machine.guard = GuardState::Disarmed { run: run() },
                 GuardState::Disarmed { .. } => {}
                 GuardState::Fired { .. } => return refused(RefusalReason::Fired),
                 _ => return refused(RefusalReason::NoGuard),
             },
             Step::Clean { .. } | Step::Release if armed => return refused(RefusalReason::Other),
             Step::Release => machine.lease = None,
-            Step::Clean { .. } => {
+            Step::Clean { mark } => {
+                if !mark.missing.is_empty() {
+                    machine.traces.ended = Some(Ended { epoch, mark: mark.clone() });
+                }
                 (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
                 machine.jobs.clear();
             }
-            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask | Step::Unmark { .. } => {}
+            Step::Unmark { host } => {
+                let ended = machine.traces.ended.as_mut();
+                if let (Some(ended), Some(host)) = (ended, host) {
+                    ended.mark.missing.remove(host);
+                }
+                let is_over = |ended: &Ended| host.is_none() || ended.mark.missing.is_empty();
+                machine.traces.ended.take_if(|ended| is_over(ended));
+            }
+            Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask => {}
         }
         StepOutcome::Done
     }

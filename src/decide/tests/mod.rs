@@ -2,12 +2,14 @@
 
 mod absent;
 mod doubt;
+mod forget;
 mod machine;
 mod push;
 mod recover;
 mod units;
 mod walks;
 mod waves;
+mod without;
 mod world;
 
 pub(super) use machine::{plan, system};

@@ -352,8 +352,9 @@ fn a_roll_back_does_not_end_while_a_host_that_restarted_is_armed_again() {
     world.until(0, |step| matches!(step, Step::Login { .. }));
     world.give(Input::CancelRequested(Signal::Sigint));
     let at = world.until(0, |step| matches!(step, Step::Disarm { .. }));
-    // Somebody has switched it by hand, and it restarts into that.
-    world.machines[0].systems = Systems::all(&system("by-hand"));
+    // The run itself had begun to move what a reboot brings, and it restarts into that.
+    world.machines[0].systems = Systems::all(&system("new"));
+    world.machines[0].traces.switching = true;
     world.restart(0);
     world.end_step(at, Fault::None);
     let of = |world: &World, host: usize| world.now.pending.iter().position(|(id, _)| id.0 == host).expect("a step");

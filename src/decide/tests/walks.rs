@@ -125,7 +125,7 @@ fn whoever_dies_wherever_a_recovery_without_further_faults_brings_all_hosts_to_o
             world.check_end(&format!("{context}, push"));
         }
         let (record, life) = (dice.one_in(2), life(&mut dice));
-        let push = world.recover_after(record, life);
+        let push = world.recover_after(record, life, |_| {});
         let faults = dice.below(3);
         let sleeps = world.now.life.is_none();
         walk(&mut world, &mut dice, faults, sleeps, &format!("{context}, first recovery"));

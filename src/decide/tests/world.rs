@@ -7,7 +7,7 @@ use super::machine::{Machine, job, system};
 use crate::decide::fact::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
 use crate::decide::links::{HostRound, LinkAnswer, Round};
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::recover::Recorded;
+use crate::decide::recover::{Aim, Recorded};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use crate::event::{Event, Outcome, Phase};
@@ -118,15 +118,41 @@ impl World {
     /// Another coordinator takes the run over, from the journal of the one before or from the hosts alone; the one
     /// before is returned, with what it had under way.
     pub(super) fn recover(&mut self, record: bool) -> Coordinator {
-        self.recover_after(record, None)
+        self.recover_after(record, None, |_| {})
+    }
+
+    /// The same, to end the run without these hosts.
+    pub(super) fn recover_without(&mut self, record: bool, missing: &[usize]) -> Coordinator {
+        self.recover_after(record, None, |transaction| {
+            transaction.aim_at(Aim::Without);
+            missing.iter().for_each(|host| transaction.go_without(HostId(*host)));
+        })
+    }
+
+    /// To remove what is left of the run.
+    pub(super) fn forget(&mut self, as_they_stand: bool) -> Coordinator {
+        self.recover_after(true, None, |transaction| transaction.aim_at(Aim::Forget { as_they_stand }))
     }
 
     /// The same, and it dies after so many effects.
-    pub(super) fn recover_after(&mut self, record: bool, life: Option<usize>) -> Coordinator {
+    pub(super) fn recover_after(
+        &mut self,
+        record: bool,
+        life: Option<usize>,
+        prepare: impl FnOnce(&mut Transaction),
+    ) -> Coordinator {
         let entries = if record { self.now.entries.clone() } else { Vec::new() };
         let recorded = if record { Recorded::of(&entries) } else { Recorded::nowhere() };
         let highest = self.machines.iter().filter_map(|machine| machine.lease).max().unwrap_or(0);
-        let transaction = Transaction::recover(Arc::clone(&self.plan), recorded);
+        let mut transaction = Transaction::recover(Arc::clone(&self.plan), recorded);
+        let ended = entries.iter().rev().find_map(|entry| match entry {
+            Entry::EndedWithout { mark } => Some(mark.clone()),
+            _ => None,
+        });
+        if let Some(mark) = ended {
+            transaction.was_ended(mark);
+        }
+        prepare(&mut transaction);
         let next = Coordinator { life, ..Coordinator::new(transaction, highest.max(self.now.epoch) + 1, entries) };
         let before = std::mem::replace(&mut self.now, next);
         self.strays.extend(before.pending.iter().map(|(host, step)| (*host, step.clone(), before.epoch)));
@@ -331,8 +357,12 @@ impl World {
     pub(super) fn elapse(&mut self, timer: Timer) {
         self.now.timers.remove(&timer);
         if timer == Timer::GuardsOver {
+            // A recovery without a host waits for that one's guard alone.
+            let missing: Vec<usize> = self.now.transaction.missing().map(|host| host.0).collect();
             for host in 0..self.machines.len() {
-                self.fire(host);
+                if missing.is_empty() || missing.contains(&host) {
+                    self.fire(host);
+                }
             }
         }
         self.give(Input::TimerElapsed(timer));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::decide::by_hand;
 use crate::decide::fact::GuardState;
 use crate::decide::time::Times;
+use crate::decide::traces::{EndMark, EndSide};
 use crate::engine::surveyor::Answered;
 use crate::inventory::model::{Fleet, HostName};
 use crate::record::run_id::RunId;
@@ -20,7 +21,51 @@ pub(super) fn epoch(run: &str, one: &Answered) -> Option<u64> {
 /// The hosts of the run as this one names them.
 pub(super) fn names(run: &str, one: &Answered) -> impl Iterator<Item = HostName> {
     let listed = one.facts.survivor_hosts.get(run).into_iter().flatten();
-    listed.filter_map(|name| HostName::new(name.clone()).ok())
+    let missing = one.mark(run).into_iter().flat_map(|mark| mark.missing.keys().cloned());
+    listed.filter_map(|name| HostName::new(name.clone()).ok()).chain(missing)
+}
+
+/// Every run that a host claims to hold something of, and the hosts that do. A run that is over for a host is not held by it
+/// where another is not: what came later is not hindered by it.
+pub(super) fn runs(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, BTreeSet<HostName>> {
+    let mut held: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
+    for (host, one) in surveyed {
+        for run in one.runs() {
+            held.entry(run).or_default().insert(host.clone());
+        }
+    }
+    let is_over = |run: &String, hosts: &BTreeSet<HostName>| {
+        hosts.iter().all(|host| surveyed.get(host).is_some_and(|one| one.facts.over.contains(run)))
+    };
+    let current: BTreeMap<String, BTreeSet<HostName>> = held
+        .iter()
+        .filter(|(run, hosts)| !is_over(run, hosts))
+        .map(|(run, hosts)| (run.clone(), hosts.clone()))
+        .collect();
+    if current.is_empty() { held } else { current }
+}
+
+/// Runs that were ended while hosts were missing, and of which there is something to say or to do: one of those answers, or the
+/// marks contradict each other. A machine that was made anew under an old name is not the one that is missing.
+pub(super) fn to_be_judged(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, BTreeSet<HostName>> {
+    let mut marked: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
+    for (host, one) in surveyed {
+        for mark in &one.facts.marks {
+            marked.entry(mark.run.clone()).or_default().insert(host.clone());
+        }
+    }
+    marked.retain(|run, hosts| {
+        let marks: Vec<&EndMark> = hosts.iter().filter_map(|host| surveyed.get(host)?.mark(run)).collect();
+        let sides: BTreeSet<EndSide> = marks.iter().filter_map(|mark| mark.side).collect();
+        let mut missing = marks.iter().flat_map(|mark| &mark.missing);
+        sides.len() > 1 || missing.any(|(host, machine)| is_back(surveyed.get(host), machine.as_deref()))
+    });
+    marked
+}
+
+/// Whether the machine that is missing answers.
+pub(super) fn is_back(one: Option<&Answered>, machine: Option<&str>) -> bool {
+    one.is_some_and(|one| machine.is_none_or(|machine| one.facts.machine_id == machine))
 }
 
 /// The run that most hosts hold something of; of several the newest, by what ids begin with. A text that is no run id is

@@ -19,15 +19,18 @@ impl<S: Surveyor> Recovery<'_, S> {
         let host = |host: &Host| {
             let one = surveyed.get(&host.name).map(|one| &one.facts);
             let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
-            let here = one.map(|facts| facts.standing.systems.clone());
+            // Where nothing of the run is left nobody knows what it was to bring: what is there now is neither old nor new.
+            let holds = surveyed.get(&host.name).is_some_and(|one| one.holds(&chosen.run));
+            let is_of_the_run = chosen.hosts.contains(&host.name);
+            let here = one.filter(|_| holds || !is_of_the_run).map(|facts| facts.standing.systems.clone());
             let (old, generation) = roots
                 .and_then(|roots| roots.old.clone())
-                .or_else(|| here.clone().zip(one.map(|facts| facts.standing.generation)))
+                .or_else(|| here.zip(one.map(|facts| facts.standing.generation)))
                 .unwrap_or_else(|| (Systems::all(&not_known()), 0));
             let new = roots.and_then(|roots| roots.new.clone()).unwrap_or_else(|| old.current.clone());
             HostPlan {
                 name: host.name.clone(),
-                changes: chosen.hosts.contains(&host.name),
+                changes: is_of_the_run,
                 old,
                 generation,
                 new,

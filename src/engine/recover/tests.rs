@@ -202,7 +202,16 @@ fn fleet() -> Fleet {
 async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()));
-    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known, run: None };
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known,
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
@@ -225,6 +234,7 @@ async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
         epoch: 1,
         since: Duration::ZERO,
         rolling: None,
+        mark: None,
     };
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
@@ -237,7 +247,16 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let surveyed = [("home", facts(&[])), ("vps", facts(&[RUN]))]
         .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
     let surveyed = Surveyed::from(surveyed);
-    let request = Request { fleet: fleet(), owner: "ada@desktop".to_owned(), tag: 7, known: None, run: None };
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
     let (told, events) = (Told(Mutex::default()), Events::new(None));
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();
