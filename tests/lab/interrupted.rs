@@ -14,6 +14,7 @@ const OPEN_VERIFY: Inventory = Inventory {
     defaults: "user: root",
     guard: "120s",
     settle: "40s",
+    steady: "0s",
     boot_time: "40s",
     limits: "{connect: 10s, step: 10s, test: 20s, switch: 15s, rollback: 20s}",
     hosts: &[],
