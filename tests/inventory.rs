@@ -158,23 +158,15 @@ hosts: {one: , two: {tags: [edge]}, three: {tags: [edge], units: {ignore: []}}}
 fleets: {lab: {hosts: all, flake: ., steady: 0s}, other: {hosts: all, flake: .}, third: {hosts: all, flake: .}}
 ",
         );
-        let ignored = |host: &Host| host.ignored_units.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let ignored = |host: &fleetdeploy::inventory::model::Host| {
+            host.ignored_units.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
         let all: Vec<_> = inventory.hosts.iter().map(ignored).collect();
         assert_eq!(all, [vec!["a.service"], vec!["b-*.service", "c.mount"], vec![]]);
         let steady = |fleet: &str| inventory.fleet(fleet).unwrap().steady().as_secs();
         assert_eq!((steady("lab"), steady("other")), (0, 20));
         let overrides = Overrides { steady: Some(Duration::from_secs(3)), ..Overrides::default() };
         assert_eq!(inventory.fleet("lab").unwrap().clone().overridden(&overrides).steady().as_secs(), 3);
-        assert_eq!(
-            bad_files::short(
-                "hosts: {a: {units: {ignore: [backup, '[x.service']}}}\nfleets: {lab: {hosts: a, flake: .}}\n"
-            ),
-            [
-                "1:29 `backup` matches no unit: a unit's name ends in its kind -> write `backup.service`, or another kind",
-                "1:37 `[x.service` is no pattern of units: unclosed character class; missing ']' -> \
-                 write a name or a glob: `restic-backups-*.service`",
-            ]
-        );
     }
 
     #[test]
@@ -526,7 +518,7 @@ mod bad_files {
     }
 
     /// Every mistake in short: `line:column what` and, behind an arrow, the mend.
-    pub(super) fn short(text: &str) -> Vec<String> {
+    fn short(text: &str) -> Vec<String> {
         let file = (Path::new("inventory.yaml"), Path::new("/lab"));
         let Err(mistakes) = Inventory::parse(file.0, file.1, text) else { panic!("no mistake was found in:\n{text}") };
         let line = |problem: fleetdeploy::inventory::Problem| {
@@ -917,6 +909,18 @@ fleets:
         assert_eq!(
             short("groups: {egde: {}}\nhosts: {a: {tags: [edge]}}\nfleets: {lab: {hosts: all, flake: .}}\n"),
             ["1:10 no host has the tag `egde` -> did you mean `edge`?"]
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_can_match_no_unit_is_a_mistake() {
+        assert_eq!(
+            short("hosts: {a: {units: {ignore: [backup, '[x.service']}}}\nfleets: {lab: {hosts: a, flake: .}}\n"),
+            [
+                "1:30 `backup` matches no unit: a unit's name ends in its kind -> write `backup.service`, or another kind",
+                "1:38 `[x.service` is no pattern of units: unclosed character class; missing ']' -> \
+                 write a name or a glob: `restic-backups-*.service`",
+            ]
         );
     }
 

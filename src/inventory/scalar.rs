@@ -326,12 +326,16 @@ pub(super) fn mount_point(text: &str) -> Result<String, Wrong> {
 
 /// Names of units of a host.
 pub(super) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
-    UnitPattern::new(text).map_err(|error| {
-        let mend = match &error {
-            BadUnitPattern::NoKind { pattern } => format!("write `{}.service`, or another kind", shown(pattern)),
-            BadUnitPattern::NoGlob { .. } => "write a name or a glob: `restic-backups-*.service`".to_owned(),
-        };
-        Wrong::new(shown(&error.to_string())).mend(mend)
+    UnitPattern::new(text).map_err(|error| match error {
+        BadUnitPattern::NoKind { pattern } => {
+            let pattern = shown(&pattern);
+            Wrong::new(format!("`{pattern}` matches no unit: a unit's name ends in its kind"))
+                .mend(format!("write `{pattern}.service`, or another kind"))
+        }
+        BadUnitPattern::NoGlob { pattern, reason } => {
+            Wrong::new(format!("`{}` is no pattern of units: {reason}", shown(&pattern)))
+                .mend("write a name or a glob: `restic-backups-*.service`")
+        }
     })
 }
 
