@@ -202,7 +202,7 @@ Examples:
   fleetdeploy check homelab --on homeserver    only the links from it and to it
 
 Exit status:
-  0  every required link is up
+  0  every required link is up, of those that are looked at
   1  a required link is down, or a host does not answer
   2  usage or inventory
   130, 143, 129  interrupted")]

@@ -35,7 +35,7 @@ pub struct Terms {
     /// inventory says. Hosts come in the inventory's order, after the canaries.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
     pub waves: Vec<Size>,
-    /// Commit although links are down that were down before
+    /// Commit although required links are down that were down before: exactly those, each named in the plan and at the end
     #[arg(long)]
     pub allow_broken: bool,
     /// Go on although a reboot would not bring what runs now on a host; a roll back restores both as they were

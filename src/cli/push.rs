@@ -19,6 +19,7 @@ Examples:
   fleetdeploy push homelab --dry-run           what would happen? touches nothing
   fleetdeploy push homelab                     the whole fleet
   fleetdeploy push homelab --on vps,@edge      only some hosts; the others are witnesses
+  fleetdeploy push homelab --without web       web is switched off; the others go on
   fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
   fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire

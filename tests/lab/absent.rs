@@ -161,3 +161,29 @@ fn what_is_asked_of_a_fleet_goes_on_without_a_host_that_is_off() {
     assert_eq!(rebooted.host("web"), &HostOutcome::Skipped);
     assert!(rebooted.took < seconds(120), "{:.1?}", rebooted.took);
 }
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn of_two_workstations_that_go_on_without_different_hosts_at_most_one_commits_where_they_meet() {
+    let fleet = made("two-without");
+    fleet.change(THREE);
+    fleet.make_workstation("laptop2");
+    // Each is without a host that answers the other; they meet at vps.
+    let pushes = [
+        (fleet.start(&["homelab", "--without", "web"]), BOTH),
+        (fleet.start_as("laptop2", &["homelab", "--without", "homeserver"]), ["vps", "web"]),
+    ];
+    let ended = pushes.map(|(push, hosts)| (push.ended(), hosts));
+    let committed: Vec<_> = ended.iter().filter(|(push, _)| push.finished().0 == Outcome::Committed).collect();
+    let ends: Vec<Outcome> = ended.iter().map(|(push, _)| push.finished().0).collect();
+    let is_quiet = |end: &Outcome| matches!(end, Outcome::Committed | Outcome::Refused | Outcome::RolledBack);
+    assert!(ends.iter().all(is_quiet), "{ends:?}");
+    let mut on_new: Vec<&str> = committed.iter().flat_map(|(_, hosts)| hosts.iter().copied()).collect();
+    on_new.sort_unstable();
+    // One after the other is no meeting: the second then finds vps on its new system, and changes only its own.
+    let both_in_turn =
+        committed.len() == 2 && committed.iter().any(|(push, _)| push.host("vps") == &HostOutcome::Unchanged);
+    assert!(committed.len() < 2 || both_in_turn, "{ends:?}");
+    on_new.dedup();
+    fleet.assert_on_new(&on_new);
+}
