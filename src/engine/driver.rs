@@ -199,7 +199,11 @@ impl<H: Hosts> Driver<H> {
                         if let Err(error) = surroundings.record(&entry) {
                             let forward = !matches!(
                                 entry,
-                                Entry::RollingBack { .. } | Entry::HostLost { .. } | Entry::Finished { .. }
+                                Entry::RollingBack { .. }
+                                    | Entry::HostLost { .. }
+                                    | Entry::EndedWithout { .. }
+                                    | Entry::Forgotten { .. }
+                                    | Entry::Finished { .. }
                             );
                             let why = error.to_string();
                             surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });

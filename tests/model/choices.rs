@@ -3,12 +3,12 @@
 use fleetdeploy::decide::fact::JobKind;
 use fleetdeploy::decide::vocabulary::{Step, Timer};
 
-use crate::faults::{By, Fault, When};
+use crate::faults::{By, Fault, Typed, When};
 use crate::host::{Guard, Host, JobState, Token};
 use crate::scripts::Reaction;
 use crate::station::{Heard, Out, Probing};
 use crate::words::{Sys, boot_id};
-use crate::world::{Action, Fleet, OURS, Way, Word, World};
+use crate::world::{Action, Fleet, OURS, To, Way, Word, World};
 
 const JOBS: [JobKind; 3] = [JobKind::Test, JobKind::Switch, JobKind::Rollback];
 
@@ -42,12 +42,20 @@ impl Fleet {
         let wanted = |by| world.left.by.is_none_or(|only| only == by);
         if world.left.recoveries > 0 && (world.left.when == When::Asleep || !world.anybody_drives()) {
             if wanted(By::Record) && world.journal.is_unfinished() {
-                actions.push(Action::Recover { alone: false });
+                actions.extend(self.typed(world).map(|to| Action::Recover { alone: false, to }));
             }
             if wanted(By::Hosts) {
-                actions.push(Action::Recover { alone: true });
+                actions.extend(self.typed(world).map(|to| Action::Recover { alone: true, to }));
             }
         }
+    }
+
+    /// What may be typed.
+    fn typed(&self, world: &World) -> impl Iterator<Item = To> + use<> {
+        let hosts = if world.left.typed == Typed::Without { world.hosts.len() } else { 0 };
+        let forgets = if world.left.typed == Typed::Forget { vec![false, true] } else { Vec::new() };
+        let forgets = forgets.into_iter().map(|as_they_stand| To::Forget { as_they_stand });
+        std::iter::once(To::Recover).chain((0..hosts).map(To::GoWithout)).chain(forgets)
     }
 
     fn station_actions(&self, world: &World, at: usize, actions: &mut Vec<Action>) {
@@ -75,7 +83,14 @@ impl Fleet {
             Probing::Seen { .. } => actions.push(Action::Round { station: at, flap: false }),
         }
         // engine::driver, `guards_over`: long enough for every guard that is known of.
-        let elapses = |timer: &&Timer| **timer != Timer::GuardsOver || world.all_rest();
+        // Or for those of the hosts that it goes without.
+        let are_over = || match station.missing {
+            0 => world.all_rest(),
+            missing => world.hosts.iter().enumerate().all(|(host, its)| {
+                missing & (1 << host) == 0 || (its.token != Token::Armed && !its.is_firing())
+            }),
+        };
+        let elapses = |timer: &&Timer| **timer != Timer::GuardsOver || are_over();
         actions.extend(station.timers.iter().filter(elapses).map(|timer| Action::Elapse(at, *timer)));
         if world.left.allows(Fault::Signal) {
             actions.push(Action::Interrupt(at));
@@ -204,6 +219,10 @@ impl Fleet {
         let host = &world.hosts[at];
         if world.left.allows(Fault::NextBoot) && !host.next && host.on.current != Sys::Other {
             actions.push(Action::SetNextBoot(at));
+        }
+        let is_through = host.at_rest() && !host.any_lives() && host.lease.is_none();
+        if world.left.allows(Fault::ByHand) && host.boot > 0 && is_through {
+            actions.extend([Sys::New, Sys::Other].map(|to| Action::SwitchByHand(at, to)));
         }
         if world.left.allows(Fault::Restart) {
             actions.push(Action::Restart(at));

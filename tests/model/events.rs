@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::{RefusalReason, StepOutcome};
+use fleetdeploy::decide::fact::{RefusalReason, StepOutcome, Systems};
 use fleetdeploy::decide::links::{HostRound, Round};
-use fleetdeploy::decide::plan::HostId;
+use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
 use fleetdeploy::event::Outcome;
 
@@ -13,7 +13,7 @@ use crate::faults::{Fault, When};
 use crate::host::Guard;
 use crate::scripts::{Order, Reaction, Trace};
 use crate::station::{Heard, Journal, Out, Probing, Said, Station, later_epoch};
-use crate::words::{Sys, boot_id, round};
+use crate::words::{Sys, boot_id, not_known, round};
 use crate::world::{Action, Change, Fleet, History, LateOrder, OURS, Way, Word, World};
 
 /// What a round of the matrix finds: whether the links are up, and of each host that answers its boot and what runs.
@@ -131,7 +131,11 @@ impl Fleet {
                 self.change(world, at, |station, _| station.deaf_to |= 1 << to);
             }
             Action::Hear(at, to) => self.change(world, at, |station, _| station.deaf_to &= !(1 << to)),
-            Action::Recover { alone } => {
+            Action::SwitchByHand(at, to) => {
+                world.left.spend(Fault::ByHand);
+                world.hosts[at].switch_by_hand(to);
+            }
+            Action::Recover { alone, to } => {
                 if world.left.when == When::InPeace {
                     world.hosts.iter_mut().for_each(|host| host.cut = false);
                 }
@@ -139,11 +143,23 @@ impl Fleet {
                 let highest = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0);
                 let tag = u8::try_from(world.stations.len()).unwrap_or(0) + 1;
                 let epoch = later_epoch(highest, tag);
-                let station = Station::recover(&self.plan, epoch, alone, &mut world.journal, self.mistake);
+                let known = if alone { self.known_by_hosts(world) } else { Arc::clone(&self.plan) };
+                let station = Station::recover(&self.plan, known, epoch, alone, to, &mut world.journal, self.mistake);
                 world.stations.push(Arc::new(station));
             }
         }
         Some(())
+    }
+
+    /// engine::recover::plan: of a host that holds nothing of the run nobody knows what it was to bring.
+    fn known_by_hosts(&self, world: &World) -> Arc<Plan> {
+        let mut plan = Plan { baseline: Round::default(), ..Plan::clone(&self.plan) };
+        for (known, host) in plan.hosts.iter_mut().zip(&world.hosts) {
+            if host.saved.is_none() && host.lease.is_none() {
+                (known.old, known.new) = (Systems::all(&not_known()), not_known());
+            }
+        }
+        Arc::new(plan)
     }
 
     fn change(&self, world: &mut World, at: usize, change: impl FnOnce(&mut Station, &mut Journal)) {
@@ -246,7 +262,7 @@ impl Fleet {
                 world.history.said_untrue |= untrue;
                 // Once a guard was disarmed for commit, and where somebody else has taken over, the guards are what is left.
                 let holds = stands.lease == Some(station.speaker) && stands.guard == Guard::Watching;
-                let is_left = holds && verdict != Outcome::Superseded && !station.disarming;
+                let is_left = holds && verdict != Outcome::Superseded && !station.disarming && !station.held_up;
                 world.history.left_to_guard |= is_left && world.is_heard(&self.plan, at, host);
             }
             let others = world.stations.iter().enumerate().filter(|(other, _)| *other != at);

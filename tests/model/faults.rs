@@ -33,9 +33,11 @@ pub(crate) enum Fault {
     NextBoot,
     /// One workstation cannot reach one host, for as long as it takes.
     Deaf,
+    /// A person switches a host by hand that has booted since and is at rest.
+    ByHand,
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 /// Who types `fleetdeploy recover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,12 +71,24 @@ pub(crate) struct Budget {
     /// `None`: either.
     pub(crate) by: Option<By>,
     pub(crate) when: When,
+    /// What else than a recovery of all may be typed.
+    pub(crate) typed: Typed,
+}
+
+/// What is typed after `fleetdeploy recover`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Typed {
+    Plain,
+    /// Nothing, or `--without` any one host.
+    Without,
+    /// Nothing, or `--forget`, also with `--as-they-stand`.
+    Forget,
 }
 
 impl Budget {
     /// At most `together` faults in one run, each of one of `kinds`.
     pub(crate) fn of(kinds: &[Fault], together: u8, deaths: u8) -> Self {
-        let mut budget = Self { kinds: [true; KINDS], together, deaths, recoveries: 0, by: None, when: When::Dead };
+        let mut budget = Self { kinds: [true; KINDS], together, deaths, recoveries: 0, by: None, when: When::Dead, typed: Typed::Plain };
         budget.keep_only(kinds);
         budget
     }
@@ -82,6 +96,11 @@ impl Budget {
     /// And one recovery.
     pub(crate) fn recovered(self, by: Option<By>, when: When) -> Self {
         Self { recoveries: 1, by, when, ..self }
+    }
+
+    /// With these words allowed.
+    pub(crate) fn typed(self, typed: Typed) -> Self {
+        Self { typed, ..self }
     }
 
     /// And two of them, at once or one after the other.
@@ -127,7 +146,7 @@ impl Budget {
             self.together = 0;
         }
         if self.recoveries == 0 {
-            (self.by, self.when) = (None, When::Dead);
+            (self.by, self.when, self.typed) = (None, When::Dead, Typed::Plain);
         }
     }
 }

@@ -100,6 +100,23 @@ pub(crate) struct Host {
     pub(crate) cut: bool,
     /// The next reboot brings what a person has set, once; on disk or in the firmware.
     pub(crate) next: bool,
+    /// The highest epoch ever written beside the roots; on disk, like the rest. traces.sh.
+    pub(crate) fence: u8,
+    /// The run has begun to move what a reboot brings, and nobody has put that back.
+    pub(crate) switching: bool,
+    /// Its guard was disarmed to keep the new system.
+    pub(crate) committed: bool,
+    /// The run was ended while these hosts were missing, by bit, and it stood here.
+    pub(crate) mark: Option<Mark>,
+    /// What a person has switched it to by hand, last.
+    pub(crate) by_hand: Option<Sys>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Mark {
+    pub(crate) side: Option<Sys>,
+    pub(crate) missing: u8,
+    pub(crate) epoch: u8,
 }
 
 /// What a host did that the properties want to know.
@@ -134,6 +151,11 @@ impl Host {
             scarred: false,
             cut: false,
             next: false,
+            fence: 0,
+            switching: false,
+            committed: false,
+            mark: None,
+            by_hand: None,
         }
     }
 
@@ -198,8 +220,24 @@ impl Host {
             saved: self.saved,
             switch_back: self.switch_back,
             cut: self.cut,
+            fence: self.fence,
+            switching: self.switching,
+            committed: self.committed,
+            mark: self.mark,
+            by_hand: self.by_hand,
             ..Self::new()
         };
+    }
+
+    /// `nixos-rebuild switch`, by a person who sees a host at rest.
+    pub(crate) fn switch_by_hand(&mut self, to: Sys) {
+        self.on = Places::all(to);
+        self.by_hand = Some(to);
+    }
+
+    /// traces.sh, `has_committed`.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.committed && self.on.all_are(Sys::New) && matches!(self.token, Token::None | Token::Disarmed)
     }
 
     /// job.sh, `begin`: the fence once more, under the lock.
@@ -230,6 +268,7 @@ impl Host {
                 JobState::Ended { well }
             }
             (JobKind::Switch | JobKind::Reactivate, 0) => {
+                self.switching = true;
                 self.on.profile = Sys::New;
                 JobState::Running { writes: 1 }
             }
@@ -256,6 +295,8 @@ impl Host {
                     self.on.boot = before.boot;
                     if well {
                         self.on.current = before.current;
+                        // restore.sh: it was put back.
+                        self.switching = false;
                     }
                 }
                 JobState::Ended { well }
@@ -285,6 +326,7 @@ impl Host {
     pub(crate) fn take_token(&mut self) {
         self.token = Token::Fired;
         self.guard = Guard::Stopping;
+        self.committed = false;
     }
 
     /// guard.sh, `fire`: the next thing that a guard does which has taken the token. `well`: the boot loader can be put
@@ -307,6 +349,7 @@ impl Host {
                 if mistake != Some(Mistake::AGuardForgetsTheBootDefault) {
                     self.on.boot = before.boot;
                 }
+                self.switching = false;
                 // guard.sh: the next boot is emptied, whatever it is.
                 self.next &= mistake == Some(Mistake::AGuardLeavesTheNextBoot) || self.switch_back;
                 if self.switch_back {
@@ -322,6 +365,7 @@ impl Host {
             }
             Guard::Reactivated => {
                 self.on.boot = before.boot;
+                self.switching = false;
                 self.guard = Guard::Absent;
             }
             Guard::Absent | Guard::Watching => {}

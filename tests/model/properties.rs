@@ -25,6 +25,7 @@ pub(crate) const NOBODY: &str = "11: superseded is said only where somebody else
 pub(crate) const LEFT: &str = "11: no honest host is left to a guard from under which it could be taken back";
 pub(crate) const TRUE: &str = "11: what is said of an honest host is true of it at that moment";
 pub(crate) const ONE_GOES_ON: &str = "11: of several of whom none dies one goes on";
+pub(crate) const BY_HAND: &str = "10: what a person has switched to by hand is not undone";
 pub(crate) const PROGRESS: &str = "progress: the end is a rest, and a verdict where somebody lives to give it";
 
 pub(crate) fn all() -> Vec<Property<Fleet>> {
@@ -50,7 +51,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                 carries && host.on.current == host.on.boot
             };
             let asked =
-                |(at, _): &(usize, &Host)| fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0;
+                |(at, host): &(usize, &Host)| fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0 && host.by_hand.is_none();
             excepted || !is_over(world) || world.hosts.iter().enumerate().filter(asked).all(in_reach)
         }),
         Property::always(FOUR_BARRIER, |_, world: &World| !world.history.disarmed_too_soon),
@@ -60,7 +61,8 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                 let came_up = world.history.booted_other & (1 << at) != 0 && host.on.current == Sys::Other;
                 (host.on.current == Sys::Old || came_up) && host.on.boot == Sys::Old
             };
-            excepted || !is_over(world) || world.hosts.iter().enumerate().all(on_old)
+            let of_the_run = |(_, host): &(usize, &Host)| host.by_hand.is_none();
+            excepted || !is_over(world) || world.hosts.iter().enumerate().filter(of_the_run).all(on_old)
         }),
         Property::always(SIX_COMMITTED, |fleet: &Fleet, world: &World| {
             !says(world, |outcome| outcome == Outcome::Committed)
@@ -78,6 +80,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                 && (!refused || honest(fleet, world).all(|host| is_left_on(host, Sys::Old) || is_not_ours(host)))
         }),
         Property::always(NEXT_BOOT, |_, world: &World| !world.history.began_past_next_boot),
+        Property::always(BY_HAND, |_, world: &World| !world.history.undone_by_hand),
         Property::always(NOBODY, |_, world: &World| !world.history.superseded_by_nobody),
         Property::always(LEFT, |_, world: &World| !world.history.left_to_guard),
         Property::always(TRUE, |_, world: &World| !world.history.said_untrue),
@@ -115,7 +118,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
 fn is_settled(host: &Host, cut_between_writes: bool) -> bool {
     let on = host.on;
     let between = on.current == on.boot && on.profile != on.boot;
-    on.all_are(Sys::New) || on.all_are(Sys::Old) || (cut_between_writes && between)
+    on.all_are(Sys::New) || on.all_are(Sys::Old) || host.by_hand.is_some() || (cut_between_writes && between)
 }
 
 /// Nobody drives, nothing runs or will fire.
@@ -124,11 +127,12 @@ fn is_over(world: &World) -> bool {
 }
 
 fn honest<'a>(fleet: &'a Fleet, world: &'a World) -> impl Iterator<Item = &'a Host> {
-    world.hosts.iter().enumerate().filter(|(at, _)| fleet.liar != Some(*at)).map(|(_, host)| host)
+    world.hosts.iter().enumerate().filter(|(at, host)| fleet.liar != Some(*at) && host.by_hand.is_none()).map(|(_, host)| host)
 }
 
 fn says(world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {
-    world.stations.iter().any(|station| station.verdict.is_some_and(&wanted))
+    // Who says it not of all hosts is asked host by host.
+    world.stations.iter().any(|station| !station.partial && station.verdict.is_some_and(&wanted))
 }
 
 /// Seen there for good: on this system everywhere, and nothing of ours can move it any more.

@@ -6,11 +6,13 @@ use fleetdeploy::decide::fact::{
     BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing,
     StepAnswer, StepOutcome,
 };
+use fleetdeploy::decide::traces::{EndMark, EndSide, Ended, RunTraces};
 use fleetdeploy::decide::vocabulary::Step;
 
-use crate::host::{Guard, Host, JobState, Lease, Token, unfenced_rollback};
+use crate::host::{Guard, Host, JobState, Lease, Mark, Token, unfenced_rollback};
 use crate::mistakes::Mistake;
-use crate::words::{Places, Sys, boot_id, stands_for};
+use crate::words::{Places, Sys, boot_id, host_name, host_number, stands_for};
+use crate::world::OURS;
 
 /// A command under way to a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,17 +64,23 @@ impl Host {
             Step::Disarm { expect, boot_id } => {
                 let reaction = self.disarm(order.speaker, Places::of(expect), boot_id, mistake, &mut trace);
                 if mistake == Some(Mistake::DisarmingCleansUp) && reaction == DONE {
-                    self.clean(order.speaker);
+                    self.clean(order.speaker, None);
                 }
                 reaction
             }
             Step::Release => self.release(order.speaker),
-            Step::Clean { .. } => self.clean(order.speaker),
+            Step::Clean { mark } => {
+                let missing = mark.missing.keys().fold(0, |missing, host| missing | 1 << host_number(host));
+                let side = mark.side.map(|side| if side == EndSide::Old { Sys::Old } else { Sys::New });
+                let mark = Mark { side, missing, epoch: order.speaker.epoch };
+                self.clean(order.speaker, Some(mark).filter(|mark| mark.missing != 0))
+            }
+            Step::Unmark { host } => self.unmark(order.speaker, host.as_ref().map(host_number)),
             Step::TakeOver { .. } => self.take_over(order.speaker, mistake),
             // ask.sh; engine::orders, `understand`.
             Step::Ask if self.is_gone(order.speaker) => refused(RefusalReason::Ended),
             // standing.sh changes nothing.
-            Step::Ask | Step::Login { .. } | Step::Return { .. } | Step::Unmark { .. } => DONE,
+            Step::Ask | Step::Login { .. } | Step::Return { .. } => DONE,
         };
         (reaction, trace)
     }
@@ -87,6 +95,10 @@ impl Host {
         mistake: Option<Mistake>,
     ) -> Reaction {
         let speaker = order.speaker;
+        let fences = !matches!(
+            mistake,
+            Some(Mistake::RecoveringWithoutAnEpoch | Mistake::ArmingOverridesAForeignGuard)
+        );
         if wanted_boot != boot_id(self.boot) && mistake != Some(Mistake::TheFenceIgnoresTheBoot) {
             return refused(RefusalReason::OtherBoot);
         }
@@ -94,7 +106,11 @@ impl Host {
             _ if mistake == Some(Mistake::ArmingOverridesAForeignGuard) => {}
             Some(lease) if lease.run != speaker.run => return refused(RefusalReason::ForeignLease),
             Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ if self.fence > speaker.epoch && fences => return refused(RefusalReason::Superseded),
             _ => {}
+        }
+        if self.mark.is_some() {
+            return refused(RefusalReason::Ended);
         }
         let lives = self.guard != Guard::Absent;
         if lives || self.token == Token::Armed {
@@ -106,6 +122,7 @@ impl Host {
         }
         if self.token == Token::Armed {
             self.lease = Some(speaker);
+            self.fence = self.fence.max(speaker.epoch);
             self.guard_of = speaker.run;
             // A unit that died is started again, with the deadline it had.
             self.guard = Guard::Watching;
@@ -123,6 +140,7 @@ impl Host {
             return refused(RefusalReason::Moved);
         }
         let had_lease = self.lease.replace(speaker);
+        self.fence = self.fence.max(speaker.epoch);
         // `write_roots`: what an earlier arming wrote stays.
         self.saved.get_or_insert(self.on);
         self.guard_of = speaker.run;
@@ -151,6 +169,7 @@ impl Host {
         match self.lease {
             Some(lease) if lease.run != speaker.run => return refused(RefusalReason::ForeignLease),
             Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
+            _ if self.fence > speaker.epoch => return refused(RefusalReason::Superseded),
             _ => {}
         }
         if self.token == Token::Armed && self.guard_of != speaker.run {
@@ -158,13 +177,14 @@ impl Host {
         }
         if mistake != Some(Mistake::RecoveringWithoutAnEpoch) {
             self.lease = Some(speaker);
+            self.fence = self.fence.max(speaker.epoch);
         }
         DONE
     }
 
     /// lib.sh, `still_here`.
     fn is_gone(&self, speaker: Lease) -> bool {
-        self.saved.is_none() && self.lease.is_none_or(|lease| lease.run != speaker.run)
+        self.mark.is_some() || (self.saved.is_none() && self.lease.is_none_or(|lease| lease.run != speaker.run))
     }
 
     /// lib.sh, `held_by`.
@@ -297,6 +317,7 @@ impl Host {
             // Such as one that refuses to stop.
             return DONE;
         }
+        self.committed |= expect.all_are(Sys::New);
         self.token = Token::Disarmed;
         self.guard = Guard::Absent;
         self.short = false;
@@ -320,10 +341,15 @@ impl Host {
     }
 
     /// clean.sh, `clean`.
-    fn clean(&mut self, speaker: Lease) -> Reaction {
+    fn clean(&mut self, speaker: Lease, mark: Option<Mark>) -> Reaction {
+        if self.fence > speaker.epoch || self.mark.is_some_and(|mark| mark.epoch > speaker.epoch) {
+            return refused(RefusalReason::Superseded);
+        }
+        // A mark that is there is not removed by this, and the first one stays.
+        let mark = if self.saved.is_some() || self.lease.is_some() { self.mark.or(mark) } else { self.mark };
         match self.lease {
             Some(lease) if lease.run != speaker.run => {
-                self.saved = None;
+                (self.saved, self.fence, self.mark) = (None, 0, mark);
                 return DONE;
             }
             Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
@@ -342,9 +368,41 @@ impl Host {
             scarred: self.scarred,
             cut: self.cut,
             next: self.next,
+            by_hand: self.by_hand,
+            mark,
             ..Self::new()
         };
         DONE
+    }
+
+    /// unmark.sh.
+    fn unmark(&mut self, speaker: Lease, host: Option<u8>) -> Reaction {
+        let Some(mark) = &mut self.mark else { return DONE };
+        if mark.epoch > speaker.epoch {
+            return refused(RefusalReason::Superseded);
+        }
+        mark.missing &= host.map_or(0, |host| !(1 << host));
+        self.mark = self.mark.filter(|mark| mark.missing != 0);
+        DONE
+    }
+
+    /// traces.sh.
+    fn traces(&self) -> RunTraces {
+        let names = |missing: u8| (0..8).filter(move |host| missing & (1 << host) != 0).map(host_name);
+        RunTraces {
+            traced: true,
+            switching: self.switching,
+            committed: self.has_committed(),
+            over: false,
+            ended: self.mark.map(|mark| Ended {
+                epoch: mark.epoch.into(),
+                mark: EndMark {
+                    side: mark.side.map(|side| if side == Sys::Old { EndSide::Old } else { EndSide::New }),
+                    missing: names(mark.missing).map(|host| (host, None)).collect(),
+                },
+            }),
+            volatile: false,
+        }
     }
 
     /// lib.sh, `print_standing`.
@@ -383,15 +441,24 @@ impl Host {
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
-            run_traces: None,
-            fence: None,
+            run_traces: Some(self.traces()),
+            fence: Some(self.highest()).filter(|epoch| *epoch > 0).map(|epoch| ToldLease {
+                run: OURS.to_string(),
+                epoch: epoch.into(),
+                owner: format!("epoch {epoch}"),
+            }),
         }
+    }
+
+    /// traces.sh, `read_fence`: the highest epoch of the run that was ever written here.
+    fn highest(&self) -> u8 {
+        let lease = self.lease.filter(|lease| lease.run == OURS).map_or(0, |lease| lease.epoch);
+        lease.max(self.fence).max(self.mark.map_or(0, |mark| mark.epoch))
     }
 
     /// engine::orders, `understand`: every answer shows who holds the host.
     pub(crate) fn answer_to(&self, order: &Order, outcome: StepOutcome) -> StepAnswer {
-        let is_taken =
-            self.lease.is_some_and(|lease| lease.run == order.speaker.run && lease.epoch > order.speaker.epoch);
+        let is_taken = order.speaker.run == OURS && self.highest() > order.speaker.epoch;
         let taken = StepOutcome::Refused { reason: RefusalReason::Superseded, text: String::new() };
         self.answer(if is_taken { taken } else { outcome })
     }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use fleetdeploy::decide::fact::{JobKind, StepAnswer};
 use fleetdeploy::decide::links::Round;
 use fleetdeploy::decide::plan::{HostId, Plan};
-use fleetdeploy::decide::recover::Recorded;
+use fleetdeploy::decide::recover::{Aim, Recorded};
+use fleetdeploy::decide::traces::{EndMark, EndSide};
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 
-use crate::host::Lease;
+use crate::host::{Lease, Mark};
 use crate::mistakes::Mistake;
-use crate::words::Sys;
-use crate::world::OURS;
+use crate::words::{Sys, host_name, host_number};
+use crate::world::{OURS, To};
 
 /// The next epoch above `highest` that is this coordinator's own: engine::epochs, the tag.
 pub(crate) fn later_epoch(highest: u8, own: u8) -> u8 {
@@ -135,22 +136,40 @@ pub(crate) struct Station {
     pub(crate) hasty: bool,
     /// Without the run's record: it knows no baseline, and writes elsewhere.
     pub(crate) alone: bool,
+    /// By bit: hosts that it goes without.
+    pub(crate) missing: u8,
+    /// What it says is not said of every host: of each it says for itself.
+    pub(crate) partial: bool,
+    /// It has left everything as it was, and says why.
+    pub(crate) held_up: bool,
     /// Roll back was begun: for the mistakes that change it.
     pub(crate) going_back: bool,
 }
 
 /// The run's record; it outlives the workstation's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Journal(pub(crate) Recorded);
+pub(crate) struct Journal(pub(crate) Recorded, pub(crate) Option<Mark>);
 
 impl Journal {
     pub(crate) fn new() -> Self {
-        Self(Recorded::of([]))
+        Self(Recorded::of([]), None)
     }
 
     /// As `Recorded::of` reads it, entry by entry.
     fn add(&mut self, entry: &Entry) {
-        self.merge(&Self(Recorded::of([entry])));
+        let mark = match entry {
+            Entry::EndedWithout { mark } => Some(Mark {
+                side: mark.side.map(|side| if side == EndSide::Old { Sys::Old } else { Sys::New }),
+                missing: mark.missing.keys().fold(0, |missing, host| missing | 1 << host_number(host)),
+                epoch: 0,
+            }),
+            // Whoever ended it last has written just before who is still missing.
+            Entry::Finished { .. } if !self.0.ended_without => None,
+            _ => self.1,
+        };
+        self.0.ended_without &= !matches!(entry, Entry::Finished { .. }) || mark.is_some();
+        self.1 = mark;
+        self.merge(&Self(Recorded::of([entry]), mark));
     }
 
     /// What was written after it.
@@ -164,7 +183,7 @@ impl Journal {
 
     /// Whether `fleetdeploy recover` finds something to do.
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.0.finished.is_none_or(|outcome| outcome == Outcome::Split)
+        self.1.is_some() || self.0.finished.is_none_or(|outcome| outcome == Outcome::Split)
     }
 }
 
@@ -195,6 +214,9 @@ impl Station {
             proof: Proof { rounds: 0, logins: vec![None; hosts], whole: false, looked_at: 0 },
             hasty: false,
             alone: false,
+            missing: 0,
+            partial: false,
+            held_up: false,
             going_back: false,
         }
     }
@@ -202,18 +224,34 @@ impl Station {
     /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`.
     pub(crate) fn recover(
         plan: &Arc<Plan>,
+        known: Arc<Plan>,
         epoch: u8,
         alone: bool,
+        to: To,
         journal: &mut Journal,
         mistake: Option<Mistake>,
     ) -> Self {
         let recorded = if alone { Recorded::nowhere() } else { journal.0 };
-        let known =
-            if alone { Arc::new(Plan { baseline: Round::default(), ..Plan::clone(plan) }) } else { Arc::clone(plan) };
         let mut mind = Transaction::recover(known, recorded);
+        let mut missing = 0;
+        match to {
+            To::Recover => {}
+            To::GoWithout(host) => {
+                mind.aim_at(Aim::Without);
+                mind.go_without(HostId(host));
+                missing = 1 << host;
+            }
+            To::Forget { as_they_stand } => mind.aim_at(Aim::Forget { as_they_stand }),
+        }
+        if let Some(mark) = journal.1.filter(|_| !alone) {
+            let names = (0..8).filter(|host| mark.missing & (1 << host) != 0).map(|host| (host_name(host), None));
+            let side = mark.side.map(|side| if side == Sys::Old { EndSide::Old } else { EndSide::New });
+            mind.was_ended(EndMark { side, missing: names.collect() });
+        }
         let effects = mind.start();
         let mut station = Self::around(mind, Lease { run: OURS, epoch }, plan.hosts.len());
         station.alone = alone;
+        (station.missing, station.partial) = (missing, to != To::Recover);
         station.carry_out(effects.into(), journal, plan, mistake);
         station
     }
@@ -278,7 +316,15 @@ impl Station {
             }
             match effect {
                 Effect::Record(entry) if self.disk_is_full => {
-                    if !matches!(entry, Entry::RollingBack { .. } | Entry::HostLost { .. } | Entry::Finished { .. }) {
+                    let announces = !matches!(
+                        entry,
+                        Entry::RollingBack { .. }
+                            | Entry::HostLost { .. }
+                            | Entry::EndedWithout { .. }
+                            | Entry::Forgotten { .. }
+                            | Entry::Finished { .. }
+                    );
+                    if announces {
                         effects = self.decide(Input::RecordFailed { why: String::new() }, plan, mistake).into();
                     }
                 }
@@ -315,6 +361,13 @@ impl Station {
                     self.die();
                     self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);
+                    self.held_up = ["everything was left", "nothing was removed", "the run was ended twice"]
+                        .iter()
+                        .any(|words| verdict.text.starts_with(words));
+                    let is_partial = |end: &HostOutcome| {
+                        matches!(end, HostOutcome::Missing | HostOutcome::MovedOn { .. } | HostOutcome::Untouched)
+                    };
+                    self.partial |= verdict.outcome != Outcome::Refused && verdict.hosts.iter().any(|(_, end)| is_partial(end));
                     self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }
             }

@@ -73,6 +73,19 @@ impl Places {
     }
 }
 
+pub(crate) fn host_name(number: u8) -> HostName {
+    HostName::new(format!("h{number}")).unwrap()
+}
+
+pub(crate) fn host_number(name: &HostName) -> u8 {
+    name.as_str()[1..].parse().unwrap()
+}
+
+/// Stands for what nobody knows, as engine::recover has it of a host that holds nothing of a run without a record.
+pub(crate) fn not_known() -> StorePath {
+    StorePath::new("/nix/store/00000000000000000000000000000000-not-known").unwrap()
+}
+
 /// The boot id of a host's `number`th boot since the survey.
 pub(crate) fn boot_id(number: u8) -> String {
     format!("b{number}")

@@ -79,6 +79,8 @@ pub(crate) struct History {
     pub(crate) left_to_guard: bool,
     /// Somebody said of an honest host that it is where it was not.
     pub(crate) said_untrue: bool,
+    /// What a person had switched a host to by hand was undone.
+    pub(crate) undone_by_hand: bool,
     /// Somebody said that the run was taken over, and there was nobody who could have.
     pub(crate) superseded_by_nobody: bool,
 }
@@ -183,7 +185,17 @@ pub(crate) enum Action {
     /// Somebody types `fleetdeploy recover`; on another workstation, without the run's record, where `alone`.
     Recover {
         alone: bool,
+        to: To,
     },
+    SwitchByHand(usize, Sys),
+}
+
+/// What a recovery is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    Recover,
+    GoWithout(usize),
+    Forget { as_they_stand: bool },
 }
 
 /// What a host says that lies.
@@ -291,6 +303,8 @@ impl Model for Fleet {
         let mut next = world.clone();
         self.happen(&mut next, action)?;
         self.hear_verdicts(world, &mut next);
+        let undone = |host: &Host| host.by_hand.is_some_and(|to| !host.on.all_are(to));
+        next.history.undone_by_hand |= next.hosts.iter().any(undone);
         next.forget();
         Some(next)
     }
