@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::decide::left::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
@@ -29,7 +30,7 @@ impl Conclusion {
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {
-            Outcome::Split | Outcome::Superseded => with_next(&text, fleet),
+            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(&text, fleet),
             _ => text,
         };
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
@@ -38,7 +39,7 @@ impl Conclusion {
     /// A second signal: left at once.
     pub(super) fn left(
         fleet: &Fleet,
-        guarded: &[(HostName, Duration)],
+        guarded: &[LeftToGuard],
         first: Signal,
         others: &HostOutcome,
         through: Vec<(HostName, HostOutcome)>,
@@ -47,19 +48,26 @@ impl Conclusion {
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
         let mut text = "left at once, as asked".to_owned();
-        for (host, left) in guarded {
-            let seconds = left.as_secs();
-            let why =
-                format!("its guard brings it back in {}m {:02}s unless it was disarmed", seconds / 60, seconds % 60);
+        for left in guarded {
             // Writing to a String cannot fail.
-            let _ = write!(text, "; {host}: {why}");
-            hosts.insert(host.clone(), HostOutcome::Lost { why });
+            let _ = write!(text, "; {}: {left}", left.host);
+            hosts.insert(left.host.clone(), left.outcome());
         }
-        let guards_armed = !guarded.is_empty();
+        let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
+        let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
+        let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
+            // Where one is on its new system for good and a guard takes back another, somebody must choose before it fires.
+            || (guards_armed && any(&|end| *end == HostOutcome::Committed))
+        {
+            Outcome::Split
+        } else if guards_armed {
+            Outcome::Left
+        } else {
+            Outcome::Refused
+        };
         if guards_armed {
             text = with_next(&text, fleet);
         }
-        let outcome = if guards_armed { Outcome::Split } else { Outcome::Refused };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }
 
@@ -90,7 +98,7 @@ pub(super) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>
 }
 
 /// The sentence, and the command to type now.
-fn with_next(text: &str, fleet: &Fleet) -> String {
+pub(super) fn with_next(text: &str, fleet: &Fleet) -> String {
     format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
 }
 

@@ -169,7 +169,7 @@ fn tag() -> u16 {
 
 /// `None`: the engine has panicked. `is_known` says whether this workstation has a record of an unfinished run.
 fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: &Fleet, events: &Events) -> Conclusion {
-    let unknown = HostOutcome::Lost { why: "as the run has left it".to_owned() };
+    let unknown = HostOutcome::Left { why: "as the run has left it".to_owned(), back_within_ms: None };
     match recovered {
         Some(Recovered::Ended(verdict)) => Conclusion::of_verdict(fleet, verdict),
         Some(Recovered::Nothing { silent }) if silent.is_empty() => {
@@ -211,7 +211,7 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
         Some(Recovered::Interrupted(first)) => {
             let ending = Ending::Left { first, guards_armed: true };
             let text = format!("interrupted by {first} before any host was taken over");
-            Conclusion::of_all(fleet, &unknown, ending, Outcome::Split, text)
+            Conclusion::of_all(fleet, &unknown, ending, Outcome::Left, text)
         }
         Some(Recovered::Left { through, guarded, signal }) => {
             Conclusion::left(fleet, &guarded, signal, &unknown, through)

@@ -138,9 +138,12 @@ impl Transaction {
     /// Only after the last answer: what a split leaves on the hosts is what `recover` needs.
     pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
         let outcome = self.outcome();
-        effects.push(Effect::Record(Entry::Finished { outcome }));
+        // What is left has not come to its end.
+        if outcome != Outcome::Left {
+            effects.push(Effect::Record(Entry::Finished { outcome }));
+        }
         self.stage = Stage::Clean;
-        if outcome != Outcome::Split || self.lost_ones_keep_nothing {
+        if !matches!(outcome, Outcome::Split | Outcome::Left) || self.lost_ones_keep_nothing {
             for host in self.plan.ids() {
                 // Also one that was never armed: the copy has made roots there.
                 if self.plan.host(host).changes && self.takes_part(host) {
@@ -185,6 +188,8 @@ impl Transaction {
         let is_harmless = |host: &HostNow| host.disowned && self.recovery.is_none() && !self.anything_tested();
         if self.hosts.iter().any(|host| is_lost(host) && !is_harmless(host)) {
             Outcome::Split
+        } else if ends().any(|end| matches!(end, HostOutcome::Left { .. })) {
+            Outcome::Left
         } else if ends().any(|end| *end == HostOutcome::Committed) {
             Outcome::Committed
         } else if self.recovery.is_some() && ends().any(|end| matches!(end, HostOutcome::RolledBack { .. })) {

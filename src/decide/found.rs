@@ -3,6 +3,7 @@
 use crate::decide::fact::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
 use crate::decide::plan::HostPlan;
 use crate::decide::transaction::describe;
+use crate::event::HostOutcome;
 
 /// How a host was found when it was taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,6 +107,14 @@ impl Found {
             Self::Cleaned(Side::New) => "holds nothing of the run any more, and is on its new system".to_owned(),
             Self::Cleaned(Side::Neither) => "holds nothing of the run any more, and has moved on".to_owned(),
             Self::Elsewhere { why } => why.clone(),
+        }
+    }
+
+    /// How a host ends that a recovery leaves as it has found it.
+    pub(super) fn left(&self) -> HostOutcome {
+        match self {
+            Self::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
+            other => HostOutcome::Left { why: format!("as it was found: {}", other.text()), back_within_ms: None },
         }
     }
 

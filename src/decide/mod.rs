@@ -12,6 +12,7 @@ mod doubt;
 pub mod fact;
 pub mod fit;
 mod found;
+pub mod left;
 pub mod links;
 pub mod plan;
 pub mod ran;

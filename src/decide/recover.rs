@@ -79,7 +79,7 @@ impl Recorded {
     }
 
     fn ended_well(self) -> Option<Outcome> {
-        self.finished.filter(|outcome| !matches!(outcome, Outcome::Split | Outcome::Superseded))
+        self.finished.filter(|outcome| !matches!(outcome, Outcome::Split | Outcome::Left | Outcome::Superseded))
     }
 }
 
@@ -326,9 +326,10 @@ impl Transaction {
             let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
             for host in left {
                 let why = "left as it was: somebody else may be recovering this run".to_owned();
-                self.hosts[host.0].end.get_or_insert(HostOutcome::Lost { why });
+                self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
             }
-            self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
+            // Nothing was done to any of them, and the guards hold: no person need go there for that.
+            self.leave_all(effects, Found::left);
         }
     }
 

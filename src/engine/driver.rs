@@ -15,6 +15,7 @@ use super::hosts::{Hosts, Order};
 use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
+use crate::decide::left::LeftToGuard;
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recorded;
 use crate::decide::time::{MARGIN, REKEY, Times};
@@ -41,11 +42,12 @@ const LAST_JOURNALS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     Verdict(Verdict),
-    /// A second signal: left at once. The hosts that may still be guarded, and how long until they fire.
+    /// A second signal: left at once.
     Left {
-        /// Hosts of which it is known how it ended for them.
+        /// Hosts of which it is known how it ended for them, or how they were found.
         through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<(HostId, Duration)>,
+        /// Those that may still be guarded.
+        guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
@@ -196,7 +198,8 @@ impl<H: Hosts> Driver<H> {
                         effects.extend(self.transaction.handle(Input::Weighed { enough }));
                     }
                     Effect::Tell(event) => surroundings.tell(event),
-                    Effect::Finish(verdict) => {
+                    Effect::Finish(mut verdict) => {
+                        self.say_when_they_are_back(&mut verdict);
                         // Who was superseded takes no further step, also not one that is being tried again.
                         for out in self.out.iter().flatten() {
                             out.task.abort();
@@ -388,12 +391,27 @@ impl<H: Hosts> Driver<H> {
         self.transaction.holding().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
     }
 
-    fn guarded(&self) -> Vec<(HostId, Duration)> {
+    fn guarded(&self) -> Vec<LeftToGuard> {
         let now = self.clock.now();
-        self.transaction
-            .guarded()
-            .map(|host| (host, self.deadlines[host.0].unwrap_or(now + self.times[host.0].guard).saturating_sub(now)))
-            .collect()
+        let one = |host: HostId| LeftToGuard {
+            host: self.plan.host(host).name.clone(),
+            back_within: self.times[host.0].awaited_until(self.latest(host, now)).saturating_sub(now),
+            seen_on_old: self.transaction.is_seen_on_old(host),
+            may_be_disarmed: self.transaction.may_be_disarmed(host),
+        };
+        self.transaction.guarded().map(one).collect()
+    }
+
+    /// The decider keeps no time: of hosts that it leaves to their guards it cannot tell.
+    fn say_when_they_are_back(&self, verdict: &mut Verdict) {
+        for guarded in self.guarded() {
+            let left = verdict.hosts.iter_mut().find(|(host, _)| *host == guarded.host);
+            if let Some((_, HostOutcome::Left { why, back_within_ms: back_within @ None })) = left
+                && let HostOutcome::Left { why: when, back_within_ms } = guarded.outcome()
+            {
+                (*why, *back_within) = (format!("{why}; {when}"), back_within_ms);
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
+use crate::decide::left::LeftToGuard;
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::recover::Recorded;
 use crate::decide::rolling::ended::Begun;
@@ -106,10 +107,10 @@ pub enum Recovered {
         run: String,
     },
     Interrupted(Signal),
+    /// See [`Ended::Left`].
     Left {
-        /// Hosts of which it is known how it ended for them.
         through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<(HostName, Duration)>,
+        guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
@@ -227,16 +228,12 @@ impl<S: Surveyor> Recovery<'_, S> {
             .leaving(set_aside)
             .with_longest_guard(longest);
         let ended = driver.drive(records, shutdown).await;
-        let name = |host: HostId| plan.host(host).name.clone();
         match ended {
             Ended::Verdict(verdict) => {
                 self.surveyor.dismiss(hosts).await;
                 Recovered::Ended(verdict)
             }
-            Ended::Left { through, guarded, signal } => {
-                let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
-                Recovered::Left { through, guarded, signal }
-            }
+            Ended::Left { through, guarded, signal } => Recovered::Left { through, guarded, signal },
         }
     }
 

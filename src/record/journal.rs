@@ -132,7 +132,9 @@ pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
         None => true,
         // Of a rolling reboot nothing can be brought to one side: its end is its end.
-        Some(Entry::Finished { outcome }) => *outcome != Outcome::Split || rolling(journal).is_some(),
+        Some(Entry::Finished { outcome }) => {
+            !matches!(outcome, Outcome::Split | Outcome::Left) || rolling(journal).is_some()
+        }
         Some(_) => false,
     }
 }
@@ -280,7 +282,9 @@ pub(super) fn glimpse(path: &Path) -> Option<Glimpse> {
     let whole = &text[..text.iter().rposition(|byte| *byte == b'\n')?];
     let First { fleet, inventory } = serde_json::from_slice(whole.split(|byte| *byte == b'\n').next()?).ok()?;
     let last: Option<Last> = serde_json::from_slice(whole.rsplit(|byte| *byte == b'\n').next()?).ok();
-    let is_over = last.is_some_and(|last| last.entry == "finished" && last.outcome.is_some_and(|how| how != "split"));
+    let is_over = last.is_some_and(|last| {
+        last.entry == "finished" && last.outcome.is_some_and(|how| how != "split" && how != "left")
+    });
     Some(Glimpse { fleet, inventory, is_over })
 }
 

@@ -107,6 +107,7 @@ impl RunFolder {
                 Outcome::Committed => Ok(around.after),
                 Outcome::RolledBack => Ok(around.before),
                 Outcome::Split => no_side("ended as split"),
+                Outcome::Left => no_side("was left to its guards"),
                 Outcome::Superseded => no_side("was taken over from elsewhere"),
                 Outcome::Refused
                 | Outcome::Unchanged

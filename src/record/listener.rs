@@ -250,6 +250,7 @@ fn outcome_words(outcome: &HostOutcome) -> String {
         HostOutcome::RolledBack { by_guard: true } => "rolled back by its guard".to_owned(),
         HostOutcome::Untouched => "not touched".to_owned(),
         HostOutcome::Lost { why } => format!("lost: {why}"),
+        HostOutcome::Left { why, .. } => format!("left: {why}"),
         HostOutcome::Skipped => "skipped".to_owned(),
         HostOutcome::Rebooted => "rebooted, and proven back".to_owned(),
     }
