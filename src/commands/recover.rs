@@ -157,6 +157,7 @@ fn known_of(unfinished: Unfinished) -> Known {
         recorded: journal::recorded(&journal),
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
+        guards: journal::guards(&journal, SystemTime::now()),
     }
 }
 
@@ -318,14 +319,15 @@ impl Keeper<'_> {
         };
         folder.write_plan(&saved)?;
         if folder.read_journal()?.is_empty() {
-            journal.append(&journal::Entry::Started(started(&saved, what.epoch)))?;
+            let guards = |_: &HostName| Some(what.longest_guard);
+            journal.append(&journal::Entry::Started(started(&saved, what.epoch, guards)))?;
         }
         Ok(())
     }
 }
 
 /// How a plan stands in the journal.
-pub(super) fn started(saved: &SavedPlan, epoch: u64) -> Started {
+pub(super) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
     let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
         host: host.name.clone(),
         machine_id: host.machine_id.clone(),
@@ -334,6 +336,7 @@ pub(super) fn started(saved: &SavedPlan, epoch: u64) -> Started {
         generation: host.generation,
         new: host.new.clone(),
         changes: host.changes,
+        guarded_for: guards(&host.name).map(|guard| guard.as_secs() + u64::from(guard.subsec_nanos() > 0)),
     });
     Started {
         fleet: saved.fleet.clone(),
@@ -351,6 +354,11 @@ impl Surroundings for Keeper<'_> {
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
+    }
+
+    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.journal.append(&journal::Entry::guarded(host, holds)).map_err(std::io::Error::other)
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {

@@ -125,6 +125,13 @@ impl Transaction {
         now.found = Some(Found::Elsewhere { why });
     }
 
+    /// Hosts that do not answer were given their time before. Before the start.
+    pub fn has_waited(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.waited = true;
+        }
+    }
+
     pub(super) fn is_set_aside(&self, host: HostId) -> bool {
         self.hosts[host.0].set_aside
     }

@@ -67,6 +67,14 @@ pub trait Surroundings: Send {
     fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
         async { Ok(()) }
     }
+    /// A guard is about to be armed anew, or extended, and holds no longer than this from now on; durable before that.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
+        let _ = (host, holds);
+        Ok(())
+    }
     /// What the push begins with, durable before the first host is touched.
     ///
     /// # Errors
@@ -102,6 +110,8 @@ pub struct Driver<H> {
     deadlines: Vec<Option<Duration>>,
     /// How many hosts' journals are still to come.
     journals: usize,
+    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push itself.
+    began: Option<Duration>,
     /// No guard that a host shows is waited for longer than this.
     longest_guard: Duration,
     /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have, too, or
@@ -128,7 +138,17 @@ impl<H: Hosts> Driver<H> {
         recorded: Recorded,
     ) -> Self {
         let transaction = Transaction::recover(Arc::clone(&plan), recorded);
-        Self::of(transaction, hosts, plan, times, clock)
+        let began = Some(clock.now());
+        Self { began, ..Self::of(transaction, hosts, plan, times, clock) }
+    }
+
+    /// Hosts that do not answer were given the time already until every guard must have brought them back.
+    #[must_use]
+    pub fn having_waited(mut self, waited: bool) -> Self {
+        if waited {
+            self.transaction.has_waited();
+        }
+        self
     }
 
     /// Hosts that a recovery leaves as they are, and why.
@@ -154,6 +174,7 @@ impl<H: Hosts> Driver<H> {
             out: plan.ids().map(|_| None).collect(),
             deadlines: vec![None; plan.hosts.len()],
             journals: 0,
+            began: None,
             longest_guard: Times::longest_guard(&times),
             seen_fired: BTreeSet::new(),
             sent: 0,
@@ -237,7 +258,12 @@ impl<H: Hosts> Driver<H> {
 
     /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
     fn latest(&self, host: HostId, now: Duration) -> Duration {
-        let unknown = if self.seen_fired.len() > 1 { now } else { now + self.times[host.0].unseen_guard };
+        let times = &self.times[host.0];
+        let unknown = if self.seen_fired.len() > 1 {
+            now
+        } else {
+            (self.began.unwrap_or(now) + times.unseen_guard).saturating_sub(times.overdue)
+        };
         self.deadlines[host.0].unwrap_or(unknown)
     }
 
@@ -250,8 +276,9 @@ impl<H: Hosts> Driver<H> {
         let now = self.clock.now();
         let reports = self.reports.clone();
         if is_awaited(&step) {
-            let fires_in_ms = self.left_ms(self.latest(host, now));
-            let boot_ms = millis(self.times[host.0].awaited_until(Duration::ZERO));
+            let latest = self.latest(host, now);
+            let fires_in_ms = self.left_ms(latest);
+            let boot_ms = millis(self.times[host.0].awaited_until(latest).saturating_sub(latest.max(now)));
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
         }
@@ -259,6 +286,7 @@ impl<H: Hosts> Driver<H> {
         surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);
+        self.note_guard(host, order.as_ref(), now, surroundings);
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
             // Reports exactly once, also when the work panics.
@@ -269,6 +297,22 @@ impl<H: Hosts> Driver<H> {
             }
         });
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
+    }
+
+    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first guards.
+    fn note_guard(&self, host: HostId, order: Option<&Order>, now: Duration, surroundings: &mut impl Surroundings) {
+        let Some(order) = order else { return };
+        let is_first = self.began.is_none() && self.deadlines[host.0].is_none();
+        let holds = match &order.step {
+            Step::Extend { .. } => order.guard,
+            Step::Arm { .. } if !is_first => order.guard,
+            _ => return,
+        };
+        let host = &self.plan.host(host).name;
+        if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
+            let text = format!("the record failed: {error}");
+            surroundings.tell(Event::Warned { host: Some(host.clone()), text });
+        }
     }
 
     /// How long the host's guard is to hold from now on. Where a host is awaited from its own guard, the others must

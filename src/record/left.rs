@@ -179,6 +179,7 @@ mod tests {
                 generation: 1,
                 new: system(from + 1),
                 changes: true,
+                guarded_for: None,
             };
             let (inventory, owner) = ("/nowhere/inventory.yaml".into(), "ada@laptop".into());
             let started = Started { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host] };

@@ -8,6 +8,7 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
 use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
@@ -215,6 +216,7 @@ async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
         epoch: 1,
         since: Duration::ZERO,
         rolling: None,
+        guards: None,
     };
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
