@@ -105,3 +105,48 @@ pub(super) fn with_next(text: &str, fleet: &Fleet) -> String {
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
+
+    /// How it ends for a fleet of `a` and `b` that is left with these under their guards, and these through.
+    fn left(guarded: &[LeftToGuard], through: Vec<(HostName, HostOutcome)>) -> (Outcome, u8, String) {
+        let text = "hosts: {a: , b: }\nfleets: {ab: {hosts: all, flake: .}}\n";
+        let here = std::path::Path::new(".");
+        let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
+        let fleet = &inventory.fleets["ab"];
+        let concluded = Conclusion::left(fleet, guarded, Signal::Sigint, &HostOutcome::Untouched, through);
+        (concluded.outcome, status(concluded.ending), concluded.text)
+    }
+
+    #[test]
+    fn what_was_seen_is_kept_and_split_is_only_where_somebody_must_choose() {
+        let guarded = |seen_on_old, may_be_disarmed| LeftToGuard {
+            host: name("b"),
+            back_within: Duration::from_secs(194),
+            seen_on_old,
+            may_be_disarmed,
+        };
+        let next = "\nnext: fleetdeploy recover ab";
+        let says = |what: &str| format!("left at once, as asked; b: {what}; back at the latest in 3m 14s{next}");
+        let back = "its guard brings it back to its old system";
+        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says(back)));
+        let seen = "was seen on its old system with its guard armed, which restarts it into that once more";
+        let through = |end| vec![(name("a"), end)];
+        let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
+        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says(seen)));
+        let unless = format!("{back}, unless the command that disarms it has arrived");
+        let committed = through(HostOutcome::Committed);
+        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Split, 3, says(&unless)));
+        let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
+        assert_eq!((lost.0, lost.1), (Outcome::Split, 3));
+        assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
+    }
+}

@@ -331,13 +331,18 @@ impl Transaction {
         let end = |id: HostId| {
             let now = &self.hosts[id.0];
             let end = now.end.clone().or_else(|| match (&now.back, &now.found) {
-                _ if now.armed => None,
                 (Back::Returned { by_guard }, _) => Some(HostOutcome::RolledBack { by_guard: *by_guard }),
+                _ if now.armed => None,
                 (_, found) => found.as_ref().map(Found::left),
             });
             end.map(|end| (self.plan.host(id).name.clone(), end))
         };
         self.plan.ids().filter_map(end).collect()
+    }
+
+    /// The hosts that may be under their guards when all is left: not those that were seen back without one.
+    pub fn left_to_guards(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.guarded().filter(|host| !matches!(self.hosts[host.0].back, Back::Returned { .. }))
     }
 
     /// Whether a host under its guard was seen on its old systems already, on the boot that it was on.

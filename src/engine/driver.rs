@@ -443,7 +443,7 @@ impl<H: Hosts> Driver<H> {
             seen_on_old: self.transaction.is_seen_on_old(host),
             may_be_disarmed: self.transaction.may_be_disarmed(host),
         };
-        self.transaction.guarded().map(one).collect()
+        self.transaction.left_to_guards().map(one).collect()
     }
 
     /// The decider keeps no time: of hosts that it leaves to their guards it cannot tell.

@@ -1,6 +1,7 @@
 //! The decider under every order of answers that a small fleet can give: scenarios by name, and random walks.
 
 mod doubt;
+mod left;
 mod machine;
 mod push;
 mod recover;
