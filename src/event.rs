@@ -97,6 +97,8 @@ pub enum Outcome {
     Refused,
     /// Some hosts are new, some old, or one is unknown after its guard should have fired: a person must look.
     Split,
+    /// Left at once, as a person asked: what guards are armed bring their hosts back by themselves, and `recover` ends the run.
+    Left,
     /// Another coordinator has taken this run over, and ends it.
     Superseded,
     /// Every host that was to be rebooted is proven back.
@@ -122,6 +124,14 @@ pub enum HostOutcome {
     /// Not known, or not where it should be.
     Lost {
         why: String,
+    },
+    /// Nobody here waits for it any more; its guard, if it has one, brings it back.
+    Left {
+        /// How it was seen last, and when it is back.
+        why: String,
+        /// Until it should be back at the latest; absent where no guard of the run is known there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back_within_ms: Option<u64>,
     },
     /// It took no part: it was left out by name, or is `optional` and did not answer.
     Skipped,

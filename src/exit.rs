@@ -33,7 +33,7 @@ pub enum Ending {
 /// | 0 | committed, nothing to do, or a query answered well |
 /// | 1 | the answer is no, and every touched host was seen on old and unguarded; not every host was rebooted |
 /// | 2 | usage, inventory, no such run, no terminal for a needed password |
-/// | 3 | split, superseded, a host that did not come back from a reboot or may be under a guard, or guards are left to themselves: look now |
+/// | 3 | split, left, superseded, a host that did not come back from a reboot or may be under a guard, or guards are left to themselves: look now |
 /// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched; no further host is rebooted |
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
@@ -53,7 +53,7 @@ pub fn status(ending: Ending) -> u8 {
         | Ending::NotBegun
         | Ending::Bug { guards_armed: false } => 1,
         Ending::NotUnderstood => 2,
-        Ending::Pushed { outcome: Outcome::Split | Outcome::Superseded, interrupted: _ }
+        Ending::Pushed { outcome: Outcome::Split | Outcome::Left | Outcome::Superseded, interrupted: _ }
         | Ending::InDoubt
         | Ending::Left { first: _, guards_armed: true }
         | Ending::Bug { guards_armed: true } => 3,
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_table_of_the_design_holds() {
-        use Outcome::{Committed, PartlyRebooted, Rebooted, Refused, RolledBack, Split, Superseded, Unchanged};
+        use Outcome::{Committed, Left, PartlyRebooted, Rebooted, Refused, RolledBack, Split, Superseded, Unchanged};
         use Signal::{Sighup, Sigint, Sigterm};
         let pushed = |outcome, interrupted| Ending::Pushed { outcome, interrupted };
         let table = [
@@ -104,6 +104,7 @@ mod tests {
             (pushed(Split, Some(Sigterm)), 3),
             (pushed(Split, Some(Sighup)), 3),
             (pushed(Superseded, None), 3),
+            (pushed(Left, Some(Sigint)), 3),
             (pushed(Rebooted, None), 0),
             // The signal came when the last host was under way.
             (pushed(Rebooted, Some(Sigint)), 0),

@@ -83,6 +83,8 @@ fn ends() -> Vec<Event> {
         HostOutcome::RolledBack { by_guard: true },
         HostOutcome::Untouched,
         HostOutcome::Lost { why: "no answer".into() },
+        HostOutcome::Left { why: "its guard brings it back".into(), back_within_ms: Some(90_000) },
+        HostOutcome::Left { why: "as it was found".into(), back_within_ms: None },
         HostOutcome::Skipped,
         HostOutcome::Rebooted,
     ];
@@ -95,6 +97,7 @@ fn ends() -> Vec<Event> {
         Outcome::RolledBack,
         Outcome::Refused,
         Outcome::Split,
+        Outcome::Left,
         Outcome::Superseded,
         Outcome::Rebooted,
         Outcome::PartlyRebooted,

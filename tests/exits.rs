@@ -73,6 +73,7 @@ impl Workstation {
             generation: 1,
             new: system(2),
             changes: true,
+            guarded_for: None,
         };
         let inventory = self.home.path().join("inventory.yaml");
         let started = Started {

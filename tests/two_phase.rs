@@ -84,6 +84,7 @@ fn times(guard: u64) -> Times {
     Times {
         guard: Duration::from_secs(guard),
         unseen_guard: Duration::from_secs(guard),
+        overdue: Duration::ZERO,
         boot_time: Duration::from_secs(1),
         limits: Limits::default(),
         settle: Duration::from_secs(5),

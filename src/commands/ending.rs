@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::decide::left::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
@@ -29,7 +30,7 @@ impl Conclusion {
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {
-            Outcome::Split | Outcome::Superseded => with_next(&text, fleet),
+            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(&text, fleet),
             _ => text,
         };
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
@@ -38,7 +39,7 @@ impl Conclusion {
     /// A second signal: left at once.
     pub(super) fn left(
         fleet: &Fleet,
-        guarded: &[(HostName, Duration)],
+        guarded: &[LeftToGuard],
         first: Signal,
         others: &HostOutcome,
         through: Vec<(HostName, HostOutcome)>,
@@ -47,19 +48,26 @@ impl Conclusion {
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
         let mut text = "left at once, as asked".to_owned();
-        for (host, left) in guarded {
-            let seconds = left.as_secs();
-            let why =
-                format!("its guard brings it back in {}m {:02}s unless it was disarmed", seconds / 60, seconds % 60);
+        for left in guarded {
             // Writing to a String cannot fail.
-            let _ = write!(text, "; {host}: {why}");
-            hosts.insert(host.clone(), HostOutcome::Lost { why });
+            let _ = write!(text, "; {}: {left}", left.host);
+            hosts.insert(left.host.clone(), left.outcome());
         }
-        let guards_armed = !guarded.is_empty();
+        let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
+        let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
+        let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
+            // Where one is on its new system for good and a guard takes back another, somebody must choose before it fires.
+            || (guards_armed && any(&|end| *end == HostOutcome::Committed))
+        {
+            Outcome::Split
+        } else if guards_armed {
+            Outcome::Left
+        } else {
+            Outcome::Refused
+        };
         if guards_armed {
             text = with_next(&text, fleet);
         }
-        let outcome = if guards_armed { Outcome::Split } else { Outcome::Refused };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }
 
@@ -95,10 +103,55 @@ pub(super) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>
 }
 
 /// The sentence, and the command to type now.
-fn with_next(text: &str, fleet: &Fleet) -> String {
+pub(super) fn with_next(text: &str, fleet: &Fleet) -> String {
     format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
+
+    /// How it ends for a fleet of `a` and `b` that is left with these under their guards, and these through.
+    fn left(guarded: &[LeftToGuard], through: Vec<(HostName, HostOutcome)>) -> (Outcome, u8, String) {
+        let text = "hosts: {a: , b: }\nfleets: {ab: {hosts: all, flake: .}}\n";
+        let here = std::path::Path::new(".");
+        let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
+        let fleet = &inventory.fleets["ab"];
+        let concluded = Conclusion::left(fleet, guarded, Signal::Sigint, &HostOutcome::Untouched, through);
+        (concluded.outcome, status(concluded.ending), concluded.text)
+    }
+
+    #[test]
+    fn what_was_seen_is_kept_and_split_is_only_where_somebody_must_choose() {
+        let guarded = |seen_on_old, may_be_disarmed| LeftToGuard {
+            host: name("b"),
+            back_within: Duration::from_secs(194),
+            seen_on_old,
+            may_be_disarmed,
+        };
+        let next = "\nnext: fleetdeploy recover ab";
+        let says = |what: &str| format!("left at once, as asked; b: {what}; back at the latest in 3m 14s{next}");
+        let back = "its guard brings it back to its old system";
+        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says(back)));
+        let seen = "was seen on its old system with its guard armed, which restarts it into that once more";
+        let through = |end| vec![(name("a"), end)];
+        let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
+        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says(seen)));
+        let unless = format!("{back}, unless the command that disarms it has arrived");
+        let committed = through(HostOutcome::Committed);
+        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Split, 3, says(&unless)));
+        let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
+        assert_eq!((lost.0, lost.1), (Outcome::Split, 3));
+        assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
+    }
 }

@@ -253,7 +253,7 @@ impl Records<'_> {
             without: BTreeSet::new(),
         };
         folder.write_plan(&saved)?;
-        journal.append(&journal::Entry::Started(started(&saved, 1)))?;
+        journal.append(&journal::Entry::Started(started(&saved, 1, |_| None)))?;
         journal.append(&journal::Entry::ByHand)?;
         let run = folder.id().to_string();
         if let Some(lock) = &mut self.lock {

@@ -96,7 +96,7 @@ impl HooksOfPush {
         let (hooks, phase) = match concluded.outcome {
             Outcome::Committed | Outcome::Unchanged => (&self.hooks.after_commit, "after_commit"),
             Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted => return,
-            Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::Superseded => {
+            Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::Left | Outcome::Superseded => {
                 (&self.hooks.after_abort, "after_abort")
             }
         };

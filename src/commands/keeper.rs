@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Trouble;
 use super::asking::ask_whether_to_go_on;
@@ -218,7 +218,18 @@ impl Surroundings for Keeper<'_> {
             plan: plan.clone(),
         };
         record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
-        record.journal.append(&journal::Entry::Started(started(&saved, 1))).map_err(std::io::Error::other)
+        // From the entry on that announces it: the command itself may be on its way for so long.
+        let guards = |name: &HostName| {
+            let host = self.request.fleet.hosts.iter().find(|host| host.name == *name)?;
+            Some(host.guard + host.limits.connect + host.limits.step)
+        };
+        let started = journal::Entry::Started(started(&saved, 1, guards));
+        record.journal.append(&started).map_err(std::io::Error::other)
+    }
+
+    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.journal.append(&journal::Entry::guarded(host, holds)).map_err(std::io::Error::other)
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {

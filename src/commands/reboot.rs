@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::build::FAREWELL;
-use super::ending::{Conclusion, with_skipped};
+use super::ending::{Conclusion, with_next, with_skipped};
 use super::ground::Ground;
 use super::keeper::Record;
 use super::{Ended, Trouble};
@@ -65,8 +65,11 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         _ => &[],
     };
     let is_rebooted = |end: &HostEnd| *end == HostEnd::Rebooted;
-    let outcome = if !away.is_empty() || rolled.hosts.values().any(|end| matches!(end, HostEnd::Wrong { .. })) {
+    let outcome = if rolled.hosts.iter().any(|(host, end)| matches!(end, HostEnd::Wrong { .. }) && !away.contains(host))
+    {
         Outcome::Split
+    } else if !away.is_empty() {
+        Outcome::Left
     } else if !rolled.hosts.values().any(is_rebooted) {
         Outcome::Refused
     } else if rolled.hosts.values().all(is_rebooted) {
@@ -79,7 +82,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         How::Through | How::Refused { .. } | How::Stopped(_) => None,
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
-        _ if away.contains(host) => HostOutcome::Lost { why: "left while it reboots".to_owned() },
+        _ if away.contains(host) => HostOutcome::Left { why: "left while it reboots".to_owned(), back_within_ms: None },
         // None was begun: nobody knows who would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
         None if selected.contains(host) => HostOutcome::Skipped,
@@ -90,6 +93,8 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let text = with_skipped(text(rolled, away), &hosts);
+    // It is written down as unfinished, and its hosts are held.
+    let text = if matches!(rolled.how, How::Left { .. }) { with_next(&text, fleet) } else { text };
     Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
 }
 
@@ -172,7 +177,7 @@ mod tests {
             ),
             // It came when the last one was under way, and that one is back.
             (vec![("a", &good)], interrupted, (Outcome::Rebooted, 0, "rebooted skipped witness")),
-            (vec![("a", &not), ("b", &not)], left(&["a"]), (Outcome::Split, 3, "lost untouched witness")),
+            (vec![("a", &not), ("b", &not)], left(&["a"]), (Outcome::Left, 3, "left untouched witness")),
             (vec![("a", &good), ("b", &not)], left(&[]), (Outcome::PartlyRebooted, 130, "rebooted untouched witness")),
         ] {
             let ends: Vec<(&str, HostEnd)> = ends.into_iter().map(|(host, end)| (host, end.clone())).collect();

@@ -165,6 +165,7 @@ fn known_of(unfinished: Unfinished) -> Known {
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
         mark: journal::ended_without(&journal).cloned(),
+        guards: journal::guards(&journal, SystemTime::now()),
     }
 }
 
@@ -185,7 +186,7 @@ fn tag() -> u16 {
 
 /// `None`: the engine has panicked. `is_known` says whether this workstation has a record of an unfinished run.
 fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: &Fleet, events: &Events) -> Conclusion {
-    let unknown = HostOutcome::Lost { why: "as the run has left it".to_owned() };
+    let unknown = HostOutcome::Left { why: "as the run has left it".to_owned(), back_within_ms: None };
     match recovered {
         Some(Recovered::Ended(verdict)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
@@ -233,7 +234,7 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
         Some(Recovered::Interrupted(first)) => {
             let ending = Ending::Left { first, guards_armed: true };
             let text = format!("interrupted by {first} before any host was taken over");
-            Conclusion::of_all(fleet, &unknown, ending, Outcome::Split, text)
+            Conclusion::of_all(fleet, &unknown, ending, Outcome::Left, text)
         }
         Some(Recovered::Left { through, guarded, signal }) => {
             Conclusion::left(fleet, &guarded, signal, &unknown, through)
@@ -352,14 +353,15 @@ impl Keeper<'_> {
         };
         folder.write_plan(&saved)?;
         if folder.read_journal()?.is_empty() {
-            journal.append(&journal::Entry::Started(started(&saved, what.epoch)))?;
+            let guards = |_: &HostName| Some(what.longest_guard);
+            journal.append(&journal::Entry::Started(started(&saved, what.epoch, guards)))?;
         }
         Ok(())
     }
 }
 
 /// How a plan stands in the journal.
-pub(super) fn started(saved: &SavedPlan, epoch: u64) -> Started {
+pub(super) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
     let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
         host: host.name.clone(),
         machine_id: host.machine_id.clone(),
@@ -368,6 +370,7 @@ pub(super) fn started(saved: &SavedPlan, epoch: u64) -> Started {
         generation: host.generation,
         new: host.new.clone(),
         changes: host.changes,
+        guarded_for: guards(&host.name).map(|guard| guard.as_secs() + u64::from(guard.subsec_nanos() > 0)),
     });
     Started {
         fleet: saved.fleet.clone(),
@@ -386,6 +389,11 @@ impl Surroundings for Keeper<'_> {
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
+    }
+
+    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.journal.append(&journal::Entry::guarded(host, holds)).map_err(std::io::Error::other)
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {

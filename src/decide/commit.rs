@@ -144,9 +144,12 @@ impl Transaction {
         self.settle_by_marks();
         let outcome = self.outcome();
         self.record_who_is_missing(outcome, effects);
-        effects.push(Effect::Record(Entry::Finished { outcome }));
+        // What is left has not come to its end.
+        if outcome != Outcome::Left {
+            effects.push(Effect::Record(Entry::Finished { outcome }));
+        }
         self.stage = Stage::Clean;
-        if outcome != Outcome::Split || self.lost_ones_keep_nothing {
+        if !matches!(outcome, Outcome::Split | Outcome::Left) || self.lost_ones_keep_nothing {
             self.clean_all(effects);
         } else if self.recovery.is_some() {
             self.release_all(effects);
@@ -208,6 +211,8 @@ impl Transaction {
         let is_harmless = |host: &HostNow| host.disowned && self.recovery.is_none() && !self.anything_tested();
         if self.hosts.iter().any(|host| is_lost(host) && !is_harmless(host)) {
             Outcome::Split
+        } else if ends().any(|end| matches!(end, HostOutcome::Left { .. })) {
+            Outcome::Left
         } else if ends().any(|end| *end == HostOutcome::Committed) {
             Outcome::Committed
         } else if self.recovery.is_some() && ends().any(|end| matches!(end, HostOutcome::RolledBack { .. })) {

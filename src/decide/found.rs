@@ -5,6 +5,7 @@ use crate::decide::plan::HostPlan;
 use crate::decide::traces::{EndMark, EndSide, RunTraces};
 use crate::decide::transaction::describe;
 use crate::decide::without::list;
+use crate::event::HostOutcome;
 use crate::store_path::StorePath;
 
 /// How a host was found when it was taken over.
@@ -162,6 +163,14 @@ impl Found {
             Self::MovedOn { on } => format!("has moved on by other hands, to {on}: this run is over for it"),
             Self::Over => "a later run has committed here: this one is over for it".to_owned(),
             Self::Elsewhere { why } => why.clone(),
+        }
+    }
+
+    /// How a host ends that a recovery leaves as it has found it.
+    pub(super) fn left(&self) -> HostOutcome {
+        match self {
+            Self::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
+            other => HostOutcome::Left { why: format!("as it was found: {}", other.text()), back_within_ms: None },
         }
     }
 

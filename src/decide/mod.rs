@@ -14,6 +14,7 @@ pub mod fact;
 pub mod fit;
 mod forget;
 mod found;
+pub mod left;
 pub mod links;
 mod marks;
 pub mod plan;

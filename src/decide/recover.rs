@@ -105,7 +105,8 @@ impl Recorded {
     }
 
     fn ended_well(self) -> Option<Outcome> {
-        self.finished.filter(|outcome| !self.ended_without && !matches!(outcome, Outcome::Split | Outcome::Superseded))
+        let ends = |outcome: &Outcome| !matches!(outcome, Outcome::Split | Outcome::Left | Outcome::Superseded);
+        self.finished.filter(|outcome| !self.ended_without && ends(outcome))
     }
 }
 
@@ -172,6 +173,13 @@ impl Transaction {
         let now = &mut self.hosts[host.0];
         (now.progress, now.armed, now.set_aside) = (Progress::Done, false, true);
         now.found = Some(Found::Elsewhere { why });
+    }
+
+    /// Hosts that do not answer were given their time before. Before the start.
+    pub fn has_waited(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.waited = true;
+        }
     }
 
     pub(super) fn is_set_aside(&self, host: HostId) -> bool {
@@ -448,9 +456,10 @@ impl Transaction {
         let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
         for host in left {
             let why = "left as it was: somebody else may be recovering this run".to_owned();
-            self.hosts[host.0].end.get_or_insert(HostOutcome::Lost { why });
+            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
         }
-        self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
+        // Nothing was done to any of them, and the guards hold: no person need go there for that.
+        self.leave_all(effects, Found::left);
     }
 
     /// A host that was taken over begins its way back as it was found.

@@ -27,6 +27,8 @@ pub struct Times {
     pub guard: Duration,
     /// How long a guard of the run may still hold on a host that nobody has asked yet.
     pub unseen_guard: Duration,
+    /// How long ago such a guard must have fired, where it must have.
+    pub overdue: Duration,
     pub boot_time: Duration,
     pub limits: Limits,
     pub settle: Duration,
@@ -41,6 +43,7 @@ impl Times {
         Self {
             guard: host.guard,
             unseen_guard: host.guard,
+            overdue: Duration::ZERO,
             boot_time: host.boot_time,
             limits: host.limits,
             settle,
@@ -132,6 +135,33 @@ impl fmt::Display for SteadyShortened {
     }
 }
 
+/// A guard as a record knows it: armed, armed anew or extended so long ago, to hold for so long at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedGuard {
+    pub ago: Duration,
+    pub holds: Duration,
+}
+
+impl RecordedGuard {
+    /// How long it may still hold.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.holds.saturating_sub(self.ago)
+    }
+
+    /// How long ago it must have fired.
+    #[must_use]
+    pub fn overdue(self) -> Duration {
+        self.ago.saturating_sub(self.holds)
+    }
+
+    /// The one of two that holds longer.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        if other.holds + self.ago > self.holds + other.ago { other } else { self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +170,7 @@ mod tests {
         Times {
             guard: Duration::from_secs(900),
             unseen_guard: Duration::from_secs(900),
+            overdue: Duration::ZERO,
             boot_time: Duration::from_secs(180),
             limits: Limits::default(),
             settle: Duration::from_secs(60),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::fact::{RefusalReason, Systems};
-use crate::decide::found::{Found, Side};
+use crate::decide::found::{Found, Ground, Side};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
@@ -362,11 +362,38 @@ impl Transaction {
         matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
     }
 
-    /// The hosts of which it is known by now how it ended for them.
+    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them: what was
+    /// seen is kept, also when all is left at once. None of them has a guard of this run.
     #[must_use]
     pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
-        let end = |id: HostId| self.hosts[id.0].end.clone().map(|end| (self.plan.host(id).name.clone(), end));
+        let end = |id: HostId| {
+            let now = &self.hosts[id.0];
+            let end = now.end.clone().or_else(|| match (&now.back, &now.found) {
+                (Back::Returned { by_guard }, _) => Some(HostOutcome::RolledBack { by_guard: *by_guard }),
+                _ if now.armed => None,
+                (_, found) => found.as_ref().map(Found::left),
+            });
+            end.map(|end| (self.plan.host(id).name.clone(), end))
+        };
         self.plan.ids().filter_map(end).collect()
+    }
+
+    /// The hosts that may be under their guards when all is left: not those that were seen back without one.
+    pub fn left_to_guards(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.guarded().filter(|host| !matches!(self.hosts[host.0].back, Back::Returned { .. }))
+    }
+
+    /// Whether a host under its guard was seen on its old systems already, on the boot that it was on.
+    #[must_use]
+    pub fn is_seen_on_old(&self, host: HostId) -> bool {
+        let now = &self.hosts[host.0];
+        now.back == Back::Restored || now.found == Some(Found::Guarded(Ground::Old))
+    }
+
+    /// Whether its guard may be disarmed: the command is out.
+    #[must_use]
+    pub fn may_be_disarmed(&self, host: HostId) -> bool {
+        matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
     }
 
     pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {

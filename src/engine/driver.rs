@@ -15,6 +15,7 @@ use super::hosts::{Hosts, Order};
 use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::timers::Timers;
+use crate::decide::left::LeftToGuard;
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::{Aim, Recorded};
 use crate::decide::time::{MARGIN, REKEY, Times};
@@ -42,11 +43,12 @@ const LAST_JOURNALS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     Verdict(Verdict),
-    /// A second signal: left at once. The hosts that may still be guarded, and how long until they fire.
+    /// A second signal: left at once.
     Left {
-        /// Hosts of which it is known how it ended for them.
+        /// Hosts of which it is known how it ended for them, or how they were found.
         through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<(HostId, Duration)>,
+        /// Those that may still be guarded.
+        guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
@@ -65,6 +67,14 @@ pub trait Surroundings: Send {
     /// Why the push is not begun, in words.
     fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
         async { Ok(()) }
+    }
+    /// A guard is about to be armed anew, or extended, and holds no longer than this from now on; durable before that.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
+        let _ = (host, holds);
+        Ok(())
     }
     /// What the push begins with, durable before the first host is touched.
     ///
@@ -103,6 +113,8 @@ pub struct Driver<H> {
     journals: usize,
     /// Until when a guard may be armed of a host that a recovery ends the run without.
     missing_until: Option<Duration>,
+    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push itself.
+    began: Option<Duration>,
     /// No guard that a host shows is waited for longer than this.
     longest_guard: Duration,
     /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have, too, or
@@ -129,7 +141,17 @@ impl<H: Hosts> Driver<H> {
         recorded: Recorded,
     ) -> Self {
         let transaction = Transaction::recover(Arc::clone(&plan), recorded);
-        Self::of(transaction, hosts, plan, times, clock)
+        let began = Some(clock.now());
+        Self { began, ..Self::of(transaction, hosts, plan, times, clock) }
+    }
+
+    /// Hosts that do not answer were given the time already until every guard must have brought them back.
+    #[must_use]
+    pub fn having_waited(mut self, waited: bool) -> Self {
+        if waited {
+            self.transaction.has_waited();
+        }
+        self
     }
 
     /// Hosts that a recovery leaves as they are, and why.
@@ -176,6 +198,7 @@ impl<H: Hosts> Driver<H> {
             deadlines: vec![None; plan.hosts.len()],
             journals: 0,
             missing_until: None,
+            began: None,
             longest_guard: Times::longest_guard(&times),
             seen_fired: BTreeSet::new(),
             sent: 0,
@@ -225,7 +248,8 @@ impl<H: Hosts> Driver<H> {
                         effects.extend(self.transaction.handle(Input::Weighed { enough }));
                     }
                     Effect::Tell(event) => surroundings.tell(event),
-                    Effect::Finish(verdict) => {
+                    Effect::Finish(mut verdict) => {
+                        self.say_when_they_are_back(&mut verdict);
                         // Who was superseded takes no further step, also not one that is being tried again.
                         for out in self.out.iter().flatten() {
                             out.task.abort();
@@ -263,7 +287,12 @@ impl<H: Hosts> Driver<H> {
 
     /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
     fn latest(&self, host: HostId, now: Duration) -> Duration {
-        let unknown = if self.seen_fired.len() > 1 { now } else { now + self.times[host.0].unseen_guard };
+        let times = &self.times[host.0];
+        let unknown = if self.seen_fired.len() > 1 {
+            now
+        } else {
+            (self.began.unwrap_or(now) + times.unseen_guard).saturating_sub(times.overdue)
+        };
         self.deadlines[host.0].unwrap_or(unknown)
     }
 
@@ -276,8 +305,9 @@ impl<H: Hosts> Driver<H> {
         let now = self.clock.now();
         let reports = self.reports.clone();
         if is_awaited(&step) {
-            let fires_in_ms = self.left_ms(self.latest(host, now));
-            let boot_ms = millis(self.times[host.0].awaited_until(Duration::ZERO));
+            let latest = self.latest(host, now);
+            let fires_in_ms = self.left_ms(latest);
+            let boot_ms = millis(self.times[host.0].awaited_until(latest).saturating_sub(latest.max(now)));
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
         }
@@ -285,6 +315,7 @@ impl<H: Hosts> Driver<H> {
         surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);
+        self.note_guard(host, order.as_ref(), now, surroundings);
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
             // Reports exactly once, also when the work panics.
@@ -295,6 +326,22 @@ impl<H: Hosts> Driver<H> {
             }
         });
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
+    }
+
+    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first guards.
+    fn note_guard(&self, host: HostId, order: Option<&Order>, now: Duration, surroundings: &mut impl Surroundings) {
+        let Some(order) = order else { return };
+        let is_first = self.began.is_none() && self.deadlines[host.0].is_none();
+        let holds = match &order.step {
+            Step::Extend { .. } => order.guard,
+            Step::Arm { .. } if !is_first => order.guard,
+            _ => return,
+        };
+        let host = &self.plan.host(host).name;
+        if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
+            let text = format!("the record failed: {error}");
+            surroundings.tell(Event::Warned { host: Some(host.clone()), text });
+        }
     }
 
     /// How long the host's guard is to hold from now on. Where a host is awaited from its own guard, the others must
@@ -438,12 +485,27 @@ impl<H: Hosts> Driver<H> {
         self.transaction.holding().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
     }
 
-    fn guarded(&self) -> Vec<(HostId, Duration)> {
+    fn guarded(&self) -> Vec<LeftToGuard> {
         let now = self.clock.now();
-        self.transaction
-            .guarded()
-            .map(|host| (host, self.deadlines[host.0].unwrap_or(now + self.times[host.0].guard).saturating_sub(now)))
-            .collect()
+        let one = |host: HostId| LeftToGuard {
+            host: self.plan.host(host).name.clone(),
+            back_within: self.times[host.0].awaited_until(self.latest(host, now)).saturating_sub(now),
+            seen_on_old: self.transaction.is_seen_on_old(host),
+            may_be_disarmed: self.transaction.may_be_disarmed(host),
+        };
+        self.transaction.left_to_guards().map(one).collect()
+    }
+
+    /// The decider keeps no time: of hosts that it leaves to their guards it cannot tell.
+    fn say_when_they_are_back(&self, verdict: &mut Verdict) {
+        for guarded in self.guarded() {
+            let left = verdict.hosts.iter_mut().find(|(host, _)| *host == guarded.host);
+            if let Some((_, HostOutcome::Left { why, back_within_ms: back_within @ None })) = left
+                && let HostOutcome::Left { why: when, back_within_ms } = guarded.outcome()
+            {
+                (*why, *back_within) = (format!("{why}; {when}"), back_within_ms);
+            }
+        }
     }
 }
 

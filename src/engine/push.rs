@@ -16,6 +16,7 @@ use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
 use super::workstation::Looking;
 use crate::decide::back::To;
+use crate::decide::left::LeftToGuard;
 use crate::decide::links::{Link, Round};
 use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::remembered::remembered;
@@ -89,11 +90,10 @@ pub enum Pushed {
     Planned,
     /// A signal before anything was touched.
     Interrupted(Signal),
-    /// A second signal: left at once. The hosts that may still be guarded, and how long until they fire.
+    /// A second signal: left at once; see [`Ended::Left`].
     Left {
-        /// Hosts of which it is known how it ended for them.
         through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<(HostName, Duration)>,
+        guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
@@ -198,8 +198,6 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     Pushed::Ended(verdict)
                 }
                 Ended::Left { through, guarded, signal } => {
-                    let name = |host: HostId| plan.host(host).name.clone();
-                    let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
                     // A round under way is not awaited: at once is at once.
                     Pushed::Left { through, guarded, signal }
                 }

@@ -20,10 +20,11 @@ use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
-use crate::decide::plan::{HostId, HostPlan, Plan};
+use crate::decide::left::LeftToGuard;
+use crate::decide::plan::{HostPlan, Plan};
 use crate::decide::recover::{Aim, Recorded};
 use crate::decide::rolling::ended::Begun;
-use crate::decide::time::Times;
+use crate::decide::time::{RecordedGuard, Times};
 use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
@@ -67,6 +68,8 @@ pub struct Known {
     pub epoch: u64,
     /// Since its last entry, as this workstation's clock says.
     pub since: Duration,
+    /// Each host's guard, counted from when it was armed; `None`: the record does not say.
+    pub guards: Option<BTreeMap<HostName, RecordedGuard>>,
     /// What is unfinished is a rolling reboot.
     pub rolling: Option<Begun>,
     /// Who was missing when it was ended, and on which side that was.
@@ -81,6 +84,8 @@ pub struct Recovering {
     /// Without a record of this workstation.
     pub alone: bool,
     pub plan: Arc<Plan>,
+    /// No guard of the run can hold longer than this from now on, but for those that this recovery arms.
+    pub longest_guard: Duration,
 }
 
 /// Where a recovery's entries go, made when it is known which run it is.
@@ -115,10 +120,10 @@ pub enum Recovered {
         run: String,
     },
     Interrupted(Signal),
+    /// See [`Ended::Left`].
     Left {
-        /// Hosts of which it is known how it ended for them.
         through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<(HostName, Duration)>,
+        guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
@@ -173,6 +178,8 @@ struct Chosen {
     known: Option<Known>,
     /// The hosts that it changes, as far as known.
     hosts: BTreeSet<HostName>,
+    /// Those that do not answer were given the time until every guard must have fired.
+    waited: bool,
 }
 
 impl Chosen {
@@ -219,7 +226,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         let until = self.until_the_missing_are_over(&chosen, &plan, &times, &surveyed);
         let plan = Arc::new(plan);
-        let what = Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan) };
+        let what =
+            Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
         if let Err(error) = records.recovering(&what) {
             let text = format!("the recovery's record cannot be written: {error}");
             return Recovered::NotBegun { text, hint: None };
@@ -241,18 +249,15 @@ impl<S: Surveyor> Recovery<'_, S> {
             .leaving(set_aside)
             .aiming_at(self.request.aim, mark)
             .going_without(without, until)
+            .having_waited(chosen.waited)
             .with_longest_guard(longest);
         let ended = driver.drive(records, shutdown).await;
-        let name = |host: HostId| plan.host(host).name.clone();
         match ended {
             Ended::Verdict(verdict) => {
                 self.surveyor.dismiss(hosts).await;
                 Recovered::Ended(verdict)
             }
-            Ended::Left { through, guarded, signal } => {
-                let guarded = guarded.into_iter().map(|(host, left)| (name(host), left)).collect();
-                Recovered::Left { through, guarded, signal }
-            }
+            Ended::Left { through, guarded, signal } => Recovered::Left { through, guarded, signal },
         }
     }
 
@@ -265,7 +270,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             let (run, begun) = rolling?;
             return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
         }
-        let Some(chosen) = self.choose(&surveyed)? else {
+        let Some(mut chosen) = self.choose(&surveyed)? else {
             if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.
                 return Ok((self.chosen(run, &surveyed), surveyed));
@@ -295,12 +300,13 @@ impl<S: Surveyor> Recovery<'_, S> {
             });
         }
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
-            self.wait_for(unexpected, &chosen.run, &mut surveyed).await;
+            self.wait_for(unexpected, &chosen, &mut surveyed).await;
             if !surveyed.values().any(|one| one.holds(&chosen.run)) {
                 // Somebody else has ended it meanwhile.
                 let silent = all.into_iter().filter(|host| !surveyed.contains_key(host)).collect();
                 return Err(self.nothing(silent, records));
             }
+            chosen.waited = true;
         }
         Ok((chosen, surveyed))
     }
@@ -348,7 +354,8 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
     /// that is known must have brought it back.
-    async fn wait_for(&self, mut silent: BTreeSet<HostName>, run: &str, surveyed: &mut Surveyed) {
+    async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut Surveyed) {
+        let run = &chosen.run;
         let now = self.clock.now();
         let all_times: Vec<Times> = self.request.fleet.hosts.iter().map(|host| self.times(host)).collect();
         let longest = claims::longest_guard(run, &all_times, surveyed.values());
@@ -362,7 +369,18 @@ impl<S: Surveyor> Recovery<'_, S> {
                 _ => None,
             }
         });
-        let until = until.max().unwrap_or(now);
+        let mut until = until.max().unwrap_or(now);
+        let recorded = chosen.known.as_ref().and_then(|known| known.guards.as_ref());
+        if let Some(guards) = recorded
+            && surveyed.values().all(|one| claims::left(run, one).is_none())
+        {
+            // An earlier recovery here has written down when they were armed at the latest.
+            let over = |host: &Host| {
+                let guard = guards.get(&host.name)?;
+                Some(now + self.times(host).awaited_until(guard.holds).saturating_sub(guard.ago))
+            };
+            until = until.min(self.request.fleet.hosts.iter().filter_map(over).max().unwrap_or(until));
+        }
         let names: Vec<&str> = silent.iter().map(HostName::as_str).collect();
         let text = format!(
             "this workstation has no record of run {run}, and {} cannot be asked: nothing is done for up to {} s, until \
@@ -370,7 +388,9 @@ impl<S: Surveyor> Recovery<'_, S> {
             names.join(", "),
             until.saturating_sub(now).as_secs()
         );
-        self.events.publish(Event::Warned { host: None, text });
+        if until > now {
+            self.events.publish(Event::Warned { host: None, text });
+        }
         while !silent.is_empty() && self.clock.now() < until {
             self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;
@@ -453,7 +473,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             }
             hosts.insert(host.clone());
         }
-        Chosen { run: run.to_owned(), known, hosts }
+        Chosen { run: run.to_owned(), known, hosts, waited: false }
     }
 
     /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name another machine
@@ -568,9 +588,16 @@ impl<S: Surveyor> Recovery<'_, S> {
                 return Err((text, "put it back into the inventory, as it was when the run began".to_owned()));
             };
             let mut its = self.times(known);
-            if let Some(known) = &chosen.known {
+            let recorded = chosen.known.as_ref().and_then(|known| known.guards.as_ref()?.get(&host.name));
+            if let Some(guard) = recorded {
+                (its.unseen_guard, its.overdue) = (guard.left(), guard.overdue());
+            } else if let Some(known) = &chosen.known {
                 // A guard that nobody has seen was armed before the record's last entry.
                 its.unseen_guard = its.guard.saturating_sub(known.since);
+            }
+            if chosen.waited {
+                // And so every guard is over that was armed before this recovery began.
+                (its.unseen_guard, its.overdue) = (Duration::ZERO, its.awaited_until(Duration::ZERO));
             }
             times.push(its);
             guards.push(HostGuard::of(known));

@@ -171,7 +171,7 @@ fn texts_of(event: &mut Event) -> Vec<&mut String> {
             .collect(),
         Event::Finished { text, hosts, .. } => {
             let lost = hosts.values_mut().filter_map(|outcome| match outcome {
-                HostOutcome::Lost { why } => Some(why),
+                HostOutcome::Lost { why } | HostOutcome::Left { why, .. } => Some(why),
                 _ => None,
             });
             lost.chain([text]).collect()

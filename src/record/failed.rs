@@ -67,7 +67,10 @@ impl Told {
             }
             Event::Finished { hosts, .. } => {
                 let is_failed = |host: &HostName, end: &HostOutcome| match end {
-                    HostOutcome::RolledBack { .. } | HostOutcome::Lost { .. } | HostOutcome::Missing => true,
+                    HostOutcome::RolledBack { .. }
+                    | HostOutcome::Lost { .. }
+                    | HostOutcome::Left { .. }
+                    | HostOutcome::Missing => true,
                     // What was refused has touched nobody; whom it was refused for has failed.
                     HostOutcome::Untouched => self.blamed.contains(host),
                     HostOutcome::Committed

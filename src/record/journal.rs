@@ -1,16 +1,17 @@
 //! The journal: what steers `recover`. Each entry is on the disk before the act that it announces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::Systems;
 use crate::decide::recover::{Reached, Recorded};
 use crate::decide::rolling;
+use crate::decide::time::RecordedGuard;
 use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{self, Disowned, Stood};
 use crate::event::Outcome;
@@ -26,11 +27,12 @@ use crate::store_path::StorePath;
 pub const FORMAT: u32 = 2;
 
 /// The words of every [`Entry`]; another one is of a newer version.
-const ENTRIES: [&str; 14] = [
+const ENTRIES: [&str; 15] = [
     "started",
     "recovering",
     "by_hand",
     "arming",
+    "guarded",
     "testing",
     "decided",
     "disarming",
@@ -57,6 +59,11 @@ pub enum Entry {
     /// A person works by hand, and nothing of ours runs meanwhile: a run that has not ended may well be under way.
     ByHand,
     Arming,
+    /// A guard is about to be armed anew, or extended: it holds no longer than this from now on.
+    Guarded {
+        host: HostName,
+        seconds: u64,
+    },
     Testing,
     /// The point of no return: from here on `recover` goes forward.
     Decided,
@@ -115,7 +122,12 @@ impl Entry {
     /// What it tells the decider; the others are for the driver and for people.
     fn told(&self) -> Option<vocabulary::Entry> {
         Some(match self {
-            Self::Started(_) | Self::Recovering(_) | Self::ByHand | Self::Rolling(_) | Self::Rebooting { .. } => {
+            Self::Started(_)
+            | Self::Recovering(_)
+            | Self::ByHand
+            | Self::Guarded { .. }
+            | Self::Rolling(_)
+            | Self::Rebooting { .. } => {
                 return None;
             }
             Self::Arming => vocabulary::Entry::Arming,
@@ -149,7 +161,9 @@ pub fn is_over(journal: &[Written]) -> bool {
         Some(Entry::Finished { outcome }) => {
             let stays = |entry: &Entry| matches!(entry, Entry::Forgotten { .. } | Entry::EndedWithout { .. });
             // Nor can anything of a rolling reboot be brought to one side: its end is its end.
-            *outcome != Outcome::Split || last_part(journal).any(stays) || rolling(journal).is_some()
+            !matches!(outcome, Outcome::Split | Outcome::Left)
+                || last_part(journal).any(stays)
+                || rolling(journal).is_some()
         }
         Some(_) => false,
     }
@@ -201,12 +215,54 @@ pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
     None
 }
 
+/// Until when the guard of each host may hold, for all that this record knows: counted from when the guards were armed,
+/// however much has been written since. `None`: it does not know.
+#[must_use]
+pub fn guards(journal: &[Written], now: SystemTime) -> Option<BTreeMap<HostName, RecordedGuard>> {
+    let Entry::Started(started) = &journal.first()?.entry else { return None };
+    let guard = |at: SystemTime, seconds: u64| RecordedGuard {
+        // A clock that was set back tells nothing: then it may hold for as long as any.
+        ago: now.duration_since(at).unwrap_or_default(),
+        holds: Duration::from_secs(seconds),
+    };
+    let begins = |entry: &Entry| match entry {
+        Entry::Arming => true,
+        // From the hosts alone: they were armed before that.
+        Entry::Recovering(how) => how.alone,
+        _ => false,
+    };
+    let armed = journal.iter().find(|written| begins(&written.entry)).map_or(started_at(journal), |written| written.at);
+    let mut guards = BTreeMap::new();
+    for host in started.hosts.iter().filter(|host| host.changes) {
+        guards.insert(host.host.clone(), guard(armed, host.guarded_for?));
+    }
+    for written in journal {
+        if let Entry::Guarded { host, seconds } = &written.entry
+            && let Some(known) = guards.get_mut(host)
+        {
+            *known = known.later(guard(written.at, *seconds));
+        }
+    }
+    Some(guards)
+}
+
+fn started_at(journal: &[Written]) -> SystemTime {
+    journal.first().map_or(SystemTime::UNIX_EPOCH, |written| written.at)
+}
+
 /// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has taken
 /// it over it is like any other run.
 #[must_use]
 pub fn is_by_hand(journal: &[Written]) -> bool {
     let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));
     has(&|entry| *entry == Entry::ByHand) && !has(&|entry| matches!(entry, Entry::Recovering(_)))
+}
+
+impl Entry {
+    #[must_use]
+    pub fn guarded(host: &HostName, holds: Duration) -> Self {
+        Self::Guarded { host: host.clone(), seconds: holds.as_secs() + u64::from(holds.subsec_nanos() > 0) }
+    }
 }
 
 impl From<rolling::Entry> for Entry {
@@ -264,6 +320,10 @@ pub struct HostStarted {
     pub new: StorePath,
     /// `false`: a witness.
     pub changes: bool,
+    /// How many seconds from the entry `arming` on its guard holds at the most, if it is not armed anew or extended; absent
+    /// where that is not known: a guard by hand, a record of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded_for: Option<u64>,
 }
 
 /// An entry and when it was written.
@@ -325,7 +385,9 @@ pub(super) fn glimpse(path: &Path) -> Option<Glimpse> {
     let whole = &text[..text.iter().rposition(|byte| *byte == b'\n')?];
     let First { fleet, inventory } = serde_json::from_slice(whole.split(|byte| *byte == b'\n').next()?).ok()?;
     let last: Option<Last> = serde_json::from_slice(whole.rsplit(|byte| *byte == b'\n').next()?).ok();
-    let is_over = last.is_some_and(|last| last.entry == "finished" && last.outcome.is_some_and(|how| how != "split"));
+    let is_over = last.is_some_and(|last| {
+        last.entry == "finished" && last.outcome.is_some_and(|how| how != "split" && how != "left")
+    });
     Some(Glimpse { fleet, inventory, is_over })
 }
 
@@ -442,9 +504,11 @@ mod tests {
                     generation: 41,
                     new: system,
                     changes: true,
+                    guarded_for: Some(920),
                 }],
                 without: BTreeSet::from([HostName::new("nas").unwrap()]),
             }),
+            Entry::Guarded { host: HostName::new("vps").unwrap(), seconds: 300 },
             Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),
             Entry::ByHand,
             Entry::Arming,
@@ -502,6 +566,32 @@ mod tests {
         assert_eq!(recorded(&journal(false)).reached, Reached::Decided);
         assert_eq!(recorded(&journal(true)).reached, Reached::Unknown);
         assert!(!is_over(&journal(true)) && is_over(&[]));
+    }
+
+    #[test]
+    fn guards_are_counted_from_when_they_were_armed_and_not_from_what_was_written_last() {
+        let Entry::Started(started) = &entries()[0] else { unreachable!() };
+        let vps = HostName::new("vps").unwrap();
+        let guard = |guarded_for: Option<u64>, entries: &[(u64, Entry)], now: u64| {
+            let mut started = started.clone();
+            started.hosts[0].guarded_for = guarded_for;
+            let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let written = |(seconds, entry): &(u64, Entry)| Written { at: at(*seconds), entry: entry.clone() };
+            let first = Written { at: at(100), entry: Entry::Started(started) };
+            let journal: Vec<Written> = std::iter::once(first).chain(entries.iter().map(written)).collect();
+            guards(&journal, at(now)).map(|guards| (guards[&vps].left().as_secs(), guards[&vps].overdue().as_secs()))
+        };
+        let recovering = |alone| Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
+        let back = Entry::RollingBack { reason: String::new() };
+        let armed = (105, Entry::Arming);
+        assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 145), Some((50, 0)));
+        let recovered = [armed.clone(), (110, back), (450, recovering(false))];
+        assert_eq!(guard(Some(90), &recovered, 460), Some((0, 265)), "a recovery that was tried arms nothing");
+        let again = Entry::Guarded { host: vps.clone(), seconds: 60 };
+        assert_eq!(guard(Some(90), &[armed.clone(), (450, recovering(false)), (451, again)], 460), Some((51, 0)));
+        assert_eq!(guard(Some(400), &[(450, recovering(true)), (700, recovering(true))], 750), Some((100, 0)));
+        assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 50), Some((90, 0)), "the clock was set back");
+        assert_eq!(guard(None, &[armed], 140), None, "an older version has written it");
     }
 
     #[test]

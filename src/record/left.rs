@@ -117,6 +117,7 @@ impl RunFolder {
                 Outcome::Committed => Ok(Left { systems: around.after, without: around.without }),
                 Outcome::RolledBack => Ok(Left { systems: around.before, without: around.without }),
                 Outcome::Split => no_side("ended as split"),
+                Outcome::Left => no_side("was left to its guards"),
                 Outcome::Superseded => no_side("was taken over from elsewhere"),
                 Outcome::Refused
                 | Outcome::Unchanged
@@ -189,6 +190,7 @@ mod tests {
                 generation: 1,
                 new: system(from + 1),
                 changes: true,
+                guarded_for: None,
             };
             let without = BTreeSet::from([HostName::new("nas").unwrap()]);
             let (inventory, owner) = ("/nowhere/inventory.yaml".into(), "ada@laptop".into());

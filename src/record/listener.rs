@@ -196,7 +196,12 @@ fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
         }
         Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
             let (fires, boot) = (fires_in_ms / 1000, boot_ms / 1000);
-            (host, format!("left to its guard, which fires in {fires} s; then up to {boot} s to go back and boot"))
+            let text = match (fires, boot) {
+                (0, 0) => "left to its guard, which must have fired: it should be back by now".to_owned(),
+                (0, _) => format!("left to its guard, which must have fired; up to {boot} s to go back and boot"),
+                _ => format!("left to its guard, which fires in {fires} s; then up to {boot} s to go back and boot"),
+            };
+            (host, text)
         }
         Event::AddressChosen { host, address } => (host, format!("is reached at {address}")),
         Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {
@@ -250,6 +255,7 @@ fn outcome_words(outcome: &HostOutcome) -> String {
         HostOutcome::RolledBack { by_guard: true } => "rolled back by its guard".to_owned(),
         HostOutcome::Untouched => "not touched".to_owned(),
         HostOutcome::Lost { why } => format!("lost: {why}"),
+        HostOutcome::Left { why, .. } => format!("left: {why}"),
         HostOutcome::Skipped => "skipped".to_owned(),
         HostOutcome::Rebooted => "rebooted, and proven back".to_owned(),
         HostOutcome::Missing => "missing: the run was ended without it".to_owned(),

@@ -140,8 +140,9 @@ impl End {
     pub fn is_failed(self) -> bool {
         matches!(
             self,
-            Self::Ended(Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::PartlyRebooted)
-                | Self::Recovered(Outcome::RolledBack | Outcome::Refused | Outcome::Split)
+            Self::Ended(
+                Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::Left | Outcome::PartlyRebooted
+            ) | Self::Recovered(Outcome::RolledBack | Outcome::Refused | Outcome::Split)
         )
     }
 }

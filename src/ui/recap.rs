@@ -55,6 +55,7 @@ pub(crate) fn word_of(outcome: Outcome) -> (&'static str, Tone) {
         Outcome::RolledBack => ("ROLLED BACK", Tone::Bad),
         Outcome::Refused => ("REFUSED", Tone::Bad),
         Outcome::Split => ("SPLIT", Tone::Bad),
+        Outcome::Left => ("LEFT", Tone::Doubtful),
         Outcome::Superseded => ("SUPERSEDED", Tone::Bad),
         Outcome::Rebooted => ("REBOOTED", Tone::Good),
         Outcome::PartlyRebooted => ("PARTLY REBOOTED", Tone::Bad),
@@ -71,7 +72,7 @@ fn hosts(view: &FleetView, finished: &Finished, style: Style) -> String {
         ends.iter().map(|(host, outcome)| two_lines(host, outcome, view, names, style)).collect()
     });
     for (host, outcome) in &ends {
-        if let HostOutcome::Lost { why } = outcome {
+        if let HostOutcome::Lost { why } | HostOutcome::Left { why, .. } = outcome {
             out += &format!("  {host}: {}\n", sanitise::line(why));
         }
     }
@@ -130,7 +131,10 @@ fn generation(host: &HostView, outcome: &HostOutcome) -> String {
     let Some(plan) = host.plan.as_ref().filter(|plan| plan.generation > 0) else { return String::new() };
     match (outcome, host.new_generation) {
         (HostOutcome::Committed, Some(new)) if new != plan.generation => format!("{} -> {new}", plan.generation),
-        (HostOutcome::Lost { .. } | HostOutcome::Missing | HostOutcome::MovedOn { .. }, _) => String::new(),
+        (
+            HostOutcome::Lost { .. } | HostOutcome::Left { .. } | HostOutcome::Missing | HostOutcome::MovedOn { .. },
+            _,
+        ) => String::new(),
         _ => plan.generation.to_string(),
     }
 }
@@ -148,9 +152,11 @@ fn systems(host: &HostView, outcome: &HostOutcome) -> String {
         HostOutcome::Unchanged | HostOutcome::Witness | HostOutcome::Untouched | HostOutcome::Rebooted => {
             format!("runs {old}")
         }
-        HostOutcome::Lost { .. } => format!("was to go {}", words::systems(name, &plan.old, &plan.new)),
         HostOutcome::Missing => "nothing is known of it".to_owned(),
         HostOutcome::MovedOn { on } => format!("runs {}", words::system(name, on)),
+        HostOutcome::Lost { .. } | HostOutcome::Left { .. } => {
+            format!("was to go {}", words::systems(name, &plan.old, &plan.new))
+        }
         HostOutcome::Skipped => String::new(),
     }
 }
@@ -236,6 +242,8 @@ fn word_of_host(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
         HostOutcome::Untouched => ("not touched", None),
         HostOutcome::Lost { .. } => ("LOST", Some(Tone::Bad)),
         HostOutcome::Skipped => ("left out", Some(Tone::Doubtful)),
+        HostOutcome::Left { back_within_ms: Some(_), .. } => ("left to its guard", Some(Tone::Doubtful)),
+        HostOutcome::Left { back_within_ms: None, .. } => ("left", Some(Tone::Doubtful)),
         HostOutcome::Rebooted => ("rebooted", Some(Tone::Good)),
         HostOutcome::Missing => ("missing: ended without it", Some(Tone::Doubtful)),
         HostOutcome::MovedOn { .. } => ("moved on: over for it", Some(Tone::Doubtful)),

@@ -114,7 +114,7 @@ impl Safety {
                     );
                     (Tone::Doubtful, text)
                 } else if now < *back {
-                    let text = format!("{who}: its guard has fired, it should be back within {}", left(*back));
+                    let text = format!("{who}: its guard must have fired, it should be back within {}", left(*back));
                     (Tone::Doubtful, text)
                 } else {
                     let late = span(now.duration_since(*back).unwrap_or_default());

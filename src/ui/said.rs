@@ -305,7 +305,11 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
         Event::HostFound { host, text } => of_host(host, None, format!("found: {}", sanitise::text(text))),
         Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
             let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
-            let text = format!("left to its guard: fires within {left}, then up to {boot} to go back and boot");
+            let text = match (fires_in_ms, boot_ms) {
+                (0, 0) => "left to its guard, which must have fired: it should be back by now".to_owned(),
+                (0, _) => format!("left to its guard, which must have fired: it should be back within {boot}"),
+                _ => format!("left to its guard: fires within {left}, then up to {boot} to go back and boot"),
+            };
             of_host(host, Some(Tone::Doubtful), text)
         }
         Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {

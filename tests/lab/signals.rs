@@ -107,8 +107,9 @@ fn a_second_sigint_leaves_at_once_and_the_guards_bring_every_host_back() {
     push.wait_for("roll back", |event| matches!(event, Event::RollBackStarted { .. }).then_some(()));
     push.signal("INT");
     let pushed = push.ended();
-    pushed.assert_ended(3, Outcome::Split);
-    pushed.assert_says(None, &["vps: its guard brings it back in", "homeserver: its guard brings it back in"]);
+    pushed.assert_ended(3, Outcome::Left);
+    let back = "its guard brings it back to its old system; back at the latest in 1m";
+    pushed.assert_says(None, &[&format!("vps: {back}"), &format!("homeserver: {back}")]);
     nothing_runs_on_the_workstation(&fleet);
     for host in BOTH {
         until(seconds(120), "its guard has rebooted it", || (fleet.boots(host) == 2).then_some(()));

@@ -367,7 +367,8 @@ impl Station {
                     let is_partial = |end: &HostOutcome| {
                         matches!(end, HostOutcome::Missing | HostOutcome::MovedOn { .. } | HostOutcome::Untouched)
                     };
-                    self.partial |= verdict.outcome != Outcome::Refused && verdict.hosts.iter().any(|(_, end)| is_partial(end));
+                    self.partial |=
+                        verdict.outcome != Outcome::Refused && verdict.hosts.iter().any(|(_, end)| is_partial(end));
                     self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }
             }

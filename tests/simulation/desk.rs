@@ -70,6 +70,7 @@ impl Desk {
         let last = self.journal.last().map_or(at(now), |written| written.at);
         Some(Known {
             rolling: None,
+            guards: None,
             run: RUN.to_owned(),
             plan: self.plan.clone().filter(|_| whole),
             recorded: journal::recorded(&self.journal),

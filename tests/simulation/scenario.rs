@@ -282,6 +282,7 @@ fn times(chance: &mut Chance, plan: &Plan) -> Vec<Times> {
             let mut times = Times {
                 guard: Duration::ZERO,
                 unseen_guard: Duration::ZERO,
+                overdue: Duration::ZERO,
                 boot_time: secs(chance.between(30, 180)),
                 limits,
                 settle,

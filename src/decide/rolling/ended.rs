@@ -83,3 +83,61 @@ pub fn found(
     };
     answers.iter().filter_map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::fact::RollingLease;
+    use crate::decide::rolling::tests::standing;
+
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
+
+    fn on(boot_id: &str, held_on: Option<&str>) -> Option<Standing> {
+        let lease =
+            |boot_id: &str| RollingLease { run: "r-1".into(), left: 9, boot_id: boot_id.into(), owner: "a@b".into() };
+        Some(Standing { boot_id: boot_id.into(), rolling: held_on.map(lease), ..standing() })
+    }
+
+    #[test]
+    fn with_its_record_every_host_that_was_to_be_rebooted_is_named_and_no_other() {
+        let hosts = ["a", "b", "c", "d", "e"].map(|host| (name(host), "old.1".to_owned()));
+        let begun = Begun { hosts: hosts.into(), told: ["a", "b", "c"].map(name).into() };
+        let answers = [
+            ("a", on("new.2", None)),
+            ("b", on("old.1", Some("old.1"))),
+            ("c", None),
+            ("d", on("old.1", None)),
+            ("e", None),
+            ("witness", None),
+        ];
+        let answers = answers.map(|(host, standing)| (name(host), standing)).into();
+        let found: Vec<_> =
+            found("r-1", Some(&begun), &answers).into_iter().map(|(host, found)| (host.to_string(), found)).collect();
+        let expected = [
+            ("a", FoundRolling::Rebooted),
+            ("b", FoundRolling::ToldOnly),
+            ("c", FoundRolling::Away { told: Some(true) }),
+            ("d", FoundRolling::NotBegun),
+            ("e", FoundRolling::Away { told: Some(false) }),
+        ];
+        assert_eq!(found, expected.map(|(host, found)| (host.to_owned(), found)));
+    }
+
+    #[test]
+    fn without_a_record_the_hosts_tell_on_which_boot_they_were_held() {
+        let answers = [
+            ("a", on("new.2", Some("old.1"))),
+            ("b", on("old.1", Some("old.1"))),
+            ("c", None),
+            // It was let go, or never held.
+            ("d", on("old.1", None)),
+        ];
+        let answers = answers.map(|(host, standing)| (name(host), standing)).into();
+        let found: Vec<_> = found("r-1", None, &answers).into_values().collect();
+        assert_eq!(found, [FoundRolling::Rebooted, FoundRolling::NotBegun, FoundRolling::Away { told: None }]);
+    }
+}

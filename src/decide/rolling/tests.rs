@@ -9,14 +9,14 @@ fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()
 }
 
-/// As the host is after a good reboot.
-fn back(plan: &Plan, place: usize) -> Input {
-    let host = HostId(place);
-    let standing = Standing {
-        boot_id: format!("again{place}"),
+/// Of a host that stands on one system, and that nobody holds.
+pub(super) fn standing() -> Standing {
+    let old = system("old");
+    Standing {
+        boot_id: "boot".into(),
         uptime: 5,
-        systems: plan.host(host).old.clone(),
-        booted: plan.host(host).old.boot_default.clone(),
+        systems: Systems::all(&old),
+        booted: old,
         generation: 1,
         loader: BootLoader::Grub,
         next_boot: None,
@@ -29,7 +29,14 @@ fn back(plan: &Plan, place: usize) -> Input {
         units: BTreeMap::new(),
         run_traces: None,
         fence: None,
-    };
+    }
+}
+
+/// As the host is after a good reboot.
+fn back(plan: &Plan, place: usize) -> Input {
+    let host = HostId(place);
+    let (systems, booted) = (plan.host(host).old.clone(), plan.host(host).old.boot_default.clone());
+    let standing = Standing { boot_id: format!("again{place}"), systems, booted, ..standing() };
     Input::Back { host, standing: Box::new(standing) }
 }
 

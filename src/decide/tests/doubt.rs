@@ -283,8 +283,8 @@ fn a_signal_while_the_others_are_asked_leaves_everything_as_it_was() {
     world.end_step(0, Fault::None);
     world.give(Input::CancelRequested(Signal::Sigint));
     let verdict = world.now.verdict.clone().expect("it ends at once");
-    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Split, Some(Signal::Sigint)));
-    assert!(verdict.hosts.iter().all(|(_, end)| is_lost(end)), "{verdict:?}");
+    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Left, Some(Signal::Sigint)));
+    assert!(verdict.hosts.iter().all(|(_, end)| matches!(end, HostOutcome::Left { .. })), "{verdict:?}");
     assert!(!world.sent.iter().any(|(_, step)| matches!(step, Step::Clean { .. })));
 }
 

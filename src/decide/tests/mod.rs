@@ -3,6 +3,7 @@
 mod absent;
 mod doubt;
 mod forget;
+mod left;
 mod machine;
 mod push;
 mod recover;

@@ -217,7 +217,12 @@ fn a_signal_while_guards_are_waited_for_leaves_everything_as_it_was() {
     world.end_step(0, Fault::None);
     world.give(Input::CancelRequested(Signal::Sigint));
     let verdict = world.now.verdict.clone().expect("it ends at once");
-    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Split, Some(Signal::Sigint)));
+    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Left, Some(Signal::Sigint)));
+    assert!(verdict.hosts.iter().all(|(_, end)| matches!(end, HostOutcome::Left { .. })), "{verdict:?}");
+    assert!(
+        !world.now.entries.iter().any(|entry| matches!(entry, Entry::Finished { .. })),
+        "it has not come to its end"
+    );
     assert!(matches!(world.machines[0].guard, GuardState::Armed { .. }));
 }
 

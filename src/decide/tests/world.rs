@@ -413,7 +413,7 @@ impl World {
             let expected = match verdict.outcome {
                 Outcome::Committed => new,
                 Outcome::RolledBack | Outcome::Refused => old,
-                Outcome::Split | Outcome::Superseded => continue,
+                Outcome::Split | Outcome::Left | Outcome::Superseded => continue,
                 other => panic!("{context}: no driver ends a push as {other:?}"),
             };
             assert_eq!(*systems, expected, "{context}: {verdict:?}");

@@ -82,7 +82,7 @@ impl<H: Hosts> Driver<H> {
         if left > 0 {
             format!("{now}; its guard fires in {}m {:02}s", left / 60, left % 60)
         } else {
-            "its guard has fired: waiting for it to come back".to_owned()
+            format!("{now}; its guard must have fired: waiting for it to come back")
         }
     }
 

@@ -8,6 +8,8 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
 use crate::decide::links::{LinkId, Round};
+use crate::decide::plan::HostId;
+use crate::decide::rolling::ended::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
@@ -225,9 +227,9 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
     assert_eq!(recovered, (Recovered::Nothing { silent: Vec::new() }, Vec::new()));
 }
 
-#[tokio::test]
-async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
-    let known = Known {
+/// A record that tells no more than that there is one.
+fn known() -> Known {
+    Known {
         run: RUN.to_owned(),
         plan: None,
         recorded: Recorded::nowhere(),
@@ -235,7 +237,13 @@ async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
         since: Duration::ZERO,
         rolling: None,
         mark: None,
-    };
+        guards: None,
+    }
+}
+
+#[tokio::test]
+async fn a_record_without_the_pushs_plan_ends_nothing_while_no_host_answers() {
+    let known = known();
     let (recovered, entries) = recovers([("home", Vec::new()), ("vps", Vec::new())], Some(known)).await;
     let silent = ["home", "vps"].map(|name| HostName::new(name).unwrap()).into();
     assert_eq!((recovered, entries), (Recovered::Nothing { silent }, Vec::new()));
@@ -349,4 +357,77 @@ fn nobody_waits_longer_than_a_second_host_says_that_a_guard_holds() {
     let by_the_inventory = shown(&[60, 60, 60]);
     assert_eq!(shown(&[60, 60, 100_000_000_000_000]), by_the_inventory);
     assert_eq!(shown(&[60, 7200, 7300]), 7200);
+}
+
+/// What `vps` says while a rolling reboot holds it.
+fn held(runs: &[&str]) -> Facts {
+    let mut facts = facts(runs);
+    facts.standing.rolling = Some(crate::decide::fact::RollingLease {
+        run: OTHER.to_owned(),
+        left: 300,
+        boot_id: facts.standing.boot_id.clone(),
+        owner: "ada@laptop".to_owned(),
+    });
+    facts
+}
+
+const OTHER: &str = "20261122-170000-homelab-aaaa";
+
+#[tokio::test]
+async fn a_rolling_reboot_that_holds_the_hosts_is_ended_and_not_recovered_as_a_push() {
+    let answers = || [("home", vec![Some(facts(&[]))]), ("vps", vec![Some(held(&[]))])];
+    let hosts = [(HostName::new("vps").unwrap(), FoundRolling::NotBegun)].into();
+    let ended = Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts });
+    assert_eq!(recovers(answers(), None).await, (ended, Vec::new()));
+    // This workstation's own push waits for it, and says what ends it.
+    let known = known();
+    let (recovered, entries) = recovers(answers(), Some(known)).await;
+    let Recovered::NotBegun { text, hint } = recovered else { panic!("{recovered:?}") };
+    assert_eq!((text, entries), (format!("rolling reboot {OTHER} holds vps"), Vec::new()));
+    assert!(hint.unwrap().contains(&format!("--run {OTHER}")));
+}
+
+#[tokio::test]
+async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_who_is_away() {
+    let boot_id = facts(&[]).standing.boot_id;
+    let name = |host: &str| HostName::new(host).unwrap();
+    let hosts = [(name("home"), boot_id.clone()), (name("vps"), boot_id)].into();
+    let rolling = Some(Begun { hosts, told: [name("home")].into() });
+    let known = Known { run: OTHER.to_owned(), rolling, ..known() };
+    let (recovered, _) = recovers([("home", vec![None]), ("vps", vec![Some(held(&[]))])], Some(known)).await;
+    let hosts = [(name("home"), FoundRolling::Away { told: Some(true) }), (name("vps"), FoundRolling::NotBegun)].into();
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+}
+
+/// A guard that nobody has seen is counted from when it was armed, and not from what a recovery has written since.
+#[test]
+fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
+    let clock = HostClock { uptime: 1000, at: Duration::ZERO };
+    let surveyed = Surveyed::from([(HostName::new("vps").unwrap(), Answered { facts: facts(&[RUN]), clock })]);
+    let guard = |ago| RecordedGuard { ago: Duration::from_secs(ago), holds: Duration::from_secs(90) };
+    let (told, events) = (Told(Mutex::default()), Events::new(None));
+    let times = |known: Known, waited: bool| {
+        let known = Some(known);
+        let request = Request {
+            fleet: fleet(),
+            owner: "ada@desktop".to_owned(),
+            tag: 7,
+            known,
+            run: None,
+            aim: Aim::Recover,
+            without: BTreeSet::new(),
+            ended: Vec::new(),
+        };
+        let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+        let chosen = Chosen { waited, ..recovery.chosen(RUN, &surveyed) };
+        let (plan, times, ..) = recovery.plan(&chosen, &surveyed).unwrap();
+        let home = plan.hosts.iter().position(|host| host.name.as_str() == "home").unwrap();
+        (times[home].unseen_guard.as_secs(), times[home].overdue.as_secs())
+    };
+    let armed = |ago| Known { guards: Some([(HostName::new("home").unwrap(), guard(ago))].into()), ..known() };
+    assert_eq!(times(armed(60), false), (30, 0));
+    assert_eq!(times(armed(450), false), (0, 360));
+    let (unseen, overdue) = times(armed(60), true);
+    assert_eq!(unseen, 0);
+    assert!(overdue > 0, "its guard and its boot were waited for");
 }

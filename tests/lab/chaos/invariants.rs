@@ -66,7 +66,7 @@ impl Truth<'_> {
         let right = match outcome {
             Outcome::Committed | Outcome::Unchanged | Outcome::Planned => status == 0,
             Outcome::RolledBack | Outcome::Refused => status == 1,
-            Outcome::Split | Outcome::Superseded => status == 3,
+            Outcome::Split | Outcome::Left | Outcome::Superseded => status == 3,
             Outcome::Rebooted | Outcome::PartlyRebooted => false,
         };
         let mut wrong = Vec::new();

@@ -40,7 +40,7 @@ fn findings(facts: &[Facts; 3]) -> Vec<Finding> {
         selected: true,
         facts,
         new: Some(&next),
-        times: Times::of(host, fleet.settle),
+        times: Times::of(host, fleet.settle, fleet.steady()),
     };
     let views: Vec<Surveyed<'_>> = fleet.hosts.iter().zip(facts).map(view).collect();
     judge("lab", &views, Allowed::default())
