@@ -20,10 +20,10 @@ fn speaker(run: &str, epoch: u64) -> Speaker {
     Speaker { run: run.to_owned(), epoch }
 }
 
-fn arming(fleet: &Fleet, host: &str, run: &str, guard: u64) -> Step {
+fn arming(fleet: &Fleet, host: &str, run: &str, owner: &str, guard: u64) -> Step {
     Step::Arm {
         speaker: speaker(run, 1),
-        owner: "ada@laptop".to_owned(),
+        owner: owner.to_owned(),
         boot_id: fleet.standing(host).boot_id,
         expected: Expected::default(),
         latest: 99_999_999_999,
@@ -67,7 +67,7 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
     let run = "20261122-120000-fence-0001";
     let folder = format!("/nix/var/nix/gcroots/fleetdeploy/{run}");
     fleet.host("vps", &format!("mkdir -p {folder}"));
-    does(&fleet, "vps", &arming(&fleet, "vps", run, 12));
+    does(&fleet, "vps", &arming(&fleet, "vps", run, "ada@laptop", 12));
     // As a step that had begun: else its guard would have nothing to put back, and would not reboot.
     fleet.host("vps", &format!("echo {run} 1 >/run/fleetdeploy/jobs/test.started"));
     let taking = |epoch: u64| Step::TakeOver { speaker: speaker(run, epoch), owner: "bob@desktop".to_owned() };
@@ -77,7 +77,7 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
     assert_eq!(fleet.host("vps", "ls /run/fleetdeploy 2>/dev/null || true"), "", "/run knows nothing of it");
 
     // The push's coordinator wakes up.
-    assert_eq!(refuses(&fleet, "vps", &arming(&fleet, "vps", run, 600)), RefusalReason::Superseded);
+    assert_eq!(refuses(&fleet, "vps", &arming(&fleet, "vps", run, "ada@laptop", 600)), RefusalReason::Superseded);
     assert_eq!(refuses(&fleet, "vps", &taking(EPOCH - 1)), RefusalReason::Superseded);
     let asked = does(&fleet, "vps", &Step::Ask { run: run.to_owned() });
     let fence = |owner: &str| Some(Lease { run: run.to_owned(), epoch: EPOCH, owner: owner.to_owned() });
@@ -136,10 +136,11 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_the_run
     assert!(!warned(&committed, "vps").join("\n").contains(&run), "a mark is nothing to be said");
 
     // What the push committed ends the older run there, also for its own coordinator, who wakes up.
-    assert_eq!(refuses(&fleet, "homeserver", &arming(&fleet, "homeserver", &run, 600)), RefusalReason::Ended);
-    assert_eq!(refuses(&fleet, "vps", &arming(&fleet, "vps", &run, 600)), RefusalReason::Superseded);
-    let told = does(&fleet, "homeserver", &Step::Ask { run: run.clone() }).run_traces.unwrap();
+    let asked = does(&fleet, "homeserver", &Step::Ask { run: run.clone() });
+    let (told, owner) = (asked.run_traces.unwrap(), asked.fence.unwrap().owner);
     assert!(told.over && told.traced && !told.committed, "{told:?}");
+    let wakes = |host: &str| refuses(&fleet, host, &arming(&fleet, host, &run, &owner, 600));
+    assert_eq!(BOTH.map(wakes), [RefusalReason::Superseded, RefusalReason::Ended]);
 
     // The machine is made anew: nothing of any run on it, and another id.
     fleet.host(

@@ -180,6 +180,15 @@ async fn a_claim_that_was_given_back_hinders_nobody_else_and_keeps_the_run_s_own
         assert_eq!(host.asked(shell, "clean", "r-1 9 old").await, "lease r-2 1 ada@laptop\nran r-1\n");
         assert_eq!(host.names("run/fleetdeploy/token"), ["armed-1500"]);
         assert_eq!(host.names(ROOTS), ["r-2"]);
+        // Also where the second has given the host back, and what is in /run is still its.
+        host.token("fired");
+        host.asked(shell, "release", "r-2 1").await;
+        host.prepared("r-3", B);
+        assert_eq!(host.asked(shell, "clean", "r-3 1 old").await, "ran r-3\n");
+        assert_eq!(
+            (host.names("run/fleetdeploy/token"), host.names(ROOTS)),
+            (vec!["fired-1500".into()], vec!["r-2".into()])
+        );
     }
 }
 
