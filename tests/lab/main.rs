@@ -46,6 +46,7 @@ mod plan;
 mod reboot;
 mod recover;
 mod refused;
+mod returned;
 mod rolling;
 mod signals;
 mod told;
