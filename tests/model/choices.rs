@@ -86,9 +86,11 @@ impl Fleet {
         // Or for those of the hosts that it goes without.
         let are_over = || match station.missing {
             0 => world.all_rest(),
-            missing => world.hosts.iter().enumerate().all(|(host, its)| {
-                missing & (1 << host) == 0 || (its.token != Token::Armed && !its.is_firing())
-            }),
+            missing => world
+                .hosts
+                .iter()
+                .enumerate()
+                .all(|(host, its)| missing & (1 << host) == 0 || (its.token != Token::Armed && !its.is_firing())),
         };
         let elapses = |timer: &&Timer| **timer != Timer::GuardsOver || are_over();
         actions.extend(station.timers.iter().filter(elapses).map(|timer| Action::Elapse(at, *timer)));

@@ -128,52 +128,72 @@ fn two_hosts_whose_next_boot_a_person_sets() {
     explore("2 hosts, 1 next boot, 1 death", fleet(2, Budget::of(&[Fault::NextBoot], 1, 1)));
 }
 
+/// Any one of them may be named, silent or not.
 #[test]
 fn two_hosts_a_death_in_the_disarm_and_a_recovery_without_one_of_them() {
-    let budget = Budget::of(&[Fault::Cable], 1, 1).recovered(Some(By::Record), When::Dead).typed(Typed::Without);
-    explore("2 hosts, 1 cable, 1 death, a recovery without one", Fleet {
-        changes: vec![Change::Good],
-        mortal_from: Reached::Disarming,
-        ..fleet(2, budget)
-    });
+    let budget = Budget::of(&[], 0, 1).recovered(Some(By::Record), When::Dead).typed(Typed::Without);
+    explore(
+        "2 hosts, 1 death, a recovery without one",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
 }
 
 #[test]
-fn two_hosts_a_death_and_one_that_is_switched_by_hand() {
+#[ignore = "minutes: run by name, with --release"]
+fn a_host_out_of_reach_a_death_in_the_disarm_and_a_recovery_without_one_host() {
+    let budget = Budget::of(&[Fault::Cable], 1, 1).recovered(None, When::Dead).typed(Typed::Without);
+    explore(
+        "2 hosts, 1 cable, 1 death, a recovery without one",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+fn two_hosts_a_death_in_the_disarm_and_one_that_is_switched_by_hand() {
+    let budget = Budget::of(&[Fault::ByHand], 1, 1).recovered(Some(By::Record), When::Dead);
+    explore(
+        "2 hosts, 1 switched by hand, 1 death in the disarm, a recovery",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_death_and_a_host_that_is_switched_by_hand() {
     let budget = Budget::of(&[Fault::ByHand], 1, 1).recovered(None, When::Dead);
-    explore("2 hosts, 1 switched by hand, 1 death, a recovery", Fleet {
-        changes: vec![Change::Good],
-        mortal_from: Reached::Decided,
-        ..fleet(2, budget)
-    });
+    explore(
+        "2 hosts, 1 switched by hand, 1 death, a recovery",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Decided, ..fleet(2, budget) },
+    );
 }
 
 #[test]
 fn two_hosts_a_death_in_the_disarm_and_somebody_who_forgets() {
     let budget = Budget::of(&[], 0, 1).recovered(None, When::Dead).typed(Typed::Forget);
-    explore("2 hosts, 1 death, forgotten", Fleet {
-        changes: vec![Change::Good],
-        mortal_from: Reached::Decided,
-        ..fleet(2, budget)
-    });
+    explore(
+        "2 hosts, 1 death, forgotten",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
 }
 
 #[test]
 #[ignore = "minutes: run by name, with --release"]
 fn a_death_a_recovery_without_one_host_and_another_when_it_is_back() {
     let budget = Budget::of(&[Fault::Cable], 1, 1).recovered_twice(None, When::Dead).typed(Typed::Without);
-    explore("2 hosts, 1 cable, 1 death, 2 recoveries without one, or with all", Fleet {
-        changes: vec![Change::Good],
-        mortal_from: Reached::Disarming,
-        ..fleet(2, budget)
-    });
+    explore(
+        "2 hosts, 1 cable, 1 death, 2 recoveries without one, or with all",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
 }
 
 #[test]
 #[ignore = "minutes: run by name, with --release"]
 fn a_push_that_sleeps_and_a_recovery_without_one_host() {
     let budget = Budget::of(&[], 0, 0).recovered(None, When::Asleep).typed(Typed::Without);
-    explore("2 hosts, a push that sleeps, a recovery without one", Fleet { changes: vec![Change::Good], ..fleet(2, budget) });
+    explore(
+        "2 hosts, a push that sleeps, a recovery without one",
+        Fleet { changes: vec![Change::Good], ..fleet(2, budget) },
+    );
 }
 
 #[test]
@@ -187,10 +207,10 @@ fn a_push_that_sleeps_and_somebody_who_forgets() {
 #[ignore = "minutes: run by name, with --release"]
 fn two_recoveries_without_one_host_each_beside_a_push_that_sleeps() {
     let budget = Budget::of(&[], 0, 0).recovered_twice(None, When::Asleep).typed(Typed::Without);
-    explore("2 hosts, a push that sleeps, 2 recoveries without one", Fleet {
-        changes: vec![Change::Good],
-        ..fleet(2, budget)
-    });
+    explore(
+        "2 hosts, a push that sleeps, 2 recoveries without one",
+        Fleet { changes: vec![Change::Good], ..fleet(2, budget) },
+    );
 }
 
 #[test]

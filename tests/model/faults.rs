@@ -88,7 +88,15 @@ pub(crate) enum Typed {
 impl Budget {
     /// At most `together` faults in one run, each of one of `kinds`.
     pub(crate) fn of(kinds: &[Fault], together: u8, deaths: u8) -> Self {
-        let mut budget = Self { kinds: [true; KINDS], together, deaths, recoveries: 0, by: None, when: When::Dead, typed: Typed::Plain };
+        let mut budget = Self {
+            kinds: [true; KINDS],
+            together,
+            deaths,
+            recoveries: 0,
+            by: None,
+            when: When::Dead,
+            typed: Typed::Plain,
+        };
         budget.keep_only(kinds);
         budget
     }

@@ -49,8 +49,9 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
                     && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);
                 carries && host.on.current == host.on.boot
             };
-            let asked =
-                |(at, host): &(usize, &Host)| fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0 && host.by_hand.is_none();
+            let asked = |(at, host): &(usize, &Host)| {
+                fleet.liar != Some(*at) && world.history.booted_other & (1 << at) == 0 && host.by_hand.is_none()
+            };
             excepted || !is_over(world) || world.hosts.iter().enumerate().filter(asked).all(in_reach)
         }),
         Property::always(FOUR_BARRIER, |_, world: &World| !world.history.disarmed_too_soon),
@@ -126,7 +127,12 @@ fn is_over(world: &World) -> bool {
 }
 
 fn honest<'a>(fleet: &'a Fleet, world: &'a World) -> impl Iterator<Item = &'a Host> {
-    world.hosts.iter().enumerate().filter(|(at, host)| fleet.liar != Some(*at) && host.by_hand.is_none()).map(|(_, host)| host)
+    world
+        .hosts
+        .iter()
+        .enumerate()
+        .filter(|(at, host)| fleet.liar != Some(*at) && host.by_hand.is_none())
+        .map(|(_, host)| host)
 }
 
 fn says(world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {

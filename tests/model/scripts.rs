@@ -95,10 +95,8 @@ impl Host {
         mistake: Option<Mistake>,
     ) -> Reaction {
         let speaker = order.speaker;
-        let fences = !matches!(
-            mistake,
-            Some(Mistake::RecoveringWithoutAnEpoch | Mistake::ArmingOverridesAForeignGuard)
-        );
+        let fences =
+            !matches!(mistake, Some(Mistake::RecoveringWithoutAnEpoch | Mistake::ArmingOverridesAForeignGuard));
         if wanted_boot != boot_id(self.boot) && mistake != Some(Mistake::TheFenceIgnoresTheBoot) {
             return refused(RefusalReason::OtherBoot);
         }
