@@ -1,6 +1,7 @@
 //! What the survey's facts mean before anything is touched: which hosts change, and what refuses the push.
 
 mod boot;
+mod left;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::store_path::StorePath;
 
 pub use boot::{BootDoubt, BootRefusal, WayOut};
+pub use left::{EndedTwice, Left, forget};
 
 /// Something that was found out about the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,12 @@ impl Surveyed<'_> {
 #[must_use]
 pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
     let mut findings = twice(hosts);
+    findings.extend(EndedTwice::all(hosts).into_iter().map(|ends| Finding {
+        host: None,
+        text: ends.to_string(),
+        hint: Some(ends.hint(fleet)),
+        weight: Weight::Warning,
+    }));
     for surveyed in hosts {
         let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
         let claimed = judge.claims(surveyed);
@@ -66,7 +74,7 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
         if surveyed.changes() && !claimed {
             judge.way_back(surveyed, allowed);
             judge.guard(surveyed);
-            judge.survivors(surveyed);
+            judge.survivors(surveyed, hosts);
         }
         if surveyed.changes() {
             judge.busy(surveyed);
@@ -94,7 +102,7 @@ pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what
                 ByHand::Guard => judge.way_back(surveyed, allowed),
                 ByHand::Reboot => judge.reboot(surveyed, allowed),
             }
-            judge.survivors(surveyed);
+            judge.survivors(surveyed, hosts);
         }
     }
     findings
@@ -169,23 +177,32 @@ impl Judge<'_> {
                         humantime::format_duration(Duration::from_secs(left))
                     ),
                     format!(
-                        "wait for that push to end, or for its guard to fire; if whoever began it is gone: {}",
-                        self.recover()
+                        "wait for that push to end, or for its guard to fire; if whoever began it is gone: {}; {}",
+                        self.recover(),
+                        forget(self.fleet, run)
                     ),
                 );
             }
             GuardState::Dead { run, .. } => self.refuse(
                 format!("run {run} armed a guard here, and the unit that should act on it is gone"),
-                format!("look at fleetdeploy-guard.service in its journal; {} arms it anew", self.recover()),
+                format!(
+                    "look at fleetdeploy-guard.service in its journal; {} arms it anew; {}",
+                    self.recover(),
+                    forget(self.fleet, run)
+                ),
             ),
             GuardState::Firing { run } => self.refuse(
                 format!("the guard of run {run} has fired and is bringing this host back"),
-                format!("wait until the host is back, then type {}", self.recover()),
+                format!("wait until the host is back, then type {}; {}", self.recover(), forget(self.fleet, run)),
             ),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => {
                 if let Some(lease) = &standing.lease {
                     let text = format!("is held by run {} of {}", lease.run, lease.owner);
-                    let hint = format!("wait for that push to end; if whoever began it is gone: {}", self.recover());
+                    let hint = format!(
+                        "wait for that push to end; if whoever began it is gone: {}; {}",
+                        self.recover(),
+                        forget(self.fleet, &lease.run)
+                    );
                     self.refuse(text, hint);
                 }
             }
@@ -269,20 +286,14 @@ impl Judge<'_> {
         }
     }
 
-    /// What a push left behind that died. Where its guard has brought the host back only its roots are still there; a
-    /// host that is between two systems is for `recover`.
-    fn survivors(&mut self, surveyed: &Surveyed<'_>) {
-        let at_rest = surveyed.facts.standing.systems.agree();
-        for run in &surveyed.facts.survivors {
-            let text = format!("run {run} did not come to its end here");
-            if at_rest {
-                self.warn(format!(
-                    "{text}; the host is at rest, and only its garbage collection roots are left: {}",
-                    self.recover()
-                ));
+    /// What a push left behind that died, or that ended without this host.
+    fn survivors(&mut self, surveyed: &Surveyed<'_>, hosts: &[Surveyed<'_>]) {
+        for left in Left::of(surveyed, hosts) {
+            let hint = left.hint(self.fleet, &self.host);
+            if left.refuses() {
+                self.refuse(left.to_string(), hint);
             } else {
-                let hint = format!("type {}: it brings the host to one side", self.recover());
-                self.refuse(format!("{text}, and the host is between two systems"), hint);
+                self.warn(format!("{left}: {hint}"));
             }
         }
     }

@@ -46,6 +46,7 @@ mod plan;
 mod reboot;
 mod recover;
 mod refused;
+mod returned;
 mod signals;
 mod told;
 mod vpn;

@@ -66,6 +66,7 @@ arm() {
     esac
     if [ "$token_state" = armed ]; then
         # Ours already. A unit that died is started again, with the deadline it had.
+        armed_before=yes
         if ! hold; then
             fail "cannot write to $place or $roots"
         elif [ "$guard_lives" = no ]; then
@@ -101,6 +102,9 @@ arm_anew() {
         rm -rf "$place/token" "$place/jobs" "$place/fired-at" "$place/reactivated"
         token_state=none
     fi
+    # A second arming is a way back, and never fails for what is there already and cannot be written anew.
+    armed_before=no
+    [ ! -e "$roots/$run/plan" ] || armed_before=yes
     deadline=$((uptime + seconds))
     # The fence after what it syncs with it.
     if write_roots "$@" && write_plan && hold && write_programs; then
@@ -124,7 +128,11 @@ arm_anew() {
 }
 
 hold() {
-    raise_fence "$run" "$epoch" "$owner_name" && printf '%s %s %s\n' "$run" "$epoch" "$owner_name" | write_file "$place/lease"
+    if ! raise_fence "$run" "$epoch" "$owner_name"; then
+        [ "$armed_before" = yes ] || return
+        volatile
+    fi
+    printf '%s %s %s\n' "$run" "$epoch" "$owner_name" | write_file "$place/lease"
 }
 
 # Roots that prepare has made stay: they say what the host ran before the run, also when it is armed a second time.
@@ -133,13 +141,13 @@ write_roots() {
     if [ ! -L "$roots/$run/old-boot" ]; then
         ln -s "${boot_default:-$profile}" "$roots/$run/old-boot" || return
     fi
-    [ $# -eq 0 ] || printf '%s\n' "$@" | write_file "$roots/$run/hosts"
+    [ $# -eq 0 ] || printf '%s\n' "$@" | write_file "$roots/$run/hosts" || [ "$armed_before" = yes ]
 }
 
 # What the guard restores, by store paths and programs that the old system's root keeps alive.
 write_plan() {
     # That the run has a number says that it leaves traces; one that an older version has armed leaves only some of them.
-    [ -e "$roots/$run/plan" ] || number_run "$run" || return
+    [ "$armed_before" = yes ] || number_run "$run" || return
     old_profile=$(plan_from "$roots/$run/plan" old_profile)
     old_generation=$(plan_from "$roots/$run/plan" old_generation)
     panic=$(plan_from "$place/plan" panic)
@@ -162,9 +170,9 @@ write_plan() {
         echo "path $(readlink -f /run/current-system/sw)/bin:$(readlink -f /run/current-system/systemd)/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         echo "shell $(readlink -f /bin/sh)"
         [ "$tuning" = - ] || printf '%s\n' "$tuning" | tr ',=' '\n ' | grep -E '^[a-z_]+ [0-9]+$'
-    } | tr -d '\000-\011\013-\037\177' | write_file "$place/plan" &&
-        cp "$place/plan" "$roots/$run/plan.new" && sync_traces "$roots/$run/plan.new" &&
-        mv -f "$roots/$run/plan.new" "$roots/$run/plan"
+    } | tr -d '\000-\011\013-\037\177' | write_file "$place/plan" || return
+    { cp "$place/plan" "$roots/$run/plan.new" && sync_traces "$roots/$run/plan.new" &&
+        mv -f "$roots/$run/plan.new" "$roots/$run/plan"; } || [ "$armed_before" = yes ]
 }
 
 # `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old system. A

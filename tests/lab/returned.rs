@@ -1,0 +1,162 @@
+//! A host that comes back after its run was ended without it, and what stays on hosts over their reboots.
+
+use fleetdeploy::decide::fact::{Lease, RefusalReason, StepOutcome};
+use fleetdeploy::decide::traces::{EndMark, EndSide, Ended};
+use fleetdeploy::event::{Event, Outcome, Phase};
+use fleetdeploy::inventory::model::{GuardAction, HostName};
+use fleetdeploy::remote::answer::step_answer;
+use fleetdeploy::remote::step::{Expected, Speaker, Step};
+use pretty_assertions::assert_eq;
+
+use crate::fleet::{Fleet, Setup};
+use crate::inventory::Inventory;
+use crate::pushed::Pushed;
+use crate::wait::{seconds, until};
+
+const BOTH: [&str; 2] = ["vps", "homeserver"];
+const EPOCH: u64 = 70_000;
+
+fn speaker(run: &str, epoch: u64) -> Speaker {
+    Speaker { run: run.to_owned(), epoch }
+}
+
+fn arming(fleet: &Fleet, host: &str, run: &str, guard: u64) -> Step {
+    Step::Arm {
+        speaker: speaker(run, 1),
+        owner: "ada@laptop".to_owned(),
+        boot_id: fleet.standing(host).boot_id,
+        expected: Expected::default(),
+        latest: 99_999_999_999,
+        guard: seconds(guard),
+        action: GuardAction::Reboot,
+        pace: vec![("reboot_patience", 3), ("force_patience", 3)],
+        hosts: BOTH.map(|host| HostName::new(host).unwrap()).to_vec(),
+    }
+}
+
+fn does(fleet: &Fleet, host: &str, step: &Step) -> fleetdeploy::decide::fact::Standing {
+    let answer = step_answer(&fleet.step(host, step)).unwrap();
+    assert_eq!(answer.outcome, StepOutcome::Done, "{host}");
+    answer.standing
+}
+
+fn refuses(fleet: &Fleet, host: &str, step: &Step) -> RefusalReason {
+    match step_answer(&fleet.step(host, step)).unwrap().outcome {
+        StepOutcome::Refused { reason, .. } => reason,
+        other => panic!("{host}: {other:?}"),
+    }
+}
+
+/// What the push said of this host.
+fn warned(push: &Pushed, about: &str) -> Vec<String> {
+    let warning = |event: &Event| match event {
+        Event::Warned { host: Some(host), text } if host.as_str() == about => Some(text.clone()),
+        _ => None,
+    };
+    push.events().filter_map(warning).collect()
+}
+
+fn machine_id(fleet: &Fleet, host: &str) -> String {
+    fleet.host(host, "cat /etc/machine-id").trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
+    let fleet = Fleet::made("fence", &Setup { hosts: &["vps"], ..Setup::default() });
+    let run = "20261122-120000-fence-0001";
+    let folder = format!("/nix/var/nix/gcroots/fleetdeploy/{run}");
+    fleet.host("vps", &format!("mkdir -p {folder}"));
+    does(&fleet, "vps", &arming(&fleet, "vps", run, 12));
+    // As a step that had begun: else its guard would have nothing to put back, and would not reboot.
+    fleet.host("vps", &format!("echo {run} 1 >/run/fleetdeploy/jobs/test.started"));
+    let taking = |epoch: u64| Step::TakeOver { speaker: speaker(run, epoch), owner: "bob@desktop".to_owned() };
+    does(&fleet, "vps", &taking(EPOCH));
+    until(seconds(120), "the guard has rebooted it", || (fleet.boots("vps") == 2).then_some(()));
+    fleet.wait_until_up("vps");
+    assert_eq!(fleet.host("vps", "ls /run/fleetdeploy 2>/dev/null || true"), "", "/run knows nothing of it");
+
+    // The push's coordinator wakes up.
+    assert_eq!(refuses(&fleet, "vps", &arming(&fleet, "vps", run, 600)), RefusalReason::Superseded);
+    assert_eq!(refuses(&fleet, "vps", &taking(EPOCH - 1)), RefusalReason::Superseded);
+    let asked = does(&fleet, "vps", &Step::Ask { run: run.to_owned() });
+    let fence = |owner: &str| Some(Lease { run: run.to_owned(), epoch: EPOCH, owner: owner.to_owned() });
+    assert_eq!((asked.fence, asked.lease), (fence("bob@desktop"), None));
+    assert!(asked.run_traces.is_some_and(|traces| traces.traced && !traces.switching));
+
+    does(&fleet, "vps", &taking(EPOCH));
+    let released = does(&fleet, "vps", &Step::Release { speaker: speaker(run, EPOCH) });
+    assert_eq!((released.fence, released.lease), (fence("-"), None));
+    assert_eq!(refuses(&fleet, "vps", &taking(EPOCH)), RefusalReason::Superseded);
+    fleet.host("vps", "sync");
+    fleet.power("vps", "cut");
+    until(seconds(60), "it boots again", || (fleet.boots("vps") == 3).then_some(()));
+    fleet.wait_until_up("vps");
+    assert_eq!(refuses(&fleet, "vps", &taking(EPOCH)), RefusalReason::Superseded);
+    does(&fleet, "vps", &taking(EPOCH + 1));
+    let mark = EndMark::of_all(Some(EndSide::Old));
+    does(&fleet, "vps", &Step::Clean { speaker: speaker(run, EPOCH + 1), mark });
+    assert_eq!(fleet.host("vps", "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null || true"), "");
+}
+
+/// A push dies, the guards bring both hosts back, and the run is ended without the one that is not seen.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_the_run_is_over_after_a_commit() {
+    let fleet = Fleet::up("returned");
+    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
+    fleet.write_inventory(&Inventory { guard: "125s", settle: "40s", checks, ..Inventory::default() });
+    fleet.change(&BOTH);
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Verify);
+    push.signal("KILL");
+    push.died();
+    for host in BOTH {
+        until(seconds(250), "the guard has rebooted it", || (fleet.boots(host) == 2).then_some(()));
+        fleet.wait_until_up(host);
+    }
+    let run = fleet.host("vps", "ls /nix/var/nix/gcroots/fleetdeploy").trim().to_owned();
+    let missing: fleetdeploy::decide::traces::Missing =
+        [(HostName::new("homeserver").unwrap(), Some(machine_id(&fleet, "homeserver")))].into();
+    let mark = EndMark { side: Some(EndSide::Old), missing };
+    let taking = Step::TakeOver { speaker: speaker(&run, EPOCH), owner: "bob@desktop".to_owned() };
+    does(&fleet, "vps", &taking);
+    let cleaned = does(&fleet, "vps", &Step::Clean { speaker: speaker(&run, EPOCH), mark: mark.clone() });
+    assert_eq!(cleaned.run_traces.unwrap().ended, Some(Ended { epoch: EPOCH, mark }));
+
+    // The record is of another workstation: only the hosts tell.
+    fleet.ws("rm -rf ~/.local/state/fleetdeploy/runs");
+    fleet.write_inventory(&Inventory { guard: "150s", settle: "20s", ..Inventory::default() });
+    let committed = fleet.push(&["homelab"]);
+    committed.assert_ended(0, Outcome::Committed);
+    let returned = warned(&committed, "homeserver").join("\n");
+    let says =
+        format!("was missing when run {run} ended on the others, on their old systems, and is on its own old system");
+    assert!(returned.contains(&says), "{returned}");
+    assert!(!warned(&committed, "vps").join("\n").contains(&run), "a mark is nothing to be said");
+
+    // What the push committed ends the older run there, also for its own coordinator, who wakes up.
+    assert_eq!(refuses(&fleet, "homeserver", &arming(&fleet, "homeserver", &run, 600)), RefusalReason::Ended);
+    assert_eq!(refuses(&fleet, "vps", &arming(&fleet, "vps", &run, 600)), RefusalReason::Superseded);
+    let told = does(&fleet, "homeserver", &Step::Ask { run: run.clone() }).run_traces.unwrap();
+    assert!(told.over && told.traced && !told.committed, "{told:?}");
+
+    // The machine is made anew: nothing of any run on it, and another id.
+    fleet.host(
+        "homeserver",
+        "rm -rf /nix/var/nix/gcroots/fleetdeploy; echo 00112233445566778899aabbccddeeff >/etc/machine-id",
+    );
+    for host in BOTH {
+        fleet.set(host, "version", "\"3\"");
+    }
+    let committed = fleet.push(&["homelab"]);
+    committed.assert_ended(0, Outcome::Committed);
+    let replaced = warned(&committed, "homeserver").join("\n");
+    assert!(
+        replaced.contains(&format!("is not the machine of this name that was missing when run {run} ended")),
+        "{replaced}"
+    );
+
+    does(&fleet, "vps", &Step::Unmark { speaker: speaker(&run, EPOCH), host: None });
+    assert_eq!(fleet.host("vps", "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null || true"), "");
+}
