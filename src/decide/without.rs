@@ -138,10 +138,14 @@ impl Transaction {
         self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
     }
 
-    /// Whether the run is over for every host that answers, each by itself.
+    /// Whether the run is over for every host that answers, each by itself, or nothing of it is left there.
     pub(super) fn all_have_left(&self) -> bool {
-        let mut hosts = self.plan.changing().filter(|host| self.takes_part(*host)).peekable();
-        hosts.peek().is_some() && hosts.all(|host| self.hosts[host.0].has_left())
+        let hosts: Vec<HostId> = self.plan.changing().filter(|host| self.takes_part(*host)).collect();
+        let any = hosts.iter().any(|host| self.hosts[host.0].has_left());
+        any && hosts.iter().all(|host| {
+            let now = &self.hosts[host.0];
+            now.has_left() || matches!(now.found, Some(Found::Cleaned(_)))
+        })
     }
 
     pub(super) fn moved_on(&self, host: HostId) -> HostOutcome {

@@ -29,6 +29,7 @@ mod by_hand;
 mod chaos;
 mod claimed;
 mod container;
+mod dead_end;
 mod doctor;
 mod exec;
 mod exits;

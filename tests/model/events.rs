@@ -10,7 +10,7 @@ use fleetdeploy::event::Outcome;
 
 use crate::choices::is_left_to_its_guard;
 use crate::faults::{Fault, When};
-use crate::host::Guard;
+use crate::host::{Guard, Host};
 use crate::scripts::{Order, Reaction, Trace};
 use crate::station::{Heard, Journal, Out, Probing, Said, Station, later_epoch};
 use crate::words::{Sys, boot_id, not_known, round};
@@ -56,7 +56,7 @@ impl Fleet {
             Action::Round { station, flap } => self.end_round(world, station, flap),
             Action::SlowRound(at) => {
                 world.left.spend(Fault::Slow);
-                let seen = self.look(world, false);
+                let seen = self.look(world, at, false);
                 self.change(world, at, |station, _| {
                     let Probing::Out { fresh } = station.probing else { return };
                     station.probing = Probing::Seen { fresh, up: seen.0, round: Box::new(self.round_of(&seen)) };
@@ -134,6 +134,13 @@ impl Fleet {
             Action::SwitchByHand(at, to) => {
                 world.left.spend(Fault::ByHand);
                 world.hosts[at].switch_by_hand(to);
+                world.history.moved |= 1 << at;
+                if world.anybody_drives() {
+                    world.history.by_hand_beside |= 1 << at;
+                }
+                for station in &mut world.stations {
+                    Arc::make_mut(station).moved_on |= 1 << at;
+                }
             }
             Action::Recover { alone, to } => {
                 if world.left.when == When::InPeace {
@@ -145,7 +152,9 @@ impl Fleet {
                 let epoch = later_epoch(highest, tag);
                 let known = if alone { self.known_by_hosts(world) } else { Arc::clone(&self.plan) };
                 let station = Station::recover(&self.plan, known, epoch, alone, to, &mut world.journal, self.mistake);
-                world.stations.push(Arc::new(station));
+                let by_hand = world.hosts.iter().enumerate().filter(|(_, host)| host.by_hand.is_some());
+                let moved_on = by_hand.fold(0, |all, (host, _)| all | 1 << host);
+                world.stations.push(Arc::new(Station { moved_on, ..station }));
             }
         }
         Some(())
@@ -252,7 +261,9 @@ impl Fleet {
             let station = Arc::clone(&world.stations[at]);
             let Some(verdict) = station.verdict.filter(|_| was.is_none()) else { continue };
             let honest = |host: &usize| self.liar != Some(*host);
-            for host in (0..world.hosts.len()).filter(honest) {
+            // Who is switched while somebody drives may be so in the instant after it was seen.
+            let beside = world.history.by_hand_beside;
+            for host in (0..world.hosts.len()).filter(honest).filter(|host| beside & (1 << host) == 0) {
                 let stands = &world.hosts[host];
                 let untrue = match station.ends.get(host) {
                     Some(Said::Committed) => !stands.on.rest_on(Sys::New),
@@ -297,7 +308,7 @@ impl Fleet {
         if flap {
             world.left.spend(Fault::Flap);
         }
-        let seen = self.look(world, flap);
+        let seen = self.look(world, at, flap);
         self.change(world, at, |station, journal| {
             let (fresh, up, round) = match station.probing.clone() {
                 Probing::Not => return,
@@ -308,8 +319,13 @@ impl Fleet {
         });
     }
 
-    fn look(&self, world: &World, flap: bool) -> Seen {
-        let up = !flap && world.hosts.iter().all(|host| world.links_hold(host));
+    /// Links of a host that is not asked prove nothing.
+    fn look(&self, world: &World, at: usize, flap: bool) -> Seen {
+        let excused = world.stations[at].missing | world.stations[at].moved_on;
+        let asked = |(host, _): &(usize, &Host)| excused & (1 << host) == 0;
+        let asked: Vec<&Host> = world.hosts.iter().enumerate().filter(asked).map(|(_, host)| host).collect();
+        // A link has two ends.
+        let up = !flap && (asked.len() == 1 || asked.iter().all(|host| world.links_hold(host)));
         let says = world.hosts.iter().enumerate().map(|(at, host)| {
             let says = (host.boot, host.on.current);
             world.reaches(&self.plan, at).then_some(says)

@@ -138,6 +138,8 @@ pub(crate) struct Station {
     pub(crate) alone: bool,
     /// By bit: hosts that it goes without.
     pub(crate) missing: u8,
+    /// By bit: hosts that a person has switched to something else by hand, for which the run is over.
+    pub(crate) moved_on: u8,
     /// What it says is not said of every host: of each it says for itself.
     pub(crate) partial: bool,
     /// It has left everything as it was, and says why.
@@ -215,6 +217,7 @@ impl Station {
             hasty: false,
             alone: false,
             missing: 0,
+            moved_on: 0,
             partial: false,
             held_up: false,
             going_back: false,
@@ -299,7 +302,7 @@ impl Station {
     }
 
     fn lost_to_a_recovery(&self) -> u8 {
-        if self.speaker.epoch > 1 { self.lost } else { 0 }
+        if self.speaker.epoch > 1 { self.lost | self.missing | self.moved_on } else { 0 }
     }
 
     fn carry_out(

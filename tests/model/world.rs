@@ -79,6 +79,8 @@ pub(crate) struct History {
     pub(crate) left_to_guard: bool,
     /// Somebody said of an honest host that it is where it was not.
     pub(crate) said_untrue: bool,
+    /// By bit: hosts that a person has switched by hand while somebody drove.
+    pub(crate) by_hand_beside: u8,
     /// What a person had switched a host to by hand was undone.
     pub(crate) undone_by_hand: bool,
     /// Somebody said that the run was taken over, and there was nobody who could have.
