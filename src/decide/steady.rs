@@ -18,8 +18,10 @@ use crate::event::Event;
 /// What a transaction knows of its hosts' units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UnitWatch {
-    /// The last look at each host before an activation.
+    /// The last look at each host before it was activated.
     before: BTreeMap<HostId, Units>,
+    /// The same before a second activation, where there is one.
+    between: BTreeMap<HostId, Units>,
     /// What this push has started or restarted.
     started: BTreeMap<HostId, BTreeSet<String>>,
     /// Those of them that must be up for a while.
@@ -71,8 +73,8 @@ impl Seen {
 /// What is only told, or asked for no more, does not tell two states apart.
 impl Hash for UnitWatch {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { before, started, waited_for, over, told: _, left: _ } = self;
-        (before, started, waited_for, over).hash(state);
+        let Self { before, between, started, waited_for, over, told: _, left: _ } = self;
+        (before, between, started, waited_for, over).hash(state);
     }
 }
 
@@ -105,6 +107,13 @@ impl Transaction {
         }
     }
 
+    /// How the units of a host are that is activated once more.
+    pub(super) fn learn_units_between(&mut self, host: HostId, units: &Units) {
+        if !units.is_empty() {
+            self.units.between.insert(host, units.clone());
+        }
+    }
+
     fn units_before(&self, host: HostId) -> Option<&Units> {
         let baseline = || self.plan.baseline.hosts.get(&self.plan.host(host).name).map(|seen| &seen.units);
         self.units.before.get(&host).or_else(baseline).filter(|units| !units.is_empty())
@@ -113,7 +122,8 @@ impl Transaction {
     /// An activation has ended: what was started in it.
     pub(super) fn learn_started(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
         // A recovery did not see how the units were before, and goes forward only where a push had decided.
-        let Some(before) = self.units_before(host).filter(|_| self.recovery.is_none()) else { return };
+        let before = self.units.between.get(&host).or_else(|| self.units_before(host));
+        let Some(before) = before.filter(|_| self.recovery.is_none()) else { return };
         let (terms, failed_before) = (&self.plan.host(host).units, &self.plan.host(host).failed_units);
         let (mut started, mut waited_for, mut restless) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
         for (unit, now) in &standing.units {
