@@ -182,3 +182,112 @@ async fn a_check_that_is_cut_off_is_not_one_that_says_no() {
     check("exit 124");
     assert_eq!(host.says(&files, &words).await, "check failed\n");
 }
+
+/// What systemd says of one unit, in no order that anybody promises.
+const SHOWN: &str = "\
+TriggeredBy=
+NRestarts=0
+ExecMainStatus=0
+Id=app.service
+RequiredBy=
+WantedBy=multi-user.target
+LoadState=loaded
+ActiveState=active
+SubState=running
+Transient=no
+InvocationID=aa
+
+Id=loop.service
+NRestarts=2
+ExecMainStatus=1
+WantedBy=
+TriggeredBy=loop.timer
+ActiveState=activating
+SubState=auto-restart
+InvocationID=bb
+
+Id=gone.service
+LoadState=not-found
+ActiveState=failed
+SubState=failed
+InvocationID=cc
+
+Id=a.mount
+ActiveState=failed
+SubState=failed
+BoundBy=b.service
+InvocationID=
+
+Id=nix.socket
+ActiveState=active
+SubState=running
+InvocationID=dd
+
+Id=run-1.service
+Transient=yes
+ActiveState=active
+SubState=running
+InvocationID=ee
+
+Id=user@1000.service
+ActiveState=failed
+SubState=failed
+InvocationID=ff
+
+Id=fleetdeploy-guard.service
+ActiveState=active
+SubState=running
+InvocationID=ab";
+
+#[tokio::test]
+async fn units_are_read_with_their_starts_and_who_starts_them_and_a_users_manager_is_none_of_them() {
+    let host = Host::new();
+    host.program("bin/systemctl", &format!("cat <<'EOF'\n{SHOWN}\nEOF"));
+    let said = host.says(&["lib.sh"], "PATH=$root/bin:$PATH; read_units; printf '%s\\n' \"$units\"").await;
+    let wanted = "\
+unit_now app.service aa active =n
+failed_unit loop.service
+restarts loop.service 3
+unit_now loop.service bb failed =t
+failed_unit gone.service
+unit_now gone.service cc failed =g
+failed_unit a.mount
+unit_now a.mount - failed =n
+unit_now run-1.service ee active =x
+unit fleetdeploy-guard.service active
+";
+    assert_eq!(said, wanted);
+}
+
+#[tokio::test]
+async fn what_a_unit_made_roll_back_is_told_while_it_has_failed_and_forgotten_after_that() {
+    let kept = "nix/var/nix/gcroots/fleetdeploy/failed_units";
+    let units =
+        "units='unit_now a.service 1 failed =n\nunit_now b.service 2 moving =n\nunit_now c.service 3 active =n'";
+    let files = ["lib.sh", "survey.sh"];
+    let script = format!("{units}; survey_remembered; cat \"$root/{kept}\" 2>/dev/null || :");
+    let fresh = |lease: bool| {
+        let host = Host::new();
+        host.write(kept, "a.service r-0\nb.service r-0\nc.service r-1\nd.service r-1\n");
+        if lease {
+            host.write("run/fleetdeploy/lease", "r-2 1 ada@laptop\n");
+        }
+        host
+    };
+    let told = "remembered a.service r-0\n";
+    assert_eq!(fresh(false).says(&files, &script).await, format!("{told}a.service r-0\nb.service r-0\n"));
+    // Nothing is forgotten while a run is at work, nor where systemd did not answer.
+    let all = "a.service r-0\nb.service r-0\nc.service r-1\nd.service r-1\n";
+    assert_eq!(fresh(true).says(&files, &script).await, format!("{told}{all}"));
+    let silent = script.replace(units, "units=''");
+    assert_eq!(fresh(false).says(&files, &silent).await, all);
+    let well = script.replace(units, "units='unit_now x.service 1 active ='");
+    assert_eq!(fresh(false).says(&files, &well).await, "");
+
+    let host = fresh(true);
+    let remember =
+        format!("main r-2 1 e.service a.service; main r-2 0 x.service; main r-3 1 x.service; cat \"$root/{kept}\"");
+    let said = host.says(&["lib.sh", "remember.sh"], &remember.replace("main ", "(main ").replace(';', ");")).await;
+    assert!(said.ends_with("e.service r-2\na.service r-2\n"), "{said}");
+    assert_eq!(said.matches("refused foreign_lease").count(), 2, "{said}");
+}

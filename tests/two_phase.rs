@@ -354,10 +354,7 @@ async fn journals_of_failed_units_are_told_before_the_end_which_waits_for_them_o
         let (fleet, mut notebook) = (Arc::new(fleet), Notebook::default());
         let before = fleet.clock.now();
         let (outcome, text) = drive(&fleet, 900, &mut notebook).await;
-        assert_eq!(
-            (outcome, text.as_str()),
-            (Outcome::RolledBack, "units that were fine before fail on host1: late.service")
-        );
+        assert_eq!((outcome, text.as_str()), (Outcome::RolledBack, "units fail on host1: late.service"));
         let host = HostName::new("host1").unwrap();
         let journal =
             Event::Logged { host, what: "journal of late.service".to_owned(), lines: vec!["too late".to_owned()] };

@@ -293,7 +293,7 @@ impl Transaction {
         if self.stage == Stage::BackProof {
             self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
             if let Answer::Said(said) = answer {
-                self.compare_after_back(host, &said.standing.failed_units);
+                self.compare_after_back(host, &said.standing.failed_units, &said.standing.units);
             }
             self.back_proven_when_all_holds(effects);
         }
@@ -307,7 +307,7 @@ impl Transaction {
         let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
         for host in changing {
             if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
-                self.compare_after_back(host, &seen.failed_units);
+                self.compare_after_back(host, &seen.failed_units, &seen.units);
             }
         }
         round.hosts.clear();
@@ -386,7 +386,7 @@ impl Transaction {
 
     fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
         self.stage = Stage::BackDisarm;
-        self.tell_left_failed(effects);
+        self.tell_what_is_left(effects);
         for host in self.plan.ids() {
             self.hosts[host.0].step = None;
             if !self.hosts[host.0].is_open() {

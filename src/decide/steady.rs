@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::decide::fact::{Standing, Uptime};
 use crate::decide::links::HostRound;
 use crate::decide::plan::HostId;
-use crate::decide::transaction::{Stage, Transaction};
+use crate::decide::transaction::{Back, Stage, Transaction};
 use crate::decide::units::{UnitCaution, UnitNow, UnitPast, UnitState, Units};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
@@ -18,8 +18,10 @@ use crate::event::Event;
 /// What a transaction knows of its hosts' units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UnitWatch {
-    /// The last look at each host before an activation.
+    /// The last look at each host before it was activated.
     before: BTreeMap<HostId, Units>,
+    /// The same before a second activation, where there is one.
+    between: BTreeMap<HostId, Units>,
     /// What this push has started or restarted.
     started: BTreeMap<HostId, BTreeSet<String>>,
     /// Those of them that must be up for a while.
@@ -28,8 +30,8 @@ pub(super) struct UnitWatch {
     over: bool,
     /// What was said of units once.
     told: BTreeSet<(HostId, String)>,
-    /// Failed in the last look after a roll back, and not before the push.
-    left_failed: BTreeMap<HostId, BTreeSet<String>>,
+    /// In the last look after a roll back: what has failed, and what does not run, and was otherwise before the push.
+    left: BTreeMap<HostId, [BTreeSet<String>; 2]>,
 }
 
 /// How a unit that is waited for was seen.
@@ -71,8 +73,8 @@ impl Seen {
 /// What is only told, or asked for no more, does not tell two states apart.
 impl Hash for UnitWatch {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { before, started, waited_for, over, told: _, left_failed: _ } = self;
-        (before, started, waited_for, over).hash(state);
+        let Self { before, between, started, waited_for, over, told: _, left: _ } = self;
+        (before, between, started, waited_for, over).hash(state);
     }
 }
 
@@ -105,6 +107,13 @@ impl Transaction {
         }
     }
 
+    /// How the units of a host are that is activated once more.
+    pub(super) fn learn_units_between(&mut self, host: HostId, units: &Units) {
+        if !units.is_empty() {
+            self.units.between.insert(host, units.clone());
+        }
+    }
+
     fn units_before(&self, host: HostId) -> Option<&Units> {
         let baseline = || self.plan.baseline.hosts.get(&self.plan.host(host).name).map(|seen| &seen.units);
         self.units.before.get(&host).or_else(baseline).filter(|units| !units.is_empty())
@@ -113,8 +122,9 @@ impl Transaction {
     /// An activation has ended: what was started in it.
     pub(super) fn learn_started(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
         // A recovery did not see how the units were before, and goes forward only where a push had decided.
-        let Some(before) = self.units_before(host).filter(|_| self.recovery.is_none()) else { return };
-        let terms = &self.plan.host(host).units;
+        let before = self.units.between.get(&host).or_else(|| self.units_before(host));
+        let Some(before) = before.filter(|_| self.recovery.is_none()) else { return };
+        let (terms, failed_before) = (&self.plan.host(host).units, &self.plan.host(host).failed_units);
         let (mut started, mut waited_for, mut restless) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
         for (unit, now) in &standing.units {
             let is_old = before.get(unit).is_some_and(|before| before.invocation == now.invocation);
@@ -125,7 +135,7 @@ impl Transaction {
             started.insert(unit.clone());
             // Each instance is somebody's own: a login, a device that was plugged in.
             let counts = unit.ends_with(".service") && !unit.contains('@') && !now.triggered && !terms.ignores(unit);
-            if !counts || terms.steady.is_zero() {
+            if !counts || terms.steady.is_zero() || failed_before.contains(unit) {
                 continue;
             }
             if terms.restless.contains(unit) {
@@ -237,22 +247,28 @@ impl Transaction {
     }
 
     /// After a roll back: compares a host's units with those before the push.
-    pub(super) fn compare_after_back(&mut self, host: HostId, failed: &BTreeSet<String>) {
+    pub(super) fn compare_after_back(&mut self, host: HostId, failed: &BTreeSet<String>, now: &Units) {
         let plan = self.plan.host(host);
-        let known = |unit: &&String| {
-            !plan.failed_units.contains(*unit)
-                && !plan.units.remembered.contains_key(*unit)
-                && !plan.units.ignores(unit)
+        let was_known = |unit: &String| {
+            plan.failed_units.contains(unit) || plan.units.remembered.contains_key(unit) || plan.units.ignores(unit)
         };
-        let left = failed.iter().filter(known).cloned().collect();
-        self.units.left_failed.insert(host, left);
+        let failed: BTreeSet<String> = failed.iter().filter(|unit| !was_known(unit)).cloned().collect();
+        // A boot may still be starting them. Without a single service this was no answer of systemd.
+        let was_switched = self.hosts[host.0].back == Back::Restored && !now.is_empty();
+        let before = self.units_before(host).filter(|_| was_switched).into_iter().flatten();
+        let ran = |(unit, before): &(&String, &UnitNow)| {
+            let own = unit.ends_with(".service") && !unit.contains('@') && !before.triggered && !before.transient;
+            own && before.state == UnitState::Active && !now.contains_key(*unit) && !was_known(unit)
+        };
+        let stopped = before.filter(ran).map(|(unit, _)| unit.clone()).collect();
+        self.units.left.insert(host, [failed, stopped]);
     }
 
-    pub(super) fn tell_left_failed(&mut self, effects: &mut Vec<Effect>) {
-        for (host, units) in std::mem::take(&mut self.units.left_failed) {
-            if !units.is_empty() {
-                let host = Some(self.plan.host(host).name.clone());
-                let text = UnitCaution::LeftFailed { units }.to_string();
+    pub(super) fn tell_what_is_left(&mut self, effects: &mut Vec<Effect>) {
+        for (host, [failed, stopped]) in std::mem::take(&mut self.units.left) {
+            let cautions = [UnitCaution::LeftFailed { units: failed }, UnitCaution::LeftStopped { units: stopped }];
+            for caution in cautions.iter().filter(|caution| caution.names_units()) {
+                let (host, text) = (Some(self.plan.host(host).name.clone()), caution.to_string());
                 effects.push(Effect::Tell(Event::Warned { host, text }));
             }
         }

@@ -96,8 +96,21 @@ pub enum UnitCaution {
     Restless { unit: String },
     /// After a roll back: failed now, and not before the push.
     LeftFailed { units: BTreeSet<String> },
+    /// After a roll back: not running, and running before the push.
+    LeftStopped { units: BTreeSet<String> },
     /// It made a run roll back, and has failed since: this push is measured by it.
     Remembered { unit: String, run: String },
+}
+
+impl UnitCaution {
+    /// Whether there is anything to be said: no unit, no caution.
+    #[must_use]
+    pub fn names_units(&self) -> bool {
+        match self {
+            Self::LeftFailed { units } | Self::LeftStopped { units } => !units.is_empty(),
+            Self::OfOthers { .. } | Self::Gone { .. } | Self::Restless { .. } | Self::Remembered { .. } => true,
+        }
+    }
 }
 
 impl fmt::Display for UnitCaution {
@@ -119,6 +132,14 @@ impl fmt::Display for UnitCaution {
                     formatter,
                     "failed now, and not before this push: {}; the roll back did not bring that back: `systemctl \
                      restart` there",
+                    units.join(", ")
+                )
+            }
+            Self::LeftStopped { units } => {
+                let units: Vec<&str> = units.iter().map(String::as_str).collect();
+                write!(
+                    formatter,
+                    "running before this push, and not now: {}; the roll back has not started that: `systemctl start` there",
                     units.join(", ")
                 )
             }

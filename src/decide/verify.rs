@@ -313,7 +313,7 @@ impl Transaction {
             self.look_at_units(host, seen);
             // Its second activation starts units once more.
             if self.stage == Stage::Verify && plan.host(host).reactivate {
-                self.learn_units_before(host, &seen.units);
+                self.learn_units_between(host, &seen.units);
             }
         }
         failures

@@ -29,7 +29,7 @@ hosts:
     identity: keys/web
     jump: homeserver
 fleets:
-  homelab: {hosts: all, flake: ., settle: 20s}
+  homelab: {hosts: all, flake: ., settle: 20s, steady: 0s}
 ";
 
 #[test]

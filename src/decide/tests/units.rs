@@ -85,6 +85,7 @@ fn a_unit_that_has_failed_has_the_settle_time_to_come_right() {
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
     assert!(world.remembered.is_empty());
 
+    let before = units(&[("app.service", up("1")), ("by-hand.service", up("1")), ("sshd@1.service", up("1"))]);
     let mut world =
         tested(planned(|_| {}), before, units(&[("app.service", failed("2")), ("new.service", failed("3"))]));
     seconds(&mut world, 5);
@@ -101,6 +102,8 @@ fn a_unit_that_has_failed_has_the_settle_time_to_come_right() {
     assert_eq!(world.remembered, [(HostId(0), kept.into())].into());
     let left: Vec<&String> = world.warnings.iter().filter(|text| text.starts_with("failed now, and not")).collect();
     assert!(matches!(left[..], [text] if text.contains(": new.service;")), "{left:?}");
+    let stopped: Vec<&String> = world.warnings.iter().filter(|text| text.contains("and not now: ")).collect();
+    assert!(matches!(stopped[..], [text] if text.contains(": by-hand.service;")), "{stopped:?}");
 }
 
 #[test]
@@ -159,9 +162,9 @@ fn what_failed_before_counts_only_where_it_is_remembered() {
                 plan.hosts[0].failed_units.insert("old.service".to_owned());
             }
         });
-        // Nothing needs it, and this push does not start it.
-        let before = units(&[("old.service", UnitNow { needed: false, ..failed("1") })]);
-        let mut world = tested(plan, before.clone(), before);
+        // Nothing needs it; and the push tries it anew.
+        let state = |start: &str| units(&[("old.service", UnitNow { needed: false, ..failed(start) })]);
+        let mut world = tested(plan, state("1"), state("2"));
         seconds(&mut world, 1);
         world.elapse(Timer::Settle);
         assert_eq!(world.run_to_end().outcome, outcome);
