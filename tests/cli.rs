@@ -666,3 +666,24 @@ async fn what_was_asked_wrong_of_hosts_is_a_mistake_of_usage() {
         assert_eq!(run(AWAY, words).await.status, Some(2), "{words:?}");
     }
 }
+
+#[tokio::test]
+async fn a_host_behind_one_that_is_left_out_is_named_before_anything_is_asked() {
+    let inventory = "hosts: {gate: , db: {jump: gate}, web: }\nfleets: {lab: {flake: ., hosts: all}}\n";
+    for command in ["push", "plan", "diff", "check", "rollback", "reboot", "doctor", "status"] {
+        let refused = run(inventory, &[command, "lab", "--without", "gate"]).await;
+        let said = refused.stderr_text();
+        assert_eq!(refused.status, Some(2), "{command}: {said}");
+        assert!(said.contains("the way to `db` leads over a host that is left out (`gate`)"), "{command}: {said}");
+        assert!(said.contains("write `--without gate,db`"), "{command}: {said}");
+    }
+    for (words, mend) in [
+        (&["check", "lab", "--without", "wbe"][..], "did you mean `web`?"),
+        (&["check", "lab", "--without", "gate,db,web"], "leaves out every host of the fleet"),
+        (&["check", "lab", "--on", "web", "--without", "web"], "leaves out every host that was chosen"),
+    ] {
+        let refused = run(inventory, words).await;
+        assert_eq!(refused.status, Some(2), "{words:?}");
+        assert!(refused.stderr_text().contains(mend), "{}", refused.stderr_text());
+    }
+}

@@ -189,8 +189,11 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                 Ended::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
                     if verdict.outcome == Outcome::Split {
+                        let skipped = lock(&push.skipped).clone();
+                        let took_part = push.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
+                        let took_part: Vec<Host> = took_part.cloned().collect();
                         tokio::select! {
-                            () = look_at_every_host(&push.reach, &push.request.fleet.hosts, push.events) => {}
+                            () = look_at_every_host(&push.reach, &took_part, push.events) => {}
                             _ = shutdown.requested() => {}
                         }
                     }

@@ -39,6 +39,10 @@ impl Push<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
         // Whoever was left out once is so for the whole run, whether or not it answers by now.
         let skipped = lock(&self.skipped).clone();
+        for host in self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
+            self.tell(Event::HostMoved { host: host.clone(), doing: "left out: it is not asked".to_owned() });
+            self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
+        }
         let hosts = || self.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
         let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
         let questions = hosts().map(|host| (host.name.clone(), question(host)));

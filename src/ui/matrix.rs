@@ -404,4 +404,21 @@ home: vps 12ms ssh,"
         assert_eq!(render(&[], WIDTH, false), "");
         assert_eq!(count(&[]), "no links");
     }
+
+    #[test]
+    fn a_link_to_a_host_that_is_left_out_is_shown_and_not_counted() {
+        let down = LinkAnswer::Down { why: "no answer".into() };
+        let left_out = |answer| Cell { left_out: true, required: false, ..cell("vps", "web", "ping", answer) };
+        let mut cells = vec![cell("vps", "home", "ping", up(900)), left_out(down)];
+        assert_eq!(count(&cells), "1 of 1 link up");
+        let text = render(&cells, WIDTH, false);
+        assert!(text.contains("~ping") && !text.contains("xping"), "{text}");
+        assert!(
+            text.ends_with("~ not counted: it ends at a host that is left out:\n  vps -> web ping: no answer\n"),
+            "{text}"
+        );
+        cells[1] = left_out(up(900));
+        assert_eq!(count(&cells), "1 of 1 link up");
+        assert!(render(&cells, WIDTH, false).ends_with("  vps -> web ping: up\n"));
+    }
 }
