@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fleetdeploy::decide::links;
 use fleetdeploy::inventory::model::{
-    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, Host, HostKey, HostName, Jump, Place, Size,
-    Source, Target, VpnShape,
+    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Size, Source,
+    Target, VpnShape,
 };
 use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, asks_for_failed, schema, select, select_of_run};
 use proptest::prelude::*;
