@@ -105,9 +105,8 @@ fn order(plan: &Plan) -> Vec<Vec<HostId>> {
 fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
     let changing: Vec<&Surveyed<'_>> = hosts.iter().filter(|host| host.changes()).collect();
     let slowest = |limit: &dyn Fn(&Surveyed<'_>) -> Duration| changing.iter().map(|host| millis(limit(host))).max();
-    let again = |host: &Surveyed<'_>| match host.host.reactivate {
-        true => host.host.limits.test + host.times.steady,
-        false => Duration::ZERO,
+    let again = |host: &Surveyed<'_>| {
+        if host.host.reactivate { host.host.limits.test + host.times.steady } else { Duration::ZERO }
     };
     // Where nothing is copied, what is there is still looked at, and checks itself.
     let look = |host: &Surveyed<'_>| host.host.limits.step + host.host.limits.test;
