@@ -211,7 +211,7 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
                 concluded.text = format!("{before}, and then: {}", rebooted.text);
             }
             let is_news = |host: &HostName, end: &HostOutcome| match end {
-                HostOutcome::Lost { .. } => true,
+                HostOutcome::Lost { .. } | HostOutcome::Left { .. } => true,
                 HostOutcome::Rebooted => concluded.hosts.get(host) == Some(&HostOutcome::Unchanged),
                 _ => false,
             };

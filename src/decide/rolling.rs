@@ -229,7 +229,7 @@ impl Rolling {
         let mut effects = Vec::new();
         match input {
             Input::Held { host } => self.held(host, &mut effects),
-            Input::NotHeld { host, why } => self.not_held(host, why, &mut effects),
+            Input::NotHeld { host, why } => self.not_held(host, &why, &mut effects),
             Input::RecordFailed { why } => {
                 self.stopped = Some(NotHeld::Record { why });
                 self.away.clear();

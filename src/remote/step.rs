@@ -455,16 +455,6 @@ mod tests {
             job(JobKind::Rollback),
             Step::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
             Step::Disarm { speaker: speaker.clone(), boot_id: boot_id.clone(), expected: old.clone() },
-            Step::Reboot { run: speaker.run.clone(), boot_id: boot_id.clone(), expected: old },
-            Step::Hold {
-                run: speaker.run.clone(),
-                owner: "ada@laptop".into(),
-                boot_id: boot_id.clone(),
-                latest: Some(4242),
-                lasts: Duration::from_millis(600_500),
-            },
-            Step::Hold { run: speaker.run.clone(), owner: "ada@laptop".into(), boot_id, latest: None, lasts: second },
-            Step::LetGo { run: speaker.run.clone() },
             Step::Booted { limit: Duration::from_secs(60) },
             Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
             Step::Clean { speaker },
@@ -497,10 +487,37 @@ mod tests {
         ]
     }
 
+    fn steps_of_a_rolling_reboot() -> Vec<Step> {
+        let run = || "20261122-161005-k3f".to_owned();
+        vec![
+            Step::Reboot {
+                run: run(),
+                boot_id: BOOT_ID.to_owned(),
+                expected: Expected::from(&Systems::all(&path(OLD))),
+            },
+            Step::Hold {
+                run: run(),
+                owner: "ada@laptop".into(),
+                boot_id: BOOT_ID.to_owned(),
+                latest: Some(4242),
+                lasts: Duration::from_millis(600_500),
+            },
+            Step::Hold {
+                run: run(),
+                owner: "ada@laptop".into(),
+                boot_id: BOOT_ID.to_owned(),
+                latest: None,
+                lasts: Duration::from_secs(1),
+            },
+            Step::LetGo { run: run() },
+        ]
+    }
+
     /// All that we run as root on a host, on one screen. Texts that are arguments are named instead of shown.
     #[test]
     fn every_step_is_this_script_with_these_arguments() {
-        let shown: Vec<String> = every_step()
+        let shown: Vec<String> = [every_step(), steps_of_a_rolling_reboot()]
+            .concat()
             .iter()
             .map(|step| {
                 let script = step.script();
@@ -542,10 +559,6 @@ mod tests {
              rollback grub:/boot2 | {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
              await grub:/boot2 | {run} | test | 240\n\
              disarm grub:/boot2 | {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
-             reboot grub:/boot2 | {run} | BOOT-ID | OLD | OLD | OLD\n\
-             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | 4242 | 601\n\
-             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | - | 1\n\
-             let_go grub:/boot2 | {run}\n\
              booted grub:/boot2 | 60\n\
              journal app.service | dev-disk\\x2dby.mount\n\
              clean grub:/boot2 | {run} | 1\n\
@@ -554,7 +567,11 @@ mod tests {
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
              probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | \
              probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | \
-             probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n"
+             probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n\n\
+             reboot grub:/boot2 | {run} | BOOT-ID | OLD | OLD | OLD\n\
+             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | 4242 | 601\n\
+             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | - | 1\n\
+             let_go grub:/boot2 | {run}"
         );
         assert_eq!(shown.join("\n"), golden);
     }
@@ -577,7 +594,7 @@ mod tests {
 
     #[test]
     fn a_text_ends_by_calling_main_and_carries_no_comment() {
-        for step in every_step() {
+        for step in [every_step(), steps_of_a_rolling_reboot()].concat() {
             let script = step.script();
             assert!(script.text.ends_with(CALL), "{}", script.name);
             assert_eq!(

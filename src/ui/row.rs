@@ -165,7 +165,7 @@ fn doing(host: &HostView, health: Health, now: SystemTime) -> String {
     match host.guard {
         Guard::Awaited { fires, .. } if now < fires => return "out of reach: its guard will bring it back".to_owned(),
         Guard::Awaited { back, .. } if now < back => {
-            return "its guard must have fired: it reboots into its old system".to_owned();
+            return "must have fired: it reboots into its old system".to_owned();
         }
         Guard::Awaited { back, .. } => {
             let late = now.duration_since(back).unwrap_or_default();

@@ -4,6 +4,7 @@ use fleetdeploy::event::{Event, Outcome};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
+use crate::pushed::Pushing;
 
 const BOTH: [&str; 2] = ["vps", "homeserver"];
 const HELD: &str = "cat /nix/var/nix/gcroots/fleetdeploy/reboot.lease 2>/dev/null || echo free";
@@ -30,7 +31,7 @@ fn of_two_workstations_that_reboot_other_hosts_of_one_fleet_at_once_one_does() {
     fleet.make_workstation("laptop2");
     let both = [("laptop", "homeserver"), ("laptop2", "vps")]
         .map(|(workstation, host)| fleet.start_any(workstation, &["reboot", "homelab", "--on", host]));
-    let ends = both.map(|one| one.ended());
+    let ends = both.map(Pushing::ended);
     let mut outcomes = ends.each_ref().map(|end| end.finished().0);
     outcomes.sort_by_key(|outcome| *outcome != Outcome::Rebooted);
     assert_eq!(outcomes, [Outcome::Rebooted, Outcome::Refused]);

@@ -96,10 +96,10 @@ mod tests {
         HostName::new(host).unwrap()
     }
 
-    fn on(boot_id: &str, held_on: Option<&str>) -> Option<Standing> {
+    fn on(boot_id: &str, held_on: Option<&str>) -> Standing {
         let lease =
             |boot_id: &str| RollingLease { run: "r-1".into(), left: 9, boot_id: boot_id.into(), owner: "a@b".into() };
-        Some(Standing { boot_id: boot_id.into(), rolling: held_on.map(lease), ..standing() })
+        Standing { boot_id: boot_id.into(), rolling: held_on.map(lease), ..standing() }
     }
 
     #[test]
@@ -107,10 +107,10 @@ mod tests {
         let hosts = ["a", "b", "c", "d", "e"].map(|host| (name(host), "old.1".to_owned()));
         let begun = Begun { hosts: hosts.into(), told: ["a", "b", "c"].map(name).into() };
         let answers = [
-            ("a", on("new.2", None)),
-            ("b", on("old.1", Some("old.1"))),
+            ("a", Some(on("new.2", None))),
+            ("b", Some(on("old.1", Some("old.1")))),
             ("c", None),
-            ("d", on("old.1", None)),
+            ("d", Some(on("old.1", None))),
             ("e", None),
             ("witness", None),
         ];
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn without_a_record_the_hosts_tell_on_which_boot_they_were_held() {
         let answers = [
-            ("a", on("new.2", Some("old.1"))),
-            ("b", on("old.1", Some("old.1"))),
+            ("a", Some(on("new.2", Some("old.1")))),
+            ("b", Some(on("old.1", Some("old.1")))),
             ("c", None),
             // It was let go, or never held.
-            ("d", on("old.1", None)),
+            ("d", Some(on("old.1", None))),
         ];
         let answers = answers.map(|(host, standing)| (name(host), standing)).into();
         let found: Vec<_> = found("r-1", None, &answers).into_values().collect();

@@ -96,7 +96,7 @@ impl Rolling {
         }
     }
 
-    pub(super) fn not_held(&mut self, host: HostId, why: String, effects: &mut Vec<Effect>) {
+    pub(super) fn not_held(&mut self, host: HostId, why: &str, effects: &mut Vec<Effect>) {
         if self.holding.asked.remove(&host) {
             let name = Some(self.plan.host(host).name.clone());
             let text = format!("cannot be held for this rolling reboot: {why}");

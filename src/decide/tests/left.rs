@@ -7,7 +7,7 @@ use super::world::{Fault, World};
 use crate::decide::fact::JobKind;
 use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Input, Signal, Step};
-use crate::event::HostOutcome;
+use crate::event::{HostOutcome, Outcome};
 
 fn login(step: &Step) -> bool {
     matches!(step, Step::Login { .. })
@@ -57,4 +57,21 @@ fn a_recovery_that_is_left_keeps_how_it_has_found_the_hosts() {
     assert_eq!(world.now.transaction.through(), [(host, HostOutcome::RolledBack { by_guard: true })]);
     let guarded: Vec<HostId> = world.now.transaction.left_to_guards().collect();
     assert_eq!(guarded, [HostId(1)], "nobody has asked that one");
+}
+
+#[test]
+fn hosts_that_were_waited_for_before_the_take_over_are_not_waited_for_again() {
+    for waited in [false, true] {
+        let mut world = World::new(plan(2, 2));
+        world.until(0, login);
+        world.fire(0);
+        world.machines[1].dead = true;
+        world.recover(false);
+        if waited {
+            world.now.transaction.has_waited();
+        }
+        assert_eq!(world.run_to_end().outcome, Outcome::Split);
+        let waits = world.warnings.iter().any(|text| text.contains("must have brought them back"));
+        assert_eq!(waits, !waited, "{:?}", world.warnings);
+    }
 }
