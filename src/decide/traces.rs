@@ -81,6 +81,7 @@ pub struct RunMark {
 /// What a host still knows of one run, whatever became of its lease and its guard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a file that is there or not, independent of the others")]
 pub struct RunTraces {
     /// That a trace is not there says something: the run was armed by a fleetdeploy that leaves them, or never here.
     pub traced: bool,

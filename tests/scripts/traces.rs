@@ -286,6 +286,12 @@ async fn a_mark_goes_as_a_whole_when_it_is_forgotten_and_takes_along_what_was_cu
             assert!(said.starts_with("refused bad_argument\n"), "{missing}: {said}");
         }
         assert!(host.asked(shell, "clean", "r-1 9 both").await.starts_with("refused bad_argument\n"));
+        // One that a power cut has emptied names nobody, and still lets nobody begin.
+        host.prepared("r-1", B);
+        host.write(&format!("{ROOTS}/.ended/r-1"), "");
+        let damaged = "refused ended\ntext run r-1 was ended on this host without all its hosts\nran r-1 ended - 0\n";
+        assert_eq!(host.arms(shell, "r-1", 1, "ada@laptop").await, damaged, "{shell}");
+        assert_eq!(host.asked(shell, "unmark", "r-1 9 -").await, "ran r-1\n", "{shell}");
         // Where nothing of the run is there is nothing to be marked.
         assert_eq!(host.asked(shell, "clean", "r-1 9 old web:-").await, "ran r-1\n");
         assert!(!host.path(ROOTS).exists(), "{shell}");

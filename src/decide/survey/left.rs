@@ -52,10 +52,7 @@ impl Left {
         // A mark is one host's word about another: they must all say the same.
         let sides: BTreeSet<Option<EndSide>> =
             marks_without(&run, surveyed, hosts).iter().map(|ended| ended.mark.side).collect();
-        let ended = match sides.into_iter().collect::<Vec<_>>()[..] {
-            [Some(side)] => side,
-            _ => return Self::AtRest { run },
-        };
+        let [Some(ended)] = sides.into_iter().collect::<Vec<_>>()[..] else { return Self::AtRest { run } };
         let roots = facts.survivor_roots.get(&run);
         let is_old = roots.and_then(|roots| roots.old.as_ref()).is_some_and(|(old, _)| old == systems);
         let is_new = roots.and_then(|roots| roots.new.as_ref()).is_some_and(|new| systems.all_are(new));

@@ -135,7 +135,7 @@ number_run() {
 # comes after it would begin anew what somebody else has ended; refuses aloud then.
 still_here() {
     if read_mark "$1"; then
-        refuse ended "run $1 was ended on this host without$mark_missing"
+        refuse ended "run $1 was ended on this host without${mark_missing:- all its hosts}"
         return 1
     elif read_lease && [ "$lease_run" = "$1" ] || [ -d "$roots/$1" ]; then
         return 0

@@ -131,7 +131,7 @@ fn marks_that_are_not_of_one_mind_or_not_about_this_host_judge_nobody() {
         let mut facts = three();
         left_on(&mut facts[2], "r-1");
         change(&mut facts);
-        assert_eq!(said(&facts), [at_rest.clone()], "{at}");
+        assert_eq!(said(&facts), std::slice::from_ref(&at_rest), "{at}");
     }
     let mut facts = three();
     left_on(&mut facts[2], "r-1");
