@@ -1,6 +1,7 @@
 //! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
 
 use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
+use crate::decide::found::Found;
 use crate::decide::plan::HostId;
 use crate::decide::proven::links_in_words;
 use crate::decide::recover::Aim;
@@ -229,9 +230,18 @@ impl Transaction {
     /// There is nothing left of the run that could go forward or back.
     fn is_over_by_itself(&self) -> bool {
         let forgets = matches!(self.aim(), Aim::Forget { .. });
+        let untouched = |host: HostId| self.hosts[host.0].end == Some(HostOutcome::Untouched);
+        let was_cleaned = self.missing().next().is_some()
+            && self
+                .plan
+                .changing()
+                .filter(|host| self.takes_part(*host))
+                .all(|host| untouched(host) && matches!(self.hosts[host.0].found, Some(Found::Cleaned(_))));
         let mut ends = self.hosts.iter().filter_map(|host| host.end.as_ref());
         self.recovery.is_some()
-            && (ends.any(|end| matches!(end, HostOutcome::MovedOn { .. })) || (forgets && self.held_up.is_none()))
+            && (was_cleaned
+                || ends.any(|end| matches!(end, HostOutcome::MovedOn { .. }))
+                || (forgets && self.held_up.is_none()))
     }
 
     fn anything_tested(&self) -> bool {

@@ -147,8 +147,7 @@ impl Transaction {
         let now = &self.hosts[host.0];
         match (&now.end, &now.found) {
             (Some(HostOutcome::Committed), _) => Some(EndSide::New),
-            (Some(HostOutcome::RolledBack { .. }), _) => Some(EndSide::Old),
-            (_, Some(Found::Old { .. })) => Some(EndSide::Old),
+            (Some(HostOutcome::RolledBack { .. }), _) | (_, Some(Found::Old { .. })) => Some(EndSide::Old),
             (_, Some(Found::New { .. })) => Some(EndSide::New),
             _ => None,
         }

@@ -346,6 +346,9 @@ impl Transaction {
                         of those that do not answer must have brought them back";
             effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
             effects.push(Effect::Expect(Timer::GuardsOver));
+        } else if self.missing().next().is_some() && self.all_found(|found| matches!(found, Found::Cleaned(_))) {
+            // Somebody had ended it before: of the missing one that says nothing, and nobody else goes on.
+            self.leave_all(effects, |_| HostOutcome::Untouched);
         } else if self.all_found(|found| matches!(found, Found::Cleaned(_))) {
             self.superseded("the run has been ended from elsewhere: no host holds anything of it".to_owned(), effects);
         } else if self.found().any(|(_, found)| matches!(found, Found::Cleaned(_)))

@@ -278,7 +278,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             let silent = self.tell_of_marks(silent, &surveyed);
             return Err(self.nothing(silent, records));
         };
-        let named = self.named_by_marks(&chosen, &surveyed);
+        let named = Self::named_by_marks(&chosen, &surveyed);
         let missing = || {
             let missing = chosen.hosts.intersection(&silent);
             missing.filter(|host| !self.request.without.contains(host) && !named.contains(*host)).cloned().collect()
@@ -478,7 +478,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name another machine
     /// has now.
-    fn named_by_marks(&self, chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
+    fn named_by_marks(chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
         marks.chain(recorded).flat_map(|mark| mark.missing.keys().cloned()).collect()
@@ -554,7 +554,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             "the run is ended without {}: nothing is decided for up to {} s, until no guard can be armed there any more; then \
              the others go to one side and are free",
             names.join(", "),
-            (until - now).as_secs()
+            until.saturating_sub(now).as_secs()
         );
         self.events.publish(Event::Warned { host: None, text });
         Some(until)

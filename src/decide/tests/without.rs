@@ -189,6 +189,20 @@ fn a_push_that_wakes_after_its_run_was_ended_without_a_host_does_nothing() {
     assert_eq!(world.machines.iter().map(|machine| machine.systems.clone()).collect::<Vec<_>>(), systems);
 }
 
+/// Of a missing host it says nothing that the others hold nothing any more, and nobody else goes on with the run.
+#[test]
+fn hosts_that_were_cleaned_already_end_a_recovery_without_one_and_nobody_is_called_committed() {
+    let mut world = dies_disarming(&[0, 1]);
+    for host in [0, 1] {
+        (world.machines[host].roots, world.machines[host].lease) = (false, None);
+    }
+    world.recover_without(true, &[2]);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Unchanged);
+    assert!(verdict.text.contains("missing: host2"), "{}", verdict.text);
+    assert!(verdict.hosts.iter().all(|(_, end)| *end != HostOutcome::Committed), "{verdict:?}");
+}
+
 // What comes back.
 
 /// Ended on this side without the last host, which is back now.
