@@ -81,7 +81,7 @@ impl Host {
     /// Every write beside the roots fails, as on a disk that is full.
     fn has_no_room(&self) {
         self.program("mv", r#"case $* in *gcroots*) exit 1 ;; esac; exec /bin/mv "$@""#);
-        self.program("sync", r#"case $* in *gcroots*) exit 1 ;; esac"#);
+        self.program("sync", r"case $* in *gcroots*) exit 1 ;; esac");
     }
 }
 

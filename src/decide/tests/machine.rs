@@ -235,21 +235,7 @@ impl Machine {
             Step::Job { kind: JobKind::Switch, .. } if machine.systems.current != plan.new => {
                 return refused(RefusalReason::Moved);
             }
-            Step::Job { kind, .. } => {
-                machine.traces.switching |= matches!(kind, JobKind::Switch | JobKind::Reactivate);
-                machine.jobs.insert(*kind, (JobState::Exited { status: i32::from(fails) }, epoch));
-                match (kind, fails) {
-                    (JobKind::Rollback, false) => machine.systems = plan.old.clone(),
-                    (JobKind::Rollback, true) => {}
-                    (JobKind::Test, _) => machine.systems.current = plan.new.clone(),
-                    // A loader that cannot be installed leaves the profile moved.
-                    (_, true) => machine.systems.profile = plan.new.clone(),
-                    (_, false) => machine.systems = Systems::all(&plan.new),
-                }
-                if fails {
-                    return StepOutcome::Failed { text: "status 1".to_owned() };
-                }
-            }
+            Step::Job { kind, .. } => return machine.work(plan, *kind, epoch, fails),
             Step::Disarm { expect, .. } => match machine.guard {
                 GuardState::Armed { .. } if *expect != machine.systems => return refused(RefusalReason::Moved),
                 GuardState::Armed { .. } => {
@@ -281,6 +267,20 @@ impl Machine {
             Step::Extend { .. } | Step::Login { .. } | Step::Return { .. } | Step::Ask => {}
         }
         StepOutcome::Done
+    }
+
+    fn work(&mut self, plan: &HostPlan, kind: JobKind, epoch: u64, fails: bool) -> StepOutcome {
+        self.traces.switching |= matches!(kind, JobKind::Switch | JobKind::Reactivate);
+        self.jobs.insert(kind, (JobState::Exited { status: i32::from(fails) }, epoch));
+        match (kind, fails) {
+            (JobKind::Rollback, false) => self.systems = plan.old.clone(),
+            (JobKind::Rollback, true) => {}
+            (JobKind::Test, _) => self.systems.current = plan.new.clone(),
+            // A loader that cannot be installed leaves the profile moved.
+            (_, true) => self.systems.profile = plan.new.clone(),
+            (_, false) => self.systems = Systems::all(&plan.new),
+        }
+        if fails { StepOutcome::Failed { text: "status 1".to_owned() } } else { StepOutcome::Done }
     }
 }
 

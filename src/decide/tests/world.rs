@@ -125,7 +125,9 @@ impl World {
     pub(super) fn recover_without(&mut self, record: bool, missing: &[usize]) -> Coordinator {
         self.recover_after(record, None, |transaction| {
             transaction.aim_at(Aim::Without);
-            missing.iter().for_each(|host| transaction.go_without(HostId(*host)));
+            for host in missing {
+                transaction.go_without(HostId(*host));
+            }
         })
     }
 
