@@ -4,6 +4,7 @@
 //! what it orders, here.
 
 use fleetdeploy::decide::fact::{JobKind, RefusalReason, StepAnswer, StepOutcome};
+use fleetdeploy::decide::links::HostRound;
 use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
@@ -159,7 +160,12 @@ fn look_at_nothing(
         all.extend(mind.handle(Input::Answered { host, step, answer: said_done(on(host)) }));
     }
     for _ in 0..3 {
-        let round = round(plan.links.len(), true);
+        let mut round = round(plan.links.len(), true);
+        for host in plan.ids() {
+            let current = on(host).systems().current.to_string();
+            let says = HostRound { boot_id: boot_id(0), current, ..HostRound::default() };
+            round.hosts.insert(plan.host(host).name.clone(), says);
+        }
         all.extend(mind.handle(Input::RoundSeen { round, waiting: std::collections::BTreeSet::new() }));
         all.extend(mind.handle(Input::TimerElapsed(Timer::RoundPause)));
     }

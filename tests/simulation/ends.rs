@@ -56,7 +56,12 @@ impl World {
                 Outcome::RolledBack | Outcome::Refused if self.seen.armed[host] => {
                     let name = HostName::new(format!("host{host}")).expect("a name");
                     let end = verdict.hosts.iter().find(|(of, _)| *of == name).map(|(_, end)| end);
-                    if end.is_some_and(by_its_word) && self.hosts[host].stand == Stand::all(Sys::Old) {
+                    if let Some(HostOutcome::MovedOn { on }) = end {
+                        // Other hands have moved it on, and it is named as on what it really runs.
+                        if self.hosts[host].stand.systems().current != *on || (self.guard_waits(host) && !down) {
+                            self.violated(format!("6: moved on is said of host{host}, and it is not so"));
+                        }
+                    } else if end.is_some_and(by_its_word) && self.hosts[host].stand == Stand::all(Sys::Old) {
                         // Nothing was tested: whoever has taken it over holds an empty guard there, and the verdict names it.
                     } else if !said_old {
                         self.violated(format!("6: {:?}, and host{host} never said that it is on old", verdict.outcome));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, JobState, Lease, Standing};
 use fleetdeploy::inventory::model::GuardAction;
 
+use crate::fleet::RUN;
 use crate::systems::{Stand, Sys};
 
 /// Milliseconds on the world's clock.
@@ -114,6 +115,8 @@ pub(crate) struct Host {
     pub(crate) run: RunFolder,
     /// By run.
     pub(crate) roots: BTreeMap<String, Root>,
+    /// Beside them, by run: the highest epoch that was ever written here, and by whom. A restart does not take it away.
+    pub(crate) fences: BTreeMap<String, (u64, String)>,
     /// When its current system was last activated.
     pub(crate) activated_at: Ms,
     /// A switch by hand holds the lock until then.
@@ -131,6 +134,7 @@ impl Host {
             drift,
             run: RunFolder::empty(),
             roots: BTreeMap::new(),
+            fences: BTreeMap::new(),
             activated_at: 0,
             switch_lock: 0,
         }
@@ -216,7 +220,7 @@ impl Host {
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
             run_traces: None,
-            fence: None,
+            fence: self.fence(RUN),
         }
     }
 }

@@ -101,11 +101,10 @@ impl Host {
         if arming.boot_id != self.boot_id() {
             refused(RefusalReason::OtherBoot)?;
         }
-        match &self.run.lease {
-            Some(lease) if lease.run != *run => refused(RefusalReason::ForeignLease)?,
-            Some(lease) if lease.epoch > arming.speaker.epoch => refused(RefusalReason::Superseded)?,
-            _ => {}
+        if self.run.lease.as_ref().is_some_and(|lease| lease.run != *run) {
+            refused(RefusalReason::ForeignLease)?;
         }
+        self.not_outbid(arming.speaker, Some(arming.owner))?;
         if arming.speaker.epoch > 1 {
             self.still_here(run)?;
             if mistake == Some(Mistake::RecoverWithoutArming) {
@@ -121,6 +120,7 @@ impl Host {
         }
         let lease = Lease { run: run.clone(), epoch: arming.speaker.epoch, owner: arming.owner.to_owned() };
         if let Token::Armed(_) = self.run.token {
+            self.raise_fence(arming.speaker, arming.owner);
             self.run.lease = Some(lease);
             return Ok(!std::mem::replace(&mut self.run.guard_lives, true));
         }
@@ -142,6 +142,7 @@ impl Host {
         }
         self.stands_on(arming.expected)?;
         self.roots.insert(run.clone(), Root { old, armed: true });
+        self.raise_fence(arming.speaker, arming.owner);
         self.run.lease = Some(lease);
         self.run.plan =
             Some(GuardPlan { run: run.clone(), epoch, old, action: arming.action, job_wait: arming.job_wait });
@@ -158,17 +159,16 @@ impl Host {
         mistake: Option<Mistake>,
     ) -> Result<(), StepOutcome> {
         self.still_here(&speaker.run)?;
-        match &self.run.lease {
-            Some(lease) if lease.run != speaker.run => refused(RefusalReason::ForeignLease)?,
-            Some(lease) if lease.epoch == speaker.epoch && lease.owner == owner => return Ok(()),
-            Some(lease) if lease.epoch >= speaker.epoch => refused(RefusalReason::Superseded)?,
-            _ => {}
+        if self.run.lease.as_ref().is_some_and(|lease| lease.run != speaker.run) {
+            refused(RefusalReason::ForeignLease)?;
         }
+        self.not_outbid(speaker, Some(owner))?;
         let foreign = self.run.plan.as_ref().is_some_and(|plan| plan.run != speaker.run);
         if foreign && matches!(self.run.token, Token::Armed(_)) {
             refused(RefusalReason::ForeignGuard)?;
         }
         if mistake != Some(Mistake::RecoverWithoutEpoch) {
+            self.raise_fence(speaker, owner);
             self.run.lease = Some(Lease { run: speaker.run.clone(), epoch: speaker.epoch, owner: owner.to_owned() });
         }
         Ok(())
@@ -253,30 +253,51 @@ impl Host {
         }
     }
 
+    /// traces.sh, `read_fence`: the highest that ever spoke here for the run, beside the roots or in the lease.
+    pub(crate) fn fence(&self, run: &str) -> Option<Lease> {
+        let beside = self.fences.get(run).map(|(epoch, owner)| (*epoch, owner.clone()));
+        let lease = self.run.lease.as_ref().filter(|lease| lease.run == run);
+        let highest = beside.into_iter().chain(lease.map(|lease| (lease.epoch, lease.owner.clone())));
+        // Of two that are equal the one beside the roots counts.
+        let (epoch, owner) = highest.reduce(|one, other| if other.0 > one.0 { other } else { one })?;
+        Some(Lease { run: run.to_owned(), epoch, owner })
+    }
+
+    /// traces.sh, `outbid`.
+    fn not_outbid(&self, speaker: &Speaker, owner: Option<&str>) -> Result<(), StepOutcome> {
+        let Some(fence) = self.fence(&speaker.run) else { return Ok(()) };
+        let is_another = fence.epoch == speaker.epoch && owner.is_some_and(|owner| owner != fence.owner);
+        if fence.epoch > speaker.epoch || is_another { refused(RefusalReason::Superseded) } else { Ok(()) }
+    }
+
+    /// traces.sh, `raise_fence`.
+    fn raise_fence(&mut self, speaker: &Speaker, owner: &str) {
+        self.fences.insert(speaker.run.clone(), (speaker.epoch, owner.to_owned()));
+    }
+
     /// `release.sh`.
     pub(crate) fn release(&mut self, speaker: &Speaker) -> Result<(), StepOutcome> {
-        match &self.run.lease {
-            Some(lease) if lease.run != speaker.run => return Ok(()),
-            Some(lease) if lease.epoch > speaker.epoch => refused(RefusalReason::Superseded)?,
-            _ => {}
+        self.not_outbid(speaker, None)?;
+        if self.run.lease.as_ref().is_some_and(|lease| lease.run != speaker.run) {
+            self.raise_fence(speaker, Lease::NOBODY);
+            return Ok(());
         }
         if matches!(self.run.token, Token::Armed(_)) || self.run.guard_lives {
             refused(RefusalReason::Other)?;
         } else if self.job_lives(false) || self.job_lives(true) {
             refused(RefusalReason::Busy)?;
         }
+        self.raise_fence(speaker, Lease::NOBODY);
         self.run.lease = None;
         Ok(())
     }
 
     pub(crate) fn clean(&mut self, speaker: &Speaker) -> Result<(), StepOutcome> {
-        match &self.run.lease {
-            Some(lease) if lease.run != speaker.run => {
-                self.roots.remove(&speaker.run);
-                return Ok(());
-            }
-            Some(lease) if lease.epoch > speaker.epoch => refused(RefusalReason::Superseded)?,
-            _ => {}
+        self.not_outbid(speaker, None)?;
+        if self.run.lease.as_ref().is_some_and(|lease| lease.run != speaker.run) {
+            self.roots.remove(&speaker.run);
+            self.fences.remove(&speaker.run);
+            return Ok(());
         }
         if matches!(self.run.token, Token::Armed(_)) || self.run.guard_lives {
             refused(RefusalReason::Other)?;
@@ -284,6 +305,7 @@ impl Host {
             refused(RefusalReason::Busy)?;
         }
         self.roots.remove(&speaker.run);
+        self.fences.remove(&speaker.run);
         self.run = RunFolder::empty();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How a recovery of the simulation comes to its hosts, and what they tell it: the survey.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::fleet::{Shared, SimFleet};
+use crate::fleet::{RUN, Shared, SimFleet};
 use crate::network::Reply;
 use crate::scenario::Scenario;
 use crate::systems::Sys;
@@ -93,7 +93,7 @@ impl World {
                 .iter()
                 .map(|(run, root)| (run.clone(), Roots { old: old(root.armed, root.old), new: Some(Sys::New.path()) }))
                 .collect(),
-            fences: BTreeMap::new(),
+            fences: self.hosts[host].fence(RUN).map(|fence| (fence.run.clone(), fence)).into_iter().collect(),
             marks: Vec::new(),
             over: BTreeSet::new(),
             switching: BTreeSet::new(),
