@@ -31,8 +31,8 @@ trap 'exit 143' TERM
 [ ! -t 1 ] || export CARGO_TERM_COLOR=always
 
 summary='' status=0 logs=$(mktemp -d) || exit 1
-lab_work=''
-trap 'kill_lab_work; rm -rf "$logs"' EXIT
+lab_work='' beside_names=() beside_pids=()
+trap 'kill_the_others; rm -rf "$logs"' EXIT
 
 step() { # NAME COMMAND...
     local name=$1 began=$SECONDS log=$logs/log word=ok result=0
@@ -50,6 +50,37 @@ step() { # NAME COMMAND...
     return $result
 }
 
+# A step beside the others: what compiles one crate at a time leaves the other processors idle.
+beside() { # NAME COMMAND...
+    local name=$1 log
+    shift
+    log=$logs/beside.${#beside_names[@]}
+    beside_names+=("$name")
+    (
+        began=$SECONDS
+        "$@" >"$log" 2>&1 </dev/null
+        echo "$? $((SECONDS - began))" >"$log.end"
+    ) &
+    beside_pids+=("$!")
+}
+
+# shellcheck disable=SC2317 # `step` calls it
+what_was_said() { # LOG STATUS
+    cat "$1"
+    return "$2"
+}
+
+await_besides() {
+    local at result took
+    for at in "${!beside_pids[@]}"; do
+        wait "${beside_pids[at]}"
+        result=1 took=0
+        [ ! -e "$logs/beside.$at.end" ] || read -r result took <"$logs/beside.$at.end"
+        step "${beside_names[at]} (beside the others, $took s)" what_was_said "$logs/beside.$at" "$result"
+    done
+    beside_names=() beside_pids=()
+}
+
 # What the lab needs takes minutes of waiting for packages: it is fetched and built while everything else compiles.
 prepare_lab() {
     scripts/lab.sh needs >/dev/null || ! may_install || scripts/lab.sh install
@@ -57,16 +88,12 @@ prepare_lab() {
 }
 
 # shellcheck disable=SC2317 # the trap calls it
-kill_lab_work() {
-    [ -n "$lab_work" ] || return 0
-    pkill -TERM -P "$lab_work" 2>/dev/null
-    kill "$lab_work" 2>/dev/null
-}
-
-# shellcheck disable=SC2317 # `step` calls it
-what_the_lab_said() { # STATUS
-    cat "$logs/lab"
-    return "$1"
+kill_the_others() {
+    local pid
+    for pid in $lab_work "${beside_pids[@]}"; do
+        pkill -TERM -P "$pid" 2>/dev/null
+        kill "$pid" 2>/dev/null
+    done
 }
 
 not_run() { # NAME WHY
@@ -117,7 +144,9 @@ if has shellcheck; then
 else
     not_run "shellcheck" "shellcheck is not installed"
 fi
-step "clippy" cargo clippy --locked --all-targets -- -D warnings
+# In a folder of their own: cargo lets only one at a time into the same.
+beside "clippy" cargo clippy --locked --all-targets --target-dir target/lints -- -D warnings
+beside "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --quiet --no-deps --document-private-items --target-dir target/lints
 if ! has cargo-nextest; then
     not_run "tests" "cargo-nextest is not installed: cargo install cargo-nextest --locked"
 elif ! has sshd; then
@@ -127,7 +156,7 @@ else
     step "tests" cargo nextest run --locked --no-fail-fast
 fi
 step "documentation's examples" cargo test --locked --quiet --doc
-step "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --quiet --no-deps --document-private-items
+await_besides
 
 # --- on booted hosts ---
 
@@ -152,7 +181,7 @@ elif ! has cargo-nextest; then
 else
     wait "$lab_work"
     made=$? lab_work=''
-    step "the lab's file systems, made meanwhile" what_the_lab_said $made
+    step "the lab's file systems, made meanwhile" what_was_said "$logs/lab" $made
     if ! scripts/lab.sh needs >/dev/null; then
         not_run "$lab" "$(lab_lacks)"
     elif [ $made = 0 ]; then
