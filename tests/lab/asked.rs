@@ -40,7 +40,7 @@ fn a_push_can_show_every_package_before_it_touches_a_host() {
     let pushed = fleet.plain(&["push", "homelab", "--diff"]);
     assert_eq!(pushed.status, Some(0), "{}", pushed.stderr);
     let (before, after) = pushed.stderr.split_once("== arm").unwrap();
-    let page = "\npackages\n  vps: 1 package changes\n    app 1 -> 2\n  homeserver: no package changes\n\n";
+    let page = "\npackages\n  vps: one package changes\n    app 1 -> 2\n  homeserver: no package changes\n\n";
     assert!(before.contains(page) && !after.contains(page), "{}", pushed.stderr);
     fleet.assert_on_new(&BOTH);
 }

@@ -107,7 +107,7 @@ fn what_is_not_in_the_workstations_store_is_asked_of_the_host_or_said_to_be_unkn
     assert_eq!(differing.status, Some(0));
     assert_eq!(
         differing.stdout,
-        "vps: 1 package changes\n  app 1 -> 2\nhomeserver: which packages change is not known before it is copied\n"
+        "vps: one package changes\n  app 1 -> 2\nhomeserver: which packages change is not known before it is copied\n"
     );
     fleet.assert_untouched();
 }
