@@ -140,7 +140,7 @@ mapfile -t scripts < <(grep -rlE --exclude='*.md' --exclude='*.rs' '^#!.*sh$|^# 
 
 step "formatting" cargo fmt --all --check
 if has shellcheck; then
-    step "shellcheck of ${#scripts[@]} scripts" shellcheck -x "${scripts[@]}"
+    beside "shellcheck of ${#scripts[@]} scripts" shellcheck -x "${scripts[@]}"
 else
     not_run "shellcheck" "shellcheck is not installed"
 fi
