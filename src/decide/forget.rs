@@ -52,6 +52,11 @@ impl Transaction {
         let side = |found: &Found| match found {
             Found::Old { .. } => Some(EndSide::Old),
             Found::New { .. } => Some(EndSide::New),
+            Found::Ended { stands: at, .. } | Found::Cleaned(at) => match at {
+                Side::Old => Some(EndSide::Old),
+                Side::New => Some(EndSide::New),
+                Side::Both | Side::Neither => None,
+            },
             _ => None,
         };
         let is_on = |wanted: EndSide| self.found().any(|(_, found)| side(found) == Some(wanted));

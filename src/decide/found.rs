@@ -170,8 +170,12 @@ impl Found {
     pub(super) fn left(&self) -> HostOutcome {
         match self {
             Self::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
-            other => HostOutcome::Left { why: format!("as it was found: {}", other.text()), back_within_ms: None },
+            other => other.left_so(),
         }
+    }
+
+    pub(super) fn left_so(&self) -> HostOutcome {
+        HostOutcome::Left { why: format!("as it was found: {}", self.text()), back_within_ms: None }
     }
 
     pub(super) fn is_away(&self) -> bool {

@@ -105,6 +105,11 @@ impl Transaction {
     }
 
     fn leave_where_it_ended(&mut self, side: Option<EndSide>, effects: &mut Vec<Effect>) {
+        let side = side.filter(|_| !self.have_the_marked_moved_on());
+        let is_found = |wanted: &dyn Fn(&Found) -> bool| self.found().any(|(_, found)| wanted(found));
+        let are_apart = side.is_none()
+            && is_found(&|found| matches!(found, Found::Old { .. }))
+            && is_found(&|found| matches!(found, Found::New { .. }));
         self.leave_each(effects, |host, found| match (found, side) {
             (Found::Old { by_guard }, Some(EndSide::Old)) => HostOutcome::RolledBack { by_guard: *by_guard },
             (Found::New { .. }, Some(EndSide::New)) => HostOutcome::Committed,
@@ -114,6 +119,12 @@ impl Transaction {
             (Found::Ended { stands: at, .. } | Found::Cleaned(at), Some(EndSide::New)) if at.is(EndSide::New) => {
                 HostOutcome::Committed
             }
+            (found @ (Found::Old { .. } | Found::New { .. }), None) if are_apart => HostOutcome::Lost {
+                why: format!(
+                    "{}, and another host of the run that was missing, too, is on the other side",
+                    found.text()
+                ),
+            },
             // The others stood on neither side: there is nothing for it to be apart from.
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None) | (Found::Cleaned(Side::Neither), _) => {
                 HostOutcome::Untouched
@@ -125,8 +136,25 @@ impl Transaction {
         });
     }
 
-    fn ending(&self) -> Option<&Ending> {
+    pub(super) fn ending(&self) -> Option<&Ending> {
         self.recovery.as_ref().and_then(|recovery| recovery.ending.as_ref())
+    }
+
+    /// How a host ends that is on its new system for good, beside one that is not at rest.
+    pub(super) fn end_by_marks(&self, host: HostId) -> HostOutcome {
+        match self.ending().and_then(|ending| ending.side) {
+            Some(EndSide::New) => HostOutcome::Committed,
+            Some(EndSide::Old) => HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old) },
+            None => HostOutcome::Untouched,
+        }
+    }
+
+    /// Whether all that a mark is left on have been moved on since: there is nothing any more that a host that comes back
+    /// could be apart from.
+    fn have_the_marked_moved_on(&self) -> bool {
+        let marked = || self.plan.changing().filter_map(|host| self.hosts[host.0].found.as_ref());
+        let is_marked = |found: &&Found| matches!(found, Found::Ended { .. });
+        marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(Found::has_left)
     }
 
     /// Who was brought back alone, while the others were ended on new, is not with them.
@@ -159,10 +187,14 @@ impl Transaction {
         let ending = self.ending();
         if outcome == Outcome::Split {
             // Nothing is cleaned: it stays as it was.
-            let Some(ending) = ending else { return };
+            let Some(ending) = ending else {
+                let recorded = self.recovery.as_ref().and_then(|recovery| recovery.mark.clone());
+                effects.extend(recorded.map(|mark| Effect::Record(Entry::EndedWithout { mark })));
+                return;
+            };
             missing.clone_from(&ending.missing);
         }
-        if missing.is_empty() || self.forgets_marks {
+        if missing.is_empty() || self.forgets_marks || (outcome == Outcome::Left && ending.is_none()) {
             return;
         }
         let by_outcome = match outcome {
@@ -176,7 +208,7 @@ impl Transaction {
 
     /// Everything that the run keeps goes; where somebody is missing a mark stays.
     pub(super) fn clean_all(&mut self, effects: &mut Vec<Effect>) {
-        let missing = self.named_missing();
+        let missing = if self.forgets_marks { Missing::new() } else { self.named_missing() };
         let forgets = matches!(self.aim(), Aim::Forget { .. });
         for host in self.plan.ids() {
             // Also one that was never armed: the copy has made roots there.

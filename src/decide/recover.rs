@@ -436,10 +436,14 @@ impl Transaction {
 
     /// The guards that are known of are over: everybody is asked once more, also who has restarted meanwhile.
     pub(super) fn guards_are_over(&mut self, effects: &mut Vec<Effect>) {
-        for host in self.hosts.iter_mut().filter(|host| !host.disowned && !host.missing) {
+        for host in self.hosts.iter_mut().filter(|host| !host.disowned && !host.missing && !host.set_aside) {
             host.progress = Progress::Waiting;
         }
         self.take_over_more(effects);
+        // Where nobody is left to be asked, nobody's answer would go on.
+        if self.all_changing(Progress::Done) {
+            self.all_are_found(effects);
+        }
     }
 
     /// A signal while hosts are being taken over: then it goes back. While guards are waited for, it just ends: nothing
@@ -461,8 +465,10 @@ impl Transaction {
             let why = "left as it was: somebody else may be recovering this run".to_owned();
             self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
         }
-        // Nothing was done to any of them, and the guards hold: no person need go there for that.
-        self.leave_all(effects, Found::left);
+        // Nothing was done to any of them, and the guards hold: no person need go there for that. While a missing host's guard
+        // may still be armed, none of them is through.
+        let is_without = self.missing().next().is_some();
+        self.leave_all(effects, |found| if is_without { found.left_so() } else { found.left() });
     }
 
     /// A host that was taken over begins its way back as it was found.
@@ -483,6 +489,12 @@ impl Transaction {
             Some(Found::Old { by_guard }) => self.hosts[host.0].back = Back::Returned { by_guard },
             Some(Found::Cleaned(Side::Old | Side::Both)) => {
                 self.hosts[host.0].back = Back::Returned { by_guard: false };
+            }
+            // Only one that is not at rest is brought anywhere in a run that was ended without it.
+            Some(Found::New { .. }) if self.ending().is_some() => {
+                let end = self.end_by_marks(host);
+                let now = &mut self.hosts[host.0];
+                (now.back, now.end) = (Back::Untouched, Some(end));
             }
             // A run that was ended and cleaned somewhere on new is not taken back where it is through.
             Some(found @ Found::New { .. }) if self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)) => {

@@ -143,3 +143,13 @@ fn who_forgets_fences_whoever_began_the_run() {
     world.now = forgetting;
     assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
 }
+
+#[test]
+fn a_host_that_was_cleaned_on_the_other_side_makes_two_sides() {
+    let mut world = left(["old", "new"]);
+    (world.machines[1].roots, world.machines[1].lease, world.machines[1].guard) = (false, None, GuardState::None);
+    world.forget(false);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split, "{verdict:?}");
+    assert!(!world.sent.iter().any(|(_, step)| clean(step)));
+}

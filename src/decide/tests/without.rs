@@ -6,7 +6,7 @@ use super::machine::{job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::fact::{GuardState, JobKind, Systems};
 use crate::decide::traces::{EndMark, EndSide};
-use crate::decide::vocabulary::{Entry, Step, Timer, Verdict};
+use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer, Verdict};
 use crate::event::{HostOutcome, Outcome};
 use crate::inventory::model::HostName;
 
@@ -403,4 +403,40 @@ fn a_recovery_that_does_not_end_the_run_gives_its_claims_back() {
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
     assert_eq!((world.machines[0].lease, world.machines[0].roots), (None, true));
+}
+
+#[test]
+fn without_the_only_host_that_the_run_changed_it_ends_too() {
+    let mut world = World::new(plan(2, 1));
+    world.until(0, job(JobKind::Switch));
+    world.machines[0].dead = true;
+    world.recover_without(true, &[0]);
+    let verdict = world.run_to_end();
+    assert_eq!(end(&verdict, 0), HostOutcome::Missing);
+    assert!(verdict.text.contains("missing: host0"), "{}", verdict.text);
+}
+
+#[test]
+fn a_signal_while_the_missing_hosts_guard_is_waited_for_ends_nothing_and_is_gone_on_from() {
+    for wanted in [JobKind::Test, JobKind::Switch] {
+        let mut world = dies_with_the_last(job(wanted));
+        if wanted == JobKind::Test {
+            // Those that answer are back on old by themselves: their run is still not over.
+            for host in [0, 1] {
+                world.fire(host);
+            }
+        }
+        world.recover_without(true, &[2]);
+        while !world.now.timers.contains(&Timer::GuardsOver) {
+            world.end_step(0, Fault::None);
+        }
+        world.give(Input::CancelRequested(Signal::Sigint));
+        let verdict = world.run_to_end();
+        assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
+        let ended = |entry: &Entry| matches!(entry, Entry::EndedWithout { .. } | Entry::Finished { .. });
+        assert!(!world.now.entries.iter().any(ended), "{:?}", world.now.entries);
+        world.recover_without(true, &[2]);
+        assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+        is_ended(&world, &[0, 1], "old", &mark(EndSide::Old, &[2]));
+    }
 }
