@@ -277,7 +277,7 @@ fn one_hosts_word_that_the_run_is_not_ours_any_more_loses_that_host_and_not_the_
         ("superseded", refuses("superseded", "mallory@evil has taken this run over")),
         ("ended", refuses("ended", "nothing of this run is left on this host: it has been ended")),
         ("held by another", refuses("foreign_lease", "run 20261128-120000-homelab-ffff of mallory holds this host")),
-        ("an epoch of 14 digits", r"s/^lease \([^ ]*\) .*/lease \1 99999999999999 mallory@evil/".to_owned()),
+        ("an epoch of 14 digits", r"s/^\(lease\|fence\) \([^ ]*\) .*/\1 \2 99999999999999 mallory@evil/".to_owned()),
     ];
     for (what, edit) in lies {
         lie(&fleet, "test", "edit", &edit);
