@@ -100,7 +100,7 @@ fn a_unit_that_fails_only_after_the_activation_has_its_journal_told() {
     let fleet = Fleet::up("late-unit");
     // A link that never comes up holds verify open.
     let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
-    fleet.write_inventory(&Inventory { checks, settle: "15s", ..Inventory::default() });
+    fleet.write_inventory(&Inventory { checks, guard: "100s", settle: "15s", ..Inventory::default() });
     fleet.change(&BOTH);
     let late = "[Service]\nExecStart=/bin/sh -c '/bin/sleep 3; echo too late; exit 7'\n";
     fleet.set("homeserver", "raw_units", &serde_json::json!({ "late.service": late }).to_string());
