@@ -41,5 +41,5 @@ hold() {
 write_reboot_lease() {
     mkdir -p "$roots" &&
         printf '%s %s %s %s %s\n' "$1" "$boot_id" "$((uptime + $2))" "$2" "$3" | tr -d '\000-\011\013-\037\177' >"$reboot_lease.new" &&
-        timeout 20 sync "$reboot_lease.new" && mv -f "$reboot_lease.new" "$reboot_lease" && timeout 20 sync "$roots"
+        timeout -k 1 10 sync "$reboot_lease.new" && mv -f "$reboot_lease.new" "$reboot_lease" && timeout -k 1 10 sync "$roots"
 }

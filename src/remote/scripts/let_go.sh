@@ -16,6 +16,6 @@ let_go() {
     read -r let_go_run _ <"$reboot_lease" || :
     [ "$let_go_run" = "$1" ] || return 0
     rm -f "$reboot_lease" || fail "cannot remove $reboot_lease"
-    rmdir "$roots" 2>/dev/null || timeout 20 sync "$roots"
+    rmdir "$roots" 2>/dev/null || timeout -k 1 10 sync "$roots"
     return 0
 }
