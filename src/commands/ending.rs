@@ -26,7 +26,7 @@ impl Conclusion {
     }
 
     pub(super) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
-        let Verdict { outcome, hosts, text, interrupted } = verdict;
+        let Verdict { outcome, hosts, text, interrupted, .. } = verdict;
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {

@@ -18,7 +18,7 @@ use crate::cli::{FleetHosts, Global, Recover};
 use crate::decide::plan::Plan;
 use crate::decide::recover::Aim;
 use crate::decide::rolling::ended::{Begun, FoundRolling};
-use crate::decide::vocabulary::Entry;
+use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::driver::Surroundings;
 use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, RollingEnded, recover};
 use crate::engine::shutdown::Shutdown;
@@ -189,8 +189,9 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
     let unknown = HostOutcome::Left { why: "as the run has left it".to_owned(), back_within_ms: None };
     match recovered {
         Some(Recovered::Ended(verdict)) => {
+            let way = way_out(&verdict, fleet);
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
-            if let Some(way) = way_out(&concluded, fleet) {
+            if let Some(way) = way {
                 concluded.text = format!("{}\n{way}", concluded.text);
             }
             concluded
@@ -280,14 +281,14 @@ fn rolling_outcome(ended: &RollingEnded) -> Outcome {
 }
 
 /// The command for a host that is gone for good, where others are there to go on without it.
-fn way_out(concluded: &Conclusion, fleet: &Fleet) -> Option<String> {
-    let is_lost = |end: &HostOutcome| matches!(end, HostOutcome::Lost { .. });
-    let lost: Vec<&str> =
-        concluded.hosts.iter().filter(|(_, end)| is_lost(end)).map(|(host, _)| host.as_str()).collect();
-    let others = concluded.hosts.len() > lost.len();
-    let is_split = concluded.outcome == Outcome::Split && others && !lost.is_empty();
+fn way_out(verdict: &Verdict, fleet: &Fleet) -> Option<String> {
+    let gone: Vec<&str> = verdict.gone.iter().map(HostName::as_str).collect();
+    let is_other = |(host, end): &(HostName, HostOutcome)| {
+        !matches!(end, HostOutcome::Witness | HostOutcome::Skipped) && !verdict.gone.contains(host)
+    };
+    let is_split = verdict.outcome == Outcome::Split && !gone.is_empty() && verdict.hosts.iter().any(is_other);
     is_split
-        .then(|| format!("if they do not come back: fleetdeploy recover {} --without {}", fleet.name, lost.join(",")))
+        .then(|| format!("if they do not come back: fleetdeploy recover {} --without {}", fleet.name, gone.join(",")))
 }
 
 /// The run's record on this workstation, which the recovery goes on with.

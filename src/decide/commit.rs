@@ -279,6 +279,13 @@ impl Transaction {
             }
         };
         let text = self.with_who_is_not_meant(text);
-        Verdict { outcome: self.outcome(), hosts: hosts.collect(), text, interrupted: self.interrupted }
+        let gone = self.plan.changing().filter(|host| self.recovery.is_some() && self.is_gone(*host));
+        Verdict {
+            outcome: self.outcome(),
+            hosts: hosts.collect(),
+            text,
+            interrupted: self.interrupted,
+            gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
+        }
     }
 }

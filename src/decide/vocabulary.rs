@@ -280,6 +280,8 @@ pub struct Verdict {
     /// Why, in one sentence.
     pub text: String,
     pub interrupted: Option<Signal>,
+    /// Hosts of a recovery that did not answer, or were missing: the run can be ended without them.
+    pub gone: Vec<HostName>,
 }
 
 /// Why a push turns back, by severity: the first one given stays.

@@ -10,7 +10,7 @@ use crate::decide::found::{Found, Ground};
 use crate::decide::plan::HostId;
 use crate::decide::recover::{Aim, Reached};
 use crate::decide::traces::Missing;
-use crate::decide::transaction::{Progress, Transaction};
+use crate::decide::transaction::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
 use crate::event::{Event, HostOutcome};
 use crate::inventory::model::HostName;
@@ -130,6 +130,13 @@ impl Transaction {
     pub(super) fn silent(&self) -> Vec<HostName> {
         let silent = self.found().filter(|(_, found)| matches!(found, Found::Silent { .. }));
         silent.map(|(host, _)| self.plan.host(host).name.clone()).collect()
+    }
+
+    /// Not one that answers and is held up, or on the other side: for those there are other commands.
+    pub(super) fn is_gone(&self, host: HostId) -> bool {
+        let now = &self.hosts[host.0];
+        let is_silent = matches!(now.found, Some(Found::Silent { .. })) || now.given_up != GivenUp::No;
+        now.missing || (is_silent && !now.disowned && matches!(now.end, Some(HostOutcome::Lost { .. })))
     }
 
     /// Everything is left as it was found.

@@ -383,10 +383,10 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         let names: Vec<&str> = silent.iter().map(HostName::as_str).collect();
         let text = format!(
-            "this workstation has no record of run {run}, and {} cannot be asked: nothing is done for up to {} s, until \
+            "this workstation has no record of run {run}, and {} cannot be asked: nothing is done for up to {}, until \
              every guard must have fired",
             names.join(", "),
-            until.saturating_sub(now).as_secs()
+            humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
         if until > now {
             self.events.publish(Event::Warned { host: None, text });
@@ -551,10 +551,10 @@ impl<S: Surveyor> Recovery<'_, S> {
         let until = until.max().filter(|_| self.request.aim == Aim::Without)?;
         let names: Vec<&str> = self.request.without.iter().map(HostName::as_str).collect();
         let text = format!(
-            "the run is ended without {}: nothing is decided for up to {} s, until no guard can be armed there any more; then \
+            "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any more; then \
              the others go to one side and are free",
             names.join(", "),
-            until.saturating_sub(now).as_secs()
+            humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
         self.events.publish(Event::Warned { host: None, text });
         Some(until)

@@ -199,6 +199,7 @@ fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
         hosts: Vec::new(),
         text: String::new(),
         interrupted: None,
+        gone: Vec::new(),
     })]
 }
 
@@ -206,7 +207,13 @@ fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
     if !has_lost_a_host(&effects) {
         return effects;
     }
-    vec![Effect::Finish(Verdict { outcome: Outcome::Split, hosts: Vec::new(), text: String::new(), interrupted: None })]
+    vec![Effect::Finish(Verdict {
+        outcome: Outcome::Split,
+        hosts: Vec::new(),
+        text: String::new(),
+        interrupted: None,
+        gone: Vec::new(),
+    })]
 }
 
 fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
@@ -220,7 +227,7 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
         return effects;
     }
     let outcome = Outcome::RolledBack;
-    let verdict = Verdict { outcome, hosts: Vec::new(), text: String::new(), interrupted: None };
+    let verdict = Verdict { outcome, hosts: Vec::new(), text: String::new(), interrupted: None, gone: Vec::new() };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
 }
 

@@ -50,6 +50,7 @@ fn hosts_on_two_sides_are_forgotten_only_as_they_stand_and_stay_split() {
     world.forget(false);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
+    assert_eq!(verdict.gone, [], "both answer: nobody is to be left out");
     assert!(
         verdict.text.contains("host0 is back on its old system") && verdict.text.contains("--as-they-stand"),
         "{}",

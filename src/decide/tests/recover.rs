@@ -191,6 +191,7 @@ fn without_a_record_a_host_that_stays_silent_is_named_and_the_others_go_back() {
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
     assert!(matches!(verdict.hosts[1].1, HostOutcome::Lost { .. }), "{verdict:?}");
+    assert_eq!(verdict.gone, [verdict.hosts[1].0.clone()], "who could be left out");
     assert_eq!(world.machines[0].systems, Systems::all(&system("old")));
 }
 
