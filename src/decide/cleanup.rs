@@ -44,7 +44,7 @@ impl Transaction {
             Found::New { .. } | Found::Cleaned(Side::New | Side::Both) if committed => HostOutcome::Committed,
             Found::Old { by_guard } if !committed => HostOutcome::RolledBack { by_guard: *by_guard },
             Found::Cleaned(Side::Old | Side::Both) if !committed => HostOutcome::RolledBack { by_guard: false },
-            Found::Cleaned(Side::Neither) => HostOutcome::Untouched,
+            Found::Cleaned(Side::Neither | Side::NotKnown) => HostOutcome::Untouched,
             other => HostOutcome::Lost { why: other.text() },
         });
     }

@@ -241,6 +241,7 @@ impl Transaction {
         self.recovery.is_some()
             && (was_cleaned
                 || ends.any(|end| matches!(end, HostOutcome::MovedOn { .. }))
+                || self.hosts.iter().any(HostNow::has_left)
                 || (forgets && self.held_up.is_none()))
     }
 

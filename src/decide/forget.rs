@@ -23,7 +23,7 @@ impl Transaction {
         self.hosts[host.0].armed_again = true;
         let plan = self.plan.host(host);
         let (expect, boot_id) = (said.standing.systems.clone(), said.standing.boot_id.clone());
-        let at_rest = Side::of(plan, &expect) != Side::Neither;
+        let at_rest = !matches!(Side::of(plan, &expect), Side::Neither | Side::NotKnown);
         let (step, what) = if at_rest {
             (Step::Disarm { expect, boot_id }, "disarmed")
         } else {
@@ -55,7 +55,7 @@ impl Transaction {
             Found::Ended { stands: at, .. } | Found::Cleaned(at) => match at {
                 Side::Old => Some(EndSide::Old),
                 Side::New => Some(EndSide::New),
-                Side::Both | Side::Neither => None,
+                Side::Both | Side::Neither | Side::NotKnown => None,
             },
             _ => None,
         };

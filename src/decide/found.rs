@@ -44,11 +44,14 @@ pub(super) enum Side {
     Both,
     /// It has moved on.
     Neither,
+    /// Nobody who answers knows what it ran before the run, and what that was to bring.
+    NotKnown,
 }
 
 impl Side {
     pub(super) fn of(plan: &HostPlan, systems: &Systems) -> Self {
         match (plan.is_back(systems), systems.all_are(&plan.new)) {
+            _ if plan.old.current == Systems::not_known() => Self::NotKnown,
             (true, true) => Self::Both,
             (true, false) => Self::Old,
             (false, true) => Self::New,
@@ -151,6 +154,9 @@ impl Found {
             Self::Cleaned(Side::Old) => "holds nothing of the run any more, and is on its old system".to_owned(),
             Self::Cleaned(Side::New) => "holds nothing of the run any more, and is on its new system".to_owned(),
             Self::Cleaned(Side::Neither) => "holds nothing of the run any more, and has moved on".to_owned(),
+            Self::Cleaned(Side::NotKnown) => {
+                "holds nothing of the run any more, and nobody knows here what it was to run".to_owned()
+            }
             Self::Ended { mark, .. } if self.has_left() => {
                 format!(
                     "the run was ended here without {}: what it runs now is its own affair",
@@ -163,6 +169,14 @@ impl Found {
             Self::MovedOn { on } => format!("has moved on by other hands, to {on}: this run is over for it"),
             Self::Over => "a later run has committed here: this one is over for it".to_owned(),
             Self::Elsewhere { why } => why.clone(),
+        }
+    }
+
+    /// How a host ends that the run is over for. What is not known is not called moved on.
+    pub(super) fn end_of_who_has_left(&self, on: &StorePath) -> HostOutcome {
+        match self {
+            Self::Ended { stands: Side::NotKnown, .. } => HostOutcome::Untouched,
+            _ => HostOutcome::MovedOn { on: on.clone() },
         }
     }
 

@@ -65,7 +65,8 @@ impl Transaction {
         let stands_there = |found: &Found| match found {
             Found::Old { .. } => side == Some(EndSide::Old),
             Found::New { .. } => side == Some(EndSide::New),
-            Found::Cleaned(at) => *at == Side::Neither || side.is_some_and(|side| at.is(side)),
+            Found::Cleaned(Side::Neither | Side::NotKnown) => true,
+            Found::Cleaned(at) => side.is_some_and(|side| at.is(side)),
             Found::Ended { .. } | Found::Silent { .. } => true,
             _ => false,
         };
@@ -126,9 +127,8 @@ impl Transaction {
                 ),
             },
             // The others stood on neither side: there is nothing for it to be apart from.
-            (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None) | (Found::Cleaned(Side::Neither), _) => {
-                HostOutcome::Untouched
-            }
+            (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None)
+            | (Found::Cleaned(Side::Neither | Side::NotKnown), _) => HostOutcome::Untouched,
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), Some(side)) => {
                 HostOutcome::Lost { why: apart(host, side) }
             }
@@ -154,7 +154,10 @@ impl Transaction {
     fn have_the_marked_moved_on(&self) -> bool {
         let marked = || self.plan.changing().filter_map(|host| self.hosts[host.0].found.as_ref());
         let is_marked = |found: &&Found| matches!(found, Found::Ended { .. });
-        marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(Found::has_left)
+        // Where it is not known what they were to run, their mark is all that there is.
+        let has_moved_on =
+            |found: &Found| found.has_left() && !matches!(found, Found::Ended { stands: Side::NotKnown, .. });
+        marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(has_moved_on)
     }
 
     /// Who was brought back alone, while the others were ended on new, is not with them.
@@ -242,8 +245,10 @@ impl Transaction {
 
     /// A host that holds nothing of the run, and of which the plan does not know what that was to bring.
     pub(super) fn is_not_known(&self, host: HostId) -> bool {
-        matches!(self.hosts[host.0].found, Some(Found::Cleaned(Side::Neither)))
-            && self.hosts[host.0].end == Some(HostOutcome::Untouched)
+        matches!(
+            self.hosts[host.0].found,
+            Some(Found::Cleaned(Side::Neither | Side::NotKnown) | Found::Ended { stands: Side::NotKnown, .. })
+        ) && self.hosts[host.0].end == Some(HostOutcome::Untouched)
     }
 }
 

@@ -426,9 +426,8 @@ impl Transaction {
     pub(super) fn leave_each(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&HostName, &Found) -> HostOutcome) {
         for (host, now) in self.plan.hosts.iter().zip(&mut self.hosts) {
             if let Some(found) = &now.found {
-                let has_left = found.has_left();
-                let moved_on = || HostOutcome::MovedOn { on: now.on.clone() };
-                now.end = Some(if has_left { moved_on() } else { end(&host.name, found) });
+                let end = || end(&host.name, found);
+                now.end = Some(if found.has_left() { found.end_of_who_has_left(&now.on) } else { end() });
             }
         }
         self.enter_clean(effects);
@@ -511,7 +510,9 @@ impl Transaction {
                 self.run(host, Step::TakeOver { by_guard: true }, effects);
             }
             Some(
-                found @ (Found::Silent { .. } | Found::Cleaned(Side::New | Side::Neither) | Found::Elsewhere { .. }),
+                found @ (Found::Silent { .. }
+                | Found::Cleaned(Side::New | Side::Neither | Side::NotKnown)
+                | Found::Elsewhere { .. }),
             ) => {
                 self.lost(host, found.text());
             }

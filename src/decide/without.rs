@@ -156,7 +156,9 @@ impl Transaction {
     }
 
     pub(super) fn moved_on(&self, host: HostId) -> HostOutcome {
-        HostOutcome::MovedOn { on: self.hosts[host.0].on.clone() }
+        let now = &self.hosts[host.0];
+        let moved_on = || HostOutcome::MovedOn { on: now.on.clone() };
+        now.found.as_ref().map_or_else(moved_on, |found| found.end_of_who_has_left(&now.on))
     }
 
     /// A host for which the run is over is told of once.

@@ -1,5 +1,7 @@
 //! Runs that end without a host, hosts that come back to such a run, and hosts that other hands have moved on.
 
+use std::sync::Arc;
+
 use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
@@ -438,5 +440,40 @@ fn a_signal_while_the_missing_hosts_guard_is_waited_for_ends_nothing_and_is_gone
         world.recover_without(true, &[2]);
         assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
         is_ended(&world, &[0, 1], "old", &mark(EndSide::Old, &[2]));
+    }
+}
+
+/// As from a workstation without the record, where nothing of the run but its mark is left on the others: what they were to run
+/// nobody knows there.
+#[test]
+fn what_others_were_to_run_is_not_known_by_their_marks_and_still_decides_for_who_comes_back() {
+    let not_known = Systems::all(&Systems::not_known());
+    for (side, word) in [(EndSide::Old, "old"), (EndSide::New, "new")] {
+        for on in ["old", "new"] {
+            let mut world = returned(side, false);
+            world.machines[2].systems = Systems::all(&system(on));
+            world.machines[2].traces.switching = true;
+            let mut elsewhere = (*world.plan).clone();
+            for host in &mut elsewhere.hosts[..2] {
+                (host.old, host.new) = (not_known.clone(), not_known.current.clone());
+            }
+            world.plan = Arc::new(elsewhere);
+            world.recover(false);
+            let verdict = world.run_to_end();
+            let untouched = [0, 1].map(|host| end(&verdict, host));
+            assert_eq!(
+                untouched,
+                [HostOutcome::Untouched, HostOutcome::Untouched],
+                "never moved on: that was not seen"
+            );
+            if on == word {
+                let expected = if side == EndSide::Old { Outcome::RolledBack } else { Outcome::Committed };
+                assert_eq!(verdict.outcome, expected, "{side:?} {on}");
+                is_clean(&world, &[0, 1, 2]);
+            } else {
+                assert_eq!(verdict.outcome, Outcome::Split, "{side:?} {on}");
+                assert!(world.machines[2].roots && world.machines[0].traces.ended.is_some());
+            }
+        }
     }
 }
