@@ -65,9 +65,8 @@ impl Transaction {
         let stands_there = |found: &Found| match found {
             Found::Old { .. } => side == Some(EndSide::Old),
             Found::New { .. } => side == Some(EndSide::New),
-            Found::Cleaned(Side::Neither | Side::NotKnown) => true,
+            Found::Cleaned(Side::Neither | Side::NotKnown) | Found::Ended { .. } | Found::Silent { .. } => true,
             Found::Cleaned(at) => side.is_some_and(|side| at.is(side)),
-            Found::Ended { .. } | Found::Silent { .. } => true,
             _ => false,
         };
         let other = self.found().find(|(host, found)| !is_named(*host) && !stands_there(found));
