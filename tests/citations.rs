@@ -1,5 +1,7 @@
 //! Comments and pages lead to what is there: `docs/NAME.md, "Heading"` to that heading, links of pages to files and headings.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
