@@ -176,6 +176,9 @@ impl Transaction {
             // A claim that could not be given back hinders a push, which names the way out, and no recovery.
             return;
         }
+        if self.is_overtaken(host, step, &answer, effects) {
+            return;
+        }
         let why = match answer {
             Answer::Said(said) => match said.outcome {
                 StepOutcome::Done => return,
@@ -192,7 +195,24 @@ impl Transaction {
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
     }
 
+    /// Where all hosts were through, whoever takes over finds them so. Where one is missing, another recovery may have taken
+    /// back meanwhile what this one was about to call ended: of that host nothing more is known.
+    fn is_overtaken(&mut self, host: HostId, step: &Step, answer: &Answer, effects: &mut Vec<Effect>) -> bool {
+        if self.missing().next().is_none() {
+            return false;
+        }
+        let (Some(says), Answer::Said(said)) = (self.disowned_by(host, step, answer), answer) else { return false };
+        self.disown(host, says, &said.standing, effects);
+        if self.stage == Stage::Clean {
+            effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
+        }
+        true
+    }
+
     pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
+        if self.stage == Stage::Over {
+            return;
+        }
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.unmark_next(effects);
         }
