@@ -25,7 +25,7 @@ tools=$lab/efi/$(cat "$code/base.sh" "$code/hosts.tsv" "$code/efi/tools.sh" | ha
 if [ ! -e "$tools/done" ]; then
     mkdir -p "$lab/efi"
     exec 9>"$lab/efi/lock"
-    flock 9
+    flock -w 900 9 || die "somebody else has been building the machine for a quarter of an hour; log in $tools.log"
     if [ ! -e "$tools/done" ]; then
         echo "efi.sh: installing QEMU, OVMF and a kernel, about a minute; log in $tools.log" >&2
         rm -rf "$tools"
@@ -40,6 +40,10 @@ if [ ! -e "$tools/done" ]; then
 fi
 
 run=$(mktemp -d "$lab/efi/run.XXXXXX")
+# Of a run that failed, or was interrupted, only what can be read is kept.
+trap 'rm -rf "$run"/initrd "$run"/esp "$run"/*.img "$run"/variables.fd; rmdir "$run" 2>/dev/null || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 # shellcheck disable=SC2016 # the inner shell's
 in_tools() { nice -n 10 unshare --mount --pid --fork --kill-child --mount-proc="$tools/root/proc" sh -c '
     mount --bind "$1" "$2/mnt" && mount --rbind /dev "$2/dev" && cd / && shift && exec chroot "$@"' \
