@@ -520,3 +520,17 @@ fn who_is_taken_over_just_before_the_mark_is_written_calls_no_host_committed() {
         assert_eq!(*last, Entry::Finished { outcome: verdict.outcome }, "the record says so, too");
     }
 }
+
+#[test]
+fn who_was_taken_back_and_cleaned_by_somebody_else_meanwhile_is_not_called_committed() {
+    let mut world = dies_disarming(&[0, 1]);
+    world.recover_without(true, &[2]);
+    world.until(0, |step| matches!(step, Step::Clean { .. }));
+    world.machines[0].systems = Systems::all(&system("old"));
+    (world.machines[0].roots, world.machines[0].lease) = (false, None);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split, "{verdict:?}");
+    let HostOutcome::Lost { why } = end(&verdict, 0) else { panic!("{verdict:?}") };
+    assert!(why.contains("somebody else has moved it"), "{why}");
+    assert_eq!(*world.now.entries.last().unwrap(), Entry::Finished { outcome: Outcome::Split });
+}
