@@ -154,7 +154,7 @@ async fn what_could_leave_a_path_is_refused() {
 /// A host that run r-1 holds under epoch 2, with a guard that fires at 1500 (it is 1000 there).
 async fn held() -> Host {
     let host = Host::with(Some("systemd-boot")).await;
-    host.program("systemctl", "echo \"${FAKE_STATE-active}\"");
+    host.program("systemctl", "echo \"ActiveState=${FAKE_STATE-active}\"");
     host.write("run/fleetdeploy/lease", "r-1 2 ada@laptop at home\n");
     host.write("run/fleetdeploy/plan", "run r-1\n");
     host.write("run/fleetdeploy/token/armed-1500", "");
@@ -296,7 +296,7 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
         host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await,
         "refused other\ntext a guard is on this host\nend\n"
     );
-    host.program("systemctl", "echo inactive");
+    host.program("systemctl", "echo ActiveState=inactive");
     std::fs::rename(host.path("run/fleetdeploy/token/armed-1500"), host.path("run/fleetdeploy/token/disarmed-1500"))
         .unwrap();
     assert_eq!(host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await, "end\n");
@@ -401,7 +401,7 @@ async fn a_job_that_has_ended_already_has_printed_all_the_same() {
         test_job("echo a; echo; echo b")
     );
     let log = "printed test a\nprinted test \nprinted test b\n";
-    host.program("systemctl", "echo inactive");
+    host.program("systemctl", "echo ActiveState=inactive");
     assert_eq!(host.says(&["lib.sh", "waiting.sh"], &ask).await, format!("{log}{log}"));
 }
 
