@@ -10,6 +10,8 @@ use pretty_assertions::assert_eq;
 
 #[path = "scripts/guard.rs"]
 mod guard;
+#[path = "scripts/probes.rs"]
+mod probes;
 #[path = "scripts/rolling.rs"]
 mod rolling;
 #[path = "scripts/traces.rs"]

@@ -18,9 +18,9 @@ main() {
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
     forget_round
-    end_after "$life" &
-    watchdog=$!
-    keys=0
+    watchdog=''
+    keep_time "$((life * 1000))" end_script
+    watchdog=$keepers keepers='' keys=0
     each_probe note_key "$@"
     while read -r word number _; do
         case $word in
@@ -38,27 +38,17 @@ clean_up() {
     trap '' HUP INT TERM PIPE
     # It may be in the middle of something that splits lines.
     unset IFS
-    kill "$watchdog" 2>/dev/null
-    # shellcheck disable=SC2086 # numbers
-    [ -z "$keepers" ] || kill -s KILL $keepers 2>/dev/null
-    end_begun
-    for clean_id in $groups; do
-        eval "clean_group=\$child_$clean_id"
-        [ -z "$clean_group" ] || kill -s KILL -- "-$clean_group" 2>/dev/null
-    done
-    wait 2>/dev/null
+    {
+        # shellcheck disable=SC2086 # numbers
+        kill -s KILL $watchdog $keepers
+        end_begun KILL
+        for clean_id in $groups; do
+            eval "clean_group=\$child_$clean_id"
+            [ -z "$clean_group" ] || kill -s KILL -- "-$clean_group"
+        done
+        wait
+    } 2>/dev/null
     rm -rf "$work"
-}
-
-# end_after SECONDS: ends this script; not whoever has its number once it is gone.
-end_after() {
-    trap 'kill "$end_nap" 2>/dev/null; exit 0' TERM
-    trap - EXIT
-    sleep "$1" >/dev/null 2>&1 &
-    end_nap=$!
-    wait "$end_nap"
-    read -r _ _ _ end_parent _ </proc/self/stat
-    [ "$end_parent" != "$$" ] || kill -TERM "$$"
 }
 
 # each_probe FUNCTION ARG…: calls it for each probe with ID KIND TIMEOUT_MS COUNT and the rest, of which COUNT are its own.
@@ -79,7 +69,7 @@ run_round() {
     forget_round
     read_moment
     each_probe begin_probe "$@"
-    for round_limit in $limits; do keep_time "$round_limit"; done
+    for round_limit in $limits; do keep_time "$round_limit" end_begun TERM "$round_limit"; done
     # Meanwhile.
     print_host
     print_wireguard wg
@@ -129,43 +119,52 @@ began_group() {
     groups="$groups $1"
 }
 
-# keep_time TIMEOUT_MS: ends, when that is over, what of it has not ended. One process sleeps, and another hears of its end:
-# both can be killed by their number at any time, and nothing of them is left.
+# keep_time MILLISECONDS FUNCTION ARG…: calls it when they are over. One process sleeps, and another hears of its end: both
+# can be killed by their number at any time, and nothing of them is left.
 keep_time() {
-    [ -p "$work/late.$1" ] || mkfifo "$work/late.$1" || exit 1
+    [ -p "$work/late.$2.$1" ] || mkfifo "$work/late.$2.$1" || exit 1
     read_seconds "$1"
-    sleep "$seconds" >"$work/late.$1" 2>/dev/null &
+    sleep "$seconds" >"$work/late.$2.$1" 2>/dev/null &
     keepers="$keepers $!"
-    end_late "$1" &
+    call_late "$@" &
     keepers="$keepers $!"
 }
 
-end_late() {
+call_late() {
     trap - EXIT HUP INT PIPE TERM
     read -r late_from _ </proc/uptime
-    read -r _ <"$work/late.$1"
+    read -r _ <"$work/late.$2.$1"
     read -r late_now _ </proc/uptime
     # A sleep that was ended before its time says nothing about the network.
     late_from=${late_from%.*}${late_from#*.} late_now=${late_now%.*}${late_now#*.}
-    [ "$((late_now - late_from))" -lt "$(($1 / 10))" ] || end_begun "$1"
+    [ "$((late_now - late_from))" -ge "$(($1 / 10))" ] || exit 0
+    shift
+    "$@"
 }
 
-# end_begun [TIMEOUT_MS]: those that had that much time, or all. Only while they are this script's: a number is somebody
-# else's once its process is gone.
+# end_script: not whoever has its number once it is gone.
+end_script() {
+    read -r _ _ _ end_parent _ </proc/self/stat
+    [ "$end_parent" != "$$" ] || kill -TERM "$$"
+}
+
+# end_begun SIGNAL [TIMEOUT_MS]: those that had that much time, or all. Only while they are this script's: a number is
+# somebody else's once its process is gone. bash would report a death by KILL.
 end_begun() {
     for end_child in $begun; do
-        [ "${end_child%:*}" = "${1-${end_child%:*}}" ] || continue
+        [ "${end_child%:*}" = "${2-${end_child%:*}}" ] || continue
         { read -r _ _ _ end_parent _ <"/proc/${end_child#*:}/stat"; } 2>/dev/null || continue
-        [ "$end_parent" != "$$" ] || kill -s KILL "${end_child#*:}" 2>/dev/null
+        [ "$end_parent" != "$$" ] || kill -s "$1" "${end_child#*:}" 2>/dev/null
     done
 }
 
 end_keepers() {
-    [ -n "$keepers" ] || return 0
-    # shellcheck disable=SC2086 # numbers
-    kill -s KILL $keepers 2>/dev/null
-    # One by one: a wait of bash 5.2 for several of which some are gone may never end.
-    for keeper in $keepers; do wait "$keeper" 2>/dev/null; done
+    {
+        # shellcheck disable=SC2086 # numbers
+        [ -z "$keepers" ] || kill -s KILL $keepers
+        # One by one: a wait of bash 5.2 for several of which some are gone may never end.
+        for keeper in $keepers; do wait "$keeper"; done
+    } 2>/dev/null
 }
 
 # ---- connections ----
