@@ -10,6 +10,8 @@ use pretty_assertions::assert_eq;
 
 #[path = "scripts/guard.rs"]
 mod guard;
+#[path = "scripts/probes.rs"]
+mod probes;
 #[path = "scripts/rolling.rs"]
 mod rolling;
 #[path = "scripts/traces.rs"]
@@ -323,11 +325,11 @@ async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String
     let quoted: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
     let words = format!(
         "work=$root round=1; export FAKE_CODE={code} FAKE_PAGE=\"$root/page\"
-        ask_probe 1 http 5000 {} http://vps/ {}",
+        set -- 1 http 5000 {} http://vps/ {}; forget_round; begin_probe \"$@\"; finish_probe \"$@\"",
         arguments.len() + 1,
         quoted.join(" ")
     );
-    host.says(&["lib.sh", "probes.sh"], &words).await.trim_end().to_owned()
+    host.says(&["lib.sh", "probes.sh", "probe.sh"], &words).await.trim_end().to_owned()
 }
 
 #[tokio::test]
