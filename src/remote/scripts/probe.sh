@@ -89,7 +89,7 @@ print_host() {
     set -f
     IFS=$probe_newline
     for host_line in $units; do
-        case $host_line in 'unit '*) ;; *) printf 'host %s %s\n' "$round" "$host_line" ;; esac
+        printf 'host %s %s\n' "$round" "$host_line"
     done
     unset IFS
     set +f
