@@ -168,6 +168,11 @@ impl Transaction {
         }
     }
 
+    /// Whose run it is, as it is to be typed. Before the start.
+    pub fn is_of(&mut self, fleet: &str) {
+        fleet.clone_into(&mut self.fleet);
+    }
+
     /// Nothing that hangs on what this host says can be done there: it is left as it is. Before the start.
     pub fn set_aside(&mut self, host: HostId, why: String) {
         let now = &mut self.hosts[host.0];

@@ -243,7 +243,7 @@ fn a_host_that_comes_back_on_the_side_of_the_others_is_cleaned_and_the_marks_go(
 #[test]
 fn a_host_that_comes_back_on_the_other_side_is_said_and_nothing_is_cleaned() {
     for (side, on, with) in
-        [(EndSide::Old, "new", "rollback FLEET --on host2"), (EndSide::New, "old", "push FLEET --on host2")]
+        [(EndSide::Old, "new", "rollback homelab --on host2"), (EndSide::New, "old", "push homelab --on host2")]
     {
         for record in [true, false] {
             let mut world = returned(side, record);

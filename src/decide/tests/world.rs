@@ -147,6 +147,7 @@ impl World {
         let recorded = if record { Recorded::of(&entries) } else { Recorded::nowhere() };
         let highest = self.machines.iter().filter_map(|machine| machine.lease).max().unwrap_or(0);
         let mut transaction = Transaction::recover(Arc::clone(&self.plan), recorded);
+        transaction.is_of("homelab");
         let ended = entries.iter().rev().find_map(|entry| match entry {
             Entry::EndedWithout { mark } => Some(mark.clone()),
             _ => None,
