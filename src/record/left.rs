@@ -81,7 +81,7 @@ impl State {
                 continue;
             }
             if started.fleet == fleet && same_file(&started.inventory, inventory) {
-                return Ok(around(&run, &started, missing));
+                return Ok(around(&run, &started, &missing));
             }
         }
         Err(LeftError::NoneCommitted { fleet: fleet.to_owned() })
@@ -110,7 +110,7 @@ impl RunFolder {
             let inventory = started.inventory.display().to_string();
             return Err(LeftError::OtherFleet { run, fleet: started.fleet, inventory });
         }
-        let around = around(self, &started, missing);
+        let around = around(self, &started, &missing);
         let no_side = |how| Err(LeftError::NoSide { run: run.clone(), how });
         match end {
             End::Ended(outcome) | End::Recovered(outcome) => match outcome {
@@ -151,14 +151,14 @@ impl RunFolder {
     }
 }
 
-fn around(run: &RunFolder, started: &Started, missing: BTreeSet<HostName>) -> Around {
+fn around(run: &RunFolder, started: &Started, missing: &BTreeSet<HostName>) -> Around {
     let hosts = || started.hosts.iter();
     Around {
         run: run.id().to_string(),
         before: hosts().map(|host| (host.host.clone(), host.old.current.clone())).collect(),
         // A witness is recorded with what it runs.
         after: hosts().map(|host| (host.host.clone(), host.new.clone())).collect(),
-        without: started.without.union(&missing).cloned().collect(),
+        without: started.without.union(missing).cloned().collect(),
     }
 }
 
