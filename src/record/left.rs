@@ -244,7 +244,9 @@ mod tests {
             let (_, mut journal) = state.adopt_run(made[0].id().clone()).unwrap();
             let how = journal::Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false };
             journal.append(&Entry::Recovering(how)).unwrap();
-            entries.iter().for_each(|entry| journal.append(entry).unwrap());
+            for entry in entries {
+                journal.append(entry).unwrap();
+            }
         };
         let finished = Entry::Finished { outcome: Outcome::Committed };
         let mark = EndMark { side: Some(EndSide::New), missing: [(vps(), None)].into() };
