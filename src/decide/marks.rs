@@ -162,9 +162,12 @@ impl Transaction {
         marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(has_moved_on)
     }
 
-    /// Who was brought back alone, while the others were ended on new, is not with them.
+    /// Who was brought back alone, while the others were ended on new, is not with them. Their marks may be heard only on the
+    /// way back, from hosts that were silent when it was judged.
     pub(super) fn settle_by_marks(&mut self) {
-        if self.ending().and_then(|ending| ending.side) != Some(EndSide::New) {
+        let was_told = self.ending().and_then(|ending| ending.side) == Some(EndSide::New);
+        let is_heard = self.marked().any(|(host, _)| self.hosts[host.0].end == Some(HostOutcome::Committed));
+        if !was_told && !is_heard {
             return;
         }
         for host in self.plan.ids() {
