@@ -144,6 +144,19 @@ if has shellcheck; then
 else
     not_run "shellcheck" "shellcheck is not installed"
 fi
+# That our own code needs no newer one is looked at by clippy (`incompatible_msrv`), from what Cargo.toml says.
+# shellcheck disable=SC2317 # `step` calls it
+oldest_rust() {
+    local promised needed silent
+    promised=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    needed=$(cargo metadata --locked --format-version 1 --filter-platform "$(rustc -vV | sed -n 's/^host: //p')" |
+        grep -o '"rust_version":"[0-9.]*"' | cut -d '"' -f 4 | sort -Vu | tail -n 1)
+    echo "Cargo.toml promises Rust $promised; what it is built from needs $needed"
+    silent=$(grep -L "Rust $promised" README.md flake.nix scripts/needs.sh)
+    [ -z "$silent" ] || echo "these do not name Rust $promised: ${silent//$'\n'/ }"
+    [ -z "$silent" ] && [ "$(printf '%s\n' "$promised" "$needed" | sort -V | tail -n 1)" = "$promised" ]
+}
+step "the oldest Rust" oldest_rust
 # In a folder of their own: cargo lets only one at a time into the same.
 beside "clippy" cargo clippy --locked --all-targets --target-dir target/lints -- -D warnings
 beside "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --quiet --no-deps --document-private-items --target-dir target/lints
