@@ -31,8 +31,8 @@
 //!
 //! # Papers
 //!
-//! DESIGN.md (what is to be) and CONTRACTS.md (facts about systemd, Nix and ssh, with their sources), which comments cite by
-//! section, are papers of the project that are kept beside the repository, not in it.
+//! `docs/design.md` (what holds) and `docs/facts.md` (how systemd, Nix, ssh and boot loaders behave, with the sources),
+//! which comments cite by heading; `tests/citations.rs` holds that each is there.
 
 pub mod attr_path;
 pub mod cli;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The units that activating a system would stop, start and so on, as the system's own program says beforehand.
 ///
-/// Source: CONTRACTS.md 1.5; the manual of NixOS says that the lists are "not guaranteed to be complete".
+/// Source: docs/facts.md, "Lines that switch-to-configuration prints"; the manual of NixOS says that the lists are "not
+/// guaranteed to be complete".
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct UnitChanges {
     pub stop: Vec<String>,

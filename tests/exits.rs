@@ -1,5 +1,5 @@
-//! The exits of every command where no host is reached: DESIGN.md's table, row by row; and what is refused before any
-//! host is asked, in words. What only hosts that answer can show is in `tests/lab/exits.rs`.
+//! The exits of every command where no host is reached: docs/design.md, "Outcomes and exit statuses", row by row; and
+//! what is refused before any host is asked, in words. What only hosts that answer can show is in `tests/lab/exits.rs`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::collections::BTreeSet;

@@ -176,6 +176,9 @@ impl Transaction {
             // A claim that could not be given back hinders a push, which names the way out, and no recovery.
             return;
         }
+        if self.is_overtaken(host, step, &answer, effects) {
+            return;
+        }
         let why = match answer {
             Answer::Said(said) => match said.outcome {
                 StepOutcome::Done => return,
@@ -192,7 +195,38 @@ impl Transaction {
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
     }
 
+    /// Where all hosts were through, whoever takes over finds them so. Where one is missing, another recovery may have taken
+    /// back meanwhile what this one was about to call ended, and may even be through with it: the host says where it is.
+    fn is_overtaken(&mut self, host: HostId, step: &Step, answer: &Answer, effects: &mut Vec<Effect>) -> bool {
+        let Answer::Said(said) = answer else { return false };
+        if self.missing().next().is_none() {
+            return false;
+        }
+        if let Some(says) = self.disowned_by(host, step, answer) {
+            self.disown(host, says, &said.standing, effects);
+        } else {
+            let (plan, systems) = (self.plan.host(host), &said.standing.systems);
+            let is_there = match self.hosts[host.0].end {
+                Some(HostOutcome::Committed) => systems.all_are(&plan.new),
+                Some(HostOutcome::RolledBack { .. }) => plan.is_back(systems),
+                _ => true,
+            };
+            if is_there {
+                return false;
+            }
+            let why = format!("it is on {}: somebody else has moved it meanwhile", describe(systems));
+            self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+        }
+        if self.stage == Stage::Clean {
+            effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
+        }
+        true
+    }
+
     pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
+        if self.stage == Stage::Over {
+            return;
+        }
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.unmark_next(effects);
         }

@@ -90,7 +90,7 @@ impl Finding {
     }
 }
 
-/// The oldest systemd that the guard was tried with (CONTRACTS.md, on NixOS 24.05 to today).
+/// The oldest systemd that the guard was tried with (docs/facts.md, "Versions that are in use").
 const OLDEST_SYSTEMD: u64 = 252;
 /// The oldest Nix whose words are known; Lix counts on from 2.90.
 const OLDEST_NIX: (u64, u64) = (2, 18);

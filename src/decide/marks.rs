@@ -110,6 +110,7 @@ impl Transaction {
         let are_apart = side.is_none()
             && is_found(&|found| matches!(found, Found::Old { .. }))
             && is_found(&|found| matches!(found, Found::New { .. }));
+        let fleet = self.fleet.clone();
         self.leave_each(effects, |host, found| match (found, side) {
             (Found::Old { by_guard }, Some(EndSide::Old)) => HostOutcome::RolledBack { by_guard: *by_guard },
             (Found::New { .. }, Some(EndSide::New)) => HostOutcome::Committed,
@@ -129,7 +130,7 @@ impl Transaction {
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None)
             | (Found::Cleaned(Side::Neither | Side::NotKnown), _) => HostOutcome::Untouched,
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), Some(side)) => {
-                HostOutcome::Lost { why: apart(host, side) }
+                HostOutcome::Lost { why: apart(host, side, &fleet) }
             }
             (other, _) => HostOutcome::Lost { why: other.text() },
         });
@@ -143,7 +144,9 @@ impl Transaction {
     pub(super) fn end_by_marks(&self, host: HostId) -> HostOutcome {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
-            Some(EndSide::Old) => HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old) },
+            Some(EndSide::Old) => {
+                HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old, &self.fleet) }
+            }
             None => HostOutcome::Untouched,
         }
     }
@@ -159,14 +162,17 @@ impl Transaction {
         marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(has_moved_on)
     }
 
-    /// Who was brought back alone, while the others were ended on new, is not with them.
+    /// Who was brought back alone, while the others were ended on new, is not with them. Their marks may be heard only on the
+    /// way back, from hosts that were silent when it was judged.
     pub(super) fn settle_by_marks(&mut self) {
-        if self.ending().and_then(|ending| ending.side) != Some(EndSide::New) {
+        let was_told = self.ending().and_then(|ending| ending.side) == Some(EndSide::New);
+        let is_heard = self.marked().any(|(host, _)| self.hosts[host.0].end == Some(HostOutcome::Committed));
+        if !was_told && !is_heard {
             return;
         }
         for host in self.plan.ids() {
             if matches!(self.hosts[host.0].end, Some(HostOutcome::RolledBack { .. })) {
-                let why = apart(&self.plan.host(host).name, EndSide::New);
+                let why = apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
                 self.hosts[host.0].end = Some(HostOutcome::Lost { why });
             }
         }
@@ -252,15 +258,15 @@ impl Transaction {
 }
 
 /// Why a host is not where the others were ended, and what brings it there.
-fn apart(host: &HostName, side: EndSide) -> String {
+fn apart(host: &HostName, side: EndSide, fleet: &str) -> String {
     match side {
         EndSide::Old => format!(
-            "it is on its new system, and the others were ended on old: `fleetdeploy rollback FLEET --on {host}` takes it \
+            "it is on its new system, and the others were ended on old: `fleetdeploy rollback {fleet} --on {host}` takes it \
              back, `push` takes the others along"
         ),
         EndSide::New => format!(
-            "it is on its old system, and the others were ended on new: `fleetdeploy push FLEET --on {host}` takes it along, \
-             `rollback` takes the others back"
+            "it is on its old system, and the others were ended on new: `fleetdeploy push {fleet} --on {host}` takes it \
+             along, `rollback` takes the others back"
         ),
     }
 }

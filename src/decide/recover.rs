@@ -1,9 +1,9 @@
 //! The way out of an interrupted run: every host is taken over first, then all go forward together or back together.
 //!
 //! What the record tells is how far the run may have got; what counts is how each host is found. The rules are those of
-//! DESIGN.md section 8: forward only after a decision and only where every host can, after a new proof; else back, and
-//! no host is touched without a guard. Taking over is told lost by one host's word that somebody else has taken over only
-//! for that host: `contest.rs` says how the others are asked.
+//! docs/design.md, "Forward or back": forward only after a decision and only where every host can, after a new proof;
+//! else back, and no host is touched without a guard. Taking over is told lost by one host's word that somebody else
+//! has taken over only for that host: `contest.rs` says how the others are asked.
 //!
 //! A host is believed about itself only. One that says that nothing of the run is left on it tells which side it is on, and
 //! no more: the others are judged without it, but for those on new beside one that was cleaned on new, which no run that has
@@ -166,6 +166,11 @@ impl Transaction {
         if let Some(recovery) = &mut self.recovery {
             recovery.aim = aim;
         }
+    }
+
+    /// Whose run it is, as it is to be typed. Before the start.
+    pub fn is_of(&mut self, fleet: &str) {
+        fleet.clone_into(&mut self.fleet);
     }
 
     /// Nothing that hangs on what this host says can be done there: it is left as it is. Before the start.

@@ -11,6 +11,7 @@ impl Hash for Transaction {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self {
             plan,
+            fleet: _,
             hosts,
             stage,
             wave,

@@ -251,7 +251,7 @@ impl Transaction {
             StepOutcome::Refused { reason, text } => return failed(refusal_text(reason, &text)),
             StepOutcome::Failed { text } => failed(text),
             // Status 4 is done: some unit of the whole machine is failed, which it may have been before, and has the settle
-            // time to come right. Source: CONTRACTS.md 1.4.
+            // time to come right. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
             StepOutcome::Done if standing.systems != expected => {
                 failed(format!("the host is on {} afterwards, not where it should be", describe(&standing.systems)))
             }

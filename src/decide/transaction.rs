@@ -166,6 +166,8 @@ impl HostNow {
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,
+    /// The fleet's name, for a command to type; of a push it stands nowhere.
+    pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
     /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later ones
@@ -253,6 +255,7 @@ impl Transaction {
         let wave = plan.waves().keys().next().copied().unwrap_or(0);
         Self {
             plan,
+            fleet: String::new(),
             hosts,
             stage: Stage::Arm,
             wave,

@@ -11,7 +11,8 @@ use crate::decide::transaction::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
 
-/// Rounds of the matrix that must hold one after another before a push is believed. Fixed by DESIGN.md section 5.
+/// Rounds of the matrix that must hold one after another before a push is believed. Source:
+/// docs/design.md, "The proof".
 const ROUNDS_TO_HOLD: u32 = 3;
 
 /// The same when a service was restarted since before the push: one that crashes every few seconds is up in between.

@@ -28,7 +28,8 @@ pub(super) fn by_step(step: &Step) -> &'static str {
 
 /// What the line of a job's log says that is being done from now on; `None`: nothing that is known.
 ///
-/// Source: CONTRACTS.md 1.5 for switch-to-configuration; nixpkgs, etc.nix, install-grub.pl; restore.sh for a roll back.
+/// Source: docs/facts.md, "Lines that switch-to-configuration prints"; nixpkgs, etc.nix, install-grub.pl; restore.sh
+/// for a roll back.
 pub(super) fn by_line(line: &str) -> Option<String> {
     let line = line.trim();
     for verb in ["stopping", "restarting", "reloading", "starting"] {

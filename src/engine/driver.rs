@@ -173,6 +173,13 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
+    /// The fleet's name, for what is said of what to type.
+    #[must_use]
+    pub fn of_fleet(mut self, fleet: &str) -> Self {
+        self.transaction.is_of(fleet);
+        self
+    }
+
     /// Hosts that a recovery ends the run without, and until when a guard of theirs may be armed.
     #[must_use]
     pub fn going_without(mut self, hosts: Vec<HostId>, until: Option<Duration>) -> Self {

@@ -38,7 +38,7 @@ pub struct HostGuard {
 }
 
 impl HostGuard {
-    /// A minute (DESIGN.md section 4), and never more than a third of what a roll back may take.
+    /// A minute (docs/design.md, "Firing"), and never more than a third of what a roll back may take.
     #[must_use]
     pub fn of(host: &Host) -> Self {
         Self::new(host.guard_action, host.limits.rollback)

@@ -246,6 +246,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let without = plan.changing().filter(|host| is_left_out(&plan.host(*host).name)).collect();
         let mark = chosen.known.as_ref().and_then(|known| known.mark.clone());
         let driver = Driver::recovering(Arc::clone(&hosts), Arc::clone(&plan), times, clock, recorded)
+            .of_fleet(&self.request.fleet.name)
             .leaving(set_aside)
             .aiming_at(self.request.aim, mark)
             .going_without(without, until)

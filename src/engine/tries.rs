@@ -9,7 +9,8 @@ use super::hosts::{Note, Notes, Order};
 use crate::decide::fact::{Standing, StepAnswer, StepOutcome};
 use crate::decide::vocabulary::{Answer, Step};
 
-/// Between two tries to reach a host: short at first, then no more than sshd forgives (CONTRACTS.md, penalties).
+/// Between two tries to reach a host: short at first, then no more than sshd forgives
+/// (docs/facts.md, "Penalties of sshd").
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 

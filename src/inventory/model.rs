@@ -44,7 +44,7 @@ impl HostName {
     }
 }
 
-/// The rule of DESIGN.md section 6 for names of hosts, fleets, groups and tags.
+/// The rule (docs/design.md, "Names") for names of hosts, fleets, groups and tags.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
@@ -132,7 +132,7 @@ impl Host {
     /// How long a host may take from a reboot to a running sshd, unless the inventory says otherwise: servers count
     /// their memory for minutes, and waiting too long costs nothing.
     pub const DEFAULT_BOOT_TIME: Duration = Duration::from_secs(5 * 60);
-    /// The time between arming and the reboot that kept the homelab of DESIGN.md section 1 alive.
+    /// The time between arming and the reboot that kept the homelab alive (docs/design.md, "Where it comes from").
     pub const DEFAULT_GUARD: Duration = Duration::from_secs(15 * 60);
 
     /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.

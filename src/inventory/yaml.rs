@@ -68,7 +68,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 /// Where the node at the end of the way begins, or `None` if there is no such node.
 ///
 /// `serde_yaml` shows a place only in an error, so this reads the text again and fails on purpose at the node that is
-/// asked for (tried; CONTRACTS.md). An alias is found where its anchor stands.
+/// asked for (docs/facts.md, "Reading YAML"). An alias is found where its anchor stands.
 pub(super) fn locate(text: &str, way: &[Step]) -> Option<Position> {
     let document = serde_yaml::Deserializer::from_str(text).next()?;
     Walk { way }.deserialize(document).err().as_ref().and_then(position)

@@ -33,7 +33,7 @@ impl Closure {
 /// # Errors
 /// See [`AskError`].
 pub async fn closure(path: &StorePath, limit: Duration) -> Result<Closure, AskError> {
-    // The table has been the same since 2.8; the JSON changed twice (CONTRACTS.md 3.4).
+    // The table has been the same since 2.8; the JSON changed twice (docs/facts.md, "Versions of Nix").
     let question = nix(limit).args(["path-info", "--recursive", "--size", "--"]).arg(path);
     parse(&ask(COMMAND, question).await?)
 }

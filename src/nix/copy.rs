@@ -9,7 +9,7 @@ use crate::local::process::ProcessError;
 use crate::store_path::StorePath;
 
 /// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
-/// that its ssh prints first was read as protocol. Source: CONTRACTS.md 3.5.
+/// that its ssh prints first was read as protocol. Source: docs/facts.md, "Nix over a master connection".
 const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
 
 /// What ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.

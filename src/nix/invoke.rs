@@ -17,7 +17,7 @@ use crate::local::process::{Finished, Invocation, ProcessError};
 pub(super) const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often the screen hears of progress. Nix itself sends at most one event per activity in this time in newer
-/// versions, and one per chunk of 8 bytes in older ones (CONTRACTS.md 3.1).
+/// versions, and one per chunk of 8 bytes in older ones (docs/facts.md, "What nix tells of its work").
 const TICK: Duration = Duration::from_millis(100);
 
 /// What was printed is given on at every so many ticks: the record gets a few lines at a time, not one by one.

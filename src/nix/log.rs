@@ -1,7 +1,8 @@
 //! Reads the lines of `--log-format internal-json`: one line in, one [`Line`] out.
 //!
 //! Knows the activities and results of Nix 2.18 to 2.34 and of Lix; what it does not know it ignores, so that a newer
-//! nix can add keys, actions and types. Source: Nix `libutil/logging.hh`, Lix `libutil/logging.hh`; CONTRACTS.md 3.1.
+//! nix can add keys, actions and types. Source: Nix `libutil/logging.hh`, Lix `libutil/logging.hh`;
+//! docs/facts.md, "What nix tells of its work".
 
 use serde::Deserialize;
 use serde_json::Value;

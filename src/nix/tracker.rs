@@ -263,8 +263,8 @@ impl Tracker {
         keep(&mut self.errors, text, KEPT_MESSAGES);
     }
 
-    /// The arithmetic of nix's own progress bar (CONTRACTS.md 3.1): what live activities count, on top of what stopped
-    /// ones had done; and what some activities announce of a kind, if that is more.
+    /// The arithmetic of nix's own progress bar (docs/facts.md, "What nix tells of its work"): what live activities
+    /// count, on top of what stopped ones had done; and what some activities announce of a kind, if that is more.
     fn total(&self, kind: Kind) -> Counts {
         let stopped = self.stopped.get(&kind).copied().unwrap_or_default();
         let mut total = Counts { expected: stopped.done, ..stopped };

@@ -289,7 +289,8 @@ fn refusal(word: &str) -> RefusalReason {
 }
 
 /// What the status of a detached step means. 4 says that some unit of the host is failed, perhaps since long: the
-/// standing names the units, and who compares them with those of before decides. Source: CONTRACTS.md 1.4; job.sh.
+/// standing names the units, and who compares them with those of before decides. Source:
+/// docs/facts.md, "Exit statuses of switch-to-configuration"; job.sh.
 fn job_outcome(kind: JobKind, state: JobState) -> StepOutcome {
     let word = kind.word();
     let failed = |text: String| StepOutcome::Failed { text };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tail;
+use crate::local::limits;
 use crate::local::process::ProcessError;
 
 /// No ssh login on a machine.
@@ -82,7 +83,8 @@ impl ConnectError {
             | ConnectCause::TimedOut(_)
             | ConnectCause::TooMuch { .. }
             | ConnectCause::NameUnknown(_) => Some(format!("try it by hand: {}", self.by_hand)),
-            ConnectCause::Other(_) | ConnectCause::Local(_) => None,
+            ConnectCause::Local(error) => limits::mend(error.as_ref()).map(str::to_owned),
+            ConnectCause::Other(_) => None,
         }
     }
 }

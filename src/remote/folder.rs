@@ -14,7 +14,8 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::workspace::WorkspaceError;
 use crate::local::private;
 
-/// ssh binds `PATH.16characters` and a socket's path ends at 107 bytes: 89 worked and 91 did not (CONTRACTS.md, 5.1).
+/// ssh binds `PATH.16characters` and a socket's path ends at 107 bytes: 89 worked and 91 did not
+/// (docs/facts.md, "The path of a control socket").
 const SOCKET_PATH_LIMIT: usize = 88;
 /// The longest name within the folder: `m`, four digits, a dot, up to six digits.
 const SOCKET_NAME_LENGTH: usize = 12;

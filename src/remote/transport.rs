@@ -7,9 +7,10 @@
 //! fleetdeploy-script
 //! 1234                       how many bytes the script has
 //! ...the script...
-//! =first argument            one line each; backslash as \\, newline as \n
+//! =first argument            one line each, as it is
+//! %second\nargument          one with a backslash or a newline: these as \\ and \n
 //! #5678                      a long one: how many bytes, and then these
-//! ...second argument...
+//! ...third argument...
 //! fleetdeploy-go
 //! ...the script's own input...
 //! ```
@@ -52,7 +53,8 @@ pub(super) const BOOT: &str = concat!(
     r"while [ $p -lt 3 ]; do IFS= read -r l || exit 97; case $p$l in ",
     r"0fleetdeploy-script) p=1;; 0*) ;; ",
     r#"1[0-9]*) take "$l"; s=$t; p=2;; "#,
-    r#"2=*) a=$(printf %bx "${l#=}"); set -- "$@" "${a%x}";; "#,
+    r#"2=*) set -- "$@" "${l#=}";; "#,
+    r#"2%*) a=$(printf %bx "${l#%}"); set -- "$@" "${a%x}";; "#,
     r##"2#*) take "${l#?}"; set -- "$@" "$t";; "##,
     r#"2fleetdeploy-go) p=3;; *) exit 97;; "#,
     r#"esac; done; unset p l a t; unset -f take; echo; echo fleetdeploy-answer; eval "$s""#,
@@ -79,8 +81,11 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
         }
         let _ = if argument.len() > LONG {
             write!(input, "#{}\n{argument}", argument.len())
+        } else if argument.contains(['\\', '\n']) {
+            writeln!(input, "%{}", encode(&argument))
         } else {
-            writeln!(input, "={}", encode(&argument))
+            // A host decodes nothing here: that takes it a process for each.
+            writeln!(input, "={argument}")
         };
     }
     input.push_str(GO);

@@ -136,7 +136,7 @@ impl Workspace {
     }
 
     /// For `NIX_SSHOPTS`, which old versions of Nix split at every space: the path has none. Nix then rides the host's
-    /// master; with `?max-connections=1` only (CONTRACTS.md, 3.5).
+    /// master; with `?max-connections=1` only (docs/facts.md, "Nix over a master connection").
     #[must_use]
     pub fn nix_ssh_options(&self) -> String {
         format!("-F {}", self.config.display())

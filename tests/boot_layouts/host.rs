@@ -12,7 +12,7 @@ use crate::tree::Tree;
 const KINDS: [(&str, &str); 2] = [("dash", "mawk"), ("bash", "gawk")];
 const SCRIPTS: [&str; 6] = ["lib.sh", "boot.sh", "boot_systemd.sh", "boot_grub.sh", "boot_others.sh", "boot_files.sh"];
 
-/// A file of efivarfs cannot be seeked, and GNU tail seeks in every regular file.
+/// A file of efivarfs cannot be seeked, and GNU tail seeks in every regular file. On a real one: `scripts/lab/efi.sh`.
 const TAIL: &str = r#"#!/bin/sh
 for word in "$@"; do
     case $word in -*) ;; *) [ ! -f "$word" ] || { echo "tail: cannot seek to relative offset 4: Illegal seek" >&2; exit 1; } ;; esac

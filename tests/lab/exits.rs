@@ -1,4 +1,5 @@
-//! The exits of every command on hosts that are there: DESIGN.md's table, row by row. `tests/exits.rs` has what needs none.
+//! The exits of every command on hosts that are there: docs/design.md, "Outcomes and exit statuses", row by row.
+//! `tests/exits.rs` has what needs none.
 
 use std::collections::BTreeMap;
 

@@ -32,7 +32,7 @@ fn a_push_logs_in_once_to_each_host_and_once_more_to_verify() {
     let after = (fleet.logins("vps"), fleet.logins("homeserver"));
     let logins = (after.0.connections - before.0.connections, after.1.connections - before.1.connections);
     assert_eq!(logins, (2, 2), "ssh connections to vps and homeserver");
-    // The ten commands of DESIGN.md section 3, and the sessions of `nix copy` beside them.
+    // The ten commands (docs/design.md, "Remote commands"), and the sessions of `nix copy` beside them.
     let commands = (after.0.commands - before.0.commands, after.1.commands - before.1.commands);
     eprintln!("remote commands: vps {}, homeserver {}", commands.0, commands.1);
     assert!(commands.0 <= 12 && commands.1 <= 12, "remote commands on vps and homeserver: {commands:?}");

@@ -188,8 +188,8 @@ impl Host {
         matches!(self.guard, Guard::Stopping | Guard::ProfileBack | Guard::Reactivated)
     }
 
-    /// DESIGN.md section 9, 1: no step of a run running, no guard armed or firing. A unit that has not come to its first
-    /// line changes nothing without an armed guard.
+    /// docs/design.md, "Invariants", 1: no step of a run running, no guard armed or firing. A unit that has not come to
+    /// its first line changes nothing without an armed guard.
     pub(crate) fn at_rest(&self) -> bool {
         let runs = |job: &Job| matches!(job.state, JobState::Running { .. });
         ![self.test, self.switch, self.rollback].iter().any(runs) && self.token != Token::Armed && !self.is_firing()
@@ -206,7 +206,7 @@ impl Host {
         !self.next || mistake == Some(Mistake::TheFenceIgnoresTheNextBoot)
     }
 
-    /// Whether a reboot that nobody ordered would be the exception of DESIGN.md section 9, 5.
+    /// Whether a reboot that nobody ordered would be the exception of docs/design.md, "Invariants", 5.
     pub(crate) fn boots_new(&self) -> bool {
         self.on.boot == Sys::New
     }

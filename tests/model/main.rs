@@ -6,7 +6,7 @@
 #![expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the world")]
 #![expect(clippy::too_many_lines, reason = "every action there is, in one table")]
 #![expect(clippy::trivially_copy_pass_by_ref, clippy::unused_self, reason = "asked like their larger neighbours")]
-#![expect(clippy::nonminimal_bool, reason = "written as DESIGN.md says it")]
+#![expect(clippy::nonminimal_bool, reason = "written as docs/design.md says it")]
 #![expect(clippy::doc_markdown, reason = "files are named as paths with colons")]
 
 mod choices;

@@ -1,4 +1,4 @@
-//! DESIGN.md section 9 as properties, by its numbers, with the exceptions that it names and no others.
+//! docs/design.md, "Invariants", as properties, by its numbers, with the exceptions that it names and no others.
 
 use fleetdeploy::event::Outcome;
 use stateright::Property;

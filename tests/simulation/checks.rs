@@ -1,4 +1,5 @@
-//! What must always hold (DESIGN.md section 9), looked at after each step of the world. The numbers are that section's.
+//! What must always hold (docs/design.md, "Invariants"), looked at after each step of the world. The numbers are that
+//! section's.
 
 use fleetdeploy::decide::fact::{GuardState, JobKind, Standing, StepOutcome};
 use fleetdeploy::decide::vocabulary::Entry;

@@ -1,4 +1,4 @@
-//! A recovery, by named scenarios: the rules of DESIGN.md section 8.
+//! A recovery, by named scenarios: the rules of docs/design.md, "Recovery".
 
 use std::sync::Arc;
 

@@ -243,7 +243,7 @@ fn a_host_that_comes_back_on_the_side_of_the_others_is_cleaned_and_the_marks_go(
 #[test]
 fn a_host_that_comes_back_on_the_other_side_is_said_and_nothing_is_cleaned() {
     for (side, on, with) in
-        [(EndSide::Old, "new", "rollback FLEET --on host2"), (EndSide::New, "old", "push FLEET --on host2")]
+        [(EndSide::Old, "new", "rollback homelab --on host2"), (EndSide::New, "old", "push homelab --on host2")]
     {
         for record in [true, false] {
             let mut world = returned(side, record);
@@ -476,4 +476,61 @@ fn what_others_were_to_run_is_not_known_by_their_marks_and_still_decides_for_who
             }
         }
     }
+}
+
+/// The record of the first workstation knows of no end without the last host, and who could tell is silent when it is judged.
+#[test]
+fn an_end_on_new_that_is_heard_of_only_on_the_way_back_leaves_who_went_back_apart() {
+    let mut world = dies_disarming(&[0, 1]);
+    let first = world.recover_without(false, &[2]);
+    world.run_to_end();
+    is_ended(&world, &[0, 1], "new", &mark(EndSide::New, &[2]));
+    world.machines[2].dead = false;
+    world.machines[2].restart();
+    world.machines[2].systems = Systems::all(&system("old"));
+    world.now = first;
+    (0..2).for_each(|host| world.machines[host].dead = true);
+    world.recover(true);
+    world.until(0, |step| matches!(step, Step::TakeOver { by_guard: true }));
+    (0..2).for_each(|host| world.machines[host].dead = false);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split, "{verdict:?}");
+    let HostOutcome::Lost { why } = end(&verdict, 2) else { panic!("{verdict:?}") };
+    assert!(why.contains("on its old system, and the others were ended on new"), "{why}");
+    assert!(world.machines[2].roots && world.machines[0].traces.ended.is_some());
+}
+
+/// It may have taken them back meanwhile: it had not been told that the run was to end without the last host.
+#[test]
+fn who_is_taken_over_just_before_the_mark_is_written_calls_no_host_committed() {
+    for overtaken in [vec![0], vec![0, 1]] {
+        let mut world = dies_disarming(&[0, 1]);
+        world.recover_without(true, &[2]);
+        world.until(0, |step| matches!(step, Step::Clean { .. }));
+        for host in &overtaken {
+            world.machines[*host].lease = Some(1 << 30);
+        }
+        let verdict = world.run_to_end();
+        let both = overtaken.len() == 2;
+        assert_eq!(verdict.outcome, if both { Outcome::Superseded } else { Outcome::Split }, "{verdict:?}");
+        for host in overtaken {
+            assert!(matches!(end(&verdict, host), HostOutcome::Lost { .. }), "{verdict:?}");
+        }
+        let last = world.now.entries.last().unwrap();
+        assert_eq!(*last, Entry::Finished { outcome: verdict.outcome }, "the record says so, too");
+    }
+}
+
+#[test]
+fn who_was_taken_back_and_cleaned_by_somebody_else_meanwhile_is_not_called_committed() {
+    let mut world = dies_disarming(&[0, 1]);
+    world.recover_without(true, &[2]);
+    world.until(0, |step| matches!(step, Step::Clean { .. }));
+    world.machines[0].systems = Systems::all(&system("old"));
+    (world.machines[0].roots, world.machines[0].lease) = (false, None);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split, "{verdict:?}");
+    let HostOutcome::Lost { why } = end(&verdict, 0) else { panic!("{verdict:?}") };
+    assert!(why.contains("somebody else has moved it"), "{why}");
+    assert_eq!(*world.now.entries.last().unwrap(), Entry::Finished { outcome: Outcome::Split });
 }

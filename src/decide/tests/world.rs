@@ -147,6 +147,7 @@ impl World {
         let recorded = if record { Recorded::of(&entries) } else { Recorded::nowhere() };
         let highest = self.machines.iter().filter_map(|machine| machine.lease).max().unwrap_or(0);
         let mut transaction = Transaction::recover(Arc::clone(&self.plan), recorded);
+        transaction.is_of("homelab");
         let ended = entries.iter().rev().find_map(|entry| match entry {
             Entry::EndedWithout { mark } => Some(mark.clone()),
             _ => None,
@@ -205,7 +206,7 @@ impl World {
         }
     }
 
-    /// The order that must hold whatever happens: DESIGN.md section 9, 2 and 3.
+    /// The order that must hold whatever happens: docs/design.md, "Invariants", 2 and 3.
     fn check_order(&mut self, host: HostId, step: &Step) {
         match step {
             Step::Job { kind: JobKind::Switch, .. } => {
@@ -404,7 +405,7 @@ impl World {
         panic!("never ordered");
     }
 
-    /// What must hold when a coordinator has ended: DESIGN.md section 9, 1 and 6.
+    /// What must hold when a coordinator has ended: docs/design.md, "Invariants", 1 and 6.
     pub(super) fn check_end(&self, context: &str) {
         let verdict = self.now.verdict.as_ref().unwrap();
         for host in self.plan.changing() {

@@ -27,7 +27,7 @@ pub fn dry_activation(lines: &Lines) -> DryActivation {
     }
 }
 
-/// Source: CONTRACTS.md 1.3 and 1.4; 124 and 137 are those of timeout(1).
+/// Source: docs/facts.md, "Exit statuses of switch-to-configuration"; 124 and 137 are those of timeout(1).
 fn failure(status: Option<u64>) -> String {
     match status {
         None => "the answer of `dry-activate` makes no sense".to_owned(),

@@ -1,4 +1,4 @@
-//! DESIGN.md section 9, asked of the hosts themselves.
+//! docs/design.md, "Invariants", asked of the hosts themselves.
 
 use std::collections::BTreeMap;
 use std::path::Path;
