@@ -23,11 +23,8 @@
 //!
 //! # Arrows
 //!
-//! `main -> commands -> {cli, inventory, engine, record, ui}`; `engine -> {decide, remote, nix, local, event}`;
-//! `{remote, nix} -> local`; `remote -> decide`, whose steps it writes and whose facts it reads; `{record, ui} -> event ->
-//! decide -> inventory`; `cli -> {inventory, ui::mode}`. Whoever reads from left to right may also skip a stop: all of them
-//! know `inventory::model`, `store_path`, `package_change` and `unit_changes`. `ui` and `engine` never import each other, and `decide` has no I/O, no clock
-//! and no ssh.
+//! Which room may know which is drawn in ARCHITECTURE.md, and held by `tests/architecture.rs`. `ui` and `engine` never
+//! import each other, and `decide` has no I/O, no clock and no ssh.
 //!
 //! # Papers
 //!

@@ -59,23 +59,77 @@ fn the_page_of_commands_is_what_help_says() {
     assert_eq!(self::page("docs/commands.md"), wanted);
 }
 
+/// What a key takes, in words.
+fn takes(value: &Value) -> String {
+    let level = value["$ref"].as_str().or_else(|| value["allOf"][0]["$ref"].as_str());
+    if let Some(name) = level.and_then(|level| level.strip_prefix("#/definitions/")) {
+        return format!("[a map](#{})", name.to_lowercase());
+    }
+    if let Some(words) = value["enum"].as_array() {
+        return either(words, |word| word.as_str().map_or("nothing".to_owned(), |word| format!("`{word}`")));
+    }
+    if let Some(choices) = value["oneOf"].as_array() {
+        return either(choices, takes);
+    }
+    match value["type"].as_str() {
+        Some("string") => "text".to_owned(),
+        Some("boolean") => "true or false".to_owned(),
+        Some("integer") => match (value["minimum"].as_u64(), value["maximum"].as_u64()) {
+            (Some(least), Some(most)) => format!("a number from {least} to {most}"),
+            (Some(least), None) => format!("a number of at least {least}"),
+            _ => "a number".to_owned(),
+        },
+        Some("array") if value["items"]["oneOf"].is_array() => format!("a list of ({})", takes(&value["items"])),
+        Some("array") => format!("a list of {}", takes(&value["items"])),
+        Some("object") => format!("a map of names to {}", takes(&value["additionalProperties"])),
+        _ => panic!("the page has no words for {value}"),
+    }
+}
+
+fn either<T>(choices: &[T], word: impl Fn(&T) -> String) -> String {
+    choices.iter().map(word).collect::<Vec<_>>().join(" or ")
+}
+
+/// What a key means, and what else the schema knows of it.
+fn means(key: &str, value: &Value, level: &Value) -> String {
+    let mut told = value["description"].as_str().unwrap_or_else(|| panic!("{key} has no description")).to_owned();
+    if level["required"].as_array().is_some_and(|keys| keys.iter().any(|one| one == key)) {
+        told.push_str(" Has to be given.");
+    }
+    if let Some(examples) = value["examples"].as_array() {
+        let examples: Vec<String> = examples.iter().filter_map(Value::as_str).map(|one| format!("`{one}`")).collect();
+        let _ = write!(told, " For example {}.", examples.join(", "));
+    }
+    told.replace('\n', " ").replace('|', "\\|")
+}
+
+/// `FLEETDEPLOY_BLESS=1 cargo test --test references` writes it anew, below its first lines.
 #[test]
-fn the_page_of_the_inventory_has_every_key_of_the_schema() {
+fn the_page_of_the_inventory_is_what_the_schema_says() {
     let page = page("docs/inventory.md");
+    let (first_lines, _) = page.split_once("\n## ").unwrap();
     let schema: Value = serde_json::from_str(&self::page("inventory.schema.json")).unwrap();
     let levels = schema["definitions"].as_object().unwrap().iter().map(|(name, level)| (name.as_str(), level));
-    let mut wrong = Vec::new();
-    for (name, level) in levels.chain([("The file", &schema)]) {
-        let Some(keys) = level["properties"].as_object() else { continue };
-        let section = page.split_once(&format!("\n## {name}\n")).map_or("", |(_, rest)| rest);
-        let section = section.split("\n## ").next().unwrap_or_default();
-        for (key, value) in keys {
-            let told = value["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-            let row = section.lines().find(|line| line.starts_with(&format!("| `{key}` | ")));
-            if row.is_none_or(|row| !row.contains(&told)) {
-                wrong.push(format!("{name}.{key}"));
-            }
+    let mut wanted = first_lines.to_owned();
+    for (name, level) in [("The file", &schema)].into_iter().chain(levels) {
+        let told = level["description"].as_str().unwrap_or_else(|| panic!("{name} has no description"));
+        let _ = write!(wanted, "\n## {name}\n\n{told}\n");
+        let alternatives: Vec<&str> =
+            level["oneOf"].as_array().into_iter().flatten().filter_map(|one| one["required"][0].as_str()).collect();
+        if !alternatives.is_empty() && !told.contains("exactly one of") {
+            let _ = write!(wanted, "\nIt has exactly one of `{}`.\n", alternatives.join("`, `"));
+        }
+        if let Some([one, other]) = level["not"]["required"].as_array().map(Vec::as_slice) {
+            let (one, other) = (one.as_str().unwrap(), other.as_str().unwrap());
+            let _ = write!(wanted, "\nIt does not have both `{one}` and `{other}`.\n");
+        }
+        wanted.push_str("\n| key | takes | means |\n|---|---|---|\n");
+        for (key, value) in level["properties"].as_object().unwrap() {
+            let _ = writeln!(wanted, "| `{key}` | {} | {} |", takes(value), means(key, value, level));
         }
     }
-    assert!(wrong.is_empty(), "docs/inventory.md does not have, as the schema has it: {wrong:?}");
+    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/inventory.md"), &wanted).unwrap();
+    }
+    assert_eq!(self::page("docs/inventory.md"), wanted);
 }
