@@ -266,14 +266,15 @@ async fn the_end_of_a_script_is_told_apart() {
     let sshd = Sshd::known(&home);
     let workspace = home.workspace(&[host("one", sshd.port)]).await;
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
-    let run = async |text: &str| session.run(&script(text, &[]), Duration::from_secs(2)).await.unwrap_err();
+    let run_for = async |text: &str, limit| session.run(&script(text, &[]), limit).await.unwrap_err();
+    let run = async |text: &str| run_for(text, LIMIT).await;
     for status in [3, 97, 127, 255] {
         let error = run(&format!("echo why >&2; echo half; exit {status}")).await;
         assert_eq!(error.to_string(), format!("`try` on one exited with status {status}"));
         assert_eq!(error.stderr_tail(), Some("why"));
     }
     assert!(matches!(run("echo half").await, StepError::Truncated { .. }));
-    assert!(matches!(run("sleep 30").await, StepError::TimedOut { .. }));
+    assert!(matches!(run_for("sleep 30", Duration::from_secs(2)).await, StepError::TimedOut { .. }));
     assert!(matches!(run("kill -9 $$").await, StepError::Disconnected { .. }));
     workspace.close().await;
 }
