@@ -98,13 +98,12 @@ async fn probed() -> Host {
 
 /// `main` with a life of 60 s, these probes and these lines to read, as shell words.
 fn prober(probes: &[(&str, u64, &[&str])], input: &str) -> String {
-    let mut words = "main 60".to_owned();
-    for (id, (kind, timeout, arguments)) in probes.iter().enumerate() {
-        words += &format!(" probe {id} {kind} {timeout} {}", arguments.len());
-        for argument in *arguments {
-            words += &format!(" '{argument}'");
-        }
-    }
+    let quoted = |argument: &&str| format!(" '{argument}'");
+    let words = probes.iter().enumerate().map(|(id, (kind, timeout, arguments))| {
+        let own: String = arguments.iter().map(quoted).collect();
+        format!(" probe {id} {kind} {timeout} {}{own}", arguments.len())
+    });
+    let words = ["main 60".to_owned()].into_iter().chain(words).collect::<String>();
     format!("{words} <<'X'\n{input}\nX\n")
 }
 
@@ -138,6 +137,7 @@ async fn assert_nothing_is_left_of(host: &Host, shell: &str) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "every kind there is, in one table")]
 async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothing() {
     let host = probed().await;
     let ports = [
