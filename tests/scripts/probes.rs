@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use regex::Regex;
@@ -84,7 +85,7 @@ async fn probed() -> Host {
         up) echo "$reply" ;;
         gone) echo "From 10.0.0.1 icmp_seq=1 Destination Host Unreachable"; exit 1 ;;
         slow) sleep 0.5; echo "$reply" ;;
-        *) exec sleep 100 ;;
+        *) : >"$FLEETDEPLOY_ROOT/asked"; exec sleep 100 ;;
         esac"#,
     );
     host.program("systemctl", r"printf 'Id=a.service\nActiveState=failed\nSubState=failed\nInvocationID=1a\n'");
@@ -97,13 +98,12 @@ async fn probed() -> Host {
 
 /// `main` with a life of 60 s, these probes and these lines to read, as shell words.
 fn prober(probes: &[(&str, u64, &[&str])], input: &str) -> String {
-    let mut words = "main 60".to_owned();
-    for (id, (kind, timeout, arguments)) in probes.iter().enumerate() {
-        words += &format!(" probe {id} {kind} {timeout} {}", arguments.len());
-        for argument in *arguments {
-            words += &format!(" '{argument}'");
-        }
-    }
+    let quoted = |argument: &&str| format!(" '{argument}'");
+    let words = probes.iter().enumerate().map(|(id, (kind, timeout, arguments))| {
+        let own: String = arguments.iter().map(quoted).collect();
+        format!(" probe {id} {kind} {timeout} {}{own}", arguments.len())
+    });
+    let words = ["main 60".to_owned()].into_iter().chain(words).collect::<String>();
     format!("{words} <<'X'\n{input}\nX\n")
 }
 
@@ -123,13 +123,21 @@ fn left_of(host: &Host) -> Vec<String> {
         .collect()
 }
 
-fn assert_nothing_is_left_of(host: &Host, shell: &str) {
+async fn assert_nothing_is_left_of(host: &Host, shell: &str) {
+    // What was killed is there until it has been its turn.
+    for _ in 0..250 {
+        if left_of(host).is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(left_of(host), Vec::<String>::new(), "{shell}");
     let names = std::fs::read_dir(host.path("run")).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(names.collect::<BTreeSet<_>>(), ["booted-system", "current-system"].map(Into::into).into(), "{shell}");
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "every kind there is, in one table")]
 async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothing() {
     let host = probed().await;
     let ports = [
@@ -233,7 +241,7 @@ async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothin
             "{shell}"
         );
         assert!(text.ends_with("done 2\nend\n"), "{shell}: {text}");
-        assert_nothing_is_left_of(&host, shell);
+        assert_nothing_is_left_of(&host, shell).await;
     }
 }
 
@@ -336,11 +344,15 @@ async fn a_prober_that_is_ended_in_the_middle_of_a_round_leaves_nothing() {
     ];
     for shell in shells() {
         for signal in ["TERM", "HUP"] {
-            let words = format!("(sleep 1; kill -s {signal} $$) &\n{}", prober(probes, "round 1"));
+            let words = format!(
+                "(until [ -e \"$root/asked\" ]; do sleep 0.02; done; kill -s {signal} $$) &\n{}",
+                prober(probes, "round 1")
+            );
             let text = host.run(shell, &PROBER, &words).await.stdout_text();
-            assert!(text.starts_with("host 1 ") && !text.contains("probe "), "{shell}, {signal}: {text}");
+            assert!(!text.contains("probe "), "{shell}, {signal}: {text}");
+            std::fs::remove_file(host.path("asked")).unwrap();
             assert_eq!(text.ends_with("end\n"), signal == "TERM", "{shell}: {text}");
-            assert_nothing_is_left_of(&host, shell);
+            assert_nothing_is_left_of(&host, shell).await;
         }
     }
 }

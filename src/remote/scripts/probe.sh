@@ -13,12 +13,12 @@ main() {
     demand is_number "$1"
     life=$1
     shift
-    work=$(mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(mktemp -d) || exit 1
+    work='' watchdog=''
+    forget_round
     trap 'clean_up' EXIT
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
-    forget_round
-    watchdog=''
+    work=$(mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(mktemp -d) || exit 1
     keep_time "$((life * 1000))" end_script
     watchdog=$keepers keepers='' keys=0
     each_probe note_key "$@"
@@ -42,13 +42,12 @@ clean_up() {
         # shellcheck disable=SC2086 # numbers
         kill -s KILL $watchdog $keepers
         end_begun KILL
-        for clean_id in $groups; do
-            eval "clean_group=\$child_$clean_id"
-            [ -z "$clean_group" ] || kill -s KILL -- "-$clean_group"
-        done
+        for clean_id in $groups; do eval "end_group \"\$child_$clean_id\""; done
+        # What it was just beginning stands in no list yet.
+        ! is_ours "${!-0}" || end_group "$!"
         wait
     } 2>/dev/null
-    rm -rf "$work"
+    [ -z "$work" ] || rm -rf "$work"
 }
 
 # each_probe FUNCTION ARG…: calls it for each probe with ID KIND TIMEOUT_MS COUNT and the rest, of which COUNT are its own.
@@ -148,14 +147,24 @@ end_script() {
     [ "$end_parent" != "$$" ] || kill -TERM "$$"
 }
 
-# end_begun SIGNAL [TIMEOUT_MS]: those that had that much time, or all. Only while they are this script's: a number is
-# somebody else's once its process is gone. bash would report a death by KILL.
+# end_begun SIGNAL [TIMEOUT_MS]: those that had that much time, or all. bash would report a death by KILL.
 end_begun() {
     for end_child in $begun; do
         [ "${end_child%:*}" = "${2-${end_child%:*}}" ] || continue
-        { read -r _ _ _ end_parent _ <"/proc/${end_child#*:}/stat"; } 2>/dev/null || continue
-        [ "$end_parent" != "$$" ] || kill -s "$1" "${end_child#*:}" 2>/dev/null
+        ! is_ours "${end_child#*:}" || kill -s "$1" "${end_child#*:}" 2>/dev/null
     done
+}
+
+# end_group PID|'': that process first, for it may not lead its group yet.
+end_group() {
+    [ -n "$1" ] || return 0
+    ! is_ours "$1" || kill -s KILL "$1" 2>/dev/null
+    kill -s KILL -- "-$1" 2>/dev/null
+}
+
+# is_ours PID: whether this script has begun it; a number is somebody else's once its process is gone.
+is_ours() {
+    { read -r _ _ _ ours_parent _ <"/proc/$1/stat"; } 2>/dev/null && [ "$ours_parent" = "$$" ]
 }
 
 end_keepers() {
