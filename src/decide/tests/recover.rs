@@ -209,6 +209,24 @@ fn with_the_record_a_silent_host_is_taken_over_as_soon_as_it_answers() {
     all_on(&world, "old");
 }
 
+/// Whoever began the run may only sleep, with an arm command under way to a host that nobody has fenced: that this one is on
+/// its old system and without a guard says nothing then.
+#[test]
+fn a_host_that_was_given_up_counts_only_once_it_is_fenced() {
+    let mut world = dies_before(1, arm);
+    world.machines[1].dead = true;
+    world.recover(true);
+    let at = world.until(1, |step| *step == Step::TakeOver { by_guard: true });
+    world.end_step(at, Fault::None);
+    world.machines[1].dead = false;
+    world.until(1, |step| matches!(step, Step::Clean { .. }));
+    let late = world.strays.iter().position(|(host, step, _)| host.0 == 1 && arm(step)).expect("it is under way");
+    world.stray_arrives(late);
+    assert_eq!(world.machines[1].guard, GuardState::None);
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    all_on(&world, "old");
+}
+
 #[test]
 fn a_signal_while_guards_are_waited_for_leaves_everything_as_it_was() {
     let mut world = dies_before(0, login);
