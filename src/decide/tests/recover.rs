@@ -228,6 +228,19 @@ fn a_host_that_was_given_up_counts_only_once_it_is_fenced() {
 }
 
 #[test]
+fn a_host_of_which_nobody_knows_what_it_ran_has_not_moved_on() {
+    let mut world = dies_before(0, login);
+    world.fire(1);
+    let mut plan = Plan::clone(&world.plan);
+    (plan.hosts[1].old, plan.hosts[1].new) = (Systems::all(&Systems::not_known()), Systems::not_known());
+    world.plan = Arc::new(plan);
+    world.recover(false);
+    let verdict = world.run_to_end();
+    assert!(matches!(verdict.hosts[1].1, HostOutcome::Lost { .. }), "{verdict:?}");
+    assert!(world.machines[1].roots, "what it ran before is still to be read there");
+}
+
+#[test]
 fn a_signal_while_guards_are_waited_for_leaves_everything_as_it_was() {
     let mut world = dies_before(0, login);
     world.machines[1].dead = true;
