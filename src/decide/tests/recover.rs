@@ -228,6 +228,18 @@ fn a_host_that_was_given_up_counts_only_once_it_is_fenced() {
 }
 
 #[test]
+fn without_a_record_a_silent_host_is_asked_once_more_before_it_is_called_a_split() {
+    let mut world = dies_before(0, login);
+    world.machines[1].dead = true;
+    world.recover(false);
+    // The others are still being proven.
+    world.until(0, login);
+    world.machines[1].dead = false;
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    all_on(&world, "old");
+}
+
+#[test]
 fn a_host_of_which_nobody_knows_what_it_ran_has_not_moved_on() {
     let mut world = dies_before(0, login);
     world.fire(1);
