@@ -213,8 +213,12 @@ impl Fleet {
                 self.change(world, at, |station, journal| {
                     set_heard(station, to, Heard::Begun);
                     station.give(Input::Started { host: HostId(to) }, journal, &self.plan, self.mistake);
+        let was_here = world.hosts[to].saved.is_some();
                 });
                 return Some(());
+        if was_here && world.hosts[to].saved.is_none() && (world.stations.len() > 1 || world.left.recoveries > 0) {
+            world.history.cleaned_by |= 1 << at;
+        }
             }
             Reaction::Answers(_) if matches!(order.step, Step::Return { .. }) => StepOutcome::Done,
             Reaction::Answers(outcome) => outcome,
@@ -281,7 +285,8 @@ impl Fleet {
                 other > at || station.is_alive() || station.verdict.is_some()
             };
             // Or where a coordinator that has died since had cleaned all hosts.
-            let is_cleaned = (0..world.hosts.len()).filter(honest).all(|host| world.hosts[host].saved.is_none());
+            let is_cleaned = (0..world.hosts.len()).filter(honest).all(|host| world.hosts[host].saved.is_none())
+                && world.history.cleaned_by & !(1 << at) != 0;
             let by_nobody = verdict == Outcome::Superseded && !is_cleaned && !others.into_iter().any(could);
             world.history.superseded_by_nobody |= by_nobody;
             self.change(world, at, |station, _| {

@@ -140,8 +140,8 @@ pub(crate) struct Station {
     pub(crate) missing: u8,
     /// By bit: hosts that a person has switched to something else by hand, for which the run is over.
     pub(crate) moved_on: u8,
-    /// What it says is not said of every host: of each it says for itself.
-    pub(crate) partial: bool,
+    /// By bit: hosts that its outcome speaks of: not one that is missing, has moved on, or was not touched.
+    pub(crate) meant: u8,
     /// It has left everything as it was, and says why.
     pub(crate) held_up: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -218,7 +218,7 @@ impl Station {
             alone: false,
             missing: 0,
             moved_on: 0,
-            partial: false,
+            meant: 0,
             held_up: false,
             going_back: false,
         }
@@ -254,7 +254,7 @@ impl Station {
         let effects = mind.start();
         let mut station = Self::around(mind, Lease { run: OURS, epoch }, plan.hosts.len());
         station.alone = alone;
-        (station.missing, station.partial) = (missing, to != To::Recover);
+        station.missing = missing;
         station.carry_out(effects.into(), journal, plan, mistake);
         station
     }
@@ -364,14 +364,15 @@ impl Station {
                     self.die();
                     self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);
-                    self.held_up = ["everything was left", "nothing was removed", "the run was ended twice"]
-                        .iter()
-                        .any(|words| verdict.text.starts_with(words));
-                    let is_partial = |end: &HostOutcome| {
-                        matches!(end, HostOutcome::Missing | HostOutcome::MovedOn { .. } | HostOutcome::Untouched)
+                    let held_up = self.mind.as_ref().is_some_and(Transaction::is_held_up);
+                    self.held_up = held_up;
+                    let is_meant = |end: &HostOutcome| match end {
+                        HostOutcome::Missing | HostOutcome::MovedOn { .. } => false,
+                        HostOutcome::Untouched => verdict.outcome == Outcome::Refused,
+                        _ => true,
                     };
-                    self.partial |=
-                        verdict.outcome != Outcome::Refused && verdict.hosts.iter().any(|(_, end)| is_partial(end));
+                    let meant = verdict.hosts.iter().enumerate().filter(|(_, (_, end))| is_meant(end));
+                    self.meant = meant.fold(0, |meant, (host, _)| meant | 1 << host);
                     self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }
             }

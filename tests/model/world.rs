@@ -83,6 +83,8 @@ pub(crate) struct History {
     pub(crate) by_hand_beside: u8,
     /// What a person had switched a host to by hand was undone.
     pub(crate) undone_by_hand: bool,
+    /// By bit: who has cleaned a host, of several coordinators.
+    pub(crate) cleaned_by: u8,
     /// Somebody said that the run was taken over, and there was nobody who could have.
     pub(crate) superseded_by_nobody: bool,
 }
