@@ -224,13 +224,14 @@ impl Station {
         }
     }
 
-    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`.
+    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`. Beside what is typed, by bit:
+    /// hosts whose machines are others now.
     pub(crate) fn recover(
         plan: &Arc<Plan>,
         known: Arc<Plan>,
         epoch: u8,
         alone: bool,
-        to: To,
+        (to, replaced): (To, u8),
         journal: &mut Journal,
         mistake: Option<Mistake>,
     ) -> Self {
@@ -238,7 +239,11 @@ impl Station {
         let mut mind = Transaction::recover(known, recorded);
         let mut missing = 0;
         match to {
-            To::Recover => {}
+            To::Recover => {
+                for host in (0..plan.hosts.len()).filter(|host| replaced & (1 << host) != 0) {
+                    mind.go_without(HostId(host));
+                }
+            }
             To::GoWithout(host) => {
                 mind.aim_at(Aim::Without);
                 mind.go_without(HostId(host));
@@ -359,12 +364,12 @@ impl Station {
                     self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch);
                 }
                 Effect::Finish(verdict) => {
+                    let held_up = self.mind.as_ref().is_some_and(Transaction::is_held_up);
                     // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.
                     let disarming = self.disarming && self.lost != 0;
                     self.die();
                     self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);
-                    let held_up = self.mind.as_ref().is_some_and(Transaction::is_held_up);
                     self.held_up = held_up;
                     let is_meant = |end: &HostOutcome| match end {
                         HostOutcome::Missing | HostOutcome::MovedOn { .. } => false,

@@ -192,10 +192,12 @@ pub(crate) enum Action {
         to: To,
     },
     SwitchByHand(usize, Sys),
+    CommitLater(usize, Sys),
+    InstallAnew(usize, Sys),
 }
 
 /// What a recovery is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum To {
     Recover,
     GoWithout(usize),
@@ -228,6 +230,17 @@ impl World {
             !host.cut && !(self.change == Change::CutsHosts && host.on.current == Sys::New)
         };
         answers(host) && plan.host(HostId(host)).behind.is_none_or(|jump| answers(jump.0))
+    }
+
+    /// By bit: hosts that are missing by the marks, and under whose names other machines answer that hold nothing of the run.
+    /// engine::recover, `replaced`.
+    pub(crate) fn replaced(&self, alone: bool) -> u8 {
+        let recorded = self.journal.1.filter(|_| !alone);
+        let marks = self.hosts.iter().filter_map(|host| host.mark).chain(recorded);
+        let missing = marks.fold(0, |missing, mark| missing | mark.missing);
+        let is_another = |host: &Host| host.anew && host.saved.is_none() && host.lease.is_none();
+        let others = self.hosts.iter().enumerate().filter(|(_, host)| is_another(host));
+        missing & others.fold(0, |all, (host, _)| all | 1 << host)
     }
 
     pub(crate) fn all_rest(&self) -> bool {
