@@ -317,8 +317,7 @@ fn three_hosts_one_of_which_lies() {
 #[test]
 #[ignore = "minutes: run by name, with --release"]
 fn three_hosts_one_of_which_lies_twice() {
-    let good = Fleet { changes: vec![Change::Good], ..fleet(3, Budget::of(&[Fault::Lie], 2, 0)) };
-    explore("3 hosts, 1 lies twice", with_a_liar(good));
+    explore("3 hosts, 1 lies twice", with_a_liar(fleet(3, Budget::of(&[Fault::Lie], 2, 0))));
 }
 
 #[test]

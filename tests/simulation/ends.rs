@@ -71,8 +71,9 @@ impl World {
         for host in self.changing() {
             let name = HostName::new(format!("host{host}")).expect("a name");
             let end = verdict.hosts.iter().find(|(of, _)| *of == name).map(|(_, end)| end);
-            if end == Some(&HostOutcome::Missing) {
-                // It is said that nobody knows.
+            // It is said that nobody knows, of the first in a word of its own, of the second in the same sentence.
+            let is_not_known = station > 0 && verdict.outcome != Outcome::Refused;
+            if end == Some(&HostOutcome::Missing) || (is_not_known && end == Some(&HostOutcome::Untouched)) {
                 continue;
             }
             let (said_new, said_old) = (self.seen.said_new[host], self.seen.said_old[host]);
