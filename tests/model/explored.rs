@@ -311,12 +311,6 @@ fn a_recovery_without_one_host_and_another_when_that_is_back_and_was_installed_a
 #[test]
 #[ignore = "minutes: run by name, with --release"]
 fn three_hosts_one_of_which_lies() {
-    explore("3 hosts, 1 lies", with_a_liar(fleet(3, Budget::of(&[Fault::Lie], 1, 0))));
-}
-
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn three_hosts_one_of_which_lies_twice() {
     explore("3 hosts, 1 lies twice", with_a_liar(fleet(3, Budget::of(&[Fault::Lie], 2, 0))));
 }
 
