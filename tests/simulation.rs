@@ -38,6 +38,8 @@ mod station;
 mod surveyor;
 #[path = "simulation/systems.rs"]
 mod systems;
+#[path = "simulation/typing.rs"]
+mod typing;
 #[path = "simulation/works.rs"]
 mod works;
 #[path = "simulation/world.rs"]

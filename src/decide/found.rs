@@ -117,6 +117,10 @@ impl Found {
                     Self::MovedOn { on: systems.current.clone() }
                 }
             }
+            // It answers only since the plan was put together without it.
+            _ if plan.old.current == Systems::not_known() => Self::Elsewhere {
+                why: format!("it is on {}, and what it ran before the run was not known yet", describe(systems)),
+            },
             // A profile that is ahead of the boot default is a power cut between the two: ours, if the run had begun to move
             // them. What its test has left is ours on the boot of that test.
             _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => {

@@ -514,6 +514,10 @@ impl Transaction {
                 self.hosts[host.0].back = Back::Awaited;
                 self.run(host, Step::TakeOver { by_guard: true }, effects);
             }
+            // Its time was over before anything was decided; while the others go back it may answer again.
+            Some(found @ Found::Silent { .. }) if self.plan.host(host).old.current != Systems::not_known() => {
+                self.give_up(host, found.text());
+            }
             Some(
                 found @ (Found::Silent { .. }
                 | Found::Cleaned(Side::New | Side::Neither | Side::NotKnown)

@@ -244,7 +244,13 @@ impl Transaction {
             self.hosts[host.0].given_up = GivenUp::ForGood;
             self.hosts[host.0].end = None;
             self.stage = Stage::Back;
-            self.await_guard(*host, effects);
+            if self.recovery.is_some() && !self.hosts[host.0].held {
+                // Whoever began the run may be arming it just now: how it stands counts only once it is fenced.
+                self.hosts[host.0].back = Back::Awaited;
+                self.run(*host, Step::TakeOver { by_guard: true }, effects);
+            } else {
+                self.await_guard(*host, effects);
+            }
         }
         !again.is_empty()
     }

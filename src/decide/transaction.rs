@@ -359,6 +359,12 @@ impl Transaction {
         self.guarded().filter(|host| self.takes_part(*host))
     }
 
+    /// Whether a recovery leaves everything as it was found, since what was typed is not right as the hosts stand.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.held_up.is_some()
+    }
+
     /// How it ended, once nothing but the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {

@@ -40,7 +40,12 @@ impl Fleet {
         }
         actions.extend((0..world.late.len()).map(Action::ArriveLate));
         let wanted = |by| world.left.by.is_none_or(|only| only == by);
-        if world.left.recoveries > 0 && (world.left.when == When::Asleep || !world.anybody_drives()) {
+        let may_recover = world.left.recoveries > 0 && (world.left.when == When::Asleep || !world.anybody_drives());
+        if may_recover && let Some((by, to)) = world.left.next_in_turn() {
+            if by == By::Hosts || world.journal.is_unfinished() {
+                actions.push(Action::Recover { alone: by == By::Hosts, to });
+            }
+        } else if may_recover {
             if wanted(By::Record) && world.journal.is_unfinished() {
                 actions.extend(self.typed(world).map(|to| Action::Recover { alone: false, to }));
             }
@@ -225,6 +230,12 @@ impl Fleet {
         let is_through = host.at_rest() && !host.any_lives() && host.lease.is_none();
         if world.left.allows(Fault::ByHand) && host.boot > 0 && is_through {
             actions.extend([Sys::New, Sys::Other].map(|to| Action::SwitchByHand(at, to)));
+        }
+        if world.left.allows(Fault::LaterRun) && is_through && !host.next {
+            actions.extend([Sys::New, Sys::Other].map(|to| Action::CommitLater(at, to)));
+        }
+        if world.left.allows(Fault::Anew) && !world.anybody_drives() {
+            actions.extend([Sys::Old, Sys::Other].map(|with| Action::InstallAnew(at, with)));
         }
         if world.left.allows(Fault::Restart) {
             actions.push(Action::Restart(at));

@@ -14,7 +14,7 @@ use crate::host::{Guard, Host};
 use crate::scripts::{Order, Reaction, Trace};
 use crate::station::{Heard, Journal, Out, Probing, Said, Station, later_epoch};
 use crate::words::{Sys, boot_id, not_known, round};
-use crate::world::{Action, Change, Fleet, History, LateOrder, OURS, Way, Word, World};
+use crate::world::{Action, Change, Fleet, History, LateOrder, OURS, To, Way, Word, World};
 
 /// What a round of the matrix finds: whether the links are up, and of each host that answers its boot and what runs.
 type Seen = (bool, Vec<Option<(u8, Sys)>>);
@@ -134,12 +134,19 @@ impl Fleet {
             Action::SwitchByHand(at, to) => {
                 world.left.spend(Fault::ByHand);
                 world.hosts[at].switch_by_hand(to);
-                world.history.moved |= 1 << at;
-                if world.anybody_drives() {
-                    world.history.by_hand_beside |= 1 << at;
-                }
+                moves_on(world, at);
+            }
+            Action::CommitLater(at, to) => {
+                world.left.spend(Fault::LaterRun);
+                world.hosts[at].commit_later(to);
+                moves_on(world, at);
+            }
+            Action::InstallAnew(at, with) => {
+                world.left.spend(Fault::Anew);
+                world.hosts[at].install_anew(with);
+                // What was said of it before was said of another machine.
                 for station in &mut world.stations {
-                    Arc::make_mut(station).moved_on |= 1 << at;
+                    Arc::make_mut(station).meant &= !(1 << at);
                 }
             }
             Action::Recover { alone, to } => {
@@ -151,9 +158,13 @@ impl Fleet {
                 let tag = u8::try_from(world.stations.len()).unwrap_or(0) + 1;
                 let epoch = later_epoch(highest, tag);
                 let known = if alone { self.known_by_hosts(world) } else { Arc::clone(&self.plan) };
-                let station = Station::recover(&self.plan, known, epoch, alone, to, &mut world.journal, self.mistake);
-                let by_hand = world.hosts.iter().enumerate().filter(|(_, host)| host.by_hand.is_some());
-                let moved_on = by_hand.fold(0, |all, (host, _)| all | 1 << host);
+                let replaced = if to == To::Recover { world.replaced(alone) } else { 0 };
+                let typed = (to, replaced);
+                let station =
+                    Station::recover(&self.plan, known, epoch, alone, typed, &mut world.journal, self.mistake);
+                let is_another = |(_, host): &(usize, &Host)| host.by_hand.is_some() || host.anew;
+                let moved_on = world.hosts.iter().enumerate().filter(is_another);
+                let moved_on = moved_on.fold(0, |all, (host, _)| all | 1 << host);
                 world.stations.push(Arc::new(Station { moved_on, ..station }));
             }
         }
@@ -202,8 +213,12 @@ impl Fleet {
             Way::ReplySlow => world.left.spend(Fault::Slow),
             Way::ArmingFails => world.left.spend(Fault::Arming),
         }
+        let was_here = world.hosts[to].saved.is_some();
         let (reaction, trace) = world.hosts[to].take(&order, way != Way::ArmingFails, self.mistake);
         world.history.note(trace, world.hosts.len());
+        if was_here && world.hosts[to].saved.is_none() && (world.stations.len() > 1 || world.left.recoveries > 0) {
+            world.history.cleaned_by |= 1 << at;
+        }
         let outcome = match reaction {
             _ if way == Way::ReplyLost => {
                 self.lose_contact(world, at, to);
@@ -281,7 +296,8 @@ impl Fleet {
                 other > at || station.is_alive() || station.verdict.is_some()
             };
             // Or where a coordinator that has died since had cleaned all hosts.
-            let is_cleaned = (0..world.hosts.len()).filter(honest).all(|host| world.hosts[host].saved.is_none());
+            let is_cleaned = (0..world.hosts.len()).filter(honest).all(|host| world.hosts[host].saved.is_none())
+                && world.history.cleaned_by & !(1 << at) != 0;
             let by_nobody = verdict == Outcome::Superseded && !is_cleaned && !others.into_iter().any(could);
             world.history.superseded_by_nobody |= by_nobody;
             self.change(world, at, |station, _| {
@@ -352,6 +368,17 @@ impl Fleet {
             world.late.extend(under_way);
         }
         self.change(world, at, |station, _| station.die());
+    }
+}
+
+/// What runs on this host is its own affair from now on.
+fn moves_on(world: &mut World, at: usize) {
+    world.history.moved |= 1 << at;
+    if world.anybody_drives() {
+        world.history.by_hand_beside |= 1 << at;
+    }
+    for station in &mut world.stations {
+        Arc::make_mut(station).moved_on |= 1 << at;
     }
 }
 

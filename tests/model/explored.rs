@@ -1,13 +1,16 @@
 //! The explorations: small ones for every day, and the large one by name.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use fleetdeploy::decide::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::faults::{ALL, ALL_AND_NEXT_BOOT, Budget, By, Fault, Typed, When};
-use crate::words::{in_waves, plan};
-use crate::world::{Change, Fleet};
+use crate::host::Host;
+use crate::station::Station;
+use crate::words::{Places, in_waves, plan};
+use crate::world::{Action, Change, Fleet, To, World};
 
 const CHANGES: [Change; 4] = [Change::Good, Change::CutsLinks, Change::CutsHosts, Change::Lasts];
 
@@ -25,6 +28,26 @@ fn fleet(hosts: usize, budget: Budget) -> Fleet {
     }
 }
 
+/// One step of a way that breaks a property: where all stand, and what comes next.
+fn step_of(world: &World, action: Option<Action>) -> String {
+    let host = |(at, host): (usize, &Host)| {
+        let Places { current, profile, boot } = host.on;
+        let lease = host.lease.map(|lease| lease.epoch);
+        format!(
+            "  h{at} {current:?}/{profile:?}/{boot:?} boot {} {:?} {:?} lease {lease:?} fence {} mark {:?}",
+            host.boot, host.token, host.guard, host.fence, host.mark
+        )
+    };
+    let station = |(at, station): (usize, &Arc<Station>)| {
+        let out: Vec<_> = station.out.iter().map(|out| out.as_ref().map(|out| (&out.step, &out.heard))).collect();
+        format!("  s{at} epoch {} {out:?} {:?} {:?}", station.speaker.epoch, station.verdict, station.ends)
+    };
+    let hosts = world.hosts.iter().enumerate().map(host);
+    let stations = world.stations.iter().enumerate().map(station);
+    let lines: Vec<String> = hosts.chain(stations).chain([format!("{action:?}")]).collect();
+    lines.join("\n")
+}
+
 /// Explores to the end, depth first: what waits to be looked at stays small.
 fn explore(name: &str, fleet: Fleet) {
     let began = Instant::now();
@@ -39,7 +62,8 @@ fn explore(name: &str, fleet: Fleet) {
     );
     std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
     if let Some((name, path)) = checker.discoveries().into_iter().next() {
-        panic!("{name}: {:#?}", path.into_actions());
+        let steps: Vec<String> = path.into_vec().iter().map(|(world, action)| step_of(world, *action)).collect();
+        panic!("{name}:\n{}", steps.join("\n"));
     }
 }
 
@@ -203,13 +227,84 @@ fn a_push_that_sleeps_and_somebody_who_forgets() {
     explore("2 hosts, a push that sleeps, forgotten", Fleet { changes: vec![Change::Good], ..fleet(2, budget) });
 }
 
+/// From two workstations, beside a push that holds the third: none of them has its record.
+fn each_without(first: usize, second: usize) {
+    let each = [(By::Hosts, To::GoWithout(first)), (By::Hosts, To::GoWithout(second))];
+    let budget = Budget::of(&[], 0, 0).recovered_twice(None, When::Asleep).typed(Typed::InTurn(each));
+    explore(
+        "2 hosts, a push that sleeps, 2 recoveries without one each",
+        Fleet { changes: vec![Change::Good], ..fleet(2, budget) },
+    );
+}
+
 #[test]
 #[ignore = "minutes: run by name, with --release"]
-fn two_recoveries_without_one_host_each_beside_a_push_that_sleeps() {
-    let budget = Budget::of(&[], 0, 0).recovered_twice(None, When::Asleep).typed(Typed::Without);
+fn two_recoveries_without_the_first_and_the_second_host_beside_a_push_that_sleeps() {
+    each_without(0, 1);
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_recoveries_without_the_second_and_the_first_host_beside_a_push_that_sleeps() {
+    each_without(1, 0);
+}
+
+/// Any host, at any moment when the run does not hold it.
+#[test]
+fn two_hosts_a_death_in_the_disarm_and_a_later_run_on_one() {
+    let budget = Budget::of(&[Fault::LaterRun], 1, 1).recovered(Some(By::Record), When::Dead);
     explore(
-        "2 hosts, a push that sleeps, 2 recoveries without one",
-        Fleet { changes: vec![Change::Good], ..fleet(2, budget) },
+        "2 hosts, 1 later run, 1 death in the disarm, a recovery",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_death_and_a_later_run_on_one_host() {
+    let budget = Budget::of(&[Fault::LaterRun], 1, 1).recovered(None, When::Dead);
+    explore(
+        "2 hosts, 1 later run, 1 death, a recovery",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Decided, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_later_run_and_two_recoveries_without_one_host_or_with_all() {
+    let budget = Budget::of(&[Fault::LaterRun], 1, 1).recovered_twice(None, When::Dead).typed(Typed::Without);
+    explore(
+        "2 hosts, 1 later run, 1 death, 2 recoveries without one, or with all",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+fn two_hosts_a_death_in_the_disarm_and_one_that_is_installed_anew() {
+    let budget = Budget::of(&[Fault::Anew], 1, 1).recovered(Some(By::Record), When::Dead);
+    explore(
+        "2 hosts, 1 installed anew, 1 death in the disarm, a recovery",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_death_and_a_host_that_is_installed_anew() {
+    let budget = Budget::of(&[Fault::Anew], 1, 1).recovered(None, When::Dead).typed(Typed::Forget);
+    explore(
+        "2 hosts, 1 installed anew, 1 death, a recovery, or forgotten",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Decided, ..fleet(2, budget) },
+    );
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_recovery_without_one_host_and_another_when_that_is_back_and_was_installed_anew() {
+    let budget = Budget::of(&[Fault::Anew], 1, 1).recovered_twice(None, When::Dead).typed(Typed::Without);
+    explore(
+        "2 hosts, 1 installed anew, 1 death, 2 recoveries without one, or with all",
+        Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) },
     );
 }
 
@@ -229,15 +324,41 @@ fn a_liar_a_death_and_a_recovery() {
 #[test]
 #[ignore = "minutes: run by name, with --release"]
 fn a_liar_and_a_recovery_beside_a_push_that_sleeps() {
-    let budget = Budget::of(&[Fault::Lie], 1, 0).recovered(None, When::Asleep);
-    explore("2 hosts, 1 lies, a push that sleeps and a recovery beside it", with_a_liar(fleet(2, budget)));
+    // The push holds its workstation, with its record.
+    let budget = Budget::of(&[Fault::Lie], 1, 0).recovered(Some(By::Hosts), When::Asleep);
+    let good = Fleet { changes: vec![Change::Good], ..fleet(2, budget) };
+    explore("2 hosts, 1 lies, a push that sleeps and a recovery beside it", with_a_liar(good));
+}
+
+/// By two people, beside the push; of the three one may die, or none.
+fn two_at_once(first: By, second: By, deaths: u8) {
+    let each = [(first, To::Recover), (second, To::Recover)];
+    let budget = Budget::of(&[], 0, deaths).recovered_twice(None, When::Asleep).typed(Typed::InTurn(each));
+    explore("2 hosts, 2 recoveries at any time", Fleet { changes: vec![Change::Good], ..fleet(2, budget) });
 }
 
 #[test]
 #[ignore = "minutes: run by name, with --release"]
-fn two_recoveries_at_once() {
-    let budget = Budget::of(&[], 0, 1).recovered_twice(None, When::Asleep);
-    explore("2 hosts, 1 death, 2 recoveries at any time", Fleet { changes: vec![Change::Good], ..fleet(2, budget) });
+fn two_recoveries_at_once_of_whom_none_dies() {
+    two_at_once(By::Hosts, By::Hosts, 0);
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_recoveries_at_once_from_the_hosts_alone() {
+    two_at_once(By::Hosts, By::Hosts, 1);
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_recoveries_at_once_the_first_from_the_record() {
+    two_at_once(By::Record, By::Hosts, 1);
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn two_recoveries_at_once_the_second_from_the_record() {
+    two_at_once(By::Hosts, By::Record, 1);
 }
 
 macro_rules! explored {

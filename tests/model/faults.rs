@@ -1,5 +1,7 @@
 //! What goes wrong, and how often at most.
 
+use crate::world::To;
+
 /// One thing that goes wrong by itself: what a change, a network, a machine or a person does to a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
@@ -35,9 +37,13 @@ pub(crate) enum Fault {
     Deaf,
     /// A person switches a host by hand that has booted since and is at rest.
     ByHand,
+    /// A later run is begun, committed and cleaned away on a host that this one does not hold just then.
+    LaterRun,
+    /// A host is installed anew, under its old name, while nobody drives.
+    Anew,
 }
 
-const KINDS: usize = 16;
+const KINDS: usize = 18;
 
 /// Who types `fleetdeploy recover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,6 +89,8 @@ pub(crate) enum Typed {
     Without,
     /// Nothing, or `--forget`, also with `--as-they-stand`.
     Forget,
+    /// One after the other, by two people.
+    InTurn([(By, To); 2]),
 }
 
 impl Budget {
@@ -114,6 +122,12 @@ impl Budget {
     /// And two of them, at once or one after the other.
     pub(crate) fn recovered_twice(self, by: Option<By>, when: When) -> Self {
         Self { recoveries: 2, by, when, ..self }
+    }
+
+    /// What the next of two people types, where that is said beforehand.
+    pub(crate) fn next_in_turn(&self) -> Option<(By, To)> {
+        let Typed::InTurn(each) = self.typed else { return None };
+        each.into_iter().rev().nth(usize::from(self.recoveries.checked_sub(1)?))
     }
 
     /// A recovery begins.

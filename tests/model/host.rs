@@ -110,6 +110,12 @@ pub(crate) struct Host {
     pub(crate) mark: Option<Mark>,
     /// What a person has switched it to by hand, last.
     pub(crate) by_hand: Option<Sys>,
+    /// The run was armed here once: its plan lies beside the roots.
+    pub(crate) planned: bool,
+    /// A run that was armed here later has committed.
+    pub(crate) over: bool,
+    /// It is another machine under the same name.
+    pub(crate) anew: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +162,9 @@ impl Host {
             committed: false,
             mark: None,
             by_hand: None,
+            planned: false,
+            over: false,
+            anew: false,
         }
     }
 
@@ -225,6 +234,44 @@ impl Host {
             committed: self.committed,
             mark: self.mark,
             by_hand: self.by_hand,
+            planned: self.planned,
+            over: self.over,
+            anew: self.anew,
+            ..Self::new()
+        };
+    }
+
+    /// A later run on this host from its first arm command to its last clean-up, which takes away what this one has left in /run.
+    /// clean.sh, `end_older`.
+    pub(crate) fn commit_later(&mut self, to: Sys) {
+        *self = Self {
+            boot: self.boot,
+            on: Places::all(to),
+            saved: self.saved,
+            switch_back: self.switch_back,
+            scarred: self.scarred,
+            cut: self.cut,
+            fence: self.highest(),
+            switching: self.switching,
+            committed: self.committed,
+            mark: self.mark,
+            by_hand: Some(to),
+            planned: self.planned,
+            over: self.planned,
+            anew: self.anew,
+            ..Self::new()
+        };
+    }
+
+    /// Nothing is left on it of whatever it was.
+    pub(crate) fn install_anew(&mut self, with: Sys) {
+        *self = Self {
+            boot: self.boot + 1,
+            on: Places::all(with),
+            saved: None,
+            switch_back: self.switch_back,
+            by_hand: Some(with).filter(|with| *with == Sys::Other),
+            anew: true,
             ..Self::new()
         };
     }

@@ -8,7 +8,7 @@ use fleetdeploy::decide::links::HostRound;
 use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
-use fleetdeploy::event::Outcome;
+use fleetdeploy::event::{HostOutcome, Outcome};
 
 use crate::host::Host;
 use crate::words::{Places, Sys, boot_id, round};
@@ -91,7 +91,7 @@ impl Mistake {
             Self::DisarmingBeforeTheSwitch => disarm_before_the_switch(seen, effects),
             Self::CommittingBeforeVerify => commit_before_verify(effects, plan, mind),
             Self::DisarmingWithoutABarrier => disarm_without_a_barrier(seen, effects),
-            Self::RollingBackEndsAtTheFirstError if going_back => end_at_the_first_error(seen, effects),
+            Self::RollingBackEndsAtTheFirstError if going_back => end_at_the_first_error(seen, effects, plan),
             Self::RollingBackWithoutArming => effects.into_iter().map(roll_back_without_arming).collect(),
             Self::TheNextWaveBeginsUnseen => begin_the_next_wave_unseen(seen, effects, plan, mind),
             Self::OneWordEndsItForAll => end_at_the_first_word(effects),
@@ -216,7 +216,7 @@ fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
     })]
 }
 
-fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
+fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>, plan: &Plan) -> Vec<Effect> {
     let failed = match seen {
         Input::Answered { step: Step::Job { kind: JobKind::Rollback, .. }, answer, .. } => {
             !matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done)
@@ -227,7 +227,9 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>) -> Vec<Effect> {
         return effects;
     }
     let outcome = Outcome::RolledBack;
-    let verdict = Verdict { outcome, hosts: Vec::new(), text: String::new(), interrupted: None, gone: Vec::new() };
+    let back = HostOutcome::RolledBack { by_guard: false };
+    let hosts = plan.hosts.iter().map(|host| (host.name.clone(), back.clone())).collect();
+    let verdict = Verdict { outcome, hosts, text: String::new(), interrupted: None, gone: Vec::new() };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
 }
 

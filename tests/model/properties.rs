@@ -66,8 +66,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
             excepted || !is_over(world) || world.hosts.iter().enumerate().filter(of_the_run).all(on_old)
         }),
         Property::always(SIX_COMMITTED, |fleet: &Fleet, world: &World| {
-            !says(world, |outcome| outcome == Outcome::Committed)
-                || honest(fleet, world).all(|host| is_left_on(host, Sys::New))
+            honest(fleet, world).all(|(at, host)| !says(world, at, Outcome::Committed) || is_left_on(host, Sys::New))
         }),
         Property::always(SIX_BACK, |fleet: &Fleet, world: &World| {
             // Before anything was tested a host that somebody else has taken over holds an empty guard at the most.
@@ -75,10 +74,11 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
             // Nor is it this run's doing where a restart has brought what a person had set.
             let came_up = |host: &Host| host.on == Places { current: Sys::Other, ..Places::all(Sys::Old) };
             let is_not_ours = |host: &Host| (is_anothers(host) && host.on.all_are(Sys::Old)) || came_up(host);
-            let back = says(world, |outcome| outcome == Outcome::RolledBack);
-            let refused = says(world, |outcome| outcome == Outcome::Refused);
-            (!back || honest(fleet, world).all(|host| is_left_on(host, Sys::Old)))
-                && (!refused || honest(fleet, world).all(|host| is_left_on(host, Sys::Old) || is_not_ours(host)))
+            honest(fleet, world).all(|(at, host)| {
+                let is_old = is_left_on(host, Sys::Old);
+                (is_old || !says(world, at, Outcome::RolledBack))
+                    && (is_old || is_not_ours(host) || !says(world, at, Outcome::Refused))
+            })
         }),
         Property::always(NEXT_BOOT, |_, world: &World| !world.history.began_past_next_boot),
         Property::always(BY_HAND, |_, world: &World| !world.history.undone_by_hand),
@@ -127,18 +127,14 @@ fn is_over(world: &World) -> bool {
     !world.anybody_drives() && world.all_rest()
 }
 
-fn honest<'a>(fleet: &'a Fleet, world: &'a World) -> impl Iterator<Item = &'a Host> {
-    world
-        .hosts
-        .iter()
-        .enumerate()
-        .filter(|(at, host)| fleet.liar != Some(*at) && host.by_hand.is_none())
-        .map(|(_, host)| host)
+fn honest<'a>(fleet: &'a Fleet, world: &'a World) -> impl Iterator<Item = (usize, &'a Host)> {
+    let hosts = world.hosts.iter().enumerate();
+    hosts.filter(|(at, host)| fleet.liar != Some(*at) && host.by_hand.is_none())
 }
 
-fn says(world: &World, wanted: impl Fn(Outcome) -> bool) -> bool {
-    // Who says it not of all hosts is asked host by host.
-    world.stations.iter().any(|station| !station.partial && station.verdict.is_some_and(&wanted))
+/// Whether somebody says so of this host, among others.
+fn says(world: &World, host: usize, outcome: Outcome) -> bool {
+    world.stations.iter().any(|station| station.meant & (1 << host) != 0 && station.verdict == Some(outcome))
 }
 
 /// Seen there for good: on this system everywhere, and nothing of ours can move it any more.

@@ -133,6 +133,8 @@ impl Host {
             return refused(RefusalReason::TooLate);
         } else if (is_again || self.saved.is_none()) && !forgets {
             return refused(RefusalReason::Other);
+        } else if self.over {
+            return refused(RefusalReason::Ended);
         } else if self.on != expect || (speaker.epoch == 1 && !self.boots_its_default(mistake)) {
             // What goes on from an earlier arming is a way back, and no next boot binds that.
             return refused(RefusalReason::Moved);
@@ -141,6 +143,7 @@ impl Host {
         self.fence = self.fence.max(speaker.epoch);
         // `write_roots`: what an earlier arming wrote stays.
         self.saved.get_or_insert(self.on);
+        self.planned = true;
         self.guard_of = speaker.run;
         self.armed_by = Some(speaker.epoch);
         self.short = false;
@@ -347,7 +350,7 @@ impl Host {
         let mark = if self.saved.is_some() || self.lease.is_some() { self.mark.or(mark) } else { self.mark };
         match self.lease {
             Some(lease) if lease.run != speaker.run => {
-                (self.saved, self.fence, self.mark) = (None, 0, mark);
+                (self.saved, self.fence, self.mark, self.over) = (None, 0, mark, false);
                 return DONE;
             }
             Some(lease) if lease.epoch > speaker.epoch => return refused(RefusalReason::Superseded),
@@ -367,6 +370,7 @@ impl Host {
             cut: self.cut,
             next: self.next,
             by_hand: self.by_hand,
+            anew: self.anew,
             mark,
             ..Self::new()
         };
@@ -391,7 +395,7 @@ impl Host {
             traced: true,
             switching: self.switching,
             committed: self.has_committed(),
-            over: false,
+            over: self.over,
             ended: self.mark.map(|mark| Ended {
                 epoch: mark.epoch.into(),
                 mark: EndMark {
@@ -449,7 +453,7 @@ impl Host {
     }
 
     /// traces.sh, `read_fence`: the highest epoch of the run that was ever written here.
-    fn highest(&self) -> u8 {
+    pub(crate) fn highest(&self) -> u8 {
         let lease = self.lease.filter(|lease| lease.run == OURS).map_or(0, |lease| lease.epoch);
         lease.max(self.fence).max(self.mark.map_or(0, |mark| mark.epoch))
     }

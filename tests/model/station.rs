@@ -140,8 +140,10 @@ pub(crate) struct Station {
     pub(crate) missing: u8,
     /// By bit: hosts that a person has switched to something else by hand, for which the run is over.
     pub(crate) moved_on: u8,
-    /// What it says is not said of every host: of each it says for itself.
-    pub(crate) partial: bool,
+    /// By bit: hosts that its outcome speaks of: not one that is missing, has moved on, or was not touched.
+    pub(crate) meant: u8,
+    /// It ended the run without a host.
+    pub(crate) ended_without: bool,
     /// It has left everything as it was, and says why.
     pub(crate) held_up: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -218,19 +220,21 @@ impl Station {
             alone: false,
             missing: 0,
             moved_on: 0,
-            partial: false,
+            meant: 0,
+            ended_without: false,
             held_up: false,
             going_back: false,
         }
     }
 
-    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`.
+    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`. Beside what is typed, by bit:
+    /// hosts whose machines are others now.
     pub(crate) fn recover(
         plan: &Arc<Plan>,
         known: Arc<Plan>,
         epoch: u8,
         alone: bool,
-        to: To,
+        (to, replaced): (To, u8),
         journal: &mut Journal,
         mistake: Option<Mistake>,
     ) -> Self {
@@ -238,7 +242,11 @@ impl Station {
         let mut mind = Transaction::recover(known, recorded);
         let mut missing = 0;
         match to {
-            To::Recover => {}
+            To::Recover => {
+                for host in (0..plan.hosts.len()).filter(|host| replaced & (1 << host) != 0) {
+                    mind.go_without(HostId(host));
+                }
+            }
             To::GoWithout(host) => {
                 mind.aim_at(Aim::Without);
                 mind.go_without(HostId(host));
@@ -254,7 +262,7 @@ impl Station {
         let effects = mind.start();
         let mut station = Self::around(mind, Lease { run: OURS, epoch }, plan.hosts.len());
         station.alone = alone;
-        (station.missing, station.partial) = (missing, to != To::Recover);
+        station.missing = missing;
         station.carry_out(effects.into(), journal, plan, mistake);
         station
     }
@@ -359,19 +367,21 @@ impl Station {
                     self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch);
                 }
                 Effect::Finish(verdict) => {
+                    let held_up = self.mind.as_ref().is_some_and(Transaction::is_held_up);
                     // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.
                     let disarming = self.disarming && self.lost != 0;
                     self.die();
                     self.disarming = disarming;
                     self.verdict = Some(verdict.outcome);
-                    self.held_up = ["everything was left", "nothing was removed", "the run was ended twice"]
-                        .iter()
-                        .any(|words| verdict.text.starts_with(words));
-                    let is_partial = |end: &HostOutcome| {
-                        matches!(end, HostOutcome::Missing | HostOutcome::MovedOn { .. } | HostOutcome::Untouched)
+                    self.held_up = held_up;
+                    let is_meant = |end: &HostOutcome| match end {
+                        HostOutcome::Missing | HostOutcome::MovedOn { .. } => false,
+                        HostOutcome::Untouched => verdict.outcome == Outcome::Refused,
+                        _ => true,
                     };
-                    self.partial |=
-                        verdict.outcome != Outcome::Refused && verdict.hosts.iter().any(|(_, end)| is_partial(end));
+                    let meant = verdict.hosts.iter().enumerate().filter(|(_, (_, end))| is_meant(end));
+                    self.ended_without = verdict.hosts.iter().any(|(_, end)| *end == HostOutcome::Missing);
+                    self.meant = meant.fold(0, |meant, (host, _)| meant | 1 << host);
                     self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }
             }

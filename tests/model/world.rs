@@ -83,6 +83,8 @@ pub(crate) struct History {
     pub(crate) by_hand_beside: u8,
     /// What a person had switched a host to by hand was undone.
     pub(crate) undone_by_hand: bool,
+    /// By bit: who has cleaned a host, of several coordinators.
+    pub(crate) cleaned_by: u8,
     /// Somebody said that the run was taken over, and there was nobody who could have.
     pub(crate) superseded_by_nobody: bool,
 }
@@ -190,10 +192,12 @@ pub(crate) enum Action {
         to: To,
     },
     SwitchByHand(usize, Sys),
+    CommitLater(usize, Sys),
+    InstallAnew(usize, Sys),
 }
 
 /// What a recovery is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum To {
     Recover,
     GoWithout(usize),
@@ -228,12 +232,37 @@ impl World {
         answers(host) && plan.host(HostId(host)).behind.is_none_or(|jump| answers(jump.0))
     }
 
+    /// By bit: hosts that are missing by the marks, and under whose names other machines answer that hold nothing of the run.
+    /// engine::recover, `replaced`.
+    pub(crate) fn replaced(&self, alone: bool) -> u8 {
+        let recorded = self.journal.1.filter(|_| !alone);
+        let marks = self.hosts.iter().filter_map(|host| host.mark).chain(recorded);
+        let missing = marks.fold(0, |missing, mark| missing | mark.missing);
+        let is_another = |host: &Host| host.anew && host.saved.is_none() && host.lease.is_none();
+        let others = self.hosts.iter().enumerate().filter(|(_, host)| is_another(host));
+        missing & others.fold(0, |all, (host, _)| all | 1 << host)
+    }
+
     pub(crate) fn all_rest(&self) -> bool {
         self.hosts.iter().all(Host::at_rest)
     }
 
     pub(crate) fn anybody_drives(&self) -> bool {
         self.stations.iter().any(|station| station.is_alive())
+    }
+
+    /// Where the clean-up did not arrive that was to leave the mark of an end without a host, which was said, nobody without the
+    /// record knows of that end: whoever takes the host over then makes up its mind anew.
+    fn begin_anew_without_a_mark(&mut self) {
+        let Self { stations, hosts, .. } = self;
+        for station in stations.iter_mut().filter(|station| station.ended_without && station.meant != 0) {
+            for (at, host) in hosts.iter().enumerate() {
+                let is_taken = host.saved.is_some() && host.highest() > station.speaker.epoch;
+                if is_taken && station.meant & (1 << at) != 0 {
+                    Arc::make_mut(station).meant &= !(1 << at);
+                }
+            }
+        }
     }
 
     /// Nobody lives, nobody will come, and no order is under way: each host goes its own way to its end.
@@ -307,6 +336,7 @@ impl Model for Fleet {
         self.hear_verdicts(world, &mut next);
         let undone = |host: &Host| host.by_hand.is_some_and(|to| !host.on.all_are(to));
         next.history.undone_by_hand |= next.hosts.iter().any(undone);
+        next.begin_anew_without_a_mark();
         next.forget();
         Some(next)
     }

@@ -2,6 +2,7 @@
 //! section's.
 
 use fleetdeploy::decide::fact::{GuardState, JobKind, Standing, StepOutcome};
+use fleetdeploy::decide::recover::Aim;
 use fleetdeploy::decide::vocabulary::Entry;
 use fleetdeploy::remote::step::Step as RemoteStep;
 
@@ -23,7 +24,7 @@ pub(crate) struct Seen {
     pub(crate) fired: Vec<bool>,
     pub(crate) meddled: Vec<bool>,
     /// A power cut between two writes left its profile and its boot default apart.
-    torn: Vec<bool>,
+    pub(crate) torn: Vec<bool>,
     pub(crate) armed: Vec<bool>,
     tested: Vec<bool>,
     /// Rounds of the push in a row in which every required link was really up, since the last test was sent.
@@ -38,7 +39,11 @@ pub(crate) struct Seen {
     pub(crate) restarted_moved: bool,
     /// The run was cleaned away here.
     cleaned: Vec<bool>,
-    /// The highest epoch that a host has let take it over, on this boot and since its last clean-up.
+    /// The run was ended on another host while this one was missing.
+    pub(crate) left_out: Vec<bool>,
+    /// It was forgotten as it stood.
+    pub(crate) forgotten: bool,
+    /// The highest epoch that a host has let take it over, since its last clean-up: on its disk.
     pub(crate) taken: Vec<u64>,
 }
 
@@ -59,6 +64,8 @@ impl Seen {
             disarmed_for_commit: false,
             restarted_moved: false,
             cleaned: none(),
+            left_out: none(),
+            forgotten: false,
             taken: vec![0; hosts],
         }
     }
@@ -132,7 +139,8 @@ impl World {
         | RemoteStep::Job { speaker, .. }
         | RemoteStep::Disarm { speaker, .. }
         | RemoteStep::Release { speaker }
-        | RemoteStep::Clean { speaker, .. }) = &message.command
+        | RemoteStep::Clean { speaker, .. }
+        | RemoteStep::Unmark { speaker, .. }) = &message.command
         else {
             return;
         };
@@ -152,9 +160,15 @@ impl World {
         }
         if let (RemoteStep::TakeOver { .. }, StepOutcome::Done) = (&message.command, outcome) {
             self.seen.taken[host] = self.seen.taken[host].max(speaker.epoch);
-        } else if let (RemoteStep::Clean { .. }, StepOutcome::Done) = (&message.command, outcome) {
-            self.seen.taken[host] = 0;
+        } else if let (RemoteStep::Clean { mark, .. }, StepOutcome::Done) = (&message.command, outcome) {
+            // A mark keeps the epoch.
+            self.seen.taken[host] = self.hosts[host].mark.as_ref().map_or(0, |mark| mark.epoch);
             self.seen.cleaned[host] = true;
+            self.seen.forgotten |= self.stations[message.station].aim == Aim::Forget { as_they_stand: true };
+            for missing in mark.missing.keys() {
+                let missing = self.scenario.index(missing);
+                self.seen.left_out[missing] = true;
+            }
         }
         if let (Token::Armed(_), Token::Disarmed(_)) = (was, is) {
             let stand = self.hosts[host].stand;

@@ -56,11 +56,18 @@ impl Desk {
         journal::is_over(&self.journal)
     }
 
-    /// As `fleetdeploy recover` reads it.
+    /// As `fleetdeploy recover` reads it: what is unfinished.
     pub(crate) fn known(&self, now: Ms) -> Option<Known> {
-        if self.is_over() {
-            return None;
-        }
+        (!self.is_over()).then(|| self.read(now))
+    }
+
+    /// What was ended while hosts were missing.
+    pub(crate) fn ended(&self, now: Ms) -> Vec<Known> {
+        let is_marked = self.is_over() && journal::ended_without(&self.journal).is_some();
+        is_marked.then(|| self.read(now)).into_iter().collect()
+    }
+
+    fn read(&self, now: Ms) -> Known {
         let epochs = self.journal.iter().filter_map(|written| match &written.entry {
             Entry::Started(started) => Some(started.epoch),
             Entry::Recovering(recovering) => Some(recovering.epoch),
@@ -68,7 +75,7 @@ impl Desk {
         });
         let whole = !self.journal.iter().any(|written| matches!(&written.entry, Entry::Recovering(how) if how.alone));
         let last = self.journal.last().map_or(at(now), |written| written.at);
-        Some(Known {
+        Known {
             rolling: None,
             guards: None,
             run: RUN.to_owned(),
@@ -77,7 +84,7 @@ impl Desk {
             epoch: epochs.max().unwrap_or(1),
             since: at(now).duration_since(last).unwrap_or(Duration::ZERO),
             mark: journal::ended_without(&self.journal).cloned(),
-        })
+        }
     }
 
     fn write(&mut self, now: Ms, entry: Entry) -> std::io::Result<()> {

@@ -1,5 +1,7 @@
 //! What must hold when a program ends, and when the world has come to rest.
 
+use fleetdeploy::decide::recover::Aim;
+use fleetdeploy::decide::traces::EndSide;
 use fleetdeploy::decide::vocabulary::Verdict;
 use fleetdeploy::event::{HostOutcome, Outcome};
 use fleetdeploy::inventory::model::HostName;
@@ -44,9 +46,36 @@ impl World {
         self.hosts[host].run.guard_lives || matches!(self.hosts[host].run.token, Token::Armed(_))
     }
 
+    /// 6: what is said of a host is true of it at that moment.
+    fn check_hosts_of(&mut self, verdict: &Verdict) {
+        for (name, end) in &verdict.hosts {
+            let host = self.scenario.index(name);
+            let side = match end {
+                HostOutcome::Committed => Sys::New,
+                HostOutcome::RolledBack { .. } => Sys::Old,
+                _ => continue,
+            };
+            let Stand { current, profile, boot } = self.hosts[host].stand;
+            let is_there = current == side && boot == side && (profile == side || self.seen.torn[host]);
+            let is_up = self.hosts[host].power == Power::On;
+            if is_up && !self.seen.meddled[host] && (!is_there || self.guard_waits(host)) {
+                let stand = self.hosts[host].stand;
+                self.violated(format!("6: {end:?} is said of host{host}, which is on {stand:?}"));
+            }
+        }
+    }
+
     /// 6: what is said at the end is what was seen.
     fn check_verdict(&mut self, station: usize, verdict: &Verdict) {
+        self.check_hosts_of(verdict);
         for host in self.changing() {
+            let name = HostName::new(format!("host{host}")).expect("a name");
+            let end = verdict.hosts.iter().find(|(of, _)| *of == name).map(|(_, end)| end);
+            // It is said that nobody knows, of the first in a word of its own, of the second in the same sentence.
+            let is_not_known = station > 0 && verdict.outcome != Outcome::Refused;
+            if end == Some(&HostOutcome::Missing) || (is_not_known && end == Some(&HostOutcome::Untouched)) {
+                continue;
+            }
             let (said_new, said_old) = (self.seen.said_new[host], self.seen.said_old[host]);
             let down = self.hosts[host].power != Power::On;
             match verdict.outcome {
@@ -54,8 +83,6 @@ impl World {
                     self.violated(format!("6: committed, and host{host} never said that it is on new, unguarded"));
                 }
                 Outcome::RolledBack | Outcome::Refused if self.seen.armed[host] => {
-                    let name = HostName::new(format!("host{host}")).expect("a name");
-                    let end = verdict.hosts.iter().find(|(of, _)| *of == name).map(|(_, end)| end);
                     if let Some(HostOutcome::MovedOn { on }) = end {
                         // Other hands have moved it on, and it is named as on what it really runs.
                         if self.hosts[host].stand.systems().current != *on || (self.guard_waits(host) && !down) {
@@ -81,7 +108,9 @@ impl World {
         if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) || verdict.interrupted.is_some() {
             return;
         }
-        let excused = self.seen.disarmed_for_commit || self.seen.restarted_moved;
+        // Who only removes what is left of a run takes nobody back.
+        let forgets = matches!(self.stations[station].aim, Aim::Forget { .. });
+        let excused = forgets || self.seen.disarmed_for_commit || self.seen.restarted_moved;
         if excused || self.scenario.quiet_from + LONG >= self.now {
             return;
         }
@@ -109,7 +138,20 @@ impl World {
     }
 
     fn is_left_somewhere(&self) -> bool {
-        self.changing().iter().any(|host| self.can_be_asked(*host) && self.holds_something(*host))
+        let is_left =
+            |host: &usize| self.can_be_asked(0, *host) && self.holds_something(*host) && !self.is_apart(*host);
+        self.changing().iter().any(is_left)
+    }
+
+    /// A host that the run was ended without, and that is back on the other side: what it keeps waits for a push or a rollback.
+    fn is_apart(&self, host: usize) -> bool {
+        let side = match self.hosts[host].stand {
+            stand if stand == Stand::all(Sys::Old) => EndSide::New,
+            stand if stand == Stand::all(Sys::New) => EndSide::Old,
+            _ => return false,
+        };
+        let marks = self.hosts.iter().filter_map(|host| host.mark.as_ref());
+        self.seen.left_out[host] && marks.into_iter().any(|ended| ended.mark.side == Some(side))
     }
 
     fn holds_something(&self, host: usize) -> bool {
@@ -117,8 +159,8 @@ impl World {
         host.roots.contains_key(RUN) || host.run.lease.is_some() || host.run.token != Token::None
     }
 
-    fn can_be_asked(&self, host: usize) -> bool {
-        self.hosts[host].power == Power::On && self.reaches(0, host) && !self.has(host, Flaw::NoLogin)
+    pub(crate) fn can_be_asked(&self, desk: usize, host: usize) -> bool {
+        self.hosts[host].power == Power::On && self.reaches(desk, host) && !self.has(host, Flaw::NoLogin)
     }
 
     /// When nothing moves any more: 1, 4, 5, and progress.
@@ -154,8 +196,13 @@ impl World {
     /// 7: recoveries in peace lead out of everything.
     fn check_recovered(&mut self) {
         let changing = self.changing();
-        let sane: Vec<usize> =
-            changing.iter().copied().filter(|host| self.can_be_asked(*host) && !self.seen.meddled[*host]).collect();
+        let is_sane = |host: &usize| {
+            self.can_be_asked(0, *host)
+                && !self.seen.meddled[*host]
+                && !self.seen.left_out[*host]
+                && !self.seen.forgotten
+        };
+        let sane: Vec<usize> = changing.iter().copied().filter(is_sane).collect();
         let (first, rest) = match sane.split_first() {
             Some((first, rest)) => (self.hosts[*first].stand, rest),
             None => return,
@@ -164,7 +211,7 @@ impl World {
             let stands: Vec<(usize, Stand)> = sane.iter().map(|host| (*host, self.hosts[*host].stand)).collect();
             self.violated(format!("7: the hosts do not agree: {stands:?}"));
         }
-        if sane.len() == changing.len() && self.is_unfinished() {
+        if !self.seen.meddled.contains(&true) && self.is_unfinished() {
             let left: Vec<usize> = changing.into_iter().filter(|host| self.holds_something(*host)).collect();
             let over = self.desks[0].is_over();
             self.violated(format!("7: never over: something is left on {left:?}, the record is over: {over}"));

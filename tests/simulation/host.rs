@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, JobState, Lease, Standing};
+use fleetdeploy::decide::traces::{Ended, RunTraces};
 use fleetdeploy::inventory::model::GuardAction;
 
 use crate::fleet::RUN;
@@ -117,6 +118,12 @@ pub(crate) struct Host {
     pub(crate) roots: BTreeMap<String, Root>,
     /// Beside them, by run: the highest epoch that was ever written here, and by whom. A restart does not take it away.
     pub(crate) fences: BTreeMap<String, (u64, String)>,
+    /// The run has begun to move what a reboot brings, and nobody has put that back; on disk, like what follows.
+    pub(crate) switching: bool,
+    /// Its guard was disarmed to keep the new system.
+    pub(crate) committed: bool,
+    /// It was ended here without hosts that were missing.
+    pub(crate) mark: Option<Ended>,
     /// When its current system was last activated.
     pub(crate) activated_at: Ms,
     /// A switch by hand holds the lock until then.
@@ -135,6 +142,9 @@ impl Host {
             run: RunFolder::empty(),
             roots: BTreeMap::new(),
             fences: BTreeMap::new(),
+            switching: false,
+            committed: false,
+            mark: None,
             activated_at: 0,
             switch_lock: 0,
         }
@@ -181,6 +191,19 @@ impl Host {
         self.run.jobs.iter().any(|(kind, job)| (*kind == JobKind::Rollback) == rollback && job.work.lives())
     }
 
+    /// traces.sh, `print_run`.
+    fn traces(&self) -> RunTraces {
+        let no_guard = matches!(self.run.token, Token::None | Token::Disarmed(_));
+        RunTraces {
+            traced: true,
+            switching: self.switching,
+            committed: self.committed && no_guard && self.stand == Stand::all(Sys::New),
+            over: false,
+            ended: self.mark.clone(),
+            volatile: false,
+        }
+    }
+
     /// No step of a run is running, and no guard armed or firing.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.power == Power::On && !self.run.guard_lives && !self.job_lives(false) && !self.job_lives(true)
@@ -219,7 +242,7 @@ impl Host {
             failed_units,
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
-            run_traces: None,
+            run_traces: Some(self.traces()),
             fence: self.fence(RUN),
         }
     }

@@ -272,7 +272,8 @@ impl World {
             }
             RemoteStep::Disarm { speaker, boot_id, expected } => host.disarm(speaker, boot_id, expected, mistake),
             RemoteStep::Release { speaker } => host.release(speaker),
-            RemoteStep::Clean { speaker, .. } => host.clean(speaker),
+            RemoteStep::Clean { speaker, mark } => host.clean(speaker, mark),
+            RemoteStep::Unmark { speaker, host: missing } => host.unmark(speaker, missing.as_ref()),
             RemoteStep::Await { kind, .. } => return Did::Await { kind: *kind, begin: false },
             _ => Ok(()),
         };

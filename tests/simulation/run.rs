@@ -1,10 +1,9 @@
 //! One run: from a seed to what came of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdeploy::decide::recover::Aim;
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::Driver;
@@ -31,7 +30,7 @@ const LONGEST: Ms = 24 * 3600 * 1000;
 
 /// So many recoveries in which nothing goes wrong must be enough: one that meets a guard at work, one that finds what it
 /// has left, one that cleans up, and one from which the push's own workstation learns of it.
-const PEACEFUL: u64 = 4;
+pub(crate) const PEACEFUL: u64 = 4;
 
 /// What came of a seed.
 #[derive(Debug, Clone)]
@@ -161,9 +160,13 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
         let it = Station::new(signals, desk, Phase::Survey);
         let gate = Arc::clone(&it.gate);
         world.stations.push(it);
+        let typed = world.typed(desk);
+        // A run that is named is gone on with only where its record is unfinished; else the hosts tell.
         let known = world.desks[desk].known(world.now);
+        let ended = world.desks[desk].ended(world.now);
         let tag = world.tag(station);
-        world.say(|| format!("{station} recovers on workstation {desk}, knowing {known:?}"));
+        world.say(|| format!("{station} on workstation {desk}: {typed:?}, knowing {known:?}, ended {ended:?}"));
+        world.note_typed(station, &typed);
         (
             gate,
             station,
@@ -172,10 +175,10 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
                 owner: owner(station),
                 tag,
                 known,
-                run: None,
-                aim: Aim::Recover,
-                without: BTreeSet::new(),
-                ended: Vec::new(),
+                run: typed.run,
+                aim: typed.aim,
+                without: typed.without,
+                ended,
             },
         )
     };

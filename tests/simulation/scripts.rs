@@ -2,12 +2,13 @@
 //! `src/remote/scripts`; the functions here bear the names of those.
 
 use fleetdeploy::decide::fact::{JobKind, Lease, RefusalReason, StepOutcome};
-use fleetdeploy::inventory::model::GuardAction;
+use fleetdeploy::decide::traces::{EndMark, Ended};
+use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::step::{Expected, Speaker};
 
 use crate::host::{GuardPlan, Host, Ms, Root, RunFolder, Token, Work};
 use crate::mistakes::Mistake;
-use crate::systems::Stand;
+use crate::systems::{Stand, Sys};
 
 /// What a script did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,9 @@ pub(crate) struct Starting<'a> {
 
 impl Host {
     pub(crate) fn still_here(&self, run: &str) -> Result<(), StepOutcome> {
+        if self.mark.is_some() {
+            return refused(RefusalReason::Ended);
+        }
         let here = self.run.lease.as_ref().is_some_and(|lease| lease.run == run) || self.roots.contains_key(run);
         if here { Ok(()) } else { refused(RefusalReason::Ended) }
     }
@@ -105,7 +109,7 @@ impl Host {
             refused(RefusalReason::ForeignLease)?;
         }
         self.not_outbid(arming.speaker, Some(arming.owner))?;
-        if arming.speaker.epoch > 1 {
+        if arming.speaker.epoch > 1 || self.mark.is_some() {
             self.still_here(run)?;
             if mistake == Some(Mistake::RecoverWithoutArming) {
                 return Ok(false);
@@ -243,6 +247,7 @@ impl Host {
         match self.run.token {
             Token::Armed(_) if mistake == Some(Mistake::DisarmStopsOnlyTheUnit) => Ok(()),
             Token::Armed(deadline) => {
+                self.committed |= self.stand == Stand::all(Sys::New);
                 self.run.token = Token::Disarmed(deadline);
                 self.run.guard_lives = false;
                 Ok(())
@@ -256,8 +261,9 @@ impl Host {
     /// traces.sh, `read_fence`: the highest that ever spoke here for the run, beside the roots or in the lease.
     pub(crate) fn fence(&self, run: &str) -> Option<Lease> {
         let beside = self.fences.get(run).map(|(epoch, owner)| (*epoch, owner.clone()));
+        let mark = self.mark.as_ref().map(|ended| (ended.epoch, Lease::NOBODY.to_owned()));
         let lease = self.run.lease.as_ref().filter(|lease| lease.run == run);
-        let highest = beside.into_iter().chain(lease.map(|lease| (lease.epoch, lease.owner.clone())));
+        let highest = beside.into_iter().chain(mark).chain(lease.map(|lease| (lease.epoch, lease.owner.clone())));
         // Of two that are equal the one beside the roots counts.
         let (epoch, owner) = highest.reduce(|one, other| if other.0 > one.0 { other } else { one })?;
         Some(Lease { run: run.to_owned(), epoch, owner })
@@ -292,21 +298,41 @@ impl Host {
         Ok(())
     }
 
-    pub(crate) fn clean(&mut self, speaker: &Speaker) -> Result<(), StepOutcome> {
+    pub(crate) fn clean(&mut self, speaker: &Speaker, mark: &EndMark) -> Result<(), StepOutcome> {
         self.not_outbid(speaker, None)?;
-        if self.run.lease.as_ref().is_some_and(|lease| lease.run != speaker.run) {
-            self.roots.remove(&speaker.run);
-            self.fences.remove(&speaker.run);
-            return Ok(());
-        }
-        if matches!(self.run.token, Token::Armed(_)) || self.run.guard_lives {
+        let holds_place = self.run.lease.as_ref().is_none_or(|lease| lease.run == speaker.run);
+        if holds_place && (matches!(self.run.token, Token::Armed(_)) || self.run.guard_lives) {
             refused(RefusalReason::Other)?;
-        } else if self.job_lives(false) || self.job_lives(true) {
+        } else if holds_place && (self.job_lives(false) || self.job_lives(true)) {
             refused(RefusalReason::Busy)?;
+        }
+        let is_here = self.mark.is_some() || self.roots.contains_key(&speaker.run) || self.run.lease.is_some();
+        if is_here && !mark.missing.is_empty() {
+            self.mark = Some(Ended { epoch: speaker.epoch, mark: mark.clone() });
         }
         self.roots.remove(&speaker.run);
         self.fences.remove(&speaker.run);
-        self.run = RunFolder::empty();
+        (self.switching, self.committed) = (false, false);
+        if holds_place {
+            self.run = RunFolder::empty();
+        }
+        Ok(())
+    }
+
+    /// `unmark.sh`.
+    pub(crate) fn unmark(&mut self, speaker: &Speaker, host: Option<&HostName>) -> Result<(), StepOutcome> {
+        let Some(mut ended) = self.mark.clone() else { return Ok(()) };
+        self.not_outbid(speaker, None)?;
+        match host {
+            Some(host) => drop(ended.mark.missing.remove(host)),
+            None => ended.mark.missing.clear(),
+        }
+        ended.epoch = speaker.epoch;
+        self.mark = Some(ended).filter(|ended| !ended.mark.missing.is_empty());
+        if self.mark.is_none() && self.run.lease.as_ref().is_none_or(|lease| lease.run != speaker.run) {
+            self.roots.remove(&speaker.run);
+            self.fences.remove(&speaker.run);
+        }
         Ok(())
     }
 }

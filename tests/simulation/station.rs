@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
+use fleetdeploy::decide::recover::Aim;
 use fleetdeploy::decide::vocabulary::{Signal, Verdict};
 use fleetdeploy::engine::driver::Ended;
 use fleetdeploy::engine::recover::Recovered;
@@ -88,6 +89,8 @@ pub(crate) struct Station {
     pub(crate) life: Life,
     /// The workstation it runs on.
     pub(crate) desk: usize,
+    /// What a recovery is to do.
+    pub(crate) aim: Aim,
     /// Without the run's record.
     pub(crate) alone: bool,
     /// Hosts that had not answered when its plan was put together from the others.
@@ -100,7 +103,8 @@ pub(crate) struct Station {
 impl Station {
     pub(crate) fn new(signals: UnboundedSender<Signal>, desk: usize, phase: Phase) -> Self {
         let gate = Gate::new();
-        Self { gate, life: Life::Awake, desk, alone: false, never_seen: BTreeSet::new(), phase, signals, end: None }
+        let (aim, never_seen) = (Aim::Recover, BTreeSet::new());
+        Self { gate, life: Life::Awake, desk, aim, alone: false, never_seen, phase, signals, end: None }
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {

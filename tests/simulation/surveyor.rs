@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdeploy::decide::fact::{Facts, Roots};
+use fleetdeploy::decide::traces::RunMark;
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
 
@@ -70,7 +71,10 @@ impl World {
     pub(crate) fn facts(&self, host: usize) -> Facts {
         let plan = &self.scenario.plan;
         let names: Vec<String> = plan.changing().map(|host| plan.host(host).name.to_string()).collect();
-        let roots = &self.hosts[host].roots;
+        let mark = self.hosts[host].mark.clone();
+        let none = std::collections::BTreeMap::new();
+        // Beside a mark they were left by a clean-up that was cut off.
+        let roots = if mark.is_some() { &none } else { &self.hosts[host].roots };
         let old = |armed: bool, old: crate::systems::Stand| armed.then(|| (old.systems(), 1));
         Facts {
             standing: self.standing(host),
@@ -94,9 +98,9 @@ impl World {
                 .map(|(run, root)| (run.clone(), Roots { old: old(root.armed, root.old), new: Some(Sys::New.path()) }))
                 .collect(),
             fences: self.hosts[host].fence(RUN).map(|fence| (fence.run.clone(), fence)).into_iter().collect(),
-            marks: Vec::new(),
+            marks: mark.map(|ended| RunMark { run: RUN.to_owned(), ended }).into_iter().collect(),
             over: BTreeSet::new(),
-            switching: BTreeSet::new(),
+            switching: roots.keys().filter(|_| self.hosts[host].switching).cloned().collect(),
             traces: Vec::new(),
             busy: Vec::new(),
             boot_missing: None,

@@ -84,6 +84,7 @@ impl World {
             }
             (JobKind::Switch | JobKind::Reactivate, 0) => self.after(switch.takes / 3, next(1)),
             (JobKind::Switch | JobKind::Reactivate, 1) => {
+                self.hosts[host].switching = true;
                 self.hosts[host].stand.profile = Sys::New;
                 self.after(switch.takes / 3, next(2));
             }
@@ -149,7 +150,11 @@ impl World {
                 match ends {
                     Ends::Never if needed => {}
                     Ends::Badly { .. } if needed => self.end(host, kind, Work::Exited(91)),
-                    _ => self.end(host, kind, Work::Exited(if stage == 8 { 0 } else { 92 })),
+                    _ if stage == 8 => {
+                        self.hosts[host].switching = false;
+                        self.end(host, kind, Work::Exited(0));
+                    }
+                    _ => self.end(host, kind, Work::Exited(92)),
                 }
             }
         }
@@ -230,6 +235,7 @@ impl World {
             GuardStage::Reboot => {
                 self.say(|| format!("host{host}: its guard reboots it"));
                 let boot = self.scenario.natures[host].boot;
+                self.hosts[host].switching = false;
                 self.go_down(host);
                 self.after(boot, Happening::Boot(host));
             }
@@ -245,6 +251,7 @@ impl World {
             return self.wind_up(host);
         }
         self.hosts[host].run.token = Token::Fired(deadline);
+        self.hosts[host].committed = false;
         self.seen.fired[host] = true;
         let stand = self.hosts[host].stand;
         self.say(|| format!("host{host}: the guard fires, on {stand:?}"));
@@ -270,6 +277,7 @@ impl World {
         if restored && self.hosts[host].run.reactivated {
             self.say(|| format!("host{host}: its guard has put everything back, without a reboot"));
             self.hosts[host].run.guard_lives = false;
+            self.hosts[host].switching = false;
             // Whoever asked a moment before was told that it was still at work.
             self.hosts[host].activated_at = self.now;
         } else {
@@ -297,6 +305,5 @@ impl World {
 
     fn go_down(&mut self, host: usize) {
         self.hosts[host].lose_power();
-        self.seen.taken[host] = 0;
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) scenario: Scenario,
     pub(crate) chance: Chance,
+    /// What people type comes out of its own: so the rest of a seed is what it was.
+    pub(crate) typing: Chance,
     pub(crate) mistake: Option<Mistake>,
     pub(crate) stations: Vec<Station>,
     pub(crate) desks: [Desk; DESKS],
@@ -78,6 +80,8 @@ pub(crate) struct World {
     pub(crate) desk_cut_until: [Ms; DESKS],
     /// The faults have stopped.
     pub(crate) is_peace: bool,
+    /// How often somebody has typed `recover` since then.
+    pub(crate) tries_in_peace: u64,
     /// How often what came.
     pub(crate) tally: BTreeMap<String, u64>,
     clock: Arc<VirtualClock>,
@@ -109,6 +113,7 @@ impl World {
             hosts,
             scenario,
             chance,
+            typing: Chance::new(!seed),
             mistake,
             stations: Vec::new(),
             desks: std::array::from_fn(|_| Desk::default()),
@@ -118,6 +123,7 @@ impl World {
             sent: 0,
             desk_cut_until: [0; DESKS],
             is_peace: false,
+            tries_in_peace: 0,
             tally: BTreeMap::new(),
             clock,
             changed: Arc::new(Notify::new()),

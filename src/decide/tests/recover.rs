@@ -209,6 +209,49 @@ fn with_the_record_a_silent_host_is_taken_over_as_soon_as_it_answers() {
     all_on(&world, "old");
 }
 
+/// Whoever began the run may only sleep, with an arm command under way to a host that nobody has fenced: that this one is on
+/// its old system and without a guard says nothing then.
+#[test]
+fn a_host_that_was_given_up_counts_only_once_it_is_fenced() {
+    let mut world = dies_before(1, arm);
+    world.machines[1].dead = true;
+    world.recover(true);
+    let at = world.until(1, |step| *step == Step::TakeOver { by_guard: true });
+    world.end_step(at, Fault::None);
+    world.machines[1].dead = false;
+    world.until(1, |step| matches!(step, Step::Clean { .. }));
+    let late = world.strays.iter().position(|(host, step, _)| host.0 == 1 && arm(step)).expect("it is under way");
+    world.stray_arrives(late);
+    assert_eq!(world.machines[1].guard, GuardState::None);
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    all_on(&world, "old");
+}
+
+#[test]
+fn without_a_record_a_silent_host_is_asked_once_more_before_it_is_called_a_split() {
+    let mut world = dies_before(0, login);
+    world.machines[1].dead = true;
+    world.recover(false);
+    // The others are still being proven.
+    world.until(0, login);
+    world.machines[1].dead = false;
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    all_on(&world, "old");
+}
+
+#[test]
+fn a_host_of_which_nobody_knows_what_it_ran_has_not_moved_on() {
+    let mut world = dies_before(0, login);
+    world.fire(1);
+    let mut plan = Plan::clone(&world.plan);
+    (plan.hosts[1].old, plan.hosts[1].new) = (Systems::all(&Systems::not_known()), Systems::not_known());
+    world.plan = Arc::new(plan);
+    world.recover(false);
+    let verdict = world.run_to_end();
+    assert!(matches!(verdict.hosts[1].1, HostOutcome::Lost { .. }), "{verdict:?}");
+    assert!(world.machines[1].roots, "what it ran before is still to be read there");
+}
+
 #[test]
 fn a_signal_while_guards_are_waited_for_leaves_everything_as_it_was() {
     let mut world = dies_before(0, login);
