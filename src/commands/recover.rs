@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +19,7 @@ use crate::decide::recover::Aim;
 use crate::decide::rolling::ended::{Begun, FoundRolling};
 use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::driver::Surroundings;
+use crate::engine::epochs::tag;
 use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, RollingEnded, recover};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
@@ -175,13 +175,6 @@ fn aim(arguments: &Recover) -> Aim {
         (None, false) => Aim::Without,
         (None, true) => Aim::Recover,
     }
-}
-
-/// Tells this recovery from another one by the same person on a workstation of the same name.
-fn tag() -> u16 {
-    // The keys of std's hash maps are random, anew for each one.
-    let [first, second, ..] = std::hash::RandomState::new().build_hasher().finish().to_le_bytes();
-    u16::from_le_bytes([first, second])
 }
 
 /// `None`: the engine has panicked. `is_known` says whether this workstation has a record of an unfinished run.

@@ -44,6 +44,8 @@ pub enum Aim {
     Without,
     /// To remove what is left of the run, and move no host. `as_they_stand`: also where they are not on one side.
     Forget { as_they_stand: bool },
+    /// To clean up hosts that are back on old, where the run was ended on old without them, and do nothing else.
+    Returned,
 }
 
 /// The latest act that the run has announced.
@@ -324,6 +326,11 @@ impl Transaction {
             }
             Aim::Forget { as_they_stand } => {
                 self.forget(as_they_stand, effects);
+                return;
+            }
+            Aim::Returned if self.are_back_on_old() => {}
+            Aim::Returned => {
+                self.hold_up(HeldUp::NotBackOnOld, effects);
                 return;
             }
         }

@@ -28,6 +28,8 @@ pub(super) enum HeldUp {
     TwoEnds { old: Vec<HostName>, new: Vec<HostName> },
     /// A host says that the run was ended, and one that was there then is not where that was.
     NotAsMarked { host: HostName, text: String },
+    /// There is more to be done than to clean up after a run that was ended on old.
+    NotBackOnOld,
 }
 
 impl fmt::Display for HeldUp {
@@ -64,6 +66,8 @@ impl fmt::Display for HeldUp {
                 formatter,
                 "everything was left as it was: the run was ended without a host, others say, and {host} {text}"
             ),
+            Self::NotBackOnOld => formatter
+                .write_str("everything was left as it was: not all that are back are at rest on their old systems"),
         }
     }
 }

@@ -269,7 +269,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         // Whom the run is to end without is asked for nothing: it takes no part, also if it answers.
         let left_out: BTreeSet<HostName> = match self.request.aim {
-            Aim::Without => self.request.without.clone(),
+            Aim::Without | Aim::Returned => self.request.without.clone(),
             Aim::Recover | Aim::Forget { .. } => BTreeSet::new(),
         };
         let asked: BTreeSet<HostName> = all.difference(&left_out).cloned().collect();

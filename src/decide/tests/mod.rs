@@ -5,6 +5,7 @@ mod doubt;
 mod forget;
 mod left;
 mod machine;
+mod marked;
 mod push;
 mod recover;
 mod units;
