@@ -1,5 +1,7 @@
 //! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is forgotten.
 
+use std::io::Write as _;
+
 use fleetdeploy::event::{HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
@@ -64,12 +66,13 @@ fn a_host_that_was_switched_by_hand_after_a_dead_run_is_cleaned_and_pushed_again
 fn a_run_ends_without_a_host_that_is_dead_and_with_it_when_it_is_back() {
     let (fleet, run) = killed_in_verify("wayout-dead", &BOTH);
     fleet.power("homeserver", "off");
-    // Who is silent and was not named is named in what is to be typed.
-    let recovered = fleet.recover("laptop", &["homelab", "--without", "homeserver"]);
-    recovered.assert_ended(1, Outcome::RolledBack);
-    assert_eq!(recovered.host("homeserver"), &HostOutcome::Missing);
-    let text = recovered.finished().1;
-    assert!(text.contains("missing: homeserver"), "{text}");
+    // Before it waits for it, it asks whether to.
+    let mut recover = fleet.on_terminal("recover homelab");
+    recover.wait_for_text("end the run without it, as by --without homeserver? [y/N, within 60 s] ");
+    recover.stdin().write_all(b"y\n").unwrap();
+    let recovered = recover.ended();
+    assert_eq!(recovered.status, Some(1), "{}", recovered.stdout);
+    assert!(recovered.stdout.contains("missing: homeserver"), "{}", recovered.stdout);
     let kept = "ls -A /nix/var/nix/gcroots/fleetdeploy; cat /nix/var/nix/gcroots/fleetdeploy/.ended/*";
     let kept = fleet.host("vps", kept);
     assert!(kept.starts_with(".ended\nold ") && kept.contains("homeserver"), "{kept}");

@@ -100,6 +100,37 @@ impl super::Records for Records {
     fn ended_elsewhere(&mut self) {}
 }
 
+/// A person who is asked.
+struct Asked {
+    says: bool,
+    about: Vec<BTreeSet<HostName>>,
+}
+
+impl Surroundings for Asked {
+    fn tell(&mut self, _: Event) {}
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, _: &Entry) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl super::Records for Asked {
+    fn recovering(&mut self, _: &Recovering) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
+        self.about.push(silent.clone());
+        std::future::ready(self.says)
+    }
+
+    fn ended_elsewhere(&mut self) {}
+}
+
 fn host(name: &str) -> Host {
     Host {
         name: HostName::new(name).unwrap(),
@@ -512,4 +543,50 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let (unseen, overdue) = times(armed(60), true);
     assert_eq!(unseen, 0);
     assert!(overdue > 0, "its guard and its boot were waited for");
+}
+
+/// Whom the run is to end without, as a person says who is asked, and of whom that one was asked.
+async fn asked(
+    answers: [(&str, Vec<Option<Facts>>); 2],
+    aim: Aim,
+    says: bool,
+) -> (Option<BTreeSet<HostName>>, Vec<BTreeSet<HostName>>) {
+    let told = Told(Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()));
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
+    let events = Events::new(None);
+    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let mut records = Asked { says, about: Vec::new() };
+    let without = recovery.find(&mut records).await.ok().map(|(_, _, without)| without);
+    (without, records.about)
+}
+
+#[tokio::test]
+async fn before_it_waits_for_a_silent_host_a_person_is_asked_whether_to_end_the_run_without_it() {
+    let home: BTreeSet<HostName> = [HostName::new("home").unwrap()].into();
+    let silent = |name, then: usize| (name, [vec![None], vec![Some(facts(&[RUN])); then]].concat());
+    let there = |name| (name, vec![Some(facts(&[RUN])); 2]);
+    let yes = asked([silent("home", 0), there("vps")], Aim::Recover, true).await;
+    assert_eq!(yes, (Some(home.clone()), vec![home.clone()]));
+    // It comes back while it is waited for.
+    let no = asked([silent("home", 1), there("vps")], Aim::Recover, false).await;
+    assert_eq!(no, (Some(BTreeSet::new()), vec![home]));
+    // There is nothing to be asked where all answer, or none, or where all was said before.
+    for (answers, aim) in [
+        ([there("home"), there("vps")], Aim::Recover),
+        ([silent("home", 0), silent("vps", 0)], Aim::Recover),
+        ([silent("home", 0), there("vps")], Aim::Without),
+        ([silent("home", 0), there("vps")], Aim::Forget { as_they_stand: false }),
+    ] {
+        let (_, about) = asked(answers, aim, true).await;
+        assert_eq!(about, Vec::<BTreeSet<HostName>>::new(), "{aim:?}");
+    }
 }
