@@ -11,7 +11,7 @@ use super::ending::look_at_every_host;
 use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::reboot::{Logbook, Rolled};
-use super::returned::{Returned, returned};
+use super::returned::Leftovers;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
@@ -158,16 +158,16 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             surroundings.foreseen(push.foreseen(None));
             Pushed::Planned
         }
-        Ok(Prepared::Unchanged { hosts, returned }) => {
+        Ok(Prepared::Unchanged { hosts, leftovers }) => {
             if push.request.first.is_all() {
                 surroundings.foreseen(push.foreseen(None));
-            } else if let Err(signal) = push.clean_returned(&returned, surroundings, shutdown).await {
+            } else if let Err(signal) = push.clear_away(&leftovers, surroundings, shutdown).await {
                 return interrupted(signal).await;
             }
             Pushed::Ended(unchanged(hosts))
         }
         Ok(Prepared::Ready(ready)) => {
-            let Ready { hosts, plan, times, returned } = *ready;
+            let Ready { hosts, plan, times, leftovers } = *ready;
             if push.request.first == First::Ask {
                 surroundings.foreseen(push.foreseen(None));
                 // No guard is armed: nothing runs out meanwhile, and arming looks anew whether the facts still hold.
@@ -180,7 +180,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     return Pushed::Ended(push.refused(why));
                 }
             }
-            if let Err(signal) = push.clean_returned(&returned, surroundings, shutdown).await {
+            if let Err(signal) = push.clear_away(&leftovers, surroundings, shutdown).await {
                 return interrupted(signal).await;
             }
             if let Err(error) = surroundings.started(&plan) {
@@ -217,7 +217,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
 
 enum Prepared {
     Planned,
-    Unchanged { hosts: Vec<(HostName, HostOutcome)>, returned: Returned },
+    Unchanged { hosts: Vec<(HostName, HostOutcome)>, leftovers: Leftovers },
     Ready(Box<Ready>),
 }
 
@@ -225,7 +225,7 @@ struct Ready {
     hosts: Arc<SshHosts>,
     plan: Arc<Plan>,
     times: Vec<Times>,
-    returned: Returned,
+    leftovers: Leftovers,
 }
 
 pub(super) struct Push<'a> {
@@ -286,7 +286,7 @@ impl<'a> Push<'a> {
         self.foresee(&views, &plan);
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
         self.judge(&views)?;
-        let returned = returned(&views);
+        let leftovers = Leftovers::of(&views);
         self.tell(Event::Planned { hosts: planned(&views) });
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);
@@ -315,7 +315,7 @@ impl<'a> Push<'a> {
         }
         if !changes {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
-            return Ok(Prepared::Unchanged { hosts: self.name_every_host(ends), returned });
+            return Ok(Prepared::Unchanged { hosts: self.name_every_host(ends), leftovers });
         }
         if self.request.first.is_all() {
             return Ok(Prepared::Planned);
@@ -324,7 +324,7 @@ impl<'a> Push<'a> {
         let times = hosts.iter().map(|host| self.times(host)).collect();
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
         let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
-        Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times, returned })))
+        Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times, leftovers })))
     }
 
     pub(super) fn view<'b>(

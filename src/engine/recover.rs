@@ -311,6 +311,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             }
             Rolling::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
         }
+        self.let_go_what_is_over(&surveyed).await;
         let Some(mut chosen) = self.choose(&surveyed)? else {
             if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.

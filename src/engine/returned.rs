@@ -1,6 +1,7 @@
-//! Hosts that were missing when a run was ended on old, and that a push finds back on old, at rest: it cleans them up.
+//! What earlier runs have left and a push takes away before it begins: leases of rolling reboots that are over, and all that
+//! is kept where a host was missing when its run was ended on old, and is back on old, at rest.
 //!
-//! That is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where anything else
+//! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where anything else
 //! is to be done, nothing is.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::{fmt, io};
 use super::driver::Surroundings;
 use super::epochs::tag;
 use super::push::{Push, lock};
+use super::reboot::let_go;
 use super::recover::{Records, Recovered, Recovering, Request, recover_with};
 use super::shutdown::Shutdown;
 use super::surveyor::SshSurveyor;
@@ -30,10 +32,24 @@ pub struct CleanedUp {
 }
 
 /// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by host.
-pub(super) type Returned = BTreeMap<String, BTreeMap<HostName, Vec<String>>>;
+type Returned = BTreeMap<String, BTreeMap<HostName, Vec<String>>>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Leftovers {
+    returned: Returned,
+    /// By the hosts that hold the lease.
+    rolling: BTreeMap<HostName, String>,
+}
+
+impl Leftovers {
+    pub(super) fn of(views: &[Surveyed<'_>]) -> Self {
+        let rolling = views.iter().filter_map(|view| Some((view.host.name.clone(), view.facts.rolling_over.clone()?)));
+        Self { returned: returned(views), rolling: rolling.collect() }
+    }
+}
 
 /// Only of runs whose every host answers, but for those that were missing: nobody is waited for here.
-pub(super) fn returned(views: &[Surveyed<'_>]) -> Returned {
+fn returned(views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
     for view in views.iter().filter(|view| view.selected) {
         for run in Left::of(view, views).iter().filter_map(Left::back_on_old) {
@@ -53,17 +69,24 @@ pub(super) fn returned(views: &[Surveyed<'_>]) -> Returned {
 }
 
 impl Push<'_> {
-    /// Cleans up what runs have left on hosts that are back from them. What cannot be cleaned up hinders nobody: that is told,
-    /// and how it is mended.
+    /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is told, and
+    /// how it is mended.
     ///
     /// # Errors
     /// The signal that has interrupted it.
-    pub(super) async fn clean_returned(
+    pub(super) async fn clear_away(
         &self,
-        returned: &Returned,
+        leftovers: &Leftovers,
         surroundings: &mut impl Surroundings,
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
+        let Leftovers { returned, rolling } = leftovers;
+        for host in &self.request.fleet.hosts {
+            if let Some(run) = rolling.get(&host.name) {
+                // Where that fails it counts again after the next boot, for its own time, as if nobody had come by.
+                let _ = let_go(&self.reach, &[host], run).await;
+            }
+        }
         let surveyor = SshSurveyor { reach: Arc::clone(&self.reach) };
         for (run, hosts) in returned {
             let tag = tag();

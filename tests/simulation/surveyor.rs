@@ -97,6 +97,7 @@ impl World {
             marks: Vec::new(),
             over: BTreeSet::new(),
             switching: BTreeSet::new(),
+            rolling_over: None,
             traces: Vec::new(),
             busy: Vec::new(),
             boot_missing: None,
