@@ -14,7 +14,7 @@ use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
 use crate::decide::steady::UnitWatch;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
-use crate::decide::without::HeldUp;
+use crate::decide::without::{HeldUp, not_ended_without};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
@@ -376,6 +376,8 @@ impl Transaction {
                 _ if now.armed => None,
                 (_, found) => found.as_ref().map(Found::left),
             });
+            // That it is not known of it is no end of the run.
+            let end = end.map(|end| if end == HostOutcome::Missing { not_ended_without() } else { end });
             end.map(|end| (self.plan.host(id).name.clone(), end))
         };
         self.plan.ids().filter_map(end).collect()

@@ -72,6 +72,12 @@ impl fmt::Display for HeldUp {
     }
 }
 
+/// How a host is left that the run was to end without, and that it was not ended.
+pub(super) fn not_ended_without() -> HostOutcome {
+    let why = "it was not asked, and the run is not ended without it".to_owned();
+    HostOutcome::Left { why, back_within_ms: None }
+}
+
 pub(super) fn list<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String {
     hosts.into_iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -182,7 +188,7 @@ impl Transaction {
         let has_moved_on = |host: HostId| matches!(self.hosts[host.0].end, Some(HostOutcome::MovedOn { .. }));
         let mut text = text;
         for (what, hosts) in [
-            ("missing", named(&|host| self.hosts[host.0].missing)),
+            ("missing", named(&|host| self.hosts[host.0].end == Some(HostOutcome::Missing))),
             ("moved on, and not meant by that", named(&has_moved_on)),
             ("holding nothing of the run, and not known", named(&|host| self.is_not_known(host))),
         ] {

@@ -432,9 +432,14 @@ fn a_signal_while_the_missing_hosts_guard_is_waited_for_ends_nothing_and_is_gone
         while !world.now.timers.contains(&Timer::GuardsOver) {
             world.end_step(0, Fault::None);
         }
+        let through = world.now.transaction.through();
+        assert!(through.iter().all(|(_, end)| *end != HostOutcome::Missing), "left at once: {through:?}");
         world.give(Input::CancelRequested(Signal::Sigint));
         let verdict = world.run_to_end();
         assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
+        let HostOutcome::Left { why, .. } = end(&verdict, 2) else { panic!("{verdict:?}") };
+        assert_eq!(why, "it was not asked, and the run is not ended without it");
+        assert!(!verdict.text.contains("missing"), "{}", verdict.text);
         let ended = |entry: &Entry| matches!(entry, Entry::EndedWithout { .. } | Entry::Finished { .. });
         assert!(!world.now.entries.iter().any(ended), "{:?}", world.now.entries);
         world.recover_without(true, &[2]);
