@@ -24,7 +24,7 @@ use crate::decide::remembered::remembered;
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::{SteadyShortened, Times};
 use crate::decide::traces::EndMark;
-use crate::decide::units::{UnitTerms, started_since};
+use crate::decide::units::{UnitTerms, restless};
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::{Forecast, NotRun};
@@ -306,12 +306,12 @@ impl<'a> Push<'a> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let mut plan = self.baseline(plan, &identity, changes).await?;
-        // Two looks: what was started anew between them does that by itself.
+        // Two looks: what was started anew between them as often as that does so by itself.
         for host in &mut plan.hosts {
             let (Some(one), Some(two)) = (surveyed.get(&host.name), plan.baseline.hosts.get(&host.name)) else {
                 continue;
             };
-            host.units.restless = started_since(&one.facts.standing.units, &two.units).cloned().collect();
+            host.units.restless = restless(host.units.steady, &one.facts.standing, two);
         }
         if !changes {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();

@@ -14,4 +14,4 @@ mod waves;
 mod without;
 mod world;
 
-pub(super) use machine::{plan, system};
+pub(super) use machine::{plan, standing, system};
