@@ -306,7 +306,7 @@ impl<'a> Push<'a> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let mut plan = self.baseline(plan, &identity, changes).await?;
-        // Two looks: what was started anew between them as often as that does so by itself.
+        // Two looks: what was started anew again and again between them does so by itself.
         for host in &mut plan.hosts {
             let (Some(one), Some(two)) = (surveyed.get(&host.name), plan.baseline.hosts.get(&host.name)) else {
                 continue;

@@ -341,9 +341,8 @@ impl<S: Surveyor> Recovery<'_, S> {
                 )),
             });
         }
-        let any_other = chosen.hosts.iter().any(|host| !silent.contains(host));
-        let may_ask = self.request.aim == Aim::Recover && !unexpected.is_empty() && any_other;
-        if may_ask && records.goes_on_without(&unexpected).await {
+        let would_wait = self.request.aim == Aim::Recover && !unexpected.is_empty();
+        if would_wait && records.goes_on_without(&unexpected).await {
             return Ok((chosen, surveyed, unexpected));
         }
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
