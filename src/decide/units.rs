@@ -63,6 +63,7 @@ impl UnitTerms {
 /// The units that had no rest between two looks: on an average they did not stay up for as long as what a push starts must.
 ///
 /// A unit that was started anew once is not restless for that: a person did it, or it was its yearly crash.
+#[must_use]
 pub fn restless(steady: Duration, before: &Standing, now: &HostRound) -> BTreeSet<String> {
     let between = now.uptime.saturating_sub(before.uptime);
     let starts = |unit: &String| {
