@@ -1,7 +1,6 @@
 //! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is forgotten.
 
 use std::io::Write as _;
-use std::time::Instant;
 
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
@@ -120,17 +119,18 @@ fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not
     fleet.power("homeserver", "off");
     has_rebooted(&fleet, "vps");
     // What its guard does, and the boot after that, may take is waited for once.
-    for wait in [seconds(300), seconds(45)] {
-        let begun = Instant::now();
+    for is_second in [false, true] {
         let recovered = fleet.recover("laptop", &["homelab"]);
         recovered.assert_ended(3, Outcome::Split);
         recovered.assert_says(None, &["if they do not come back: fleetdeploy recover homelab --without homeserver"]);
         let left = |event: &Event| match event {
-            Event::LeftToGuard { host, fires_in_ms, .. } => Some((host.to_string(), *fires_in_ms)),
+            Event::LeftToGuard { host, fires_in_ms, boot_ms } => Some((host.to_string(), *fires_in_ms, *boot_ms)),
             _ => None,
         };
-        let counted: Vec<(String, u64)> = recovered.events().filter_map(left).collect();
-        assert!(counted.iter().all(|(host, fires)| host == "homeserver" && *fires < 10_000), "{counted:?}");
-        assert!(!counted.is_empty() && begun.elapsed() < wait, "{:?}", begun.elapsed());
+        let counted: Vec<(String, u64, u64)> = recovered.events().filter_map(left).collect();
+        assert!(!counted.is_empty());
+        for (host, fires, boot) in counted {
+            assert!(host == "homeserver" && fires < 10_000 && (boot == 0 || !is_second), "{host}: {fires} {boot}");
+        }
     }
 }
