@@ -137,7 +137,8 @@ pub enum Command {
 /// the hosts themselves hold.
 ///
 /// A host that does not come back holds up the others only until you say so: with --without they are brought to one side and
-/// freed as soon as no guard can be armed on it any more. When it is back, `recover` sees to it.
+/// freed as soon as no guard can be armed on it any more. On a terminal it asks whether to, before it waits. When the host
+/// is back, `recover` sees to it, and so does a push where it is back on the system that it ran.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

@@ -309,6 +309,10 @@ pub enum Event {
         of: u64,
         hosts: Vec<HostName>,
     },
+    /// It takes no part in this run: it was left out by name, or is `optional` and does not answer.
+    HostLeftOut {
+        host: HostName,
+    },
     /// What a host is doing now, in a few words. Lossy.
     HostMoved {
         host: HostName,

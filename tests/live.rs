@@ -196,6 +196,24 @@ fn a_command_that_ends_in_the_middle_leaves_no_row() {
     assert!(left.contains("what runs was never booted here"), "{left}");
 }
 
+/// It is no witness: nobody asks it for anything.
+#[test]
+fn a_host_that_is_left_out_says_so_in_its_row() {
+    let mut push = good_push();
+    let Event::PushStarted { hosts, .. } = &mut push[0].1 else { panic!("it begins otherwise") };
+    hosts.push(host("nas"));
+    push.insert(3, (0.0, Event::HostLeftOut { host: host("nas") }));
+    push.insert(4, (0.0, done("nas", Phase::Survey)));
+    let push = lines(push);
+    let mut watched = Watched::new(LIVE, 100, 24);
+    for seconds in [1.0, 20.0, 45.5] {
+        watched.until(&push, seconds);
+        let shown = watched.shown();
+        let row = shown.lines().rev().find(|line| line.contains(" nas ")).unwrap_or_else(|| panic!("{shown}"));
+        assert!(row.contains("left out") && row.contains("takes no part") && !row.contains("witness"), "{row}");
+    }
+}
+
 #[test]
 fn while_a_person_is_asked_the_terminal_is_theirs() {
     let mut push = good_push();

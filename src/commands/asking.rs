@@ -1,4 +1,4 @@
-//! The one question, of `--ask`: whether to go on. A signal ends it.
+//! Questions on the terminal: whether to go on, of `--ask`, and whether not to wait any more. A signal ends each.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::Trouble;
 use crate::event::Event;
 use crate::event::stream::{Events, Follower};
+use crate::inventory::model::HostName;
 use crate::ui::print_question;
 
 /// How long what stands above the question may take to be on the screen.
@@ -25,17 +26,49 @@ pub(super) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
     Err(Trouble::not_understood("--ask needs a terminal to ask on", Some(hint.to_owned())))
 }
 
-/// Asks once, and is through with any answer. Nothing else is drawn meanwhile.
+/// How long a recovery waits for an answer, before it waits for its hosts: guards run out meanwhile.
+const SHORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a push is to go on.
 ///
 /// # Errors
 /// Why not, in words.
 pub(super) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
+    match ask(events, screen, question, PATIENCE).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not begun: the answer was no".to_owned()),
+        Err(why) => Err(format!("not begun: {why}")),
+    }
+}
+
+/// Whether a recovery is to end its run without these hosts; no answer is none.
+pub(super) async fn ask_whether_to_end_without(
+    events: Events,
+    screen: Follower,
+    silent: impl IntoIterator<Item = &HostName>,
+) -> bool {
+    let silent: Vec<&str> = silent.into_iter().map(HostName::as_str).collect();
+    let question = format!(
+        "{} does not answer, and is waited for if it may come back: end the run without it, as by --without {}? [y/N, \
+         within {} s]",
+        silent.join(", "),
+        silent.join(","),
+        SHORT_PATIENCE.as_secs()
+    );
+    ask(events, screen, question, SHORT_PATIENCE).await.unwrap_or(false)
+}
+
+/// Asks once, and is through with any answer. Nothing else is drawn meanwhile.
+///
+/// # Errors
+/// Why there is no answer, in words.
+async fn ask(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, String> {
     events.publish(Event::Asked { question: question.clone() });
     let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(DRAWING)).await;
     if !drawn.unwrap_or(false) {
-        return Err("not begun: the terminal takes nothing, so nothing could be asked".to_owned());
+        return Err("the terminal takes nothing, so nothing could be asked".to_owned());
     }
-    print_question(&question).map_err(|error| format!("not begun: nothing could be asked: {error}"))?;
+    print_question(&question).map_err(|error| format!("nothing could be asked: {error}"))?;
     let (answer, answered) = oneshot::channel();
     // The terminal is read by a thread of its own, which nothing can end but an answer or the end of this process.
     std::thread::spawn(move || {
@@ -44,14 +77,13 @@ pub(super) async fn ask_whether_to_go_on(events: Events, screen: Follower, quest
         // Nobody listens any more when a signal came first.
         let _ = answer.send(read.map(|_| line));
     });
-    let said = tokio::time::timeout(PATIENCE, answered).await;
+    let said = tokio::time::timeout(patience, answered).await;
     let yes = matches!(&said, Ok(Ok(Ok(line))) if is_yes(line));
     events.publish(Event::Replied { yes });
     match said {
-        _ if yes => Ok(()),
-        Ok(Ok(Ok(_))) => Err("not begun: the answer was no".to_owned()),
-        Ok(_) => Err("not begun: the answer could not be read".to_owned()),
-        Err(_) => Err("not begun: nobody has answered for an hour".to_owned()),
+        Ok(Ok(Ok(_))) => Ok(yes),
+        Ok(_) => Err("the answer could not be read".to_owned()),
+        Err(_) => Err(format!("nobody has answered for {}", humantime::format_duration(patience))),
     }
 }
 

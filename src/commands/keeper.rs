@@ -15,6 +15,7 @@ use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::{First, Request};
 use crate::engine::reboot::Logbook;
+use crate::engine::returned::CleanedUp;
 use crate::event::forecast::Forecast;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
@@ -225,6 +226,12 @@ impl Surroundings for Keeper<'_> {
         };
         let started = journal::Entry::Started(started(&saved, 1, guards));
         record.journal.append(&started).map_err(std::io::Error::other)
+    }
+
+    fn cleaned_up(&mut self, what: &CleanedUp) -> std::io::Result<()> {
+        let state = State::locate(|name| std::env::var_os(name)).map_err(std::io::Error::other)?;
+        let CleanedUp { run, epoch, entries } = what;
+        state.end_again(run, *epoch, &self.request.owner, entries).map_err(std::io::Error::other)
     }
 
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, Hasher};
+use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt;
 
+use super::asking::ask_whether_to_end_without;
 use super::build::FAREWELL;
 use super::ending::Conclusion;
 use super::ground::{Ground, load, owner};
@@ -20,9 +21,10 @@ use crate::decide::recover::Aim;
 use crate::decide::rolling::ended::{Begun, FoundRolling};
 use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::driver::Surroundings;
+use crate::engine::epochs::tag;
 use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, RollingEnded, recover};
 use crate::engine::shutdown::Shutdown;
-use crate::event::stream::Events;
+use crate::event::stream::{Events, Follower};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
 use crate::inventory::Overrides;
@@ -82,6 +84,9 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     };
     let mut keeper = Keeper {
         events: events.clone(),
+        // Where nobody looks at a question nothing waits for an answer.
+        asks: matches!(mode, Mode::Live { .. }) && std::io::stdin().is_terminal(),
+        screen: screen.follower(),
         state,
         lock,
         inventory,
@@ -175,13 +180,6 @@ fn aim(arguments: &Recover) -> Aim {
         (None, false) => Aim::Without,
         (None, true) => Aim::Recover,
     }
-}
-
-/// Tells this recovery from another one by the same person on a workstation of the same name.
-fn tag() -> u16 {
-    // The keys of std's hash maps are random, anew for each one.
-    let [first, second, ..] = std::hash::RandomState::new().build_hasher().finish().to_le_bytes();
-    u16::from_le_bytes([first, second])
 }
 
 /// `None`: the engine has panicked. `is_known` says whether this workstation has a record of an unfinished run.
@@ -302,6 +300,8 @@ struct Record {
 
 struct Keeper<'a> {
     events: Events,
+    asks: bool,
+    screen: Follower,
     state: State,
     lock: FleetLock,
     inventory: PathBuf,
@@ -416,6 +416,11 @@ impl Records for Keeper<'_> {
         Ok(())
     }
 
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
+        let (asks, events, screen, silent) = (self.asks, self.events.clone(), self.screen.clone(), silent.clone());
+        async move { asks && ask_whether_to_end_without(events, screen, &silent).await }
+    }
+
     fn ended_elsewhere(&mut self) {
         let Some(known) = &self.request.known else { return };
         let note = RunId::parse(known.run.clone()).ok().map(|id| {
@@ -427,6 +432,27 @@ impl Records for Keeper<'_> {
         if let Some(Err(error)) = note {
             let text = format!("that could not be written down: {error}");
             self.events.publish(Event::Warned { host: None, text });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Without;
+
+    #[test]
+    fn what_a_recovery_is_to_do_is_what_was_typed() {
+        let typed = |without: &[&str], forget: Option<&str>, as_they_stand: bool| {
+            let hosts = without.iter().map(|host| HostName::new(*host).unwrap()).collect();
+            let forget = forget.map(|run| RunId::parse(run.to_owned()).unwrap());
+            aim(&Recover { name: None, run: None, without: Without { hosts }, forget, as_they_stand })
+        };
+        let run = Some("20261122-161500-homelab-3f9c");
+        assert_eq!(typed(&[], None, false), Aim::Recover);
+        assert_eq!(typed(&["nas"], None, false), Aim::Without);
+        for as_they_stand in [false, true] {
+            assert_eq!(typed(&[], run, as_they_stand), Aim::Forget { as_they_stand });
         }
     }
 }

@@ -300,6 +300,9 @@ pub struct Facts {
     /// Those of the survivors that have begun to move here what a reboot brings.
     #[serde(default)]
     pub switching: BTreeSet<String>,
+    /// A rolling reboot whose lease is over, and would count again after the host's next boot.
+    #[serde(default)]
+    pub rolling_over: Option<String>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
     /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.

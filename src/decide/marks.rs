@@ -86,6 +86,16 @@ impl Transaction {
         true
     }
 
+    /// Whether nothing is left to be done but to clean hosts that were missing when the run was ended on old, and stand there.
+    pub(super) fn are_back_on_old(&self) -> bool {
+        let mut sides = self.marked().map(|(_, mark)| mark.side).peekable();
+        let is_marked_old = sides.peek().is_some() && sides.all(|side| side == Some(EndSide::Old));
+        let is_at_rest = |found: &Found| {
+            matches!(found, Found::Old { .. } | Found::Cleaned(_) | Found::Ended { .. } | Found::Silent { .. })
+        };
+        is_marked_old && self.all_found(is_at_rest)
+    }
+
     /// A host that is back and not at rest goes back alone, or forward where the others are.
     fn take_care_of_the_restless(&mut self, side: Option<EndSide>, effects: &mut Vec<Effect>) -> bool {
         let is_restless = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Loose(_));

@@ -20,7 +20,7 @@ use crate::decide::rollback::silence;
 use crate::decide::traces::EndMark;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
-use crate::decide::without::{HeldUp, list};
+use crate::decide::without::{HeldUp, list, not_ended_without};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::HostName;
 
@@ -44,6 +44,8 @@ pub enum Aim {
     Without,
     /// To remove what is left of the run, and move no host. `as_they_stand`: also where they are not on one side.
     Forget { as_they_stand: bool },
+    /// To clean up hosts that are back on old, where the run was ended on old without them, and do nothing else.
+    Returned,
 }
 
 /// The latest act that the run has announced.
@@ -326,6 +328,11 @@ impl Transaction {
                 self.forget(as_they_stand, effects);
                 return;
             }
+            Aim::Returned if self.are_back_on_old() => {}
+            Aim::Returned => {
+                self.hold_up(HeldUp::NotBackOnOld, effects);
+                return;
+            }
         }
         if self.judge_by_marks(effects) {
             return;
@@ -468,6 +475,10 @@ impl Transaction {
         for host in left {
             let why = "left as it was: somebody else may be recovering this run".to_owned();
             self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
+        }
+        let missing: Vec<HostId> = self.missing().collect();
+        for host in missing {
+            self.hosts[host.0].end = Some(not_ended_without());
         }
         // Nothing was done to any of them, and the guards hold: no person need go there for that. While a missing host's guard
         // may still be armed, none of them is through.

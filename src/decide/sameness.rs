@@ -33,6 +33,7 @@ impl Hash for Transaction {
             interrupted,
             noticed: _,
             noticed_absent: _,
+            told_volatile: _,
             silent,
             silence_counts,
             recovery,

@@ -278,6 +278,7 @@ pub(crate) mod tests {
                 marks: Vec::new(),
                 over: BTreeSet::new(),
                 switching: BTreeSet::new(),
+                rolling_over: None,
                 traces: vec![],
                 busy: vec![],
                 boot_missing: None,

@@ -13,8 +13,8 @@ use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
 use crate::decide::steady::UnitWatch;
-use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
-use crate::decide::without::HeldUp;
+use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
+use crate::decide::without::{HeldUp, not_ended_without};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::inventory::model::HostName;
 use crate::store_path::StorePath;
@@ -202,6 +202,8 @@ pub struct Transaction {
     pub(super) noticed: BTreeSet<HostId>,
     /// Absent hosts of which it was said that they answer.
     pub(super) noticed_absent: BTreeSet<HostName>,
+    /// Hosts of which it was said that they cannot write down what is done there.
+    pub(super) told_volatile: BTreeSet<HostId>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
     /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
@@ -277,6 +279,7 @@ impl Transaction {
             interrupted: None,
             noticed: BTreeSet::new(),
             noticed_absent: BTreeSet::new(),
+            told_volatile: BTreeSet::new(),
             silent: BTreeSet::new(),
             silence_counts: false,
             recovery: None,
@@ -382,6 +385,8 @@ impl Transaction {
                 _ if now.armed => None,
                 (_, found) => found.as_ref().map(Found::left),
             });
+            // That it is not known of it is no end of the run.
+            let end = end.map(|end| if end == HostOutcome::Missing { not_ended_without() } else { end });
             end.map(|end| (self.plan.host(id).name.clone(), end))
         };
         self.plan.ids().filter_map(end).collect()
@@ -405,7 +410,18 @@ impl Transaction {
         matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
     }
 
+    /// A full disk is for a person to mend; the run goes on: its lease holds as long as the boot, and a guard is of one boot, too.
+    fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
+        let Answer::Said(said) = answer else { return };
+        let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
+        if is_volatile && self.told_volatile.insert(host) {
+            let name = self.plan.host(host).name.clone();
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: Caution::Volatile.to_string() }));
+        }
+    }
+
     pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        self.tell_what_is_volatile(host, &answer, effects);
         let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean | Stage::Over);
         if let (true, Some(says), Answer::Said(said)) = (is_told, self.disowned_by(host, step, &answer), &answer) {
             self.disown(host, says, &said.standing, effects);

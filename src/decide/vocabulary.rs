@@ -259,6 +259,8 @@ impl fmt::Display for Disowned {
 pub enum Caution {
     /// Somebody has set what the next reboot brings, once.
     NextBoot { entry: String },
+    /// What the run has written there is only in memory.
+    Volatile,
 }
 
 impl fmt::Display for Caution {
@@ -267,6 +269,9 @@ impl fmt::Display for Caution {
             Self::NextBoot { entry } => write!(
                 formatter,
                 "the next reboot brings {entry}, once, and what this run leaves here only after it: somebody has set that"
+            ),
+            Self::Volatile => formatter.write_str(
+                "cannot write down beside its roots what this run has done there (is the disk full?): a restart forgets it",
             ),
         }
     }

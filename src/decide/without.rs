@@ -28,6 +28,8 @@ pub(super) enum HeldUp {
     TwoEnds { old: Vec<HostName>, new: Vec<HostName> },
     /// A host says that the run was ended, and one that was there then is not where that was.
     NotAsMarked { host: HostName, text: String },
+    /// There is more to be done than to clean up after a run that was ended on old.
+    NotBackOnOld,
 }
 
 impl fmt::Display for HeldUp {
@@ -64,8 +66,16 @@ impl fmt::Display for HeldUp {
                 formatter,
                 "everything was left as it was: the run was ended without a host, others say, and {host} {text}"
             ),
+            Self::NotBackOnOld => formatter
+                .write_str("everything was left as it was: not all that are back are at rest on their old systems"),
         }
     }
+}
+
+/// How a host is left that the run was to end without, and that it was not ended.
+pub(super) fn not_ended_without() -> HostOutcome {
+    let why = "it was not asked, and the run is not ended without it".to_owned();
+    HostOutcome::Left { why, back_within_ms: None }
 }
 
 pub(super) fn list<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String {
@@ -178,7 +188,7 @@ impl Transaction {
         let has_moved_on = |host: HostId| matches!(self.hosts[host.0].end, Some(HostOutcome::MovedOn { .. }));
         let mut text = text;
         for (what, hosts) in [
-            ("missing", named(&|host| self.hosts[host.0].missing)),
+            ("missing", named(&|host| self.hosts[host.0].end == Some(HostOutcome::Missing))),
             ("moved on, and not meant by that", named(&has_moved_on)),
             ("holding nothing of the run, and not known", named(&|host| self.is_not_known(host))),
         ] {

@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::doing::by_step;
 use super::hosts::{Hosts, Order};
 use super::reports::{Report, ReportOnce};
+use super::returned::CleanedUp;
 use super::shutdown::Shutdown;
 use super::timers::Timers;
 use crate::decide::left::LeftToGuard;
@@ -74,6 +75,14 @@ pub trait Surroundings: Send {
     /// When it is not.
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
         let _ = (host, holds);
+        Ok(())
+    }
+    /// Another run's end while hosts were missing has come to more: hosts of it that were missing are cleaned up.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    fn cleaned_up(&mut self, what: &CleanedUp) -> std::io::Result<()> {
+        let _ = what;
         Ok(())
     }
     /// What the push begins with, durable before the first host is touched.

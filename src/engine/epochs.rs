@@ -6,6 +6,8 @@
 //! as far as recoveries can have raised it: one host alone far above all others does not count, for at most one lies. A host
 //! that shows more is outbid by itself.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use crate::decide::plan::HostId;
 
 /// The scripts take numbers of at most 14 digits (`is_number` in lib.sh).
@@ -30,6 +32,14 @@ const MOST_BETWEEN: u64 = 1 << 10;
 pub fn later_epoch(highest: u64, tag: u16) -> Option<u64> {
     let count = (highest >> TAG_BITS).checked_add(1)?.checked_mul(1 << TAG_BITS)?;
     Some(count | u64::from(tag)).filter(|later| *later <= HIGHEST)
+}
+
+/// Tells this recovery from another one by the same person on a workstation of the same name.
+#[must_use]
+pub fn tag() -> u16 {
+    // The keys of std's hash maps are random, anew for each one.
+    let [first, second, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
+    u16::from_le_bytes([first, second])
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub mod reboot;
 
 pub mod recover;
 mod reports;
+pub mod returned;
 pub mod shutdown;
 pub mod ssh_hosts;
 pub mod status;

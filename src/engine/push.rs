@@ -11,6 +11,7 @@ use super::ending::look_at_every_host;
 use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::reboot::{Logbook, Rolled};
+use super::returned::Leftovers;
 use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
@@ -23,7 +24,7 @@ use crate::decide::remembered::remembered;
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::{SteadyShortened, Times};
 use crate::decide::traces::EndMark;
-use crate::decide::units::{UnitTerms, started_since};
+use crate::decide::units::{UnitTerms, restless};
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::{Forecast, NotRun};
@@ -157,14 +158,16 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             surroundings.foreseen(push.foreseen(None));
             Pushed::Planned
         }
-        Ok(Prepared::Unchanged(hosts)) => {
+        Ok(Prepared::Unchanged { hosts, leftovers }) => {
             if push.request.first.is_all() {
                 surroundings.foreseen(push.foreseen(None));
+            } else if let Err(signal) = push.clear_away(&leftovers, surroundings, shutdown).await {
+                return interrupted(signal).await;
             }
             Pushed::Ended(unchanged(hosts))
         }
         Ok(Prepared::Ready(ready)) => {
-            let Ready { hosts, plan, times } = *ready;
+            let Ready { hosts, plan, times, leftovers } = *ready;
             if push.request.first == First::Ask {
                 surroundings.foreseen(push.foreseen(None));
                 // No guard is armed: nothing runs out meanwhile, and arming looks anew whether the facts still hold.
@@ -176,6 +179,9 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     push.clean_prepared().await;
                     return Pushed::Ended(push.refused(why));
                 }
+            }
+            if let Err(signal) = push.clear_away(&leftovers, surroundings, shutdown).await {
+                return interrupted(signal).await;
             }
             if let Err(error) = surroundings.started(&plan) {
                 push.clean_prepared().await;
@@ -211,7 +217,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
 
 enum Prepared {
     Planned,
-    Unchanged(Vec<(HostName, HostOutcome)>),
+    Unchanged { hosts: Vec<(HostName, HostOutcome)>, leftovers: Leftovers },
     Ready(Box<Ready>),
 }
 
@@ -219,6 +225,7 @@ struct Ready {
     hosts: Arc<SshHosts>,
     plan: Arc<Plan>,
     times: Vec<Times>,
+    leftovers: Leftovers,
 }
 
 pub(super) struct Push<'a> {
@@ -279,6 +286,7 @@ impl<'a> Push<'a> {
         self.foresee(&views, &plan);
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
         self.judge(&views)?;
+        let leftovers = Leftovers::of(&views);
         self.tell(Event::Planned { hosts: planned(&views) });
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);
@@ -298,16 +306,16 @@ impl<'a> Push<'a> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let mut plan = self.baseline(plan, &identity, changes).await?;
-        // Two looks: what was started anew between them does that by itself.
+        // Two looks: what was started anew again and again between them does so by itself.
         for host in &mut plan.hosts {
             let (Some(one), Some(two)) = (surveyed.get(&host.name), plan.baseline.hosts.get(&host.name)) else {
                 continue;
             };
-            host.units.restless = started_since(&one.facts.standing.units, &two.units).cloned().collect();
+            host.units.restless = restless(host.units.steady, &one.facts.standing, two);
         }
         if !changes {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
-            return Ok(Prepared::Unchanged(self.name_every_host(ends)));
+            return Ok(Prepared::Unchanged { hosts: self.name_every_host(ends), leftovers });
         }
         if self.request.first.is_all() {
             return Ok(Prepared::Planned);
@@ -316,7 +324,7 @@ impl<'a> Push<'a> {
         let times = hosts.iter().map(|host| self.times(host)).collect();
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
         let hosts = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
-        Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times })))
+        Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times, leftovers })))
     }
 
     pub(super) fn view<'b>(

@@ -97,6 +97,12 @@ pub trait Records: Surroundings {
     /// When that cannot be written down.
     fn recovering(&mut self, what: &Recovering) -> std::io::Result<()>;
 
+    /// Whether the run is to end without these hosts, which do not answer; ends by itself some time.
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
+        let _ = silent;
+        async { false }
+    }
+
     /// The run of the record was ended by somebody else: no host holds anything of it.
     fn ended_elsewhere(&mut self);
 }
@@ -197,10 +203,28 @@ impl<S: Surveyor> Recovery<'_, S> {
             found = self.find(records) => found,
             signal = shutdown.requested() => return Recovered::Interrupted(signal),
         };
-        let (chosen, surveyed) = match found {
-            Ok(found) => found,
-            Err(ended) => return ended,
-        };
+        match found {
+            Ok((chosen, surveyed, without)) if without.is_empty() => {
+                self.take_over(chosen, surveyed, records, shutdown).await
+            }
+            Ok((chosen, surveyed, without)) => {
+                let request = Request { aim: Aim::Without, without, ..self.request.clone() };
+                let (surveyor, clock, events) = (self.surveyor, Arc::clone(&self.clock), self.events);
+                Recovery { request: &request, surveyor, clock, events }
+                    .take_over(chosen, surveyed, records, shutdown)
+                    .await
+            }
+            Err(ended) => ended,
+        }
+    }
+
+    async fn take_over(
+        &self,
+        chosen: Chosen,
+        surveyed: Surveyed,
+        records: &mut impl Records,
+        shutdown: &mut Shutdown,
+    ) -> Recovered {
         // A roll back could not mend what a person has changed beside the systems: only the guard's own reboot does.
         if claims::is_by_hand(&chosen.run, surveyed.values()) {
             return Recovered::ByHand { run: chosen.run };
@@ -263,13 +287,13 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
     }
 
-    /// Which run it is, and how the hosts stand. Changes nothing.
-    async fn find(&self, records: &mut impl Records) -> Result<(Chosen, Surveyed), Recovered> {
+    /// Which run it is, how the hosts stand, and whom a person has just said that it is to end without. Changes nothing.
+    async fn find(&self, records: &mut impl Records) -> Result<(Chosen, Surveyed, BTreeSet<HostName>), Recovered> {
         let mut surveyed = Surveyed::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         // Whom the run is to end without is asked for nothing: it takes no part, also if it answers.
         let left_out: BTreeSet<HostName> = match self.request.aim {
-            Aim::Without => self.request.without.clone(),
+            Aim::Without | Aim::Returned => self.request.without.clone(),
             Aim::Recover | Aim::Forget { .. } => BTreeSet::new(),
         };
         let asked: BTreeSet<HostName> = all.difference(&left_out).cloned().collect();
@@ -287,10 +311,11 @@ impl<S: Surveyor> Recovery<'_, S> {
             }
             Rolling::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
         }
+        self.let_go_what_is_over(&surveyed).await;
         let Some(mut chosen) = self.choose(&surveyed)? else {
             if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.
-                return Ok((self.chosen(run, &surveyed), surveyed));
+                return Ok((self.chosen(run, &surveyed), surveyed, BTreeSet::new()));
             }
             let silent = self.tell_of_marks(silent, &surveyed);
             return Err(self.nothing(silent, records));
@@ -316,6 +341,10 @@ impl<S: Surveyor> Recovery<'_, S> {
                 )),
             });
         }
+        let would_wait = self.request.aim == Aim::Recover && !unexpected.is_empty();
+        if would_wait && records.goes_on_without(&unexpected).await {
+            return Ok((chosen, surveyed, unexpected));
+        }
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
             self.wait_for(unexpected, &chosen, &mut surveyed).await;
             if !surveyed.values().any(|one| one.holds(&chosen.run)) {
@@ -325,7 +354,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             }
             chosen.waited = true;
         }
-        Ok((chosen, surveyed))
+        Ok((chosen, surveyed, BTreeSet::new()))
     }
 
     fn nothing(&self, silent: BTreeSet<HostName>, records: &mut impl Records) -> Recovered {

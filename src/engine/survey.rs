@@ -40,7 +40,7 @@ impl Push<'_> {
         // Whoever was left out once is so for the whole run, whether or not it answers by now.
         let skipped = lock(&self.skipped).clone();
         for host in self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
-            self.tell(Event::HostMoved { host: host.clone(), doing: "left out: it is not asked".to_owned() });
+            self.tell(Event::HostLeftOut { host: host.clone() });
             self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
         }
         let hosts = || self.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
@@ -60,6 +60,7 @@ impl Push<'_> {
                         hinted(hint.as_ref())
                     );
                     self.warn(Some(&host.name), text);
+                    self.tell(Event::HostLeftOut { host: host.name.clone() });
                     lock(&self.skipped).insert(host.name.clone());
                 }
                 Err((text, hint)) if !self.request.selected.contains(&host.name) => {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::plan::Plan;
+use crate::decide::vocabulary::Entry;
 use crate::event::Outcome;
 use crate::inventory::model::HostName;
 use crate::local::private;
@@ -224,6 +225,19 @@ impl State {
         let recovering = journal::Recovering { epoch: 1, owner: owner.to_owned(), alone: false };
         journal.append(&journal::Entry::Recovering(recovering))?;
         journal.append(&journal::Entry::Finished { outcome })
+    }
+
+    /// Writes down what has become of hosts that a run was ended without, if its record is here.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn end_again(&self, run: &str, epoch: u64, owner: &str, entries: &[Entry]) -> Result<(), RecordError> {
+        let Ok(id) = RunId::parse(run.to_owned()) else { return Ok(()) };
+        let Ok(folder) = self.open_run(&id) else { return Ok(()) };
+        let mut journal = Journal::open(&folder.journal())?;
+        let recovering = journal::Recovering { epoch, owner: owner.to_owned(), alone: false };
+        journal.append(&journal::Entry::Recovering(recovering))?;
+        entries.iter().try_for_each(|entry| journal.append(&entry.clone().into()))
     }
 
     /// # Errors

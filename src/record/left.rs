@@ -171,6 +171,7 @@ mod tests {
     use super::*;
     use crate::decide::fact::Systems;
     use crate::decide::traces::{EndMark, EndSide};
+    use crate::decide::vocabulary;
     use crate::record::journal::HostStarted;
 
     fn system(version: u32) -> StorePath {
@@ -250,12 +251,21 @@ mod tests {
         };
         let finished = Entry::Finished { outcome: Outcome::Committed };
         let mark = EndMark { side: Some(EndSide::New), missing: [(vps(), None)].into() };
-        recovers(&[Entry::EndedWithout { mark }, finished.clone()]);
+        recovers(&[Entry::EndedWithout { mark }, finished]);
         let without = |hosts: &[&str]| hosts.iter().map(|host| HostName::new(*host).unwrap()).collect::<BTreeSet<_>>();
         assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas", "vps"]));
         assert_eq!(made[0].left("homelab", inventory).unwrap().without, without(&["nas", "vps"]));
-        recovers(&[finished]);
+        // As a push finds it back, which has the run's entries from its own recovery of it.
+        let again = |run: &str| {
+            let entries = [vocabulary::Entry::Finished { outcome: Outcome::Committed }];
+            state.end_again(run, 3, "ada@laptop", &entries).unwrap();
+        };
+        again(made[0].id().as_str());
         assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas"]));
+        assert_eq!(state.ended_without("homelab", inventory).unwrap().len(), 0);
+        // Of a run without a record here none is begun.
+        again("20261128-200000-homelab-3f9c");
+        assert_eq!(state.list().unwrap().len(), 1);
     }
 
     #[test]

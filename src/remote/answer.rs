@@ -75,6 +75,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         marks: all(lines, "mark").filter_map(traces::run_mark).collect(),
         over: all(lines, "over").map(str::to_owned).collect(),
         switching: all(lines, "switching").map(str::to_owned).collect(),
+        rolling_over: one(lines, "rolling_over").map(str::to_owned),
         traces: texts(lines, "trace"),
         busy,
         boot_missing: one(lines, "boot_missing").filter(|text| !text.is_empty()).map(str::to_owned),

@@ -53,6 +53,8 @@ pub enum Role {
     Current,
     /// Not to be changed; probed and probes.
     Witness,
+    /// Nothing is asked of it.
+    LeftOut,
 }
 
 /// Whose turn it is.
@@ -111,6 +113,7 @@ impl HostView {
     #[must_use]
     pub fn takes_part(&self, phase: Phase) -> bool {
         match phase {
+            _ if self.role == Role::LeftOut => false,
             Phase::Survey | Phase::Baseline | Phase::Verify | Phase::TakeOver | Phase::Ask => true,
             Phase::Build => !matches!(self.role, Role::Witness),
             // After a commit also a host that was current may need it.

@@ -120,6 +120,7 @@ pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Style
     if style.columns >= WITH_PHASE {
         let phase = match host.role {
             Role::Witness => "witness",
+            Role::LeftOut => "left out",
             Role::Current => "current",
             // Its last phase is over.
             _ if health == Health::Aside => "",
@@ -184,6 +185,7 @@ fn doing(host: &HostView, health: Health, now: SystemTime) -> String {
         let standing = match host.role {
             Role::Current => "has its new system already",
             Role::Changes => "needs no reboot",
+            Role::LeftOut => "takes no part",
             _ => "stays as it is",
         };
         return links.map_or_else(|| standing.to_owned(), |links| format!("{standing}, {links}"));

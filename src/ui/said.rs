@@ -259,6 +259,7 @@ fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String]) -> String {
 
 fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
     Some(match event {
+        Event::HostLeftOut { host } => of_host(host, None, "left out: it takes no part".to_owned()),
         Event::HostMoved { host, doing } => of_host(host, None, sanitise::line(doing)),
         Event::AddressChosen { host, address } => {
             of_host(host, None, sanitise::line(&format!("is reached at {address}")))

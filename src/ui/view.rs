@@ -229,6 +229,7 @@ impl FleetView {
         let host = self.known(host, at);
         match event {
             Event::HostMoved { doing, .. } => host.doing.clone_from(doing),
+            Event::HostLeftOut { .. } => host.role = Role::LeftOut,
             Event::AddressChosen { address, .. } => host.doing = format!("is reached at {address}"),
             Event::CopyMoved { done_bytes, expected_bytes, .. } => {
                 host.copy.take(Bytes { done_bytes: *done_bytes, expected_bytes: *expected_bytes }, at);
@@ -330,7 +331,8 @@ impl FleetView {
 
     /// Only for the two phases that run side by side: the next one says nothing of when each ended.
     fn end_phase_if_all_are_through(&mut self, phase: Phase, at: SystemTime) {
-        let takes_part = |host: &&HostView| phase == Phase::Survey || host.role != Role::Witness;
+        let takes_part =
+            |host: &&HostView| phase == Phase::Survey || !matches!(host.role, Role::Witness | Role::LeftOut);
         let through = self.hosts.iter().filter(takes_part).all(|host| host.times.contains_key(&phase));
         if matches!(phase, Phase::Build | Phase::Survey) && through {
             self.phases.iter_mut().filter(|begun| begun.phase == phase).for_each(|begun| begun.ended = Some(at));
@@ -363,6 +365,7 @@ impl FleetView {
 pub(crate) fn subject(event: &Event) -> Option<&HostName> {
     match event {
         Event::HostSurveyed { host, .. }
+        | Event::HostLeftOut { host }
         | Event::HostMoved { host, .. }
         | Event::AddressChosen { host, .. }
         | Event::CopyMoved { host, .. }

@@ -1,6 +1,8 @@
 //! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is forgotten.
 
-use fleetdeploy::event::{HostOutcome, Outcome, Phase};
+use std::io::Write as _;
+
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
@@ -61,15 +63,16 @@ fn a_host_that_was_switched_by_hand_after_a_dead_run_is_cleaned_and_pushed_again
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
-fn a_run_ends_without_a_host_that_is_dead_and_with_it_when_it_is_back() {
+fn a_run_ends_without_a_host_that_is_dead_and_with_it_when_it_is_back_minutes_later() {
     let (fleet, run) = killed_in_verify("wayout-dead", &BOTH);
     fleet.power("homeserver", "off");
-    // Who is silent and was not named is named in what is to be typed.
-    let recovered = fleet.recover("laptop", &["homelab", "--without", "homeserver"]);
-    recovered.assert_ended(1, Outcome::RolledBack);
-    assert_eq!(recovered.host("homeserver"), &HostOutcome::Missing);
-    let text = recovered.finished().1;
-    assert!(text.contains("missing: homeserver"), "{text}");
+    // Before it waits for it, it asks whether to.
+    let mut recover = fleet.on_terminal("recover homelab");
+    recover.wait_for_text("end the run without it, as by --without homeserver? [y/N, within 60 s] ");
+    recover.stdin().write_all(b"y\n").unwrap();
+    let recovered = recover.ended();
+    assert_eq!(recovered.status, Some(1), "{}", recovered.stdout);
+    assert!(recovered.stdout.contains("missing: homeserver"), "{}", recovered.stdout);
     let kept = "ls -A /nix/var/nix/gcroots/fleetdeploy; cat /nix/var/nix/gcroots/fleetdeploy/.ended/*";
     let kept = fleet.host("vps", kept);
     assert!(kept.starts_with(".ended\nold ") && kept.contains("homeserver"), "{kept}");
@@ -105,4 +108,29 @@ fn a_run_is_forgotten_only_when_no_guard_of_it_is_armed_any_more() {
     forgotten.assert_ended(1, Outcome::RolledBack);
     forgotten.assert_says(None, &["garbage collection roots are removed on vps"]);
     fleet.assert_on_old(&["vps"]);
+}
+
+/// Measured in an earlier version: minutes after every guard must have fired, `recover` counted a whole guard down, and then
+/// once more.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not_waited_for_again() {
+    let (fleet, _) = killed_in_verify("wayout-count", &BOTH);
+    fleet.power("homeserver", "off");
+    has_rebooted(&fleet, "vps");
+    // What its guard does, and the boot after that, may take is waited for once.
+    for is_second in [false, true] {
+        let recovered = fleet.recover("laptop", &["homelab"]);
+        recovered.assert_ended(3, Outcome::Split);
+        recovered.assert_says(None, &["if they do not come back: fleetdeploy recover homelab --without homeserver"]);
+        let left = |event: &Event| match event {
+            Event::LeftToGuard { host, fires_in_ms, boot_ms } => Some((host.to_string(), *fires_in_ms, *boot_ms)),
+            _ => None,
+        };
+        let counted: Vec<(String, u64, u64)> = recovered.events().filter_map(left).collect();
+        assert!(!counted.is_empty());
+        for (host, fires, boot) in counted {
+            assert!(host == "homeserver" && fires < 10_000 && (boot == 0 || !is_second), "{host}: {fires} {boot}");
+        }
+    }
 }

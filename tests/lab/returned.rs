@@ -102,7 +102,7 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
 /// A push dies, the guards bring both hosts back, and the run is ended without the one that is not seen.
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
-fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_the_run_is_over_after_a_commit() {
+fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_cleans_it_up() {
     let fleet = Fleet::up("returned");
     let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
     fleet.write_inventory(&Inventory { guard: "125s", settle: "40s", checks, ..Inventory::default() });
@@ -122,26 +122,35 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_the_run
     let taking = Step::TakeOver { speaker: speaker(&run, EPOCH), owner: "bob@desktop".to_owned() };
     does(&fleet, "vps", &taking);
     let cleaned = does(&fleet, "vps", &Step::Clean { speaker: speaker(&run, EPOCH), mark: mark.clone() });
-    assert_eq!(cleaned.run_traces.unwrap().ended, Some(Ended { epoch: EPOCH, mark }));
+    assert_eq!(cleaned.run_traces.unwrap().ended, Some(Ended { epoch: EPOCH, mark: mark.clone() }));
 
     // The record is of another workstation: only the hosts tell.
     fleet.ws("rm -rf ~/.local/state/fleetdeploy/runs");
     fleet.write_inventory(&Inventory { guard: "150s", settle: "20s", ..Inventory::default() });
-    let committed = fleet.push(&["homelab"]);
-    committed.assert_ended(0, Outcome::Committed);
-    let returned = warned(&committed, "homeserver").join("\n");
+    let roots = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null || true";
+    // What only looks leaves it, and says what removes it.
+    let planned = fleet.run_json(&["plan", "homelab"]);
+    planned.assert_ended(0, Outcome::Planned);
     let says =
         format!("was missing when run {run} ended on the others, on their old systems, and is on its own old system");
-    assert!(returned.contains(&says), "{returned}");
+    planned.assert_says(Some("homeserver"), &[&says, "a push of the host, or `fleetdeploy recover homelab --run"]);
+    assert!(fleet.host("homeserver", roots).contains(&run));
+
+    let committed = fleet.push(&["homelab"]);
+    committed.assert_ended(0, Outcome::Committed);
+    let removed = format!("what run {run} had left here is removed");
+    committed.assert_says(Some("homeserver"), &[&says, &removed]);
     assert!(!warned(&committed, "vps").join("\n").contains(&run), "a mark is nothing to be said");
+    assert_eq!(BOTH.map(|host| fleet.host(host, roots)), ["", ""], "the mark of who was missing goes, too");
+    // The run's own coordinator wakes up.
+    let wakes = |host: &str| refuses(&fleet, host, &arming(&fleet, host, &run, "root@laptop", 600));
+    assert_eq!(BOTH.map(wakes), [RefusalReason::Other, RefusalReason::Other], "it has no roots there any more");
 
-    // What the push committed ends the older run there, also for its own coordinator, who wakes up.
-    let asked = does(&fleet, "homeserver", &Step::Ask { run: run.clone() });
-    let (told, owner) = (asked.run_traces.unwrap(), asked.fence.unwrap().owner);
-    assert!(told.over && told.traced && !told.committed, "{told:?}");
-    let wakes = |host: &str| refuses(&fleet, host, &arming(&fleet, host, &run, &owner, 600));
-    assert_eq!(BOTH.map(wakes), [RefusalReason::Superseded, RefusalReason::Ended]);
-
+    // Another run was ended without it.
+    let run = "20261122-120000-returned-0001";
+    fleet.host("vps", &format!("mkdir -p /nix/var/nix/gcroots/fleetdeploy/{run}"));
+    does(&fleet, "vps", &Step::TakeOver { speaker: speaker(run, EPOCH), owner: "bob@desktop".to_owned() });
+    does(&fleet, "vps", &Step::Clean { speaker: speaker(run, EPOCH), mark });
     // The machine is made anew: nothing of any run on it, and another id.
     fleet.host(
         "homeserver",
@@ -158,6 +167,6 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_the_run
         "{replaced}"
     );
 
-    does(&fleet, "vps", &Step::Unmark { speaker: speaker(&run, EPOCH), host: None });
+    does(&fleet, "vps", &Step::Unmark { speaker: speaker(run, EPOCH), host: None });
     assert_eq!(fleet.host("vps", "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null || true"), "");
 }

@@ -156,3 +156,22 @@ async fn a_lease_of_this_boot_wins_over_one_of_an_earlier_boot() {
     assert_eq!(host.says(&["lib.sh"], says).await, "run r-2 7 bob@desktop\n");
     assert!(hold(&host, "r-1", BOOT_ID, "-").await.starts_with("refused foreign_lease\n"));
 }
+
+/// A survey says so of one that is over: whoever may write takes it away.
+#[tokio::test]
+async fn a_survey_names_a_rolling_reboot_that_is_over_and_no_other() {
+    let host = at_rest().await;
+    let said = async |now: &str| {
+        host.write("proc/uptime", format!("{now}.42 3000.00\n"));
+        host.says(&["lib.sh", "survey.sh"], &format!("{LOADER}read_lease; survey_rolling")).await
+    };
+    assert_eq!(said("1000").await, "");
+    assert_eq!(hold(&host, "r-1", BOOT_ID, "1020").await, "end\n");
+    assert_eq!(said("1599").await, "");
+    assert_eq!(said("1600").await, "rolling_over r-1\n");
+    host.write("run/fleetdeploy/lease", "r-2 7 bob@desktop\n");
+    assert_eq!(said("1600").await, "", "who holds the host sees to it");
+    host.remove("run/fleetdeploy/lease");
+    host.write(LEASE, "../x 1 1 1 nobody\n");
+    assert_eq!(said("1600").await, "");
+}

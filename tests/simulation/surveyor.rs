@@ -101,6 +101,7 @@ impl World {
             marks: mark.map(|ended| RunMark { run: RUN.to_owned(), ended }).into_iter().collect(),
             over: BTreeSet::new(),
             switching: roots.keys().filter(|_| self.hosts[host].switching).cloned().collect(),
+            rolling_over: None,
             traces: Vec::new(),
             busy: Vec::new(),
             boot_missing: None,

@@ -70,6 +70,15 @@ impl Left {
         matches!(self, Self::Between { .. })
     }
 
+    /// The run that it is back from on old, where the others were ended: only what is left of that is to be removed.
+    #[must_use]
+    pub fn back_on_old(&self) -> Option<&str> {
+        match self {
+            Self::BackOnTheirSide { run, side: EndSide::Old } => Some(run),
+            _ => None,
+        }
+    }
+
     /// What to type.
     #[must_use]
     pub fn hint(&self, fleet: &str, host: &HostName) -> String {
@@ -77,6 +86,9 @@ impl Left {
         match self {
             Self::Between { run } => format!("type {recover}: it brings the host to one side; {}", forget(fleet, run)),
             Self::AtRest { .. } => recover,
+            Self::BackOnTheirSide { run, side: EndSide::Old } => {
+                format!("a push of the host, or `fleetdeploy recover {fleet} --run {run}`, removes them")
+            }
             Self::Over { run } | Self::BackOnTheirSide { run, .. } | Self::BackElsewhere { run, .. } => {
                 format!("`fleetdeploy recover {fleet} --run {run}` removes it")
             }

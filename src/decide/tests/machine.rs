@@ -72,6 +72,11 @@ pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
     Arc::new(Plan { hosts, links, baseline, accepted: BTreeSet::new() })
 }
 
+/// How a host stands before anything has happened to it.
+pub(in crate::decide) fn standing(host: &HostPlan) -> Standing {
+    Machine::new(host).standing(host)
+}
+
 /// A host of the model world.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]

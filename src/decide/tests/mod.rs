@@ -5,6 +5,7 @@ mod doubt;
 mod forget;
 mod left;
 mod machine;
+mod marked;
 mod push;
 mod recover;
 mod units;
@@ -13,4 +14,4 @@ mod waves;
 mod without;
 mod world;
 
-pub(super) use machine::{plan, system};
+pub(super) use machine::{plan, standing, system};

@@ -383,3 +383,13 @@ fn a_next_boot_that_somebody_has_set_binds_no_disarm_and_is_said() {
         assert_eq!(said.count(), 1, "{:?}", world.warnings);
     }
 }
+
+/// A person can mend that; it is no reason to go back, and not said with every answer.
+#[test]
+fn a_host_that_cannot_write_down_what_is_done_there_is_told_of_once() {
+    let mut world = World::new(plan(2, 2));
+    world.machines[1].traces.volatile = true;
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+    let told: Vec<_> = world.warnings.iter().filter(|text| text.contains("a restart forgets it")).collect();
+    assert_eq!(told.len(), 1, "{:?}", world.warnings);
+}

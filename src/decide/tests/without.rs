@@ -18,19 +18,19 @@ fn disarm(step: &Step) -> bool {
     matches!(step, Step::Disarm { .. })
 }
 
-fn name(host: usize) -> HostName {
+pub(super) fn name(host: usize) -> HostName {
     HostName::new(format!("host{host}")).unwrap()
 }
 
-fn mark(side: EndSide, missing: &[usize]) -> EndMark {
+pub(super) fn mark(side: EndSide, missing: &[usize]) -> EndMark {
     EndMark { side: Some(side), missing: missing.iter().map(|host| (name(*host), Some(host.to_string()))).collect() }
 }
 
-fn end(verdict: &Verdict, host: usize) -> HostOutcome {
+pub(super) fn end(verdict: &Verdict, host: usize) -> HostOutcome {
     verdict.hosts.iter().find(|(its, _)| *its == name(host)).unwrap().1.clone()
 }
 
-fn moved_on(to: &str) -> HostOutcome {
+pub(super) fn moved_on(to: &str) -> HostOutcome {
     HostOutcome::MovedOn { on: system(to) }
 }
 
@@ -40,7 +40,7 @@ fn dead_host(world: &World, host: usize) -> Systems {
 }
 
 /// A push of three hosts that is gone just before a step of this kind reaches the last one, which is gone for good as well.
-fn dies_with_the_last(wanted: impl Fn(&Step) -> bool) -> World {
+pub(super) fn dies_with_the_last(wanted: impl Fn(&Step) -> bool) -> World {
     let mut world = World::new(plan(3, 3));
     world.until(2, wanted);
     world.machines[2].dead = true;
@@ -61,7 +61,7 @@ fn dies_disarming(disarmed: &[usize]) -> World {
 }
 
 /// Every host that answers is on this side, unguarded, and holds the mark and nothing else.
-fn is_ended(world: &World, hosts: &[usize], on: &str, mark: &EndMark) {
+pub(super) fn is_ended(world: &World, hosts: &[usize], on: &str, mark: &EndMark) {
     for host in hosts {
         let machine = &world.machines[*host];
         assert_eq!(machine.systems, Systems::all(&system(on)));
@@ -70,7 +70,7 @@ fn is_ended(world: &World, hosts: &[usize], on: &str, mark: &EndMark) {
     }
 }
 
-fn is_clean(world: &World, hosts: &[usize]) {
+pub(super) fn is_clean(world: &World, hosts: &[usize]) {
     for host in hosts {
         let machine = &world.machines[*host];
         assert_eq!((machine.lease, machine.roots, machine.traces.ended.clone()), (None, false, None), "host{host}");
@@ -208,7 +208,7 @@ fn hosts_that_were_cleaned_already_end_a_recovery_without_one_and_nobody_is_call
 // What comes back.
 
 /// Ended on this side without the last host, which is back now.
-fn returned(side: EndSide, record: bool) -> World {
+pub(super) fn returned(side: EndSide, record: bool) -> World {
     let mut world = match side {
         EndSide::Old => dies_with_the_last(job(JobKind::Switch)),
         EndSide::New => dies_disarming(&[0, 1]),
@@ -432,9 +432,14 @@ fn a_signal_while_the_missing_hosts_guard_is_waited_for_ends_nothing_and_is_gone
         while !world.now.timers.contains(&Timer::GuardsOver) {
             world.end_step(0, Fault::None);
         }
+        let through = world.now.transaction.through();
+        assert!(through.iter().all(|(_, end)| *end != HostOutcome::Missing), "left at once: {through:?}");
         world.give(Input::CancelRequested(Signal::Sigint));
         let verdict = world.run_to_end();
         assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
+        let HostOutcome::Left { why, .. } = end(&verdict, 2) else { panic!("{verdict:?}") };
+        assert_eq!(why, "it was not asked, and the run is not ended without it");
+        assert!(!verdict.text.contains("missing"), "{}", verdict.text);
         let ended = |entry: &Entry| matches!(entry, Entry::EndedWithout { .. } | Entry::Finished { .. });
         assert!(!world.now.entries.iter().any(ended), "{:?}", world.now.entries);
         world.recover_without(true, &[2]);

@@ -136,6 +136,11 @@ impl World {
         self.recover_after(true, None, |transaction| transaction.aim_at(Aim::Forget { as_they_stand }))
     }
 
+    /// Only to clean up after the run, where a push finds it.
+    pub(super) fn clean_returned(&mut self) -> Coordinator {
+        self.recover_after(false, None, |transaction| transaction.aim_at(Aim::Returned))
+    }
+
     /// The same, and it dies after so many effects.
     pub(super) fn recover_after(
         &mut self,

@@ -98,6 +98,15 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
     }
 
+    /// Leases that are over would count again after the next boot of their hosts.
+    pub(super) async fn let_go_what_is_over(&self, surveyed: &Surveyed) {
+        let hosts = self.request.fleet.hosts.iter();
+        let over = hosts.filter_map(|host| Some((host, surveyed.get(&host.name)?.facts.rolling_over.as_ref()?)));
+        let questions = over.map(|(host, run)| (host.name.clone(), self.surveyor.let_go(host, run).boxed()));
+        // Where that fails it is as if nobody had come by.
+        let _ = ask_all(questions).await;
+    }
+
     pub(super) fn held_by(&self, run: &str, hosts: &BTreeSet<HostName>) -> Recovered {
         let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
         Recovered::NotBegun {

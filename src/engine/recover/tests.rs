@@ -16,8 +16,10 @@ use crate::engine::surveyor::Surveyed as OneSurveyed;
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
 use crate::store_path::StorePath;
 
-/// Hosts that answer the survey as they are told, one answer after the other, and are never touched.
-struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>);
+/// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go of
+/// which rolling reboot.
+#[derive(Default)]
+struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>, Mutex<Vec<(HostName, String)>>);
 
 struct NoHosts;
 
@@ -66,6 +68,11 @@ impl Surveyor for Told {
         std::future::ready(answer).boxed()
     }
 
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
+        std::future::ready(Ok(())).boxed()
+    }
+
     fn hosts(&self, _: Orders) -> Arc<NoHosts> {
         Arc::new(NoHosts)
     }
@@ -95,6 +102,37 @@ impl Surroundings for Records {
 impl super::Records for Records {
     fn recovering(&mut self, _: &Recovering) -> std::io::Result<()> {
         Ok(())
+    }
+
+    fn ended_elsewhere(&mut self) {}
+}
+
+/// A person who is asked.
+struct Asked {
+    says: bool,
+    about: Vec<BTreeSet<HostName>>,
+}
+
+impl Surroundings for Asked {
+    fn tell(&mut self, _: Event) {}
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, _: &Entry) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl super::Records for Asked {
+    fn recovering(&mut self, _: &Recovering) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
+        self.about.push(silent.clone());
+        std::future::ready(self.says)
     }
 
     fn ended_elsewhere(&mut self) {}
@@ -174,6 +212,7 @@ fn facts(runs: &[&str]) -> Facts {
         marks: Vec::new(),
         over: BTreeSet::new(),
         switching: BTreeSet::new(),
+        rolling_over: None,
         traces: Vec::new(),
         busy: Vec::new(),
         boot_missing: None,
@@ -203,7 +242,7 @@ fn fleet() -> Fleet {
 /// What a recovery of the fleet of `home` and `vps` comes to, and what it writes down.
 async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
-    let told = Told(Mutex::new(answers.into()));
+    let told = Told(Mutex::new(answers.into()), Mutex::default());
     let request = Request {
         fleet: fleet(),
         owner: "ada@desktop".to_owned(),
@@ -265,7 +304,7 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
         without: BTreeSet::new(),
         ended: Vec::new(),
     };
-    let (told, events) = (Told(Mutex::default()), Events::new(None));
+    let (told, events) = (Told::default(), Events::new(None));
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();
     let (plan, ..) = recovery.plan(&chosen, &surveyed).unwrap();
@@ -393,7 +432,7 @@ async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -
     let answers = answers.iter().map(|(name, facts)| (HostName::new(*name).unwrap(), facts.clone()));
     let mut surveyed: Surveyed = answers.map(|(host, facts)| (host, Answered { facts, clock })).collect();
     let again = surveyed.iter().map(|(host, one)| (host.clone(), [Some(one.facts.clone())].into())).collect();
-    let (told, events) = (Told(Mutex::new(again)), Events::new(None));
+    let (told, events) = (Told(Mutex::new(again), Mutex::default()), Events::new(None));
     let mut request = Request {
         fleet: Fleet { hosts: vec![host("home"), host("nas"), host("vps")], ..fleet() },
         owner: "ada@desktop".to_owned(),
@@ -452,7 +491,10 @@ async fn a_rolling_reboot_that_was_seen_at_its_first_host_is_looked_at_once_more
 async fn a_host_that_the_run_is_to_end_without_is_not_asked() {
     let vps = HostName::new("vps").unwrap();
     let answers = [("home", vec![Some(facts(&[]))]), ("vps", vec![Some(held(&[RUN]))])];
-    let told = Told(Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()));
+    let told = Told(
+        Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()),
+        Mutex::default(),
+    );
     let request = Request {
         fleet: fleet(),
         owner: "ada@desktop".to_owned(),
@@ -487,7 +529,7 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
     let surveyed = Surveyed::from([(HostName::new("vps").unwrap(), Answered { facts: facts(&[RUN]), clock })]);
     let guard = |ago| RecordedGuard { ago: Duration::from_secs(ago), holds: Duration::from_secs(90) };
-    let (told, events) = (Told(Mutex::default()), Events::new(None));
+    let (told, events) = (Told::default(), Events::new(None));
     let times = |known: Known, waited: bool| {
         let known = Some(known);
         let request = Request {
@@ -512,4 +554,78 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let (unseen, overdue) = times(armed(60), true);
     assert_eq!(unseen, 0);
     assert!(overdue > 0, "its guard and its boot were waited for");
+}
+
+/// Whom the run is to end without, as a person says who is asked, and of whom that one was asked.
+async fn asked(
+    answers: [(&str, Vec<Option<Facts>>); 2],
+    aim: Aim,
+    says: bool,
+) -> (Option<BTreeSet<HostName>>, Vec<BTreeSet<HostName>>) {
+    let told = Told(
+        Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()),
+        Mutex::default(),
+    );
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
+    let events = Events::new(None);
+    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let mut records = Asked { says, about: Vec::new() };
+    let without = recovery.find(&mut records).await.ok().map(|(_, _, without)| without);
+    (without, records.about)
+}
+
+#[tokio::test]
+async fn before_it_waits_for_a_silent_host_a_person_is_asked_whether_to_end_the_run_without_it() {
+    let home: BTreeSet<HostName> = [HostName::new("home").unwrap()].into();
+    let silent = |name, then: usize| (name, [vec![None], vec![Some(facts(&[RUN])); then]].concat());
+    let there = |name| (name, vec![Some(facts(&[RUN])); 2]);
+    let yes = asked([silent("home", 0), there("vps")], Aim::Recover, true).await;
+    assert_eq!(yes, (Some(home.clone()), vec![home.clone()]));
+    // It comes back while it is waited for.
+    let no = asked([silent("home", 1), there("vps")], Aim::Recover, false).await;
+    assert_eq!(no, (Some(BTreeSet::new()), vec![home]));
+    // There is nothing to be asked where all answer, or none, or where all was said before.
+    for (answers, aim) in [
+        ([there("home"), there("vps")], Aim::Recover),
+        ([silent("home", 0), silent("vps", 0)], Aim::Recover),
+        ([silent("home", 0), there("vps")], Aim::Without),
+        ([silent("home", 0), there("vps")], Aim::Forget { as_they_stand: false }),
+    ] {
+        let (_, about) = asked(answers, aim, true).await;
+        assert_eq!(about, Vec::<BTreeSet<HostName>>::new(), "{aim:?}");
+    }
+}
+
+/// Only a lease that counts is something to end, and one that is over would count again after the next boot.
+#[tokio::test]
+async fn a_rolling_reboot_that_is_over_is_no_reason_to_stop_and_its_lease_goes() {
+    let over = Facts { rolling_over: Some(OTHER.to_owned()), ..facts(&[]) };
+    let answers = [("home", vec![Some(over)]), ("vps", vec![Some(facts(&[]))])];
+    let told = Told(
+        Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()),
+        Mutex::default(),
+    );
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
+    let mut shutdown = Shutdown::from_stream(futures::stream::pending());
+    let recovered = recover_with(&told, &request, &Events::new(None), &mut Records::default(), &mut shutdown).await;
+    assert_eq!(recovered, Recovered::Nothing { silent: Vec::new() });
+    assert_eq!(*told.1.lock().unwrap(), [(HostName::new("home").unwrap(), OTHER.to_owned())]);
 }

@@ -138,6 +138,7 @@ fn a_survey_becomes_facts() {
         marks: Vec::new(),
         over: BTreeSet::new(),
         switching: BTreeSet::new(),
+        rolling_over: None,
         traces: vec!["the guard of run r-0 fired\nfound: nothing".into()],
         busy: vec!["a switch is under way".into(), "nixos-upgrade is due in 10 min".into()],
         boot_missing: None,

@@ -24,6 +24,7 @@ survey_all() {
     put time "$(date +%s)"
     survey_boot
     print_standing
+    survey_rolling
     survey_system
     survey_space
     survey_port "$PPID"
@@ -48,6 +49,14 @@ survey_boot() {
     elif [ -n "$boot_default" ]; then
         look_at_boot_files "$boot_default"
         put boot_files "$boot_files"
+    fi
+}
+
+# A rolling reboot's lease that is over, and would count again after the next restart of this host.
+survey_rolling() {
+    if [ -z "$lease_kind" ] && [ -e "$reboot_lease" ]; then
+        read -r survey_over _ <"$reboot_lease" || :
+        ! is_run "$survey_over" || put rolling_over "$survey_over"
     fi
 }
 

@@ -1,0 +1,195 @@
+//! What earlier runs have left and a push takes away before it begins: leases of rolling reboots that are over, and all that
+//! is kept where a host was missing when its run was ended on old, and is back on old, at rest.
+//!
+//! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where anything else
+//! is to be done, nothing is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::{fmt, io};
+
+use super::driver::Surroundings;
+use super::epochs::tag;
+use super::push::{Push, lock};
+use super::reboot::let_go;
+use super::recover::{Records, Recovered, Recovering, Request, recover_with};
+use super::shutdown::Shutdown;
+use super::surveyor::SshSurveyor;
+use crate::decide::plan::Plan;
+use crate::decide::recover::Aim;
+use crate::decide::survey::{Left, Surveyed};
+use crate::decide::vocabulary::{Entry, Signal};
+use crate::event::stream::Events;
+use crate::event::{Event, Outcome};
+use crate::inventory::model::HostName;
+
+/// What the end of another run comes to, for its record, if that is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CleanedUp {
+    pub run: String,
+    pub epoch: u64,
+    pub entries: Vec<Entry>,
+}
+
+/// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by host.
+type Returned = BTreeMap<String, BTreeMap<HostName, Vec<String>>>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Leftovers {
+    returned: Returned,
+    /// By the hosts that hold the lease.
+    rolling: BTreeMap<HostName, String>,
+}
+
+impl Leftovers {
+    pub(super) fn of(views: &[Surveyed<'_>]) -> Self {
+        let rolling = views.iter().filter_map(|view| Some((view.host.name.clone(), view.facts.rolling_over.clone()?)));
+        Self { returned: returned(views), rolling: rolling.collect() }
+    }
+}
+
+/// Only of runs whose every host answers, but for those that were missing: nobody is waited for here.
+fn returned(views: &[Surveyed<'_>]) -> Returned {
+    let mut returned = Returned::new();
+    for view in views.iter().filter(|view| view.selected) {
+        for run in Left::of(view, views).iter().filter_map(Left::back_on_old) {
+            let is_its = |trace: &&String| trace.starts_with(&format!("the guard of run {run} ("));
+            let traces = view.facts.traces.iter().filter(is_its).cloned().collect();
+            returned.entry(run.to_owned()).or_default().insert(view.host.name.clone(), traces);
+        }
+    }
+    returned.retain(|run, _| {
+        let marks = || views.iter().flat_map(|view| &view.facts.marks).filter(|mark| mark.run == *run);
+        let is_missing =
+            |host: &str| marks().any(|mark| mark.ended.mark.missing.keys().any(|name| name.as_str() == host));
+        let mut hosts = views.iter().filter_map(|view| view.facts.survivor_hosts.get(run)).flatten();
+        hosts.all(|host| is_missing(host) || views.iter().any(|view| view.host.name.as_str() == host))
+    });
+    returned
+}
+
+impl Push<'_> {
+    /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is told, and
+    /// how it is mended.
+    ///
+    /// # Errors
+    /// The signal that has interrupted it.
+    pub(super) async fn clear_away(
+        &self,
+        leftovers: &Leftovers,
+        surroundings: &mut impl Surroundings,
+        shutdown: &mut Shutdown,
+    ) -> Result<(), Signal> {
+        let Leftovers { returned, rolling } = leftovers;
+        for host in &self.request.fleet.hosts {
+            if let Some(run) = rolling.get(&host.name) {
+                // Where that fails it counts again after the next boot, for its own time, as if nobody had come by.
+                let _ = let_go(&self.reach, &[host], run).await;
+            }
+        }
+        let surveyor = SshSurveyor { reach: Arc::clone(&self.reach) };
+        for (run, hosts) in returned {
+            let tag = tag();
+            let request = Request {
+                fleet: self.request.fleet.clone(),
+                owner: format!("{}#{tag:04x}", self.request.owner),
+                tag,
+                known: None,
+                run: Some(run.clone()),
+                aim: Aim::Returned,
+                without: lock(&self.skipped).clone(),
+                ended: Vec::new(),
+            };
+            let mut notes = Notes::default();
+            // What another run's recovery tells is not this run's.
+            let events = Events::new(None);
+            let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
+            let why = match recovered {
+                Recovered::Interrupted(signal) | Recovered::Left { signal, .. } => return Err(signal),
+                Recovered::Ended(verdict) => {
+                    if let Some(signal) = verdict.interrupted {
+                        return Err(signal);
+                    }
+                    (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
+                }
+                Recovered::NotBegun { text, .. } => Some(text),
+                // Somebody else has done it meanwhile.
+                Recovered::Nothing { .. } => None,
+                Recovered::Rolling(_) | Recovered::ByHand { .. } => Some("something else has begun there".to_owned()),
+            };
+            for (host, traces) in hosts {
+                let told = || notes.told.iter().find(|(about, _)| about == host).map(|(_, text)| text.clone());
+                let run = run.clone();
+                let cleaning = match why.clone().or_else(told) {
+                    None => Cleaning::Done { run },
+                    Some(why) => Cleaning::NotDone { run, why, fleet: self.request.fleet.name.clone() },
+                };
+                for trace in traces.iter().filter(|_| matches!(cleaning, Cleaning::Done { .. })) {
+                    let lines = trace.lines().map(str::to_owned).collect();
+                    self.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
+                }
+                self.warn(Some(host), cleaning.to_string());
+            }
+            if why.is_none() {
+                let cleaned = CleanedUp { run: run.clone(), epoch: notes.epoch, entries: notes.entries };
+                if let Err(error) = surroundings.cleaned_up(&cleaned) {
+                    self.warn(None, format!("the end of run {run} could not be written down: {error}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a host that is back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cleaning {
+    Done { run: String },
+    NotDone { run: String, why: String, fleet: String },
+}
+
+impl fmt::Display for Cleaning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { run } => write!(formatter, "what run {run} had left here is removed"),
+            Self::NotDone { run, why, fleet } => write!(
+                formatter,
+                "what run {run} has left here stays: {why}; `fleetdeploy recover {fleet} --run {run}` looks at it"
+            ),
+        }
+    }
+}
+
+/// What the recovery would write down, and what it says of hosts.
+#[derive(Default)]
+struct Notes {
+    epoch: u64,
+    entries: Vec<Entry>,
+    told: Vec<(HostName, String)>,
+}
+
+impl Surroundings for Notes {
+    fn tell(&mut self, event: Event) {
+        if let Event::Warned { host: Some(host), text } = event {
+            self.told.push((host, text));
+        }
+    }
+
+    fn started(&mut self, _: &Plan) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, entry: &Entry) -> io::Result<()> {
+        self.entries.push(entry.clone());
+        Ok(())
+    }
+}
+
+impl Records for Notes {
+    fn recovering(&mut self, what: &Recovering) -> io::Result<()> {
+        self.epoch = what.epoch;
+        Ok(())
+    }
+
+    fn ended_elsewhere(&mut self) {}
+}
