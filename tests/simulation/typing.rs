@@ -31,6 +31,7 @@ impl Typed {
             Aim::Without => "recover --without",
             Aim::Forget { as_they_stand: false } => "recover --forget",
             Aim::Forget { as_they_stand: true } => "recover --forget --as-they-stand",
+            Aim::Returned => "what a push does of itself",
         }
     }
 }
