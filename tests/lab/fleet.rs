@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab.sh");
 #[derive(Debug)]
 pub(crate) struct Fleet {
     name: String,
+    /// Where it lies on this machine.
+    place: PathBuf,
     hosts: Vec<&'static str>,
     /// How every host stood when the fleet was up, or at [`Fleet::look`].
     before: BTreeMap<&'static str, Standing>,
@@ -59,8 +61,14 @@ impl Fleet {
         janitor.args(["sh", "-c", "cat >/dev/null; exec \"$0\" down \"$1\"", LAB, &name]);
         janitor.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let janitor = janitor.spawn().unwrap();
-        let mut fleet =
-            Self { name, hosts: setup.hosts.to_vec(), before: BTreeMap::new(), logs: RefCell::default(), janitor };
+        let mut fleet = Self {
+            name,
+            place: PathBuf::new(),
+            hosts: setup.hosts.to_vec(),
+            before: BTreeMap::new(),
+            logs: RefCell::default(),
+            janitor,
+        };
         let up = Command::new(LAB)
             .args(["up", &fleet.name, "--hosts", &setup.hosts.join(","), "--params", setup.params])
             .args(["--binary", env!("CARGO_BIN_EXE_fleetdeploy")])
@@ -69,6 +77,7 @@ impl Fleet {
             .output()
             .unwrap();
         assert!(up.status.success(), "the fleet does not come up:\n{}", text(&up.stderr));
+        fleet.place = PathBuf::from(fleet.run("path", &[]).trim());
         fleet.write_inventory(&Inventory::default());
         fleet.look();
         fleet
@@ -174,13 +183,13 @@ impl Fleet {
     }
 
     /// Where the fleet lies on this machine.
-    pub(crate) fn place(&self) -> PathBuf {
-        PathBuf::from(self.run("path", &[]).trim())
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
     }
 
     /// Where the file system of the workstation lies on this machine.
     pub(crate) fn workstation(&self) -> PathBuf {
-        PathBuf::from(self.run("path", &["ws"]).trim())
+        self.place.join("ws/laptop/root")
     }
 
     /// The command lines of everything that runs on the workstations now.
@@ -330,14 +339,19 @@ impl Fleet {
         Logins { connections: count("Accepted publickey for "), commands: count("Starting session: ") }
     }
 
+    /// How many times it has booted: as `lab.sh boots` says, and without its processes, for a test asks this twenty times a
+    /// second while it waits for a guard.
     pub(crate) fn boots(&self, host: &str) -> u32 {
-        self.run("boots", &[host]).trim().parse().unwrap()
+        let boots = std::fs::read_to_string(self.place.join("hosts").join(host).join("boots")).unwrap();
+        boots.trim().parse().unwrap()
     }
 
     /// Waits for a host that is on its way up.
     pub(crate) fn wait_until_up(&self, host: &str) {
         until(seconds(30), &format!("{host} is up"), || {
-            let state = self.lab("host", &[host, "--", "systemctl", "is-system-running"]).output().unwrap();
+            // It waits by itself from when systemd can be asked, and fails at once before that.
+            let ask = [host, "--", "systemctl", "is-system-running", "--wait"];
+            let state = self.lab("host", &ask).output().unwrap();
             matches!(text(&state.stdout).trim(), "running" | "degraded").then_some(())
         });
     }

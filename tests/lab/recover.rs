@@ -49,9 +49,9 @@ fn killed_in_switch(fleet: &Fleet) {
 }
 
 fn has_file(fleet: &Fleet, host: &str, file: &str) {
-    until(seconds(60), file, || {
-        fleet.host(host, &format!("ls /run/fleetdeploy/{file} 2>/dev/null || true")).contains(file).then_some(())
-    });
+    // Looked for on the host itself: from here each look would be ten processes.
+    let look = format!("until [ -e /run/fleetdeploy/{file} ]; do sleep 0.05; done");
+    fleet.host(host, &format!("timeout 60 sh -c '{look}'"));
 }
 
 fn reboots(fleet: &Fleet, host: &str) {

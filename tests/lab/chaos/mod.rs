@@ -115,7 +115,7 @@ fn keep(place: &Path, fleet: &Fleet) {
     for (name, text) in kept.unwrap_or_default() {
         std::fs::write(place.join(name), text).unwrap();
     }
-    for journal in records::journals(&fleet.place()) {
+    for journal in records::journals(fleet.place()) {
         let run = journal.parent().and_then(Path::file_name).unwrap();
         let workstation = if journal.to_string_lossy().contains("/ws/laptop2/") { "laptop2" } else { "laptop" };
         std::fs::copy(&journal, place.join(format!("journal of {} on {workstation}", run.to_string_lossy()))).unwrap();

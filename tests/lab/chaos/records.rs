@@ -17,7 +17,7 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn from_now_on(fleet: &Fleet) -> Self {
-        let fleet = fleet.place();
+        let fleet = fleet.place().to_owned();
         let known = journals(&fleet);
         Self { fleet, known }
     }
