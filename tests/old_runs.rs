@@ -101,7 +101,7 @@ fn planted(old: &OldRun, name: &str) -> tempfile::TempDir {
     for (link, target) in old.roots(name) {
         symlink(target, roots.join(link)).unwrap();
     }
-    write(&at("fake/systemctl"), "#!/bin/sh\necho active\n");
+    write(&at("fake/systemctl"), "#!/bin/sh\necho ActiveState=active\n");
     std::fs::set_permissions(at("fake/systemctl"), std::fs::Permissions::from_mode(0o755)).unwrap();
     root
 }
@@ -111,10 +111,11 @@ const LOOK: &str = r#"
 if read_lease; then echo "lease $lease_run $lease_epoch $lease_owner"; fi
 read_token
 echo "token $token_state $token_deadline"
-for key in run epoch boot_id old_current old_boot old_profile old_generation action; do echo "plan $key $(plan "$key")"; done
+for key in run epoch boot_id old_current old_boot old_profile old_generation action; do read_plan "$key"; echo "plan $key $planned"; done
 for kind in test switch reactivate rollback; do read_job "$kind"; echo "job $kind $job_state"; done
 if read_lease; then
-    if held_by "$lease_run" "$lease_epoch" "$(plan boot_id)"; then echo held; fi
+    read_plan boot_id
+    if held_by "$lease_run" "$lease_epoch" "$planned"; then echo held; fi
     if guarded_for 60; then echo guarded; fi
 fi
 survey_survivors

@@ -10,6 +10,8 @@ use pretty_assertions::assert_eq;
 
 #[path = "scripts/guard.rs"]
 mod guard;
+#[path = "scripts/probes.rs"]
+mod probes;
 #[path = "scripts/rolling.rs"]
 mod rolling;
 #[path = "scripts/traces.rs"]
@@ -154,7 +156,7 @@ async fn what_could_leave_a_path_is_refused() {
 /// A host that run r-1 holds under epoch 2, with a guard that fires at 1500 (it is 1000 there).
 async fn held() -> Host {
     let host = Host::with(Some("systemd-boot")).await;
-    host.program("systemctl", "echo \"${FAKE_STATE-active}\"");
+    host.program("systemctl", "echo \"ActiveState=${FAKE_STATE-active}\"");
     host.write("run/fleetdeploy/lease", "r-1 2 ada@laptop at home\n");
     host.write("run/fleetdeploy/plan", "run r-1\n");
     host.write("run/fleetdeploy/token/armed-1500", "");
@@ -296,7 +298,7 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
         host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await,
         "refused other\ntext a guard is on this host\nend\n"
     );
-    host.program("systemctl", "echo inactive");
+    host.program("systemctl", "echo ActiveState=inactive");
     std::fs::rename(host.path("run/fleetdeploy/token/armed-1500"), host.path("run/fleetdeploy/token/disarmed-1500"))
         .unwrap();
     assert_eq!(host.says(&["lib.sh", "boot.sh", "clean.sh"], ask).await, "end\n");
@@ -323,11 +325,11 @@ async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String
     let quoted: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
     let words = format!(
         "work=$root round=1; export FAKE_CODE={code} FAKE_PAGE=\"$root/page\"
-        ask_probe 1 http 5000 {} http://vps/ {}",
+        set -- 1 http 5000 {} http://vps/ {}; forget_round; begin_probe \"$@\"; finish_probe \"$@\"",
         arguments.len() + 1,
         quoted.join(" ")
     );
-    host.says(&["lib.sh", "probes.sh"], &words).await.trim_end().to_owned()
+    host.says(&["lib.sh", "probes.sh", "probe.sh"], &words).await.trim_end().to_owned()
 }
 
 #[tokio::test]
@@ -401,7 +403,7 @@ async fn a_job_that_has_ended_already_has_printed_all_the_same() {
         test_job("echo a; echo; echo b")
     );
     let log = "printed test a\nprinted test \nprinted test b\n";
-    host.program("systemctl", "echo inactive");
+    host.program("systemctl", "echo ActiveState=inactive");
     assert_eq!(host.says(&["lib.sh", "waiting.sh"], &ask).await, format!("{log}{log}"));
 }
 

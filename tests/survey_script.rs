@@ -243,7 +243,8 @@ InvocationID=ab";
 async fn units_are_read_with_their_starts_and_who_starts_them_and_a_users_manager_is_none_of_them() {
     let host = Host::new();
     host.program("bin/systemctl", &format!("cat <<'EOF'\n{SHOWN}\nEOF"));
-    let said = host.says(&["lib.sh"], "PATH=$root/bin:$PATH; read_units; printf '%s\\n' \"$units\"").await;
+    let said =
+        host.says(&["lib.sh"], "PATH=$root/bin:$PATH; read_units; printf '%s\\n%s' \"$units\" \"$own_units\"").await;
     let wanted = "\
 unit_now app.service aa active =n
 failed_unit loop.service

@@ -48,7 +48,7 @@ pub(crate) async fn in_a_run(plan: &str) -> Host {
         host.link(&format!("nix/var/nix/gcroots/fleetdeploy/r-1/{root}"), system);
     }
     host.write("boot-default", A);
-    host.program("systemctl", "case $* in *ActiveState*) echo inactive ;; esac");
+    host.program("systemctl", "case $* in *ActiveState*) echo ActiveState=inactive ;; esac");
     for idle in ["sync", "sleep"] {
         host.program(idle, "exit 0");
     }
@@ -193,7 +193,7 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
     token("armed");
     host.program(
         "systemctl",
-        "case $* in *ActiveState*guard.service) echo active ;; *ActiveState*) echo inactive ;; esac",
+        "case $* in *ActiveState*guard.service) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; esac",
     );
     host.program("systemd-run", "echo begun >>\"$FLEETDEPLOY_ROOT/log\"");
     for (kind, begun) in [("test", false), ("switch", false), ("reactivate", false), ("rollback", true)] {
@@ -211,7 +211,7 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
 
     host.remove("run/fleetdeploy/token/armed-1500");
     std::fs::remove_dir(host.path("run/fleetdeploy/token")).unwrap();
-    host.program("systemctl", "echo inactive");
+    host.program("systemctl", "echo ActiveState=inactive");
     let arm = format!("(main r-1 2 ada@laptop {BOOT_ID} {A} {A} {A} 2000 500 reboot - LIB GUARD JOB vps)");
     assert_eq!(host.says(&["lib.sh", "arm.sh"], &ask(&arm)).await, format!("{refused}end\n"));
     // What this run has armed before is armed to be taken back.
@@ -571,7 +571,7 @@ async fn a_host_whose_kernel_is_not_whole_is_not_rebooted() {
     host.remove("run/fleetdeploy/token/fired-1500");
     host.program(
         "systemctl",
-        "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo inactive ;; esac",
+        "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo ActiveState=inactive ;; esac",
     );
     host.write("nix/var/nix/gcroots/fleetdeploy/reboot.lease", format!("r-3 {BOOT_ID} 9000 600 ada@laptop\n"));
     let ask = format!("{LOADER}\nprint_standing() {{ read_systems; }}\n(main r-3 {BOOT_ID} {A} {A} {A})");

@@ -14,7 +14,7 @@ async fn at_rest() -> Host {
     host.write("boot-default", A);
     host.program(
         "systemctl",
-        "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo inactive ;; esac",
+        "case $* in reboot*) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; *) echo ActiveState=inactive ;; esac",
     );
     host.program("sync", "echo \"sync ${*##*/}\" >>\"$FLEETDEPLOY_ROOT/log\"");
     host

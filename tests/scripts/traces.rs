@@ -13,7 +13,8 @@ const STANDING: &str = r#"
     print_standing() {
         read_systems
         read_token
-        guard_run=$(plan run)
+        read_plan run
+        guard_run=$planned
         ! read_lease || put lease "$lease_run $lease_epoch $lease_owner"
         [ -z "${of_run-}" ] || print_run "$of_run"
     }
@@ -49,7 +50,7 @@ impl Host {
     }
 
     fn guard_dies(&self) {
-        self.program("systemctl", "case $* in *ActiveState*) echo inactive ;; esac");
+        self.program("systemctl", "case $* in *ActiveState*) echo ActiveState=inactive ;; esac");
     }
 
     /// Its guard is disarmed, or has fired.
@@ -96,7 +97,7 @@ async fn idle() -> Host {
     }
     host.program(
         "systemd-run",
-        "printf '#!/bin/sh\\ncase $* in *ActiveState*guard*) echo active ;; *ActiveState*) echo inactive ;; esac\\n' >\"$FLEETDEPLOY_ROOT/fake/systemctl\"",
+        "printf '#!/bin/sh\\ncase $* in *ActiveState*guard*) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; esac\\n' >\"$FLEETDEPLOY_ROOT/fake/systemctl\"",
     );
     host
 }
@@ -209,7 +210,10 @@ async fn a_run_that_an_older_version_has_armed_keeps_a_lease_that_is_nobody_s() 
         // What arms it again does not make it one that has left traces from its beginning.
         host.token("disarmed");
         host.write("proc/sys/kernel/panic", "0\n");
-        host.program("systemd-run", "printf '#!/bin/sh\\necho active\\n' >\"$FLEETDEPLOY_ROOT/fake/systemctl\"");
+        host.program(
+            "systemd-run",
+            "printf '#!/bin/sh\\necho ActiveState=active\\n' >\"$FLEETDEPLOY_ROOT/fake/systemctl\"",
+        );
         let said = host.arms(shell, "r-1", 4, "bob@desktop").await;
         assert_eq!(said, "lease r-1 4 bob@desktop\nfence r-1 4 bob@desktop\nran r-1 untraced\n", "{shell}");
     }
@@ -567,7 +571,7 @@ async fn a_step_of_another_run_is_not_taken_for_this_one_s() {
         host.token("armed");
         host.program(
             "systemctl",
-            "case $* in *ActiveState*guard.service) echo active ;; *ActiveState*) echo inactive ;; esac",
+            "case $* in *ActiveState*guard.service) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; esac",
         );
         host.program("systemd-run", "echo begun >>\"$FLEETDEPLOY_ROOT/log\"");
         host.write("run/fleetdeploy/jobs/test.started", "r-0 2\n");
@@ -597,7 +601,7 @@ async fn a_survey_tells_of_every_run_what_is_left_of_it_and_of_an_ended_one_only
         host.write(&format!("{ROOTS}/.ended/.r-3.new"), "");
         host.write(&format!("{ROOTS}/.failed-units"), "app.service\n");
         host.stands_on(B);
-        let words = format!("{LOADER}read_systems; read_token; guard_run=$(plan run); survey_survivors");
+        let words = format!("{LOADER}read_systems; read_token; read_plan run; guard_run=$planned; survey_survivors");
         let finished = host.run(shell, &["lib.sh", "survey.sh"], &words).await;
         assert_eq!(finished.stderr_text(), "");
         assert_eq!(

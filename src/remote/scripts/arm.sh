@@ -52,7 +52,10 @@ arm() {
     read_token
     guard_lives=no
     ! unit_lives fleetdeploy-guard.service || guard_lives=yes
-    guard_run=$(plan run)
+    read_plan run
+    guard_run=$planned
+    read_plan epoch
+    guard_epoch=$planned
     case $guard_lives:$token_state in
     yes:* | *:armed)
         if [ "$guard_run" != "$run" ]; then
@@ -76,7 +79,7 @@ arm() {
     fi
     if [ "$uptime" -gt "$latest" ]; then
         refuse too_late "the command came $((uptime - latest)) s too late"
-    elif [ "$token_state" != none ] && [ "$guard_run $(plan epoch)" = "$run $epoch" ]; then
+    elif [ "$token_state" != none ] && [ "$guard_run $guard_epoch" = "$run $epoch" ]; then
         # A coordinator arms a host once on each boot: this is the same command, which was held up on its way.
         refuse other "this guard was $token_state already: the command came late"
     elif [ ! -d "$roots/$run" ]; then
@@ -110,8 +113,8 @@ arm_anew() {
     rm -f "$reboot_lease"
     # The fence after what it syncs with it.
     if write_roots "$@" && write_plan && hold && write_programs; then
-        # A crashed machine must not stand still for ever. Containers may not write it, and lose only that.
-        (echo 30 >"$root/proc/sys/kernel/panic") 2>/dev/null || :
+        # A crashed machine must not stand still for ever.
+        set_panic 30
         mkdir -p "$place/token" "$place/jobs"
         if [ "$token_state" = none ]; then
             : >"$place/token/armed-$deadline"
@@ -134,7 +137,7 @@ hold() {
         [ "$armed_before" = yes ] || return
         volatile
     fi
-    printf '%s %s %s\n' "$run" "$epoch" "$owner_name" | write_file "$place/lease"
+    write_lines "$place/lease" "$run $epoch $owner_name"
 }
 
 # Roots that prepare has made stay: they say what the host ran before the run, also when it is armed a second time.
@@ -143,24 +146,32 @@ write_roots() {
     if [ ! -L "$roots/$run/old-boot" ]; then
         ln -s "${boot_default:-$profile}" "$roots/$run/old-boot" || return
     fi
-    [ $# -eq 0 ] || printf '%s\n' "$@" | write_file "$roots/$run/hosts" || [ "$armed_before" = yes ]
+    [ $# -eq 0 ] || write_lines "$roots/$run/hosts" "$@" || [ "$armed_before" = yes ]
 }
 
 # What the guard restores, by store paths and programs that the old system's root keeps alive.
 write_plan() {
     # That the run has a number says that it leaves traces; one that an older version has armed leaves only some of them.
     [ "$armed_before" = yes ] || number_run "$run" || return
-    old_profile=$(plan_from "$roots/$run/plan" old_profile)
-    old_generation=$(plan_from "$roots/$run/plan" old_generation)
-    panic=$(plan_from "$place/plan" panic)
+    read_plan old_profile "$roots/$run/plan"
+    old_profile=$planned
+    read_plan old_generation "$roots/$run/plan"
+    old_generation=$planned
+    read_plan panic
+    panic=$planned
     [ -n "$panic" ] || read -r panic <"$root/proc/sys/kernel/panic" || panic=0
+    # One path on each line, also of what is not there.
+    # shellcheck disable=SC2046
+    set -- $(readlink "$roots/$run/old-current" "$roots/$run/old-boot") \
+        $(readlink -m /run/current-system/sw /run/current-system/systemd /bin/sh)
+    [ $# -eq 5 ] || return
     {
         echo "run $run"
         echo "epoch $epoch"
         echo "owner $owner_name"
         echo "boot_id $boot_id"
-        echo "old_current $(readlink "$roots/$run/old-current")"
-        echo "old_boot $(readlink "$roots/$run/old-boot")"
+        echo "old_current $1"
+        echo "old_boot $2"
         echo "old_profile ${old_profile:-$profile}"
         echo "old_generation ${old_generation:-$generation}"
         # How the loader is read, and where activation moves it: what is read later may be what that has left.
@@ -169,10 +180,10 @@ write_plan() {
         echo "action $action"
         echo "panic $panic"
         # Whole folders: a coreutils program resolved by itself may be one that acts by the name it is called by.
-        echo "path $(readlink -f /run/current-system/sw)/bin:$(readlink -f /run/current-system/systemd)/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        echo "shell $(readlink -f /bin/sh)"
+        echo "path $3/bin:$4/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        echo "shell $5"
         [ "$tuning" = - ] || printf '%s\n' "$tuning" | tr ',=' '\n ' | grep -E '^[a-z_]+ [0-9]+$'
-    } | tr -d '\000-\011\013-\037\177' | write_file "$place/plan" || return
+    } | tr -d '\000-\011\013-\037\177' >"$place/plan.new.$$" && mv -f "$place/plan.new.$$" "$place/plan" || return
     { cp "$place/plan" "$roots/$run/plan.new" && sync_traces "$roots/$run/plan.new" &&
         mv -f "$roots/$run/plan.new" "$roots/$run/plan"; } || [ "$armed_before" = yes ]
 }
@@ -193,8 +204,7 @@ print_init_links() {
 }
 
 write_programs() {
-    printf '%s\n%s\n' "$lib_text" "$guard_text" | write_file "$place/guard.sh" &&
-        printf '%s\n%s\n' "$lib_text" "$job_text" | write_file "$place/job.sh"
+    write_lines "$place/guard.sh" "$lib_text" "$guard_text" && write_lines "$place/job.sh" "$lib_text" "$job_text"
 }
 
 # The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
@@ -203,12 +213,15 @@ write_programs() {
 # restarts, or the first to go when memory is short.
 start_guard() {
     timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null
+    read_plan path
+    arm_path=$planned
+    read_plan shell
     arm_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
-        --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$(plan path)" \
+        --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$arm_path" \
         -p DefaultDependencies=no -p IgnoreOnIsolate=yes -p Restart=on-failure -p RestartSec=1 \
         -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
         -p TimeoutStopSec=10 -p WorkingDirectory=/ \
-        "$(plan shell)" "$place/guard.sh" </dev/null 2>&1)
+        "$planned" "$place/guard.sh" </dev/null 2>&1)
     read_token
     if unit_lives fleetdeploy-guard.service && [ "$token_state" = armed ]; then
         return 0

@@ -132,7 +132,9 @@ find_config() {
 # systemd-boot, grub, extlinux, init, limine, `other` for a known one that cannot be read here, or nothing. One process
 # for both, for this is looked at in every script.
 find_installers() {
-    boot_installer='' boot_installer_before=''
+    # A store path never changes: what was found in it holds for as long as this script runs.
+    [ "${installers_of-}" != "$root $current $booted" ] || return 0
+    installers_of="$root $current $booted" boot_installer='' boot_installer_before=''
     [ -n "$current" ] || return 0
     set -- "$root$current/bin/switch-to-configuration"
     if [ -n "$booted" ] && [ "$booted" != "$current" ]; then
@@ -173,12 +175,12 @@ installer_kind_of() {
     esac
 }
 
-# installer_kind SYSTEM: the loader that its switch-to-configuration would install; nothing where that cannot be told.
+# installer_kind SYSTEM: $installer_kind is the loader that its switch-to-configuration would install; empty where that cannot
+# be told.
 installer_kind() {
     set -- "$root$1/bin/switch-to-configuration"
-    installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)
-    installer_kind_of "$1" && [ "$installer_is" != other ] && echo "$installer_is"
-    return 0
+    installer_kind='' installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)
+    ! installer_kind_of "$1" || [ "$installer_is" = other ] || installer_kind=$installer_is
 }
 
 # ---- EFI variables ----

@@ -23,7 +23,8 @@ main() {
 clean() {
     read_fence "$run"
     ! outbid "$epoch" || return 0
-    guard_run=$(plan run) clean_place=yes
+    read_plan run
+    guard_run=$planned clean_place=yes
     if read_lease; then
         [ "$lease_run" = "$run" ] || clean_place=no
     elif [ -n "$guard_run" ] && [ "$guard_run" != "$run" ]; then
@@ -35,7 +36,7 @@ clean() {
         if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
             refuse other "a guard is on this host"
             return 0
-        elif unit_lives fleetdeploy-job.service || unit_lives fleetdeploy-rollback.service; then
+        elif unit_lives fleetdeploy-job.service fleetdeploy-rollback.service; then
             refuse busy "a step is still at work"
             return 0
         fi
@@ -88,10 +89,14 @@ end_older() {
 # behind the run's own. Nothing of it was left to be rolled back; what would be next in line for a roll back by hand is
 # a system that was never proven.
 clean_generations() {
-    clean_added=$(cat "$roots/$run/added-generation" 2>/dev/null)
+    read_line "$roots/$run/added-generation"
+    clean_added=$line
     is_number "$clean_added" || return 0
     read_systems
-    clean_old=$(plan_from "$roots/$run/plan" old_profile) clean_number=$(plan_from "$roots/$run/plan" old_generation)
+    read_plan old_profile "$roots/$run/plan"
+    clean_old=$planned
+    read_plan old_generation "$roots/$run/plan"
+    clean_number=$planned
     if [ "$loader $generation $profile $current" = "init $((clean_added + 1)) $clean_old $clean_old" ] &&
         [ "$(readlink "$profiles/system-$clean_added-link")" = "$(readlink "$roots/$run/new")" ] &&
         [ "$(readlink "$profiles/system-$clean_number-link")" = "$clean_old" ]; then

@@ -23,11 +23,15 @@ compare_systems() {
 put_reboot_for() {
     [ -n "$booted" ] && [ -e "$root$1/nixos-version" ] || return 0
     for compare_part in kernel initrd kernel-modules; do
-        [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$1" "$compare_part")" ] || put reboot_for "$compare_part"
+        # One and the same file needs no process.
+        # shellcheck disable=SC3013 # dash and bash have -ef
+        [ "$root$booted/$compare_part" -ef "$root$1/$compare_part" ] ||
+            [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$1" "$compare_part")" ] || put reboot_for "$compare_part"
     done
-    compare_here=$(cat "$root$booted/kernel-params" 2>/dev/null)
-    compare_new=$(cat "$root$1/kernel-params" 2>/dev/null)
-    [ "$compare_here" = "$compare_new" ] || put reboot_for kernel-params
+    read_line "$root$booted/kernel-params"
+    compare_here=$line
+    read_line "$root$1/kernel-params"
+    [ "$compare_here" = "$line" ] || put reboot_for kernel-params
 }
 
 # part_of SYSTEM PART: where it leads to; nothing where there is none, as in a container.

@@ -20,7 +20,7 @@ disarm() {
     held_by "$1" "$2" "$3" || return 0
     # Looked at before the rename: a host that would come up on something else is not left without its guard.
     stands_on "$4" "$5" "$6" || return 0
-    if unit_lives fleetdeploy-job.service || unit_lives fleetdeploy-rollback.service; then
+    if unit_lives fleetdeploy-job.service fleetdeploy-rollback.service; then
         refuse busy "a step of this run is still at work"
         return 0
     fi

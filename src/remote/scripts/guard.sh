@@ -70,7 +70,8 @@ nap() {
 }
 
 fire() {
-    fired_at=$(cat "$place/fired-at" 2>/dev/null)
+    read_line "$place/fired-at"
+    fired_at=$line
     read_uptime
     if ! is_number "$fired_at"; then
         fired_at=$uptime
@@ -81,7 +82,8 @@ fire() {
     fi
     # No memory for a process, most likely: systemd starts this anew until there is. Nothing is put back by half a plan.
     load_old || exit 1
-    action=$(plan action)
+    read_plan action
+    action=$planned
     # What was to be kept is not.
     [ ! -e "$roots/$run/committed" ] || rm -f "$roots/$run/committed"
     read_lease

@@ -37,7 +37,7 @@ begin() {
 }
 
 end() {
-    echo "$1" | write_file "$place/jobs/$kind.status"
+    write_lines "$place/jobs/$kind.status" "$1"
     exit 0
 }
 
@@ -122,7 +122,7 @@ begin_switch() {
 mark_generation() {
     read_newest_generation
     [ "$profile" != "$new" ] && [ "$(readlink "$profiles/system-$newest-link")" != "$new" ] || return 0
-    echo "$((newest + 1))" | write_file "$roots/$run/added-generation" || return
+    write_lines "$roots/$run/added-generation" "$((newest + 1))" || return
     timeout -k 1 20 sync "$roots/$run/added-generation" || :
 }
 
@@ -131,7 +131,8 @@ roll_back() {
     roll_back_status=0 roll_back_boot=yes
     # First, and not after a wait: a power cut comes when it likes.
     put_init_back
-    wait_for_job "$(plan job_wait | grep . || echo 60)"
+    read_plan job_wait
+    wait_for_job "${planned:-60}"
     restore_profile 60 || roll_back_status=93
     restore_boot 180 || roll_back_boot=no
     read_systems

@@ -61,6 +61,15 @@ fail() {
     put failed "$1"
 }
 
+# read_line FILE: its first line, in $line; fails where there is none. A file without a newline at its end is read all the same,
+# and `read` says no.
+read_line() {
+    line=''
+    [ -r "$1" ] || return 1
+    read -r line <"$1" || :
+    [ -n "$line" ]
+}
+
 # ---- what may stand in a path ----
 
 is_run() {
@@ -146,18 +155,34 @@ resolve() {
 
 # $current, $booted, $profile and $generation, and the loader's $boot_default and $next_boot (see boot.sh).
 read_systems() {
-    resolve /run/current-system
+    # One process for three links. It says nothing of one that is not there. Source: coreutils, stat, %N and QUOTING_STYLE.
+    systems_links=$(QUOTING_STYLE=shell-always stat -c %N "$root/run/current-system" "$root/run/booted-system" "$profiles/system" 2>/dev/null)
+    find_system /run/current-system
     current=$resolved
-    resolve /run/booted-system
+    find_system /run/booted-system
     booted=$resolved
-    generation=$(readlink "$profiles/system" 2>/dev/null) || generation=
-    generation=${generation##*/}
+    link_target "$profiles/system"
+    generation=${link_target##*/}
     resolve "/nix/var/nix/profiles/${generation:-system}"
     profile=$resolved
     generation=${generation#system-}
     generation=${generation%-link}
     is_number "$generation" || generation=0
     read_boot_default
+}
+
+# link_target LINK: where it leads by $systems_links; empty where it is none.
+link_target() {
+    link_target=${systems_links#*"'$1' -> '"}
+    [ "$link_target" != "$systems_links" ] || link_target=
+    link_target=${link_target%%"'"*}
+}
+
+# find_system LINK: the store path it leads to by $systems_links, in $resolved; one in two steps is followed.
+find_system() {
+    link_target "$root$1"
+    resolved=$link_target
+    [ -z "$resolved" ] || is_store_path "$resolved" || resolve "$1"
 }
 
 # Whether somebody holds the lock of switch-to-configuration. The kernel's list is read: taking the lock, even for an
@@ -168,17 +193,22 @@ switch_runs() {
     set -- $(stat -c '%D %i' "$switch_lock")
     [ $# -eq 2 ] || return 1
     switch_device=$((0x$1))
-    switch_where=$(printf '%02x:%02x:%s' $((switch_device >> 8 & 0xfff)) \
-        $((switch_device & 0xff | switch_device >> 12 & 0xfff00)) "$2")
-    while read -r _ switch_kind _ _ _ switch_inode _; do
-        [ "$switch_kind $switch_inode" = "FLOCK $switch_where" ] && return 0
+    switch_device="$((switch_device >> 8 & 0xfff)) $((switch_device & 0xff | switch_device >> 12 & 0xfff00))"
+    # MAJOR:MINOR:INODE, two of them hexadecimal.
+    while read -r _ switch_kind _ _ _ switch_where _; do
+        case $switch_kind:$switch_where in
+        FLOCK:*:*:"$2")
+            switch_minor=${switch_where#*:}
+            [ "$((0x${switch_where%%:*})) $((0x${switch_minor%%:*}))" != "$switch_device" ] || return 0
+            ;;
+        esac
     done <"$root/proc/locks"
     return 1
 }
 
-# unit_lives UNIT: it runs, or systemd is about to start it again.
+# unit_lives UNIT…: one of them runs, or systemd is about to start it again.
 unit_lives() {
-    case $(systemctl show -p ActiveState --value "$1" 2>/dev/null) in active | activating | reloading) ;; *) return 1 ;; esac
+    case $(systemctl show -p ActiveState "$@" 2>/dev/null) in *=active* | *=activating* | *=reloading*) ;; *) return 1 ;; esac
 }
 
 # The number of the profile's newest generation, in $newest.
@@ -198,9 +228,12 @@ shutdown_due() {
     shutdown_text=
     if [ -e "$root/run/systemd/shutdown/scheduled" ]; then
         shutdown_text="a $(sed -n 's/^MODE=//p' "$root/run/systemd/shutdown/scheduled" | head -n 1) is scheduled"
-    elif systemctl list-jobs --no-legend --plain 2>/dev/null |
-        grep -Eq '[[:space:]](reboot|poweroff|halt|kexec|soft-reboot|shutdown)\.target[[:space:]]'; then
-        shutdown_text="a shutdown is under way"
+    else
+        case $(systemctl list-jobs --no-legend --plain 2>/dev/null) in
+        *' reboot.target '* | *' poweroff.target '* | *' halt.target '* | *' kexec.target '* | *' soft-reboot.target '* | *' shutdown.target '*)
+            shutdown_text="a shutdown is under way"
+            ;;
+        esac
     fi
     [ -n "$shutdown_text" ]
 }
@@ -229,7 +262,7 @@ with_lock() {
             lock_status=$?
             # A host that nobody holds keeps nothing: a step was refused on it. After a clean-up the lock may be the next one's.
             # shellcheck disable=SC3013
-            if [ "$(ls -A "$place" 2>/dev/null)" = lock ] && [ "$place/lock" -ef /proc/self/fd/9 ]; then
+            if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
                 rm -f "$place/lock"
                 rmdir "$place"
             fi
@@ -238,6 +271,20 @@ with_lock() {
         lock_status=$?
         [ "$lock_status" -eq 76 ] || return "$lock_status"
     done
+}
+
+# is_alone FILE…: whether nothing of this is there but the lock.
+is_alone() {
+    for alone_file in "$@"; do
+        if [ "$alone_file" != "$place/lock" ] && { [ -e "$alone_file" ] || [ -L "$alone_file" ]; }; then return 1; fi
+    done
+}
+
+# write_lines PATH LINE…: its new content, whole or not at all.
+write_lines() {
+    lines_file=$1
+    shift
+    { printf '%s\n' "$@" >"$lines_file.new.$$"; } 2>/dev/null && mv -f "$lines_file.new.$$" "$lines_file"
 }
 
 # write_file PATH: its new content from the input, whole or not at all.
@@ -289,24 +336,26 @@ read_boot_age() {
     [ "$((boot_began / 100))" -gt "$uptime" ] || boot_age=$((uptime - boot_began / 100))
 }
 
-# plan KEY: a value of the plan that arm left.
-plan() {
-    plan_from "$place/plan" "$1"
-}
-
-plan_from() {
-    [ -r "$1" ] || return 0
+# read_plan KEY [FILE]: $planned is that value of the plan that arm left, a line for each where there are several. No process:
+# a guard reads it on a host that may have no memory for one.
+read_plan() {
+    planned=''
+    [ -r "${2-$place/plan}" ] || return 0
     while read -r plan_key plan_value; do
-        [ "$plan_key" != "$2" ] || printf '%s\n' "$plan_value"
-    done <"$1"
+        [ "$plan_key" != "$1" ] || planned="$planned${planned:+
+}$plan_value"
+    done <"${2-$place/plan}"
 }
 
 # panic_back: kernel.panic as it was before the guard.
 panic_back() {
-    panic_old=$(plan panic)
-    if is_number "$panic_old"; then
-        (echo "$panic_old" >"$root/proc/sys/kernel/panic") 2>/dev/null || :
-    fi
+    read_plan panic
+    ! is_number "$planned" || set_panic "$planned"
+}
+
+# set_panic SECONDS. Containers may not write it, and lose only that.
+set_panic() {
+    { echo "$1" >"$root/proc/sys/kernel/panic"; } 2>/dev/null || :
 }
 
 # ---- the token ----
@@ -401,8 +450,9 @@ boots_as_default() {
 
 # ---- standing ----
 
+# job_unit KIND: $job_unit
 job_unit() {
-    case $1 in rollback) echo fleetdeploy-rollback.service ;; *) echo fleetdeploy-job.service ;; esac
+    case $1 in rollback) job_unit=fleetdeploy-rollback.service ;; *) job_unit=fleetdeploy-job.service ;; esac
 }
 
 # ever_started KIND: also under an older epoch; without a kind, any step at all.
@@ -444,27 +494,29 @@ read_job() {
 # runs or has failed which start of it that is. Only of units that are up, on their way, or failed: systemd takes
 # milliseconds for each. A user's manager is that person's, not the system.
 # `unit_now UNIT INVOCATION STATE MARKS`: active, failed or moving; n: a unit needs or wants it, t: a timer, path, socket or
-# mount point starts it, x: made by a command, g: no system has it any more.
+# mount point starts it, x: made by a command, g: no system has it any more. $own_units: `unit UNIT STATE` of what is looked for
+# by its name; $units: the lines that are an answer.
 read_units() {
-    units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts -p ExecMainStatus -p InvocationID \
+    own_units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts -p ExecMainStatus -p InvocationID \
         -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
         --state=running,activating,reloading,deactivating,failed \
         '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | awk '
         function out() {
             if (id ~ /^fleetdeploy-/ || id ~ /^nixos-(upgrade|rebuild-switch-to-configuration)\.service$/)
-                print "unit", id, active
+                own = own "unit " id " " active "\n"
             if (id ~ /^fleetdeploy-/ || id ~ /^user(-runtime-dir)?@/) return
             bad = (sub_state == "auto-restart" && status != 0)
-            if (active == "failed" || bad) print "failed_unit", id
+            if (active == "failed" || bad) say("failed_unit " id)
             # The restart that is waited for counts: the number grows only when it comes.
             if (bad) restarts++
-            if (restarts > 0) print "restarts", id, restarts
+            if (restarts > 0) say("restarts " id " " restarts)
             state = "moving"
             if (active == "active" || active == "reloading" || active == "refreshing") state = "active"
             if (active == "failed" || bad) state = "failed"
             if (id ~ /\.service$/ || state == "failed")
-                print "unit_now", id, (invocation == "" ? "-" : invocation), state, "=" marks
+                say("unit_now " id " " (invocation == "" ? "-" : invocation) " " state " =" marks)
         }
+        function say(line) { said = said "\n" line }
         /^$/ { out(); id = active = sub_state = invocation = marks = ""; restarts = status = 0; next }
         { at = index($0, "="); key = substr($0, 1, at - 1); value = substr($0, at + 1) }
         key == "Id" { id = value; next }
@@ -477,11 +529,15 @@ read_units() {
         key == "Transient" { if (value == "yes") marks = marks "x"; next }
         key == "TriggeredBy" { if (value != "") marks = marks "t"; next }
         value != "" { marks = marks "n" }
-        END { if (id != "") out() }')
+        END { if (id != "") out(); print own "=" said }')
+    units=${own_units#*=
+}
+    [ "$units" != "$own_units" ] || units=
+    own_units=${own_units%%=*}
 }
 
 put_units() {
-    [ -z "$units" ] || printf '%s\n' "$units" | grep -v '^unit '
+    [ -z "$units" ] || printf '%s\n' "$units"
 }
 
 print_standing() {
@@ -504,18 +560,19 @@ print_standing() {
         esac
     fi
     read_token
-    guard_run=$(plan run)
+    read_plan run
+    guard_run=$planned
     case $token_state in
     none) put guard none ;;
     armed)
-        case $units in
+        case $own_units in
         *"unit fleetdeploy-guard.service activ"*) put guard "armed $guard_run $token_deadline" ;;
         *) put guard "dead $guard_run $token_deadline" ;;
         esac
         ;;
     fired)
         # Its unit is there until it is through: with the reboot, or with what it does instead of one.
-        case $units in
+        case $own_units in
         *"unit fleetdeploy-guard.service activ"*) put guard "firing $guard_run" ;;
         *) put guard "fired $guard_run" ;;
         esac

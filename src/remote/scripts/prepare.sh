@@ -31,11 +31,7 @@ main() {
         fail "a garbage collection is running; try again when it is through"
         finish
     fi
-    for prepare_path in "$old_current" "$old_boot" "$new"; do
-        [ "$prepare_path" != - ] || continue
-        timeout 20 nix-store --check-validity "$prepare_path" 2>/dev/null ||
-            put misfit "missing $prepare_path is not in this host's store"
-    done
+    look_for_paths
     if [ "$new" = - ]; then
         put check unknown
         finish
@@ -47,24 +43,41 @@ main() {
 
 put_roots() {
     mkdir -p "$roots/$run" || return
-    printf '%s\n' "$@" | write_file "$roots/$run/hosts" &&
+    write_lines "$roots/$run/hosts" "$@" &&
         ln -sfn "$old_current" "$roots/$run/old-current" &&
         ln -sfn "$old_boot" "$roots/$run/old-boot" || return
     [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
 }
 
+# All of them with one question: only where the answer is no, which.
+look_for_paths() {
+    set -- "$old_current"
+    [ "$old_boot" = "$old_current" ] || set -- "$@" "$old_boot"
+    [ "$new" = - ] || set -- "$@" "$new"
+    ! timeout 20 nix-store --check-validity "$@" 2>/dev/null || return 0
+    for prepare_path in "$@"; do
+        timeout 20 nix-store --check-validity "$prepare_path" 2>/dev/null ||
+            put misfit "missing $prepare_path is not in this host's store"
+    done
+}
+
 look_at_new() {
     read_systems
-    prepare_here=$(cat "$root$current/system" 2>/dev/null)
-    prepare_new=$(cat "$root$new/system" 2>/dev/null)
+    read_line "$root$current/system"
+    prepare_here=$line
+    read_line "$root$new/system"
+    prepare_new=$line
     [ "$prepare_here" = "$prepare_new" ] ||
         put misfit "architecture the new system is for ${prepare_new:-nothing known}, this host is ${prepare_here:-not known}"
     [ -e "$root$new/nixos-version" ] || put misfit "no_system $new is not a NixOS system"
     read -r prepare_here <"$root/proc/sys/kernel/hostname"
-    if prepare_new=$(cat "$root$new/etc/hostname" 2>/dev/null) && [ "${prepare_new%%.*}" != "${prepare_here%%.*}" ]; then
-        put misfit "host_name the new system calls itself $prepare_new, this host is $prepare_here"
+    if read_line "$root$new/etc/hostname" && [ "${line%%.*}" != "${prepare_here%%.*}" ]; then
+        put misfit "host_name the new system calls itself $line, this host is $prepare_here"
     fi
-    prepare_here=$(installer_kind "$old_boot") prepare_new=$(installer_kind "$new")
+    installer_kind "$old_boot"
+    prepare_here=$installer_kind
+    installer_kind "$new"
+    prepare_new=$installer_kind
     if [ -n "$prepare_here" ] && [ -n "$prepare_new" ] && [ "$prepare_here" != "$prepare_new" ]; then
         put loader_change "$prepare_here $prepare_new"
     fi

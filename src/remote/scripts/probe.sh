@@ -17,13 +17,15 @@ main() {
     trap 'clean_up' EXIT
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
-    end_after "$life" &
-    watchdog=$!
+    forget_round
+    watchdog=''
+    keep_time "$((life * 1000))" end_script
+    watchdog=$keepers keepers='' keys=0
+    each_probe note_key "$@"
     while read -r word number _; do
         case $word in
         round)
             is_number "$number" || continue
-            choose_connections "$@"
             run_round "$number" "$@"
             ;;
         stop) break ;;
@@ -34,23 +36,19 @@ main() {
 
 clean_up() {
     trap '' HUP INT TERM PIPE
-    kill "$watchdog" 2>/dev/null
-    for clean_group in "$work"/group.*; do
-        [ ! -e "$clean_group" ] || kill -s KILL -- "-${clean_group##*.}" 2>/dev/null
-    done
-    wait
+    # It may be in the middle of something that splits lines.
+    unset IFS
+    {
+        # shellcheck disable=SC2086 # numbers
+        kill -s KILL $watchdog $keepers
+        end_begun KILL
+        for clean_id in $groups; do
+            eval "clean_group=\$child_$clean_id"
+            [ -z "$clean_group" ] || kill -s KILL -- "-$clean_group"
+        done
+        wait
+    } 2>/dev/null
     rm -rf "$work"
-}
-
-# end_after SECONDS: ends this script; not whoever has its number once it is gone.
-end_after() {
-    trap 'kill "$end_nap" 2>/dev/null; exit 0' TERM
-    trap - EXIT
-    sleep "$1" >/dev/null 2>&1 &
-    end_nap=$!
-    wait "$end_nap"
-    read -r _ _ _ end_parent _ </proc/self/stat
-    [ "$end_parent" != "$$" ] || kill -TERM "$$"
 }
 
 # each_probe FUNCTION ARG…: calls it for each probe with ID KIND TIMEOUT_MS COUNT and the rest, of which COUNT are its own.
@@ -68,63 +66,140 @@ each_probe() {
 run_round() {
     round=$1
     shift
-    print_host &
-    round_children=$!
-    each_probe start_probe "$@"
-    # shellcheck disable=SC2086 # numbers; a bare `wait` would wait for the watchdog too
-    wait $round_children
+    forget_round
+    read_moment
+    each_probe begin_probe "$@"
+    for round_limit in $limits; do keep_time "$round_limit" end_begun TERM "$round_limit"; done
+    # Meanwhile.
+    print_host
+    print_wireguard wg
+    each_probe finish_probe "$@"
+    end_keepers
+    forget_round
     printf 'done %s\n' "$round"
-}
-
-start_probe() {
-    ask_probe "$@" &
-    round_children="$round_children $!"
 }
 
 # What verify compares with the baseline, taken in the same round as the links.
 print_host() {
-    trap - EXIT
     read_boot_id
     resolve /run/current-system
+    put host "$round boot_id $boot_id"
+    put host "$round current $resolved"
     read_units
-    {
-        put boot_id "$boot_id"
-        put current "$resolved"
-        put_units
-        read_uptime
-        put uptime "$uptime"
-    } | sed "s/^/host $round /"
-    print_wireguard wg
+    set -f
+    IFS=$probe_newline
+    for host_line in $units; do
+        printf 'host %s %s\n' "$round" "$host_line"
+    done
+    unset IFS
+    set +f
+    read_uptime
+    put host "$round uptime $uptime"
 }
 
+# ---- what is under way ----
+# Only this shell waits: what it has begun has a place in these lists, and in $child_ID until its answer is read.
+
+# $begun: `TIMEOUT_MS:PID` (`-` of one that keeps its time itself); $groups: the probes whose process leads a group;
+# $limits: the times that are kept, and $keepers: the processes that keep them.
+forget_round() {
+    begun='' groups='' limits='' keepers=''
+}
+
+# began ID TIMEOUT_MS|- PID
+began() {
+    eval "child_$1=\$3"
+    begun="$begun $2:$3"
+    case " - $limits " in *" $2 "*) ;; *) limits="$limits $2" ;; esac
+}
+
+# began_group ID PID
+began_group() {
+    eval "child_$1=\$2"
+    groups="$groups $1"
+}
+
+# keep_time MILLISECONDS FUNCTION ARG…: calls it when they are over. One process sleeps, and another hears of its end: both
+# can be killed by their number at any time, and nothing of them is left.
+keep_time() {
+    [ -p "$work/late.$2.$1" ] || mkfifo "$work/late.$2.$1" || exit 1
+    read_seconds "$1"
+    sleep "$seconds" >"$work/late.$2.$1" 2>/dev/null &
+    keepers="$keepers $!"
+    call_late "$@" &
+    keepers="$keepers $!"
+}
+
+call_late() {
+    trap - EXIT HUP INT PIPE TERM
+    read -r late_from _ </proc/uptime
+    read -r _ <"$work/late.$2.$1"
+    read -r late_now _ </proc/uptime
+    # A sleep that was ended before its time says nothing about the network.
+    late_from=${late_from%.*}${late_from#*.} late_now=${late_now%.*}${late_now#*.}
+    [ "$((late_now - late_from))" -ge "$(($1 / 10))" ] || exit 0
+    shift
+    "$@"
+}
+
+# end_script: not whoever has its number once it is gone.
+end_script() {
+    read -r _ _ _ end_parent _ </proc/self/stat
+    [ "$end_parent" != "$$" ] || kill -TERM "$$"
+}
+
+# end_begun SIGNAL [TIMEOUT_MS]: those that had that much time, or all. Only while they are this script's: a number is
+# somebody else's once its process is gone. bash would report a death by KILL.
+end_begun() {
+    for end_child in $begun; do
+        [ "${end_child%:*}" = "${2-${end_child%:*}}" ] || continue
+        { read -r _ _ _ end_parent _ <"/proc/${end_child#*:}/stat"; } 2>/dev/null || continue
+        [ "$end_parent" != "$$" ] || kill -s "$1" "${end_child#*:}" 2>/dev/null
+    done
+}
+
+end_keepers() {
+    {
+        # shellcheck disable=SC2086 # numbers
+        [ -z "$keepers" ] || kill -s KILL $keepers
+        # One by one: a wait of bash 5.2 for several of which some are gone may never end.
+        for keeper in $keepers; do wait "$keeper"; done
+    } 2>/dev/null
+}
+
+# ---- connections ----
 # An sshd punishes addresses that connect and leave, and behind a jump that address is everybody's: at most one
 # connection in two seconds to one address and port, all probes together, and none for ten seconds after a refusal.
 # The first probe of a round to an address that may be asked makes the connection; the others use its answer.
-choose_connections() {
-    read_moment
-    rm -f "$work"/chosen.*
-    each_probe choose_connection "$@"
+
+# note_key ID KIND TIMEOUT_MS COUNT ADDRESS PORT: the number of its address and port. An ssh and a tcp probe of one share it.
+note_key() {
+    case $2 in ssh | tcp) ;; *) return 0 ;; esac
+    is_number "$1" || return 0
+    note_number=1
+    while [ "$note_number" -le "$keys" ]; do
+        eval "note_address=\$address_$note_number"
+        [ "$note_address" != "$5 $6" ] || break
+        note_number=$((note_number + 1))
+    done
+    if [ "$note_number" -gt "$keys" ]; then
+        keys=$note_number
+        eval "address_$keys=\"\$5 \$6\" next_$keys=0 last_$keys=''"
+    fi
+    eval "key_$1=$note_number"
 }
 
-choose_connection() {
-    case $2 in ssh | tcp) ;; *) return 0 ;; esac
-    choose_key=$(connection_key "$2" "$5" "$6")
-    [ ! -e "$work/chosen.$choose_key" ] || return 0
-    choose_next=0
-    [ ! -r "$work/next.$choose_key" ] || read -r choose_next <"$work/next.$choose_key"
-    [ "$moment" -ge "$choose_next" ] || return 0
-    echo "$((moment + 200))" >"$work/next.$choose_key"
-    rm -f "$work/last.$choose_key"
-    echo "$1" >"$work/chosen.$choose_key"
+# may_connect ID: whether this probe makes the connection of its address.
+may_connect() {
+    eval "may_key=\$key_$1"
+    eval "may_next=\$next_$may_key"
+    [ "$moment" -ge "$may_next" ] || return 1
+    # Neither does another of this round, then.
+    eval "next_$may_key=$((moment + 200)) last_$may_key=''"
 }
 
 # Hundredths of seconds since boot.
 read_moment() {
     read -r moment _ <"$root/proc/uptime"
     moment=${moment%.*}${moment#*.}
-}
-
-# connection_key KIND ADDRESS PORT: a file's name. An ssh and a tcp probe of one port share it.
-connection_key() {
-    printf '%s_%s' "$2" "$3" | tr -c 'a-zA-Z0-9.:_' '_'
 }

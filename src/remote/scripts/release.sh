@@ -28,7 +28,7 @@ release() {
     if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
         refuse other "a guard is on this host"
         return 0
-    elif unit_lives fleetdeploy-job.service || unit_lives fleetdeploy-rollback.service; then
+    elif unit_lives fleetdeploy-job.service fleetdeploy-rollback.service; then
         refuse busy "a step is still at work"
         return 0
     fi
@@ -40,7 +40,7 @@ release() {
     fi
     read_seq "$run"
     if [ -z "$release_fence" ] || { [ -e "$roots/$run/plan" ] && [ -z "$seq" ]; }; then
-        echo "$run $epoch -" | write_file "$place/lease" || fail "cannot write $place/lease"
+        write_lines "$place/lease" "$run $epoch -" || fail "cannot write $place/lease"
     else
         rm -f "$place/lease"
     fi

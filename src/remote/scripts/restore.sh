@@ -10,13 +10,20 @@ no_boot_place=99
 
 # load_old: what the plan says this host ran and booted, and how its boot loader is read.
 load_old() {
-    run=$(plan run)
-    old_current=$(plan old_current)
-    old_boot=$(plan old_boot)
-    old_profile=$(plan old_profile)
-    old_generation=$(plan old_generation)
-    init_links=$(plan init_link)
-    told_loader=$(plan boot_loader)
+    read_plan run
+    run=$planned
+    read_plan old_current
+    old_current=$planned
+    read_plan old_boot
+    old_boot=$planned
+    read_plan old_profile
+    old_profile=$planned
+    read_plan old_generation
+    old_generation=$planned
+    read_plan init_link
+    init_links=$planned
+    read_plan boot_loader
+    told_loader=$planned
     is_run "$run" && is_store_path "$old_current" && is_store_path "$old_boot" && is_store_path "$old_profile" &&
         is_number "$old_generation"
 }
@@ -31,7 +38,8 @@ nothing_is_begun() {
 # restore_profile SECONDS: the link goes back to the generation it had; the one that this run added is deleted, since
 # boot loader installers write every generation and a full /boot would stay full.
 restore_profile() {
-    added=$(cat "$roots/$run/added-generation" 2>/dev/null)
+    read_line "$roots/$run/added-generation"
+    added=$line
     read_systems
     if [ "$profile $generation" != "$old_profile $old_generation" ]; then
         echo "profile: back to generation $old_generation ($old_profile)"
@@ -218,7 +226,7 @@ wait_for_job() {
 # stop_unit UNIT: it and all its processes are gone afterwards.
 stop_unit() {
     # No answer is not "it is gone".
-    case $(timeout 10 systemctl show -p ActiveState --value "$1" 2>/dev/null) in inactive | failed) return 0 ;; esac
+    case $(timeout 10 systemctl show -p ActiveState "$1" 2>/dev/null) in *=inactive | *=failed) return 0 ;; esac
     timeout 10 systemctl stop "$1" && return
     # By the kernel, where systemd does not answer: nothing of a step may go on behind a guard's back.
     (echo 1 >"/sys/fs/cgroup/system.slice/$1/cgroup.kill") 2>/dev/null

@@ -44,16 +44,20 @@ start() {
     [ "$started_by" != "$run $epoch" ] || return 0
     guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
     [ "$kind" = rollback ] || boots_as_default || return 1
-    step_unit=$(job_unit "$kind")
-    if unit_lives "$step_unit"; then
+    job_unit "$kind"
+    # Of another kind nothing lives: it is not free to start beside it.
+    if [ "$kind" = rollback ] && unit_lives "$job_unit"; then
         return 0
     fi
     # Whoever waits must not take the end of an older step for that of this one.
     set_aside "$kind"
+    read_plan path
+    step_path=$planned
+    read_plan shell
     step_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password \
-        --unit="${step_unit%.service}" --description="fleetdeploy $kind of $run" --service-type=exec \
-        --setenv=PATH="$(plan path)" -p OOMPolicy=continue -p TimeoutStopSec=10 -p WorkingDirectory=/ \
-        "$(plan shell)" "$place/job.sh" "$run" "$epoch" "$kind" "$new" </dev/null 2>&1) || {
+        --unit="${job_unit%.service}" --description="fleetdeploy $kind of $run" --service-type=exec \
+        --setenv=PATH="$step_path" -p OOMPolicy=continue -p TimeoutStopSec=10 -p WorkingDirectory=/ \
+        "$planned" "$place/job.sh" "$run" "$epoch" "$kind" "$new" </dev/null 2>&1) || {
         fail "the step could not be started: $step_said"
         return 1
     }

@@ -20,9 +20,7 @@ survey_all() {
     put uid "$(id -u)"
     read -r survey_name <"$root/proc/sys/kernel/hostname"
     put host_name "$survey_name"
-    # A file without a newline at its end is read all the same, and `read` says no.
-    read -r survey_machine <"$root/etc/machine-id" || :
-    [ -z "$survey_machine" ] || put machine_id "$survey_machine"
+    ! read_line "$root/etc/machine-id" || put machine_id "$line"
     put time "$(date +%s)"
     survey_boot
     print_standing
@@ -54,10 +52,11 @@ survey_boot() {
 }
 
 survey_system() {
-    put architecture "$(uname -m)"
-    put kernel "$(uname -r)"
-    survey_version=$(cat "$root$current/nixos-version" 2>/dev/null) && put nixos_version "$survey_version"
-    survey_type=$(cat "$root$current/system" 2>/dev/null) && put system_type "$survey_type"
+    survey_kernel=$(uname -rm)
+    put architecture "${survey_kernel##* }"
+    put kernel "${survey_kernel% *}"
+    ! read_line "$root$current/nixos-version" || put nixos_version "$line"
+    ! read_line "$root$current/system" || put system_type "$line"
     # The version stands in the store path; asking the program itself takes longer than all the rest.
     survey_nix=$(readlink -f "$(command -v nix)")
     case $survey_nix in
@@ -261,7 +260,10 @@ survey_forget() {
 # survey_roots FOLDER: what the run found here, and what it is to bring. Where it never armed there is no plan, only roots.
 survey_roots() {
     survey_old="$(readlink "$1/old-current")" survey_boot="$(readlink "$1/old-boot")"
-    survey_profile=$(plan_from "$1/plan" old_profile) survey_generation=$(plan_from "$1/plan" old_generation)
+    read_plan old_profile "$1/plan"
+    survey_profile=$planned
+    read_plan old_generation "$1/plan"
+    survey_generation=$planned
     put survivor_roots "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $(readlink "$1/new" || echo -)"
 }
 
@@ -274,7 +276,7 @@ survey_busy() {
         put busy "$shutdown_text"
     fi
     for survey_unit in nixos-rebuild-switch-to-configuration nixos-upgrade; do
-        case $units in *"unit $survey_unit.service activ"*) put busy "$survey_unit is running" ;; esac
+        case $own_units in *"unit $survey_unit.service activ"*) put busy "$survey_unit is running" ;; esac
     done
     if [ -e "$root/etc/systemd/system/nixos-upgrade.timer" ]; then
         survey_next=$(timeout 5 systemctl show -p NextElapseUSecRealtime --value nixos-upgrade.timer 2>/dev/null)

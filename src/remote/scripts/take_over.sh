@@ -27,7 +27,8 @@ take_over() {
     read_fence "$run"
     ! outbid "$epoch" "$owner_name" || return 0
     read_token
-    guard_run=$(plan run)
+    read_plan run
+    guard_run=$planned
     if [ "$token_state" = armed ] && [ "$guard_run" != "$run" ]; then
         refuse foreign_guard "a guard of ${guard_run:-somebody unknown} is on this host"
         return 0

@@ -32,7 +32,9 @@ sync_traces() {
 
 # $owner_name: an owner as it can stand in the name of a file.
 owner_name() {
-    owner_name=$(printf '%.150s' "$1" | tr '/\000-\037\177' '_')
+    owner_name=$1
+    case $1 in */* | *[[:cntrl:]]*) owner_name=$(printf %s "$1" | tr '/\000-\037\177' '_') ;; esac
+    [ "${#owner_name}" -le 150 ] || owner_name=$(printf '%.150s' "$owner_name")
     [ -n "$owner_name" ] || owner_name=-
 }
 

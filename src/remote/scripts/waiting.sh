@@ -22,7 +22,7 @@ log_is_to_come() {
     read_job "$1"
     case $job_state in
     running) ;;
-    none) unit_lives "$(job_unit "$1")" ;;
+    none) job_unit "$1" && unit_lives "$job_unit" ;;
     *) return 1 ;;
     esac
 }
@@ -55,6 +55,7 @@ print_logs() {
 print_ending() {
     print_standing
     [ ! -r "$place/jobs/$1.log" ] || tail -n 60 "$place/jobs/$1.log" | put_lines log
+    case $units in *failed_unit*) ;; *) return 0 ;; esac
     printf '%s\n' "$units" | sed -n 's/^failed_unit //p' | head -n 8 | while read -r ending_unit; do
         timeout 3 journalctl -q --no-pager -b -n 6 -o cat -u "$ending_unit" 2>/dev/null |
             sed "s|^|[$ending_unit] |" | put_lines log

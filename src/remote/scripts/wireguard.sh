@@ -2,26 +2,103 @@
 # WireGuard's interfaces and peers, without a secret: what must stay the same is given as a hash.
 # shellcheck disable=SC2154 # lib.sh's variables
 
+# What splits the dump. Literal: a process for each of them would cost more than all that follows.
+wireguard_tab='	'
+wireguard_newline='
+'
+# The settings that were hashed last, and what came of it: a prober asks every second or so, and they hardly ever change.
+wireguard_hashed='' wireguard_hashes=''
+
 # print_wireguard PREFIX: lines `PREFIX_interface NAME INDEX HASH PORT` and, for each peer,
-# `PREFIX_peer NAME PUBLIC_KEY ENDPOINT|- AGE|- KEEPALIVE|- ALLOWED,…|-`.
+# `PREFIX_peer NAME PUBLIC_KEY ENDPOINT|- AGE|- KEEPALIVE|- ALLOWED,…|-`; the latter also in $wireguard_peers.
 print_wireguard() {
+    wireguard_prefix=$1 wireguard_peers=''
     command -v wg >/dev/null || return 0
-    # Only ever in a variable and in pipes: an argument or the environment could be read by others.
-    wireguard_dump=$(timeout 5 wg show all dump 2>/dev/null)
+    # Only ever in a variable and in pipes: an argument or the environment could be read by others, and a shell may keep a
+    # here-document in a file. A tunnel's own program that hangs keeps wg waiting.
+    wireguard_dump=$(exec timeout 5 wg show all dump 2>/dev/null)
     [ -n "$wireguard_dump" ] || return 0
-    for wireguard_name in $(printf '%s\n' "$wireguard_dump" | awk '!seen[$1]++ { print $1 }'); do
-        # The dump's columns: 5 for an interface (private key, public key, port, mark), 9 for a peer (public key,
-        # preshared key, endpoint, allowed, handshake, received, sent, keepalive). Source: wg(8). Endpoints roam.
-        wireguard_hash=$(printf '%s\n' "$wireguard_dump" | awk -F '\t' -v name="$wireguard_name" '
-            $1 != name { next }
-            NF == 5 { print $2, $4, $5 }
-            NF == 9 { print $2, $3, $5, $9 }' | sort | sha256sum)
-        wireguard_index=$(ip -o link show dev "$wireguard_name" 2>/dev/null)
-        wireguard_index=${wireguard_index%%:*}
-        wireguard_port=$(printf '%s\n' "$wireguard_dump" | awk -F '\t' -v name="$wireguard_name" '$1 == name && NF == 5 { print $4 }')
-        put "$1_interface" "$wireguard_name ${wireguard_index:-0} ${wireguard_hash%% *} $wireguard_port"
+    # bash has a clock; dash asks for it.
+    # shellcheck disable=SC3028
+    wireguard_now=${EPOCHSECONDS:-$(exec date +%s)}
+    wireguard_settings='' wireguard_names=''
+    each_wireguard_line note_settings
+    [ "$wireguard_settings" = "$wireguard_hashed" ] || hash_settings
+    each_wireguard_line put_interface
+    each_wireguard_line put_peer
+    wireguard_dump=''
+}
+
+# each_wireguard_line FUNCTION: calls it with the columns of each line of the dump: 5 for an interface (name, private key,
+# public key, port, mark), 9 for a peer (name, public key, preshared key, endpoint, allowed, handshake, received, sent,
+# keepalive). None is ever empty. Source: wg(8).
+each_wireguard_line() {
+    # An endpoint may have brackets.
+    set -f
+    IFS=$wireguard_newline
+    for wireguard_line in $wireguard_dump; do
+        IFS=$wireguard_tab
+        # shellcheck disable=SC2086 # columns
+        "$1" $wireguard_line
+        IFS=$wireguard_newline
     done
-    printf '%s\n' "$wireguard_dump" | awk -F '\t' -v key="$1_peer" -v now="$(date +%s)" '
-        function given(text) { return text == "(none)" || text == "off" || text == "" ? "-" : text }
-        NF == 9 { print key, $1, $2, given($4), ($6 > 0 ? (now > $6 ? now - $6 : 0) : "-"), given($9), given($5) }'
+    unset IFS
+    set +f
+}
+
+# What must stay the same of each interface and its peers. Endpoints roam.
+note_settings() {
+    case $# in
+    5)
+        wireguard_names="$wireguard_names $1"
+        wireguard_settings="$wireguard_settings$1 : $2 $4 $5$wireguard_newline"
+        ;;
+    9) wireguard_settings="$wireguard_settings$1 : $2 $3 $5 $9$wireguard_newline" ;;
+    esac
+}
+
+hash_settings() {
+    wireguard_hashes=' '
+    set -f
+    for wireguard_name in $wireguard_names; do
+        wireguard_hash=$(settings_of "$wireguard_name" | sort | sha256sum)
+        wireguard_hashes="$wireguard_hashes$wireguard_name ${wireguard_hash%% *} "
+    done
+    set +f
+    wireguard_hashed=$wireguard_settings
+}
+
+settings_of() {
+    set -f
+    IFS=$wireguard_newline
+    for wireguard_line in $wireguard_settings; do
+        case $wireguard_line in "$1 : "*) printf '%s\n' "${wireguard_line#"$1 : "}" ;; esac
+    done
+}
+
+put_interface() {
+    [ $# -eq 5 ] || return 0
+    wireguard_index=0
+    # Where this shell may not look, ip may.
+    { read -r wireguard_index <"$root/sys/class/net/$1/ifindex"; } 2>/dev/null || {
+        wireguard_index=$(ip -o link show dev "$1" 2>/dev/null)
+        wireguard_index=${wireguard_index%%:*}
+    }
+    wireguard_hash=${wireguard_hashes#* "$1" }
+    put "${wireguard_prefix}_interface" "$1 ${wireguard_index:-0} ${wireguard_hash%% *} $4"
+}
+
+put_peer() {
+    [ $# -eq 9 ] || return 0
+    wireguard_age=-
+    if is_number "$6" && [ "$6" -gt 0 ]; then
+        wireguard_age=$((wireguard_now > $6 ? wireguard_now - $6 : 0))
+    fi
+    wireguard_peer="${wireguard_prefix}_peer $1 $2"
+    for wireguard_word in "$4" "$wireguard_age" "$9" "$5"; do
+        case $wireguard_word in '(none)' | off) wireguard_word=- ;; esac
+        wireguard_peer="$wireguard_peer $wireguard_word"
+    done
+    printf '%s\n' "$wireguard_peer"
+    wireguard_peers="$wireguard_peers$wireguard_peer$wireguard_newline"
 }

@@ -248,6 +248,8 @@ let
     "run-lock.mount" "systemd-remount-fs.service" "systemd-ask-password-wall.path" "systemd-ask-password-console.path"
   ];
   notWanted = [ "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" ] ++ p.raw_unwanted;
+  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is the one that does.
+  idleGenerators = [ "debug" "getty" "gpt-auto" "hibernate-resume" "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
   # The site's path has the version in it, and so has the unit: a new version restarts the application.
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 
@@ -301,10 +303,13 @@ let
       DefaultTimeoutStopSec=10s
     '';
     "etc/systemd/journald.conf" = text "[Journal]\nSystemMaxUse=32M\nRateLimitBurst=0\n";
-    "etc/systemd/system-generators/systemd-getty-generator" = link "/dev/null";
+    "etc/systemd/user-generators/systemd-xdg-autostart-generator" = link "/dev/null";
     "etc/systemd/system/default.target" = link "/usr/lib/systemd/system/multi-user.target";
     "etc/systemd/system/sockets.target.wants/nix-daemon.socket" = link "../nix-daemon.socket";
   }
+  // builtins.listToAttrs (map
+    (name: { name = "etc/systemd/system-generators/systemd-${name}-generator"; value = link "/dev/null"; })
+    idleGenerators)
   // builtins.listToAttrs (map (unit: { name = "etc/systemd/system/${unit}"; value = link "/dev/null"; }) masked)
   // builtins.listToAttrs (map (unit: { name = "etc/systemd/system/${unit}"; value = text units.${unit}; }) (builtins.attrNames units))
   // builtins.listToAttrs (map

@@ -8,17 +8,19 @@ if [ -n "${broken:-}" ]; then
     echo "error: part 30 of $name cannot be built"
     exit 1
 fi
-n=0
+# All folders by one process: a push in the lab builds some six of these trees.
+folders=("$out")
+while read -r kind path; do
+    case $path in */*) folders+=("$out/${path%/*}") ;; esac
+done <<<"$list"
+mkdir -p "${folders[@]}"
+n=0 executables=()
 while read -r kind path; do
     text=f$n n=$((n + 1))
     [ -n "$path" ] || continue
-    case $path in
-    */*) mkdir -p "$out/${path%/*}" ;;
-    *) mkdir -p "$out" ;;
-    esac
     case $kind in
     file) printf '%s' "${!text}" >"$out/$path" ;;
-    exec) printf '%s' "${!text}" >"$out/$path" && chmod 755 "$out/$path" ;;
+    exec) printf '%s' "${!text}" >"$out/$path" && executables+=("$out/$path") ;;
     link) ln -s "${!text}" "$out/$path" ;;
     program) ln -s "$(type -P "${!text}")" "$out/$path" ;;
     zeros) truncate -s "${!text}M" "$out/$path" ;;
@@ -26,3 +28,4 @@ while read -r kind path; do
     dir) mkdir "$out/$path" ;;
     esac
 done <<<"$list"
+[ ${#executables[@]} = 0 ] || chmod 755 "${executables[@]}"

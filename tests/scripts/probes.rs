@@ -1,0 +1,356 @@
+//! What a prober asks, what it starts for that, and what is left of it: against listeners of our own, with programs of our own.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use pretty_assertions::assert_eq;
+use regex::Regex;
+
+use crate::{A, Host, shells};
+
+const PROBER: [&str; 4] = ["lib.sh", "wireguard.sh", "probes.sh", "probe.sh"];
+
+/// What a prober may call besides what it asks with.
+const PROGRAMS: [&str; 25] = [
+    "awk",
+    "bash",
+    "cat",
+    "cut",
+    "date",
+    "grep",
+    "head",
+    "ip",
+    "mkfifo",
+    "mktemp",
+    "mv",
+    "od",
+    "printf",
+    "readlink",
+    "rm",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "tail",
+    "timeout",
+    "tr",
+    "wc",
+];
+
+const WIREGUARD: &str = r"
+    printf 'wg0\tPRIVATE\tPUBLIC\t51820\toff\n'
+    printf 'wg0\tPEER2\tSHARED\t198.51.100.7:51820\t10.100.0.0/24,fd00::/64\t%s\t1\t2\t25\n' $(($(date +%s) - 20))
+    printf 'wg0\tPEER1\t(none)\t(none)\t10.100.0.9/32\t0\t0\t0\toff\n'
+    printf 'wg[1]\tPRIVATE\tPUBLIC\t51821\t0x1\n'";
+
+/// By sha256sum, of the sorted lines `PRIVATE 51820 off`, `PEER2 SHARED 10.100.0.0/24,fd00::/64 25` and
+/// `PEER1 (none) 10.100.0.9/32 off`; and of `PRIVATE 51821 0x1`.
+const SETTINGS: &str = "ce4f7229eeeb279e0cc1e1f3cc47d7a14d3e5aca0a65816e9814617f830bf108";
+const OTHER_SETTINGS: &str = "e18210306ce6ee980f61a58e11293194b9c5af86f07db0ed5361a42df1e27d5c";
+
+/// A port of this machine where each connection is given to a function, until the test's process ends.
+fn listen(serve: fn(TcpStream)) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || serve(connection));
+        }
+    });
+    port
+}
+
+fn greet(mut connection: TcpStream) {
+    let _ = connection.write_all(b"SSH-2.0-OpenSSH_10.0\r\n");
+}
+
+/// Holds the connection and never says a word.
+fn hold(connection: TcpStream) {
+    std::mem::forget(connection);
+}
+
+/// A host where addresses answer a ping as they are named here: `up`, `gone`, `mute` (for ever) and, after half a second, `slow`.
+async fn probed() -> Host {
+    let host = Host::with(None).await;
+    host.program(
+        "ping",
+        r#"for address; do :; done
+        reply="64 bytes from $address: icmp_seq=1 ttl=64 time=0.045 ms"
+        case $address in
+        up) echo "$reply" ;;
+        gone) echo "From 10.0.0.1 icmp_seq=1 Destination Host Unreachable"; exit 1 ;;
+        slow) sleep 0.5; echo "$reply" ;;
+        *) exec sleep 100 ;;
+        esac"#,
+    );
+    host.program("systemctl", r"printf 'Id=a.service\nActiveState=failed\nSubState=failed\nInvocationID=1a\n'");
+    host.program("wg", WIREGUARD);
+    for (name, index) in [("wg0", 7), ("wg[1]", 8)] {
+        host.write(&format!("sys/class/net/{name}/ifindex"), format!("{index}\n"));
+    }
+    host
+}
+
+/// `main` with a life of 60 s, these probes and these lines to read, as shell words.
+fn prober(probes: &[(&str, u64, &[&str])], input: &str) -> String {
+    let mut words = "main 60".to_owned();
+    for (id, (kind, timeout, arguments)) in probes.iter().enumerate() {
+        words += &format!(" probe {id} {kind} {timeout} {}", arguments.len());
+        for argument in *arguments {
+            words += &format!(" '{argument}'");
+        }
+    }
+    format!("{words} <<'X'\n{input}\nX\n")
+}
+
+/// The processes that were started for a host, by what they were given as its root; but this one.
+fn left_of(host: &Host) -> Vec<String> {
+    let mark = format!("FLEETDEPLOY_ROOT={}", host.path("").display());
+    let mark = mark.trim_end_matches('/');
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    processes
+        .filter(|process| {
+            let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        })
+        .map(|process| {
+            String::from_utf8_lossy(&std::fs::read(process.join("cmdline")).unwrap_or_default()).into_owned()
+        })
+        .collect()
+}
+
+fn assert_nothing_is_left_of(host: &Host, shell: &str) {
+    assert_eq!(left_of(host), Vec::<String>::new(), "{shell}");
+    let names = std::fs::read_dir(host.path("run")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<BTreeSet<_>>(), ["booted-system", "current-system"].map(Into::into).into(), "{shell}");
+}
+
+#[tokio::test]
+async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothing() {
+    let host = probed().await;
+    let ports = [
+        listen(greet),
+        listen(|mut connection| {
+            let _ = connection.write_all(b"Not allowed at this time\r\n");
+        }),
+        listen(drop),
+        listen(hold),
+        listen(|mut connection| while connection.write_all(&[b'a'; 4096]).is_ok() {}),
+    ];
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let [ssh, refusing, closing, silent, endless] = ports.map(|port| port.to_string());
+    let probes: &[(&str, u64, &[&str])] = &[
+        ("ping", 5000, &["up"]),
+        ("ping", 5000, &["gone"]),
+        ("ping", 400, &["mute"]),
+        ("ping", 5000, &["-f"]),
+        ("ssh", 5000, &["127.0.0.1", &ssh]),
+        ("tcp", 5000, &["127.0.0.1", &ssh]),
+        ("ssh", 5000, &["127.0.0.1", &refusing]),
+        ("ssh", 5000, &["127.0.0.1", &closing]),
+        ("ssh", 400, &["127.0.0.1", &silent]),
+        ("ssh", 5000, &["127.0.0.1", &endless]),
+        ("tcp", 5000, &["127.0.0.1", &closed]),
+        ("tcp", 5000, &["127.0.0.1", "x"]),
+        ("wireguard", 5000, &["10.100.0.1", "300"]),
+        ("wireguard", 5000, &["10.100.0.9", "300"]),
+        ("wireguard", 5000, &["fd00::7", "5"]),
+        ("wireguard", 5000, &["10.9.9.9", "300"]),
+        ("argv", 5000, &["printf", "%s\\n", "a  b\\c"]),
+        ("shell", 5000, &["printf \"one\\ntwo\\033[31m\\n\"; exit 5"]),
+        ("shell", 400, &["sleep 100 & exec sleep 100"]),
+        ("shell", 5000, &["head -c 100000 /dev/zero | tr \"\\0\" x"]),
+        ("strange", 5000, &["x"]),
+    ];
+    let long = "x".repeat(300);
+    let times = Regex::new(r"(?m)^(probe \d+ \d+ up) [1-9]\d*").unwrap();
+    let ages = Regex::new(r"\b2\d( s| 25 )").unwrap();
+    // What the far end of the endless one says is cut somewhere.
+    let cut = Regex::new("a{250,}").unwrap();
+    for shell in shells() {
+        let finished = host.run(shell, &PROBER, &prober(probes, "round 1\nround 2")).await;
+        assert_eq!(finished.stderr_text(), "", "{shell}");
+        let text = finished.stdout_text();
+        let text = cut.replace_all(&text, "aa");
+        let text = ages.replace_all(&text, "2x$1");
+        // A ping's time is its own, to the microsecond.
+        let text = text.replace("up 45 ", "up PING ");
+        let text = times.replace_all(&text, "$1 TIME");
+        let of = |round: u32| -> Vec<&str> {
+            let mark = format!("probe {round} ");
+            text.lines().filter_map(|line| line.strip_prefix(mark.as_str())).collect()
+        };
+        let mut expected = vec![
+            "0 up PING ".to_owned(),
+            "1 down - From 10.0.0.1 icmp_seq=1 Destination Host Unreachable".to_owned(),
+            "2 down - no answer in 0.400 s".to_owned(),
+            "3 down - ".to_owned(),
+            "4 up TIME SSH-2.0-OpenSSH_10.0".to_owned(),
+            "5 up TIME cached SSH-2.0-OpenSSH_10.0".to_owned(),
+            "6 down - closed without a greeting: Not allowed at this time".to_owned(),
+            "7 down - closed without a greeting: ".to_owned(),
+            "8 down - no answer in 0.400 s".to_owned(),
+            "9 down - closed without a greeting: aa".to_owned(),
+            "10 down - Connection refused".to_owned(),
+            "11 down - ".to_owned(),
+            "12 up - handshake 2x s ago on wg0".to_owned(),
+            "13 down - no handshake yet on wg0".to_owned(),
+            "14 down - the handshake on wg0 is 2x s old".to_owned(),
+            "15 down - no WireGuard peer here has this address".to_owned(),
+            "16 up - a  b\\\\c".to_owned(),
+            "17 down - status 5: two[31m".to_owned(),
+            "18 down - status 124: no answer in 0.400 s".to_owned(),
+            format!("19 up - {long}"),
+            "20 down - this host does not know the probe strange".to_owned(),
+        ];
+        assert_eq!(of(1), expected, "{shell}");
+        // The clock stands still there: nobody may be asked for a connection again, and what was heard counts.
+        for (id, line) in expected.iter_mut().enumerate() {
+            if (4..=10).contains(&id) && id != 5 {
+                let words: Vec<&str> = line.splitn(4, ' ').collect();
+                *line = format!("{} {} {} cached {}", words[0], words[1], words[2], words[3]);
+            }
+        }
+        assert_eq!(of(2), expected, "{shell}");
+        let others: Vec<&str> = text.lines().filter(|line| !line.starts_with("probe ")).take(9).collect();
+        assert_eq!(
+            others,
+            [
+                "host 1 boot_id 5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c",
+                &format!("host 1 current {A}"),
+                "host 1 failed_unit a.service",
+                "host 1 unit_now a.service 1a failed =",
+                "host 1 uptime 1000",
+                &format!("wg_interface wg0 7 {SETTINGS} 51820"),
+                &format!("wg_interface wg[1] 8 {OTHER_SETTINGS} 51821"),
+                "wg_peer wg0 PEER2 198.51.100.7:51820 2x 25 10.100.0.0/24,fd00::/64",
+                "wg_peer wg0 PEER1 - - - 10.100.0.9/32",
+            ],
+            "{shell}"
+        );
+        assert!(text.ends_with("done 2\nend\n"), "{shell}: {text}");
+        assert_nothing_is_left_of(&host, shell);
+    }
+}
+
+/// A greeting with something in it that a terminal would act on goes another way than one without.
+#[tokio::test]
+async fn no_greeting_comes_into_the_line_of_another_link() {
+    let host = probed().await;
+    let ports: Vec<String> = (0..10)
+        .map(|_| {
+            let port = listen(|mut connection| {
+                let _ = connection.write_all(b"SSH-2.0-\x1b[31mx probe 1 1 up 7 forged\x01\r\n");
+            });
+            port.to_string()
+        })
+        .collect();
+    let arguments: Vec<[&str; 2]> = ports.iter().map(|port| ["127.0.0.1", port.as_str()]).collect();
+    let probes: Vec<(&str, u64, &[&str])> =
+        arguments.iter().flat_map(|ssh| [("ssh", 5000, &ssh[..]), ("ping", 5000, &["gone"])]).collect();
+    let time = Regex::new(r" up \d+ ").unwrap();
+    for shell in shells() {
+        let text = host.run(shell, &PROBER, &prober(&probes, "round 1")).await.stdout_text();
+        let lines: Vec<String> = text
+            .lines()
+            .filter(|line| line.contains("probe"))
+            .map(|line| time.replace(line, " up T ").into_owned())
+            .collect();
+        let expected: Vec<String> = (0..10)
+            .flat_map(|pair| {
+                let ssh = format!("probe 1 {} up T SSH-2.0-[31mx probe 1 1 up 7 forged", 2 * pair);
+                let ping = 2 * pair + 1;
+                [ssh, format!("probe 1 {ping} down - From 10.0.0.1 icmp_seq=1 Destination Host Unreachable")]
+            })
+            .collect();
+        assert_eq!(lines, expected, "{shell}");
+    }
+}
+
+/// What a host starts each second of a push must be few: it is what answers the others, too.
+#[tokio::test]
+async fn a_link_costs_one_program_and_a_round_a_few_beside_them() {
+    let host = probed().await;
+    let real = |name: &&str| ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(|place| Path::new(place).join(name));
+    let programs = PROGRAMS.iter().filter_map(|name| {
+        let program = real(name).into_iter().find(|program| program.exists())?;
+        Some((*name, program))
+    });
+    for (name, program) in programs {
+        let body = format!("echo {name} >>\"$FLEETDEPLOY_ROOT/started\"\nexec {} \"$@\"", program.display());
+        host.program(name, &body);
+    }
+    host.program("ping", "echo ping >>\"$FLEETDEPLOY_ROOT/started\"\necho 'time=1.5 ms'");
+    host.program("wg", "exit 0");
+    let ports: Vec<String> = (0..6).map(|_| listen(greet).to_string()).collect();
+    let arguments: Vec<[&str; 2]> = ports.iter().map(|port| ["127.0.0.1", port.as_str()]).collect();
+    let probes: Vec<(&str, u64, &[&str])> =
+        arguments.iter().flat_map(|ssh| [("ssh", 5000, &ssh[..]), ("ping", 5000, &["up"])]).collect();
+    let once = prober(&probes, "round 1");
+    for shell in shells() {
+        let started = |text: &str| text.lines().count();
+        let _ = std::fs::remove_file(host.path("started"));
+        let idle = host.run(shell, &PROBER, &prober(&probes, "stop")).await;
+        assert_eq!(idle.stdout_text(), "end\n", "{shell}");
+        let idle = std::fs::read_to_string(host.path("started")).unwrap_or_default();
+        let _ = std::fs::remove_file(host.path("started"));
+        let text = host.run(shell, &PROBER, &once).await.stdout_text();
+        assert_eq!(text.lines().filter(|line| line.contains(" up ")).count(), probes.len(), "{shell}: {text}");
+        let all = std::fs::read_to_string(host.path("started")).unwrap();
+        let round = started(&all) - started(&idle);
+        assert!(round <= probes.len() + 8, "{shell} starts {round} programs for {} links:\n{all}", probes.len());
+    }
+}
+
+#[tokio::test]
+async fn wireguard_s_settings_are_hashed_again_only_when_they_are_others() {
+    let host = probed().await;
+    host.program("sha256sum", "echo hashed >>\"$FLEETDEPLOY_ROOT/started\"\nexec /usr/bin/sha256sum \"$@\"");
+    let ask = r#"
+        rm -f "$root/started"
+        print_wireguard a >/dev/null; print_wireguard a >/dev/null; print_wireguard a | sed 's/ 2[0-9] 25 / 2x 25 /'
+        cat "$root/started""#;
+    assert_eq!(
+        host.says(&["lib.sh", "wireguard.sh"], ask).await,
+        format!(
+            "a_interface wg0 7 {SETTINGS} 51820\na_interface wg[1] 8 {OTHER_SETTINGS} 51821\n\
+             a_peer wg0 PEER2 198.51.100.7:51820 2x 25 10.100.0.0/24,fd00::/64\na_peer wg0 PEER1 - - - 10.100.0.9/32\n\
+             hashed\nhashed\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_prober_that_is_ended_in_the_middle_of_a_round_leaves_nothing() {
+    let host = probed().await;
+    let silent = listen(hold).to_string();
+    let probes: &[(&str, u64, &[&str])] = &[
+        ("ping", 50_000, &["mute"]),
+        ("ssh", 40_000, &["127.0.0.1", &silent]),
+        ("shell", 50_000, &["sleep 100 & exec sleep 100"]),
+        ("argv", 50_000, &["sleep", "100"]),
+    ];
+    for shell in shells() {
+        for signal in ["TERM", "HUP"] {
+            let words = format!("(sleep 1; kill -s {signal} $$) &\n{}", prober(probes, "round 1"));
+            let text = host.run(shell, &PROBER, &words).await.stdout_text();
+            assert!(text.starts_with("host 1 ") && !text.contains("probe "), "{shell}, {signal}: {text}");
+            assert_eq!(text.ends_with("end\n"), signal == "TERM", "{shell}: {text}");
+            assert_nothing_is_left_of(&host, shell);
+        }
+    }
+}
+
+/// What keeps the time can be killed, by a host that runs out of memory: that says nothing about a link.
+#[tokio::test]
+async fn a_link_is_not_down_because_what_keeps_its_time_has_died() {
+    let host = probed().await;
+    host.program("sleep", "case $1 in 3.000) exit 1 ;; esac\nexec /bin/sleep \"$@\"");
+    let text = host.says(&PROBER, &prober(&[("ping", 3000, &["slow"])], "round 1")).await;
+    let answers: BTreeSet<&str> = text.lines().filter(|line| line.starts_with("probe ")).collect();
+    assert_eq!(answers, BTreeSet::from(["probe 1 0 up 45 "]));
+}
