@@ -170,8 +170,8 @@ pub struct Transaction {
     pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
-    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later ones
-    /// are still where they were.
+    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later
+    /// ones are still where they were.
     pub(super) wave: usize,
     /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
     pub(super) streak: u32,
@@ -291,7 +291,8 @@ impl Transaction {
         }
     }
 
-    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is armed alone, so that of two pushes exactly one goes on.
+    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is
+    /// armed alone, so that of two pushes exactly one goes on.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
         if self.stage == Stage::TakeOver {
@@ -365,8 +366,8 @@ impl Transaction {
         matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
     }
 
-    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them: what was
-    /// seen is kept, also when all is left at once. None of them has a guard of this run.
+    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them:
+    /// what was seen is kept, also when all is left at once. None of them has a guard of this run.
     #[must_use]
     pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
         let end = |id: HostId| {

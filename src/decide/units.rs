@@ -139,7 +139,8 @@ impl fmt::Display for UnitCaution {
                 let units: Vec<&str> = units.iter().map(String::as_str).collect();
                 write!(
                     formatter,
-                    "running before this push, and not now: {}; the roll back has not started that: `systemctl start` there",
+                    "running before this push, and not now: {}; the roll back has not started that: `systemctl start` \
+                     there",
                     units.join(", ")
                 )
             }

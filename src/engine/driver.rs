@@ -30,7 +30,8 @@ use crate::inventory::model::HostName;
 /// against a master's 15 s for noticing that its link is dead.
 const HEAD_START: Duration = Duration::from_secs(5);
 
-/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or two.
+/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or
+/// two.
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
@@ -113,12 +114,13 @@ pub struct Driver<H> {
     journals: usize,
     /// Until when a guard may be armed of a host that a recovery ends the run without.
     missing_until: Option<Duration>,
-    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push itself.
+    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push
+    /// itself.
     began: Option<Duration>,
     /// No guard that a host shows is waited for longer than this.
     longest_guard: Duration,
-    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have, too, or
-    /// soon will.
+    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have,
+    /// too, or soon will.
     seen_fired: BTreeSet<HostId>,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
@@ -279,7 +281,10 @@ impl<H: Hosts> Driver<H> {
                         return match self.transaction.ended() {
                             // Only the clean-up was still under way.
                             Some(verdict) => Ended::Verdict(verdict),
-                            None => Ended::Left { through: self.transaction.through(), guarded: self.guarded(), signal },
+                            None => {
+                                let through = self.transaction.through();
+                                Ended::Left { through, guarded: self.guarded(), signal }
+                            }
                         };
                     }
                     asked_to_stop = true;
@@ -335,7 +340,8 @@ impl<H: Hosts> Driver<H> {
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
     }
 
-    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first guards.
+    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first
+    /// guards.
     fn note_guard(&self, host: HostId, order: Option<&Order>, now: Duration, surroundings: &mut impl Surroundings) {
         let Some(order) = order else { return };
         let is_first = self.began.is_none() && self.deadlines[host.0].is_none();

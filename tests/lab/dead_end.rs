@@ -1,4 +1,5 @@
-//! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is forgotten.
+//! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is
+//! forgotten.
 
 use fleetdeploy::event::{HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
@@ -36,17 +37,17 @@ fn a_host_that_was_switched_by_hand_after_a_dead_run_is_cleaned_and_pushed_again
     has_rebooted(&fleet, "vps");
     fleet.assert_reachable();
     fleet.set("vps", "version", "\"3\"");
-    let system = fleet.ws(
-        "system=$(fleetdeploy build homelab --on vps 2>/dev/null | awk '{ print $2 }')
-         nix --extra-experimental-features nix-command copy --no-check-sigs --to ssh-ng://root@198.51.100.10 \"$system\" 2>/dev/null
-         echo \"$system\"",
-    );
+    let system = fleet.ws("system=$(fleetdeploy build homelab --on vps 2>/dev/null | awk '{ print $2 }')
+         nix --extra-experimental-features nix-command copy --no-check-sigs \\
+             --to ssh-ng://root@198.51.100.10 \"$system\" 2>/dev/null
+         echo \"$system\"");
     let system = system.trim();
     fleet.host(
         "vps",
         &format!(
             "export PATH=/run/current-system/sw/bin:/usr/bin:/bin
-             nix-env -p /nix/var/nix/profiles/system --set {system} && {system}/bin/switch-to-configuration switch >/dev/null 2>&1"
+             nix-env -p /nix/var/nix/profiles/system --set {system} &&
+                 {system}/bin/switch-to-configuration switch >/dev/null 2>&1"
         ),
     );
     let recovered = fleet.recover("laptop", &["homelab"]);

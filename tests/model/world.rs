@@ -241,8 +241,8 @@ impl World {
         !self.anybody_drives() && self.left.recoveries == 0 && self.late.is_empty()
     }
 
-    /// Forgets what nothing that can still happen, and no property, asks for: so that worlds that differ in it alone are
-    /// one.
+    /// Forgets what nothing that can still happen, and no property, asks for: so that worlds that differ in it alone
+    /// are one.
     pub(crate) fn forget(&mut self) {
         for host in &mut self.hosts {
             host.forget();

@@ -19,8 +19,8 @@ pub struct RollingEnded {
 }
 
 impl<S: Surveyor> Recovery<'_, S> {
-    /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds the
-    /// hosts. An unfinished push that this workstation knows of waits for it.
+    /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds
+    /// the hosts. An unfinished push that this workstation knows of waits for it.
     pub(super) fn rolling(&self, surveyed: &Surveyed) -> Option<Result<(String, Option<Begun>), Recovered>> {
         let mut held: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
@@ -47,8 +47,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         Some(Err(Recovered::NotBegun {
             text: format!("rolling reboot {run} holds {}", hosts.join(", ")),
             hint: Some(format!(
-                "wait for it to end; if whoever began it is gone, `fleetdeploy recover {} --run {run}` ends it: after that, \
-                 try again",
+                "wait for it to end; if whoever began it is gone, `fleetdeploy recover {} --run {run}` ends it: after \
+                 that, try again",
                 self.request.fleet.name
             )),
         }))
