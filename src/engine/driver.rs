@@ -278,13 +278,11 @@ impl<H: Hosts> Driver<H> {
                     if asked_to_stop {
                         // What is on its way holds connections open, which are closed next.
                         self.out.iter().flatten().for_each(|out| out.task.abort());
+                        let (through, guarded) = (self.transaction.through(), self.guarded());
                         return match self.transaction.ended() {
                             // Only the clean-up was still under way.
                             Some(verdict) => Ended::Verdict(verdict),
-                            None => {
-                                let through = self.transaction.through();
-                                Ended::Left { through, guarded: self.guarded(), signal }
-                            }
+                            None => Ended::Left { through, guarded, signal },
                         };
                     }
                     asked_to_stop = true;
