@@ -219,7 +219,8 @@ impl Push<'_> {
 
     /// Survey and baseline; or why no host must be rebooted now.
     async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, String> {
-        let surveyed = self.survey().await.map_err(|refused| refused.text)?;
+        // Else the first host would be rebooted, and the settle time waited out for links that nobody can bring up.
+        let surveyed = self.survey_with_witnesses().await.map_err(|refused| refused.text)?;
         let there: Vec<&Host> =
             self.request.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let mut views: Vec<_> = there.iter().map(|host| self.view(host, &surveyed, None)).collect();

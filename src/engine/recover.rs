@@ -32,6 +32,7 @@ use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
 
+use rolling::Rolling;
 pub use rolling::RollingEnded;
 
 /// Between two looks for hosts that do not answer.
@@ -266,10 +267,25 @@ impl<S: Surveyor> Recovery<'_, S> {
     async fn find(&self, records: &mut impl Records) -> Result<(Chosen, Surveyed), Recovered> {
         let mut surveyed = Surveyed::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
-        let silent = self.survey(&all, &mut surveyed, true).await;
-        if let Some(rolling) = self.rolling(&surveyed) {
-            let (run, begun) = rolling?;
-            return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
+        // Whom the run is to end without is asked for nothing: it takes no part, also if it answers.
+        let left_out: BTreeSet<HostName> = match self.request.aim {
+            Aim::Without => self.request.without.clone(),
+            Aim::Recover | Aim::Forget { .. } => BTreeSet::new(),
+        };
+        let asked: BTreeSet<HostName> = all.difference(&left_out).cloned().collect();
+        let mut silent = self.survey(&asked, &mut surveyed, true).await;
+        silent.extend(left_out);
+        let mut rolling = self.rolling(&surveyed);
+        if let Rolling::SaidByOne { run, host } = rolling {
+            rolling = self.look_at_rolling_again(run, host, &mut surveyed).await;
+            silent = all.iter().filter(|host| !surveyed.contains_key(*host)).cloned().collect();
+        }
+        match rolling {
+            Rolling::None | Rolling::SaidByOne { .. } => {}
+            Rolling::Ends { run, begun } => {
+                return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
+            }
+            Rolling::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
         }
         let Some(mut chosen) = self.choose(&surveyed)? else {
             if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {

@@ -9,7 +9,7 @@ use crate::event::Outcome;
 use crate::inventory::model::HostName;
 use crate::record::RecordError;
 use crate::record::folder::{RunFolder, State, same_file};
-use crate::record::journal::{Entry, Started};
+use crate::record::journal::{self, Entry, Started};
 use crate::record::read::End;
 use crate::store_path::StorePath;
 
@@ -19,7 +19,8 @@ pub struct Around {
     pub run: String,
     pub before: BTreeMap<HostName, StorePath>,
     pub after: BTreeMap<HostName, StorePath>,
-    /// Hosts of the fleet that took no part in it.
+    /// Hosts of the fleet that took no part in it, and those that it was ended without and that have not been dealt
+    /// with since.
     pub without: BTreeSet<HostName>,
 }
 
@@ -27,7 +28,7 @@ pub struct Around {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
     pub systems: BTreeMap<HostName, StorePath>,
-    /// Hosts of the fleet that took no part in the run.
+    /// See [`Around::without`].
     pub without: BTreeSet<HostName>,
 }
 
@@ -76,13 +77,13 @@ impl State {
             {
                 continue;
             }
-            let started = run.started()?;
+            let (started, missing) = run.started()?;
             if run.is_by_hand() {
                 // A recovery may have ended a guard by hand in these words; it brought no system.
                 continue;
             }
             if started.fleet == fleet && same_file(&started.inventory, inventory) {
-                return Ok(around(&run, &started));
+                return Ok(around(&run, &started, &missing));
             }
         }
         Err(LeftError::NoneCommitted { fleet: fleet.to_owned() })
@@ -97,7 +98,7 @@ impl RunFolder {
     pub fn left(&self, fleet: &str, inventory: &Path) -> Result<Left, LeftError> {
         let run = self.id().to_string();
         let end = self.summary().end;
-        let started = match end {
+        let (started, missing) = match end {
             End::Ended(
                 Outcome::Refused | Outcome::Unchanged | Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted,
             ) => {
@@ -111,7 +112,7 @@ impl RunFolder {
             let inventory = started.inventory.display().to_string();
             return Err(LeftError::OtherFleet { run, fleet: started.fleet, inventory });
         }
-        let around = around(self, &started);
+        let around = around(self, &started, &missing);
         let no_side = |how| Err(LeftError::NoSide { run: run.clone(), how });
         match end {
             End::Ended(outcome) | End::Recovered(outcome) => match outcome {
@@ -139,24 +140,27 @@ impl RunFolder {
         super::run_id::cleaned(fleet) != self.id().fleet()
     }
 
-    fn started(&self) -> Result<Started, LeftError> {
+    /// What it began with, and whom it was ended without.
+    fn started(&self) -> Result<(Started, BTreeSet<HostName>), LeftError> {
         let journal = self.read_journal()?;
+        let missing = journal::ended_without(&journal).map(|mark| mark.missing.keys().cloned().collect());
         let started = journal.into_iter().find_map(|written| match written.entry {
             Entry::Started(started) => Some(started),
             _ => None,
         });
-        started.ok_or_else(|| LeftError::NoPlan { run: self.id().to_string() })
+        let started = started.ok_or_else(|| LeftError::NoPlan { run: self.id().to_string() })?;
+        Ok((started, missing.unwrap_or_default()))
     }
 }
 
-fn around(run: &RunFolder, started: &Started) -> Around {
+fn around(run: &RunFolder, started: &Started, missing: &BTreeSet<HostName>) -> Around {
     let hosts = || started.hosts.iter();
     Around {
         run: run.id().to_string(),
         before: hosts().map(|host| (host.host.clone(), host.old.current.clone())).collect(),
         // A witness is recorded with what it runs.
         after: hosts().map(|host| (host.host.clone(), host.new.clone())).collect(),
-        without: started.without.clone(),
+        without: started.without.union(missing).cloned().collect(),
     }
 }
 
@@ -168,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::decide::fact::Systems;
+    use crate::decide::traces::{EndMark, EndSide};
     use crate::record::journal::HostStarted;
 
     fn system(version: u32) -> StorePath {
@@ -228,6 +233,31 @@ mod tests {
         assert_eq!((&found.before[&vps()], &found.after[&vps()]), (&system(2), &system(3)));
         assert_eq!(found.without, BTreeSet::from([HostName::new("nas").unwrap()]));
         assert!(state.last_committed("homelab", Path::new("/elsewhere/inventory.yaml")).is_err());
+    }
+
+    /// Nobody knows what it left there: a rollback passes over such a host, whichever way it was left out.
+    #[test]
+    fn whom_a_run_was_ended_without_took_no_part_in_it_until_they_are_dealt_with() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::at(home.path().join("state"));
+        let inventory = Path::new("/nowhere/inventory.yaml");
+        let made = runs(&state, &[("homelab", 1, None)]);
+        let recovers = |entries: &[Entry]| {
+            let (_, mut journal) = state.adopt_run(made[0].id().clone()).unwrap();
+            let how = journal::Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false };
+            journal.append(&Entry::Recovering(how)).unwrap();
+            for entry in entries {
+                journal.append(entry).unwrap();
+            }
+        };
+        let finished = Entry::Finished { outcome: Outcome::Committed };
+        let mark = EndMark { side: Some(EndSide::New), missing: [(vps(), None)].into() };
+        recovers(&[Entry::EndedWithout { mark }, finished.clone()]);
+        let without = |hosts: &[&str]| hosts.iter().map(|host| HostName::new(*host).unwrap()).collect::<BTreeSet<_>>();
+        assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas", "vps"]));
+        assert_eq!(made[0].left("homelab", inventory).unwrap().without, without(&["nas", "vps"]));
+        recovers(&[finished]);
+        assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas"]));
     }
 
     #[test]

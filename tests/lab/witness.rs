@@ -58,3 +58,18 @@ fn a_witness_that_is_off_refuses_before_anything_is_touched_unless_its_links_are
         assert_eq!(fleet.standing(host), fleet.before(host).moved_to(&fleet.system(host)));
     }
 }
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_witness_that_is_off_refuses_a_reboot_before_the_first_host_goes_down_and_its_words_lead_on() {
+    let fleet = Fleet::made("witness-boot", &Setup { hosts: &["vps", "homeserver", "web"], ..Setup::default() });
+    fleet.power("web", "off");
+    let words = ["reboot", "homelab", "--on", "homeserver"];
+    let refused = fleet.start_any("laptop", &words).ended();
+    refused.assert_ended(1, Outcome::Refused);
+    refused.assert_says(Some("web"), &["this witness does not answer", "is needed as a witness", "--without web"]);
+    assert_eq!(fleet.boots("homeserver"), 1);
+    let without = [&words[..], &["--without", "web"]].concat();
+    fleet.start_any("laptop", &without).ended().assert_ended(0, Outcome::Rebooted);
+    assert_eq!(BOTH.map(|host| fleet.boots(host)), [1, 2]);
+}

@@ -111,6 +111,8 @@ pub(super) enum Doubt {
     NoRoom { epoch: u64 },
     /// A person works there, it says, and no other host of the run says so.
     ByHandAlone,
+    /// A rolling reboot holds it, it says, and no other host says so.
+    RollingAlone { run: String },
 }
 
 impl fmt::Display for Doubt {
@@ -119,6 +121,9 @@ impl fmt::Display for Doubt {
             Self::NoRoom { epoch } => write!(formatter, "its lease has the epoch {epoch}, and there is none above it"),
             Self::ByHandAlone => {
                 formatter.write_str("it says that its guard was armed by hand, and the other hosts of the run do not")
+            }
+            Self::RollingAlone { run } => {
+                write!(formatter, "it says that rolling reboot {run} holds it, and no other host that answers does")
             }
         }
     }
@@ -149,5 +154,9 @@ pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<Doub
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
         return Some(Doubt::NoRoom { epoch });
     }
-    by_hand::is_armed(run, &one.facts.standing).then_some(Doubt::ByHandAlone)
+    if by_hand::is_armed(run, &one.facts.standing) {
+        return Some(Doubt::ByHandAlone);
+    }
+    // Where more than one says so nothing is begun.
+    one.facts.standing.rolling.as_ref().map(|lease| Doubt::RollingAlone { run: lease.run.clone() })
 }

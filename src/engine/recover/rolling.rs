@@ -18,10 +18,34 @@ pub struct RollingEnded {
     pub hosts: BTreeMap<HostName, FoundRolling>,
 }
 
+/// What is under way on the hosts beside the run that is recovered, by what they say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rolling {
+    None,
+    /// It is this that is to be ended.
+    Ends {
+        run: String,
+        begun: Option<Begun>,
+    },
+    /// One host alone says that a rolling reboot holds it, and there is a run that its others still hold.
+    SaidByOne {
+        run: String,
+        host: HostName,
+    },
+    /// What is unfinished waits for it.
+    Holds {
+        run: String,
+        hosts: BTreeSet<HostName>,
+    },
+}
+
 impl<S: Surveyor> Recovery<'_, S> {
     /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds
     /// the hosts. An unfinished push that this workstation knows of waits for it.
-    pub(super) fn rolling(&self, surveyed: &Surveyed) -> Option<Result<(String, Option<Begun>), Recovered>> {
+    ///
+    /// It is taken on every host that answers, or on none, and survives their reboots: what one alone shows is no
+    /// reason to leave all others as they are. Whatever that one is held by, nothing is done to it.
+    pub(super) fn rolling(&self, surveyed: &Surveyed) -> Rolling {
         let mut held: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
             if let Some(lease) = &one.facts.standing.rolling {
@@ -32,26 +56,61 @@ impl<S: Surveyor> Recovery<'_, S> {
         if let Some(known) = known.filter(|known| self.request.run.as_ref().is_none_or(|named| *named == known.run))
             && let Some(begun) = &known.rolling
         {
-            return Some(Ok((known.run.clone(), Some(begun.clone()))));
+            return Rolling::Ends { run: known.run.clone(), begun: Some(begun.clone()) };
         }
         if let Some(named) = &self.request.run
             && held.contains_key(named.as_str())
         {
-            return Some(Ok((named.clone(), None)));
+            return Rolling::Ends { run: named.clone(), begun: None };
         }
-        let (run, hosts) = held.into_iter().max_by_key(|(_, hosts)| hosts.len())?;
-        if self.request.run.is_none() && known.is_none() {
-            return Some(Ok((run.to_owned(), None)));
+        let Some((run, hosts)) = held.iter().max_by_key(|(_, hosts)| hosts.len()) else { return Rolling::None };
+        let run = (*run).to_owned();
+        let is_held_by_others = || surveyed.iter().any(|(host, one)| !hosts.contains(host) && !one.runs().is_empty());
+        let is_unfinished = self.request.run.is_some() || known.is_some() || is_held_by_others();
+        match hosts.first() {
+            Some(host) if held.len() == 1 && hosts.len() == 1 && surveyed.len() > 1 && is_unfinished => {
+                Rolling::SaidByOne { run, host: (*host).clone() }
+            }
+            _ if self.request.run.is_none() && known.is_none() => Rolling::Ends { run, begun: None },
+            _ => Rolling::Holds { run, hosts: hosts.iter().map(|host| (*host).clone()).collect() },
         }
-        let hosts: Vec<&str> = hosts.into_iter().map(HostName::as_str).collect();
-        Some(Err(Recovered::NotBegun {
+    }
+
+    /// Looks once more where one host alone says that it is held: whoever began with that one just then has come to the
+    /// others by now, or has let go. Where it still stands alone with it, it is told that it is left as it is.
+    pub(super) async fn look_at_rolling_again(&self, run: String, host: HostName, surveyed: &mut Surveyed) -> Rolling {
+        let asked = surveyed.keys().cloned().collect();
+        let pause = self.request.fleet.hosts.iter().map(|host| host.limits.connect + host.limits.step).max();
+        self.clock.sleep_until(self.clock.now() + pause.unwrap_or_default()).await;
+        let silent = self.survey(&asked, surveyed, false).await;
+        surveyed.retain(|host, _| !silent.contains(host));
+        match self.rolling(surveyed) {
+            Rolling::SaidByOne { run: still, host: one } if still == run && one == host => {
+                let text = format!(
+                    "says that rolling reboot {run} holds it, and no other host does: it is left as it is; {}",
+                    self.end_of_rolling(&run)
+                );
+                self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                Rolling::SaidByOne { run, host }
+            }
+            Rolling::SaidByOne { run, host } => Rolling::Holds { run, hosts: [host].into() },
+            other => other,
+        }
+    }
+
+    pub(super) fn held_by(&self, run: &str, hosts: &BTreeSet<HostName>) -> Recovered {
+        let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+        Recovered::NotBegun {
             text: format!("rolling reboot {run} holds {}", hosts.join(", ")),
             hint: Some(format!(
-                "wait for it to end; if whoever began it is gone, `fleetdeploy recover {} --run {run}` ends it: after \
-                 that, try again",
-                self.request.fleet.name
+                "wait for it to end; if whoever began it is gone, {}: after that, try again",
+                self.end_of_rolling(run)
             )),
-        }))
+        }
+    }
+
+    pub(super) fn end_of_rolling(&self, run: &str) -> String {
+        format!("`fleetdeploy recover {} --run {run}` ends it", self.request.fleet.name)
     }
 
     pub(super) async fn end_rolling(&self, run: String, begun: Option<&Begun>, surveyed: &Surveyed) -> RollingEnded {

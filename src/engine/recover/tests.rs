@@ -375,16 +375,98 @@ const OTHER: &str = "20261122-170000-homelab-aaaa";
 
 #[tokio::test]
 async fn a_rolling_reboot_that_holds_the_hosts_is_ended_and_not_recovered_as_a_push() {
-    let answers = || [("home", vec![Some(facts(&[]))]), ("vps", vec![Some(held(&[]))])];
-    let hosts = [(HostName::new("vps").unwrap(), FoundRolling::NotBegun)].into();
+    let answers = || [("home", vec![Some(held(&[]))]), ("vps", vec![Some(held(&[]))])];
+    let hosts = ["home", "vps"].map(|host| (HostName::new(host).unwrap(), FoundRolling::NotBegun)).into();
     let ended = Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts });
     assert_eq!(recovers(answers(), None).await, (ended, Vec::new()));
     // This workstation's own push waits for it, and says what ends it.
     let known = known();
     let (recovered, entries) = recovers(answers(), Some(known)).await;
     let Recovered::NotBegun { text, hint } = recovered else { panic!("{recovered:?}") };
-    assert_eq!((text, entries), (format!("rolling reboot {OTHER} holds vps"), Vec::new()));
+    assert_eq!((text, entries), (format!("rolling reboot {OTHER} holds home, vps"), Vec::new()));
     assert!(hint.unwrap().contains(&format!("--run {OTHER}")));
+}
+
+/// What a recovery of these hosts, with this request made of the usual one, says that a rolling reboot is to it.
+async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -> (rolling::Rolling, Surveyed) {
+    let clock = HostClock { uptime: 1000, at: Duration::ZERO };
+    let answers = answers.iter().map(|(name, facts)| (HostName::new(*name).unwrap(), facts.clone()));
+    let mut surveyed: Surveyed = answers.map(|(host, facts)| (host, Answered { facts, clock })).collect();
+    let again = surveyed.iter().map(|(host, one)| (host.clone(), [Some(one.facts.clone())].into())).collect();
+    let (told, events) = (Told(Mutex::new(again)), Events::new(None));
+    let mut request = Request {
+        fleet: Fleet { hosts: vec![host("home"), host("nas"), host("vps")], ..fleet() },
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: Some(known()),
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    };
+    ask(&mut request);
+    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let mut found = recovery.rolling(&surveyed);
+    if let rolling::Rolling::SaidByOne { run, host } = found {
+        found = recovery.look_at_rolling_again(run, host, &mut surveyed).await;
+    }
+    (found, surveyed)
+}
+
+/// Else one that lies keeps the hosts of a dead push from ever being recovered.
+#[tokio::test]
+async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_no_other() {
+    let vps = HostName::new("vps").unwrap();
+    let push = || [("home", facts(&[RUN])), ("nas", facts(&[RUN])), ("vps", held(&[RUN]))];
+    let named = |request: &mut Request| (request.known, request.run) = (None, Some(RUN.to_owned()));
+    for ask in [|_: &mut Request| {}, named, |request: &mut Request| request.known = None] {
+        let (found, surveyed) = rolling_of(&push(), ask).await;
+        let said = rolling::Rolling::SaidByOne { run: OTHER.to_owned(), host: vps.clone() };
+        assert_eq!(found, said);
+        let doubt = claims::doubt(RUN, &surveyed[&vps], false).expect("it is set aside");
+        assert!(doubt.to_string().contains(OTHER), "{doubt}");
+        assert_eq!(claims::doubt(RUN, &surveyed[&HostName::new("home").unwrap()], false), None);
+    }
+    // Two of them are believed.
+    let two = [("home", facts(&[RUN])), ("nas", held(&[RUN])), ("vps", held(&[RUN]))];
+    let (found, _) = rolling_of(&two, |_| {}).await;
+    let hosts = [HostName::new("nas").unwrap(), vps.clone()].into();
+    assert_eq!(found, rolling::Rolling::Holds { run: OTHER.to_owned(), hosts });
+    // Where there is nothing else to end, it is this.
+    let alone = [("home", facts(&[])), ("nas", facts(&[])), ("vps", held(&[]))];
+    let (found, _) = rolling_of(&alone, |request| request.known = None).await;
+    assert_eq!(found, rolling::Rolling::Ends { run: OTHER.to_owned(), begun: None });
+}
+
+/// It was just being taken: by now the others have it, too.
+#[tokio::test]
+async fn a_rolling_reboot_that_was_seen_at_its_first_host_is_looked_at_once_more() {
+    let answers = [("home", vec![Some(facts(&[])), Some(held(&[]))]), ("vps", vec![Some(held(&[])), Some(held(&[]))])];
+    let (recovered, entries) = recovers(answers, Some(known())).await;
+    let Recovered::NotBegun { text, .. } = recovered else { panic!("{recovered:?}") };
+    assert_eq!((text, entries), (format!("rolling reboot {OTHER} holds home, vps"), Vec::new()));
+}
+
+/// A host that a run is to end without is asked for nothing, so that nothing that it says can be in the way.
+#[tokio::test]
+async fn a_host_that_the_run_is_to_end_without_is_not_asked() {
+    let vps = HostName::new("vps").unwrap();
+    let answers = [("home", vec![Some(facts(&[]))]), ("vps", vec![Some(held(&[RUN]))])];
+    let told = Told(Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()));
+    let request = Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim: Aim::Without,
+        without: [vps.clone()].into(),
+        ended: Vec::new(),
+    };
+    let mut shutdown = Shutdown::from_stream(futures::stream::pending());
+    let recovered = recover_with(&told, &request, &Events::new(None), &mut Records::default(), &mut shutdown).await;
+    assert_eq!(recovered, Recovered::Nothing { silent: vec![vps.clone()] });
+    assert_eq!(told.0.lock().unwrap()[&vps].len(), 1, "it was asked");
 }
 
 #[tokio::test]
