@@ -2,7 +2,8 @@
 //! our own.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
@@ -101,9 +102,9 @@ async fn probed() -> Host {
 fn prober(probes: &[(&str, u64, &[&str])], input: &str) -> String {
     let mut words = "main 60".to_owned();
     for (id, (kind, timeout, arguments)) in probes.iter().enumerate() {
-        words += &format!(" probe {id} {kind} {timeout} {}", arguments.len());
+        let _ = write!(words, " probe {id} {kind} {timeout} {}", arguments.len());
         for argument in *arguments {
-            words += &format!(" '{argument}'");
+            let _ = write!(words, " '{argument}'");
         }
     }
     format!("{words} <<'X'\n{input}\nX\n")
@@ -183,8 +184,7 @@ async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothin
         let text = text.replace("up 45 ", "up PING ");
         let text = times.replace_all(&text, "$1 TIME");
         let of = |round: u32| -> Vec<&str> {
-            let mark = format!("probe {round} ");
-            text.lines().filter_map(|line| line.strip_prefix(mark.as_str())).collect()
+            text.lines().filter_map(|line| line.strip_prefix(&format!("probe {round} "))).collect()
         };
         let mut expected = vec![
             "0 up PING ".to_owned(),
