@@ -33,6 +33,7 @@ pub(crate) fn layouts() -> Vec<Layout> {
     let mut all = mounted();
     all.extend(moved());
     all.extend(installed());
+    all.extend(without_files());
     all.extend(in_between());
     all.extend(told());
     all
@@ -226,6 +227,12 @@ fn installed() -> Vec<Layout> {
         )
         .saying("limine boots the newest generation")
         .next("2", None),
+    ]
+}
+
+/// An installer whose loader has no files, beside those of another one.
+fn without_files() -> Vec<Layout> {
+    vec![
         Layout::new(
             "systemd-boot installs, and has no files",
             "systemd-boot",
