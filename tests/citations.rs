@@ -222,34 +222,32 @@ const COLUMNS: usize = 120;
 /// How many lines of a file are longer. A raw literal is the text of another program, and stands as it is.
 fn long_lines(file: &Path, text: &str) -> usize {
     let is_rust = file.extension().is_some_and(|end| end == "rs");
-    let mut literal: Option<String> = None;
+    let mut literal = None;
     let mut long = 0;
     for line in text.lines() {
-        let mut is_raw = literal.is_some();
-        let mut rest = line;
-        while is_rust {
-            let end = match literal.take() {
-                Some(end) => end,
-                None => match start_of_raw_literal(rest) {
-                    Some((hashes, behind)) => {
-                        is_raw = true;
-                        rest = behind;
-                        format!("\"{hashes}")
-                    }
-                    None => break,
-                },
-            };
-            match rest.split_once(&end) {
-                Some((_, behind)) => rest = behind,
-                None => {
-                    literal = Some(end);
-                    break;
-                }
-            }
-        }
+        let is_raw = is_rust && has_raw_literal(line, &mut literal);
         long += usize::from(!is_raw && line.chars().count() > COLUMNS);
     }
     long
+}
+
+/// Whether a line has a part of a raw literal. `open` is the end of the one that goes on in the next line.
+fn has_raw_literal(line: &str, open: &mut Option<String>) -> bool {
+    let mut found = open.is_some();
+    let mut rest = line;
+    loop {
+        if let Some(end) = open.take() {
+            let Some((_, behind)) = rest.split_once(&end) else {
+                *open = Some(end);
+                return true;
+            };
+            rest = behind;
+        }
+        let Some((hashes, behind)) = start_of_raw_literal(rest) else { return found };
+        found = true;
+        *open = Some(format!("\"{hashes}"));
+        rest = behind;
+    }
 }
 
 /// The hashes of the first raw literal of a line, and what stands behind its opening quote.
