@@ -27,11 +27,15 @@ scripts/lab.sh up "$fleet" --binary "$binary" >/dev/null
 # copy, test or switch. Build and survey run side by side and count as build.
 # shellcheck disable=SC2016 # jq's variables
 figures='
-def seconds: sub("\\.(?<ms>[0-9]+)Z$"; "Z") as $whole | ($whole | fromdateiso8601) + ((capture("\\.(?<ms>[0-9]+)Z$").ms | tonumber) / 1000);
-[.[] | select(.event == "phase_started" or .event == "push_started" or .event == "finished") | {phase: (.phase // .event), at: (.at | seconds)}] as $marks
-| [range(0; ($marks | length) - 1) as $i | {key: $marks[$i].phase, value: ($marks[$i + 1].at - $marks[$i].at)}] as $phases
+def seconds: sub("\\.(?<ms>[0-9]+)Z$"; "Z") as $whole
+  | ($whole | fromdateiso8601) + ((capture("\\.(?<ms>[0-9]+)Z$").ms | tonumber) / 1000);
+[.[] | select(.event == "phase_started" or .event == "push_started" or .event == "finished")
+  | {phase: (.phase // .event), at: (.at | seconds)}] as $marks
+| [range(0; ($marks | length) - 1) as $i
+  | {key: $marks[$i].phase, value: ($marks[$i + 1].at - $marks[$i].at)}] as $phases
 | ($marks[-1].at - $marks[0].at) as $total
-| ([$phases[] | select(.key | IN("push_started", "build", "survey", "copy", "test", "switch") | not) | .value] | add) as $own
+| ([$phases[] | select(.key | IN("push_started", "build", "survey", "copy", "test", "switch") | not)
+  | .value] | add) as $own
 | "total \($total * 100 | round / 100) s, beyond build, copy and activation \($own * 100 | round / 100) s:"
   + ([$phases[] | select(.key != "push_started") | " \(.key) \(.value * 100 | round / 100)"] | add)'
 

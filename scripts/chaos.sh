@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Real fleets in the lab taken through pushes while something dies at a random moment, and what came of it. See docs/chaos.md.
+# Real fleets in the lab taken through pushes while something dies at a random moment, and what came of it. See
+# docs/chaos.md.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 

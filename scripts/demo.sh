@@ -56,7 +56,8 @@ scripts/lab.sh needs || exit 3
 
 title "Building fleetdeploy"
 cargo build --locked || exit 1
-binary=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/fleetdeploy
+binary=$(cargo metadata --locked --no-deps --format-version 1 |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/fleetdeploy
 
 # --- the fleet ---
 
@@ -82,8 +83,8 @@ show_hosts() {
     local host
     say "" "What the hosts themselves say:"
     for host in vps homeserver; do
-        printf '  %-11s runs %s, a reboot would bring %s; it has booted %s time(s)\n' "$host" "$(running "$host")" "$(boot_default "$host")" \
-            "$(scripts/lab.sh boots "$fleet" "$host")"
+        printf '  %-11s runs %s, a reboot would bring %s; it has booted %s time(s)\n' "$host" \
+            "$(running "$host")" "$(boot_default "$host")" "$(scripts/lab.sh boots "$fleet" "$host")"
     done
 }
 
@@ -99,7 +100,8 @@ running() { in_host "$1" -- readlink /run/current-system | name_of; }
 
 boot_default() { # as the boot loader has it
     # shellcheck disable=SC2016 # the host's
-    in_host "$1" -- bash -c 'sed -n "s|^options init=\([^ ]*\)/init.*|\1|p" "/boot/loader/entries/$(sed -n "s/^default //p" /boot/loader/loader.conf)"' | name_of
+    in_host "$1" -- bash -c 'entry=$(sed -n "s/^default //p" /boot/loader/loader.conf)
+        sed -n "s|^options init=\([^ ]*\)/init.*|\1|p" "/boot/loader/entries/$entry"' | name_of
 }
 
 title "Booting two hosts"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Real hosts on one machine, for tests and for a demo: systemd, sshd, Nix, WireGuard, reboots. See scripts/lab/README.md.
+# Real hosts on one machine, for tests and for a demo: systemd, sshd, Nix, WireGuard, reboots. See
+# scripts/lab/README.md.
 set -eu
 code=$(dirname "$(readlink -f "$0")")/lab
 lab=${FLEETDEPLOY_LAB:-/var/lib/fleetdeploy-lab}
@@ -37,7 +38,8 @@ needs | install | base | up | down)
     . "$code/fleet.sh"
     "lab_$command" "$@"
     ;;
-ws | host | set | cable | power | freeze | memory | boots | console | path | list | wait-ssh) "lab_${command/-/_}" "$@" ;;
+ws | host | set | cable | power | freeze | memory | boots | console | path | list | wait-ssh)
+    "lab_${command/-/_}" "$@" ;;
 help | -h | --help) usage ;;
 *) usage >&2 && exit 2 ;;
 esac

@@ -34,7 +34,8 @@ install_needs() {
     by_apt "${packages[@]}" || echo "apt-get could not install all of it"
 }
 
-# No service is started by what is installed, now or at the next boot: the tests start an sshd of their own, on loopback.
+# No service is started by what is installed, now or at the next boot: the tests start an sshd of their own, on
+# loopback.
 by_apt() (
     policy=/usr/sbin/policy-rc.d
     had_sshd=$(command -v sshd || true)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the README's pictures of the live screen anew, from two real pushes on the lab: a good one, and one that breaks the VPN.
+# Makes the README's pictures of the live screen anew, from two real pushes on the lab: a good one, and one that breaks
+# the VPN.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -42,7 +43,8 @@ push() {
     [ "$status" = "$expected" ] || { echo "the push for $name ended with $status, not with $expected" >&2 && exit 1; }
     # The workstation's newest run.
     # shellcheck disable=SC2016 # the workstation's shell
-    scripts/lab.sh ws "$fleet" -- sh -c 'cat "$(ls -d "$HOME"/.local/state/fleetdeploy/runs/* | tail -n 1)/events.jsonl"' >"$events/$name.jsonl"
+    scripts/lab.sh ws "$fleet" -- \
+        sh -c 'cat "$(ls -d "$HOME"/.local/state/fleetdeploy/runs/* | tail -n 1)/events.jsonl"' >"$events/$name.jsonl"
 }
 
 for host in "${hosts[@]}"; do scripts/lab.sh set "$fleet" "$host" version '"2"'; done

@@ -44,7 +44,8 @@ step() { # NAME COMMAND...
     }
     summary+=$(printf '%-7s %4d s  %s' "$word" $((SECONDS - began)) "$name")$'\n'
     # The closing lines of nextest (how many tests, and which of them failed) and of Rust's own harness.
-    summary+=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | sed -n '/^ *Summary \[/,$ { s/^ */                /; p }; s/^test result: /                &/p')
+    summary+=$(sed 's/\x1b\[[0-9;]*m//g' "$log" |
+        sed -n '/^ *Summary \[/,$ { s/^ */                /; p }; s/^test result: /                &/p')
     summary=${summary%$'\n'}$'\n'
     echo "--- $name: $word, $((SECONDS - began)) s"
     return $result
@@ -121,7 +122,8 @@ need mawk mawk
 need gawk gawk
 install_needs
 for component in fmt clippy; do
-    cargo "$component" --version >/dev/null 2>&1 || [ -n "$no_install" ] || ! has rustup || rustup component add "${component/#fmt/rustfmt}"
+    cargo "$component" --version >/dev/null 2>&1 || [ -n "$no_install" ] || ! has rustup ||
+        rustup component add "${component/#fmt/rustfmt}"
 done
 if ! has cargo-nextest && [ -z "$no_install" ]; then
     echo "installing cargo-nextest by cargo, once: some minutes"
@@ -136,7 +138,8 @@ fi
 # --- without root and without the lab ---
 
 # Every shell script of ours, also those without an ending.
-mapfile -t scripts < <(grep -rlE --exclude='*.md' --exclude='*.rs' '^#!.*sh$|^# shellcheck shell=' .ci scripts src/remote tests | sort)
+has_a_shell='^#!.*sh$|^# shellcheck shell='
+mapfile -t scripts < <(grep -rlE --exclude='*.md' --exclude='*.rs' "$has_a_shell" .ci scripts src/remote tests | sort)
 
 step "formatting" cargo fmt --all --check
 if has shellcheck; then
@@ -159,7 +162,8 @@ oldest_rust() {
 step "the oldest Rust" oldest_rust
 # In a folder of their own: cargo lets only one at a time into the same.
 beside "clippy" cargo clippy --locked --all-targets --target-dir target/lints -- -D warnings
-beside "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --quiet --no-deps --document-private-items --target-dir target/lints
+beside "documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+    cargo doc --locked --quiet --no-deps --document-private-items --target-dir target/lints
 if ! has cargo-nextest; then
     not_run "tests" "cargo-nextest is not installed: cargo install cargo-nextest --locked"
 elif ! has sshd; then
@@ -174,11 +178,13 @@ await_besides
 # --- on booted hosts ---
 
 lab="tests on booted hosts"
-# tests/nix.rs wants a Nix that fetches nothing, as a workstation of the lab has it, and a host to copy to. So does what shows the flake.
+# tests/nix.rs wants a Nix that fetches nothing, as a workstation of the lab has it, and a host to copy to. So does what
+# shows the flake.
 # shellcheck disable=SC2317 # `step` calls it
 real_nix() (
     fleet=nix-tests-$$
-    program=$(cargo test --locked --test nix --no-run --message-format json | sed -n 's/.*"executable":"\([^"]*\/nix-[^"]*\)".*/\1/p')
+    program=$(cargo test --locked --test nix --no-run --message-format json |
+        sed -n 's/.*"executable":"\([^"]*\/nix-[^"]*\)".*/\1/p')
     trap 'scripts/lab.sh down "$fleet"' EXIT
     scripts/lab.sh up "$fleet" --hosts vps --binary target/debug/fleetdeploy || exit 1
     ws=$(scripts/lab.sh path "$fleet" ws)
@@ -205,7 +211,8 @@ else
     if ! scripts/lab.sh needs >/dev/null; then
         not_run "$lab" "$(lab_lacks)"
     elif [ $made = 0 ]; then
-        step "boot layouts, with bootctl as the judge" cargo nextest run --locked --no-fail-fast --test boot_layouts --run-ignored only
+        step "boot layouts, with bootctl as the judge" \
+            cargo nextest run --locked --no-fail-fast --test boot_layouts --run-ignored only
         step "tests with a real Nix" real_nix
         step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 5
     else

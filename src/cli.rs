@@ -81,7 +81,8 @@ impl Cli {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The inventory file; default: `$FLEETDEPLOY_INVENTORY`, else `inventory.yaml`, looked for upwards from the working folder
+    /// The inventory file; default: `$FLEETDEPLOY_INVENTORY`, else `inventory.yaml`, looked for upwards from the
+    /// working folder
     #[arg(short, long, global = true, value_name = "FILE")]
     pub inventory: Option<PathBuf>,
     /// Say more: every step of every host, whole logs
@@ -136,9 +137,9 @@ pub enum Command {
 /// every host goes back to the system it ran. It works from the run's record, or from another workstation, from what
 /// the hosts themselves hold.
 ///
-/// A host that does not come back holds up the others only until you say so: with --without they are brought to one side and
-/// freed as soon as no guard can be armed on it any more. On a terminal it asks whether to, before it waits. When the host
-/// is back, `recover` sees to it, and so does a push where it is back on the system that it ran.
+/// A host that does not come back holds up the others only until you say so: with --without they are brought to one
+/// side and freed as soon as no guard can be armed on it any more. On a terminal it asks whether to, before it waits.
+/// When the host is back, `recover` sees to it, and so does a push where it is back on the system that it ran.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -240,8 +241,9 @@ impl Runs {
 /// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
 ///
 /// `--report` makes one text file to send along with a bug report: what happened when and where, of known fields alone.
-/// Texts that programs or people have written are in it only with `--with-logs`, and what looks like an address, a name, a
-/// user, a key or a password is hidden in them. Names of fleets, units and store paths stay: read it before you send it.
+/// Texts that programs or people have written are in it only with `--with-logs`, and what looks like an address, a
+/// name, a user, a key or a password is hidden in them. Names of fleets, units and store paths stay: read it before you
+/// send it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -320,7 +322,8 @@ pub struct FleetHosts {
     /// The fleet, as the inventory names it
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
     pub name: String,
-    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas between, may be repeated
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas
+    /// between, may be repeated
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub on: Vec<String>,
     /// Not these hosts, written like those of `--on`

@@ -97,7 +97,8 @@ pub enum Outcome {
     Refused,
     /// Some hosts are new, some old, or one is unknown after its guard should have fired: a person must look.
     Split,
-    /// Left at once, as a person asked: what guards are armed bring their hosts back by themselves, and `recover` ends the run.
+    /// Left at once, as a person asked: what guards are armed bring their hosts back by themselves, and `recover` ends
+    /// the run.
     Left,
     /// Another coordinator has taken this run over, and ends it.
     Superseded,
@@ -229,8 +230,8 @@ pub enum Event {
         nix: String,
         systemd: String,
         kernel: String,
-        /// Why kernel and initrd of its boot default cannot be compared with the system's own; absent: they can, or were
-        /// not looked at.
+        /// Why kernel and initrd of its boot default cannot be compared with the system's own; absent: they can, or
+        /// were not looked at.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         boot_files_unproven: Option<String>,
     },
@@ -275,7 +276,8 @@ pub enum Event {
     Planned {
         hosts: Vec<HostPlanned>,
     },
-    /// The waves in which the hosts that change are tested, where there is more than one; in which hosts are rebooted, always.
+    /// The waves in which the hosts that change are tested, where there is more than one; in which hosts are rebooted,
+    /// always.
     WavesPlanned {
         waves: Vec<Vec<HostName>>,
     },
@@ -301,8 +303,8 @@ pub enum Event {
     PhaseStarted {
         phase: Phase,
     },
-    /// The hosts of one wave are tested or rebooted next, and the whole fleet is looked at before the next wave begins. Of
-    /// every rolling reboot, and of a push with more than one wave; the phase follows.
+    /// The hosts of one wave are tested or rebooted next, and the whole fleet is looked at before the next wave begins.
+    /// Of every rolling reboot, and of a push with more than one wave; the phase follows.
     WaveStarted {
         /// From 1.
         wave: u64,

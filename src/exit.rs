@@ -33,8 +33,10 @@ pub enum Ending {
 /// | 0 | committed, nothing to do, or a query answered well |
 /// | 1 | the answer is no, and every touched host was seen on old and unguarded; not every host was rebooted |
 /// | 2 | usage, inventory, no such run, no terminal for a needed password |
-/// | 3 | split, left, superseded, a host that did not come back from a reboot or may be under a guard, or guards are left to themselves: look now |
-/// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched; no further host is rebooted |
+/// | 3 | split, left, superseded, a host that did not come back from a reboot or may be under a guard: look now |
+/// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched |
+///
+/// 3 is also where guards are left to themselves. A rolling reboot that a signal has stopped reboots no further host.
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
 #[must_use]

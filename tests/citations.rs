@@ -1,13 +1,14 @@
-//! Comments and pages lead to what is there: `docs/NAME.md, "Heading"` to that heading, links of pages to files and headings.
+//! Comments and pages lead to what is there: `docs/NAME.md, "Heading"` to that heading, links of pages to files and
+//! headings.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// Where comments and pages are.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 14] = [
     "src",
     "tests",
     "scripts",
@@ -18,12 +19,41 @@ const PLACES: [&str; 12] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "CHANGELOG.md",
+    ".github",
     "inventory.example.yaml",
     "clippy.toml",
 ];
 
 /// The pages whose tables show what the program says, in their first column.
 const SAYINGS: &str = "docs/when-things-go-wrong.md";
+
+/// Files with longer lines, how many, and what they are: a number that has become smaller is to be made so here.
+const LONGER: [(&str, usize, &str); 23] = [
+    ("scripts/chaos.sh", 1, "its help"),
+    ("scripts/demo.sh", 7, "what it tells"),
+    ("scripts/lab/base.sh", 7, "a changed byte has every base file system built anew, from a mirror"),
+    ("scripts/lab/efi.sh", 1, "the kernel's command line"),
+    ("scripts/lab/efi/tools.sh", 4, "as in base.sh"),
+    ("scripts/lab/fleet/nixos/default.nix", 8, "scripts and settings of units, in one literal each"),
+    ("scripts/lab/fleet/nixos/params.nix", 2, "a parameter with all that it takes"),
+    ("scripts/lab/fleet/nixos/programs", 3, "a package's programs, a line for each package"),
+    ("scripts/lab/fleet/nixos/switch-to-configuration", 2, "a warning as NixOS prints it, and one comparison"),
+    ("scripts/lab/template.sh", 1, "a host as JSON"),
+    ("src/commands/report.rs", 2, "the text of a report"),
+    ("src/remote/scripts/boot.sh", 4, "what a host says, and a pattern"),
+    ("src/remote/scripts/boot_systemd.sh", 3, "expressions of awk"),
+    ("src/remote/scripts/guard.sh", 5, "what a host says"),
+    ("src/remote/scripts/hold.sh", 1, "what a host says"),
+    ("src/remote/scripts/prepare.sh", 1, "what a host says"),
+    ("src/remote/scripts/probes.sh", 1, "a loop of awk"),
+    ("src/remote/scripts/reboot.sh", 1, "what a host says"),
+    ("src/remote/scripts/restore.sh", 1, "what a host says"),
+    ("src/remote/scripts/survey.sh", 2, "what a host says"),
+    ("src/ui/guards.rs", 1, "a row of a table"),
+    ("src/ui/runs.rs", 7, "rows of a table"),
+    ("tests/lab/liar.sh", 1, "a program of awk"),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -182,4 +212,66 @@ fn what_the_page_on_trouble_quotes_is_said_by_the_program() {
     assert!(quotes.len() > 20, "only {} quotes were found", quotes.len());
     let wrong: Vec<&&str> = quotes.iter().filter(|quote| !code.iter().any(|text| text.contains(**quote))).collect();
     assert!(wrong.is_empty(), "nothing in src says {wrong:?}");
+}
+
+/// What other programs print or read, byte by byte, and what tests expect on a screen.
+const SAMPLES: [&str; 4] = ["tests/fixtures", "tests/live", "tests/display", "src/nix/samples"];
+
+const COLUMNS: usize = 120;
+
+/// How many lines of a file are longer. A raw literal is the text of another program, and stands as it is.
+fn long_lines(file: &Path, text: &str) -> usize {
+    let is_rust = file.extension().is_some_and(|end| end == "rs");
+    let mut literal = None;
+    let mut long = 0;
+    for line in text.lines() {
+        let is_raw = is_rust && has_raw_literal(line, &mut literal);
+        long += usize::from(!is_raw && line.chars().count() > COLUMNS);
+    }
+    long
+}
+
+/// Whether a line has a part of a raw literal. `open` is the end of the one that goes on in the next line.
+fn has_raw_literal(line: &str, open: &mut Option<String>) -> bool {
+    let mut found = open.is_some();
+    let mut rest = line;
+    loop {
+        if let Some(end) = open.take() {
+            let Some((_, behind)) = rest.split_once(&end) else {
+                *open = Some(end);
+                return true;
+            };
+            rest = behind;
+        }
+        let Some((hashes, behind)) = start_of_raw_literal(rest) else { return found };
+        found = true;
+        *open = Some(format!("\"{hashes}"));
+        rest = behind;
+    }
+}
+
+/// The hashes of the first raw literal of a line, and what stands behind its opening quote.
+fn start_of_raw_literal(line: &str) -> Option<(&str, &str)> {
+    line.match_indices('r').find_map(|(at, _)| {
+        let before = line[..at].strip_suffix('b').unwrap_or(&line[..at]).chars().next_back();
+        let behind = &line[at + 1..];
+        let quoted = behind.trim_start_matches('#').strip_prefix('"')?;
+        let hashes = &behind[..behind.len() - quoted.len() - 1];
+        before.is_none_or(|one| !one.is_alphanumeric() && one != '_' && one != '"').then_some((hashes, quoted))
+    })
+}
+
+#[test]
+fn no_line_is_longer_than_120_columns() {
+    let is_page = |file: &Path| file.extension().is_some_and(|end| end == "md");
+    let is_sample = |file: &Path| SAMPLES.iter().any(|place| file.starts_with(place));
+    let mut long = BTreeMap::new();
+    for (file, text) in texts(&["src", "tests", "scripts", ".ci"]) {
+        let count = if is_page(&file) || is_sample(&file) { 0 } else { long_lines(&file, &text) };
+        if count > 0 {
+            long.insert(file.display().to_string(), count);
+        }
+    }
+    let expected = LONGER.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
+    assert_eq!(long, expected, "files with lines of more than {COLUMNS} columns");
 }

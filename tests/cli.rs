@@ -542,7 +542,8 @@ async fn a_hook_that_fails_refuses_the_push_and_those_after_an_abort_change_noth
         let path = folder.path().join("inventory.yaml");
         let path = path.display();
         format!(
-            "{end}FLEETDEPLOY_FLEET=lab\nFLEETDEPLOY_HOSTS=vps nas\nFLEETDEPLOY_INVENTORY={path}\n{more}FLEETDEPLOY_RUN={run}\n"
+            "{end}FLEETDEPLOY_FLEET=lab\nFLEETDEPLOY_HOSTS=vps \
+             nas\nFLEETDEPLOY_INVENTORY={path}\n{more}FLEETDEPLOY_RUN={run}\n"
         )
     };
     let before = known("FLEETDEPLOY_PHASE=before\n", "");

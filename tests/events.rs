@@ -302,7 +302,8 @@ fn a_line_looks_as_the_design_says() {
     let finished = lines().into_iter().last().unwrap();
     assert_eq!(
         json::render(&Line { event: Event::Decided, ..line.clone() }),
-        "{\"version\":1,\"run\":\"20261122-161500-homelab-3f9c\",\"seq\":2,\"at\":\"2026-11-22T16:15:00.042Z\",\"event\":\"decided\"}\n"
+        "{\"version\":1,\"run\":\"20261122-161500-homelab-3f9c\",\"seq\":2,\"at\":\"2026-11-22T16:15:00.042Z\",\
+         \"event\":\"decided\"}\n"
     );
     let json: Value = serde_json::from_str(&json::render(&finished)).unwrap();
     assert_eq!(json["hosts"]["13"], serde_json::json!({"outcome": "rolled_back", "by_guard": true}));

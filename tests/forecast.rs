@@ -145,7 +145,8 @@ fn where_nothing_changes_the_plan_is_short() {
     let page = render(&Forecast { fleet: "homelab".into(), hosts, ..Forecast::default() }, NARROW);
     assert_eq!(
         page,
-        "homelab: nothing to do: every host already runs its system\n\nhosts\n  host  would         system   generation\n  nas   be a witness  25.11.1  41\n"
+        "homelab: nothing to do: every host already runs its system\n\nhosts\n  host  would         system   \
+         generation\n  nas   be a witness  25.11.1  41\n"
     );
 }
 

@@ -1,5 +1,5 @@
-//! `inventory import` from outside: what becomes of inventories that have the structure of real public ones, what is said
-//! of the rest, and what is refused.
+//! `inventory import` from outside: what becomes of inventories that have the structure of real public ones, what is
+//! said of the rest, and what is refused.
 //!
 //! `tests/fixtures/import/expected/` has, for each source, the inventory and the list of what is not in it, as a person
 //! gets them. `tests/fixtures/import/nix/nix` gives the answers that a real nix gave, which tests/nix.rs asks again.

@@ -115,7 +115,8 @@ fleets:
     #[test]
     fn later_layers_win_and_lists_replace() {
         let inventory = good(
-            "defaults: {user: from-defaults, port: 1, guard: 10m, limits: {test: 1m, step: 1m}, guard_action: switch-back}
+            "defaults: {user: from-defaults, port: 1, guard: 10m, limits: {test: 1m, step: 1m}, guard_action: \
+             switch-back}
 groups:
   b: {user: from-b, port: 2, boot_time: 1m}
   a: {user: from-a, limits: {step: 2m}}
@@ -550,13 +551,17 @@ fleets: {lab: {hosts: all, flake: ., boot_loader: {}}}
             [
                 "1:32 `limine` is not a word that is known here -> write `systemd-boot`, `grub`, `extlinux` or `init`",
                 "2:14 nothing stands here, but a map (lines of `key: value`) is wanted",
-                "2:47 `boot_loader` is a map of `kind` and `esp`, not a word -> write `boot_loader: {kind: systemd-boot}`",
+                "2:47 `boot_loader` is a map of `kind` and `esp`, not a word -> write `boot_loader: {kind: \
+                 systemd-boot}`",
                 "8:12 `esp` means nothing beside `kind: init`, which has no partition -> take it out",
-                "9:26 `boot` is not a place where a partition is mounted -> write it from the root: `/boot`, `/efi`, `/boot/esp`",
+                "9:26 `boot` is not a place where a partition is mounted -> write it from the root: `/boot`, `/efi`, \
+                 `/boot/esp`",
                 "9:33 the key `esp` is not known here -> it belongs to the map behind `boot_loader`",
-                "10:38 `/boot/../efi` is not a place where a partition is mounted -> use letters, digits, `.`, `-`, `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
+                "10:38 `/boot/../efi` is not a place where a partition is mounted -> use letters, digits, `.`, `-`, \
+                 `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
                 "10:52 the key `part` is not known here -> the keys here are `kind` and `esp`",
-                "11:26 `/boot\\nx` is not a place where a partition is mounted -> use letters, digits, `.`, `-`, `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
+                "11:26 `/boot\\nx` is not a place where a partition is mounted -> use letters, digits, `.`, `-`, `_` \
+                 and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
                 "12:51 `boot_loader` says nothing -> write `kind`, `esp` or both: `boot_loader: {esp: /boot/esp}`",
             ]
         );
@@ -759,9 +764,10 @@ groups: {edge: {canary: vps}}
                 "3:52 no host matches `nass` -> did you mean `nas`?",
                 "3:66 `101%` cannot be a wave: there are no more hosts than 100% -> write it like `1,25%`",
                 "4:39 this list is empty -> name something, or take the key out",
-                "4:50 this is a map, but the size of a wave is wanted -> write a number of hosts or a share: `2`, `25%`",
-                "5:40 `half` cannot be a wave: a wave is a number of hosts, like `2`, or a share of those that change, like \
-                 `25%` -> write it like `1,25%`",
+                "4:50 this is a map, but the size of a wave is wanted -> write a number of hosts or a share: `2`, \
+                 `25%`",
+                "5:40 `half` cannot be a wave: a wave is a number of hosts, like `2`, or a share of those that change, \
+                 like `25%` -> write it like `1,25%`",
                 "5:46 `0` cannot be a wave: a wave has at least one host -> write it like `1,25%`",
                 "6:17 the key `canary` is not known here -> it belongs to a fleet",
             ]
@@ -786,8 +792,8 @@ fleets: {lab: {hosts: all, flake: .}}
                 "3:18 this list is empty -> name an address, or take the key out",
                 "4:25 the address `x` is here twice -> keep one of the two",
                 "5:18 this is a text, but a list is wanted -> write it in brackets: `[x]`",
-                "6:22 `-oProxyCommand=x` is not an address -> an address is an IP address, a DNS name or an alias of your \
-                 ~/.ssh/config: letters, digits, `.`, `-` and `_`, not beginning with `-`",
+                "6:22 `-oProxyCommand=x` is not an address -> an address is an IP address, a DNS name or an alias of \
+                 your ~/.ssh/config: letters, digits, `.`, `-` and `_`, not beginning with `-`",
             ]
         );
     }
@@ -807,8 +813,8 @@ fleets: {lab: {hosts: all, flake: .}}
             ),
             [
                 format!("3:13 this jump is a loop: b -> c -> b -> {mend}"),
-                "5:13 `d` cannot be reached through itself -> name another host, or write `jump: none` if it is reached \
-                 directly"
+                "5:13 `d` cannot be reached through itself -> name another host, or write `jump: none` if it is \
+                 reached directly"
                     .to_owned(),
             ]
         );
@@ -867,8 +873,8 @@ fleets:
                 "4:18 this fleet is empty -> name its hosts: `hosts: [vps, homeserver]`, or `hosts: all`",
                 "5:35 this fleet has `file` beside `flake`: systems come from one place \
                  -> keep one of `flake`, `file` and `system`",
-                "6:36 `attr` has no `{host}` in it, so every host would get the same system -> write `{host}` where the \
-                 host's name belongs: `nixosConfigurations.\"{host}\".config.system.build.toplevel`",
+                "6:36 `attr` has no `{host}` in it, so every host would get the same system -> write `{host}` where \
+                 the host's name belongs: `nixosConfigurations.\"{host}\".config.system.build.toplevel`",
                 "7:27 what stands behind `#` has a key of its own \
                  -> write it as `attr`, with `{host}` for the host's name: `attr: a`",
                 "8:33 `./result` is not a system of the store -> write its own path, \
@@ -917,7 +923,8 @@ fleets:
         assert_eq!(
             short("hosts: {a: {units: {ignore: [backup, '[x.service']}}}\nfleets: {lab: {hosts: a, flake: .}}\n"),
             [
-                "1:30 `backup` matches no unit: a unit's name ends in its kind -> write `backup.service`, or another kind",
+                "1:30 `backup` matches no unit: a unit's name ends in its kind -> write `backup.service`, or another \
+                 kind",
                 "1:38 `[x.service` is no pattern of units: unclosed character class; missing ']' -> \
                  write a name or a glob: `restic-backups-*.service`",
             ]
@@ -1018,7 +1025,8 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
                  add exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard` and `command`",
                 "11:26 this check has `tcp` beside `ping`: a check looks at one thing -> make two checks of it",
                 "12:9 this check does not say what `tcp` looks at -> add `to: HOST`, an address, or a list of them",
-                "13:19 this check does not say what `wireguard` looks at -> add `to: HOST`, an address, or a list of them",
+                "13:19 this check does not say what `wireguard` looks at -> add `to: HOST`, an address, or a list of \
+                 them",
                 "14:25 `to` names targets, and `ping` does it too -> keep one of the two",
                 "15:22 `to` means nothing beside `dns` -> take it out: only `ping`, `tcp` and `wireguard` look at `to`",
                 "16:16 the address is missing -> add `url: http://...`",
@@ -1078,7 +1086,8 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
         );
         assert_eq!(
             short(
-                "hosts: {a: , b: }\nfleets: {x: {hosts: a, flake: ., checks: [{dns: x, from: b}]}, y: {hosts: b, flake: .}}\n"
+                "hosts: {a: , b: }\nfleets: {x: {hosts: a, flake: ., checks: [{dns: x, from: b}]}, y: {hosts: b, \
+                 flake: .}}\n"
             ),
             ["2:58 the host `b` is not in this fleet -> \
               add it to the fleet's `hosts`: a check runs only on hosts of its fleet"]
@@ -1430,9 +1439,12 @@ mod schema_and_example {
 proptest! {
     /// Written as JSON, which is YAML, any text can be a key.
     #[test]
-    fn any_text_as_the_name_of_a_host_is_refused_or_safe(name in any::<String>(), nearly in "[-a-z0-9._ /@\u{e9}]{0,70}") {
+    fn any_text_as_the_name_of_a_host_is_refused_or_safe(
+        name in any::<String>(), nearly in "[-a-z0-9._ /@\u{e9}]{0,70}",
+    ) {
         for name in [name, nearly] {
-            let text = serde_json::json!({ "hosts": { &name: {} }, "fleets": { "lab": { "hosts": "all", "flake": "." } } });
+            let lab = serde_json::json!({ "hosts": "all", "flake": "." });
+            let text = serde_json::json!({ "hosts": { &name: {} }, "fleets": { "lab": lab } });
             let Ok(loaded) = parse(&text.to_string()) else { continue };
             let read = loaded.inventory.hosts[0].name.as_str();
             prop_assert_eq!(read, &name);
@@ -1444,7 +1456,9 @@ proptest! {
 
     /// Whatever stands in a file, reading it ends in an inventory or in mistakes that are safe to print.
     #[test]
-    fn no_text_makes_the_reader_panic_or_the_terminal_move(text in any::<String>(), yamlish in "([a-z]{1,3}|[-:,{}\\[\\]#&*!|>'\"%@` \n\t\u{1b}])*") {
+    fn no_text_makes_the_reader_panic_or_the_terminal_move(
+        text in any::<String>(), yamlish in "([a-z]{1,3}|[-:,{}\\[\\]#&*!|>'\"%@` \n\t\u{1b}])*",
+    ) {
         for text in [text, yamlish] {
             if let Err(mistakes) = parse(&text) {
                 prop_assert!(!mistakes.chars().any(|letter| letter.is_control() && letter != '\n'), "{mistakes:?}");

@@ -212,8 +212,10 @@ async fn what_is_missing_is_named_with_what_is_there() {
     assert_eq!(
         failed,
         [
-            "the flake . has no `nixosConfigurations.hollow.config.system`; `nixosConfigurations.hollow.config` has nothing",
-            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: dotted.name, hollow, home, many, old, outPath, sick, sick2, slow, text, throws, vps and 1 more",
+            "the flake . has no `nixosConfigurations.hollow.config.system`; `nixosConfigurations.hollow.config` has \
+             nothing",
+            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: dotted.name, hollow, home, \
+             many, old, outPath, sick, sick2, slow, text, throws, vps and 1 more",
             "`nixosConfigurations.text.config.system.build.toplevel` of the flake . is no derivation but a string",
         ]
     );
@@ -457,14 +459,16 @@ async fn nothing_is_built_and_nothing_written_to_look_at_what_other_tools_have()
     write("input/flake.nix", "{ outputs = _: { }; }");
     write(
         "flake.nix",
-        "{ inputs.input.url = \"path:./input\"; outputs = { self, input }: { deploy.nodes.a.hostname = \"a.example.org\"; }; }",
+        "{ inputs.input.url = \"path:./input\"; outputs = { self, input }: { deploy.nodes.a.hostname = \
+         \"a.example.org\"; }; }",
     );
     let nodes = nix::foreign::deploy_rs(".", folder.path()).await.unwrap();
     assert!(nodes.contains("a.example.org"), "{nodes}");
     assert!(!folder.path().join("flake.lock").exists());
     write(
         "hive.nix",
-        "{ a.deployment.targetHost = builtins.readFile (derivation { name = \"x\"; builder = \"/bin/sh\"; system = \"x86_64-linux\"; args = [ \"-c\" \"echo x > $out\" ]; }); }",
+        "{ a.deployment.targetHost = builtins.readFile (derivation { name = \"x\"; builder = \"/bin/sh\"; system = \
+         \"x86_64-linux\"; args = [ \"-c\" \"echo x > $out\" ]; }); }",
     );
     let error = nix::foreign::hive(&HiveSource::File(folder.path().join("hive.nix"))).await.unwrap_err();
     assert!(error.to_string().contains("during evaluation"), "{error}");

@@ -113,7 +113,7 @@ fn the_page_of_the_inventory_is_what_the_schema_says() {
     let mut wanted = first_lines.to_owned();
     for (name, level) in [("The file", &schema)].into_iter().chain(levels) {
         let told = level["description"].as_str().unwrap_or_else(|| panic!("{name} has no description"));
-        let _ = write!(wanted, "\n## {name}\n\n{told}\n");
+        let _ = write!(wanted, "\n## {name}\n\n{}\n", told.replace('\n', " "));
         let alternatives: Vec<&str> =
             level["oneOf"].as_array().into_iter().flatten().filter_map(|one| one["required"][0].as_str()).collect();
         if !alternatives.is_empty() && !told.contains("exactly one of") {

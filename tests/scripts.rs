@@ -168,8 +168,8 @@ async fn the_fence_lets_only_the_holder_through() {
     let host = held().await;
     let fence = "fence() { held_by \"$@\" && echo through; }\n";
     let ask = format!(
-        "{fence} fence r-1 2 {BOOT_ID}; fence r-1 1 {BOOT_ID}; fence r-1 3 {BOOT_ID}; fence r-2 2 {BOOT_ID}; fence r-1 2 other; \
-         rm \"$place/lease\"; fence r-1 2 {BOOT_ID}; echo r-1 2 ada@laptop at home >\"$place/lease\""
+        "{fence} fence r-1 2 {BOOT_ID}; fence r-1 1 {BOOT_ID}; fence r-1 3 {BOOT_ID}; fence r-2 2 {BOOT_ID}; fence r-1 \
+         2 other; rm \"$place/lease\"; fence r-1 2 {BOOT_ID}; echo r-1 2 ada@laptop at home >\"$place/lease\""
     );
     assert_eq!(
         host.says(&["lib.sh"], &ask).await,
@@ -212,7 +212,8 @@ async fn the_fence_wants_a_living_guard_with_time_left() {
 async fn the_fence_names_what_has_moved() {
     let host = held().await;
     let ask = format!(
-        "stands_on {A} {A} {B} && echo through; stands_on - - - && echo through; stands_on {A} - {C}; stands_on {B} {A} {B}"
+        "stands_on {A} {A} {B} && echo through; stands_on - - - && echo through; stands_on {A} - {C}; stands_on {B} \
+         {A} {B}"
     );
     assert_eq!(
         host.says(&["lib.sh", "boot.sh"], &ask).await,
@@ -284,8 +285,8 @@ async fn a_host_that_is_asked_says_whether_anything_of_the_run_is_left_and_is_no
     assert_eq!(
         host.says(&["lib.sh", "boot.sh", "ask.sh"], ask).await,
         "r-1 2 ada@laptop at home\nend\n\
-         refused ended\ntext nothing of run r-2 is left on this host: it has been ended\nr-1 2 ada@laptop at home\nend\n\
-         refused bad_argument\ntext bad argument: ../x (is_run)\nr-1 2 ada@laptop at home\nend\n"
+         refused ended\ntext nothing of run r-2 is left on this host: it has been ended\nr-1 2 ada@laptop at \
+         home\nend\nrefused bad_argument\ntext bad argument: ../x (is_run)\nr-1 2 ada@laptop at home\nend\n"
     );
 }
 
@@ -310,7 +311,8 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
 #[tokio::test]
 async fn a_lock_that_somebody_else_has_made_meanwhile_is_left_alone() {
     let host = Host::with(None).await;
-    let ask = "cleaned() { rm \"$place/lock\"; : >\"$place/lock\"; }; with_lock cleaned; ls \"$place\"; with_lock true; [ -e \"$place\" ] || echo gone";
+    let ask = "cleaned() { rm \"$place/lock\"; : >\"$place/lock\"; }; with_lock cleaned; ls \"$place\"; with_lock \
+               true; [ -e \"$place\" ] || echo gone";
     assert_eq!(host.says(&["lib.sh"], ask).await, "lock\ngone\n");
 }
 
@@ -386,7 +388,8 @@ async fn what_a_job_prints_is_told_while_it_runs_and_none_of_it_twice() {
         i=0; while [ "$i" -lt 200 ]; do i=$((i + 1)); echo "line $i"; done
         printf '\tthe \033[1mend\033[0m \\ without a line'"#;
     let ask = format!(
-        "{} await_job test 20 | while IFS= read -r line; do printf '%s\n' \"$line\"; : >\"$root/heard\"; done; wait; read_job test; echo \"$job_state\"",
+        "{} await_job test 20 | while IFS= read -r line; do printf '%s\n' \"$line\"; : >\"$root/heard\"; done; wait; \
+         read_job test; echo \"$job_state\"",
         test_job(body)
     );
     let lines: Vec<String> = (1..=200).map(|line| format!("printed test line {line}\n")).collect();
@@ -428,8 +431,8 @@ async fn a_journal_is_only_read_of_what_can_be_a_unit() {
     let ask = r"(main a.service silent.service 'dev-x\x2dy.mount'); (main a.service '*.service'); (main --user)";
     assert_eq!(
         host.says(&["lib.sh", "journal.sh"], ask).await,
-        "unit a.service\nlog a.service says\nlog no\nunit silent.service\nunit dev-x\\\\x2dy.mount\nlog dev-x\\\\x2dy.mount says\nlog no\nend\n\
-         refused bad_argument\ntext bad argument: *.service (is_unit)\nend\n\
+        "unit a.service\nlog a.service says\nlog no\nunit silent.service\nunit dev-x\\\\x2dy.mount\nlog \
+         dev-x\\\\x2dy.mount says\nlog no\nend\nrefused bad_argument\ntext bad argument: *.service (is_unit)\nend\n\
          refused bad_argument\ntext bad argument: --user (is_unit)\nend\n"
     );
 }
@@ -463,7 +466,8 @@ async fn what_only_a_reboot_brings_is_what_differs_from_what_was_booted() {
     assert_eq!(host.says(&files, &ask(B)).await, "compared yes\n");
     assert_eq!(
         host.says(&files, &ask(C)).await,
-        "compared yes\nchange app: 1 → 2, +13.9 KiB\nreboot_for kernel\nreboot_for initrd\nreboot_for kernel-modules\nreboot_for kernel-params\n"
+        "compared yes\nchange app: 1 → 2, +13.9 KiB\nreboot_for kernel\nreboot_for initrd\nreboot_for \
+         kernel-modules\nreboot_for kernel-params\n"
     );
     // A container has no kernel, and a nix that fails says nothing.
     let container = A.replace('a', "d");

@@ -40,7 +40,8 @@ impl Home {
         std::fs::write(
             home.path("config"),
             format!(
-                "IdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\n",
+                "IdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile {}\nGlobalKnownHostsFile \
+                 /dev/null\n",
                 home.path("key").display(),
                 home.path("known_hosts").display()
             ),
@@ -254,7 +255,8 @@ async fn a_big_answer_arrives_whole() {
     let sshd = Sshd::known(&home);
     let workspace = home.workspace(&[host("one", sshd.port)]).await;
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
-    let text = "i=0; while [ $i -lt 16384 ]; do echo line 0123456789012345678901234567890123456789012345678901234567890123; i=$((i+1)); done\necho end\n";
+    let text = "i=0; while [ $i -lt 16384 ]; do echo line \
+                0123456789012345678901234567890123456789012345678901234567890123; i=$((i+1)); done\necho end\n";
     let answer = session.run(&script(text, &[]), LIMIT).await.unwrap();
     assert_eq!(answer.all("line").filter(|value| value.len() == 64).count(), 16384);
     workspace.close().await;
@@ -619,7 +621,10 @@ async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key
     login("one", Way::Usual).await.unwrap();
     let error = login("wrong", Way::After).await.unwrap_err();
     assert!(
-        matches!(&error, StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::ChangedHostKey { .. })),
+        matches!(
+            &error,
+            StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::ChangedHostKey { .. })
+        ),
         "{error:?}"
     );
     assert_eq!((before.logins(), other.logins()), (1, 0));

@@ -1,5 +1,5 @@
-//! The scripts that look at a host before a push, run on trees of files: what they find of the boot, of disks that may ask,
-//! and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
+//! The scripts that look at a host before a push, run on trees of files: what they find of the boot, of disks that may
+//! ask, and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -90,7 +90,8 @@ fn systemd_boot(host: &Host) {
     host.write(
         "boot/loader/entries/nixos-generation-1.conf",
         format!(
-            "title NixOS\nversion 1\nlinux /EFI/nixos/kernel.efi\ninitrd /EFI/nixos/initrd.efi\noptions init={SYSTEM}/init\n"
+            "title NixOS\nversion 1\nlinux /EFI/nixos/kernel.efi\ninitrd /EFI/nixos/initrd.efi\noptions \
+             init={SYSTEM}/init\n"
         ),
     );
 }
@@ -145,7 +146,8 @@ async fn every_encrypted_data_set_of_every_pool_may_ask() {
     let host = Host::new();
     host.program(
         "fake/zfs",
-        "case \" $* \" in *' tank'*) exit 1 ;; esac; printf 'tank/root\\toff\\nbackup/all\\taes-256-gcm\\nbackup/swap\\t-\\n'",
+        "case \" $* \" in *' tank'*) exit 1 ;; esac; printf \
+         'tank/root\\toff\\nbackup/all\\taes-256-gcm\\nbackup/swap\\t-\\n'",
     );
     host.write("proc/self/mountinfo", mount("/", "zfs", "tank/root") + &mount("/nix", "zfs", "tank/nix"));
     assert_eq!(host.survey("crypto_below_system").await, "crypto zfs backup/all (aes-256-gcm)\n");

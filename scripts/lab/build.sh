@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What is built once and kept: the machine's own programs, the base file system, and templates: a workstation that has built the first systems, and hosts that
-# have them installed. A fleet is then only overlay mounts.
+# What is built once and kept: the machine's own programs, the base file system, and templates: a workstation that has
+# built the first systems, and hosts that have them installed. A fleet is then only overlay mounts.
 : "${code:?}" "${lab:?}" "${cgroup2?}"
 
 missing() { # a line for each thing this machine lacks
@@ -40,7 +40,8 @@ lab_install() {
     . /etc/os-release
     if [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 12 ]; then
         apt-get update
-        apt-get install -y --no-install-recommends debootstrap systemd-container iproute2 nftables util-linux openssh-client
+        apt-get install -y --no-install-recommends debootstrap systemd-container \
+            iproute2 nftables util-linux openssh-client
     fi
     lab_needs
 }
@@ -84,11 +85,12 @@ hosts_of() {
     done
 }
 
-# $template: the directory for these hosts and first parameters, made if it is not there yet. Its name goes to FILE while the lock is held, so that
-# nobody clears it away.
+# $template: the directory for these hosts and first parameters, made if it is not there yet. Its name goes to FILE
+# while the lock is held, so that nobody clears it away.
 ensure_template() { # HOSTS PARAMS FILE
     local recipe old
-    recipe=$({ echo "$base" && cat "$code/build.sh" && cd "$code" && find fleet firmware hosts.tsv -type f | sort | xargs sha256sum; } | hash_of)
+    recipe=$({ echo "$base" && cat "$code/build.sh" && cd "$code" &&
+        find fleet firmware hosts.tsv -type f | sort | xargs sha256sum; } | hash_of)
     template=$lab/template/$recipe-$(printf '%s %s' "$1" "$2" | hash_of)
     mkdir -p "$lab/template"
     exec 9>"$lab/template/lock"

@@ -28,7 +28,8 @@ host_dir() { # FLEET HOST -> also $host
     [ -d "$host" ] || die "fleet '$1' has no host '$2'"
 }
 
-# PID of the host's PID 1, seen from here, in $leader; empty while it is off. Asking the kernel is quicker than keeping a file, and never stale.
+# PID of the host's PID 1, seen from here, in $leader; empty while it is off. Asking the kernel is quicker than keeping
+# a file, and never stale.
 leader() { # NAME
     local nspawn children=''
     leader=
@@ -76,7 +77,8 @@ lab_ws() { # FLEET [--as NAME] -- CMD...
     done
     echo $$ >"$cgroup2/$id/ws/cgroup.procs"
     exec nsenter --net="/run/netns/$id-$name" --root="$root" --wd="$root/root/fleet" /usr/bin/env -i \
-        PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root USER=root LOGNAME=root SHELL=/bin/bash LANG=C.UTF-8 "${keep[@]}" "$@"
+        PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root USER=root LOGNAME=root \
+        SHELL=/bin/bash LANG=C.UTF-8 "${keep[@]}" "$@"
 }
 
 lab_host() { # FLEET HOST -- CMD...
@@ -86,12 +88,14 @@ lab_host() { # FLEET HOST -- CMD...
     shift 2
     [ "${1:-}" != -- ] || shift
     [ $# -gt 0 ] || set -- bash -l
-    # The command is not nsenter's own child: nsenter stops when its child is stopped, as systemd stops everything at the end
-    # of a shutdown, and nobody lets it go on. The child would not be reaped, and the host not end, and so not boot.
+    # The command is not nsenter's own child: nsenter stops when its child is stopped, as systemd stops everything at
+    # the end of a shutdown, and nobody lets it go on. The child would not be reaped, and the host not end, and so not
+    # boot.
     # shellcheck disable=SC2016 # the inner shell's
     exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd --no-fork \
         /bin/sh -c 'exec 3<&0; "$@" <&3 3<&- & wait "$!"' sh /usr/bin/env -i \
-        PATH=/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/usr/sbin HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" "$@"
+        PATH=/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/usr/sbin \
+        HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" "$@"
 }
 
 lab_set() { # FLEET HOST KEY JSON
@@ -117,7 +121,8 @@ lab_cable() { # FLEET HOST|WORKSTATION down|up
     case ${3:-} in
     down)
         : >"$end/cable-is-out"
-        ip -n "$id" link set "$2" down 2>/dev/null || true # while it restarts there is none, and the next one stays down
+        # While it restarts there is none, and the next one stays down.
+        ip -n "$id" link set "$2" down 2>/dev/null || true
         ;;
     up)
         rm -f "$end/cable-is-out"
@@ -176,7 +181,8 @@ lab_freeze() { # FLEET HOST on|off
     echo "$frozen" >"$cgroup2/$id/$2/payload/cgroup.freeze"
 }
 
-# Until it reboots: what its processes have now is not counted, and what they take from now on may not be more than this.
+# Until it reboots: what its processes have now is not counted, and what they take from now on may not be more than
+# this.
 lab_memory() { # FLEET HOST MEGABYTES
     local group=/sys/fs/cgroup/memory pid
     host_dir "${1:?}" "${2:?}"
@@ -222,8 +228,8 @@ lab_list() {
     done
 }
 
-# Logs in for real, over the tunnel where there is no other way. A refused connection costs nothing, and no connection is left hanging
-# without a login: sshd would punish the workstation's address for that.
+# Logs in for real, over the tunnel where there is no other way. A refused connection costs nothing, and no connection
+# is left hanging without a login: sshd would punish the workstation's address for that.
 lab_wait_ssh() { # FLEET HOST [SECONDS]
     host_dir "${1:?}" "${2:?}"
     until_true "${3:-30}" answers "$1" "$2" || die "no ssh on $2 within ${3:-30} s"
@@ -231,5 +237,6 @@ lab_wait_ssh() { # FLEET HOST [SECONDS]
 
 answers() { # FLEET HOST
     # shellcheck disable=SC2046 # words wanted
-    (lab_ws "$1" -- ssh -o BatchMode=yes -o ConnectTimeout=2 -o ControlPath=none $(cat "$fleet/hosts/$2/ssh") true) >/dev/null 2>&1
+    (lab_ws "$1" -- ssh -o BatchMode=yes -o ConnectTimeout=2 \
+        -o ControlPath=none $(cat "$fleet/hosts/$2/ssh") true) >/dev/null 2>&1
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A host with a real firmware: OVMF, systemd-boot and Debian's kernel under QEMU, for what a container cannot show. See README.md.
+# A host with a real firmware: OVMF, systemd-boot and Debian's kernel under QEMU, for what a container cannot show. See
+# README.md.
 set -eu
 code=$(dirname "$(readlink -f "$0")")
 lab=${FLEETDEPLOY_LAB:-/var/lib/fleetdeploy-lab}
@@ -50,7 +51,8 @@ in_tools() { nice -n 10 unshare --mount --pid --fork --kill-child --mount-proc="
     sh "$run" "$tools/root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin "$@"; }
 
 # --- the initrd, and in it all that is not the host's own ---
-mkdir -p "$run"/initrd/{bin,proc,dev,root} "$run"/initrd/host/{usr/lib/efi/{mawk,gawk},etc/systemd/system,nix/store,boot}
+mkdir -p "$run"/initrd/{bin,proc,dev,root} \
+    "$run"/initrd/host/{usr/lib/efi/{mawk,gawk},etc/systemd/system,nix/store,boot}
 cp "$tools/root/bin/busybox" "$run/initrd/bin/"
 cp -r "$tools/root/modules" "$run/initrd/"
 install -m 755 "$code/efi/initrd" "$run/initrd/init"
@@ -80,8 +82,11 @@ for letter in A B C; do
     ln -s /usr/lib/systemd/systemd "$host$system/init"
     ln -s /usr "$host$system/sw"
     ln -s /usr "$host$system/systemd"
-    for file in kernel initrd; do ln -s "/nix/store/00000000000000000000000000000000-boot/$file" "$host$system/$file"; done
-    printf '%s\n' 'title NixOS' 'sort-key nixos' "version Generation $number" 'linux /EFI/nixos/kernel.efi' 'initrd /EFI/nixos/initrd.efi' \
+    for file in kernel initrd; do
+        ln -s "/nix/store/00000000000000000000000000000000-boot/$file" "$host$system/$file"
+    done
+    printf '%s\n' 'title NixOS' 'sort-key nixos' "version Generation $number" \
+        'linux /EFI/nixos/kernel.efi' 'initrd /EFI/nixos/initrd.efi' \
         "options init=$system/init console=ttyS0 quiet panic=5 mitigations=off audit=0 cryptomgr.notests tsc=reliable no_timer_check systemd.unit=efi.target systemd.show_status=0" \
         >"$esp/loader/entries/nixos-generation-$number.conf"
 done
@@ -104,7 +109,8 @@ cp --sparse=always "$tools/host.ext4" "$run/host.img"
 # --- the machine ---
 status=0
 began=$SECONDS
-in_tools timeout "$limit" qemu-system-x86_64 -accel tcg -cpu Nehalem -M q35,smm=off -smp 1 -m 512 -nodefaults -display none -serial stdio \
+in_tools timeout "$limit" qemu-system-x86_64 -accel tcg -cpu Nehalem -M q35,smm=off -smp 1 -m 512 \
+    -nodefaults -display none -serial stdio \
     -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
     -drive if=pflash,format=raw,unit=1,file=/mnt/variables.fd \
     -drive file=/mnt/disk.img,format=raw,if=virtio -drive file=/mnt/host.img,format=raw,if=virtio,cache=unsafe \

@@ -63,17 +63,20 @@ undo() { # STATUS
     exit "$1"
 }
 
-# A number of its own for names that must be short and unique on the whole machine. The kernel's mkdir of a cgroup decides who has it.
+# A number of its own for names that must be short and unique on the whole machine. The kernel's mkdir of a cgroup
+# decides who has it.
 claim_id() {
     local n=1
-    [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -ge 4096 ] || echo 4096 >/proc/sys/fs/inotify/max_user_instances # else "too many open files" from a few hosts on
+    # Else "too many open files" from a few hosts on.
+    [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -ge 4096 ] || echo 4096 >/proc/sys/fs/inotify/max_user_instances
     until mkdir "$cgroup2/lab-$n" 2>/dev/null; do
         [ $n -lt 10000 ] || die "cannot make a cgroup in $cgroup2"
         n=$((n + 1))
     done
     id=lab-$n
     echo "$id" >"$fleet/id"
-    mkdir "$cgroup2/$id/ws" "$cgroup2/$id/mains" # leaves: a group of processes that has groups in it can be given no limits
+    # Leaves: a group of processes that has groups in it can be given no limits.
+    mkdir "$cgroup2/$id/ws" "$cgroup2/$id/mains"
     [ -z "$cgroup1" ] || mkdir -p "$cgroup1/$id"
 }
 
@@ -83,7 +86,8 @@ make_network() {
         flock 9 # ip's first mount of /run/netns is a race
         ip netns add "$id"
     ) 9>"$lab/fleets/lock"
-    printf '%s\n' 'link set lo up' 'address add 198.51.100.1/32 dev lo' 'address add 203.0.113.1/32 dev lo' | ip -n "$id" -batch -
+    printf '%s\n' 'link set lo up' 'address add 198.51.100.1/32 dev lo' 'address add 203.0.113.1/32 dev lo' |
+        ip -n "$id" -batch -
     nsenter --net="/run/netns/$id" bash -eu -c '
         echo 1 >/proc/sys/net/ipv4/ip_forward
         nft -f - <<EOF
@@ -136,12 +140,14 @@ workstation() { # NAME
             : >"$ws/root/usr/local/bin/fleetdeploy"
             mount --bind "$binary" "$ws/root/usr/local/bin/fleetdeploy"
         fi
-        [ "$name" = laptop ] || cp "$fleet/ws/laptop/root/root/fleet/"{inventory.yaml,params.json} "$ws/root/root/fleet/"
+        [ "$name" = laptop ] ||
+            cp "$fleet/ws/laptop/root/root/fleet/"{inventory.yaml,params.json} "$ws/root/root/fleet/"
         echo "$name" >"$ws/root/etc/hostname"
         echo "198.51.100.$n" >"$ws/address"
         ip netns add "$id-$name"
         ip -n "$id" link add "$name" type veth peer name eth0 netns "$id-$name"
-        printf '%s\n' 'link set lo up' "address add 198.51.100.$n/32 dev eth0" 'link set eth0 up' 'route add default via 198.51.100.1 dev eth0 onlink' |
+        printf '%s\n' 'link set lo up' "address add 198.51.100.$n/32 dev eth0" 'link set eth0 up' \
+            'route add default via 198.51.100.1 dev eth0 onlink' |
             ip -n "$id-$name" -batch -
         plug_in "$name" "$ws"
         : >"$ws/ready"
@@ -192,7 +198,8 @@ lab_down() { # FLEET | --all; also half of one, also twice
     if [ -n "$id" ]; then
         for path in "$fleet"/hosts/*/; do [ ! -d "$path" ] || : >"$path/is-off"; done
         # Everything that runs for this fleet is in its cgroup, whoever started it.
-        until_true 20 nothing_runs || die "some processes of fleet '$name' do not end: $(cat "$cgroup2/$id"/**/cgroup.procs | xargs)"
+        until_true 20 nothing_runs ||
+            die "some processes of fleet '$name' do not end: $(cat "$cgroup2/$id"/**/cgroup.procs | xargs)"
         for path in /run/netns/"$id" /run/netns/"$id"-*; do
             [ ! -e "$path" ] || ip netns del "$(basename "$path")"
         done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The mains of one host: `power.sh LAB FLEET HOST`, started by `lab.sh`. It boots the host, again after a reboot or a power cut, and ends when the
-# host powers itself off or is told to stay off. A boot has a network namespace of its own, so nothing of the old one is left.
+# The mains of one host: `power.sh LAB FLEET HOST`, started by `lab.sh`. It boots the host, again after a reboot or a
+# power cut, and ends when the host powers itself off or is told to stay off. A boot has a network namespace of its own,
+# so nothing of the old one is left.
 set -eu
 lab=$1 name=$3
 code=$(dirname "$(readlink -f "$0")")
@@ -39,12 +40,16 @@ main() {
         started=${EPOCHREALTIME/./}
         status=0
         (
-            # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise, and their units of the same name collide.
+            # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise,
+            # and their units of the same name collide.
             echo "$BASHPID" >"$cgroup2/$id/$name/cgroup.procs"
             [ -z "$cgroup1" ] || echo "$BASHPID" >"$cgroup1/$id/$name/cgroup.procs"
-            SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet --directory="$host/root" --machine="$machine" --hostname="$name" \
-                --register=no --keep-unit --settings=no --link-journal=no --timezone=off --resolv-conf=off --console=read-only \
-                --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN --bind=/dev/net/tun --bind="$host/boot:/boot" \
+            SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet \
+                --directory="$host/root" --machine="$machine" --hostname="$name" \
+                --register=no --keep-unit --settings=no --link-journal=no --timezone=off \
+                --resolv-conf=off --console=read-only \
+                --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN \
+                --bind=/dev/net/tun --bind="$host/boot:/boot" \
                 --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware
         ) || status=$?
         echo "=== ended with status $status ==="

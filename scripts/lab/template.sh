@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fills $template: ws/ (workstation) and hosts/NAME/{root,boot}, upper layers over $base/root, with the first systems built and installed. Runs in a mount and network
-# namespace of its own, so nothing of it stays and nothing can be fetched.
+# Fills $template: ws/ (workstation) and hosts/NAME/{root,boot}, upper layers over $base/root, with the first systems
+# built and installed. Runs in a mount and network namespace of its own, so nothing of it stays and nothing can be
+# fetched.
 set -eu
 : "${template:?}" "${base:?}" "${code:?}"
 ws=$template/making/ws
@@ -14,7 +15,8 @@ cp -r "$code/fleet" "$ws/root/fleet"
 cp "$base/keys.json" "$template/params.json" "$ws/root/fleet/"
 in_ws() { chroot "$ws" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root "$@"; }
 mkdir -p "$ws/etc/nix" "$ws/root/.ssh"
-printf '%s\n' 'experimental-features = nix-command flakes' 'sandbox = false' 'build-users-group =' 'substituters =' >"$ws/etc/nix/nix.conf"
+printf '%s\n' 'experimental-features = nix-command flakes' 'sandbox = false' 'build-users-group =' 'substituters =' \
+    >"$ws/etc/nix/nix.conf"
 echo laptop >"$ws/etc/hostname"
 echo '127.0.0.1 localhost laptop' >"$ws/etc/hosts"
 echo 'tmpfs / tmpfs defaults 0 0' >"$ws/etc/fstab"

@@ -17,25 +17,27 @@ pub struct Terms {
     /// How long links may take to come up once the systems are active, instead of the inventory's `settle`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub settle: Option<Duration>,
-    /// How long every unit that the push starts or restarts must have been up before the decision, instead of the inventory's
-    /// `steady`; `0s` is none
+    /// How long every unit that the push starts or restarts must have been up before the decision, instead of the
+    /// inventory's `steady`; `0s` is none
     #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
     pub steady: Option<Duration>,
     /// Activate the systems on these hosts first, written like those of `--on`, and on the others only once they and
     /// every link hold
     ///
     /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if
-    /// anything fails in any wave, all hosts go back that have been touched. `none` is nobody, whatever the inventory says.
+    /// anything fails in any wave, all hosts go back that have been touched. `none` is nobody, whatever the inventory
+    /// says.
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub canary: Vec<String>,
     /// Activate the systems wave by wave, and look at the whole fleet after each
     ///
-    /// The sizes of the first waves, in hosts or in percent of those that change, rounded up; all that are left then are
-    /// the last wave: `2` is two hosts and then all the others, `1,25%,50%` has four waves, and `100%` one, whatever the
-    /// inventory says. Hosts come in the inventory's order, after the canaries.
+    /// The sizes of the first waves, in hosts or in percent of those that change, rounded up; all that are left then
+    /// are the last wave: `2` is two hosts and then all the others, `1,25%,50%` has four waves, and `100%` one,
+    /// whatever the inventory says. Hosts come in the inventory's order, after the canaries.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = str::parse::<Size>)]
     pub waves: Vec<Size>,
-    /// Commit although required links are down that were down before: exactly those, each named in the plan and at the end
+    /// Commit although required links are down that were down before: exactly those, each named in the plan and at the
+    /// end
     #[arg(long)]
     pub allow_broken: bool,
     /// Go on although a reboot would not bring what runs now on a host; a roll back restores both as they were
@@ -53,7 +55,8 @@ pub struct Showing {
     /// Show what it would do, host by host and link by link; copy nothing, touch nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: ask each system on its host which units it would stop, start, restart and reload; copies new systems
+    /// With --dry-run: ask each system on its host which units it would stop, start, restart and reload; copies new
+    /// systems
     #[arg(long, requires = "dry_run")]
     pub units: bool,
     /// Show every package that changes before anything is touched, and go on
@@ -66,10 +69,10 @@ pub struct Showing {
 
 /// Show what a push would do, host by host and link by link
 ///
-/// Builds the systems, asks the hosts, probes the links as they are now, and says which hosts would change, in which order,
-/// which packages differ, whether a reboot will be needed, and how long it may take before the guards fire. It copies
-/// nothing and runs nothing of the new systems, unless --units asks for that. Of the inventory it evaluates the systems, and
-/// runs no hook and no `command` check: those are listed as not run. `push --dry-run` is the same.
+/// Builds the systems, asks the hosts, probes the links as they are now, and says which hosts would change, in which
+/// order, which packages differ, whether a reboot will be needed, and how long it may take before the guards fire. It
+/// copies nothing and runs nothing of the new systems, unless --units asks for that. Of the inventory it evaluates the
+/// systems, and runs no hook and no `command` check: those are listed as not run. `push --dry-run` is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -86,7 +89,8 @@ Exit status:
 pub struct Plan {
     #[command(flatten)]
     pub fleet: FleetHosts,
-    /// Copy the new systems, and ask each on its host which units it would stop, start, restart and reload (`dry-activate`); changes nothing
+    /// Copy the new systems, and ask each on its host which units it would stop, start, restart and reload
+    /// (`dry-activate`); changes nothing
     #[arg(long)]
     pub units: bool,
     #[command(flatten)]
@@ -95,9 +99,9 @@ pub struct Plan {
 
 /// Show which packages a push would change, and whether it would need a reboot
 ///
-/// Builds the systems and compares each with what its host runs; hosts that change alike are told of together. It copies
-/// nothing: where the old system is not in this workstation's store, nor the new one on the host, the difference is
-/// not known before a copy.
+/// Builds the systems and compares each with what its host runs; hosts that change alike are told of together. It
+/// copies nothing: where the old system is not in this workstation's store, nor the new one on the host, the difference
+/// is not known before a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -141,7 +145,8 @@ Exit status:
 pub struct Rollback {
     #[command(flatten)]
     pub fleet: FleetHosts,
-    /// A run (`last`, or its id from its date on), `@TIME` (`@2026-11-20` is its first moment, `@2026-11-20T18:00`, `...Z` for UTC), or for one host the number of a generation
+    /// A run (`last`, or its id from its date on), `@TIME` (`@2026-11-20` is its first moment, `@2026-11-20T18:00`,
+    /// `...Z` for UTC), or for one host the number of a generation
     #[arg(long, value_name = "RUN|@TIME|GENERATION", value_parser = parse_back_to)]
     pub to: Option<BackTo>,
     #[command(flatten)]

@@ -50,8 +50,8 @@ pub struct Exec {
 
 /// Show what every host runs, would boot, lacks and needs
 ///
-/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands what is
-/// not as it should be, with its mend.
+/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands what
+/// is not as it should be, with its mend.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -83,8 +83,8 @@ pub struct Status {
 
 /// Find out what would stop a push, and how to mend it, before it does
 ///
-/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. What is fine
-/// is counted, and shown with `-v`.
+/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. What is
+/// fine is counted, and shown with `-v`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

@@ -50,7 +50,8 @@ pub struct ArmGuard {
     /// How long until it fires, at least 20s, instead of the inventory's `guard`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub guard: Option<Duration>,
-    /// Also on hosts on which a reboot would not bring what runs now: a guard that fires then brings what a reboot brings
+    /// Also on hosts on which a reboot would not bring what runs now: a guard that fires then brings what a reboot
+    /// brings
     #[arg(long)]
     pub accept_drift: bool,
 }
@@ -140,8 +141,8 @@ pub struct Reboot {
     pub fleet: FleetHosts,
     /// How many hosts at a time
     ///
-    /// The sizes of the first waves, in hosts or in percent of those that are rebooted, rounded up; the last size is that
-    /// of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time.
+    /// The sizes of the first waves, in hosts or in percent of those that are rebooted, rounded up; the last size is
+    /// that of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "1", value_parser = str::parse::<Size>)]
     pub waves: Vec<Size>,
     /// How long links may take to come up after a reboot, instead of the inventory's `settle`

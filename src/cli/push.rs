@@ -11,8 +11,8 @@ use super::{FleetHosts, Showing, Terms};
 /// fails, every host goes back to the system it ran; if you press Ctrl-C, too, unless the systems are being made
 /// permanent already: that is finished. If this workstation dies, the guards bring the hosts back.
 ///
-/// A push runs what its inventory says: it evaluates the flake, runs the hooks and the `command` checks of the workstation
-/// here, as you, and those of the hosts there, as root. --dry-run runs neither hooks nor checks.
+/// A push runs what its inventory says: it evaluates the flake, runs the hooks and the `command` checks of the
+/// workstation here, as you, and those of the hosts there, as root. --dry-run runs neither hooks nor checks.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +42,8 @@ pub struct Push {
     pub terms: Terms,
     #[command(flatten)]
     pub showing: Showing,
-    /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had them already
+    /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had
+    /// them already
     ///
     /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
     #[arg(long)]

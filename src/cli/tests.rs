@@ -21,8 +21,9 @@ fn the_definition_is_sound() {
 
 #[test]
 fn a_push_takes_all_its_options() {
-    let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without old --guard 15m --settle 90s \
-                 --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken --accept-drift --reboot";
+    let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
+                 old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
+                 --accept-drift --reboot";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),

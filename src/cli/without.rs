@@ -4,8 +4,8 @@ use clap::Args;
 
 use crate::inventory::model::HostName;
 
-/// Hosts that a command goes on without, as they are typed: names, no patterns, for a host that is left out by a glob is
-/// one that nobody has thought of. Which they are in a fleet, [`crate::inventory::left_out`] says.
+/// Hosts that a command goes on without, as they are typed: names, no patterns, for a host that is left out by a glob
+/// is one that nobody has thought of. Which they are in a fleet, [`crate::inventory::left_out`] says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct Without {
     /// Go on without these hosts, which are off or gone: neither they nor their links take part; names with commas

@@ -27,8 +27,9 @@ use crate::ui::print_answer;
 const VARIABLE: &str = "FLEETDEPLOY_COMPLETE";
 const NAME: &str = "fleetdeploy";
 
-/// For bash. The library's own script is not used: bash parts a word at `@`, `=` and `:`, so that `@edge` and `--on=vps`
-/// would never be completed. Here the program gets the line up to the cursor, and the piece of it that bash will replace.
+/// For bash. The library's own script is not used: bash parts a word at `@`, `=` and `:`, so that `@edge` and
+/// `--on=vps` would never be completed. Here the program gets the line up to the cursor, and the piece of it that bash
+/// will replace.
 const BASH: &str = r#"_fleetdeploy() {
     local IFS=$'\n'
     compopt +o nospace 2>/dev/null
@@ -213,8 +214,8 @@ impl Typed {
 fn with_candidates(command: clap::Command, typed: &Arc<Typed>) -> clap::Command {
     let is_option = typed.words.last().is_some_and(|word| word.starts_with('-'));
     let command = command.disable_help_flag(!is_option).disable_version_flag(!is_option).mut_args(|argument| {
-        // Whoever has typed no dash looks for a fleet, a host or a run. Where there is none, options are offered all the
-        // same.
+        // Whoever has typed no dash looks for a fleet, a host or a run. Where there is none, options are offered all
+        // the same.
         let argument = if is_option || argument.is_positional() { argument } else { argument.hide(true) };
         let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
         // Of several kinds of values the first is the one that is there to be completed.

@@ -56,7 +56,8 @@ impl Conclusion {
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
         let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
-            // Where one is on its new system for good and a guard takes back another, somebody must choose before it fires.
+            // Where one is on its new system for good and a guard takes back another, somebody must choose before it
+            // fires.
             || (guards_armed && any(&|end| *end == HostOutcome::Committed))
         {
             Outcome::Split

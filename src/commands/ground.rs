@@ -98,8 +98,8 @@ fn parted(
 }
 
 impl Ground {
-    /// Those of the selected hosts that are tested first, by patterns like those of `--on`; `none` is nobody, and without
-    /// a pattern it is as the inventory says.
+    /// Those of the selected hosts that are tested first, by patterns like those of `--on`; `none` is nobody, and
+    /// without a pattern it is as the inventory says.
     pub(super) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
         match patterns {
             [] => return Ok(self.fleet.canaries.intersection(&self.selected).cloned().collect()),

@@ -265,7 +265,8 @@ impl Records<'_> {
         Ok((journal, run))
     }
 
-    /// What is told from now on goes into the known run's record; a record that cannot be written does not keep a guard.
+    /// What is told from now on goes into the known run's record; a record that cannot be written does not keep a
+    /// guard.
     fn go_on(&mut self) {
         let Some(folder) = self.known.as_ref().and_then(|run| self.state.open_run(run).ok()) else { return };
         self.recording = listener::start(self.events, &folder).ok();

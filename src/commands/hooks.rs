@@ -1,7 +1,8 @@
-//! The hooks around a push, or after the recovery of one: commands of the person's own, on this workstation, one after the other.
+//! The hooks around a push, or after the recovery of one: commands of the person's own, on this workstation, one after
+//! the other.
 //!
-//! They are no part of the transaction. Before it, one that fails refuses the push; after it nothing that they do changes
-//! how it has ended.
+//! They are no part of the transaction. Before it, one that fails refuses the push; after it nothing that they do
+//! changes how it has ended.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ use crate::local::process::{Invocation, ProcessError};
 /// How much of what a hook said stands beside its failure; the record has all of it.
 const TAIL: usize = 10;
 
-/// The program and its arguments, or the text for a shell, with both outputs as one stream: line by line as they come, and
-/// in their order.
+/// The program and its arguments, or the text for a shell, with both outputs as one stream: line by line as they come,
+/// and in their order.
 const ARGV: &str = r#"exec "$@" >&2"#;
 const TEXT: &str = r#"exec sh -c "$1" >&2"#;
 

@@ -87,7 +87,8 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         if wanted.first.is_all() { (None, would_refuse(ground)) } else { (Some(Record::open(ground)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
-    // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by that.
+    // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by
+    // that.
     let id = run.clone().unwrap_or_else(|| RunId::new(&ground.fleet.name, SystemTime::now()).to_string());
     let events = Events::new(run.clone());
     // After the question for a password: a person's time to type is not the push's.
@@ -207,8 +208,8 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
         Some(Pushed::Rebooted(verdict, rolled)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
             let rebooted = super::reboot::conclude(&rolled, fleet, &BTreeSet::new());
-            // It stays as it is whatever came of the reboots; the exit says that not all went well, and the row of a host
-            // that was lost in its own says that it was.
+            // It stays as it is whatever came of the reboots; the exit says that not all went well, and the row of a
+            // host that was lost in its own says that it was.
             concluded.text = format!("{}; {}", concluded.text, rebooted.text);
             if status(rebooted.ending) != 0 {
                 concluded.ending = rebooted.ending;

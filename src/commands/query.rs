@@ -1,5 +1,5 @@
-//! What every query has that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is on
-//! stdout once the rows are gone.
+//! What every query has that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is
+//! on stdout once the rows are gone.
 
 use super::ground::Ground;
 use super::past::print;

@@ -58,7 +58,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     Ok(ending)
 }
 
-/// Of the fleet's hosts, also those that were not to be rebooted. Of the `selected` those are skipped that were not there.
+/// Of the fleet's hosts, also those that were not to be rebooted. Of the `selected` those are skipped that were not
+/// there.
 pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostName>) -> Conclusion {
     let away: &[HostName] = match &rolled.how {
         How::Left { away, .. } => away,

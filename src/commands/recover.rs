@@ -333,7 +333,8 @@ impl Keeper<'_> {
         Ok(Record { run: what.run.clone(), changing, journal, recording })
     }
 
-    /// Ends the record of a rolling reboot, if there is one here: nothing is left to be done for it, also where a host is away.
+    /// Ends the record of a rolling reboot, if there is one here: nothing is left to be done for it, also where a host
+    /// is away.
     fn close_rolling(&self, ended: &RollingEnded) {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {

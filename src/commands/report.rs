@@ -1,5 +1,5 @@
-//! The report of a run, to be sent to others: what its record holds in known fields, and with `--with-logs` the texts and
-//! logs, too, without what is found in them that must not be sent to anybody.
+//! The report of a run, to be sent to others: what its record holds in known fields, and with `--with-logs` the texts
+//! and logs, too, without what is found in them that must not be sent to anybody.
 
 mod known_fields;
 

@@ -1,8 +1,8 @@
 //! Hosts that a run goes on without: which links stay to be looked at, and what of them counts.
 //!
 //! Such a host takes no part for the whole run, also if it answers later. The links to it are still looked at from the
-//! others, so that the matrix shows them; none of them counts for or against the run. Nothing is looked at from it, because
-//! nobody logs in there.
+//! others, so that the matrix shows them; none of them counts for or against the run. Nothing is looked at from it,
+//! because nobody logs in there.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

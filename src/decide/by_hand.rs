@@ -113,11 +113,11 @@ pub fn may_be_disarmed(systems: &Systems) -> Result<(), (String, String)> {
     let Systems { current, profile, .. } = systems;
     let boot_default = systems.boot_default_text();
     let text = format!(
-        "a reboot would not bring what runs, so the guard stays:\n  current      {current}\n  profile      {profile}\n  \
-         boot default {boot_default}"
+        "a reboot would not bring what runs, so the guard stays:\n  current      {current}\n  profile      \
+         {profile}\n  boot default {boot_default}"
     );
-    let mend = "make what runs permanent there with `nixos-rebuild switch`, then disarm again; or let the guard fire, which \
-                takes it all back";
+    let mend = "make what runs permanent there with `nixos-rebuild switch`, then disarm again; or let the guard fire, \
+                which takes it all back";
     Err((text, mend.to_owned()))
 }
 

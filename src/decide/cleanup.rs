@@ -7,8 +7,8 @@ use crate::decide::vocabulary::Effect;
 use crate::event::HostOutcome;
 
 impl Transaction {
-    /// A run is cleaned away when all its hosts are through. Where one was not, or did not answer, that may have been before
-    /// somebody else ended the run, while this workstation was asleep. Once.
+    /// A run is cleaned away when all its hosts are through. Where one was not, or did not answer, that may have been
+    /// before somebody else ended the run, while this workstation was asleep. Once.
     pub(super) fn ask_again_who_was_not_through(&mut self, effects: &mut Vec<Effect>) -> bool {
         let not_through = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Silent { .. });
         let again: Vec<HostId> = self.found().filter(|(_, found)| not_through(found)).map(|(host, _)| host).collect();
@@ -30,9 +30,9 @@ impl Transaction {
             || self.all_found(|found| is(found, &|found| matches!(found, Found::Old { .. })))
     }
 
-    /// Somebody's clean-up was not finished, and the others are at rest on one side: that is how it ended for them. One that
-    /// says that it was cleaned tells only of itself: on the other side it is lost, and nothing that the others still keep
-    /// could help it.
+    /// Somebody's clean-up was not finished, and the others are at rest on one side: that is how it ended for them. One
+    /// that says that it was cleaned tells only of itself: on the other side it is lost, and nothing that the others
+    /// still keep could help it.
     pub(super) fn end_clean_up(&mut self, effects: &mut Vec<Effect>) {
         let is_new = |found: &Found| matches!(found, Found::New { .. });
         let is_old = |found: &Found| matches!(found, Found::Old { .. });

@@ -37,8 +37,8 @@ impl Transaction {
             self.hosts[host.0].progress = Progress::Done;
             match self.stage {
                 _ if !self.all_changing(Progress::Done) => {}
-                // A whole guard is time enough: the plan has seen to that. What the answers have used up of it each test
-                // asks for when it is sent.
+                // A whole guard is time enough: the plan has seen to that. What the answers have used up of it each
+                // test asks for when it is sent.
                 Stage::ExtendToTest => self.enter_next_wave(effects),
                 _ => effects.push(Effect::Weigh),
             }
@@ -158,8 +158,8 @@ impl Transaction {
         self.finish_when_clean(effects);
     }
 
-    /// A recovery that has not ended the run needs the claims no more that it has taken; the fence stays. Where a guard may be
-    /// armed the claim is that guard's.
+    /// A recovery that has not ended the run needs the claims no more that it has taken; the fence stays. Where a guard
+    /// may be armed the claim is that guard's.
     fn release_all(&mut self, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             let now = &self.hosts[host.0];
@@ -195,8 +195,9 @@ impl Transaction {
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
     }
 
-    /// Where all hosts were through, whoever takes over finds them so. Where one is missing, another recovery may have taken
-    /// back meanwhile what this one was about to call ended, and may even be through with it: the host says where it is.
+    /// Where all hosts were through, whoever takes over finds them so. Where one is missing, another recovery may have
+    /// taken back meanwhile what this one was about to call ended, and may even be through with it: the host says where
+    /// it is.
     fn is_overtaken(&mut self, host: HostId, step: &Step, answer: &Answer, effects: &mut Vec<Effect>) -> bool {
         let Answer::Said(said) = answer else { return false };
         if self.missing().next().is_none() {

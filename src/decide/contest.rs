@@ -1,12 +1,12 @@
 //! A recovery that is refused where it takes over: somebody else may be recovering the same run.
 //!
 //! The first host by machine id is where two who recover meet. Who is refused and simply takes the next one would let
-//! both go on, each with hosts of its own. So taking stops, and the others are only asked how they stand, twice, with time
-//! in between for somebody else to come to them. One that shows another owner's lease proves that somebody else goes on.
-//! If none does, whoever holds the refusing host is dead or has not come further, or the host lies. This recovery begins
-//! anew then, above what that host has shown, with the others first and that one last: so it is fenced, too, if it is
-//! honest. One that refuses the higher bid as well stands alone with its word: it is lost, and this recovery goes only
-//! back, unless that very host shows itself on new for good.
+//! both go on, each with hosts of its own. So taking stops, and the others are only asked how they stand, twice, with
+//! time in between for somebody else to come to them. One that shows another owner's lease proves that somebody else
+//! goes on. If none does, whoever holds the refusing host is dead or has not come further, or the host lies. This
+//! recovery begins anew then, above what that host has shown, with the others first and that one last: so it is fenced,
+//! too, if it is honest. One that refuses the higher bid as well stands alone with its word: it is lost, and this
+//! recovery goes only back, unless that very host shows itself on new for good.
 
 use crate::decide::fact::{GuardState, RefusalReason, Standing, StepAnswer, StepOutcome};
 use crate::decide::plan::HostId;

@@ -276,7 +276,8 @@ impl Patient<'_> {
             Finding::warning(
                 format!("has no interface with its VPN address {vpn}"),
                 "links to it are down before the push already, unless the push brings the address",
-                "the inventory's `vpn` and the host's, for example `networking.wireguard.interfaces.wg0.ips`, must agree",
+                "the inventory's `vpn` and the host's, for example `networking.wireguard.interfaces.wg0.ips`, must \
+                 agree",
             )
         });
     }
@@ -329,7 +330,8 @@ impl Patient<'_> {
     }
 }
 
-/// Within the quotes of a text in Nix: a login's name is the host's word, and what is to be pasted must not be its code.
+/// Within the quotes of a text in Nix: a login's name is the host's word, and what is to be pasted must not be its
+/// code.
 fn in_nix(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
 }

@@ -1,11 +1,11 @@
 //! What it means that a host says that a run is not this coordinator's any more.
 //!
 //! A host is believed about itself only. One that says *superseded*, *ended* or *not held* may tell of another
-//! coordinator that goes on with the run, or it may lie: from here the two look alike. So it is lost to this run, and from
-//! then on this coordinator does only what is right in both cases: it writes down that its record may not tell all, arms
-//! no host again that it has not taken over, never goes forward, and goes back where its guards still live. Whoever else goes on decides only when every
-//! host is fenced, or its guard is over, so what was taken back before is seen then. A second host that says so ends it:
-//! of two hosts at most one lies.
+//! coordinator that goes on with the run, or it may lie: from here the two look alike. So it is lost to this run, and
+//! from then on this coordinator does only what is right in both cases: it writes down that its record may not tell
+//! all, arms no host again that it has not taken over, never goes forward, and goes back where its guards still live.
+//! Whoever else goes on decides only when every host is fenced, or its guard is over, so what was taken back before is
+//! seen then. A second host that says so ends it: of two hosts at most one lies.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason,
 use crate::event::{Event, HostOutcome, Outcome};
 
 impl Transaction {
-    /// Whether the host says that it is not this coordinator's any more: a higher epoch holds it, or, on a host that this
-    /// run held on this very boot, no claim of the run is left.
+    /// Whether the host says that it is not this coordinator's any more: a higher epoch holds it, or, on a host that
+    /// this run held on this very boot, no claim of the run is left.
     pub(super) fn disowned_by(&self, host: HostId, step: &Step, answer: &Answer) -> Option<Disowned> {
         let Answer::Said(said) = answer else { return None };
         let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
@@ -123,8 +123,8 @@ impl Transaction {
             || self.plan.changing().all(|other| !self.takes_part(other))
     }
 
-    /// In doubt a host is armed again only where a recovery has taken it over on the boot that it is on: else somebody else
-    /// may have ended this run forward meanwhile, and it is where it should be.
+    /// In doubt a host is armed again only where a recovery has taken it over on the boot that it is on: else somebody
+    /// else may have ended this run forward meanwhile, and it is where it should be.
     pub(super) fn may_arm_again(&self, host: HostId) -> bool {
         !self.doubted || self.hosts[host.0].held
     }
@@ -157,8 +157,8 @@ impl Transaction {
         }
     }
 
-    /// Who was disarmed before it was known that not every host would be, or before the first word, may have been taken back
-    /// since, by somebody who has taken over: asked once more before it is called committed.
+    /// Who was disarmed before it was known that not every host would be, or before the first word, may have been taken
+    /// back since, by somebody who has taken over: asked once more before it is called committed.
     pub(super) fn ask_who_was_through(&mut self, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             if self.hosts[host.0].end == Some(HostOutcome::Committed) {
@@ -168,9 +168,9 @@ impl Transaction {
         }
     }
 
-    /// In doubt, and while no guard is known to be disarmed, a disarm that was lost on its way is not sent again: somebody
-    /// else may be taking the others back. It is only asked what has become of it. Once one host is on new for good all
-    /// others are to follow it.
+    /// In doubt, and while no guard is known to be disarmed, a disarm that was lost on its way is not sent again:
+    /// somebody else may be taking the others back. It is only asked what has become of it. Once one host is on new for
+    /// good all others are to follow it.
     pub(super) fn mind_the_disarms(&mut self, effects: &mut Vec<Effect>) {
         if self.stage != Stage::Disarm || !self.doubted {
             return;

@@ -12,7 +12,8 @@ use crate::store_path::StorePath;
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
 pub type Uptime = u64;
 
-/// Whether two boot identities are of one boot: the boot id, a dot, and when the first process of that boot was started.
+/// Whether two boot identities are of one boot: the boot id, a dot, and when the first process of that boot was
+/// started.
 ///
 /// Containers have the boot id of the machine that they run on, also after a restart of their own: only the second half
 /// tells those apart. Records and plans of runs that an older fleetdeploy began hold the boot id alone: then there is

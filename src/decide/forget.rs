@@ -12,8 +12,8 @@ use crate::event::{Event, HostOutcome};
 use crate::inventory::model::HostName;
 
 impl Transaction {
-    /// A guard whose unit is gone looks armed for ever. Where its host is at rest it cannot fire, and is disarmed; elsewhere it
-    /// is started again, to bring the host back.
+    /// A guard whose unit is gone looks armed for ever. Where its host is at rest it cannot fire, and is disarmed;
+    /// elsewhere it is started again, to bring the host back.
     pub(super) fn ends_a_dead_guard(&mut self, host: HostId, said: &StepAnswer, effects: &mut Vec<Effect>) -> bool {
         let is_dead = matches!(said.standing.guard, GuardState::Dead { .. }) && said.outcome == StepOutcome::Done;
         let forgets = matches!(self.aim(), Aim::Forget { .. });
@@ -79,7 +79,8 @@ impl Transaction {
         let removed = self.plan.changing().filter(|host| self.takes_part(*host));
         let removed: Vec<HostName> = removed.map(|host| self.plan.host(host).name.clone()).collect();
         let text = format!(
-            "of this run its claim, its guard's token and plan, its marks and its garbage collection roots are removed on {}",
+            "of this run its claim, its guard's token and plan, its marks and its garbage collection roots are removed \
+             on {}",
             list(&removed)
         );
         effects.push(Effect::Tell(Event::Warned { host: None, text }));

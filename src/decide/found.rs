@@ -86,7 +86,8 @@ impl Found {
         let old = [&plan.old.current, &plan.old.profile, &plan.old.boot_default];
         let places = [&systems.current, &systems.profile, &systems.boot_default];
         let traces = standing.run_traces.as_ref();
-        // What the run itself has moved for good it has announced on the host before. An older fleetdeploy leaves no traces.
+        // What the run itself has moved for good it has announced on the host before. An older fleetdeploy leaves no
+        // traces.
         let may_be_ours = traces.is_none_or(|traces| !traces.traced || traces.switching);
         let has = |trace: fn(&RunTraces) -> bool| traces.is_some_and(trace);
         // Not at rest, and not by this run: nobody can tell what it is to come to.
@@ -100,7 +101,8 @@ impl Found {
             GuardState::Armed { .. } => Self::Guarded(Ground::Between),
             GuardState::Dead { .. } => Self::Loose(systems.clone()),
             _ if has(|traces| traces.over) => Self::Over,
-            // Where old and new are one, as under a guard that was armed by hand, only who has disarmed it wanted what runs.
+            // Where old and new are one, as under a guard that was armed by hand, only who has disarmed it wanted what
+            // runs.
             guard
                 if plan.is_back(systems)
                     && !(systems.all_are(&plan.new) && matches!(guard, GuardState::Disarmed { .. })) =>
@@ -121,8 +123,8 @@ impl Found {
             _ if plan.old.current == Systems::not_known() => Self::Elsewhere {
                 why: format!("it is on {}, and what it ran before the run was not known yet", describe(systems)),
             },
-            // A profile that is ahead of the boot default is a power cut between the two: ours, if the run had begun to move
-            // them. What its test has left is ours on the boot of that test.
+            // A profile that is ahead of the boot default is a power cut between the two: ours, if the run had begun to
+            // move them. What its test has left is ours on the boot of that test.
             _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => {
                 let tested = same_boot(&standing.boot_id, &plan.boot_id) && !standing.jobs.is_empty();
                 if tested || runs || may_be_ours { Self::Loose(systems.clone()) } else { elsewhere() }

@@ -1,8 +1,8 @@
 //! What is left of a run that was ended without hosts that were missing, and how those are judged that come back.
 //!
-//! That nothing of a run is left on a host proves that all its hosts were through only where no run was ever ended without
-//! one. So such an end leaves a mark on every host that was seen: where that host stood, and who was missing. A mark is one
-//! host's word: it tells of itself, and of others only where all others that answer show the same.
+//! That nothing of a run is left on a host proves that all its hosts were through only where no run was ever ended
+//! without one. So such an end leaves a mark on every host that was seen: where that host stood, and who was missing. A
+//! mark is one host's word: it tells of itself, and of others only where all others that answer show the same.
 
 use std::collections::BTreeSet;
 
@@ -39,8 +39,8 @@ impl Transaction {
         })
     }
 
-    /// Whether the run was ended without hosts; then those of them that answer are judged, each by itself, and none of the
-    /// others is touched for them.
+    /// Whether the run was ended without hosts; then those of them that answer are judged, each by itself, and none of
+    /// the others is touched for them.
     pub(super) fn judge_by_marks(&mut self, effects: &mut Vec<Effect>) -> bool {
         let recorded = self.recovery.as_ref().and_then(|recovery| recovery.mark.clone());
         let marks: Vec<EndMark> = self.marked().map(|(_, mark)| mark.clone()).chain(recorded).collect();
@@ -86,7 +86,8 @@ impl Transaction {
         true
     }
 
-    /// Whether nothing is left to be done but to clean hosts that were missing when the run was ended on old, and stand there.
+    /// Whether nothing is left to be done but to clean hosts that were missing when the run was ended on old, and stand
+    /// there.
     pub(super) fn are_back_on_old(&self) -> bool {
         let mut sides = self.marked().map(|(_, mark)| mark.side).peekable();
         let is_marked_old = sides.peek().is_some() && sides.all(|side| side == Some(EndSide::Old));
@@ -161,8 +162,8 @@ impl Transaction {
         }
     }
 
-    /// Whether all that a mark is left on have been moved on since: there is nothing any more that a host that comes back
-    /// could be apart from.
+    /// Whether all that a mark is left on have been moved on since: there is nothing any more that a host that comes
+    /// back could be apart from.
     fn have_the_marked_moved_on(&self) -> bool {
         let marked = || self.plan.changing().filter_map(|host| self.hosts[host.0].found.as_ref());
         let is_marked = |found: &&Found| matches!(found, Found::Ended { .. });
@@ -172,8 +173,8 @@ impl Transaction {
         marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(has_moved_on)
     }
 
-    /// Who was brought back alone, while the others were ended on new, is not with them. Their marks may be heard only on the
-    /// way back, from hosts that were silent when it was judged.
+    /// Who was brought back alone, while the others were ended on new, is not with them. Their marks may be heard only
+    /// on the way back, from hosts that were silent when it was judged.
     pub(super) fn settle_by_marks(&mut self) {
         let was_told = self.ending().and_then(|ending| ending.side) == Some(EndSide::New);
         let is_heard = self.marked().any(|(host, _)| self.hosts[host.0].end == Some(HostOutcome::Committed));
@@ -247,8 +248,8 @@ impl Transaction {
         self.dealt_with = self.plan.changing().filter(dealt_with).collect();
     }
 
-    /// Who has been dealt with goes out of the marks of the others, one after the other: never before nothing is left of the
-    /// run on that host itself.
+    /// Who has been dealt with goes out of the marks of the others, one after the other: never before nothing is left
+    /// of the run on that host itself.
     pub(super) fn unmark_next(&mut self, effects: &mut Vec<Effect>) {
         let Some(host) = self.dealt_with.pop_first() else { return };
         let name = self.plan.host(host).name.clone();
@@ -271,12 +272,12 @@ impl Transaction {
 fn apart(host: &HostName, side: EndSide, fleet: &str) -> String {
     match side {
         EndSide::Old => format!(
-            "it is on its new system, and the others were ended on old: `fleetdeploy rollback {fleet} --on {host}` takes it \
-             back, `push` takes the others along"
+            "it is on its new system, and the others were ended on old: `fleetdeploy rollback {fleet} --on {host}` \
+             takes it back, `push` takes the others along"
         ),
         EndSide::New => format!(
-            "it is on its old system, and the others were ended on new: `fleetdeploy push {fleet} --on {host}` takes it \
-             along, `rollback` takes the others back"
+            "it is on its old system, and the others were ended on new: `fleetdeploy push {fleet} --on {host}` takes \
+             it along, `rollback` takes the others back"
         ),
     }
 }

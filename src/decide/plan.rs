@@ -155,8 +155,8 @@ impl Plan {
         (0..self.links.len()).filter(|link| self.links[*link].required)
     }
 
-    /// Units of `host` that fail or crash again and again now, and did not before the push. `last` are the counts of the
-    /// look before, if there was one: a service that has restarted since then is not up yet.
+    /// Units of `host` that fail or crash again and again now, and did not before the push. `last` are the counts of
+    /// the look before, if there was one: a service that has restarted since then is not up yet.
     #[must_use]
     pub fn new_failures(
         &self,

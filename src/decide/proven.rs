@@ -8,8 +8,8 @@ use crate::decide::telling::link_text;
 
 /// Of the links that count for the run, in words: how many are up, and the name of each that is not.
 ///
-/// `last` is the last round, if one was looked at; `counts` leaves out links that begin or end at a host that is lost to
-/// the run.
+/// `last` is the last round, if one was looked at; `counts` leaves out links that begin or end at a host that is lost
+/// to the run.
 #[must_use]
 pub(super) fn links_in_words(plan: &Plan, last: Option<&Round>, counts: impl Fn(LinkId) -> bool) -> String {
     let of = |required: bool| -> Vec<LinkId> {

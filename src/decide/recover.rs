@@ -5,9 +5,9 @@
 //! else back, and no host is touched without a guard. Taking over is told lost by one host's word that somebody else
 //! has taken over only for that host: `contest.rs` says how the others are asked.
 //!
-//! A host is believed about itself only. One that says that nothing of the run is left on it tells which side it is on, and
-//! no more: the others are judged without it, but for those on new beside one that was cleaned on new, which no run that has
-//! not ended forward can leave, and which are not taken back.
+//! A host is believed about itself only. One that says that nothing of the run is left on it tells which side it is on,
+//! and no more: the others are judged without it, but for those on new beside one that was cleaned on new, which no run
+//! that has not ended forward can leave, and which are not taken back.
 
 use std::sync::Arc;
 
@@ -118,7 +118,8 @@ pub(super) struct Recovery {
     pub(super) recorded: Recorded,
     /// Hosts that did not answer were given the time until their guards must have brought them back.
     pub(super) waited: bool,
-    /// Hosts that were not through, or did not answer, before another held nothing of the run any more, were asked again.
+    /// Hosts that were not through, or did not answer, before another held nothing of the run any more, were asked
+    /// again.
     pub(super) asked_again: bool,
     /// A host has refused to be taken over: somebody else may recover this run.
     pub(super) contest: Option<Contest>,
@@ -254,14 +255,15 @@ impl Transaction {
         let plan = plan.host(host);
         let at_work = matches!(&answer, Answer::Said(said) if self.is_at_work(&said.standing));
         let now = &mut self.hosts[host.0];
-        // A host that is asked once more because another was cleaned, and is silent just then: what it has shown stands. It is
-        // under this coordinator's guard, and what is sent to it next says whether that still holds.
+        // A host that is asked once more because another was cleaned, and is silent just then: what it has shown
+        // stands. It is under this coordinator's guard, and what is sent to it next says whether that still holds.
         let asked_again = self.recovery.as_ref().is_some_and(|recovery| recovery.asked_again);
         let is_silent = matches!(answer, Answer::Unknown { .. } | Answer::Denied { .. } | Answer::NotSent);
         if asked_again && is_silent && now.held && matches!(now.found, Some(Found::Guarded(_))) {
             return;
         }
-        // With its answer a host that lets itself be taken over has written this coordinator's lease, on this very boot.
+        // With its answer a host that lets itself be taken over has written this coordinator's lease, on this very
+        // boot.
         now.held = matches!(&answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let found = match answer {
             Answer::Unknown { why } | Answer::Denied { why } => Found::Silent { why },
@@ -480,8 +482,8 @@ impl Transaction {
         for host in missing {
             self.hosts[host.0].end = Some(not_ended_without());
         }
-        // Nothing was done to any of them, and the guards hold: no person need go there for that. While a missing host's guard
-        // may still be armed, none of them is through.
+        // Nothing was done to any of them, and the guards hold: no person need go there for that. While a missing
+        // host's guard may still be armed, none of them is through.
         let is_without = self.missing().next().is_some();
         self.leave_all(effects, |found| if is_without { found.left_so() } else { found.left() });
     }

@@ -30,8 +30,8 @@ pub fn judge(hosts: &[Surveyed<'_>], accepted: &BTreeSet<String>) -> Vec<Finding
                 Finding {
                     host: Some(host.clone()),
                     text: format!(
-                        "{unit} made run {run} roll back and has failed since, and no unit needs it: this push would not \
-                         start it"
+                        "{unit} made run {run} roll back and has failed since, and no unit needs it: this push would \
+                         not start it"
                     ),
                     hint: Some(format!(
                         "`systemctl restart {unit}` there, or --accept-failed {unit} takes it as it is"

@@ -265,8 +265,8 @@ impl Transaction {
             return;
         }
         if self.hosts.iter().any(|host| host.is_open() && host.back == Back::Awaited) {
-            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot. So does
-            // one that the push had not come to: a guard that fires there brings nothing back, and is a fright.
+            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot. So
+            // does one that the push had not come to: a guard that fires there brings nothing back, and is a fright.
             let begun = self.hosts.iter().any(|host| host.activated);
             for host in self.plan.ids() {
                 let now = &self.hosts[host.0];
@@ -438,7 +438,8 @@ impl Transaction {
         self.clean_when_all_are_back(effects);
     }
 
-    /// By waves, a push that goes back may not have come to every host: such a one was guarded for nothing, and that is all.
+    /// By waves, a push that goes back may not have come to every host: such a one was guarded for nothing, and that is
+    /// all.
     fn end_of_disarmed(&self, host: HostId) -> HostOutcome {
         let others_were_tested = self.hosts.iter().any(|host| host.activated);
         if self.plan.waves().len() > 1 && others_were_tested && !self.hosts[host.0].activated {

@@ -1,7 +1,8 @@
 //! A rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
 //!
 //! Feed [`Rolling::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no time.
-//! No host is rebooted that every host of the fleet that answers does not hold this rolling reboot for: see `holding.rs`.
+//! No host is rebooted that every host of the fleet that answers does not hold this rolling reboot for: see
+//! `holding.rs`.
 
 pub mod ended;
 mod holding;
@@ -71,7 +72,8 @@ pub enum Input {
 pub enum Effect {
     /// Durable before any effect after it is carried out.
     Record(Entry),
-    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`Input::Held`] or [`Input::NotHeld`].
+    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`Input::Held`] or
+    /// [`Input::NotHeld`].
     Hold {
         host: HostId,
         /// The boot that the host must be on.
@@ -167,8 +169,8 @@ pub struct Rolling {
 /// Which hosts are rebooted together: those behind a jump before the jump, and never beside it.
 ///
 /// `sizes` are those of the first waves, and the last of them that of all that follow: while they reboot the hosts of a
-/// wave are away, so that, other than in a push, all that are left at once would be an outage. No size: one host. `own` is
-/// the machine that this runs on: last and alone, for nobody is there any more to go on after it.
+/// wave are away, so that, other than in a push, all that are left at once would be an outage. No size: one host. `own`
+/// is the machine that this runs on: last and alone, for nobody is there any more to go on after it.
 #[must_use]
 pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Vec<Vec<HostId>> {
     let most = |wave: usize| sizes.get(wave).or(sizes.last()).map_or(1, |size| size.of(selected.len()));

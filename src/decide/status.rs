@@ -35,8 +35,8 @@ pub struct Space {
 }
 
 impl Space {
-    /// Whether that is little: less than a push may need, and less than a seventh of the whole, so that a small disk which
-    /// is all but empty is not called full.
+    /// Whether that is little: less than a push may need, and less than a seventh of the whole, so that a small disk
+    /// which is all but empty is not called full.
     #[must_use]
     pub fn is_little(&self) -> bool {
         self.free < self.need() && self.free < self.size / 7
@@ -48,8 +48,8 @@ impl Space {
         self.is_little() && self.free < self.need() / 8
     }
 
-    /// A kernel with its initrd is some 60 MB in /boot; the copy of a closure some 100 MB or more in the store; a full / keeps
-    /// systemd from working at all.
+    /// A kernel with its initrd is some 60 MB in /boot; the copy of a closure some 100 MB or more in the store; a full
+    /// / keeps systemd from working at all.
     fn need(&self) -> u64 {
         match self.place.as_str() {
             "/" => 200 << 20,
@@ -91,7 +91,8 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
             add("drift", text, Some(mend));
         }
     }
-    // Whoever holds the host: a /boot that is gone, or a next boot that a person has set, is in the way of its end, too.
+    // Whoever holds the host: a /boot that is gone, or a next boot that a person has set, is in the way of its end,
+    // too.
     let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
     for refusal in refusals {
         add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
@@ -132,8 +133,8 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
     troubles
 }
 
-/// What to type to read a unit's journal. The name is the host's word: in quotes where a shell would make more of it, as of
-/// the backslash in `dev-disk\x2dby.mount`, or of a `;` that no honest host has in it.
+/// What to type to read a unit's journal. The name is the host's word: in quotes where a shell would make more of it,
+/// as of the backslash in `dev-disk\x2dby.mount`, or of a `;` that no honest host has in it.
 #[must_use]
 pub fn journal_of(fleet: &str, host: &HostName, unit: &str) -> String {
     let unit = shlex::try_quote(unit).unwrap_or_else(|_| "UNIT".into());

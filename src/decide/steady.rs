@@ -1,7 +1,8 @@
 //! Whose doing a unit's failure is, and whether what a push has started has been up for long enough.
 //!
-//! It is counted by looks, on the clock of the host itself, which is that of its guard: a unit is steady once two looks that
-//! far apart have seen it up from one start. What systemd says of times is on another clock, which stands still in suspend.
+//! It is counted by looks, on the clock of the host itself, which is that of its guard: a unit is steady once two looks
+//! that far apart have seen it up from one start. What systemd says of times is on another clock, which stands still in
+//! suspend.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -235,8 +236,8 @@ impl Transaction {
         units.into_iter().map(|unit| (unit.clone(), past(&unit))).collect()
     }
 
-    /// Has the hosts keep the names of what turned the push back, before anything is switched back: the next push that finds
-    /// them failed must not take them for failed before it.
+    /// Has the hosts keep the names of what turned the push back, before anything is switched back: the next push that
+    /// finds them failed must not take them for failed before it.
     pub(super) fn remember(&self, failures: &BTreeSet<(HostId, String)>, effects: &mut Vec<Effect>) {
         let hosts: BTreeSet<HostId> = failures.iter().map(|(host, _)| *host).collect();
         for host in hosts {

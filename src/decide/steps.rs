@@ -64,8 +64,8 @@ impl Transaction {
         self.send_wave(effects);
     }
 
-    /// The wave before was looked at and holds. Every guard has its whole time again before the next one begins: a fleet
-    /// may be slow, and a step is refused where too little of it is left.
+    /// The wave before was looked at and holds. Every guard has its whole time again before the next one begins: a
+    /// fleet may be slow, and a step is refused where too little of it is left.
     pub(super) fn extend_to_next_wave(&mut self, next: usize, effects: &mut Vec<Effect>) {
         self.stage = Stage::ExtendToTest;
         self.wave = next;
@@ -148,8 +148,8 @@ impl Transaction {
         }
     }
 
-    /// Whether this stage's job has yet to begin on `far`, so that the way to it must stay. There is none to a host out of
-    /// reach.
+    /// Whether this stage's job has yet to begin on `far`, so that the way to it must stay. There is none to a host out
+    /// of reach.
     pub(super) fn holds_its_way_open(&self, far: HostId) -> bool {
         let now = &self.hosts[far.0];
         let takes_part = self.stage != Stage::Back || matches!(now.back, Back::Waiting | Back::Rolling);
@@ -187,9 +187,9 @@ impl Transaction {
     }
 
     /// Starts the settle time when all that the barrier of a job waits for are hosts out of reach, and ends it when one
-    /// is back. What the others have done may have cut their way, and waiting for a job's whole limit would mend nothing:
-    /// turning back does. Not while every host is silent: that is this workstation's own link, and turning back would
-    /// reach nobody.
+    /// is back. What the others have done may have cut their way, and waiting for a job's whole limit would mend
+    /// nothing: turning back does. Not while every host is silent: that is this workstation's own link, and turning
+    /// back would reach nobody.
     pub(super) fn mind_the_silent(&mut self, effects: &mut Vec<Effect>) {
         let missing = |host: &HostId| self.hosts[host.0].progress != Progress::Done;
         let takes_part = |host: &HostId| self.stage != Stage::Test || self.plan.host(*host).wave == self.wave;
@@ -250,8 +250,8 @@ impl Transaction {
             }
             StepOutcome::Refused { reason, text } => return failed(refusal_text(reason, &text)),
             StepOutcome::Failed { text } => failed(text),
-            // Status 4 is done: some unit of the whole machine is failed, which it may have been before, and has the settle
-            // time to come right. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
+            // Status 4 is done: some unit of the whole machine is failed, which it may have been before, and has the
+            // settle time to come right. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
             StepOutcome::Done if standing.systems != expected => {
                 failed(format!("the host is on {} afterwards, not where it should be", describe(&standing.systems)))
             }

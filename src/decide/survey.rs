@@ -114,8 +114,8 @@ pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what
 
 /// One machine under two names would be pushed twice at the same time.
 ///
-/// Only machine id and boot together show one: all containers of a machine share its boot id, and machines that were made
-/// from one image may share a machine id. A host that shows another's boot id is not that other for it.
+/// Only machine id and boot together show one: all containers of a machine share its boot id, and machines that were
+/// made from one image may share a machine id. A host that shows another's boot id is not that other for it.
 fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
     let mut seen: BTreeMap<(&str, &str), &HostName> = BTreeMap::new();
     let mut findings = Vec::new();
@@ -152,8 +152,8 @@ impl Judge<'_> {
         self.findings.push(Finding { host: Some(self.host.clone()), text, hint, weight });
     }
 
-    /// Somebody else's guard, lease or switch. It binds a witness too: it may restart in the middle. Whether another run
-    /// claims the host.
+    /// Somebody else's guard, lease or switch. It binds a witness too: it may restart in the middle. Whether another
+    /// run claims the host.
     fn claims(&mut self, surveyed: &Surveyed<'_>) -> bool {
         let before = self.findings.len();
         let standing = &surveyed.facts.standing;
@@ -237,10 +237,14 @@ impl Judge<'_> {
         // Where nobody knows what a reboot brings, that has been said.
         if facts.standing.systems.known_boot_default().is_some() && !facts.standing.systems.agree() {
             let text = format!(
-                "a reboot would not bring back what runs:\n  current      {current}\n  profile      {profile}\n  boot default {boot_default}"
+                "a reboot would not bring back what runs:\n  current      {current}\n  profile      {profile}\n  boot \
+                 default {boot_default}"
             );
             if allowed.drift {
-                self.warn(format!("{text}\n  accepted: a roll back restores each to what it was; a guard that fires brings what a reboot brings"));
+                self.warn(format!(
+                    "{text}\n  accepted: a roll back restores each to what it was; a guard that fires \
+                                   brings what a reboot brings"
+                ));
             } else {
                 self.refuse(
                     text,
@@ -252,7 +256,8 @@ impl Judge<'_> {
         if !facts.crypto_devices.is_empty() && !surveyed.host.guard_action_given {
             self.refuse(
                 format!(
-                    "one of its disks is encrypted ({}): a reboot may stop at a passphrase that nobody is there to type",
+                    "one of its disks is encrypted ({}): a reboot may stop at a passphrase that nobody is there to \
+                     type",
                     facts.crypto_devices.join(", ")
                 ),
                 "say in the inventory how it is to be guarded: `guard_action: reboot` if it unlocks by itself, \
@@ -278,13 +283,14 @@ impl Judge<'_> {
         }
         if facts.standing.systems.known_boot_default().is_some() && current != boot_default {
             let text = format!(
-                "it would come up on something else than it runs:\n  current      {current}\n  boot default {boot_default}"
+                "it would come up on something else than it runs:\n  current      {current}\n  boot default \
+                 {boot_default}"
             );
             if allowed.drift {
                 self.warn(format!("{text}\n  accepted: its boot default is what it must come up on"));
             } else {
-                let hint = "make what runs permanent there with `nixos-rebuild switch` first, or give --accept-drift to \
-                            have what the loader brings";
+                let hint = "make what runs permanent there with `nixos-rebuild switch` first, or give --accept-drift \
+                            to have what the loader brings";
                 self.refuse(text, hint);
             }
         }

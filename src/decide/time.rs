@@ -62,8 +62,8 @@ impl Times {
         }
     }
 
-    /// How long a guard of any of these hosts may still hold at the most: where a host is waited for that its guard brings
-    /// back, those of the others are extended past that, with time to prove the links and to disarm.
+    /// How long a guard of any of these hosts may still hold at the most: where a host is waited for that its guard
+    /// brings back, those of the others are extended past that, with time to prove the links and to disarm.
     #[must_use]
     pub fn longest_guard(all: &[Self]) -> Duration {
         let longest = |of: &dyn Fn(&Self) -> Duration| all.iter().map(of).max().unwrap_or_default();
@@ -127,8 +127,8 @@ impl fmt::Display for SteadyShortened {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "the guards leave time for a `steady` of {}, not of {}: that long must what this push starts have been up. A \
-             longer `guard` gives it more, and `steady` says what is wanted",
+            "the guards leave time for a `steady` of {}, not of {}: that long must what this push starts have been up. \
+             A longer `guard` gives it more, and `steady` says what is wanted",
             humantime::format_duration(self.to),
             humantime::format_duration(Fleet::DEFAULT_STEADY)
         )

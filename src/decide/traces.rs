@@ -44,8 +44,8 @@ pub type Missing = BTreeMap<HostName, Option<String>>;
 
 /// How a run ended for a host, and who was missing then.
 ///
-/// A clean-up with someone missing leaves this on the host instead of nothing: that nothing is left of a run says that all
-/// its hosts were through.
+/// A clean-up with someone missing leaves this on the host instead of nothing: that nothing is left of a run says that
+/// all its hosts were through.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct EndMark {
     /// Where this very host stood; `None`: on neither side.

@@ -170,8 +170,8 @@ pub struct Transaction {
     pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
-    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later ones
-    /// are still where they were.
+    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later
+    /// ones are still where they were.
     pub(super) wave: usize,
     /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
     pub(super) streak: u32,
@@ -294,7 +294,8 @@ impl Transaction {
         }
     }
 
-    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is armed alone, so that of two pushes exactly one goes on.
+    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is
+    /// armed alone, so that of two pushes exactly one goes on.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
         if self.stage == Stage::TakeOver {
@@ -374,8 +375,8 @@ impl Transaction {
         matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
     }
 
-    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them: what was
-    /// seen is kept, also when all is left at once. None of them has a guard of this run.
+    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them:
+    /// what was seen is kept, also when all is left at once. None of them has a guard of this run.
     #[must_use]
     pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
         let end = |id: HostId| {
@@ -410,7 +411,8 @@ impl Transaction {
         matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
     }
 
-    /// A full disk is for a person to mend; the run goes on: its lease holds as long as the boot, and a guard is of one boot, too.
+    /// A full disk is for a person to mend; the run goes on: its lease holds as long as the boot, and a guard is of one
+    /// boot, too.
     fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);

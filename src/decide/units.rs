@@ -60,7 +60,8 @@ impl UnitTerms {
     }
 }
 
-/// The units that had no rest between two looks: on an average they did not stay up for as long as what a push starts must.
+/// The units that had no rest between two looks: on an average they did not stay up for as long as what a push starts
+/// must.
 ///
 /// A unit that was started anew once is not restless for that: a person did it, or it was its yearly crash.
 #[must_use]
@@ -152,7 +153,8 @@ impl fmt::Display for UnitCaution {
                 let units: Vec<&str> = units.iter().map(String::as_str).collect();
                 write!(
                     formatter,
-                    "running before this push, and not now: {}; the roll back has not started that: `systemctl start` there",
+                    "running before this push, and not now: {}; the roll back has not started that: `systemctl start` \
+                     there",
                     units.join(", ")
                 )
             }

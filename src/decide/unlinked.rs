@@ -39,7 +39,8 @@ impl Unlinked {
         match self {
             Self::OneHost { host, .. } => {
                 format!(
-                    "the workstation can look at it, with a check of the fleet: `{{tcp: 22, from: workstation, to: {host}}}`"
+                    "the workstation can look at it, with a check of the fleet: `{{tcp: 22, from: workstation, to: \
+                     {host}}}`"
                 )
             }
             Self::NoVpn { only: Some(host), .. } => {

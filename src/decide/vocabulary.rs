@@ -122,7 +122,8 @@ pub enum Timer {
     Settle,
     /// What the push has started has had its time to be up for long enough, after the settle time.
     Steady,
-    /// The same for the old ones, after a roll back: in the middle of cut ways, tunnels and logins are tried with pauses.
+    /// The same for the old ones, after a roll back: in the middle of cut ways, tunnels and logins are tried with
+    /// pauses.
     SettleBack,
     /// The same after a host was brought back by its guard: the others' tunnels must first notice that it was gone.
     SettleAfterBoot,
@@ -175,8 +176,8 @@ pub enum Effect {
         host: HostId,
         units: BTreeSet<String>,
     },
-    /// Has the host keep the names of these units, instead of those that it keeps: they made this run roll back. Nothing waits
-    /// for it, and nothing answers it.
+    /// Has the host keep the names of these units, instead of those that it keeps: they made this run roll back.
+    /// Nothing waits for it, and nothing answers it.
     Remember {
         host: HostId,
         units: BTreeSet<String>,
@@ -200,7 +201,8 @@ pub enum Entry {
     RollingBack {
         reason: String,
     },
-    /// By its own word this host is not this coordinator's any more: somebody else may go on from here, and write elsewhere.
+    /// By its own word this host is not this coordinator's any more: somebody else may go on from here, and write
+    /// elsewhere.
     HostLost {
         host: HostName,
         says: Disowned,
@@ -268,10 +270,12 @@ impl fmt::Display for Caution {
         match self {
             Self::NextBoot { entry } => write!(
                 formatter,
-                "the next reboot brings {entry}, once, and what this run leaves here only after it: somebody has set that"
+                "the next reboot brings {entry}, once, and what this run leaves here only after it: somebody has set \
+                 that"
             ),
             Self::Volatile => formatter.write_str(
-                "cannot write down beside its roots what this run has done there (is the disk full?): a restart forgets it",
+                "cannot write down beside its roots what this run has done there (is the disk full?): a restart \
+                 forgets it",
             ),
         }
     }

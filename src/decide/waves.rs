@@ -38,8 +38,8 @@ impl Waves {
             hint: None,
             weight: Weight::Warning,
         });
-        // Between two waves some far ends would have their new address and some the old one, and a round looks at all of
-        // them in one way.
+        // Between two waves some far ends would have their new address and some the old one, and a round looks at all
+        // of them in one way.
         let in_waves = self.divide(&names).len() > 1;
         let moving = changing.iter().filter(|host| in_waves && host.after != After::default()).map(|host| Finding {
             host: Some(host.name.clone()),

@@ -1,8 +1,8 @@
 //! A recovery that ends a run without hosts that are missing.
 //!
-//! A recovery decides when every host is fenced or its guard is over. A missing host cannot be fenced: so nothing is done
-//! before its guard must be over, and then only what is right wherever it stands. What is left on the hosts that were seen,
-//! and what a later recovery makes of that, is in `marks.rs`.
+//! A recovery decides when every host is fenced or its guard is over. A missing host cannot be fenced: so nothing is
+//! done before its guard must be over, and then only what is right wherever it stands. What is left on the hosts that
+//! were seen, and what a later recovery makes of that, is in `marks.rs`.
 
 use std::fmt;
 
@@ -37,8 +37,8 @@ impl fmt::Display for HeldUp {
         match self {
             Self::NotNamed { missing, silent } => write!(
                 formatter,
-                "everything was left as it was: {} does not answer either, and the run is not ended without a host that was \
-                 not named: --without {}",
+                "everything was left as it was: {} does not answer either, and the run is not ended without a host \
+                 that was not named: --without {}",
                 list(silent),
                 missing.iter().chain(silent).map(HostName::as_str).collect::<Vec<_>>().join(",")
             ),
@@ -83,8 +83,8 @@ pub(super) fn list<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String 
 }
 
 impl Transaction {
-    /// The run is to end without this host: it takes no part, also if it answers meanwhile. Before the start, or once it has
-    /// not answered.
+    /// The run is to end without this host: it takes no part, also if it answers meanwhile. Before the start, or once
+    /// it has not answered.
     pub fn go_without(&mut self, host: HostId) {
         let now = &mut self.hosts[host.0];
         (now.missing, now.progress, now.armed) = (true, Progress::Done, false);

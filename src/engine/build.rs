@@ -21,8 +21,8 @@ use crate::store_path::StorePath;
 /// From one change of a host's row to the next, all hosts together.
 const ROW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// With more hosts nobody is told what is built for whom: a question to the store for each would burden the machine that
-/// builds, and no screen has so many rows.
+/// With more hosts nobody is told what is built for whom: a question to the store for each would burden the machine
+/// that builds, and no screen has so many rows.
 const MOST_ROWS: usize = 50;
 
 /// Lines of a failed build's log that go to the record.

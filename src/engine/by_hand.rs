@@ -1,6 +1,7 @@
 //! The guard for a person who works by hand: armed on every host or on none, looked at, extended, disarmed.
 //!
-//! While the person works nothing of ours runs here: what brings the hosts back is on the hosts, and is what a push arms.
+//! While the person works nothing of ours runs here: what brings the hosts back is on the hosts, and is what a push
+//! arms.
 
 mod disarm;
 
@@ -347,9 +348,9 @@ impl<'a> Guards<'a> {
 
     fn is_armed(&self, run: &str, plan: &Plan, id: HostId, answer: &Answer) -> bool {
         let name = &plan.host(id).name;
+        let is_ours = |guard: &GuardState| matches!(guard, GuardState::Armed { run: of, .. } if of == run);
         let why = match (said(answer), answer) {
-            (Ok(left), Answer::Said(answer)) if matches!(&answer.standing.guard, GuardState::Armed { run: of, .. } if of == run) =>
-            {
+            (Ok(left), Answer::Said(answer)) if is_ours(&answer.standing.guard) => {
                 self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
                 return true;
             }

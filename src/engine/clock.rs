@@ -1,4 +1,5 @@
-//! The workstation's clock that goes on while it is suspended. Rust's `Instant`, and so tokio's timers, stand still then.
+//! The workstation's clock that goes on while it is suspended. Rust's `Instant`, and so tokio's timers, stand still
+//! then.
 //!
 //! Everything that is counted against a guard is counted and waited for here: a laptop that wakes up must know at once
 //! how late it is.

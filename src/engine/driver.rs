@@ -31,7 +31,8 @@ use crate::inventory::model::HostName;
 /// against a master's 15 s for noticing that its link is dead.
 const HEAD_START: Duration = Duration::from_secs(5);
 
-/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or two.
+/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or
+/// two.
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
@@ -122,12 +123,13 @@ pub struct Driver<H> {
     journals: usize,
     /// Until when a guard may be armed of a host that a recovery ends the run without.
     missing_until: Option<Duration>,
-    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push itself.
+    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push
+    /// itself.
     began: Option<Duration>,
     /// No guard that a host shows is waited for longer than this.
     longest_guard: Duration,
-    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have, too, or
-    /// soon will.
+    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have,
+    /// too, or soon will.
     seen_fired: BTreeSet<HostId>,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
@@ -285,10 +287,11 @@ impl<H: Hosts> Driver<H> {
                     if asked_to_stop {
                         // What is on its way holds connections open, which are closed next.
                         self.out.iter().flatten().for_each(|out| out.task.abort());
+                        let (through, guarded) = (self.transaction.through(), self.guarded());
                         return match self.transaction.ended() {
                             // Only the clean-up was still under way.
                             Some(verdict) => Ended::Verdict(verdict),
-                            None => Ended::Left { through: self.transaction.through(), guarded: self.guarded(), signal },
+                            None => Ended::Left { through, guarded, signal },
                         };
                     }
                     asked_to_stop = true;
@@ -344,7 +347,8 @@ impl<H: Hosts> Driver<H> {
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
     }
 
-    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first guards.
+    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first
+    /// guards.
     fn note_guard(&self, host: HostId, order: Option<&Order>, now: Duration, surroundings: &mut impl Surroundings) {
         let Some(order) = order else { return };
         let is_first = self.began.is_none() && self.deadlines[host.0].is_none();

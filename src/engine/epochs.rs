@@ -1,10 +1,11 @@
-//! The epochs that a coordinator speaks to its hosts with: above everything that was written before it, and nobody else's.
+//! The epochs that a coordinator speaks to its hosts with: above everything that was written before it, and nobody
+//! else's.
 //!
-//! Two who recover at once are told apart by the epoch alone, on every host in the same order: so there is one epoch for
-//! all hosts, above what any of them shows. But a host is believed about itself only, and one that shows a number near the
-//! end of what the scripts take would leave no room on the others, for ever. So what hosts show raises that one epoch only
-//! as far as recoveries can have raised it: one host alone far above all others does not count, for at most one lies. A host
-//! that shows more is outbid by itself.
+//! Two who recover at once are told apart by the epoch alone, on every host in the same order: so there is one epoch
+//! for all hosts, above what any of them shows. But a host is believed about itself only, and one that shows a number
+//! near the end of what the scripts take would leave no room on the others, for ever. So what hosts show raises that
+//! one epoch only as far as recoveries can have raised it: one host alone far above all others does not count, for at
+//! most one lies. A host that shows more is outbid by itself.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

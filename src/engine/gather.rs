@@ -50,8 +50,8 @@ impl NoAnswer {
 /// What came back from one host.
 pub type Gathered<Answer> = Result<Answer, NoAnswer>;
 
-/// Asks every host, all at once, each within the question's own limit. The answers come in the order of `hosts`, each as
-/// soon as it and those before it are there.
+/// Asks every host, all at once, each within the question's own limit. The answers come in the order of `hosts`, each
+/// as soon as it and those before it are there.
 ///
 /// A phase is begun and each host's way through it is told: `connecting`, then done, or failed.
 pub fn gather<'a, Answer, Asked>(

@@ -78,8 +78,8 @@ pub trait Hosts: Send + Sync + 'static {
         async { Vec::new() }.boxed()
     }
 
-    /// Has the host keep the names of units that made the run roll back, as far as it can be reached at once. Hosts of the
-    /// tests may forget.
+    /// Has the host keep the names of units that made the run roll back, as far as it can be reached at once. Hosts of
+    /// the tests may forget.
     fn remember(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, ()> {
         let _ = (host, units);
         async {}.boxed()

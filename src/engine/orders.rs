@@ -185,8 +185,9 @@ impl Orders {
         }
     }
 
-    /// What it means that a host's answer had no end. It is not asked the same again, for which it has the breath and we have
-    /// not the time; but a guard that may still be armed is asked about, as that of any host that does not answer.
+    /// What it means that a host's answer had no end. It is not asked the same again, for which it has the breath and
+    /// we have not the time; but a guard that may still be armed is asked about, as that of any host that does not
+    /// answer.
     #[must_use]
     pub fn understand_excess(step: &Step, why: String) -> Try {
         match step {

@@ -40,8 +40,9 @@ enum Slot {
     #[default]
     Empty,
     /// On its way, by a login of its own if need be, which may take longer than a round waits: the next round goes on
-    /// waiting for the same one. `after`: which probes it was given. A task: it goes on between rounds, too, for it holds
-    /// the lock of the host's session, and a roll back, which asks for no round, would wait for that. Dropping ends it.
+    /// waiting for the same one. `after`: which probes it was given. A task: it goes on between rounds, too, for it
+    /// holds the lock of the host's session, and a roll back, which asks for no round, would wait for that. Dropping
+    /// ends it.
     Opening {
         after: bool,
         opening: JoinSet<Result<Stream, StepError>>,

@@ -1,4 +1,5 @@
-//! Parts of a push that answer a question, and change nothing: the build alone, the matrix alone, the differences alone.
+//! Parts of a push that answer a question, and change nothing: the build alone, the matrix alone, the differences
+//! alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A recovery from its beginning to its end: what the hosts hold of the run, then the driver.
 //!
-//! With the run's record the plan is the record's. Without it the plan is put together from what the hosts hold: leases,
-//! guards, roots. Nothing is changed on any host before the driver takes them over.
+//! With the run's record the plan is the record's. Without it the plan is put together from what the hosts hold:
+//! leases, guards, roots. Nothing is changed on any host before the driver takes them over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -287,7 +287,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
     }
 
-    /// Which run it is, how the hosts stand, and whom a person has just said that it is to end without. Changes nothing.
+    /// Which run it is, how the hosts stand, and whom a person has just said that it is to end without. Changes
+    /// nothing.
     async fn find(&self, records: &mut impl Records) -> Result<(Chosen, Surveyed, BTreeSet<HostName>), Recovered> {
         let mut surveyed = Surveyed::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
@@ -482,7 +483,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         for (other, hosts) in runs.iter().filter(|(other, _)| **other != run) {
             let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
             let text = format!(
-                "run {other} did not come to its end either, says {}: after this, `fleetdeploy recover {} --run {other}`",
+                "run {other} did not come to its end either, says {}: after this, `fleetdeploy recover {} --run \
+                 {other}`",
                 hosts.join(", "),
                 self.request.fleet.name
             );
@@ -512,8 +514,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         let is_recorded = !hosts.is_empty();
         for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run) || one.mark(run).is_some()) {
-            // A true name that is left out would let the others be decided without that host; a false one costs a wait. What
-            // the record tells no host changes.
+            // A true name that is left out would let the others be decided without that host; a false one costs a wait.
+            // What the record tells no host changes.
             if !is_recorded {
                 hosts.extend(claims::names(run, one));
             }
@@ -522,8 +524,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         Chosen { run: run.to_owned(), known, hosts, waited: false }
     }
 
-    /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name another machine
-    /// has now.
+    /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name
+    /// another machine has now.
     fn named_by_marks(chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
@@ -543,8 +545,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         missing.filter(is_replaced).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Says of the marks on the hosts that nothing is to be done about them now. Who is missing by one is not silent by itself: that
-    /// is known.
+    /// Says of the marks on the hosts that nothing is to be done about them now. Who is missing by one is not silent by
+    /// itself: that is known.
     fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &Surveyed) -> BTreeSet<HostName> {
         let fleet = &self.request.fleet.name;
         let mut told = BTreeSet::new();
@@ -558,8 +560,8 @@ impl<S: Surveyor> Recovery<'_, S> {
                         "and it does not answer: when it does, this command ends what is left of the run there"
                     };
                     let text = format!(
-                        "was missing when run {0} was ended, {how}; `fleetdeploy recover {fleet} --forget {0}` ends the \
-                         waiting for it",
+                        "was missing when run {0} was ended, {how}; `fleetdeploy recover {fleet} --forget {0}` ends \
+                         the waiting for it",
                         mark.run
                     );
                     self.events.publish(Event::Warned { host: Some(host.clone()), text });
@@ -569,8 +571,9 @@ impl<S: Surveyor> Recovery<'_, S> {
         silent
     }
 
-    /// Until when a guard of a host may be armed that the run is to end without. Whoever began the run can have extended it
-    /// until the others are fenced, but for one whose record this is: nobody else goes on with that while it is held here.
+    /// Until when a guard of a host may be armed that the run is to end without. Whoever began the run can have
+    /// extended it until the others are fenced, but for one whose record this is: nobody else goes on with that while
+    /// it is held here.
     fn until_the_missing_are_over(
         &self,
         chosen: &Chosen,
@@ -597,8 +600,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         let until = until.max().filter(|_| self.request.aim == Aim::Without)?;
         let names: Vec<&str> = self.request.without.iter().map(HostName::as_str).collect();
         let text = format!(
-            "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any more; then \
-             the others go to one side and are free",
+            "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any more; \
+             then the others go to one side and are free",
             names.join(", "),
             humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
@@ -620,8 +623,9 @@ impl<S: Surveyor> Recovery<'_, S> {
             Some(plan) => plan,
             None => self.plan_from_hosts(chosen, surveyed),
         };
-        // A host of the run that holds nothing of it any more stays in the plan: a run is cleaned away when all its hosts are
-        // through, so that the others are neither taken back nor forward. A witness that does not answer proves nothing.
+        // A host of the run that holds nothing of it any more stays in the plan: a run is cleaned away when all its
+        // hosts are through, so that the others are neither taken back nor forward. A witness that does not answer
+        // proves nothing.
         let gone = |host: &HostPlan| !host.changes && !surveyed.contains_key(&host.name);
         let plan = plan.without(gone);
         let (mut times, mut clocks, mut guards) = (Vec::new(), Vec::new(), Vec::new());

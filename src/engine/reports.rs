@@ -69,8 +69,8 @@ impl ReportOnce {
 
 impl Drop for ReportOnce {
     fn drop(&mut self) {
-        // Before the answer: what a job has printed belongs before its end. And also when the task was given up: who has
-        // noted it down takes it as told.
+        // Before the answer: what a job has printed belongs before its end. And also when the task was given up: who
+        // has noted it down takes it as told.
         while let Ok(note) = self.notes.try_recv() {
             self.pass_on(note);
         }

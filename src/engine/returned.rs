@@ -1,8 +1,8 @@
-//! What earlier runs have left and a push takes away before it begins: leases of rolling reboots that are over, and all that
-//! is kept where a host was missing when its run was ended on old, and is back on old, at rest.
+//! What earlier runs have left and a push takes away before it begins: leases of rolling reboots that are over, and all
+//! that is kept where a host was missing when its run was ended on old, and is back on old, at rest.
 //!
-//! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where anything else
-//! is to be done, nothing is.
+//! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where
+//! anything else is to be done, nothing is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ pub struct CleanedUp {
     pub entries: Vec<Entry>,
 }
 
-/// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by host.
+/// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by
+/// host.
 type Returned = BTreeMap<String, BTreeMap<HostName, Vec<String>>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,8 +70,8 @@ fn returned(views: &[Surveyed<'_>]) -> Returned {
 }
 
 impl Push<'_> {
-    /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is told, and
-    /// how it is mended.
+    /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is
+    /// told, and how it is mended.
     ///
     /// # Errors
     /// The signal that has interrupted it.

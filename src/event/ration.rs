@@ -1,7 +1,9 @@
-//! How much of what others print is told in one run: to the screen, to `--json`, to the record, which all hear the same.
+//! How much of what others print is told in one run: to the screen, to `--json`, to the record, which all hear the
+//! same.
 //!
-//! State events are never dropped and queue without bound, so what a host can put into them has one: a program that runs
-//! wild, or a host that was taken over, must fill neither the memory nor the disk of the workstation. What is cut is said.
+//! State events are never dropped and queue without bound, so what a host can put into them has one: a program that
+//! runs wild, or a host that was taken over, must fill neither the memory nor the disk of the workstation. What is cut
+//! is said.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +12,8 @@ use crate::decide::links::LinkAnswer;
 use crate::event::{Event, HostOutcome};
 use crate::inventory::model::HostName;
 
-/// What is told of what one host prints: an activation that talks all the time comes to some hundred kilobytes. It stands
-/// twice on the disk, in `events.jsonl` and in the host's log.
+/// What is told of what one host prints: an activation that talks all the time comes to some hundred kilobytes. It
+/// stands twice on the disk, in `events.jsonl` and in the host's log.
 const PRINTED: usize = 4 * 1024 * 1024;
 
 /// What is told beside that of the ends of logs and of journals, which explain what went wrong.

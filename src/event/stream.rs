@@ -1,9 +1,9 @@
 //! From who has something to tell to who listens: the screen and the record.
 //!
-//! Nothing in here waits for a listener. A paused terminal, a closed pipe or a full disk must not hold back a push while
-//! guards count down, so every listener works in a plain thread of its own behind a queue. State events queue without
-//! bound, lossy ones only up to [`LOSSY_LIMIT`]. A plain thread rather than a task: a write that blocks would hold one
-//! of the runtime's workers, and the runtime's end would wait for it.
+//! Nothing in here waits for a listener. A paused terminal, a closed pipe or a full disk must not hold back a push
+//! while guards count down, so every listener works in a plain thread of its own behind a queue. State events queue
+//! without bound, lossy ones only up to [`LOSSY_LIMIT`]. A plain thread rather than a task: a write that blocks would
+//! hold one of the runtime's workers, and the runtime's end would wait for it.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

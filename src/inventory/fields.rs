@@ -36,7 +36,8 @@ impl Heap {
         self.warnings.borrow_mut().push(Mistake { way: way.clone(), wrong, earlier: None });
     }
 
-    /// Whether something at or below this place could not be read, so that nothing can be said of what is missing there.
+    /// Whether something at or below this place could not be read, so that nothing can be said of what is missing
+    /// there.
     pub(super) fn is_wrong_below(&self, way: &[Step]) -> bool {
         self.mistakes.borrow().iter().any(|mistake| mistake.way.starts_with(way))
     }

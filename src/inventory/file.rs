@@ -15,11 +15,17 @@ use super::schema;
 
 /// The hosts of a fleet, how they are reached, and what must work between them. Read by fleetdeploy.
 #[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, title = "fleetdeploy inventory", transform = schema::requires(&["hosts", "fleets"]))]
+#[schemars(
+    default,
+    deny_unknown_fields,
+    title = "fleetdeploy inventory",
+    transform = schema::requires(&["hosts", "fleets"])
+)]
 pub(super) struct File {
     /// Settings of every host, unless a group, a fleet or the host itself says otherwise.
     pub(super) defaults: Option<Defaults>,
-    /// Settings of every host with a tag, by tag. A host with several tags takes them in the order of its `tags`: later wins.
+    /// Settings of every host with a tag, by tag. A host with several tags takes them in the order of its `tags`: later
+    /// wins.
     #[schemars(schema_with = "schema::by_name::<Settings>")]
     pub(super) groups: Option<Vec<(At<String>, Settings)>>,
     /// All machines, by name. The name is also the address, unless `address` says otherwise.
@@ -36,7 +42,8 @@ pub(super) struct File {
 pub(super) struct Defaults {
     /// Commands on this workstation around every push; a fleet's own lists replace these.
     pub(super) hooks: Option<HooksEntry>,
-    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default: 10s.
+    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default:
+    /// 10s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) steady: Option<At<Duration>>,
     #[schemars(flatten)]
@@ -74,9 +81,11 @@ pub(super) struct Settings {
     /// What the guard does: `switch-back` for a host that needs a person at boot.
     #[schemars(schema_with = "schema::guard_action")]
     pub(super) guard_action: Option<At<GuardAction>>,
-    /// Which boot loader the host has, and where its files are mounted: only where the host does not find that out by itself.
+    /// Which boot loader the host has, and where its files are mounted: only where the host does not find that out by
+    /// itself.
     pub(super) boot_loader: Option<BootLoaderEntry>,
-    /// The hypervisor that this host is a guest of: the guest's guard fires 1m and its `limits.switch` before the hypervisor's, or earlier.
+    /// The hypervisor that this host is a guest of: the guest's guard fires 1m and its `limits.switch` before the
+    /// hypervisor's, or earlier.
     #[schemars(schema_with = "schema::name")]
     pub(super) runs_on: Option<At<HostName>>,
     /// Whether a push goes on without this host when it does not answer. Default: false.
@@ -97,7 +106,8 @@ pub(super) struct Settings {
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields)]
 pub(super) struct UnitsEntry {
-    /// Units that may fail, by name or glob: `restic-backups-*.service`. No push is rolled back for them, or waits for them.
+    /// Units that may fail, by name or glob: `restic-backups-*.service`. No push is rolled back for them, or waits for
+    /// them.
     #[schemars(schema_with = "schema::unit_patterns")]
     pub(super) ignore: Option<Vec<At<UnitPattern>>>,
 }
@@ -109,7 +119,8 @@ pub(super) struct BootLoaderEntry {
     /// `init`: none at all, as in a container, where `/sbin/init` leads into the system. Absent: the host finds it out.
     #[schemars(schema_with = "schema::loader_kind")]
     pub(super) kind: Option<At<LoaderKind>>,
-    /// Where the partition with the loader's files is mounted, such as `/boot/esp`. Absent: looked for where they usually are.
+    /// Where the partition with the loader's files is mounted, such as `/boot/esp`. Absent: looked for where they
+    /// usually are.
     #[schemars(schema_with = "schema::mount_point")]
     pub(super) esp: Option<At<String>>,
 }
@@ -118,7 +129,8 @@ pub(super) struct BootLoaderEntry {
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields)]
 pub(super) struct NixEntry {
-    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent. Default: false.
+    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent. Default:
+    /// false.
     #[schemars(with = "bool")]
     pub(super) substitute_on_destination: Option<At<bool>>,
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
@@ -195,7 +207,12 @@ pub(super) struct AfterEntry {
 
 /// A set of hosts that is pushed as one. Its settings win over those of `defaults` and groups.
 #[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, transform = schema::exactly_one_source, transform = schema::requires(&["hosts"]))]
+#[schemars(
+    default,
+    deny_unknown_fields,
+    transform = schema::exactly_one_source,
+    transform = schema::requires(&["hosts"])
+)]
 pub(super) struct FleetEntry {
     /// Names, globs like `web*`, `"@tag"` or `all`: one, or a list.
     #[schemars(schema_with = "schema::one_or_many")]
@@ -221,13 +238,15 @@ pub(super) struct FleetEntry {
     /// The hosts on which a push activates the new systems first: names, globs like `web*`, `"@tag"`: one, or a list.
     #[schemars(schema_with = "schema::one_or_many")]
     pub(super) canary: Option<Vec<At<String>>>,
-    /// The sizes of the first waves of a push, in hosts or in percent: `[1, 25%]`, or `"1,25%"`. All that are left then are the last wave.
+    /// The sizes of the first waves of a push, in hosts or in percent: `[1, 25%]`, or `"1,25%"`. All that are left then
+    /// are the last wave.
     #[schemars(schema_with = "schema::waves")]
     pub(super) waves: Option<Vec<Size>>,
     /// How long links may take to come up once the new systems run. Default: 60s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) settle: Option<At<Duration>>,
-    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default: 10s.
+    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default:
+    /// 10s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) steady: Option<At<Duration>>,
     /// How long the build of the whole fleet may take. Default: 2h.
@@ -270,14 +289,16 @@ pub(super) struct HookEntry {
 /// Store paths by the names of hosts.
 pub(super) type Systems = Vec<(At<String>, At<PathBuf>)>;
 
-/// Something that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`, `command`.
+/// Something that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`,
+/// `command`.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields, transform = schema::exactly_one_kind)]
 pub(super) struct CheckEntry {
     /// What the screen calls it.
     #[schemars(schema_with = "schema::text")]
     pub(super) name: Option<At<String>>,
-    /// The hosts it runs on, or `workstation`. Default: every host of the fleet. A host looks at itself only if it is named here.
+    /// The hosts it runs on, or `workstation`. Default: every host of the fleet. A host looks at itself only if it is
+    /// named here.
     #[schemars(schema_with = "schema::one_or_many")]
     pub(super) from: Option<Vec<At<String>>>,
     /// What `ping`, `tcp` and `wireguard` look at: hosts or other addresses.
@@ -289,7 +310,8 @@ pub(super) struct CheckEntry {
     /// How long one probe may take. Default: 5s, for a `command` 30s.
     #[schemars(schema_with = "schema::duration")]
     pub(super) timeout: Option<At<Duration>>,
-    /// `mesh`: every host reaches every other one inside the VPN. `{hub: HOST}`: the hub and every other host reach each other.
+    /// `mesh`: every host reaches every other one inside the VPN. `{hub: HOST}`: the hub and every other host reach
+    /// each other.
     #[schemars(schema_with = "schema::word_or_map::<schema::Mesh, HubEntry>")]
     pub(super) vpn: Option<At<VpnEntry>>,
     /// Pings hosts or addresses, named here or as `to`.

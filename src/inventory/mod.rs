@@ -1,8 +1,8 @@
 //! The inventory: hosts, fleets and checks, read from YAML and validated before anything is touched.
 //!
 //! Text becomes a tree ([`yaml`]), the tree the file's shape ([`decode`] into [`mod@file`]), the shape a validated
-//! [`Inventory`] ([`resolve`]). No stage stops at a mistake: all of them are shown at once, each with its place. Nothing
-//! here asks the network, a host or Nix.
+//! [`Inventory`] ([`resolve`]). No stage stops at a mistake: all of them are shown at once, each with its place.
+//! Nothing here asks the network, a host or Nix.
 
 use std::path::{Path, PathBuf};
 

@@ -216,8 +216,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How long a guard that has fired may take until it reboots: it may stop a job (1 min, `job_wait` of `guard.sh`), and
-    /// puts the boot default back.
+    /// How long a guard that has fired may take until it reboots: it may stop a job (1 min, `job_wait` of `guard.sh`),
+    /// and puts the boot default back.
     #[must_use]
     pub fn firing(&self) -> Duration {
         Duration::from_secs(60) + self.switch

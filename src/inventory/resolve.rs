@@ -179,7 +179,8 @@ impl Resolver<'_> {
             );
             let mend = match &host.runs_on {
                 Some(hypervisor) => format!(
-                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits`, `settle` and `steady`"
+                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits`, \
+                     `settle` and `steady`"
                 ),
                 None => "give a longer `guard`, or smaller `limits`, `settle` and `steady`".to_owned(),
             };

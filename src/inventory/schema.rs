@@ -147,7 +147,10 @@ pub(super) fn waves(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "oneOf": [{ "type": "string", "minLength": 1 }, { "type": "array", "items": { "type": "string", "minLength": 1 } }]
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } }
+        ]
     })
 }
 

@@ -1,7 +1,7 @@
 //! Which hosts are meant: one kind of pattern for the inventory and for every command.
 //!
-//! A pattern is a name, a glob (`web*`, `db[12]`, `{a,b}`), a tag (`@edge`, `@edge*`), `@failed` or `all`; commas make a
-//! union. A pattern that matches nothing is an error: a slip of the pen must not leave a host out, or in.
+//! A pattern is a name, a glob (`web*`, `db[12]`, `{a,b}`), a tag (`@edge`, `@edge*`), `@failed` or `all`; commas make
+//! a union. A pattern that matches nothing is an error: a slip of the pen must not leave a host out, or in.
 
 use std::collections::BTreeSet;
 
@@ -248,7 +248,8 @@ impl Inventory {
         self.hosts.iter().find(|host| host.name == *name)
     }
 
-    /// The hosts that are not of the fleet, but through which the way to one of it leads; they need a master connection too.
+    /// The hosts that are not of the fleet, but through which the way to one of it leads; they need a master connection
+    /// too.
     #[must_use]
     pub fn jumps_of(&self, fleet: &Fleet) -> Vec<&Host> {
         let mut jumps: Vec<&Host> = Vec::new();

@@ -1,7 +1,7 @@
 //! Files and folders that are for their owner alone, whatever the umask.
 //!
-//! A mode that is given to `open(2)` or `mkdir(2)` loses the bits of the umask: it can only become narrower, which under a
-//! umask of 777 is nothing at all, also for the owner. So it is set once more. It was never wider in between.
+//! A mode that is given to `open(2)` or `mkdir(2)` loses the bits of the umask: it can only become narrower, which
+//! under a umask of 777 is nothing at all, also for the owner. So it is set once more. It was never wider in between.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;

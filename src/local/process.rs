@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
-/// What is kept of a child's stdout: enough for any answer of nix about a fleet of hundreds, and a bound on what a broken
-/// program can make us keep.
+/// What is kept of a child's stdout: enough for any answer of nix about a fleet of hundreds, and a bound on what a
+/// broken program can make us keep.
 const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
 /// What is kept of its stderr, from the end: what was the matter is said last.
 const TALK_LIMIT: u64 = 2 * 1024 * 1024;
@@ -147,15 +147,15 @@ impl Invocation {
         self
     }
 
-    /// A child that prints more than so many bytes on a stream is ended: [`ProcessError::TooMuch`]. Without this the rest is
-    /// dropped.
+    /// A child that prints more than so many bytes on a stream is ended: [`ProcessError::TooMuch`]. Without this the
+    /// rest is dropped.
     pub fn at_most(mut self, stdout: u64, stderr: u64) -> Self {
         self.most = Some(Most { stdout, stderr });
         self
     }
 
-    /// A child with a longer line on stderr is ended in the middle of it: [`ProcessError::TooMuch`]. Without this the rest of
-    /// the line is passed over.
+    /// A child with a longer line on stderr is ended in the middle of it: [`ProcessError::TooMuch`]. Without this the
+    /// rest of the line is passed over.
     pub fn longest_line(mut self, bytes: usize) -> Self {
         self.longest_line = Some(bytes);
         self
@@ -163,8 +163,8 @@ impl Invocation {
 
     /// Sends the child's stderr to `file` instead of capturing it.
     ///
-    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a captured
-    /// stderr would never come.
+    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a
+    /// captured stderr would never come.
     pub fn stderr_to(mut self, file: File) -> Self {
         self.stderr = Some(Arc::new(file));
         self
@@ -466,7 +466,8 @@ mod tests {
     #[tokio::test]
     async fn of_a_long_talk_the_end_is_kept_and_of_a_long_line_the_beginning() {
         let script = "head -c 6000000 /dev/zero | tr '\\0' 'x' >&2; echo >&2; i=0; \
-                      while [ $i -lt 40 ]; do head -c 200000 /dev/zero | tr '\\0' y >&2; echo >&2; i=$((i + 1)); done; echo the end >&2";
+                      while [ $i -lt 40 ]; do head -c 200000 /dev/zero | tr '\\0' y >&2; echo >&2; i=$((i + 1)); done; \
+                      echo the end >&2";
         let mut lengths = Vec::new();
         let finished = Invocation::new("sh", LONG).args(["-c", script]).run_with(|line| lengths.push(line.len()));
         let finished = finished.await.unwrap();

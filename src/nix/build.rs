@@ -65,8 +65,8 @@ pub enum BuildError {
     Ask(#[from] AskError),
 }
 
-/// Builds every target, and gives each host's system. `roots` is a folder of the run's own: what is in it is not garbage
-/// collected as long as it is there. `limit` is for the build; questions after a failure have their own.
+/// Builds every target, and gives each host's system. `roots` is a folder of the run's own: what is in it is not
+/// garbage collected as long as it is there. `limit` is for the build; questions after a failure have their own.
 ///
 /// # Errors
 /// See [`BuildError`]. What was built stays in the store, so that a second try goes on from there.
@@ -133,8 +133,8 @@ fn store_paths(command: &'static str, text: &str) -> Result<BTreeSet<StorePath>,
     text.lines().map(path).collect()
 }
 
-/// Says which hosts need which failed derivation. A question that is not answered leaves a host unexplained: the failure
-/// is told all the same.
+/// Says which hosts need which failed derivation. A question that is not answered leaves a host unexplained: the
+/// failure is told all the same.
 async fn blame(failures: BTreeMap<StorePath, Failure>, without: &[(&HostName, &Target)]) -> Vec<FailedBuild> {
     if failures.is_empty() {
         return Vec::new();

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn sizes_are_summed_and_what_is_there_is_left_out() {
-        let text = "/nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base              \t        120\n/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1\t        168\n";
+        let text = "/nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base              \t        \
+                    120\n/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1\t        168\n";
         let closure = parse(text).unwrap();
         assert_eq!(closure.size(), 288);
         assert_eq!(closure.size_without(|path| path.name() == "base"), 168);

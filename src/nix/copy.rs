@@ -185,12 +185,14 @@ mod tests {
         let vps = HostName::new("vps").unwrap();
         let words =
             |substitute| options(Destination { host: &vps, alias: &vps, ssh_options: "", substitute }).join(" ");
-        let with = "copy --no-check-sigs --log-format internal-json --substitute-on-destination --to ssh-ng://vps?max-connections=1";
+        let with = "copy --no-check-sigs --log-format internal-json --substitute-on-destination --to \
+                    ssh-ng://vps?max-connections=1";
         assert_eq!(words(true), with);
         assert_eq!(words(false), with.replace("--substitute-on-destination ", ""));
     }
 
-    /// Recorded from Nix 2.26.3 with OpenSSH 10.0, but for `unexpected end-of-file`, which is the protocol's own word for a lost peer.
+    /// Recorded from Nix 2.26.3 with OpenSSH 10.0, but for `unexpected end-of-file`, which is the protocol's own word
+    /// for a lost peer.
     #[test]
     fn every_failure_of_a_copy_has_its_name() {
         let room = explained(&[&error(r"writing to file: \u001b[35;1mNo space left on device\u001b[0m")]);

@@ -76,7 +76,10 @@ pub enum EvalError {
     #[error(transparent)]
     Attr(#[from] BadAttrPath),
     /// It would be taken for an option, or for a reference and an attribute.
-    #[error("`{}` cannot be a flake reference: it is empty, begins with `-`, or has `#` or a control character in it", .0.escape_debug())]
+    #[error(
+        "`{}` cannot be a flake reference: it is empty, begins with `-`, or has `#` or a control character in it",
+        .0.escape_debug()
+    )]
     Flake(String),
     /// Not about any one host: no such flake, a syntax error, a download that failed.
     #[error("cannot evaluate {source_name}: {message}")]

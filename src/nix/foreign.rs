@@ -14,7 +14,8 @@ use super::plain::{cut, without_credentials};
 /// Long enough to fetch the inputs of a flake.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Reads a value as data: a path would be copied into the store, a function or a set is no text. What throws is said to.
+/// Reads a value as data: a path would be copied into the store, a function or a set is no text. What throws is said
+/// to.
 const READ: &str = r#"
   plain = value: let kind = builtins.typeOf value; in
     if kind == "string" then builtins.unsafeDiscardStringContext value

@@ -74,8 +74,8 @@ pub enum Heard<'now> {
     Printed(Vec<String>),
 }
 
-/// Runs a long command that speaks `--log-format internal-json`, and follows it. It is ended when others than nix say more
-/// than `most` bytes on its stderr.
+/// Runs a long command that speaks `--log-format internal-json`, and follows it. It is ended when others than nix say
+/// more than `most` bytes on its stderr.
 pub(super) async fn follow(
     invocation: Invocation,
     tracker: Tracker,
@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn the_message_is_what_follows_the_last_error() {
-        let stderr = "warning: dirty\nerror:\n       … while calling the 'throw' builtin\n         at /nix/store/x:1:2:\n\n       error: this one throws\n       and says more\n";
+        let stderr = "warning: dirty\nerror:\n       … while calling the 'throw' builtin\n         at \
+                      /nix/store/x:1:2:\n\n       error: this one throws\n       and says more\n";
         assert_eq!(message_of(stderr), "this one throws\nand says more");
         assert_eq!(message_of("\u{1b}[31merror:\u{1b}[0m flat\n   at a:1"), "flat\n   at a:1");
         assert_eq!(message_of("sh: nix: not found\n"), "sh: nix: not found");

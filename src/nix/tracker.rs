@@ -22,8 +22,8 @@ const LONGEST_LOG_LINE: usize = 1000;
 /// Errors, and lines of others (ssh, git), that are kept.
 const KEPT_MESSAGES: usize = 100;
 
-/// Activities that are followed at once. Nix has some hundreds; a host that is copied to can write lines like nix's own, of
-/// activities without an end.
+/// Activities that are followed at once. Nix has some hundreds; a host that is copied to can write lines like nix's
+/// own, of activities without an end.
 const MOST_LIVE: usize = 4096;
 
 /// Kinds that are counted, for the same reason; nix has a dozen.
@@ -216,9 +216,9 @@ impl Tracker {
         }
     }
 
-    /// Nix keeps what it was asked for until its own end, and counts it as done when it is; which it is that it counts it
-    /// does not say. One that gave a sign of life after the last was counted is none of them; of the others the first to
-    /// begin is likely the first to end. Recorded from Nix 2.26.3: samples/systems.log.
+    /// Nix keeps what it was asked for until its own end, and counts it as done when it is; which it is that it counts
+    /// it does not say. One that gave a sign of life after the last was counted is none of them; of the others the
+    /// first to begin is likely the first to end. Recorded from Nix 2.26.3: samples/systems.log.
     fn ended(&self) -> Ended {
         let running = self.total(Kind::Builds).running;
         let live = self.builds.values().filter(|build| build.running).count() as u64;

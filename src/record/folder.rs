@@ -211,8 +211,8 @@ impl State {
         Ok((run, journal))
     }
 
-    /// Writes down that a recovery has ended the rolling reboot of a run, if its record is here. A push before it stays as it
-    /// had ended.
+    /// Writes down that a recovery has ended the rolling reboot of a run, if its record is here. A push before it stays
+    /// as it had ended.
     ///
     /// # Errors
     /// If it cannot be written.

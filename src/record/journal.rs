@@ -157,7 +157,8 @@ pub fn recorded(journal: &[Written]) -> Recorded {
 pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
         None => true,
-        // What was forgotten as it stood, or has a host missing or apart, stays split; nothing of it claims a host any more.
+        // What was forgotten as it stood, or has a host missing or apart, stays split; nothing of it claims a host any
+        // more.
         Some(Entry::Finished { outcome }) => {
             let stays = |entry: &Entry| matches!(entry, Entry::Forgotten { .. } | Entry::EndedWithout { .. });
             // Nor can anything of a rolling reboot be brought to one side: its end is its end.
@@ -169,8 +170,8 @@ pub fn is_over(journal: &[Written]) -> bool {
     }
 }
 
-/// The rolling reboot of the run, and the hosts that it has told to reboot; `None`: it has come to none. Then the push before
-/// it, if there was one, is through, and what is unfinished is the rolling reboot.
+/// The rolling reboot of the run, and the hosts that it has told to reboot; `None`: it has come to none. Then the push
+/// before it, if there was one, is through, and what is unfinished is the rolling reboot.
 #[must_use]
 pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostName>)> {
     let begun = journal.iter().position(|written| matches!(written.entry, Entry::Rolling(_)))?;
@@ -182,7 +183,8 @@ pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostNa
     Some((started, told.flatten().collect()))
 }
 
-/// How the push ended that a rolling reboot came after: it stays so, whatever comes of the reboots. `None`: there was none.
+/// How the push ended that a rolling reboot came after: it stays so, whatever comes of the reboots. `None`: there was
+/// none.
 #[must_use]
 pub fn pushed_before_rolling(journal: &[Written]) -> Option<Outcome> {
     journal.iter().take_while(|written| !matches!(written.entry, Entry::Rolling(_))).find_map(|written| match &written
@@ -250,8 +252,8 @@ fn started_at(journal: &[Written]) -> SystemTime {
     journal.first().map_or(SystemTime::UNIX_EPOCH, |written| written.at)
 }
 
-/// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has taken
-/// it over it is like any other run.
+/// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has
+/// taken it over it is like any other run.
 #[must_use]
 pub fn is_by_hand(journal: &[Written]) -> bool {
     let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));
@@ -320,8 +322,8 @@ pub struct HostStarted {
     pub new: StorePath,
     /// `false`: a witness.
     pub changes: bool,
-    /// How many seconds from the entry `arming` on its guard holds at the most, if it is not armed anew or extended; absent
-    /// where that is not known: a guard by hand, a record of an older version.
+    /// How many seconds from the entry `arming` on its guard holds at the most, if it is not armed anew or extended;
+    /// absent where that is not known: a guard by hand, a record of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded_for: Option<u64>,
 }
@@ -369,7 +371,8 @@ pub(super) struct Glimpse {
     pub(super) is_over: bool,
 }
 
-/// Reads no more of a journal than its beginning and its end, whatever stands between. `None`: not even these can be read.
+/// Reads no more of a journal than its beginning and its end, whatever stands between. `None`: not even these can be
+/// read.
 pub(super) fn glimpse(path: &Path) -> Option<Glimpse> {
     #[derive(Deserialize)]
     struct First {
@@ -626,7 +629,8 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         std::fs::write(
             &path,
-            "{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"arming\"}\n{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"finished\"}\n",
+            "{\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"arming\"}\n\
+             {\"at\":\"2026-11-22T16:15:00.000Z\",\"entry\":\"finished\"}\n",
         )
         .unwrap();
         assert!(matches!(read(&path), Err(RecordError::Entry { line: 2, .. })));

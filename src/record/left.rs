@@ -19,7 +19,8 @@ pub struct Around {
     pub run: String,
     pub before: BTreeMap<HostName, StorePath>,
     pub after: BTreeMap<HostName, StorePath>,
-    /// Hosts of the fleet that took no part in it, and those that it was ended without and that have not been dealt with since.
+    /// Hosts of the fleet that took no part in it, and those that it was ended without and that have not been dealt
+    /// with since.
     pub without: BTreeSet<HostName>,
 }
 
@@ -66,7 +67,8 @@ impl State {
     /// The newest committed run of the fleet. A rollback is a run as well.
     ///
     /// # Errors
-    /// [`LeftError`]. A run that was committed and cannot be read is one: an older one in its place would be a surprise.
+    /// [`LeftError`]. A run that was committed and cannot be read is one: an older one in its place would be a
+    /// surprise.
     pub fn last_committed(&self, fleet: &str, inventory: &Path) -> Result<Around, LeftError> {
         for id in self.list()?.into_iter().rev() {
             let run = self.open_run(&id)?;

@@ -8,8 +8,8 @@ use crate::event::Event;
 use crate::event::line::Line;
 use crate::event::stream::{Events, Listener, ListenerEnd};
 
-/// How long a command's end waits to know whether the record has everything: what is written takes no longer, and a disk
-/// that hangs is no reason to hold back the outcome.
+/// How long a command's end waits to know whether the record has everything: what is written takes no longer, and a
+/// disk that hangs is no reason to hold back the outcome.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is not in a record.

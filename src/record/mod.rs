@@ -99,8 +99,8 @@ pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file of the record to append to, made for its owner alone if it is not there: logs may hold what only root could
-/// read on a host.
+/// Opens a file of the record to append to, made for its owner alone if it is not there: logs may hold what only root
+/// could read on a host.
 fn open_to_append(path: &Path) -> io::Result<File> {
     regular(private::open(OpenOptions::new().append(true).create(true).custom_flags(NO_WAIT), path)?)
 }

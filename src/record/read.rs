@@ -126,8 +126,8 @@ impl Kind {
 }
 
 impl Summary {
-    /// Whether it is a run that a person looks for after things went wrong: also a push that was committed, and lost a host
-    /// in the reboots that came after.
+    /// Whether it is a run that a person looks for after things went wrong: also a push that was committed, and lost a
+    /// host in the reboots that came after.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.end.is_failed() || (self.end == End::Ended(Outcome::Committed) && self.exit.is_some_and(|exit| exit != 0))

@@ -19,10 +19,10 @@ const DIRECTLY: &str = r#"exec /bin/sh -c "$0""#;
 const UNLESS_ROOT: &str = r#"if [ "$(id -u)" = 0 ]; then exec /bin/sh -c "$0"; fi; exec sudo -n -- /bin/sh -c "$0""#;
 const SUDO: &str = r#"exec sudo -n -- /bin/sh -c "$0""#;
 
-/// The password comes twice, a line each: the first is tried alone. Given a wrong password sudo would ask again and take
-/// the script's lines for further tries, and the account would be locked (`passwd_tries`, sudoers(5); `pam_faillock`).
-/// `-k` with a command neither uses nor leaves a cached credential. The second line goes to sudo itself, or, where it
-/// asks for no password, to the boot, which skips it.
+/// The password comes twice, a line each: the first is tried alone. Given a wrong password sudo would ask again and
+/// take the script's lines for further tries, and the account would be locked (`passwd_tries`, sudoers(5);
+/// `pam_faillock`). `-k` with a command neither uses nor leaves a cached credential. The second line goes to sudo
+/// itself, or, where it asks for no password, to the boot, which skips it.
 const SUDO_WITH_PASSWORD: &str = concat!(
     "IFS= read -r p || exit 97; n=$(echo; echo x); ",
     r#"printf %s "$p${n%x}" | sudo -S -k -p "" -- true || exit 98; unset p; "#,

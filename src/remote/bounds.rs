@@ -1,12 +1,13 @@
-//! How much a host may say. A host is believed about itself only, and one that was taken over may say anything, for ever:
-//! whoever says more than this is cut off, and counts as one that does not answer.
+//! How much a host may say. A host is believed about itself only, and one that was taken over may say anything, for
+//! ever: whoever says more than this is cut off, and counts as one that does not answer.
 //!
-//! All of it is measured against honest hosts, with room to spare: a survey of a host with hundreds of units and traces has
-//! less than 200 KB, a round of probes among 200 hosts less than 100 KB, and our scripts cut every line that they pass on.
-//! Eight scripts may run at once on each host (`AT_ONCE` in session.rs), so that what one of them may fill is small.
+//! All of it is measured against honest hosts, with room to spare: a survey of a host with hundreds of units and traces
+//! has less than 200 KB, a round of probes among 200 hosts less than 100 KB, and our scripts cut every line that they
+//! pass on. Eight scripts may run at once on each host (`AT_ONCE` in session.rs), so that what one of them may fill is
+//! small.
 
-/// One line: our scripts cut what programs print to 500 bytes, or 4000 (`put_lines` in lib.sh), and the longest of their
-/// own names every host of a run (`survivor_hosts`: 64 bytes each) or all that a WireGuard peer may send.
+/// One line: our scripts cut what programs print to 500 bytes, or 4000 (`put_lines` in lib.sh), and the longest of
+/// their own names every host of a run (`survivor_hosts`: 64 bytes each) or all that a WireGuard peer may send.
 pub(super) const LINE: usize = 64 * 1024;
 
 /// One whole answer, and with it what a login shell prints before: two systems of which every package differs are told
@@ -22,8 +23,8 @@ pub(crate) const STDERR: u64 = 256 * 1024;
 /// What ssh itself says of one login, banners and jumps included: `-v` of a good one has 10 KB.
 pub(super) const LOGIN: u64 = 256 * 1024;
 
-/// What comes with the answer of a job: its log, of which waiting.sh sends a megabyte a second. It is not kept here; what
-/// of it is told has bounds of its own (`engine/printing.rs`).
+/// What comes with the answer of a job: its log, of which waiting.sh sends a megabyte a second. It is not kept here;
+/// what of it is told has bounds of its own (`engine/printing.rs`).
 pub(super) const JOB: u64 = 64 * 1024 * 1024;
 
 /// Counts what one answer has brought.

@@ -1,5 +1,5 @@
-//! The command with which a person would log in: for hints. It names addresses, because only the inventory knows its hosts'
-//! names as machines.
+//! The command with which a person would log in: for hints. It names addresses, because only the inventory knows its
+//! hosts' names as machines.
 
 use crate::inventory::model::{Host, Jump};
 

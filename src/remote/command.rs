@@ -19,8 +19,8 @@ const CHUNK: usize = 64 * 1024;
 const MARK_LINE: usize = 16 * 1024;
 /// What a login may say before the command begins.
 const NOISE_LIMIT: usize = 256 * 1024;
-/// How long nothing may come after the command's end until its streams count as ended, though something holds them open:
-/// what it has left running in the background.
+/// How long nothing may come after the command's end until its streams count as ended, though something holds them
+/// open: what it has left running in the background.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 /// What ssh may take to tell how its command ended.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -82,7 +82,8 @@ impl Session {
 }
 
 impl Command {
-    /// What comes next; nothing more after [`Piece::Ended`] and [`Piece::Refused`]. It may be cancelled: nothing is lost.
+    /// What comes next; nothing more after [`Piece::Ended`] and [`Piece::Refused`]. It may be cancelled: nothing is
+    /// lost.
     ///
     /// # Errors
     /// [`StepError`] when it was not begun, or when the connection was lost before its end was known.
@@ -280,7 +281,8 @@ mod tests {
     #[test]
     fn the_command_s_bytes_come_out_as_they_are_wherever_they_are_cut() {
         let out = b"Welcome!\n\nfleetdeploy-shell\n\nfleetdeploy-answer\n\xff\0one\nfleetdeploy-answer\ntwo";
-        let err = b"noise\nfleetdeploy-1f begun\nfleetdeploy-1 no\nf\xfefleetdeploy-1ffleetdeploy-1f ended 3 1250 by_itself\nlate\n";
+        let err = b"noise\nfleetdeploy-1f begun\nfleetdeploy-1 no\nf\xfefleetdeploy-1ffleetdeploy-1f ended 3 1250 \
+                    by_itself\nlate\n";
         let ended = Piece::Ended { status: 3, took: Duration::from_millis(1250), end: End::ByItself };
         for size in 1..100 {
             let read = read_all(out, err, size);

@@ -57,8 +57,8 @@ impl ConnectError {
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
             ConnectCause::UnknownHostKey { .. } => Some(format!(
-                "compare the fingerprint with the machine's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there), \
-                 then log in once by hand: {}",
+                "compare the fingerprint with the machine's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
+                 there), then log in once by hand: {}",
                 self.by_hand
             )),
             ConnectCause::ChangedHostKey { known, known_as, .. } => {
@@ -99,8 +99,8 @@ impl ConnectCause {
     /// Reads what `ssh -v` said before it gave up.
     ///
     /// Source: the message texts of OpenSSH 9.2 and 10.0 (sshconnect.c, ssh.c, packet.c, channels.c); held by
-    /// `tests/ssh.rs` against a real sshd. The first sign from the top of this list counts: a key that cannot be trusted
-    /// also ends in "connection closed".
+    /// `tests/ssh.rs` against a real sshd. The first sign from the top of this list counts: a key that cannot be
+    /// trusted also ends in "connection closed".
     pub(super) fn read(log: &str, waited: Duration) -> Self {
         let lines: Vec<&str> = log.lines().map(|line| line.trim_end_matches('\r')).collect();
         let find = |signs: &[&str]| {
@@ -176,9 +176,10 @@ mod tests {
 
     #[test]
     fn a_changed_key_is_named_with_its_place_and_what_to_type() {
-        let log = "debug1: Server host key: ssh-ed25519 SHA256:new\n@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n\
-                   Offending ED25519 key in /home/me/known hosts:12\n  remove with:\n\
-                   Host key for [vps]:22 has changed and you have requested strict checking.\nHost key verification failed.\n";
+        let log = "debug1: Server host key: ssh-ed25519 SHA256:new\n@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS \
+                   CHANGED!     @\nOffending ED25519 key in /home/me/known hosts:12\n  remove with:\n\
+                   Host key for [vps]:22 has changed and you have requested strict checking.\nHost key verification \
+                   failed.\n";
         let error = ConnectError { machine: "vps".into(), by_hand: "ssh vps".into(), cause: read(log) };
         assert_eq!(error.to_string(), "no ssh login on vps: ITS HOST KEY HAS CHANGED (ssh-ed25519 SHA256:new)");
         let hint = error.hint().unwrap();

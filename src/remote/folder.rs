@@ -1,7 +1,7 @@
 //! The private folder of a run, and what is left of those of runs that were killed.
 //!
-//! Whoever lives in a folder holds the lock in it, and the kernel lets go of that when a process dies, however it does; our
-//! children do not inherit it. So a folder whose lock is free is nobody's, and the next run takes it away.
+//! Whoever lives in a folder holds the lock in it, and the kernel lets go of that when a process dies, however it does;
+//! our children do not inherit it. So a folder whose lock is free is nobody's, and the next run takes it away.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -34,8 +34,8 @@ const REMOVED: usize = 100;
 #[derive(Debug)]
 pub(super) struct PrivateFolder {
     folder: tempfile::TempDir,
-    /// `None` only where the file system has no locks: then nobody ever takes the folder for a left-over, since its lock
-    /// has another name.
+    /// `None` only where the file system has no locks: then nobody ever takes the folder for a left-over, since its
+    /// lock has another name.
     _lock: Option<Flock<File>>,
 }
 
@@ -88,7 +88,8 @@ fn lock(folder: &Path) -> io::Result<Flock<File>> {
     Ok(lock)
 }
 
-/// Removes what killed runs of this user have left. Whatever cannot be looked at or removed is left: it is in nobody's way.
+/// Removes what killed runs of this user have left. Whatever cannot be looked at or removed is left: it is in nobody's
+/// way.
 fn remove_left_overs(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     let names = entries.take(LOOKED_AT).filter_map(Result::ok).filter(|entry| is_name_of_ours(&entry.file_name()));

@@ -1,7 +1,7 @@
 //! Masters: the one ssh process per machine that holds the connection, and how it is started, found dead and ended.
 //!
-//! A master belongs to its machine, not to who asked for it first: hosts behind a jump ride the jump's. Each start gets a
-//! socket of its own name, and a link with the name in the config then points to it: a dying master removes its own
+//! A master belongs to its machine, not to who asked for it first: hosts behind a jump ride the jump's. Each start gets
+//! a socket of its own name, and a link with the name in the config then points to it: a dying master removes its own
 //! socket only, never its successor's, and a stale one is in nobody's way.
 
 use std::fs::File;
@@ -33,9 +33,10 @@ const LOCAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Master {
     pub(super) socket: PathBuf,
-    /// A client that is connected and says nothing counts as an open channel (OpenSSH, channels.c, `channel_still_open`:
-    /// `SSH_CHANNEL_MUX_CLIENT`), takes no place of `MaxSessions`, and is closed by the kernel when we die. So
-    /// `ControlPersist` counts from our end. Held by `a_master_lives_as_long_as_it_is_held` in `tests/ssh.rs`.
+    /// A client that is connected and says nothing counts as an open channel (OpenSSH, channels.c,
+    /// `channel_still_open`: `SSH_CHANNEL_MUX_CLIENT`), takes no place of `MaxSessions`, and is closed by the kernel
+    /// when we die. So `ControlPersist` counts from our end. Held by `a_master_lives_as_long_as_it_is_held` in
+    /// `tests/ssh.rs`.
     hold: UnixStream,
 }
 
@@ -199,8 +200,8 @@ pub(super) struct Started {
 }
 
 /// One login. `-v` makes ssh say the fingerprint of a key it refuses, the address it used, and leaves a jump's stderr
-/// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long as
-/// it lives, and a host can make it talk for ever: it is a pipe, and what comes after the login goes nowhere.
+/// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long
+/// as it lives, and a host can make it talk for ever: it is a pipe, and what comes after the login goes nowhere.
 pub(super) async fn start(
     workspace: &Workspace,
     machine: &Machine,
@@ -271,8 +272,8 @@ impl Overheard {
         }
     }
 
-    /// All that was said until now. From here on the pipe is only kept from filling up, until everybody who writes to it
-    /// has ended; one who writes when we are gone is told so, and ssh does not mind (ssh.c ignores SIGPIPE).
+    /// All that was said until now. From here on the pipe is only kept from filling up, until everybody who writes to
+    /// it has ended; one who writes when we are gone is told so, and ssh does not mind (ssh.c ignores SIGPIPE).
     fn end(mut self) -> String {
         let mut buffer = vec![0; 8192];
         // Asked of the kernel: the runtime may not have heard yet that there is more.

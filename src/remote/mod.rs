@@ -43,8 +43,8 @@ pub struct Script {
     pub text: String,
     /// Become `$1`, `$2`, ...; any text without control characters other than tab and newline.
     pub arguments: Vec<String>,
-    /// Whether it reads the boot loader. Then what the inventory says of that comes before `arguments`: whoever sends the
-    /// script knows the host, and who makes it need not.
+    /// Whether it reads the boot loader. Then what the inventory says of that comes before `arguments`: whoever sends
+    /// the script knows the host, and who makes it need not.
     pub reads_boot_loader: bool,
 }
 
@@ -94,8 +94,8 @@ pub enum StepError {
     /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
     #[error("lost the ssh connection to {host} during `{script}`")]
     Disconnected { host: HostName, script: &'static str, stderr_tail: String },
-    /// It said more than any answer has, and was cut off. The script may still be running on the host, or may have finished:
-    /// the host is unknown until it has been asked.
+    /// It said more than any answer has, and was cut off. The script may still be running on the host, or may have
+    /// finished: the host is unknown until it has been asked.
     #[error("{host} said more to `{script}` than any answer has, and was cut off after {bytes} bytes")]
     TooMuch { host: HostName, script: &'static str, bytes: u64 },
     /// The script began, and its answer has no last line: how far it got is unknown.

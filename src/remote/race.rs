@@ -45,7 +45,10 @@ pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Ins
         let (candidate, result) = tokio::select! {
             Some(ended) = running.next() => ended,
             () = &mut head_start, if !is_last => continue,
-            else => return Err(most_telling(failures).unwrap_or_else(|| machine.error(ConnectCause::Other(String::new())))),
+            else => {
+                let silent = || machine.error(ConnectCause::Other(String::new()));
+                return Err(most_telling(failures).unwrap_or_else(silent));
+            }
         };
         match result {
             Ok(started) => {

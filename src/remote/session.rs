@@ -69,8 +69,8 @@ impl Session {
         })
     }
 
-    /// Logs in again, whether or not the old master still thinks that it is connected; it is ended. The master of a jump on
-    /// the way is taken as good while it is there: behind a dead link it ends itself after 15 to 20 s
+    /// Logs in again, whether or not the old master still thinks that it is connected; it is ended. The master of a
+    /// jump on the way is taken as good while it is there: behind a dead link it ends itself after 15 to 20 s
     /// (`ServerAliveCountMax`), so an attempt before that may fail where a later one succeeds.
     ///
     /// What runs over the old connection gets [`StepError::Disconnected`].
@@ -154,8 +154,8 @@ impl Session {
         said.judge(Reading::of(&out))
     }
 
-    /// Starts a script that is talked to line by line. Each answer to a [`Stream::send_line`] may have as much as that of
-    /// [`Session::run`].
+    /// Starts a script that is talked to line by line. Each answer to a [`Stream::send_line`] may have as much as that
+    /// of [`Session::run`].
     ///
     /// # Errors
     /// [`StepError`] when it was not begun within `limit`. What follows has no deadline of its own: give each

@@ -1,8 +1,8 @@
 //! The text of the generated ssh config: pure, from the inventory and from what `ssh -G` says.
 //!
 //! One config serves the masters, jumps, `nix copy` and new logins alike. Every block has the `ControlPath` of its own
-//! machine, so that a `ProxyJump` rides the jump's master. `-F` switches the user's and the system's config off, so what
-//! they say about a machine is put into its block.
+//! machine, so that a `ProxyJump` rides the jump's master. `-F` switches the user's and the system's config off, so
+//! what they say about a machine is put into its block.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

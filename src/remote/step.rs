@@ -156,8 +156,8 @@ pub enum Step {
     Booted { limit: Duration },
     /// Gives the run's claim back; the fence against lower epochs stays, also over a restart.
     Release { speaker: Speaker },
-    /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark of those
-    /// that are missing.
+    /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark of
+    /// those that are missing.
     Clean { speaker: Speaker, mark: EndMark },
     /// One that was missing goes out of the mark; `None`: the whole mark goes.
     Unmark { speaker: Speaker, host: Option<HostName> },
@@ -310,7 +310,8 @@ impl Expected {
     }
 }
 
-/// A machine's id as the scripts take one. It is what the missing host once said: no word of its may keep the others from ending.
+/// A machine's id as the scripts take one. It is what the missing host once said: no word of its may keep the others
+/// from ending.
 fn machine_word(machine: Option<&str>) -> &str {
     let fits = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     machine.filter(fits).unwrap_or("-")
@@ -601,10 +602,10 @@ mod tests {
              dry_activate NEW | 240\n\
              prepare grub:/boot2 | {run} | OLD | OLD | NEW | 300 | vps | homeserver\n\
              prepare grub:/boot2 | {run} | OLD | OLD | - | 0 | vps | homeserver\n\
-             arm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver\n\
-             arm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\n\
-             take_over grub:/boot2 | {run} | 2 | ada@desktop\n\
-             extend grub:/boot2 | {run} | 1 | BOOT-ID | 600\n\
+             arm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | \
+             GUARD | JOB | vps | homeserver\narm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 \
+             | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\ntake_over grub:/boot2 | {run} | 2 | \
+             ada@desktop\nextend grub:/boot2 | {run} | 1 | BOOT-ID | 600\n\
              test grub:/boot2 | {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
              switch grub:/boot2 | {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
              reactivate grub:/boot2 | {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
@@ -622,11 +623,11 @@ mod tests {
              exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
              exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
              probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
-             probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | \
-             probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | \
-             probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n\n\
-             reboot grub:/boot2 | {run} | BOOT-ID | OLD | OLD | OLD\n\
-             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | 4242 | 601\n\
+             probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | \
+             8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 \
+             | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe \
+             | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n\nreboot grub:/boot2 | {run} | BOOT-ID | OLD | OLD | \
+             OLD\nhold grub:/boot2 | {run} | ada@laptop | BOOT-ID | 4242 | 601\n\
              hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | - | 1\n\
              let_go grub:/boot2 | {run}"
         );

@@ -277,7 +277,9 @@ mod tests {
             "\\0101",
         ];
         // Prints each argument in our own encoding.
-        let text = "for a do printf 'argument '; printf '%s.' \"$a\" | sed -e 's/\\\\/\\\\\\\\/g' | awk 'NR > 1 { printf \"%s\", \"\\\\n\" } { printf \"%s\", $0 }'; echo; done\nprintf 'count %s\\n' \"$#\"\necho end\n";
+        let text = "for a do printf 'argument '; printf '%s.' \"$a\" | sed -e 's/\\\\/\\\\\\\\/g' | awk 'NR > 1 { \
+                    printf \"%s\", \"\\\\n\" } { printf \"%s\", $0 }'; echo; done\nprintf 'count %s\\n' \"$#\"\necho \
+                    end\n";
         for shell in login_shells() {
             let finished = run_by(shell, frame(&script(text, &arguments)).unwrap()).await;
             let reading = Reading::of(&finished.stdout);

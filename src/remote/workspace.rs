@@ -49,8 +49,8 @@ pub enum WorkspaceError {
 
 /// The ssh side of one run: made before the first connection, closed after the last.
 ///
-/// A run that dies leaves no master behind for longer than the master's `ControlPersist`, and the folder until the next run
-/// of the same user removes it.
+/// A run that dies leaves no master behind for longer than the master's `ControlPersist`, and the folder until the next
+/// run of the same user removes it.
 #[derive(Debug)]
 pub struct Workspace {
     folder: PrivateFolder,
@@ -201,7 +201,8 @@ impl Workspace {
 
     /// An `ssh` that reads the run's config and asks nobody anything.
     ///
-    /// Also a `ProxyCommand ssh ...` of the user, which knows nothing of our `BatchMode`: ssh(1), `SSH_ASKPASS_REQUIRE`.
+    /// Also a `ProxyCommand ssh ...` of the user, which knows nothing of our `BatchMode`: ssh(1),
+    /// `SSH_ASKPASS_REQUIRE`.
     pub(super) fn ssh(&self, limit: Duration) -> Invocation {
         Invocation::new("ssh", limit)
             .env("SSH_ASKPASS", "false")

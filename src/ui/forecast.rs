@@ -57,8 +57,8 @@ pub fn render(forecast: &Forecast, style: Style) -> String {
 fn in_words(gap: &GuardGap) -> String {
     match gap {
         GuardGap::ActivationMovesBoot { host } => format!(
-            "{host} has no boot loader, as a container: if its power fails within the seconds of its activation, it comes up \
-             on the new system, unguarded"
+            "{host} has no boot loader, as a container: if its power fails within the seconds of its activation, it \
+             comes up on the new system, unguarded"
         ),
         GuardGap::BootFilesNotCompared { host, why } => {
             sanitise::text(&format!("whether the kernel and the initrd that {host} would boot are whole: {why}"))

@@ -69,8 +69,8 @@ impl Frame {
         write_patiently(&mut state.output, written.as_bytes())
     }
 
-    /// Puts the cursor at the beginning of the last row: what the terminal echoes there, such as `^C`, cannot run over the
-    /// margin and push the rows up, and the next frame wipes it away.
+    /// Puts the cursor at the beginning of the last row: what the terminal echoes there, such as `^C`, cannot run over
+    /// the margin and push the rows up, and the next frame wipes it away.
     pub(crate) fn park(&self) {
         self.state().written.push('\r');
     }
@@ -85,8 +85,8 @@ impl Frame {
 }
 
 impl State {
-    /// Lines that a narrower terminal has folded, beyond those that indicatif knows of, among the last `count`. Not the very
-    /// last one: the cursor stands where it begins.
+    /// Lines that a narrower terminal has folded, beyond those that indicatif knows of, among the last `count`. Not the
+    /// very last one: the cursor stands where it begins.
     fn folded(&self, count: usize) -> usize {
         let (widths, columns) = &self.last;
         let now = usize::from(self.size.0.max(1));

@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(
             plain,
             "\
-run                           fleet    began                              what   outcome                             hosts  took
+run                           fleet    began                              what   outcome                             \
+hosts  took
 20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     push   running                             2      1m 03s
 20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED                          .      .
 20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand                       2      .

@@ -82,8 +82,8 @@ impl Safety {
                 (Tone::Good, format!("{text}, the last in {}; Ctrl-C: back at once", left(*last)))
             }
             Self::MakingPermanent { last } => {
-                let text = "proven: the new systems are being made permanent; if this computer dies now, every host goes \
-                            back by itself";
+                let text = "proven: the new systems are being made permanent; if this computer dies now, every host \
+                            goes back by itself";
                 (Tone::Good, format!("{text}, the last in {}; Ctrl-C lets this finish", left(*last)))
             }
             Self::Disarming { disarmed, of } => {

@@ -119,7 +119,8 @@ mod tests {
         #[test]
         fn nothing_that_steers_a_terminal_is_left(raw in "(?s)([\u{1b}\u{9b}\u{9d}\\[\\];m0-9\r\n\t\u{7}]|.){0,60}") {
             let clean = text(&raw);
-            prop_assert!(!clean.chars().any(|character| (character.is_control() && character != '\n') || turns_direction(character)));
+            let steers = |one: char| (one.is_control() && one != '\n') || turns_direction(one);
+            prop_assert!(!clean.chars().any(steers));
             prop_assert_eq!(text(&clean), clean.clone());
             prop_assert!(!line(&raw).contains('\n'));
         }

@@ -42,7 +42,8 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
-/// A program with its version, as hosts tell it in several forms: `2.24.14`, `nix-2.24.14`, `nix (Nix) 2.24.14`, `lix-2.91`.
+/// A program with its version, as hosts tell it in several forms: `2.24.14`, `nix-2.24.14`, `nix (Nix) 2.24.14`,
+/// `lix-2.91`.
 pub(crate) fn program(name: &str, version: &str) -> String {
     let plain = version.rsplit_once(") ").map_or(version, |(_, number)| number);
     let lower = name.to_lowercase();

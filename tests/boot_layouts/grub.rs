@@ -1,5 +1,5 @@
-//! GRUB's menu, and what it keeps in its environment block. Each row was put to GRUB 2.12 itself (grub-emu, with `echo` in the
-//! place of `linux`), and it agreed.
+//! GRUB's menu, and what it keeps in its environment block. Each row was put to GRUB 2.12 itself (grub-emu, with `echo`
+//! in the place of `linux`), and it agreed.
 
 use crate::layout::Layout;
 use crate::tree::{A, B, C, Tree};
@@ -149,8 +149,9 @@ fn environments() -> Vec<Layout> {
     let saved = || config("\"${saved_entry}\"");
     // Until 21.05 the saved entry was what is chosen once.
     let old = format!(
-        "if [ -s $prefix/grubenv ]; then\n  load_env\nfi\nif [ \"${{saved_entry}}\" ]; then\n  set default=\"${{saved_entry}}\"\n  \
-         set saved_entry=\n  set prev_saved_entry=\n  save_env saved_entry\nelse\n  set default=0\nfi\n{MENU}"
+        "if [ -s $prefix/grubenv ]; then\n  load_env\nfi\nif [ \"${{saved_entry}}\" ]; then\n  set \
+         default=\"${{saved_entry}}\"\n  set saved_entry=\n  set prev_saved_entry=\n  save_env saved_entry\nelse\n  \
+         set default=0\nfi\n{MENU}"
     );
     vec![
         with(boots("chosen once", config("0"), B), "next_entry=2>1\n").next("2>1", Some(A)),
@@ -192,7 +193,8 @@ fn written() -> Vec<Layout> {
     };
     let condition = |test: &str| {
         format!(
-            "if [ {test} ]; then\n  set default=1\nelif [ \"a\" = \"b\" ]; then\n  set default=9\nelse\n  set default=0\nfi\n{}{}",
+            "if [ {test} ]; then\n  set default=1\nelif [ \"a\" = \"b\" ]; then\n  set default=9\nelse\n  set \
+             default=0\nfi\n{}{}",
             entry("NixOS", B),
             entry("other", C)
         )
@@ -249,7 +251,8 @@ fn written() -> Vec<Layout> {
         boots(
             "Xen starts the kernel as a module",
             format!(
-                "set default=0\nmenuentry \"NixOS\" {{\n  multiboot2 /xen.gz\n  module2 /kernels/k init={A}/init\n  module2 /kernels/i\n}}\n"
+                "set default=0\nmenuentry \"NixOS\" {{\n  multiboot2 /xen.gz\n  module2 /kernels/k init={A}/init\n  \
+                 module2 /kernels/i\n}}\n"
             ),
             A,
         ),

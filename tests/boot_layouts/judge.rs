@@ -1,8 +1,8 @@
 //! bootctl, asked about every layout that it can judge: what it lists as the default must be what the reader found.
 //!
-//! It lists type 1 entries whose files are gone, which the loader does not show: those are taken away before it is asked.
-//! It wants partitions, so each tree is mounted where it looks, in a mount namespace of its own; and the lab's base has
-//! the newest bootctl that Debian has.
+//! It lists type 1 entries whose files are gone, which the loader does not show: those are taken away before it is
+//! asked. It wants partitions, so each tree is mounted where it looks, in a mount namespace of its own; and the lab's
+//! base has the newest bootctl that Debian has.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! What a reboot brings: the reader on a table of layouts, each a small tree of files after the real formats.
 //!
 //! Every layout is read under dash with mawk and under bash with gawk, with a `tail` in the way that cannot seek. What
-//! bootctl can judge it is asked too (`judge.rs`); that test wants root and the lab's base, and `scripts/test.sh` runs it.
+//! bootctl can judge it is asked too (`judge.rs`); that test wants root and the lab's base, and `scripts/test.sh` runs
+//! it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "the judge says what it was not asked")]

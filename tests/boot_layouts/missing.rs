@@ -1,4 +1,5 @@
-//! Whether what the loader reads is there at all: /boot not mounted, or without any file of the loader that is installed.
+//! Whether what the loader reads is there at all: /boot not mounted, or without any file of the loader that is
+//! installed.
 
 use pretty_assertions::assert_eq;
 
@@ -26,7 +27,10 @@ fn host(mounts: &[(&str, &str)], options: &str) -> Tree {
         .file("boot/loader/loader.conf", "default nixos-*\n")
         .file(
             "etc/fstab",
-            format!("# /efi is a comment\n/dev/disk/by-label/root / ext4 x-initrd.mount 0 1\n/dev/disk/by-uuid/12CE-A600 /boot vfat {options} 0 2\n"),
+            format!(
+                "# /efi is a comment\n/dev/disk/by-label/root / ext4 x-initrd.mount 0 \
+                     1\n/dev/disk/by-uuid/12CE-A600 /boot vfat {options} 0 2\n"
+            ),
         )
         .mounts(mounts)
 }
@@ -82,8 +86,8 @@ async fn a_loader_that_the_inventory_names_and_that_has_no_files_is_missing() {
 async fn both_are_said() {
     let tree = host(&[], "fmask=0077").without("boot");
     let expected = format!(
-        "this system installs systemd-boot, and none of its files is there (looked in {PLACES}); /boot is in /etc/fstab and \
-         is not mounted"
+        "this system installs systemd-boot, and none of its files is there (looked in {PLACES}); /boot is in \
+         /etc/fstab and is not mounted"
     );
     assert_eq!(missing(&tree).await, expected);
 }

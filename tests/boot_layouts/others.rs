@@ -72,7 +72,8 @@ fn init() -> Vec<Layout> {
     // As init-script-builder writes it.
     let script = |system: &str| {
         format!(
-            "#!/bin/sh\n# NixOS - Default\n# created by init-script-builder.sh\nexec {system}/init\n# older configurations: /boot/init-other-configurations-contents.txt\n"
+            "#!/bin/sh\n# NixOS - Default\n# created by init-script-builder.sh\nexec {system}/init\n# older \
+             configurations: /boot/init-other-configurations-contents.txt\n"
         )
     };
     let lxc = || Tree::new().installs("install-lxc-sbin-init.sh");

@@ -33,6 +33,7 @@ pub(crate) fn layouts() -> Vec<Layout> {
     let mut all = mounted();
     all.extend(moved());
     all.extend(installed());
+    all.extend(without_files());
     all.extend(in_between());
     all.extend(told());
     all
@@ -160,7 +161,12 @@ fn installed() -> Vec<Layout> {
             C,
         ),
         of("a newer builder of extlinux", "extlinux", all(Tree::new().installs("install-extlinux-conf.sh")), C),
-        of("an installer of images that calls itself so", "systemd-boot", all(Tree::new().installs("install-lanzaboote")), A),
+        of(
+            "an installer of images that calls itself so",
+            "systemd-boot",
+            all(Tree::new().installs("install-lanzaboote")),
+            A,
+        ),
         of(
             "a hook that says nothing, around extlinux's",
             "extlinux",
@@ -189,12 +195,44 @@ fn installed() -> Vec<Layout> {
         of(
             "a host that is named like a loader",
             "grub",
-            all(Tree::new().installs("noop PRE_SWITCH_CHECK=/nix/store/0-nixos-system-limine-25.11/systemd-boot")).aged("boot/loader/loader.conf", 9).aged("boot/extlinux/extlinux.conf", 9),
+            all(Tree::new().installs("noop PRE_SWITCH_CHECK=/nix/store/0-nixos-system-limine-25.11/systemd-boot"))
+                .aged("boot/loader/loader.conf", 9)
+                .aged("boot/extlinux/extlinux.conf", 9),
             B,
         ),
-        of("an installer in the system itself", "grub", all(Tree::new().file(&format!("{}/bin/switch-to-configuration", &RUNS[1..]), format!("#!/bin/sh\nexport OUT={RUNS}\nexport INSTALL_BOOTLOADER={RUNS}/bin/install-grub PRE_SWITCH_CHECK={RUNS}/bin/pre-switch-check\n"))), B),
-        of("a wrapper that is a program", "grub", all(Tree::new().file(&format!("{}/bin/switch-to-configuration", &RUNS[1..]), format!("\x7fELF\0OUT\0{RUNS}\0INSTALL_BOOTLOADER\0/nix/store/{}-install-grub.sh\0", "0".repeat(32)))), B),
-        unknown("limine with what is chosen once", Tree::new().installs("limine-install.py").variable("LoaderEntryOneShot", "2")).saying("limine boots the newest generation").next("2", None),
+        of(
+            "an installer in the system itself",
+            "grub",
+            all(Tree::new().file(
+                &format!("{}/bin/switch-to-configuration", &RUNS[1..]),
+                format!(
+                    "#!/bin/sh\nexport OUT={RUNS}\n\
+                     export INSTALL_BOOTLOADER={RUNS}/bin/install-grub PRE_SWITCH_CHECK={RUNS}/bin/pre-switch-check\n"
+                ),
+            )),
+            B,
+        ),
+        of(
+            "a wrapper that is a program",
+            "grub",
+            all(Tree::new().file(
+                &format!("{}/bin/switch-to-configuration", &RUNS[1..]),
+                format!("\x7fELF\0OUT\0{RUNS}\0INSTALL_BOOTLOADER\0/nix/store/{}-install-grub.sh\0", "0".repeat(32)),
+            )),
+            B,
+        ),
+        unknown(
+            "limine with what is chosen once",
+            Tree::new().installs("limine-install.py").variable("LoaderEntryOneShot", "2"),
+        )
+        .saying("limine boots the newest generation")
+        .next("2", None),
+    ]
+}
+
+/// An installer whose loader has no files, beside those of another one.
+fn without_files() -> Vec<Layout> {
+    vec![
         Layout::new(
             "systemd-boot installs, and has no files",
             "systemd-boot",

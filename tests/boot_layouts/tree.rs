@@ -252,7 +252,8 @@ impl Image {
     pub(crate) fn generation(number: u32, system: &str) -> Self {
         Self::new(
             &format!(
-                "ID=lanza\nPRETTY_NAME=\"NixOS 25.11.{number} (Generation {number})\"\nVERSION_ID=\"Generation {number}, 2026-11-02\"\n"
+                "ID=lanza\nPRETTY_NAME=\"NixOS 25.11.{number} (Generation {number})\"\nVERSION_ID=\"Generation \
+                 {number}, 2026-11-02\"\n"
             ),
             system,
         )

@@ -192,7 +192,11 @@ async fn what_the_disk_does_not_give_is_bad_and_what_takes_too_long_is_not() {
 #[tokio::test]
 async fn a_file_system_that_cannot_read_past_its_cache_is_read_through_it() {
     for host in Host::each(&systemd_boot(kernel(), initrd())) {
-        host.program("dd", "#!/bin/sh\ncase \"$*\" in *iflag=direct*) echo \"dd: Invalid argument\" >&2; exit 1 ;; esac\nexec /bin/dd \"$@\"\n");
+        host.program(
+            "dd",
+            "#!/bin/sh\ncase \"$*\" in *iflag=direct*) echo \"dd: Invalid argument\" >&2; exit 1 ;; \
+                            esac\nexec /bin/dd \"$@\"\n",
+        );
         assert_eq!(host.says(&format!("read_systems; look_at_boot_files {B}; echo \"$boot_files\"")).await, "whole\n");
     }
 }
@@ -235,7 +239,8 @@ async fn what_grub_reads_from_the_store_is_not_compared() {
 #[tokio::test]
 async fn extlinux_s_copies_are_compared() {
     let config = format!(
-        "DEFAULT nixos-default\nLABEL nixos-default\n  LINUX ../nixos/{KERNEL_COPY}\n  INITRD ../nixos/{INITRD_COPY}\n  APPEND init={B}/init\n"
+        "DEFAULT nixos-default\nLABEL nixos-default\n  LINUX ../nixos/{KERNEL_COPY}\n  INITRD \
+         ../nixos/{INITRD_COPY}\n  APPEND init={B}/init\n"
     );
     let tree = store().file("boot/extlinux/extlinux.conf", config).file(&format!("boot/nixos/{KERNEL_COPY}"), kernel());
     assert_eq!(said(&tree).await, format!("bad the initrd /boot/nixos/{INITRD_COPY} is missing"));

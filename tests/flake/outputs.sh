@@ -1,6 +1,7 @@
 #!/bin/sh
-# What flake.nix gives, with a stub of nixpkgs and a real Nix, offline: `outputs.sh COPY`, on a workstation of the lab. It writes a lock file
-# into that copy of the repository. Each output is evaluated by its name, because `nix flake check` says nothing of one that is not there.
+# What flake.nix gives, with a stub of nixpkgs and a real Nix, offline: `outputs.sh COPY`, on a workstation of the lab.
+# It writes a lock file into that copy of the repository. Each output is evaluated by its name, because `nix flake
+# check` says nothing of one that is not there.
 set -eu
 cd "$1"
 nix flake lock --override-input nixpkgs path:tests/flake/nixpkgs path:.
@@ -8,16 +9,18 @@ nix flake lock --override-input nixpkgs path:tests/flake/nixpkgs path:.
 # All in one call: Nix reads the flake anew for each.
 set --
 for system in x86_64-linux aarch64-linux; do
-    for output in packages.$system.default packages.$system.fleetdeploy devShells.$system.default checks.$system.package \
-        checks.$system.installed formatter.$system; do
+    for output in packages.$system.default packages.$system.fleetdeploy devShells.$system.default \
+        checks.$system.package checks.$system.installed formatter.$system; do
         set -- "$@" "path:.#$output"
     done
 done
 nix path-info --derivation "$@"
 # shellcheck disable=SC2016 # `${...}` is Nix's
 nix eval --raw path:.#apps --apply '
-    apps: toString (map (system: with apps.${system}.default; "${type} ${program}: ${meta.description}\n") [ "x86_64-linux" "aarch64-linux" ])'
-nix eval --raw path:.#overlays.default --apply 'overlay: toString (overlay { callPackage = file: _: file; } { }).fleetdeploy'
+    let told = app: "${app.type} ${app.program}: ${app.meta.description}\n"; in
+    apps: toString (map (system: told apps.${system}.default) [ "x86_64-linux" "aarch64-linux" ])'
+nix eval --raw path:.#overlays.default --apply '
+    overlay: toString (overlay { callPackage = file: _: file; } { }).fleetdeploy'
 echo
 
 # It also builds the checks of this system; then what README says.

@@ -36,7 +36,9 @@ fn a_rollback_brings_back_what_ran_before_and_a_second_one_what_ran_after_it() {
         assert_eq!(planned.unwrap_or(0), waves);
         assert_eq!(rolled.has(|event| matches!(event, Event::Foreseen { .. })), !options.is_empty());
         assert!(BOTH.iter().all(|host| rolled.guard_was_armed(host)));
-        let is_rollback = |event: &Event| matches!(event, Event::PushStarted { rollback_to: Some(to), .. } if to.starts_with("what ran before run "));
+        let before = "what ran before run ";
+        let is_rollback =
+            |event: &Event| matches!(event, Event::PushStarted { rollback_to: Some(to), .. } if to.starts_with(before));
         assert!(rolled.has(is_rollback));
         for (host, system) in BOTH.iter().zip(systems) {
             assert_eq!(fleet.standing(host), fleet.before(host).moved_to(system));

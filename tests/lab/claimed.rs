@@ -1,4 +1,5 @@
-//! Pushes that meet somebody else: another push, an upgrade, a reboot that is due; and systems that a host must not get.
+//! Pushes that meet somebody else: another push, an upgrade, a reboot that is due; and systems that a host must not
+//! get.
 
 use fleetdeploy::event::{Event, Outcome};
 use pretty_assertions::assert_eq;

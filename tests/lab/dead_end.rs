@@ -1,4 +1,5 @@
-//! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is forgotten.
+//! Ways out: a host that is gone for good, one that was switched by hand after a run had died, and a run that is
+//! forgotten.
 
 use std::io::Write as _;
 
@@ -38,17 +39,17 @@ fn a_host_that_was_switched_by_hand_after_a_dead_run_is_cleaned_and_pushed_again
     has_rebooted(&fleet, "vps");
     fleet.assert_reachable();
     fleet.set("vps", "version", "\"3\"");
-    let system = fleet.ws(
-        "system=$(fleetdeploy build homelab --on vps 2>/dev/null | awk '{ print $2 }')
-         nix --extra-experimental-features nix-command copy --no-check-sigs --to ssh-ng://root@198.51.100.10 \"$system\" 2>/dev/null
-         echo \"$system\"",
-    );
+    let system = fleet.ws("system=$(fleetdeploy build homelab --on vps 2>/dev/null | awk '{ print $2 }')
+         nix --extra-experimental-features nix-command copy --no-check-sigs \\
+             --to ssh-ng://root@198.51.100.10 \"$system\" 2>/dev/null
+         echo \"$system\"");
     let system = system.trim();
     fleet.host(
         "vps",
         &format!(
             "export PATH=/run/current-system/sw/bin:/usr/bin:/bin
-             nix-env -p /nix/var/nix/profiles/system --set {system} && {system}/bin/switch-to-configuration switch >/dev/null 2>&1"
+             nix-env -p /nix/var/nix/profiles/system --set {system} &&
+                 {system}/bin/switch-to-configuration switch >/dev/null 2>&1"
         ),
     );
     let recovered = fleet.recover("laptop", &["homelab"]);
@@ -110,8 +111,8 @@ fn a_run_is_forgotten_only_when_no_guard_of_it_is_armed_any_more() {
     fleet.assert_on_old(&["vps"]);
 }
 
-/// Measured in an earlier version: minutes after every guard must have fired, `recover` counted a whole guard down, and then
-/// once more.
+/// Measured in an earlier version: minutes after every guard must have fired, `recover` counted a whole guard down, and
+/// then once more.
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not_waited_for_again() {

@@ -50,7 +50,8 @@ impl Default for Setup<'_> {
 }
 
 impl Fleet {
-    /// The VPS and the home server behind NAT, with the common inventory. `test` is a short name, for a person who looks.
+    /// The VPS and the home server behind NAT, with the common inventory. `test` is a short name, for a person who
+    /// looks.
     pub(crate) fn up(test: &str) -> Self {
         Self::made(test, &Setup::default())
     }
@@ -227,8 +228,8 @@ impl Fleet {
         system
     }
 
-    /// Makes a host run what the flake gives now, as by hand: `action` of `switch-to-configuration`, and the profile where it
-    /// belongs to it.
+    /// Makes a host run what the flake gives now, as by hand: `action` of `switch-to-configuration`, and the profile
+    /// where it belongs to it.
     pub(crate) fn rebuild_by_hand(&self, host: &str, action: &str) -> Output {
         let system = self.copy_by_hand(host);
         let profile = match action {
@@ -296,8 +297,8 @@ impl Fleet {
         self.follow(self.binary("laptop", words), false).ended()
     }
 
-    /// Any command of fleetdeploy on a terminal of its own (everything it says is its stdout); what is written to stdin is
-    /// typed there.
+    /// Any command of fleetdeploy on a terminal of its own (everything it says is its stdout); what is written to stdin
+    /// is typed there.
     pub(crate) fn on_terminal(&self, words: &str) -> Pushing {
         let script = format!("fleetdeploy {words}");
         let words =
@@ -339,8 +340,8 @@ impl Fleet {
         Logins { connections: count("Accepted publickey for "), commands: count("Starting session: ") }
     }
 
-    /// How many times it has booted: as `lab.sh boots` says, and without its processes, for a test asks this twenty times a
-    /// second while it waits for a guard.
+    /// How many times it has booted: as `lab.sh boots` says, and without its processes, for a test asks this twenty
+    /// times a second while it waits for a guard.
     pub(crate) fn boots(&self, host: &str) -> u32 {
         let boots = std::fs::read_to_string(self.place.join("hosts").join(host).join("boots")).unwrap();
         boots.trim().parse().unwrap()
@@ -380,7 +381,8 @@ impl Fleet {
         self.assert_on_old(&[]);
     }
 
-    /// Every host stands as it did, after one restart of each of `restarted` and none of the others, and can be reached.
+    /// Every host stands as it did, after one restart of each of `restarted` and none of the others, and can be
+    /// reached.
     pub(crate) fn assert_on_old(&self, restarted: &[&str]) {
         let now = self.standings();
         let expected = self
@@ -441,8 +443,8 @@ impl Fleet {
         let answer =
             |words: &[&str]| self.lab(words[0], &words[1..]).output().map_or(String::new(), |said| text(&said.stdout));
         for host in &self.hosts {
-            let state = "journalctl -q --no-pager -o short-iso -n 60 -u 'fleetdeploy*'; tail -n 20 /run/fleetdeploy/*.log \
-                         /run/fleetdeploy/jobs/*; cat /nix/var/nix/gcroots/fleetdeploy/*/trace";
+            let state = "journalctl -q --no-pager -o short-iso -n 60 -u 'fleetdeploy*'; tail -n 20 \
+                         /run/fleetdeploy/*.log /run/fleetdeploy/jobs/*; cat /nix/var/nix/gcroots/fleetdeploy/*/trace";
             parts.push((format!("{host}, of fleetdeploy"), answer(&["host", host, "--", "/bin/sh", "-c", state])));
             let console =
                 std::fs::read(answer(&["console", host]).trim()).map(|bytes| text(&bytes)).unwrap_or_default();

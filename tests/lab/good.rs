@@ -97,8 +97,8 @@ fn every_kind_of_check_holds_on_real_hosts() {
         checks: "- vpn: {hub: vps}\n\
                  - ping: vps\n  from: homeserver\n\
                  - tcp: 8080\n  to: vps\n  from: homeserver\n\
-                 - name: the site answers\n  from: homeserver\n  http: {url: \"http://vps:8080/health\", status: 200, body: ok}\n\
-                 - dns: vps\n  from: homeserver\n\
+                 - name: the site answers\n  from: homeserver\n  http: {url: \"http://vps:8080/health\", status: 200, \
+                 body: ok}\n- dns: vps\n  from: homeserver\n\
                  - wireguard: vps\n  from: homeserver\n\
                  - command: [systemctl, is-active, sshd]\n\
                  - command: test -e /etc/NIXOS && true\n  from: vps\n",

@@ -136,9 +136,9 @@ fn fired_and_due(trace: &str) -> (Uptime, Uptime) {
 }
 
 /// Arms and disarms over and over. In every tenth round the guard is the unit that `arm` makes of it, `disarm` is the
-/// script's own function, and it comes anywhere in the last second before the deadline; it may come too late, then it says
-/// so and the round does not count. In the others, which would take minutes otherwise, the guard's program is a plain
-/// process, and only the token is moved, which is what decides.
+/// script's own function, and it comes anywhere in the last second before the deadline; it may come too late, then it
+/// says so and the round does not count. In the others, which would take minutes otherwise, the guard's program is a
+/// plain process, and only the token is moved, which is what decides.
 const LOOP: &str = r#"
 owner=test run=$1 epoch=1 wanted=$2 disarmed=0 fired=0
 take_back() {

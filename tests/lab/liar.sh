@@ -1,9 +1,9 @@
 #!/bin/bash
 # The login shell of root on a host that was taken over: it runs what it is given, and edits the answers.
 #
-# /etc/lie has `WHEN WHAT`. WHEN: always | armed (once a run holds this host) | kept (from then on, also after a reboot) |
-# a script: survey, arm, test, switch, rollback, disarm, probe. WHAT: how it lies; `edit` is by /etc/lie.sed; `claim` says of
-# the scripts named in /etc/lie.claims that they were done, and does nothing of it.
+# /etc/lie has `WHEN WHAT`. WHEN: always | armed (once a run holds this host) | kept (from then on, also after a
+# reboot) | a script: survey, arm, test, switch, rollback, disarm, probe. WHAT: how it lies; `edit` is by /etc/lie.sed;
+# `claim` says of the scripts named in /etc/lie.claims that they were done, and does nothing of it.
 
 honest() { exec /bin/sh "$@"; }
 case ${2-} in *fleetdeploy-shell*) ;; *) honest "$@" ;; esac

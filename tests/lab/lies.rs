@@ -1,5 +1,6 @@
-//! A host that was taken over: root's login shell there is `liar.sh`, which edits the answers. Whatever it says, the two
-//! honest hosts beside it end rightly, nothing is committed that is broken, and the workstation is filled by nobody.
+//! A host that was taken over: root's login shell there is `liar.sh`, which edits the answers. Whatever it says, the
+//! two honest hosts beside it end rightly, nothing is committed that is broken, and the workstation is filled by
+//! nobody.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,7 +69,8 @@ fn watched(fleet: &Fleet, pushing: Pushing) -> (Pushed, Taken) {
     let look = || {
         let mut taken = Taken::default();
         while !is_over.load(Ordering::Relaxed) {
-            // It only grows (proc_pid_status(5), `VmHWM`), so the last look before the end tells all but its last moment.
+            // It only grows (proc_pid_status(5), `VmHWM`), so the last look before the end tells all but its last
+            // moment.
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB"));
             let memory = memory.and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok()).unwrap_or(0) * 1024;
@@ -362,8 +364,8 @@ fn what_a_host_says_of_other_hosts_links_counts_for_nothing() {
     fleet.look();
 }
 
-/// What a host says of itself it only does to itself: the others are committed whole. Each row is a version, what is claimed,
-/// and which scripts do nothing.
+/// What a host says of itself it only does to itself: the others are committed whole. Each row is a version, what is
+/// claimed, and which scripts do nothing.
 fn assert_harms_only_itself(test: &str, lies: &[(&str, &str, &str)]) {
     let mut fleet = taken_over(test, &Inventory::default());
     let paint = r"s/^host_name .*/host_name vps/; s/^uptime .*/&\nboot_note \x1b[2J\x1b]0;owned\x07\x9b31m/; s/^printed test /&\x1b[8m/";

@@ -54,7 +54,8 @@ fn an_sshd_that_no_longer_admits_the_user_is_rolled_back() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_user_who_loses_sudo_takes_the_push_back() {
     let fleet = Fleet::up("no-sudo");
-    // Longer than WireGuard needs to notice that the hub has restarted: 15 s without an answer (white paper, section 6.5).
+    // Longer than WireGuard needs to notice that the hub has restarted: 15 s without an answer (white paper, section
+    // 6.5).
     fleet.write_inventory(&Inventory {
         defaults: "user: deploy",
         guard: "120s",

@@ -1,5 +1,5 @@
-//! What a reboot would bring, and whether it would come up at all: a next boot that somebody has set, kernels that are cut
-//! short, a /boot that is not there.
+//! What a reboot would bring, and whether it would come up at all: a next boot that somebody has set, kernels that are
+//! cut short, a /boot that is not there.
 
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;

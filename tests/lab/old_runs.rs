@@ -142,7 +142,8 @@ fn plant_host(fleet: &Fleet, old: &OldRun, host: &str, here: &Here) {
     if token.starts_with("disarmed-") {
         // The guard looks once a second, and ends by itself when it sees a token that is disarmed.
         let disarm = format!(
-            "cd /run/fleetdeploy/token && mv -T armed-{deadline} disarmed-{deadline} && (systemctl stop fleetdeploy-guard || true)"
+            "cd /run/fleetdeploy/token && mv -T armed-{deadline} disarmed-{deadline} && (systemctl stop \
+             fleetdeploy-guard || true)"
         );
         fleet.host(host, &disarm);
     }

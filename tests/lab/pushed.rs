@@ -276,7 +276,8 @@ impl Pushed {
         self.has(|event| matches!(event, Event::GuardArmed { host, .. } if host.as_str() == name))
     }
 
-    /// What was said to be wrong, of this host or of any: texts, hints, warnings, reasons, log lines, the last sentence.
+    /// What was said to be wrong, of this host or of any: texts, hints, warnings, reasons, log lines, the last
+    /// sentence.
     pub(crate) fn words(&self, about: Option<&str>) -> String {
         let concerns = |host: Option<&HostName>| about.is_none() || host.map(HostName::as_str) == about;
         let mut words = Vec::new();

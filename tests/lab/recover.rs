@@ -94,7 +94,8 @@ fn a_push_that_is_killed_before_its_decision_is_undone_in_every_phase() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_push_that_is_killed_after_its_decision_is_finished() {
     let fleet = fleet("rec-forward");
-    let source = "flake: .\nhooks:\n  after_commit:\n    - env | grep ^FLEETDEPLOY_ >/root/after-commit\n  after_abort:\n    - touch /root/after-abort";
+    let source = "flake: .\nhooks:\n  after_commit:\n    - env | grep ^FLEETDEPLOY_ >/root/after-commit\n  \
+                  after_abort:\n    - touch /root/after-abort";
     fleet.write_inventory(&Inventory { guard: "150s", settle: "20s", source, ..Inventory::default() });
     for host in BOTH {
         fleet.set(host, "loader", "\"slow:3\"");

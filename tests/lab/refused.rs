@@ -170,7 +170,8 @@ fn a_disk_that_may_want_a_passphrase_refuses_the_push_until_the_inventory_says_h
         "homeserver",
         "set -e; number=$(mountpoint -d /); mount -t tmpfs none /sys/dev/block; \
          mkdir -p /sys/dev/block/$number/dm /sys/dev/block/$number/slaves; \
-         echo CRYPT-LUKS2-0123456789abcdef-luks-root >/sys/dev/block/$number/dm/uuid; echo root >/sys/dev/block/$number/dm/name",
+         echo CRYPT-LUKS2-0123456789abcdef-luks-root >/sys/dev/block/$number/dm/uuid; echo root \
+         >/sys/dev/block/$number/dm/name",
     );
     fleet.change(&["vps", "homeserver"]);
     let refused = fleet.push(&["homelab"]);
@@ -188,8 +189,9 @@ fn a_switch_that_is_under_way_refuses_the_push() {
     fleet.change(&["vps", "homeserver"]);
     fleet.host(
         "homeserver",
-        "mkdir -p /run/nixos; systemd-run --quiet --collect --setenv=PATH=\"$PATH\" --unit=somebody flock /run/nixos/switch-to-configuration.lock sleep infinity; \
-         while flock -n /run/nixos/switch-to-configuration.lock true; do :; done",
+        "mkdir -p /run/nixos; systemd-run --quiet --collect --setenv=PATH=\"$PATH\" --unit=somebody flock \
+         /run/nixos/switch-to-configuration.lock sleep infinity; while flock -n \
+         /run/nixos/switch-to-configuration.lock true; do :; done",
     );
     let pushed = fleet.push(&["homelab"]);
     fleet.host("homeserver", "systemctl stop somebody.service");

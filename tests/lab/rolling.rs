@@ -85,7 +85,8 @@ fn another_workstation_is_refused_by_a_rolling_reboot_that_died_and_may_end_it()
     assert_eq!(BOTH.map(|host| fleet.host(host, HELD)), ["free\n", "free\n"]);
     // One that nobody could end, and that is over: it would hold the host again after its next boot.
     let over = "mkdir -p /nix/var/nix/gcroots/fleetdeploy && \
-                echo 20260101-000000-homelab-0001 another-boot 1 1 root@gone >/nix/var/nix/gcroots/fleetdeploy/reboot.lease";
+                echo 20260101-000000-homelab-0001 another-boot 1 1 root@gone \
+                >/nix/var/nix/gcroots/fleetdeploy/reboot.lease";
     fleet.host("homeserver", over);
     assert!(fleet.host("homeserver", HELD).contains("root@gone"));
     let pushed = fleet.start_as("laptop2", &["homelab", "--on", "vps"]).ended();

@@ -68,9 +68,10 @@ fn the_record_holds_the_whole_activation_log() {
     let of_test = log.lines().filter_map(|line| line.split_once("test| ")).map(|(_, line)| line.to_owned());
     assert_eq!(of_talk(of_test), talk(500));
     assert!(log.contains("test| activating the configuration..."), "{log}");
-    assert!(pushed.has(
-        |event| matches!(event, Event::HostMoved { host, doing } if host.as_str() == "homeserver" && doing == "activating the configuration")
-    ));
+    assert!(pushed.has(|event| {
+        let Event::HostMoved { host, doing } = event else { return false };
+        host.as_str() == "homeserver" && doing == "activating the configuration"
+    }));
     // Nobody goes on listening on the host.
     let listening = "ps -eo args | grep -c '[f]lock -s -w 1' || true";
     until(seconds(30), "the end of what listened", || {
@@ -161,7 +162,8 @@ fn what_runs_and_what_will_change_is_told_before_anything_is_touched() {
     assert_eq!(hosts, BTreeSet::from(BOTH));
     assert!(before.iter().any(|event| matches!(
         event,
-        Event::WorkstationSeen { nix: Some(nix), ssh: Some(ssh), .. } if nix.starts_with("Nix ") && ssh.starts_with("OpenSSH_")
+        Event::WorkstationSeen { nix: Some(nix), ssh: Some(ssh), .. }
+            if nix.starts_with("Nix ") && ssh.starts_with("OpenSSH_")
     )));
     for host in BOTH {
         let moved = pushed.has(

@@ -261,11 +261,15 @@ fn what_is_waited_for_costs_only_a_push_that_restarts_something() {
     };
     // Another `nixos-version`, and no unit of it.
     let nothing = push("20s", "1", "size");
-    let unit = |number: u32| json!({ "app.service": service("exec sleep infinity", &format!("Environment=NUMBER={number}\n")) });
+    let unit = |number: u32| {
+        let numbered = format!("Environment=NUMBER={number}\n");
+        json!({ "app.service": service("exec sleep infinity", &numbered) })
+    };
     let without = push("0s", &unit(1).to_string(), "raw_units");
     let with = push("20s", &unit(2).to_string(), "raw_units");
     eprintln!(
-        "beyond build, copy and activation: nothing restarted {nothing:.1?}, a restart without steady {without:.1?}, with 20 s {with:.1?}"
+        "beyond build, copy and activation: nothing restarted {nothing:.1?}, a restart without steady {without:.1?}, \
+         with 20 s {with:.1?}"
     );
     assert!(nothing < seconds(18), "nothing was restarted, and {nothing:.1?} passed");
     assert!(with >= seconds(18), "it was restarted, and only {with:.1?} passed");

@@ -1,4 +1,5 @@
-//! Changes that break the tunnel or the way to a host: everything goes back, and nothing restarts that can still be reached.
+//! Changes that break the tunnel or the way to a host: everything goes back, and nothing restarts that can still be
+//! reached.
 
 use fleetdeploy::event::{Event, HostOutcome, Outcome};
 use pretty_assertions::assert_eq;

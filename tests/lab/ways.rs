@@ -9,10 +9,11 @@ use crate::inventory::Inventory;
 
 const ALL: [&str; 3] = ["vps", "homeserver", "web"];
 
-/// The vps is looked for where it is not, first; the home server is behind it, and web behind the home server, with a port
-/// and a key of its own.
+/// The vps is looked for where it is not, first; the home server is behind it, and web behind the home server, with a
+/// port and a key of its own.
 const HOSTS: &str = "\
-defaults: {user: root, guard: 2m, boot_time: 40s, limits: {connect: 15s, step: 10s, test: 20s, switch: 15s, rollback: 20s}}
+defaults: {user: root, guard: 2m, boot_time: 40s, limits: {connect: 15s, step: 10s, test: 20s, switch: 15s, rollback: \
+20s}}
 hosts:
   vps:
     addresses: [198.51.100.99, 198.51.100.10]
@@ -41,10 +42,9 @@ fn a_host_behind_two_jumps_and_one_that_is_elsewhere_are_pushed_like_any_other()
     fleet.look();
     fleet.write("inventory.yaml", HOSTS);
     // Its host key is known at port 22.
-    let key = fleet.ws(
-        "mkdir keys && ssh-keygen -q -t ed25519 -N '' -f keys/web && cat keys/web.pub && \
-         known=$(sed -n 's/^.*,10\\.100\\.0\\.3 /[10.100.0.3]:2222 /p' ~/.ssh/known_hosts) && echo \"$known\" >>~/.ssh/known_hosts",
-    );
+    let key = fleet.ws("mkdir keys && ssh-keygen -q -t ed25519 -N '' -f keys/web && cat keys/web.pub && \
+         known=$(sed -n 's/^.*,10\\.100\\.0\\.3 /[10.100.0.3]:2222 /p' ~/.ssh/known_hosts) && echo \"$known\" \
+         >>~/.ssh/known_hosts");
     fleet.host("web", &format!("mkdir -p /root/.ssh && echo '{}' >>/root/.ssh/authorized_keys", key.trim()));
     fleet.change(&ALL);
     let before = ALL.map(|host| fleet.logins(host).connections);

@@ -30,8 +30,8 @@ impl Fleet {
         for at in 0..world.hosts.len() {
             let before = actions.len();
             self.own_actions(world, at, actions);
-            // What hosts that are left alone do touches no other: one after the other is enough. docs/model-checking.md,
-            // "How it stays small".
+            // What hosts that are left alone do touches no other: one after the other is enough.
+            // docs/model-checking.md, "How it stays small".
             let goes_on = actions.len() > before && world.is_left_alone();
             self.blows(world, at, actions);
             if goes_on {

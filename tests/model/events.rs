@@ -186,7 +186,8 @@ impl Fleet {
         let station = Arc::make_mut(&mut world.stations[at]);
         change(station, &mut world.journal);
         if world.change == Change::Lasts {
-            // A host that is lost to a coordinator by its own word, true or not, takes its links with it: that one asks for none.
+            // A host that is lost to a coordinator by its own word, true or not, takes its links with it: that one asks
+            // for none.
             world.history.given_up |= station.lost;
         }
     }
@@ -286,7 +287,8 @@ impl Fleet {
                     Some(Said::Nothing) | None => false,
                 };
                 world.history.said_untrue |= untrue;
-                // Once a guard was disarmed for commit, and where somebody else has taken over, the guards are what is left.
+                // Once a guard was disarmed for commit, and where somebody else has taken over, the guards are what is
+                // left.
                 let holds = stands.lease == Some(station.speaker) && stands.guard == Guard::Watching;
                 let is_left = holds && verdict != Outcome::Superseded && !station.disarming && !station.held_up;
                 world.history.left_to_guard |= is_left && world.is_heard(&self.plan, at, host);

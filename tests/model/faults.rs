@@ -173,8 +173,8 @@ impl Budget {
     }
 }
 
-/// What a network, a machine or a person does by itself: not the one that lies, nor next boots, nor ways that one alone has
-/// lost, which are explored by name.
+/// What a network, a machine or a person does by itself: not the one that lies, nor next boots, nor ways that one alone
+/// has lost, which are explored by name.
 pub(crate) const ALL: [Fault; 12] = [
     Fault::Loss,
     Fault::Late,

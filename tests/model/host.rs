@@ -1,7 +1,7 @@
 //! One host: what lies on its disk and under /run, and what its own programs do without us: jobs and the guard.
 //!
-//! What the scripts do that are sent to it is in `scripts.rs`. Each rule names the place in `src/remote/scripts` that it
-//! follows.
+//! What the scripts do that are sent to it is in `scripts.rs`. Each rule names the place in `src/remote/scripts` that
+//! it follows.
 
 use crate::mistakes::Mistake;
 use crate::words::{Places, Sys};
@@ -210,7 +210,8 @@ impl Host {
         self.armed_by = self.armed_by.filter(|_| self.token != Token::None);
     }
 
-    /// lib.sh, `boots_as_default`: what is done to go forward is refused while a reboot would bring something else first.
+    /// lib.sh, `boots_as_default`: what is done to go forward is refused while a reboot would bring something else
+    /// first.
     pub(crate) fn boots_its_default(&self, mistake: Option<Mistake>) -> bool {
         !self.next || mistake == Some(Mistake::TheFenceIgnoresTheNextBoot)
     }
@@ -241,8 +242,8 @@ impl Host {
         };
     }
 
-    /// A later run on this host from its first arm command to its last clean-up, which takes away what this one has left in /run.
-    /// clean.sh, `end_older`.
+    /// A later run on this host from its first arm command to its last clean-up, which takes away what this one has
+    /// left in /run. clean.sh, `end_older`.
     pub(crate) fn commit_later(&mut self, to: Sys) {
         *self = Self {
             boot: self.boot,
@@ -326,8 +327,8 @@ impl Host {
                 }
                 JobState::Ended { well }
             }
-            // job.sh, `roll_back`: the run's own step has had its time and is killed, then profile, boot default, current
-            // system, each although the others failed.
+            // job.sh, `roll_back`: the run's own step has had its time and is killed, then profile, boot default,
+            // current system, each although the others failed.
             (JobKind::Rollback, 0) => {
                 self.kill_forward();
                 self.on.profile = self.before().profile;

@@ -1,7 +1,7 @@
 //! Seeded mistakes: a check that cannot fail proves nothing. Each must be found, and by the property that names it.
 //!
-//! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told, or
-//! what it orders, here.
+//! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told,
+//! or what it orders, here.
 
 use fleetdeploy::decide::fact::{JobKind, RefusalReason, StepAnswer, StepOutcome};
 use fleetdeploy::decide::links::HostRound;

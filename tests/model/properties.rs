@@ -43,8 +43,8 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
             // Who recovers without the run's record knows no baseline, and asks for new logins alone.
             let baseline_is_known = !world.stations.iter().any(|station| station.alone);
             let in_reach = |(at, host): (usize, &Host)| {
-                // A host that does not come back, or has come up on what somebody else had set, takes its links with it: nobody can
-                // know what a reboot would mend.
+                // A host that does not come back, or has come up on what somebody else had set, takes its links with
+                // it: nobody can know what a reboot would mend.
                 let other_is_missing = (world.history.given_up | world.history.booted_other) & !(1 << at) != 0;
                 let carries = !(host.scarred && baseline_is_known && !other_is_missing)
                     && !(matches!(world.change, Change::CutsLinks | Change::CutsHosts) && host.on.current == Sys::New);

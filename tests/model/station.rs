@@ -93,13 +93,15 @@ impl Proof {
         self.looked_at = 0;
     }
 
-    /// Whether every host of an earlier wave than this one's took a new login and ran its new system while all links held.
+    /// Whether every host of an earlier wave than this one's took a new login and ran its new system while all links
+    /// held.
     fn is_of_waves_before(&self, plan: &Plan, host: HostId) -> bool {
         let mut before = plan.changing().filter(|other| plan.host(*other).wave < plan.host(host).wave);
         before.all(|other| self.looked_at & (1 << other.0) != 0)
     }
 
-    /// `lost` are hosts that a recovery has lost by their own word: it goes forward only where such a one is on new for good.
+    /// `lost` are hosts that a recovery has lost by their own word: it goes forward only where such a one is on new for
+    /// good.
     fn look(&mut self, plan: &Plan, lost: u8) {
         let is_seen = |(host, login): (usize, &Option<u8>)| login.is_some() || lost & (1 << host) != 0;
         self.whole |= self.rounds == 3 && self.logins.iter().enumerate().all(is_seen);
@@ -227,8 +229,8 @@ impl Station {
         }
     }
 
-    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`. Beside what is typed, by bit:
-    /// hosts whose machines are others now.
+    /// `fleetdeploy recover`, as the `epoch`th coordinator; without the record where `alone`. Beside what is typed, by
+    /// bit: hosts whose machines are others now.
     pub(crate) fn recover(
         plan: &Arc<Plan>,
         known: Arc<Plan>,

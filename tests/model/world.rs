@@ -232,8 +232,8 @@ impl World {
         answers(host) && plan.host(HostId(host)).behind.is_none_or(|jump| answers(jump.0))
     }
 
-    /// By bit: hosts that are missing by the marks, and under whose names other machines answer that hold nothing of the run.
-    /// engine::recover, `replaced`.
+    /// By bit: hosts that are missing by the marks, and under whose names other machines answer that hold nothing of
+    /// the run. engine::recover, `replaced`.
     pub(crate) fn replaced(&self, alone: bool) -> u8 {
         let recorded = self.journal.1.filter(|_| !alone);
         let marks = self.hosts.iter().filter_map(|host| host.mark).chain(recorded);
@@ -251,8 +251,8 @@ impl World {
         self.stations.iter().any(|station| station.is_alive())
     }
 
-    /// Where the clean-up did not arrive that was to leave the mark of an end without a host, which was said, nobody without the
-    /// record knows of that end: whoever takes the host over then makes up its mind anew.
+    /// Where the clean-up did not arrive that was to leave the mark of an end without a host, which was said, nobody
+    /// without the record knows of that end: whoever takes the host over then makes up its mind anew.
     fn begin_anew_without_a_mark(&mut self) {
         let Self { stations, hosts, .. } = self;
         for station in stations.iter_mut().filter(|station| station.ended_without && station.meant != 0) {
@@ -270,8 +270,8 @@ impl World {
         !self.anybody_drives() && self.left.recoveries == 0 && self.late.is_empty()
     }
 
-    /// Forgets what nothing that can still happen, and no property, asks for: so that worlds that differ in it alone are
-    /// one.
+    /// Forgets what nothing that can still happen, and no property, asks for: so that worlds that differ in it alone
+    /// are one.
     pub(crate) fn forget(&mut self) {
         for host in &mut self.hosts {
             host.forget();

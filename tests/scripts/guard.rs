@@ -1,4 +1,5 @@
-//! What the guard and the steps do to a host, and what kills them in the middle of it: in a tree, with programs of our own.
+//! What the guard and the steps do to a host, and what kills them in the middle of it: in a tree, with programs of our
+//! own.
 
 use std::path::Path;
 
@@ -40,7 +41,10 @@ pub(crate) async fn in_a_run(plan: &str) -> Host {
     host.write("run/fleetdeploy/lease", "r-1 2 ada@laptop\n");
     host.write(
         "run/fleetdeploy/plan",
-        format!("run r-1\nold_current {A}\nold_boot {A}\nold_profile {A}\nold_generation 1\naction reboot\nboot_loader -\n{plan}"),
+        format!(
+            "run r-1\nold_current {A}\nold_boot {A}\nold_profile {A}\nold_generation 1\naction reboot\nboot_loader \
+                 -\n{plan}"
+        ),
     );
     host.write("run/fleetdeploy/token/fired-1500", "");
     std::fs::create_dir_all(host.path("run/fleetdeploy/jobs")).unwrap();
@@ -193,7 +197,8 @@ async fn a_pending_next_boot_keeps_out_what_goes_forward_and_nothing_that_goes_b
     token("armed");
     host.program(
         "systemctl",
-        "case $* in *ActiveState*guard.service) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; esac",
+        "case $* in *ActiveState*guard.service) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; \
+         esac",
     );
     host.program("systemd-run", "echo begun >>\"$FLEETDEPLOY_ROOT/log\"");
     for (kind, begun) in [("test", false), ("switch", false), ("reactivate", false), ("rollback", true)] {
@@ -300,9 +305,9 @@ async fn a_container_that_is_rolled_back_boots_what_it_booted_also_where_two_sys
     }
 }
 
-/// At every program by which a step or a guard changes anything, one after another: everything is killed just there, and the
-/// power may fail just then, so there is always something whole to boot. The guard that comes after it brings all of it
-/// back.
+/// At every program by which a step or a guard changes anything, one after another: everything is killed just there,
+/// and the power may fail just then, so there is always something whole to boot. The guard that comes after it brings
+/// all of it back.
 #[tokio::test]
 async fn a_container_that_is_killed_at_any_program_can_always_boot_and_goes_back_as_a_whole() {
     let job = format!(
@@ -347,8 +352,8 @@ async fn is_killed_and_comes_back(shell: &str, files: &[&str], words: &str, at: 
     killed
 }
 
-/// Runs words that are killed, with all that they have started, where they start their `at`-th program; `false` when they
-/// ended before.
+/// Runs words that are killed, with all that they have started, where they start their `at`-th program; `false` when
+/// they ended before.
 pub(crate) async fn run_killed(host: &Host, shell: &str, files: &[&str], words: &str, at: u32) -> bool {
     for program in ["rm", "ln", "mv", "timeout", "nix-env"] {
         let real = [host.path("fake"), "/usr/bin".into(), "/bin".into()].map(|place| place.join(program));
@@ -367,7 +372,8 @@ pub(crate) async fn run_killed(host: &Host, shell: &str, files: &[&str], words: 
     host.text("count").lines().count() >= usize::try_from(at).unwrap()
 }
 
-/// The step that the guard waits for may go on for a minute, and the power may fail meanwhile; and it may move it once more.
+/// The step that the guard waits for may go on for a minute, and the power may fail meanwhile; and it may move it once
+/// more.
 #[tokio::test]
 async fn a_guard_puts_a_container_s_boot_default_back_before_it_waits_for_a_step_and_again_after_it() {
     let host = container(false).await;
@@ -441,7 +447,8 @@ async fn a_guard_that_cannot_empty_the_next_boot_activates_the_old_system_and_do
     }
 }
 
-/// The old system's kernel is torn: its installer is run again, and if that does not mend it, nothing is rebooted into it.
+/// The old system's kernel is torn: its installer is run again, and if that does not mend it, nothing is rebooted into
+/// it.
 #[tokio::test]
 async fn a_guard_does_not_reboot_into_a_kernel_that_is_not_whole() {
     for (mends, ends, says) in [
@@ -468,8 +475,8 @@ async fn a_guard_does_not_reboot_into_a_kernel_that_is_not_whole() {
     }
 }
 
-/// Where the boot partition is gone before anything was installed, a reboot brings what it did, and is the surer way back; after
-/// an installation nobody knows.
+/// Where the boot partition is gone before anything was installed, a reboot brings what it did, and is the surer way
+/// back; after an installation nobody knows.
 #[tokio::test]
 async fn a_guard_without_a_boot_partition_reboots_only_where_nothing_was_installed() {
     for (step, ends) in [("test", "REBOOT\n"), ("switch", "test 1\n")] {
@@ -486,7 +493,8 @@ async fn a_guard_without_a_boot_partition_reboots_only_where_nothing_was_install
     }
 }
 
-/// After a power cut in the middle of its switch it has booted the old system, and its boot has made a generation of it.
+/// After a power cut in the middle of its switch it has booted the old system, and its boot has made a generation of
+/// it.
 #[tokio::test]
 async fn the_generation_that_a_container_s_own_boot_has_made_goes_with_the_run_s() {
     let host = container(true).await;
@@ -505,7 +513,8 @@ async fn the_generation_that_a_container_s_own_boot_has_made_goes_with_the_run_s
     }
 }
 
-/// The same, where the host came up on the old system by itself and there was nothing to roll back: at the end of the run.
+/// The same, where the host came up on the old system by itself and there was nothing to roll back: at the end of the
+/// run.
 #[tokio::test]
 async fn a_container_that_came_back_by_itself_keeps_no_generation_that_was_never_proven() {
     for (number, system, runs, left) in

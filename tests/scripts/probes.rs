@@ -1,4 +1,5 @@
-//! What a prober asks, what it starts for that, and what is left of it: against listeners of our own, with programs of our own.
+//! What a prober asks, what it starts for that, and what is left of it: against listeners of our own, with programs of
+//! our own.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -74,7 +75,8 @@ fn hold(connection: TcpStream) {
     std::mem::forget(connection);
 }
 
-/// A host where addresses answer a ping as they are named here: `up`, `gone`, `mute` (for ever) and, after half a second, `slow`.
+/// A host where addresses answer a ping as they are named here: `up`, `gone`, `mute` (for ever) and, after half a
+/// second, `slow`.
 async fn probed() -> Host {
     let host = Host::with(None).await;
     host.program(

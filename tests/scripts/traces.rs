@@ -1,5 +1,5 @@
-//! What a run leaves beside its roots: what a restart does not take away, what is on the disk before it is answered, and
-//! what still goes when there is no room left.
+//! What a run leaves beside its roots: what a restart does not take away, what is on the disk before it is answered,
+//! and what still goes when there is no room left.
 
 use pretty_assertions::assert_eq;
 
@@ -97,7 +97,8 @@ async fn idle() -> Host {
     }
     host.program(
         "systemd-run",
-        "printf '#!/bin/sh\\ncase $* in *ActiveState*guard*) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; esac\\n' >\"$FLEETDEPLOY_ROOT/fake/systemctl\"",
+        "printf '#!/bin/sh\\ncase $* in *ActiveState*guard*) echo ActiveState=active ;; *ActiveState*) echo \
+         ActiveState=inactive ;; esac\\n' >\"$FLEETDEPLOY_ROOT/fake/systemctl\"",
     );
     host
 }
@@ -504,7 +505,8 @@ async fn who_puts_a_host_back_takes_away_what_the_run_said_that_it_had_begun() {
     for shell in shells() {
         // The job says it before the profile moves, and a roll back that has ended well takes it away.
         let host = in_a_run("").await;
-        let switch = "case $1 in boot) echo \"$FLEETDEPLOY_SYSTEM\" >\"$FLEETDEPLOY_ROOT/boot-default\" ;; test) ln -sfn \"$FLEETDEPLOY_SYSTEM\" \"$FLEETDEPLOY_ROOT/run/current-system\" ;; esac";
+        let switch = "case $1 in boot) echo \"$FLEETDEPLOY_SYSTEM\" >\"$FLEETDEPLOY_ROOT/boot-default\" ;; test) ln \
+                      -sfn \"$FLEETDEPLOY_SYSTEM\" \"$FLEETDEPLOY_ROOT/run/current-system\" ;; esac";
         for system in [A, B] {
             host.executable(
                 &format!("{}/bin/switch-to-configuration", &system[1..]),
@@ -571,12 +573,14 @@ async fn a_step_of_another_run_is_not_taken_for_this_one_s() {
         host.token("armed");
         host.program(
             "systemctl",
-            "case $* in *ActiveState*guard.service) echo ActiveState=active ;; *ActiveState*) echo ActiveState=inactive ;; esac",
+            "case $* in *ActiveState*guard.service) echo ActiveState=active ;; *ActiveState*) echo \
+             ActiveState=inactive ;; esac",
         );
         host.program("systemd-run", "echo begun >>\"$FLEETDEPLOY_ROOT/log\"");
         host.write("run/fleetdeploy/jobs/test.started", "r-0 2\n");
         let words = format!(
-            "{LOADER}run=r-1 epoch=2 wanted_boot_id={BOOT_ID} kind=test needs=1 new={B} wanted_current=- wanted_profile=- wanted_boot=-; with_lock start && echo started"
+            "{LOADER}run=r-1 epoch=2 wanted_boot_id={BOOT_ID} kind=test needs=1 new={B} wanted_current=- \
+             wanted_profile=- wanted_boot=-; with_lock start && echo started"
         );
         assert_eq!(host.run(shell, &["lib.sh", "step.sh"], &words).await.stdout_text(), "started\n", "{shell}");
         assert_eq!(host.text("log"), "begun\n", "{shell}");

@@ -230,8 +230,8 @@ impl World {
         }
         for host in self.changing() {
             for flaw in [Flaw::Deaf, Flaw::NoLogin, Flaw::Unit] {
-                // A login is looked at once, when verify begins. What fails already is not blamed on the run by who does
-                // not know how it was before.
+                // A login is looked at once, when verify begins. What fails already is not blamed on the run by who
+                // does not know how it was before.
                 let once = flaw == Flaw::NoLogin || (flaw == Flaw::Unit && self.stations[station].alone);
                 let since = self.has_since(host, flaw);
                 if since.is_some_and(|since| !once && since + SEEN_BY_THEN < self.now) {

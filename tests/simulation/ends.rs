@@ -89,7 +89,8 @@ impl World {
                             self.violated(format!("6: moved on is said of host{host}, and it is not so"));
                         }
                     } else if end.is_some_and(by_its_word) && self.hosts[host].stand == Stand::all(Sys::Old) {
-                        // Nothing was tested: whoever has taken it over holds an empty guard there, and the verdict names it.
+                        // Nothing was tested: whoever has taken it over holds an empty guard there, and the verdict
+                        // names it.
                     } else if !said_old {
                         self.violated(format!("6: {:?}, and host{host} never said that it is on old", verdict.outcome));
                     } else if self.guard_waits(host) && !down {
@@ -102,8 +103,8 @@ impl World {
         self.check_split(station, verdict);
     }
 
-    /// Whether a split is real: some host is not on old and unguarded, or could not be asked when it mattered. What a host that
-    /// did not answer the survey ran before nobody knows without the record: the next recovery does.
+    /// Whether a split is real: some host is not on old and unguarded, or could not be asked when it mattered. What a
+    /// host that did not answer the survey ran before nobody knows without the record: the next recovery does.
     fn check_split(&mut self, station: usize, verdict: &Verdict) {
         if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) || verdict.interrupted.is_some() {
             return;
@@ -131,8 +132,8 @@ impl World {
         }
     }
 
-    /// Whether anybody has reason to type `recover`: a host that can be reached holds something of the run, or the push's
-    /// own workstation says that it is not over.
+    /// Whether anybody has reason to type `recover`: a host that can be reached holds something of the run, or the
+    /// push's own workstation says that it is not over.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.is_left_somewhere() || !self.desks[0].is_over()
     }
@@ -143,7 +144,8 @@ impl World {
         self.changing().iter().any(is_left)
     }
 
-    /// A host that the run was ended without, and that is back on the other side: what it keeps waits for a push or a rollback.
+    /// A host that the run was ended without, and that is back on the other side: what it keeps waits for a push or a
+    /// rollback.
     fn is_apart(&self, host: usize) -> bool {
         let side = match self.hosts[host].stand {
             stand if stand == Stand::all(Sys::Old) => EndSide::New,

@@ -1,4 +1,5 @@
-//! The hosts as a push or a recovery of the simulation has them: the engine's own orders and tries, over the world's network.
+//! The hosts as a push or a recovery of the simulation has them: the engine's own orders and tries, over the world's
+//! network.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};

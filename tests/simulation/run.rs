@@ -28,8 +28,8 @@ use crate::world::World;
 /// Longer than anything may take: guards, boots and everything that was late, several times.
 const LONGEST: Ms = 24 * 3600 * 1000;
 
-/// So many recoveries in which nothing goes wrong must be enough: one that meets a guard at work, one that finds what it
-/// has left, one that cleans up, and one from which the push's own workstation learns of it.
+/// So many recoveries in which nothing goes wrong must be enough: one that meets a guard at work, one that finds what
+/// it has left, one that cleans up, and one from which the push's own workstation learns of it.
 pub(crate) const PEACEFUL: u64 = 4;
 
 /// What came of a seed.

@@ -37,8 +37,8 @@ impl Typed {
 }
 
 impl World {
-    /// On this workstation. In peace a person names only who does not answer, and only where nothing less has helped; and at
-    /// last, where somebody does not, forgets the run.
+    /// On this workstation. In peace a person names only who does not answer, and only where nothing less has helped;
+    /// and at last, where somebody does not, forgets the run.
     pub(crate) fn typed(&mut self, desk: usize) -> Typed {
         let silent: Vec<usize> = self.changing().into_iter().filter(|host| !self.can_be_asked(desk, *host)).collect();
         if self.is_peace {

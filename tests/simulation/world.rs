@@ -276,8 +276,8 @@ impl World {
         (!awake.is_empty()).then(|| self.chance.pick(&awake))
     }
 
-    /// The world goes on, and the workstation hears of nothing until it wakes up. Where other programs go on, too, it is
-    /// merely stopped: all of them share one clock.
+    /// The world goes on, and the workstation hears of nothing until it wakes up. Where other programs go on, too, it
+    /// is merely stopped: all of them share one clock.
     fn suspend(&mut self, station: usize, lasts: Ms) {
         if self.stations.iter().filter(|station| !station.is_over()).count() > 1 {
             self.stations[station].set(Life::Asleep);

@@ -19,8 +19,8 @@ async fn a_push_by_waves_looks_at_every_host_and_extends_every_guard_between_two
     let mut notebook = Notebook::default();
     let (outcome, _) = drive(&fleet, 900, &mut notebook).await;
     assert_eq!(outcome, Outcome::Committed);
-    let sent = "arm 0, arm 1, test 1, login 0, login 1, extend 0, extend 1, test 0, login 0, login 1, switch 0, switch 1, \
-                disarm 0, disarm 1, clean 0, clean 1";
+    let sent = "arm 0, arm 1, test 1, login 0, login 1, extend 0, extend 1, test 0, login 0, login 1, switch 0, switch \
+                1, disarm 0, disarm 1, clean 0, clean 1";
     assert_eq!(orders(&fleet), words(sent));
     let waves = notebook.told.iter().filter_map(|event| match event {
         Event::WaveStarted { wave, of, hosts } => Some(format!("{wave} of {of}: {}", hosts[0])),
@@ -37,8 +37,8 @@ async fn a_canary_that_breaks_takes_back_itself_and_touches_no_other() {
     let (outcome, text) = drive(&fleet, 900, &mut notebook).await;
     assert_eq!(outcome, Outcome::RolledBack);
     assert!(text.starts_with("links are down: host0 -> host1 (ping, no answer)"), "{text}");
-    let sent = "arm 0, arm 1, arm 2, test 1, login 0, login 1, login 2, rollback 1, login 1, disarm 0, disarm 1, disarm 2, \
-                clean 0, clean 1, clean 2";
+    let sent = "arm 0, arm 1, arm 2, test 1, login 0, login 1, login 2, rollback 1, login 1, disarm 0, disarm 1, \
+                disarm 2, clean 0, clean 1, clean 2";
     assert_eq!(orders(&fleet), words(sent));
     assert_eq!(*fleet.systems.lock().unwrap(), vec![Systems::all(&system("old")); 3]);
     let disarmed = notebook.told.iter().filter(|event| matches!(event, Event::GuardDisarmed { .. }));

@@ -1,8 +1,9 @@
 #!/bin/bash
-# What the host does in each of its boots: `check NAME` lines on the console, then on to the next boot. efi.sh starts it and reads them.
+# What the host does in each of its boots: `check NAME` lines on the console, then on to the next boot. efi.sh starts it
+# and reads them.
 #
-# Nothing here is faked but the systems, which differ in name only: the variables are the firmware's, the entries are chosen by systemd-boot,
-# the guard is armed by arm.sh and fires by itself.
+# Nothing here is faked but the systems, which differ in name only: the variables are the firmware's, the entries are
+# chosen by systemd-boot, the guard is armed by arm.sh and fires by itself.
 set -u
 here=/usr/lib/efi
 variables=/sys/firmware/efi/efivars
@@ -86,11 +87,12 @@ arm() {
     { text lib.sh traces.sh $(boot_files) arm.sh && echo 'told_loader=$1; shift; main "$@"'; } >"$here/arm"
     # shellcheck disable=SC2016,SC2046
     sh "$here/arm" - "$1" 1 ada@laptop "$(cat /proc/sys/kernel/random/boot_id)" "$A" "$A" "$A" 999999 20 reboot - \
-        "$(text lib.sh $(boot_files) restore.sh)" "$(text guard.sh && echo 'main "$@"')" "$(text job.sh && echo 'main "$@"')" vm 2>&1
+        "$(text lib.sh $(boot_files) restore.sh)" "$(text guard.sh && echo 'main "$@"')" \
+        "$(text job.sh && echo 'main "$@"')" vm 2>&1
 }
 
-# The host in a run from A to B, as a push has it at the moment when the workstation dies: B is in the profile and the boot default. And
-# somebody has set a next boot since.
+# The host in a run from A to B, as a push has it at the moment when the workstation dies: B is in the profile and the
+# boot default. And somebody has set a next boot since.
 dies_in_a_run() { # RUN
     local said
     mkdir -p "$roots/$1"
@@ -100,7 +102,8 @@ dies_in_a_run() { # RUN
 
     bootctl set-oneshot nixos-generation-3.conf
     said=$(arm "$1")
-    check "no run begins over a next boot" "text the next boot is nixos-generation-3.conf, once: $C" "$(grep '^text' <<<"$said")"
+    check "no run begins over a next boot" \
+        "text the next boot is nixos-generation-3.conf, once: $C" "$(grep '^text' <<<"$said")"
     check "emptied" '0 \[\]' "$(says sh mawk "$empty")"
 
     said=$(arm "$1")
@@ -119,9 +122,12 @@ guard_has_fired() { # RUN
     booted A
     each_says "after the guard" 'A|||' "$look"
     check "the profile" system-1-link "$(readlink "$profiles/system")"
-    check "the trace says how it ended" 'the guard of run *: profile and boot default are put back: rebooting' "$(head -n 1 "$trace")"
-    check "and what it found" "found: current $A, profile $B, boot default $B, next boot nixos-generation-3.conf" "$(grep '^found' "$trace")"
-    check "and what it emptied" "the next boot was nixos-generation-3.conf ($C): emptied" "$(grep '^the next boot' "$trace")"
+    check "the trace says how it ended" \
+        'the guard of run *: profile and boot default are put back: rebooting' "$(head -n 1 "$trace")"
+    check "and what it found" \
+        "found: current $A, profile $B, boot default $B, next boot nixos-generation-3.conf" "$(grep '^found' "$trace")"
+    check "and what it emptied" \
+        "the next boot was nixos-generation-3.conf ($C): emptied" "$(grep '^the next boot' "$trace")"
 }
 
 boot_1() {
@@ -141,7 +147,8 @@ boot_1() {
     value=$(tail -c +5 "$variables/LoaderInfo-$vendor" 2>&1)
     check "a reader that seeks" '*Illegal seek' "$value"
     each_says "the loader's name" 'systemd-boot *' "read_efi_variable LoaderInfo; echo \"\$efi_value\""
-    each_says "the loader's partition" '????????-????-????-????-????????????' "read_efi_variable LoaderDevicePartUUID; echo \"\$efi_value\""
+    each_says "the loader's partition" '????????-????-????-????-????????????' \
+        "read_efi_variable LoaderDevicePartUUID; echo \"\$efi_value\""
     each_says "the loader's list" '*nixos-generation-1.conf*' "read_efi_variable LoaderEntries; echo \"\$efi_value\""
     each_says "no variable" 'A|||' "$look"
 

@@ -1,4 +1,5 @@
-# hosts.json: the fleet's hosts. params.json: what is not as by default, host by host (nixos/params.nix names everything).
+# hosts.json: the fleet's hosts. params.json: what is not as by default, host by host (nixos/params.nix names
+# everything).
 let
   read = file: builtins.fromJSON (builtins.readFile file);
   fleet = read ./hosts.json;

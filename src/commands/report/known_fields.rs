@@ -1,5 +1,5 @@
-//! What of a record stands in a report by itself: numbers, times, words of ours, names and store paths. Never a text that
-//! somebody or some program has written: nobody can say what is in it.
+//! What of a record stands in a report by itself: numbers, times, words of ours, names and store paths. Never a text
+//! that somebody or some program has written: nobody can say what is in it.
 
 use serde_json::Value;
 
@@ -120,7 +120,8 @@ mod tests {
         let mut value = json!({
             "version": 1, "run": "20261122-161500-homelab-3f9c", "at": "2026-11-22T16:15:00.042Z", "event": "failed",
             "host": "vps", "text": "AKIAIOSFODNN7EXAMPLE", "hint": "curl -u ada:pw", "lines": ["one", "two", "three"],
-            "old": "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05", "ssh": "OpenSSH_10.0p2 Debian-7",
+            "old": "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05", "ssh": "OpenSSH_10.0p2 \
+                Debian-7",
             "hosts": {"vps": {"state": "lost", "why": "pw=x"}, "two words": null}, "probe": {"shell": "cat /secret"},
             "nix": "x; password is hunter2", "failed_units": ["a.service", "not a unit"], "new": "password: hunter2",
         });
@@ -128,7 +129,8 @@ mod tests {
         let expected = json!({
             "version": 1, "run": "20261122-161500-homelab-3f9c", "at": "2026-11-22T16:15:00.042Z", "event": "failed",
             "host": "vps", "text": LEFT_OUT, "hint": LEFT_OUT, "lines": [LEFT_OUT],
-            "old": "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05", "ssh": "OpenSSH_10.0p2 Debian-7",
+            "old": "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05", "ssh": "OpenSSH_10.0p2 \
+                Debian-7",
             "hosts": {"vps": {"state": "lost", "why": LEFT_OUT}, LEFT_OUT: null}, "probe": {"shell": LEFT_OUT},
             "nix": LEFT_OUT, "failed_units": ["a.service", LEFT_OUT], "new": LEFT_OUT,
         });

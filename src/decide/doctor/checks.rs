@@ -58,7 +58,8 @@ pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings:
     if has_tunnel && !examined.programs.contains(WG.program) {
         findings.push(Finding::warning(
             "has no `wg`",
-            "where its VPN is WireGuard, a link is not proven by a new handshake, and an old session can outlive a wrong key",
+            "where its VPN is WireGuard, a link is not proven by a new handshake, and an old session can outlive a \
+             wrong key",
             WG.mend,
         ));
     }

@@ -1,4 +1,5 @@
-//! What is left of a rolling reboot that did not come to its end: how each of its hosts is found. Nothing is done to any.
+//! What is left of a rolling reboot that did not come to its end: how each of its hosts is found. Nothing is done to
+//! any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -51,8 +52,8 @@ impl fmt::Display for FoundRolling {
     }
 }
 
-/// How its hosts are found; of `answers` those without a standing do not answer. Without a record the hosts themselves tell on
-/// which boot they were held last.
+/// How its hosts are found; of `answers` those without a standing do not answer. Without a record the hosts themselves
+/// tell on which boot they were held last.
 #[must_use]
 pub fn found(
     run: &str,

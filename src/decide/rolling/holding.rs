@@ -1,9 +1,9 @@
-//! The leases of a rolling reboot: one on every host of the fleet that answers, witnesses too, before the first reboot, and
-//! renewed on each before each further one.
+//! The leases of a rolling reboot: one on every host of the fleet that answers, witnesses too, before the first reboot,
+//! and renewed on each before each further one.
 //!
-//! The first host by machine id is asked alone: of two who begin at once, and reach it, one goes on, whatever hosts each of
-//! them is to reboot. All or none: where one host cannot be held all are let go. A lease outlives the reboot of its host, and
-//! is over by the host's own clock some time after nobody renews it any more.
+//! The first host by machine id is asked alone: of two who begin at once, and reach it, one goes on, whatever hosts
+//! each of them is to reboot. All or none: where one host cannot be held all are let go. A lease outlives the reboot of
+//! its host, and is over by the host's own clock some time after nobody renews it any more.
 
 use std::collections::BTreeSet;
 use std::fmt;

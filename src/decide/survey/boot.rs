@@ -111,21 +111,22 @@ impl BootRefusal {
     pub fn hint(&self) -> String {
         match self {
             Self::NotMounted { .. } => {
-                "mount it there, or unmount what hides it, and see why that was so: `findmnt --verify`, `findmnt /boot`; if it \
-                 is mounted elsewhere, say where in the inventory: `boot_loader: {esp: /boot/esp}`"
+                "mount it there, or unmount what hides it, and see why that was so: `findmnt --verify`, `findmnt \
+                 /boot`; if it is mounted elsewhere, say where in the inventory: `boot_loader: {esp: /boot/esp}`"
                     .to_owned()
             }
             Self::LoaderUnknown { way_out, .. } => {
                 let instead = match way_out {
                     WayOut::SwitchBack => {
-                        "say in the inventory `guard_action: switch-back`: its guard then activates the old system again, \
-                         without a reboot"
+                        "say in the inventory `guard_action: switch-back`: its guard then activates the old system \
+                         again, without a reboot"
                     }
-                    WayOut::ByHand => {
-                        "reboot it by hand with somebody beside it, and leave it out here with --except"
-                    }
+                    WayOut::ByHand => "reboot it by hand with somebody beside it, and leave it out here with --except",
                 };
-                format!("{instead}; or, if its loader is one of systemd-boot, grub, extlinux and init, which: `boot_loader: {{kind: grub}}`")
+                format!(
+                    "{instead}; or, if its loader is one of systemd-boot, grub, extlinux and init, which: \
+                         `boot_loader: {{kind: grub}}`"
+                )
             }
             Self::DefaultUnknown { .. } => {
                 "where the inventory says `boot_loader` of it, mend that or take it out; else install it anew with \
@@ -139,17 +140,16 @@ impl BootRefusal {
                     _ if is_firmware_s(&next.entry) => "`efibootmgr --delete-bootnext` there takes it back",
                     BootLoader::SystemdBoot => "`bootctl set-oneshot \"\"` there takes it back",
                     BootLoader::Grub => {
-                        "`nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv unset next_entry'` there takes it back"
-                    },
+                        "`nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv unset next_entry'` there takes it \
+                         back"
+                    }
                     BootLoader::Extlinux | BootLoader::Init | BootLoader::Unknown => "take it back there",
                 };
                 format!("{command}; or reboot it by hand, which uses it up")
             }
-            Self::FilesBad { .. } => {
-                "make room on /boot if it is full, then install them anew there: \
+            Self::FilesBad { .. } => "make room on /boot if it is full, then install them anew there: \
                  `/run/current-system/bin/switch-to-configuration boot`"
-                    .to_owned()
-            }
+                .to_owned(),
         }
     }
 }
@@ -187,13 +187,13 @@ impl fmt::Display for BootDoubt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LoaderUnknown => formatter.write_str(
-                "its boot loader is not one that fleetdeploy can read: the boot default is taken from the profile, and what a \
-                 reboot brings is not known",
+                "its boot loader is not one that fleetdeploy can read: the boot default is taken from the profile, and \
+                 what a reboot brings is not known",
             ),
             Self::NeverBooted { parts } => write!(
                 formatter,
-                "what runs now was never booted, and this push brings another {}: a guard that fires boots, for the first \
-                 time, what runs now",
+                "what runs now was never booted, and this push brings another {}: a guard that fires boots, for the \
+                 first time, what runs now",
                 parts.join(", ")
             ),
             Self::FilesBad { why } => write!(
@@ -330,9 +330,8 @@ mod tests {
         });
         assert_eq!(
             texts(&facts),
-            [
-                "/boot is in fstab and is not mounted: what is installed for the next boot would lie where no reboot looks for it"
-            ]
+            ["/boot is in fstab and is not mounted: what is installed for the next boot would lie where no reboot \
+                 looks for it"]
         );
     }
 

@@ -93,7 +93,8 @@ impl Left {
                 format!("`fleetdeploy recover {fleet} --run {run}` removes it")
             }
             Self::BackOnTheOther { .. } => format!(
-                "`fleetdeploy push {fleet} --on {host}` or `fleetdeploy rollback {fleet} --on {host}`, whichever is right"
+                "`fleetdeploy push {fleet} --on {host}` or `fleetdeploy rollback {fleet} --on {host}`, whichever is \
+                 right"
             ),
             Self::Replaced { run } => {
                 format!("`fleetdeploy recover {fleet} --forget {run}` removes what they keep of it")
@@ -117,20 +118,21 @@ impl fmt::Display for Left {
         match self {
             Self::AtRest { run } => write!(
                 formatter,
-                "run {run} did not come to its end here; the host is at rest, and only its garbage collection roots are left"
+                "run {run} did not come to its end here; the host is at rest, and only its garbage collection roots \
+                 are left"
             ),
             Self::Between { run } => {
                 write!(formatter, "run {run} did not come to its end here, and the host is between two systems")
             }
             Self::Over { run } => write!(
                 formatter,
-                "run {run} did not come to its end here, and a later run has committed since: only its garbage collection \
-                 roots are left"
+                "run {run} did not come to its end here, and a later run has committed since: only its garbage \
+                 collection roots are left"
             ),
             Self::BackOnTheirSide { run, side } => write!(
                 formatter,
-                "was missing when run {run} ended on the others, on {}, and is on its own {side} system, at rest: only its \
-                 garbage collection roots are left",
+                "was missing when run {run} ended on the others, on {}, and is on its own {side} system, at rest: only \
+                 its garbage collection roots are left",
                 on(side)
             ),
             Self::BackOnTheOther { run, ended } => {
@@ -143,8 +145,8 @@ impl fmt::Display for Left {
             }
             Self::BackElsewhere { run, ended } => write!(
                 formatter,
-                "was missing when run {run} ended on the others, on {}, and has moved on since: only garbage collection roots \
-                 of that run are left",
+                "was missing when run {run} ended on the others, on {}, and has moved on since: only garbage \
+                 collection roots of that run are left",
                 on(ended)
             ),
             Self::Replaced { run } => {
@@ -192,7 +194,8 @@ impl fmt::Display for EndedTwice {
         let names = |hosts: &[HostName]| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
         write!(
             formatter,
-            "run {} was ended twice, each time without some of its hosts: on the old systems on {}, on the new ones on {}",
+            "run {} was ended twice, each time without some of its hosts: on the old systems on {}, on the new ones on \
+             {}",
             self.run,
             names(&self.old),
             names(&self.new)

@@ -27,7 +27,8 @@ impl RollingRefusal {
     #[must_use]
     pub fn hint(&self) -> String {
         format!(
-            "wait for it to end; if whoever began it is gone: `fleetdeploy recover {} --run {}` ends it, and reboots nothing",
+            "wait for it to end; if whoever began it is gone: `fleetdeploy recover {} --run {}` ends it, and reboots \
+             nothing",
             self.fleet, self.lease.run
         )
     }

@@ -209,8 +209,8 @@ fn with_the_record_a_silent_host_is_taken_over_as_soon_as_it_answers() {
     all_on(&world, "old");
 }
 
-/// Whoever began the run may only sleep, with an arm command under way to a host that nobody has fenced: that this one is on
-/// its old system and without a guard says nothing then.
+/// Whoever began the run may only sleep, with an arm command under way to a host that nobody has fenced: that this one
+/// is on its old system and without a guard says nothing then.
 #[test]
 fn a_host_that_was_given_up_counts_only_once_it_is_fenced() {
     let mut world = dies_before(1, arm);

@@ -39,7 +39,8 @@ fn dead_host(world: &World, host: usize) -> Systems {
     world.machines[host].systems.clone()
 }
 
-/// A push of three hosts that is gone just before a step of this kind reaches the last one, which is gone for good as well.
+/// A push of three hosts that is gone just before a step of this kind reaches the last one, which is gone for good as
+/// well.
 pub(super) fn dies_with_the_last(wanted: impl Fn(&Step) -> bool) -> World {
     let mut world = World::new(plan(3, 3));
     world.until(2, wanted);
@@ -448,8 +449,8 @@ fn a_signal_while_the_missing_hosts_guard_is_waited_for_ends_nothing_and_is_gone
     }
 }
 
-/// As from a workstation without the record, where nothing of the run but its mark is left on the others: what they were to run
-/// nobody knows there.
+/// As from a workstation without the record, where nothing of the run but its mark is left on the others: what they
+/// were to run nobody knows there.
 #[test]
 fn what_others_were_to_run_is_not_known_by_their_marks_and_still_decides_for_who_comes_back() {
     let not_known = Systems::all(&Systems::not_known());
@@ -483,7 +484,8 @@ fn what_others_were_to_run_is_not_known_by_their_marks_and_still_decides_for_who
     }
 }
 
-/// The record of the first workstation knows of no end without the last host, and who could tell is silent when it is judged.
+/// The record of the first workstation knows of no end without the last host, and who could tell is silent when it is
+/// judged.
 #[test]
 fn an_end_on_new_that_is_heard_of_only_on_the_way_back_leaves_who_went_back_apart() {
     let mut world = dies_disarming(&[0, 1]);

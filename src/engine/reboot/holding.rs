@@ -18,8 +18,8 @@ use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// How long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal on to that of
-/// the next. On a host that has restarted it is counted from its boot.
+/// How long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal on to
+/// that of the next. On a host that has restarted it is counted from its boot.
 pub(super) fn lasts(fleet: &Fleet) -> Duration {
     let longest = |of: &dyn Fn(&Host) -> Duration| fleet.hosts.iter().map(of).max().unwrap_or_default();
     let answer = longest(&|host| host.limits.connect + host.limits.step);

@@ -25,8 +25,8 @@ pub(super) fn names(run: &str, one: &Answered) -> impl Iterator<Item = HostName>
     listed.filter_map(|name| HostName::new(name.clone()).ok()).chain(missing)
 }
 
-/// Every run that a host claims to hold something of, and the hosts that do. A run that is over for a host is not held by it
-/// where another is not: what came later is not hindered by it.
+/// Every run that a host claims to hold something of, and the hosts that do. A run that is over for a host is not held
+/// by it where another is not: what came later is not hindered by it.
 pub(super) fn runs(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, BTreeSet<HostName>> {
     let mut held: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
     for (host, one) in surveyed {
@@ -45,8 +45,9 @@ pub(super) fn runs(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, 
     if current.is_empty() { held } else { current }
 }
 
-/// Runs that were ended while hosts were missing, and of which there is something to say or to do: one of those answers, or the
-/// marks contradict each other. A machine that was made anew under an old name is not the one that is missing.
+/// Runs that were ended while hosts were missing, and of which there is something to say or to do: one of those
+/// answers, or the marks contradict each other. A machine that was made anew under an old name is not the one that is
+/// missing.
 pub(super) fn to_be_judged(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, BTreeSet<HostName>> {
     let mut marked: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
     for (host, one) in surveyed {
@@ -68,15 +69,15 @@ pub(super) fn is_back(one: Option<&Answered>, machine: Option<&str>) -> bool {
     one.is_some_and(|one| machine.is_none_or(|machine| one.facts.machine_id == machine))
 }
 
-/// The run that most hosts hold something of; of several the newest, by what ids begin with. A text that is no run id is
-/// nobody's claim.
+/// The run that most hosts hold something of; of several the newest, by what ids begin with. A text that is no run id
+/// is nobody's claim.
 pub(super) fn most_claimed(runs: &BTreeMap<String, BTreeSet<HostName>>) -> Option<String> {
     let is_run = |run: &String| RunId::parse(run.clone()).is_ok();
     runs.iter().filter(|(run, _)| is_run(run)).max_by_key(|(_, hosts)| hosts.len()).map(|(run, _)| run.clone())
 }
 
-/// Whether the run is a guard that a person has armed, and still armed: where some say so and others show a lease of the
-/// run without that mark, those that say so speak for themselves alone.
+/// Whether the run is a guard that a person has armed, and still armed: where some say so and others show a lease of
+/// the run without that mark, those that say so speak for themselves alone.
 pub(super) fn is_by_hand<'a>(run: &str, mut surveyed: impl Iterator<Item = &'a Answered> + Clone) -> bool {
     let is_armed = |one: &Answered| by_hand::is_armed(run, &one.facts.standing);
     let is_unmarked = |one: &Answered| {
@@ -86,8 +87,9 @@ pub(super) fn is_by_hand<'a>(run: &str, mut surveyed: impl Iterator<Item = &'a A
     surveyed.clone().any(is_armed) && !surveyed.any(is_unmarked)
 }
 
-/// Hosts that the fleet does not have and that the run seems to have changed. At most one host lies, so where three or more
-/// hold the run one that names a stranger alone is not believed; nor where the person has named the run and so knows it.
+/// Hosts that the fleet does not have and that the run seems to have changed. At most one host lies, so where three or
+/// more hold the run one that names a stranger alone is not believed; nor where the person has named the run and so
+/// knows it.
 pub(super) fn strangers(
     run: &str,
     hosts: &BTreeSet<HostName>,
@@ -127,8 +129,8 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// How long any guard of the run may still hold: as the inventory has it, or as a second host says, too. A push may have been
-/// given a longer guard than the inventory; but no host alone makes all others wait.
+/// How long any guard of the run may still hold: as the inventory has it, or as a second host says, too. A push may
+/// have been given a longer guard than the inventory; but no host alone makes all others wait.
 pub(super) fn longest_guard<'a>(run: &str, times: &[Times], surveyed: impl Iterator<Item = &'a Answered>) -> Duration {
     let mut shown: Vec<Duration> = surveyed.filter_map(|one| left(run, one)).collect();
     shown.sort_unstable();

@@ -1,4 +1,5 @@
-//! The plan of a run that this workstation has no record of, from what the hosts keep of it: each host's part from that host.
+//! The plan of a run that this workstation has no record of, from what the hosts keep of it: each host's part from that
+//! host.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +20,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         let host = |host: &Host| {
             let one = surveyed.get(&host.name).map(|one| &one.facts);
             let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
-            // Where nothing of the run is left nobody knows what it was to bring: what is there now is neither old nor new.
+            // Where nothing of the run is left nobody knows what it was to bring: what is there now is neither old nor
+            // new.
             let holds = surveyed.get(&host.name).is_some_and(|one| one.holds(&chosen.run));
             let is_of_the_run = chosen.hosts.contains(&host.name);
             let here = one.filter(|_| holds || !is_of_the_run).map(|facts| facts.standing.systems.clone());

@@ -40,11 +40,11 @@ pub(super) enum Rolling {
 }
 
 impl<S: Surveyor> Recovery<'_, S> {
-    /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds the
-    /// hosts. An unfinished push that this workstation knows of waits for it.
+    /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds
+    /// the hosts. An unfinished push that this workstation knows of waits for it.
     ///
-    /// It is taken on every host that answers, or on none, and survives their reboots: what one alone shows is no reason to
-    /// leave all others as they are. Whatever that one is held by, nothing is done to it.
+    /// It is taken on every host that answers, or on none, and survives their reboots: what one alone shows is no
+    /// reason to leave all others as they are. Whatever that one is held by, nothing is done to it.
     pub(super) fn rolling(&self, surveyed: &Surveyed) -> Rolling {
         let mut held: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
@@ -76,8 +76,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
     }
 
-    /// Looks once more where one host alone says that it is held: whoever began with that one just then has come to the others
-    /// by now, or has let go. Where it still stands alone with it, it is told that it is left as it is.
+    /// Looks once more where one host alone says that it is held: whoever began with that one just then has come to the
+    /// others by now, or has let go. Where it still stands alone with it, it is told that it is left as it is.
     pub(super) async fn look_at_rolling_again(&self, run: String, host: HostName, surveyed: &mut Surveyed) -> Rolling {
         let asked = surveyed.keys().cloned().collect();
         let pause = self.request.fleet.hosts.iter().map(|host| host.limits.connect + host.limits.step).max();

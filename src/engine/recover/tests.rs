@@ -16,8 +16,8 @@ use crate::engine::surveyor::Surveyed as OneSurveyed;
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
 use crate::store_path::StorePath;
 
-/// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go of
-/// which rolling reboot.
+/// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go
+/// of which rolling reboot.
 #[derive(Default)]
 struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>, Mutex<Vec<(HostName, String)>>);
 

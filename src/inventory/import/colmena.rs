@@ -246,7 +246,10 @@ mod tests {
         /// Whatever stands in a hive: it never becomes an inventory that is wrong.
         #[test]
         fn any_nodes_become_an_inventory_or_nothing(
-            nodes in prop::collection::vec(("[-a-c .:é$]{0,5}", "[-a-c .:@$1-9]{0,8}", "[a-c -;]{0,4}", 0..70000u32, "[a-c @]{0,3}"), 0..5),
+            nodes in prop::collection::vec(
+                ("[-a-c .:é$]{0,5}", "[-a-c .:@$1-9]{0,8}", "[a-c -;]{0,4}", 0..70000u32, "[a-c @]{0,3}"),
+                0..5,
+            ),
         ) {
             let hosts: Vec<Value> = nodes.iter().map(|(name, address, user, port, tag)| serde_json::json!({
                 "name": name,

@@ -1,7 +1,7 @@
 //! The nodes of deploy-rs, as [`nix::foreign`](crate::nix::foreign) has read them from a flake.
 //!
-//! Source: deploy-rs's `interface.json` and README: a setting of a profile wins over that of its node, and that over the
-//! one of `deploy` itself; `sshOpts` of all three are put together.
+//! Source: deploy-rs's `interface.json` and README: a setting of a profile wins over that of its node, and that over
+//! the one of `deploy` itself; `sshOpts` of all three are put together.
 
 use std::collections::BTreeMap;
 
@@ -255,7 +255,10 @@ mod tests {
         /// Whatever stands in a flake: it never becomes an inventory that is wrong.
         #[test]
         fn any_nodes_become_an_inventory_or_nothing(
-            nodes in prop::collection::vec(("[-a-c .:é$]{0,5}", "[-a-c .:@$1-9]{0,8}", "[a-c -;]{0,4}", "-J [a-c,@:1]{0,4}"), 0..5),
+            nodes in prop::collection::vec(
+                ("[-a-c .:é$]{0,5}", "[-a-c .:@$1-9]{0,8}", "[a-c -;]{0,4}", "-J [a-c,@:1]{0,4}"),
+                0..5,
+            ),
         ) {
             let nodes: Vec<Value> = nodes.iter().map(|(name, address, user, options)| serde_json::json!({
                 "name": name,

@@ -303,8 +303,8 @@ mod tests {
             [
                 "b: `b` and `c` would be reached through each other\n  `b` has no `jump`: say how it is reached",
                 "d: `d` would be reached through itself\n  `d` has no `jump`: say how it is reached",
-                "the test: no host has its `vpn` address, which is not told there: the fleet has no link that a push could \
-                 prove\n  give each host that is inside your VPN `vpn: ADDRESS`, or the fleet `checks`",
+                "the test: no host has its `vpn` address, which is not told there: the fleet has no link that a push \
+                 could prove\n  give each host that is inside your VPN `vpn: ADDRESS`, or the fleet `checks`",
             ]
         );
         assert_eq!(imported.hosts, 4);

@@ -123,7 +123,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_name_follows_the_rule_and_is_given_once(foreign in prop::collection::vec("[-aA.: /\u{202e}é]{0,70}", 0..8)) {
+        fn every_name_follows_the_rule_and_is_given_once(
+            foreign in prop::collection::vec("[-aA.: /\u{202e}é]{0,70}", 0..8),
+        ) {
             let mut names = Names::default();
             let mut given = BTreeSet::new();
             for foreign in foreign {

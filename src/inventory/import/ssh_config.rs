@@ -1,5 +1,5 @@
-//! The hosts of an ssh config. Their settings stay where they are: fleetdeploy honours ~/.ssh/config, so an alias of it is
-//! all that an inventory needs.
+//! The hosts of an ssh config. Their settings stay where they are: fleetdeploy honours ~/.ssh/config, so an alias of it
+//! is all that an inventory needs.
 //!
 //! Source: `ssh_config(5)`, for the form of the file and for what `Host`, `Match` and `Include` mean.
 
@@ -24,8 +24,8 @@ const FORGE_USER: &str = "git";
 /// Files within files. Source: `READCONF_MAX_DEPTH` in OpenSSH's `readconf.h`.
 const DEEPEST: usize = 16;
 
-/// Reads an ssh config and what it includes. `is_users` says that ssh reads this file by itself, as it does ~/.ssh/config;
-/// `home` is what `~` stands for.
+/// Reads an ssh config and what it includes. `is_users` says that ssh reads this file by itself, as it does
+/// ~/.ssh/config; `home` is what `~` stands for.
 ///
 /// # Errors
 /// [`ImportError`], if it cannot be read or names no host.
@@ -401,7 +401,8 @@ Host vps
         assert_eq!(names("Host web\n HostName 1.1.1.1\nHost web db cache\n User root\n"), ["web", "db", "cache"]);
         assert_eq!(
             told(
-                "Host gate\n HostName 9.9.9.9\nHost web\n HostName 1.1.1.1\nHost db\n HostName 1.1.1.2\nHost web db\n ProxyJump gate\n"
+                "Host gate\n HostName 9.9.9.9\nHost web\n HostName 1.1.1.1\nHost db\n HostName 1.1.1.2\nHost web db\n \
+                 ProxyJump gate\n"
             ),
             [host("gate", None), host("web", Some("gate")), host("db", Some("gate"))]
         );
@@ -422,7 +423,9 @@ Host vps
     #[test]
     fn a_command_that_jumps_is_a_jump() {
         let (hosts, notes) = read(
-            "Host gate\nHost a\n ProxyCommand ssh -W %h:%p gate\nHost b\n ProxyCommand=ssh -q gate nc \"%h\" %p\nHost c\n ProxyCommand ssh -i k -W %h:%p gate\nHost d\n ProxyCommand cloudflared access ssh 'x\nHost e\n ProxyCommand none\n ProxyJump gate\nHost f\n ProxyJump none\n ProxyCommand ssh -W %h:%p gate\n",
+            "Host gate\nHost a\n ProxyCommand ssh -W %h:%p gate\nHost b\n ProxyCommand=ssh -q gate nc \"%h\" %p\nHost \
+             c\n ProxyCommand ssh -i k -W %h:%p gate\nHost d\n ProxyCommand cloudflared access ssh 'x\nHost e\n \
+             ProxyCommand none\n ProxyJump gate\nHost f\n ProxyJump none\n ProxyCommand ssh -W %h:%p gate\n",
         );
         let jumps: Vec<_> = hosts.iter().map(|(_, jump)| jump.as_deref()).collect();
         assert_eq!(jumps, [None, Some("gate"), Some("gate"), None, None, None, Some("gate")]);
@@ -433,7 +436,8 @@ Host vps
     #[test]
     fn a_jump_is_said_only_where_both_ends_are_here() {
         let (hosts, _) = read(
-            "Host gate g\n HostName 192.0.2.1\nHost a\n ProxyJump G\nHost b\n ProxyJump me@gate\nHost c\n ProxyJump x,gate\nHost d\n ProxyJump none\nHost e\n ProxyJump e\n",
+            "Host gate g\n HostName 192.0.2.1\nHost a\n ProxyJump G\nHost b\n ProxyJump me@gate\nHost c\n ProxyJump \
+             x,gate\nHost d\n ProxyJump none\nHost e\n ProxyJump e\n",
         );
         let jumps: Vec<_> = hosts.iter().map(|(_, jump)| jump.as_deref()).collect();
         assert_eq!(jumps, [None, Some("gate"), None, None, None, None]);

@@ -6,8 +6,8 @@ use super::ssh_args::{Hop, SshArgs};
 use super::{OTHER_KEY, accepted};
 use crate::inventory::problem::{listed, shown};
 
-/// The hops to a host, the nearest to us first, and where they are said: which of them are hosts of the inventory is only
-/// known when all hosts are.
+/// The hops to a host, the nearest to us first, and where they are said: which of them are hosts of the inventory is
+/// only known when all hosts are.
 pub(super) type Way = Option<(Vec<Hop>, Place)>;
 
 /// Takes over what the arguments say and nothing has said yet, and lists the rest.

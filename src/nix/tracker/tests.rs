@@ -3,7 +3,8 @@ use super::*;
 /// Three hosts, recorded from Nix 2.26.3: `bad` fails, two systems need it, the third is built.
 const BUILD: &str = include_str!("../samples/build-failed.log");
 
-/// Two paths from a binary cache on the web, and two builds on them, recorded from Nix 2.26.3; most counts are left out.
+/// Two paths from a binary cache on the web, and two builds on them, recorded from Nix 2.26.3; most counts are left
+/// out.
 const SUBSTITUTED: &str = include_str!("../samples/substituted.log");
 
 /// Three systems one after the other, recorded from Nix 2.26.3: it lets none of them stop before the last is built.
@@ -287,7 +288,8 @@ fn the_newer_words_for_a_failure_are_understood() {
     let mid = "/nix/store/ljz73nx4qrarpq34315znqcgpwds83hn-mid.drv";
     let lines = [
         error(&format!(
-            "Cannot build '{bad}'.\n       Reason: builder failed with exit code 3.\n       Output paths:\n         /nix/store/x\n       Last 1 log lines:\n       > it hurts"
+            "Cannot build '{bad}'.\n       Reason: builder failed with exit code 3.\n       Output paths:\n         \
+             /nix/store/x\n       Last 1 log lines:\n       > it hurts"
         )),
         error(&format!(
             "Cannot build '{mid}'.\n       Reason: 1 dependency failed.\n       Output paths:\n         /nix/store/y"
@@ -304,7 +306,8 @@ fn the_newer_words_for_a_failure_are_understood() {
 fn a_missing_platform_is_blamed_on_the_derivation_that_wants_it() {
     let arm = "/nix/store/8dipn0kcq380z46vc4hcnnkmksrxhv4v-arm.drv";
     let text = format!(
-        "a 'aarch64-linux' with features {{}} is required to build '{arm}', but I am a 'x86_64-linux' with features {{kvm}}"
+        "a 'aarch64-linux' with features {{}} is required to build '{arm}', but I am a 'x86_64-linux' with features \
+         {{kvm}}"
     );
     let failures = tracked(&error(&text)).into_failures();
     assert_eq!(

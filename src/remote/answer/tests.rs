@@ -301,7 +301,8 @@ fn a_refusal_outweighs_an_old_job() {
 fn prepare_s_answer_becomes_a_fit() {
     let text = "misfit architecture the new system is for aarch64-linux, this host is x86_64-linux\n\
                 loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed\n\
-                compared yes\nchange app: 1 → 2, +1.0 KiB\nreboot_for kernel\nreboot_for kernel-params\nreboot_for else";
+                compared yes\nchange app: 1 → 2, +1.0 KiB\nreboot_for kernel\nreboot_for kernel-params\nreboot_for \
+                else";
     let expected = Fit {
         misfits: vec![Misfit {
             kind: "architecture".into(),

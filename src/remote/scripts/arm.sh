@@ -151,7 +151,8 @@ write_roots() {
 
 # What the guard restores, by store paths and programs that the old system's root keeps alive.
 write_plan() {
-    # That the run has a number says that it leaves traces; one that an older version has armed leaves only some of them.
+    # That the run has a number says that it leaves traces; one that an older version has armed leaves only some of
+    # them.
     [ "$armed_before" = yes ] || number_run "$run" || return
     read_plan old_profile "$roots/$run/plan"
     old_profile=$planned
@@ -188,15 +189,17 @@ write_plan() {
         mv -f "$roots/$run/plan.new" "$roots/$run/plan"; } || [ "$armed_before" = yes ]
 }
 
-# `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old system. A
-# host that is armed a second time may stand on the new one.
+# `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old
+# system. A host that is armed a second time may stand on the new one.
 print_init_links() {
     [ "$loader" = init ] || return 0
     links_old=$(readlink "$roots/$run/old-boot") links_new=$(readlink "$roots/$run/new")
     for links_file in /sbin/init /bin/init /init; do
         links_target=$(readlink "$root$links_file") || continue
         case $links_target in
-        "$links_old"/* | "${links_new:-$links_old}"/*) echo "init_link $links_file $links_old/${links_target#/nix/store/*/}" ;;
+        "$links_old"/* | "${links_new:-$links_old}"/*)
+            echo "init_link $links_file $links_old/${links_target#/nix/store/*/}"
+            ;;
         # By way of the profile: an activation that moves it would leave it there no more.
         /nix/var/nix/profiles/system/*) echo "init_link $links_file $links_target" ;;
         esac

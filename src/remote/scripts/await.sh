@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# await RUN KIND LIMIT: waits for a step that was started, at most LIMIT seconds, and says how it stands. Changes nothing.
-# Answers as step.sh does.
+# await RUN KIND LIMIT: waits for a step that was started, at most LIMIT seconds, and says how it stands. Changes
+# nothing. Answers as step.sh does.
 # Needs lib.sh, traces.sh, boot.sh and waiting.sh.
 # shellcheck disable=SC2034 # print_standing asks for it
 

@@ -3,10 +3,10 @@
 #
 # read_boot_default sets $boot_default (a toplevel, or empty), $loader, $boot_note when there is something to say, and
 # $next_boot with $next_boot_system where the next boot alone brings something else. $told_loader is what the inventory
-# says (`KIND`, `KIND:ESP`, `-:ESP`, or `-` for nothing): it decides which reader is asked, and is checked, not believed.
-# The readers are in boot_systemd.sh, boot_grub.sh and boot_others.sh; boot_files.sh looks whether the files are whole.
-# A loader that is not known is no reason to guess from its files: then the profile is taken for the boot default, and
-# $loader says `unknown`.
+# says (`KIND`, `KIND:ESP`, `-:ESP`, or `-` for nothing): it decides which reader is asked, and is checked, not
+# believed. The readers are in boot_systemd.sh, boot_grub.sh and boot_others.sh; boot_files.sh looks whether the files
+# are whole. A loader that is not known is no reason to guess from its files: then the profile is taken for the boot
+# default, and $loader says `unknown`.
 # shellcheck disable=SC2034,SC2154 # $root, $current, $booted and $profile are lib.sh's; the readers' files share the rest
 
 # Where people mount the partition that the firmware reads, in the order of how many do.
@@ -175,8 +175,8 @@ installer_kind_of() {
     esac
 }
 
-# installer_kind SYSTEM: $installer_kind is the loader that its switch-to-configuration would install; empty where that cannot
-# be told.
+# installer_kind SYSTEM: $installer_kind is the loader that its switch-to-configuration would install; empty where that
+# cannot be told.
 installer_kind() {
     set -- "$root$1/bin/switch-to-configuration"
     installer_kind='' installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Whether the kernel and the initrd that the boot default needs are whole: a firmware that is given half of one hangs, and
-# nothing of ours runs there.
+# Whether the kernel and the initrd that the boot default needs are whole: a firmware that is given half of one hangs,
+# and nothing of ours runs there.
 #
 # What cannot be compared is not bad: only what is missing, unreadable or shorter than the store's is, and what differs
 # though its name says that it is a copy.
@@ -88,7 +88,8 @@ look_at_file() {
     fi
 }
 
-# place_boot_file PATH: $files_path, where the loader's word lies in this host's file system; empty where that cannot be told.
+# place_boot_file PATH: $files_path, where the loader's word lies in this host's file system; empty where that cannot be
+# told.
 place_boot_file() {
     case $loader in
     systemd-boot)
@@ -121,8 +122,8 @@ is_copy_of() {
     case ${1##*/} in "${copy_name%%/*}"*) ;; *) return 1 ;; esac
 }
 
-# read_file_through FILE [ORIGINAL]: read to its end, past the page cache where the file system can; $files_same is yes, no,
-# or empty. One that cannot be read is bad; one that takes too long is only unproven.
+# read_file_through FILE [ORIGINAL]: read to its end, past the page cache where the file system can; $files_same is yes,
+# no, or empty. One that cannot be read is bad; one that takes too long is only unproven.
 read_file_through() {
     files_same=''
     for files_flag in iflag=direct iflag=fullblock; do

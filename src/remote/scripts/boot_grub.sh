@@ -225,7 +225,8 @@ read_grub_menu() {
     next_boot=${grub_next%|*}
 }
 
-# Takes what is chosen once out of GRUB's environment, in place: GRUB has the blocks of this file by heart, and their size.
+# Takes what is chosen once out of GRUB's environment, in place: GRUB has the blocks of this file by heart, and their
+# size.
 empty_grub_once() {
     set -- "${boot_config%/*}/grubenv"
     case $1 in /boot1/*) set -- "$1" "/boot2${1#/boot1}" ;; esac

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# The loaders without a menu of their own to speak of: extlinux, and a bare /sbin/init (LXC, Incus, nspawn, init-script).
+# The loaders without a menu of their own to speak of: extlinux, and a bare /sbin/init (LXC, Incus, nspawn,
+# init-script).
 # shellcheck disable=SC2034,SC2154 # boot.sh's and lib.sh's variables
 
 # Source: nixpkgs extlinux-conf-builder.sh; U-Boot's doc/README.pxe; syslinux wiki, DEFAULT, LABEL, APPEND.

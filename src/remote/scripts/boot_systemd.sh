@@ -3,7 +3,8 @@
 # shellcheck disable=SC2034,SC2154 # boot.sh's and lib.sh's variables
 
 # find_esp: $boot_esp (also $boot_place) and $boot_config, its loader.conf, which need not exist; fails where no place
-# has anything of systemd-boot. Of several the one counts that is mounted, that the firmware started from, that is newest.
+# has anything of systemd-boot. Of several the one counts that is mounted, that the firmware started from, that is
+# newest.
 find_esp() {
     boot_esp='' esp_rivals=''
     for esp_place in ${told_esp:-$boot_places}; do
@@ -78,8 +79,8 @@ find_extra() {
 }
 
 # Source: systemd-boot(7), loader.conf(5), systemd's boot.c. In the loader's own order: what is chosen once; `preferred`
-# of the variable, then of the file, both without entries that have no tries left; `default` of the variable, then of the
-# file; then the first of the list.
+# of the variable, then of the file, both without entries that have no tries left; `default` of the variable, then of
+# the file; then the first of the list.
 read_systemd_boot() {
     if [ -z "$boot_esp" ]; then
         boot_note="systemd-boot has no files"
@@ -202,13 +203,13 @@ list_systemd_boot() {
 }
 
 # table_of_entries FILE…: one process reads loader.conf, the entries, and of unified images the two sections that count.
-# First line `ONCE|PREFERRED|DEFAULT|PREFERRED|DEFAULT`, from the environment and then from loader.conf, in small letters,
-# as the loader compares; then the entries in the loader's order, `BAD|ID|KIND|PARTITION|KERNEL|INIT|INITRDS`.
+# First line `ONCE|PREFERRED|DEFAULT|PREFERRED|DEFAULT`, from the environment and then from loader.conf, in small
+# letters, as the loader compares; then the entries in the loader's order, `BAD|ID|KIND|PARTITION|KERNEL|INIT|INITRDS`.
 # Sources: boot.c boot_entry_compare, strverscmp_improved; the Boot Loader Specification; the PE format.
 table_of_entries() {
     awk '
-        # A key whose order as plain text is the order of versions: ~ is oldest, then the end, - ^ . and letters, and digits
-        # are newest; a number counts by its length first.
+        # A key whose order as plain text is the order of versions: ~ is oldest, then the end, - ^ . and letters, and
+        # digits are newest; a number counts by its length first.
         function version_key(text,   key, part) {
             key = ""
             while (1) {

@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# clean RUN EPOCH SIDE [HOST:MACHINE…]: takes away what the run has left here: roots, trace, plan, token, lease, lock, empty
-# folders. SIDE is where this host stands for good (old, new, `-`).
+# clean RUN EPOCH SIDE [HOST:MACHINE…]: takes away what the run has left here: roots, trace, plan, token, lease, lock,
+# empty folders. SIDE is where this host stands for good (old, new, `-`).
 #
-# Only when ALL hosts of the run are through. With hosts that are missing a mark that names them stays, and is on the disk
-# before anything goes. Refused while a guard is armed, or at work, or a step is. Done already is done; a mark that is there is
-# not taken away by this.
+# Only when ALL hosts of the run are through. With hosts that are missing a mark that names them stays, and is on the
+# disk before anything goes. Refused while a guard is armed, or at work, or a step is. Done already is done; a mark that
+# is there is not taken away by this.
 # Needs lib.sh, traces.sh and boot.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
@@ -53,7 +53,8 @@ clean() {
     # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
     if [ "$clean_place" = yes ]; then
         rm -rf "$place/token" "$place/jobs"
-        rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease" \
+        rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" \
+            "$place"/*.new.* "$place/lease" \
             "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
     fi
     clean_roots
@@ -85,9 +86,9 @@ end_older() {
     [ $# -eq 0 ] || sync_traces "$@" || volatile
 }
 
-# A container that was cut off in its switch has booted the old system by itself, and its boot has made a generation of that
-# behind the run's own. Nothing of it was left to be rolled back; what would be next in line for a roll back by hand is
-# a system that was never proven.
+# A container that was cut off in its switch has booted the old system by itself, and its boot has made a generation of
+# that behind the run's own. Nothing of it was left to be rolled back; what would be next in line for a roll back by
+# hand is a system that was never proven.
 clean_generations() {
     read_line "$roots/$run/added-generation"
     clean_added=$line

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # compare OLD NEW: how two systems differ, if both are here. Changes nothing.
 #
-# Answers `kept yes|no`: whether NEW is here; if so the lines of compare_systems. And, for who has NEW elsewhere, what was
-# booted here: `booted PART PATH` and `booted_params TEXT`.
+# Answers `kept yes|no`: whether NEW is here; if so the lines of compare_systems. And, for who has NEW elsewhere, what
+# was booted here: `booted PART PATH` and `booted_params TEXT`.
 # Needs lib.sh, boot.sh and comparing.sh.
 # shellcheck disable=SC2154 # their variables
 

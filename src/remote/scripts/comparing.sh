@@ -2,12 +2,14 @@
 # What of a system is on this host, and how it differs from another. Functions only; sent with lib.sh.
 # shellcheck disable=SC2154 # its variables
 
-# is_kept SYSTEM. A path that is there and not valid is one that a garbage collector, or a copy that was cut off, has left.
+# is_kept SYSTEM. A path that is there and not valid is one that a garbage collector, or a copy that was cut off, has
+# left.
 is_kept() {
     [ -e "$root$1" ] && timeout 20 nix-store --check-validity "$1" 2>/dev/null
 }
 
-# compare_systems OLD NEW: packages as Nix tells them, and what only a reboot brings. Whatever cannot be found out is left out, and stops nothing.
+# compare_systems OLD NEW: packages as Nix tells them, and what only a reboot brings. Whatever cannot be found out is
+# left out, and stops nothing.
 compare_systems() {
     # Offline: what is not in the store here is not to be fetched for this.
     if compare_changes=$(timeout -k 1 20 nix --extra-experimental-features nix-command --offline store diff-closures \
@@ -19,14 +21,16 @@ compare_systems() {
     put_reboot_for "$2"
 }
 
-# put_reboot_for SYSTEM: `reboot_for WHAT` for each part in which it differs from what was booted and which only a reboot brings.
+# put_reboot_for SYSTEM: `reboot_for WHAT` for each part in which it differs from what was booted and which only a
+# reboot brings.
 put_reboot_for() {
     [ -n "$booted" ] && [ -e "$root$1/nixos-version" ] || return 0
     for compare_part in kernel initrd kernel-modules; do
         # One and the same file needs no process.
         # shellcheck disable=SC3013 # dash and bash have -ef
         [ "$root$booted/$compare_part" -ef "$root$1/$compare_part" ] ||
-            [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$1" "$compare_part")" ] || put reboot_for "$compare_part"
+            [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$1" "$compare_part")" ] ||
+            put reboot_for "$compare_part"
     done
     read_line "$root$booted/kernel-params"
     compare_here=$line

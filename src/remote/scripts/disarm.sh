@@ -25,8 +25,8 @@ disarm() {
         return 0
     fi
     read_token
-    # Before the rename, for a power cut may come between the two: then it is known what was to be kept. Not a reason to leave
-    # a host to its guard whose fellows are disarmed already: where it cannot be written, that is said.
+    # Before the rename, for a power cut may come between the two: then it is known what was to be kept. Not a reason to
+    # leave a host to its guard whose fellows are disarmed already: where it cannot be written, that is said.
     if [ "$token_state $4" = "armed $(readlink "$roots/$1/new")" ]; then
         { true 2>/dev/null >"$roots/$1/committed" && timeout -k 1 5 sync "$roots/$1" 2>/dev/null; } || volatile
     fi

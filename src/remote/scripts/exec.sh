@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# exec MARK WHO LIMIT WORD…: runs a command that a person has typed, for at most LIMIT seconds (then SIGTERM, and SIGKILL
-# 5 s later, for it and its process group). WHO: login | root, whom it must run as.
+# exec MARK WHO LIMIT WORD…: runs a command that a person has typed, for at most LIMIT seconds (then SIGTERM, and
+# SIGKILL 5 s later, for it and its process group). WHO: login | root, whom it must run as.
 #
 # The answer of this script is no list of lines: on stdout are the command's bytes and nothing else; on stderr
 #   MARK begun

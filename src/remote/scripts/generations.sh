@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # generations SYSTEM: the generations of this host's system profile, and whether SYSTEM (`-` is none) is still here.
 #
-# Changes nothing. Answers `generation NUMBER TIME here|gone SYSTEM` for each, TIME in seconds since 1970 of the day it was
-# made, and `kept yes|no`.
+# Changes nothing. Answers `generation NUMBER TIME here|gone SYSTEM` for each, TIME in seconds since 1970 of the day it
+# was made, and `kept yes|no`.
 # Needs lib.sh and comparing.sh.
 # shellcheck disable=SC2154 # their variables
 

@@ -1,9 +1,10 @@
 # shellcheck shell=sh
-# hold RUN OWNER BOOT_ID LATEST SECONDS: a rolling reboot holds this host, for SECONDS from now on this boot, and on any later
-# one until that has lasted SECONDS. With `-` for LATEST it only goes on to: refused where it does not hold the host any more.
+# hold RUN OWNER BOOT_ID LATEST SECONDS: a rolling reboot holds this host, for SECONDS from now on this boot, and on any
+# later one until that has lasted SECONDS. With `-` for LATEST it only goes on to: refused where it does not hold the
+# host any more.
 #
-# So no reboot of ours, and no restart of the host by itself, lets go of it; a workstation that has died lets go in time.
-# LATEST is this host's clock: a command that was held up on its way takes nothing.
+# So no reboot of ours, and no restart of the host by itself, lets go of it; a workstation that has died lets go in
+# time. LATEST is this host's clock: a command that was held up on its way takes nothing.
 # Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -40,6 +41,8 @@ hold() {
 # write_reboot_lease RUN SECONDS OWNER: on the disk before anybody is told of it, for the next thing may be a power cut.
 write_reboot_lease() {
     mkdir -p "$roots" &&
-        printf '%s %s %s %s %s\n' "$1" "$boot_id" "$((uptime + $2))" "$2" "$3" | tr -d '\000-\011\013-\037\177' >"$reboot_lease.new" &&
-        timeout -k 1 10 sync "$reboot_lease.new" && mv -f "$reboot_lease.new" "$reboot_lease" && timeout -k 1 10 sync "$roots"
+        printf '%s %s %s %s %s\n' "$1" "$boot_id" "$((uptime + $2))" "$2" "$3" |
+        tr -d '\000-\011\013-\037\177' >"$reboot_lease.new" &&
+        timeout -k 1 10 sync "$reboot_lease.new" &&
+        mv -f "$reboot_lease.new" "$reboot_lease" && timeout -k 1 10 sync "$roots"
 }

@@ -41,8 +41,8 @@ end() {
     exit 0
 }
 
-# Where activation itself moves what a reboot brings, its last act is to put that back: nothing is proven yet. A power cut
-# between the two comes up on the new system, whose first boot also sets the profile.
+# Where activation itself moves what a reboot brings, its last act is to put that back: nothing is proven yet. A power
+# cut between the two comes up on the new system, whose first boot also sets the profile.
 run_test() {
     if [ -n "$init_links" ]; then
         read_systems
@@ -117,8 +117,8 @@ begin_switch() {
     timeout -k 1 20 sync "$roots/$run"
 }
 
-# Nix makes a new generation unless the newest is the same system. Its number is written down before it is made, and safe
-# from a power cut: a roll back deletes exactly this one.
+# Nix makes a new generation unless the newest is the same system. Its number is written down before it is made, and
+# safe from a power cut: a roll back deletes exactly this one.
 mark_generation() {
     read_newest_generation
     [ "$profile" != "$new" ] && [ "$(readlink "$profiles/system-$newest-link")" != "$new" ] || return 0
@@ -150,8 +150,8 @@ roll_back() {
     return "$roll_back_status"
 }
 
-# Whether what cannot be put back, since it cannot be read, was never touched: an installer that fails now as it did before
-# has not moved anything.
+# Whether what cannot be put back, since it cannot be read, was never touched: an installer that fails now as it did
+# before has not moved anything.
 boot_never_moved() {
     [ -z "$init_links$boot_default" ] && loader_is_untouched || return 1
     echo "boot default: not known now${boot_note:+ ($boot_note)}, and nothing of this run has moved it"

@@ -7,7 +7,8 @@ main() {
     demand is_unit "$@"
     for journal_unit in "$@"; do
         put unit "$journal_unit"
-        timeout -k 1 3 journalctl -q --no-pager -b -n 20 -o cat -u "$journal_unit" </dev/null 2>/dev/null | put_lines log
+        timeout -k 1 3 journalctl -q --no-pager -b -n 20 -o cat -u "$journal_unit" </dev/null 2>/dev/null |
+            put_lines log
     done
     finish
 }

@@ -25,7 +25,8 @@ switch_lock=$root/run/nixos/switch-to-configuration.lock
 
 # ---- answers ----
 
-# put KEY VALUE: one line of the answer. What a terminal could act on is taken out; \ and newline are written as \\ and \n.
+# put KEY VALUE: one line of the answer. What a terminal could act on is taken out; \ and newline are written as \\ and
+# \n.
 put() {
     case $2 in
     *[\\[:cntrl:]]*)
@@ -37,8 +38,9 @@ put() {
     esac
 }
 
-# put_lines KEY [LIMIT]: each line of the input as a line of the answer, as soon as it has come; cut to 500 bytes or LIMIT.
-# A program that buffers would hold back what a job prints until it has ended. Colours go as a whole; \ is written as \\.
+# put_lines KEY [LIMIT]: each line of the input as a line of the answer, as soon as it has come; cut to 500 bytes or
+# LIMIT. A program that buffers would hold back what a job prints until it has ended. Colours go as a whole; \ is
+# written as \\.
 put_lines() {
     sed -u -n -e 's/\x1b\[[0-9;:?]*[@-~]//g' -e 'y/\t/ /' -e 's/[[:cntrl:]]//g' -e "s/^\(.\{${2-500}\}\).*/\1/" \
         -e 's/\\/&&/g' -e "s/^/$1 /" -e 'G;P'
@@ -61,8 +63,8 @@ fail() {
     put failed "$1"
 }
 
-# read_line FILE: its first line, in $line; fails where there is none. A file without a newline at its end is read all the same,
-# and `read` says no.
+# read_line FILE: its first line, in $line; fails where there is none. A file without a newline at its end is read all
+# the same, and `read` says no.
 read_line() {
     line=''
     [ -r "$1" ] || return 1
@@ -123,8 +125,9 @@ read_uptime() {
     uptime=${uptime%%.*}
 }
 
-# $boot_id: the kernel's boot id, a dot, and when PID 1 was started: a container has its machine's boot id and keeps it over
-# a restart. Source: proc(5), /proc/PID/stat, field 22; the second is a name in parentheses, which may have any of these.
+# $boot_id: the kernel's boot id, a dot, and when PID 1 was started: a container has its machine's boot id and keeps it
+# over a restart. Source: proc(5), /proc/PID/stat, field 22; the second is a name in parentheses, which may have any of
+# these.
 read_boot_id() {
     boot_id='' boot_stat=''
     read -r boot_id <"${root}/proc/sys/kernel/random/boot_id" || :
@@ -155,8 +158,10 @@ resolve() {
 
 # $current, $booted, $profile and $generation, and the loader's $boot_default and $next_boot (see boot.sh).
 read_systems() {
-    # One process for three links. It says nothing of one that is not there. Source: coreutils, stat, %N and QUOTING_STYLE.
-    systems_links=$(QUOTING_STYLE=shell-always stat -c %N "$root/run/current-system" "$root/run/booted-system" "$profiles/system" 2>/dev/null)
+    # One process for three links. It says nothing of one that is not there. Source: coreutils, stat, %N and
+    # QUOTING_STYLE.
+    systems_links=$(QUOTING_STYLE=shell-always stat -c %N "$root/run/current-system" \
+        "$root/run/booted-system" "$profiles/system" 2>/dev/null)
     find_system /run/current-system
     current=$resolved
     find_system /run/booted-system
@@ -208,7 +213,10 @@ switch_runs() {
 
 # unit_lives UNIT…: one of them runs, or systemd is about to start it again.
 unit_lives() {
-    case $(systemctl show -p ActiveState "$@" 2>/dev/null) in *=active* | *=activating* | *=reloading*) ;; *) return 1 ;; esac
+    case $(systemctl show -p ActiveState "$@" 2>/dev/null) in
+    *=active* | *=activating* | *=reloading*) ;;
+    *) return 1 ;;
+    esac
 }
 
 # The number of the profile's newest generation, in $newest.
@@ -230,7 +238,8 @@ shutdown_due() {
         shutdown_text="a $(sed -n 's/^MODE=//p' "$root/run/systemd/shutdown/scheduled" | head -n 1) is scheduled"
     else
         case $(systemctl list-jobs --no-legend --plain 2>/dev/null) in
-        *' reboot.target '* | *' poweroff.target '* | *' halt.target '* | *' kexec.target '* | *' soft-reboot.target '* | *' shutdown.target '*)
+        *' reboot.target '* | *' poweroff.target '* | *' halt.target '* | *' kexec.target '* | \
+            *' soft-reboot.target '* | *' shutdown.target '*)
             shutdown_text="a shutdown is under way"
             ;;
         esac
@@ -260,7 +269,8 @@ with_lock() {
             [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
             "$@"
             lock_status=$?
-            # A host that nobody holds keeps nothing: a step was refused on it. After a clean-up the lock may be the next one's.
+            # A host that nobody holds keeps nothing: a step was refused on it. After a clean-up the lock may be the
+            # next one's.
             # shellcheck disable=SC3013
             if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
                 rm -f "$place/lock"
@@ -293,8 +303,8 @@ write_file() {
 }
 
 # read_lease: who holds this host, and by which $lease_kind: a `run`, whose lease a reboot takes away; else a rolling
-# `reboot`, whose lease outlives it and counts for $lease_left s more. One that is over holds nothing, nor does a run whose
-# owner is `-`: that stands there for older versions, which know no other fence. Nobody else looks.
+# `reboot`, whose lease outlives it and counts for $lease_left s more. One that is over holds nothing, nor does a run
+# whose owner is `-`: that stands there for older versions, which know no other fence. Nobody else looks.
 read_lease() {
     lease_kind='' lease_run='' lease_epoch='' lease_owner=''
     if [ -e "$place/lease" ]; then
@@ -323,9 +333,9 @@ read_lease() {
     return 1
 }
 
-# $boot_age: how many seconds this boot of the host has lasted; after read_boot_id. A container sees its machine's uptime,
-# and since when its own first process runs; where somebody shows it an uptime of its own (lxcfs does), that is a mount.
-# Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
+# $boot_age: how many seconds this boot of the host has lasted; after read_boot_id. A container sees its machine's
+# uptime, and since when its own first process runs; where somebody shows it an uptime of its own (lxcfs does), that is
+# a mount. Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
 read_boot_age() {
     read_uptime
     boot_age=$uptime boot_began=${boot_id##*.}
@@ -336,8 +346,8 @@ read_boot_age() {
     [ "$((boot_began / 100))" -gt "$uptime" ] || boot_age=$((uptime - boot_began / 100))
 }
 
-# read_plan KEY [FILE]: $planned is that value of the plan that arm left, a line for each where there are several. No process:
-# a guard reads it on a host that may have no memory for one.
+# read_plan KEY [FILE]: $planned is that value of the plan that arm left, a line for each where there are several. No
+# process: a guard reads it on a host that may have no memory for one.
 read_plan() {
     planned=''
     [ -r "${2-$place/plan}" ] || return 0
@@ -464,7 +474,8 @@ ever_started() {
     return 1
 }
 
-# set_aside KIND: what a step of this kind under an older epoch has left is kept, out of the way of the next. With the lock.
+# set_aside KIND: what a step of this kind under an older epoch has left is kept, out of the way of the next. With the
+# lock.
 set_aside() {
     [ -e "$place/jobs/$1.started" ] || return 0
     read -r _ aside_epoch <"$place/jobs/$1.started"
@@ -490,14 +501,15 @@ read_job() {
     fi
 }
 
-# All that one question to systemd can tell: failed units, restart counts, whether the guard lives, and of each service that
-# runs or has failed which start of it that is. Only of units that are up, on their way, or failed: systemd takes
+# All that one question to systemd can tell: failed units, restart counts, whether the guard lives, and of each service
+# that runs or has failed which start of it that is. Only of units that are up, on their way, or failed: systemd takes
 # milliseconds for each. A user's manager is that person's, not the system.
-# `unit_now UNIT INVOCATION STATE MARKS`: active, failed or moving; n: a unit needs or wants it, t: a timer, path, socket or
-# mount point starts it, x: made by a command, g: no system has it any more. $own_units: `unit UNIT STATE` of what is looked for
-# by its name; $units: the lines that are an answer.
+# `unit_now UNIT INVOCATION STATE MARKS`: active, failed or moving; n: a unit needs or wants it, t: a timer, path,
+# socket or mount point starts it, x: made by a command, g: no system has it any more. $own_units: `unit UNIT STATE` of
+# what is looked for by its name; $units: the lines that are an answer.
 read_units() {
-    own_units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts -p ExecMainStatus -p InvocationID \
+    own_units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts \
+        -p ExecMainStatus -p InvocationID \
         -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
         --state=running,activating,reloading,deactivating,failed \
         '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | awk '

@@ -1,11 +1,12 @@
 # shellcheck shell=sh
-# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS HOST…: roots for old and new, then a look whether NEW is there and fits this host.
+# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS HOST…: roots for old and new, then a look whether NEW is there and fits
+# this host.
 #
 # NEW is `-` for a guard without a push: then there is nothing to look at. SECONDS is what NEW's own checks may take.
 #
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
-# Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|cut_off|unknown`, `log` lines, `loader_change`; what NEW
-# changes: `compared` with a `change` for each package, and `reboot_for WHAT`.
+# Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|cut_off|unknown`, `log` lines,
+# `loader_change`; what NEW changes: `compared` with a `change` for each package, and `reboot_for WHAT`.
 # Needs lib.sh, boot.sh and comparing.sh.
 # shellcheck disable=SC2154 # their variables
 

@@ -5,8 +5,8 @@
 # the host says of itself (`host N KEY VALUE`, `wg_interface …`, `wg_peer …`), and `done N`. Ends, with `end`, at the
 # end of its input, at `stop`, or after LIFE seconds. Changes nothing, leaves no process and no file.
 # KIND ARG…: ping ADDRESS | ssh ADDRESS PORT | tcp ADDRESS PORT | http URL STATUS [TEXT] | dns NAME SERVER |
-# wireguard ADDRESS SECONDS | argv WORD… | shell TEXT; `-` is any STATUS of success, the host's own resolver; without TEXT the body may be any.
-# Needs lib.sh, wireguard.sh and probes.sh.
+# wireguard ADDRESS SECONDS | argv WORD… | shell TEXT; `-` is any STATUS of success, the host's own resolver; without
+# TEXT the body may be any. Needs lib.sh, wireguard.sh and probes.sh.
 # shellcheck disable=SC2154 # their variables
 
 main() {
@@ -50,7 +50,8 @@ clean_up() {
     [ -z "$work" ] || rm -rf "$work"
 }
 
-# each_probe FUNCTION ARG…: calls it for each probe with ID KIND TIMEOUT_MS COUNT and the rest, of which COUNT are its own.
+# each_probe FUNCTION ARG…: calls it for each probe with ID KIND TIMEOUT_MS COUNT and the rest, of which COUNT are its
+# own.
 each_probe() {
     each_function=$1
     shift
@@ -118,8 +119,8 @@ began_group() {
     groups="$groups $1"
 }
 
-# keep_time MILLISECONDS FUNCTION ARG…: calls it when they are over. One process sleeps, and another hears of its end: both
-# can be killed by their number at any time, and nothing of them is left.
+# keep_time MILLISECONDS FUNCTION ARG…: calls it when they are over. One process sleeps, and another hears of its end:
+# both can be killed by their number at any time, and nothing of them is left.
 keep_time() {
     [ -p "$work/late.$2.$1" ] || mkfifo "$work/late.$2.$1" || exit 1
     read_seconds "$1"
@@ -181,7 +182,8 @@ end_keepers() {
 # connection in two seconds to one address and port, all probes together, and none for ten seconds after a refusal.
 # The first probe of a round to an address that may be asked makes the connection; the others use its answer.
 
-# note_key ID KIND TIMEOUT_MS COUNT ADDRESS PORT: the number of its address and port. An ssh and a tcp probe of one share it.
+# note_key ID KIND TIMEOUT_MS COUNT ADDRESS PORT: the number of its address and port. An ssh and a tcp probe of one
+# share it.
 note_key() {
     case $2 in ssh | tcp) ;; *) return 0 ;; esac
     is_number "$1" || return 0

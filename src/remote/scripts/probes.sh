@@ -6,7 +6,8 @@
 probe_newline='
 '
 
-# begin_probe ID KIND TIMEOUT_MS COUNT ARG… (and the probes after it): what takes time begins; finish_probe has its answer.
+# begin_probe ID KIND TIMEOUT_MS COUNT ARG… (and the probes after it): what takes time begins; finish_probe has its
+# answer.
 begin_probe() {
     if ! is_number "$1" || ! is_number "$3"; then
         return 0
@@ -62,7 +63,8 @@ read_seconds() {
     seconds=$(($1 / 1000)).${seconds#1}
 }
 
-# read_scaled TEXT DIGITS: a number with a point in it, times ten to the power of DIGITS, in $scaled; `-` of anything else.
+# read_scaled TEXT DIGITS: a number with a point in it, times ten to the power of DIGITS, in $scaled; `-` of anything
+# else.
 read_scaled() {
     scaled=${1%%.*} scaled_left=$2
     case $1 in *.*) scaled_part=${1#*.} ;; *) scaled_part='' ;; esac
@@ -140,8 +142,8 @@ connect_text='
     echo "$greeting"
     exit 0'
 
-# connect ADDRESS PORT KIND SECONDS: an ssh probe reads the greeting, so that the far end sees a client that listens; what
-# is heard is left as the text. Ends this process.
+# connect ADDRESS PORT KIND SECONDS: an ssh probe reads the greeting, so that the far end sees a client that listens;
+# what is heard is left as the text. Ends this process.
 connect() {
     trap - EXIT
     [ -n "${BASH_VERSION-}" ] || exec bash -c "$connect_text" connect "$@"
@@ -267,7 +269,8 @@ read_dns() {
     [ "$1" != - ] || answer_text=${answer_text:-no such name}
 }
 
-# read_wireguard ADDRESS SECONDS: how old the handshake is with the peer that packets to ADDRESS go to. After print_wireguard.
+# read_wireguard ADDRESS SECONDS: how old the handshake is with the peer that packets to ADDRESS go to. After
+# print_wireguard.
 read_wireguard() {
     is_number "$2" || return 0
     wireguard_said=$(exec awk -v address="$1" -v limit="$2" '

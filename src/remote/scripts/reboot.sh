@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# reboot RUN BOOT_ID CURRENT PROFILE BOOT_DEFAULT: reboots this host in order, if it is on that boot and stands where it is
-# expected, would come up again, rolling reboot RUN holds it (see hold.sh), and neither a switch nor another shutdown is
-# under way.
+# reboot RUN BOOT_ID CURRENT PROFILE BOOT_DEFAULT: reboots this host in order, if it is on that boot and stands where it
+# is expected, would come up again, rolling reboot RUN holds it (see hold.sh), and neither a switch nor another shutdown
+# is under way.
 #
-# The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before the
-# way is gone. `-i`: nobody's inhibitor counts, as with a guard. Never kexec: it would skip the loader.
+# The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before
+# the way is gone. `-i`: nobody's inhibitor counts, as with a guard. Never kexec: it would skip the loader.
 # Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# release RUN EPOCH: the run's claim on this host is given back. The fence stays, and is nobody's: whoever speaks with that
-# epoch or a lower one is refused, and so is a take-over that was held up on its way.
+# release RUN EPOCH: the run's claim on this host is given back. The fence stays, and is nobody's: whoever speaks with
+# that epoch or a lower one is refused, and so is a take-over that was held up on its way.
 #
-# Refused while a guard is armed or at work, or a step is. Where an older version has armed the run only the lease keeps its
-# commands out: it stays, without an owner. Done already is done.
+# Refused while a guard is armed or at work, or a step is. Where an older version has armed the run only the lease keeps
+# its commands out: it stays, without an owner. Done already is done.
 # Needs lib.sh, traces.sh and boot.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 

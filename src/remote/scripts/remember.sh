@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# remember RUN EPOCH UNIT…: keeps the names of units that made this run roll back, instead of those that are kept, beside the
-# roots of all runs: the next push must not take what it finds failed for failed before it.
+# remember RUN EPOCH UNIT…: keeps the names of units that made this run roll back, instead of those that are kept,
+# beside the roots of all runs: the next push must not take what it finds failed for failed before it.
 #
 # The survey tells them while they are failed, and forgets each that is not; a commit forgets all. No run is called
 # `failed_units`. Refused where the run does not hold this host. Needs lib.sh.

@@ -72,10 +72,10 @@ delete_generation() {
     fi
 }
 
-# restore_boot SECONDS [whole]: the boot loader is installed by the system that was the boot default, then read back. One
-# that fails at once is tried again; one that is slow gets all of the time. It runs also when the default never moved but a
-# switch began: a half-done installation leaves entries behind. `whole`: a reboot is to follow, so kernel and initrd are
-# looked at also where nothing was installed: what the run has filled may have torn them.
+# restore_boot SECONDS [whole]: the boot loader is installed by the system that was the boot default, then read back.
+# One that fails at once is tried again; one that is slow gets all of the time. It runs also when the default never
+# moved but a switch began: a half-done installation leaves entries behind. `whole`: a reboot is to follow, so kernel
+# and initrd are looked at also where nothing was installed: what the run has filled may have torn them.
 restore_boot() {
     if [ -n "$init_links" ]; then
         restore_init "$1"
@@ -160,8 +160,8 @@ restore_init() {
     [ "$boot_default" = "$old_boot" ]
 }
 
-# put_init_back: what starts the system is linked as it was when the guard was armed. Done already is done; on other hosts
-# there is nothing to do.
+# put_init_back: what starts the system is linked as it was when the guard was armed. Done already is done; on other
+# hosts there is nothing to do.
 put_init_back() {
     # shellcheck disable=SC2086
     point_links $init_links
@@ -180,8 +180,8 @@ point_links() {
     return "$point_status"
 }
 
-# point_link FILE TARGET: one rename, and the link that it moves is on the disk before. `ln -f` may be an unlink and a link,
-# and a power cut between them leaves nothing to boot.
+# point_link FILE TARGET: one rename, and the link that it moves is on the disk before. `ln -f` may be an unlink and a
+# link, and a power cut between them leaves nothing to boot.
 point_link() {
     point_new=$root$1.fleetdeploy.$$ point_folder=$root${1%/*}/
     rm -f "$point_new"

@@ -4,8 +4,8 @@
 # Starts a step of the run, detached from this connection, once; waits for its end for at most LIMIT seconds. The fence:
 # the run's guard must be armed and alive with NEEDS seconds left, and the three systems as expected (`-` is any).
 # KIND: test | switch | reactivate | rollback. Asked again, it waits for and answers the step that was started.
-# Answers `asked KIND`, `begun KIND` as soon as it runs, `printed KIND LINE` for each line of its log as it comes, then the
-# standing (with `job KIND …`) and the end of its log.
+# Answers `asked KIND`, `begun KIND` as soon as it runs, `printed KIND LINE` for each line of its log as it comes, then
+# the standing (with `job KIND …`) and the end of its log.
 # Needs lib.sh, traces.sh, boot.sh and waiting.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 

@@ -91,7 +91,8 @@ survey_system() {
 
 survey_space() {
     # A file system of its own, or 0: then its bytes are those of / already.
-    df -P -k "$root/" "$root/nix/store" 2>/dev/null | awk 'NR > 1 { printf "%s %.0f\n", (NR == 2 ? "free_root" : "free_store"), $4 * 1024 }'
+    df -P -k "$root/" "$root/nix/store" 2>/dev/null |
+        awk 'NR > 1 { printf "%s %.0f\n", (NR == 2 ? "free_root" : "free_store"), $4 * 1024 }'
     for survey_boot in /boot /efi /boot/efi; do
         mountpoint -q "$root$survey_boot" 2>/dev/null || continue
         df -P -k "$root$survey_boot" | awk 'NR > 1 { printf "free_boot %.0f\n", $4 * 1024 }'
@@ -108,7 +109,8 @@ survey_port() {
         if [ -n "$survey_connection" ] || [ "${survey_process:-0}" -le 1 ]; then
             break
         fi
-        survey_connection=$(tr '\000' '\n' <"/proc/$survey_process/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
+        survey_connection=$(tr '\000' '\n' <"/proc/$survey_process/environ" 2>/dev/null |
+            sed -n 's/^SSH_CONNECTION=//p')
         survey_process=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$survey_process/status" 2>/dev/null)
     done
     survey_port=${survey_connection##* }
@@ -119,9 +121,9 @@ survey_port() {
 }
 
 # Devices that may want a passphrase at boot, from the kernel's own tables: whatever lies below /, /nix and /boot; every
-# data set of a pool, and every bcachefs, that encrypts itself; and every LUKS device that is open, since NixOS unlocks what
-# any file system of the machine needs, and a file system that is missing stops the boot as well. Not plain dm-crypt
-# elsewhere: that is swap with a random key. Those that a container sees
+# data set of a pool, and every bcachefs, that encrypts itself; and every LUKS device that is open, since NixOS unlocks
+# what any file system of the machine needs, and a file system that is missing stops the boot as well. Not plain
+# dm-crypt elsewhere: that is swap with a random key. Those that a container sees
 # are its machine's, which stays up when it reboots.
 survey_crypto() {
     [ "$loader" != init ] || [ ! -s "$root/run/systemd/container" ] || return 0
@@ -176,8 +178,8 @@ encrypted_data_sets() {
         done
 }
 
-# encrypted_bcachefs DEVICE[:DEVICE…]: whether it encrypts itself stands in the superblock of each of its devices, at 4096,
-# and nowhere in /sys. What cannot be read may be encrypted.
+# encrypted_bcachefs DEVICE[:DEVICE…]: whether it encrypts itself stands in the superblock of each of its devices, at
+# 4096, and nowhere in /sys. What cannot be read may be encrypted.
 # Source: kernel, bcachefs_format.h, struct bch_sb: flags[1] at byte 152, BCH_SB_ENCRYPTION_TYPE its bits 10 to 13.
 encrypted_bcachefs() {
     survey_device=${1%%:*}
@@ -205,8 +207,8 @@ crypto_below() {
     [ ! -e "$1/partition" ] || (crypto_below "$(readlink -f "$1/..")")
 }
 
-# Runs whose roots are still here, what is known of them, and what guards that fired have written; and the marks of those that
-# were ended without all their hosts. After print_standing.
+# Runs whose roots are still here, what is known of them, and what guards that fired have written; and the marks of
+# those that were ended without all their hosts. After print_standing.
 survey_survivors() {
     for survey_run in "$roots"/.ended/*; do
         if is_run "${survey_run##*/}" && read_mark "${survey_run##*/}"; then
@@ -228,8 +230,8 @@ survey_survivors() {
     done
 }
 
-# Units that made a run roll back and are failed still. One that is not is forgotten: not while a run is at work here, and
-# not where it is on its way up.
+# Units that made a run roll back and are failed still. One that is not is forgotten: not while a run is at work here,
+# and not where it is on its way up.
 survey_remembered() {
     [ -n "$units" ] && [ -r "$roots/failed_units" ] || return 0
     survey_kept='' survey_forgets=no
@@ -266,7 +268,8 @@ survey_forget() {
     fi
 }
 
-# survey_roots FOLDER: what the run found here, and what it is to bring. Where it never armed there is no plan, only roots.
+# survey_roots FOLDER: what the run found here, and what it is to bring. Where it never armed there is no plan, only
+# roots.
 survey_roots() {
     survey_old="$(readlink "$1/old-current")" survey_boot="$(readlink "$1/old-boot")"
     read_plan old_profile "$1/plan"

@@ -3,8 +3,8 @@
 #
 # Of two who write the same epoch one succeeds. Asked again by the same owner it says done again. On a host that has
 # restarted since, and so has no lease, it takes one: an old arm command may still be on its way. A guard of another
-# run is refused like its lease; a host that was cleaned has nothing to take over. The fence is raised beside the roots first;
-# where that cannot be written the lease alone holds, until a restart, and the answer says so.
+# run is refused like its lease; a host that was cleaned has nothing to take over. The fence is raised beside the roots
+# first; where that cannot be written the lease alone holds, until a restart, and the answer says so.
 # Needs lib.sh, traces.sh and boot.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 

@@ -1,16 +1,16 @@
 # shellcheck shell=sh
-# What a run leaves beside its roots: the fence against older coordinators, and how far it had come. A restart takes all of
-# /run away; what a coordinator was told before must still hold after it.
+# What a run leaves beside its roots: the fence against older coordinators, and how far it had come. A restart takes all
+# of /run away; what a coordinator was told before must still hold after it.
 #
-# In the run's folder there are files whose names say it all and that are empty, since a name takes no room: on a full disk a
-# fence is still raised, by one rename.
+# In the run's folder there are files whose names say it all and that are empty, since a name takes no room: on a full
+# disk a fence is still raised, by one rename.
 #   epoch.N.OWNER  the highest epoch that ever spoke here; `-` instead of an owner: it has given the host back
 #   seq.N          which of the runs it is that were armed here
 #   switching      it has begun to move what a reboot brings, and nobody has put that back
 #   committed      its guard is disarmed to keep the new system, or was just about to be
 #   over           a run that was armed here later has committed
-# Beside the folders, `.ended/RUN`: the run was ended while a host of it was missing. `SIDE EPOCH`, then `HOST:MACHINE` in
-# lines. With a dot, for no version takes that for the name of a run.
+# Beside the folders, `.ended/RUN`: the run was ended while a host of it was missing. `SIDE EPOCH`, then `HOST:MACHINE`
+# in lines. With a dot, for no version takes that for the name of a run.
 # Needs lib.sh.
 # shellcheck disable=SC2034,SC2154 # the files that follow share its variables, and it has lib.sh's
 
@@ -63,8 +63,8 @@ write_mark() {
     return 1
 }
 
-# read_fence RUN: $fence_epoch and $fence_owner, the highest that ever spoke here, as beside the roots, in the mark, or in the
-# lease; an epoch of 0 is none. $fence_file is where it stands beside the roots.
+# read_fence RUN: $fence_epoch and $fence_owner, the highest that ever spoke here, as beside the roots, in the mark, or
+# in the lease; an epoch of 0 is none. $fence_file is where it stands beside the roots.
 read_fence() {
     fence_epoch=0 fence_owner='' fence_file=''
     for fence_name in "$roots/$1"/epoch.*; do
@@ -82,8 +82,8 @@ read_fence() {
     fi
 }
 
-# outbid EPOCH [OWNER]: after read_fence: whether somebody with a higher epoch has spoken here, or, where OWNER is given,
-# somebody else with the same; refuses aloud then.
+# outbid EPOCH [OWNER]: after read_fence: whether somebody with a higher epoch has spoken here, or, where OWNER is
+# given, somebody else with the same; refuses aloud then.
 outbid() {
     if [ "$fence_epoch" -lt "$1" ]; then
         return 1
@@ -96,8 +96,8 @@ outbid() {
     esac
 }
 
-# raise_fence RUN EPOCH OWNER: after read_fence; on the disk when it succeeds. A run that has no folder here cannot be armed
-# here, and needs no fence.
+# raise_fence RUN EPOCH OWNER: after read_fence; on the disk when it succeeds. A run that has no folder here cannot be
+# armed here, and needs no fence.
 raise_fence() {
     [ -d "$roots/$1" ] || return 0
     fence_new=$roots/$1/epoch.$2.$3
@@ -109,8 +109,8 @@ raise_fence() {
     sync_traces "$roots/$1" "$roots"
 }
 
-# What was to be written beside the roots found no room, and that stops nothing. It is said at once: who holds the lock has no
-# other way to tell.
+# What was to be written beside the roots found no room, and that stops nothing. It is said at once: who holds the lock
+# has no other way to tell.
 volatile() {
     put volatile "it could not be written beside the roots (is the disk full?): a restart forgets it"
 }
@@ -133,8 +133,8 @@ number_run() {
     true 2>/dev/null >"$roots/$1/seq.$((${seq:-0} + 1))"
 }
 
-# still_here RUN: whether this host holds anything of the run that is not ended. A clean-up takes all of it away, and whoever
-# comes after it would begin anew what somebody else has ended; refuses aloud then.
+# still_here RUN: whether this host holds anything of the run that is not ended. A clean-up takes all of it away, and
+# whoever comes after it would begin anew what somebody else has ended; refuses aloud then.
 still_here() {
     if read_mark "$1"; then
         refuse ended "run $1 was ended on this host without${mark_missing:- all its hosts}"
@@ -146,8 +146,8 @@ still_here() {
     return 1
 }
 
-# has_committed RUN: what is written before the rename counts where nothing speaks against it: no guard of it that is armed or
-# has fired, and all three places are its new system. After read_token, with $guard_run.
+# has_committed RUN: what is written before the rename counts where nothing speaks against it: no guard of it that is
+# armed or has fired, and all three places are its new system. After read_token, with $guard_run.
 has_committed() {
     [ -e "$roots/$1/committed" ] || return 1
     case $token_state:$guard_run in

@@ -6,7 +6,8 @@
 wireguard_tab='	'
 wireguard_newline='
 '
-# The settings that were hashed last, and what came of it: a prober asks every second or so, and they hardly ever change.
+# The settings that were hashed last, and what came of it: a prober asks every second or so, and they hardly ever
+# change.
 wireguard_hashed='' wireguard_hashes=''
 
 # print_wireguard PREFIX: lines `PREFIX_interface NAME INDEX HASH PORT` and, for each peer,
@@ -14,8 +15,8 @@ wireguard_hashed='' wireguard_hashes=''
 print_wireguard() {
     wireguard_prefix=$1 wireguard_peers=''
     command -v wg >/dev/null || return 0
-    # Only ever in a variable and in pipes: an argument or the environment could be read by others, and a shell may keep a
-    # here-document in a file. A tunnel's own program that hangs keeps wg waiting.
+    # Only ever in a variable and in pipes: an argument or the environment could be read by others, and a shell may keep
+    # a here-document in a file. A tunnel's own program that hangs keeps wg waiting.
     wireguard_dump=$(exec timeout 5 wg show all dump 2>/dev/null)
     [ -n "$wireguard_dump" ] || return 0
     # bash has a clock; dash asks for it.
@@ -29,9 +30,9 @@ print_wireguard() {
     wireguard_dump=''
 }
 
-# each_wireguard_line FUNCTION: calls it with the columns of each line of the dump: 5 for an interface (name, private key,
-# public key, port, mark), 9 for a peer (name, public key, preshared key, endpoint, allowed, handshake, received, sent,
-# keepalive). None is ever empty. Source: wg(8).
+# each_wireguard_line FUNCTION: calls it with the columns of each line of the dump: 5 for an interface (name, private
+# key, public key, port, mark), 9 for a peer (name, public key, preshared key, endpoint, allowed, handshake, received,
+# sent, keepalive). None is ever empty. Source: wg(8).
 each_wireguard_line() {
     # An endpoint may have brackets.
     set -f

@@ -46,8 +46,8 @@ pub(super) static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Short names that mean a password only where something is given to them: `pw=`, `MYSQL_PWD=`, `smtp_pass:`. Groups: as of
-/// [`SECRET`].
+/// Short names that mean a password only where something is given to them: `pw=`, `MYSQL_PWD=`, `smtp_pass:`. Groups:
+/// as of [`SECRET`].
 pub(super) static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r#"(?i)(?:^|[^a-z0-9])(?:[a-z0-9]+[_-])*(?:pw|pwd|pass|passwort|pin)["']?\s*[=:]\s*"#,

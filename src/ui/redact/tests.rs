@@ -100,7 +100,8 @@ fn what_a_reader_needs_stays() {
         "the passphrase is wrong, the password was not accepted; a bypass, 3 passed, compass",
         "journalctl -u nginx.service, PWD=/root/fleet and the pin of it",
         "0000:00:1f.2: [8086:a0a3] 2026-11-22T16:15:00.042Z",
-        "/nix/var/nix/gcroots/fleetdeploy/20261122-161500-homelab-3f9c/new and lib/systemd/system/multi-user.target.wants",
+        "/nix/var/nix/gcroots/fleetdeploy/20261122-161500-homelab-3f9c/new and \
+         lib/systemd/system/multi-user.target.wants",
         STORE,
     ] {
         assert_eq!(hidden(text), text);
@@ -182,7 +183,9 @@ proptest! {
     }
 
     #[test]
-    fn no_ipv6_address_is_seen(groups: [u16; 8], empty in 0usize..8, from in 0usize..8, before in before(), behind in behind()) {
+    fn no_ipv6_address_is_seen(
+        groups: [u16; 8], empty in 0usize..8, from in 0usize..8, before in before(), behind in behind(),
+    ) {
         // With empty groups, which are written as `::`.
         let mut groups = groups;
         groups.iter_mut().skip(from).take(empty).for_each(|group| *group = 0);
@@ -207,7 +210,9 @@ proptest! {
 
     #[test]
     fn no_secret_is_seen(
-        word in prop::sample::select(&["password", "DB_PASSWD", "secret", "api-key", "psk", "apiToken", "x password"][..]),
+        word in prop::sample::select(
+            &["password", "DB_PASSWD", "secret", "api-key", "psk", "apiToken", "x password"][..],
+        ),
         secret in "[!#-&(-+.-~]{8,20}",
         sign in prop::sample::select(&["=", ":", " = "][..]),
     ) {

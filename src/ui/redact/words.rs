@@ -39,9 +39,9 @@ const ORDINARY: &str = "\
 
 /// What a password is said to be, where it is not said itself.
 const STATES: &str = "\
-    a accepted already also an asked being changed correct denied disabled empty enabled encrypted expired for given good \
-    in incorrect invalid locked missing needed no not now of ok old only read rejected required reset sent set still \
-    stored taken that the to too unknown unset used valid weak wrong";
+    a accepted already also an asked being changed correct denied disabled empty enabled encrypted expired for given \
+    good in incorrect invalid locked missing needed no not now of ok old only read rejected required reset sent set \
+    still stored taken that the to too unknown unset used valid weak wrong";
 
 pub(super) fn is_state(word: &str) -> bool {
     has(STATES, &word.to_lowercase())

@@ -1,5 +1,6 @@
-# What flake.nix and package.nix name of nixpkgs, and no more: where an attribute is missing here, it is mistyped there, or was
-# looked up in the real nixpkgs and is to be added. A package of it is the program that the workstation of the lab has.
+# What flake.nix and package.nix name of nixpkgs, and no more: where an attribute is missing here, it is mistyped there,
+# or was looked up in the real nixpkgs and is to be added. A package of it is the program that the workstation of the
+# lab has.
 {
   outputs =
     _:
@@ -22,23 +23,27 @@
         build = name: inputs: script: derivation {
           inherit name system;
           builder = "/bin/bash";
-          # The shell itself ends the build: Nix kills a builder that has closed its output before it has ended, as `touch` does.
+          # The shell itself ends the build: Nix kills a builder that has closed its output before it has ended, as
+          # `touch` does.
           args = [ "-euo" "pipefail" "-c" "PATH=${bins inputs}:/usr/bin:/bin\n${script}\nexit 0" ];
         };
         leaf = name: build name [ ] "mkdir $out";
         pkgs = attrs leaf [
-          "cargo-nextest" "clippy" "dash" "gawk" "installShellFiles" "makeWrapper" "mawk" "nix" "nixfmt-tree" "openssh" "rustfmt"
-          "shellcheck" "util-linux" "versionCheckHook"
+          "cargo-nextest" "clippy" "dash" "gawk" "installShellFiles" "makeWrapper" "mawk" "nix" "nixfmt-tree" "openssh"
+          "rustfmt" "shellcheck" "util-linux" "versionCheckHook"
         ] // {
           inherit lib;
-          callPackage = file: more: import file (builtins.intersectAttrs (builtins.functionArgs (import file)) pkgs // more);
+          callPackage = file: more:
+            import file (builtins.intersectAttrs (builtins.functionArgs (import file)) pkgs // more);
           mkShell = { inputsFrom, packages }: build "shell" (inputsFrom ++ packages) "exit 1";
           runCommand = name: { nativeBuildInputs }: build name nativeBuildInputs;
           stdenv = { buildPlatform.canExecute = other: other == system; hostPlatform = system; };
           # Without `...`: it knows these arguments only.
-          rustPlatform.buildRustPackage = { pname, version, src, cargoLock, nativeBuildInputs, checkType, cargoTestFlags, postInstall
+          rustPlatform.buildRustPackage =
+            { pname, version, src, cargoLock, nativeBuildInputs, checkType, cargoTestFlags, postInstall
             , nativeInstallCheckInputs, doInstallCheck, meta }:
-            assert builtins.pathExists (src + "/Cargo.toml") && builtins.pathExists cargoLock.lockFile && doInstallCheck;
+            assert builtins.pathExists (src + "/Cargo.toml") && builtins.pathExists cargoLock.lockFile;
+            assert doInstallCheck;
             build "${pname}-${version}" (nativeBuildInputs ++ nativeInstallCheckInputs) ''
               share=$out/share program=$out/bin/${pname}
               mkdir -p $out/bin && cp /usr/local/bin/${pname} $program

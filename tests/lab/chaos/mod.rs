@@ -1,5 +1,5 @@
-//! Real fleets taken through pushes, good ones and bad ones, while something is done to them at a random moment; and then
-//! every invariant (docs/design.md, "Invariants") asked of the hosts. See `scripts/chaos.sh` and `docs/chaos.md`.
+//! Real fleets taken through pushes, good ones and bad ones, while something is done to them at a random moment; and
+//! then every invariant (docs/design.md, "Invariants") asked of the hosts. See `scripts/chaos.sh` and `docs/chaos.md`.
 
 mod invariants;
 mod records;

@@ -55,8 +55,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Every host boots its system of now until then; but for a container, whose boot default every activation moves: for
-    /// the seconds that it takes, and as long as nobody has noticed that it was cut off in the middle.
+    /// Every host boots its system of now until then; but for a container, whose boot default every activation moves:
+    /// for the seconds that it takes, and as long as nobody has noticed that it was cut off in the middle.
     pub(super) fn over(fleet: &Fleet, hosts: &'static [&'static str], records: &Records) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
         let boots: Vec<(PathBuf, String)> = hosts

@@ -58,7 +58,8 @@ let
   systemd = tree "systemd-257" (builtins.listToAttrs (map
     (word: { name = "bin/${word}"; value = program word; })
     (words ''
-      systemctl journalctl loginctl busctl halt poweroff reboot shutdown systemd-analyze systemd-cat systemd-cgls systemd-cgtop
+      systemctl journalctl loginctl busctl halt poweroff
+      reboot shutdown systemd-analyze systemd-cat systemd-cgls systemd-cgtop
       systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles
     ''))
   // { "lib/systemd/systemd" = link "/usr/lib/systemd/systemd"; }) { };
@@ -165,7 +166,8 @@ let
       stop = script "firewall-stop" "nft delete table inet nixos-fw";
     };
     "wireguard-wg0.service" = oneshot "WireGuard Tunnel - wg0" {
-      unit = "After=network.target\nWants=network.target\n" + when (p.wg_apply == "in-place") "X-ReloadIfChanged=true\n";
+      unit = "After=network.target\nWants=network.target\n"
+        + when (p.wg_apply == "in-place") "X-ReloadIfChanged=true\n";
       restartTrigger = wireguardConf;
       start = script "wireguard-wg0-start" ''
         export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
@@ -244,12 +246,15 @@ let
 
   # Of Debian's units the ones that a NixOS would not have, or that only cost time.
   masked = [
-    "getty.target" "ssh.service" "ldconfig.service" "systemd-tmpfiles-clean.timer" "dev-hugepages.mount" "sys-fs-fuse-connections.mount"
+    "getty.target" "ssh.service" "ldconfig.service" "systemd-tmpfiles-clean.timer"
+    "dev-hugepages.mount" "sys-fs-fuse-connections.mount"
     "run-lock.mount" "systemd-remount-fs.service" "systemd-ask-password-wall.path" "systemd-ask-password-console.path"
   ];
   notWanted = [ "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" ] ++ p.raw_unwanted;
-  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is the one that does.
-  idleGenerators = [ "debug" "getty" "gpt-auto" "hibernate-resume" "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
+  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is the one that
+  # does.
+  idleGenerators = [ "debug" "getty" "gpt-auto" "hibernate-resume"
+    "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
   # The site's path has the version in it, and so has the unit: a new version restarts the application.
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 
@@ -268,7 +273,8 @@ let
     "etc/NIXOS" = text "";
     "etc/hostname" = text "${hostName}\n";
     "etc/hosts" = text ("127.0.0.1 localhost\n::1 localhost\n127.0.0.2 ${hostName}\n"
-      + builtins.concatStringsSep "" (map (other: when (other != name) "${hosts.${other}.vpn} ${other}\n") (builtins.attrNames hosts)));
+      + builtins.concatStringsSep "" (map (other: when (other != name) "${hosts.${other}.vpn} ${other}\n")
+          (builtins.attrNames hosts)));
     "etc/os-release" = text ''
       ID=nixos
       NAME=NixOS

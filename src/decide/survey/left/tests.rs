@@ -79,14 +79,15 @@ fn a_host_that_comes_back_is_judged_by_how_the_others_ended() {
         (
             EndSide::Old,
             'a',
-            "was missing when run r-1 ended on the others, on their old systems, and is on its own old system, at rest: only \
-             its garbage collection roots are left: a push of the host, or `fleetdeploy recover lab --run r-1`, removes them",
+            "was missing when run r-1 ended on the others, on their old systems, and is on its own old system, at \
+             rest: only its garbage collection roots are left: a push of the host, or `fleetdeploy recover lab --run \
+             r-1`, removes them",
         ),
         (
             EndSide::New,
             'b',
-            "was missing when run r-1 ended on the others, on their new systems, and is on its own new system, at rest: only \
-             its garbage collection roots are left: `fleetdeploy recover lab --run r-1` removes it",
+            "was missing when run r-1 ended on the others, on their new systems, and is on its own new system, at \
+             rest: only its garbage collection roots are left: `fleetdeploy recover lab --run r-1` removes it",
         ),
         (
             EndSide::Old,
@@ -124,8 +125,8 @@ fn marks_that_are_not_of_one_mind_or_not_about_this_host_judge_nobody() {
         // Its own word about itself.
         |facts| marked(&mut facts[2], "r-1", Some(EndSide::Old), "web", None),
     ];
-    let at_rest = "run r-1 did not come to its end here; the host is at rest, and only its garbage collection roots are \
-                   left: `fleetdeploy recover lab`";
+    let at_rest = "run r-1 did not come to its end here; the host is at rest, and only its garbage collection roots \
+                   are left: `fleetdeploy recover lab`";
     let at_rest = (Some("web".to_owned()), Weight::Warning, at_rest.to_owned());
     for (at, change) in cases.iter().enumerate() {
         let mut facts = three();
@@ -137,7 +138,8 @@ fn marks_that_are_not_of_one_mind_or_not_about_this_host_judge_nobody() {
     left_on(&mut facts[2], "r-1");
     marked(&mut facts[0], "r-1", Some(EndSide::Old), "web", None);
     marked(&mut facts[1], "r-1", Some(EndSide::New), "web", None);
-    let twice = "run r-1 was ended twice, each time without some of its hosts: on the old systems on vps, on the new ones on nas";
+    let twice = "run r-1 was ended twice, each time without some of its hosts: on the old systems on vps, on the new \
+                 ones on nas";
     assert_eq!(said(&facts), [(None, Weight::Warning, twice.to_owned()), at_rest]);
 }
 
@@ -168,8 +170,8 @@ fn a_machine_that_was_made_anew_under_the_name_is_not_the_one_that_was_missing()
     for host in [0, 1] {
         marked(&mut facts[host], "r-1", Some(EndSide::Old), "web", Some("9"));
     }
-    let text = "is not the machine of this name that was missing when run r-1 ended on the others: `fleetdeploy recover lab \
-                --forget r-1` removes what they keep of it";
+    let text = "is not the machine of this name that was missing when run r-1 ended on the others: `fleetdeploy \
+                recover lab --forget r-1` removes what they keep of it";
     assert_eq!(said(&facts), [(Some("web".to_owned()), Weight::Warning, text.to_owned())], "once, not for each mark");
 }
 

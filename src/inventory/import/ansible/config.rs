@@ -1,7 +1,7 @@
 //! `ansible.cfg`: what it says of the way to every host is below all that an inventory says.
 //!
-//! Source: "Ansible Configuration Settings" in Ansible's documentation. The form is that of Python's `configparser`, with
-//! `;` for a comment behind a value.
+//! Source: "Ansible Configuration Settings" in Ansible's documentation. The form is that of Python's `configparser`,
+//! with `;` for a comment behind a value.
 
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,8 @@ const ASKS_FOR_LOGIN: (&str, &str) = ("defaults", "ask_pass");
 /// Folders above that of an inventory in which the file is looked for: `inventories/production/hosts` has it two above.
 const ABOVE: usize = 3;
 
-/// The file that Ansible would take, if it were run where its files are: that which `ANSIBLE_CONFIG` names (`named`), the
-/// one in the working folder, else the one beside the inventory or above it, the person's own, that of the machine.
+/// The file that Ansible would take, if it were run where its files are: that which `ANSIBLE_CONFIG` names (`named`),
+/// the one in the working folder, else the one beside the inventory or above it, the person's own, that of the machine.
 #[must_use]
 pub fn find(named: Option<&Path>, inventory: &Path, home: Option<&Path>) -> Option<PathBuf> {
     let named = named.map(|named| if named.is_dir() { named.join("ansible.cfg") } else { named.to_owned() });

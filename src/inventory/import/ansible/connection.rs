@@ -15,8 +15,8 @@ use crate::inventory::problem::shown;
 pub(super) struct Connection {
     pub(super) address: Option<String>,
     pub(super) settings: BTreeMap<Setting, (String, Origin)>,
-    /// The hops to it, the nearest to us first, and where they are said: which of them are hosts of the inventory is only
-    /// known when all hosts are.
+    /// The hops to it, the nearest to us first, and where they are said: which of them are hosts of the inventory is
+    /// only known when all hosts are.
     pub(super) way: Option<(Vec<Hop>, Origin, Place)>,
 }
 
@@ -36,8 +36,8 @@ pub(super) fn read(host: &Lookup<'_>, notes: &mut Notes) -> Reached {
     if let Some((address, _, place)) = reader.text(&["ansible_host", "ansible_ssh_host"]) {
         reader.connection.address = accepted_address(&address, &place, reader.notes);
     }
-    // Ansible puts these before the options that it makes of the variables, and the others behind them. Source: `_build_command`
-    // in its `plugins/connection/ssh.py`; of two values ssh takes the first.
+    // Ansible puts these before the options that it makes of the variables, and the others behind them. Source:
+    // `_build_command` in its `plugins/connection/ssh.py`; of two values ssh takes the first.
     reader.arguments("ansible_ssh_args");
     reader.setting(Setting::User, &["ansible_user", "ansible_ssh_user"]);
     reader.setting(Setting::Port, &["ansible_port", "ansible_ssh_port"]);

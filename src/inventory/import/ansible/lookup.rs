@@ -39,8 +39,8 @@ pub(super) struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// Source: "Understanding variable precedence" in Ansible's documentation: groups of the inventory, `group_vars/all`,
-    /// other `group_vars`, the host in the inventory, `host_vars`; `all` is below every other group.
+    /// Source: "Understanding variable precedence" in Ansible's documentation: groups of the inventory,
+    /// `group_vars/all`, other `group_vars`, the host in the inventory, `host_vars`; `all` is below every other group.
     pub(super) fn new(ansible: &'a Ansible, name: &'a str, scope: &'a Scope, groups: &[&str]) -> Self {
         let group = |name: &str| ansible.groups.get(name).map(|group| &group.variables);
         let mut lookup = Self { name, variables: BTreeMap::new() };

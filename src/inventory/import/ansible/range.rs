@@ -1,7 +1,7 @@
 //! Names of hosts with ranges in them: `web[01:10].example.org`, `db-[a:f]`, `node[0:20:5]`, also several in one name.
 //!
-//! Source: `expand_hostname_range` in Ansible's `plugins/inventory/__init__.py`, and its documentation ("Adding ranges of
-//! hosts").
+//! Source: `expand_hostname_range` in Ansible's `plugins/inventory/__init__.py`, and its documentation ("Adding ranges
+//! of hosts").
 
 use std::net::Ipv6Addr;
 

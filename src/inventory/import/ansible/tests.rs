@@ -32,7 +32,8 @@ fn line() -> impl Strategy<Value = String> {
         2 => group.clone().prop_map(|group| format!("[{group}]")),
         5 => (name, prop::collection::vec(quoted, 0..3))
             .prop_map(|(name, variables)| format!("{name} {}", variables.join(" "))),
-        2 => (group.clone(), key, value).prop_map(|(group, key, value)| format!("[{group}:vars]\n{key}={value}\n[{group}]")),
+        2 => (group.clone(), key, value)
+            .prop_map(|(group, key, value)| format!("[{group}:vars]\n{key}={value}\n[{group}]")),
         1 => (group.clone(), group).prop_map(|(above, group)| format!("[{above}:children]\n{group}\n[{group}]")),
     ]
 }
