@@ -170,7 +170,13 @@ pub struct Recover {
     #[command(flatten)]
     pub without: Without,
     /// Only remove what this run has left on the hosts, and move none of them
-    #[arg(long, value_name = "RUN", requires = "name", value_parser = parse_run, conflicts_with_all = ["run", "without"])]
+    #[arg(
+        long,
+        value_name = "RUN",
+        requires = "name",
+        value_parser = parse_run,
+        conflicts_with_all = ["run", "without"]
+    )]
     pub forget: Option<RunId>,
     /// With --forget: also where hosts are not at rest, or not on one side
     #[arg(long, requires = "forget")]

@@ -25,7 +25,7 @@ const EXCEPTIONS: [(&str, &str, &str); 5] = [
 const CIRCLES: [&str; 10] = [
     "commands: report show",
     "decide: contest found marks recover rollback steady transaction without",
-    "engine: ending orders printing probing push reboot ssh_hosts survey surveyor",
+    "engine: driver ending orders printing probing push reboot recover returned ssh_hosts survey surveyor",
     "inventory: checks resolve",
     "inventory: decode file schema",
     "inventory: hook jump model",

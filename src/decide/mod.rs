@@ -22,6 +22,7 @@ mod proven;
 pub mod ran;
 pub mod recover;
 pub mod remembered;
+pub mod restless;
 mod rollback;
 pub mod rolling;
 mod sameness;
