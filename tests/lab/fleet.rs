@@ -300,7 +300,8 @@ impl Fleet {
     /// Any command of fleetdeploy on a terminal of its own (everything it says is its stdout); what is written to stdin
     /// is typed there.
     pub(crate) fn on_terminal(&self, words: &str) -> Pushing {
-        let script = format!("fleetdeploy {words}");
+        // A person's terminal is not a pipeline's, also where one runs the tests.
+        let script = format!("env -u CI fleetdeploy {words}");
         let words =
             ["--", "script", "--quiet", "--flush", "--return", "--echo", "never", "--command", &script, "/dev/null"];
         self.follow(self.lab("ws", &words), false)
