@@ -192,7 +192,10 @@ fn a_guard_that_was_disarmed_a_thousand_times_has_never_fired() {
     let children = hosts.map(|host| {
         arm(&fleet, host, seconds(600));
         let functions = [&arming(&fleet, host, seconds(600)), &disarming(&fleet, host)].map(functions);
-        fleet.begin(host, &format!("{}\n{}\n{LOOP}", functions[0], functions[1]), &[RUN, "250"])
+        // By way of a file: one argument may have 128 KiB. Source: execve(2), MAX_ARG_STRLEN.
+        let file = fleet.place().join("hosts").join(host).join("root/root/loop.sh");
+        std::fs::write(file, format!("{}\n{}\n{LOOP}", functions[0], functions[1])).unwrap();
+        fleet.begin(host, ". /root/loop.sh", &[RUN, "250"])
     });
     for (host, child) in hosts.iter().zip(children) {
         let output = child.wait_with_output().unwrap();
