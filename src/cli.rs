@@ -1,8 +1,8 @@
 //! The command line: clap types only. Usage errors exit with 2.
 
-mod ahead;
 mod ask;
-mod by_hand;
+mod forecast;
+mod guard;
 mod import;
 mod inventory;
 mod push;
@@ -22,9 +22,9 @@ use crate::inventory::union;
 use crate::record::run_id::RunId;
 use crate::ui::mode::{Colour, Flags};
 
-pub use ahead::{BackTo, Diff, Plan, Rollback, Showing, Terms};
 pub use ask::{Doctor, Exec, Status};
-pub use by_hand::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
+pub use forecast::{BackTo, Diff, Plan, Rollback, Showing, Terms};
+pub use guard::{ArmGuard, DisarmGuard, ExtendGuard, Guard, GuardCommand, GuardStatus, Reboot};
 pub use import::{Foreign, Import};
 pub use inventory::{Inventory, InventoryCommand, InventoryGraph, InventoryList};
 pub use push::Push;

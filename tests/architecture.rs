@@ -24,13 +24,13 @@ const EXCEPTIONS: [(&str, &str, &str); 5] = [
 /// Modules of one room, each with what is below it, that know each other in a circle.
 const CIRCLES: [&str; 10] = [
     "commands: report show",
-    "decide: contest found marks recover rollback steady transaction without",
-    "engine: driver ending orders printing probing push reboot recover returned ssh_hosts survey surveyor",
+    "decide: contest inspection marks recover steady transaction undo without",
+    "engine: driver job_output last_look orders probing push reboot recover returned ssh_hosts survey surveyor",
     "inventory: checks resolve",
     "inventory: decode file schema",
     "inventory: hook jump model",
     "inventory: problem yaml",
-    "remote: folder layout master race workspace",
+    "remote: address_choice folder layout master workspace",
     "ui: host_view view",
     "ui: layout row",
 ];

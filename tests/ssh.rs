@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetdeploy::decide::exec::End;
 use fleetdeploy::decide::links::{Link, Probe, Round};
 use fleetdeploy::decide::plan::Plan;
-use fleetdeploy::decide::ran::End;
 use fleetdeploy::engine::hosts::Hosts;
 use fleetdeploy::engine::orders::{Identity, Orders};
 use fleetdeploy::engine::reach::Reach;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ground::Ground;
+use super::fleet_context::Ground;
 use super::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::cli::{Build, Global};

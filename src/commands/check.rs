@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ground::Ground;
-use super::past::colour;
+use super::fleet_context::Ground;
+use super::history::colour;
 use super::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::cli::{Check, Global};

@@ -14,7 +14,7 @@ use clap::CommandFactory as _;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use clap_complete::env::{EnvCompleter, Fish, Zsh};
 
-use super::ground::load;
+use super::fleet_context::load;
 use super::{Ended, Trouble};
 use crate::cli::{Cli, Completions, Global, Shell};
 use crate::exit::Ending;

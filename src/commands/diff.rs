@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ground::Ground;
-use super::past::{colour, columns};
+use super::fleet_context::Ground;
+use super::history::{colour, columns};
 use super::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::cli::{Diff, Global};

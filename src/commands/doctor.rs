@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::json;
 
-use super::ground::Ground;
-use super::past::{colour, print};
+use super::fleet_context::Ground;
+use super::history::{colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::cli::{Doctor, Global};
 use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, of_hosts, of_workstation};

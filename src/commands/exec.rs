@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::build::FAREWELL;
-use super::ending::millis;
-use super::ground::Ground;
-use super::past::colour;
+use super::conclusion::millis;
+use super::fleet_context::Ground;
+use super::history::colour;
 use super::{Ended, Trouble, farewell};
 use crate::cli::{Exec, Global};
-use crate::decide::ran::{Came, Channel, End, Printed, fold};
+use crate::decide::exec::{Came, Channel, End, Printed, fold};
 use crate::engine::exec::{Order, exec};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
@@ -24,7 +24,7 @@ use crate::inventory::Overrides;
 use crate::inventory::model::{Become, HostName};
 use crate::ui::mode::Mode;
 use crate::ui::printer::Printer;
-use crate::ui::{Screen, print_note, ran};
+use crate::ui::{Screen, exec, print_note};
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended {
     let mut ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
     let printer =
         Printer::start(move || _ = nobody_reads.send(true)).map_err(|error| Trouble::not_begun(error, None))?;
     let names = ground.fleet.hosts.iter().map(|host| &host.name);
-    let lines = RefCell::new(ran::Lines::new(names, colour(global)));
+    let lines = RefCell::new(exec::Lines::new(names, colour(global)));
     let on_piece = |host: &HostName, channel: Channel, bytes: &[u8]| {
         if shown == Shown::AsItComes {
             printer.print(lines.borrow_mut().take(host, channel, bytes));
@@ -80,7 +80,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
             };
             match shown {
                 Shown::AsItComes => printer.print(lines.borrow_mut().end(&host, &came)),
-                Shown::GroupByGroup => printer.print(ran::group(&[&host], &came, colour(global))),
+                Shown::GroupByGroup => printer.print(exec::group(&[&host], &came, colour(global))),
                 Shown::AtTheEnd | Shown::Never => {}
             }
             answers.push((host, came));
@@ -104,12 +104,12 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
             answers.iter().map(|(host, came)| (vec![host], came)).collect()
         };
         for (hosts, came) in groups {
-            printer.print(ran::group(&hosts, came, colour(global)));
+            printer.print(exec::group(&hosts, came, colour(global)));
         }
     }
     let left_out = printer.finish(FAREWELL).map_err(|error| Trouble::no_stdout(&error))?;
     if mode != Mode::Json && !(at_once || global.quiet && ending == (Ending::Answered { yes: true })) {
-        print_note(&ran::summary(&answers));
+        print_note(&exec::summary(&answers));
         if left_out > 0 {
             print_note("stdout was too slow: not all lines were shown\n");
         }
@@ -204,7 +204,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::ran::Ran;
+    use crate::decide::exec::Ran;
 
     #[test]
     fn rows_and_an_answer_that_comes_bit_by_bit_do_not_share_a_terminal() {

@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::ending::Conclusion;
-use super::ground::Ground;
+use super::conclusion::Conclusion;
+use super::fleet_context::Ground;
 use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
@@ -122,7 +122,7 @@ impl HooksOfPush {
     }
 
     async fn run(&self, hook: &Hook, phase: &str, of_end: &[(&str, String)]) -> Result<(), Failure> {
-        let limit_ms = super::ending::millis(hook.timeout);
+        let limit_ms = super::conclusion::millis(hook.timeout);
         self.events.publish(Event::HookStarted { hook: hook.name.clone(), limit_ms });
         let by = format!("hook {}", hook.name);
         let mut tail = VecDeque::new();

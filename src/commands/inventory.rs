@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use super::ground::{load, not_selected};
+use super::fleet_context::{load, not_selected};
 use super::{Ended, Trouble, tell};
 use crate::cli::{Global, InventoryGraph, InventoryList};
 use crate::decide::unlinked::Unlinked;

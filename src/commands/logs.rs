@@ -1,6 +1,6 @@
 //! `logs`: what the hosts of a run have said.
 
-use super::past::{colour, named, print, state, unreadable};
+use super::history::{colour, named, print, state, unreadable};
 use super::{Ended, Trouble, tell};
 use crate::cli::{Global, Logs};
 use crate::event::Event;

@@ -1,25 +1,25 @@
 //! The subcommands: wiring only. Each reads its command line, gets its parts together and lets the engine work.
 
-mod asking;
 mod build;
 mod check;
 mod completions;
+mod conclusion;
+mod confirm;
 mod diff;
 mod doctor;
-mod ending;
 mod exec;
-mod ground;
+mod fleet_context;
 mod guard;
+mod history;
 mod hooks;
 mod import;
 mod inventory;
-mod keeper;
 mod logs;
 mod man;
 mod password;
-mod past;
 mod plan;
 mod push;
+mod push_record;
 mod query;
 mod reboot;
 mod recover;

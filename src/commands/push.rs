@@ -6,16 +6,16 @@ use std::time::{Instant, SystemTime};
 
 use futures::FutureExt;
 
-use super::asking::ensure_somebody_can_be_asked;
 use super::build::FAREWELL;
-use super::ending::{Conclusion, millis};
-use super::ground::{Ground, owner};
+use super::conclusion::{Conclusion, millis};
+use super::confirm::ensure_somebody_can_be_asked;
+use super::fleet_context::{Ground, owner};
+use super::history::{colour, columns, print};
 use super::hooks::HooksOfPush;
-use super::keeper::{Keeper, Record, would_refuse};
-use super::past::{colour, columns, print};
+use super::push_record::{Keeper, Record, would_refuse};
 use super::{Ended, Trouble, farewell};
 use crate::cli::{FleetHosts, Global, Push, Showing, Terms};
-use crate::decide::back::To;
+use crate::decide::rollback::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
 use crate::engine::push::{First, Pushed, Request, push};

@@ -1,8 +1,8 @@
 //! What every query has that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is
 //! on stdout once the rows are gone.
 
-use super::ground::Ground;
-use super::past::print;
+use super::fleet_context::Ground;
+use super::history::print;
 use super::{Ended, Trouble, farewell};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;

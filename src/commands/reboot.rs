@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::build::FAREWELL;
-use super::ending::{Conclusion, with_next, with_skipped};
-use super::ground::Ground;
-use super::keeper::Record;
+use super::conclusion::{Conclusion, with_next, with_skipped};
+use super::fleet_context::Ground;
+use super::push_record::Record;
 use super::{Ended, Trouble};
 use crate::cli::{Global, Reboot};
-use crate::decide::rolling::HostEnd;
+use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
 use crate::engine::push::Request;
 use crate::engine::reboot::{How, Rolled, reboot};

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt;
 
-use super::asking::ask_whether_to_end_without;
 use super::build::FAREWELL;
-use super::ending::Conclusion;
-use super::ground::{Ground, load, owner};
+use super::conclusion::Conclusion;
+use super::confirm::ask_whether_to_end_without;
+use super::fleet_context::{Ground, load, owner};
 use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
 use crate::cli::{FleetHosts, Global, Recover};
 use crate::decide::plan::Plan;
+use crate::decide::reboot::unfinished::{Begun, FoundRolling};
 use crate::decide::recover::Aim;
-use crate::decide::rolling::ended::{Begun, FoundRolling};
 use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::driver::Surroundings;
 use crate::engine::epochs::tag;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::build::FAREWELL;
-use super::past::{named, state, unreadable};
+use super::history::{named, state, unreadable};
 use super::{Ended, Trouble};
 use crate::cli::Replay;
 use crate::engine::shutdown::Shutdown;

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::Trouble;
-use super::past::unreadable;
+use super::history::unreadable;
 use super::show::Read;
 use crate::event::Event;
 use crate::event::line::Line;
@@ -20,7 +20,7 @@ use crate::record::read::logs;
 use crate::record::read_whole;
 use crate::ui::redact::{Known, Redactor};
 use crate::ui::when::Clock;
-use crate::ui::{json, log, matrix, story};
+use crate::ui::{json, log, matrix, show};
 
 /// Lines of each log that a report has: what led to a failure stands at the end.
 const LOG_LINES: usize = 300;
@@ -60,7 +60,7 @@ pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
     };
     // UTC: where somebody lives is nobody's business.
     let heading = read.heading(&Clock::utc(SystemTime::now()));
-    section("the run", &story::render(&heading, &lines, matrix::WIDTH, false));
+    section("the run", &show::render(&heading, &lines, matrix::WIDTH, false));
     section("journal.jsonl", &json_lines(&read.folder.journal(), with_logs, &mut redactor));
     section("plan.json", &json_file(&read.folder.plan(), with_logs, &mut redactor));
     let title = match read.left_out {
@@ -132,7 +132,7 @@ Not hidden: {read_it}.
 fn known(read: &Read) -> Known {
     let folder = &read.folder;
     let mut known = Known { kept: BTreeSet::from([read.summary.fleet.clone()]), ..Known::default() };
-    known.hosts.extend(story::hosts(&read.lines).iter().map(ToString::to_string));
+    known.hosts.extend(show::hosts(&read.lines).iter().map(ToString::to_string));
     for host in folder.read_addresses() {
         let name = host.name.to_string();
         known.hosts.push(name.clone());

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::UNIX_EPOCH;
 
-use super::ground::Ground;
-use super::past::{clock, named, state, unreadable};
+use super::fleet_context::Ground;
+use super::history::{clock, named, state, unreadable};
 use super::push::{Wanted, first, go, prepare};
 use super::{Ended, Trouble};
 use crate::cli::{BackTo, Global, Rollback};
-use crate::decide::back::To;
+use crate::decide::rollback::To;
 use crate::inventory::model::HostName;
-use crate::record::left::{Left, LeftError};
+use crate::record::rollback_target::{Left, LeftError};
 use crate::ui::mode::Mode;
 
 pub(super) async fn run(global: &Global, mode: Mode, arguments: &Rollback) -> Ended {

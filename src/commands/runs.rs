@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::ground::load;
-use super::past::{clock, colour, print, standing, state, unreadable};
+use super::fleet_context::load;
+use super::history::{clock, colour, print, standing, state, unreadable};
 use super::{Ended, Trouble, tell};
 use crate::cli::{Global, Runs};
 use crate::event::Event;
@@ -102,7 +102,7 @@ fn json(row: &Row) -> serde_json::Value {
         "by_hand": row.standing == Standing::ByHand,
         "running": row.standing == Standing::Running,
         "hosts": row.hosts,
-        "took_ms": row.took.map(super::ending::millis),
+        "took_ms": row.took.map(super::conclusion::millis),
         "exit": row.exit,
         "missing": row.missing,
     })

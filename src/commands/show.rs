@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::past::{clock, colour, named, passed_over, print, standing, state, unreadable};
+use super::history::{clock, colour, named, passed_over, print, standing, state, unreadable};
 use super::{Ended, Trouble, report, tell};
 use crate::cli::{Global, Show};
 use crate::event::line::{Line, to_millis};
@@ -16,7 +16,7 @@ use crate::record::folder::RunFolder;
 use crate::record::read::{Kind, Summary, each_event};
 use crate::ui::mode::Mode;
 use crate::ui::runs::Standing;
-use crate::ui::story::{self, Heading};
+use crate::ui::show::{self, Heading};
 use crate::ui::timeline::Timeline;
 use crate::ui::{matrix, when};
 
@@ -113,7 +113,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Show) -> Ended {
         );
         heading.next.get_or_insert(text);
     }
-    print(&story::render(&heading, &read.lines, matrix::WIDTH, colour(global)))?;
+    print(&show::render(&heading, &read.lines, matrix::WIDTH, colour(global)))?;
     Ok(ending)
 }
 
@@ -128,10 +128,10 @@ fn json(read: &Read) -> serde_json::Value {
         "recovered": matches!(read.standing, Standing::Recovered(_)),
         "by_hand": read.standing == Standing::ByHand,
         "running": read.standing == Standing::Running,
-        "took_ms": summary.took.map(super::ending::millis),
+        "took_ms": summary.took.map(super::conclusion::millis),
         "exit": summary.exit,
         "missing": summary.missing,
-        "hosts": story::hosts(&read.lines),
+        "hosts": show::hosts(&read.lines),
         "timeline": Timeline::of(&read.lines).json(),
         "record": read.folder.path(),
         "notes": read.notes,

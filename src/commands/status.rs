@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
-use super::ground::Ground;
-use super::past::{clock, colour, print};
+use super::fleet_context::Ground;
+use super::history::{clock, colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::cli::{FleetHosts, Global, Status};
 use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};

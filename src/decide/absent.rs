@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::decide::links::{LinkAnswer, resolve};
-    use crate::decide::telling::link_text;
+    use crate::decide::progress::link_text;
     use crate::inventory::Inventory;
 
     const LAB: &str = "

@@ -1,7 +1,7 @@
 //! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
 
 use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
-use crate::decide::found::Found;
+use crate::decide::inspection::Found;
 use crate::decide::plan::HostId;
 use crate::decide::proven::links_in_words;
 use crate::decide::recover::Aim;

@@ -1,7 +1,7 @@
 //! A recovery whose only act is to clean up: what a run has left is removed, and no host is moved.
 
 use crate::decide::fact::{GuardState, JobState, Standing, StepAnswer, StepOutcome};
-use crate::decide::found::{Found, Side};
+use crate::decide::inspection::{Found, Side};
 use crate::decide::plan::HostId;
 use crate::decide::recover::Aim;
 use crate::decide::traces::EndSide;

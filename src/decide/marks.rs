@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::found::{Found, Ground, Side};
+use crate::decide::inspection::{Found, Ground, Side};
 use crate::decide::plan::HostId;
 use crate::decide::recover::Aim;
 use crate::decide::traces::{EndMark, EndSide, Missing};

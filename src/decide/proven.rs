@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::Plan;
-use crate::decide::telling::link_text;
+use crate::decide::progress::link_text;
 
 /// Of the links that count for the run, in words: how many are up, and the name of each that is not.
 ///

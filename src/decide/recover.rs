@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use crate::decide::contest::Contest;
 use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
-use crate::decide::found::{Found, Ground, Side};
+use crate::decide::inspection::{Found, Ground, Side};
 use crate::decide::marks::Ending;
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::rollback::silence;
 use crate::decide::traces::EndMark;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
+use crate::decide::undo::silence;
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
 use crate::decide::without::{HeldUp, list, not_ended_without};
 use crate::event::{Event, HostOutcome, Outcome, Phase};

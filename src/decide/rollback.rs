@@ -1,463 +1,212 @@
-//! The way back: every touched host, none of them held up by another's error.
+//! Which system each host goes back to, of those that it has already, and what keeps it from that.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
-use crate::decide::found::Found;
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
-use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
-use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
-use crate::event::{Event, HostOutcome, Phase};
-use crate::inventory::model::Place;
+use crate::decide::survey::{Finding, Weight};
+use crate::inventory::model::HostName;
+use crate::store_path::StorePath;
 
-impl Transaction {
-    /// Turns the whole push round. The first reason stays: what comes later is its consequence.
-    pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        let (host, text) = (reason.host().cloned(), reason.to_string());
-        self.reason = Some(reason);
-        self.stage = Stage::Back;
-        self.stale = self.probing;
-        // Guards that were extended for the way forward may be extended once more for the way back.
-        self.extended = false;
-        Self::forget_verify_timers(effects);
-        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: text.clone() }));
-        effects.push(Effect::Record(Entry::RollingBack { reason: text }));
-        effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::RollBack }));
-        for host in self.plan.ids() {
-            let now = &mut self.hosts[host.0];
-            now.logged_in = false;
-            now.progress = Progress::Waiting;
-            let arming = matches!(now.step, Some(Step::Arm { .. }));
-            if !arming {
-                // Whatever is out is superseded: the roll back's own script waits for a running job on the host.
-                now.step = None;
-            }
-            now.back = now.back_by_flags();
-            if now.disowned || now.missing {
-                now.back = Back::Untouched;
-            } else {
-                // A recovery may have called it through already, just before the record could not be written.
-                now.end = None;
-            }
-        }
-        for host in self.plan.ids() {
-            self.back_as_found(host, effects);
-        }
-        self.send_waiting(false, effects);
-        effects.push(Effect::Expect(Timer::HeadStart));
-        self.go_on_back(effects);
-    }
+/// Generations that are named in a hint: a terminal's line of them.
+const GENERATIONS_NAMED: usize = 12;
 
-    pub(super) fn after_back(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
-        self.hosts[host.0].progress = Progress::Done;
-        if matches!(answer, Answer::Said(_)) {
-            for other in self.hosts.iter_mut().filter(|other| other.given_up == GivenUp::Silent) {
-                other.given_up = GivenUp::HeardOthers;
-            }
-        }
-        match step {
-            Step::TakeOver { .. } => self.after_late_take_over(host, answer, effects),
-            Step::Arm { .. } => self.after_late_arm(host, answer, effects),
-            Step::Job { .. } => self.after_rollback(host, answer, effects),
-            Step::Return { .. } => self.after_return(host, answer, effects),
-            Step::Login { .. } => self.after_back_login(host, &answer, effects),
-            Step::Disarm { .. } => {
-                self.after_back_disarm(host, answer, effects);
-                return;
-            }
-            // An extension is a courtesy to a host that must wait for another: without it its guard fires, which
-            // brings it to the same old system.
-            Step::Extend { .. } | Step::Release | Step::Clean { .. } | Step::Unmark { .. } | Step::Ask => {}
-        }
-        self.send_waiting(false, effects);
-        self.go_on_back(effects);
-    }
+/// Where a rollback goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// What the hosts ran before or after a run.
+    Run {
+        run: String,
+        systems: BTreeMap<HostName, StorePath>,
+        /// What the run has left on them, where they go back to what was before it.
+        left: BTreeMap<HostName, StorePath>,
+    },
+    /// The generation of each host's profile that was the newest then, in seconds since 1970.
+    Time { at: u64, text: String },
+    /// A generation of the one host that is selected.
+    Generation(u64),
+}
 
-    /// The arm command that was out when the push turned round has been answered, or a host was armed again.
-    fn after_late_arm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
-        let now = &mut self.hosts[host.0];
-        match answer {
-            Answer::Said(said) => match said.outcome {
-                StepOutcome::Done if now.activated || now.moved => {
-                    now.back = Back::Waiting;
-                    now.progress = Progress::Waiting;
-                }
-                StepOutcome::Done | StepOutcome::Failed { .. } => now.back = Back::Restored,
-                StepOutcome::Refused { reason: RefusalReason::Fired, .. } => self.await_guard(host, effects),
-                StepOutcome::Refused { .. } if !(now.activated || now.moved) => {
-                    now.armed = false;
-                    now.back = Back::Untouched;
-                }
-                StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
-                    now.armed_again = false;
-                    self.judge_return(host, &said.standing, effects);
-                }
-                StepOutcome::Refused { reason, text } => self.lost(host, refusal_text(reason, &text)),
-            },
-            Answer::NotSent | Answer::Denied { .. } if !(now.activated || now.moved) => {
-                now.armed = false;
-                now.back = Back::Untouched;
-            }
-            Answer::NotSent | Answer::Denied { .. } | Answer::Unknown { .. } => self.await_guard(host, effects),
+impl To {
+    /// For people, as the end of a sentence: `back to ...`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Run { run, left, .. } if left.is_empty() => format!("what run {run} left"),
+            Self::Run { run, .. } => format!("what ran before run {run}"),
+            Self::Time { text, .. } => format!("what ran at {text}"),
+            Self::Generation(number) => format!("generation {number}"),
         }
     }
 
-    fn after_rollback(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
-        let said = match answer {
-            Answer::Said(said) => said,
-            Answer::NotSent | Answer::Unknown { .. } | Answer::Denied { .. } => {
-                self.await_guard(host, effects);
-                return;
-            }
-        };
-        match said.outcome {
-            StepOutcome::Done if said.standing.systems == self.plan.host(host).old => {
-                self.hosts[host.0].back = Back::Restored;
-                let name = self.plan.host(host).name.clone();
-                effects.push(Effect::Tell(Event::HostDone { host: name, phase: Phase::RollBack }));
-            }
-            StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
-                self.judge_return(host, &said.standing, effects);
-            }
-            StepOutcome::Refused { reason: RefusalReason::NoGuard, .. }
-                if self.ends_where_it_has_left(host, &said.standing, effects) => {}
-            StepOutcome::Refused { reason: RefusalReason::NoGuard, .. } if !self.hosts[host.0].armed_again => {
-                self.hosts[host.0].boot_id.clone_from(&said.standing.boot_id);
-                self.arm_again(host, said.standing.systems, effects);
-            }
-            outcome => {
-                let name = self.plan.host(host).name.clone();
-                let text = match outcome {
-                    StepOutcome::Refused { reason, text } => refusal_text(reason, &text),
-                    StepOutcome::Failed { text } => text,
-                    StepOutcome::Done => format!("it is on {}", describe(&said.standing.systems)),
-                };
-                let text = format!("could not be switched back from here ({text}); its guard will bring it back");
-                effects.push(Effect::Tell(Event::Logged {
-                    host: name.clone(),
-                    what: Phase::RollBack.word().to_owned(),
-                    lines: said.log,
-                }));
-                effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
-                self.await_guard(host, effects);
-            }
-        }
-    }
-
-    /// A host that lost its guard is never touched without one: it is armed first.
-    pub(super) fn arm_again(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
-        if !self.may_arm_again(host) {
-            self.lost(host, format!("it has no guard of this run any more, and is on {}", describe(&expect)));
-            return;
-        }
-        let now = &mut self.hosts[host.0];
-        now.back = Back::Arming;
-        now.armed = true;
-        now.armed_again = true;
-        now.progress = Progress::Sent;
-        let boot_id = now.boot_id.clone();
-        self.run(host, Step::Arm { expect, boot_id }, effects);
-    }
-
-    pub(super) fn await_guard(&mut self, host: HostId, effects: &mut Vec<Effect>) {
-        self.hosts[host.0].back = Back::Awaited;
-        let boot_id = self.hosts[host.0].boot_id.clone();
-        self.run(host, Step::Return { boot_id }, effects);
-    }
-
-    fn after_return(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
-        match answer {
-            Answer::Said(said) => self.judge_return(host, &said.standing, effects),
-            Answer::Unknown { why } | Answer::Denied { why } => {
-                self.give_up(host, silence(&why));
-            }
-            Answer::NotSent => self.lost(host, "it could not be asked".to_owned()),
-        }
-    }
-
-    /// A host answers again, on this boot or another.
-    fn judge_return(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
-        let plan = Arc::clone(&self.plan);
-        let plan = plan.host(host);
-        let rebooted = !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id);
-        let armed = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. });
-        let back = standing.systems == plan.old || (rebooted && plan.is_back(&standing.systems));
-        if matches!(standing.guard, GuardState::Firing { .. }) {
-            let text = "its guard has fired and is still at work";
-            self.give_up(host, format!("{text}; it is on {}", describe(&standing.systems)));
-        } else if standing.systems == plan.old && armed {
-            self.hosts[host.0].back = Back::Restored;
-        } else if back {
-            self.hosts[host.0].back = Back::Returned { by_guard: true };
-            self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
-            let text = if rebooted {
-                "on its old system, on a new boot"
-            } else {
-                "on its old system, brought back by its guard"
-            };
-            effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
-        } else if self.ends_where_it_has_left(host, standing, effects) {
-            // What came after this run is not undone by it.
-        } else if rebooted && !armed && !self.hosts[host.0].armed_again {
-            // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once.
-            self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
-            self.hosts[host.0].held = false;
-            self.arm_again(host, standing.systems.clone(), effects);
-        } else {
-            self.lost(host, format!("it is on {}", describe(&standing.systems)));
-        }
-    }
-
-    /// Ends the run for a host that other hands have brought onto something else.
-    fn ends_where_it_has_left(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) -> bool {
-        let found = Found::of(self.plan.host(host), standing);
-        if !found.has_left() {
-            return false;
-        }
-        let name = self.plan.host(host).name.clone();
-        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text() }));
-        let now = &mut self.hosts[host.0];
-        now.on.clone_from(&standing.systems.current);
-        (now.armed, now.back) = (false, Back::Untouched);
-        self.hosts[host.0].end = Some(self.moved_on(host));
-        true
-    }
-
-    pub(super) fn lost(&mut self, host: HostId, why: String) {
-        self.hosts[host.0].back = Back::Untouched;
-        self.hosts[host.0].end = Some(HostOutcome::Lost { why });
-    }
-
-    /// Lost, unless it answers when it is asked once more.
-    pub(super) fn give_up(&mut self, host: HostId, why: String) {
-        self.lost(host, why);
-        let now = &mut self.hosts[host.0];
-        now.given_up = if now.given_up == GivenUp::No { GivenUp::Silent } else { GivenUp::ForGood };
-    }
-
-    /// Before it is called a split: whoever was given up while others were still waited for is asked once more.
-    fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
-        let again: Vec<HostId> =
-            self.plan.ids().filter(|host| self.hosts[host.0].given_up == GivenUp::HeardOthers).collect();
-        for host in &again {
-            self.hosts[host.0].given_up = GivenUp::ForGood;
-            self.hosts[host.0].end = None;
-            self.stage = Stage::Back;
-            if self.recovery.is_some() && !self.hosts[host.0].held {
-                // Whoever began the run may be arming it just now: how it stands counts only once it is fenced.
-                self.hosts[host.0].back = Back::Awaited;
-                self.run(*host, Step::TakeOver { by_guard: true }, effects);
-            } else {
-                self.await_guard(*host, effects);
-            }
-        }
-        !again.is_empty()
-    }
-
-    /// The barriers of the way back.
-    pub(super) fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
-        if !matches!(self.stage, Stage::Back) {
-            return;
-        }
-        let under_way = |back: &Back| matches!(back, Back::Arming | Back::Waiting | Back::Rolling);
-        if self.hosts.iter().any(|host| under_way(&host.back)) {
-            return;
-        }
-        if self.hosts.iter().any(|host| host.is_open() && host.back == Back::Awaited) {
-            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot. So
-            // does one that the push had not come to: a guard that fires there brings nothing back, and is a fright.
-            let begun = self.hosts.iter().any(|host| host.activated);
-            for host in self.plan.ids() {
-                let now = &self.hosts[host.0];
-                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !self.extended {
-                    let boot_id = now.boot_id.clone();
-                    self.run(host, Step::Extend { boot_id }, effects);
-                }
-            }
-            self.extended = true;
-            return;
-        }
-        effects.push(Effect::Forget(Timer::HeadStart));
-        let proven_by_nothing = self.hosts.iter().all(|host| !host.activated);
-        if proven_by_nothing {
-            self.enter_back_disarm(effects);
-            return;
-        }
-        self.stage = Stage::BackProof;
-        self.look_anew();
-        for host in self.plan.ids() {
-            let now = &self.hosts[host.0];
-            if now.needs_login() {
-                self.run(host, Step::Login { after: false }, effects);
-            }
-        }
-        self.look(effects);
-    }
-
-    fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::BackProof {
-            self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
-            if let Answer::Said(said) = answer {
-                self.compare_after_back(host, &said.standing.failed_units, &said.standing.units);
-            }
-            self.back_proven_when_all_holds(effects);
-        }
-    }
-
-    pub(super) fn back_round_seen(&mut self, mut round: Round, effects: &mut Vec<Effect>) {
-        // A host that is given up takes its links with it: no reboot of another would bring them back.
-        let broken = self.plan.newly_broken(&round);
-        self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
-        self.streak = u32::from(self.last_broken.is_empty());
-        let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
-        for host in changing {
-            if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
-                self.compare_after_back(host, &seen.failed_units, &seen.units);
-            }
-        }
-        round.hosts.clear();
-        self.last_round = Some(round);
-        self.back_proven_when_all_holds(effects);
-        if self.stage == Stage::BackProof && self.overtime {
-            self.back_not_proven(effects);
-        } else if self.stage == Stage::BackProof {
-            effects.push(Effect::Expect(Timer::RoundPause));
-        }
-    }
-
-    pub(super) fn leads_to_a_lost_host(&self, link: LinkId) -> bool {
-        let link = &self.plan.links[link];
-        let is_end = |id: HostId| {
-            let name = &self.plan.host(id).name;
-            link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name)
-        };
-        let proves_nothing = |id: &HostId| {
-            let now = &self.hosts[id.0];
-            now.missing
-                || now.has_left()
-                || matches!(now.end, Some(HostOutcome::Lost { .. } | HostOutcome::MovedOn { .. }))
-        };
-        self.plan.ids().filter(proves_nothing).any(is_end)
-    }
-
-    fn without_login(&self) -> Vec<HostId> {
-        self.plan.ids().filter(|host| self.hosts[host.0].needs_login() && !self.hosts[host.0].logged_in).collect()
-    }
-
-    pub(super) fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::BackProof && self.streak > 0 && self.without_login().is_empty() {
-            Self::forget_verify_timers(effects);
-            self.tell_matrix(Phase::RollBack, effects);
-            self.enter_back_disarm(effects);
-        }
-    }
-
-    /// The old systems run again and the old links are not there: a reboot is the stronger medicine, and armed already.
-    pub(super) fn back_not_proven(&mut self, effects: &mut Vec<Effect>) {
-        Self::forget_verify_timers(effects);
-        let silent = self.without_login();
-        // Who is missing may be what the others' links led over: no reboot of theirs would mend that.
-        let any_missing = self.missing().next().is_some();
-        let at_broken_link = |host: HostId| {
-            let name = &self.plan.host(host).name;
-            self.last_broken
-                .iter()
-                .map(|link| &self.plan.links[*link])
-                .any(|link| link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name))
-        };
-        let suspects: Vec<HostId> = self
-            .plan
-            .ids()
-            .filter(|host| self.hosts[host.0].back == Back::Restored && self.hosts[host.0].needs_login())
-            .filter(|host| silent.contains(host) || (at_broken_link(*host) && !any_missing))
-            .collect();
-        self.tell_matrix(Phase::RollBack, effects);
-        if self.left_to_guards || suspects.is_empty() {
-            let text = "the old systems run again, and not everything that was up before is up: look at the matrix";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
-            self.enter_back_disarm(effects);
-            return;
-        }
-        self.left_to_guards = true;
-        self.stage = Stage::Back;
-        for host in suspects {
-            let name = self.plan.host(host).name.clone();
-            let text = "runs its old system again, and its links stay down: its guard will reboot it".to_owned();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
-            self.await_guard(host, effects);
-        }
-        self.go_on_back(effects);
-    }
-
-    fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
-        self.stage = Stage::BackDisarm;
-        self.tell_what_is_left(effects);
-        for host in self.plan.ids() {
-            self.hosts[host.0].step = None;
-            if !self.hosts[host.0].is_open() {
-                continue;
-            }
-            match self.hosts[host.0].back {
-                Back::Restored => self.disarm(host, self.plan.host(host).old.clone(), effects),
-                Back::Returned { by_guard } => {
-                    let now = &mut self.hosts[host.0];
-                    now.armed = false;
-                    let touched = by_guard || now.activated || now.moved;
-                    now.end = Some(if touched { HostOutcome::RolledBack { by_guard } } else { HostOutcome::Untouched });
-                }
-                _ => {}
-            }
-        }
-        self.clean_when_all_are_back(effects);
-    }
-
-    fn after_back_disarm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
-        self.tell_next_boot(host, &answer, effects);
-        let plan = self.plan.host(host);
-        match answer {
-            Answer::Said(said) if said.outcome == StepOutcome::Done && said.standing.systems == plan.old => {
-                self.hosts[host.0].armed = false;
-                effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
-                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
-            }
-            // A host whose arm command may never have reached it has nothing to disarm, and is where it was.
-            Answer::Said(said)
-                if said.standing.systems == plan.old && matches!(said.standing.guard, GuardState::None) =>
-            {
-                self.hosts[host.0].armed = false;
-                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
-            }
-            _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, "it could not be disarmed".to_owned()),
-            _ => {
-                self.await_guard(host, effects);
-                self.stage = Stage::Back;
-                return;
-            }
-        }
-        self.clean_when_all_are_back(effects);
-    }
-
-    /// By waves, a push that goes back may not have come to every host: such a one was guarded for nothing, and that is
-    /// all.
-    fn end_of_disarmed(&self, host: HostId) -> HostOutcome {
-        let others_were_tested = self.hosts.iter().any(|host| host.activated);
-        if self.plan.waves().len() > 1 && others_were_tested && !self.hosts[host.0].activated {
-            HostOutcome::Untouched
-        } else {
-            HostOutcome::RolledBack { by_guard: false }
-        }
-    }
-
-    pub(super) fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
-        let waits = self.hosts.iter().any(|host| host.is_open() && host.back != Back::Untouched);
-        if !waits && !self.ask_the_silent_again(effects) {
-            self.enter_clean(effects);
+    /// The system that a host is asked about by its path.
+    #[must_use]
+    pub fn named(&self, host: &HostName) -> Option<&StorePath> {
+        match self {
+            Self::Run { systems, .. } => systems.get(host),
+            Self::Time { .. } | Self::Generation(_) => None,
         }
     }
 }
 
-/// What it means that a host is silent although its guard's time is over.
-pub(super) fn silence(why: &str) -> String {
-    format!("its guard should have brought it back, and it does not answer: {why}")
+/// One generation of a host's system profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    pub number: u64,
+    /// Seconds since 1970, by the host's clock.
+    pub made: u64,
+    pub system: StorePath,
+    /// `false`: its link is left, its system is not.
+    pub is_here: bool,
+}
+
+/// What a host still has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// By their numbers.
+    pub generations: Vec<Generation>,
+    /// Whether the system that it was asked about is there.
+    pub named_is_here: bool,
+}
+
+/// The system that a host goes back to.
+///
+/// # Errors
+/// What is missing, and what to do about it.
+pub fn choose(to: &To, host: &HostName, kept: &Kept) -> Result<StorePath, Finding> {
+    let refuse = |text: String, hint: String| Finding {
+        host: Some(host.clone()),
+        text,
+        hint: Some(format!("{hint}; or leave it out with --except {host}")),
+        weight: Weight::Refusal,
+    };
+    let gone = |system: &StorePath, what: &str| {
+        refuse(
+            format!("{what}, {system}, is not in its store any more"),
+            format!(
+                "a push of the configuration that it was built from brings it back; {}",
+                left(kept, "the generations that it still has")
+            ),
+        )
+    };
+    match to {
+        To::Run { run, systems, .. } => match systems.get(host) {
+            None => Err(refuse(
+                format!("was not in the fleet when run {run} was made: what it ran then is not known"),
+                "name another run, or a time: --to @2026-11-20".to_owned(),
+            )),
+            Some(system) if kept.named_is_here => Ok(system.clone()),
+            Some(system) => Err(gone(system, "what it is to go back to")),
+        },
+        To::Time { at, text } => match kept.generations.iter().rfind(|generation| generation.made <= *at) {
+            None => {
+                let oldest = kept.generations.first().map_or_else(
+                    || "it has none".to_owned(),
+                    |oldest| format!("the oldest is generation {}, made at {}", oldest.number, written(oldest.made)),
+                );
+                Err(refuse(
+                    format!("none of the generations that it still has is as old as {text}: {oldest}"),
+                    left(kept, "its generations"),
+                ))
+            }
+            Some(then) if then.is_here => Ok(then.system.clone()),
+            Some(then) => Err(gone(&then.system, &format!("generation {}, which ran at {text}", then.number))),
+        },
+        To::Generation(number) => match kept.generations.iter().find(|generation| generation.number == *number) {
+            Some(found) if found.is_here => Ok(found.system.clone()),
+            Some(found) => Err(gone(&found.system, &format!("generation {number}"))),
+            None => Err(refuse(format!("has no generation {number}"), left(kept, "its generations"))),
+        },
+    }
+}
+
+/// What is worth saying of a host that goes back, and stops nothing.
+#[must_use]
+pub fn doubt(to: &To, host: &HostName, current: &StorePath) -> Option<String> {
+    let To::Run { run, left, systems } = to else { return None };
+    let moved = left.get(host).filter(|left| *left != current && systems.get(host) != Some(current))?;
+    Some(format!("runs {current}, and run {run} left {moved} on it: somebody has changed it since, and that goes, too"))
+}
+
+fn left(kept: &Kept, what: &str) -> String {
+    let numbers: Vec<String> =
+        kept.generations.iter().filter(|one| one.is_here).map(|one| one.number.to_string()).collect();
+    match numbers.len().checked_sub(GENERATIONS_NAMED) {
+        _ if numbers.is_empty() => format!("{what}: none"),
+        None | Some(0) => format!("{what}: {}", numbers.join(", ")),
+        Some(more) => format!("{what}: {more} older ones, {}", numbers[more..].join(", ")),
+    }
+}
+
+fn written(seconds: u64) -> String {
+    let at = std::time::SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
+    // What a host says is not always a time that can be written.
+    let at = at.filter(|_| seconds < 253_402_300_800);
+    at.map_or_else(|| "no time".to_owned(), |at| humantime::format_rfc3339_seconds(at).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn system(version: u64) -> StorePath {
+        StorePath::new(format!("/nix/store/{}-nixos-system-vps-{version}", "a".repeat(32))).unwrap()
+    }
+
+    fn vps() -> HostName {
+        HostName::new("vps").unwrap()
+    }
+
+    /// Generations 3, 4 and 6, made at 300, 400 and 600; the system of 4 was collected.
+    fn kept(named_is_here: bool) -> Kept {
+        let generation =
+            |number: u64| Generation { number, made: number * 100, system: system(number), is_here: number != 4 };
+        Kept { generations: [3, 4, 6].map(generation).to_vec(), named_is_here }
+    }
+
+    fn chosen(to: &To, kept: &Kept) -> Result<StorePath, (String, String)> {
+        choose(to, &vps(), kept).map_err(|finding| (finding.text, finding.hint.unwrap()))
+    }
+
+    fn at(seconds: u64) -> To {
+        To::Time { at: seconds, text: "then".into() }
+    }
+
+    #[test]
+    fn a_time_means_the_newest_generation_that_had_been_made_by_then() {
+        assert_eq!(chosen(&at(399), &kept(false)), Ok(system(3)));
+        assert_eq!(chosen(&at(600), &kept(false)), Ok(system(6)));
+        let (text, hint) = chosen(&at(299), &kept(false)).unwrap_err();
+        assert!(text.contains("as old as then: the oldest is generation 3, made at 1970-01-01T00:05:00Z"), "{text}");
+        assert_eq!(hint, "its generations: 3, 6; or leave it out with --except vps");
+        let (text, _) = chosen(&at(u64::MAX - 1), &Kept { generations: Vec::new(), named_is_here: false }).unwrap_err();
+        assert!(text.ends_with("it has none"), "{text}");
+    }
+
+    #[test]
+    fn a_system_that_was_collected_is_refused_with_what_is_left() {
+        let (text, hint) = chosen(&at(599), &kept(false)).unwrap_err();
+        assert!(text.starts_with("generation 4, which ran at then, /nix/store/") && text.contains("not in its store"));
+        assert!(hint.contains("the generations that it still has: 3, 6;"), "{hint}");
+        assert_eq!(chosen(&To::Generation(6), &kept(false)), Ok(system(6)));
+        assert!(chosen(&To::Generation(4), &kept(false)).unwrap_err().0.contains("not in its store"));
+        assert_eq!(chosen(&To::Generation(5), &kept(false)).unwrap_err().0, "has no generation 5");
+    }
+
+    #[test]
+    fn a_run_means_what_it_knew_of_the_host() {
+        let to = |systems: &[(HostName, StorePath)]| To::Run {
+            run: "run-1".into(),
+            systems: systems.iter().cloned().collect(),
+            left: BTreeMap::from([(vps(), system(9))]),
+        };
+        let known = to(&[(vps(), system(8))]);
+        assert_eq!(chosen(&known, &kept(true)), Ok(system(8)));
+        assert!(chosen(&known, &kept(false)).unwrap_err().0.starts_with("what it is to go back to, /nix/store/"));
+        assert!(chosen(&to(&[]), &kept(true)).unwrap_err().0.contains("not in the fleet when run run-1 was made"));
+        assert_eq!(known.words(), "what ran before run run-1");
+        assert_eq!(doubt(&known, &vps(), &system(9)), None);
+        assert_eq!(doubt(&known, &vps(), &system(8)), None);
+        assert!(doubt(&known, &vps(), &system(7)).unwrap().contains("somebody has changed it since"));
+    }
 }

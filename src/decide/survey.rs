@@ -1,21 +1,21 @@
 //! What the survey's facts mean before anything is touched: which hosts change, and what refuses the push.
 
 mod boot;
-mod left;
-mod rolling;
+mod leftovers;
+mod reboot_lease;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::by_hand;
 use crate::decide::fact::{Facts, GuardState, Systems};
+use crate::decide::guard;
 use crate::decide::time::Times;
 use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::store_path::StorePath;
 
 pub use boot::{BootDoubt, BootRefusal, WayOut};
-pub use left::{EndedTwice, Left, forget};
-pub use rolling::RollingRefusal;
+pub use leftovers::{EndedTwice, Left, forget};
+pub use reboot_lease::RollingRefusal;
 
 /// Something that was found out about the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Judge<'_> {
         if let Some(refusal) = RollingRefusal::of(standing, self.fleet) {
             self.refuse(refusal.to_string(), refusal.hint());
         }
-        let by_hand = standing.lease.as_ref().filter(|lease| by_hand::is_marked(&lease.owner));
+        let by_hand = standing.lease.as_ref().filter(|lease| guard::is_marked(&lease.owner));
         if let Some(lease) = by_hand {
             let text = match &standing.guard {
                 GuardState::Armed { run, deadline } => {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::fact::{RefusalReason, Systems};
-use crate::decide::found::{Found, Ground, Side};
+use crate::decide::inspection::{Found, Ground, Side};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::decide::found::{Found, Ground};
+use crate::decide::inspection::{Found, Ground};
 use crate::decide::plan::HostId;
 use crate::decide::recover::{Aim, Reached};
 use crate::decide::traces::Missing;

@@ -9,7 +9,7 @@ use super::ssh_hosts::SshHosts;
 use crate::decide::absent;
 use crate::decide::links::{Link, LinkAnswer, Round};
 use crate::decide::plan::Plan;
-use crate::decide::telling::{cells, link_text};
+use crate::decide::progress::{cells, link_text};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{HostName, Place};
 

@@ -1,6 +1,6 @@
 //! Does what the decider says, and tells it what came of it. The only `select!` over everything.
 
-mod hearing;
+mod reports;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::activity::by_step;
 use super::clock::Clock;
-use super::doing::by_step;
 use super::hosts::{Hosts, Order};
 use super::reports::{Report, ReportOnce};
 use super::returned::CleanedUp;
 use super::shutdown::Shutdown;
 use super::timers::Timers;
-use crate::decide::left::LeftToGuard;
+use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::{Aim, Recorded};
 use crate::decide::time::{MARGIN, REKEY, Times};

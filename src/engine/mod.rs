@@ -3,32 +3,33 @@
 //! Nothing here prints, and nothing here decides what a failure means for the fleet.
 
 mod absent;
-mod ahead;
-mod back;
+mod activity;
 mod baseline;
 mod build;
-pub mod by_hand;
 pub mod clock;
 mod copy;
 pub mod doctor;
-mod doing;
 pub mod driver;
-mod ending;
 pub mod epochs;
 pub mod exec;
+mod forecast;
 pub mod gather;
+pub mod guard;
 pub mod hosts;
+mod job_output;
+mod last_look;
 pub mod orders;
 mod own_machine;
-mod printing;
 mod probing;
 pub mod push;
 pub mod queries;
 pub mod reach;
 pub mod reboot;
+mod rollback;
 
 pub mod recover;
 mod reports;
+pub mod retry;
 pub mod returned;
 pub mod shutdown;
 pub mod ssh_hosts;
@@ -36,6 +37,5 @@ pub mod status;
 mod survey;
 pub mod surveyor;
 mod timers;
-pub mod tries;
 mod waves;
 mod workstation;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::epochs::Epochs;
 use super::hosts::Order;
 use super::push::lock;
-use super::tries::Try;
+use super::retry::Try;
 use crate::decide::fact::{
     GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems, same_boot,
 };

@@ -1,6 +1,6 @@
 //! A rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
 
-mod holding;
+mod lease;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::shutdown::Shutdown;
 use super::ssh_hosts::{SshHosts, reason};
 use crate::decide::fact::{Standing, StepOutcome, same_boot};
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::rolling::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
+use crate::decide::reboot::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
@@ -31,7 +31,7 @@ use crate::remote::answer;
 use crate::remote::step::{Expected, Step as RemoteStep};
 use crate::remote::{Way, Workspace};
 
-pub(super) use holding::let_go;
+pub(super) use lease::let_go;
 
 /// What stopping a host's units may take before it goes down: systemd gives each 90 s. Source: systemd-system.conf(5),
 /// `DefaultTimeoutStopSec`.
@@ -82,7 +82,7 @@ pub trait Logbook: Send {
     fn rolling_ends(&mut self);
 }
 
-/// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::rolling::waves)).
+/// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::reboot::waves)).
 pub async fn reboot(
     request: &Request,
     sizes: &[Size],

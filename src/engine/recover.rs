@@ -11,8 +11,8 @@ use futures::FutureExt;
 
 use super::clock::Clock;
 use super::driver::{Driver, Ended, Surroundings};
-use super::ending::look_at_every_host;
 use super::epochs::Epochs;
+use super::last_look::look_at_every_host;
 use super::orders::{HostClock, HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
@@ -20,10 +20,10 @@ use super::ssh_hosts::ask_all;
 use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
-use crate::decide::left::LeftToGuard;
+use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::plan::{HostPlan, Plan};
+use crate::decide::reboot::unfinished::Begun;
 use crate::decide::recover::{Aim, Recorded};
-use crate::decide::rolling::ended::Begun;
 use crate::decide::time::{RecordedGuard, Times};
 use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{Signal, Verdict};
@@ -32,8 +32,8 @@ use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
 
-use rolling::Rolling;
-pub use rolling::RollingEnded;
+use reboot::Rolling;
+pub use reboot::RollingEnded;
 
 /// Between two looks for hosts that do not answer.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
@@ -659,6 +659,6 @@ impl<S: Surveyor> Recovery<'_, S> {
 
 mod claims;
 mod plan;
-mod rolling;
+mod reboot;
 #[cfg(test)]
 mod tests;

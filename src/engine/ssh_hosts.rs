@@ -11,12 +11,12 @@ use futures::{FutureExt, StreamExt};
 
 use super::clock::{BootClock, Clock, within};
 use super::hosts::{Hosts, Journal, Note, Notes, Order};
+use super::job_output::{Printing, TOGETHER};
 use super::orders::Orders;
-use super::printing::{Printing, TOGETHER};
 use super::probing::Probing;
 use super::push::lock;
 use super::reach::Reach;
-use super::tries::{Try, WAY, until_answered};
+use super::retry::{Try, WAY, until_answered};
 use crate::decide::fact::{JobKind, StepAnswer};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;

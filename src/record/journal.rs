@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::fact::Systems;
+use crate::decide::reboot;
 use crate::decide::recover::{Reached, Recorded};
-use crate::decide::rolling;
 use crate::decide::time::RecordedGuard;
 use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{self, Disowned, Stood};
@@ -267,10 +267,10 @@ impl Entry {
     }
 }
 
-impl From<rolling::Entry> for Entry {
-    fn from(entry: rolling::Entry) -> Self {
+impl From<reboot::Entry> for Entry {
+    fn from(entry: reboot::Entry) -> Self {
         match entry {
-            rolling::Entry::Rebooting { hosts } => Self::Rebooting { hosts },
+            reboot::Entry::Rebooting { hosts } => Self::Rebooting { hosts },
         }
     }
 }

@@ -7,12 +7,12 @@ pub mod failed;
 pub mod folder;
 pub mod hosts;
 pub mod journal;
-pub mod left;
 pub mod listener;
 pub mod lock;
 pub mod losses;
 pub mod name;
 pub mod read;
+pub mod rollback_target;
 pub mod run_id;
 mod trim;
 

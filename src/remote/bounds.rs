@@ -24,7 +24,7 @@ pub(crate) const STDERR: u64 = 256 * 1024;
 pub(super) const LOGIN: u64 = 256 * 1024;
 
 /// What comes with the answer of a job: its log, of which waiting.sh sends a megabyte a second. It is not kept here;
-/// what of it is told has bounds of its own (`engine/printing.rs`).
+/// what of it is told has bounds of its own (`engine/job_output.rs`).
 pub(super) const JOB: u64 = 64 * 1024 * 1024;
 
 /// Counts what one answer has brought.

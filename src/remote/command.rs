@@ -10,7 +10,7 @@ use super::session::{Begun, Child, Live, Session, status};
 use super::step::Step;
 use super::transport::{ANSWER_MARK, Reading};
 use super::{Script, StepError};
-use crate::decide::ran::End;
+use crate::decide::exec::End;
 use crate::inventory::model::{Become, HostName};
 
 /// What is read at once of one stream.

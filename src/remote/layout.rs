@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::becoming::Password;
-use super::by_hand;
 use super::connect_error::{ConnectCause, ConnectError};
+use super::login_hint;
 use super::master::Slot;
+use super::privilege::Password;
 use super::ssh_config::{Block, UserSettings};
 use super::workspace::{Workspace, WorkspaceError};
 use crate::inventory::model::{Become, BootLoaderHint, Host, HostKey, Jump, Limits};
@@ -267,7 +267,7 @@ impl Plan<'_> {
         Ok(Route {
             alias,
             address: address.to_owned(),
-            by_hand: by_hand::to_host(&Host { address: address.to_owned(), ..host.clone() }, self.hosts),
+            by_hand: login_hint::to_host(&Host { address: address.to_owned(), ..host.clone() }, self.hosts),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
             known_as: settings.known_as(),
             hostname: settings.hostname,
@@ -309,7 +309,7 @@ impl Plan<'_> {
         port: Option<u16>,
         depth: usize,
     ) -> Result<String, WorkspaceError> {
-        let shown = by_hand::destination(user, host, port);
+        let shown = login_hint::destination(user, host, port);
         if let Some(alias) = self.jumps.get(&shown) {
             return Ok(alias.clone());
         }
@@ -322,7 +322,7 @@ impl Plan<'_> {
         let route = Route {
             alias: alias.clone(),
             address: host.to_owned(),
-            by_hand: by_hand::to_jump(user, host, port),
+            by_hand: login_hint::to_jump(user, host, port),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
             hostname: settings.hostname.clone(),
             known_as: settings.known_as(),

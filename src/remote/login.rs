@@ -11,7 +11,7 @@ use super::layout::Machine;
 use super::master::{Want, ensure, seconds_below};
 use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
 use super::workspace::Workspace;
-use super::{BadScript, Password, RootRefusal, Script, StepError, becoming, tail};
+use super::{BadScript, Password, RootRefusal, Script, StepError, privilege, tail};
 use crate::inventory::model::{Become, HostName};
 use crate::local::process::ProcessError;
 
@@ -62,7 +62,7 @@ pub async fn login_anew(
         .args(["-v", "-T", "-oControlPath=none"])
         .arg(format!("-oConnectTimeout={}", seconds_below(remaining.min(machine.connect))))
         .arg(alias)
-        .arg(becoming::command(machine.becoming))
+        .arg(privilege::command(machine.becoming))
         .input(input)
         .at_most(ANSWER, LOGIN + STDERR)
         .run_with(|line| logged_in |= line.starts_with("debug1: Sending command: "))

@@ -17,10 +17,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
 
+use super::address_choice::race;
 use super::bounds::LOGIN;
 use super::connect_error::{ConnectCause, ConnectError};
 use super::layout::Machine;
-use super::race::race;
 use super::workspace::Workspace;
 use crate::local::process::ProcessError;
 

@@ -4,17 +4,17 @@
 //! [`login_anew`] is a login that uses none. What is run on a host is always a [`Script`], sent as
 //! [`transport`] tells. Nothing here knows what a script does, decides anything, or tries twice.
 
+mod address_choice;
 pub mod answer;
-mod becoming;
 pub(crate) mod bounds;
-mod by_hand;
 mod command;
 mod connect_error;
 mod folder;
 mod layout;
 mod login;
+mod login_hint;
 mod master;
-mod race;
+mod privilege;
 mod session;
 mod ssh_config;
 pub mod step;
@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use crate::inventory::model::{BootLoaderHint, HostName};
 
-pub use becoming::{Password, RootRefusal};
 pub use command::{Command, Piece};
 pub use connect_error::{ConnectCause, ConnectError};
 pub use login::{Way, login_anew};
+pub use privilege::{Password, RootRefusal};
 pub use session::{Session, Stream};
 pub use transport::RawAnswer;
 pub use workspace::{Workspace, WorkspaceError};

@@ -15,7 +15,7 @@ use super::login::{Said, input, machine};
 use super::master::{Master, Want, ensure};
 use super::transport::{RawAnswer, Reading};
 use super::workspace::Workspace;
-use super::{BadScript, Script, StepError, becoming, tail};
+use super::{BadScript, Script, StepError, privilege, tail};
 use crate::inventory::model::{Become, HostName};
 
 /// Scripts at once on one session: sshd's `MaxSessions` is 10 (`sshd_config(5)`), and `nix copy` and one more are left.
@@ -392,7 +392,7 @@ impl Stream {
 }
 
 async fn spawn(live: &Live, becoming: Become) -> Result<Child, openssh::Error> {
-    openssh::Session::to_raw_command(Arc::clone(&live.mux), becoming::command(becoming))
+    openssh::Session::to_raw_command(Arc::clone(&live.mux), privilege::command(becoming))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

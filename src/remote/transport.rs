@@ -1,7 +1,7 @@
 //! How a script travels to a host and how its answer comes back: text in, text out, no connection here.
 //!
 //! The command line given to ssh is one constant per kind of [`Become`](crate::inventory::model::Become) (see
-//! [`becoming`](super::becoming)); it reads everything that varies from its standard input:
+//! [`becoming`](super::privilege)); it reads everything that varies from its standard input:
 //!
 //! ```text
 //! fleetdeploy-script
@@ -197,8 +197,8 @@ impl Reading {
 mod tests {
     use std::time::Duration;
 
-    use super::super::becoming;
     use super::super::bounds::LINES;
+    use super::super::privilege;
     use super::*;
     use crate::inventory::model::Become;
     use crate::local::process::{Finished, Invocation};
@@ -222,7 +222,7 @@ mod tests {
     async fn run_by(login_shell: &str, input: String) -> Finished {
         Invocation::new(login_shell, LIMIT)
             .arg("-c")
-            .arg(becoming::command(Become::No))
+            .arg(privilege::command(Become::No))
             .input(input)
             .run()
             .await
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn the_command_line_is_read_alike_by_every_shell() {
         for becoming in [Become::Auto, Become::No, Become::Sudo, Become::SudoPassword] {
-            let command = becoming::command(becoming);
+            let command = privilege::command(becoming);
             assert_eq!(command.matches('\'').count(), 4, "{command}");
             assert!(!command.contains(['\\', '\n', '!']), "{command}");
         }

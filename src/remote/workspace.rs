@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
-use super::becoming::Password;
 use super::folder::PrivateFolder;
 use super::layout::{Machine, Plan, Question, Route, Settled, check_texts};
+use super::privilege::Password;
 use super::ssh_config::{Block, UserSettings, render};
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;

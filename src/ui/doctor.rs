@@ -1,9 +1,9 @@
 //! What a doctor has found: by host, the heaviest first.
 
 use crate::decide::doctor::{Finding, Severity};
+use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::sanitise;
-use crate::ui::strip::wrap;
 
 /// How it is drawn.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,8 @@
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
 use crate::inventory::model::HostName;
 use crate::package_change::PackageChange;
+use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::strip::wrap;
 use crate::ui::table::{self, Cell};
 use crate::ui::{changes, matrix, sanitise, words};
 use crate::unit_changes::UnitChanges;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use console::strip_ansi_codes;
 use indicatif::TermLike;
 
-use crate::ui::strip::width;
+use crate::ui::line::width;
 use crate::ui::write_patiently;
 
 /// How large the terminal is: columns and lines.

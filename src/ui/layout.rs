@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use crate::event::Phase;
 use crate::ui::host_view::HostView;
+use crate::ui::line::{Strip, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
 use crate::ui::safety::Safety;
-use crate::ui::strip::{Strip, wrap};
 use crate::ui::view::{FleetView, What};
 use crate::ui::{sanitise, words};
 

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use crate::event::line::Line;
 use crate::event::{Cell, Event, Outcome, Phase};
 use crate::inventory::model::HostName;
+use crate::ui::line::wrap;
 use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
-use crate::ui::said::{self, Said};
-use crate::ui::strip::wrap;
+use crate::ui::sentences::{self, Said};
 use crate::ui::view::{FleetView, What};
 use crate::ui::{forecast, matrix, recap, words};
 
@@ -100,12 +100,12 @@ impl Plain {
             Event::MatrixSeen { phase, cells } => {
                 let rows = matrix::render(cells, self.columns - 2, self.colour);
                 let rows: Vec<String> = rows.lines().map(|row| format!("  {row}\n")).collect();
-                vec![said::matrix(*phase, cells), said::table(rows.concat())]
+                vec![sentences::matrix(*phase, cells), sentences::table(rows.concat())]
             }
             Event::Foreseen { forecast: known, whole } => {
                 let style = forecast::Style { colour: self.colour, columns: self.columns };
                 let page = if *whole { forecast::render(known, style) } else { forecast::packages(known, style) };
-                vec![said::table(format!("\n{page}\n"))]
+                vec![sentences::table(format!("\n{page}\n"))]
             }
             // A dry run's answer is on stdout.
             Event::Finished { outcome: Outcome::Planned | Outcome::Unchanged, .. }
@@ -116,9 +116,9 @@ impl Plain {
             Event::Finished { .. } => {
                 let (whole, wrapped) = (self.amount == Amount::Verbose, self.amount == Amount::Kept);
                 let style = recap::Style { colour: self.colour, columns: self.columns, wrapped, whole };
-                vec![said::table(recap::render(&self.view, style))]
+                vec![sentences::table(recap::render(&self.view, style))]
             }
-            event => said::say(event, &self.view, self.amount == Amount::Verbose),
+            event => sentences::say(event, &self.view, self.amount == Amount::Verbose),
         };
         for one in &mut said {
             one.after = after;
@@ -148,7 +148,7 @@ impl Plain {
                 _ => false,
             },
             Amount::Kept => self.is_kept(event),
-            Amount::Normal => !said::is_for_who_looks_closer(event),
+            Amount::Normal => !sentences::is_for_who_looks_closer(event),
             Amount::Verbose => true,
         }
     }

@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use crate::ui::sanitise;
 
-mod found;
+mod findings;
 mod patterns;
 mod words;
 
-use found::is_everywhere;
+use findings::is_everywhere;
 use patterns::{
     ASSIGNED, BLOCK, COLONS, COMMAND_LOGIN, COMMAND_PASSWORD, DOTTED, DOTTED_NUMBERS, FINGERPRINT, HEADER, HOME,
     HYPHENED_MAC, JWT, KNOWN_TOKEN, LOGIN, PORT, SECRET, SSH_KEY, STORE_PATH, TOKEN, URL, WIREGUARD_KEY, pattern,

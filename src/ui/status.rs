@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use crate::decide::fact::{Facts, NextBoot};
 use crate::decide::status::{Condition, Space, Trouble};
 use crate::inventory::model::HostName;
+use crate::ui::line::{cut, wrap};
 use crate::ui::paint::{Tone, paint};
-use crate::ui::strip::{cut, wrap};
 use crate::ui::table::{self, Cell};
 use crate::ui::when::Clock;
 use crate::ui::{sanitise, words};
@@ -264,7 +264,7 @@ mod tests {
 
     use super::*;
     use crate::decide::status::tests::{system, well};
-    use crate::ui::strip::width;
+    use crate::ui::line::width;
 
     const NOW: u64 = 1_795_364_100 + 4 * 86_400;
 

@@ -1,7 +1,7 @@
 //! Aligned columns, two blanks between them.
 
+use crate::ui::line::{cut, width};
 use crate::ui::paint::{Tone, paint};
-use crate::ui::strip::{cut, width};
 
 /// One cell: a text and what it means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

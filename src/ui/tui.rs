@@ -14,7 +14,7 @@ use crate::ui::frame::{Frame, Size};
 use crate::ui::layout::{Style, layout};
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
-use crate::ui::said::{self, Said};
+use crate::ui::sentences::{self, Said};
 
 /// At most ten frames a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -141,7 +141,7 @@ impl Tui {
             Asking::No => layout(self.kept.view(), &style, (self.now)()),
             Asking::Begins | Asking::Waits => Vec::new(),
         };
-        let above = self.kept.write(&said::merge(std::mem::take(&mut self.above)));
+        let above = self.kept.write(&sentences::merge(std::mem::take(&mut self.above)));
         if above.is_empty() && rows == self.rows && self.asking == Asking::No {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use fleetdeploy::decide::vocabulary::{Answer, Step};
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
 use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
-use fleetdeploy::engine::tries::{Try, until_answered};
+use fleetdeploy::engine::retry::{Try, until_answered};
 use fleetdeploy::remote::step::Step as RemoteStep;
 use futures::FutureExt;
 use futures::future::BoxFuture;

@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
     use crate::decide::fact::{GuardState, Systems};
-    use crate::decide::found::Found;
+    use crate::decide::inspection::Found;
     use crate::decide::plan::HostPlan;
     use crate::decide::status::tests::{system, well};
     use crate::decide::survey::{Allowed, Surveyed, Weight, judge};

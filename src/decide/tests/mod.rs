@@ -3,7 +3,7 @@
 mod absent;
 mod doubt;
 mod forget;
-mod left;
+mod left_to_guard;
 mod machine;
 mod marked;
 mod push;

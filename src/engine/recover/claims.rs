@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::by_hand;
 use crate::decide::fact::GuardState;
+use crate::decide::guard;
 use crate::decide::time::Times;
 use crate::decide::traces::{EndMark, EndSide};
 use crate::engine::surveyor::Answered;
@@ -79,10 +79,10 @@ pub(super) fn most_claimed(runs: &BTreeMap<String, BTreeSet<HostName>>) -> Optio
 /// Whether the run is a guard that a person has armed, and still armed: where some say so and others show a lease of
 /// the run without that mark, those that say so speak for themselves alone.
 pub(super) fn is_by_hand<'a>(run: &str, mut surveyed: impl Iterator<Item = &'a Answered> + Clone) -> bool {
-    let is_armed = |one: &Answered| by_hand::is_armed(run, &one.facts.standing);
+    let is_armed = |one: &Answered| guard::is_armed(run, &one.facts.standing);
     let is_unmarked = |one: &Answered| {
         let lease = one.facts.standing.lease.as_ref().filter(|lease| lease.run == run);
-        lease.is_some_and(|lease| !by_hand::is_marked(&lease.owner))
+        lease.is_some_and(|lease| !guard::is_marked(&lease.owner))
     };
     surveyed.clone().any(is_armed) && !surveyed.any(is_unmarked)
 }
@@ -154,7 +154,7 @@ pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<Doub
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
         return Some(Doubt::NoRoom { epoch });
     }
-    if by_hand::is_armed(run, &one.facts.standing) {
+    if guard::is_armed(run, &one.facts.standing) {
         return Some(Doubt::ByHandAlone);
     }
     // Where more than one says so nothing is begun.

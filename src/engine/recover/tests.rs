@@ -9,7 +9,7 @@ use super::*;
 use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
 use crate::decide::links::{LinkId, Round};
 use crate::decide::plan::HostId;
-use crate::decide::rolling::ended::FoundRolling;
+use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
@@ -347,7 +347,7 @@ fn the_run_that_most_hosts_hold_is_recovered_and_not_what_one_makes_up() {
 
 #[test]
 fn one_host_alone_makes_no_run_a_guard_by_hand_and_names_no_stranger() {
-    let by_hand = crate::decide::by_hand::marked("ada@laptop");
+    let by_hand = crate::decide::guard::marked("ada@laptop");
     let armed = |hosts: &mut Surveyed| {
         for one in hosts.values_mut() {
             one.facts.standing.guard = GuardState::Armed { run: RUN.to_owned(), deadline: 1900 };
@@ -427,7 +427,7 @@ async fn a_rolling_reboot_that_holds_the_hosts_is_ended_and_not_recovered_as_a_p
 }
 
 /// What a recovery of these hosts, with this request made of the usual one, says that a rolling reboot is to it.
-async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -> (rolling::Rolling, Surveyed) {
+async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -> (reboot::Rolling, Surveyed) {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
     let answers = answers.iter().map(|(name, facts)| (HostName::new(*name).unwrap(), facts.clone()));
     let mut surveyed: Surveyed = answers.map(|(host, facts)| (host, Answered { facts, clock })).collect();
@@ -446,7 +446,7 @@ async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -
     ask(&mut request);
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let mut found = recovery.rolling(&surveyed);
-    if let rolling::Rolling::SaidByOne { run, host } = found {
+    if let reboot::Rolling::SaidByOne { run, host } = found {
         found = recovery.look_at_rolling_again(run, host, &mut surveyed).await;
     }
     (found, surveyed)
@@ -460,7 +460,7 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
     let named = |request: &mut Request| (request.known, request.run) = (None, Some(RUN.to_owned()));
     for ask in [|_: &mut Request| {}, named, |request: &mut Request| request.known = None] {
         let (found, surveyed) = rolling_of(&push(), ask).await;
-        let said = rolling::Rolling::SaidByOne { run: OTHER.to_owned(), host: vps.clone() };
+        let said = reboot::Rolling::SaidByOne { run: OTHER.to_owned(), host: vps.clone() };
         assert_eq!(found, said);
         let doubt = claims::doubt(RUN, &surveyed[&vps], false).expect("it is set aside");
         assert!(doubt.to_string().contains(OTHER), "{doubt}");
@@ -470,11 +470,11 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
     let two = [("home", facts(&[RUN])), ("nas", held(&[RUN])), ("vps", held(&[RUN]))];
     let (found, _) = rolling_of(&two, |_| {}).await;
     let hosts = [HostName::new("nas").unwrap(), vps.clone()].into();
-    assert_eq!(found, rolling::Rolling::Holds { run: OTHER.to_owned(), hosts });
+    assert_eq!(found, reboot::Rolling::Holds { run: OTHER.to_owned(), hosts });
     // Where there is nothing else to end, it is this.
     let alone = [("home", facts(&[])), ("nas", facts(&[])), ("vps", held(&[]))];
     let (found, _) = rolling_of(&alone, |request| request.known = None).await;
-    assert_eq!(found, rolling::Rolling::Ends { run: OTHER.to_owned(), begun: None });
+    assert_eq!(found, reboot::Rolling::Ends { run: OTHER.to_owned(), begun: None });
 }
 
 /// It was just being taken: by now the others have it, too.

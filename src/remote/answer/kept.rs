@@ -1,8 +1,8 @@
 //! Reads what the scripts say that look at systems which a host has already.
 
 use super::{AnswerError, Lines, all, compared_lines, one, reboot_words};
-use crate::decide::ahead::BootParts;
-use crate::decide::back::{Generation, Kept};
+use crate::decide::forecast::BootParts;
+use crate::decide::rollback::{Generation, Kept};
 use crate::store_path::StorePath;
 
 /// The answer of `generations`.

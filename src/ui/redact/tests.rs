@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 
-use super::found::is_path;
+use super::findings::is_path;
 use super::words::is_code;
 use super::*;
 

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use super::push::{Phased, Push, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
 use super::surveyor::Answered;
-use crate::decide::back::{Kept, To, choose, doubt};
+use crate::decide::rollback::{Kept, To, choose, doubt};
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer::kept::kept;

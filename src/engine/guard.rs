@@ -22,8 +22,8 @@ use super::reach::Reach;
 use super::ssh_hosts::{SshHosts, ask_all, reason};
 use super::survey;
 use super::surveyor::{Answered, Surveyed};
-use crate::decide::by_hand::{Held, Hold, held, marked};
 use crate::decide::fact::{GuardState, StepOutcome};
+use crate::decide::guard::{Held, Hold, held, marked};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
@@ -295,7 +295,7 @@ impl<'a> Guards<'a> {
 
     async fn order(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, id: HostId, step: Step) -> Answer {
         let host = self.host(&plan.host(id).name);
-        let moved = super::doing::by_step(&step).to_owned();
+        let moved = super::activity::by_step(&step).to_owned();
         self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
         let until = BootClock.now() + host.limits.connect + host.limits.step;
         let order = Order { step, until, guard: host.guard, needs: Duration::ZERO, limit: host.limits.step };

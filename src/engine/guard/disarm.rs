@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use super::{Guards, Looked, Went, foreign};
-use crate::decide::by_hand::{Hold, may_be_disarmed};
+use crate::decide::guard::{Hold, may_be_disarmed};
 use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::engine::ssh_hosts::{SshHosts, ask_all};

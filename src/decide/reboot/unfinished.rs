@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::decide::fact::RollingLease;
-    use crate::decide::rolling::tests::standing;
+    use crate::decide::reboot::tests::standing;
 
     fn name(host: &str) -> HostName {
         HostName::new(host).unwrap()

@@ -4,8 +4,8 @@
 //! No host is rebooted that every host of the fleet that answers does not hold this rolling reboot for: see
 //! `holding.rs`.
 
-pub mod ended;
-mod holding;
+mod lease;
+pub mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,14 +14,14 @@ use std::sync::Arc;
 use crate::decide::fact::{GuardState, Standing, same_boot};
 use crate::decide::links::Round;
 use crate::decide::plan::{HostId, Plan};
-use crate::decide::telling::{cells, link_text};
+use crate::decide::progress::{cells, link_text};
 use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{HostName, Size};
 
-use holding::Holding;
-pub use holding::NotHeld;
+use lease::Holding;
+pub use lease::NotHeld;
 
 /// Rounds in a row that must hold, as in a push.
 const ROUNDS: u32 = 3;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::ran::{Came, Channel, End, Printed, Ran};
+use crate::decide::exec::{Came, Channel, End, Printed, Ran};
 use crate::inventory::model::HostName;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::{sanitise, words};

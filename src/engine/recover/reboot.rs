@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::FutureExt;
 
 use super::{Recovered, Recovery, Surveyed};
-use crate::decide::rolling::ended::{Begun, FoundRolling, found};
+use crate::decide::reboot::unfinished::{Begun, FoundRolling, found};
 use crate::engine::ssh_hosts::ask_all;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use super::copy::COMPARISON;
 use super::push::{First, Phased, Push, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
-use crate::decide::ahead::{BootParts, forecast};
+use crate::decide::forecast::{BootParts, forecast};
 use crate::decide::plan::Plan;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use super::{Before, LOOK_PAUSE, SETTLE_AFTER_BOOT, STOPPING};
 use crate::decide::fact::StepOutcome;
 use crate::decide::plan::HostId;
-use crate::decide::rolling::Input;
+use crate::decide::reboot::Input;
 use crate::decide::transaction::refusal_text;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::push::Push;

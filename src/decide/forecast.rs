@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::decide::back::To;
 use crate::decide::fact::{BootFiles, BootLoader};
 use crate::decide::plan::{HostId, Plan};
+use crate::decide::rollback::To;
 use crate::decide::survey::Surveyed;
 use crate::event::Phase;
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::Trouble;
-use super::asking::ask_whether_to_go_on;
-use super::ground::{Ground, owner};
+use super::confirm::ask_whether_to_go_on;
+use super::fleet_context::{Ground, owner};
 use super::recover::started;
-use crate::decide::back::To;
 use crate::decide::plan::{HostPlan, Plan};
-use crate::decide::rolling;
+use crate::decide::reboot;
+use crate::decide::rollback::To;
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::{First, Request};
@@ -102,7 +102,7 @@ impl Logbook for Record {
         self.journal.append(&journal::Entry::Rolling(started)).map_err(std::io::Error::other)
     }
 
-    fn rolling_goes_on(&mut self, entry: &rolling::Entry) -> std::io::Result<()> {
+    fn rolling_goes_on(&mut self, entry: &reboot::Entry) -> std::io::Result<()> {
         self.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
     }
 
@@ -169,7 +169,7 @@ impl Logbook for Keeper<'_> {
         self.record.as_mut().map_or(Ok(()), |record| record.rolling_begins(plan, hosts))
     }
 
-    fn rolling_goes_on(&mut self, entry: &rolling::Entry) -> std::io::Result<()> {
+    fn rolling_goes_on(&mut self, entry: &reboot::Entry) -> std::io::Result<()> {
         self.record.as_mut().map_or(Ok(()), |record| record.rolling_goes_on(entry))
     }
 

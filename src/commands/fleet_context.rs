@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Trouble;
+use super::history::{state, unreadable};
 use super::password::passwords;
-use super::past::{state, unreadable};
 use crate::cli::{FleetHosts, Global, Without};
 use crate::decide::survey::Allowed;
 use crate::decide::unlinked::Unlinked;
