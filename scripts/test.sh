@@ -214,7 +214,7 @@ else
         step "boot layouts, with bootctl as the judge" \
             cargo nextest run --locked --no-fail-fast --test boot_layouts --run-ignored only
         step "tests with a real Nix" real_nix
-        step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 5
+        step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 8
     else
         not_run "$lab" "their file systems could not be built"
     fi
