@@ -11,6 +11,7 @@ use super::recover::started;
 use crate::decide::plan::{HostPlan, Plan};
 use crate::decide::reboot;
 use crate::decide::rollback::To;
+use crate::decide::survey::forget;
 use crate::decide::vocabulary::Entry;
 use crate::engine::driver::Surroundings;
 use crate::engine::push::{First, Request};
@@ -132,7 +133,11 @@ pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
 }
 
 fn tried_again(unfinished: &Unfinished) -> String {
-    format!("type `{}`, then try again", unfinished.mend())
+    let mend = format!("type `{}`, then try again", unfinished.mend());
+    if unfinished.is_a_push() {
+        return format!("{mend}; {}", forget(&unfinished.fleet, unfinished.run.id().as_str()));
+    }
+    mend
 }
 
 /// Where the driver's events and entries go.

@@ -124,6 +124,11 @@ impl Transaction {
                 self.run(host, Step::Extend { boot_id }, effects);
             }
         }
+        let doing = format!("waiting until no guard can be armed on {}", list(self.named_missing().keys()));
+        for host in self.plan.changing().filter(|host| self.takes_part(*host)) {
+            let (host, doing) = (self.plan.host(host).name.clone(), doing.clone());
+            effects.push(Effect::Tell(Event::HostMoved { host, doing }));
+        }
         effects.push(Effect::Expect(Timer::GuardsOver));
         true
     }

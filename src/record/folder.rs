@@ -269,6 +269,12 @@ impl Unfinished {
         journal::is_by_hand(&self.journal)
     }
 
+    /// Whether it has moved systems, or was to: not a guard by hand, nor a rolling reboot.
+    #[must_use]
+    pub fn is_a_push(&self) -> bool {
+        !self.is_by_hand() && journal::rolling(&self.journal).is_none()
+    }
+
     /// Why nothing else can begin on its fleet.
     #[must_use]
     pub fn text(&self) -> String {

@@ -76,6 +76,11 @@ impl Safety {
             Self::Arming { armed, of } => {
                 (Tone::Good, format!("nothing is changed yet; guards are being armed, {armed} of {of} are"))
             }
+            Self::Guarded { last } if *last <= now => {
+                let text =
+                    "the guards' time is over: whatever host still has one goes back to its old system by itself";
+                (Tone::Doubtful, text.to_owned())
+            }
             Self::Guarded { last } => {
                 let text = "guarded: whatever breaks now, this computer too, every host goes back to its old system by \
                             itself";
@@ -162,5 +167,24 @@ pub(crate) fn alarm(left: Duration, length: Duration) -> Tone {
         Tone::Doubtful
     } else {
         Tone::Good
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_whose_time_is_over_is_not_counted_down() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let said = |last| Safety::Guarded { last: at(last) }.words(at(100));
+        let (tone, text) = said(110);
+        assert_eq!(tone, Tone::Good);
+        assert!(text.contains("the last in 10s"), "{text}");
+        for last in [100, 40] {
+            let (tone, text) = said(last);
+            assert_eq!(tone, Tone::Doubtful);
+            assert!(text.starts_with("the guards' time is over") && !text.contains("0s"), "{text}");
+        }
     }
 }

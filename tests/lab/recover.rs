@@ -76,7 +76,9 @@ fn a_push_that_is_killed_before_its_decision_is_undone_in_every_phase() {
         // A new push would build on what nobody knows.
         let refused = fleet.plain(&["push", "homelab"]);
         assert_eq!(refused.status, Some(1), "{}", refused.stderr);
-        assert!(refused.stderr.contains("fleetdeploy recover homelab"), "{}", refused.stderr);
+        for mend in ["type `fleetdeploy recover homelab`", "`fleetdeploy recover homelab --forget "] {
+            assert!(refused.stderr.contains(mend), "{}", refused.stderr);
+        }
         let recovered = fleet.recover("laptop", &[]);
         assert_eq!(recovered.status, Some(1), "{phase:?}: {}", recovered.finished().1);
         assert!(matches!(recovered.finished().0, Outcome::RolledBack | Outcome::Refused), "{phase:?}");

@@ -107,6 +107,8 @@ fn without_a_dead_host_nothing_is_done_before_its_guard_must_be_over() {
         assert!(steps.iter().all(|step| matches!(step, Step::TakeOver { .. })), "{steps:?}");
         world.end_step(0, Fault::None);
     }
+    let doing = "waiting until no guard can be armed on host2".to_owned();
+    assert_eq!(world.doings, [(name(0), doing.clone()), (name(1), doing)]);
     // Who might go forward is kept from its own guard meanwhile, and then everybody is asked again.
     while !world.now.pending.is_empty() {
         assert!(matches!(world.now.pending[0].1, Step::Extend { .. }));

@@ -11,6 +11,7 @@ use crate::decide::recover::{Aim, Recorded};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use crate::event::{Event, Outcome, Phase};
+use crate::inventory::model::HostName;
 
 /// What goes wrong with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub(super) struct World {
     /// What was seen since the latest verify began: rounds in a row that held, and new logins.
     held: u32,
     pub(super) warnings: Vec<String>,
+    /// What hosts were said to be doing.
+    pub(super) doings: Vec<(HostName, String)>,
     /// What the hosts were to keep of units.
     pub(super) remembered: BTreeMap<HostId, BTreeSet<String>>,
     /// Every order that was given.
@@ -103,6 +106,7 @@ impl World {
             disarmed_for_commit: false,
             held: 0,
             warnings: Vec::new(),
+            doings: Vec::new(),
             remembered: BTreeMap::new(),
             sent: Vec::new(),
             logins: BTreeSet::new(),
@@ -204,6 +208,7 @@ impl World {
                     self.now.epoch = self.now.epoch.max(shown) + 1;
                 }
                 Effect::Tell(Event::Warned { text, .. }) => self.warnings.push(text),
+                Effect::Tell(Event::HostMoved { host, doing }) => self.doings.push((host, doing)),
                 Effect::Remember { host, units } => drop(self.remembered.insert(host, units)),
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
