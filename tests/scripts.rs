@@ -507,6 +507,35 @@ async fn generations_are_told_with_the_time_that_nix_shows_and_whether_their_sys
     );
 }
 
+/// One question for all: which of them are missing, and all of them where Nix cannot tell.
+#[tokio::test]
+async fn what_is_not_in_the_store_is_named_by_one_question() {
+    let host = Host::with(None).await;
+    let ask = format!("old_current={A} old_boot={A} new={B}; look_for_paths");
+    let says = async || host.says(&["lib.sh", "boot.sh", "comparing.sh", "prepare.sh"], &ask).await;
+    let missing = |path: &str| format!("misfit missing {path} is not in this host's store\n");
+    let asked = format!("--check-validity --print-invalid {A} {B}");
+    host.program("nix-store", &format!("[ \"$*\" = '{asked}' ] && echo {B}"));
+    assert_eq!(says().await, missing(B));
+    host.program("nix-store", "exit 0");
+    assert_eq!(says().await, "");
+    host.program("nix-store", "exit 1");
+    assert_eq!(says().await, missing(A) + &missing(B));
+}
+
+/// A program that writes links otherwise, or is not there, costs more processes and no answer.
+#[tokio::test]
+async fn the_systems_are_read_without_stat_too() {
+    let host = Host::with(None).await;
+    let ask = "read_boot_default() { :; }; read_systems; echo \"$current $booted $profile $generation\"";
+    let said = host.says(&["lib.sh"], ask).await;
+    assert_eq!(said, format!("{A} {A} {A} 1\n"));
+    for body in ["exit 1", "for link in $*; do echo \"$link -> somewhere\"; done"] {
+        host.program("stat", body);
+        assert_eq!(host.says(&["lib.sh"], ask).await, said, "{body}");
+    }
+}
+
 #[tokio::test]
 async fn two_systems_are_compared_as_far_as_they_are_here_and_what_was_booted_is_told() {
     let host = Host::with(None).await;

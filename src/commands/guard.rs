@@ -8,6 +8,7 @@ use super::build::FAREWELL;
 use super::conclusion::millis;
 use super::fleet_context::{Ground, owner};
 use super::history::{clock, colour, print};
+use super::push_record::tried_again;
 use super::recover::{started, take};
 use super::{Ended, Trouble};
 use crate::cli::{Global, GuardCommand};
@@ -135,7 +136,7 @@ fn is_taken(unfinished: &Unfinished) -> Trouble {
             "`fleetdeploy guard status {fleet}` shows it; `guard extend` gives it more time, `guard disarm` ends it"
         )
     } else {
-        format!("type `{}` first", unfinished.mend())
+        tried_again(unfinished)
     };
     Trouble::not_begun(unfinished.text(), Some(hint))
 }

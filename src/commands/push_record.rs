@@ -132,7 +132,8 @@ pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
         .map(|one| (one.text(), tried_again(&one)))
 }
 
-fn tried_again(unfinished: &Unfinished) -> String {
+/// How to begin all the same, behind an unfinished run.
+pub(super) fn tried_again(unfinished: &Unfinished) -> String {
     let mend = format!("type `{}`, then try again", unfinished.mend());
     if unfinished.is_a_push() {
         return format!("{mend}; {}", forget(&unfinished.fleet, unfinished.run.id().as_str()));

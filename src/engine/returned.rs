@@ -11,10 +11,9 @@ use std::{fmt, io};
 use super::driver::Surroundings;
 use super::epochs::tag;
 use super::push::{Push, lock};
-use super::reboot::let_go;
 use super::recover::{Records, Recovered, Recovering, Request, recover_with};
 use super::shutdown::Shutdown;
-use super::surveyor::SshSurveyor;
+use super::surveyor::{SshSurveyor, let_go_all};
 use crate::decide::plan::Plan;
 use crate::decide::recover::Aim;
 use crate::decide::survey::{Left, Surveyed};
@@ -82,13 +81,10 @@ impl Push<'_> {
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
         let Leftovers { returned, rolling } = leftovers;
-        for host in &self.request.fleet.hosts {
-            if let Some(run) = rolling.get(&host.name) {
-                // Where that fails it counts again after the next boot, for its own time, as if nobody had come by.
-                let _ = let_go(&self.reach, &[host], run).await;
-            }
-        }
         let surveyor = SshSurveyor { reach: Arc::clone(&self.reach) };
+        let hosts = self.request.fleet.hosts.iter();
+        let over = hosts.filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
+        let_go_all(&surveyor, over.collect()).await;
         for (run, hosts) in returned {
             let tag = tag();
             let request = Request {

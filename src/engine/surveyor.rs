@@ -11,7 +11,7 @@ use super::hosts::Hosts;
 use super::orders::{HostClock, Orders};
 use super::reach::Reach;
 use super::reboot::let_go;
-use super::ssh_hosts::SshHosts;
+use super::ssh_hosts::{SshHosts, ask_all};
 use super::survey;
 use crate::decide::fact::{Facts, GuardState, Lease};
 use crate::decide::traces::EndMark;
@@ -70,6 +70,14 @@ pub trait Surveyor: Send + Sync {
 
     /// The driver has come to its verdict and needs them no more.
     fn dismiss(&self, hosts: Arc<Self::Hosts>) -> BoxFuture<'_, ()>;
+}
+
+/// Takes leases of rolling reboots away that are over, by host and run. Where that fails it is as if nobody had come by:
+/// the lease counts again after the host's next boot, for its own time.
+pub(super) async fn let_go_all<'a>(surveyor: &impl Surveyor, over: Vec<(&'a Host, &'a str)>) {
+    let questions: Vec<_> =
+        over.into_iter().map(|(host, run)| (host.name.clone(), surveyor.let_go(host, run))).collect();
+    let _ = ask_all(questions).await;
 }
 
 /// Over the masters of a recovery.

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use super::{Recovered, Recovery, Surveyed};
 use crate::decide::reboot::unfinished::{Begun, FoundRolling, found};
 use crate::engine::ssh_hosts::ask_all;
-use crate::engine::surveyor::Surveyor;
+use crate::engine::surveyor::{Surveyor, let_go_all};
 use crate::event::Event;
 use crate::inventory::model::{Host, HostName};
 
@@ -101,10 +101,8 @@ impl<S: Surveyor> Recovery<'_, S> {
     /// Leases that are over would count again after the next boot of their hosts.
     pub(super) async fn let_go_what_is_over(&self, surveyed: &Surveyed) {
         let hosts = self.request.fleet.hosts.iter();
-        let over = hosts.filter_map(|host| Some((host, surveyed.get(&host.name)?.facts.rolling_over.as_ref()?)));
-        let questions = over.map(|(host, run)| (host.name.clone(), self.surveyor.let_go(host, run).boxed()));
-        // Where that fails it is as if nobody had come by.
-        let _ = ask_all(questions).await;
+        let over = hosts.filter_map(|host| Some((host, surveyed.get(&host.name)?.facts.rolling_over.as_deref()?)));
+        let_go_all(self.surveyor, over.collect()).await;
     }
 
     pub(super) fn held_by(&self, run: &str, hosts: &BTreeSet<HostName>) -> Recovered {

@@ -82,6 +82,27 @@ impl Surveyor for Told {
     }
 }
 
+impl Told {
+    fn of<const COUNT: usize>(answers: [(&str, Vec<Option<Facts>>); COUNT]) -> Self {
+        let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
+        Self(Mutex::new(answers.into()), Mutex::default())
+    }
+}
+
+/// Without a record, for nothing in particular.
+fn request() -> Request {
+    Request {
+        fleet: fleet(),
+        owner: "ada@desktop".to_owned(),
+        tag: 7,
+        known: None,
+        run: None,
+        aim: Aim::Recover,
+        without: BTreeSet::new(),
+        ended: Vec::new(),
+    }
+}
+
 /// What was written down: nothing should be.
 #[derive(Default)]
 struct Records(Vec<Entry>);
@@ -243,16 +264,7 @@ fn fleet() -> Fleet {
 async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()), Mutex::default());
-    let request = Request {
-        fleet: fleet(),
-        owner: "ada@desktop".to_owned(),
-        tag: 7,
-        known,
-        run: None,
-        aim: Aim::Recover,
-        without: BTreeSet::new(),
-        ended: Vec::new(),
-    };
+    let request = Request { known, ..request() };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
@@ -294,16 +306,7 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let surveyed = [("home", facts(&[])), ("vps", facts(&[RUN]))]
         .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
     let surveyed = Surveyed::from(surveyed);
-    let request = Request {
-        fleet: fleet(),
-        owner: "ada@desktop".to_owned(),
-        tag: 7,
-        known: None,
-        run: None,
-        aim: Aim::Recover,
-        without: BTreeSet::new(),
-        ended: Vec::new(),
-    };
+    let request = request();
     let (told, events) = (Told::default(), Events::new(None));
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();
@@ -435,13 +438,8 @@ async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -
     let (told, events) = (Told(Mutex::new(again), Mutex::default()), Events::new(None));
     let mut request = Request {
         fleet: Fleet { hosts: vec![host("home"), host("nas"), host("vps")], ..fleet() },
-        owner: "ada@desktop".to_owned(),
-        tag: 7,
         known: Some(known()),
-        run: None,
-        aim: Aim::Recover,
-        without: BTreeSet::new(),
-        ended: Vec::new(),
+        ..request()
     };
     ask(&mut request);
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
@@ -491,20 +489,8 @@ async fn a_rolling_reboot_that_was_seen_at_its_first_host_is_looked_at_once_more
 async fn a_host_that_the_run_is_to_end_without_is_not_asked() {
     let vps = HostName::new("vps").unwrap();
     let answers = [("home", vec![Some(facts(&[]))]), ("vps", vec![Some(held(&[RUN]))])];
-    let told = Told(
-        Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()),
-        Mutex::default(),
-    );
-    let request = Request {
-        fleet: fleet(),
-        owner: "ada@desktop".to_owned(),
-        tag: 7,
-        known: None,
-        run: None,
-        aim: Aim::Without,
-        without: [vps.clone()].into(),
-        ended: Vec::new(),
-    };
+    let told = Told::of(answers);
+    let request = Request { aim: Aim::Without, without: [vps.clone()].into(), ..request() };
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut Records::default(), &mut shutdown).await;
     assert_eq!(recovered, Recovered::Nothing { silent: vec![vps.clone()] });
@@ -532,16 +518,7 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let (told, events) = (Told::default(), Events::new(None));
     let times = |known: Known, waited: bool| {
         let known = Some(known);
-        let request = Request {
-            fleet: fleet(),
-            owner: "ada@desktop".to_owned(),
-            tag: 7,
-            known,
-            run: None,
-            aim: Aim::Recover,
-            without: BTreeSet::new(),
-            ended: Vec::new(),
-        };
+        let request = Request { known, ..request() };
         let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
         let chosen = Chosen { waited, ..recovery.chosen(RUN, &surveyed) };
         let (plan, times, ..) = recovery.plan(&chosen, &surveyed).unwrap();
@@ -562,20 +539,8 @@ async fn asked(
     aim: Aim,
     says: bool,
 ) -> (Option<BTreeSet<HostName>>, Vec<BTreeSet<HostName>>) {
-    let told = Told(
-        Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()),
-        Mutex::default(),
-    );
-    let request = Request {
-        fleet: fleet(),
-        owner: "ada@desktop".to_owned(),
-        tag: 7,
-        known: None,
-        run: None,
-        aim,
-        without: BTreeSet::new(),
-        ended: Vec::new(),
-    };
+    let told = Told::of(answers);
+    let request = Request { aim, ..request() };
     let events = Events::new(None);
     let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let mut records = Asked { says, about: Vec::new() };
@@ -610,20 +575,8 @@ async fn before_it_waits_for_a_silent_host_a_person_is_asked_whether_to_end_the_
 async fn a_rolling_reboot_that_is_over_is_no_reason_to_stop_and_its_lease_goes() {
     let over = Facts { rolling_over: Some(OTHER.to_owned()), ..facts(&[]) };
     let answers = [("home", vec![Some(over)]), ("vps", vec![Some(facts(&[]))])];
-    let told = Told(
-        Mutex::new(answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into())).into()),
-        Mutex::default(),
-    );
-    let request = Request {
-        fleet: fleet(),
-        owner: "ada@desktop".to_owned(),
-        tag: 7,
-        known: None,
-        run: None,
-        aim: Aim::Recover,
-        without: BTreeSet::new(),
-        ended: Vec::new(),
-    };
+    let told = Told::of(answers);
+    let request = request();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut Records::default(), &mut shutdown).await;
     assert_eq!(recovered, Recovered::Nothing { silent: Vec::new() });

@@ -167,6 +167,7 @@ read_systems() {
     find_system /run/booted-system
     booted=$resolved
     link_target "$profiles/system"
+    [ -n "$link_target" ] || link_target=$(readlink "$profiles/system" 2>/dev/null)
     generation=${link_target##*/}
     resolve "/nix/var/nix/profiles/${generation:-system}"
     profile=$resolved
@@ -183,11 +184,12 @@ link_target() {
     link_target=${link_target%%"'"*}
 }
 
-# find_system LINK: the store path it leads to by $systems_links, in $resolved; one in two steps is followed.
+# find_system LINK: the store path it leads to by $systems_links, in $resolved. What is not found there, in two steps or
+# by a `stat` that writes otherwise, is asked for by itself.
 find_system() {
     link_target "$root$1"
     resolved=$link_target
-    [ -z "$resolved" ] || is_store_path "$resolved" || resolve "$1"
+    is_store_path "$resolved" || resolve "$1"
 }
 
 # Whether somebody holds the lock of switch-to-configuration. The kernel's list is read: taking the lock, even for an

@@ -50,16 +50,19 @@ put_roots() {
     [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
 }
 
-# All of them with one question: only where the answer is no, which.
+# All of them with one question, which names those that are missing. Source: nix-store(1), --print-invalid.
 look_for_paths() {
     set -- "$old_current"
     [ "$old_boot" = "$old_current" ] || set -- "$@" "$old_boot"
     [ "$new" = - ] || set -- "$@" "$new"
-    ! timeout 20 nix-store --check-validity "$@" 2>/dev/null || return 0
-    for prepare_path in "$@"; do
-        timeout 20 nix-store --check-validity "$prepare_path" 2>/dev/null ||
-            put misfit "missing $prepare_path is not in this host's store"
+    # Where it cannot tell none of them counts as there.
+    prepare_missing=$(timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) || prepare_missing="$*"
+    # A name in the store may have a question mark.
+    set -f
+    for prepare_path in $prepare_missing; do
+        put misfit "missing $prepare_path is not in this host's store"
     done
+    set +f
 }
 
 look_at_new() {
