@@ -72,8 +72,10 @@ pub trait Surveyor: Send + Sync {
     fn dismiss(&self, hosts: Arc<Self::Hosts>) -> BoxFuture<'_, ()>;
 }
 
-/// Takes leases of rolling reboots away that are over, by host and run. Where that fails it is as if nobody had come by:
-/// the lease counts again after the host's next boot, for its own time.
+/// Takes leases of rolling reboots away that are over, by host and run.
+///
+/// Where that fails it is as if nobody had come by: the lease counts again after the host's next boot, for its own
+/// time.
 pub(super) async fn let_go_all<'a>(surveyor: &impl Surveyor, over: Vec<(&'a Host, &'a str)>) {
     let questions: Vec<_> =
         over.into_iter().map(|(host, run)| (host.name.clone(), surveyor.let_go(host, run))).collect();
