@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
+use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};

@@ -17,7 +17,7 @@ use super::hooks::HooksOfPush;
 use super::{Ended, Trouble};
 use crate::cli::{FleetHosts, Global, Recover};
 use crate::decide::reboot::unfinished::{Begun, FoundRolling};
-use crate::decide::recover::Aim;
+use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::driver::Surroundings;
 use crate::engine::epochs::tag;

@@ -4,14 +4,33 @@
 //! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it
 //! ran, and the guards do so by themselves if nobody else does; after it the push only goes forward.
 
+mod cleanup;
+mod commit;
+mod contest;
+mod doubt;
+mod forget;
+mod forward;
+pub(super) mod inspection;
+mod marks;
+pub mod progress;
+mod proof;
+pub mod recover;
+mod sameness;
+mod steady;
+#[cfg(test)]
+pub(super) mod tests;
+mod undo;
+mod verify;
+mod without;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::decide::inspection::{Found, Ground, Side};
-use crate::decide::recover::Recovery;
-use crate::decide::steady::UnitWatch;
+use crate::decide::transaction::inspection::{Found, Ground, Side};
+use crate::decide::transaction::recover::Recovery;
+use crate::decide::transaction::steady::UnitWatch;
+use crate::decide::transaction::without::{HeldUp, not_ended_without};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
-use crate::decide::without::{HeldUp, not_ended_without};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{RefusalReason, Systems};
 use crate::facts::links::{LinkId, Round};
@@ -21,7 +40,7 @@ use crate::inventory::model::HostName;
 
 /// Where the whole push stands. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Stage {
+enum Stage {
     /// A recovery fences every host before anything else.
     TakeOver,
     Arm,
@@ -48,7 +67,7 @@ pub(super) enum Stage {
 
 /// How a host stands in the stage under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Progress {
+enum Progress {
     Waiting,
     Sent,
     /// The host has begun, or cannot be reached: nobody needs to wait for it before cutting its way.
@@ -58,7 +77,7 @@ pub(super) enum Progress {
 
 /// A host on its way back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Back {
+enum Back {
     /// This run never held it.
     Untouched,
     /// Its arm command is still out: nobody knows yet whether there is a guard.
@@ -77,7 +96,7 @@ pub(super) enum Back {
 
 /// Whether a host that did not answer in its time is worth another question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum GivenUp {
+enum GivenUp {
     No,
     Silent,
     /// Another host has answered since: what kept the way to this one closed may be over.
@@ -88,51 +107,51 @@ pub(super) enum GivenUp {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
-pub(super) struct HostNow {
+struct HostNow {
     /// The order that is out; an answer to any other is late and means nothing.
-    pub(super) step: Option<Step>,
-    pub(super) progress: Progress,
+    step: Option<Step>,
+    progress: Progress,
     /// It may hold a guard of this run.
-    pub(super) armed: bool,
+    armed: bool,
     /// A `test` was sent: its current system may have moved.
-    pub(super) activated: bool,
+    activated: bool,
     /// A `switch` was sent: its boot default may have moved.
-    pub(super) moved: bool,
+    moved: bool,
     /// It has taken a new login in this stage.
-    pub(super) logged_in: bool,
-    pub(super) boot_id: String,
-    pub(super) back: Back,
+    logged_in: bool,
+    boot_id: String,
+    back: Back,
     /// It had lost its guard and was armed once more: not a second time.
-    pub(super) armed_again: bool,
-    pub(super) given_up: GivenUp,
+    armed_again: bool,
+    given_up: GivenUp,
     /// It says that it is not this run's any more: nothing is done on it.
-    pub(super) disowned: bool,
+    disowned: bool,
     /// A recovery does not build on what it says of itself, and leaves it as it is.
-    pub(super) set_aside: bool,
+    set_aside: bool,
     /// A recovery ends the run without it: it takes no part, also if it answers meanwhile.
-    pub(super) missing: bool,
+    missing: bool,
     /// What it runs, as far as known.
-    pub(super) on: StorePath,
+    on: StorePath,
     /// A recovery has taken it over on the boot that is known of.
-    pub(super) held: bool,
+    held: bool,
     /// How a recovery found it.
-    pub(super) found: Option<Found>,
-    pub(super) end: Option<HostOutcome>,
+    found: Option<Found>,
+    end: Option<HostOutcome>,
 }
 
 impl HostNow {
     /// Nothing was said about its end yet.
-    pub(super) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.end.is_none()
     }
 
     /// A roll back must be proven here by a new login.
-    pub(super) fn needs_login(&self) -> bool {
+    fn needs_login(&self) -> bool {
         self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
     }
 
     /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
-    pub(super) fn is_through(&self) -> bool {
+    fn is_through(&self) -> bool {
         let on_new = matches!(
             self.found,
             Some(
@@ -145,12 +164,12 @@ impl HostNow {
     }
 
     /// The run is over for it, whatever becomes of the others: nothing is asked of it, and it is no longer theirs.
-    pub(super) fn has_left(&self) -> bool {
+    fn has_left(&self) -> bool {
         self.found.as_ref().is_some_and(Found::has_left)
     }
 
     /// Where its way back begins, from what may have been done to it.
-    pub(super) fn back_by_flags(&self) -> Back {
+    fn back_by_flags(&self) -> Back {
         let arming = matches!(self.step, Some(Step::Arm { .. }));
         match (self.armed, arming, self.activated || self.moved) {
             (false, ..) => Back::Untouched,
@@ -165,67 +184,67 @@ impl HostNow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
-    pub(super) plan: Arc<Plan>,
+    plan: Arc<Plan>,
     /// The fleet's name, for a command to type; of a push it stands nowhere.
-    pub(super) fleet: String,
-    pub(super) hosts: Vec<HostNow>,
-    pub(super) stage: Stage,
+    fleet: String,
+    hosts: Vec<HostNow>,
+    stage: Stage,
     /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
     /// ones are still where they were.
-    pub(super) wave: usize,
+    wave: usize,
     /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
-    pub(super) streak: u32,
+    streak: u32,
     /// A round is out.
-    pub(super) probing: bool,
+    probing: bool,
     /// The round that is out began in an earlier stage and proves nothing for this one.
-    pub(super) stale: bool,
-    pub(super) last_broken: BTreeSet<LinkId>,
-    pub(super) last_failures: BTreeSet<(HostId, String)>,
+    stale: bool,
+    last_broken: BTreeSet<LinkId>,
+    last_failures: BTreeSet<(HostId, String)>,
     /// A host that did not say in the last round how its units are.
-    pub(super) unheard: Option<HostId>,
+    unheard: Option<HostId>,
     /// How often each unit had been restarted by the round before.
-    pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
-    pub(super) waiting: BTreeSet<LinkId>,
-    pub(super) units: UnitWatch,
+    last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
+    waiting: BTreeSet<LinkId>,
+    units: UnitWatch,
     /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
-    pub(super) rekeying: bool,
+    rekeying: bool,
     /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
     /// first that does not hold ends it.
-    pub(super) overtime: bool,
-    pub(super) extended: bool,
+    overtime: bool,
+    extended: bool,
     /// Restored hosts whose links stayed down were left to their guards once already.
-    pub(super) left_to_guards: bool,
-    pub(super) last_round: Option<Round>,
-    pub(super) reason: Option<RollbackReason>,
-    pub(super) interrupted: Option<Signal>,
+    left_to_guards: bool,
+    last_round: Option<Round>,
+    reason: Option<RollbackReason>,
+    interrupted: Option<Signal>,
     /// Witnesses of which it was said that they restarted or switched.
-    pub(super) noticed: BTreeSet<HostId>,
+    noticed: BTreeSet<HostId>,
     /// Absent hosts of which it was said that they answer.
-    pub(super) noticed_absent: BTreeSet<HostName>,
+    noticed_absent: BTreeSet<HostName>,
     /// Hosts of which it was said that they cannot write down what is done there.
-    pub(super) told_volatile: BTreeSet<HostId>,
+    told_volatile: BTreeSet<HostId>,
     /// Hosts that cannot be reached just now.
-    pub(super) silent: BTreeSet<HostId>,
+    silent: BTreeSet<HostId>,
     /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
-    pub(super) silence_counts: bool,
+    silence_counts: bool,
     /// `None`: a push.
-    pub(super) recovery: Option<Recovery>,
+    recovery: Option<Recovery>,
     /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
-    pub(super) doubted: bool,
+    doubted: bool,
     /// A host that is lost to a recovery has shown itself on new for good.
-    pub(super) lost_on_new: bool,
+    lost_on_new: bool,
     /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
-    pub(super) lost_ones_keep_nothing: bool,
+    lost_ones_keep_nothing: bool,
     /// Not every host could be disarmed, and those that were have been asked once more.
-    pub(super) asked_the_committed: bool,
+    asked_the_committed: bool,
     /// What the host said that another coordinator has taken over.
-    pub(super) superseded_by: Option<String>,
+    superseded_by: Option<String>,
     /// Why a recovery leaves everything as it was.
-    pub(super) held_up: Option<HeldUp>,
+    held_up: Option<HeldUp>,
     /// Marks of an end without hosts are removed with all the rest.
-    pub(super) forgets_marks: bool,
+    forgets_marks: bool,
     /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
-    pub(super) dealt_with: BTreeSet<HostId>,
+    dealt_with: BTreeSet<HostId>,
 }
 
 impl Transaction {
@@ -422,7 +441,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+    fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         self.tell_what_is_volatile(host, &answer, effects);
         let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean | Stage::Over);
         if let (true, Some(says), Answer::Said(said)) = (is_told, self.disowned_by(host, step, &answer), &answer) {
@@ -451,7 +470,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
+    fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         match self.stage {
             Stage::TakeOver => self.cancel_take_over(signal, effects),
             Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToTest | Stage::ExtendToSwitch => {
@@ -472,12 +491,12 @@ impl Transaction {
 
     // Small things that several stages need.
 
-    pub(super) fn run(&mut self, host: HostId, step: Step, effects: &mut Vec<Effect>) {
+    fn run(&mut self, host: HostId, step: Step, effects: &mut Vec<Effect>) {
         self.hosts[host.0].step = Some(step.clone());
         effects.push(Effect::Run { host, step });
     }
 
-    pub(super) fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
+    fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
         self.stage = stage;
         self.look_anew();
         for host in &mut self.hosts {
@@ -487,18 +506,18 @@ impl Transaction {
     }
 
     /// Whether the push has come to this host: its wave is the one of now, or was before.
-    pub(super) fn has_begun_on(&self, host: HostId) -> bool {
+    fn has_begun_on(&self, host: HostId) -> bool {
         self.plan.host(host).changes && self.plan.host(host).wave <= self.wave
     }
 
     /// What a host must run in the stage under way.
-    pub(super) fn runs(&self, host: HostId) -> &StorePath {
+    fn runs(&self, host: HostId) -> &StorePath {
         let plan = self.plan.host(host);
         if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
     }
 
     /// What earlier rounds said counts for nothing in the stage that begins.
-    pub(super) fn look_anew(&mut self) {
+    fn look_anew(&mut self) {
         self.streak = 0;
         self.overtime = false;
         self.last_broken.clear();
@@ -518,18 +537,18 @@ impl Transaction {
         }
     }
 
-    pub(super) fn all_changing(&self, progress: Progress) -> bool {
+    fn all_changing(&self, progress: Progress) -> bool {
         self.plan.changing().all(|host| self.hosts[host.0].progress == progress)
     }
 
-    pub(super) fn forget_verify_timers(effects: &mut Vec<Effect>) {
+    fn forget_verify_timers(effects: &mut Vec<Effect>) {
         let timers =
             [Timer::Settle, Timer::Steady, Timer::SettleBack, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause];
         effects.extend(timers.map(Effect::Forget));
     }
 }
 
-pub(super) fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
+fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
     Effect::Tell(Event::HostDone { host, phase })
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::reboot;
-use crate::decide::recover::{Reached, Recorded};
 use crate::decide::time::RecordedGuard;
+use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{self, Disowned, Stood};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use fleetdeploy::decide::recover::{Aim, Recorded};
 use fleetdeploy::decide::transaction::Transaction;
+use fleetdeploy::decide::transaction::recover::{Aim, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use fleetdeploy::facts::host::{JobKind, StepAnswer};

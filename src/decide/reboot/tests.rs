@@ -1,7 +1,7 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::tests::{plan, system};
+use crate::decide::transaction::tests::{plan, system};
 use crate::facts::host::{BootLoader, Systems};
 use crate::facts::links::{HostRound, LinkAnswer};
 

@@ -227,10 +227,10 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::inspection::Found;
     use crate::decide::status::tests::{system, well};
     use crate::decide::survey::{Allowed, Surveyed, Weight, judge};
     use crate::decide::time::Times;
+    use crate::decide::transaction::inspection::Found;
     use crate::facts::host::{GuardState, Systems};
     use crate::facts::plan::HostPlan;
 

@@ -1,8 +1,8 @@
 //! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
 
-use crate::decide::inspection::Found;
-use crate::decide::proven::links_in_words;
-use crate::decide::recover::Aim;
+use crate::decide::transaction::inspection::Found;
+use crate::decide::transaction::proof::links_in_words;
+use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decide::inspection::Found;
+use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Phase};

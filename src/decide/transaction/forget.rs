@@ -1,10 +1,10 @@
 //! A recovery whose only act is to clean up: what a run has left is removed, and no host is moved.
 
-use crate::decide::inspection::{Found, Side};
-use crate::decide::recover::Aim;
 use crate::decide::transaction::Transaction;
+use crate::decide::transaction::inspection::{Found, Side};
+use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::without::{HeldUp, list};
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
-use crate::decide::without::{HeldUp, list};
 use crate::event::{Event, HostOutcome};
 use crate::facts::host::{GuardState, JobState, Standing, StepAnswer, StepOutcome};
 use crate::facts::plan::HostId;
