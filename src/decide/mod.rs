@@ -8,6 +8,7 @@ pub mod fit;
 pub mod forecast;
 pub mod guard;
 pub mod left_to_guard;
+pub mod matrix;
 pub mod reboot;
 pub mod remembered;
 pub mod restless;

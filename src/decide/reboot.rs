@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::decide::matrix::{cells, link_text};
 use crate::decide::transaction::describe;
-use crate::decide::transaction::progress::{cells, link_text};
 use crate::decide::vocabulary::Signal;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::transaction::progress::link_text;
+use crate::decide::matrix::link_text;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::Plan;
 
