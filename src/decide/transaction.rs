@@ -12,10 +12,11 @@ mod forget;
 mod forward;
 pub(super) mod inspection;
 mod marks;
-pub mod progress;
+mod progress;
 mod proof;
 pub mod recover;
 mod sameness;
+mod state;
 mod steady;
 #[cfg(test)]
 pub(super) mod tests;
@@ -23,296 +24,19 @@ mod undo;
 mod verify;
 mod without;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use crate::decide::transaction::inspection::{Found, Ground, Side};
-use crate::decide::transaction::recover::Recovery;
-use crate::decide::transaction::steady::UnitWatch;
-use crate::decide::transaction::without::{HeldUp, not_ended_without};
+use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{RefusalReason, Systems};
-use crate::facts::links::{LinkId, Round};
-use crate::facts::plan::{HostId, Plan};
+use crate::facts::plan::HostId;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
-/// Where the whole push stands. Every stage ends in a barrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
-    /// A recovery fences every host before anything else.
-    TakeOver,
-    Arm,
-    /// The hosts of one wave are tested.
-    Test,
-    /// They, and all others, are looked at.
-    Verify,
-    /// Guards are being extended before the next wave, before the decision, or before the disarm.
-    ExtendToTest,
-    ExtendToSwitch,
-    Switch,
-    /// The matrix once more, after the boot defaults moved.
-    Proof,
-    ExtendToDisarm,
-    Disarm,
-    /// Every touched host is on its way back.
-    Back,
-    /// New logins and the baseline's matrix, before the guards of a roll back go.
-    BackProof,
-    BackDisarm,
-    Clean,
-    Over,
-}
-
-/// How a host stands in the stage under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Progress {
-    Waiting,
-    Sent,
-    /// The host has begun, or cannot be reached: nobody needs to wait for it before cutting its way.
-    Released,
-    Done,
-}
-
-/// A host on its way back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Back {
-    /// This run never held it.
-    Untouched,
-    /// Its arm command is still out: nobody knows yet whether there is a guard.
-    Arming,
-    Waiting,
-    Rolling,
-    /// On its old systems, on the boot it was on, with its guard still armed.
-    Restored,
-    /// Out of reach, or beyond a roll back from here: its guard brings it back.
-    Awaited,
-    /// Back without a guard: brought back by it, or found so by a recovery.
-    Returned {
-        by_guard: bool,
-    },
-}
-
-/// Whether a host that did not answer in its time is worth another question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum GivenUp {
-    No,
-    Silent,
-    /// Another host has answered since: what kept the way to this one closed may be over.
-    HeardOthers,
-    /// It was asked once more.
-    ForGood,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
-struct HostNow {
-    /// The order that is out; an answer to any other is late and means nothing.
-    step: Option<Step>,
-    progress: Progress,
-    /// It may hold a guard of this run.
-    armed: bool,
-    /// A `test` was sent: its current system may have moved.
-    activated: bool,
-    /// A `switch` was sent: its boot default may have moved.
-    moved: bool,
-    /// It has taken a new login in this stage.
-    logged_in: bool,
-    boot_id: String,
-    back: Back,
-    /// It had lost its guard and was armed once more: not a second time.
-    armed_again: bool,
-    given_up: GivenUp,
-    /// It says that it is not this run's any more: nothing is done on it.
-    disowned: bool,
-    /// A recovery does not build on what it says of itself, and leaves it as it is.
-    set_aside: bool,
-    /// A recovery ends the run without it: it takes no part, also if it answers meanwhile.
-    missing: bool,
-    /// What it runs, as far as known.
-    on: StorePath,
-    /// A recovery has taken it over on the boot that is known of.
-    held: bool,
-    /// How a recovery found it.
-    found: Option<Found>,
-    end: Option<HostOutcome>,
-}
-
-impl HostNow {
-    /// Nothing was said about its end yet.
-    fn is_open(&self) -> bool {
-        self.end.is_none()
-    }
-
-    /// A roll back must be proven here by a new login.
-    fn needs_login(&self) -> bool {
-        self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
-    }
-
-    /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
-    fn is_through(&self) -> bool {
-        let on_new = matches!(
-            self.found,
-            Some(
-                Found::New { .. }
-                    | Found::Cleaned(Side::New | Side::Both)
-                    | Found::Ended { stands: Side::New | Side::Both, .. }
-            )
-        );
-        self.disowned || self.missing || self.has_left() || on_new
-    }
-
-    /// The run is over for it, whatever becomes of the others: nothing is asked of it, and it is no longer theirs.
-    fn has_left(&self) -> bool {
-        self.found.as_ref().is_some_and(Found::has_left)
-    }
-
-    /// Where its way back begins, from what may have been done to it.
-    fn back_by_flags(&self) -> Back {
-        let arming = matches!(self.step, Some(Step::Arm { .. }));
-        match (self.armed, arming, self.activated || self.moved) {
-            (false, ..) => Back::Untouched,
-            (true, true, _) => Back::Arming,
-            (true, false, false) => Back::Restored,
-            (true, false, true) => Back::Waiting,
-        }
-    }
-}
-
-/// One push over a fleet, or the recovery of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
-pub struct Transaction {
-    plan: Arc<Plan>,
-    /// The fleet's name, for a command to type; of a push it stands nowhere.
-    fleet: String,
-    hosts: Vec<HostNow>,
-    stage: Stage,
-    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
-    /// ones are still where they were.
-    wave: usize,
-    /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
-    streak: u32,
-    /// A round is out.
-    probing: bool,
-    /// The round that is out began in an earlier stage and proves nothing for this one.
-    stale: bool,
-    last_broken: BTreeSet<LinkId>,
-    last_failures: BTreeSet<(HostId, String)>,
-    /// A host that did not say in the last round how its units are.
-    unheard: Option<HostId>,
-    /// How often each unit had been restarted by the round before.
-    last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
-    waiting: BTreeSet<LinkId>,
-    units: UnitWatch,
-    /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
-    rekeying: bool,
-    /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
-    /// first that does not hold ends it.
-    overtime: bool,
-    extended: bool,
-    /// Restored hosts whose links stayed down were left to their guards once already.
-    left_to_guards: bool,
-    last_round: Option<Round>,
-    reason: Option<RollbackReason>,
-    interrupted: Option<Signal>,
-    /// Witnesses of which it was said that they restarted or switched.
-    noticed: BTreeSet<HostId>,
-    /// Absent hosts of which it was said that they answer.
-    noticed_absent: BTreeSet<HostName>,
-    /// Hosts of which it was said that they cannot write down what is done there.
-    told_volatile: BTreeSet<HostId>,
-    /// Hosts that cannot be reached just now.
-    silent: BTreeSet<HostId>,
-    /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
-    silence_counts: bool,
-    /// `None`: a push.
-    recovery: Option<Recovery>,
-    /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
-    doubted: bool,
-    /// A host that is lost to a recovery has shown itself on new for good.
-    lost_on_new: bool,
-    /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
-    lost_ones_keep_nothing: bool,
-    /// Not every host could be disarmed, and those that were have been asked once more.
-    asked_the_committed: bool,
-    /// What the host said that another coordinator has taken over.
-    superseded_by: Option<String>,
-    /// Why a recovery leaves everything as it was.
-    held_up: Option<HeldUp>,
-    /// Marks of an end without hosts are removed with all the rest.
-    forgets_marks: bool,
-    /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
-    dealt_with: BTreeSet<HostId>,
-}
+pub use state::Transaction;
+use state::{Back, GivenUp, HostNow, Progress, Stage};
 
 impl Transaction {
-    #[must_use]
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let hosts = plan
-            .hosts
-            .iter()
-            .map(|host| HostNow {
-                step: None,
-                progress: Progress::Waiting,
-                armed: false,
-                activated: false,
-                moved: false,
-                logged_in: false,
-                boot_id: host.boot_id.clone(),
-                back: Back::Untouched,
-                armed_again: false,
-                given_up: GivenUp::No,
-                disowned: false,
-                set_aside: false,
-                missing: false,
-                on: host.old.current.clone(),
-                held: false,
-                found: None,
-                end: None,
-            })
-            .collect();
-        let wave = plan.waves().keys().next().copied().unwrap_or(0);
-        Self {
-            plan,
-            fleet: String::new(),
-            hosts,
-            stage: Stage::Arm,
-            wave,
-            streak: 0,
-            probing: false,
-            stale: false,
-            last_broken: BTreeSet::new(),
-            last_failures: BTreeSet::new(),
-            unheard: None,
-            last_restarts: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            units: UnitWatch::default(),
-            rekeying: false,
-            overtime: false,
-            extended: false,
-            left_to_guards: false,
-            last_round: None,
-            reason: None,
-            interrupted: None,
-            noticed: BTreeSet::new(),
-            noticed_absent: BTreeSet::new(),
-            told_volatile: BTreeSet::new(),
-            silent: BTreeSet::new(),
-            silence_counts: false,
-            recovery: None,
-            doubted: false,
-            lost_on_new: false,
-            lost_ones_keep_nothing: false,
-            asked_the_committed: false,
-            superseded_by: None,
-            held_up: None,
-            forgets_marks: false,
-            dealt_with: BTreeSet::new(),
-        }
-    }
-
     /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is
     /// armed alone, so that of two pushes exactly one goes on.
     #[must_use]
