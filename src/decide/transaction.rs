@@ -28,9 +28,10 @@ use crate::decide::transaction::inspection::{Found, Ground};
 use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Event, HostOutcome, Phase};
-use crate::facts::host::{RefusalReason, Systems};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::RefusalReason;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
 
 pub use state::Transaction;

@@ -3,7 +3,8 @@
 
 use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::Entry;
-use fleetdeploy::facts::host::{GuardState, JobKind, Standing, StepOutcome};
+use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
+use fleetdeploy::facts::step_answer::StepOutcome;
 use fleetdeploy::remote::step::Step as RemoteStep;
 
 use crate::fleet::owner;

@@ -2,8 +2,8 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::decide::transaction::tests::{plan, system};
-use crate::facts::host::{BootLoader, Systems};
 use crate::facts::links::{HostRound, LinkAnswer};
+use crate::facts::systems::{BootLoader, Systems};
 
 fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()

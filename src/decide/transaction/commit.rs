@@ -6,8 +6,10 @@ use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
-use crate::facts::host::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
+use crate::facts::host::{GuardState, same_boot};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::systems::Systems;
 
 impl Transaction {
     pub(super) fn weighed(&mut self, enough: bool, effects: &mut Vec<Effect>) {

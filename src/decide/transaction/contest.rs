@@ -12,8 +12,9 @@ use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::{Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Step, Timer};
 use crate::event::Event;
-use crate::facts::host::{GuardState, RefusalReason, Standing, StepAnswer, StepOutcome};
+use crate::facts::host::{GuardState, Standing};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 
 /// A host has refused to be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

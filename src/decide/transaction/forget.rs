@@ -6,8 +6,9 @@ use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::without::{HeldUp, list};
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
 use crate::event::{Event, HostOutcome};
-use crate::facts::host::{GuardState, JobState, Standing, StepAnswer, StepOutcome};
+use crate::facts::host::{GuardState, JobState, Standing};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{StepAnswer, StepOutcome};
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 

@@ -3,9 +3,10 @@
 use crate::decide::transaction::describe;
 use crate::decide::transaction::without::list;
 use crate::event::HostOutcome;
-use crate::facts::host::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
+use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};
 use crate::facts::plan::HostPlan;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::traces::{EndMark, EndSide, RunTraces};
 
 /// How a host was found when it was taken over.

@@ -19,8 +19,9 @@ use crate::decide::transaction::without::{HeldUp, list, not_ended_without};
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
-use crate::facts::host::{RefusalReason, StepOutcome, Systems};
 use crate::facts::plan::{HostId, Plan};
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 

@@ -9,8 +9,9 @@ use super::world::{Coordinator, Fault, World};
 use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
 use crate::event::{HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, Systems};
+use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::Plan;
+use crate::facts::systems::Systems;
 
 fn take_over(step: &Step) -> bool {
     matches!(step, Step::TakeOver { .. })
