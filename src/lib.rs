@@ -10,7 +10,7 @@
 //! 3. [`engine::driver`] carries out what the [`decide::transaction::Transaction`] decides, from arming the guards to
 //!    the last clean-up. Each answer of a host is an input; each effect is an order, an entry of the journal or an
 //!    event. A run that was interrupted goes on there too, by [`engine::recover`]: every host is taken over first, then
-//!    [`decide::recover`] knows the way.
+//!    [`decide::transaction::recover`] knows the way.
 //! 4. What runs on the hosts is in `remote/scripts/`, small sh files, with typed arguments from [`remote::step`].
 //!
 //! # Words

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use clap::CommandFactory as _;
 use fleetdeploy::event::Outcome;
-use fleetdeploy::facts::host::Systems;
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::Systems;
 use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
 use fleetdeploy::record::folder::State;

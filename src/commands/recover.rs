@@ -19,7 +19,7 @@ use super::{Ended, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::{Begun, FoundRolling};
-use crate::decide::recover::Aim;
+use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::driver::Surroundings;
 use crate::engine::epochs::tag;

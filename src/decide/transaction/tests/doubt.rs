@@ -4,11 +4,13 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::recover::{Reached, Recorded};
+use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Answer, Disowned, Entry, Input, Signal, Step, Timer};
 use crate::event::{HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use crate::facts::systems::Systems;
 
 const LIES: [RefusalReason; 3] = [RefusalReason::Superseded, RefusalReason::Ended, RefusalReason::ForeignLease];
 

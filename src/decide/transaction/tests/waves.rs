@@ -8,8 +8,10 @@ use super::machine::{in_waves, job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
+use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::{HostId, Plan};
+use crate::facts::step_answer::{StepAnswer, StepOutcome};
+use crate::facts::systems::Systems;
 
 fn login(step: &Step) -> bool {
     matches!(step, Step::Login { .. })

@@ -1,13 +1,14 @@
 //! A recovery whose only act is to clean up: what a run has left is removed, and no host is moved.
 
-use crate::decide::inspection::{Found, Side};
-use crate::decide::recover::Aim;
 use crate::decide::transaction::Transaction;
+use crate::decide::transaction::inspection::{Found, Side};
+use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::without::{HeldUp, list};
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
-use crate::decide::without::{HeldUp, list};
 use crate::event::{Event, HostOutcome};
-use crate::facts::host::{GuardState, JobState, Standing, StepAnswer, StepOutcome};
+use crate::facts::host::{GuardState, JobState, Standing};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{StepAnswer, StepOutcome};
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 

@@ -14,4 +14,4 @@ mod waves;
 mod without;
 mod world;
 
-pub(super) use machine::{plan, standing, system};
+pub(in crate::decide) use machine::{plan, standing, system};

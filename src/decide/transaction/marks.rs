@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::inspection::{Found, Ground, Side};
-use crate::decide::recover::Aim;
+use crate::decide::transaction::inspection::{Found, Ground, Side};
+use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::without::HeldUp;
 use crate::decide::transaction::{Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
-use crate::decide::without::HeldUp;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::plan::HostId;
 use crate::facts::traces::{EndMark, EndSide, Missing};

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use crate::decide::inspection::{Found, Ground};
-use crate::decide::recover::{Aim, Reached};
+use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::recover::{Aim, Reached};
 use crate::decide::transaction::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
 use crate::event::{Event, HostOutcome};

@@ -6,7 +6,9 @@ use super::machine::{job, plan, system};
 use super::world::World;
 use crate::decide::vocabulary::{Entry, Step};
 use crate::event::{HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, StepOutcome, Systems};
+use crate::facts::host::{GuardState, JobKind};
+use crate::facts::step_answer::StepOutcome;
+use crate::facts::systems::Systems;
 use crate::facts::traces::EndSide;
 
 fn disarm(step: &Step) -> bool {

@@ -6,9 +6,11 @@ use super::machine::{job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::facts::host::{GuardState, JobKind};
 use crate::facts::links::{Link, LinkAnswer};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use crate::facts::systems::Systems;
 use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::Place;
 

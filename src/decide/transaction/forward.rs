@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, done, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
-use crate::facts::host::{JobKind, JobState, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::facts::host::{JobKind, JobState};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use crate::facts::systems::Systems;
 
 impl Transaction {
     pub(super) fn arm(&mut self, host: HostId, effects: &mut Vec<Effect>) {

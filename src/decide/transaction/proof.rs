@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::progress::link_text;
+use crate::decide::matrix::link_text;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::Plan;
 
@@ -55,7 +55,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::tests::plan;
+    use crate::decide::transaction::tests::plan;
     use crate::facts::links::LinkAnswer;
 
     fn round(up: impl IntoIterator<Item = LinkId>) -> Round {

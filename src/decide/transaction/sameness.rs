@@ -1,7 +1,7 @@
 //! Which states of a run go the same way from here on, whatever comes: those that hash alike.
 //!
 //! The model checker tells states apart by their hash. Left out is what is only told, and what nothing reads any more
-//! in the stage under way; `tests/walks.rs` holds that against the decider itself.
+//! in the stage under way; `transaction/tests/walks.rs` holds that against the decider itself.
 
 use std::hash::{Hash, Hasher};
 

@@ -6,11 +6,12 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Coordinator, Fault, World};
-use crate::decide::recover::{Reached, Recorded};
+use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
 use crate::event::{HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, Systems};
+use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::Plan;
+use crate::facts::systems::Systems;
 
 fn take_over(step: &Step) -> bool {
     matches!(step, Step::TakeOver { .. })

@@ -11,16 +11,17 @@
 
 use std::sync::Arc;
 
-use crate::decide::contest::Contest;
-use crate::decide::inspection::{Found, Ground, Side};
-use crate::decide::marks::Ending;
+use crate::decide::transaction::contest::Contest;
+use crate::decide::transaction::inspection::{Found, Ground, Side};
+use crate::decide::transaction::marks::Ending;
+use crate::decide::transaction::undo::silence;
+use crate::decide::transaction::without::{HeldUp, list, not_ended_without};
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
-use crate::decide::undo::silence;
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
-use crate::decide::without::{HeldUp, list, not_ended_without};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
-use crate::facts::host::{RefusalReason, StepOutcome, Systems};
 use crate::facts::plan::{HostId, Plan};
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 

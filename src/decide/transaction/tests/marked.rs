@@ -7,7 +7,8 @@ use super::without::{dies_with_the_last, end, is_clean, is_ended, mark, moved_on
 use super::world::World;
 use crate::decide::vocabulary::{Step, Verdict};
 use crate::event::{HostOutcome, Outcome};
-use crate::facts::host::{JobKind, Systems};
+use crate::facts::host::JobKind;
+use crate::facts::systems::Systems;
 use crate::facts::traces::EndSide;
 
 const BACK: HostOutcome = HostOutcome::RolledBack { by_guard: false };

@@ -8,7 +8,8 @@ use super::machine::{job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer, Verdict};
 use crate::event::{HostOutcome, Outcome};
-use crate::facts::host::{GuardState, JobKind, Systems};
+use crate::facts::host::{GuardState, JobKind};
+use crate::facts::systems::Systems;
 use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::HostName;
 
@@ -387,8 +388,11 @@ fn a_push_does_not_undo_what_came_after_its_guard_had_fired() {
     world.machines[1].systems = Systems::all(&system("later"));
     let (host, step) = world.now.pending.remove(at);
     let standing = world.machines[1].standing(world.plan.host(host));
-    let said =
-        crate::facts::host::StepAnswer { outcome: crate::facts::host::StepOutcome::Done, standing, log: Vec::new() };
+    let said = crate::facts::step_answer::StepAnswer {
+        outcome: crate::facts::step_answer::StepOutcome::Done,
+        standing,
+        log: Vec::new(),
+    };
     let answer = crate::decide::vocabulary::Answer::Said(Box::new(said));
     world.give(crate::decide::vocabulary::Input::Answered { host, step, answer });
     let verdict = world.run_to_end();

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
-use crate::facts::host::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
+use crate::facts::host::{GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::systems::Systems;
 
 impl Transaction {
     /// Whether the host says that it is not this coordinator's any more: a higher epoch holds it, or, on a host that

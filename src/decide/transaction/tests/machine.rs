@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::vocabulary::Step;
-use crate::facts::host::{
-    BootLoader, GuardState, JobKind, JobState, NextBoot, RefusalReason, Standing, StepOutcome, Systems,
-};
+use crate::facts::host::{GuardState, JobKind, JobState, Standing};
 use crate::facts::links::{Link, LinkAnswer, Probe, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::{BootLoader, NextBoot, Systems};
 use crate::facts::traces::{Ended, RunTraces};
 use crate::facts::units::{UnitState, Units};
 use crate::inventory::model::{HostName, Place};

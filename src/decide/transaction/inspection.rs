@@ -1,16 +1,17 @@
 //! How a recovery finds a host that it takes over.
 
 use crate::decide::transaction::describe;
-use crate::decide::without::list;
+use crate::decide::transaction::without::list;
 use crate::event::HostOutcome;
-use crate::facts::host::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
+use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};
 use crate::facts::plan::HostPlan;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::traces::{EndMark, EndSide, RunTraces};
 
 /// How a host was found when it was taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Found {
+pub(in crate::decide) enum Found {
     /// It did not answer, or could not be taken over.
     Silent { why: String },
     /// Back on what it ran and booted, without a guard.
@@ -37,7 +38,7 @@ pub(super) enum Found {
 
 /// Where a host stands that holds nothing of the run any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Side {
+pub(in crate::decide) enum Side {
     Old,
     New,
     /// Old and new are one, as under a guard that was armed by hand.
@@ -49,7 +50,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub(super) fn of(plan: &HostPlan, systems: &Systems) -> Self {
+    pub(in crate::decide) fn of(plan: &HostPlan, systems: &Systems) -> Self {
         match (plan.is_back(systems), systems.all_are(&plan.new)) {
             _ if plan.old.current == Systems::not_known() => Self::NotKnown,
             (true, true) => Self::Both,
@@ -69,7 +70,7 @@ impl Side {
 
 /// Where a guarded host stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Ground {
+pub(in crate::decide) enum Ground {
     /// No step has begun on it.
     Old,
     /// It runs its new system, and nothing is at work on it.
@@ -78,7 +79,7 @@ pub(super) enum Ground {
 }
 
 impl Found {
-    pub(super) fn of(plan: &HostPlan, standing: &Standing) -> Self {
+    pub(in crate::decide) fn of(plan: &HostPlan, standing: &Standing) -> Self {
         let systems = &standing.systems;
         let runs = standing.jobs.values().any(|job| *job == JobState::Running);
         let rolled_back = standing.jobs.contains_key(&JobKind::Rollback);
@@ -144,7 +145,7 @@ impl Found {
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::decide) fn text(&self) -> String {
         match self {
             Self::Silent { why } => format!("does not answer: {why}"),
             Self::Old { by_guard: true } => "is back on its old system, without a guard: brought back by it".to_owned(),

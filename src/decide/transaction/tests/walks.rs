@@ -10,8 +10,8 @@ use super::world::{Fault, World};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Effect, Entry, Input, Signal, Timer};
 use crate::event::Outcome;
-use crate::facts::host::Systems;
 use crate::facts::plan::Plan;
+use crate::facts::systems::Systems;
 
 /// xorshift64, Marsaglia 2003.
 struct Dice(u64);
