@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 use self::build::FAREWELL;
 use crate::cli::{Cli, Command, InventoryCommand};
-use crate::engine::push::chain;
+use crate::engine::causes::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};

@@ -12,7 +12,7 @@ use super::history::{clock, colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::cli::{FleetHosts, Global, Status};
 use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
-use crate::engine::gather::Gathered;
+use crate::engine::ask::Gathered;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::status::status;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::push::{Push, lock};
-use super::surveyor::Answered;
+use super::host_survey::Answered;
+use super::mutex::lock;
+use super::push::Push;
 use crate::decide::absent;
 use crate::facts::links::{self, Link};
 use crate::inventory::model::{Host, HostName};

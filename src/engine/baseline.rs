@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::hosts::Hosts;
+use super::mutex::lock;
 use super::orders::{Identity, Orders};
-use super::push::{Phased, Push, lock, refuse_if};
+use super::push::{Phased, Push, refuse_if};
 use super::ssh_hosts::SshHosts;
 use crate::decide::absent;
 use crate::decide::progress::{cells, link_text};

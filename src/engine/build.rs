@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::rows::{Rows, shown};
-use super::push::{Phased, Push, Refused, Request, chain, lock};
+use super::causes::chain;
+use super::mutex::lock;
+use super::push::{Phased, Push, Refused, Request};
 use crate::event::{Bytes, Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::push::{Phased, Push, chain, lock, refuse_if};
-use super::ssh_hosts::{ask_all, reason};
+use super::ask::ask_all;
+use super::causes::{chain, reason};
+use super::mutex::lock;
+use super::push::{Phased, Push, refuse_if};
 use crate::decide::fit::PreSwitchRefusal;
 use crate::decide::survey::{BootDoubt, Surveyed};
 use crate::event::forecast::Comparison;

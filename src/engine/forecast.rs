@@ -4,9 +4,11 @@ use std::path::Path;
 
 use futures::FutureExt;
 
+use super::ask::ask_all;
+use super::causes::reason;
 use super::copy::COMPARISON;
-use super::push::{First, Phased, Push, lock, refuse_if};
-use super::ssh_hosts::{ask_all, reason};
+use super::mutex::lock;
+use super::push::{First, Phased, Push, refuse_if};
 use crate::decide::forecast::{BootParts, forecast};
 use crate::decide::survey::Surveyed;
 use crate::event::Event;

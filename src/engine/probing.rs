@@ -9,9 +9,9 @@ use futures::FutureExt;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use super::ask::ask_all;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
-use super::ssh_hosts::ask_all;
 use crate::facts::links::{Link, LinkAnswer, LinkId, Probe, Round};
 use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;

@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::causes::reason;
 use super::clock::BootClock;
-use super::driver::{Driver, Ended, Surroundings};
+use super::driver::{Driver, Ended};
+use super::host_survey::Answered;
 use super::last_look::look_at_every_host;
+use super::mutex::lock;
 use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::reboot::{Logbook, Rolled};
 use super::returned::Leftovers;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{SshHosts, reason};
-use super::surveyor::Answered;
+use super::ssh_hosts::SshHosts;
+use super::surroundings::Surroundings;
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::remembered::remembered;
@@ -454,20 +457,4 @@ fn unchanged(hosts: Vec<(HostName, HostOutcome)>) -> Verdict {
 
 pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {
     if refused { Err(Refused { text: text.to_owned() }) } else { Ok(()) }
-}
-
-/// An error with all its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-/// A panic elsewhere leaves names in a set, and nothing half done.
-pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::push::{Phased, Push, Request, lock, plan, refuse_if};
+use super::mutex::lock;
+use super::push::{Phased, Push, Request, plan, refuse_if};
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::stream::Events;

@@ -10,13 +10,14 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
+use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
 use super::hosts::Hosts;
 use super::orders::{HostClock, Orders};
 use super::own_machine::OwnMachine;
 use super::push::{Push, Request, plan};
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{SshHosts, reason};
+use super::ssh_hosts::SshHosts;
 use crate::decide::reboot::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
@@ -30,8 +31,6 @@ use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::{Expected, Step as RemoteStep};
 use crate::remote::{Way, Workspace};
-
-pub(super) use lease::let_go;
 
 /// What stopping a host's units may take before it goes down: systemd gives each 90 s. Source: systemd-system.conf(5),
 /// `DefaultTimeoutStopSec`.

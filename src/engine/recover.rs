@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
+use super::ask::ask_all;
 use super::clock::Clock;
-use super::driver::{Driver, Ended, Surroundings};
+use super::driver::{Driver, Ended};
 use super::epochs::Epochs;
+use super::host_survey::{self, Answered};
 use super::last_look::look_at_every_host;
 use super::orders::{HostClock, HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::ask_all;
-use super::survey;
-use super::surveyor::{Answered, SshSurveyor, Surveyor};
+use super::surroundings::Surroundings;
+use super::surveyor::{SshSurveyor, Surveyor};
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::reboot::unfinished::Begun;
@@ -374,7 +375,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             }
         };
         let questions =
-            asked.map(|host| (host.name.clone(), survey::aloud(host, self.surveyor.ask(host), tell).boxed()));
+            asked.map(|host| (host.name.clone(), host_survey::aloud(host, self.surveyor.ask(host), tell).boxed()));
         let mut silent = BTreeSet::new();
         for (host, answer) in ask_all(questions).await {
             match answer {

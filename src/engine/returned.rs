@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use super::driver::Surroundings;
 use super::epochs::tag;
-use super::push::{Push, lock};
+use super::mutex::lock;
+use super::push::Push;
 use super::recover::{Records, Recovered, Recovering, Request, recover_with};
 use super::shutdown::Shutdown;
+use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
 use crate::decide::recover::Aim;
 use crate::decide::survey::{Left, Surveyed};
@@ -21,14 +22,6 @@ use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
 use crate::inventory::model::HostName;
-
-/// What the end of another run comes to, for its record, if that is here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CleanedUp {
-    pub run: String,
-    pub epoch: u64,
-    pub entries: Vec<Entry>,
-}
 
 /// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by
 /// host.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 
+use super::ask::ask_all;
+use super::causes::reason;
+use super::host_survey::Answered;
 use super::push::{Phased, Push, refuse_if};
-use super::ssh_hosts::{ask_all, reason};
-use super::surveyor::Answered;
 use crate::decide::rollback::{Kept, To, choose, doubt};
 use crate::event::{Event, Phase};
 use crate::facts::store_path::StorePath;

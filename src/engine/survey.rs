@@ -4,19 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 
-use super::clock::{BootClock, Clock};
-use super::orders::HostClock;
-use super::push::{Phased, Push, lock, refuse_if};
-use super::reach::Reach;
-use super::ssh_hosts::{ask_all, reason};
-use super::surveyor::{Answered, Surveyed};
+use super::ask::ask_all;
+use super::host_survey::{Answered, aloud, ask};
+use super::mutex::lock;
+use super::push::{Phased, Push, refuse_if};
 use crate::decide::remembered;
 use crate::decide::survey::{self, Finding, Weight};
 use crate::event::{Event, Phase};
-use crate::facts::host::BootFiles;
-use crate::inventory::model::{Host, HostName};
-use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::inventory::model::HostName;
 
 impl Push<'_> {
     /// Of every host that must answer.
@@ -113,40 +108,6 @@ impl Push<'_> {
             }
         }
     }
-}
-
-/// Tells what is being done, and of a good answer what it says, as soon as it is there: one host that is slow must not
-/// hide what the others have said.
-pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
-    let host = &host.name;
-    tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
-    let answer = answer.await;
-    if let Ok(Answered { facts, .. }) = &answer {
-        tell(Event::HostSurveyed {
-            host: host.clone(),
-            nixos: facts.nixos_version.clone(),
-            nix: facts.nix_version.clone(),
-            systemd: facts.systemd_version.clone(),
-            kernel: facts.kernel.clone(),
-            boot_files_unproven: match &facts.boot_files {
-                Some(BootFiles::Unproven { why }) => Some(why.clone()),
-                Some(BootFiles::Whole | BootFiles::Bad { .. }) | None => None,
-            },
-        });
-        tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
-    }
-    answer
-}
-
-/// One host's survey, or why there is none and what mends it.
-pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
-    let script = RemoteStep::Survey.script();
-    let limit = host.limits.connect + host.limits.step;
-    let raw = reach.run(&host.name, &script, limit).await;
-    let at = BootClock.now();
-    let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
-    let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
-    Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
 }
 
 fn hinted(hint: Option<&String>) -> String {

@@ -9,7 +9,8 @@ use fleetdeploy::engine::orders::{HostClock, Orders};
 use fleetdeploy::facts::host::{Facts, Roots};
 use fleetdeploy::facts::traces::RunMark;
 
-use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
+use fleetdeploy::engine::host_survey::{Answered, Surveyed};
+use fleetdeploy::engine::surveyor::Surveyor;
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
 };

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::FutureExt;
-
 use super::{Before, LOOK_PAUSE, SETTLE_AFTER_BOOT, STOPPING};
 use crate::decide::reboot::Input;
 use crate::decide::transaction::refusal_text;
+use crate::engine::causes::reason;
 use crate::engine::clock::{BootClock, Clock, within};
+use crate::engine::lease::let_go;
 use crate::engine::push::Push;
-use crate::engine::reach::Reach;
-use crate::engine::ssh_hosts::{ask_all, reason};
 use crate::facts::host::StepOutcome;
 use crate::facts::plan::HostId;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -72,27 +70,4 @@ impl Push<'_> {
             self.warn(Some(&host), text);
         }
     }
-}
-
-/// Ends a rolling reboot's hold on these hosts; of those that it may still hold, why.
-pub(in crate::engine) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, String)> {
-    let script = RemoteStep::LetGo { run: run.to_owned() }.script();
-    let questions = hosts.iter().map(|host| {
-        let script = &script;
-        let question = async move {
-            let limit = host.limits.connect + host.limits.step;
-            let asked = within(&BootClock, limit, reach.run(&host.name, script, limit)).await;
-            match asked {
-                Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
-                    Ok(StepOutcome::Done) => None,
-                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(text),
-                    Err(error) => Some(error.to_string()),
-                },
-                Some(Err(error)) => Some(reason(&error)),
-                None => Some("no answer".to_owned()),
-            }
-        };
-        (host.name.clone(), question.boxed())
-    });
-    ask_all(questions).await.into_iter().filter_map(|(host, why)| Some((host, why?))).collect()
 }
