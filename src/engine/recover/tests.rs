@@ -10,6 +10,7 @@ use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::Surveyed as OneSurveyed;
 use crate::engine::hosts::{Hosts, Notes, Order};
+use crate::engine::orders::{HostClock, Orders};
 use crate::facts::host::{BootLoader, Facts, GuardState, Standing, Systems};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
