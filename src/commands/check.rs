@@ -8,6 +8,7 @@ use super::history::colour;
 use super::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::cli::{Check, Global};
+use crate::decide::survey::Allowed;
 use crate::engine::queries::{Checked, check};
 use crate::engine::shutdown::Shutdown;
 use crate::inventory::Overrides;
@@ -20,10 +21,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     let query = Query::begin("check", mode, &ground)?;
-    let request = ground.question("check", PathBuf::new());
+    let scope = ground.scope(Allowed::default(), PathBuf::new());
     let events = query.events.clone();
     let checking = async {
-        let Checked { links, is_well } = check(&request, Arc::clone(&workspace), &events).await?;
+        let Checked { links, is_well } = check(&scope, Arc::clone(&workspace), &events).await?;
         let page = if global.quiet && is_well {
             String::new()
         } else {

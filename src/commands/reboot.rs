@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use super::build::FAREWELL;
 use super::conclusion::{Conclusion, with_next, with_skipped};
-use super::fleet_context::Ground;
+use super::fleet_context::{Ground, owner};
 use super::push_record::Record;
 use super::{Ended, Trouble};
 use crate::cli::{Global, Reboot};
 use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
-use crate::engine::push::Request;
-use crate::engine::reboot::{How, Rolled, reboot};
+use crate::engine::reboot::{How, Request, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -34,7 +33,8 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
-    let request = Request { allowed, ..ground.question(&record.run, std::path::PathBuf::new()) };
+    let scope = ground.scope(allowed, std::path::PathBuf::new());
+    let request = Request { scope, run: record.run.clone(), owner: owner() };
     let names = || ground.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
         fleet: ground.fleet.name.clone(),

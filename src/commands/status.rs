@@ -12,6 +12,7 @@ use super::history::{clock, colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::cli::{FleetHosts, Global, Status};
 use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
+use crate::decide::survey::Allowed;
 use crate::engine::ask::Gathered;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
@@ -47,13 +48,13 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ende
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     ground.begin_query("status", &events);
 
-    let request = ground.question("status", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let reach = ground.reach(Arc::clone(&workspace));
     let building = async {
         if !with_build {
             return None;
         }
-        let built = build(&request, Arc::clone(&workspace), &events).await;
+        let built = build(&scope, Arc::clone(&workspace), &events).await;
         Some(built.map_err(|text| events.publish(Event::Failed { host: None, text, hint: None })).ok())
     };
     let phase = if *with_build { Phase::Survey } else { Phase::Ask };

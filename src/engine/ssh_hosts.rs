@@ -22,7 +22,7 @@ use crate::decide::vocabulary::{Answer, Step};
 use crate::facts::host::{JobKind, StepAnswer};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
-use crate::inventory::model::{HostName, Place};
+use crate::inventory::model::HostName;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::bounds::{Excess, Meter};
 use crate::remote::step::{Step as RemoteStep, is_unit};
@@ -50,13 +50,7 @@ pub struct SshHosts {
 impl SshHosts {
     #[must_use]
     pub fn new(reach: Arc<Reach>, orders: Orders) -> Self {
-        // Also a witness that did not answer the survey: this push may be what brings it back.
-        let ends = orders.plan.links.iter().filter_map(|link| match &link.from {
-            Place::Host(name) => Some(name),
-            Place::Workstation => None,
-        });
-        let hosts = orders.plan.hosts.iter().map(|host| &host.name).chain(ends).cloned().collect();
-        let probing = Probing::new(Arc::clone(&reach), hosts);
+        let probing = Probing::of_plan(Arc::clone(&reach), &orders.plan);
         Self { reach, orders, probing, printing: Printing::default(), activated: Mutex::default() }
     }
 

@@ -1,4 +1,4 @@
-//! Phase 2: one master and one round trip per host, and what the facts say against the push.
+//! Phase 2: one master and one round trip per host, and which of them answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,44 +6,33 @@ use futures::FutureExt;
 
 use super::ask::ask_all;
 use super::host_survey::{Answered, aloud, ask};
-use super::mutex::lock;
-use super::push::{Phased, Push, refuse_if};
-use crate::decide::remembered;
-use crate::decide::survey::{self, Finding, Weight};
+use super::inquiry::{Inquiry, Phased, refuse_if};
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
 
-impl Push<'_> {
-    /// Of every host that must answer.
-    pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
-        let (surveyed, all_answer) = self.ask_everybody().await;
-        refuse_if(!all_answer, "not every host could be surveyed")?;
-        Ok(surveyed)
-    }
+/// What the survey of a fleet has brought.
+pub(super) struct FleetSurvey {
+    pub(super) answered: BTreeMap<HostName, Answered>,
+    /// Hosts that take no part: those that were left out before, and optional ones that do not answer.
+    pub(super) skipped: BTreeSet<HostName>,
+    pub(super) all_answer_that_must: bool,
+}
 
-    /// The same for what is proven by the links of all hosts: a witness that is silent and needed refuses as well.
-    pub(super) async fn survey_with_witnesses(&self) -> Phased<BTreeMap<HostName, Answered>> {
-        let (surveyed, all_answer) = self.ask_everybody().await;
-        let all_needed = self.needed_witnesses_answer(&surveyed);
-        refuse_if(!all_answer || !all_needed, "not every host could be surveyed")?;
-        Ok(surveyed)
-    }
-
-    /// Of every host that answers, and whether all do that must. Those that are left out are not asked.
-    pub(super) async fn ask_everybody(&self) -> (BTreeMap<HostName, Answered>, bool) {
+impl Inquiry<'_> {
+    /// Asks every host that is not skipped already: whoever was left out once is so for the whole run, whether or not it
+    /// answers by now.
+    pub(super) async fn survey(&self, skipped: &BTreeSet<HostName>) -> FleetSurvey {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
-        // Whoever was left out once is so for the whole run, whether or not it answers by now.
-        let skipped = lock(&self.skipped).clone();
-        for host in self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
+        for host in self.scope.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
             self.tell(Event::HostLeftOut { host: host.clone() });
             self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
         }
-        let hosts = || self.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
+        let hosts = || self.scope.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
         let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
         let questions = hosts().map(|host| (host.name.clone(), question(host)));
         let answers = ask_all(questions).await;
-        let mut surveyed = BTreeMap::new();
-        let mut all_answer = true;
+        let mut skipped_now = skipped.clone();
+        let mut all_answer_that_must = true;
         let silent: BTreeSet<&HostName> =
             answers.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for host in hosts() {
@@ -56,9 +45,9 @@ impl Push<'_> {
                     );
                     self.warn(Some(&host.name), text);
                     self.tell(Event::HostLeftOut { host: host.name.clone() });
-                    lock(&self.skipped).insert(host.name.clone());
+                    skipped_now.insert(host.name.clone());
                 }
-                Err((text, hint)) if !self.request.selected.contains(&host.name) => {
+                Err((text, hint)) if !self.scope.selected.contains(&host.name) => {
                     self.warn(
                         Some(&host.name),
                         format!("this witness does not answer: {text}{}", hinted(hint.as_ref())),
@@ -67,16 +56,20 @@ impl Push<'_> {
                 Err((text, hint)) => {
                     let hint = self.or_without(&silent, hint.as_ref());
                     self.fail(Some(&host.name), text.clone(), hint);
-                    all_answer = false;
+                    all_answer_that_must = false;
                 }
             }
         }
-        for (host, answer) in answers {
-            if let Ok(answered) = answer {
-                surveyed.insert(host, answered);
-            }
-        }
-        (surveyed, all_answer)
+        let answered = answers.into_iter().filter_map(|(host, answer)| Some((host, answer.ok()?))).collect();
+        FleetSurvey { answered, skipped: skipped_now, all_answer_that_must }
+    }
+
+    /// Refuses where a host is silent that must answer; for what is proven by the links of all hosts, a witness that is
+    /// needed must, too.
+    pub(super) fn ensure_all_answer(&self, survey: &FleetSurvey, with_witnesses: bool) -> Phased<()> {
+        // Before the refusal: all that is missing is said at once.
+        let all_needed = !with_witnesses || self.needed_witnesses_answer(survey);
+        refuse_if(!survey.all_answer_that_must || !all_needed, "not every host could be surveyed")
     }
 
     /// Which of several addresses the host is reached by, from now on.
@@ -86,27 +79,6 @@ impl Push<'_> {
             self.warn(Some(host), format!("another of its addresses was passed over: {why}"));
         }
         self.tell(Event::AddressChosen { host: host.clone(), address: address.to_owned() });
-    }
-
-    pub(super) fn judge(&self, views: &[survey::Surveyed<'_>]) -> Phased<()> {
-        let mut findings = survey::judge(&self.request.fleet.name, views, self.request.allowed);
-        findings.extend(remembered::judge(views, &self.request.accept_failed));
-        self.tell_findings(&findings);
-        for view in views {
-            for note in view.facts.notes.iter().filter(|_| view.changes()) {
-                self.warn(Some(&view.host.name), note.clone());
-            }
-        }
-        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
-    }
-
-    pub(super) fn tell_findings(&self, findings: &[Finding]) {
-        for finding in findings {
-            match finding.weight {
-                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
-                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
-            }
-        }
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Before, LOOK_PAUSE, SETTLE_AFTER_BOOT, STOPPING};
+use super::{Before, LOOK_PAUSE, RollingReboot, SETTLE_AFTER_BOOT, STOPPING};
 use crate::decide::reboot::Input;
 use crate::decide::transaction::refusal_text;
 use crate::engine::causes::reason;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::lease::let_go;
-use crate::engine::push::Push;
 use crate::facts::host::StepOutcome;
 use crate::facts::plan::HostId;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -27,7 +26,7 @@ pub(super) fn lasts(fleet: &Fleet) -> Duration {
     STOPPING + longest(&|host| host.boot_time) + settles + answers
 }
 
-impl Push<'_> {
+impl RollingReboot<'_> {
     /// Takes a host's lease, or renews it. Tried until it answers or its time is over: the way may come up again.
     pub(super) async fn hold(&self, id: HostId, boot_id: String, renews: bool, before: &Before) -> Input {
         let name = &before.plan.host(id).name;
@@ -36,10 +35,11 @@ impl Push<'_> {
         let until = BootClock.now() + limit;
         let clock = before.clocks[id.0];
         let latest = (!renews).then(|| clock.uptime + until.saturating_sub(clock.at).as_secs());
-        let (run, owner) = (self.request.run.clone(), self.request.owner.clone());
-        let script = RemoteStep::Hold { run, owner, boot_id, latest, lasts: lasts(&self.request.fleet) }.script();
+        let (run, owner) = (self.run.to_owned(), self.owner.to_owned());
+        let script = RemoteStep::Hold { run, owner, boot_id, latest, lasts: lasts(&self.inquiry.scope.fleet) }.script();
         loop {
-            let asked = within(&BootClock, until.saturating_sub(BootClock.now()), self.reach.run(name, &script, limit));
+            let asked =
+                within(&BootClock, until.saturating_sub(BootClock.now()), self.inquiry.reach.run(name, &script, limit));
             let why = match asked.await {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                     Ok(StepOutcome::Done) => return Input::Held { host: id },
@@ -64,10 +64,10 @@ impl Push<'_> {
     pub(super) async fn let_go(&self, hosts: &BTreeSet<HostId>, before: &Before) {
         let names: Vec<&HostName> = hosts.iter().map(|id| &before.plan.host(*id).name).collect();
         let hosts: Vec<&Host> = names.into_iter().map(|name| self.fleet_host(name)).collect();
-        let kept = let_go(&self.reach, &hosts, &self.request.run).await;
+        let kept = let_go(&self.inquiry.reach, &hosts, self.run).await;
         for (host, why) in kept {
             let text = format!("may still be held for this rolling reboot, until that is over by itself: {why}");
-            self.warn(Some(&host), text);
+            self.inquiry.warn(Some(&host), text);
         }
     }
 }
