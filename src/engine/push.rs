@@ -322,7 +322,7 @@ impl<'a> Push<'a> {
         let skipped = lock(&self.skipped).clone();
         let survey = self.inquiry.survey(&skipped).await;
         lock(&self.skipped).clone_from(&survey.skipped);
-        self.inquiry.ensure_all_answer(&survey, true)?;
+        self.inquiry.ensure_witnesses_answer(&survey)?;
         Ok(survey)
     }
 

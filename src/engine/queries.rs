@@ -76,7 +76,7 @@ impl Inquiry<'_> {
     async fn diff(&self) -> Phased<Vec<(HostName, Comparison)>> {
         let survey = async {
             let survey = self.survey(&self.scope.without).await;
-            self.ensure_all_answer(&survey, false)?;
+            survey.ensure_all_answer()?;
             Ok(survey.answered)
         };
         let (systems, surveyed) = tokio::try_join!(self.build(), survey)?;

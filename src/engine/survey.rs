@@ -18,6 +18,16 @@ pub(super) struct FleetSurvey {
     pub(super) all_answer_that_must: bool,
 }
 
+/// Why nothing goes on behind a silent host.
+const SILENT: &str = "not every host could be surveyed";
+
+impl FleetSurvey {
+    /// Refuses where a host is silent that must answer; which was told.
+    pub(super) fn ensure_all_answer(&self) -> Phased<()> {
+        refuse_if(!self.all_answer_that_must, SILENT)
+    }
+}
+
 impl Inquiry<'_> {
     /// Asks every host that is not skipped already: whoever was left out once is so for the whole run, whether or not it
     /// answers by now.
@@ -64,12 +74,12 @@ impl Inquiry<'_> {
         FleetSurvey { answered, skipped: skipped_now, all_answer_that_must }
     }
 
-    /// Refuses where a host is silent that must answer; for what is proven by the links of all hosts, a witness that is
-    /// needed must, too.
-    pub(super) fn ensure_all_answer(&self, survey: &FleetSurvey, with_witnesses: bool) -> Phased<()> {
+    /// The same for what is proven by the links of all hosts: a witness that is silent and needed refuses as well.
+    pub(super) fn ensure_witnesses_answer(&self, survey: &FleetSurvey) -> Phased<()> {
         // Before the refusal: all that is missing is said at once.
-        let all_needed = !with_witnesses || self.needed_witnesses_answer(survey);
-        refuse_if(!survey.all_answer_that_must || !all_needed, "not every host could be surveyed")
+        let all_needed = self.needed_witnesses_answer(survey);
+        survey.ensure_all_answer()?;
+        refuse_if(!all_needed, SILENT)
     }
 
     /// Which of several addresses the host is reached by, from now on.
