@@ -7,7 +7,7 @@ use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, KILLED_IN_VERIFY};
 use crate::wait::{seconds, until};
 
 const BOTH: [&str; 2] = ["vps", "homeserver"];
@@ -15,8 +15,7 @@ const BOTH: [&str; 2] = ["vps", "homeserver"];
 /// A push that was killed while it verified: its hosts run their new systems, and their guards will take them back.
 fn killed_in_verify(test: &str, changes: &[&str]) -> (Fleet, String) {
     let fleet = Fleet::up(test);
-    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
-    fleet.write_inventory(&Inventory { guard: "125s", settle: "40s", checks, ..Inventory::default() });
+    fleet.write_inventory(&KILLED_IN_VERIFY);
     fleet.change(changes);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);
@@ -27,7 +26,7 @@ fn killed_in_verify(test: &str, changes: &[&str]) -> (Fleet, String) {
 }
 
 fn has_rebooted(fleet: &Fleet, host: &str) {
-    until(seconds(200), &format!("the guard of {host} has rebooted it"), || (fleet.boots(host) == 2).then_some(()));
+    until(seconds(140), &format!("the guard of {host} has rebooted it"), || (fleet.boots(host) == 2).then_some(()));
     fleet.standing(host);
 }
 
