@@ -8,18 +8,25 @@ use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
 use crate::inventory::{Inventory, KILLED_IN_VERIFY};
+use crate::pushed::Pushing;
 use crate::wait::{seconds, until};
 
 const BOTH: [&str; 2] = ["vps", "homeserver"];
 
-/// A push that was killed while it verified: its hosts run their new systems, and their guards will take them back.
-fn killed_in_verify(test: &str, changes: &[&str]) -> (Fleet, String) {
+/// A push that verifies, and its run: its hosts run their new systems, and their guards will take them back.
+fn in_verify(test: &str, changes: &[&str]) -> (Fleet, Pushing, String) {
     let fleet = Fleet::up(test);
     fleet.write_inventory(&KILLED_IN_VERIFY);
     fleet.change(changes);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);
     let run = push.lines().iter().find_map(|line| line.run.clone()).unwrap();
+    (fleet, push, run)
+}
+
+/// The same, killed there.
+fn killed_in_verify(test: &str, changes: &[&str]) -> (Fleet, String) {
+    let (fleet, push, run) = in_verify(test, changes);
     push.signal("KILL");
     push.died();
     (fleet, run)
@@ -144,4 +151,53 @@ fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not
     // What that one has written down is new, and arms no guard.
     let again = fleet.start_recover("laptop", &["homelab"]);
     assert_eq!(again.wait_for("it is left to its guard", told), nothing_left);
+}
+
+/// A push that was overtaken in verify: its hosts have restarted, and another workstation has committed there since.
+fn overtaken(test: &str) -> (Fleet, Pushing) {
+    let (mut fleet, older, _) = in_verify(test, &BOTH);
+    older.signal("STOP");
+    for host in BOTH {
+        restart(&fleet, host);
+        fleet.restarted(host);
+    }
+    fleet.assert_reachable();
+    fleet.write_inventory(&Inventory::default());
+    // To the very systems that the older run was to bring: it could take them for its own.
+    fleet.start_as("laptop2", &["homelab"]).ended().assert_ended(0, Outcome::Committed);
+    (fleet, older)
+}
+
+const IS_OVER: &str = "a later run has committed here: this one is over for it";
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_older_push_that_slept_through_a_later_commit_leaves_that_when_it_wakes() {
+    let (fleet, sleeper) = overtaken("wayout-wakes");
+    sleeper.signal("CONT");
+    let woken = sleeper.ended();
+    assert_eq!(woken.status, Some(1), "{woken:?}");
+    for host in BOTH {
+        assert!(matches!(woken.host(host), HostOutcome::MovedOn { .. }), "{woken:?}");
+        woken.assert_says(Some(host), &[IS_OVER]);
+    }
+    // Nothing of it is left there, either.
+    fleet.assert_on_new(&BOTH);
+}
+
+/// Seen in an earlier version: `recover` of an older run undid what a later one had committed.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn the_record_of_an_older_run_undoes_nothing_that_a_later_one_has_committed() {
+    let (fleet, dead) = overtaken("wayout-later");
+    dead.signal("KILL");
+    dead.died();
+    let recovered = fleet.recover("laptop", &["homelab"]);
+    recovered.assert_ended(0, Outcome::Unchanged);
+    let is_over = |event: &Event| matches!(event, Event::HostFound { text, .. } if text == IS_OVER);
+    assert_eq!(recovered.events().filter(|event| is_over(event)).count(), 2, "{}", recovered.words(None));
+    for host in BOTH {
+        assert!(!recovered.guard_was_armed(host), "{host}");
+    }
+    fleet.assert_on_new(&BOTH);
 }
