@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::links::LinkAnswer;
 use crate::event::forecast::Forecast;
+use crate::facts::links::LinkAnswer;
+use crate::facts::package_change::PackageChange;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{HostName, Place};
-use crate::package_change::PackageChange;
-use crate::store_path::StorePath;
 
 /// The version of the JSON form. Fields and events may be added within a version.
 pub const VERSION: u32 = 1;

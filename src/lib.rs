@@ -31,19 +31,16 @@
 //! `docs/design.md` (what holds) and `docs/facts.md` (how systemd, Nix, ssh and boot loaders behave, with the sources),
 //! which comments cite by heading; `tests/citations.rs` holds that each is there.
 
-pub mod attr_path;
 pub mod cli;
 pub mod commands;
 pub mod decide;
 pub mod engine;
 pub mod event;
 pub mod exit;
+pub mod facts;
 pub mod inventory;
 pub mod local;
 pub mod nix;
-pub mod package_change;
 pub mod record;
 pub mod remote;
-pub mod store_path;
 pub mod ui;
-pub mod unit_changes;

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clap::CommandFactory as _;
-use fleetdeploy::decide::fact::Systems;
 use fleetdeploy::event::Outcome;
+use fleetdeploy::facts::host::Systems;
+use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
 use fleetdeploy::record::folder::State;
 use fleetdeploy::record::journal::{Entry, HostStarted, Started};
-use fleetdeploy::store_path::StorePath;
 use pretty_assertions::assert_eq;
 
 #[path = "support/workstation.rs"]

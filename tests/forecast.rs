@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use fleetdeploy::decide::links::LinkAnswer;
 use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::{Cell, Phase};
+use fleetdeploy::facts::links::LinkAnswer;
+use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::package_change::PackageChange;
-use fleetdeploy::store_path::StorePath;
 use fleetdeploy::ui::forecast::{Style, render};
 use fleetdeploy::ui::sanitise;
-use fleetdeploy::unit_changes::UnitChanges;
 use pretty_assertions::assert_eq;
 
 const NARROW: Style = Style { colour: false, columns: 80 };

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::decide::links::{Link, Probe, Round};
+use crate::facts::links::{Link, Probe, Round};
 use crate::inventory::model::{CheckKind, Fleet, Host, HostName, Place, VpnShape};
 
 /// How long the other end of a link that does not count may take to answer. Probes of a round run side by side and the
@@ -111,8 +111,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::links::{LinkAnswer, resolve};
     use crate::decide::progress::link_text;
+    use crate::facts::links::{LinkAnswer, resolve};
     use crate::inventory::Inventory;
 
     const LAB: &str = "

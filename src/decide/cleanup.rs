@@ -1,10 +1,10 @@
 //! A recovery that finds a host on which nothing of the run is left: what that proves, and of whom.
 
 use crate::decide::inspection::{Found, Side};
-use crate::decide::plan::HostId;
 use crate::decide::transaction::{Progress, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::HostOutcome;
+use crate::facts::plan::HostId;
 
 impl Transaction {
     /// A run is cleaned away when all its hosts are through. Where one was not, or did not answer, that may have been

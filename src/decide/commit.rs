@@ -1,13 +1,13 @@
 //! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
 
-use crate::decide::fact::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
 use crate::decide::inspection::Found;
-use crate::decide::plan::HostId;
 use crate::decide::proven::links_in_words;
 use crate::decide::recover::Aim;
 use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
+use crate::facts::host::{GuardState, RefusalReason, StepOutcome, Systems, same_boot};
+use crate::facts::plan::HostId;
 
 impl Transaction {
     pub(super) fn weighed(&mut self, enough: bool, effects: &mut Vec<Effect>) {

@@ -8,12 +8,12 @@
 //! too, if it is honest. One that refuses the higher bid as well stands alone with its word: it is lost, and this
 //! recovery goes only back, unless that very host shows itself on new for good.
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepAnswer, StepOutcome};
-use crate::decide::plan::HostId;
 use crate::decide::recover::Aim;
 use crate::decide::transaction::{Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Step, Timer};
 use crate::event::Event;
+use crate::facts::host::{GuardState, RefusalReason, Standing, StepAnswer, StepOutcome};
+use crate::facts::plan::HostId;
 
 /// A host has refused to be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

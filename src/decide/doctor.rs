@@ -10,12 +10,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::BootLoader;
 use crate::decide::status::{Condition, journal_of, space_mend};
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
+use crate::facts::host::BootLoader;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
-use crate::store_path::StorePath;
 
 pub use workstation::{Nix, Unfinished, Workstation, of_workstation};
 

@@ -9,12 +9,12 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
+use crate::facts::host::{GuardState, RefusalReason, Standing, StepOutcome, Systems};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
 
 impl Transaction {
     /// Whether the host says that it is not this coordinator's any more: a higher epoch holds it, or, on a host that

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::decide::fact::{BootFiles, BootLoader};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::rollback::To;
 use crate::decide::survey::Surveyed;
 use crate::event::Phase;
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
+use crate::facts::host::{BootFiles, BootLoader};
+use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{GuardAction, HostName};
 
 /// What of a system takes effect at boot only: where its parts lie, and its kernel's parameters. A container has none.
@@ -159,12 +159,12 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::Systems;
-    use crate::decide::links::Round;
-    use crate::decide::plan::HostPlan;
     use crate::decide::status::tests::{fleet, system, well};
     use crate::decide::time::Times;
-    use crate::store_path::StorePath;
+    use crate::facts::host::Systems;
+    use crate::facts::links::Round;
+    use crate::facts::plan::HostPlan;
+    use crate::facts::store_path::StorePath;
 
     fn plan(hosts: &[(&str, bool, Option<usize>)]) -> Plan {
         let host = |(name, changes, behind): &(&str, bool, Option<usize>)| {
@@ -182,7 +182,7 @@ mod tests {
                 wave: 0,
                 failed_units: BTreeSet::new(),
                 restarts: BTreeMap::new(),
-                units: crate::decide::units::UnitTerms::default(),
+                units: crate::facts::units::UnitTerms::default(),
             }
         };
         let hosts = hosts.iter().map(host).collect();

@@ -1,14 +1,14 @@
 //! A recovery whose only act is to clean up: what a run has left is removed, and no host is moved.
 
-use crate::decide::fact::{GuardState, JobState, Standing, StepAnswer, StepOutcome};
 use crate::decide::inspection::{Found, Side};
-use crate::decide::plan::HostId;
 use crate::decide::recover::Aim;
-use crate::decide::traces::EndSide;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
 use crate::decide::without::{HeldUp, list};
 use crate::event::{Event, HostOutcome};
+use crate::facts::host::{GuardState, JobState, Standing, StepAnswer, StepOutcome};
+use crate::facts::plan::HostId;
+use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 
 impl Transaction {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::decide::fact::{Facts, GuardState, Lease, Standing, Systems};
+use crate::facts::host::{Facts, GuardState, Lease, Standing, Systems};
 
 /// Behind the owner of a lease.
 const MARK: &str = " (by hand)";
@@ -126,8 +126,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::Lease;
-    use crate::store_path::StorePath;
+    use crate::facts::host::Lease;
+    use crate::facts::store_path::StorePath;
 
     const RUN: &str = "20261122-161005-homelab-k3f1";
 

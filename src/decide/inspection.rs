@@ -1,12 +1,12 @@
 //! How a recovery finds a host that it takes over.
 
-use crate::decide::fact::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
-use crate::decide::plan::HostPlan;
-use crate::decide::traces::{EndMark, EndSide, RunTraces};
 use crate::decide::transaction::describe;
 use crate::decide::without::list;
 use crate::event::HostOutcome;
-use crate::store_path::StorePath;
+use crate::facts::host::{GuardState, JobKind, JobState, Standing, Systems, same_boot};
+use crate::facts::plan::HostPlan;
+use crate::facts::store_path::StorePath;
+use crate::facts::traces::{EndMark, EndSide, RunTraces};
 
 /// How a host was found when it was taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

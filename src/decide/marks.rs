@@ -7,13 +7,13 @@
 use std::collections::BTreeSet;
 
 use crate::decide::inspection::{Found, Ground, Side};
-use crate::decide::plan::HostId;
 use crate::decide::recover::Aim;
-use crate::decide::traces::{EndMark, EndSide, Missing};
 use crate::decide::transaction::{Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
 use crate::decide::without::HeldUp;
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::plan::HostId;
+use crate::facts::traces::{EndMark, EndSide, Missing};
 use crate::inventory::model::HostName;
 
 /// What the marks of a run say, together with its record.

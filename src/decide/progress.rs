@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::links::{Link, LinkAnswer, LinkId, Round};
-use crate::decide::plan::Plan;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::Effect;
 use crate::event::{Cell, Event, LinkCount, Phase};
+use crate::facts::links::{Link, LinkAnswer, LinkId, Round};
+use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 
 impl Transaction {

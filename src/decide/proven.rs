@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::Plan;
 use crate::decide::progress::link_text;
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::Plan;
 
 /// Of the links that count for the run, in words: how many are up, and the name of each that is not.
 ///
@@ -55,8 +55,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::links::LinkAnswer;
     use crate::decide::tests::plan;
+    use crate::facts::links::LinkAnswer;
 
     fn round(up: impl IntoIterator<Item = LinkId>) -> Round {
         let answers = up.into_iter().map(|link| (link, LinkAnswer::Up { round_trip_us: None })).collect();

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, Standing, same_boot};
-use crate::decide::links::Round;
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::progress::{cells, link_text};
 use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
 use crate::event::{Event, Phase};
+use crate::facts::host::{GuardState, Standing, same_boot};
+use crate::facts::links::Round;
+use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{HostName, Size};
 
 use lease::Holding;

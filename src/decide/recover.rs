@@ -12,16 +12,16 @@
 use std::sync::Arc;
 
 use crate::decide::contest::Contest;
-use crate::decide::fact::{RefusalReason, StepOutcome, Systems};
 use crate::decide::inspection::{Found, Ground, Side};
 use crate::decide::marks::Ending;
-use crate::decide::plan::{HostId, Plan};
-use crate::decide::traces::EndMark;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, refusal_text};
 use crate::decide::undo::silence;
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
 use crate::decide::without::{HeldUp, list, not_ended_without};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
+use crate::facts::host::{RefusalReason, StepOutcome, Systems};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 
 /// What is known of a run that did not come to its end.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::survey::{Finding, Surveyed, Weight};
-use crate::decide::units::UnitCaution;
+use crate::facts::units::UnitCaution;
 
 /// What this host remembers and the person has not accepted: by the run that failed by it.
 #[must_use]

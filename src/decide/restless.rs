@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::fact::Standing;
-use crate::decide::links::HostRound;
+use crate::facts::host::Standing;
+use crate::facts::links::HostRound;
 
 /// The units that had no rest between two looks: on an average they did not stay up for as long as what a push starts
 /// must.
@@ -28,7 +28,7 @@ pub fn restless(steady: Duration, before: &Standing, now: &HostRound) -> BTreeSe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::units::{UnitNow, UnitState, Units};
+    use crate::facts::units::{UnitNow, UnitState, Units};
 
     /// A service's start and how often systemd has started it again, in a look at this second.
     fn looks(first: (&str, u64, u64), second: (&str, u64, u64)) -> BTreeSet<String> {

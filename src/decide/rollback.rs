@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::decide::survey::{Finding, Weight};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
-use crate::store_path::StorePath;
 
 /// Generations that are named in a hint: a terminal's line of them.
 const GENERATIONS_NAMED: usize = 12;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::{Facts, Systems};
 use crate::decide::survey::{self, Allowed, BootRefusal, Surveyed};
 use crate::decide::time::Times;
+use crate::facts::host::{Facts, Systems};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
-use crate::store_path::StorePath;
 
 /// What a host says of itself when it is asked how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,7 +228,7 @@ pub(crate) mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::{BootFiles, BootLoader, GuardState, Lease, NextBoot, Standing};
+    use crate::facts::host::{BootFiles, BootLoader, GuardState, Lease, NextBoot, Standing};
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use crate::decide::fact::{Standing, Uptime};
-use crate::decide::links::HostRound;
-use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, Stage, Transaction};
-use crate::decide::units::{UnitCaution, UnitNow, UnitPast, UnitState, Units};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
+use crate::facts::host::{Standing, Uptime};
+use crate::facts::links::HostRound;
+use crate::facts::plan::HostId;
+use crate::facts::units::{UnitCaution, UnitNow, UnitPast, UnitState, Units};
 
 /// What a transaction knows of its hosts' units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{JobKind, JobState, RefusalReason, StepAnswer, StepOutcome, Systems};
-use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, done, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
+use crate::facts::host::{JobKind, JobState, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::facts::plan::HostId;
 
 impl Transaction {
     pub(super) fn arm(&mut self, host: HostId, effects: &mut Vec<Effect>) {

@@ -7,11 +7,11 @@ mod reboot_lease;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::fact::{Facts, GuardState, Systems};
 use crate::decide::guard;
 use crate::decide::time::Times;
+use crate::facts::host::{Facts, GuardState, Systems};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{GuardAction, Host, HostName};
-use crate::store_path::StorePath;
 
 pub use boot::{BootDoubt, BootRefusal, WayOut};
 pub use leftovers::{EndedTwice, Left, forget};

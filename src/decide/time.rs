@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::fact::JobKind;
+use crate::facts::host::JobKind;
 pub use crate::inventory::model::MARGIN;
 use crate::inventory::model::{Fleet, Host, Limits, Steady};
 

@@ -7,17 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::decide::fact::{RefusalReason, Systems};
 use crate::decide::inspection::{Found, Ground, Side};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::Recovery;
 use crate::decide::steady::UnitWatch;
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::decide::without::{HeldUp, not_ended_without};
 use crate::event::{Event, HostOutcome, Phase};
+use crate::facts::host::{RefusalReason, Systems};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
-use crate::store_path::StorePath;
 
 /// Where the whole push stands. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -170,7 +170,7 @@ pub struct Transaction {
     pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
-    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later
+    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
     /// ones are still where they were.
     pub(super) wave: usize,
     /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::fact::{WireguardInterface, WireguardPeer};
-use crate::decide::links::{Link, LinkAnswer, LinkId, Round};
+use crate::facts::host::{WireguardInterface, WireguardPeer};
+use crate::facts::links::{Link, LinkAnswer, LinkId, Round};
 use crate::inventory::model::{HostName, Place};
 
 impl Round {
@@ -125,7 +125,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::decide::links::{HostRound, Probe};
+    use crate::facts::links::{HostRound, Probe};
 
     fn name(text: &str) -> HostName {
         HostName::new(text).unwrap()

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::decide::fact::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
 use crate::decide::inspection::Found;
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Phase};
+use crate::facts::host::{GuardState, RefusalReason, Standing, StepOutcome, Systems, same_boot};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
 use crate::inventory::model::Place;
 
 impl Transaction {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::decide::links::resolve;
+use crate::facts::links::resolve;
 use crate::inventory::model::{Fleet, HostName};
 
 /// Why a fleet has no link.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::absent;
-use crate::decide::fact::same_boot;
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::transaction::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
+use crate::facts::host::same_boot;
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
 
 /// Rounds of the matrix that must hold one after another before a push is believed. Source:
 /// docs/design.md, "The proof".

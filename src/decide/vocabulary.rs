@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::{JobKind, StepAnswer, Systems};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
-use crate::decide::traces::EndMark;
-use crate::decide::units::{UnitPast, failing_text};
 use crate::event::{Event, Outcome, Phase};
+use crate::facts::host::{JobKind, StepAnswer, Systems};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
+use crate::facts::traces::EndMark;
+use crate::facts::units::{UnitPast, failing_text};
 use crate::inventory::model::HostName;
 
 /// What happened.

@@ -7,12 +7,12 @@
 use std::fmt;
 
 use crate::decide::inspection::{Found, Ground};
-use crate::decide::plan::HostId;
 use crate::decide::recover::{Aim, Reached};
-use crate::decide::traces::Missing;
 use crate::decide::transaction::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
 use crate::event::{Event, HostOutcome};
+use crate::facts::plan::HostId;
+use crate::facts::traces::Missing;
 use crate::inventory::model::HostName;
 
 /// Why a recovery leaves everything as it found it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::push::{Push, lock};
 use super::surveyor::Answered;
 use crate::decide::absent;
-use crate::decide::links::{self, Link};
+use crate::facts::links::{self, Link};
 use crate::inventory::model::{Host, HostName};
 use crate::inventory::words_without;
 

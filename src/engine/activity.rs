@@ -1,7 +1,7 @@
 //! What a host is doing, in the few words of its row: by the step that was sent to it, and by what its job prints.
 
-use crate::decide::fact::JobKind;
 use crate::decide::vocabulary::Step;
+use crate::facts::host::JobKind;
 
 /// Units that are named; of more only how many.
 const UNITS_NAMED: usize = 3;

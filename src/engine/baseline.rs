@@ -7,10 +7,10 @@ use super::orders::{Identity, Orders};
 use super::push::{Phased, Push, lock, refuse_if};
 use super::ssh_hosts::SshHosts;
 use crate::decide::absent;
-use crate::decide::links::{Link, LinkAnswer, Round};
-use crate::decide::plan::Plan;
 use crate::decide::progress::{cells, link_text};
 use crate::event::{Event, Phase};
+use crate::facts::links::{Link, LinkAnswer, Round};
+use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 
 impl Push<'_> {

@@ -13,10 +13,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::rows::{Rows, shown};
 use super::push::{Phased, Push, Refused, Request, chain, lock};
 use crate::event::{Bytes, Event, Phase};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
 use crate::local::process::ProcessError;
 use crate::nix;
-use crate::store_path::StorePath;
 
 /// From one change of a host's row to the next, all hosts together.
 const ROW_INTERVAL: Duration = Duration::from_millis(200);

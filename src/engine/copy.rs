@@ -6,16 +6,16 @@ use futures::FutureExt;
 
 use super::push::{Phased, Push, chain, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
-use crate::decide::fact::Fit;
 use crate::decide::fit::PreSwitchRefusal;
 use crate::decide::survey::{BootDoubt, Surveyed};
 use crate::event::forecast::Comparison;
 use crate::event::{Event, Phase};
+use crate::facts::host::Fit;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
-use crate::store_path::StorePath;
 
 /// What comparing the two systems may add to the look at the new one; prepare.sh ends it before that.
 pub(super) const COMPARISON: Duration = Duration::from_secs(25);

@@ -17,14 +17,14 @@ use super::returned::CleanedUp;
 use super::shutdown::Shutdown;
 use super::timers::Timers;
 use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::{Aim, Recorded};
 use crate::decide::time::{MARGIN, REKEY, Times};
-use crate::decide::traces::EndMark;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
 use crate::event::forecast::Forecast;
 use crate::event::{Event, HostOutcome};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 
 /// How long a host behind a jump may hold the jump's own job back. Longer than a start takes over a slow line; short
@@ -396,7 +396,7 @@ impl<H: Hosts> Driver<H> {
             | Step::Unmark { .. } => (now + short, Duration::ZERO, limits.step),
             Step::Login { after: true } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
             Step::Login { after: false } => (now + times.settle_back() + limits.connect, Duration::ZERO, limits.step),
-            Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {
+            Step::Job { kind: crate::facts::host::JobKind::Rollback, .. } => {
                 let limit = times.rollback(now, deadline.unwrap_or(now))?;
                 // Tried until the last moment at which it could still be done in time: the way may open again.
                 let until = deadline.unwrap_or(now).saturating_sub(MARGIN);

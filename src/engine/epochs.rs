@@ -9,7 +9,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::decide::plan::HostId;
+use crate::facts::plan::HostId;
 
 /// The scripts take numbers of at most 14 digits (`is_number` in lib.sh).
 const HIGHEST: u64 = 99_999_999_999_999;

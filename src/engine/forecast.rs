@@ -8,16 +8,16 @@ use super::copy::COMPARISON;
 use super::push::{First, Phased, Push, lock, refuse_if};
 use super::ssh_hosts::{ask_all, reason};
 use crate::decide::forecast::{BootParts, forecast};
-use crate::decide::plan::Plan;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::forecast::{Comparison, Forecast};
+use crate::facts::plan::Plan;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer::kept::{Compared, compared};
 use crate::remote::answer::units::{DryActivation, dry_activation};
 use crate::remote::step::Step as RemoteStep;
-use crate::store_path::StorePath;
 
 impl Push<'_> {
     /// Begins what is known of the push, from the survey.

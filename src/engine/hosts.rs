@@ -8,11 +8,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::decide::fact::JobKind;
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::ration::Cut;
+use crate::facts::host::JobKind;
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
 
 /// A step with its times. All points in time are readings of the driver's [`Clock`](super::clock::Clock).
 #[derive(Debug, Clone, PartialEq, Eq)]

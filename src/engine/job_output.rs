@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::hosts::{Note, Notes};
 use super::push::lock;
-use crate::decide::fact::JobKind;
 use crate::event::ration::{Cut, shorten};
+use crate::facts::host::JobKind;
 use crate::inventory::model::HostName;
 
 /// How long a line waits for others that come with it.

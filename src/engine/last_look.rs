@@ -4,9 +4,9 @@ use futures::FutureExt;
 
 use super::reach::Reach;
 use super::ssh_hosts::{ask_all, reason};
-use crate::decide::fact::{GuardState, Standing};
 use crate::event::Event;
 use crate::event::stream::Events;
+use crate::facts::host::{GuardState, Standing};
 use crate::inventory::model::Host;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;

@@ -8,14 +8,14 @@ use super::epochs::Epochs;
 use super::hosts::Order;
 use super::push::lock;
 use super::retry::Try;
-use crate::decide::fact::{
+use crate::decide::vocabulary::{Answer, Step};
+use crate::facts::host::{
     GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems, same_boot,
 };
-use crate::decide::plan::{HostId, Plan};
-use crate::decide::vocabulary::{Answer, Step};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
-use crate::store_path::StorePath;
 
 /// Who this run is, for the hosts.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::fs::read_to_string;
 
-use crate::decide::fact::same_boot;
+use crate::facts::host::same_boot;
 
 /// The same two signs that tell two names of one machine: see `decide/survey.rs`, `twice`.
 #[derive(Debug, Clone, PartialEq, Eq)]

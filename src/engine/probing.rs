@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
 use super::ssh_hosts::ask_all;
-use crate::decide::links::{Link, LinkAnswer, LinkId, Probe, Round};
+use crate::facts::links::{Link, LinkAnswer, LinkId, Probe, Round};
 use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};

@@ -17,24 +17,24 @@ use super::ssh_hosts::{SshHosts, reason};
 use super::surveyor::Answered;
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::links::{Link, Round};
-use crate::decide::plan::{HostId, HostPlan, Plan};
 use crate::decide::remembered::remembered;
 use crate::decide::restless::restless;
 use crate::decide::rollback::To;
 use crate::decide::survey::{Allowed, Surveyed};
 use crate::decide::time::{SteadyShortened, Times};
-use crate::decide::traces::EndMark;
-use crate::decide::units::UnitTerms;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::{Forecast, NotRun};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, HostPlanned, Outcome, Phase};
+use crate::facts::links::{Link, Round};
+use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::store_path::StorePath;
+use crate::facts::traces::EndMark;
+use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName, Place};
 use crate::remote::Workspace;
 use crate::remote::step::{Speaker, Step as RemoteStep};
-use crate::store_path::StorePath;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]

@@ -9,9 +9,9 @@ use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::stream::Events;
 use crate::event::{Cell, Event, Phase};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::Workspace;
-use crate::store_path::StorePath;
 
 /// Phase 1 alone: touches no host and connects to none.
 ///

@@ -21,14 +21,14 @@ use super::survey;
 use super::surveyor::{Answered, SshSurveyor, Surveyor};
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::plan::{HostPlan, Plan};
 use crate::decide::reboot::unfinished::Begun;
 use crate::decide::recover::{Aim, Recorded};
 use crate::decide::time::{RecordedGuard, Times};
-use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
+use crate::facts::plan::{HostPlan, Plan};
+use crate::facts::traces::EndMark;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 
 use super::hosts::{Journal, Note, Notes};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::vocabulary::Answer;
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
 
 /// `sent` is the number of the order: reports of a replaced one carry another.
 pub(super) enum Report {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::clock::{Clock, within};
 use super::hosts::{Note, Notes, Order};
-use crate::decide::fact::{Standing, StepAnswer, StepOutcome};
 use crate::decide::vocabulary::{Answer, Step};
+use crate::facts::host::{Standing, StepAnswer, StepOutcome};
 
 /// Between two tries to reach a host: short at first, then no more than sshd forgives
 /// (docs/facts.md, "Penalties of sshd").

@@ -14,12 +14,12 @@ use super::push::{Push, lock};
 use super::recover::{Records, Recovered, Recovering, Request, recover_with};
 use super::shutdown::Shutdown;
 use super::surveyor::{SshSurveyor, let_go_all};
-use crate::decide::plan::Plan;
 use crate::decide::recover::Aim;
 use crate::decide::survey::{Left, Surveyed};
 use crate::decide::vocabulary::{Entry, Signal};
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
+use crate::facts::plan::Plan;
 use crate::inventory::model::HostName;
 
 /// What the end of another run comes to, for its record, if that is here.

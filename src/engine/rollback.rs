@@ -9,10 +9,10 @@ use super::ssh_hosts::{ask_all, reason};
 use super::surveyor::Answered;
 use crate::decide::rollback::{Kept, To, choose, doubt};
 use crate::event::{Event, Phase};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer::kept::kept;
 use crate::remote::step::Step as RemoteStep;
-use crate::store_path::StorePath;
 
 impl Push<'_> {
     /// Phases 1 and 2 of a push that goes back. All that is missing is said at once, before anything is touched.

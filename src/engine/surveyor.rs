@@ -13,8 +13,8 @@ use super::reach::Reach;
 use super::reboot::let_go;
 use super::ssh_hosts::{SshHosts, ask_all};
 use super::survey;
-use crate::decide::fact::{Facts, GuardState, Lease};
-use crate::decide::traces::EndMark;
+use crate::facts::host::{Facts, GuardState, Lease};
+use crate::facts::traces::EndMark;
 use crate::inventory::model::Host;
 
 /// What the survey of one host brought.

@@ -1,9 +1,9 @@
 //! Which wave of a push each host is in, once it is known which hosts change.
 
 use super::push::{Phased, Push, refuse_if};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::survey::Weight;
 use crate::event::Event;
+use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{Host, HostName};
 
 impl Push<'_> {

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Cell, Phase};
+use crate::facts::package_change::PackageChange;
+use crate::facts::store_path::StorePath;
+use crate::facts::unit_changes::UnitChanges;
 use crate::inventory::model::HostName;
-use crate::package_change::PackageChange;
-use crate::store_path::StorePath;
-use crate::unit_changes::UnitChanges;
 
 /// The answer of `plan`, and what `push --ask` shows before it asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

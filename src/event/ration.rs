@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::decide::links::LinkAnswer;
 use crate::event::{Event, HostOutcome};
+use crate::facts::links::LinkAnswer;
 use crate::inventory::model::HostName;
 
 /// What is told of what one host prints: an activation that talks all the time comes to some hundred kilobytes. It

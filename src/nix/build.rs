@@ -10,9 +10,9 @@ use super::needs::Needs;
 use super::plain::{plain, without_credentials};
 use super::printout::last_lines;
 use super::tracker::{Failure, Tracker, name_of};
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
-use crate::store_path::StorePath;
 
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
 const ROOT_NAME: &str = "system";

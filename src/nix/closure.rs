@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::invoke::{AskError, ask, nix};
-use crate::store_path::StorePath;
+use crate::facts::store_path::StorePath;
 
 const COMMAND: &str = "nix path-info";
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::invoke::{Heard, follow, nix};
 use super::tracker::Tracker;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
-use crate::store_path::StorePath;
 
 /// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
 /// that its ssh prints first was read as protocol. Source: docs/facts.md, "Nix over a master connection".

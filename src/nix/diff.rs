@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::invoke::{AskError, ask, nix};
 use super::plain::plain;
-use crate::package_change::PackageChange;
-use crate::store_path::StorePath;
+use crate::facts::package_change::PackageChange;
+use crate::facts::store_path::StorePath;
 
 const COMMAND: &str = "nix store diff-closures";
 

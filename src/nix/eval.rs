@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use super::invoke::{lock, message_of, nix, run_with_ticks};
 use super::plain::{cut, plain, without_credentials};
 use super::printout::Printout;
-use crate::attr_path::{AttrPath, BadAttrPath, HOST, as_fragment, nix_strings, show};
+use crate::facts::attr_path::{AttrPath, BadAttrPath, HOST, as_fragment, nix_strings, show};
+use crate::facts::store_path::{BadStorePath, StorePath};
 use crate::inventory::model::{Host, HostName, Source};
 use crate::local::process::{Finished, Invocation, ProcessError};
-use crate::store_path::{BadStorePath, StorePath};
 
 /// Walks from the evaluated root to each host's system, and says how far it came where it did not get there. The names
 /// stand in a list, never as names of attributes: a host may be called `outPath`, which means something to Nix.

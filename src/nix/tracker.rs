@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use super::log::{Counts, Kind, Line, parse};
 use super::plain::cut;
 use super::progress::{Amount, Count, Progress, RunningBuild};
-use crate::store_path::StorePath;
+use crate::facts::store_path::StorePath;
 
 /// Lines of each build's log that are kept.
 const LOG_LINES: usize = 25;

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::plan::Plan;
 use crate::decide::vocabulary::Entry;
 use crate::event::Outcome;
+use crate::facts::plan::Plan;
 use crate::inventory::model::HostName;
 use crate::local::private;
 use crate::record::journal::{self, Journal, Written};

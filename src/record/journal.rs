@@ -8,19 +8,19 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::Systems;
 use crate::decide::reboot;
 use crate::decide::recover::{Reached, Recorded};
 use crate::decide::time::RecordedGuard;
-use crate::decide::traces::EndMark;
 use crate::decide::vocabulary::{self, Disowned, Stood};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::event::ration::shorten;
+use crate::facts::host::Systems;
+use crate::facts::store_path::StorePath;
+use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 use crate::local::private;
 use crate::record::{RecordError, open_to_append, read_error, read_whole, sync_folder, write_error};
-use crate::store_path::StorePath;
 
 /// The format of the records that this version writes: raised when an older version must not go on with them, since it
 /// would read them wrongly. 1 (journals that name none): up to cd0162e; 2: a boot id is `UUID.START`.

@@ -9,10 +9,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::decide::links::LinkAnswer;
 use crate::event::line::Line;
 use crate::event::stream::Events;
 use crate::event::{Cell, Event, HostOutcome, Phase};
+use crate::facts::links::LinkAnswer;
 use crate::inventory::model::{HostName, Place};
 use crate::record::folder::RunFolder;
 use crate::record::losses::{Losses, Recording};

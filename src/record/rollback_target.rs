@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::event::Outcome;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::record::RecordError;
 use crate::record::folder::{RunFolder, State, same_file};
 use crate::record::journal::{self, Entry, Started};
 use crate::record::read::End;
-use crate::store_path::StorePath;
 
 /// The systems of a fleet's hosts around one run, by what they ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,9 +171,9 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::Systems;
-    use crate::decide::traces::{EndMark, EndSide};
     use crate::decide::vocabulary;
+    use crate::facts::host::Systems;
+    use crate::facts::traces::{EndMark, EndSide};
     use crate::record::journal::HostStarted;
 
     fn system(version: u32) -> StorePath {

@@ -8,13 +8,13 @@ pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::fact::{
+use crate::facts::host::{
     BootFiles, BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, NextBoot, PreSwitchCheck,
     RefusalReason, RollingLease, Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
 };
-use crate::decide::links::{HostRound, LinkAnswer, LinkId};
-use crate::decide::units::{UnitNow, UnitState};
-use crate::store_path::StorePath;
+use crate::facts::links::{HostRound, LinkAnswer, LinkId};
+use crate::facts::store_path::StorePath;
+use crate::facts::units::{UnitNow, UnitState};
 
 pub use condition::condition;
 pub use examined::examined;

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use crate::decide::fact::{JobKind, Systems, Uptime};
-use crate::decide::links::{LinkId, Probe};
-use crate::decide::traces::{EndMark, EndSide};
+use crate::facts::host::{JobKind, Systems, Uptime};
+use crate::facts::links::{LinkId, Probe};
+use crate::facts::store_path::StorePath;
+use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::{GuardAction, HostName};
 use crate::remote::Script;
-use crate::store_path::StorePath;
 
 const LIB: &str = include_str!("scripts/lib.sh");
 const TRACES: &str = include_str!("scripts/traces.sh");

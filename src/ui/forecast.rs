@@ -1,13 +1,13 @@
 //! What a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
+use crate::facts::package_change::PackageChange;
+use crate::facts::unit_changes::UnitChanges;
 use crate::inventory::model::HostName;
-use crate::package_change::PackageChange;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::table::{self, Cell};
 use crate::ui::{changes, matrix, sanitise, words};
-use crate::unit_changes::UnitChanges;
 
 /// How a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

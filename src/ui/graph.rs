@@ -1,6 +1,6 @@
 //! An inventory as a picture: how its hosts are reached, and the links of its checks.
 
-use crate::decide::links;
+use crate::facts::links;
 use crate::inventory::Inventory;
 use crate::inventory::model::{Fleet, Host, Jump, Place};
 

@@ -1,8 +1,8 @@
 //! The matrix of links: a table from rows to columns, or a list where a table would be too wide; below it every link
 //! that is not up, with its reason.
 
-use crate::decide::links::LinkAnswer;
 use crate::event::Cell;
+use crate::facts::links::LinkAnswer;
 use crate::inventory::model::Place;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::{sanitise, words};

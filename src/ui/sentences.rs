@@ -326,7 +326,11 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
     })
 }
 
-fn compared(packages: Option<&[crate::package_change::PackageChange]>, reboot_for: &[String], verbose: bool) -> String {
+fn compared(
+    packages: Option<&[crate::facts::package_change::PackageChange]>,
+    reboot_for: &[String],
+    verbose: bool,
+) -> String {
     let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
     let mut text = match packages {
         None => "which packages change could not be found out".to_owned(),

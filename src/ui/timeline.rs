@@ -284,7 +284,7 @@ mod tests {
 
     use super::*;
     use crate::event::{HostPlanned, Outcome, VERSION};
-    use crate::store_path::StorePath;
+    use crate::facts::store_path::StorePath;
     use crate::ui::matrix::WIDTH;
     use crate::ui::sanitise;
 

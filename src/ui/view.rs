@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
+use crate::facts::package_change::PackageChange;
 use crate::inventory::model::{HostName, Place};
-use crate::package_change::PackageChange;
 use crate::ui::host_view::{Guard, HostView, Role, Turn};
 use crate::ui::words;
 

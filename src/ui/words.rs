@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::event::Phase;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
-use crate::store_path::StorePath;
 
 /// `42s`, `15m 00s`, `1h 02m 03s`; the part of a second is dropped.
 pub(crate) fn span(duration: Duration) -> String {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{GuardState, StepOutcome, Uptime};
-use fleetdeploy::decide::traces::EndMark;
+use fleetdeploy::facts::host::{GuardState, StepOutcome, Uptime};
+use fleetdeploy::facts::traces::EndMark;
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;
 use fleetdeploy::remote::step::{Expected, Speaker, Step};

@@ -1,8 +1,8 @@
 //! A host that comes back after its run was ended without it, and what stays on hosts over their reboots.
 
-use fleetdeploy::decide::fact::{Lease, RefusalReason, StepOutcome};
-use fleetdeploy::decide::traces::{EndMark, EndSide, Ended};
 use fleetdeploy::event::{Event, Outcome, Phase};
+use fleetdeploy::facts::host::{Lease, RefusalReason, StepOutcome};
+use fleetdeploy::facts::traces::{EndMark, EndSide, Ended};
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;
 use fleetdeploy::remote::step::{Expected, Speaker, Step};
@@ -34,7 +34,7 @@ fn arming(fleet: &Fleet, host: &str, run: &str, owner: &str, guard: u64) -> Step
     }
 }
 
-fn does(fleet: &Fleet, host: &str, step: &Step) -> fleetdeploy::decide::fact::Standing {
+fn does(fleet: &Fleet, host: &str, step: &Step) -> fleetdeploy::facts::host::Standing {
     let answer = step_answer(&fleet.step(host, step)).unwrap();
     assert_eq!(answer.outcome, StepOutcome::Done, "{host}");
     answer.standing
@@ -116,7 +116,7 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_
         fleet.wait_until_up(host);
     }
     let run = fleet.host("vps", "ls /nix/var/nix/gcroots/fleetdeploy").trim().to_owned();
-    let missing: fleetdeploy::decide::traces::Missing =
+    let missing: fleetdeploy::facts::traces::Missing =
         [(HostName::new("homeserver").unwrap(), Some(machine_id(&fleet, "homeserver")))].into();
     let mark = EndMark { side: Some(EndSide::Old), missing };
     let taking = Step::TakeOver { speaker: speaker(&run, EPOCH), owner: "bob@desktop".to_owned() };

@@ -1,7 +1,7 @@
 //! What can happen next in a world.
 
-use fleetdeploy::decide::fact::JobKind;
 use fleetdeploy::decide::vocabulary::{Step, Timer};
+use fleetdeploy::facts::host::JobKind;
 
 use crate::faults::{By, Fault, Typed, When};
 use crate::host::{Guard, Host, JobState, Token};

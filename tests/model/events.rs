@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::{RefusalReason, StepOutcome, Systems};
-use fleetdeploy::decide::links::{HostRound, Round};
-use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
 use fleetdeploy::event::Outcome;
+use fleetdeploy::facts::host::{RefusalReason, StepOutcome, Systems};
+use fleetdeploy::facts::links::{HostRound, Round};
+use fleetdeploy::facts::plan::{HostId, Plan};
 
 use crate::choices::is_left_to_its_guard;
 use crate::faults::{Fault, When};

@@ -5,7 +5,7 @@
 
 use crate::mistakes::Mistake;
 use crate::words::{Places, Sys};
-use fleetdeploy::decide::fact::JobKind;
+use fleetdeploy::facts::host::JobKind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Token {

@@ -3,12 +3,12 @@
 //! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told,
 //! or what it orders, here.
 
-use fleetdeploy::decide::fact::{JobKind, RefusalReason, StepAnswer, StepOutcome};
-use fleetdeploy::decide::links::HostRound;
-use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use fleetdeploy::event::{HostOutcome, Outcome};
+use fleetdeploy::facts::host::{JobKind, RefusalReason, StepAnswer, StepOutcome};
+use fleetdeploy::facts::links::HostRound;
+use fleetdeploy::facts::plan::{HostId, Plan};
 
 use crate::host::Host;
 use crate::words::{Places, Sys, boot_id, round};

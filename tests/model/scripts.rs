@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetdeploy::decide::fact::{
+use fleetdeploy::decide::vocabulary::Step;
+use fleetdeploy::facts::host::{
     BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing,
     StepAnswer, StepOutcome,
 };
-use fleetdeploy::decide::traces::{EndMark, EndSide, Ended, RunTraces};
-use fleetdeploy::decide::vocabulary::Step;
+use fleetdeploy::facts::traces::{EndMark, EndSide, Ended, RunTraces};
 
 use crate::host::{Guard, Host, JobState, Lease, Mark, Token, unfenced_rollback};
 use crate::mistakes::Mistake;

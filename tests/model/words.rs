@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{JobKind, Systems};
-use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
-use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::facts::host::{JobKind, Systems};
+use fleetdeploy::facts::links::{Link, LinkAnswer, Probe, Round};
+use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::store_path::StorePath;
 
 /// A system, as far as the model tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,7 +136,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
         wave: 0,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
-        units: fleetdeploy::decide::units::UnitTerms::default(),
+        units: fleetdeploy::facts::units::UnitTerms::default(),
     });
     Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::JobKind;
-use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::recover::Reached;
 use fleetdeploy::decide::vocabulary::Timer;
+use fleetdeploy::facts::host::JobKind;
+use fleetdeploy::facts::plan::{HostId, Plan};
 use stateright::{Model, Property};
 
 use crate::faults::{Budget, Fault};

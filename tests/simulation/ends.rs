@@ -1,9 +1,9 @@
 //! What must hold when a program ends, and when the world has come to rest.
 
 use fleetdeploy::decide::recover::Aim;
-use fleetdeploy::decide::traces::EndSide;
 use fleetdeploy::decide::vocabulary::Verdict;
 use fleetdeploy::event::{HostOutcome, Outcome};
+use fleetdeploy::facts::traces::EndSide;
 use fleetdeploy::inventory::model::HostName;
 
 use crate::fleet::RUN;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, JobState, Lease, Standing};
-use fleetdeploy::decide::traces::{Ended, RunTraces};
+use fleetdeploy::facts::host::{BootLoader, GuardState, JobKind, JobState, Lease, Standing};
+use fleetdeploy::facts::traces::{Ended, RunTraces};
 use fleetdeploy::inventory::model::GuardAction;
 
 use crate::fleet::RUN;

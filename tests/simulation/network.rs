@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{Facts, JobKind, RefusalReason, StepAnswer, StepOutcome};
 use fleetdeploy::engine::hosts::{Note, Notes};
+use fleetdeploy::facts::host::{Facts, JobKind, RefusalReason, StepAnswer, StepOutcome};
 use fleetdeploy::remote::step::Step as RemoteStep;
 use tokio::sync::oneshot;
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
-use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::time::{MARGIN, Times};
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::decide::waves::Waves;
+use fleetdeploy::facts::links::{Link, LinkAnswer, Probe, Round};
+use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::inventory::model::Size;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
 
@@ -245,7 +245,7 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
             wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            units: fleetdeploy::decide::units::UnitTerms::default(),
+            units: fleetdeploy::facts::units::UnitTerms::default(),
         })
         .collect();
     in_waves(Plan { hosts, links, baseline, accepted: BTreeSet::new() })

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{Facts, Roots};
-use fleetdeploy::decide::traces::RunMark;
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
+use fleetdeploy::facts::host::{Facts, Roots};
+use fleetdeploy::facts::traces::RunMark;
 
 use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
 use fleetdeploy::inventory::model::{
@@ -153,7 +153,7 @@ impl Scenario {
                 guard_action_given: false,
             }
         };
-        let check = |link: &fleetdeploy::decide::links::Link| Check {
+        let check = |link: &fleetdeploy::facts::links::Link| Check {
             name: link.check.clone(),
             kind: CheckKind::Ping { to: link.to_host.iter().cloned().map(Target::Host).collect() },
             from: vec![link.from.clone()],

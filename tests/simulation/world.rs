@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::JobKind;
 use fleetdeploy::engine::clock::Clock;
+use fleetdeploy::facts::host::JobKind;
 use tokio::sync::Notify;
 
 use crate::chance::Chance;

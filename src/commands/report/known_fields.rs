@@ -93,7 +93,7 @@ fn is_word(text: &str) -> bool {
 }
 
 fn is_store_path(text: &str) -> bool {
-    crate::store_path::StorePath::new(text).is_ok()
+    crate::facts::store_path::StorePath::new(text).is_ok()
 }
 
 fn is_version(text: &str) -> bool {

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Effect, Rolling, Stage};
-use crate::decide::plan::HostId;
 use crate::event::Event;
+use crate::facts::plan::HostId;
 use crate::inventory::model::HostName;
 
 /// Why no further host is rebooted, though none is to blame.

@@ -1,9 +1,9 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{BootLoader, Systems};
-use crate::decide::links::{HostRound, LinkAnswer};
 use crate::decide::tests::{plan, system};
+use crate::facts::host::{BootLoader, Systems};
+use crate::facts::links::{HostRound, LinkAnswer};
 
 fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::decide::fact::{Standing, same_boot};
+use crate::facts::host::{Standing, same_boot};
 use crate::inventory::model::HostName;
 
 /// What a record tells of it.
@@ -90,8 +90,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::RollingLease;
     use crate::decide::reboot::tests::standing;
+    use crate::facts::host::RollingLease;
 
     fn name(host: &str) -> HostName {
         HostName::new(host).unwrap()

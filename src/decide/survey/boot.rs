@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::decide::fact::{BootFiles, BootLoader, Facts, NextBoot};
+use crate::facts::host::{BootFiles, BootLoader, Facts, NextBoot};
 use crate::inventory::model::GuardAction;
 
 /// Why nobody can promise what a reboot of this host brings.
@@ -227,12 +227,12 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::{GuardState, Systems};
     use crate::decide::inspection::Found;
-    use crate::decide::plan::HostPlan;
     use crate::decide::status::tests::{system, well};
     use crate::decide::survey::{Allowed, Surveyed, Weight, judge};
     use crate::decide::time::Times;
+    use crate::facts::host::{GuardState, Systems};
+    use crate::facts::plan::HostPlan;
 
     fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
         let mut facts = well().facts;
@@ -303,7 +303,7 @@ mod tests {
             wave: 0,
             failed_units: [].into(),
             restarts: [].into(),
-            units: crate::decide::units::UnitTerms::default(),
+            units: crate::facts::units::UnitTerms::default(),
         };
         standing.loader = BootLoader::Unknown;
         standing.next_boot = Some(NextBoot { entry: "windows.conf".into(), system: None });

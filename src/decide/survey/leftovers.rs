@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Surveyed;
-use crate::decide::traces::{EndSide, Ended};
+use crate::facts::traces::{EndSide, Ended};
 use crate::inventory::model::HostName;
 
 /// What a run has left on a host that nobody holds.

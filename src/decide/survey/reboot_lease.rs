@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::fact::{RollingLease, Standing};
+use crate::facts::host::{RollingLease, Standing};
 
 /// The host may go down at any moment, or has just been up again.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use pretty_assertions::assert_eq;
 
 use super::machine::plan;
 use super::world::World;
-use crate::decide::links::{Link, LinkAnswer, LinkId, Probe};
-use crate::decide::plan::Plan;
 use crate::decide::vocabulary::{Step, Timer, Verdict};
 use crate::event::Outcome;
+use crate::facts::links::{Link, LinkAnswer, LinkId, Probe};
+use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 
 /// Two hosts that change, and a link from the first to `web`, which is left out.

@@ -4,11 +4,11 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::fact::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
-use crate::decide::plan::HostId;
 use crate::decide::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Answer, Disowned, Entry, Input, Signal, Step, Timer};
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::host::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::facts::plan::HostId;
 
 const LIES: [RefusalReason; 3] = [RefusalReason::Superseded, RefusalReason::Ended, RefusalReason::ForeignLease];
 

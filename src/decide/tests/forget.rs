@@ -4,10 +4,10 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::World;
-use crate::decide::fact::{GuardState, JobKind, StepOutcome, Systems};
-use crate::decide::traces::EndSide;
 use crate::decide::vocabulary::{Entry, Step};
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::host::{GuardState, JobKind, StepOutcome, Systems};
+use crate::facts::traces::EndSide;
 
 fn disarm(step: &Step) -> bool {
     matches!(step, Step::Disarm { .. })

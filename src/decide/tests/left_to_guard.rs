@@ -4,10 +4,10 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan};
 use super::world::{Fault, World};
-use crate::decide::fact::JobKind;
-use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Input, Signal, Step};
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::host::JobKind;
+use crate::facts::plan::HostId;
 
 fn login(step: &Step) -> bool {
     matches!(step, Step::Login { .. })

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decide::fact::{
+use crate::decide::vocabulary::Step;
+use crate::facts::host::{
     BootLoader, GuardState, JobKind, JobState, NextBoot, RefusalReason, Standing, StepOutcome, Systems,
 };
-use crate::decide::links::{Link, LinkAnswer, Probe, Round};
-use crate::decide::plan::{HostId, HostPlan, Plan};
-use crate::decide::traces::{Ended, RunTraces};
-use crate::decide::units::{UnitState, Units};
-use crate::decide::vocabulary::Step;
+use crate::facts::links::{Link, LinkAnswer, Probe, Round};
+use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::store_path::StorePath;
+use crate::facts::traces::{Ended, RunTraces};
+use crate::facts::units::{UnitState, Units};
 use crate::inventory::model::{HostName, Place};
-use crate::store_path::StorePath;
 
 pub(in crate::decide) fn system(name: &str) -> StorePath {
     StorePath::new(format!("/nix/store/00000000000000000000000000000000-{name}")).unwrap()
@@ -66,7 +66,7 @@ pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
             wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            units: crate::decide::units::UnitTerms::default(),
+            units: crate::facts::units::UnitTerms::default(),
         })
         .collect();
     Arc::new(Plan { hosts, links, baseline, accepted: BTreeSet::new() })

@@ -5,10 +5,10 @@ use pretty_assertions::assert_eq;
 use super::machine::{job, plan, system};
 use super::without::{dies_with_the_last, end, is_clean, is_ended, mark, moved_on, returned};
 use super::world::World;
-use crate::decide::fact::{JobKind, Systems};
-use crate::decide::traces::EndSide;
 use crate::decide::vocabulary::{Step, Verdict};
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::host::{JobKind, Systems};
+use crate::facts::traces::EndSide;
 
 const BACK: HostOutcome = HostOutcome::RolledBack { by_guard: false };
 

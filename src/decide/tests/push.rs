@@ -4,12 +4,12 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::fact::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
-use crate::decide::links::{Link, LinkAnswer};
-use crate::decide::plan::HostId;
-use crate::decide::traces::{EndMark, EndSide};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
+use crate::facts::host::{GuardState, JobKind, RefusalReason, StepAnswer, StepOutcome, Systems};
+use crate::facts::links::{Link, LinkAnswer};
+use crate::facts::plan::HostId;
+use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::Place;
 
 #[test]

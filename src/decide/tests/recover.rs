@@ -6,11 +6,11 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Coordinator, Fault, World};
-use crate::decide::fact::{GuardState, JobKind, Systems};
-use crate::decide::plan::Plan;
 use crate::decide::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::host::{GuardState, JobKind, Systems};
+use crate::facts::plan::Plan;
 
 fn take_over(step: &Step) -> bool {
     matches!(step, Step::TakeOver { .. })

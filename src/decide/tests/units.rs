@@ -7,11 +7,11 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan};
 use super::world::{Fault, World};
-use crate::decide::fact::JobKind;
-use crate::decide::plan::{HostId, Plan};
-use crate::decide::units::{UnitNow, UnitState, Units};
 use crate::decide::vocabulary::{Entry, Step, Timer};
 use crate::event::Outcome;
+use crate::facts::host::JobKind;
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::units::{UnitNow, UnitState, Units};
 use crate::inventory::model::UnitPattern;
 
 fn now(invocation: &str, state: UnitState) -> UnitNow {

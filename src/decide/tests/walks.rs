@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::machine::{in_waves, plan};
 use super::world::{Fault, World};
-use crate::decide::fact::Systems;
-use crate::decide::plan::Plan;
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Effect, Entry, Input, Signal, Timer};
 use crate::event::Outcome;
+use crate::facts::host::Systems;
+use crate::facts::plan::Plan;
 
 /// xorshift64, Marsaglia 2003.
 struct Dice(u64);

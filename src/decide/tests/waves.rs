@@ -6,10 +6,10 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{in_waves, job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::fact::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
+use crate::facts::host::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
+use crate::facts::plan::{HostId, Plan};
 
 fn login(step: &Step) -> bool {
     matches!(step, Step::Login { .. })

@@ -6,10 +6,10 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
-use crate::decide::fact::{GuardState, JobKind, Systems};
-use crate::decide::traces::{EndMark, EndSide};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer, Verdict};
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::host::{GuardState, JobKind, Systems};
+use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::HostName;
 
 const BACK: HostOutcome = HostOutcome::RolledBack { by_guard: false };
@@ -388,7 +388,7 @@ fn a_push_does_not_undo_what_came_after_its_guard_had_fired() {
     let (host, step) = world.now.pending.remove(at);
     let standing = world.machines[1].standing(world.plan.host(host));
     let said =
-        crate::decide::fact::StepAnswer { outcome: crate::decide::fact::StepOutcome::Done, standing, log: Vec::new() };
+        crate::facts::host::StepAnswer { outcome: crate::facts::host::StepOutcome::Done, standing, log: Vec::new() };
     let answer = crate::decide::vocabulary::Answer::Said(Box::new(said));
     world.give(crate::decide::vocabulary::Input::Answered { host, step, answer });
     let verdict = world.run_to_end();

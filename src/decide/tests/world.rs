@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::machine::{Machine, job, system};
-use crate::decide::fact::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
-use crate::decide::links::{HostRound, LinkAnswer, Round};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::recover::{Aim, Recorded};
 use crate::decide::transaction::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use crate::event::{Event, Outcome, Phase};
+use crate::facts::host::{GuardState, JobKind, StepAnswer, StepOutcome, Systems};
+use crate::facts::links::{HostRound, LinkAnswer, Round};
+use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::HostName;
 
 /// What goes wrong with a step.

@@ -81,7 +81,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::store_path::StorePath;
+    use crate::facts::store_path::StorePath;
 
     const LINUX: &str = "/nix/store/fk7x644w0qb5spvhxsl72wam3nw3l1pm-linux-6.12.8.drv";
     const ETC: &str = "/nix/store/ljz73nx4qrarpq34315znqcgpwds83hn-etc.drv";

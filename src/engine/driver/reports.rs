@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Driver, LAST_JOURNALS, Out, Surroundings};
-use crate::decide::fact::{GuardState, JobKind, StepOutcome};
-use crate::decide::plan::HostId;
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::activity::by_line;
 use crate::engine::clock::within;
 use crate::engine::hosts::{Hosts, Journal, Note};
 use crate::engine::reports::Report;
 use crate::event::Event;
+use crate::facts::host::{GuardState, JobKind, StepOutcome};
+use crate::facts::plan::HostId;
 
 impl<H: Hosts> Driver<H> {
     /// Turns a report into an input, after telling the screen what only the driver knows: times.

@@ -7,9 +7,9 @@ use futures::FutureExt;
 
 use super::{Guards, Looked, Went, foreign};
 use crate::decide::guard::{Hold, may_be_disarmed};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::engine::ssh_hosts::{SshHosts, ask_all};
+use crate::facts::plan::{HostId, Plan};
 
 impl Guards<'_> {
     /// Disarms every guard of who asks, if every host may be left without it; cleans up where all hosts of a run are

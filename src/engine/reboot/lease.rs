@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::{Before, LOOK_PAUSE, SETTLE_AFTER_BOOT, STOPPING};
-use crate::decide::fact::StepOutcome;
-use crate::decide::plan::HostId;
 use crate::decide::reboot::Input;
 use crate::decide::transaction::refusal_text;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::push::Push;
 use crate::engine::reach::Reach;
 use crate::engine::ssh_hosts::{ask_all, reason};
+use crate::facts::host::StepOutcome;
+use crate::facts::plan::HostId;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::fact::GuardState;
 use crate::decide::guard;
 use crate::decide::time::Times;
-use crate::decide::traces::{EndMark, EndSide};
 use crate::engine::surveyor::Answered;
+use crate::facts::host::GuardState;
+use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::{Fleet, HostName};
 use crate::record::run_id::RunId;
 

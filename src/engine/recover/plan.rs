@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::{Chosen, Recovery, Surveyed};
-use crate::decide::fact::Systems;
-use crate::decide::links;
-use crate::decide::plan::{HostId, HostPlan, Plan};
-use crate::decide::units::UnitTerms;
 use crate::engine::surveyor::Surveyor;
+use crate::facts::host::Systems;
+use crate::facts::links;
+use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::store_path::StorePath;
+use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
-use crate::store_path::StorePath;
 
 impl<S: Surveyor> Recovery<'_, S> {
     /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.

@@ -6,15 +6,15 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::hosts::{Hosts, Notes, Order};
 use crate::engine::surveyor::Surveyed as OneSurveyed;
+use crate::facts::host::{BootLoader, Facts, GuardState, Standing, Systems};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
-use crate::store_path::StorePath;
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go
 /// of which rolling reboot.
@@ -319,7 +319,7 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
 fn claimed(hosts: &[(&str, &[&str], Option<&str>)]) -> Surveyed {
     let one = |(name, runs, owner): &(&str, &[&str], Option<&str>)| {
         let mut facts = facts(runs);
-        facts.standing.lease = owner.zip(runs.last()).map(|(owner, run)| crate::decide::fact::Lease {
+        facts.standing.lease = owner.zip(runs.last()).map(|(owner, run)| crate::facts::host::Lease {
             run: (*run).to_owned(),
             epoch: 1,
             owner: owner.to_owned(),
@@ -404,7 +404,7 @@ fn nobody_waits_longer_than_a_second_host_says_that_a_guard_holds() {
 /// What `vps` says while a rolling reboot holds it.
 fn held(runs: &[&str]) -> Facts {
     let mut facts = facts(runs);
-    facts.standing.rolling = Some(crate::decide::fact::RollingLease {
+    facts.standing.rolling = Some(crate::facts::host::RollingLease {
         run: OTHER.to_owned(),
         left: 300,
         boot_id: facts.standing.boot_id.clone(),

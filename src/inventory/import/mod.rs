@@ -12,7 +12,7 @@ use super::Inventory;
 use super::model::{HostName, is_name};
 use super::problem::{Mistakes, listed, shown};
 use super::scalar;
-use crate::attr_path::show;
+use crate::facts::attr_path::show;
 use draft::{Draft, DraftHost, Setting};
 use names::Names;
 use note::{Notes, Place};

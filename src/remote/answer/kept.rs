@@ -3,7 +3,7 @@
 use super::{AnswerError, Lines, all, compared_lines, one, reboot_words};
 use crate::decide::forecast::BootParts;
 use crate::decide::rollback::{Generation, Kept};
-use crate::store_path::StorePath;
+use crate::facts::store_path::StorePath;
 
 /// The answer of `generations`.
 ///

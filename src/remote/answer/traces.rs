@@ -1,6 +1,6 @@
 //! What a host still knows of a run, from the lines that say so.
 
-use crate::decide::traces::{EndMark, EndSide, Ended, Missing, RunMark, RunTraces};
+use crate::facts::traces::{EndMark, EndSide, Ended, Missing, RunMark, RunTraces};
 use crate::inventory::model::HostName;
 
 /// `RUN WORD…`. A word that is not known is one of a later version.

@@ -1,7 +1,7 @@
 //! Reads what `switch-to-configuration dry-activate` says.
 
 use super::{Lines, all, number, one};
-use crate::unit_changes::UnitChanges;
+use crate::facts::unit_changes::UnitChanges;
 
 /// What `dry-activate` on a host came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

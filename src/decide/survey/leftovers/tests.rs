@@ -1,11 +1,11 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{Facts, GuardState, Lease, Roots, Systems};
 use crate::decide::status::tests::{fleet, system, well};
 use crate::decide::survey::{Allowed, Finding, Weight, judge};
 use crate::decide::time::Times;
-use crate::decide::traces::{EndMark, RunMark};
+use crate::facts::host::{Facts, GuardState, Lease, Roots, Systems};
+use crate::facts::traces::{EndMark, RunMark};
 
 const LAB: &str = "hosts: {vps: , nas: , web: }\nfleets: {lab: {flake: ., hosts: all}}\n";
 

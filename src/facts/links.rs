@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::{Uptime, WireguardInterface};
-use crate::decide::units::Units;
+use crate::facts::host::{Uptime, WireguardInterface};
+use crate::facts::units::Units;
 use crate::inventory::model::{
     Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape, url_without_login,
 };

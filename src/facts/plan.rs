@@ -5,11 +5,11 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::fact::{JobKind, Systems};
-use crate::decide::links::{Link, LinkId, Round};
-use crate::decide::units::UnitTerms;
+use crate::facts::host::{JobKind, Systems};
+use crate::facts::links::{Link, LinkId, Round};
+use crate::facts::store_path::StorePath;
+use crate::facts::units::UnitTerms;
 use crate::inventory::model::HostName;
-use crate::store_path::StorePath;
 
 /// A service that fails at its start because another is not there yet, and is brought up by systemd, is fine; one that
 /// needs more restarts than this in a push is not.

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::traces::{RunMark, RunTraces};
-use crate::decide::units::Units;
-use crate::store_path::StorePath;
+use crate::facts::store_path::StorePath;
+use crate::facts::traces::{RunMark, RunTraces};
+use crate::facts::units::Units;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
 pub type Uptime = u64;
