@@ -237,8 +237,8 @@ impl<H: Hosts> Driver<H> {
         let mut effects: VecDeque<Effect> = self.transaction.start().into();
         let mut asked_to_stop = false;
         loop {
-            // All effects of one input come before the next input, in their order: a step that an entry announces stands
-            // behind that entry, and so is sent only once the entry is durable.
+            // All effects of one input come before the next input, in their order: a step that an entry announces
+            // stands behind that entry, and so is sent only once the entry is durable.
             while let Some(effect) = effects.pop_front() {
                 match effect {
                     Effect::Record(entry) => {
@@ -516,7 +516,8 @@ impl<H: Hosts> Driver<H> {
         until.max().unwrap_or(now).saturating_sub(now)
     }
 
-    /// Returns whether every guard leaves time for the rest of the push. Only hosts under a guard take part in that rest.
+    /// Returns whether every guard leaves time for the rest of the push. Only hosts under a guard take part in that
+    /// rest.
     fn enough_time(&self) -> bool {
         let now = self.clock.now();
         let fits =

@@ -1,11 +1,11 @@
 //! Chooses the epochs that a coordinator speaks to its hosts with: above every epoch that was written before, and never
 //! that of another coordinator.
 //!
-//! The epoch alone tells two recoveries apart that run at once, and every host must order them in the same way. So there
-//! is one epoch for all hosts, above what any of them shows. But a host is believed about itself only: one that shows a
-//! number near the highest that the scripts take would leave no room on the other hosts, for ever. So the numbers that
-//! hosts show raise the common epoch only as far as recoveries can have raised it. One host alone, far above all others,
-//! does not count, because at most one host lies; it is spoken to with a higher epoch of its own.
+//! The epoch alone tells two recoveries apart that run at once, and every host must order them in the same way. So
+//! there is one epoch for all hosts, above what any of them shows. But a host is believed about itself only: one that
+//! shows a number near the highest that the scripts take would leave no room on the other hosts, for ever. So the
+//! numbers that hosts show raise the common epoch only as far as recoveries can have raised it. One host alone, far
+//! above all others, does not count, because at most one host lies; it is spoken to with a higher epoch of its own.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -67,8 +67,8 @@ impl Epochs {
         Self { speaks: vec![epoch; hosts], ..Self::first(hosts) }
     }
 
-    /// Makes the epochs of a coordinator that takes a run over. `shown` is what each host shows, `recorded` the highest in
-    /// a record of the run.
+    /// Makes the epochs of a coordinator that takes a run over. `shown` is what each host shows, `recorded` the highest
+    /// in a record of the run.
     #[must_use]
     pub fn above(shown: Vec<Option<u64>>, recorded: u64, tag: u16) -> Self {
         let speaks = vec![1; shown.len()];

@@ -1,5 +1,5 @@
-//! Serves a person who works by hand with guards: arms them on every host or on none, looks at them, extends and disarms
-//! them.
+//! Serves a person who works by hand with guards: arms them on every host or on none, looks at them, extends and
+//! disarms them.
 //!
 //! While the person works, no program of ours runs here: the guards are on the hosts, and are those that a push arms.
 
@@ -420,8 +420,8 @@ fn foreign(held: &Held) -> String {
     format!("what is on it belongs to {owner} (run {run}), and is not touched")
 }
 
-/// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself says
-/// so.
+/// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself
+/// says so.
 fn said(answer: &Answer) -> Result<Duration, (String, bool)> {
     match answer {
         Answer::Said(said) => match &said.outcome {

@@ -70,8 +70,8 @@ pub enum First {
     ShowDifferences,
     /// The plan is shown, and a person is asked whether to go on.
     Ask,
-    /// The plan is shown, and that is all: a dry run. With `units` the systems are copied, and each is asked on its host
-    /// what it would do to the units.
+    /// The plan is shown, and that is all: a dry run. With `units` the systems are copied, and each is asked on its
+    /// host what it would do to the units.
     ShowPlan { units: bool },
 }
 
@@ -201,8 +201,8 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             match ended {
                 Ended::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
-                    // One look more, because a host may have come back since it was given up. A person who is in a hurry
-                    // ends it with a signal.
+                    // One look more, because a host may have come back since it was given up. A person who is in a
+                    // hurry ends it with a signal.
                     if verdict.outcome == Outcome::Split {
                         let skipped = lock(&push.skipped).clone();
                         let took_part = push.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
@@ -279,7 +279,8 @@ impl<'a> Push<'a> {
 
     async fn prepare(&self) -> Phased<Prepared> {
         let fleet = &self.request.fleet;
-        // Both run side by side: the build needs the workstation, the survey the hosts. The first that refuses ends both.
+        // Both run side by side: the build needs the workstation, the survey the hosts. The first that refuses ends
+        // both.
         let (systems, surveyed) = match &self.request.back {
             None => tokio::try_join!(self.build(), self.survey_with_witnesses())?,
             Some(to) => self.survey_and_choose(to).await?,
@@ -352,7 +353,8 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke them.
+    /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke
+    /// them.
     fn remember_units(&self, plan: &mut Plan, views: &[Surveyed<'_>]) {
         for (host, view) in plan.hosts.iter_mut().zip(views) {
             host.units.remembered = remembered(view, &self.request.accept_failed);

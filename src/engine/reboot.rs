@@ -43,8 +43,8 @@ const LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// The pause between two rounds of the matrix, as in a push.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host was
-/// gone, and then find it again. It is the same after a guard's reboot.
+/// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host
+/// was gone, and then find it again. It is the same after a guard's reboot.
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// How a rolling reboot ended.
@@ -177,7 +177,8 @@ impl Push<'_> {
                         under_way.push(self.hold(host, boot_id, renews, before).boxed());
                     }
                     Effect::LetGo(hosts) => {
-                        // This is waited for here: no host of it is under way any more, and the verdict comes behind it.
+                        // This is waited for here: no host of it is under way any more, and the verdict comes behind
+                        // it.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
                             signal = shutdown.requested() => return left(rolling, signal),
@@ -335,8 +336,8 @@ impl Push<'_> {
         answer::standing(&raw.lines).map_err(|error| error.to_string())
     }
 
-    /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until the
-    /// settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
+    /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
+    /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
     async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), String> {
         let settle = self.request.fleet.settle.max(SETTLE_AFTER_BOOT);
         let until = BootClock.now() + settle;

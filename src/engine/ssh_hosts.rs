@@ -148,8 +148,8 @@ impl SshHosts {
             let (mut lines, mut meter) = (Vec::new(), Meter::of_answer());
             let mut printed = self.printing.read(host, boot_id, notes);
             loop {
-                // Lines that a job prints close together are told together. A timeout here loses no line: `next_line` is
-                // safe to cancel.
+                // Lines that a job prints close together are told together. A timeout here loses no line: `next_line`
+                // is safe to cancel.
                 let next = if printed.waits() {
                     tokio::time::timeout(TOGETHER, stream.next_line()).await.ok()
                 } else {

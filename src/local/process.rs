@@ -148,15 +148,15 @@ impl Invocation {
         self
     }
 
-    /// Ends a child that prints more than so many bytes on a stream: [`ProcessError::TooMuch`]. Without this the rest is
-    /// dropped.
+    /// Ends a child that prints more than so many bytes on a stream: [`ProcessError::TooMuch`]. Without this the rest
+    /// is dropped.
     pub fn at_most(mut self, stdout: u64, stderr: u64) -> Self {
         self.most = Some(Most { stdout, stderr });
         self
     }
 
-    /// Ends a child with a longer line on stderr in the middle of that line: [`ProcessError::TooMuch`]. Without this the
-    /// rest of the line is passed over.
+    /// Ends a child with a longer line on stderr in the middle of that line: [`ProcessError::TooMuch`]. Without this
+    /// the rest of the line is passed over.
     pub fn longest_line(mut self, bytes: usize) -> Self {
         self.longest_line = Some(bytes);
         self

@@ -1,8 +1,8 @@
 //! Starts and ends masters, and finds dead ones: the one ssh process for each machine that holds the connection.
 //!
 //! A master belongs to its machine, not to the host that needed it first: hosts behind a jump use the jump's master.
-//! Each start gets a socket of its own name, and a link with the name in the config then points to it. So a dying master
-//! removes its own socket only, never that of its successor, and a stale socket does no harm.
+//! Each start gets a socket of its own name, and a link with the name in the config then points to it. So a dying
+//! master removes its own socket only, never that of its successor, and a stale socket does no harm.
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -110,8 +110,8 @@ async fn end(workspace: &Workspace, machine: &Machine, master: &Master) {
     let _ = workspace.ssh(LOCAL).arg("-S").arg(&master.socket).args(["-O", "exit", &machine.alias]).run().await;
 }
 
-/// Returns the machine's master, and starts it if need be, after the masters of the jumps on the way: one login for each
-/// machine, however many callers there are.
+/// Returns the machine's master, and starts it if need be, after the masters of the jumps on the way: one login for
+/// each machine, however many callers there are.
 ///
 /// # Errors
 /// [`ConnectError`], which names the machine that the way ends at.
@@ -124,7 +124,8 @@ pub(super) async fn ensure(
     let begun = Instant::now();
     let failed = |cause| machine.error(cause);
     let timed_out = || failed(ConnectCause::TimedOut(begun.elapsed()));
-    // The count is read before the lock is waited for: below it tells whether another caller's start has ended meanwhile.
+    // The count is read before the lock is waited for: below it tells whether another caller's start has ended
+    // meanwhile.
     let ended_before = machine.slot.ended.load(Ordering::SeqCst);
     // The lock is held over the whole login, so that all other callers wait for this one and share its master.
     let Ok(mut state) = tokio::time::timeout_at(deadline, machine.slot.state.lock()).await else {
@@ -209,8 +210,8 @@ pub(super) struct Started {
 /// Logs in once, and leaves a master.
 ///
 /// `-v` makes ssh say the fingerprint of a key it refuses and the address it used, and leaves a jump's stderr open
-/// (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long as it
-/// lives, and a host can make it talk for ever. So stderr is a pipe, and what comes after the login is thrown away.
+/// (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long as
+/// it lives, and a host can make it talk for ever. So stderr is a pipe, and what comes after the login is thrown away.
 pub(super) async fn start(
     workspace: &Workspace,
     machine: &Machine,
@@ -249,8 +250,8 @@ pub(super) async fn start(
         Ok(Err(source)) => return Err(local(source)),
         Err(_) => return Err(ConnectCause::TimedOut(LOCAL)),
     };
-    // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and never
-    // no link. A draft may be left by a start that was dropped in this moment.
+    // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and
+    // never no link. A draft may be left by a start that was dropped in this moment.
     let draft = numbered(&machine.slot.link, "new");
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;

@@ -72,9 +72,9 @@ impl Session {
 
     /// Logs in again, and ends the old master, even if that one still thinks that it is connected.
     ///
-    /// The master of a jump on the way is taken as good while it is there. Behind a dead link it ends itself after 15 to
-    /// 20 s (`ServerAliveCountMax`), so an attempt before that may fail where a later one succeeds. Scripts that run over
-    /// the old connection get [`StepError::Disconnected`].
+    /// The master of a jump on the way is taken as good while it is there. Behind a dead link it ends itself after 15
+    /// to 20 s (`ServerAliveCountMax`), so an attempt before that may fail where a later one succeeds. Scripts that run
+    /// over the old connection get [`StepError::Disconnected`].
     ///
     /// # Errors
     /// [`ConnectError`], within `limit`; the session can be reopened later.
@@ -217,8 +217,8 @@ impl Session {
             let mut stdin = child.stdin().take().ok_or_else(lost)?;
             let stdout = child.stdout().take().ok_or_else(lost)?;
             let stderr = child.stderr().take().ok_or_else(lost)?;
-            // A host that fills the pipe with noise before it reads its input would wait for us, and we for it. `deadline`
-            // ends that.
+            // A host that fills the pipe with noise before it reads its input would wait for us, and we for it.
+            // `deadline` ends that.
             stdin.write_all(input.as_bytes()).await.map_err(|_| lost())?;
             Ok((child, stdin, stdout, stderr))
         };

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! A host runs nothing before it has read `fleetdeploy-go`: a connection that dies while sending leaves no half script
-//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ANSWER_MARK`]; lines that a login shell prints before
-//! these are skipped. Then come the script's lines, `key value`, and `end` as the last one: an answer without it was cut.
+//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ANSWER_MARK`]; lines that a login shell prints
+//! before these are skipped. Then come the script's lines, `key value`, and `end` as the last one: an answer without it
+//! was cut.
 
 use std::fmt::Write as _;
 
@@ -39,13 +40,12 @@ const GO: &str = "fleetdeploy-go";
 
 /// Reads script and arguments from stdin and runs them: the argument of `/bin/sh -c`.
 ///
-/// It stands between single quotes on a command line that bash, dash, zsh and fish must read alike, so it has no
-/// single quote, no backslash, no newline and no `!` in it; a test holds this. `read` takes single bytes from a pipe
-/// (POSIX, read: "shall not read more than it needs") and `head -c` no more than it was told, so what follows
-/// `fleetdeploy-go` is left for the script. The bytes are counted because reading a long script line by line costs a
-/// host half a second.
-/// The C locale keeps the output of programs readable for us, and makes `${#s}` count bytes. The added folders are where
-/// NixOS has `sudo` and the rest if a login shell has set no PATH. The script finds its own text in `$s`.
+/// It stands between single quotes on a command line that bash, dash, zsh and fish must read alike, so it has no single
+/// quote, no backslash, no newline and no `!` in it; a test holds this. `read` takes single bytes from a pipe (POSIX,
+/// read: "shall not read more than it needs") and `head -c` no more than it was told, so what follows `fleetdeploy-go`
+/// is left for the script. The bytes are counted because reading a long script line by line costs a host half a second.
+/// The C locale keeps the output of programs readable for us, and makes `${#s}` count bytes. The added folders are
+/// where NixOS has `sudo` and the rest if a login shell has set no PATH. The script finds its own text in `$s`.
 pub(super) const BOOT: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; LC_ALL=C; export PATH LC_ALL; "#,
     r#"take() { t=$(head -c "$1"; echo x); t=${t%x}; [ "${#t}" -eq "$1" ] || exit 97; }; "#,

@@ -112,7 +112,8 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// Tells that the boot default has moved. The switch itself has read it back from the loader, so *done* means moved.
+    /// Tells that the boot default has moved. The switch itself has read it back from the loader, so *done* means
+    /// moved.
     fn tell_boot_default(&self, host: HostId, step: &Step, answer: &Answer, surroundings: &mut impl Surroundings) {
         if let (Step::Job { kind: JobKind::Switch | JobKind::Reactivate, .. }, Answer::Said(said)) = (step, answer)
             && said.outcome == StepOutcome::Done
@@ -143,8 +144,8 @@ impl<H: Hosts> Driver<H> {
         let standing = &said.standing;
         self.deadlines[host.0] = match &standing.guard {
             GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
-                // Other hosts wait for this deadline, so a host that lies must not put it off for ever: it is never later
-                // than a guard can hold.
+                // Other hosts wait for this deadline, so a host that lies must not put it off for ever: it is never
+                // later than a guard can hold.
                 let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
                 let deadline = out.at + left.min(self.longest_guard);
                 let host = self.plan.host(host).name.clone();

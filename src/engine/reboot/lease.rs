@@ -18,8 +18,8 @@ use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// Returns how long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal to
-/// that of the next wave. A host that has restarted counts from its boot.
+/// Returns how long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal
+/// to that of the next wave. A host that has restarted counts from its boot.
 pub(super) fn lasts(fleet: &Fleet) -> Duration {
     let longest = |of: &dyn Fn(&Host) -> Duration| fleet.hosts.iter().map(of).max().unwrap_or_default();
     let answer = longest(&|host| host.limits.connect + host.limits.step);
@@ -38,8 +38,8 @@ impl Push<'_> {
         let limit = host.limits.connect + host.limits.step;
         let until = BootClock.now() + limit;
         let clock = before.clocks[id.0];
-        // A lease that arrives late, after this run has ended, would hold the host for no one. A renewal cannot: it needs
-        // the lease that it renews.
+        // A lease that arrives late, after this run has ended, would hold the host for no one. A renewal cannot: it
+        // needs the lease that it renews.
         let latest = (!renews).then(|| clock.uptime + until.saturating_sub(clock.at).as_secs());
         let (run, owner) = (self.request.run.clone(), self.request.owner.clone());
         let script = RemoteStep::Hold { run, owner, boot_id, latest, lasts: lasts(&self.request.fleet) }.script();
