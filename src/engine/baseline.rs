@@ -1,4 +1,4 @@
-//! Phase 4: the whole matrix before anything changes: what is down now is known, and not blamed on this push.
+//! Phase 4: looks at the whole matrix before anything changes. A link that is down already is not blamed on this push.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 
 impl Push<'_> {
-    /// The whole matrix before anything changes: what is down now is known, and not blamed on this push.
+    /// Looks at the whole matrix before anything changes. A link that is down already is not blamed on this push.
     pub(super) async fn baseline(&self, mut plan: Plan, identity: &Identity, changes: bool) -> Phased<Plan> {
         let looking = Arc::new(plan.clone());
-        // It looks and gives no orders.
+        // The prober only looks and gives no orders.
         let orders = Orders::new(looking, identity.clone(), Vec::new(), Vec::new());
         let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
         self.tell_probing(&plan);
         let (mut round, _) = Arc::clone(&prober).round(false).await;
         let counts = |link: &usize| plan.links[*link].left_out.is_none();
         if round.down(&plan.links).iter().any(counts) {
-            // One lost packet is no broken link.
+            // One lost packet is no broken link, so a link that is down is looked at a second time.
             (round, _) = Arc::clone(&prober).round(false).await;
         }
         prober.stop_probing().await;
@@ -59,7 +59,7 @@ impl Push<'_> {
                 );
             } else {
                 let hint = "mend it first, or accept it with --allow-broken".to_owned();
-                // Of a host that takes no part nobody knows whether it could.
+                // It is not known whether a host that takes no part could mend the link.
                 let nobody = if cause.is_none() { ", and no host that this push changes can mend it" } else { "" };
                 self.fail(None, format!("{text}{nobody}"), Some(hint));
                 hopeless = true;
@@ -88,7 +88,7 @@ impl Push<'_> {
     }
 }
 
-/// The very looks that verify will take: what failed in the baseline is not blamed on this push.
+/// Looks exactly as verify will: a look that fails in the baseline is not blamed on this push.
 fn learn_health(plan: &mut Plan, round: &Round) {
     for host in &mut plan.hosts {
         if let Some(seen) = round.hosts.get(&host.name) {

@@ -1,4 +1,4 @@
-//! Looking ahead: what a push would do, found out without touching a host. Nothing here decides whether it goes on.
+//! Looks ahead: finds out what a push would do, without touching a host. It does not decide whether the push goes on.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::remote::answer::units::{DryActivation, dry_activation};
 use crate::remote::step::Step as RemoteStep;
 
 impl Push<'_> {
-    /// Begins what is known of the push, from the survey.
+    /// Begins the forecast with what the survey tells.
     pub(super) fn foresee(&self, views: &[Surveyed<'_>], plan: &Plan) {
         *lock(&self.ahead) = forecast(&self.request.fleet.name, views, plan, self.request.back.as_ref());
     }
@@ -40,7 +40,7 @@ impl Push<'_> {
         }
     }
 
-    /// All that is known by now.
+    /// Returns all that is known by now.
     pub(super) fn foreseen(&self, refused: Option<String>) -> Forecast {
         let mut known = lock(&self.ahead).clone();
         known.fleet.clone_from(&self.request.fleet.name);
@@ -48,7 +48,7 @@ impl Push<'_> {
         let left_out = self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host));
         known.left_out = left_out.cloned().collect();
         drop(skipped);
-        // What is refused was not looked at to the end.
+        // A refused push was not looked at to its end.
         if refused.is_none() {
             let not_known = self.not_known(&known);
             known.not_known.splice(0..0, not_known);
@@ -80,7 +80,7 @@ impl Push<'_> {
         packages.into_iter().chain(reboots).chain(units).collect()
     }
 
-    /// The new systems come to their hosts, or as near as a dry run lets them; how they differ is known then.
+    /// Brings the new systems to their hosts, or as near as a dry run allows; then it is known how they differ.
     pub(super) async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         match self.request.first {
             First::ShowPlan { units: false } => return self.compare(views).await,
@@ -97,7 +97,8 @@ impl Push<'_> {
         Ok(())
     }
 
-    /// What each new system changes, where that can be known without a copy; and whether it would find room.
+    /// Compares each new system with the old one, if that is possible without a copy; and checks whether it would find
+    /// room.
     pub(super) async fn compare(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         let changing = views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?)));
         let questions = changing.map(|(view, new)| {
@@ -111,7 +112,7 @@ impl Push<'_> {
         refuse_if(fits.values().any(|fits| !fits), "a new system could not be brought to its host")
     }
 
-    /// The comparison alone, for every host that was selected, in the inventory's order.
+    /// Compares alone, for every selected host, in the inventory's order.
     pub(super) async fn compare_selected(&self, views: &[Surveyed<'_>]) -> Vec<(HostName, Comparison)> {
         let selected = || views.iter().filter_map(|view| Some((view, view.new?)));
         let questions = selected().map(|(view, new)| (view.host.name.clone(), self.compare_one(view, new).boxed()));
@@ -121,7 +122,7 @@ impl Push<'_> {
             .collect()
     }
 
-    /// Of the hosts that run their new system already: which of them only a reboot would bring all of it.
+    /// Finds the hosts that run their new system already and need a reboot for some part of it.
     pub(super) async fn find_overdue_reboots(&self, views: &[Surveyed<'_>]) {
         let current = views.iter().filter(|view| view.selected && !view.changes());
         let current = current.filter_map(|view| Some((view, view.new?)));
@@ -133,12 +134,12 @@ impl Push<'_> {
         }
     }
 
-    /// First out of this workstation's store; the host is asked for what that does not tell.
+    /// Compares first in this workstation's store, and asks the host for what that does not tell.
     async fn compare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> Comparison {
         let standing = &view.facts.standing;
         let old = &standing.systems.current;
         let limit = view.host.limits.step;
-        // Nothing differs from itself, wherever it is.
+        // A system does not differ from itself, so it need not be in any store here.
         let mut packages = (old == new).then(Vec::new);
         if packages.is_none() && is_here(old) && is_here(new) {
             packages = nix::diff(old, new, limit).await.ok();
@@ -157,7 +158,7 @@ impl Push<'_> {
         Comparison { packages, reboot_for }
     }
 
-    /// What cannot be found out stops nothing: it is said to be not known.
+    /// Says what could not be found out. That stops nothing.
     async fn compare_there(&self, view: &Surveyed<'_>, new: &StorePath) -> Compared {
         let (name, old) = (&view.host.name, view.facts.standing.systems.current.clone());
         let script = RemoteStep::Compare { old, new: new.clone() }.script();
@@ -180,7 +181,7 @@ impl Push<'_> {
     async fn ask_one_for_units(&self, view: &Surveyed<'_>, new: &StorePath) {
         let name = &view.host.name;
         self.tell(Event::HostMoved { host: name.clone(), doing: "asking what it would do to its units".to_owned() });
-        // An activation decides on the same units, and then waits for them: its own limit is more than enough.
+        // An activation decides about the same units, and then waits for them as well: its limit is more than enough.
         let limit = view.host.limits.test;
         let script = RemoteStep::DryActivate { new: new.clone(), limit }.script();
         let answer = match self.reach.run(name, &script, limit + view.host.limits.step).await {
@@ -203,12 +204,12 @@ impl Push<'_> {
     }
 }
 
-/// Whether a system lies in this workstation's store.
+/// Returns whether a system lies in this workstation's store.
 fn is_here(system: &StorePath) -> bool {
     Path::new(system.as_str()).exists()
 }
 
-/// As prepare.sh finds them on a host: where the links of the system lead to.
+/// Finds the parts as prepare.sh finds them on a host: where the links of the system lead to.
 fn boot_parts(system: &StorePath) -> Option<BootParts> {
     if !is_here(system) {
         return None;

@@ -25,11 +25,11 @@ pub async fn build(
     Push::new(request, workspace, events).build().await.map_err(|refused| refused.text)
 }
 
-/// What a look at every link has shown.
+/// The result of a look at every link.
 #[derive(Debug)]
 pub struct Checked {
     pub links: Vec<Cell>,
-    /// Whether every required one is up.
+    /// Whether every required link is up.
     pub is_well: bool,
 }
 
@@ -44,7 +44,8 @@ pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events
     checked
 }
 
-/// How the systems of the selected hosts differ from what they run: builds and asks, changes nothing, copies nothing.
+/// Finds out how the systems of the selected hosts differ from what they run: it builds and asks, changes nothing and
+/// copies nothing.
 ///
 /// # Errors
 /// Why not, in one sentence; the details were told as events.
@@ -62,7 +63,7 @@ pub async fn diff(
 impl Push<'_> {
     async fn check(&self) -> Phased<Checked> {
         let fleet = &self.request.fleet;
-        // A host that is away is what a person asks after: the others look at it all the same.
+        // A person asks exactly because a host may be away: the others look at it all the same.
         let (surveyed, all_answer) = self.ask_everybody().await;
         refuse_if(surveyed.is_empty(), "no host answers")?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();

@@ -1,4 +1,4 @@
-//! Phase 2: one master and one round trip per host, and what the facts say against the push.
+//! Phase 2: makes one master and one round trip for each host, and says which facts are against the push.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,14 +19,15 @@ use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
 impl Push<'_> {
-    /// Of every host that must answer.
+    /// Surveys every host that must answer.
     pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
         let (surveyed, all_answer) = self.ask_everybody().await;
         refuse_if(!all_answer, "not every host could be surveyed")?;
         Ok(surveyed)
     }
 
-    /// The same for what is proven by the links of all hosts: a witness that is silent and needed refuses as well.
+    /// Surveys all hosts, because the links of all of them are the proof: a witness that is silent and needed refuses
+    /// as well.
     pub(super) async fn survey_with_witnesses(&self) -> Phased<BTreeMap<HostName, Answered>> {
         let (surveyed, all_answer) = self.ask_everybody().await;
         let all_needed = self.needed_witnesses_answer(&surveyed);
@@ -34,10 +35,11 @@ impl Push<'_> {
         Ok(surveyed)
     }
 
-    /// Of every host that answers, and whether all do that must. Those that are left out are not asked.
+    /// Returns the survey of every host that answers, and whether all hosts answer that must. Hosts that are left out
+    /// are not asked.
     pub(super) async fn ask_everybody(&self) -> (BTreeMap<HostName, Answered>, bool) {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
-        // Whoever was left out once is so for the whole run, whether or not it answers by now.
+        // A host that was left out once stays left out for the whole run, even if it answers by now.
         let skipped = lock(&self.skipped).clone();
         for host in self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
             self.tell(Event::HostLeftOut { host: host.clone() });
@@ -84,7 +86,7 @@ impl Push<'_> {
         (surveyed, all_answer)
     }
 
-    /// Which of several addresses the host is reached by, from now on.
+    /// Tells by which of its several addresses the host is reached, from now on.
     fn tell_address(&self, host: &HostName) {
         let Some((address, passed_over)) = self.reach.workspace().settled_on(host) else { return };
         for why in passed_over {
@@ -115,8 +117,8 @@ impl Push<'_> {
     }
 }
 
-/// Tells what is being done, and of a good answer what it says, as soon as it is there: one host that is slow must not
-/// hide what the others have said.
+/// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
+/// the others.
 pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
     let host = &host.name;
     tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
@@ -138,7 +140,7 @@ pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, t
     answer
 }
 
-/// One host's survey, or why there is none and what mends it.
+/// Asks one host for its survey; or says why there is none, and what to do about it.
 pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;

@@ -1,4 +1,4 @@
-//! Which wave of a push each host is in, once it is known which hosts change.
+//! Divides the hosts of a push into waves, once it is known which hosts change.
 
 use super::push::{Phased, Push, refuse_if};
 use crate::decide::survey::Weight;

@@ -37,7 +37,7 @@ impl Hosts for NoHosts {
     }
 }
 
-/// Nobody needs to wait for it.
+/// The tests need not wait for it.
 #[derive(Debug, Default)]
 struct FastClock(Mutex<Duration>);
 
@@ -509,7 +509,7 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
     assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
 }
 
-/// A guard that nobody has seen is counted from when it was armed, and not from what a recovery has written since.
+/// A guard that was not seen is counted from when it was armed, and not from what a recovery has written since.
 #[test]
 fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
