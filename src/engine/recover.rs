@@ -1,7 +1,7 @@
-//! A recovery from its beginning to its end: what the hosts hold of the run, then the driver.
+//! Runs a recovery from its beginning to its end: asks what the hosts hold of the run, then starts the driver.
 //!
-//! With the run's record the plan is the record's. Without it the plan is put together from what the hosts hold:
-//! leases, guards, roots. Nothing is changed on any host before the driver takes them over.
+//! With the run's record the plan is that of the record. Without it the plan is put together from what the hosts hold:
+//! leases, guards, roots. No host is changed before the driver takes the hosts over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,45 +35,45 @@ use crate::remote::Workspace;
 use reboot::Rolling;
 pub use reboot::RollingEnded;
 
-/// Between two looks for hosts that do not answer.
+/// The pause between two looks for hosts that do not answer.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a person asked for, and what this workstation knows.
+/// What a person asked for, with what this workstation knows.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub fleet: Fleet,
-    /// Nobody else's: two who recover the same run at once are told apart by it.
+    /// The name of this recovery alone: it tells two recoveries apart that end the same run at once.
     pub owner: String,
-    /// The same for the epochs of two who begin at once.
+    /// Tells the epochs apart of two recoveries that begin at once.
     pub tag: u16,
     /// The newest unfinished run of the fleet on this workstation.
     pub known: Option<Known>,
     /// The run that the person has named.
     pub run: Option<String>,
-    /// What it is to be done with it.
+    /// What is to be done with the run.
     pub aim: Aim,
-    /// The hosts that it is to end without.
+    /// The hosts that the run is to end without.
     pub without: BTreeSet<HostName>,
     /// Runs of the fleet that were ended while hosts were missing, by the records of this workstation.
     pub ended: Vec<Known>,
 }
 
-/// A run of which this workstation has the record.
+/// A run with a record on this workstation.
 #[derive(Debug, Clone)]
 pub struct Known {
     pub run: String,
-    /// `None`: it cannot be read, or was put together from the hosts; then the hosts tell.
+    /// `None`: the plan cannot be read, or was put together from the hosts; then the hosts tell it.
     pub plan: Option<Plan>,
     pub recorded: Recorded,
     /// The highest epoch that the record knows of.
     pub epoch: u64,
-    /// Since its last entry, as this workstation's clock says.
+    /// The time since its last entry, by this workstation's clock.
     pub since: Duration,
-    /// Each host's guard, counted from when it was armed; `None`: the record does not say.
+    /// How long each host's guard holds from when it was armed; `None`: the record does not say.
     pub guards: Option<BTreeMap<HostName, RecordedGuard>>,
-    /// What is unfinished is a rolling reboot.
+    /// Whether the unfinished run is a rolling reboot.
     pub rolling: Option<Begun>,
-    /// Who was missing when it was ended, and on which side that was.
+    /// The hosts that were missing when it was ended, and the side on which it was ended.
     pub mark: Option<EndMark>,
 }
 
@@ -82,28 +82,29 @@ pub struct Known {
 pub struct Recovering {
     pub run: String,
     pub epoch: u64,
-    /// Without a record of this workstation.
+    /// The run is known from the hosts alone, without a record of this workstation.
     pub alone: bool,
     pub plan: Arc<Plan>,
-    /// No guard of the run can hold longer than this from now on, but for those that this recovery arms.
+    /// The longest time from now on that a guard of the run can hold, except those that this recovery arms.
     pub longest_guard: Duration,
 }
 
-/// Where a recovery's entries go, made when it is known which run it is.
+/// Makes the place for a recovery's entries, once it is known which run it is.
 pub trait Records: Surroundings {
-    /// The run is about to be taken over.
+    /// Writes down that the run is about to be taken over.
     ///
     /// # Errors
     /// When that cannot be written down.
     fn recovering(&mut self, what: &Recovering) -> std::io::Result<()>;
 
-    /// Whether the run is to end without these hosts, which do not answer; ends by itself some time.
+    /// Asks whether the run is to end without these hosts, which do not answer. The question ends by itself after some
+    /// time.
     fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
         let _ = silent;
         async { false }
     }
 
-    /// The run of the record was ended by somebody else: no host holds anything of it.
+    /// Writes down that another coordinator has ended the run of the record: no host holds anything of it.
     fn ended_elsewhere(&mut self);
 }
 
@@ -115,14 +116,14 @@ pub enum Recovered {
     Nothing {
         silent: Vec<HostName>,
     },
-    /// It could not begin; why.
+    /// It could not begin, for this reason.
     NotBegun {
         text: String,
         hint: Option<String>,
     },
-    /// It was a rolling reboot, and nothing was done to its hosts but to let them go.
+    /// It was a rolling reboot, and its hosts were let go; nothing else was done.
     Rolling(RollingEnded),
-    /// The newest run is a guard that a person has armed, and that is still armed: nothing is touched.
+    /// The newest run is a guard that a person has armed, and that is still armed: it is not touched.
     ByHand {
         run: String,
     },
@@ -159,7 +160,7 @@ pub async fn recover(
     recovered
 }
 
-/// The same by whichever way to the hosts, up to the verdict.
+/// Recovers over any way to the hosts, up to the verdict.
 pub async fn recover_with(
     surveyor: &impl Surveyor,
     request: &Request,
@@ -183,14 +184,14 @@ struct Recovery<'a, S> {
 struct Chosen {
     run: String,
     known: Option<Known>,
-    /// The hosts that it changes, as far as known.
+    /// The hosts that it changes, if they are known.
     hosts: BTreeSet<HostName>,
-    /// Those that do not answer were given the time until every guard must have fired.
+    /// Whether hosts that do not answer were given the time until every guard must have fired.
     waited: bool,
 }
 
 impl Chosen {
-    /// Without a plan of its own recording, this workstation knows of the run what its hosts tell.
+    /// If this workstation has recorded no plan, it knows only what the hosts tell of the run.
     fn is_alone(&self) -> bool {
         self.known.as_ref().is_none_or(|known| known.plan.is_none())
     }
@@ -225,7 +226,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         records: &mut impl Records,
         shutdown: &mut Shutdown,
     ) -> Recovered {
-        // A roll back could not mend what a person has changed beside the systems: only the guard's own reboot does.
+        // A roll back could not take back what a person has changed beside the systems. Only the guard's own reboot
+        // does.
         if claims::is_by_hand(&chosen.run, surveyed.values()) {
             return Recovered::ByHand { run: chosen.run };
         }
@@ -287,12 +289,12 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
     }
 
-    /// Which run it is, how the hosts stand, and whom a person has just said that it is to end without. Changes
-    /// nothing.
+    /// Finds out which run it is, how the hosts stand, and which hosts a person has just said that it is to end
+    /// without. It changes nothing.
     async fn find(&self, records: &mut impl Records) -> Result<(Chosen, Surveyed, BTreeSet<HostName>), Recovered> {
         let mut surveyed = Surveyed::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
-        // Whom the run is to end without is asked for nothing: it takes no part, also if it answers.
+        // A host that the run is to end without is not asked: it takes no part, even if it would answer.
         let left_out: BTreeSet<HostName> = match self.request.aim {
             Aim::Without | Aim::Returned => self.request.without.clone(),
             Aim::Recover | Aim::Forget { .. } => BTreeSet::new(),
@@ -315,7 +317,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         self.let_go_what_is_over(&surveyed).await;
         let Some(mut chosen) = self.choose(&surveyed)? else {
             if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
-                // Its hosts may be the ones that do not answer.
+                // The run's hosts may be exactly those that do not answer.
                 return Ok((self.chosen(run, &surveyed), surveyed, BTreeSet::new()));
             }
             let silent = self.tell_of_marks(silent, &surveyed);
@@ -349,7 +351,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
             self.wait_for(unexpected, &chosen, &mut surveyed).await;
             if !surveyed.values().any(|one| one.holds(&chosen.run)) {
-                // Somebody else has ended it meanwhile.
+                // Another coordinator has ended it meanwhile.
                 let silent = all.into_iter().filter(|host| !surveyed.contains_key(host)).collect();
                 return Err(self.nothing(silent, records));
             }
@@ -399,8 +401,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         silent
     }
 
-    /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
-    /// that is known must have brought it back.
+    /// Waits for silent hosts until the latest known guard must have brought them back. Without a record only the host
+    /// itself knows what it ran before the run.
     async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut Surveyed) {
         let run = &chosen.run;
         let now = self.clock.now();
@@ -411,7 +413,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             let times = self.times(host);
             match claims::left(run, one) {
                 Some(left) => Some(times.awaited_until(one.clock.at + left.min(longest))),
-                // The others were armed with it.
+                // The others were armed together with it, so its guard is a bound for theirs.
                 _ if one.holds(run) => Some(times.awaited_until(now)),
                 _ => None,
             }
@@ -442,18 +444,19 @@ impl<S: Surveyor> Recovery<'_, S> {
             self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;
         }
-        // What the others said before the wait is old by now.
+        // The answers of the other hosts are from before the wait, and old by now.
         let others = surveyed.keys().cloned().collect();
         self.survey(&others, surveyed, false).await;
     }
 
-    /// The run that was named, or that this workstation knows of, or that most hosts hold something of.
+    /// Chooses the run: the one that was named, or that this workstation knows of, or that most hosts hold something
+    /// of.
     fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
         let mut runs = claims::runs(surveyed);
         for (run, hosts) in claims::to_be_judged(surveyed) {
             runs.entry(run).or_default().extend(hosts);
         }
-        // A mark claims nothing: only who names its run means it.
+        // A mark claims nothing, so its run is meant only if the person names it.
         if let Some(run) = &self.request.run {
             let marked = surveyed.iter().filter(|(_, one)| one.mark(run).is_some()).map(|(host, _)| host.clone());
             let marked: Vec<HostName> = marked.collect();
@@ -514,8 +517,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         let is_recorded = !hosts.is_empty();
         for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run) || one.mark(run).is_some()) {
-            // A true name that is left out would let the others be decided without that host; a false one costs a wait.
-            // What the record tells no host changes.
+            // A true name that is left out would let the others be decided without that host; a false name only costs a
+            // wait. No host changes what the record tells.
             if !is_recorded {
                 hosts.extend(claims::names(run, one));
             }
@@ -524,15 +527,16 @@ impl<S: Surveyor> Recovery<'_, S> {
         Chosen { run: run.to_owned(), known, hosts, waited: false }
     }
 
-    /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name
-    /// another machine has now.
+    /// Returns the hosts that were missing when the run was ended and still are: the recovery does not wait for them. A
+    /// host counts as missing also if another machine has its name now.
     fn named_by_marks(chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
         marks.chain(recorded).flat_map(|mark| mark.missing.keys().cloned()).collect()
     }
 
-    /// Hosts that are missing by the marks, and under whose names other machines answer: those know nothing of the run.
+    /// Returns the hosts that are missing by the marks while other machines answer under their names: these know
+    /// nothing of the run.
     fn replaced(&self, chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
@@ -545,8 +549,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         missing.filter(is_replaced).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Says of the marks on the hosts that nothing is to be done about them now. Who is missing by one is not silent by
-    /// itself: that is known.
+    /// Tells which marks on the hosts need nothing now. A host that is missing by a mark is not told as silent: that is
+    /// known.
     fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &Surveyed) -> BTreeSet<HostName> {
         let fleet = &self.request.fleet.name;
         let mut told = BTreeSet::new();
@@ -571,9 +575,9 @@ impl<S: Surveyor> Recovery<'_, S> {
         silent
     }
 
-    /// Until when a guard of a host may be armed that the run is to end without. Whoever began the run can have
-    /// extended it until the others are fenced, but for one whose record this is: nobody else goes on with that while
-    /// it is held here.
+    /// Returns until when a guard may be armed on a host that the run is to end without. The coordinator that began the
+    /// run can have extended it until the others are fenced. If the record is here, that coordinator is dead: only one
+    /// program at a time goes on with a record.
     fn until_the_missing_are_over(
         &self,
         chosen: &Chosen,
@@ -588,7 +592,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let until = plan.changing().filter(|host| self.request.without.contains(&plan.host(*host).name)).map(|host| {
             let its = &times[host.0];
             let holds = match known {
-                // On the way back those who wait for another are extended past that one.
+                // On the way back hosts that wait for another are extended past its guard.
                 Some(known) if is_ours && known.recorded.turned_back => {
                     Times::longest_guard(times).saturating_sub(known.since)
                 }
@@ -642,11 +646,11 @@ impl<S: Surveyor> Recovery<'_, S> {
             if let Some(guard) = recorded {
                 (its.unseen_guard, its.overdue) = (guard.left(), guard.overdue());
             } else if let Some(known) = &chosen.known {
-                // A guard that nobody has seen was armed before the record's last entry.
+                // A guard that was not seen was armed before the record's last entry.
                 its.unseen_guard = its.guard.saturating_sub(known.since);
             }
             if chosen.waited {
-                // And so every guard is over that was armed before this recovery began.
+                // So every guard that was armed before this recovery began is over.
                 (its.unseen_guard, its.overdue) = (Duration::ZERO, its.awaited_until(Duration::ZERO));
             }
             times.push(its);

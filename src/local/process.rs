@@ -164,7 +164,7 @@ impl Invocation {
 
     /// Sends the child's stderr to `file` instead of capturing it.
     ///
-    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a
+    /// This is for a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a
     /// captured stderr would never come.
     pub fn stderr_to(mut self, file: File) -> Self {
         self.stderr = Some(Arc::new(file));
@@ -179,7 +179,7 @@ impl Invocation {
         self.run_with(|_| {}).await
     }
 
-    /// Like [`Invocation::run`], and gives each line of the child's stderr to `on_line` as it comes.
+    /// Runs the child like [`Invocation::run`], and gives each line of its stderr to `on_line` as it comes.
     ///
     /// # Errors
     /// See [`ProcessError`]; a status other than 0 is not an error here.

@@ -1,5 +1,5 @@
-//! The plan of a run that this workstation has no record of, from what the hosts keep of it: each host's part from that
-//! host.
+//! Makes the plan of a run without a record on this workstation, from what the hosts keep of it: each host's part comes
+//! from that host.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
 
 impl<S: Surveyor> Recovery<'_, S> {
-    /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.
+    /// Plans every host of the fleet: the hosts of the run as their roots tell, the others as witnesses.
     pub(super) fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
         let fleet = &self.request.fleet;
         let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
         let host = |host: &Host| {
             let one = surveyed.get(&host.name).map(|one| &one.facts);
             let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
-            // Where nothing of the run is left nobody knows what it was to bring: what is there now is neither old nor
-            // new.
+            // If nothing of the run is left on a host, it is not known what the run was to bring there: what runs there
+            // now is not called old or new.
             let holds = surveyed.get(&host.name).is_some_and(|one| one.holds(&chosen.run));
             let is_of_the_run = chosen.hosts.contains(&host.name);
             let here = one.filter(|_| holds || !is_of_the_run).map(|facts| facts.standing.systems.clone());
@@ -40,9 +40,9 @@ impl<S: Surveyor> Recovery<'_, S> {
                 machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
                 behind: host.way.iter().find_map(id),
                 reactivate: host.reactivate,
-                // It goes forward only where all were tested already.
+                // The recovery goes forward only if all were tested already.
                 wave: 0,
-                // What was failed before the run is not known: what fails now is not blamed on it.
+                // It is not known which units had failed before the run, so a unit that fails now is not blamed on it.
                 failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
                 restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),
                 units: UnitTerms { ignore: host.ignored_units.clone(), ..UnitTerms::default() },
@@ -59,7 +59,7 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 }
 
-/// Stands for a system that only the silent host itself knows: no host is ever found on it.
+/// Makes a system that stands for one that only the silent host itself knows: no host is ever found on it.
 fn not_known() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
 }
