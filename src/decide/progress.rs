@@ -1,4 +1,4 @@
-//! What is told of the matrix: how many links are up, which are waited for, whole rounds.
+//! Tells of the matrix: how many links are up, which are waited for, and whole rounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ impl Transaction {
     }
 }
 
-/// `vps -> homeserver (ping)`.
+/// Writes `vps -> homeserver (ping)`.
 #[must_use]
 pub fn link_text(link: &Link) -> String {
     let from = match &link.from {
@@ -69,7 +69,7 @@ pub fn link_text(link: &Link) -> String {
     format!("{from} -> {} ({})", link.to, link.probe.kind())
 }
 
-/// The matrix as events carry it. `compare`: beside what the baseline said.
+/// Returns the matrix for an event. `compare`: beside the baseline.
 #[must_use]
 pub fn cells(plan: &Plan, round: &Round, compare: bool) -> Vec<Cell> {
     plan.links

@@ -1,4 +1,4 @@
-//! What hosts say about themselves: the facts that decisions are made from.
+//! Defines what hosts say about themselves: the facts that decisions are made from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,12 +12,12 @@ use crate::facts::units::Units;
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
 pub type Uptime = u64;
 
-/// Whether two boot identities are of one boot: the boot id, a dot, and when the first process of that boot was
-/// started.
+/// Returns whether two boot identities are of one boot. An identity is the boot id, a dot, and when the first process
+/// of that boot was started.
 ///
-/// Containers have the boot id of the machine that they run on, also after a restart of their own: only the second half
-/// tells those apart. Records and plans of runs that an older fleetdeploy began hold the boot id alone: then there is
-/// nothing else to compare. `remote/scripts/lib.sh` compares them in the same way.
+/// Containers have the boot id of the machine that they run on, and keep it over their own restart: only the second
+/// half tells their boots apart. Records and plans of runs that an older fleetdeploy began hold the boot id alone: then
+/// nothing else can be compared. `remote/scripts/lib.sh` compares them in the same way.
 #[must_use]
 pub fn same_boot(one: &str, other: &str) -> bool {
     match (one.split_once('.'), other.split_once('.')) {
@@ -30,22 +30,22 @@ pub fn same_boot(one: &str, other: &str) -> bool {
 /// The three places that say which system a host is on. At rest they are one and the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Systems {
-    /// What runs: `/run/current-system`.
+    /// The system that runs: `/run/current-system`.
     pub current: StorePath,
-    /// What `/nix/var/nix/profiles/system` points to.
+    /// The system that `/nix/var/nix/profiles/system` points to.
     pub profile: StorePath,
-    /// What a reboot brings, as the boot loader itself says; [`Systems::not_known`] where nobody can tell.
+    /// The system that a reboot brings, as the boot loader itself says; [`Systems::not_known`] if that is not known.
     pub boot_default: StorePath,
 }
 
 impl Systems {
-    /// Stands for a boot default that cannot be told, as where /boot is not mounted.
+    /// The store path that stands for a boot default that is not known, for example because /boot is not mounted.
     ///
-    /// It equals no system that was ever built, so that whatever is compared with it is neither old nor new: nothing is
-    /// taken for done, or for brought back, by a guess. A host that says so is still a host that answers.
+    /// It equals no system that was ever built. So a comparison with it finds neither old nor new, and nothing is taken
+    /// for done, or for brought back, by a guess. A host that says so is still a host that answers.
     const NOT_KNOWN: &str = "/nix/store/00000000000000000000000000000000-not-known";
 
-    /// The boot default of a host where that cannot be told.
+    /// Returns the boot default of a host on which it is not known.
     ///
     /// # Panics
     /// Never: the text has the form of a store path.
@@ -54,47 +54,49 @@ impl Systems {
         StorePath::new(Self::NOT_KNOWN).expect("it has the form of a store path")
     }
 
-    /// What a reboot brings; `None`: that cannot be told.
+    /// Returns the system that a reboot brings; `None`: that is not known.
     #[must_use]
     pub fn known_boot_default(&self) -> Option<&StorePath> {
         Some(&self.boot_default).filter(|system| system.as_str() != Self::NOT_KNOWN)
     }
 
-    /// The boot default for people.
+    /// Names the boot default for people.
     #[must_use]
     pub fn boot_default_text(&self) -> String {
         self.known_boot_default().map_or_else(|| "not known".to_owned(), ToString::to_string)
     }
 
-    /// One system, everywhere.
+    /// Makes the three places one system.
     #[must_use]
     pub fn all(system: &StorePath) -> Self {
         Self { current: system.clone(), profile: system.clone(), boot_default: system.clone() }
     }
 
-    /// Whether a reboot would bring back what runs.
+    /// Returns whether a reboot would bring back what runs.
     #[must_use]
     pub fn agree(&self) -> bool {
         self.current == self.boot_default && self.profile == self.boot_default
     }
 
-    /// Whether every place says `system`.
+    /// Returns whether every place says `system`.
     #[must_use]
     pub fn all_are(&self, system: &StorePath) -> bool {
         self.agree() && self.current == *system
     }
 }
 
-/// The boot loader a default was read from.
+/// The boot loader that a default was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootLoader {
     SystemdBoot,
     Grub,
     Extlinux,
-    /// None at all: a link such as `/sbin/init` leads into the system, as in a container; activation itself moves it.
+    /// No loader at all: a link such as `/sbin/init` leads into the system, as in a container; activation itself moves
+    /// it.
     Init,
-    /// Its files were not recognised: the boot default is inferred from booted, current and profile being one.
+    /// A loader with files that were not recognised: the boot default is inferred if booted, current and profile are
+    /// one.
     Unknown,
 }
 
@@ -111,12 +113,13 @@ impl BootLoader {
     }
 }
 
-/// What the next reboot brings, once, instead of the boot default: the loader's one-shot entry, GRUB's `next_entry`.
+/// The entry that the next reboot brings, once, instead of the boot default: the loader's one-shot entry, GRUB's
+/// `next_entry`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NextBoot {
-    /// As the loader names it: `nixos-generation-5.conf`, `1>0`.
+    /// The loader's name for it: `nixos-generation-5.conf`, `1>0`.
     pub entry: String,
-    /// What that entry starts; `None`: it is not known, or is no NixOS system.
+    /// The system that this entry starts; `None`: it is not known, or is no NixOS system.
     pub system: Option<StorePath>,
 }
 
@@ -128,7 +131,7 @@ pub enum GuardState {
     None,
     Armed {
         run: String,
-        /// On the host's own clock.
+        /// The deadline on the host's own clock.
         deadline: Uptime,
     },
     /// The token says armed, and the unit that should act on it is not there.
@@ -149,12 +152,12 @@ pub enum GuardState {
     },
 }
 
-/// Who holds the host, or has held it.
+/// The lease on a host: the run that holds it, or has held it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     pub run: String,
     pub epoch: u64,
-    /// Who says so: `person@workstation`; `-`: nobody any more, the claim was given back.
+    /// The owner, as `person@workstation`; `-`: there is none any more, because the claim was given back.
     pub owner: String,
 }
 
@@ -162,7 +165,7 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RollingLease {
     pub run: String,
-    /// For how many more seconds it counts, if it is not renewed.
+    /// The number of seconds that it still counts, if it is not renewed.
     pub left: u64,
     /// The boot on which it was written or renewed last.
     pub boot_id: String,
@@ -171,13 +174,13 @@ pub struct RollingLease {
 }
 
 impl Lease {
-    /// Who took the run over, for people.
+    /// Names the coordinator that took the run over, for people.
     #[must_use]
     pub fn who(&self) -> &str {
         if self.owner == Self::NOBODY { "a recovery that has ended" } else { &self.owner }
     }
 
-    /// In the place of an owner: the claim was given back.
+    /// Stands in the place of an owner: the claim was given back.
     pub const NOBODY: &str = "-";
 }
 
@@ -207,7 +210,7 @@ impl JobKind {
     }
 }
 
-/// How a detached step stands.
+/// The state of a detached step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum JobState {
@@ -227,7 +230,7 @@ pub struct Standing {
     pub boot_id: String,
     pub uptime: Uptime,
     pub systems: Systems,
-    /// What was booted: `/run/booted-system`.
+    /// The system that was booted: `/run/booted-system`.
     pub booted: StorePath,
     /// The number of the profile's current generation.
     pub generation: u64,
@@ -244,29 +247,29 @@ pub struct Standing {
     pub failed_units: BTreeSet<String>,
     /// Restart counts of units, only those above 0.
     pub restarts: BTreeMap<String, u64>,
-    /// Services that run, and whatever has failed.
+    /// Services that run, and all units that have failed.
     #[serde(default)]
     pub units: Units,
-    /// What the run that was asked about has left here; `None`: that was not told.
+    /// The traces that the run that was asked about has left here; `None`: they were not told.
     #[serde(default)]
     pub run_traces: Option<RunTraces>,
-    /// The highest epoch of that run that was ever written here, whether or not it claims the host now, and by whom.
+    /// The highest epoch of that run that was ever written here, and its owner, whether or not it claims the host now.
     #[serde(default)]
     pub fence: Option<Lease>,
 }
 
-/// What the survey finds: everything that a push must know before it touches a host.
+/// The facts of the survey: everything that a push must know before it touches a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub standing: Standing,
     pub host_name: String,
     pub machine_id: String,
-    /// As in the toplevel's `system` file: `x86_64-linux`.
+    /// The text of the toplevel's `system` file: `x86_64-linux`.
     pub system_type: String,
     /// Bytes.
     pub free_root: u64,
     pub free_store: u64,
-    /// Bytes; `None` where there is no /boot of its own.
+    /// Bytes; `None` if /boot is no file system of its own.
     pub free_boot: Option<u64>,
     pub nix_version: String,
     pub systemd_version: String,
@@ -280,33 +283,33 @@ pub struct Facts {
     pub ssh_port: Option<u16>,
     /// Crypto devices under /, /nix or /boot, and encrypted ZFS: a disk that may want a passphrase at boot.
     pub crypto_devices: Vec<String>,
-    /// Runs whose roots are still on the host, but for those that were ended there.
+    /// Runs that still have roots on the host, except those that were ended there.
     pub survivors: Vec<String>,
     /// The hosts of those runs, by name, as the runs left them there.
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
-    /// What those runs found here, and what they were to bring.
+    /// The systems that those runs found here, and those that they were to bring.
     pub survivor_roots: BTreeMap<String, Roots>,
-    /// Units that made a run roll back, as that run left their names there, and that are failed still: by that run.
+    /// Units that made a run roll back and are still failed, each with that run, which left the names there.
     #[serde(default)]
     pub remembered: BTreeMap<String, String>,
-    /// The highest epoch of each run of which anything is left here.
+    /// The highest epoch of each run that has left anything here.
     #[serde(default)]
     pub fences: BTreeMap<String, Lease>,
-    /// Runs that were ended here while another host of theirs was not seen.
+    /// Runs that were ended here while another of their hosts was not seen.
     #[serde(default)]
     pub marks: Vec<RunMark>,
-    /// Those of the survivors after which a later run has committed here.
+    /// Survivors after which a later run has committed here.
     #[serde(default)]
     pub over: BTreeSet<String>,
-    /// Those of the survivors that have begun to move here what a reboot brings.
+    /// Survivors that have begun to move here what a reboot brings.
     #[serde(default)]
     pub switching: BTreeSet<String>,
-    /// A rolling reboot whose lease is over, and would count again after the host's next boot.
+    /// A rolling reboot with a lease that is over, and would count again after the host's next boot.
     #[serde(default)]
     pub rolling_over: Option<String>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
-    /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.
+    /// The things in the way, in words: a switch, a reboot or an upgrade under way or due.
     pub busy: Vec<String>,
     /// Why a reboot may not find its way to the boot default's files: a partition that is not mounted. `None`: it does.
     #[serde(default)]
@@ -314,10 +317,10 @@ pub struct Facts {
     /// Kernel and initrd of the boot default; `None`: they were not looked at.
     #[serde(default)]
     pub boot_files: Option<BootFiles>,
-    /// What the reader of the boot loader adds: why it does not know the loader, or its default.
+    /// Notes of the boot loader's reader: why it does not know the loader, or its default.
     #[serde(default)]
     pub boot_note: Option<String>,
-    /// What is worth saying and stops nothing: an EFI variable that chooses the boot entry, an inhibitor.
+    /// Notes that stop nothing: an EFI variable that chooses the boot entry, an inhibitor.
     pub notes: Vec<String>,
     /// Whether what runs was ever booted here.
     pub current_was_booted: bool,
@@ -328,7 +331,7 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum BootFiles {
-    /// They are the system's own, byte for byte.
+    /// They equal the system's own, byte for byte.
     Whole,
     /// They cannot be compared: signed, with secrets in them, or not copied from the store. That is no fault of theirs.
     Unproven { why: String },
@@ -336,10 +339,11 @@ pub enum BootFiles {
     Bad { why: String },
 }
 
-/// What a run keeps on a host, across reboots.
+/// The systems that a run keeps on a host, across reboots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roots {
-    /// What the host ran and booted when it was armed, with the number of its generation; `None`: it never was.
+    /// The systems that the host ran and booted when it was armed, with the number of its generation; `None`: it never
+    /// was armed.
     pub old: Option<(Systems, u64)>,
     /// `None`: it was never prepared.
     pub new: Option<StorePath>,
@@ -385,7 +389,7 @@ pub enum StepOutcome {
     },
 }
 
-/// Why a host's fence refuses.
+/// The reason why a host's fence refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalReason {
@@ -407,12 +411,12 @@ pub enum RefusalReason {
     Fired,
     /// A switch, a reboot or an upgrade is under way.
     Busy,
-    /// What it was sent has no form that its scripts take: nothing ran.
+    /// The command has no form that its scripts take: nothing ran.
     BadArgument,
     Other,
 }
 
-/// What a host answers to a step that changes it.
+/// The answer of a host to a step that changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StepAnswer {
     pub outcome: StepOutcome,
@@ -427,13 +431,14 @@ pub struct Fit {
     /// Each refuses the push.
     pub misfits: Vec<Misfit>,
     pub check: PreSwitchCheck,
-    /// The new system would install another kind of boot loader than the one that boots the old: `from grub to ...`.
+    /// The kinds of boot loader, if the new system would install another kind than the one that boots the old: `from
+    /// grub to ...`.
     pub loader_change: Option<String>,
-    /// What the pre-switch check said, line by line.
+    /// The output of the pre-switch check, line by line.
     pub log: Vec<String>,
-    /// What `nix store diff-closures` there says of what runs and the new system; `None`: it could not.
+    /// The output of `nix store diff-closures` there, for the running system and the new one; `None`: it could not run.
     pub changes: Option<Vec<String>>,
-    /// What only a reboot brings, in words.
+    /// The parts that only a reboot brings, in words.
     pub reboot_for: Vec<String>,
 }
 
@@ -445,13 +450,13 @@ pub struct Misfit {
     pub text: String,
 }
 
-/// What the new system's own `switch-to-configuration check` says.
+/// The result of the new system's own `switch-to-configuration check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreSwitchCheck {
     Passed,
     Failed,
-    /// It had not ended within its limit, and was ended: what it would have said is not known.
+    /// It did not end within its limit, and was ended: its answer is not known.
     CutOff,
     /// It does not know that action: NixOS of 2024 and before.
     NotKnown,
