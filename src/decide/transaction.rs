@@ -1,8 +1,8 @@
-//! The decider of a push, from arming to the last clean-up, and of its recovery (`recover.rs`).
+//! Decides a push, from arming to the last clean-up, and its recovery (`recover.rs`).
 //!
 //! Feed [`Transaction::handle`] what happened; carry out, in order, what it returns. It keeps no time: it names timers
-//! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it
-//! ran, and the guards do so by themselves if nobody else does; after it the push only goes forward.
+//! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it ran,
+//! and the guards do so by themselves if the push cannot; after it the push only goes forward.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::facts::plan::{HostId, Plan};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
-/// Where the whole push stands. Every stage ends in a barrier.
+/// The stage of the whole push. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
     /// A recovery fences every host before anything else.
@@ -27,31 +27,31 @@ pub(super) enum Stage {
     Arm,
     /// The hosts of one wave are tested.
     Test,
-    /// They, and all others, are looked at.
+    /// The hosts of the wave, and all others, are looked at.
     Verify,
     /// Guards are being extended before the next wave, before the decision, or before the disarm.
     ExtendToTest,
     ExtendToSwitch,
     Switch,
-    /// The matrix once more, after the boot defaults moved.
+    /// The matrix is looked at once more, after the boot defaults moved.
     Proof,
     ExtendToDisarm,
     Disarm,
     /// Every touched host is on its way back.
     Back,
-    /// New logins and the baseline's matrix, before the guards of a roll back go.
+    /// New logins and the baseline's matrix are proven, before the guards of a roll back go.
     BackProof,
     BackDisarm,
     Clean,
     Over,
 }
 
-/// How a host stands in the stage under way.
+/// The state of a host in the stage under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Progress {
     Waiting,
     Sent,
-    /// The host has begun, or cannot be reached: nobody needs to wait for it before cutting its way.
+    /// The host has begun, or cannot be reached: another host need not wait for it before it cuts the way.
     Released,
     Done,
 }
@@ -61,26 +61,26 @@ pub(super) enum Progress {
 pub(super) enum Back {
     /// This run never held it.
     Untouched,
-    /// Its arm command is still out: nobody knows yet whether there is a guard.
+    /// Its arm command is still out: it is not known yet whether there is a guard.
     Arming,
     Waiting,
     Rolling,
-    /// On its old systems, on the boot it was on, with its guard still armed.
+    /// It is on its old systems, on the boot it was on, with its guard still armed.
     Restored,
-    /// Out of reach, or beyond a roll back from here: its guard brings it back.
+    /// It is out of reach, or cannot be rolled back from here any more: its guard brings it back.
     Awaited,
-    /// Back without a guard: brought back by it, or found so by a recovery.
+    /// It is back without a guard: its guard brought it back, or a recovery found it so.
     Returned {
         by_guard: bool,
     },
 }
 
-/// Whether a host that did not answer in its time is worth another question.
+/// Says whether a host that did not answer in its time is asked once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum GivenUp {
     No,
     Silent,
-    /// Another host has answered since: what kept the way to this one closed may be over.
+    /// Another host has answered since, so the way to this one may be open again.
     HeardOthers,
     /// It was asked once more.
     ForGood,
@@ -105,15 +105,15 @@ pub(super) struct HostNow {
     /// It had lost its guard and was armed once more: not a second time.
     pub(super) armed_again: bool,
     pub(super) given_up: GivenUp,
-    /// It says that it is not this run's any more: nothing is done on it.
+    /// It says that it is not this run's any more: it is left alone.
     pub(super) disowned: bool,
-    /// A recovery does not build on what it says of itself, and leaves it as it is.
+    /// A recovery cannot build on its words about itself, and leaves it as it is.
     pub(super) set_aside: bool,
-    /// A recovery ends the run without it: it takes no part, also if it answers meanwhile.
+    /// A recovery ends the run without it: it takes no part, even if it answers meanwhile.
     pub(super) missing: bool,
-    /// What it runs, as far as known.
+    /// The systems that it is on, if they are known.
     pub(super) on: StorePath,
-    /// A recovery has taken it over on the boot that is known of.
+    /// A recovery has taken it over on the boot that is known.
     pub(super) held: bool,
     /// How a recovery found it.
     pub(super) found: Option<Found>,
@@ -121,17 +121,18 @@ pub(super) struct HostNow {
 }
 
 impl HostNow {
-    /// Nothing was said about its end yet.
+    /// Returns whether its end has not been told yet.
     pub(super) fn is_open(&self) -> bool {
         self.end.is_none()
     }
 
-    /// A roll back must be proven here by a new login.
+    /// Returns whether a roll back must be proven here by a new login.
     pub(super) fn needs_login(&self) -> bool {
         self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
     }
 
-    /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
+    /// Returns whether it takes no part in the rest of the way forward: a recovery found it through already, or it is
+    /// lost.
     pub(super) fn is_through(&self) -> bool {
         let on_new = matches!(
             self.found,
@@ -144,12 +145,12 @@ impl HostNow {
         self.disowned || self.missing || self.has_left() || on_new
     }
 
-    /// The run is over for it, whatever becomes of the others: nothing is asked of it, and it is no longer theirs.
+    /// Returns whether the run is over for it, whatever becomes of the others: it is not asked any more.
     pub(super) fn has_left(&self) -> bool {
         self.found.as_ref().is_some_and(Found::has_left)
     }
 
-    /// Where its way back begins, from what may have been done to it.
+    /// Returns where its way back begins, from what may have been done to it.
     pub(super) fn back_by_flags(&self) -> Back {
         let arming = matches!(self.step, Some(Step::Arm { .. }));
         match (self.armed, arming, self.activated || self.moved) {
@@ -166,65 +167,66 @@ impl HostNow {
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,
-    /// The fleet's name, for a command to type; of a push it stands nowhere.
+    /// The fleet's name, for a command to type; a push does not need it.
     pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
     /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
     /// ones are still where they were.
     pub(super) wave: usize,
-    /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
+    /// Rounds in a row that held; they are counted only as far as they are needed, so that the states of a push are
+    /// finite.
     pub(super) streak: u32,
     /// A round is out.
     pub(super) probing: bool,
-    /// The round that is out began in an earlier stage and proves nothing for this one.
+    /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
     pub(super) stale: bool,
     pub(super) last_broken: BTreeSet<LinkId>,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
-    /// A host that did not say in the last round how its units are.
+    /// A host that did not tell the state of its units in the last round.
     pub(super) unheard: Option<HostId>,
     /// How often each unit had been restarted by the round before.
     pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
     pub(super) waiting: BTreeSet<LinkId>,
     pub(super) units: UnitWatch,
-    /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
+    /// Whether only handshakes were missing when the settle time ended: then WireGuard is given its rekey time, once.
     pub(super) rekeying: bool,
-    /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
-    /// first that does not hold ends it.
+    /// Whether the settle time ended while nothing spoke against the push: then the rounds that are still to come
+    /// decide, and the first that does not hold ends it.
     pub(super) overtime: bool,
     pub(super) extended: bool,
-    /// Restored hosts whose links stayed down were left to their guards once already.
+    /// Whether restored hosts with links that stayed down were left to their guards once already.
     pub(super) left_to_guards: bool,
     pub(super) last_round: Option<Round>,
     pub(super) reason: Option<RollbackReason>,
     pub(super) interrupted: Option<Signal>,
-    /// Witnesses of which it was said that they restarted or switched.
+    /// Witnesses that were already told to have restarted or switched.
     pub(super) noticed: BTreeSet<HostId>,
-    /// Absent hosts of which it was said that they answer.
+    /// Absent hosts that were already told to answer.
     pub(super) noticed_absent: BTreeSet<HostName>,
-    /// Hosts of which it was said that they cannot write down what is done there.
+    /// Hosts that were already told to be unable to write down what is done there.
     pub(super) told_volatile: BTreeSet<HostId>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
-    /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
+    /// Whether a job's barrier waits for silent hosts alone: then no longer than the settle time.
     pub(super) silence_counts: bool,
     /// `None`: a push.
     pub(super) recovery: Option<Recovery>,
-    /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
+    /// Whether a host has said that it is not this run's any more, after any take-over: from then on nothing is armed.
     pub(super) doubted: bool,
-    /// A host that is lost to a recovery has shown itself on new for good.
+    /// Whether a host that is lost to a recovery has shown itself on new for good.
     pub(super) lost_on_new: bool,
-    /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
+    /// Whether all lost hosts hold nothing of the run any more: then the traces on the others help no one.
     pub(super) lost_ones_keep_nothing: bool,
-    /// Not every host could be disarmed, and those that were have been asked once more.
+    /// Whether the hosts that were disarmed have been asked once more, because not every host could be disarmed.
     pub(super) asked_the_committed: bool,
-    /// What the host said that another coordinator has taken over.
+    /// The words of the host that said that another coordinator has taken over.
     pub(super) superseded_by: Option<String>,
     /// Why a recovery leaves everything as it was.
     pub(super) held_up: Option<HeldUp>,
-    /// Marks of an end without hosts are removed with all the rest.
+    /// Whether marks of an end without hosts are removed with all the rest.
     pub(super) forgets_marks: bool,
-    /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
+    /// Hosts that were missing and are done: only the marks of the others must still say so.
     pub(super) dealt_with: BTreeSet<HostId>,
 }
 
@@ -294,8 +296,8 @@ impl Transaction {
         }
     }
 
-    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is
-    /// armed alone, so that of two pushes exactly one goes on.
+    /// Returns the first orders. A recovery takes every host over. A push arms the fleet's first host by machine id
+    /// alone, so that of two pushes exactly one goes on.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
         if self.stage == Stage::TakeOver {
@@ -340,7 +342,7 @@ impl Transaction {
             Input::CancelRequested(signal) => self.cancel(signal, &mut effects),
             Input::RecordFailed { why } => {
                 if self.stage == Stage::Arm {
-                    // The entry before the first arm command: none was sent.
+                    // This is the entry before the first arm command: none was sent.
                     for host in &mut self.hosts {
                         host.step = None;
                         host.armed = false;
@@ -353,30 +355,31 @@ impl Transaction {
         effects
     }
 
-    /// The hosts that may hold a guard of this run right now: what a person who leaves at once must hear of.
+    /// Returns the hosts that may hold a guard of this run right now: a person who leaves at once must hear of them.
     pub fn guarded(&self) -> impl Iterator<Item = HostId> + '_ {
         self.plan.ids().filter(|host| self.hosts[host.0].armed)
     }
 
-    /// Those of them that take part in what is left.
+    /// Returns those of them that take part in the rest of the run.
     pub fn holding(&self) -> impl Iterator<Item = HostId> + '_ {
         self.guarded().filter(|host| self.takes_part(*host))
     }
 
-    /// Whether a recovery leaves everything as it was found, since what was typed is not right as the hosts stand.
+    /// Returns whether a recovery leaves everything as it was found, because the command that was typed does not fit
+    /// the state of the hosts.
     #[must_use]
     pub fn is_held_up(&self) -> bool {
         self.held_up.is_some()
     }
 
-    /// How it ended, once nothing but the clean-up is left to do.
+    /// Returns how it ended, once only the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {
         matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
     }
 
-    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them:
-    /// what was seen is kept, also when all is left at once. None of them has a guard of this run.
+    /// Returns the hosts that have a known end by now, or that a recovery leaves as it has found them. Their ends are
+    /// kept even if all is left at once. None of them has a guard of this run.
     #[must_use]
     pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
         let end = |id: HostId| {
@@ -386,33 +389,34 @@ impl Transaction {
                 _ if now.armed => None,
                 (_, found) => found.as_ref().map(Found::left),
             });
-            // That it is not known of it is no end of the run.
+            // An unknown host is no end of the run.
             let end = end.map(|end| if end == HostOutcome::Missing { not_ended_without() } else { end });
             end.map(|end| (self.plan.host(id).name.clone(), end))
         };
         self.plan.ids().filter_map(end).collect()
     }
 
-    /// The hosts that may be under their guards when all is left: not those that were seen back without one.
+    /// Returns the hosts that may be under their guards when all is left, without those that were seen back without
+    /// one.
     pub fn left_to_guards(&self) -> impl Iterator<Item = HostId> + '_ {
         self.guarded().filter(|host| !matches!(self.hosts[host.0].back, Back::Returned { .. }))
     }
 
-    /// Whether a host under its guard was seen on its old systems already, on the boot that it was on.
+    /// Returns whether a host under its guard was seen on its old systems already, on the boot that it was on.
     #[must_use]
     pub fn is_seen_on_old(&self, host: HostId) -> bool {
         let now = &self.hosts[host.0];
         now.back == Back::Restored || now.found == Some(Found::Guarded(Ground::Old))
     }
 
-    /// Whether its guard may be disarmed: the command is out.
+    /// Returns whether its guard may be disarmed: the command is out.
     #[must_use]
     pub fn may_be_disarmed(&self, host: HostId) -> bool {
         matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
     }
 
-    /// A full disk is for a person to mend; the run goes on: its lease holds as long as the boot, and a guard is of one
-    /// boot, too.
+    /// Warns of a host that cannot write. A person must mend a full disk; the run goes on, because its lease holds as
+    /// long as the boot, and a guard also belongs to one boot.
     fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
@@ -470,7 +474,7 @@ impl Transaction {
         }
     }
 
-    // Small things that several stages need.
+    // The functions below are needed by several stages.
 
     pub(super) fn run(&mut self, host: HostId, step: Step, effects: &mut Vec<Effect>) {
         self.hosts[host.0].step = Some(step.clone());
@@ -486,18 +490,18 @@ impl Transaction {
         effects.push(Effect::Tell(Event::PhaseStarted { phase }));
     }
 
-    /// Whether the push has come to this host: its wave is the one of now, or was before.
+    /// Returns whether the push has come to this host: its wave is the present one, or an earlier one.
     pub(super) fn has_begun_on(&self, host: HostId) -> bool {
         self.plan.host(host).changes && self.plan.host(host).wave <= self.wave
     }
 
-    /// What a host must run in the stage under way.
+    /// Returns the system that a host must run in the stage under way.
     pub(super) fn runs(&self, host: HostId) -> &StorePath {
         let plan = self.plan.host(host);
         if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
     }
 
-    /// What earlier rounds said counts for nothing in the stage that begins.
+    /// Forgets the rounds: earlier ones do not count in the stage that begins.
     pub(super) fn look_anew(&mut self) {
         self.streak = 0;
         self.overtime = false;
@@ -508,7 +512,7 @@ impl Transaction {
         self.units.begin_anew();
     }
 
-    /// When every host is gone at once, it is more likely the workstation that is.
+    /// Returns whether every host is gone at once: then more likely the workstation's own link is down.
     fn hear_silence(&mut self, host: HostId, effects: &mut Vec<Effect>) {
         let all = self.plan.changing().count();
         if self.silent.insert(host) && all > 1 && self.silent.len() == all {

@@ -290,8 +290,8 @@ fn refusal(word: &str) -> RefusalReason {
 }
 
 /// Says what the status of a detached step means. 4 says that some unit of the host is failed, perhaps since long. The
-/// standing names the units, and the decider compares them with those of before. Source: docs/facts.md, "Exit statuses
-/// of switch-to-configuration"; job.sh.
+/// standing names the units, and the decider compares them with those of before. Source:
+/// docs/facts.md, "Exit statuses of switch-to-configuration"; job.sh.
 fn job_outcome(kind: JobKind, state: JobState) -> StepOutcome {
     let word = kind.word();
     let failed = |text: String| StepOutcome::Failed { text };
