@@ -195,7 +195,7 @@ real_nix() (
     export FLEETDEPLOY_TEST_ALIAS=198.51.100.10 FLEETDEPLOY_TEST_SSHOPTS=-oBatchMode=yes
     ended=0
     scripts/lab.sh ws "$fleet" -- /tmp/nix-tests --ignored || ended=1
-    # What is committed, as somebody else gets it: a file that was forgotten is missing there.
+    # Tests what is committed, as another person gets it: a file that was forgotten is missing there.
     mkdir "$ws/tmp/flake" && git -c "safe.directory=$PWD" archive HEAD | tar -x -C "$ws/tmp/flake" || exit 1
     scripts/lab.sh ws "$fleet" -- /tmp/flake/tests/flake/outputs.sh /tmp/flake || ended=1
     exit "$ended"

@@ -132,14 +132,14 @@ pub enum Command {
 
 /// Finish or undo a push that was interrupted
 ///
-/// Takes the run over on every host, so that whoever began it can do nothing more, and looks how each host stands. If
-/// the push had decided to commit, and every host can go on, every link is proven anew and the run is finished; if not,
-/// every host goes back to the system it ran. It works from the run's record, or from another workstation, from what
-/// the hosts themselves hold.
+/// Takes the run over on every host, so that the program that began it can do nothing more, and looks how each host
+/// stands. If the push had decided to commit, and every host can go on, every link is proven anew and the run is
+/// finished; if not, every host goes back to the system it ran. It works from the run's record, or from another
+/// workstation, from what the hosts themselves hold.
 ///
 /// A host that does not come back holds up the others only until you say so: with --without they are brought to one
-/// side and freed as soon as no guard can be armed on it any more. On a terminal it asks whether to, before it waits.
-/// When the host is back, `recover` sees to it, and so does a push where it is back on the system that it ran.
+/// side and freed as soon as no guard can be armed on it any more. On a terminal it asks before it waits. When the host
+/// is back, `recover` deals with it; if it is back on the system that it ran, a push does so as well.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -178,7 +178,7 @@ pub struct Recover {
         conflicts_with_all = ["run", "without"]
     )]
     pub forget: Option<RunId>,
-    /// With --forget: also where hosts are not at rest, or not on one side
+    /// With --forget: even if hosts are not at rest, or not on one side
     #[arg(long, requires = "forget")]
     pub as_they_stand: bool,
 }
@@ -247,9 +247,9 @@ impl Runs {
 /// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
 ///
 /// `--report` makes one text file to send along with a bug report: what happened when and where, of known fields alone.
-/// Texts that programs or people have written are in it only with `--with-logs`, and what looks like an address, a
-/// name, a user, a key or a password is hidden in them. Names of fleets, units and store paths stay: read it before you
-/// send it.
+/// Texts that programs or people have written are in it only with `--with-logs`, and everything in them that looks like
+/// an address, a name, a user, a key or a password is hidden. Names of fleets, units and store paths stay: read it
+/// before you send it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -271,7 +271,7 @@ pub struct Show {
     /// Write a report for others, without names, addresses, texts and logs, as fleetdeploy-report-RUN.txt
     #[arg(long)]
     pub report: bool,
-    /// With --report: also the texts and what programs printed, where not everything that is secret can be known
+    /// With --report: also texts and the output of programs, which may hold secrets that cannot be recognised
     #[arg(long, requires = "report")]
     pub with_logs: bool,
     /// Write the report to this file, which must not be there yet; `-` is stdout
@@ -322,7 +322,7 @@ pub struct Replay {
 // A speed is never NaN.
 impl Eq for Replay {}
 
-/// A fleet and which of its hosts.
+/// A fleet, and some of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct FleetHosts {
     /// The fleet, as the inventory names it
@@ -351,7 +351,7 @@ fn parse_fleet(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whatever is a number above zero, but not so small that a pause becomes endless.
+/// Reads a number above zero that is not so small that a pause becomes endless.
 fn parse_speed(text: &str) -> Result<f64, String> {
     let speed = text.parse::<f64>().ok().filter(|speed| (0.001..=1e6).contains(speed));
     speed.ok_or_else(|| "a speed is a number from 0.001 to 1000000, such as 10".to_owned())

@@ -618,7 +618,7 @@ async fn who_failed_in_the_last_run_is_known_by_its_record() {
     assert_eq!(told[0]["selected"], serde_json::json!(["nas"]));
 }
 
-/// A port on which nobody listens: what a host that is away looks like.
+/// A port on which no server listens: a host that is away looks like that.
 const AWAY: &str = "
 hosts:
   nas: {address: 127.0.0.1, port: 1, limits: {connect: 5s}}

@@ -314,7 +314,7 @@ async fn what_asks_no_host_is_answered_with_0() {
     assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
 }
 
-/// An answer that nobody got is none.
+/// An answer that did not arrive is none.
 #[tokio::test]
 async fn an_answer_that_cannot_be_written_is_no_0() {
     let workstation = Workstation::new();

@@ -196,7 +196,7 @@ fn a_command_that_ends_in_the_middle_leaves_no_row() {
     assert!(left.contains("what runs was never booted here"), "{left}");
 }
 
-/// It is no witness: nobody asks it for anything.
+/// It is no witness: it is not asked for anything.
 #[test]
 fn a_host_that_is_left_out_says_so_in_its_row() {
     let mut push = good_push();

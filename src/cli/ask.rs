@@ -1,4 +1,4 @@
-//! The command lines of what is asked of hosts day by day: `exec`, `status`, `doctor`.
+//! The command lines of the daily questions to hosts: `exec`, `status`, `doctor`.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::inventory::duration;
 ///
 /// The words after `--` are the command: they arrive on every host exactly as they were typed, and no shell there reads
 /// them. For a pipe or a variable of the host begin with a shell: `-- sh -c '...'`. The command reads nothing. When its
-/// time is over, or you press Ctrl-C, it is ended on the hosts too. What it printed is shown host by host in the
-/// inventory's order: `|` stands before a line of stdout, `!` before one of stderr.
+/// time is over, or you press Ctrl-C, it is ended on the hosts too. Its output is shown host by host in the inventory's
+/// order: `|` stands before a line of stdout, `!` before one of stderr.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,8 +50,8 @@ pub struct Exec {
 
 /// Show what every host runs, would boot, lacks and needs
 ///
-/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands what
-/// is not as it should be, with its mend.
+/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands
+/// everything that is not as it should be, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -83,8 +83,8 @@ pub struct Status {
 
 /// Find out what would stop a push, and how to mend it, before it does
 ///
-/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. What is
-/// fine is counted, and shown with `-v`.
+/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. Checks that
+/// are fine are counted, and shown with `-v`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

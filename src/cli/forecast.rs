@@ -1,4 +1,4 @@
-//! The commands that look ahead, or go back: all of them are pushes in part, or to other systems.
+//! The commands that look ahead or go back: each is a part of a push, or a push to other systems.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{FleetHosts, parse_pattern};
 use crate::inventory::model::Size;
 use crate::inventory::{duration, duration_or_none};
 
-/// The terms of a push: of one to new systems, of one that goes back, and of one that is only looked ahead to.
+/// The terms of a push: to new systems, back to old ones, or one that is only looked ahead to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct Terms {
     /// How long until a guard brings back by itself what runs now, instead of the inventory's `guard`
@@ -24,9 +24,8 @@ pub struct Terms {
     /// Activate the systems on these hosts first, written like those of `--on`, and on the others only once they and
     /// every link hold
     ///
-    /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if
-    /// anything fails in any wave, all hosts go back that have been touched. `none` is nobody, whatever the inventory
-    /// says.
+    /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if anything
+    /// fails in any wave, all hosts go back that have been touched. `none` means no host, whatever the inventory says.
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub canary: Vec<String>,
     /// Activate the systems wave by wave, and look at the whole fleet after each
@@ -99,9 +98,9 @@ pub struct Plan {
 
 /// Show which packages a push would change, and whether it would need a reboot
 ///
-/// Builds the systems and compares each with what its host runs; hosts that change alike are told of together. It
-/// copies nothing: where the old system is not in this workstation's store, nor the new one on the host, the difference
-/// is not known before a copy.
+/// Builds the systems and compares each with what its host runs; hosts that change alike are shown together. It copies
+/// nothing: if the old system is not in this workstation's store, and the new one is not on the host, the difference is
+/// not known before a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `diff`: which packages a push would change.
+//! `diff`: shows which packages a push would change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Diff) -> Ended 
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
-    // The systems are kept from a collector for as long as they are compared.
+    // Roots keep the systems from a garbage collection while they are compared.
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let query = Query::begin("diff", mode, &ground)?;
     let request = ground.question("diff", roots.path().to_owned());

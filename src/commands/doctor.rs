@@ -1,4 +1,4 @@
-//! `doctor`: what would stop a push, and the mend, before it does.
+//! `doctor`: finds out what would stop a push, and how to mend it, before it does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

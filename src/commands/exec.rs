@@ -1,4 +1,4 @@
-//! `exec`: a command on every selected host.
+//! `exec`: runs a command on every selected host.
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
     let mut ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     ground.only_selected();
     if !arguments.sudo {
-        // Nobody becomes root, and so nobody is asked for a password.
+        // Without `--sudo` the command does not become root, so no password is asked for.
         ground.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
     }
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
@@ -73,7 +73,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
                     interrupted = Some(signal);
                     let text = format!("{signal}: ending the command on every host; once more to leave at once");
                     events.publish(Event::Warned { host: None, text });
-                    // Whoever listens lives as long as this.
+                    // The listener lives as long as this.
                     let _ = stop.send(true);
                     continue;
                 }
@@ -117,7 +117,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
     Ok(ending)
 }
 
-/// When what the hosts printed is shown.
+/// The moment at which the output of the hosts is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     /// Line by line.

@@ -1,4 +1,4 @@
-//! `logs`: what the hosts of a run have said.
+//! `logs`: prints what the hosts of a run have printed.
 
 use super::history::{colour, named, print, state, unreadable};
 use super::{Ended, Trouble, tell};
@@ -31,7 +31,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
     }
     let colour = colour(global);
     for (number, found) in shown.into_iter().enumerate() {
-        // Of one host alone there is nothing to tell apart.
+        // Lines of one host alone need no name in front.
         if arguments.host.is_none() {
             let gap = if number == 0 { "" } else { "\n" };
             print(&format!("{gap}{}", log::heading(&found.name, colour)))?;
@@ -41,7 +41,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
     Ok(ending)
 }
 
-/// The log of one host; two, if it has the name of what nix printed.
+/// Returns the log of one host; two logs, if the host is called like that of nix.
 fn of_host<'a>(folder: &RunFolder, found: &'a [Log], host: &str) -> Result<Vec<&'a Log>, Trouble> {
     let of_it: Vec<&Log> = found.iter().filter(|log| log.name == host).collect();
     if !of_it.is_empty() {

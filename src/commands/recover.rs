@@ -84,7 +84,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     };
     let mut keeper = Keeper {
         events: events.clone(),
-        // Where nobody looks at a question nothing waits for an answer.
+        // Without a terminal no question is asked, and the recovery waits for its hosts.
         asks: matches!(mode, Mode::Live { .. }) && std::io::stdin().is_terminal(),
         screen: screen.follower(),
         state,
@@ -118,7 +118,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     Ok(ending)
 }
 
-/// The fleet that is meant, and the inventory to find it in: without a name those of the newest unfinished run.
+/// Returns the fleet that is meant, and its inventory: without a name those of the newest unfinished run.
 fn which(global: &Global, state: &State, arguments: &Recover) -> Result<(Global, String), Trouble> {
     if let Some(name) = &arguments.name {
         return Ok((global.clone(), name.clone()));
@@ -242,7 +242,7 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
     }
 }
 
-/// Who was rebooted, who is away, who was not begun.
+/// Says which hosts were rebooted, which are away, and which were not begun.
 fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     let RollingEnded { run, hosts } = ended;
     let named = |wanted: &dyn Fn(&FoundRolling) -> bool| {
@@ -278,7 +278,7 @@ fn rolling_outcome(ended: &RollingEnded) -> Outcome {
     if all_are { Outcome::Rebooted } else { Outcome::PartlyRebooted }
 }
 
-/// The command for a host that is gone for good, where others are there to go on without it.
+/// Returns the command for a host that is gone for good, if others are there to go on without it.
 fn way_out(verdict: &Verdict, fleet: &Fleet) -> Option<String> {
     let gone: Vec<&str> = verdict.gone.iter().map(HostName::as_str).collect();
     let is_other = |(host, end): &(HostName, HostOutcome)| {
@@ -305,7 +305,7 @@ struct Keeper<'a> {
     state: State,
     lock: FleetLock,
     inventory: PathBuf,
-    /// The way to the fleet's hosts, where it leads over others.
+    /// The hosts outside the fleet through which its hosts are reached.
     jumps: Vec<Host>,
     request: &'a Request,
     record: Option<Record>,
@@ -333,8 +333,7 @@ impl Keeper<'_> {
         Ok(Record { run: what.run.clone(), changing, journal, recording })
     }
 
-    /// Ends the record of a rolling reboot, if there is one here: nothing is left to be done for it, also where a host
-    /// is away.
+    /// Ends the record of a rolling reboot, if there is one here: even if a host is away, nothing is left to do for it.
     fn close_rolling(&self, ended: &RollingEnded) {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
@@ -343,7 +342,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// What a later recovery here must know, as far as the hosts have told.
+    /// Writes down what a later recovery here must know, as the hosts have told it.
     fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &Recovering) -> Result<(), RecordError> {
         let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),
@@ -362,7 +361,7 @@ impl Keeper<'_> {
     }
 }
 
-/// How a plan stands in the journal.
+/// Writes a plan for the journal.
 pub(super) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
     let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
         host: host.name.clone(),

@@ -1,4 +1,4 @@
-//! `replay`: plays a recorded run on the screen as it was, for who works on the screen.
+//! `replay`: plays a recorded run on the screen as it was, for a person who works on the screen.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 use crate::ui::tui::Now;
 
-/// Between the end of a push that was interrupted and its recovery nothing happened; nobody wants to see that.
+/// The longest pause that is shown. Between the end of an interrupted push and its recovery nothing happened.
 const LONGEST_PAUSE_BEFORE_A_RECOVERY: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(mode: Mode, arguments: &Replay) -> Ended {

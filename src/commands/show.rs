@@ -1,4 +1,4 @@
-//! `show`: one run, as a page for people or as a report to send.
+//! `show`: shows one run, as a page for people or as a report to send.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -38,7 +38,7 @@ pub(super) struct Read {
 impl Read {
     fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
         let (mut lines, mut left_out) = (Vec::new(), 0);
-        // A run can be without events: whoever recovered it alone may have died before the first one.
+        // A run can be without events: the recovery that made its record may have died before the first one.
         let passed = if folder.events().exists() {
             each_event(&folder.events(), |line| {
                 if line.event.is_lossy() || matches!(line.event, Event::Printed { .. }) {

@@ -1,4 +1,4 @@
-//! `status`: what every host runs, would boot, lacks and needs.
+//! `status`: shows what every host runs, would boot, lacks and needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

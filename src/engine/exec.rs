@@ -87,6 +87,8 @@ impl Run<'_> {
         let order = Step::Exec { mark: mark(), as_root: *as_root, limit: *limit, words: words.clone() };
         let name = &self.host.name;
         let mut command = tokio::select! {
+            // A command that was not sent yet need not be ended. If it was sent just now, to drop it ends its input,
+            // and that ends it on the host.
             command = self.reach.command(name, &order, self.host.limits.connect + WAY) => command?,
             () = is_true(&mut stop) => return Err(NoAnswer::Interrupted),
         };
@@ -97,6 +99,7 @@ impl Run<'_> {
             let piece = tokio::select! {
                 piece = command.next() => piece?,
                 () = is_true(&mut stop), if !stopping => {
+                    // It is only told to stop: its last output and its end still come, and are waited for.
                     stopping = true;
                     command.stop().await;
                     continue;

@@ -229,6 +229,7 @@ impl<'a> Guards<'a> {
                 ask_all(plan.ids().map(|id| (id, self.order(&hosts, &plan, id, extend(&plan, id)).boxed()))).await;
             for (id, answer) in answers {
                 let name = &plan.host(id).name;
+                // A guard may have fired between the look and this order: then its host says so, and only that one.
                 match said(&answer) {
                     Ok(left) => {
                         self.events.publish(Event::GuardExtended { host: name.clone(), left_ms: millis(left) });
@@ -304,6 +305,7 @@ impl<'a> Guards<'a> {
         let host = self.host(&plan.host(id).name);
         let moved = super::activity::by_step(&step).to_owned();
         self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
+        // A lost answer is asked for again until then; after that it is not known what the host has done.
         let until = BootClock.now() + host.limits.connect + host.limits.step;
         let order = Order { step, until, guard: host.guard, needs: Duration::ZERO, limit: host.limits.step };
         // Its notes on the way are not shown here.
@@ -358,6 +360,7 @@ impl<'a> Guards<'a> {
         let name = &plan.host(id).name;
         let is_ours = |guard: &GuardState| matches!(guard, GuardState::Armed { run: of, .. } if of == run);
         let why = match (said(answer), answer) {
+            // "Done" alone is not enough: the host must show this run's guard, by its own word.
             (Ok(left), Answer::Said(answer)) if is_ours(&answer.standing.guard) => {
                 self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
                 return true;

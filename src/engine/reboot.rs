@@ -268,6 +268,7 @@ impl Push<'_> {
         let name = &host.name;
         let doing = |doing: &str| self.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
         let begun = BootClock.now();
+        // The boot id goes with the order, so a late copy of it reboots nothing after the reboot.
         doing("told to reboot");
         let script = RemoteStep::Reboot {
             run: self.request.run.clone(),
@@ -364,6 +365,7 @@ impl Push<'_> {
                 Some(Err(error)) => reason(&error),
                 None => "no answer".to_owned(),
             };
+            // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {
                 return Err(why);
             }

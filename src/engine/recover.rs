@@ -201,6 +201,7 @@ impl<S: Surveyor> Recovery<'_, S> {
     async fn run(&self, records: &mut impl Records, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
         let found = tokio::select! {
+            // The search changes no host, so it may be dropped at any moment.
             found = self.find(records) => found,
             signal = shutdown.requested() => return Recovered::Interrupted(signal),
         };
@@ -237,6 +238,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         };
         let shown = |host: &HostPlan| claims::epoch(&chosen.run, surveyed.get(&host.name)?);
         let recorded_epoch = chosen.known.as_ref().map_or(1, |known| known.epoch);
+        // The epochs are chosen before the first take-over, from what hosts and record show, so that one order of two
+        // recoveries holds on all hosts.
         let epochs = Epochs::above(plan.hosts.iter().map(shown).collect(), recorded_epoch, self.request.tag);
         let epoch = epochs.common();
         let alone = chosen.is_alone();
@@ -255,6 +258,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let plan = Arc::new(plan);
         let what =
             Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
+        // The record comes before the take-over: a recovery that dies after it must find its own epoch there.
         if let Err(error) = records.recovering(&what) {
             let text = format!("the recovery's record cannot be written: {error}");
             return Recovered::NotBegun { text, hint: None };
@@ -413,7 +417,8 @@ impl<S: Surveyor> Recovery<'_, S> {
             let times = self.times(host);
             match claims::left(run, one) {
                 Some(left) => Some(times.awaited_until(one.clock.at + left.min(longest))),
-                // The others were armed together with it, so its guard is a bound for theirs.
+                // It holds the run and shows no guard any more. The silent hosts were armed together with it, so their
+                // guards are over by now too.
                 _ if one.holds(run) => Some(times.awaited_until(now)),
                 _ => None,
             }
@@ -440,6 +445,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         if until > now {
             self.events.publish(Event::Warned { host: None, text });
         }
+        // The wait is on the clock that goes on in a suspend: guards do not stand still while this machine sleeps.
         while !silent.is_empty() && self.clock.now() < until {
             self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;

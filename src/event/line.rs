@@ -1,4 +1,4 @@
-//! One event as it is written down: the line of `--json` and of the record's `events.jsonl`.
+//! Writes down one event: a line of `--json` and of the record's `events.jsonl`.
 
 use std::time::{Duration, SystemTime};
 

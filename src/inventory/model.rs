@@ -160,7 +160,7 @@ impl Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Become {
-    /// Root stays root; anybody else uses `sudo` without a password.
+    /// Root stays root; every other user uses `sudo` without a password.
     #[default]
     Auto,
     No,
@@ -264,7 +264,7 @@ pub struct Fleet {
 pub enum Steady {
     /// A person has said so: zero is none.
     Given(Duration),
-    /// Nobody has: [`Fleet::DEFAULT_STEADY`], or what the guards leave time for.
+    /// No person has set it: [`Fleet::DEFAULT_STEADY`], or what the guards leave time for.
     Default,
 }
 
@@ -290,7 +290,7 @@ impl Fleet {
 
     /// How long what a push starts must have been up.
     ///
-    /// What nobody has asked for refuses no guard that was long enough without it: it gives way.
+    /// A default that no person has asked for must not refuse a guard that was long enough without it: it gives way.
     #[must_use]
     pub fn steady(&self) -> Duration {
         match self.steady {

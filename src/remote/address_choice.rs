@@ -38,6 +38,7 @@ pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Ins
         FuturesUnordered::new();
     let mut failures: Vec<ConnectError> = Vec::new();
     loop {
+        // Each turn adds one address, after a failure or a head start; logins that were begun go on beside it.
         let next = waiting.next();
         let is_last = next.is_none();
         running.extend(next.map(|candidate| log_in(workspace, machine, candidate, deadline)));
@@ -46,12 +47,14 @@ pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Ins
         let (candidate, result) = tokio::select! {
             Some(ended) = running.next() => ended,
             () = &mut head_start, if !is_last => continue,
+            // No login is left and no address is to come.
             else => {
                 let silent = || machine.error(ConnectCause::Other(String::new()));
                 return Err(most_telling(failures).unwrap_or_else(silent));
             }
         };
         match result {
+            // To return drops the other logins, and that ends their processes.
             Ok(started) => {
                 // Only the addresses before it were passed over; a way for after the push is not settled on.
                 if candidate.after.is_none() {

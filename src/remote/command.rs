@@ -101,6 +101,7 @@ impl Command {
             }
             let Self { stdout, stderr, reader, buffers: [out, err], heard, .. } = self;
             let silent = sleep_until(*heard + STRAGGLERS);
+            // Both reads may be cancelled: a byte is either in its buffer, and taken at once, or still in the stream.
             tokio::select! {
                 count = read(stdout, out) => {
                     *heard = Instant::now();
@@ -110,6 +111,7 @@ impl Command {
                     *heard = Instant::now();
                     reader.take_err(&err[..count]);
                 }
+                // The command has ended, but a program that it left behind holds its streams open.
                 () = silent, if reader.last.is_some() => (*stdout, *stderr) = (None, None),
             }
         }
@@ -131,6 +133,7 @@ impl Command {
         };
         let disconnected =
             || StepError::Disconnected { host: self.host.clone(), script: self.script, stderr_tail: String::new() };
+        // Once it has begun it may still be running; before that, the login's own words say what went wrong.
         if self.reader.begun {
             return disconnected();
         }

@@ -82,6 +82,7 @@ impl Session {
         let old = self.live();
         let want = Want::OtherThan(&old.master.socket);
         let master = ensure(&self.workspace, self.machine(), want, Instant::now() + limit).await?;
+        // Scripts under way keep their own handle of the old connection, and end with an error of their own.
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Live::new(master));
         Ok(())
     }
@@ -368,6 +369,7 @@ impl Stream {
     }
 
     async fn ended_early(&mut self) -> StepError {
+        // The end of the input ends a script that still waits for a line; else its status would never come.
         self.stdin = None;
         let status = match self.child.take() {
             Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),

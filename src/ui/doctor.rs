@@ -1,4 +1,4 @@
-//! What a doctor has found: by host, the heaviest first.
+//! Shows the findings of `doctor`: by host, the heaviest first.
 
 use crate::decide::doctor::{Finding, Severity};
 use crate::ui::line::wrap;
@@ -10,7 +10,7 @@ use crate::ui::sanitise;
 pub struct Style {
     pub columns: usize,
     pub colour: bool,
-    /// Also what is fine.
+    /// Whether checks that are fine are shown too.
     pub whole: bool,
 }
 

@@ -28,7 +28,7 @@ pub enum Told<'a> {
     Silent { why: &'a str, hint: Option<&'a str> },
 }
 
-/// What a host runs and what the flake gives for it now.
+/// The system that a host runs and the one that the flake gives for it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
     Current,
@@ -54,7 +54,7 @@ pub struct Style<'a> {
     pub now: SystemTime,
     pub columns: usize,
     pub colour: bool,
-    /// Also all that is as it should be.
+    /// Whether things that are as they should be are shown too.
     pub whole: bool,
 }
 
@@ -233,13 +233,13 @@ fn short(passed: Duration) -> String {
     }
 }
 
-/// What is free on / or in the store, whichever is less.
+/// Shows the free space on / or in the store, the smaller one.
 fn free(spaces: &[Space]) -> String {
     let system = spaces.iter().filter(|space| !is_boot(space));
     system.map(|space| space.free).min().map(short_size).unwrap_or_default()
 }
 
-/// What is free on /boot, where it is a file system of its own.
+/// Shows the free space on /boot, if it is a file system of its own.
 fn boot(spaces: &[Space]) -> String {
     spaces.iter().find(|space| is_boot(space)).map(|space| short_size(space.free)).unwrap_or_default()
 }

@@ -30,6 +30,7 @@ impl<H: Hosts> Driver<H> {
                 let name = self.plan.host(host).name.clone();
                 let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
                 match note {
+                    // A job that was replaced must not open the way for the present one.
                     Note::Started => current.then_some(Input::Started { host }),
                     Note::Printed { kind, lines } => {
                         // A roll back also brings the rest of an earlier job's log: that job is over, so its lines must

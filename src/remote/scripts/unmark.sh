@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # unmark RUN EPOCH HOST: a host that was missing when the run was ended has been dealt with and goes out of the mark
-# here; with nobody left in it the mark goes. `-`: the whole mark goes. Done already is done.
-# Needs lib.sh, traces.sh and boot.sh.
+# here; when no host is left in it the mark goes. `-`: the whole mark goes. Done already is done. Needs lib.sh,
+# traces.sh and boot.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {

@@ -76,7 +76,7 @@ fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut N
         }
     };
     let is_vault = text.starts_with("$ANSIBLE_VAULT");
-    // Nobody needs the text of a vault, not even to find a line in it.
+    // The text of a vault is not needed, not even to find a line in it.
     let file = notes.file(path, if is_vault { String::new() } else { text });
     if is_vault {
         let mend = "it is not read; what it says of connections must be written by hand, and passwords are asked for";
