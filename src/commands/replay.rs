@@ -42,7 +42,7 @@ pub(super) async fn run(mode: Mode, arguments: &Replay) -> Ended {
             break;
         }
         tokio::select! {
-            // Also a signal that came while nothing was waited for.
+            // A signal may also have come while nothing was waited for.
             biased;
             signal = shutdown.requested() => {
                 ending = Ending::QueryInterrupted(signal);

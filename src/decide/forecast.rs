@@ -109,7 +109,7 @@ fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
     let again = |host: &Surveyed<'_>| {
         if host.host.reactivate { host.host.limits.test + host.times.steady } else { Duration::ZERO }
     };
-    // Where nothing is copied, what is there is still looked at, and checks itself.
+    // A rollback copies nothing, but the systems are still looked at, and check themselves.
     let look = |host: &Surveyed<'_>| host.host.limits.step + host.host.limits.test;
     let copy = |host: &Surveyed<'_>| if back.is_some() { look(host) } else { host.host.limits.copy + look(host) };
     let limits = [

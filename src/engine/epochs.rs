@@ -166,7 +166,7 @@ mod tests {
             (vec![at(3_000), at(3_000)], 1, vec![3_001, 3_001]),
             // The hosts that would show it have restarted.
             (vec![None, Some(HIGHEST)], 1, vec![1, 1]),
-            // One host alone shows what nobody can have written.
+            // One host alone shows a number that no coordinator can have written.
             (vec![at(3), at(1_000_000)], 1, vec![4, 1_000_001]),
             (vec![at(3), Some(HIGHEST)], 1, vec![4, 4]),
             // And so does a record that an older fleetdeploy let one host raise.
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!([0, 1].map(|host| lie.has_no_room(HostId(host))), [false, true]);
     }
 
-    /// Of two who recover, the one who has seen the other's lease on one host is above on every host.
+    /// A recovery that has seen another one's lease on one host is above it on every host.
     #[test]
     fn who_has_seen_another_is_above_it_on_every_host() {
         let first = Epochs::above(vec![None, None, Some(500 << TAG_BITS)], 1, u16::MAX);

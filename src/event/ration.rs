@@ -36,11 +36,11 @@ const LONGEST_TEXT: usize = 16 * 1024;
 /// The part that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cut {
-    /// Of the log of one job.
+    /// A part of the log of one job.
     Job { kind: &'static str, most: usize },
-    /// Of all that a host prints in a run.
+    /// A part of all that a host prints in a run.
     Host { most: usize },
-    /// Of all that is printed for no host.
+    /// A part of all that is printed for no host.
     WithoutHost { most: usize },
 }
 

@@ -76,7 +76,7 @@ pub fn find(named: Option<&Path>, variable: Option<&OsStr>, working_folder: &Pat
     let named = named.map(|path| (path, "`--inventory`")).or(from_variable.map(|path| (path, VARIABLE)));
     if let Some((path, by)) = named {
         let path = working_folder.join(path);
-        // Not only plain files: `--inventory <(generate)` is a pipe.
+        // Other files than plain ones are allowed: `--inventory <(generate)` is a pipe.
         return if path.exists() && !path.is_dir() { Ok(path) } else { Err(FindError::Missing { path, by }) };
     }
     let candidates = || working_folder.ancestors().map(|folder| folder.join(FILE_NAME));

@@ -87,8 +87,8 @@ pub struct Host {
     pub name: HostName,
     /// Where ssh connects to; never empty, never beginning with `-`.
     pub address: String,
-    /// Where it is looked for when it does not answer there at once, in this order: the first that lets us log in is
-    /// used for the whole run.
+    /// The addresses at which it is looked for when it does not answer there at once, in this order: the first that
+    /// lets us log in is used for the whole run.
     pub other_addresses: Vec<String>,
     pub port: Option<u16>,
     pub user: Option<String>,
@@ -250,7 +250,7 @@ pub struct Fleet {
     pub hooks: Hooks,
     /// Those of its hosts that a push tests first.
     pub canaries: BTreeSet<HostName>,
-    /// Of the first waves of a push, after the canaries; all that are left then are the last.
+    /// The sizes of the first waves of a push, after the canaries; all hosts that are left are the last wave.
     pub waves: Vec<Size>,
     /// How long links may take to come up after `test`; after a roll back at least 20 s.
     pub settle: Duration,

@@ -81,7 +81,7 @@ pub enum EvalError {
         .0.escape_debug()
     )]
     Flake(String),
-    /// Not about any one host: no such flake, a syntax error, a download that failed.
+    /// It is about no one host: no such flake, a syntax error, a download that failed.
     #[error("cannot evaluate {source_name}: {message}")]
     Source { source_name: String, message: String },
     #[error("no system of {}", list(failed.keys()))]

@@ -110,7 +110,7 @@ pub enum Line {
         level: u64,
         text: String,
     },
-    /// Not nix's own: ssh, git, a hook.
+    /// A line of another program: ssh, git, a hook.
     Other(String),
     /// A line of nix that does not matter here.
     Nothing,

@@ -20,7 +20,7 @@ pub struct Progress {
     pub transferring: Option<String>,
     /// Binary caches are being asked what they have.
     pub looking: bool,
-    /// Of the derivations that were asked for: those whose build has ended well.
+    /// The number of derivations, of those that were asked for, that were built well.
     pub systems: BTreeSet<String>,
 }
 

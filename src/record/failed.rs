@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Who failed in the last run of a record with these runs, the oldest first.
+    /// Returns the hosts that failed in the last run of a record with these runs, the oldest first.
     fn last_run(runs: &[&[Event]]) -> Option<String> {
         let home = tempfile::tempdir().unwrap();
         let state = State::at(home.path().join("state"));

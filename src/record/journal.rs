@@ -409,7 +409,7 @@ impl Journal {
     /// Makes an empty journal, durable with its name.
     ///
     /// # Errors
-    /// Also if there is one already: two pushes never share a journal.
+    /// If it cannot be made, or if there is one already: two pushes never share a journal.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
         let file = private::open(File::options().append(true).create_new(true), path).map_err(write_error(path))?;
         file.sync_all().map_err(write_error(path))?;
@@ -656,7 +656,7 @@ mod tests {
             let seen = glimpse(&path).unwrap();
             assert_eq!((seen.fleet.as_str(), seen.is_over), ("homelab", false));
         }
-        // Who has written no format is older, and known.
+        // A journal without a format is older, and known.
         std::fs::write(&path, first.replace(&format!("\"format\":{FORMAT},"), "")).unwrap();
         assert_eq!(written(&path), entries()[..1]);
     }

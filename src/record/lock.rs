@@ -155,7 +155,7 @@ mod tests {
         let _again = FleetLock::take(&state, "homelab", &inventory).unwrap();
     }
 
-    /// Not a test of its own: the other process of the next test.
+    /// This is no test of its own, but the other process of the next test.
     #[test]
     #[expect(clippy::print_stdout, reason = "the next test waits for it")]
     fn holder_process() {

@@ -265,7 +265,7 @@ mod tests {
         again(made[0].id().as_str());
         assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas"]));
         assert_eq!(state.ended_without("homelab", inventory).unwrap().len(), 0);
-        // Of a run without a record here none is begun.
+        // A run without a record here gets none.
         again("20261128-200000-homelab-3f9c");
         assert_eq!(state.list().unwrap().len(), 1);
     }

@@ -430,7 +430,7 @@ mod tests {
         ["vps", "homeserver"].map(|name| HostName::new(name).unwrap()).to_vec()
     }
 
-    /// Of three hosts that were missing.
+    /// Makes the mark of three hosts that were missing.
     fn mark() -> EndMark {
         let missing = [("web", Some("1e7e1eea20dd855201641749a2e5733d")), ("db", None), ("nas", Some("a b"))];
         let missing = missing.map(|(host, machine)| (HostName::new(host).unwrap(), machine.map(str::to_owned)));

@@ -48,7 +48,7 @@ fn patient(name: &str, findings: &[Finding], style: Style) -> String {
             );
         }
         if let Some(mend) = &finding.mend {
-            // Not wrapped: it is there to be copied.
+            // It is not wrapped, because a person copies it.
             lines.push(format!("mend: {}", sanitise::line(mend)));
         }
         for (number, line) in lines.iter().enumerate() {

@@ -51,7 +51,7 @@ pub enum Role {
     Changes,
     /// Selected, and current already.
     Current,
-    /// Not to be changed; probed and probes.
+    /// It is not to be changed; it is probed and probes.
     Witness,
     /// Nothing is asked of it.
     LeftOut,

@@ -166,7 +166,7 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
     let mut out = format!("\n{}\n", paint(style.colour, Tone::Strong, shown.host.as_str()));
     for (tone, text) in lines {
         let (indent, pieces) = match text.strip_prefix("mend: ") {
-            // Not wrapped: it is there to be copied.
+            // It is not wrapped, because a person copies it.
             Some(_) => ("    ", vec![text]),
             None => ("  ", wrap(&text, style.columns.saturating_sub(8).max(20))),
         };
@@ -176,7 +176,7 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
             out += &format!("{indent}{more}{line}\n");
         }
     }
-    // Not wrapped: they have store paths in them, to be copied.
+    // They are not wrapped, because a person copies the store paths in them.
     for line in &details {
         out += &format!("  {line}\n");
     }

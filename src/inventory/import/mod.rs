@@ -1,9 +1,9 @@
 //! Moving in: an inventory out of what another tool has.
 //!
-//! Every source becomes a [`Draft`], and what the draft cannot say a [`Note`]; the draft becomes a text, and
-//! the text is read as any inventory is before anybody gets it. A foreign inventory is not trusted: each value that is
-//! carried over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for
-//! anywhere. Reads files, and never a flake: what nix says of one comes in as JSON.
+//! Every source becomes a [`Draft`], and what the draft cannot say a [`Note`]; the draft becomes a text, and the text
+//! is read as any inventory is before it is given out. A foreign inventory is not trusted: each value that is carried
+//! over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for anywhere. Reads files, and
+//! never a flake: what nix says of one comes in as JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub use ssh_config::from_ssh_config;
 /// The name of a fleet for which the source has none.
 const ANY_FLEET: &str = "homelab";
 
-/// Of a host that ssh offers several keys to.
+/// A note for a host to which ssh offers several keys.
 const OTHER_KEY: &str = "a host has one `identity`: name the other key in your ~/.ssh/config, or have it in your agent";
 
 /// What files are called that hold no name of a fleet.

@@ -111,7 +111,7 @@ demand() {
     for demand_value in "$@"; do
         "$demand_test" "$demand_value" && continue
         refuse bad_argument "bad argument: $demand_value ($demand_test)"
-        # Where there is a reader of the boot default the host also says how it stands: an answer like any other.
+        # If the script has a reader of the boot default, the host also says how it stands: an answer like any other.
         case $(command -v read_boot_default) in read_boot_default) print_standing ;; esac
         finish
     done
@@ -336,8 +336,8 @@ read_lease() {
 }
 
 # $boot_age: how many seconds this boot of the host has lasted; after read_boot_id. A container sees its machine's
-# uptime, and since when its own first process runs; where somebody shows it an uptime of its own (lxcfs does), that is
-# a mount. Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
+# uptime, and since when its own first process runs; if it is shown an uptime of its own (lxcfs does that), that is a
+# mount. Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
 read_boot_age() {
     read_uptime
     boot_age=$uptime boot_began=${boot_id##*.}

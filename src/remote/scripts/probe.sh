@@ -178,7 +178,7 @@ end_keepers() {
 }
 
 # ---- connections ----
-# An sshd punishes addresses that connect and leave, and behind a jump that address is everybody's: at most one
+# An sshd punishes addresses that connect and leave, and behind a jump all users share that address: at most one
 # connection in two seconds to one address and port, all probes together, and none for ten seconds after a refusal.
 # The first probe of a round to an address that may be asked makes the connection; the others use its answer.
 

@@ -26,8 +26,8 @@ unmark() {
         write_mark "$run" "$mark_side" "$epoch" "$@" || fail "cannot write the mark of $run (is the disk full?)"
         return 0
     fi
-    # What a clean-up that was cut off after its mark has left goes first: with the mark nobody could begin anything
-    # with it.
+    # The traces of a clean-up that was cut off after its mark go first: with the mark no run could begin anything with
+    # it.
     if ! read_lease || [ "$lease_run" != "$run" ]; then
         rm -rf "${roots:?}/${run:?}"
     fi

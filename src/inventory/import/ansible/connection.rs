@@ -23,7 +23,7 @@ pub(super) struct Connection {
 /// Whether the host can be pushed to at all.
 pub(super) enum Reached {
     BySsh(Connection),
-    /// Not by ssh; the note is written.
+    /// It is not reached by ssh; the note is written.
     NotAtAll,
 }
 
