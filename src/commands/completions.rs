@@ -173,7 +173,7 @@ impl Typed {
         self.load().map(|inventory| inventory.fleets.into_keys().collect()).unwrap_or_default()
     }
 
-    /// The hosts of the fleet that is named, else all, with their tags.
+    /// Returns the hosts of the fleet that is named, else all, with their tags.
     fn hosts(&self) -> (Vec<String>, BTreeSet<String>) {
         let Some(inventory) = self.load() else { return Default::default() };
         let fleet = self.words.iter().skip(1).find_map(|word| inventory.fleets.get(word));

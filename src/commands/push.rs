@@ -59,7 +59,7 @@ pub(super) struct Wanted {
     pub(super) waves: Waves,
     pub(super) first: First,
     pub(super) reboot: bool,
-    /// Makes it a push to systems that the hosts have already.
+    /// Where a rollback goes: to systems that the hosts have already.
     pub(super) back: Option<To>,
 }
 

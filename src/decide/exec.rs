@@ -68,7 +68,7 @@ impl Came {
         matches!(self, Self::Ran(Ran { status: 0, end: End::ByItself, .. }))
     }
 
-    /// The time that it took makes no difference.
+    /// Compares two results; the time that they took makes no difference.
     fn is_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Ran(one), Self::Ran(two)) => {

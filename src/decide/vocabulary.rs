@@ -348,7 +348,7 @@ pub enum RollbackReason {
 }
 
 impl RollbackReason {
-    /// The host that is to blame.
+    /// Returns the host that is to blame.
     #[must_use]
     pub fn host(&self) -> Option<&HostName> {
         match self {

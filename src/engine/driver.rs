@@ -549,7 +549,7 @@ impl<H: Hosts> Driver<H> {
     }
 }
 
-/// Whether the step waits for a host that its guard brings back.
+/// Returns whether the step waits for a host that its guard brings back.
 fn is_awaited(step: &Step) -> bool {
     matches!(step, Step::Return { .. } | Step::TakeOver { by_guard: true })
 }

@@ -81,6 +81,7 @@ where
             (name, gathered)
         }
     };
+    // All questions are asked at once, and each goes on while the caller waits for an earlier answer.
     hosts.into_iter().map(ask).collect::<FuturesOrdered<_>>()
 }
 

@@ -195,6 +195,7 @@ impl<'a> Guards<'a> {
             let host = plan.host(id);
             Step::Disarm { expect: host.old.clone(), boot_id: host.boot_id.clone() }
         };
+        // A disarm of a host that was never armed is refused there, and harms nothing.
         let answers = ask_all(armed.iter().map(|id| (*id, self.order(hosts, plan, *id, step(*id)).boxed()))).await;
         let mut went = Went::No;
         for (id, answer) in &answers {

@@ -89,10 +89,12 @@ impl Reading<'_> {
         seen.lines += 1;
         seen.bytes += line.len();
         let (is_over, lines) = (seen.is_too_much(), seen.lines);
+        // An earlier try has told the first lines of this log already; this try brings them again.
         let told = lock(&self.printing.told).get(&self.log(kind)).copied().unwrap_or(0);
         if was_over || lines <= told {
             return;
         }
+        // The line that passes the bound is replaced by a word about the cut, and later lines are counted only.
         if is_over {
             let cut = Cut::Job { kind: kind.word(), most: MOST_BYTES };
             self.lines.push(format!("({cut})"));

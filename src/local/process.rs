@@ -251,6 +251,7 @@ impl Invocation {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            // `Group` ends the whole group, and Ctrl-C at the terminal does not reach it.
             .process_group(0)
             .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
@@ -308,8 +309,10 @@ async fn capture(stream: Option<impl AsyncRead + Unpin>, most: Option<u64>, byte
     let Some(mut stream) = stream else { return Ok(()) };
     (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(Cut::Broken)?;
     match most {
+        // One byte more tells whether the child has printed too much.
         Some(most) if stream.read(&mut [0]).await.map_err(Cut::Broken)? > 0 => Err(Cut::TooMuch(most)),
         Some(_) => Ok(()),
+        // The rest is read and dropped: a child stands still at a pipe that is not read.
         None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop).map_err(Cut::Broken),
     }
 }

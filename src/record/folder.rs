@@ -263,7 +263,7 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Whether it is a guard that a person has armed to work by hand, and has not disarmed yet.
+    /// Returns whether it is a guard that a person has armed to work by hand, and has not disarmed yet.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {
         journal::is_by_hand(&self.journal)

@@ -153,7 +153,8 @@ pub fn recorded(journal: &[Written]) -> Recorded {
     Recorded { reached: if alone { Reached::Unknown } else { recorded.reached }, ..recorded }
 }
 
-/// Whether the run has come to an end that leaves nothing to a recovery. Without any entry nothing was ever touched.
+/// Returns whether the run has come to an end that leaves nothing to a recovery. Without any entry nothing was ever
+/// touched.
 #[must_use]
 pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
@@ -253,8 +254,8 @@ fn started_at(journal: &[Written]) -> SystemTime {
     journal.first().map_or(SystemTime::UNIX_EPOCH, |written| written.at)
 }
 
-/// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has
-/// taken it over it is like any other run.
+/// Returns whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery
+/// has taken it over it is like any other run.
 #[must_use]
 pub fn is_by_hand(journal: &[Written]) -> bool {
     let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));

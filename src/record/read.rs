@@ -135,7 +135,7 @@ impl Summary {
 }
 
 impl End {
-    /// Whether it did not come to a good end.
+    /// Returns whether it did not come to a good end.
     #[must_use]
     pub fn is_failed(self) -> bool {
         matches!(

@@ -46,7 +46,7 @@ fn is_over(run: &RunFolder) -> bool {
     }
 }
 
-/// How long nothing was written to the run's folder; nothing if that cannot be known.
+/// Returns how long nothing was written to the run's folder; nothing if that cannot be known.
 fn age(run: &RunFolder, now: SystemTime) -> Duration {
     let changed = std::fs::metadata(run.path()).and_then(|metadata| metadata.modified());
     changed.ok().and_then(|changed| now.duration_since(changed).ok()).unwrap_or_default()

@@ -92,7 +92,7 @@ impl Session {
         &self.host
     }
 
-    /// Whether the master is there. A dead link to the host shows here only once the master has given up on it.
+    /// Returns whether the master is there. A dead link to the host shows here only once the master has given up on it.
     pub async fn is_alive(&self) -> bool {
         self.live().master.is_there().await
     }

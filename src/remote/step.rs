@@ -102,7 +102,7 @@ pub enum Step {
     /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
     Arm {
         speaker: Speaker,
-        /// Names `person@workstation` for a person who finds the lease.
+        /// The owner, for a person who finds the lease: `person@workstation`.
         owner: String,
         boot_id: String,
         expected: Expected,
@@ -140,7 +140,7 @@ pub enum Step {
     /// A rolling reboot holds the host, on this boot and on the next, for so long.
     Hold {
         run: String,
-        /// Names `person@workstation` for a person who finds it.
+        /// The owner, for a person who finds the lease: `person@workstation`.
         owner: String,
         boot_id: String,
         /// By the host's clock; `None`: it goes on to hold it, and takes nothing.

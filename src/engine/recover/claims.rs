@@ -18,7 +18,7 @@ pub(super) fn epoch(run: &str, one: &Answered) -> Option<u64> {
     one.facts.fences.get(run).into_iter().chain(lease).map(|lease| lease.epoch).max()
 }
 
-/// The hosts of the run, as this host names them.
+/// Returns the hosts of the run, as this host names them.
 pub(super) fn names(run: &str, one: &Answered) -> impl Iterator<Item = HostName> {
     let listed = one.facts.survivor_hosts.get(run).into_iter().flatten();
     let missing = one.mark(run).into_iter().flat_map(|mark| mark.missing.keys().cloned());
