@@ -7,7 +7,7 @@ use super::orders::{Identity, Orders};
 use super::push::{Phased, Push, lock, refuse_if};
 use super::ssh_hosts::SshHosts;
 use crate::decide::absent;
-use crate::decide::progress::{cells, link_text};
+use crate::decide::matrix::{cells, link_text};
 use crate::event::{Event, Phase};
 use crate::facts::links::{Link, LinkAnswer, Round};
 use crate::facts::plan::Plan;

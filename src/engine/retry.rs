@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::clock::{Clock, within};
 use super::hosts::{Note, Notes, Order};
 use crate::decide::vocabulary::{Answer, Step};
-use crate::facts::host::{Standing, StepAnswer, StepOutcome};
+use crate::facts::host::Standing;
+use crate::facts::step_answer::{StepAnswer, StepOutcome};
 
 /// The pause between two tries to reach a host: short at first, then so long that sshd does not punish the address
 /// (docs/facts.md, "Penalties of sshd").

@@ -13,7 +13,7 @@ use super::surveyor::{Answered, Surveyed};
 use crate::decide::remembered;
 use crate::decide::survey::{self, Finding, Weight};
 use crate::event::{Event, Phase};
-use crate::facts::host::BootFiles;
+use crate::facts::systems::BootFiles;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;

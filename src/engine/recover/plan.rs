@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::{Chosen, Recovery, Surveyed};
 use crate::engine::surveyor::Surveyor;
-use crate::facts::host::Systems;
 use crate::facts::links;
 use crate::facts::plan::{HostId, HostPlan, Plan};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
 
