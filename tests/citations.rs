@@ -258,12 +258,19 @@ fn every_file_and_name_in_the_architecture_is_there() {
         let mut has_file = false;
         for (text, in_brackets) in backticked(line) {
             let is_file = [".rs", ".sh", ".md", ".json", ".yaml"].iter().any(|end| text.ends_with(end));
-            if is_file && !text.contains(['*', ' ']) {
-                last = meant(text, last.as_deref());
-                has_file |= last.is_some();
+            if text.ends_with('/') {
+                // Files that follow may lie in this folder.
+                last = meant(text, None).map(|folder| folder.join("file"));
                 if last.is_none() {
                     wrong.push(format!("there is no {text}: {line}"));
                 }
+            } else if is_file && !text.contains(['*', ' ']) {
+                let file = meant(text, last.as_deref());
+                has_file |= file.is_some();
+                if file.is_none() {
+                    wrong.push(format!("there is no {text}: {line}"));
+                }
+                last = file;
             } else if let (true, true, Some(file)) = (is_table_of_behaviours, in_brackets, &last)
                 && !has_word(&fs::read_to_string(root().join(file)).unwrap(), text)
             {

@@ -91,7 +91,7 @@ impl Workstation {
         run.id().to_string()
     }
 
-    /// Neither nix nor a host is there; ssh is.
+    /// ssh is there; nix and the hosts are not.
     async fn run_alone(&self, words: &[&str]) -> Finished {
         self.invocation(words).env("PATH", ssh_alone(self.home.path())).run().await.unwrap()
     }

@@ -52,7 +52,7 @@ impl Work {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
-    /// Of all jobs that were ever started in this world.
+    /// The number of all jobs that were ever started in this world.
     pub(crate) id: u64,
     pub(crate) run: String,
     pub(crate) epoch: u64,
