@@ -178,8 +178,7 @@ impl Push<'_> {
                         under_way.push(self.hold(host, boot_id, renews, before).boxed());
                     }
                     Effect::LetGo(hosts) => {
-                        // This is waited for here: no host of it is under way any more, and the verdict comes behind
-                        // it.
+                        // It is waited for here, because only `Finish` comes behind it. A signal ends that wait.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
                             signal = shutdown.requested() => return left(rolling, signal),

@@ -251,7 +251,7 @@ pub(super) async fn start(
         Err(_) => return Err(ConnectCause::TimedOut(LOCAL)),
     };
     // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and
-    // never no link. A draft may be left by a start that was dropped in this moment.
+    // never no link. A draft is left if an earlier rename has failed.
     let draft = numbered(&machine.slot.link, "new");
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
