@@ -35,7 +35,7 @@ use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
 
 pub use state::Transaction;
-use state::{Back, GivenUp, HostNow, Progress, Stage};
+use state::{Back, Progress, Stage};
 
 impl Transaction {
     /// Returns the first orders. A recovery takes every host over. A push arms the fleet's first host by machine id

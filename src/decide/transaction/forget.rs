@@ -1,8 +1,8 @@
 //! Decides for a recovery that only cleans up: it removes what a run has left, and moves no host.
 
-use crate::decide::transaction::Transaction;
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::state::Transaction;
 use crate::decide::transaction::without::{HeldUp, list};
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
 use crate::event::{Event, HostOutcome};
