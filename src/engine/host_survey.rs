@@ -44,7 +44,7 @@ impl Answered {
     }
 }
 
-/// Asks one host for its survey; or says why there is none, and what to do about it.
+/// One host's survey; or the reason why there is none, and what to do about it.
 pub type Surveyed = Result<Answered, (String, Option<String>)>;
 
 /// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
@@ -70,7 +70,7 @@ pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, t
     answer
 }
 
-/// Asks one host for its survey; or says why there is none, and what to do about it.
+/// One host's survey; or the reason why there is none, and what to do about it.
 pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;

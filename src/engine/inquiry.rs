@@ -1,6 +1,7 @@
 //! A fleet that is asked: what the phases of a push share with the queries, which never touch it.
 //!
-//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known here.
+//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -160,6 +160,7 @@ impl RollingReboot<'_> {
         }
         let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
         let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
+        // One that was left stays unfinished in the record, so that `recover` lets its hosts go.
         if !matches!(how, How::Left { .. }) {
             logbook.rolling_ends();
             probing.stop().await;
@@ -187,7 +188,8 @@ impl RollingReboot<'_> {
                 match effect {
                     Effect::Record(entry) => {
                         if let Err(error) = logbook.rolling_goes_on(&entry) {
-                            // The other effects are dropped: what the entry announces must not happen without it.
+                            // The effects that are left in the queue are dropped: what the entry announces must not
+                            // happen without it. The decider turns back instead.
                             effects = rolling.handle(Input::RecordFailed { why: error.to_string() }).into();
                         }
                     }

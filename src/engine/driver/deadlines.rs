@@ -77,6 +77,7 @@ impl<H: Hosts> Driver<H> {
             }
             Step::Job { kind, .. } => {
                 let limit = times.job(*kind);
+                // A host without a known deadline has no guard, and no step forward begins there.
                 if !times.job_fits(*kind, now, deadline.unwrap_or(now)) {
                     return None;
                 }

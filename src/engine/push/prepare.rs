@@ -56,6 +56,7 @@ impl Push<'_> {
         self.remember_units(&mut plan, &views);
         self.foresee(&views, &plan);
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
+        // The plan is put together before it is judged, so that a refused dry run shows what is known by now.
         self.judge(&views)?;
         let leftovers = Leftovers::of(&views);
         self.inquiry.tell(Event::Planned { hosts: planned(&views) });

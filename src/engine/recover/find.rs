@@ -135,6 +135,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         if until > now {
             self.events.publish(Event::Warned { host: None, text });
         }
+        // The wait is on the clock that goes on in a suspend: guards do not stand still while this machine sleeps.
         while !silent.is_empty() && self.clock.now() < until {
             self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;

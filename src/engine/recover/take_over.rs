@@ -36,6 +36,8 @@ impl<S: Surveyor> Recovery<'_, S> {
         };
         let shown = |host: &HostPlan| claims::epoch(&chosen.run, surveyed.get(&host.name)?);
         let recorded_epoch = chosen.known.as_ref().map_or(1, |known| known.epoch);
+        // The epochs are chosen before the first take-over, from what hosts and record show, so that one order of two
+        // recoveries holds on all hosts.
         let epochs = Epochs::above(plan.hosts.iter().map(shown).collect(), recorded_epoch, self.request.tag);
         let epoch = epochs.common();
         let alone = chosen.is_alone();
@@ -54,6 +56,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let plan = Arc::new(plan);
         let what =
             Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
+        // The record comes before the take-over: a recovery that dies after it must find its own epoch there.
         if let Err(error) = records.recovering(&what) {
             let text = format!("the recovery's record cannot be written: {error}");
             return Recovered::NotBegun { text, hint: None };
