@@ -16,14 +16,13 @@ const EXCEPTIONS: [(&str, &str, &str); 3] = [
 ];
 
 /// Modules of one room, each with what is below it, that know each other in a circle.
-const CIRCLES: [&str; 9] = [
+const CIRCLES: [&str; 8] = [
     "commands: report show",
     "decide: contest inspection marks recover steady transaction undo without",
     "inventory: checks resolve",
     "inventory: decode file schema",
     "inventory: hook jump model",
     "inventory: problem yaml",
-    "remote: address_choice folder layout master workspace",
     "ui: host_view view",
     "ui: layout row",
 ];

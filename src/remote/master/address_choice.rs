@@ -10,10 +10,10 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::connect_error::{ConnectCause, ConnectError};
-use super::layout::{Machine, Route};
-use super::master::{Started, Want, ensure, start};
-use super::workspace::Workspace;
+use super::{Started, Want, ensure, start};
+use crate::remote::connect_error::{ConnectCause, ConnectError};
+use crate::remote::machine::{Machine, Route};
+use crate::remote::workspace::Workspace;
 
 /// What an address has before the next one is tried beside it: a login takes eight round trips or so, over two links
 /// if there is a jump. Longer only costs who is away this much once a run.
