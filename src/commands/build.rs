@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fleet_context::Ground;
-use super::query::{Answered, Query};
+use super::query::{Query, Reply};
 use super::{Ended, Trouble};
 use crate::cli::{Build, Global};
 use crate::decide::survey::Allowed;
@@ -32,7 +32,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
         let systems = build(&scope, Arc::clone(&workspace), &events).await?;
         let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
         let page = lines.concat();
-        Ok(Answered { yes: true, answer: serde_json::json!({ "systems": systems }), page })
+        Ok(Reply { yes: true, answer: serde_json::json!({ "systems": systems }), page })
     };
     query.end(building, &workspace, &mut shutdown).await
 }

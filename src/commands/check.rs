@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fleet_context::Ground;
 use super::history::colour;
-use super::query::{Answered, Query};
+use super::query::{Query, Reply};
 use super::{Ended, Trouble};
 use crate::cli::{Check, Global};
 use crate::decide::survey::Allowed;
@@ -31,7 +31,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended
             format!("{}\n{}", matrix::count(&links), matrix::render(&links, columns_of_stdout(), colour(global)))
         };
         let answer = serde_json::json!({ "every_required_link_is_up": is_well, "links": links });
-        Ok(Answered { yes: is_well, answer, page })
+        Ok(Reply { yes: is_well, answer, page })
     };
     query.end(checking, &workspace, &mut shutdown).await
 }

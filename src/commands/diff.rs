@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fleet_context::Ground;
 use super::history::{colour, columns};
-use super::query::{Answered, Query};
+use super::query::{Query, Reply};
 use super::{Ended, Trouble};
 use crate::cli::{Diff, Global};
 use crate::decide::survey::Allowed;
@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Diff) -> Ended 
         let differing = diff(&scope, Arc::clone(&workspace), &events).await?;
         let style = Style { colour: colour(global), columns: columns() };
         let page = differences(differing.iter().map(|(host, comparison)| (host, comparison)), style);
-        Ok(Answered { yes: true, answer: answer(&differing), page })
+        Ok(Reply { yes: true, answer: answer(&differing), page })
     };
     query.end(comparing, &workspace, &mut shutdown).await
 }

@@ -15,7 +15,7 @@ use super::history::colour;
 use super::{Ended, Trouble, farewell};
 use crate::cli::{Exec, Global};
 use crate::decide::exec::{Came, Channel, End, Printed, fold};
-use crate::engine::exec::{Order, exec};
+use crate::engine::exec::{ExecRequest, exec};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -41,7 +41,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
     ground.begin_query("exec", &events);
 
     let reach = ground.reach(Arc::clone(&workspace));
-    let order = Order { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
+    let order = ExecRequest { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let nobody_reads = Arc::clone(&stop);
@@ -141,7 +141,7 @@ fn choose(mode: Mode, stream: bool, fold: bool, stdout_is_terminal: bool) -> (Mo
     }
 }
 
-fn answer(order: &Order, answers: &[(HostName, Came)]) -> Value {
+fn answer(order: &ExecRequest, answers: &[(HostName, Came)]) -> Value {
     let words: Vec<_> = order.words.iter().map(|word| word.to_string_lossy()).collect();
     let hosts: Vec<Value> = answers.iter().map(|(host, came)| answer_of(host, came)).collect();
     json!({ "command": words, "as_root": order.as_root, "hosts": hosts })

@@ -18,7 +18,7 @@ use crate::cli::{FleetHosts, Global, Push, Showing, Terms};
 use crate::decide::rollback::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
-use crate::engine::push::{First, Pushed, Request, push};
+use crate::engine::push::{First, PushRequest, Pushed, push};
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Forecast;
 use crate::event::stream::Events;
@@ -100,7 +100,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     };
 
     let roots = record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems"));
-    let request = Request {
+    let request = PushRequest {
         scope: ground.scope(wanted.allowed, roots),
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
@@ -182,7 +182,7 @@ fn publish(forecast: &Forecast, events: &Events) {
     }
 }
 
-fn push_started(request: &Request, inventory: String, record: Option<String>) -> Event {
+fn push_started(request: &PushRequest, inventory: String, record: Option<String>) -> Event {
     let names = || request.scope.fleet.hosts.iter().map(|host| &host.name);
     Event::PushStarted {
         fleet: request.scope.fleet.name.clone(),

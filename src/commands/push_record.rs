@@ -12,7 +12,7 @@ use crate::decide::reboot;
 use crate::decide::rollback::To;
 use crate::decide::survey::forget;
 use crate::decide::vocabulary::Entry;
-use crate::engine::push::{First, Request};
+use crate::engine::push::{First, PushRequest};
 use crate::engine::reboot::Logbook;
 use crate::engine::surroundings::{CleanedUp, Surroundings};
 use crate::event::forecast::Forecast;
@@ -149,13 +149,13 @@ pub(super) struct Keeper<'a> {
     pub(super) touched: bool,
     /// Between the first arm command and the end.
     pub(super) guarded: bool,
-    request: &'a Request,
+    request: &'a PushRequest,
     /// What the push would do, if that was asked for.
     pub(super) foreseen: Option<Forecast>,
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
+    pub(super) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a PushRequest) -> Self {
         Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
     }
 }
@@ -186,7 +186,7 @@ impl Logbook for Keeper<'_> {
 }
 
 /// The plan has every host that the run asks anything of.
-fn took_no_part(request: &Request, plan: &Plan) -> BTreeSet<HostName> {
+fn took_no_part(request: &PushRequest, plan: &Plan) -> BTreeSet<HostName> {
     let names = request.scope.fleet.hosts.iter().map(|host| &host.name);
     names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
 }

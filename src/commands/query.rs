@@ -13,7 +13,7 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
 /// An answer, for programs and for people.
-pub(super) struct Answered {
+pub(super) struct Reply {
     pub(super) yes: bool,
     pub(super) answer: serde_json::Value,
     pub(super) page: String,
@@ -37,7 +37,7 @@ impl Query {
     /// Waits for the answer, or for a signal. Why there is no answer is told as it comes.
     pub(super) async fn end(
         self,
-        asking: impl Future<Output = Result<Answered, String>>,
+        asking: impl Future<Output = Result<Reply, String>>,
         workspace: &Workspace,
         shutdown: &mut Shutdown,
     ) -> Ended {

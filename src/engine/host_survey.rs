@@ -44,11 +44,15 @@ impl Answered {
 }
 
 /// One host's survey, or why there is none and what mends it.
-pub type Surveyed = Result<Answered, (String, Option<String>)>;
+pub type SurveyAnswer = Result<Answered, (String, Option<String>)>;
 
 /// Tells what is being done, and of a good answer what it says, as soon as it is there: one host that is slow must not
 /// hide what the others have said.
-pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
+pub(super) async fn aloud(
+    host: &Host,
+    answer: impl Future<Output = SurveyAnswer>,
+    tell: impl Fn(Event),
+) -> SurveyAnswer {
     let host = &host.name;
     tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
     let answer = answer.await;
@@ -70,7 +74,7 @@ pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, t
 }
 
 /// One host's survey, or why there is none and what mends it.
-pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
+pub(super) async fn ask(reach: &Reach, host: &Host) -> SurveyAnswer {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;

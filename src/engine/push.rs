@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::prepare::{Prepared, Ready};
 use super::causes::reason;
 use super::clock::BootClock;
-use super::driver::{Driver, Ended};
+use super::driver::{Driver, DriverEnd};
 use super::inquiry::{FleetScope, Inquiry, Refused};
 use super::last_look::look_at_every_host;
 use super::mutex::lock;
@@ -32,7 +32,7 @@ use crate::remote::step::{Speaker, Step as RemoteStep};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct PushRequest {
     pub scope: FleetScope,
     /// Units that made a run roll back, and are to count as failed before this one.
     pub accept_failed: BTreeSet<String>,
@@ -78,7 +78,7 @@ pub enum Pushed {
     Planned,
     /// A signal before anything was touched.
     Interrupted(Signal),
-    /// A second signal: left at once; see [`Ended::Left`].
+    /// A second signal: left at once; see [`DriverEnd::Left`].
     Left {
         through: Vec<(HostName, HostOutcome)>,
         guarded: Vec<LeftToGuard>,
@@ -88,7 +88,7 @@ pub enum Pushed {
 
 /// Pushes a fleet. Everything on the way is told to `surroundings` and `events`.
 pub async fn push(
-    request: &Request,
+    request: &PushRequest,
     workspace: Arc<Workspace>,
     events: &Events,
     surroundings: &mut (impl Surroundings + Logbook),
@@ -179,7 +179,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                 .drive(surroundings, shutdown)
                 .await;
             match ended {
-                Ended::Verdict(mut verdict) => {
+                DriverEnd::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
                     if verdict.outcome == Outcome::Split {
                         let skipped = lock(&push.skipped).clone();
@@ -194,7 +194,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)
                 }
-                Ended::Left { through, guarded, signal } => {
+                DriverEnd::Left { through, guarded, signal } => {
                     // A round under way is not awaited: at once is at once.
                     Pushed::Left { through, guarded, signal }
                 }
@@ -204,7 +204,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
 }
 
 pub(super) struct Push<'a> {
-    pub(super) request: &'a Request,
+    pub(super) request: &'a PushRequest,
     pub(super) inquiry: Inquiry<'a>,
     /// Hosts that hold roots of this run, for the clean-up of a refusal.
     pub(super) prepared: Mutex<BTreeSet<HostName>>,
@@ -217,7 +217,7 @@ pub(super) struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    fn new(request: &'a Request, workspace: Arc<Workspace>, events: &'a Events) -> Self {
+    fn new(request: &'a PushRequest, workspace: Arc<Workspace>, events: &'a Events) -> Self {
         Self {
             request,
             inquiry: Inquiry::new(&request.scope, workspace, events),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::clock::{Clock, within};
-use super::hosts::{Note, Notes, Order};
+use super::hosts::{Order, StepNote, StepNotes};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::facts::host::{Standing, StepAnswer, StepOutcome};
 
@@ -48,7 +48,7 @@ pub enum Try {
 pub async fn until_answered<Attempt: Future<Output = Try>>(
     clock: &dyn Clock,
     order: &Order,
-    notes: &Notes,
+    notes: &StepNotes,
     attempt: impl Fn(Duration) -> Attempt,
 ) -> Answer {
     let mut pause = FIRST_PAUSE;
@@ -80,7 +80,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
         match came.unwrap_or_else(over) {
             Try::Answer(answer) => {
                 if lost {
-                    note(Note::Made);
+                    note(StepNote::Made);
                 }
                 return match answer {
                     // That the host lets us in no more says nothing of a try before.
@@ -92,7 +92,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
             Try::Lost { why: reason, may_have_run: this_one } => {
                 may_have_run |= this_one;
                 if !lost && !matches!(order.step, Step::Return { .. } | Step::TakeOver { by_guard: true }) {
-                    note(Note::Lost { why: reason.clone() });
+                    note(StepNote::Lost { why: reason.clone() });
                     lost = true;
                 }
                 why.get_or_insert(reason);
@@ -100,7 +100,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                 seen = None;
             }
         }
-        note(Note::StillAway { answers: seen.is_some() });
+        note(StepNote::StillAway { answers: seen.is_some() });
         clock.sleep_until(clock.now() + pause.min(left)).await;
         let awake = clock.now();
         if awake > begun + limit + more + pause + SUSPENDED && begins_nothing(&order.step) {

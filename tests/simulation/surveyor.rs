@@ -9,7 +9,7 @@ use fleetdeploy::engine::orders::{HostClock, Orders};
 use fleetdeploy::facts::host::{Facts, Roots};
 use fleetdeploy::facts::traces::RunMark;
 
-use fleetdeploy::engine::host_survey::{Answered, Surveyed};
+use fleetdeploy::engine::host_survey::{Answered, SurveyAnswer};
 use fleetdeploy::engine::surveyor::Surveyor;
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
@@ -38,7 +38,7 @@ impl Surveyor for SimSurveyor {
         Arc::clone(&self.clock)
     }
 
-    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed> {
+    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer> {
         let limit = host.limits.connect + host.limits.step;
         async move {
             let (reply, answer) = oneshot::channel();

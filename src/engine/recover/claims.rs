@@ -106,7 +106,7 @@ pub(super) fn strangers(
 
 /// Why a host is left as it is: what it says of itself cannot be true, or cannot be built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(super) enum ClaimDoubt {
     /// There is no higher epoch to take it over with.
     NoRoom { epoch: u64 },
     /// A person works there, it says, and no other host of the run says so.
@@ -115,7 +115,7 @@ pub(super) enum Doubt {
     RollingAlone { run: String },
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for ClaimDoubt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoom { epoch } => write!(formatter, "its lease has the epoch {epoch}, and there is none above it"),
@@ -150,13 +150,13 @@ pub(super) fn left(run: &str, one: &Answered) -> Option<Duration> {
 }
 
 /// What cannot be built on of what a host shows of the run.
-pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<Doubt> {
+pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<ClaimDoubt> {
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
-        return Some(Doubt::NoRoom { epoch });
+        return Some(ClaimDoubt::NoRoom { epoch });
     }
     if guard::is_armed(run, &one.facts.standing) {
-        return Some(Doubt::ByHandAlone);
+        return Some(ClaimDoubt::ByHandAlone);
     }
     // Where more than one says so nothing is begun.
-    one.facts.standing.rolling.as_ref().map(|lease| Doubt::RollingAlone { run: lease.run.clone() })
+    one.facts.standing.rolling.as_ref().map(|lease| ClaimDoubt::RollingAlone { run: lease.run.clone() })
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::reboot::Rolling;
-use super::{Chosen, Known, LOOK_PAUSE, Records, Recovered, Recovery, Surveyed, claims};
+use super::reboot::RollingClaim;
+use super::{Chosen, LOOK_PAUSE, RecordedRun, Recovered, Recovery, RecoveryRecords, SurveyedHosts, claims};
 use crate::decide::recover::Aim;
 use crate::decide::time::Times;
 use crate::engine::surveyor::Surveyor;
@@ -18,9 +18,9 @@ impl<S: Surveyor> Recovery<'_, S> {
     /// nothing.
     pub(super) async fn find(
         &self,
-        records: &mut impl Records,
-    ) -> Result<(Chosen, Surveyed, BTreeSet<HostName>), Recovered> {
-        let mut surveyed = Surveyed::new();
+        records: &mut impl RecoveryRecords,
+    ) -> Result<(Chosen, SurveyedHosts, BTreeSet<HostName>), Recovered> {
+        let mut surveyed = SurveyedHosts::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         // Whom the run is to end without is asked for nothing: it takes no part, also if it answers.
         let left_out: BTreeSet<HostName> = match self.request.aim {
@@ -31,20 +31,20 @@ impl<S: Surveyor> Recovery<'_, S> {
         let mut silent = self.survey(&asked, &mut surveyed, true).await;
         silent.extend(left_out);
         let mut rolling = self.rolling(&surveyed);
-        if let Rolling::SaidByOne { run, host } = rolling {
+        if let RollingClaim::SaidByOne { run, host } = rolling {
             rolling = self.look_at_rolling_again(run, host, &mut surveyed).await;
             silent = all.iter().filter(|host| !surveyed.contains_key(*host)).cloned().collect();
         }
         match rolling {
-            Rolling::None | Rolling::SaidByOne { .. } => {}
-            Rolling::Ends { run, begun } => {
+            RollingClaim::None | RollingClaim::SaidByOne { .. } => {}
+            RollingClaim::Ends { run, begun } => {
                 return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
             }
-            Rolling::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
+            RollingClaim::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
         }
         self.let_go_what_is_over(&surveyed).await;
         let Some(mut chosen) = self.choose(&surveyed)? else {
-            if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
+            if let (Some(RecordedRun { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // Its hosts may be the ones that do not answer.
                 return Ok((self.chosen(run, &surveyed), surveyed, BTreeSet::new()));
             }
@@ -88,7 +88,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         Ok((chosen, surveyed, BTreeSet::new()))
     }
 
-    fn nothing(&self, silent: BTreeSet<HostName>, records: &mut impl Records) -> Recovered {
+    fn nothing(&self, silent: BTreeSet<HostName>, records: &mut impl RecoveryRecords) -> Recovered {
         if self.request.known.is_some() && silent.is_empty() {
             records.ended_elsewhere();
         }
@@ -97,7 +97,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
     /// that is known must have brought it back.
-    async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut Surveyed) {
+    async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut SurveyedHosts) {
         let run = &chosen.run;
         let now = self.clock.now();
         let all_times: Vec<Times> = self.request.fleet.hosts.iter().map(|host| self.times(host)).collect();
@@ -144,7 +144,7 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 
     /// The run that was named, or that this workstation knows of, or that most hosts hold something of.
-    pub(super) fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
+    pub(super) fn choose(&self, surveyed: &SurveyedHosts) -> Result<Option<Chosen>, Recovered> {
         let mut runs = claims::runs(surveyed);
         for (run, hosts) in claims::to_be_judged(surveyed) {
             runs.entry(run).or_default().extend(hosts);
@@ -202,7 +202,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         })
     }
 
-    pub(super) fn chosen(&self, run: &str, surveyed: &Surveyed) -> Chosen {
+    pub(super) fn chosen(&self, run: &str, surveyed: &SurveyedHosts) -> Chosen {
         let known = self.request.known.iter().chain(&self.request.ended).find(|known| known.run == run).cloned();
         let mut hosts = BTreeSet::new();
         if let Some(plan) = known.as_ref().and_then(|known| known.plan.as_ref()) {
@@ -222,7 +222,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name
     /// another machine has now.
-    fn named_by_marks(chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
+    fn named_by_marks(chosen: &Chosen, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
         marks.chain(recorded).flat_map(|mark| mark.missing.keys().cloned()).collect()
@@ -230,7 +230,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Says of the marks on the hosts that nothing is to be done about them now. Who is missing by one is not silent by
     /// itself: that is known.
-    fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &Surveyed) -> BTreeSet<HostName> {
+    fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let fleet = &self.request.fleet.name;
         let mut told = BTreeSet::new();
         for mark in surveyed.values().flat_map(|one| &one.facts.marks) {
