@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use fleetdeploy::decide::recover::{Reached, Recorded};
+use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::local::process::Invocation;
 use fleetdeploy::record::folder::{State, Unfinished};
 use fleetdeploy::record::journal;

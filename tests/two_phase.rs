@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
+use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::{Driver, DriverEnd};
@@ -15,10 +15,12 @@ use fleetdeploy::engine::hosts::{Hosts, Order, StepNote, StepNotes, UnitJournal}
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
-use fleetdeploy::facts::host::{BootLoader, GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
+use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
 use fleetdeploy::facts::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
 use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::facts::step_answer::{StepAnswer, StepOutcome};
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::{BootLoader, Systems};
 use fleetdeploy::inventory::model::{HostName, Limits, Place};
 use futures::FutureExt;
 use futures::future::BoxFuture;

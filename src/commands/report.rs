@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::Trouble;
-use super::history::unreadable;
+use super::shared::history::unreadable;
 use super::show::Read;
 use crate::event::Event;
 use crate::event::line::Line;

@@ -111,7 +111,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::progress::link_text;
+    use crate::decide::matrix::link_text;
     use crate::facts::links::{LinkAnswer, resolve};
     use crate::inventory::Inventory;
 

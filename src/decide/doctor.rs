@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::decide::status::{Condition, journal_of, space_mend};
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
-use crate::facts::host::BootLoader;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
 
 pub use workstation::{Nix, Unfinished, Workstation, of_workstation};

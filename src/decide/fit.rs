@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::facts::host::PreSwitchCheck;
+use crate::facts::fit::PreSwitchCheck;
 
 /// Why the new system's own pre-switch check refuses the push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

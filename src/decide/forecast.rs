@@ -6,8 +6,8 @@ use crate::decide::rollback::To;
 use crate::decide::survey::Surveyed;
 use crate::event::Phase;
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
-use crate::facts::host::{BootFiles, BootLoader};
 use crate::facts::plan::{HostId, Plan};
+use crate::facts::systems::{BootFiles, BootLoader};
 use crate::inventory::model::{GuardAction, HostName};
 
 /// What of a system takes effect at boot only: where its parts lie, and its kernel's parameters. A container has none.
@@ -161,10 +161,10 @@ mod tests {
     use super::*;
     use crate::decide::status::tests::{fleet, system, well};
     use crate::decide::time::Times;
-    use crate::facts::host::Systems;
     use crate::facts::links::Round;
     use crate::facts::plan::HostPlan;
     use crate::facts::store_path::StorePath;
+    use crate::facts::systems::Systems;
 
     fn plan(hosts: &[(&str, bool, Option<usize>)]) -> Plan {
         let host = |(name, changes, behind): &(&str, bool, Option<usize>)| {

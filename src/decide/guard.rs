@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::facts::host::{Facts, GuardState, Lease, Standing, Systems};
+use crate::facts::host::{Facts, GuardState, Lease, Standing};
+use crate::facts::systems::Systems;
 
 /// Behind the owner of a lease.
 const MARK: &str = " (by hand)";

@@ -39,12 +39,12 @@ mod tests {
             let invocation = invocation.to_owned();
             [(unit(), UnitNow { invocation, state, needed, triggered, transient, gone })].into()
         };
-        let plan = crate::decide::tests::plan(1, 1);
+        let plan = crate::decide::transaction::tests::plan(1, 1);
         let standing = Standing {
             uptime: first.2,
             units: units(first.0),
             restarts: [(unit(), first.1)].into(),
-            ..crate::decide::tests::standing(&plan.hosts[0])
+            ..crate::decide::transaction::tests::standing(&plan.hosts[0])
         };
         let round = HostRound {
             uptime: second.2,

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::survey::{self, Allowed, BootRefusal, Surveyed};
 use crate::decide::time::Times;
-use crate::facts::host::{Facts, Systems};
+use crate::facts::host::Facts;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::inventory::model::{Host, HostName};
 
 /// What a host says of itself when it is asked how it is.
@@ -228,7 +229,8 @@ pub(crate) mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::facts::host::{BootFiles, BootLoader, GuardState, Lease, NextBoot, Standing};
+    use crate::facts::host::{GuardState, Lease, Standing};
+    use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {

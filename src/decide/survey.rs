@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::decide::guard;
 use crate::decide::time::Times;
-use crate::facts::host::{Facts, GuardState, Systems};
+use crate::facts::host::{Facts, GuardState};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::inventory::model::{GuardAction, Host, HostName};
 
 pub use boot::{BootDoubt, BootRefusal, WayOut};

@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Outcome, Phase};
-use crate::facts::host::{JobKind, StepAnswer, Systems};
+use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::StepAnswer;
+use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
 use crate::facts::units::{UnitPast, failing_text};
 use crate::inventory::model::HostName;

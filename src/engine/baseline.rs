@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::inquiry::Inquiry;
 use super::probing::Probing;
 use crate::decide::absent;
-use crate::decide::progress::{cells, link_text};
+use crate::decide::matrix::{cells, link_text};
 use crate::event::{Cell, Event, Phase};
 use crate::facts::links::{Link, LinkAnswer, Round};
 use crate::facts::plan::Plan;

@@ -12,7 +12,7 @@ use crate::decide::fit::PreSwitchRefusal;
 use crate::decide::survey::{BootDoubt, Surveyed};
 use crate::event::forecast::Comparison;
 use crate::event::{Event, Phase};
-use crate::facts::host::Fit;
+use crate::facts::fit::Fit;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;

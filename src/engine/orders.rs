@@ -9,11 +9,11 @@ use super::hosts::Order;
 use super::mutex::lock;
 use super::retry::Try;
 use crate::decide::vocabulary::{Answer, Step};
-use crate::facts::host::{
-    GuardState, JobKind, JobState, RefusalReason, Standing, StepAnswer, StepOutcome, Systems, same_boot,
-};
+use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
 

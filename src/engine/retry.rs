@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::clock::{Clock, within};
 use super::hosts::{Order, StepNote, StepNotes};
 use crate::decide::vocabulary::{Answer, Step};
-use crate::facts::host::{Standing, StepAnswer, StepOutcome};
+use crate::facts::host::Standing;
+use crate::facts::step_answer::{StepAnswer, StepOutcome};
 
 /// Between two tries to reach a host: short at first, then no more than sshd forgives
 /// (docs/facts.md, "Penalties of sshd").

@@ -14,8 +14,8 @@ use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, recov
 use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
-use crate::decide::recover::Aim;
 use crate::decide::survey::{Left, Surveyed};
+use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};

@@ -1,11 +1,11 @@
 //! What hosts say about themselves: the facts that decisions are made from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::traces::{RunMark, RunTraces};
 use crate::facts::units::Units;
 
@@ -25,99 +25,6 @@ pub fn same_boot(one: &str, other: &str) -> bool {
         (Some((bare, _)), None) => bare == other,
         (None, Some((bare, _))) => one == bare,
     }
-}
-
-/// The three places that say which system a host is on. At rest they are one and the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Systems {
-    /// What runs: `/run/current-system`.
-    pub current: StorePath,
-    /// What `/nix/var/nix/profiles/system` points to.
-    pub profile: StorePath,
-    /// What a reboot brings, as the boot loader itself says; [`Systems::not_known`] where nobody can tell.
-    pub boot_default: StorePath,
-}
-
-impl Systems {
-    /// Stands for a boot default that cannot be told, as where /boot is not mounted.
-    ///
-    /// It equals no system that was ever built, so that whatever is compared with it is neither old nor new: nothing is
-    /// taken for done, or for brought back, by a guess. A host that says so is still a host that answers.
-    const NOT_KNOWN: &str = "/nix/store/00000000000000000000000000000000-not-known";
-
-    /// The boot default of a host where that cannot be told.
-    ///
-    /// # Panics
-    /// Never: the text has the form of a store path.
-    #[must_use]
-    pub fn not_known() -> StorePath {
-        StorePath::new(Self::NOT_KNOWN).expect("it has the form of a store path")
-    }
-
-    /// What a reboot brings; `None`: that cannot be told.
-    #[must_use]
-    pub fn known_boot_default(&self) -> Option<&StorePath> {
-        Some(&self.boot_default).filter(|system| system.as_str() != Self::NOT_KNOWN)
-    }
-
-    /// The boot default for people.
-    #[must_use]
-    pub fn boot_default_text(&self) -> String {
-        self.known_boot_default().map_or_else(|| "not known".to_owned(), ToString::to_string)
-    }
-
-    /// One system, everywhere.
-    #[must_use]
-    pub fn all(system: &StorePath) -> Self {
-        Self { current: system.clone(), profile: system.clone(), boot_default: system.clone() }
-    }
-
-    /// Whether a reboot would bring back what runs.
-    #[must_use]
-    pub fn agree(&self) -> bool {
-        self.current == self.boot_default && self.profile == self.boot_default
-    }
-
-    /// Whether every place says `system`.
-    #[must_use]
-    pub fn all_are(&self, system: &StorePath) -> bool {
-        self.agree() && self.current == *system
-    }
-}
-
-/// The boot loader a default was read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BootLoader {
-    SystemdBoot,
-    Grub,
-    Extlinux,
-    /// None at all: a link such as `/sbin/init` leads into the system, as in a container; activation itself moves it.
-    Init,
-    /// Its files were not recognised: the boot default is inferred from booted, current and profile being one.
-    Unknown,
-}
-
-impl BootLoader {
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SystemdBoot => "systemd-boot",
-            Self::Grub => "GRUB",
-            Self::Extlinux => "extlinux",
-            Self::Init => "init",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What the next reboot brings, once, instead of the boot default: the loader's one-shot entry, GRUB's `next_entry`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct NextBoot {
-    /// As the loader names it: `nixos-generation-5.conf`, `1>0`.
-    pub entry: String,
-    /// What that entry starts; `None`: it is not known, or is no NixOS system.
-    pub system: Option<StorePath>,
 }
 
 /// The guard as the host reports it.
@@ -324,27 +231,6 @@ pub struct Facts {
     pub wireguard: Vec<WireguardInterface>,
 }
 
-/// Whether kernel and initrd of the boot default are where the loader reads them, and whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum BootFiles {
-    /// They are the system's own, byte for byte.
-    Whole,
-    /// They cannot be compared: signed, with secrets in them, or not copied from the store. That is no fault of theirs.
-    Unproven { why: String },
-    /// One is missing, cannot be read, or is shorter than the system's own.
-    Bad { why: String },
-}
-
-/// What a run keeps on a host, across reboots.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Roots {
-    /// What the host ran and booted when it was armed, with the number of its generation; `None`: it never was.
-    pub old: Option<(Systems, u64)>,
-    /// `None`: it was never prepared.
-    pub new: Option<StorePath>,
-}
-
 /// A WireGuard interface, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WireguardInterface {
@@ -366,114 +252,6 @@ pub struct WireguardPeer {
     /// Seconds; `None` when off.
     pub keepalive: Option<u64>,
     pub allowed: Vec<String>,
-}
-
-/// How a step that changes a host ended, as the host says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum StepOutcome {
-    Done,
-    /// The fence said no; nothing was changed by this command.
-    Refused {
-        reason: RefusalReason,
-        /// In words, from the host.
-        text: String,
-    },
-    /// It ran and did not do what it should.
-    Failed {
-        text: String,
-    },
-}
-
-/// Why a host's fence refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalReason {
-    ForeignLease,
-    ForeignGuard,
-    /// A coordinator with a higher epoch has taken over this run.
-    Superseded,
-    /// The run has been ended and cleaned away here.
-    Ended,
-    /// The host has restarted since.
-    OtherBoot,
-    /// Current system, profile or boot default are not what was expected.
-    Moved,
-    /// No armed guard of this run, or its unit is gone.
-    NoGuard,
-    /// The guard fires too soon for this step.
-    TooLate,
-    /// The guard has fired.
-    Fired,
-    /// A switch, a reboot or an upgrade is under way.
-    Busy,
-    /// What it was sent has no form that its scripts take: nothing ran.
-    BadArgument,
-    Other,
-}
-
-/// What a host answers to a step that changes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct StepAnswer {
-    pub outcome: StepOutcome,
-    pub standing: Standing,
-    /// The end of the step's log, line by line.
-    pub log: Vec<String>,
-}
-
-/// Whether the new system fits a host it was copied to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fit {
-    /// Each refuses the push.
-    pub misfits: Vec<Misfit>,
-    pub check: PreSwitchCheck,
-    /// The new system would install another kind of boot loader than the one that boots the old: `from grub to ...`.
-    pub loader_change: Option<String>,
-    /// What the pre-switch check said, line by line.
-    pub log: Vec<String>,
-    /// What `nix store diff-closures` there says of what runs and the new system; `None`: it could not.
-    pub changes: Option<Vec<String>>,
-    /// What only a reboot brings, in words.
-    pub reboot_for: Vec<String>,
-}
-
-/// Something about the new system that cannot be right for this host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Misfit {
-    /// `architecture`, `host_name`, `missing`, `no_system`, `no_switch`, `not_prepared`.
-    pub kind: String,
-    pub text: String,
-}
-
-/// What the new system's own `switch-to-configuration check` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PreSwitchCheck {
-    Passed,
-    Failed,
-    /// It had not ended within its limit, and was ended: what it would have said is not known.
-    CutOff,
-    /// It does not know that action: NixOS of 2024 and before.
-    NotKnown,
-}
-
-impl fmt::Display for RefusalReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::ForeignLease => "another run holds this host",
-            Self::ForeignGuard => "somebody else's guard is armed on this host",
-            Self::Superseded => "another fleetdeploy has taken this run over",
-            Self::Ended => "the run has been ended from elsewhere",
-            Self::OtherBoot => "the host has restarted",
-            Self::Moved => "the host is not on the system that was expected",
-            Self::NoGuard => "no guard of this run is armed",
-            Self::TooLate => "the guard fires too soon for this step",
-            Self::Fired => "the guard has fired",
-            Self::Busy => "a switch, a reboot or an upgrade is under way",
-            Self::BadArgument => "the host could not take what it was sent",
-            Self::Other => "the host refused",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::host::{JobKind, Systems};
+use crate::facts::host::JobKind;
 use crate::facts::links::{Link, LinkId, Round};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::HostName;
 

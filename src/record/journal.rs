@@ -9,14 +9,14 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::reboot;
-use crate::decide::recover::{Reached, Recorded};
 use crate::decide::time::RecordedGuard;
+use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{self, Disowned, Stood};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
 use crate::event::ration::shorten;
-use crate::facts::host::Systems;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 use crate::local::private;

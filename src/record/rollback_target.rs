@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::decide::vocabulary;
-    use crate::facts::host::Systems;
+    use crate::facts::systems::Systems;
     use crate::facts::traces::{EndMark, EndSide};
     use crate::record::journal::HostStarted;
 

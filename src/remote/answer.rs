@@ -8,12 +8,14 @@ pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
 use crate::facts::host::{
-    BootFiles, BootLoader, Facts, Fit, GuardState, JobKind, JobState, Lease, Misfit, NextBoot, PreSwitchCheck,
-    RefusalReason, RollingLease, Roots, Standing, StepAnswer, StepOutcome, Systems, WireguardInterface, WireguardPeer,
+    Facts, GuardState, JobKind, JobState, Lease, RollingLease, Standing, WireguardInterface, WireguardPeer,
 };
 use crate::facts::links::{HostRound, LinkAnswer, LinkId};
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::units::{UnitNow, UnitState};
 
 pub use condition::condition;

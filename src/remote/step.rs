@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use crate::facts::host::{JobKind, Systems, Uptime};
+use crate::facts::host::{JobKind, Uptime};
 use crate::facts::links::{LinkId, Probe};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::{GuardAction, HostName};
 use crate::remote::Script;

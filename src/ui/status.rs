@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use crate::decide::status::{Condition, Space, Trouble};
-use crate::facts::host::{Facts, NextBoot};
+use crate::facts::host::Facts;
+use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
 use crate::ui::line::{cut, wrap};
 use crate::ui::paint::{Tone, paint};

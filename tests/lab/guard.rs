@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fleetdeploy::facts::host::{GuardState, StepOutcome, Uptime};
+use fleetdeploy::facts::host::{GuardState, Uptime};
+use fleetdeploy::facts::step_answer::StepOutcome;
 use fleetdeploy::facts::traces::EndMark;
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;

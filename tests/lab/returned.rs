@@ -1,7 +1,8 @@
 //! A host that comes back after its run was ended without it, and what stays on hosts over their reboots.
 
 use fleetdeploy::event::{Event, Outcome, Phase};
-use fleetdeploy::facts::host::{Lease, RefusalReason, StepOutcome};
+use fleetdeploy::facts::host::Lease;
+use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
 use fleetdeploy::facts::traces::{EndMark, EndSide, Ended};
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;

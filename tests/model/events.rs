@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
 use fleetdeploy::event::Outcome;
-use fleetdeploy::facts::host::{RefusalReason, StepOutcome, Systems};
 use fleetdeploy::facts::links::{HostRound, Round};
 use fleetdeploy::facts::plan::{HostId, Plan};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
+use fleetdeploy::facts::systems::Systems;
 
 use crate::choices::is_left_to_its_guard;
 use crate::faults::{Fault, When};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use fleetdeploy::decide::recover::Reached;
+use fleetdeploy::decide::transaction::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::faults::{ALL, ALL_AND_NEXT_BOOT, Budget, By, Fault, Typed, When};

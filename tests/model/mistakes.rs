@@ -6,9 +6,10 @@
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use fleetdeploy::event::{HostOutcome, Outcome};
-use fleetdeploy::facts::host::{JobKind, RefusalReason, StepAnswer, StepOutcome};
+use fleetdeploy::facts::host::JobKind;
 use fleetdeploy::facts::links::HostRound;
 use fleetdeploy::facts::plan::{HostId, Plan};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 
 use crate::host::Host;
 use crate::words::{Places, Sys, boot_id, round};

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use fleetdeploy::decide::recover::{Aim, Recorded};
 use fleetdeploy::decide::transaction::Transaction;
+use fleetdeploy::decide::transaction::recover::{Aim, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
-use fleetdeploy::facts::host::{JobKind, StepAnswer};
+use fleetdeploy::facts::host::JobKind;
 use fleetdeploy::facts::links::Round;
 use fleetdeploy::facts::plan::{HostId, Plan};
+use fleetdeploy::facts::step_answer::StepAnswer;
 use fleetdeploy::facts::traces::{EndMark, EndSide};
 
 use crate::host::{Lease, Mark};

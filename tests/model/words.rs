@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use fleetdeploy::facts::host::{JobKind, Systems};
+use fleetdeploy::facts::host::JobKind;
 use fleetdeploy::facts::links::{Link, LinkAnswer, Probe, Round};
 use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::Systems;
 use fleetdeploy::inventory::model::{HostName, Place};
 
 /// A system, as far as the model tells them apart.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fleetdeploy::decide::recover::Reached;
+use fleetdeploy::decide::transaction::recover::Reached;
 use fleetdeploy::decide::vocabulary::Timer;
 use fleetdeploy::facts::host::JobKind;
 use fleetdeploy::facts::plan::{HostId, Plan};

@@ -1,6 +1,6 @@
 //! What must hold when a program ends, and when the world has come to rest.
 
-use fleetdeploy::decide::recover::Aim;
+use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::Verdict;
 use fleetdeploy::event::{HostOutcome, Outcome};
 use fleetdeploy::facts::traces::EndSide;

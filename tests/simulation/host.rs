@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetdeploy::facts::host::{BootLoader, GuardState, JobKind, JobState, Lease, Standing};
+use fleetdeploy::facts::host::{GuardState, JobKind, JobState, Lease, Standing};
+use fleetdeploy::facts::systems::BootLoader;
 use fleetdeploy::facts::traces::{Ended, RunTraces};
 use fleetdeploy::inventory::model::GuardAction;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fleetdeploy::engine::hosts::{StepNote, StepNotes};
-use fleetdeploy::facts::host::{Facts, JobKind, RefusalReason, StepAnswer, StepOutcome};
+use fleetdeploy::facts::host::{Facts, JobKind};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use fleetdeploy::remote::step::Step as RemoteStep;
 use tokio::sync::oneshot;
 

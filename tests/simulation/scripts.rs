@@ -1,7 +1,8 @@
 //! What arrives at a simulated host and may change it: the fence, and what each script does. It follows
 //! `src/remote/scripts`; the functions here bear the names of those.
 
-use fleetdeploy::facts::host::{JobKind, Lease, RefusalReason, StepOutcome};
+use fleetdeploy::facts::host::{JobKind, Lease};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
 use fleetdeploy::facts::traces::{EndMark, Ended};
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::step::{Expected, Speaker};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
-use fleetdeploy::facts::host::{Facts, Roots};
+use fleetdeploy::facts::host::Facts;
+use fleetdeploy::facts::systems::Roots;
 use fleetdeploy::facts::traces::RunMark;
 
 use fleetdeploy::engine::host_survey::{Answered, SurveyAnswer};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetdeploy::decide::recover::Aim;
+use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::inventory::model::HostName;
 
 use crate::fleet::RUN;

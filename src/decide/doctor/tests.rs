@@ -4,7 +4,8 @@ use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::status::tests::{fleet, system, well};
 use crate::decide::unlinked::Unlinked;
-use crate::facts::host::{BootFiles, GuardState, Lease, NextBoot, Systems};
+use crate::facts::host::{GuardState, Lease};
+use crate::facts::systems::{BootFiles, NextBoot, Systems};
 
 const LAB: &str = "
 hosts:

@@ -1,9 +1,9 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::tests::{plan, system};
-use crate::facts::host::{BootLoader, Systems};
+use crate::decide::transaction::tests::{plan, system};
 use crate::facts::links::{HostRound, LinkAnswer};
+use crate::facts::systems::{BootLoader, Systems};
 
 fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()

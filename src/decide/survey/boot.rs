@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::facts::host::{BootFiles, BootLoader, Facts, NextBoot};
+use crate::facts::host::Facts;
+use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
 use crate::inventory::model::GuardAction;
 
 /// Why nobody can promise what a reboot of this host brings.
@@ -227,12 +228,13 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::inspection::Found;
     use crate::decide::status::tests::{system, well};
     use crate::decide::survey::{Allowed, Surveyed, Weight, judge};
     use crate::decide::time::Times;
-    use crate::facts::host::{GuardState, Systems};
+    use crate::decide::transaction::inspection::Found;
+    use crate::facts::host::GuardState;
     use crate::facts::plan::HostPlan;
+    use crate::facts::systems::Systems;
 
     fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
         let mut facts = well().facts;

@@ -11,8 +11,9 @@ use crate::engine::hosts::{Hosts, StepNote, UnitJournal};
 use crate::engine::reports::Report;
 use crate::engine::surroundings::Surroundings;
 use crate::event::Event;
-use crate::facts::host::{GuardState, JobKind, StepOutcome};
+use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::HostId;
+use crate::facts::step_answer::StepOutcome;
 
 impl<H: Hosts> Driver<H> {
     /// Turns a report into an input, after telling the screen what only the driver knows: times.

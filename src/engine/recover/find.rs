@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::reboot::RollingClaim;
 use super::{Chosen, LOOK_PAUSE, RecordedRun, Recovered, Recovery, RecoveryRecords, SurveyedHosts, claims};
-use crate::decide::recover::Aim;
 use crate::decide::time::Times;
+use crate::decide::transaction::recover::Aim;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
 use crate::inventory::model::{Host, HostName};

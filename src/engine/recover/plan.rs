@@ -7,10 +7,10 @@ use super::{Chosen, Recovery, SurveyedHosts};
 use crate::decide::time::Times;
 use crate::engine::orders::{HostClock, HostGuard};
 use crate::engine::surveyor::Surveyor;
-use crate::facts::host::Systems;
 use crate::facts::links;
 use crate::facts::plan::{HostId, HostPlan, Plan};
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Chosen, FoundRun, Recovered, Recovery, RecoveryRecords, SurveyedHosts, claims};
-use crate::decide::recover::{Aim, Recorded};
 use crate::decide::time::Times;
+use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::engine::driver::{Driver, DriverEnd};
 use crate::engine::epochs::Epochs;
 use crate::engine::host_survey::Answered;

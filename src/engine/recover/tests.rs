@@ -11,10 +11,11 @@ use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
 use crate::engine::orders::{HostClock, Orders};
-use crate::facts::host::{BootLoader, Facts, GuardState, Standing, Systems};
+use crate::facts::host::{Facts, GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
 use crate::facts::store_path::StorePath;
+use crate::facts::systems::{BootLoader, Systems};
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go

@@ -4,7 +4,8 @@ use super::*;
 use crate::decide::status::tests::{fleet, system, well};
 use crate::decide::survey::{Allowed, Finding, Weight, judge};
 use crate::decide::time::Times;
-use crate::facts::host::{Facts, GuardState, Lease, Roots, Systems};
+use crate::facts::host::{Facts, GuardState, Lease};
+use crate::facts::systems::{Roots, Systems};
 use crate::facts::traces::{EndMark, RunMark};
 
 const LAB: &str = "hosts: {vps: , nas: , web: }\nfleets: {lab: {flake: ., hosts: all}}\n";

@@ -1,0 +1,107 @@
+//! Questions on the terminal: whether to go on, of `--ask`, and whether not to wait any more. A signal ends each.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::commands::Trouble;
+use crate::event::Event;
+use crate::event::stream::{Events, Follower};
+use crate::inventory::model::HostName;
+use crate::ui::print_question;
+
+/// How long what stands above the question may take to be on the screen.
+const DRAWING: Duration = Duration::from_secs(10);
+
+/// How long an answer may take. No guard waits for it; a fleet that is held by a question of yesterday is in the way.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Before anything is begun.
+pub(crate) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    let hint = "look with --dry-run first, and then go without --ask: it is guarded all the same";
+    Err(Trouble::not_understood("--ask needs a terminal to ask on", Some(hint.to_owned())))
+}
+
+/// How long a recovery waits for an answer, before it waits for its hosts: guards run out meanwhile.
+const SHORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a push is to go on.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
+    match ask(events, screen, question, PATIENCE).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not begun: the answer was no".to_owned()),
+        Err(why) => Err(format!("not begun: {why}")),
+    }
+}
+
+/// Whether a recovery is to end its run without these hosts; no answer is none.
+pub(crate) async fn ask_whether_to_end_without(
+    events: Events,
+    screen: Follower,
+    silent: impl IntoIterator<Item = &HostName>,
+) -> bool {
+    let silent: Vec<&str> = silent.into_iter().map(HostName::as_str).collect();
+    let question = format!(
+        "{} does not answer, and is waited for if it may come back: end the run without it, as by --without {}? [y/N, \
+         within {} s]",
+        silent.join(", "),
+        silent.join(","),
+        SHORT_PATIENCE.as_secs()
+    );
+    ask(events, screen, question, SHORT_PATIENCE).await.unwrap_or(false)
+}
+
+/// Asks once, and is through with any answer. Nothing else is drawn meanwhile.
+///
+/// # Errors
+/// Why there is no answer, in words.
+async fn ask(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, String> {
+    events.publish(Event::Asked { question: question.clone() });
+    let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(DRAWING)).await;
+    if !drawn.unwrap_or(false) {
+        return Err("the terminal takes nothing, so nothing could be asked".to_owned());
+    }
+    print_question(&question).map_err(|error| format!("nothing could be asked: {error}"))?;
+    let (answer, answered) = oneshot::channel();
+    // The terminal is read by a thread of its own, which nothing can end but an answer or the end of this process.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line);
+        // Nobody listens any more when a signal came first.
+        let _ = answer.send(read.map(|_| line));
+    });
+    let said = tokio::time::timeout(patience, answered).await;
+    let yes = matches!(&said, Ok(Ok(Ok(line))) if is_yes(line));
+    events.publish(Event::Replied { yes });
+    match said {
+        Ok(Ok(Ok(_))) => Ok(yes),
+        Ok(_) => Err("the answer could not be read".to_owned()),
+        Err(_) => Err(format!("nobody has answered for {}", humantime::format_duration(patience))),
+    }
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_yes_is_one() {
+        for yes in ["y\n", "Yes\n", " y "] {
+            assert!(is_yes(yes), "{yes:?}");
+        }
+        for no in ["", "\n", "n\n", "yy\n", "yes please\n", "j\n"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
+    }
+}
