@@ -39,7 +39,7 @@ pub struct PushRequest {
     pub waves: Waves,
     /// The hosts have their new systems already, and go back to them; `None`: they are built.
     pub back: Option<To>,
-    pub first: First,
+    pub first: Preview,
     /// After the commit, the hosts are rebooted that need it for their new systems.
     pub reboot: bool,
     pub run: String,
@@ -49,7 +49,7 @@ pub struct PushRequest {
 
 /// What comes before the first host is touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum First {
+pub enum Preview {
     /// It goes on by itself.
     Nothing,
     /// How the systems differ is shown in full, and it goes on.
@@ -61,7 +61,7 @@ pub enum First {
     ShowPlan { units: bool },
 }
 
-impl First {
+impl Preview {
     #[must_use]
     pub fn is_all(self) -> bool {
         matches!(self, Self::ShowPlan { .. })
@@ -155,7 +155,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
         }
         Ok(Prepared::Ready(ready)) => {
             let Ready { hosts, plan, times, leftovers } = *ready;
-            if push.request.first == First::Ask {
+            if push.request.first == Preview::Ask {
                 surroundings.foreseen(push.foreseen(None));
                 // No guard is armed: nothing runs out meanwhile, and arming looks anew whether the facts still hold.
                 let agreed = tokio::select! {

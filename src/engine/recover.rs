@@ -164,12 +164,12 @@ pub async fn recover_with(
     records: &mut impl RecoveryRecords,
     shutdown: &mut Shutdown,
 ) -> Recovered {
-    Recovery { request, surveyor, clock: surveyor.clock(), events }.run(records, shutdown).await
+    RecoveryRun { request, surveyor, clock: surveyor.clock(), events }.run(records, shutdown).await
 }
 
 type SurveyedHosts = BTreeMap<HostName, Answered>;
 
-struct Recovery<'a, S> {
+struct RecoveryRun<'a, S> {
     request: &'a RecoverRequest,
     surveyor: &'a S,
     clock: Arc<dyn Clock>,
@@ -193,7 +193,7 @@ impl Chosen {
     }
 }
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     async fn run(&self, records: &mut impl RecoveryRecords, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
         let found = tokio::select! {
@@ -207,7 +207,7 @@ impl<S: Surveyor> Recovery<'_, S> {
             Ok((chosen, surveyed, without)) => {
                 let request = RecoverRequest { aim: Aim::Without, without, ..self.request.clone() };
                 let (surveyor, clock, events) = (self.surveyor, Arc::clone(&self.clock), self.events);
-                Recovery { request: &request, surveyor, clock, events }
+                RecoveryRun { request: &request, surveyor, clock, events }
                     .take_over(chosen, surveyed, records, shutdown)
                     .await
             }

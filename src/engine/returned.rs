@@ -83,7 +83,7 @@ impl Leftovers {
             let tag = tag();
             let request = RecoverRequest {
                 fleet: inquiry.scope.fleet.clone(),
-                owner: format!("{}#{tag:04x}", owner),
+                owner: format!("{owner}#{tag:04x}"),
                 tag,
                 known: None,
                 run: Some(run.clone()),

@@ -11,7 +11,7 @@ use crate::decide::reboot;
 use crate::decide::rollback::To;
 use crate::decide::survey::forget;
 use crate::decide::vocabulary::Entry;
-use crate::engine::push::{First, PushRequest};
+use crate::engine::push::{Preview, PushRequest};
 use crate::engine::reboot::Logbook;
 use crate::engine::surroundings::{CleanedUp, Surroundings};
 use crate::event::forecast::Forecast;
@@ -195,7 +195,7 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn foreseen(&mut self, forecast: Forecast) {
-        if self.request.first == First::Ask {
+        if self.request.first == Preview::Ask {
             self.events.publish(Event::Foreseen { forecast: Box::new(forecast), whole: true });
         } else {
             self.foreseen = Some(forecast);

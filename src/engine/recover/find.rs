@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::reboot::RollingClaim;
-use super::{Chosen, LOOK_PAUSE, RecordedRun, Recovered, Recovery, RecoveryRecords, SurveyedHosts, claims};
+use super::{Chosen, LOOK_PAUSE, RecordedRun, Recovered, RecoveryRecords, RecoveryRun, SurveyedHosts, claims};
 use crate::decide::time::Times;
 use crate::decide::transaction::recover::Aim;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
 use crate::inventory::model::{Host, HostName};
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     /// Which run it is, how the hosts stand, and whom a person has just said that it is to end without. Changes
     /// nothing.
     pub(super) async fn find(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Chosen, Recovery, SurveyedHosts};
+use super::{Chosen, RecoveryRun, SurveyedHosts};
 use crate::decide::time::Times;
 use crate::engine::orders::{HostClock, HostGuard};
 use crate::engine::surveyor::Surveyor;
@@ -14,7 +14,7 @@ use crate::facts::systems::Systems;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     #[expect(clippy::type_complexity, reason = "four lists by host, taken apart at once")]
     pub(super) fn plan(
         &self,

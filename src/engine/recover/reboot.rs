@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 
-use super::{Recovered, Recovery, SurveyedHosts};
+use super::{Recovered, RecoveryRun, SurveyedHosts};
 use crate::decide::reboot::unfinished::{Begun, FoundRolling, found};
 use crate::engine::ask::ask_all;
 use crate::engine::surveyor::{Surveyor, let_go_all};
@@ -39,7 +39,7 @@ pub(super) enum RollingClaim {
     },
 }
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds
     /// the hosts. An unfinished push that this workstation knows of waits for it.
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Chosen, FoundRun, Recovered, Recovery, RecoveryRecords, SurveyedHosts, claims};
+use super::{Chosen, FoundRun, Recovered, RecoveryRecords, RecoveryRun, SurveyedHosts, claims};
 use crate::decide::time::Times;
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::engine::driver::{Driver, DriverEnd};
@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     pub(super) async fn take_over(
         &self,
         chosen: Chosen,

@@ -310,7 +310,7 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let surveyed = SurveyedHosts::from(surveyed);
     let request = request();
     let (told, events) = (Told::default(), Events::new(None));
-    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();
     let (plan, ..) = recovery.plan(&chosen, &surveyed).unwrap();
     let changing: Vec<&str> = plan.changing().map(|host| plan.host(host).name.as_str()).collect();
@@ -447,7 +447,7 @@ async fn rolling_of(
         ..request()
     };
     ask(&mut request);
-    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let mut found = recovery.rolling(&surveyed);
     if let reboot::RollingClaim::SaidByOne { run, host } = found {
         found = recovery.look_at_rolling_again(run, host, &mut surveyed).await;
@@ -524,7 +524,7 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let times = |known: RecordedRun, waited: bool| {
         let known = Some(known);
         let request = RecoverRequest { known, ..request() };
-        let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+        let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
         let chosen = Chosen { waited, ..recovery.chosen(RUN, &surveyed) };
         let (plan, times, ..) = recovery.plan(&chosen, &surveyed).unwrap();
         let home = plan.hosts.iter().position(|host| host.name.as_str() == "home").unwrap();
@@ -547,7 +547,7 @@ async fn asked(
     let told = Told::of(answers);
     let request = RecoverRequest { aim, ..request() };
     let events = Events::new(None);
-    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let mut records = Asked { says, about: Vec::new() };
     let without = recovery.find(&mut records).await.ok().map(|(_, _, without)| without);
     (without, records.about)
