@@ -1,6 +1,7 @@
 //! A fleet that is asked: what the phases of a push share with the queries, which never touch it.
 //!
-//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known here.
+//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -74,6 +75,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
+    /// What the judges look at of a host that has answered.
     pub(super) fn view<'b>(
         &'b self,
         host: &'b Host,
@@ -94,6 +96,7 @@ impl<'a> Inquiry<'a> {
     }
 }
 
+/// The plan that these hosts and links make, before the baseline.
 pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     let id = |name: &HostName| views.iter().position(|view| view.host.name == *name).map(HostId);
     let host = |view: &Surveyed<'_>| {
