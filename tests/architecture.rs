@@ -17,8 +17,7 @@ const EXCEPTIONS: [(&str, &str, &str); 4] = [
 ];
 
 /// Modules of one room, each with what is below it, that know each other in a circle.
-const CIRCLES: [&str; 9] = [
-    "commands: report show",
+const CIRCLES: [&str; 8] = [
     "engine: driver job_output last_look orders probing push reboot recover returned ssh_hosts survey surveyor",
     "inventory: checks resolve",
     "inventory: decode file schema",

@@ -22,6 +22,7 @@ mod push;
 mod push_record;
 mod query;
 mod reboot;
+mod recorded_run;
 mod recover;
 mod replay;
 mod report;
