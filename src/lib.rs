@@ -3,7 +3,7 @@
 //!
 //! # The life of a run
 //!
-//! 1. [`cli`] reads the command line, [`commands`] gets the parts together: the [`inventory`], the run's [`record`], a
+//! 1. [`commands`] reads the command line and gets the parts together: the [`inventory`], the run's [`record`], a
 //!    screen ([`ui`]), an ssh [`Workspace`](remote::Workspace).
 //! 2. [`engine::push`] goes through the phases that touch nothing: build ([`nix`]) beside survey, copy, baseline. Pure
 //!    judges in [`decide::survey`] say what refuses the push.
@@ -31,7 +31,6 @@
 //! `docs/design.md` (what holds) and `docs/facts.md` (how systemd, Nix, ssh and boot loaders behave, with the sources),
 //! which comments cite by heading; `tests/citations.rs` holds that each is there.
 
-pub mod cli;
 pub mod commands;
 pub mod decide;
 pub mod engine;

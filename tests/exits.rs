@@ -228,7 +228,7 @@ fn the_tables_have_every_command() {
         }
     }
     let mut known = BTreeSet::new();
-    of("", &fleetdeploy::cli::Cli::command(), &mut known);
+    of("", &fleetdeploy::commands::Cli::command(), &mut known);
     for line in ON_A_FLEET.iter().chain(&ON_AN_INVENTORY).chain(&ON_A_RUN).chain(&ON_NOTHING) {
         let taken: Vec<String> = known.iter().filter(|name| line.starts_with(name.as_str())).cloned().collect();
         assert_eq!(taken.len(), 1, "{line}: {taken:?}");

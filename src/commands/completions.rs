@@ -10,18 +10,40 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::CommandFactory as _;
+use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use clap_complete::env::{EnvCompleter, Fish, Zsh};
 
-use super::fleet_context::load;
+use super::shared::fleet_context::load;
 use super::{Ended, Trouble};
-use crate::cli::{Cli, Completions, Global, Shell};
+use crate::commands::command_line::Cli;
+use crate::commands::shared::global::GlobalArgs;
 use crate::exit::Ending;
 use crate::inventory::{FAILED, Inventory, union};
 use crate::record::folder::State;
 use crate::record::name::{LAST, LAST_FAILED};
 use crate::ui::print_answer;
+
+/// Print the script that makes a shell complete commands, fleets, hosts and runs
+///
+/// Fleets and hosts come from the inventory that a command would read, runs from the record.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  source <(fleetdeploy completions bash)      in ~/.bashrc
+  source <(fleetdeploy completions zsh)       in ~/.zshrc, below compinit
+  fleetdeploy completions fish | source       in ~/.config/fish/config.fish")]
+pub struct CompletionsArgs {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
 
 /// In the environment of a call by a shell; its value is the shell's name.
 const VARIABLE: &str = "FLEETDEPLOY_COMPLETE";
@@ -42,7 +64,7 @@ complete -o nosort -F _fleetdeploy fleetdeploy 2>/dev/null || complete -F _fleet
 "#;
 
 /// `completions`: the script for a shell.
-pub(super) fn script(arguments: &Completions) -> Ended {
+pub(super) fn script(arguments: &CompletionsArgs) -> Ended {
     let program = program(&std::env::args_os().next().unwrap_or_else(|| NAME.into()));
     let mut script = Vec::new();
     let written = match arguments.shell {
@@ -164,7 +186,7 @@ impl Typed {
     }
 
     fn load(&self) -> Option<Inventory> {
-        let global = Global { inventory: self.inventory.clone(), ..Global::default() };
+        let global = GlobalArgs { inventory: self.inventory.clone(), ..GlobalArgs::default() };
         load(&global).ok().map(|(inventory, _)| inventory)
     }
 

@@ -4,14 +4,16 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use super::build::FAREWELL;
-use super::conclusion::millis;
-use super::fleet_context::{Ground, owner};
-use super::history::{clock, colour, print};
-use super::push_record::tried_again;
-use super::recover::{started, take};
-use super::{Ended, Trouble};
-use crate::cli::{Global, GuardCommand};
+use clap::{Args, Subcommand};
+
+use super::shared::conclusion::millis;
+use super::shared::fleet_context::{Ground, owner};
+use super::shared::history::{clock, colour, print};
+use super::shared::push_record::tried_again;
+use super::shared::push_record::{started, take};
+use super::{Ended, FAREWELL, Trouble};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::guard::Hold;
 use crate::decide::survey::Allowed;
 use crate::decide::vocabulary::Signal;
@@ -21,7 +23,7 @@ use crate::event::line::to_millis;
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::exit::{Ending, status};
-use crate::inventory::Overrides;
+use crate::inventory::{Overrides, duration};
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
 use crate::record::lock::FleetLock;
@@ -31,6 +33,114 @@ use crate::record::{RecordError, listener};
 use crate::ui::Screen;
 use crate::ui::guards::{Row, Standing, render};
 use crate::ui::mode::Mode;
+
+/// The guard of a push, for a person who works by hand
+///
+/// Armed, it brings each host back after its time: profile and boot default as they were, then a reboot (or, on a host
+/// marked `guard_action: switch-back`, what ran is activated again). It lives on the hosts: this workstation may be
+/// closed meanwhile. Disarmed, what runs by then stays.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct GuardArgs {
+    #[command(subcommand)]
+    pub command: GuardCommand,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum GuardCommand {
+    Arm(GuardArmArgs),
+    Status(GuardStatusArgs),
+    Extend(GuardExtendArgs),
+    Disarm(GuardDisarmArgs),
+}
+
+/// Arm the guard on every selected host, or on none
+///
+/// Refused where a reboot would not bring back what runs now, and where another run or person has a guard or a lease.
+/// While it is armed, a push of the fleet is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy guard arm homelab                the systems go back in the inventory's `guard` time
+  fleetdeploy guard arm homelab --guard 30m    in half an hour
+  fleetdeploy guard arm homelab --on vps       only one host
+
+Exit status:
+  0  armed on every selected host
+  1  refused: armed on none
+  2  usage or inventory
+  3  a host does not answer, and may be armed: `guard status`
+  130, 143, 129  interrupted: armed on none")]
+pub struct GuardArmArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// How long until it fires, at least 20s, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+    /// Also on hosts on which a reboot would not bring what runs now: a guard that fires then brings what a reboot
+    /// brings
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+/// Show on which hosts a guard is armed, until when and whose it is
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy guard status homelab
+
+Exit status:
+  0  every selected host answers
+  1  a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct GuardStatusArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
+/// Give every armed guard more time, from now on
+///
+/// No guard is ever made to fire sooner than it would have. All are looked at first: unless each of them can be
+/// extended, none is.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy guard extend homelab --guard 15m    15 minutes from now on
+
+Exit status:
+  0  every guard is extended
+  1  a host has no guard of yours, or it has fired
+  2  usage or inventory
+  3  a host does not answer
+  130, 143, 129  interrupted before it began")]
+pub struct GuardExtendArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// How long until they fire, from now on, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+}
+
+/// Disarm the guards: what the hosts run now stays
+///
+/// Refused, on all of them, while a host would come up on something else than it runs: then a guard is the only way
+/// back. Make what runs permanent there (`nixos-rebuild switch`), or let the guard fire.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy guard disarm homelab
+  fleetdeploy guard disarm homelab --on vps    only there; the other guards count down
+
+Exit status:
+  0  no guard of yours is armed any more, and none has fired
+  1  refused, or a guard has fired
+  2  usage or inventory
+  3  a host does not answer
+  130, 143, 129  interrupted before it began")]
+pub struct GuardDisarmArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
 
 /// A guard by hand is no shorter.
 const SHORTEST: Duration = Duration::from_secs(20);
@@ -43,7 +153,7 @@ struct Said {
     next: String,
 }
 
-pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand) -> Ended {
     let (word, hosts, guard, drift) = match command {
         GuardCommand::Arm(arguments) => ("guard arm", &arguments.fleet, arguments.guard, arguments.accept_drift),
         GuardCommand::Status(arguments) => ("guard status", &arguments.fleet, None, false),

@@ -1,8 +1,10 @@
 //! `logs`: what the hosts of a run have said.
 
-use super::history::{colour, named, print, state, unreadable};
+use clap::Args;
+
+use super::shared::history::{colour, named, print, state, unreadable};
 use super::{Ended, Trouble, tell};
-use crate::cli::{Global, Logs};
+use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
 use crate::exit::Ending;
 use crate::inventory::{listed, nearest};
@@ -11,7 +13,28 @@ use crate::record::read::{Log, logs};
 use crate::ui::log;
 use crate::ui::mode::Mode;
 
-pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
+/// Print what the hosts of a run said, and what nix printed
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy logs last vps   what happened on one host
+  fleetdeploy logs last nix   what nix printed
+  fleetdeploy logs last       all of it, one after the other
+
+Exit status:
+  0  answered
+  1  the record cannot be read
+  2  usage, no such run, or no such host in it")]
+pub struct LogsArgs {
+    /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this host; `nix` is the build
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+}
+
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ended {
     let folder = named(&state()?, &arguments.run)?;
     let found = logs(&folder).map_err(unreadable)?;
     let shown: Vec<&Log> = match &arguments.host {

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::{Instant, SystemTime};
 
+use clap::Args;
 use futures::FutureExt;
 
-use super::build::FAREWELL;
-use super::conclusion::{Conclusion, millis};
-use super::confirm::ensure_somebody_can_be_asked;
-use super::fleet_context::{Ground, owner};
-use super::history::{colour, columns, print};
-use super::hooks::HooksOfPush;
-use super::push_record::{Keeper, Record, would_refuse};
-use super::{Ended, Trouble, farewell};
-use crate::cli::{FleetHosts, Global, Push, Showing, Terms};
+use super::shared::conclusion::{Conclusion, millis};
+use super::shared::confirm::ensure_somebody_can_be_asked;
+use super::shared::fleet_context::{Ground, owner};
+use super::shared::history::{colour, columns, print};
+use super::shared::hooks::HooksOfPush;
+use super::shared::push_record::{Keeper, Record, would_refuse};
+use super::{Ended, FAREWELL, Trouble, farewell};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
+use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::decide::rollback::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
@@ -31,18 +33,64 @@ use crate::ui::Screen;
 use crate::ui::forecast::{Style, render};
 use crate::ui::mode::Mode;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
+/// Push new systems to a fleet: all hosts or none
+///
+/// Builds every system, copies them, arms on every host a guard that brings the old system back, activates the new
+/// systems, logs in anew and probes every link, and only then makes them permanent and disarms the guards. If anything
+/// fails, every host goes back to the system it ran; if you press Ctrl-C, too, unless the systems are being made
+/// permanent already: that is finished. If this workstation dies, the guards bring the hosts back.
+///
+/// A push runs what its inventory says: it evaluates the flake, runs the hooks and the `command` checks of the
+/// workstation here, as you, and those of the hosts there, as root. --dry-run runs neither hooks nor checks.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy push homelab --dry-run           what would happen? touches nothing
+  fleetdeploy push homelab                     the whole fleet
+  fleetdeploy push homelab --on vps,@edge      only some hosts; the others are witnesses
+  fleetdeploy push homelab --without web       web is switched off; the others go on
+  fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
+  fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
+  fleetdeploy push homelab --guard 30m         more time before the guards fire
+  fleetdeploy push homelab --ask               shows the plan, and asks before it touches a host
+  fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
+
+Exit status:
+  0  committed, or nothing to do
+  1  refused or rolled back: every touched host was seen on its old system
+     (also: committed, and a host said no to its reboot)
+  2  usage or inventory
+  3  split: some hosts are not where they should be; look now
+     (also: committed, and a host was lost in its reboot)
+  130, 143, 129  interrupted and rolled back
+     (also: committed, and no further host was rebooted)")]
+pub struct PushArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    #[command(flatten)]
+    pub terms: TermsArgs,
+    #[command(flatten)]
+    pub showing: ShowingArgs,
+    /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had
+    /// them already
+    ///
+    /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
+    #[arg(long)]
+    pub reboot: bool,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> Ended {
     let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
     let wanted = Wanted::new(&ground, &arguments.terms, first(arguments.showing))?;
     go(global, mode, &ground, Wanted { reboot: arguments.reboot, ..wanted }).await
 }
 
-pub(super) fn prepare(global: &Global, hosts: &FleetHosts, terms: &Terms) -> Result<Ground, Trouble> {
+pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<Ground, Trouble> {
     Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
 }
 
-pub(super) fn first(showing: Showing) -> First {
-    let Showing { dry_run, units, diff, ask } = showing;
+pub(super) fn first(showing: ShowingArgs) -> First {
+    let ShowingArgs { dry_run, units, diff, ask } = showing;
     match (dry_run, ask, diff) {
         (true, _, _) => First::ShowPlan { units },
         // What is shown before the question has the differences in it.
@@ -65,7 +113,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// A push to new systems, without a reboot.
-    pub(super) fn new(ground: &Ground, terms: &Terms, first: First) -> Result<Self, Trouble> {
+    pub(super) fn new(ground: &Ground, terms: &TermsArgs, first: First) -> Result<Self, Trouble> {
         let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
         let sizes = if terms.waves.is_empty() { &ground.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: sizes.clone() };
@@ -74,7 +122,7 @@ impl Wanted {
     }
 }
 
-pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
+pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     if wanted.first == First::Ask {
         ensure_somebody_can_be_asked()?;

@@ -1,14 +1,16 @@
 //! `reboot`: host after host, each proven back before the next.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::build::FAREWELL;
-use super::conclusion::{Conclusion, with_next, with_skipped};
-use super::fleet_context::Ground;
-use super::push_record::Record;
-use super::{Ended, Trouble};
-use crate::cli::{Global, Reboot};
+use clap::Args;
+
+use super::shared::conclusion::{Conclusion, with_next, with_skipped};
+use super::shared::fleet_context::Ground;
+use super::shared::push_record::Record;
+use super::{Ended, FAREWELL, Trouble};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
 use crate::engine::push::Request;
@@ -17,12 +19,49 @@ use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
-use crate::inventory::Overrides;
-use crate::inventory::model::{Fleet, HostName};
+use crate::inventory::model::{Fleet, HostName, Size};
+use crate::inventory::{Overrides, duration};
 use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ended {
+/// Reboot the hosts of a fleet one after the other, each proven back before the next
+///
+/// A host is back when it runs on another boot what it was to boot, takes a new ssh login that ends in root, no unit
+/// fails that was fine before, and every required link is up that was up before. Hosts behind a jump come before the
+/// jump. If a host does not come back, no other is rebooted. Ctrl-C begins no further host and waits for the one that
+/// is under way; a second one leaves at once.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy reboot homelab                       one host after the other
+  fleetdeploy reboot homelab --on vps              only one
+  fleetdeploy reboot farm --on 'web*' --waves 3    three at a time
+  fleetdeploy reboot farm --waves 1,25%            one, and then a quarter of them at a time
+
+Exit status:
+  0  every selected host was rebooted and is proven back
+  1  a host said no: it was not rebooted, nor any that was still to come
+  2  usage or inventory
+  3  a host did not come back as it should; look now
+  130, 143, 129  interrupted: every host that was rebooted is back, the others were not")]
+pub struct RebootArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// How many hosts at a time
+    ///
+    /// The sizes of the first waves, in hosts or in percent of those that are rebooted, rounded up; the last size is
+    /// that of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "1", value_parser = str::parse::<Size>)]
+    pub waves: Vec<Size>,
+    /// How long links may take to come up after a reboot, instead of the inventory's `settle`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub settle: Option<Duration>,
+    /// Also hosts that would come up on something else than they run now
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> Ended {
     let overrides = Overrides { settle: arguments.settle, ..Overrides::default() };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::Trouble;
-use super::history::unreadable;
-use super::recorded_run::Read;
+use super::shared::history::unreadable;
+use super::shared::recorded_run::Read;
 use crate::event::Event;
 use crate::event::line::Line;
 use crate::record::journal::Entry;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Trouble;
 use super::history::{state, unreadable};
 use super::password::passwords;
-use crate::cli::{FleetHosts, Global, Without};
+use crate::commands::Trouble;
+use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::decide::unlinked::Unlinked;
 use crate::decide::waves::Waves;
@@ -26,17 +27,17 @@ use crate::remote::{Workspace, WorkspaceError};
 const NOBODY: &str = "none";
 
 /// A fleet, ready to be worked on.
-pub(super) struct Ground {
-    pub(super) inventory: Inventory,
-    pub(super) fleet: Fleet,
-    pub(super) selected: BTreeSet<HostName>,
+pub(crate) struct Ground {
+    pub(crate) inventory: Inventory,
+    pub(crate) fleet: Fleet,
+    pub(crate) selected: BTreeSet<HostName>,
     /// Hosts that take no part, whether or not they answer; none of them is selected.
-    pub(super) without: BTreeSet<HostName>,
+    pub(crate) without: BTreeSet<HostName>,
     /// What the inventory wants said.
     warnings: Vec<String>,
 }
 
-pub(super) fn load(global: &Global) -> Result<(Inventory, Vec<String>), Trouble> {
+pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<String>), Trouble> {
     let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
     let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here).map_err(|error| {
         let hint = error.hint();
@@ -77,7 +78,7 @@ fn failed_if_asked_for(
 }
 
 /// A fleet or hosts that are not there.
-pub(super) fn not_selected(error: SelectError) -> Trouble {
+pub(crate) fn not_selected(error: SelectError) -> Trouble {
     let hint = error.hint();
     Trouble::not_understood(error, hint)
 }
@@ -86,7 +87,7 @@ pub(super) fn not_selected(error: SelectError) -> Trouble {
 fn parted(
     hosts: &[Host],
     chosen: &[&Host],
-    without: &Without,
+    without: &WithoutArgs,
 ) -> Result<(BTreeSet<HostName>, BTreeSet<HostName>), Trouble> {
     let without = left_out(hosts, &without.hosts).map_err(not_selected)?;
     let chosen = chosen.iter().map(|host| &host.name);
@@ -100,7 +101,7 @@ fn parted(
 impl Ground {
     /// Those of the selected hosts that are tested first, by patterns like those of `--on`; `none` is nobody, and
     /// without a pattern it is as the inventory says.
-    pub(super) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
+    pub(crate) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
         match patterns {
             [] => return Ok(self.fleet.canaries.intersection(&self.selected).cloned().collect()),
             [none] if none == NOBODY => return Ok(BTreeSet::new()),
@@ -112,7 +113,7 @@ impl Ground {
         Ok(canaries.into_iter().map(|host| host.name.clone()).collect())
     }
 
-    pub(super) fn prepare(global: &Global, hosts: &FleetHosts, overrides: &Overrides) -> Result<Self, Trouble> {
+    pub(crate) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, overrides: &Overrides) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
         let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
@@ -122,12 +123,12 @@ impl Ground {
     }
 
     /// From now on the fleet is what was selected of it: for queries, to which the others are nothing.
-    pub(super) fn only_selected(&mut self) {
+    pub(crate) fn only_selected(&mut self) {
         self.fleet.hosts.retain(|host| self.selected.contains(&host.name));
     }
 
     /// Takes out of a rollback the hosts that the run was without: it changed nothing there, so nothing is to go back.
-    pub(super) fn pass_over(&mut self, without: &BTreeSet<HostName>, run: &str) -> Result<(), Trouble> {
+    pub(crate) fn pass_over(&mut self, without: &BTreeSet<HostName>, run: &str) -> Result<(), Trouble> {
         let passed: Vec<HostName> = self.selected.intersection(without).cloned().collect();
         self.selected.retain(|host| !without.contains(host));
         let names: Vec<&str> = passed.iter().map(HostName::as_str).collect();
@@ -144,17 +145,17 @@ impl Ground {
     }
 
     /// The connections to the fleet's hosts, none of which is made yet.
-    pub(super) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
+    pub(crate) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
         let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
         Reach::new(workspace, connect)
     }
 
     /// Every host of the inventory, each as its first fleet has it; that is what it is pushed as.
-    pub(super) fn prepare_every_host(
-        global: &Global,
+    pub(crate) fn prepare_every_host(
+        global: &GlobalArgs,
         on: &[String],
         except: &[String],
-        without: &Without,
+        without: &WithoutArgs,
     ) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let of_fleet = |host: &Host| {
@@ -181,7 +182,7 @@ impl Ground {
     }
 
     /// What to call a host's fleet in a command to type.
-    pub(super) fn fleet_of(&self, host: &HostName) -> &str {
+    pub(crate) fn fleet_of(&self, host: &HostName) -> &str {
         if self.inventory.fleets.contains_key(&self.fleet.name) {
             return &self.fleet.name;
         }
@@ -190,13 +191,13 @@ impl Ground {
     }
 
     /// Where relative paths of the inventory begin.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
         path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
 
     /// The first events of a query.
-    pub(super) fn begin_query(&self, command: &str, events: &Events) {
+    pub(crate) fn begin_query(&self, command: &str, events: &Events) {
         events.publish(Event::QueryStarted {
             command: command.to_owned(),
             fleet: self.fleet.name.clone(),
@@ -207,7 +208,7 @@ impl Ground {
     }
 
     /// The fleet, and the selected hosts if they are not all of it: for a command to type next.
-    pub(super) fn as_typed(&self) -> String {
+    pub(crate) fn as_typed(&self) -> String {
         let fleet = &self.fleet.name;
         if self.selected.len() == self.fleet.hosts.len() {
             return fleet.clone();
@@ -217,7 +218,7 @@ impl Ground {
     }
 
     /// Says what the inventory wants said, and who takes no part.
-    pub(super) fn warn(&self, events: &Events) {
+    pub(crate) fn warn(&self, events: &Events) {
         if !self.without.is_empty() {
             let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
             let text = format!("left out, as asked, with every link from and to it: {}", names.join(", "));
@@ -229,14 +230,14 @@ impl Ground {
     }
 
     /// Says of a fleet without a link what is not proven of it: for commands that push, or say what a push would do.
-    pub(super) fn warn_of_no_link(&self, events: &Events) {
+    pub(crate) fn warn_of_no_link(&self, events: &Events) {
         if let Some(unlinked) = Unlinked::of(&self.fleet) {
             events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
         }
     }
 
     /// What is asked of the engine by a command that changes no host. `run` stands where a push has its run.
-    pub(super) fn question(&self, run: &str, roots: PathBuf) -> Request {
+    pub(crate) fn question(&self, run: &str, roots: PathBuf) -> Request {
         Request {
             folder: self.folder(),
             fleet: self.fleet.clone(),
@@ -255,7 +256,7 @@ impl Ground {
     }
 
     /// Asks for the sudo password if any host needs one: once, now, and never again.
-    pub(super) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
+    pub(crate) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
         let mut hosts: Vec<Host> = self.fleet.hosts.clone();
         // Nothing is run on a host that is only on the way: nobody becomes root there.
         let jumps = self.inventory.jumps_of(&self.fleet).into_iter().cloned();
@@ -284,7 +285,7 @@ fn no_workspace(error: WorkspaceError) -> Trouble {
 }
 
 /// `person@workstation`, for the leases on the hosts.
-pub(super) fn owner() -> String {
+pub(crate) fn owner() -> String {
     let user = ::nix::unistd::User::from_uid(::nix::unistd::getuid()).ok().flatten();
     let user = user.map_or_else(|| "somebody".to_owned(), |user| user.name);
     let host = ::nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use ::nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
-use super::Trouble;
+use crate::commands::Trouble;
 use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
 use crate::exit::Ending;
@@ -14,7 +14,7 @@ use crate::inventory::model::{Become, Host, HostName};
 use crate::remote::Password;
 
 /// Asks for the sudo password if any host needs one: once, now, and never again.
-pub(super) async fn passwords(
+pub(crate) async fn passwords(
     hosts: &[Host],
     shutdown: &mut Shutdown,
 ) -> Result<BTreeMap<HostName, Password>, Trouble> {

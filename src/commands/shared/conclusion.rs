@@ -11,21 +11,21 @@ use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
 
 /// What the last event says, and the exit.
-pub(super) struct Conclusion {
-    pub(super) ending: Ending,
-    pub(super) outcome: Outcome,
-    pub(super) text: String,
-    pub(super) hosts: BTreeMap<HostName, HostOutcome>,
+pub(crate) struct Conclusion {
+    pub(crate) ending: Ending,
+    pub(crate) outcome: Outcome,
+    pub(crate) text: String,
+    pub(crate) hosts: BTreeMap<HostName, HostOutcome>,
 }
 
 impl Conclusion {
     /// The same end for every host of the fleet.
-    pub(super) fn of_all(fleet: &Fleet, end: &HostOutcome, ending: Ending, outcome: Outcome, text: String) -> Self {
+    pub(crate) fn of_all(fleet: &Fleet, end: &HostOutcome, ending: Ending, outcome: Outcome, text: String) -> Self {
         let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end.clone())).collect();
         Self { ending, outcome, text, hosts }
     }
 
-    pub(super) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
+    pub(crate) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
         let Verdict { outcome, hosts, text, interrupted, .. } = verdict;
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
@@ -37,7 +37,7 @@ impl Conclusion {
     }
 
     /// A second signal: left at once.
-    pub(super) fn left(
+    pub(crate) fn left(
         fleet: &Fleet,
         guarded: &[LeftToGuard],
         first: Signal,
@@ -73,7 +73,7 @@ impl Conclusion {
     }
 
     /// The last event of what took this long.
-    pub(super) fn event(self, took: Duration) -> Event {
+    pub(crate) fn event(self, took: Duration) -> Event {
         Event::Finished {
             outcome: self.outcome,
             text: self.text,
@@ -84,7 +84,7 @@ impl Conclusion {
     }
 
     /// A mistake of ours.
-    pub(super) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
+    pub(crate) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
         let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
         let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
         Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
@@ -92,7 +92,7 @@ impl Conclusion {
 }
 
 /// The sentence, and of which hosts nothing is known since they took no part.
-pub(super) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
+pub(crate) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
     let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
     let their = if skipped.len() == 1 { "its" } else { "their" };
@@ -104,11 +104,11 @@ pub(super) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>
 }
 
 /// The sentence, and the command to type now.
-pub(super) fn with_next(text: &str, fleet: &Fleet) -> String {
+pub(crate) fn with_next(text: &str, fleet: &Fleet) -> String {
     format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -27,14 +27,14 @@ const TEXT: &str = r#"exec sh -c "$1" >&2"#;
 
 /// Why there is no push after the first hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     /// The failure has been told.
     Refused(String),
     Interrupted(Signal),
 }
 
 impl Stopped {
-    pub(super) fn conclude(self, fleet: &Fleet) -> Conclusion {
+    pub(crate) fn conclude(self, fleet: &Fleet) -> Conclusion {
         let (text, interrupted) = match self {
             Self::Refused(text) => (format!("{text}: nothing was touched"), None),
             Self::Interrupted(signal) => (format!("interrupted by {signal} before anything was touched"), Some(signal)),
@@ -45,7 +45,7 @@ impl Stopped {
 }
 
 /// The hooks of one push.
-pub(super) struct HooksOfPush {
+pub(crate) struct HooksOfPush {
     hooks: Hooks,
     folder: PathBuf,
     environment: Vec<(&'static str, String)>,
@@ -54,7 +54,7 @@ pub(super) struct HooksOfPush {
 
 impl HooksOfPush {
     /// `pushed` are the hosts that it is about. A dry run has no run, and no hooks.
-    pub(super) fn new(ground: &Ground, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
+    pub(crate) fn new(ground: &Ground, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
         let path = &ground.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let hosts = ground.fleet.hosts.iter().map(|host| &host.name).filter(|name| pushed.contains(*name));
@@ -74,7 +74,7 @@ impl HooksOfPush {
 
     /// # Errors
     /// The first hook that fails, or a signal, is the end of it.
-    pub(super) async fn before(&self, shutdown: &mut Shutdown) -> Result<(), Stopped> {
+    pub(crate) async fn before(&self, shutdown: &mut Shutdown) -> Result<(), Stopped> {
         for hook in &self.hooks.before {
             let ended = tokio::select! {
                 ended = self.run(hook, "before", &[]) => ended,
@@ -90,7 +90,7 @@ impl HooksOfPush {
     }
 
     /// What fails here is a warning: the push has ended as it has. Whoever left at once waits for no hook either.
-    pub(super) async fn after(&self, concluded: &Conclusion, shutdown: &mut Shutdown) {
+    pub(crate) async fn after(&self, concluded: &Conclusion, shutdown: &mut Shutdown) {
         if matches!(concluded.ending, Ending::Left { .. }) {
             return;
         }

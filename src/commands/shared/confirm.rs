@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::Trouble;
+use crate::commands::Trouble;
 use crate::event::Event;
 use crate::event::stream::{Events, Follower};
 use crate::inventory::model::HostName;
@@ -18,7 +18,7 @@ const DRAWING: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Before anything is begun.
-pub(super) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
+pub(crate) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
     }
@@ -33,7 +33,7 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Why not, in words.
-pub(super) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
+pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
     match ask(events, screen, question, PATIENCE).await {
         Ok(true) => Ok(()),
         Ok(false) => Err("not begun: the answer was no".to_owned()),
@@ -42,7 +42,7 @@ pub(super) async fn ask_whether_to_go_on(events: Events, screen: Follower, quest
 }
 
 /// Whether a recovery is to end its run without these hosts; no answer is none.
-pub(super) async fn ask_whether_to_end_without(
+pub(crate) async fn ask_whether_to_end_without(
     events: Events,
     screen: Follower,
     silent: impl IntoIterator<Item = &HostName>,

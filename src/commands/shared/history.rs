@@ -3,30 +3,29 @@
 use std::io::IsTerminal;
 use std::time::SystemTime;
 
-use super::Trouble;
-use crate::cli::Global;
+use crate::commands::Trouble;
+use crate::commands::shared::global::GlobalArgs;
 use crate::record::folder::{RunFolder, State};
 use crate::record::name::NameError;
 use crate::record::read::{End, Summary};
 use crate::record::{RecordError, read};
-use crate::ui::matrix;
 use crate::ui::mode::{Terminal, choose_colour};
-use crate::ui::print_answer;
 use crate::ui::runs::Standing;
 use crate::ui::when::Clock;
+use crate::ui::{matrix, print_answer};
 
-pub(super) fn state() -> Result<State, Trouble> {
+pub(crate) fn state() -> Result<State, Trouble> {
     State::locate(|name| std::env::var_os(name)).map_err(unreadable)
 }
 
 /// A record that cannot be read; nothing was to be begun.
-pub(super) fn unreadable(error: RecordError) -> Trouble {
+pub(crate) fn unreadable(error: RecordError) -> Trouble {
     let hint = error.hint();
     Trouble::not_begun(error, hint)
 }
 
 /// The run that a person has named.
-pub(super) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
+pub(crate) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
     state.named(name).map_err(|error| match error {
         NameError::Record(error) => unreadable(error),
         error => {
@@ -36,28 +35,28 @@ pub(super) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
     })
 }
 
-pub(super) fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     Clock::of_the_workstation(SystemTime::now())
 }
 
 /// Answers go to stdout, so it is stdout that has colour or not.
-pub(super) fn colour(global: &Global) -> bool {
+pub(crate) fn colour(global: &GlobalArgs) -> bool {
     let terminal = Terminal::look(std::io::stdout().is_terminal(), |name| std::env::var(name).ok());
     choose_colour(global.color, terminal)
 }
 
 /// How wide an answer may be: that of the terminal, and elsewhere that of every terminal.
-pub(super) fn columns() -> usize {
+pub(crate) fn columns() -> usize {
     let wide = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
     wide.map_or(matrix::WIDTH, |columns| columns.max(40))
 }
 
-pub(super) fn print(text: &str) -> Result<(), Trouble> {
+pub(crate) fn print(text: &str) -> Result<(), Trouble> {
     print_answer(text).map_err(|error| Trouble::no_stdout(&error))
 }
 
 /// `running` are the runs that somebody works on just now.
-pub(super) fn standing(summary: &Summary, running: &[String]) -> Standing {
+pub(crate) fn standing(summary: &Summary, running: &[String]) -> Standing {
     match summary.end {
         End::Ended(outcome) => Standing::Ended(outcome),
         End::Recovered(outcome) => Standing::Recovered(outcome),
@@ -68,7 +67,7 @@ pub(super) fn standing(summary: &Summary, running: &[String]) -> Standing {
 }
 
 /// What of the events a reader does not see, in words.
-pub(super) fn passed_over(passed_over: read::PassedOver) -> Vec<String> {
+pub(crate) fn passed_over(passed_over: read::PassedOver) -> Vec<String> {
     let mut notes = Vec::new();
     let events = |number| if number == 1 { "1 event".to_owned() } else { format!("{number} events") };
     if passed_over.unknown > 0 {

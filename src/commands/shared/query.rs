@@ -3,7 +3,7 @@
 
 use super::fleet_context::Ground;
 use super::history::print;
-use super::{Ended, Trouble, farewell};
+use crate::commands::{Ended, Trouble, farewell};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -13,21 +13,21 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
 /// An answer, for programs and for people.
-pub(super) struct Answered {
-    pub(super) yes: bool,
-    pub(super) answer: serde_json::Value,
-    pub(super) page: String,
+pub(crate) struct Answered {
+    pub(crate) yes: bool,
+    pub(crate) answer: serde_json::Value,
+    pub(crate) page: String,
 }
 
 /// A query that has begun.
-pub(super) struct Query {
-    pub(super) events: Events,
+pub(crate) struct Query {
+    pub(crate) events: Events,
     screen: Screen,
     mode: Mode,
 }
 
 impl Query {
-    pub(super) fn begin(command: &str, mode: Mode, ground: &Ground) -> Result<Self, Trouble> {
+    pub(crate) fn begin(command: &str, mode: Mode, ground: &Ground) -> Result<Self, Trouble> {
         let events = Events::new(None);
         let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
         ground.begin_query(command, &events);
@@ -35,7 +35,7 @@ impl Query {
     }
 
     /// Waits for the answer, or for a signal. Why there is no answer is told as it comes.
-    pub(super) async fn end(
+    pub(crate) async fn end(
         self,
         asking: impl Future<Output = Result<Answered, String>>,
         workspace: &Workspace,

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::Trouble;
 use super::confirm::ask_whether_to_go_on;
 use super::fleet_context::{Ground, owner};
-use super::recover::started;
+use crate::commands::Trouble;
 use crate::decide::reboot;
 use crate::decide::rollback::To;
 use crate::decide::survey::forget;
@@ -21,17 +20,16 @@ use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
-use crate::record::RecordError;
 use crate::record::folder::{SavedPlan, State, Unfinished};
-use crate::record::journal::{self, Journal};
-use crate::record::listener;
+use crate::record::journal::{self, HostStarted, Journal, Started};
 use crate::record::lock::{FleetLock, LockError};
 use crate::record::losses::Recording;
+use crate::record::{RecordError, listener};
 
 /// The run's place on the disk, and the fleet held against other pushes of this workstation.
-pub(super) struct Record {
-    pub(super) run: String,
-    pub(super) folder: PathBuf,
+pub(crate) struct Record {
+    pub(crate) run: String,
+    pub(crate) folder: PathBuf,
     run_folder: crate::record::folder::RunFolder,
     journal: Journal,
     inventory: PathBuf,
@@ -51,7 +49,7 @@ enum Rolling {
 }
 
 impl Record {
-    pub(super) fn open(ground: &Ground) -> Result<Self, Trouble> {
+    pub(crate) fn open(ground: &Ground) -> Result<Self, Trouble> {
         let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
         let mut lock =
             FleetLock::take(&state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
@@ -81,14 +79,14 @@ impl Record {
 
     /// How the run ends, if a rolling reboot has come to its end in it; else that has been written down, or is left to
     /// `recover`.
-    pub(super) fn close_rolling(&mut self, outcome: Outcome) -> std::io::Result<()> {
+    pub(crate) fn close_rolling(&mut self, outcome: Outcome) -> std::io::Result<()> {
         if self.rolling != Rolling::Ended {
             return Ok(());
         }
         self.journal.append(&journal::Entry::Finished { outcome }).map_err(std::io::Error::other)
     }
 
-    pub(super) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
+    pub(crate) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
         listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
     }
 }
@@ -118,7 +116,7 @@ fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trou
 
 /// Why this workstation's record, if it has one, would refuse a push of the fleet; one that is under way here is no
 /// reason of its own.
-pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
+pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
     let state = State::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
     let unfinished = match state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))) {
@@ -133,7 +131,7 @@ pub(super) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
 }
 
 /// How to begin all the same, behind an unfinished run.
-pub(super) fn tried_again(unfinished: &Unfinished) -> String {
+pub(crate) fn tried_again(unfinished: &Unfinished) -> String {
     let mend = format!("type `{}`, then try again", unfinished.mend());
     if unfinished.is_a_push() {
         return format!("{mend}; {}", forget(&unfinished.fleet, unfinished.run.id().as_str()));
@@ -142,28 +140,28 @@ pub(super) fn tried_again(unfinished: &Unfinished) -> String {
 }
 
 /// Where the driver's events and entries go.
-pub(super) struct Keeper<'a> {
+pub(crate) struct Keeper<'a> {
     events: Events,
     screen: Follower,
     record: Option<Record>,
     /// From the first arm command on.
-    pub(super) touched: bool,
+    pub(crate) touched: bool,
     /// Between the first arm command and the end.
-    pub(super) guarded: bool,
+    pub(crate) guarded: bool,
     request: &'a Request,
     /// What the push would do, if that was asked for.
-    pub(super) foreseen: Option<Forecast>,
+    pub(crate) foreseen: Option<Forecast>,
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
+    pub(crate) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
         Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
     }
 }
 
 impl Keeper<'_> {
     /// See [`Record::close_rolling`].
-    pub(super) fn close_rolling(&mut self, outcome: Outcome) {
+    pub(crate) fn close_rolling(&mut self, outcome: Outcome) {
         if let Some(Err(error)) = self.record.as_mut().map(|record| record.close_rolling(outcome)) {
             self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
         }
@@ -253,5 +251,37 @@ impl Surroundings for Keeper<'_> {
         }
         let Some(record) = &mut self.record else { return Ok(()) };
         record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+    }
+}
+
+pub(crate) fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
+    FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
+        LockError::Held { .. } => {
+            let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
+            Trouble::not_begun(error, Some(hint))
+        }
+        LockError::Record(error) => Trouble::no_record(error),
+    })
+}
+
+/// How a plan stands in the journal.
+pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
+    let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
+        host: host.name.clone(),
+        machine_id: host.machine_id.clone(),
+        boot_id: host.boot_id.clone(),
+        old: host.old.clone(),
+        generation: host.generation,
+        new: host.new.clone(),
+        changes: host.changes,
+        guarded_for: guards(&host.name).map(|guard| guard.as_secs() + u64::from(guard.subsec_nanos() > 0)),
+    });
+    Started {
+        fleet: saved.fleet.clone(),
+        inventory: saved.inventory.clone(),
+        epoch,
+        owner: saved.owner.clone(),
+        hosts: hosts.collect(),
+        without: saved.without.clone(),
     }
 }

@@ -1,15 +1,22 @@
+use std::ffi::OsString;
+use std::time::Duration;
+
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::commands::inventory::InventoryCommand;
+use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::inventory::model::{HostName, Size};
+use crate::ui::mode::{Colour, Flags};
 
 fn parse(words: &str) -> Result<Cli, clap::Error> {
     Cli::read(words.split_whitespace().map(OsString::from))
 }
 
-fn push(words: &str) -> Push {
+fn push(words: &str) -> PushArgs {
     match parse(words).unwrap().command {
-        Command::Push(push) => push,
+        CliCommand::Push(push) => push,
         other => panic!("not a push: {other:?}"),
     }
 }
@@ -27,14 +34,14 @@ fn a_push_takes_all_its_options() {
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
-        Push {
-            fleet: FleetHosts {
+        PushArgs {
+            fleet: FleetHostsArgs {
                 name: "homelab".into(),
                 on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
                 except: patterns(&["nas"]),
-                without: Without { hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec() },
+                without: WithoutArgs { hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec() },
             },
-            terms: Terms {
+            terms: TermsArgs {
                 guard: Some(Duration::from_secs(900)),
                 settle: Some(Duration::from_secs(90)),
                 steady: None,
@@ -44,7 +51,7 @@ fn a_push_takes_all_its_options() {
                 accept_drift: true,
                 accept_failed: Vec::new(),
             },
-            showing: Showing { dry_run: false, units: false, diff: true, ask: true },
+            showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
         }
     );
@@ -54,13 +61,13 @@ fn a_push_takes_all_its_options() {
 fn a_plan_and_a_rollback_take_the_terms_of_a_push() {
     let terms = "--guard 15m --settle 90s --canary vps --waves 1 --allow-broken --accept-drift";
     let pushed = push(&format!("fleetdeploy push homelab {terms}")).terms;
-    let Command::Plan(plan) = parse(&format!("fleetdeploy plan homelab --units {terms}")).unwrap().command else {
+    let CliCommand::Plan(plan) = parse(&format!("fleetdeploy plan homelab --units {terms}")).unwrap().command else {
         panic!()
     };
     let words = format!("fleetdeploy rollback homelab --dry-run --units {terms}");
-    let Command::Rollback(rollback) = parse(&words).unwrap().command else { panic!() };
+    let CliCommand::Rollback(rollback) = parse(&words).unwrap().command else { panic!() };
     assert_eq!((&plan.terms, &rollback.terms), (&pushed, &pushed));
-    assert_eq!(rollback.showing, Showing { dry_run: true, units: true, diff: false, ask: false });
+    assert_eq!(rollback.showing, ShowingArgs { dry_run: true, units: true, diff: false, ask: false });
 }
 
 #[test]
@@ -70,26 +77,26 @@ fn global_options_stand_before_or_after_the_command() {
     assert_eq!(before, after);
     assert_eq!(before.global.inventory, Some("a.yaml".into()));
     assert_eq!(before.global.screen_flags(), Flags { json: true, quiet: false, verbose: true, colour: Colour::Never });
-    let schema = Inventory { command: InventoryCommand::Schema };
-    assert_eq!(parse("fleetdeploy inventory schema").unwrap().command, Command::Inventory(schema));
+    let schema = InventoryArgs { command: InventoryCommand::Schema };
+    assert_eq!(parse("fleetdeploy inventory schema").unwrap().command, CliCommand::Inventory(schema));
 }
 
 #[test]
 fn looking_back_begins_with_the_last_run() {
-    let show = Show { run: "last".into(), report: false, with_logs: false, output: None };
-    assert_eq!(parse("fleetdeploy show").unwrap().command, Command::Show(show));
-    let show = Show { run: "2026".into(), report: true, with_logs: false, output: Some("-".into()) };
-    assert_eq!(parse("fleetdeploy show 2026 --report --output -").unwrap().command, Command::Show(show));
-    let replay = Replay { file: "last".into(), speed: 2.5, until: Some(Duration::from_millis(1500)) };
+    let show = ShowArgs { run: "last".into(), report: false, with_logs: false, output: None };
+    assert_eq!(parse("fleetdeploy show").unwrap().command, CliCommand::Show(show));
+    let show = ShowArgs { run: "2026".into(), report: true, with_logs: false, output: Some("-".into()) };
+    assert_eq!(parse("fleetdeploy show 2026 --report --output -").unwrap().command, CliCommand::Show(show));
+    let replay = ReplayArgs { file: "last".into(), speed: 2.5, until: Some(Duration::from_millis(1500)) };
     let words = "fleetdeploy replay last --speed 2.5 --until 1.5";
-    assert_eq!(parse(words).unwrap().command, Command::Replay(replay));
+    assert_eq!(parse(words).unwrap().command, CliCommand::Replay(replay));
 }
 
 #[test]
 fn the_words_of_a_command_are_taken_as_they_are() {
     let words =
         ["fleetdeploy", "exec", "homelab", "--on", "vps", "--sudo", "--", "-x", "--sudo", "", "a  b", "-v", "--"];
-    let Command::Exec(exec) = Cli::read(words.map(OsString::from)).unwrap().command else { panic!() };
+    let CliCommand::Exec(exec) = Cli::read(words.map(OsString::from)).unwrap().command else { panic!() };
     assert_eq!(exec.words, ["-x", "--sudo", "", "a  b", "-v", "--"]);
     assert_eq!((exec.sudo, exec.fold, exec.stream, exec.timeout), (true, false, false, Duration::from_secs(300)));
     assert_eq!(exec.fleet.on, ["vps"]);
@@ -98,7 +105,7 @@ fn the_words_of_a_command_are_taken_as_they_are() {
 #[test]
 fn a_status_without_a_fleet_is_that_of_every_host() {
     let status = |words| match parse(words).unwrap().command {
-        Command::Status(status) => status,
+        CliCommand::Status(status) => status,
         other => panic!("{other:?}"),
     };
     assert_eq!(status("fleetdeploy status --on @edge").name, None);

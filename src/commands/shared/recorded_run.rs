@@ -1,7 +1,7 @@
 //! One run, read from its record, for the page of `show` and for a report.
 
-use super::Trouble;
 use super::history::{passed_over, standing, unreadable};
+use crate::commands::Trouble;
 use crate::event::line::Line;
 use crate::event::{Event, Outcome};
 use crate::inventory::model::HostName;
@@ -12,19 +12,19 @@ use crate::ui::show::Heading;
 use crate::ui::when;
 
 /// A run, as far as its record can be read.
-pub(super) struct Read {
-    pub(super) folder: RunFolder,
-    pub(super) summary: Summary,
-    pub(super) standing: Standing,
+pub(crate) struct Read {
+    pub(crate) folder: RunFolder,
+    pub(crate) summary: Summary,
+    pub(crate) standing: Standing,
     /// Without what only moves a screen or repeats a log.
-    pub(super) lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
     /// Events that are not among the lines.
-    pub(super) left_out: usize,
-    pub(super) notes: Vec<String>,
+    pub(crate) left_out: usize,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Read {
-    pub(super) fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
+    pub(crate) fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
         let (mut lines, mut left_out) = (Vec::new(), 0);
         // A run can be without events: whoever recovered it alone may have died before the first one.
         let passed = if folder.events().exists() {
@@ -44,7 +44,7 @@ impl Read {
         Ok(Self { folder, summary, standing, lines, left_out, notes: passed_over(passed) })
     }
 
-    pub(super) fn heading(&self, clock: &when::Clock) -> Heading {
+    pub(crate) fn heading(&self, clock: &when::Clock) -> Heading {
         let Summary { run, fleet, began, .. } = &self.summary;
         let next = match self.standing {
             // It has armed no guard that a recovery could look after.
