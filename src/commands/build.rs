@@ -10,6 +10,7 @@ use super::shared::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::inventory::Overrides;
@@ -40,10 +41,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) 
     let workspace = Workspace::create(&[], BTreeMap::new(), None).await;
     let workspace = workspace.map_err(|error| Trouble::not_begun(error, None))?;
     let query = Query::begin("build", mode, &ground)?;
-    let request = ground.question("build", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();
     let building = async {
-        let systems = build(&request, Arc::clone(&workspace), &events).await?;
+        let systems = build(&scope, Arc::clone(&workspace), &events).await?;
         let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
         let page = lines.concat();
         Ok(Answered { yes: true, answer: serde_json::json!({ "systems": systems }), page })

@@ -11,6 +11,7 @@ use super::shared::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
 use crate::engine::queries::{Checked, check};
 use crate::engine::shutdown::Shutdown;
 use crate::inventory::Overrides;
@@ -43,10 +44,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) 
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     let query = Query::begin("check", mode, &ground)?;
-    let request = ground.question("check", PathBuf::new());
+    let scope = ground.scope(Allowed::default(), PathBuf::new());
     let events = query.events.clone();
     let checking = async {
-        let Checked { links, is_well } = check(&request, Arc::clone(&workspace), &events).await?;
+        let Checked { links, is_well } = check(&scope, Arc::clone(&workspace), &events).await?;
         let page = if global.quiet && is_well {
             String::new()
         } else {

@@ -11,6 +11,7 @@ use super::shared::query::{Answered, Query};
 use super::{Ended, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
 use crate::engine::queries::diff;
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Comparison;
@@ -47,10 +48,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -
     // The systems are kept from a collector for as long as they are compared.
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let query = Query::begin("diff", mode, &ground)?;
-    let request = ground.question("diff", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();
     let comparing = async {
-        let differing = diff(&request, Arc::clone(&workspace), &events).await?;
+        let differing = diff(&scope, Arc::clone(&workspace), &events).await?;
         let style = Style { colour: colour(global), columns: columns() };
         let page = differences(differing.iter().map(|(host, comparison)| (host, comparison)), style);
         Ok(Answered { yes: true, answer: answer(&differing), page })

@@ -34,7 +34,7 @@ pub use self::command_line::Cli;
 
 use self::command_line::CliCommand;
 use self::inventory::InventoryCommand;
-use crate::engine::push::chain;
+use crate::engine::causes::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};

@@ -147,11 +147,9 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
         None => None,
     };
 
+    let roots = record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems"));
     let request = Request {
-        folder: ground.folder(),
-        selected: ground.selected.clone(),
-        without: ground.without.clone(),
-        allowed: wanted.allowed,
+        scope: ground.scope(wanted.allowed, roots),
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
         back: wanted.back,
@@ -159,8 +157,6 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
         reboot: wanted.reboot,
         run: id,
         owner: owner(),
-        roots: record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems")),
-        fleet: ground.fleet.clone(),
     };
     let record_at = record.as_ref().map(|record| record.folder.display().to_string());
     events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
@@ -182,9 +178,9 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
             // A mistake of ours must not end without a word while guards are armed.
             let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
-            conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.fleet)
+            conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.scope.fleet)
         }
-        Err(stopped) => stopped.conclude(&request.fleet),
+        Err(stopped) => stopped.conclude(&request.scope.fleet),
     };
     let mut page = keeper.foreseen.take();
     let concluded = match refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) {
@@ -195,7 +191,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
             }
             events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
-            Conclusion::of_all(&request.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
+            Conclusion::of_all(&request.scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
         }
     };
     if let Some(forecast) = page.as_ref().filter(|_| request.first.is_all()) {
@@ -235,13 +231,13 @@ fn publish(forecast: &Forecast, events: &Events) {
 }
 
 fn push_started(request: &Request, inventory: String, record: Option<String>) -> Event {
-    let names = || request.fleet.hosts.iter().map(|host| &host.name);
+    let names = || request.scope.fleet.hosts.iter().map(|host| &host.name);
     Event::PushStarted {
-        fleet: request.fleet.name.clone(),
+        fleet: request.scope.fleet.name.clone(),
         hosts: names().cloned().collect(),
-        selected: names().filter(|name| request.selected.contains(*name)).cloned().collect(),
+        selected: names().filter(|name| request.scope.selected.contains(*name)).cloned().collect(),
         inventory,
-        guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
+        guard_ms: millis(request.scope.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record,
         dry_run: request.first.is_all(),
         rollback_to: request.back.as_ref().map(To::words),

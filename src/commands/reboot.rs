@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::shared::conclusion::{Conclusion, with_next, with_skipped};
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::{Ground, owner};
 use super::shared::push_record::Record;
 use super::{Ended, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
-use crate::engine::push::Request;
-use crate::engine::reboot::{How, Rolled, reboot};
+use crate::engine::reboot::{How, Request, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -73,7 +72,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
-    let request = Request { allowed, ..ground.question(&record.run, std::path::PathBuf::new()) };
+    let scope = ground.scope(allowed, std::path::PathBuf::new());
+    let request = Request { scope, run: record.run.clone(), owner: owner() };
     let names = || ground.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
         fleet: ground.fleet.name.clone(),

@@ -14,7 +14,8 @@ use super::{Ended, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
-use crate::engine::gather::Gathered;
+use crate::decide::survey::Allowed;
+use crate::engine::ask::Gathered;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::status::status;
@@ -82,13 +83,13 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     ground.begin_query("status", &events);
 
-    let request = ground.question("status", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let reach = ground.reach(Arc::clone(&workspace));
     let building = async {
         if !with_build {
             return None;
         }
-        let built = build(&request, Arc::clone(&workspace), &events).await;
+        let built = build(&scope, Arc::clone(&workspace), &events).await;
         Some(built.map_err(|text| events.publish(Event::Failed { host: None, text, hint: None })).ok())
     };
     let phase = if *with_build { Phase::Survey } else { Phase::Ask };

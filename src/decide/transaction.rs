@@ -35,7 +35,7 @@ use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
 
 pub use state::Transaction;
-use state::{Back, GivenUp, HostNow, Progress, Stage};
+use state::{Back, Progress, Stage};
 
 impl Transaction {
     /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is

@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::rows::{Rows, shown};
-use super::push::{Phased, Push, Refused, Request, chain, lock};
+use super::causes::chain;
+use super::inquiry::{FleetScope, Inquiry, Phased, Refused};
+use super::mutex::lock;
 use crate::event::{Bytes, Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
@@ -37,9 +39,9 @@ const LOGS: usize = 10;
 /// The longest that the refusal may wait for those logs.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
-impl Push<'_> {
+impl Inquiry<'_> {
     pub(super) async fn build(&self) -> Phased<BTreeMap<HostName, StorePath>> {
-        let Request { fleet, folder, selected, .. } = self.request;
+        let FleetScope { fleet, folder, selected, .. } = self.scope;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         self.tell(build_moved(&nix::Progress::default(), "evaluating".to_owned()));
@@ -68,7 +70,7 @@ impl Push<'_> {
         &self,
         targets: &BTreeMap<HostName, nix::Target>,
     ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
-        let Request { fleet, roots, .. } = self.request;
+        let FleetScope { fleet, roots, .. } = self.scope;
         let rows = Mutex::new(Rows::new(targets));
         let begun = Notify::new();
         let mut told = None;

@@ -1,11 +1,13 @@
 //! Phase 3: the closures go to their hosts, all at once, and each new system is looked at there.
 
-use std::time::Duration;
-
 use futures::FutureExt;
 
-use super::push::{Phased, Push, chain, lock, refuse_if};
-use super::ssh_hosts::{ask_all, reason};
+use super::ask::ask_all;
+use super::causes::{chain, reason};
+use super::diff::COMPARISON;
+use super::inquiry::{Phased, refuse_if};
+use super::mutex::lock;
+use super::push::Push;
 use crate::decide::fit::PreSwitchRefusal;
 use crate::decide::survey::{BootDoubt, Surveyed};
 use crate::event::forecast::Comparison;
@@ -17,12 +19,9 @@ use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// What comparing the two systems may add to the look at the new one; prepare.sh ends it before that.
-pub(super) const COMPARISON: Duration = Duration::from_secs(25);
-
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        self.tell(Event::PhaseStarted { phase: Phase::Copy });
+        self.inquiry.tell(Event::PhaseStarted { phase: Phase::Copy });
         let changing: Vec<(&Surveyed<'_>, &StorePath)> =
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
         let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
@@ -45,11 +44,11 @@ impl Push<'_> {
         if !self.has_room(view, new).await {
             return false;
         }
-        let ssh_options = self.reach.workspace().nix_ssh_options();
+        let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let substitute = host.nix.substitute_on_destination;
         let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
         let hear = |heard: nix::Heard<'_>| {
-            self.tell(match heard {
+            self.inquiry.tell(match heard {
                 nix::Heard::Progress(nix::Progress { copied, .. }) => {
                     Event::CopyMoved { host: name.clone(), done_bytes: copied.done, expected_bytes: copied.expected }
                 }
@@ -60,10 +59,14 @@ impl Push<'_> {
         };
         if let Err(error) = nix::copy(new, destination, host.limits.copy, hear).await {
             let mend = error.mend(host.user.as_deref().unwrap_or("the user that logs in"));
-            self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
+            self.inquiry.fail(
+                Some(name),
+                chain(&error),
+                mend.map(|mend| format!("in the host's NixOS configuration: {mend}")),
+            );
             return false;
         }
-        self.tell(Event::HostMoved { host: name.clone(), doing: "looking whether it fits".to_owned() });
+        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: "looking whether it fits".to_owned() });
         self.prepare_one(view, new, of_run).await
     }
 
@@ -85,7 +88,11 @@ impl Push<'_> {
             missing.div_ceil(1_000_000),
             free / 1_000_000
         );
-        self.fail(Some(&view.host.name), text, Some("run `nix-collect-garbage -d` there, or make room".to_owned()));
+        self.inquiry.fail(
+            Some(&view.host.name),
+            text,
+            Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
+        );
         false
     }
 
@@ -103,42 +110,46 @@ impl Push<'_> {
         .script();
         lock(&self.prepared).insert(name.clone());
         let limit = view.host.limits.step + view.host.limits.check + COMPARISON;
-        let raw = match self.reach.run(name, &script, limit).await {
+        let raw = match self.inquiry.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
-                self.fail(Some(name), reason(&error), error.hint());
+                self.inquiry.fail(Some(name), reason(&error), error.hint());
                 return false;
             }
         };
         let fit = match answer::fit(&raw.lines) {
             Ok(fit) => fit,
             Err(error) => {
-                self.fail(Some(name), error.to_string(), None);
+                self.inquiry.fail(Some(name), error.to_string(), None);
                 return false;
             }
         };
         self.tell_comparison(name, &fit);
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.reboot_for) {
-            self.warn(Some(name), doubt.to_string());
+            self.inquiry.warn(Some(name), doubt.to_string());
         }
         let mut fits = true;
         for misfit in &fit.misfits {
-            self.fail(Some(name), misfit.text.clone(), None);
+            self.inquiry.fail(Some(name), misfit.text.clone(), None);
             fits = false;
         }
         if let Some(change) = &fit.loader_change {
             let hint = "install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned();
-            self.fail(Some(name), format!("the new system changes the kind of boot loader, {change}"), Some(hint));
+            self.inquiry.fail(
+                Some(name),
+                format!("the new system changes the kind of boot loader, {change}"),
+                Some(hint),
+            );
             fits = false;
         }
         if let Some(unfit) = PreSwitchRefusal::of(fit.check, view.host.limits.check) {
             let what = "pre-switch check".to_owned();
-            self.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
-            self.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
+            self.inquiry.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
+            self.inquiry.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
             fits = false;
         }
         if fits {
-            self.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
+            self.inquiry.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
         }
         fits
     }
@@ -148,7 +159,7 @@ impl Push<'_> {
         let reboot_for = fit.reboot_for.clone();
         if packages.is_none() {
             // It is said that the packages are not known.
-            self.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
+            self.inquiry.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }

@@ -7,8 +7,8 @@ use ::nix::sys::statvfs::statvfs;
 use ::nix::unistd::{AccessFlags, access};
 use futures::Stream;
 
-use super::gather::{Gathered, NoAnswer, gather};
-use super::push::chain;
+use super::ask::{Gathered, NoAnswer, gather};
+use super::causes::chain;
 use super::reach::Reach;
 use super::workstation::ssh_version;
 use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, Unfinished, Workstation};

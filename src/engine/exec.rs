@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::sync::watch;
 
+use super::ask::{Gathered, NoAnswer, gather};
 use super::clock::{BootClock, within};
-use super::gather::{Gathered, NoAnswer, gather};
 use super::reach::Reach;
 use super::retry::WAY;
 use crate::decide::exec::{Came, Channel, Printed, Ran};

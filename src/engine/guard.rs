@@ -13,15 +13,16 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use super::absent::or_without;
+use super::ask::ask_all;
+use super::causes::reason;
 use super::clock::{BootClock, Clock};
 use super::epochs::Epochs;
+use super::host_survey::{self, Answered, Surveyed};
 use super::hosts::{Hosts, Order};
+use super::inquiry::plan;
 use super::orders::{HostGuard, Identity, Orders};
-use super::push::plan;
 use super::reach::Reach;
-use super::ssh_hosts::{SshHosts, ask_all, reason};
-use super::survey;
-use super::surveyor::{Answered, Surveyed};
+use super::ssh_hosts::SshHosts;
 use crate::decide::guard::{Held, Hold, held, marked};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
@@ -91,7 +92,7 @@ impl<'a> Guards<'a> {
     /// Asks every selected host. Those that do not answer are told.
     pub async fn look(&self) -> Looked {
         let tell = |event| self.events.publish(event);
-        let question = |host| survey::aloud(host, survey::ask(&self.reach, host), tell).boxed();
+        let question = |host| host_survey::aloud(host, host_survey::ask(&self.reach, host), tell).boxed();
         let looked = ask_all(self.hosts().map(|host| (host.name.clone(), question(host)))).await;
         let silent = looked.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for (host, answer) in &looked {

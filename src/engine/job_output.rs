@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::hosts::{Note, Notes};
-use super::push::lock;
+use super::mutex::lock;
 use crate::event::ration::{Cut, shorten};
 use crate::facts::host::JobKind;
 use crate::inventory::model::HostName;

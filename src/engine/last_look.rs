@@ -2,8 +2,9 @@
 
 use futures::FutureExt;
 
+use super::ask::ask_all;
+use super::causes::reason;
 use super::reach::Reach;
-use super::ssh_hosts::{ask_all, reason};
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::facts::host::{GuardState, Standing};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::epochs::Epochs;
 use super::hosts::Order;
-use super::push::lock;
+use super::mutex::lock;
 use super::retry::Try;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};

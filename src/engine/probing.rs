@@ -9,10 +9,11 @@ use futures::FutureExt;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use super::ask::ask_all;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
-use super::ssh_hosts::ask_all;
 use crate::facts::links::{Link, LinkAnswer, LinkId, Probe, Round};
+use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
@@ -64,8 +65,15 @@ impl std::fmt::Debug for Probing {
 }
 
 impl Probing {
-    pub(super) fn new(reach: Arc<Reach>, hosts: BTreeSet<HostName>) -> Self {
-        let streams = hosts.into_iter().map(|host| (host, Mutex::default())).collect();
+    /// Of every host of the plan, and of every other at which a link of it begins: also a witness that did not answer
+    /// the survey, since this push may be what brings it back.
+    pub(super) fn of_plan(reach: Arc<Reach>, plan: &Plan) -> Self {
+        let ends = plan.links.iter().filter_map(|link| match &link.from {
+            Place::Host(name) => Some(name),
+            Place::Workstation => None,
+        });
+        let hosts: BTreeSet<&HostName> = plan.hosts.iter().map(|host| &host.name).chain(ends).collect();
+        let streams = hosts.into_iter().map(|host| (host.clone(), Mutex::default())).collect();
         Self { reach, streams, number: AtomicU64::new(0) }
     }
 

@@ -4,15 +4,15 @@
 //! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where
 //! anything else is to be done, nothing is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::{fmt, io};
 
-use super::driver::Surroundings;
 use super::epochs::tag;
-use super::push::{Push, lock};
+use super::inquiry::Inquiry;
 use super::recover::{Records, Recovered, Recovering, Request, recover_with};
 use super::shutdown::Shutdown;
+use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
 use crate::decide::survey::{Left, Surveyed};
 use crate::decide::transaction::recover::Aim;
@@ -21,14 +21,6 @@ use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
 use crate::inventory::model::HostName;
-
-/// What the end of another run comes to, for its record, if that is here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CleanedUp {
-    pub run: String,
-    pub epoch: u64,
-    pub entries: Vec<Entry>,
-}
 
 /// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by
 /// host.
@@ -68,7 +60,7 @@ fn returned(views: &[Surveyed<'_>]) -> Returned {
     returned
 }
 
-impl Push<'_> {
+impl Leftovers {
     /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is
     /// told, and how it is mended.
     ///
@@ -76,25 +68,27 @@ impl Push<'_> {
     /// The signal that has interrupted it.
     pub(super) async fn clear_away(
         &self,
-        leftovers: &Leftovers,
+        inquiry: &Inquiry<'_>,
+        skipped: &BTreeSet<HostName>,
+        owner: &str,
         surroundings: &mut impl Surroundings,
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
-        let Leftovers { returned, rolling } = leftovers;
-        let surveyor = SshSurveyor { reach: Arc::clone(&self.reach) };
-        let hosts = self.request.fleet.hosts.iter();
+        let Self { returned, rolling } = self;
+        let surveyor = SshSurveyor { reach: Arc::clone(&inquiry.reach) };
+        let hosts = inquiry.scope.fleet.hosts.iter();
         let over = hosts.filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
         let_go_all(&surveyor, over.collect()).await;
         for (run, hosts) in returned {
             let tag = tag();
             let request = Request {
-                fleet: self.request.fleet.clone(),
-                owner: format!("{}#{tag:04x}", self.request.owner),
+                fleet: inquiry.scope.fleet.clone(),
+                owner: format!("{}#{tag:04x}", owner),
                 tag,
                 known: None,
                 run: Some(run.clone()),
                 aim: Aim::Returned,
-                without: lock(&self.skipped).clone(),
+                without: skipped.clone(),
                 ended: Vec::new(),
             };
             let mut notes = Notes::default();
@@ -119,18 +113,18 @@ impl Push<'_> {
                 let run = run.clone();
                 let cleaning = match why.clone().or_else(told) {
                     None => Cleaning::Done { run },
-                    Some(why) => Cleaning::NotDone { run, why, fleet: self.request.fleet.name.clone() },
+                    Some(why) => Cleaning::NotDone { run, why, fleet: inquiry.scope.fleet.name.clone() },
                 };
                 for trace in traces.iter().filter(|_| matches!(cleaning, Cleaning::Done { .. })) {
                     let lines = trace.lines().map(str::to_owned).collect();
-                    self.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
+                    inquiry.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
                 }
-                self.warn(Some(host), cleaning.to_string());
+                inquiry.warn(Some(host), cleaning.to_string());
             }
             if why.is_none() {
                 let cleaned = CleanedUp { run: run.clone(), epoch: notes.epoch, entries: notes.entries };
                 if let Err(error) = surroundings.cleaned_up(&cleaned) {
-                    self.warn(None, format!("the end of run {run} could not be written down: {error}"));
+                    inquiry.warn(None, format!("the end of run {run} could not be written down: {error}"));
                 }
             }
         }

@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
 
+use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
 use super::hosts::{Hosts, Journal, Note, Notes, Order};
 use super::job_output::{Printing, TOGETHER};
+use super::mutex::lock;
 use super::orders::Orders;
 use super::probing::Probing;
-use super::push::lock;
 use super::reach::Reach;
 use super::retry::{Try, WAY, until_answered};
 use crate::decide::vocabulary::{Answer, Step};
@@ -22,7 +23,7 @@ use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::StepAnswer;
-use crate::inventory::model::{HostName, Place};
+use crate::inventory::model::HostName;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::bounds::{Excess, Meter};
 use crate::remote::step::{Step as RemoteStep, is_unit};
@@ -50,13 +51,7 @@ pub struct SshHosts {
 impl SshHosts {
     #[must_use]
     pub fn new(reach: Arc<Reach>, orders: Orders) -> Self {
-        // Also a witness that did not answer the survey: this push may be what brings it back.
-        let ends = orders.plan.links.iter().filter_map(|link| match &link.from {
-            Place::Host(name) => Some(name),
-            Place::Workstation => None,
-        });
-        let hosts = orders.plan.hosts.iter().map(|host| &host.name).chain(ends).cloned().collect();
-        let probing = Probing::new(Arc::clone(&reach), hosts);
+        let probing = Probing::of_plan(Arc::clone(&reach), &orders.plan);
         Self { reach, orders, probing, printing: Printing::default(), activated: Mutex::default() }
     }
 
@@ -222,26 +217,6 @@ fn is_denial(error: &StepError) -> bool {
     }
 }
 
-/// An error with its causes, and what the host said, on one line.
-pub(super) fn reason(error: &StepError) -> String {
-    // Why there was no login says it all; which script was to run over it is of no interest then.
-    let told: &dyn std::error::Error = match error {
-        StepError::NoLogin { source, .. } => source.as_ref(),
-        other => other,
-    };
-    let mut text = told.to_string();
-    let mut source = told.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    match error.stderr_tail().and_then(|tail| tail.lines().last()) {
-        // Some programs leave their name out before the colon.
-        Some(last) => format!("{text}: {}", last.trim_start_matches([':', ' '])),
-        None => text,
-    }
-}
-
 impl Hosts for SshHosts {
     fn outbid(&self, host: HostId) {
         self.orders.outbid(host);
@@ -275,13 +250,4 @@ impl Hosts for SshHosts {
     fn remember(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, ()> {
         async move { self.remember_units(host, units).await }.boxed()
     }
-}
-
-/// Asks every host the same thing side by side, each within its own limit.
-pub(super) async fn ask_all<Key: Ord + Clone, Answered>(
-    questions: impl IntoIterator<Item = (Key, BoxFuture<'_, Answered>)>,
-) -> BTreeMap<Key, Answered> {
-    let all: futures::stream::FuturesUnordered<_> =
-        questions.into_iter().map(|(key, question)| question.map(move |answer| (key, answer))).collect();
-    all.collect().await
 }

@@ -2,7 +2,7 @@
 
 use futures::Stream;
 
-use super::gather::{Gathered, gather};
+use super::ask::{Gathered, gather};
 use super::reach::Reach;
 use crate::decide::status::Condition;
 use crate::event::Phase;

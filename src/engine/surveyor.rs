@@ -1,54 +1,19 @@
 //! How a recovery comes to its hosts: over ssh, or into a world of the tests.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::ask::ask_all;
 use super::clock::{BootClock, Clock};
+use super::host_survey::{self, Surveyed};
 use super::hosts::Hosts;
-use super::orders::{HostClock, Orders};
+use super::lease::let_go;
+use super::orders::Orders;
 use super::reach::Reach;
-use super::reboot::let_go;
-use super::ssh_hosts::{SshHosts, ask_all};
-use super::survey;
-use crate::facts::host::{Facts, GuardState, Lease};
-use crate::facts::traces::EndMark;
+use super::ssh_hosts::SshHosts;
 use crate::inventory::model::Host;
-
-/// What the survey of one host brought.
-#[derive(Debug, Clone)]
-pub struct Answered {
-    pub facts: Facts,
-    pub clock: HostClock,
-}
-
-impl Answered {
-    /// The runs that the host holds something of.
-    pub(super) fn runs(&self) -> BTreeSet<String> {
-        let standing = &self.facts.standing;
-        let of_guard = match &standing.guard {
-            GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
-            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
-        };
-        // One that was given back claims nothing.
-        let of_lease = standing.lease.as_ref().filter(|lease| lease.owner != Lease::NOBODY).map(|lease| &lease.run);
-        self.facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
-    }
-
-    /// What the host says of the end of a run while others were missing.
-    pub(super) fn mark(&self, run: &str) -> Option<&EndMark> {
-        self.facts.marks.iter().find(|mark| mark.run == run).map(|mark| &mark.ended.mark)
-    }
-
-    pub(super) fn holds(&self, run: &str) -> bool {
-        self.runs().contains(run)
-    }
-}
-
-/// One host's survey, or why there is none and what mends it.
-pub type Surveyed = Result<Answered, (String, Option<String>)>;
 
 pub trait Surveyor: Send + Sync {
     type Hosts: Hosts;
@@ -95,7 +60,7 @@ impl Surveyor for SshSurveyor {
     }
 
     fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed> {
-        survey::ask(&self.reach, host).boxed()
+        host_survey::ask(&self.reach, host).boxed()
     }
 
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {

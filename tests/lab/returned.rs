@@ -10,7 +10,7 @@ use fleetdeploy::remote::step::{Expected, Speaker, Step};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, KILLED_IN_VERIFY};
 use crate::pushed::Pushed;
 use crate::wait::{seconds, until};
 
@@ -105,15 +105,14 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_cleans_it_up() {
     let fleet = Fleet::up("returned");
-    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
-    fleet.write_inventory(&Inventory { guard: "125s", settle: "40s", checks, ..Inventory::default() });
+    fleet.write_inventory(&KILLED_IN_VERIFY);
     fleet.change(&BOTH);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);
     push.signal("KILL");
     push.died();
     for host in BOTH {
-        until(seconds(250), "the guard has rebooted it", || (fleet.boots(host) == 2).then_some(()));
+        until(seconds(140), "the guard has rebooted it", || (fleet.boots(host) == 2).then_some(()));
         fleet.wait_until_up(host);
     }
     let run = fleet.host("vps", "ls /nix/var/nix/gcroots/fleetdeploy").trim().to_owned();

@@ -87,7 +87,7 @@ impl Fleet {
             }
             Probing::Seen { .. } => actions.push(Action::Round { station: at, flap: false }),
         }
-        // engine::driver, `guards_over`: long enough for every guard that is known of.
+        // engine::driver::deadlines, `guards_over`: long enough for every guard that is known of.
         // Or for those of the hosts that it goes without.
         let are_over = || match station.missing {
             0 => world.all_rest(),
@@ -163,7 +163,7 @@ impl Fleet {
                 actions.push(Action::NotSent(at, to));
             }
         }
-        // engine::driver, `order`: these two are asked until the guard must have fired, and brought its host back.
+        // engine::driver::deadlines, `order`: these two are asked until the guard must have fired, and brought its host back.
         let guard_is_through = host.token != Token::Armed && !host.is_firing();
         let may_end = match out.step {
             _ if by_guard => !reaches && guard_is_through,

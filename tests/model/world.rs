@@ -233,7 +233,7 @@ impl World {
     }
 
     /// By bit: hosts that are missing by the marks, and under whose names other machines answer that hold nothing of
-    /// the run. engine::recover, `replaced`.
+    /// the run. engine::recover::take_over, `replaced`.
     pub(crate) fn replaced(&self, alone: bool) -> u8 {
         let recorded = self.journal.1.filter(|_| !alone);
         let marks = self.hosts.iter().filter_map(|host| host.mark).chain(recorded);

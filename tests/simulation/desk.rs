@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::vocabulary;
-use fleetdeploy::engine::driver::Surroundings;
 use fleetdeploy::engine::recover::{Known, Records, Recovering};
+use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::plan::Plan;
 use fleetdeploy::record::journal::{self, Entry, Started, Written};

@@ -10,7 +10,8 @@ use fleetdeploy::facts::host::Facts;
 use fleetdeploy::facts::systems::Roots;
 use fleetdeploy::facts::traces::RunMark;
 
-use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
+use fleetdeploy::engine::host_survey::{Answered, Surveyed};
+use fleetdeploy::engine::surveyor::Surveyor;
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
 };

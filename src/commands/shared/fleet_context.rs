@@ -11,8 +11,7 @@ use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::decide::unlinked::Unlinked;
-use crate::decide::waves::Waves;
-use crate::engine::push::{First, Request};
+use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
@@ -236,21 +235,14 @@ impl Ground {
         }
     }
 
-    /// What is asked of the engine by a command that changes no host. `run` stands where a push has its run.
-    pub(crate) fn question(&self, run: &str, roots: PathBuf) -> Request {
-        Request {
+    /// What the engine is asked about. `roots` is where systems are rooted here, if any are built.
+    pub(crate) fn scope(&self, allowed: Allowed, roots: PathBuf) -> FleetScope {
+        FleetScope {
             folder: self.folder(),
             fleet: self.fleet.clone(),
             selected: self.selected.clone(),
             without: self.without.clone(),
-            allowed: Allowed::default(),
-            accept_failed: BTreeSet::new(),
-            waves: Waves::default(),
-            back: None,
-            first: First::ShowPlan { units: false },
-            reboot: false,
-            run: run.to_owned(),
-            owner: owner(),
+            allowed,
             roots,
         }
     }

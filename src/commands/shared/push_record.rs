@@ -11,10 +11,9 @@ use crate::decide::reboot;
 use crate::decide::rollback::To;
 use crate::decide::survey::forget;
 use crate::decide::vocabulary::Entry;
-use crate::engine::driver::Surroundings;
 use crate::engine::push::{First, Request};
 use crate::engine::reboot::Logbook;
-use crate::engine::returned::CleanedUp;
+use crate::engine::surroundings::{CleanedUp, Surroundings};
 use crate::event::forecast::Forecast;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
@@ -186,7 +185,7 @@ impl Logbook for Keeper<'_> {
 
 /// The plan has every host that the run asks anything of.
 fn took_no_part(request: &Request, plan: &Plan) -> BTreeSet<HostName> {
-    let names = request.fleet.hosts.iter().map(|host| &host.name);
+    let names = request.scope.fleet.hosts.iter().map(|host| &host.name);
     names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
 }
 
@@ -204,7 +203,7 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
-        let fleet = &self.request.fleet.name;
+        let fleet = &self.request.scope.fleet.name;
         let question = match self.request.back {
             None => format!("push {fleet} now? [y/N]"),
             Some(_) => format!("roll {fleet} back now? [y/N]"),
@@ -215,7 +214,7 @@ impl Surroundings for Keeper<'_> {
     fn started(&mut self, plan: &Plan) -> std::io::Result<()> {
         let Some(record) = &mut self.record else { return Ok(()) };
         let saved = SavedPlan {
-            fleet: self.request.fleet.name.clone(),
+            fleet: self.request.scope.fleet.name.clone(),
             inventory: record.inventory.clone(),
             owner: self.request.owner.clone(),
             rollback_to: self.request.back.as_ref().map(To::words),
@@ -225,7 +224,7 @@ impl Surroundings for Keeper<'_> {
         record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
         // From the entry on that announces it: the command itself may be on its way for so long.
         let guards = |name: &HostName| {
-            let host = self.request.fleet.hosts.iter().find(|host| host.name == *name)?;
+            let host = self.request.scope.fleet.hosts.iter().find(|host| host.name == *name)?;
             Some(host.guard + host.limits.connect + host.limits.step)
         };
         let started = journal::Entry::Started(started(&saved, 1, guards));

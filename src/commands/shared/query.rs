@@ -3,7 +3,8 @@
 
 use super::fleet_context::Ground;
 use super::history::print;
-use crate::commands::{Ended, Trouble, farewell};
+use crate::commands::Trouble;
+use crate::commands::{Ended, farewell};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;

@@ -1,7 +1,7 @@
 //! A recovery that finds a host on which nothing of the run is left: what that proves, and of whom.
 
 use crate::decide::transaction::inspection::{Found, Side};
-use crate::decide::transaction::{Progress, Transaction};
+use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::HostOutcome;
 use crate::facts::plan::HostId;

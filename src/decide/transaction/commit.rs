@@ -3,7 +3,8 @@
 use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::proof::links_in_words;
 use crate::decide::transaction::recover::Aim;
-use crate::decide::transaction::{HostNow, Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::transaction::state::{HostNow, Progress, Stage, Transaction};
+use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::host::{GuardState, same_boot};

@@ -9,7 +9,7 @@
 //! recovery goes only back, unless that very host shows itself on new for good.
 
 use crate::decide::transaction::recover::Aim;
-use crate::decide::transaction::{Progress, Stage, Transaction};
+use crate::decide::transaction::state::{Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Step, Timer};
 use crate::event::Event;
 use crate::facts::host::{GuardState, Standing};

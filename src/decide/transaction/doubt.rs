@@ -9,7 +9,8 @@
 
 use std::sync::Arc;
 
-use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe};
+use crate::decide::transaction::describe;
+use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, Standing};

@@ -1,8 +1,8 @@
 //! A recovery whose only act is to clean up: what a run has left is removed, and no host is moved.
 
-use crate::decide::transaction::Transaction;
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::state::Transaction;
 use crate::decide::transaction::without::{HeldUp, list};
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
 use crate::event::{Event, HostOutcome};

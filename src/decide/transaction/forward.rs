@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::decide::transaction::{Back, Progress, Stage, Transaction, describe, done, refusal_text};
+use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
+use crate::decide::transaction::{describe, done, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
 use crate::facts::host::{JobKind, JobState};

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use crate::decide::transaction::inspection::{Found, Ground, Side};
 use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::transaction::without::HeldUp;
-use crate::decide::transaction::{Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::plan::HostId;

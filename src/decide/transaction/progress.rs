@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::matrix::cells;
-use crate::decide::transaction::Transaction;
+use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::Effect;
 use crate::event::{Event, LinkCount, Phase};
 use crate::facts::links::{LinkAnswer, LinkId, Round};

@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::decide::transaction::{HostNow, Stage, Transaction};
+use crate::decide::transaction::state::{HostNow, Stage, Transaction};
 
 impl Hash for Transaction {
     fn hash<H: Hasher>(&self, state: &mut H) {

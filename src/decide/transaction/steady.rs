@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use crate::decide::transaction::{Back, Stage, Transaction};
+use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
 use crate::facts::host::{Standing, Uptime};

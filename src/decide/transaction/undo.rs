@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::decide::transaction::inspection::Found;
-use crate::decide::transaction::{Back, GivenUp, Progress, Stage, Transaction, describe, refusal_text};
+use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
+use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::absent;
-use crate::decide::transaction::{Back, Stage, Transaction};
+use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::{Event, Phase};
 use crate::facts::host::same_boot;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::decide::transaction::inspection::{Found, Ground};
 use crate::decide::transaction::recover::{Aim, Reached};
-use crate::decide::transaction::{GivenUp, Progress, Transaction};
+use crate::decide::transaction::state::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
 use crate::event::{Event, HostOutcome};
 use crate::facts::plan::HostId;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Driver, LAST_JOURNALS, Out, Surroundings};
+use super::{Driver, LAST_JOURNALS, Out};
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::activity::by_line;
 use crate::engine::clock::within;
 use crate::engine::hosts::{Hosts, Journal, Note};
 use crate::engine::reports::Report;
+use crate::engine::surroundings::Surroundings;
 use crate::event::Event;
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::HostId;

@@ -8,7 +8,8 @@ use futures::FutureExt;
 use super::{Guards, Looked, Went, foreign};
 use crate::decide::guard::{Hold, may_be_disarmed};
 use crate::decide::vocabulary::{Answer, Step};
-use crate::engine::ssh_hosts::{SshHosts, ask_all};
+use crate::engine::ask::ask_all;
+use crate::engine::ssh_hosts::SshHosts;
 use crate::facts::plan::{HostId, Plan};
 
 impl Guards<'_> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::decide::guard;
 use crate::decide::time::Times;
-use crate::engine::surveyor::Answered;
+use crate::engine::host_survey::Answered;
 use crate::facts::host::GuardState;
 use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::{Fleet, HostName};

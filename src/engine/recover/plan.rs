@@ -1,9 +1,11 @@
-//! The plan of a run that this workstation has no record of, from what the hosts keep of it: each host's part from that
-//! host.
+//! The plan of the run: the record's, or without one what the hosts keep of it, each host's part from that host.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Chosen, Recovery, Surveyed};
+use crate::decide::time::Times;
+use crate::engine::orders::{HostClock, HostGuard};
 use crate::engine::surveyor::Surveyor;
 use crate::facts::links;
 use crate::facts::plan::{HostId, HostPlan, Plan};
@@ -13,8 +15,51 @@ use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
 
 impl<S: Surveyor> Recovery<'_, S> {
+    #[expect(clippy::type_complexity, reason = "four lists by host, taken apart at once")]
+    pub(super) fn plan(
+        &self,
+        chosen: &Chosen,
+        surveyed: &Surveyed,
+    ) -> Result<(Plan, Vec<Times>, Vec<HostClock>, Vec<HostGuard>), (String, String)> {
+        let plan = match chosen.known.as_ref().and_then(|known| known.plan.clone()) {
+            Some(plan) => plan,
+            None => self.plan_from_hosts(chosen, surveyed),
+        };
+        // A host of the run that holds nothing of it any more stays in the plan: a run is cleaned away when all its
+        // hosts are through, so that the others are neither taken back nor forward. A witness that does not answer
+        // proves nothing.
+        let gone = |host: &HostPlan| !host.changes && !surveyed.contains_key(&host.name);
+        let plan = plan.without(gone);
+        let (mut times, mut clocks, mut guards) = (Vec::new(), Vec::new(), Vec::new());
+        for host in &plan.hosts {
+            let Some(known) = self.request.fleet.hosts.iter().find(|known| known.name == host.name) else {
+                let text = format!(
+                    "run {} changed {}, which is not in fleet {}",
+                    chosen.run, host.name, self.request.fleet.name
+                );
+                return Err((text, "put it back into the inventory, as it was when the run began".to_owned()));
+            };
+            let mut its = self.times(known);
+            let recorded = chosen.known.as_ref().and_then(|known| known.guards.as_ref()?.get(&host.name));
+            if let Some(guard) = recorded {
+                (its.unseen_guard, its.overdue) = (guard.left(), guard.overdue());
+            } else if let Some(known) = &chosen.known {
+                // A guard that nobody has seen was armed before the record's last entry.
+                its.unseen_guard = its.guard.saturating_sub(known.since);
+            }
+            if chosen.waited {
+                // And so every guard is over that was armed before this recovery began.
+                (its.unseen_guard, its.overdue) = (Duration::ZERO, its.awaited_until(Duration::ZERO));
+            }
+            times.push(its);
+            guards.push(HostGuard::of(known));
+            clocks.push(surveyed.get(&host.name).map_or(HostClock { uptime: 0, at: Duration::ZERO }, |one| one.clock));
+        }
+        Ok((plan, times, clocks, guards))
+    }
+
     /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.
-    pub(super) fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
+    fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
         let fleet = &self.request.fleet;
         let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
         let host = |host: &Host| {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 
 use super::{Recovered, Recovery, Surveyed};
 use crate::decide::reboot::unfinished::{Begun, FoundRolling, found};
-use crate::engine::ssh_hosts::ask_all;
+use crate::engine::ask::ask_all;
 use crate::engine::surveyor::{Surveyor, let_go_all};
 use crate::event::Event;
 use crate::inventory::model::{Host, HostName};

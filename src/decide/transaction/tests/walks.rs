@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::machine::{in_waves, plan};
 use super::world::{Fault, World};
-use crate::decide::transaction::Transaction;
+use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::{Effect, Entry, Input, Signal, Timer};
 use crate::event::Outcome;
 use crate::facts::plan::Plan;

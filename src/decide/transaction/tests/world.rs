@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::machine::{Machine, job, system};
-use crate::decide::transaction::Transaction;
 use crate::decide::transaction::recover::{Aim, Recorded};
+use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use crate::event::{Event, Outcome, Phase};
 use crate::facts::host::{GuardState, JobKind};

@@ -1,13 +1,16 @@
-//! One question to many hosts, side by side over the same sessions: for `status`, `exec` and `doctor`.
+//! One question to many hosts, side by side over the same sessions: for the phases of a push and for every query.
 //!
 //! A host that does not answer is an answer, too: it never ends the others' questions. What the answers mean is not
 //! decided here.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
-use futures::stream::{FuturesOrdered, Stream};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, FuturesUnordered, Stream};
+use futures::{FutureExt, StreamExt};
 
-use super::ssh_hosts::reason;
+use super::causes::reason;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -82,13 +85,21 @@ where
     hosts.into_iter().map(ask).collect::<FuturesOrdered<_>>()
 }
 
+/// Asks every host the same thing side by side, each within its own limit.
+pub(super) async fn ask_all<Key: Ord + Clone, Answered>(
+    questions: impl IntoIterator<Item = (Key, BoxFuture<'_, Answered>)>,
+) -> BTreeMap<Key, Answered> {
+    let all: FuturesUnordered<_> =
+        questions.into_iter().map(|(key, question)| question.map(move |answer| (key, answer))).collect();
+    all.collect().await
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
-    use futures::StreamExt;
     use pretty_assertions::assert_eq;
 
     use super::*;
