@@ -1,6 +1,7 @@
 //! A fleet that is asked: what the phases of a push share with the queries, which never touch it.
 //!
-//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known here.
+//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,14 +27,14 @@ pub struct FleetScope {
     /// Where the inventory lies: relative sources are relative to it.
     pub folder: PathBuf,
     pub selected: BTreeSet<HostName>,
-    /// Hosts that take no part, whether or not they answer: nothing is asked of them. None of them is selected.
+    /// Hosts that take no part, whether or not they answer: they are not asked. None of them is selected.
     pub without: BTreeSet<HostName>,
     pub allowed: Allowed,
     /// Where the systems are rooted on the workstation.
     pub roots: PathBuf,
 }
 
-/// Refused: nothing was touched. The findings were told as events.
+/// A refusal: nothing was touched. The findings were told as events.
 pub(super) struct Refused {
     pub(super) text: String,
 }

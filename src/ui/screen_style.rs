@@ -11,7 +11,7 @@ pub struct Style {
 }
 
 impl Style {
-    /// What the terminal can show of a text.
+    /// How the terminal can show a text.
     pub(crate) fn text(&self, text: &str) -> String {
         if self.unicode {
             return text.to_owned();

@@ -26,7 +26,7 @@ pub(crate) struct Read {
 impl Read {
     pub(crate) fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
         let (mut lines, mut left_out) = (Vec::new(), 0);
-        // A run can be without events: whoever recovered it alone may have died before the first one.
+        // A run can be without events: the recovery that made its record may have died before the first one.
         let passed = if folder.events().exists() {
             each_event(&folder.events(), |line| {
                 if line.event.is_lossy() || matches!(line.event, Event::Printed { .. }) {
