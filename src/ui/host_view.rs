@@ -86,7 +86,7 @@ pub enum Guard {
     Fired,
 }
 
-/// What the new system changes on a host.
+/// The changes of the new system on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// `None`: could not be found out.
