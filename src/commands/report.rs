@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Trouble;
 use super::shared::history::unreadable;
-use super::show::Read;
+use super::shared::recorded_run::Read;
 use crate::event::Event;
 use crate::event::line::Line;
 use crate::record::journal::Entry;

@@ -7,20 +7,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::shared::history::{clock, colour, named, passed_over, print, standing, state, unreadable};
+use super::shared::history::{clock, colour, named, print, state};
+use super::shared::recorded_run::Read;
 use super::{Ended, Trouble, report, tell};
 use crate::commands::shared::global::GlobalArgs;
-use crate::event::line::{Line, to_millis};
-use crate::event::{Event, Outcome};
+use crate::event::Event;
+use crate::event::line::to_millis;
 use crate::exit::Ending;
-use crate::inventory::model::HostName;
-use crate::record::folder::RunFolder;
-use crate::record::read::{Kind, Summary, each_event};
+use crate::ui::matrix;
 use crate::ui::mode::Mode;
 use crate::ui::runs::Standing;
-use crate::ui::show::{self, Heading};
+use crate::ui::show;
 use crate::ui::timeline::Timeline;
-use crate::ui::{matrix, when};
 
 /// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
 ///
@@ -59,76 +57,6 @@ pub struct ShowArgs {
 
 /// A report is for its owner until it is sent.
 const REPORT_MODE: u32 = 0o600;
-
-/// A run, as far as its record can be read.
-pub(super) struct Read {
-    pub(super) folder: RunFolder,
-    pub(super) summary: Summary,
-    pub(super) standing: Standing,
-    /// Without what only moves a screen or repeats a log.
-    pub(super) lines: Vec<Line>,
-    /// Events that are not among the lines.
-    pub(super) left_out: usize,
-    notes: Vec<String>,
-}
-
-impl Read {
-    fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
-        let (mut lines, mut left_out) = (Vec::new(), 0);
-        // A run can be without events: the recovery that made its record may have died before the first one.
-        let passed = if folder.events().exists() {
-            each_event(&folder.events(), |line| {
-                if line.event.is_lossy() || matches!(line.event, Event::Printed { .. }) {
-                    left_out += 1;
-                } else {
-                    lines.push(line);
-                }
-            })
-            .map_err(unreadable)?
-        } else {
-            crate::record::read::PassedOver::default()
-        };
-        let summary = folder.summary();
-        let standing = standing(&summary, running);
-        Ok(Self { folder, summary, standing, lines, left_out, notes: passed_over(passed) })
-    }
-
-    pub(super) fn heading(&self, clock: &when::Clock) -> Heading {
-        let Summary { run, fleet, began, .. } = &self.summary;
-        let next = match self.standing {
-            // It has armed no guard that a recovery could look after.
-            Standing::Unfinished if self.summary.kind == Kind::Reboot => {
-                Some(format!("the reboot did not come to its end\nnext: fleetdeploy status {fleet}"))
-            }
-            Standing::Unfinished => Some(format!("the run did not come to its end\nnext: fleetdeploy recover {fleet}")),
-            Standing::ByHand => Some(format!(
-                "a guard was armed by hand, and was not disarmed from here\nnext: fleetdeploy guard status {fleet}"
-            )),
-            Standing::Running => Some("a process of this workstation works on it just now".to_owned()),
-            Standing::Ended(Outcome::Unchanged) if self.summary.kind == Kind::Guard => {
-                Some("the guard was disarmed: what ran by then stayed".to_owned())
-            }
-            Standing::Ended(Outcome::RolledBack) if self.summary.kind == Kind::Guard => {
-                Some("the guard has fired: what ran before came back".to_owned())
-            }
-            Standing::Ended(_) | Standing::Recovered(_) if !self.summary.missing.is_empty() => {
-                let missing: Vec<&str> = self.summary.missing.iter().map(HostName::as_str).collect();
-                Some(format!(
-                    "the run was ended without {}\nnext, when it is back: fleetdeploy recover {fleet}",
-                    missing.join(", ")
-                ))
-            }
-            Standing::Ended(_) | Standing::Recovered(_) => None,
-        };
-        Heading {
-            run: run.clone(),
-            fleet: fleet.clone(),
-            began: format!("{}, {}", clock.time(*began), clock.ago(*began)),
-            next,
-            notes: self.notes.clone(),
-        }
-    }
-}
 
 pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &ShowArgs) -> Ended {
     let state = state()?;

@@ -6,10 +6,9 @@ use super::fields::{At, Heap};
 use super::file::{CheckEntry, FleetEntry, VpnEntry};
 use super::layers::Laid;
 use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, url_without_login};
-use super::problem::{Wrong, listed, nearest, shown};
-use super::resolve::{no_match, no_such_host};
+use super::problem::{Wrong, listed, nearest, no_such_host, shown};
 use super::scalar;
-use super::select::{SelectError, is_pattern, select};
+use super::select::{SelectError, is_pattern, no_match, select};
 use super::yaml::Way;
 
 /// Long enough for a lost packet and its repetition.

@@ -17,9 +17,6 @@ use super::yaml::Node;
 use checks::checks;
 use hooks::hooks;
 
-/// The kinds of checks; a check has exactly one.
-pub(super) const KINDS: [&str; 7] = ["vpn", "ping", "tcp", "http", "dns", "wireguard", "command"];
-
 /// Reads the tree. What could not be read is missing in the result, and a mistake on the heap says so.
 pub(super) fn file(root: &Node, heap: &Heap) -> File {
     let root = Value::root(root, heap);

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::model::Command;
-
 /// The hooks of a fleet, each list in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hooks {
@@ -27,6 +25,12 @@ pub struct Hook {
 impl Hook {
     /// Long enough for a snapshot or a word to a monitor, and an end to what hangs.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Argv(Vec<String>),
+    Shell(String),
 }
 
 impl Command {

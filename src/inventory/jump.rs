@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::HostName;
+use super::host_name::HostName;
 
 /// How to reach a host that is not reached directly.
 #[derive(Debug, Clone, PartialEq, Eq)]

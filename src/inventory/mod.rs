@@ -13,6 +13,7 @@ mod fields;
 mod file;
 pub mod find;
 mod hook;
+mod host_name;
 pub mod import;
 mod jump;
 mod layers;
@@ -23,17 +24,19 @@ mod resolve;
 mod scalar;
 mod schema;
 mod select;
+mod shapes;
 mod units;
 mod wave;
 mod without;
 mod yaml;
 
 pub use model::{Inventory, Overrides};
-pub use problem::{Mistakes, Position, Problem};
+pub use problem::{Mistakes, Problem};
 pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
 pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
 pub use without::{left_out, words_without};
+pub use yaml::Position;
 
 use fields::Heap;
 use problem::Mistake;

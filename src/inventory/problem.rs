@@ -3,14 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::yaml::{self, Way};
-
-/// A place in a file; lines and columns count from 1, columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-}
+use super::yaml::{self, Position, Way};
 
 /// One mistake in one file, or one thing that is worth a warning.
 ///
@@ -186,6 +179,11 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         Some((only, [])) => only.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
     }
+}
+
+pub(super) fn no_such_host<'b>(name: &str, known: impl IntoIterator<Item = &'b str> + Clone, otherwise: &str) -> Wrong {
+    let near = nearest(name, known);
+    Wrong::new(format!("there is no host `{}`", shown(name))).did_you_mean(near, || otherwise.to_owned())
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::fields::{At, Heap};
 use super::file::{File, FleetEntry, Settings};
 use super::layers::{self, Laid, lay};
 use super::model::{Fleet, Host, HostName, Inventory, Jump, Source};
-use super::problem::{Wrong, listed, nearest, shown};
+use super::problem::{Wrong, listed, nearest, no_such_host, shown};
 use super::scalar;
-use super::select::{SelectError, select};
+use super::select::{SelectError, no_match, select};
 use super::yaml::Way;
 
 /// Makes an inventory of what could be read. If the heap holds a mistake afterwards, the result is only good for
@@ -313,16 +313,6 @@ fn fill_ways(laid: &mut [Laid]) {
 fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b Way {
     let times = entry.settle.as_ref().or(entry.steady.as_ref());
     laid.guard_at.as_ref().or(times.map(|time| &time.way)).unwrap_or(&laid.name_at)
-}
-
-/// What to say of a pattern that chooses nothing.
-pub(super) fn no_match(error: &SelectError) -> Wrong {
-    Wrong { what: error.to_string(), mend: error.hint() }
-}
-
-pub(super) fn no_such_host<'b>(name: &str, known: impl IntoIterator<Item = &'b str> + Clone, otherwise: &str) -> Wrong {
-    let near = nearest(name, known);
-    Wrong::new(format!("there is no host `{}`", shown(name))).did_you_mean(near, || otherwise.to_owned())
 }
 
 /// The loops that `next` makes, each once: the host where it is reported, and the way round, in words.

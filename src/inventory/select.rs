@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::model::{Fleet, Host, HostName, Inventory, Jump};
-use super::problem::{listed, nearest, shown};
+use super::problem::{Wrong, listed, nearest, shown};
 
 /// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.
 pub const FAILED: &str = "@failed";
@@ -264,4 +264,9 @@ impl Inventory {
         }
         jumps
     }
+}
+
+/// What to say of a pattern that chooses nothing.
+pub(super) fn no_match(error: &SelectError) -> Wrong {
+    Wrong { what: error.to_string(), mend: error.hint() }
 }

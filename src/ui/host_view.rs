@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::{Bytes, HostPlanned, LinkCount, Phase};
+use crate::facts::package_change::PackageChange;
 use crate::inventory::model::HostName;
-use crate::ui::view::Changes;
 
 /// The time over which the speed of a copy is taken: long enough to be steady, short enough to notice a stall.
 const SPEED_OVER: Duration = Duration::from_secs(5);
@@ -84,6 +84,14 @@ pub enum Guard {
     },
     /// It has brought the host back.
     Fired,
+}
+
+/// The changes of the new system on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// `None`: could not be found out.
+    pub packages: Option<Vec<PackageChange>>,
+    pub reboot_for: Vec<String>,
 }
 
 impl HostView {

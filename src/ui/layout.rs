@@ -10,31 +10,12 @@ use crate::ui::line::{Strip, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
 use crate::ui::safety::Safety;
+use crate::ui::screen_style::Style;
 use crate::ui::view::{FleetView, What};
 use crate::ui::{sanitise, words};
 
 /// Links that are waited for and named.
 const LINKS_NAMED: usize = 3;
-
-/// How the screen is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    pub colour: bool,
-    pub unicode: bool,
-    /// Columns and lines that may be used.
-    pub columns: usize,
-    pub lines: usize,
-}
-
-impl Style {
-    /// How the terminal can show a text.
-    pub(crate) fn text(&self, text: &str) -> String {
-        if self.unicode {
-            return text.to_owned();
-        }
-        text.chars().map(|character| if character.is_ascii() { character } else { '?' }).collect()
-    }
-}
 
 /// Draws the view as it is at `now`: no more than `style.lines` lines, none wider than `style.columns`. Nothing before
 /// the first event and after the last.

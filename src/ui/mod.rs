@@ -29,6 +29,7 @@ mod row;
 pub mod runs;
 pub mod safety;
 pub mod sanitise;
+pub mod screen_style;
 mod sentences;
 pub mod show;
 pub mod status;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::package_change::PackageChange;
 use crate::inventory::model::HostName;
+use crate::ui::host_view::Changes;
 use crate::ui::host_view::HostView;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::table::{self, Cell};
-use crate::ui::view::{Changes, Finished, FleetView};
+use crate::ui::view::{Finished, FleetView};
 use crate::ui::{changes, sanitise, words};
 
 /// Packages that are named for one group of hosts; `show` has them all.

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
 use crate::ui::host_view::{Guard, HostView, Role};
-use crate::ui::layout::Style;
 use crate::ui::line::{Strip, cut, width};
 use crate::ui::paint::Tone;
 use crate::ui::safety::alarm;
+use crate::ui::screen_style::Style;
 use crate::ui::view::FleetView;
 use crate::ui::{sanitise, words};
 

@@ -11,9 +11,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::Event;
 use crate::event::line::Line;
 use crate::ui::frame::{Frame, Size};
-use crate::ui::layout::{Style, layout};
+use crate::ui::layout::layout;
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
+use crate::ui::screen_style::Style;
 use crate::ui::sentences::{self, Said};
 
 /// At most ten frames a second.

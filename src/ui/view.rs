@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
-use crate::facts::package_change::PackageChange;
 use crate::inventory::model::{HostName, Place};
-use crate::ui::host_view::{Guard, HostView, Role, Turn};
+use crate::ui::host_view::{Changes, Guard, HostView, Role, Turn};
 use crate::ui::words;
 
 /// Everything that a screen shows of one command.
@@ -101,14 +100,6 @@ pub struct Finished {
     pub hosts: BTreeMap<HostName, HostOutcome>,
     pub exit: i32,
     pub took: Duration,
-}
-
-/// The changes of the new system on a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changes {
-    /// `None`: could not be found out.
-    pub packages: Option<Vec<PackageChange>>,
-    pub reboot_for: Vec<String>,
 }
 
 impl FleetView {

@@ -10,4 +10,5 @@ pub(super) mod hooks;
 pub(super) mod password;
 pub(super) mod push_record;
 pub(super) mod query;
+pub(super) mod recorded_run;
 pub(super) mod terms;

@@ -5,7 +5,8 @@ use super::super::file::{CheckEntry, DnsEntry, HttpEntry, VpnEntry, WireguardEnt
 use super::super::model::Command;
 use super::super::problem::{Wrong, listed, nearest, shown};
 use super::super::scalar;
-use super::{KINDS, elsewhere, some_texts, texts};
+use super::super::shapes::KINDS;
+use super::{elsewhere, some_texts, texts};
 
 pub(super) fn checks(value: &Value<'_>) -> Option<Vec<At<CheckEntry>>> {
     Some(value.list()?.iter().filter_map(|value| Some(value.at(check(value)?))).collect())

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::inventory::problem::Position;
+use crate::inventory::yaml::Position;
 use crate::inventory::yaml::{self, Way};
 
 /// The places that a note names before it only counts the others.

@@ -14,7 +14,8 @@ use super::note::{Notes, Place};
 use super::ssh_args::{Hop, proxy_command};
 use super::words::{Comments, split};
 use super::{ImportError, Imported, Wanted, finish, named};
-use crate::inventory::problem::{Position, listed, shown};
+use crate::inventory::problem::{listed, shown};
+use crate::inventory::yaml::Position;
 
 mod block;
 

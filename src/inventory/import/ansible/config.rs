@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::note::{Notes, Place};
 use super::model::{ALL, Ansible, Value, Variable};
-use crate::inventory::problem::{Position, listed};
+use crate::inventory::problem::listed;
+use crate::inventory::yaml::Position;
 
 /// What a setting is called as a variable.
 const AS_VARIABLES: [(&str, &str, &str); 12] = [

@@ -7,7 +7,8 @@ use super::super::note::{Notes, Place};
 use super::super::words::{Comments, OpenQuote, Word, split};
 use super::model::{ALL, Ansible, MOST_HOSTS, UNGROUPED, Value, Variable, Variables};
 use super::range;
-use crate::inventory::problem::{Position, shown};
+use crate::inventory::problem::shown;
+use crate::inventory::yaml::Position;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {

@@ -1,0 +1,218 @@
+//! What a value of the inventory looks like, as the schema has it: [`file`](super::file) names one for each key.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::fields::At;
+use super::model::LoaderKind;
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The kinds of checks; a check has exactly one.
+pub(super) const KINDS: [&str; 7] = ["vpn", "ping", "tcp", "http", "dns", "wireguard", "command"];
+
+const NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$";
+
+pub(super) fn text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1 })
+}
+
+pub(super) fn name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": NAME })
+}
+
+pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "pattern": NAME } })
+}
+
+pub(super) fn unit_patterns(_: &mut SchemaGenerator) -> Schema {
+    let pattern = r"^[A-Za-z0-9:_.@\\*?\[{][A-Za-z0-9:_.@\\*?\[\]{},!-]*$";
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": pattern, "examples": ["restic-backups-*.service"] },
+    })
+}
+
+pub(super) fn user(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._+][A-Za-z0-9._+-]{0,63}$" })
+}
+
+pub(super) fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_:][A-Za-z0-9._:-]*$" })
+}
+
+pub(super) fn addresses(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": address(generator), "minItems": 1, "uniqueItems": true })
+}
+
+pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+}
+
+pub(super) fn status(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 100, "maximum": 599 })
+}
+
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^([0-9]+ *[A-Za-z]+ *)+$", "examples": ["90s", "15m", "1m30s", "2h"] })
+}
+
+pub(super) fn becoming(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["auto", "no", "sudo", "sudo-password"] })
+}
+
+pub(super) fn host_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["strict", "accept-new"] })
+}
+
+pub(super) fn guard_action(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["reboot", "switch-back"] })
+}
+
+pub(super) fn loader_kind(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": LoaderKind::ALL })
+}
+
+pub(super) fn mount_point(_: &mut SchemaGenerator) -> Schema {
+    let part = "/[A-Za-z0-9_+-][A-Za-z0-9._+-]*";
+    json_schema!({ "type": "string", "pattern": format!("^({part})+$"), "maxLength": 255, "examples": ["/boot/esp"] })
+}
+
+pub(super) fn waves(_: &mut SchemaGenerator) -> Schema {
+    let pattern = "^[0-9]+%?( *, *[0-9]+%?)*$";
+    json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": pattern, "examples": ["1,25%"] },
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": { "oneOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": pattern }] },
+            },
+        ]
+    })
+}
+
+pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } }
+        ]
+    })
+}
+
+pub(super) fn one_or_many_or_empty(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } },
+            { "enum": [null] },
+        ]
+    })
+}
+
+pub(super) fn by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let entry = generator.subschema_for::<T>();
+    json_schema!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": entry })
+}
+
+pub(super) fn by_name_or_empty<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let entry = generator.subschema_for::<T>();
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "oneOf": [entry, { "enum": [null] }] },
+    })
+}
+
+pub(super) fn system_by_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "type": "string", "pattern": "^/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+$" },
+    })
+}
+
+/// The word `mesh`.
+pub(super) struct Mesh;
+
+/// Any text.
+pub(super) struct Text;
+
+/// The short form of a value.
+pub(super) trait Word {
+    fn schema() -> Schema;
+}
+
+impl Word for Mesh {
+    fn schema() -> Schema {
+        json_schema!({ "enum": ["mesh"] })
+    }
+}
+
+impl Word for Text {
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+pub(super) fn word_or_map<W: Word, T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (word, map) = (W::schema(), generator.subschema_for::<T>());
+    json_schema!({ "oneOf": [word, map] })
+}
+
+pub(super) fn peers<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let map = generator.subschema_for::<T>();
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } },
+            map,
+            { "enum": [null] },
+        ]
+    })
+}
+
+pub(super) fn hooks<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (command, map) = (one_or_many(generator), generator.subschema_for::<T>());
+    json_schema!({ "type": "array", "items": { "oneOf": [command, map] } })
+}
+
+/// For keys that may not be absent: all fields are `Option`s, so that the decoder can go on without them.
+pub(super) fn requires(keys: &'static [&'static str]) -> impl FnMut(&mut Schema) {
+    |schema| {
+        schema.insert("required".into(), keys.into());
+    }
+}
+
+pub(super) fn not_both(one: &'static str, other: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        schema.insert("not".into(), serde_json::json!({ "required": [one, other] }));
+    }
+}
+
+pub(super) fn exactly_one_source(schema: &mut Schema) {
+    exactly_one(schema, &["flake", "file", "system"]);
+}
+
+pub(super) fn exactly_one_kind(schema: &mut Schema) {
+    exactly_one(schema, &KINDS);
+}
+
+fn exactly_one(schema: &mut Schema, keys: &[&str]) {
+    let choices: Vec<Value> = keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect();
+    schema.insert("oneOf".into(), choices.into());
+}
