@@ -97,9 +97,10 @@ pub trait Records: Surroundings {
     /// When that cannot be written down.
     fn recovering(&mut self, what: &Recovering) -> std::io::Result<()>;
 
-    /// Whether the run is to end without these hosts, which do not answer; ends by itself some time.
-    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
-        let _ = silent;
+    /// Whether the run is to end without these hosts, which do not answer; ends by itself some time. `wait`: how long
+    /// that would wait for their guards.
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>, wait: Duration) -> impl Future<Output = bool> + Send {
+        let _ = (silent, wait);
         async { false }
     }
 
@@ -249,7 +250,10 @@ impl<S: Surveyor> Recovery<'_, S> {
                 set_aside.push((id, doubt.to_string()));
             }
         }
-        let until = self.until_the_missing_are_over(&chosen, &plan, &times, &surveyed);
+        let until = (self.request.aim == Aim::Without)
+            .then(|| self.until_no_guard_is_armed_on(&self.request.without, &chosen, &plan, &times, &surveyed))
+            .flatten();
+        self.tell_until_when(until);
         let plan = Arc::new(plan);
         let what =
             Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
@@ -332,18 +336,26 @@ impl<S: Surveyor> Recovery<'_, S> {
             let all = self.request.without.iter().chain(&unexpected).map(HostName::as_str);
             return Err(Recovered::NotBegun {
                 text: format!(
-                    "{} does not answer either, and a run is not ended without a host that was not named",
-                    silent.join(", ")
+                    "{} {} not answer either, and a run is not ended without a host that was not named",
+                    silent.join(", "),
+                    if silent.len() == 1 { "does" } else { "do" }
                 ),
                 hint: Some(format!(
-                    "if it does not come back: `fleetdeploy recover {} --without {}`",
+                    "if {} not come back: `fleetdeploy recover {} --without {}`",
+                    if silent.len() == 1 { "it does" } else { "they do" },
                     self.request.fleet.name,
                     all.collect::<Vec<_>>().join(",")
                 )),
             });
         }
         let would_wait = self.request.aim == Aim::Recover && !unexpected.is_empty();
-        if would_wait && records.goes_on_without(&unexpected).await {
+        if would_wait
+            // What cannot be planned is refused as soon as it is to be taken over.
+            && let Ok((plan, times, ..)) = self.plan(&chosen, &surveyed)
+            && let until = self.until_no_guard_is_armed_on(&unexpected, &chosen, &plan, &times, &surveyed)
+            && let wait = until.map_or(Duration::ZERO, |until| until.saturating_sub(self.clock.now()))
+            && records.goes_on_without(&unexpected, wait).await
+        {
             return Ok((chosen, surveyed, unexpected));
         }
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
@@ -571,11 +583,12 @@ impl<S: Surveyor> Recovery<'_, S> {
         silent
     }
 
-    /// Until when a guard of a host may be armed that the run is to end without. Whoever began the run can have
+    /// Until when a guard may be armed on one of the hosts that the run is to end without. Whoever began the run can have
     /// extended it until the others are fenced, but for one whose record this is: nobody else goes on with that while
     /// it is held here.
-    fn until_the_missing_are_over(
+    fn until_no_guard_is_armed_on(
         &self,
+        without: &BTreeSet<HostName>,
         chosen: &Chosen,
         plan: &Plan,
         times: &[Times],
@@ -585,7 +598,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         let known = chosen.known.as_ref().filter(|_| !chosen.is_alone());
         let shown = surveyed.values().filter_map(|one| claims::epoch(&chosen.run, one)).max();
         let is_ours = known.is_some_and(|known| shown.is_none_or(|shown| shown <= known.epoch));
-        let until = plan.changing().filter(|host| self.request.without.contains(&plan.host(*host).name)).map(|host| {
+        let until = plan.changing().filter(|host| without.contains(&plan.host(*host).name)).map(|host| {
             let its = &times[host.0];
             let holds = match known {
                 // On the way back those who wait for another are extended past that one.
@@ -597,7 +610,12 @@ impl<S: Surveyor> Recovery<'_, S> {
             };
             now + holds + its.limits.firing()
         });
-        let until = until.max().filter(|_| self.request.aim == Aim::Without)?;
+        until.max()
+    }
+
+    fn tell_until_when(&self, until: Option<Duration>) {
+        let Some(until) = until else { return };
+        let now = self.clock.now();
         let names: Vec<&str> = self.request.without.iter().map(HostName::as_str).collect();
         let text = format!(
             "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any more; \
@@ -606,7 +624,6 @@ impl<S: Surveyor> Recovery<'_, S> {
             humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
         self.events.publish(Event::Warned { host: None, text });
-        Some(until)
     }
 
     fn times(&self, host: &Host) -> Times {

@@ -123,7 +123,7 @@ fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not
     for is_second in [false, true] {
         let recovered = fleet.recover("laptop", &["homelab"]);
         recovered.assert_ended(3, Outcome::Split);
-        recovered.assert_says(None, &["if they do not come back: fleetdeploy recover homelab --without homeserver"]);
+        recovered.assert_says(None, &["if it does not come back: fleetdeploy recover homelab --without homeserver"]);
         let left = |event: &Event| match event {
             Event::LeftToGuard { host, fires_in_ms, boot_ms } => Some((host.to_string(), *fires_in_ms, *boot_ms)),
             _ => None,
