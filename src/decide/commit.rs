@@ -190,6 +190,10 @@ impl Transaction {
         };
         // Its mark on the others stays, too.
         self.dealt_with.remove(&host);
+        if let Step::Clean { mark } = step {
+            self.leave_unmarked(host, mark, &why, effects);
+        }
+        self.kept.insert(host, why.clone());
         let text =
             format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
@@ -322,6 +326,7 @@ impl Transaction {
             text,
             interrupted: self.interrupted,
             gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
+            kept: self.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
         }
     }
 }

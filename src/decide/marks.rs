@@ -248,6 +248,30 @@ impl Transaction {
         self.dealt_with = self.plan.changing().filter(dealt_with).collect();
     }
 
+    /// A host on which the mark could not be left that the run was ended without others, although it holds something of
+    /// the run: who recovers that from the hosts would know nothing of the end, and undo it. So it is none yet.
+    pub(super) fn leave_unmarked(&mut self, host: HostId, mark: &EndMark, why: &str, effects: &mut Vec<Effect>) {
+        let now = &self.hosts[host.0];
+        let is_ended =
+            matches!(now.end, Some(HostOutcome::Committed | HostOutcome::RolledBack { .. } | HostOutcome::Untouched));
+        if mark.missing.is_empty() || !is_ended || matches!(now.found, Some(Found::Cleaned(_))) {
+            return;
+        }
+        let missing: Vec<&str> = mark.missing.keys().map(HostName::as_str).collect();
+        let why = format!(
+            "that the run is ended without {} could not be left there ({why}): `fleetdeploy recover {} --without {}` \
+             does it, and until then a recovery from elsewhere knows nothing of it",
+            missing.join(", "),
+            self.fleet,
+            missing.join(",")
+        );
+        let side = self.ending().map_or(mark.side, |ending| ending.side);
+        let mark = EndMark { side, missing: mark.missing.clone() };
+        self.hosts[host.0].end = Some(HostOutcome::Left { why, back_within_ms: None });
+        effects.push(Effect::Record(Entry::EndedWithout { mark }));
+        effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
+    }
+
     /// Who has been dealt with goes out of the marks of the others, one after the other: never before nothing is left
     /// of the run on that host itself.
     pub(super) fn unmark_next(&mut self, effects: &mut Vec<Effect>) {

@@ -226,6 +226,8 @@ pub struct Transaction {
     pub(super) forgets_marks: bool,
     /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
     pub(super) dealt_with: BTreeSet<HostId>,
+    /// Hosts on which not all that the run keeps could be cleaned away, and why.
+    pub(super) kept: BTreeMap<HostId, String>,
 }
 
 impl Transaction {
@@ -291,6 +293,7 @@ impl Transaction {
             held_up: None,
             forgets_marks: false,
             dealt_with: BTreeSet::new(),
+            kept: BTreeMap::new(),
         }
     }
 

@@ -384,7 +384,7 @@ impl<'a> Push<'a> {
 
     fn refused(&self, text: String) -> Verdict {
         let hosts = self.request.fleet.hosts.iter().map(|host| (host.name.clone(), HostOutcome::Untouched)).collect();
-        Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new() }
+        Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
     }
 
     /// Roots of a run that will not be are taken away again.
@@ -449,7 +449,7 @@ fn planned(views: &[Surveyed<'_>]) -> Vec<HostPlanned> {
 
 fn unchanged(hosts: Vec<(HostName, HostOutcome)>) -> Verdict {
     let text = "every host already runs its system".to_owned();
-    Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None, gone: Vec::new() }
+    Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
 }
 
 pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {

@@ -3,6 +3,8 @@
 //! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told,
 //! or what it orders, here.
 
+use std::collections::BTreeMap;
+
 use fleetdeploy::decide::fact::{JobKind, RefusalReason, StepAnswer, StepOutcome};
 use fleetdeploy::decide::links::HostRound;
 use fleetdeploy::decide::plan::{HostId, Plan};
@@ -200,6 +202,7 @@ fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
         text: String::new(),
         interrupted: None,
         gone: Vec::new(),
+        kept: BTreeMap::new(),
     })]
 }
 
@@ -213,6 +216,7 @@ fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
         text: String::new(),
         interrupted: None,
         gone: Vec::new(),
+        kept: BTreeMap::new(),
     })]
 }
 
@@ -229,7 +233,8 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>, plan: &Plan) -> Ve
     let outcome = Outcome::RolledBack;
     let back = HostOutcome::RolledBack { by_guard: false };
     let hosts = plan.hosts.iter().map(|host| (host.name.clone(), back.clone())).collect();
-    let verdict = Verdict { outcome, hosts, text: String::new(), interrupted: None, gone: Vec::new() };
+    let verdict =
+        Verdict { outcome, hosts, text: String::new(), interrupted: None, gone: Vec::new(), kept: BTreeMap::new() };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
 }
 

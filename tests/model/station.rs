@@ -144,8 +144,6 @@ pub(crate) struct Station {
     pub(crate) moved_on: u8,
     /// By bit: hosts that its outcome speaks of: not one that is missing, has moved on, or was not touched.
     pub(crate) meant: u8,
-    /// It ended the run without a host.
-    pub(crate) ended_without: bool,
     /// It has left everything as it was, and says why.
     pub(crate) held_up: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -223,7 +221,6 @@ impl Station {
             missing: 0,
             moved_on: 0,
             meant: 0,
-            ended_without: false,
             held_up: false,
             going_back: false,
         }
@@ -382,7 +379,6 @@ impl Station {
                         _ => true,
                     };
                     let meant = verdict.hosts.iter().enumerate().filter(|(_, (_, end))| is_meant(end));
-                    self.ended_without = verdict.hosts.iter().any(|(_, end)| *end == HostOutcome::Missing);
                     self.meant = meant.fold(0, |meant, (host, _)| meant | 1 << host);
                     self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }

@@ -251,20 +251,6 @@ impl World {
         self.stations.iter().any(|station| station.is_alive())
     }
 
-    /// Where the clean-up did not arrive that was to leave the mark of an end without a host, which was said, nobody
-    /// without the record knows of that end: whoever takes the host over then makes up its mind anew.
-    fn begin_anew_without_a_mark(&mut self) {
-        let Self { stations, hosts, .. } = self;
-        for station in stations.iter_mut().filter(|station| station.ended_without && station.meant != 0) {
-            for (at, host) in hosts.iter().enumerate() {
-                let is_taken = host.saved.is_some() && host.highest() > station.speaker.epoch;
-                if is_taken && station.meant & (1 << at) != 0 {
-                    Arc::make_mut(station).meant &= !(1 << at);
-                }
-            }
-        }
-    }
-
     /// Nobody lives, nobody will come, and no order is under way: each host goes its own way to its end.
     pub(crate) fn is_left_alone(&self) -> bool {
         !self.anybody_drives() && self.left.recoveries == 0 && self.late.is_empty()
@@ -336,7 +322,6 @@ impl Model for Fleet {
         self.hear_verdicts(world, &mut next);
         let undone = |host: &Host| host.by_hand.is_some_and(|to| !host.on.all_are(to));
         next.history.undone_by_hand |= next.hosts.iter().any(undone);
-        next.begin_anew_without_a_mark();
         next.forget();
         Some(next)
     }
