@@ -583,9 +583,9 @@ impl<S: Surveyor> Recovery<'_, S> {
         silent
     }
 
-    /// Until when a guard may be armed on one of the hosts that the run is to end without. Whoever began the run can have
-    /// extended it until the others are fenced, but for one whose record this is: nobody else goes on with that while
-    /// it is held here.
+    /// Until when a guard may be armed on one of the hosts that the run is to end without. Whoever began the run can
+    /// have extended it until the others are fenced, but for one whose record this is: nobody else goes on with that
+    /// while it is held here.
     fn until_no_guard_is_armed_on(
         &self,
         without: &BTreeSet<HostName>,

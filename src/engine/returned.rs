@@ -49,7 +49,8 @@ impl Leftovers {
     }
 }
 
-/// Also of who is a witness now. Only of runs whose every host answers, but for those that were missing: nobody is waited for here.
+/// Also of who is a witness now. Only of runs whose every host answers, but for those that were missing: nobody is
+/// waited for here.
 fn returned(views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
     for view in views {
