@@ -150,7 +150,8 @@ impl Transaction {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
         self.stage = Stage::Clean;
-        if !matches!(outcome, Outcome::Split | Outcome::Left) || self.lost_ones_keep_nothing {
+        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.held_up.is_none();
+        if has_ended || self.lost_ones_keep_nothing {
             self.clean_all(effects);
         } else if self.recovery.is_some() {
             self.release_all(effects);

@@ -94,7 +94,9 @@ impl Transaction {
         let is_at_rest = |found: &Found| {
             matches!(found, Found::Old { .. } | Found::Cleaned(_) | Found::Ended { .. } | Found::Silent { .. })
         };
-        is_marked_old && self.all_found(is_at_rest)
+        // Also of one that has moved on: there is more to be said of it than that it is back.
+        let mut found = self.plan.changing().filter_map(|host| self.hosts[host.0].found.as_ref());
+        is_marked_old && found.all(is_at_rest)
     }
 
     /// A host that is back and not at rest goes back alone, or forward where the others are.

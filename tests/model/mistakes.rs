@@ -46,6 +46,7 @@ pub(crate) enum Mistake {
     RollingBackForgetsTheLaterWaves,
     OneWordEndsItForAll,
     ALostHostIsWaitedForByItsGuard,
+    CleaningUpWhereverItStands,
 }
 
 fn tested() -> Places {
@@ -62,8 +63,8 @@ fn said_done(on: Places) -> Answer {
 }
 
 impl Mistake {
-    /// What the decider is told instead.
-    pub(crate) fn input(self, input: Input) -> Input {
+    /// What the decider is told instead. `cleans_up`: it is that of a push which cleans up where a host is back.
+    pub(crate) fn input(self, input: Input, cleans_up: bool) -> Input {
         let Input::Answered { host, step, answer } = input else { return input };
         let on = match &step {
             Step::Disarm { expect, .. } => Some(Places::of(expect)),
@@ -75,6 +76,11 @@ impl Mistake {
             }
             (Self::NoAnswerIsDisarmed, Some(on), Answer::Unknown { .. }) => said_done(on),
             (Self::NoGuardIsDisarmed, Some(on), Answer::Said(said)) if has_no_guard(&said) => said_done(on),
+            (Self::CleaningUpWhereverItStands, None, Answer::Said(said))
+                if cleans_up && said.outcome == StepOutcome::Done && matches!(step, Step::TakeOver { .. }) =>
+            {
+                said_done(Places::all(Sys::Old))
+            }
             (_, _, answer) => answer,
         };
         Input::Answered { host, step, answer }

@@ -144,6 +144,8 @@ pub(crate) struct Station {
     pub(crate) moved_on: u8,
     /// By bit: hosts that its outcome speaks of: not one that is missing, has moved on, or was not touched.
     pub(crate) meant: u8,
+    /// It is a push that cleans up where a host is back.
+    pub(crate) cleans_up: bool,
     /// It has left everything as it was, and says why.
     pub(crate) held_up: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -221,6 +223,7 @@ impl Station {
             missing: 0,
             moved_on: 0,
             meant: 0,
+            cleans_up: false,
             held_up: false,
             going_back: false,
         }
@@ -252,6 +255,7 @@ impl Station {
                 missing = 1 << host;
             }
             To::Forget { as_they_stand } => mind.aim_at(Aim::Forget { as_they_stand }),
+            To::CleanUp => mind.aim_at(Aim::Returned),
         }
         if let Some(mark) = journal.1.filter(|_| !alone) {
             let names = (0..8).filter(|host| mark.missing & (1 << host) != 0).map(|host| (host_name(host), None));
@@ -262,6 +266,7 @@ impl Station {
         let mut station = Self::around(mind, Lease { run: OURS, epoch }, plan.hosts.len());
         station.alone = alone;
         station.missing = missing;
+        station.cleans_up = to == To::CleanUp;
         station.carry_out(effects.into(), journal, plan, mistake);
         station
     }
@@ -297,7 +302,7 @@ impl Station {
     fn decide(&mut self, input: Input, plan: &Plan, mistake: Option<Mistake>) -> Vec<Effect> {
         let Some(mind) = &mut self.mind else { return Vec::new() };
         let input = match mistake {
-            Some(mistake) => mistake.input(input),
+            Some(mistake) => mistake.input(input, self.cleans_up),
             None => input,
         };
         let seen = mistake.map(|_| input.clone());

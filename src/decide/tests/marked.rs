@@ -89,6 +89,25 @@ fn lost(verdict: &Verdict, host: usize) -> String {
     }
 }
 
+/// There is more to be said of one that has moved on than that it is back: that is for who recovers.
+#[test]
+fn a_push_cleans_nobody_up_beside_one_that_has_moved_on() {
+    let mut world = two_are_back([Systems::all(&system("old")), Systems::all(&system("later"))]);
+    world.sent.clear();
+    world.clean_returned();
+    assert_eq!(world.run_to_end().outcome, Outcome::Split);
+    assert!(world.machines[1].roots && world.machines[2].roots);
+    is_ended(&world, &[0], "old", &mark(EndSide::Old, &[1, 2]));
+    // Nor that one alone, when nobody is left who could be apart from anybody.
+    let mut world = returned(EndSide::Old, true);
+    world.machines[2].systems = Systems::all(&system("later"));
+    world.clean_returned();
+    let verdict = world.run_to_end();
+    assert!(verdict.text.contains("not all that are back are at rest on their old systems"), "{verdict:?}");
+    assert!(world.machines[2].roots && world.machines[2].lease.is_none());
+    is_ended(&world, &[0, 1], "old", &mark(EndSide::Old, &[2]));
+}
+
 #[test]
 fn what_a_push_could_not_clean_away_is_said_with_why_and_nothing_else_is() {
     for fault in [Fault::None, Fault::LostCommand] {
