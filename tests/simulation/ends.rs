@@ -33,6 +33,7 @@ impl World {
         }
         let by = match (station, self.is_peace, self.stations[station].alone) {
             (0, ..) => "push",
+            _ if self.stations[station].aim == Aim::Returned => "clean-up of a push",
             (_, true, _) => "recovery in peace",
             (_, false, true) => "recovery from the hosts alone",
             (_, false, false) => "recovery from the record",
@@ -110,8 +111,8 @@ impl World {
             return;
         }
         // Who only removes what is left of a run takes nobody back.
-        let forgets = matches!(self.stations[station].aim, Aim::Forget { .. });
-        let excused = forgets || self.seen.disarmed_for_commit || self.seen.restarted_moved;
+        let only_removes = matches!(self.stations[station].aim, Aim::Forget { .. } | Aim::Returned);
+        let excused = only_removes || self.seen.disarmed_for_commit || self.seen.restarted_moved;
         if excused || self.scenario.quiet_from + LONG >= self.now {
             return;
         }
