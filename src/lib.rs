@@ -3,14 +3,14 @@
 //!
 //! # The life of a run
 //!
-//! 1. [`cli`] reads the command line, [`commands`] gets the parts together: the [`inventory`], the run's [`record`], a
+//! 1. [`commands`] reads the command line and gets the parts together: the [`inventory`], the run's [`record`], a
 //!    screen ([`ui`]), an ssh [`Workspace`](remote::Workspace).
 //! 2. [`engine::push`] goes through the phases that touch nothing: build ([`nix`]) beside survey, copy, baseline. Pure
 //!    judges in [`decide::survey`] say what refuses the push.
 //! 3. [`engine::driver`] carries out what the [`decide::transaction::Transaction`] decides, from arming the guards to
 //!    the last clean-up. Each answer of a host is an input; each effect is an order, an entry of the journal or an
 //!    event. A run that was interrupted goes on there too, by [`engine::recover`]: every host is taken over first, then
-//!    [`decide::recover`] knows the way.
+//!    [`decide::transaction::recover`] knows the way.
 //! 4. What runs on the hosts is in `remote/scripts/`, small sh files, with typed arguments from [`remote::step`].
 //!
 //! # Words
@@ -23,7 +23,7 @@
 //!
 //! # Arrows
 //!
-//! Which room may know which is drawn in ARCHITECTURE.md, and held by `tests/architecture.rs`. `ui` and `engine` never
+//! ARCHITECTURE.md draws which room may know which, and `tests/architecture.rs` holds it. `ui` and `engine` never
 //! import each other, and `decide` has no I/O, no clock and no ssh.
 //!
 //! # Papers
@@ -31,19 +31,15 @@
 //! `docs/design.md` (what holds) and `docs/facts.md` (how systemd, Nix, ssh and boot loaders behave, with the sources),
 //! which comments cite by heading; `tests/citations.rs` holds that each is there.
 
-pub mod attr_path;
-pub mod cli;
 pub mod commands;
 pub mod decide;
 pub mod engine;
 pub mod event;
 pub mod exit;
+pub mod facts;
 pub mod inventory;
 pub mod local;
 pub mod nix;
-pub mod package_change;
 pub mod record;
 pub mod remote;
-pub mod store_path;
 pub mod ui;
-pub mod unit_changes;

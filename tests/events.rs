@@ -5,15 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use fleetdeploy::decide::links::LinkAnswer;
 use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
+use fleetdeploy::facts::links::LinkAnswer;
+use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::package_change::PackageChange;
-use fleetdeploy::store_path::StorePath;
 use fleetdeploy::ui::json;
-use fleetdeploy::unit_changes::UnitChanges;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
@@ -192,7 +192,7 @@ fn samples() -> Vec<Event> {
     events
 }
 
-/// What is told for who looks closer.
+/// Events for a reader who looks closer.
 fn facts() -> Vec<Event> {
     let vps = HostName::new("vps").unwrap();
     vec![

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clap::CommandFactory as _;
-use fleetdeploy::decide::fact::Systems;
 use fleetdeploy::event::Outcome;
+use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::Systems;
 use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
 use fleetdeploy::record::folder::State;
 use fleetdeploy::record::journal::{Entry, HostStarted, Started};
-use fleetdeploy::store_path::StorePath;
 use pretty_assertions::assert_eq;
 
 #[path = "support/workstation.rs"]
@@ -91,7 +91,7 @@ impl Workstation {
         run.id().to_string()
     }
 
-    /// Neither nix nor a host is there; ssh is.
+    /// ssh is there; nix and the hosts are not.
     async fn run_alone(&self, words: &[&str]) -> Finished {
         self.invocation(words).env("PATH", ssh_alone(self.home.path())).run().await.unwrap()
     }
@@ -228,7 +228,7 @@ fn the_tables_have_every_command() {
         }
     }
     let mut known = BTreeSet::new();
-    of("", &fleetdeploy::cli::Cli::command(), &mut known);
+    of("", &fleetdeploy::commands::Cli::command(), &mut known);
     for line in ON_A_FLEET.iter().chain(&ON_AN_INVENTORY).chain(&ON_A_RUN).chain(&ON_NOTHING) {
         let taken: Vec<String> = known.iter().filter(|name| line.starts_with(name.as_str())).cloned().collect();
         assert_eq!(taken.len(), 1, "{line}: {taken:?}");
@@ -314,7 +314,7 @@ async fn what_asks_no_host_is_answered_with_0() {
     assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
 }
 
-/// An answer that nobody got is none.
+/// An answer that did not arrive is none.
 #[tokio::test]
 async fn an_answer_that_cannot_be_written_is_no_0() {
     let workstation = Workstation::new();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetdeploy::decide::links;
+use fleetdeploy::facts::links;
 use fleetdeploy::inventory::model::{
     Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Size, Source,
     Target, VpnShape,

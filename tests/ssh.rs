@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetdeploy::decide::exec::End;
-use fleetdeploy::decide::links::{Link, Probe, Round};
-use fleetdeploy::decide::plan::Plan;
 use fleetdeploy::engine::hosts::Hosts;
 use fleetdeploy::engine::orders::{Identity, Orders};
 use fleetdeploy::engine::reach::Reach;
 use fleetdeploy::engine::ssh_hosts::SshHosts;
+use fleetdeploy::facts::links::{Link, Probe, Round};
+use fleetdeploy::facts::plan::Plan;
 use fleetdeploy::inventory::model::{
     After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions, Place,
 };

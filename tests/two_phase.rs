@@ -6,19 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{BootLoader, GuardState, JobKind, Standing, StepAnswer, StepOutcome, Systems};
-use fleetdeploy::decide::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
-use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
-use fleetdeploy::decide::recover::{Reached, Recorded};
 use fleetdeploy::decide::time::Times;
+use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
-use fleetdeploy::engine::driver::{Driver, Ended, Surroundings};
+use fleetdeploy::engine::driver::{Driver, Ended};
 use fleetdeploy::engine::hosts::{Hosts, Journal, Note, Notes, Order};
 use fleetdeploy::engine::shutdown::Shutdown;
+use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
+use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
+use fleetdeploy::facts::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
+use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::facts::step_answer::{StepAnswer, StepOutcome};
+use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::{BootLoader, Systems};
 use fleetdeploy::inventory::model::{HostName, Limits, Place};
-use fleetdeploy::store_path::StorePath;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
@@ -53,7 +56,7 @@ fn plan(waves: &[usize]) -> Arc<Plan> {
         wave: *wave,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
-        units: fleetdeploy::decide::units::UnitTerms::default(),
+        units: fleetdeploy::facts::units::UnitTerms::default(),
     };
     let hosts: Vec<HostPlan> = waves.iter().enumerate().map(host).collect();
     let link = |to: usize| {

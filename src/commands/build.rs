@@ -1,23 +1,39 @@
-//! `build`: the systems of a fleet, and no host touched.
+//! `build`: builds the systems of a fleet, and touches no host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::fleet_context::Ground;
-use super::query::{Answered, Query};
+use clap::Args;
+
+use super::shared::fleet_context::Ground;
+use super::shared::query::{Answered, Query};
 use super::{Ended, Trouble};
-use crate::cli::{Build, Global};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::inventory::Overrides;
 use crate::remote::Workspace;
 use crate::ui::mode::Mode;
 
-/// How long the last lines may take to reach the screen.
-pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+/// Build the systems of a fleet, and touch no host
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy build homelab --on homeserver
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended {
+Exit status:
+  0  every system is built
+  1  one does not build
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct BuildArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> Ended {
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
@@ -25,10 +41,10 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Build) -> Ended
     let workspace = Workspace::create(&[], BTreeMap::new(), None).await;
     let workspace = workspace.map_err(|error| Trouble::not_begun(error, None))?;
     let query = Query::begin("build", mode, &ground)?;
-    let request = ground.question("build", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();
     let building = async {
-        let systems = build(&request, Arc::clone(&workspace), &events).await?;
+        let systems = build(&scope, Arc::clone(&workspace), &events).await?;
         let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
         let page = lines.concat();
         Ok(Answered { yes: true, answer: serde_json::json!({ "systems": systems }), page })

@@ -1,29 +1,53 @@
-//! `check`: the matrix alone.
+//! `check`: looks at the matrix alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::fleet_context::Ground;
-use super::history::colour;
-use super::query::{Answered, Query};
+use clap::Args;
+
+use super::shared::fleet_context::Ground;
+use super::shared::history::colour;
+use super::shared::query::{Answered, Query};
 use super::{Ended, Trouble};
-use crate::cli::{Check, Global};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
 use crate::engine::queries::{Checked, check};
 use crate::engine::shutdown::Shutdown;
 use crate::inventory::Overrides;
 use crate::ui::mode::Mode;
 use crate::ui::{columns_of_stdout, matrix};
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Check) -> Ended {
+/// Probe every link of a fleet and show the matrix, and change nothing
+///
+/// Links are probed from the hosts at their ends, as a push does it before and after. This runs the inventory's
+/// `command` checks: those of the workstation here, as you, and those of a host there, as root.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy check homelab                    every link
+  fleetdeploy check homelab --on homeserver    only the links from it and to it
+
+Exit status:
+  0  every required link is up, of those that are looked at
+  1  a required link is down, or a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) -> Ended {
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
-    // Before anything is asked: a signal from here on is ours.
+    // Signals are listened to before anything is asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     let query = Query::begin("check", mode, &ground)?;
-    let request = ground.question("check", PathBuf::new());
+    let scope = ground.scope(Allowed::default(), PathBuf::new());
     let events = query.events.clone();
     let checking = async {
-        let Checked { links, is_well } = check(&request, Arc::clone(&workspace), &events).await?;
+        let Checked { links, is_well } = check(&scope, Arc::clone(&workspace), &events).await?;
         let page = if global.quiet && is_well {
             String::new()
         } else {

@@ -1,13 +1,17 @@
-//! `diff`: which packages a push would change.
+//! `diff`: shows which packages a push would change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fleet_context::Ground;
-use super::history::{colour, columns};
-use super::query::{Answered, Query};
+use clap::Args;
+
+use super::shared::fleet_context::Ground;
+use super::shared::history::{colour, columns};
+use super::shared::query::{Answered, Query};
 use super::{Ended, Trouble};
-use crate::cli::{Diff, Global};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
 use crate::engine::queries::diff;
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Comparison;
@@ -16,17 +20,38 @@ use crate::inventory::model::HostName;
 use crate::ui::forecast::{Style, differences};
 use crate::ui::mode::Mode;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Diff) -> Ended {
+/// Show which packages a push would change, and whether it would need a reboot
+///
+/// Builds the systems and compares each with what its host runs; hosts that change alike are shown together. It copies
+/// nothing: if the old system is not in this workstation's store, and the new one is not on the host, the difference is
+/// not known before a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy diff homelab            every host
+  fleetdeploy diff homelab --on vps   one of them
+
+Exit status:
+  0  answered
+  1  a system does not build, or a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct DiffArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> Ended {
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
-    // The systems are kept from a collector for as long as they are compared.
+    // Roots keep the systems from a garbage collection while they are compared.
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let query = Query::begin("diff", mode, &ground)?;
-    let request = ground.question("diff", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();
     let comparing = async {
-        let differing = diff(&request, Arc::clone(&workspace), &events).await?;
+        let differing = diff(&scope, Arc::clone(&workspace), &events).await?;
         let style = Style { colour: colour(global), columns: columns() };
         let page = differences(differing.iter().map(|(host, comparison)| (host, comparison)), style);
         Ok(Answered { yes: true, answer: answer(&differing), page })

@@ -1,19 +1,21 @@
-//! `doctor`: what would stop a push, and the mend, before it does.
+//! `doctor`: finds out what would stop a push, and how to mend it, before it does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use clap::Args;
 use futures::StreamExt;
 use serde_json::json;
 
-use super::fleet_context::Ground;
-use super::history::{colour, print};
+use super::shared::fleet_context::Ground;
+use super::shared::history::{colour, print};
 use super::{Ended, Trouble, farewell};
-use crate::cli::{Doctor, Global};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, of_hosts, of_workstation};
 use crate::decide::unlinked::Unlinked;
+use crate::engine::ask::Gathered;
 use crate::engine::doctor::{examine, of_silence, workstation};
-use crate::engine::gather::Gathered;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -24,9 +26,29 @@ use crate::ui::doctor::{Style, render};
 use crate::ui::mode::Mode;
 use crate::ui::{Screen, columns_of_stdout};
 
+/// Find out what would stop a push, and how to mend it, before it does
+///
+/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. Checks that
+/// are fine are counted, and shown with `-v`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy doctor homelab
+  fleetdeploy doctor homelab --on homeserver -v    also what is fine
+
+Exit status:
+  0  nothing would stop a push
+  1  a blocker was found
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
 type Found = Vec<(HostName, Vec<Finding>)>;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Doctor) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> Ended {
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;

@@ -1,36 +1,79 @@
-//! `exec`: a command on every selected host.
+//! `exec`: runs a command on every selected host.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::build::FAREWELL;
-use super::conclusion::millis;
-use super::fleet_context::Ground;
-use super::history::colour;
-use super::{Ended, Trouble, farewell};
-use crate::cli::{Exec, Global};
+use super::shared::conclusion::millis;
+use super::shared::fleet_context::Ground;
+use super::shared::history::colour;
+use super::{Ended, FAREWELL, Trouble, farewell};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::exec::{Came, Channel, End, Printed, fold};
 use crate::engine::exec::{Order, exec};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{Ending, status};
-use crate::inventory::Overrides;
 use crate::inventory::model::{Become, HostName};
+use crate::inventory::{Overrides, duration};
 use crate::ui::mode::Mode;
 use crate::ui::printer::Printer;
 use crate::ui::{Screen, exec, print_note};
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended {
+/// Run a command on the hosts of a fleet, side by side
+///
+/// The words after `--` are the command: they arrive on every host exactly as they were typed, and no shell there reads
+/// them. For a pipe or a variable of the host begin with a shell: `-- sh -c '...'`. The command reads nothing. When its
+/// time is over, or you press Ctrl-C, it is ended on the hosts too. Its output is shown host by host in the inventory's
+/// order: `|` stands before a line of stdout, `!` before one of stderr.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy exec homelab -- uptime
+  fleetdeploy exec homelab --on '@edge' --sudo -- systemctl restart nginx.service
+  fleetdeploy exec homelab --fold -- uname -r                        equal answers once
+  fleetdeploy exec homelab --stream --timeout 1h -- journalctl -f    line by line, Ctrl-C ends it
+  fleetdeploy exec homelab -- sh -c 'df -h / | tail -n 1'            with a shell of the host
+
+Exit status:
+  0  it ended with 0 on every host
+  1  it failed on a host, or a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct ExecArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// Run it as root, the way the inventory's `become` says; else as the user that logs in
+    #[arg(long)]
+    pub sudo: bool,
+    /// Show equal answers once, with the hosts that gave them
+    #[arg(long)]
+    pub fold: bool,
+    /// Show each line as it comes, with its host in front
+    #[arg(long, conflicts_with = "fold")]
+    pub stream: bool,
+    /// How long the command may run on a host
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub timeout: Duration,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub words: Vec<OsString>,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -> Ended {
     let mut ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     ground.only_selected();
     if !arguments.sudo {
-        // Nobody becomes root, and so nobody is asked for a password.
+        // Without `--sudo` the command does not become root, so no password is asked for.
         ground.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
     }
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
@@ -73,7 +116,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
                     interrupted = Some(signal);
                     let text = format!("{signal}: ending the command on every host; once more to leave at once");
                     events.publish(Event::Warned { host: None, text });
-                    // Whoever listens lives as long as this.
+                    // The listener lives as long as this.
                     let _ = stop.send(true);
                     continue;
                 }
@@ -117,7 +160,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Exec) -> Ended 
     Ok(ending)
 }
 
-/// When what the hosts printed is shown.
+/// The moment at which the output of the hosts is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     /// Line by line.

@@ -1,17 +1,18 @@
-//! `guard`: the guard of a push, for a person who works by hand.
+//! `guard`: arms the guard of a push for a person who works by hand.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use super::build::FAREWELL;
-use super::conclusion::millis;
-use super::fleet_context::{Ground, owner};
-use super::history::{clock, colour, print};
-use super::push_record::tried_again;
-use super::recover::{started, take};
-use super::{Ended, Trouble};
-use crate::cli::{Global, GuardCommand};
+use clap::{Args, Subcommand};
+
+use super::shared::conclusion::millis;
+use super::shared::fleet_context::{Ground, owner};
+use super::shared::history::{clock, colour, print};
+use super::shared::push_record::{started, take, tried_again};
+use super::{Ended, FAREWELL, Trouble};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::guard::Hold;
 use crate::decide::survey::Allowed;
 use crate::decide::vocabulary::Signal;
@@ -21,7 +22,7 @@ use crate::event::line::to_millis;
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::exit::{Ending, status};
-use crate::inventory::Overrides;
+use crate::inventory::{Overrides, duration};
 use crate::record::folder::{SavedPlan, State, Unfinished};
 use crate::record::journal::{self, Journal};
 use crate::record::lock::FleetLock;
@@ -32,10 +33,118 @@ use crate::ui::Screen;
 use crate::ui::guards::{Row, Standing, render};
 use crate::ui::mode::Mode;
 
+/// The guard of a push, for a person who works by hand
+///
+/// Armed, it brings each host back after its time: profile and boot default as they were, then a reboot (or, on a host
+/// marked `guard_action: switch-back`, what ran is activated again). It lives on the hosts: this workstation may be
+/// closed meanwhile. Disarmed, what runs by then stays.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct GuardArgs {
+    #[command(subcommand)]
+    pub command: GuardCommand,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum GuardCommand {
+    Arm(GuardArmArgs),
+    Status(GuardStatusArgs),
+    Extend(GuardExtendArgs),
+    Disarm(GuardDisarmArgs),
+}
+
+/// Arm the guard on every selected host, or on none
+///
+/// Refused where a reboot would not bring back what runs now, and where another run or person has a guard or a lease.
+/// While it is armed, a push of the fleet is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy guard arm homelab                the systems go back in the inventory's `guard` time
+  fleetdeploy guard arm homelab --guard 30m    in half an hour
+  fleetdeploy guard arm homelab --on vps       only one host
+
+Exit status:
+  0  armed on every selected host
+  1  refused: armed on none
+  2  usage or inventory
+  3  a host does not answer, and may be armed: `guard status`
+  130, 143, 129  interrupted: armed on none")]
+pub struct GuardArmArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// How long until it fires, at least 20s, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+    /// Also on hosts on which a reboot would not bring what runs now: a guard that fires then brings what a reboot
+    /// brings
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+/// Show on which hosts a guard is armed, until when and whose it is
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy guard status homelab
+
+Exit status:
+  0  every selected host answers
+  1  a host does not answer
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct GuardStatusArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
+/// Give every armed guard more time, from now on
+///
+/// No guard is ever made to fire sooner than it would have. All are looked at first: unless each of them can be
+/// extended, none is.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Example:
+  fleetdeploy guard extend homelab --guard 15m    15 minutes from now on
+
+Exit status:
+  0  every guard is extended
+  1  a host has no guard of yours, or it has fired
+  2  usage or inventory
+  3  a host does not answer
+  130, 143, 129  interrupted before it began")]
+pub struct GuardExtendArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// How long until they fire, from now on, instead of the inventory's `guard`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub guard: Option<Duration>,
+}
+
+/// Disarm the guards: what the hosts run now stays
+///
+/// Refused, on all of them, while a host would come up on something else than it runs: then a guard is the only way
+/// back. Make what runs permanent there (`nixos-rebuild switch`), or let the guard fire.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy guard disarm homelab
+  fleetdeploy guard disarm homelab --on vps    only there; the other guards count down
+
+Exit status:
+  0  no guard of yours is armed any more, and none has fired
+  1  refused, or a guard has fired
+  2  usage or inventory
+  3  a host does not answer
+  130, 143, 129  interrupted before it began")]
+pub struct GuardDisarmArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+}
+
 /// A guard by hand is no shorter.
 const SHORTEST: Duration = Duration::from_secs(20);
 
-/// What a command has to say at its end.
+/// The words of a command at its end.
 struct Said {
     ending: Ending,
     looked: Looked,
@@ -43,7 +152,7 @@ struct Said {
     next: String,
 }
 
-pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand) -> Ended {
     let (word, hosts, guard, drift) = match command {
         GuardCommand::Arm(arguments) => ("guard arm", &arguments.fleet, arguments.guard, arguments.accept_drift),
         GuardCommand::Status(arguments) => ("guard status", &arguments.fleet, None, false),
@@ -55,7 +164,7 @@ pub(super) async fn run(global: &Global, mode: Mode, command: &GuardCommand) -> 
         ensure_there_is_time(&ground)?;
     }
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
-    // Who only looks is in nobody's way.
+    // A command that only looks needs no lock.
     let lock = match command {
         GuardCommand::Status(_) => None,
         _ => Some(take(&state, &ground)?),
@@ -128,7 +237,8 @@ fn ensure_there_is_time(ground: &Ground) -> Result<(), Trouble> {
     Err(Trouble::not_understood(text, Some(hint)))
 }
 
-/// Two guards by hand on one fleet are one too many to keep in mind; and what a push has left is for `recover`.
+/// Refuses a second guard by hand on one fleet, which a person would forget; and a fleet with an unfinished push, which
+/// `recover` must end.
 fn is_taken(unfinished: &Unfinished) -> Trouble {
     let fleet = &unfinished.fleet;
     let hint = if unfinished.is_by_hand() {
@@ -167,7 +277,7 @@ async fn arm(
             return refused(looked);
         }
     };
-    // A signal takes everything back; what is on its way is let come to its end first, within seconds.
+    // A signal takes everything back; commands under way may end first, within seconds.
     let signal: Cell<Option<Signal>> = Cell::new(None);
     let went = {
         let arming = || journal.append(&journal::Entry::Arming).map_err(std::io::Error::other);
@@ -215,13 +325,13 @@ async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &
     let (went, over) = guards.disarm(&looked).await;
     let all_answer = looked.len() == ground.fleet.hosts.len() && looked.values().all(Result::is_ok);
     let known = records.known.as_ref().map(ToString::to_string);
-    // Also where the hosts hold nothing any more: somebody else has ended it.
+    // It is over too if the hosts hold nothing any more: another workstation has ended it.
     let is_over = known.is_some_and(|known| {
         let held = looked.values().flatten().any(|one| guards.held(one).run.as_deref() == Some(known.as_str()));
         over.contains(&known) || (all_answer && !held)
     });
     if is_over {
-        // What the person has changed is theirs; the run itself has brought the hosts to nothing.
+        // The changes are the person's own; the run itself has brought no system to the hosts.
         records.finish(if fired { Outcome::RolledBack } else { Outcome::Unchanged });
     }
     let next = if before == 0 && went == Went::Well { "no guard was armed\n" } else { "" };
@@ -266,8 +376,8 @@ impl Records<'_> {
         Ok((journal, run))
     }
 
-    /// What is told from now on goes into the known run's record; a record that cannot be written does not keep a
-    /// guard.
+    /// Writes the events from now on into the known run's record; a record that cannot be written does not keep a guard
+    /// armed.
     fn go_on(&mut self) {
         let Some(folder) = self.known.as_ref().and_then(|run| self.state.open_run(run).ok()) else { return };
         self.recording = listener::start(self.events, &folder).ok();

@@ -5,8 +5,10 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum, ValueHint};
+
 use super::{Ended, Trouble, tell};
-use crate::cli::{Foreign, Import};
+use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::event::Event;
 use crate::exit::Ending;
 use crate::inventory::find::FILE_NAME;
@@ -18,7 +20,49 @@ use crate::nix::foreign::{self, ForeignError, HiveSource};
 use crate::ui::mode::Mode;
 use crate::ui::{print_answer, sanitise};
 
-pub(super) async fn run(mode: Mode, arguments: &Import) -> Ended {
+/// Make an inventory out of what Ansible, deploy-rs, colmena or ssh has
+///
+/// What can be said becomes an inventory on stdout, or in `--output`; everything else is listed on stderr, with its
+/// place and what to do about it. Nothing is run: no playbook, no inventory script, and of a flake only data is
+/// evaluated. Passwords and encrypted values are never read.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy inventory import --from ansible hosts.ini --output inventory.yaml
+  fleetdeploy inventory import --from ansible inventories/production/ --fleet production
+  fleetdeploy inventory import --from deploy-rs .           the flake here
+  fleetdeploy inventory import --from colmena hive.nix      or a flake with a hive
+  fleetdeploy inventory import --from ssh-config            ~/.ssh/config
+
+Exit status:
+  0  the inventory is written; what is not in it is listed
+  2  the source cannot be understood, or the output is there already")]
+pub struct ImportArgs {
+    /// What the source is of
+    #[arg(long, value_enum, value_name = "TOOL")]
+    pub from: Foreign,
+    /// The inventory, ssh config or hive, or the flake; default: `~/.ssh/config`, or the flake here
+    #[arg(value_name = "FILE|FLAKE", value_hint = ValueHint::AnyPath)]
+    pub source: Option<String>,
+    /// The name of the fleet that the hosts make; default: the name of the file, or `homelab`
+    // Its own identity: a name that is still to be given is not completed from those that are there.
+    #[arg(id = "new_fleet", long = "fleet", value_name = "NAME", value_parser = parse_fleet)]
+    pub fleet: Option<String>,
+    /// Write it to this file, which must not be there yet, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Whose the source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Foreign {
+    Ansible,
+    DeployRs,
+    Colmena,
+    SshConfig,
+}
+
+pub(super) async fn run(mode: Mode, arguments: &ImportArgs) -> Ended {
     let target = arguments.output.as_deref().unwrap_or(Path::new(FILE_NAME));
     if arguments.output.is_some() && target.symlink_metadata().is_ok() {
         return Err(taken(target));
@@ -44,22 +88,22 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn ansible(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+fn ansible(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
     let file = ansible_file(arguments)?;
     let named = variable("ANSIBLE_CONFIG");
     let config = find_ansible_config(named.as_deref(), &file, variable("HOME").as_deref());
     from_ansible(&file, config.as_deref(), wanted).map_err(not_imported)
 }
 
-fn ansible_file(arguments: &Import) -> Result<PathBuf, Trouble> {
+fn ansible_file(arguments: &ImportArgs) -> Result<PathBuf, Trouble> {
     arguments.source.as_ref().map(PathBuf::from).ok_or_else(|| {
         let hint = "name the file that `ansible-playbook -i` names, or its folder: `--from ansible hosts.ini`";
         Trouble::not_understood("it is not said which inventory of Ansible's", Some(hint.to_owned()))
     })
 }
 
-/// The file, and whether ssh reads it anyway.
-fn ssh_config(arguments: &Import) -> Result<(PathBuf, bool), Trouble> {
+/// Returns the file, and whether ssh reads it anyway.
+fn ssh_config(arguments: &ImportArgs) -> Result<(PathBuf, bool), Trouble> {
     let users = variable("HOME").map(|home| home.join(".ssh/config"));
     match (&arguments.source, users) {
         (None, Some(users)) => Ok((users, true)),
@@ -76,7 +120,7 @@ fn ssh_config(arguments: &Import) -> Result<(PathBuf, bool), Trouble> {
     }
 }
 
-async fn deploy_rs(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+async fn deploy_rs(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
     let (flake, folder) = flake(arguments)?;
     let answer = foreign::deploy_rs(&flake, &folder).await.map_err(not_asked)?;
     let configurations = foreign::configurations(&flake, &folder).await;
@@ -84,7 +128,7 @@ async fn deploy_rs(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, 
     from_deploy_rs(&answer, configurations.as_deref(), &reference, wanted).map_err(not_imported)
 }
 
-async fn colmena(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+async fn colmena(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
     let given = Path::new(arguments.source.as_deref().unwrap_or("."));
     let hive_file = if given.is_dir() { given.join("hive.nix") } else { given.to_owned() };
     let is_hive = hive_file.is_file() && !(given.is_dir() && given.join("flake.nix").exists());
@@ -113,8 +157,8 @@ async fn colmena(arguments: &Import, wanted: &Wanted<'_>) -> Result<Imported, Tr
     from_colmena(&answer.nodes, hive, wanted).map_err(not_imported)
 }
 
-/// The flake that was named, else the one here; and where relative ones begin.
-fn flake(arguments: &Import) -> Result<(String, PathBuf), Trouble> {
+/// Returns the flake that was named, else the one here; and the folder in which relative ones begin.
+fn flake(arguments: &ImportArgs) -> Result<(String, PathBuf), Trouble> {
     let flake = arguments.source.clone().unwrap_or_else(|| ".".to_owned());
     if let Some((flake, _)) = flake.split_once('#') {
         let hint = format!("name the flake alone: `{flake}`; which of its outputs is looked at is known");
@@ -124,7 +168,7 @@ fn flake(arguments: &Import) -> Result<(String, PathBuf), Trouble> {
     Ok((flake, here))
 }
 
-/// The flake as the inventory names it, whose relative paths begin at its own folder.
+/// Returns the flake as the inventory names it: relative paths begin at the inventory's folder.
 fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
     let is_relative = flake == "." || flake == ".." || flake.starts_with("./") || flake.starts_with("../");
     if !is_relative {
@@ -139,7 +183,7 @@ fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
     if flake == folder { ".".to_owned() } else { flake.display().to_string() }
 }
 
-/// Never over anything that is there.
+/// Writes a new file, and never over one that is there.
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
@@ -178,8 +222,8 @@ fn not_asked(error: ForeignError) -> Trouble {
     Trouble::not_understood(error, Some(hint.to_owned()))
 }
 
-/// The inventory on stdout unless it went to a file, and what is not in it on stderr.
-fn say(mode: Mode, arguments: &Import, imported: &Imported) -> Result<(), Trouble> {
+/// Prints the inventory on stdout unless it went to a file, and the list of what is not in it on stderr.
+fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Trouble> {
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
         let texts: Vec<String> = notes.iter().map(Note::whole).collect();
@@ -201,7 +245,7 @@ fn say(mode: Mode, arguments: &Import, imported: &Imported) -> Result<(), Troubl
         Some(_) => {}
         None => print_answer(text).map_err(|error| Trouble::no_stdout(&error))?,
     }
-    // A list is no event: it has neither a time nor a host in front. Nobody is there to hear that stderr is closed.
+    // A list is no event: it has no time and no host in front. If stderr is closed, no one can be told.
     let _ = std::io::stderr().lock().write_all(sanitise::text(&said).as_bytes());
     Ok(())
 }

@@ -3,9 +3,13 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use super::fleet_context::{load, not_selected};
+use clap::{Args, Subcommand};
+
+use super::shared::fleet_context::{load, not_selected};
 use super::{Ended, Trouble, tell};
-use crate::cli::{Global, InventoryGraph, InventoryList};
+use crate::commands::import::ImportArgs;
+use crate::commands::shared::fleet_hosts::{parse_fleet, parse_pattern};
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::unlinked::Unlinked;
 use crate::event::Event;
 use crate::exit::Ending;
@@ -15,7 +19,79 @@ use crate::ui::inventory::{answer as hosts_as_answer, listed, render};
 use crate::ui::mode::{Mode, Terminal, choose_colour};
 use crate::ui::{columns_of_stdout, print_answer};
 
-pub(super) fn check(global: &Global, mode: Mode) -> Ended {
+/// The inventory's own tools
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct InventoryArgs {
+    #[command(subcommand)]
+    pub command: InventoryCommand,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum InventoryCommand {
+    /// Check the inventory: every mistake, with its place and what was meant
+    #[command(after_help = "\
+Example:
+  fleetdeploy inventory check -i ~/nixos/inventory.yaml
+
+Exit status:
+  0  it is right; what is only doubtful is a warning
+  2  usage or inventory")]
+    Check,
+    List(InventoryListArgs),
+    Graph(InventoryGraphArgs),
+    /// Print the JSON schema of the inventory, for editors
+    #[command(after_help = "\
+Example:
+  fleetdeploy inventory schema > inventory.schema.json
+  # then, as the first line of inventory.yaml:
+  # yaml-language-server: $schema=inventory.schema.json")]
+    Schema,
+    Import(ImportArgs),
+}
+
+/// List the hosts: how each is reached, its tags, its fleets, its guard
+///
+/// A host whose fleets reach or guard it differently stands there once for each way.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy inventory list
+  fleetdeploy inventory list --on @edge --json
+
+Exit status:
+  0  answered
+  2  usage or inventory")]
+pub struct InventoryListArgs {
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub on: Vec<String>,
+    /// Not these hosts, written like those of `--on`
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub except: Vec<String>,
+}
+
+/// Draw how the hosts are reached, and the links of the checks
+///
+/// What your ssh config adds to the way, like a jump of its own, is not in the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy inventory graph
+  fleetdeploy inventory graph homelab --format dot | dot -Tsvg > homelab.svg
+
+Exit status:
+  0  answered
+  2  usage or inventory")]
+pub struct InventoryGraphArgs {
+    /// Only this fleet
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub fleet: Option<String>,
+    /// The language of the picture
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+pub(super) fn check(global: &GlobalArgs, mode: Mode) -> Ended {
     let (inventory, mut warnings) = load(global)?;
     let unlinked = inventory.fleets.values().filter_map(Unlinked::of);
     warnings.extend(unlinked.map(|unlinked| format!("{unlinked}\n  {}", unlinked.mend())));
@@ -36,7 +112,7 @@ pub(super) fn check(global: &Global, mode: Mode) -> Ended {
     answer(&text)
 }
 
-pub(super) fn list(global: &Global, mode: Mode, arguments: &InventoryList) -> Ended {
+pub(super) fn list(global: &GlobalArgs, mode: Mode, arguments: &InventoryListArgs) -> Ended {
     let (inventory, warnings) = load(global)?;
     let hosts = select(&inventory.hosts, &arguments.on, &arguments.except).map_err(not_selected)?;
     let listed = listed(&inventory, &hosts);
@@ -47,7 +123,7 @@ pub(super) fn list(global: &Global, mode: Mode, arguments: &InventoryList) -> En
     answer(&render(&listed, columns_of_stdout(), choose_colour(global.color, terminal)))
 }
 
-pub(super) fn graph(global: &Global, mode: Mode, arguments: &InventoryGraph) -> Ended {
+pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphArgs) -> Ended {
     let (inventory, warnings) = load(global)?;
     let fleet = arguments.fleet.as_ref().map(|name| inventory.fleet(name)).transpose().map_err(not_selected)?;
     let graph = || fleet.map_or_else(|| Graph::of_inventory(&inventory), |fleet| Graph::of_fleet(&inventory, fleet));

@@ -1,8 +1,10 @@
-//! `logs`: what the hosts of a run have said.
+//! `logs`: prints what the hosts of a run have printed.
 
-use super::history::{colour, named, print, state, unreadable};
+use clap::Args;
+
+use super::shared::history::{colour, named, print, state, unreadable};
 use super::{Ended, Trouble, tell};
-use crate::cli::{Global, Logs};
+use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
 use crate::exit::Ending;
 use crate::inventory::{listed, nearest};
@@ -11,7 +13,28 @@ use crate::record::read::{Log, logs};
 use crate::ui::log;
 use crate::ui::mode::Mode;
 
-pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
+/// Print what the hosts of a run said, and what nix printed
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy logs last vps   what happened on one host
+  fleetdeploy logs last nix   what nix printed
+  fleetdeploy logs last       all of it, one after the other
+
+Exit status:
+  0  answered
+  1  the record cannot be read
+  2  usage, no such run, or no such host in it")]
+pub struct LogsArgs {
+    /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this host; `nix` is the build
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+}
+
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ended {
     let folder = named(&state()?, &arguments.run)?;
     let found = logs(&folder).map_err(unreadable)?;
     let shown: Vec<&Log> = match &arguments.host {
@@ -31,7 +54,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
     }
     let colour = colour(global);
     for (number, found) in shown.into_iter().enumerate() {
-        // Of one host alone there is nothing to tell apart.
+        // Lines of one host alone need no name in front.
         if arguments.host.is_none() {
             let gap = if number == 0 { "" } else { "\n" };
             print(&format!("{gap}{}", log::heading(&found.name, colour)))?;
@@ -41,7 +64,7 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Logs) -> Ended {
     Ok(ending)
 }
 
-/// The log of one host; two, if it has the name of what nix printed.
+/// Returns the log of one host; two logs, if the host is called like that of nix.
 fn of_host<'a>(folder: &RunFolder, found: &'a [Log], host: &str) -> Result<Vec<&'a Log>, Trouble> {
     let of_it: Vec<&Log> = found.iter().filter(|log| log.name == host).collect();
     if !of_it.is_empty() {

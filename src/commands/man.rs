@@ -1,17 +1,33 @@
-//! `man`: pages in the language of man(1), made of what `--help` says.
+//! `man`: makes pages in the language of man(1) from the texts of `--help`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::CommandFactory as _;
+use clap::{Args, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use super::{Ended, Trouble};
-use crate::cli::{Cli, ManPages};
+use crate::commands::command_line::Cli;
 use crate::exit::Ending;
 use crate::ui::print_answer;
 
-pub(super) fn run(arguments: &ManPages) -> Ended {
+/// Print a manual page
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy man push | man -l -
+  fleetdeploy man inventory graph | man -l -
+  fleetdeploy man --all ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// The command, if not fleetdeploy itself
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands into this folder, and print their names
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub all: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &ManArgs) -> Ended {
     // The page of `help` would say nothing that `--help` does not.
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();

@@ -2,31 +2,25 @@
 
 mod build;
 mod check;
+mod command_line;
 mod completions;
-mod conclusion;
-mod confirm;
 mod diff;
 mod doctor;
 mod exec;
-mod fleet_context;
 mod guard;
-mod history;
-mod hooks;
 mod import;
 mod inventory;
 mod logs;
 mod man;
-mod password;
 mod plan;
 mod push;
-mod push_record;
-mod query;
 mod reboot;
 mod recover;
 mod replay;
 mod report;
 mod rollback;
 mod runs;
+mod shared;
 mod show;
 mod status;
 
@@ -34,10 +28,13 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use self::build::FAREWELL;
-use crate::cli::{Cli, Command, InventoryCommand};
-use crate::engine::push::chain;
+pub use self::command_line::Cli;
+
+use self::command_line::CliCommand;
+use self::inventory::InventoryCommand;
+use crate::engine::causes::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};
@@ -45,6 +42,9 @@ use crate::local::{limits, process};
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
 use crate::ui::{Screen, ScreenEnd, errors};
+
+/// How long the last lines may take to reach the screen.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A command that ended before it had an answer: what was wrong, how to mend it, and how that ends the program.
 #[derive(Debug)]
@@ -65,13 +65,13 @@ impl Trouble {
         Self::new(error.into(), hint, Ending::NotBegun)
     }
 
-    /// Where no file can be opened any more, that is what is to be mended, whatever it was opened for.
+    /// If no file can be opened any more, the hint is about that, whatever the file was for.
     fn new(error: Box<dyn Error>, hint: Option<String>, ending: Ending) -> Self {
         let hint = limits::mend(error.as_ref()).map(str::to_owned).or(hint);
         Self { error, hint, ending }
     }
 
-    /// Without its record nothing that changes a host is begun.
+    /// A command that changes a host does not begin without its record.
     fn no_record(error: RecordError) -> Self {
         let hint = match error {
             // Another place would only hide the run that is to be ended.
@@ -113,36 +113,36 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mode = choose(flags, terminal);
     let global = &cli.global;
     let ended = match &cli.command {
-        Command::Push(arguments) => block_on(push::run(global, mode, arguments)),
-        Command::Plan(arguments) => block_on(plan::run(global, mode, arguments)),
-        Command::Diff(arguments) => block_on(diff::run(global, mode, arguments)),
-        Command::Rollback(arguments) => block_on(rollback::run(global, mode, arguments)),
-        Command::Recover(arguments) => block_on(recover::run(global, mode, arguments)),
-        Command::Build(arguments) => block_on(build::run(global, mode, arguments)),
-        Command::Check(arguments) => block_on(check::run(global, mode, arguments)),
-        Command::Exec(arguments) => block_on(exec::run(global, mode, arguments)),
-        Command::Doctor(arguments) => block_on(doctor::run(global, mode, arguments)),
-        Command::Status(arguments) => block_on(status::run(global, mode, arguments)),
-        Command::Guard(arguments) => block_on(guard::run(global, mode, &arguments.command)),
-        Command::Reboot(arguments) => block_on(reboot::run(global, mode, arguments)),
-        Command::Inventory(arguments) => match &arguments.command {
+        CliCommand::Push(arguments) => block_on(push::run(global, mode, arguments)),
+        CliCommand::Plan(arguments) => block_on(plan::run(global, mode, arguments)),
+        CliCommand::Diff(arguments) => block_on(diff::run(global, mode, arguments)),
+        CliCommand::Rollback(arguments) => block_on(rollback::run(global, mode, arguments)),
+        CliCommand::Recover(arguments) => block_on(recover::run(global, mode, arguments)),
+        CliCommand::Build(arguments) => block_on(build::run(global, mode, arguments)),
+        CliCommand::Check(arguments) => block_on(check::run(global, mode, arguments)),
+        CliCommand::Exec(arguments) => block_on(exec::run(global, mode, arguments)),
+        CliCommand::Doctor(arguments) => block_on(doctor::run(global, mode, arguments)),
+        CliCommand::Status(arguments) => block_on(status::run(global, mode, arguments)),
+        CliCommand::Guard(arguments) => block_on(guard::run(global, mode, &arguments.command)),
+        CliCommand::Reboot(arguments) => block_on(reboot::run(global, mode, arguments)),
+        CliCommand::Inventory(arguments) => match &arguments.command {
             InventoryCommand::Check => inventory::check(global, mode),
             InventoryCommand::List(arguments) => inventory::list(global, mode, arguments),
             InventoryCommand::Graph(arguments) => inventory::graph(global, mode, arguments),
             InventoryCommand::Schema => inventory::schema(),
             InventoryCommand::Import(arguments) => block_on(import::run(mode, arguments)),
         },
-        Command::Runs(arguments) => runs::run(global, mode, arguments),
-        Command::Show(arguments) => show::run(global, mode, arguments),
-        Command::Logs(arguments) => logs::run(global, mode, arguments),
-        Command::Replay(arguments) => block_on(replay::run(mode, arguments)),
-        Command::Completions(arguments) => completions::script(arguments),
-        Command::Man(arguments) => man::run(arguments),
+        CliCommand::Runs(arguments) => runs::run(global, mode, arguments),
+        CliCommand::Show(arguments) => show::run(global, mode, arguments),
+        CliCommand::Logs(arguments) => logs::run(global, mode, arguments),
+        CliCommand::Replay(arguments) => block_on(replay::run(mode, arguments)),
+        CliCommand::Completions(arguments) => completions::script(arguments),
+        CliCommand::Man(arguments) => man::run(arguments),
     };
     let ending = ended.unwrap_or_else(|trouble| {
         if mode == Mode::Json {
             let text = chain(trouble.error.as_ref());
-            // Whether or not it can be written: stderr says it, too.
+            // It does not matter whether it can be written: stderr says it as well.
             let _ = tell([Event::Failed { host: None, text, hint: trouble.hint.clone() }], trouble.ending);
         }
         let colour = choose_colour(flags.colour, terminal);
@@ -173,7 +173,8 @@ fn block_on(command: impl Future<Output = Ended>) -> Ended {
     })
 }
 
-/// The last lines. With `--json` they are the answer of a query, and whoever has asked must hear that it went nowhere.
+/// Closes the screen. With `--json` its last lines are the answer of a query, so the person must hear if they went
+/// nowhere.
 fn farewell(screen: Screen, mode: Mode) -> Result<(), Trouble> {
     match screen.finish(FAREWELL) {
         ScreenEnd::Failed(error) if mode == Mode::Json => Err(Trouble::no_stdout(&error)),

@@ -1,20 +1,22 @@
-//! `push`: the transaction.
+//! `push`: runs the transaction.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::{Instant, SystemTime};
 
+use clap::Args;
 use futures::FutureExt;
 
-use super::build::FAREWELL;
-use super::conclusion::{Conclusion, millis};
-use super::confirm::ensure_somebody_can_be_asked;
-use super::fleet_context::{Ground, owner};
-use super::history::{colour, columns, print};
-use super::hooks::HooksOfPush;
-use super::push_record::{Keeper, Record, would_refuse};
-use super::{Ended, Trouble, farewell};
-use crate::cli::{FleetHosts, Global, Push, Showing, Terms};
+use super::shared::conclusion::{Conclusion, millis};
+use super::shared::confirm::ensure_somebody_can_be_asked;
+use super::shared::fleet_context::{Ground, owner};
+use super::shared::history::{colour, columns, print};
+use super::shared::hooks::HooksOfPush;
+use super::shared::push_record::{Keeper, Record, would_refuse};
+use super::{Ended, FAREWELL, Trouble, farewell};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
+use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::decide::rollback::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
@@ -31,18 +33,64 @@ use crate::ui::Screen;
 use crate::ui::forecast::{Style, render};
 use crate::ui::mode::Mode;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Push) -> Ended {
+/// Push new systems to a fleet: all hosts or none
+///
+/// Builds every system, copies them, arms on every host a guard that brings the old system back, activates the new
+/// systems, logs in anew and probes every link, and only then makes them permanent and disarms the guards. If anything
+/// fails, every host goes back to the system it ran; if you press Ctrl-C, too, unless the systems are being made
+/// permanent already: that is finished. If this workstation dies, the guards bring the hosts back.
+///
+/// A push runs what its inventory says: it evaluates the flake, runs the hooks and the `command` checks of the
+/// workstation here, as you, and those of the hosts there, as root. --dry-run runs neither hooks nor checks.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy push homelab --dry-run           what would happen? touches nothing
+  fleetdeploy push homelab                     the whole fleet
+  fleetdeploy push homelab --on vps,@edge      only some hosts; the others are witnesses
+  fleetdeploy push homelab --without web       web is switched off; the others go on
+  fleetdeploy push homelab --canary nas        one host first; the others once it and all links hold
+  fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
+  fleetdeploy push homelab --guard 30m         more time before the guards fire
+  fleetdeploy push homelab --ask               shows the plan, and asks before it touches a host
+  fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
+
+Exit status:
+  0  committed, or nothing to do
+  1  refused or rolled back: every touched host was seen on its old system
+     (also: committed, and a host said no to its reboot)
+  2  usage or inventory
+  3  split: some hosts are not where they should be; look now
+     (also: committed, and a host was lost in its reboot)
+  130, 143, 129  interrupted and rolled back
+     (also: committed, and no further host was rebooted)")]
+pub struct PushArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    #[command(flatten)]
+    pub terms: TermsArgs,
+    #[command(flatten)]
+    pub showing: ShowingArgs,
+    /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had
+    /// them already
+    ///
+    /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
+    #[arg(long)]
+    pub reboot: bool,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> Ended {
     let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
     let wanted = Wanted::new(&ground, &arguments.terms, first(arguments.showing))?;
     go(global, mode, &ground, Wanted { reboot: arguments.reboot, ..wanted }).await
 }
 
-pub(super) fn prepare(global: &Global, hosts: &FleetHosts, terms: &Terms) -> Result<Ground, Trouble> {
+pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<Ground, Trouble> {
     Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
 }
 
-pub(super) fn first(showing: Showing) -> First {
-    let Showing { dry_run, units, diff, ask } = showing;
+pub(super) fn first(showing: ShowingArgs) -> First {
+    let ShowingArgs { dry_run, units, diff, ask } = showing;
     match (dry_run, ask, diff) {
         (true, _, _) => First::ShowPlan { units },
         // What is shown before the question has the differences in it.
@@ -52,20 +100,20 @@ pub(super) fn first(showing: Showing) -> First {
     }
 }
 
-/// What is wanted of a push, whichever command asks for it.
+/// The wishes for a push, whichever command has them.
 pub(super) struct Wanted {
     pub(super) allowed: Allowed,
     pub(super) accept_failed: BTreeSet<String>,
     pub(super) waves: Waves,
     pub(super) first: First,
     pub(super) reboot: bool,
-    /// Not to new systems, but to such that the hosts have already.
+    /// Where a rollback goes: to systems that the hosts have already.
     pub(super) back: Option<To>,
 }
 
 impl Wanted {
     /// A push to new systems, without a reboot.
-    pub(super) fn new(ground: &Ground, terms: &Terms, first: First) -> Result<Self, Trouble> {
+    pub(super) fn new(ground: &Ground, terms: &TermsArgs, first: First) -> Result<Self, Trouble> {
         let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
         let sizes = if terms.waves.is_empty() { &ground.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: sizes.clone() };
@@ -74,12 +122,12 @@ impl Wanted {
     }
 }
 
-pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
+pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     if wanted.first == First::Ask {
         ensure_somebody_can_be_asked()?;
     }
-    // Before anything is written or asked: a signal from here on is ours.
+    // Signals are listened to before anything is written or asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let workspace = ground.workspace(&mut shutdown).await?;
 
@@ -87,11 +135,11 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         if wanted.first.is_all() { (None, would_refuse(ground)) } else { (Some(Record::open(ground)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
-    // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by
-    // that.
+    // A dry run with `--units` has no record, and may leave roots on the hosts if it is killed: `recover` finds them by
+    // this id.
     let id = run.clone().unwrap_or_else(|| RunId::new(&ground.fleet.name, SystemTime::now()).to_string());
     let events = Events::new(run.clone());
-    // After the question for a password: a person's time to type is not the push's.
+    // The clock starts after the question for a password: the time in which a person types does not count.
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
     let recording = match &record {
@@ -99,11 +147,9 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         None => None,
     };
 
+    let roots = record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems"));
     let request = Request {
-        folder: ground.folder(),
-        selected: ground.selected.clone(),
-        without: ground.without.clone(),
-        allowed: wanted.allowed,
+        scope: ground.scope(wanted.allowed, roots),
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
         back: wanted.back,
@@ -111,8 +157,6 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
         reboot: wanted.reboot,
         run: id,
         owner: owner(),
-        roots: record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems")),
-        fleet: ground.fleet.clone(),
     };
     let record_at = record.as_ref().map(|record| record.folder.display().to_string());
     events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
@@ -134,9 +178,9 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
             // A mistake of ours must not end without a word while guards are armed.
             let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
-            conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.fleet)
+            conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.scope.fleet)
         }
-        Err(stopped) => stopped.conclude(&request.fleet),
+        Err(stopped) => stopped.conclude(&request.scope.fleet),
     };
     let mut page = keeper.foreseen.take();
     let concluded = match refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) {
@@ -147,7 +191,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
             }
             events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
-            Conclusion::of_all(&request.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
+            Conclusion::of_all(&request.scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
         }
     };
     if let Some(forecast) = page.as_ref().filter(|_| request.first.is_all()) {
@@ -165,11 +209,11 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     }
     let heard = farewell(screen, mode);
     if request.first.is_all() {
-        // Of a push that touches hosts the exit is not for its screen to say.
+        // The exit of a push that touches hosts does not depend on its screen.
         heard?;
     }
     if let Some(forecast) = page.filter(|_| request.first.is_all() && mode != Mode::Json) {
-        // Once the rows are gone: stdout may be the same terminal.
+        // The answer comes once the rows are gone, because stdout may be the same terminal.
         let nothing = "nothing was touched, and nothing copied";
         let nothing = if asks_for_units { "nothing was changed" } else { nothing };
         let style = Style { colour: colour(global), columns: columns() };
@@ -178,7 +222,7 @@ pub(super) async fn go(global: &Global, mode: Mode, ground: &Ground, wanted: Wan
     Ok(ending)
 }
 
-/// The answer, for programs.
+/// Publishes the answer, for programs.
 fn publish(forecast: &Forecast, events: &Events) {
     // It is made of texts and numbers, which can always be written.
     if let Ok(answer) = serde_json::to_value(forecast) {
@@ -187,13 +231,13 @@ fn publish(forecast: &Forecast, events: &Events) {
 }
 
 fn push_started(request: &Request, inventory: String, record: Option<String>) -> Event {
-    let names = || request.fleet.hosts.iter().map(|host| &host.name);
+    let names = || request.scope.fleet.hosts.iter().map(|host| &host.name);
     Event::PushStarted {
-        fleet: request.fleet.name.clone(),
+        fleet: request.scope.fleet.name.clone(),
         hosts: names().cloned().collect(),
-        selected: names().filter(|name| request.selected.contains(*name)).cloned().collect(),
+        selected: names().filter(|name| request.scope.selected.contains(*name)).cloned().collect(),
         inventory,
-        guard_ms: millis(request.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
+        guard_ms: millis(request.scope.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record,
         dry_run: request.first.is_all(),
         rollback_to: request.back.as_ref().map(To::words),
@@ -208,8 +252,8 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
         Some(Pushed::Rebooted(verdict, rolled)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
             let rebooted = super::reboot::conclude(&rolled, fleet, &BTreeSet::new());
-            // It stays as it is whatever came of the reboots; the exit says that not all went well, and the row of a
-            // host that was lost in its own says that it was.
+            // The outcome stays as it is, whatever the reboots brought. The exit says that not all went well, and the
+            // row of a host says if it was lost in its reboot.
             concluded.text = format!("{}; {}", concluded.text, rebooted.text);
             if status(rebooted.ending) != 0 {
                 concluded.ending = rebooted.ending;

@@ -1,40 +1,79 @@
-//! `reboot`: host after host, each proven back before the next.
+//! `reboot`: reboots host after host, each proven back before the next.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::build::FAREWELL;
-use super::conclusion::{Conclusion, with_next, with_skipped};
-use super::fleet_context::Ground;
-use super::push_record::Record;
-use super::{Ended, Trouble};
-use crate::cli::{Global, Reboot};
+use clap::Args;
+
+use super::shared::conclusion::{Conclusion, with_next, with_skipped};
+use super::shared::fleet_context::{Ground, owner};
+use super::shared::push_record::Record;
+use super::{Ended, FAREWELL, Trouble};
+use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
-use crate::engine::push::Request;
-use crate::engine::reboot::{How, Rolled, reboot};
+use crate::engine::reboot::{How, Request, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
-use crate::inventory::Overrides;
-use crate::inventory::model::{Fleet, HostName};
+use crate::inventory::model::{Fleet, HostName, Size};
+use crate::inventory::{Overrides, duration};
 use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ended {
+/// Reboot the hosts of a fleet one after the other, each proven back before the next
+///
+/// A host is back when it runs on another boot what it was to boot, takes a new ssh login that ends in root, no unit
+/// fails that was fine before, and every required link is up that was up before. Hosts behind a jump come before the
+/// jump. If a host does not come back, no other is rebooted. Ctrl-C begins no further host and waits for the one that
+/// is under way; a second one leaves at once.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy reboot homelab                       one host after the other
+  fleetdeploy reboot homelab --on vps              only one
+  fleetdeploy reboot farm --on 'web*' --waves 3    three at a time
+  fleetdeploy reboot farm --waves 1,25%            one, and then a quarter of them at a time
+
+Exit status:
+  0  every selected host was rebooted and is proven back
+  1  a host said no: it was not rebooted, nor any that was still to come
+  2  usage or inventory
+  3  a host did not come back as it should; look now
+  130, 143, 129  interrupted: every host that was rebooted is back, the others were not")]
+pub struct RebootArgs {
+    #[command(flatten)]
+    pub fleet: FleetHostsArgs,
+    /// How many hosts at a time
+    ///
+    /// The sizes of the first waves, in hosts or in percent of those that are rebooted, rounded up; the last size is
+    /// that of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "1", value_parser = str::parse::<Size>)]
+    pub waves: Vec<Size>,
+    /// How long links may take to come up after a reboot, instead of the inventory's `settle`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub settle: Option<Duration>,
+    /// Also hosts that would come up on something else than they run now
+    #[arg(long)]
+    pub accept_drift: bool,
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> Ended {
     let overrides = Overrides { settle: arguments.settle, ..Overrides::default() };
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
-    // A push of the same fleet from here would have its hosts rebooted under it.
+    // The lock keeps a push of the same fleet from beginning here: its hosts would be rebooted under it.
     let mut record = Record::open(&ground)?;
     let events = Events::new(Some(record.run.clone()));
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
-    let request = Request { allowed, ..ground.question(&record.run, std::path::PathBuf::new()) };
+    let scope = ground.scope(allowed, std::path::PathBuf::new());
+    let request = Request { scope, run: record.run.clone(), owner: owner() };
     let names = || ground.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
         fleet: ground.fleet.name.clone(),
@@ -58,8 +97,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Reboot) -> Ende
     Ok(ending)
 }
 
-/// Of the fleet's hosts, also those that were not to be rebooted. Of the `selected` those are skipped that were not
-/// there.
+/// Returns the ends of all hosts of the fleet. Hosts of `selected` that were not there are skipped.
 pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostName>) -> Conclusion {
     let away: &[HostName] = match &rolled.how {
         How::Left { away, .. } => away,
@@ -84,7 +122,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
         _ if away.contains(host) => HostOutcome::Left { why: "left while it reboots".to_owned(), back_within_ms: None },
-        // None was begun: nobody knows who would have been.
+        // No host was begun, so it is not known which would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
         None if selected.contains(host) => HostOutcome::Skipped,
         None => HostOutcome::Witness,
@@ -99,7 +137,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
 }
 
-/// In one sentence: which hosts were rebooted, which were not, which are lost.
+/// Says in one sentence which hosts were rebooted, which were not, and which are lost.
 fn text(rolled: &Rolled, away: &[HostName]) -> String {
     let named = |wanted: &dyn Fn(&HostName, &HostEnd) -> bool| {
         let names = rolled.hosts.iter().filter(|(host, end)| wanted(host, end)).map(|(host, _)| host.as_str());
@@ -176,7 +214,7 @@ mod tests {
                 interrupted.clone(),
                 (Outcome::PartlyRebooted, 143, "rebooted untouched witness"),
             ),
-            // It came when the last one was under way, and that one is back.
+            // The signal came when the last host was under way, and that host is back.
             (vec![("a", &good)], interrupted, (Outcome::Rebooted, 0, "rebooted skipped witness")),
             (vec![("a", &not), ("b", &not)], left(&["a"]), (Outcome::Left, 3, "left untouched witness")),
             (vec![("a", &good), ("b", &not)], left(&[]), (Outcome::PartlyRebooted, 130, "rebooted untouched witness")),

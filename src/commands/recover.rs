@@ -7,43 +7,102 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::Args;
 use futures::FutureExt;
 
-use super::build::FAREWELL;
-use super::conclusion::Conclusion;
-use super::confirm::ask_whether_to_end_without;
-use super::fleet_context::{Ground, load, owner};
-use super::hooks::HooksOfPush;
-use super::{Ended, Trouble};
-use crate::cli::{FleetHosts, Global, Recover};
-use crate::decide::plan::Plan;
+use super::shared::conclusion::Conclusion;
+use super::shared::confirm::ask_whether_to_end_without;
+use super::shared::fleet_context::{Ground, load, owner};
+use super::shared::hooks::HooksOfPush;
+use super::shared::push_record::{started, take};
+use super::{Ended, FAREWELL, Trouble};
+use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet};
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::{Begun, FoundRolling};
-use crate::decide::recover::Aim;
+use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Verdict};
-use crate::engine::driver::Surroundings;
 use crate::engine::epochs::tag;
 use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, RollingEnded, recover};
 use crate::engine::shutdown::Shutdown;
+use crate::engine::surroundings::Surroundings;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
+use crate::facts::plan::Plan;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
-use crate::record::journal::{self, HostStarted, Journal, Started};
-use crate::record::lock::{FleetLock, LockError};
+use crate::record::journal::{self, Journal};
+use crate::record::lock::FleetLock;
 use crate::record::losses::Recording;
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, listener};
 use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> Ended {
+/// Finish or undo a push that was interrupted
+///
+/// Takes the run over on every host, so that the program that began it can do nothing more, and looks how each host
+/// stands. If the push had decided to commit, and every host can go on, every link is proven anew and the run is
+/// finished; if not, every host goes back to the system it ran. It works from the run's record, or from another
+/// workstation, from what the hosts themselves hold.
+///
+/// A host that does not come back holds up the others only until you say so: with --without they are brought to one
+/// side and freed as soon as no guard can be armed on it any more. On a terminal it asks before it waits. When the host
+/// is back, `recover` deals with it; if it is back on the system that it ran, a push does so as well.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy recover            the newest unfinished run of this workstation
+  fleetdeploy recover homelab    this fleet, also from another workstation
+  fleetdeploy recover homelab --run 20261122-161500-homelab-3f9c
+                                 this run of it, where hosts hold several
+  fleetdeploy recover homelab --without nas
+                                 nas is dead: bring the others to one side and end the run
+  fleetdeploy recover homelab --forget 20261122-161500-homelab-3f9c
+                                 only remove what that run has left, and move no host
+
+Exit status:
+  0  every host is on its new system, or nothing was unfinished
+  1  every host was seen on its old system, without a guard;
+     or it is a guard that was armed by hand, which is left alone
+  2  usage or inventory
+  3  some hosts are not where they should be, or do not answer;
+     or somebody else has taken over
+  130, 143, 129  interrupted, and every host was seen on its old system")]
+pub struct RecoverArgs {
+    /// The fleet, as the inventory names it
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: Option<String>,
+    /// This run, instead of the one that this workstation knows of or that most hosts hold something of
+    #[arg(long, value_name = "RUN", requires = "name", value_parser = parse_run)]
+    pub run: Option<RunId>,
+    #[command(flatten)]
+    pub without: WithoutArgs,
+    /// Only remove what this run has left on the hosts, and move none of them
+    #[arg(
+        long,
+        value_name = "RUN",
+        requires = "name",
+        value_parser = parse_run,
+        conflicts_with_all = ["run", "without"]
+    )]
+    pub forget: Option<RunId>,
+    /// With --forget: even if hosts are not at rest, or not on one side
+    #[arg(long, requires = "forget")]
+    pub as_they_stand: bool,
+}
+
+fn parse_run(text: &str) -> Result<RunId, String> {
+    RunId::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> Ended {
     let began = Instant::now();
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let fleet = FleetHosts { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
+    let fleet = FleetHostsArgs { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &ground)?;
@@ -84,7 +143,7 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     };
     let mut keeper = Keeper {
         events: events.clone(),
-        // Where nobody looks at a question nothing waits for an answer.
+        // Without a terminal no question is asked, and the recovery waits for its hosts.
         asks: matches!(mode, Mode::Live { .. }) && std::io::stdin().is_terminal(),
         screen: screen.follower(),
         state,
@@ -118,15 +177,15 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Recover) -> End
     Ok(ending)
 }
 
-/// The fleet that is meant, and the inventory to find it in: without a name those of the newest unfinished run.
-fn which(global: &Global, state: &State, arguments: &Recover) -> Result<(Global, String), Trouble> {
+/// Returns the fleet that is meant, and its inventory: without a name those of the newest unfinished run.
+fn which(global: &GlobalArgs, state: &State, arguments: &RecoverArgs) -> Result<(GlobalArgs, String), Trouble> {
     if let Some(name) = &arguments.name {
         return Ok((global.clone(), name.clone()));
     }
     let unfinished = state.unfinished(None).map_err(Trouble::no_record)?;
     if let Some(Unfinished { fleet, inventory, .. }) = unfinished {
         let inventory = global.inventory.clone().unwrap_or(inventory);
-        return Ok((Global { inventory: Some(inventory), ..global.clone() }, fleet));
+        return Ok((GlobalArgs { inventory: Some(inventory), ..global.clone() }, fleet));
     }
     let fleets: Vec<String> =
         load(global).map(|(inventory, _)| inventory.fleets.keys().cloned().collect()).unwrap_or_default();
@@ -136,16 +195,6 @@ fn which(global: &Global, state: &State, arguments: &Recover) -> Result<(Global,
         format!("fleetdeploy recover FLEET asks the hosts themselves; the fleets are {}", fleets.join(", "))
     };
     Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
-}
-
-pub(super) fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
-    FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
-        LockError::Held { .. } => {
-            let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
-            Trouble::not_begun(error, Some(hint))
-        }
-        LockError::Record(error) => Trouble::no_record(error),
-    })
 }
 
 fn known_of(unfinished: Unfinished) -> Known {
@@ -174,7 +223,7 @@ fn known_of(unfinished: Unfinished) -> Known {
     }
 }
 
-fn aim(arguments: &Recover) -> Aim {
+fn aim(arguments: &RecoverArgs) -> Aim {
     match (&arguments.forget, arguments.without.hosts.is_empty()) {
         (Some(_), _) => Aim::Forget { as_they_stand: arguments.as_they_stand },
         (None, false) => Aim::Without,
@@ -242,7 +291,7 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
     }
 }
 
-/// Who was rebooted, who is away, who was not begun.
+/// Says which hosts were rebooted, which are away, and which were not begun.
 fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     let RollingEnded { run, hosts } = ended;
     let named = |wanted: &dyn Fn(&FoundRolling) -> bool| {
@@ -278,7 +327,7 @@ fn rolling_outcome(ended: &RollingEnded) -> Outcome {
     if all_are { Outcome::Rebooted } else { Outcome::PartlyRebooted }
 }
 
-/// The command for a host that is gone for good, where others are there to go on without it.
+/// Returns the command for a host that is gone for good, if others are there to go on without it.
 fn way_out(verdict: &Verdict, fleet: &Fleet) -> Option<String> {
     let gone: Vec<&str> = verdict.gone.iter().map(HostName::as_str).collect();
     let is_other = |(host, end): &(HostName, HostOutcome)| {
@@ -306,7 +355,7 @@ struct Keeper<'a> {
     state: State,
     lock: FleetLock,
     inventory: PathBuf,
-    /// The way to the fleet's hosts, where it leads over others.
+    /// The hosts outside the fleet through which its hosts are reached.
     jumps: Vec<Host>,
     request: &'a Request,
     record: Option<Record>,
@@ -334,8 +383,7 @@ impl Keeper<'_> {
         Ok(Record { run: what.run.clone(), changing, journal, recording })
     }
 
-    /// Ends the record of a rolling reboot, if there is one here: nothing is left to be done for it, also where a host
-    /// is away.
+    /// Ends the record of a rolling reboot, if there is one here: even if a host is away, nothing is left to do for it.
     fn close_rolling(&self, ended: &RollingEnded) {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
@@ -344,7 +392,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// What a later recovery here must know, as far as the hosts have told.
+    /// Writes down what a later recovery here must know, as the hosts have told it.
     fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &Recovering) -> Result<(), RecordError> {
         let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),
@@ -360,28 +408,6 @@ impl Keeper<'_> {
             journal.append(&journal::Entry::Started(started(&saved, what.epoch, guards)))?;
         }
         Ok(())
-    }
-}
-
-/// How a plan stands in the journal.
-pub(super) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
-    let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
-        host: host.name.clone(),
-        machine_id: host.machine_id.clone(),
-        boot_id: host.boot_id.clone(),
-        old: host.old.clone(),
-        generation: host.generation,
-        new: host.new.clone(),
-        changes: host.changes,
-        guarded_for: guards(&host.name).map(|guard| guard.as_secs() + u64::from(guard.subsec_nanos() > 0)),
-    });
-    Started {
-        fleet: saved.fleet.clone(),
-        inventory: saved.inventory.clone(),
-        epoch,
-        owner: saved.owner.clone(),
-        hosts: hosts.collect(),
-        without: saved.without.clone(),
     }
 }
 
@@ -441,14 +467,14 @@ impl Records for Keeper<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Without;
+    use crate::commands::shared::fleet_hosts::WithoutArgs;
 
     #[test]
     fn what_a_recovery_is_to_do_is_what_was_typed() {
         let typed = |without: &[&str], forget: Option<&str>, as_they_stand: bool| {
             let hosts = without.iter().map(|host| HostName::new(*host).unwrap()).collect();
             let forget = forget.map(|run| RunId::parse(run.to_owned()).unwrap());
-            aim(&Recover { name: None, run: None, without: Without { hosts }, forget, as_they_stand })
+            aim(&RecoverArgs { name: None, run: None, without: WithoutArgs { hosts }, forget, as_they_stand })
         };
         let run = Some("20261122-161500-homelab-3f9c");
         assert_eq!(typed(&[], None, false), Aim::Recover);

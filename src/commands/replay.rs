@@ -1,15 +1,14 @@
-//! `replay`: plays a recorded run on the screen as it was, for who works on the screen.
+//! `replay`: plays a recorded run on the screen as it was, for a person who works on the screen.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use clap::Args;
 use tokio::time::Instant;
 
-use super::build::FAREWELL;
-use super::history::{named, state, unreadable};
-use super::{Ended, Trouble};
-use crate::cli::Replay;
+use super::shared::history::{named, state, unreadable};
+use super::{Ended, FAREWELL, Trouble};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::line::Line;
@@ -20,10 +19,43 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 use crate::ui::tui::Now;
 
-/// Between the end of a push that was interrupted and its recovery nothing happened; nobody wants to see that.
+/// Play a recorded run on the screen as it was
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(hide = true)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy replay last --speed 10
+  fleetdeploy replay events.jsonl --until 60")]
+pub struct ReplayArgs {
+    /// A file of events, or a run as `fleetdeploy show` takes it
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// How many times faster than it was
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = parse_speed)]
+    pub speed: f64,
+    /// Stop there, in seconds of the run
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub until: Option<Duration>,
+}
+
+// A speed is never NaN.
+impl Eq for ReplayArgs {}
+
+/// Reads a number above zero that is not so small that a pause becomes endless.
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.001..=1e6).contains(speed));
+    speed.ok_or_else(|| "a speed is a number from 0.001 to 1000000, such as 10".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "write a number of seconds, such as 60 or 12.5".to_owned())
+}
+
+/// The longest pause that is shown. Between the end of an interrupted push and its recovery nothing happened.
 const LONGEST_PAUSE_BEFORE_A_RECOVERY: Duration = Duration::from_secs(3);
 
-pub(super) async fn run(mode: Mode, arguments: &Replay) -> Ended {
+pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> Ended {
     let path = file(&arguments.file)?;
     let lines = read::events(&path).map_err(unreadable)?.lines;
     if lines.is_empty() {
@@ -42,7 +74,7 @@ pub(super) async fn run(mode: Mode, arguments: &Replay) -> Ended {
             break;
         }
         tokio::select! {
-            // Also a signal that came while nothing was waited for.
+            // A signal may also have come while nothing was waited for.
             biased;
             signal = shutdown.requested() => {
                 ending = Ending::QueryInterrupted(signal);

@@ -1,12 +1,16 @@
-//! `runs`: the records of this workstation, the newest first.
+//! `runs`: lists the records of this workstation, the newest first.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 
-use super::fleet_context::load;
-use super::history::{clock, colour, print, standing, state, unreadable};
+use clap::Args;
+
+use super::shared::fleet_context::load;
+use super::shared::history::{clock, colour, print, standing, state, unreadable};
 use super::{Ended, Trouble, tell};
-use crate::cli::{Global, Runs};
+use crate::commands::shared::fleet_hosts::parse_fleet;
+use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
 use crate::event::line::to_millis;
 use crate::exit::Ending;
@@ -14,7 +18,32 @@ use crate::inventory::SelectError;
 use crate::ui::mode::Mode;
 use crate::ui::runs::{Row, Standing, render};
 
-pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
+/// List the runs that this workstation has a record of, the newest first
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy runs                    the last 20 of all fleets
+  fleetdeploy runs homelab --limit 5  the last 5 of one
+
+Exit status:
+  0  answered
+  1  the record cannot be read
+  2  usage, or no such fleet")]
+pub struct RunsArgs {
+    /// Only runs of this fleet
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub fleet: Option<String>,
+    /// How many runs to list
+    #[arg(long, value_name = "N", default_value_t = RunsArgs::LIMIT)]
+    pub limit: NonZeroUsize,
+}
+
+impl RunsArgs {
+    /// A screen of a small terminal.
+    const LIMIT: NonZeroUsize = NonZeroUsize::new(20).expect("20 is not 0");
+}
+
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Ended {
     let state = state()?;
     let running = state.running();
     let limit = arguments.limit.get();
@@ -77,8 +106,9 @@ pub(super) fn run(global: &Global, mode: Mode, arguments: &Runs) -> Ended {
     Ok(ending)
 }
 
-/// A fleet without a record may just not have been pushed from here; one that nobody knows is a slip.
-fn ensure_fleet_exists(global: &Global, fleet: &str, recorded: BTreeSet<String>) -> Result<(), Trouble> {
+/// Refuses a fleet that is not known, which is a slip. A fleet without a record may just not have been pushed from
+/// here.
+fn ensure_fleet_exists(global: &GlobalArgs, fleet: &str, recorded: BTreeSet<String>) -> Result<(), Trouble> {
     let mut known = recorded;
     // The record can be read without an inventory.
     known.extend(load(global).map(|(inventory, _)| inventory.fleets.into_keys()).into_iter().flatten());
@@ -102,7 +132,7 @@ fn json(row: &Row) -> serde_json::Value {
         "by_hand": row.standing == Standing::ByHand,
         "running": row.standing == Standing::Running,
         "hosts": row.hosts,
-        "took_ms": row.took.map(super::conclusion::millis),
+        "took_ms": row.took.map(super::shared::conclusion::millis),
         "exit": row.exit,
         "missing": row.missing,
     })

@@ -1,13 +1,15 @@
-//! `show`: one run, as a page for people or as a report to send.
+//! `show`: shows one run, as a page for people or as a report to send.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::history::{clock, colour, named, passed_over, print, standing, state, unreadable};
+use clap::Args;
+
+use super::shared::history::{clock, colour, named, passed_over, print, standing, state, unreadable};
 use super::{Ended, Trouble, report, tell};
-use crate::cli::{Global, Show};
+use crate::commands::shared::global::GlobalArgs;
 use crate::event::line::{Line, to_millis};
 use crate::event::{Event, Outcome};
 use crate::exit::Ending;
@@ -19,6 +21,41 @@ use crate::ui::runs::Standing;
 use crate::ui::show::{self, Heading};
 use crate::ui::timeline::Timeline;
 use crate::ui::{matrix, when};
+
+/// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
+///
+/// `--report` makes one text file to send along with a bug report: what happened when and where, of known fields alone.
+/// Texts that programs or people have written are in it only with `--with-logs`, and everything in them that looks like
+/// an address, a name, a user, a key or a password is hidden. Names of fleets, units and store paths stay: read it
+/// before you send it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy show                       the last run
+  fleetdeploy show last-failed           the last one that was rolled back, refused or split
+  fleetdeploy show 20261122-16           the one run whose id begins like this
+  fleetdeploy show last-failed --report  its report, as fleetdeploy-report-RUN.txt
+  fleetdeploy show last-failed --report --with-logs
+                                         the same with all texts and logs
+
+Exit status:
+  0  answered, however the run has ended
+  1  the record cannot be read, or the report not be written
+  2  usage, or no such run")]
+pub struct ShowArgs {
+    /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Write a report for others, without names, addresses, texts and logs, as fleetdeploy-report-RUN.txt
+    #[arg(long)]
+    pub report: bool,
+    /// With --report: also texts and the output of programs, which may hold secrets that cannot be recognised
+    #[arg(long, requires = "report")]
+    pub with_logs: bool,
+    /// Write the report to this file, which must not be there yet; `-` is stdout
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub output: Option<PathBuf>,
+}
 
 /// A report is for its owner until it is sent.
 const REPORT_MODE: u32 = 0o600;
@@ -38,7 +75,7 @@ pub(super) struct Read {
 impl Read {
     fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
         let (mut lines, mut left_out) = (Vec::new(), 0);
-        // A run can be without events: whoever recovered it alone may have died before the first one.
+        // A run can be without events: the recovery that made its record may have died before the first one.
         let passed = if folder.events().exists() {
             each_event(&folder.events(), |line| {
                 if line.event.is_lossy() || matches!(line.event, Event::Printed { .. }) {
@@ -93,7 +130,7 @@ impl Read {
     }
 }
 
-pub(super) fn run(global: &Global, mode: Mode, arguments: &Show) -> Ended {
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &ShowArgs) -> Ended {
     let state = state()?;
     let read = Read::of(named(&state, &arguments.run)?, &state.running())?;
     let ending = Ending::Answered { yes: true };
@@ -128,7 +165,7 @@ fn json(read: &Read) -> serde_json::Value {
         "recovered": matches!(read.standing, Standing::Recovered(_)),
         "by_hand": read.standing == Standing::ByHand,
         "running": read.standing == Standing::Running,
-        "took_ms": summary.took.map(super::conclusion::millis),
+        "took_ms": summary.took.map(super::shared::conclusion::millis),
         "exit": summary.exit,
         "missing": summary.missing,
         "hosts": show::hosts(&read.lines),
@@ -139,7 +176,7 @@ fn json(read: &Read) -> serde_json::Value {
 }
 
 /// Writes the report where nothing is yet: what is there may be a report that was looked through already.
-fn write_report(mode: Mode, read: &Read, arguments: &Show, text: &str) -> Ended {
+fn write_report(mode: Mode, read: &Read, arguments: &ShowArgs, text: &str) -> Ended {
     let output = arguments.output.as_deref();
     let ending = Ending::Answered { yes: true };
     if output == Some(Path::new("-")) {

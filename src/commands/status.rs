@@ -1,40 +1,76 @@
-//! `status`: what every host runs, would boot, lacks and needs.
+//! `status`: shows what every host runs, would boot, lacks and needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use clap::Args;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
-use super::fleet_context::Ground;
-use super::history::{clock, colour, print};
+use super::shared::fleet_context::Ground;
+use super::shared::history::{clock, colour, print};
 use super::{Ended, Trouble, farewell};
-use crate::cli::{FleetHosts, Global, Status};
+use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
+use crate::commands::shared::global::GlobalArgs;
 use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
-use crate::engine::gather::Gathered;
+use crate::decide::survey::Allowed;
+use crate::engine::ask::Gathered;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::status::status;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::exit::{self, Ending};
+use crate::facts::store_path::StorePath;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Host, HostName, Jump};
 use crate::remote::Workspace;
-use crate::store_path::StorePath;
 use crate::ui::mode::Mode;
 use crate::ui::status::{Match, Shown, Style, Told, render};
 use crate::ui::{Screen, columns_of_stdout};
 
+/// Show what every host runs, would boot, lacks and needs
+///
+/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands
+/// everything that is not as it should be, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  fleetdeploy status                        every host of the inventory
+  fleetdeploy status homelab --on '@edge'
+  fleetdeploy status homelab --build        also: does it run what the flake gives now?
+
+Exit status:
+  0  every host has answered
+  1  a host does not answer, or --build could not build
+  2  usage or inventory
+  130, 143, 129  interrupted")]
+pub struct StatusArgs {
+    /// The fleet, as the inventory names it; every host of the inventory if it is left out
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: Option<String>,
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `all`; commas between, may be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub on: Vec<String>,
+    /// Not these hosts, written like those of `--on`
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub except: Vec<String>,
+    #[command(flatten)]
+    pub without: WithoutArgs,
+    /// Build what the flake gives now, and show which hosts run something else
+    #[arg(long, requires = "name")]
+    pub build: bool,
+}
+
 /// What the flake gives now; `None`: it was not asked, `Some(None)`: it could not be built.
 type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
 
-pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ended {
-    let Status { name, on, except, without, build: with_build } = arguments;
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs) -> Ended {
+    let StatusArgs { name, on, except, without, build: with_build } = arguments;
     let mut ground = match name.clone() {
         Some(name) => {
-            let hosts = FleetHosts { name, on: on.clone(), except: except.clone(), without: without.clone() };
+            let hosts = FleetHostsArgs { name, on: on.clone(), except: except.clone(), without: without.clone() };
             Ground::prepare(global, &hosts, &Overrides::default())?
         }
         None => Ground::prepare_every_host(global, on, except, without)?,
@@ -47,13 +83,13 @@ pub(super) async fn run(global: &Global, mode: Mode, arguments: &Status) -> Ende
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     ground.begin_query("status", &events);
 
-    let request = ground.question("status", roots.path().to_owned());
+    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
     let reach = ground.reach(Arc::clone(&workspace));
     let building = async {
         if !with_build {
             return None;
         }
-        let built = build(&request, Arc::clone(&workspace), &events).await;
+        let built = build(&scope, Arc::clone(&workspace), &events).await;
         Some(built.map_err(|text| events.publish(Event::Failed { host: None, text, hint: None })).ok())
     };
     let phase = if *with_build { Phase::Survey } else { Phase::Ask };

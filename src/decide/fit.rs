@@ -1,9 +1,9 @@
-//! Whether the new system's own word about its host lets a push go on.
+//! Decides whether the new system's own word about its host lets a push go on.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::fact::PreSwitchCheck;
+use crate::facts::fit::PreSwitchCheck;
 
 /// Why the new system's own pre-switch check refuses the push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

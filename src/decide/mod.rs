@@ -2,44 +2,22 @@
 //! state.
 
 pub mod absent;
-mod cleanup;
-mod commit;
-mod contest;
 pub mod doctor;
-mod doubt;
 pub mod exec;
-pub mod fact;
 pub mod fit;
 pub mod forecast;
-mod forget;
 pub mod guard;
-mod inspection;
 pub mod left_to_guard;
-pub mod links;
-mod marks;
-pub mod plan;
-pub mod progress;
-mod proven;
+pub mod matrix;
 pub mod reboot;
-pub mod recover;
 pub mod remembered;
 pub mod restless;
 pub mod rollback;
-mod sameness;
 pub mod status;
-mod steady;
-mod steps;
 pub mod survey;
-#[cfg(test)]
-mod tests;
 pub mod time;
-pub mod traces;
 pub mod transaction;
 mod tunnel;
-mod undo;
-pub mod units;
 pub mod unlinked;
-mod verify;
 pub mod vocabulary;
 pub mod waves;
-mod without;

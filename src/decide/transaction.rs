@@ -1,304 +1,45 @@
-//! The decider of a push, from arming to the last clean-up, and of its recovery (`recover.rs`).
+//! Decides a push, from arming to the last clean-up, and its recovery (`recover.rs`).
 //!
 //! Feed [`Transaction::handle`] what happened; carry out, in order, what it returns. It keeps no time: it names timers
-//! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it
-//! ran, and the guards do so by themselves if nobody else does; after it the push only goes forward.
+//! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it ran,
+//! and the guards do so by themselves if the push cannot; after it the push only goes forward.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+mod cleanup;
+mod commit;
+mod contest;
+mod doubt;
+mod forget;
+mod forward;
+pub(super) mod inspection;
+mod marks;
+mod progress;
+mod proof;
+pub mod recover;
+mod sameness;
+mod state;
+mod steady;
+#[cfg(test)]
+pub(super) mod tests;
+mod undo;
+mod verify;
+mod without;
 
-use crate::decide::fact::{RefusalReason, Systems};
-use crate::decide::inspection::{Found, Ground, Side};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::{HostId, Plan};
-use crate::decide::recover::Recovery;
-use crate::decide::steady::UnitWatch;
+use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
-use crate::decide::without::{HeldUp, not_ended_without};
 use crate::event::{Event, HostOutcome, Phase};
+use crate::facts::plan::HostId;
+use crate::facts::step_answer::RefusalReason;
+use crate::facts::store_path::StorePath;
+use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
-use crate::store_path::StorePath;
 
-/// Where the whole push stands. Every stage ends in a barrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Stage {
-    /// A recovery fences every host before anything else.
-    TakeOver,
-    Arm,
-    /// The hosts of one wave are tested.
-    Test,
-    /// They, and all others, are looked at.
-    Verify,
-    /// Guards are being extended before the next wave, before the decision, or before the disarm.
-    ExtendToTest,
-    ExtendToSwitch,
-    Switch,
-    /// The matrix once more, after the boot defaults moved.
-    Proof,
-    ExtendToDisarm,
-    Disarm,
-    /// Every touched host is on its way back.
-    Back,
-    /// New logins and the baseline's matrix, before the guards of a roll back go.
-    BackProof,
-    BackDisarm,
-    Clean,
-    Over,
-}
-
-/// How a host stands in the stage under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Progress {
-    Waiting,
-    Sent,
-    /// The host has begun, or cannot be reached: nobody needs to wait for it before cutting its way.
-    Released,
-    Done,
-}
-
-/// A host on its way back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Back {
-    /// This run never held it.
-    Untouched,
-    /// Its arm command is still out: nobody knows yet whether there is a guard.
-    Arming,
-    Waiting,
-    Rolling,
-    /// On its old systems, on the boot it was on, with its guard still armed.
-    Restored,
-    /// Out of reach, or beyond a roll back from here: its guard brings it back.
-    Awaited,
-    /// Back without a guard: brought back by it, or found so by a recovery.
-    Returned {
-        by_guard: bool,
-    },
-}
-
-/// Whether a host that did not answer in its time is worth another question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum GivenUp {
-    No,
-    Silent,
-    /// Another host has answered since: what kept the way to this one closed may be over.
-    HeardOthers,
-    /// It was asked once more.
-    ForGood,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
-pub(super) struct HostNow {
-    /// The order that is out; an answer to any other is late and means nothing.
-    pub(super) step: Option<Step>,
-    pub(super) progress: Progress,
-    /// It may hold a guard of this run.
-    pub(super) armed: bool,
-    /// A `test` was sent: its current system may have moved.
-    pub(super) activated: bool,
-    /// A `switch` was sent: its boot default may have moved.
-    pub(super) moved: bool,
-    /// It has taken a new login in this stage.
-    pub(super) logged_in: bool,
-    pub(super) boot_id: String,
-    pub(super) back: Back,
-    /// It had lost its guard and was armed once more: not a second time.
-    pub(super) armed_again: bool,
-    pub(super) given_up: GivenUp,
-    /// It says that it is not this run's any more: nothing is done on it.
-    pub(super) disowned: bool,
-    /// A recovery does not build on what it says of itself, and leaves it as it is.
-    pub(super) set_aside: bool,
-    /// A recovery ends the run without it: it takes no part, also if it answers meanwhile.
-    pub(super) missing: bool,
-    /// What it runs, as far as known.
-    pub(super) on: StorePath,
-    /// A recovery has taken it over on the boot that is known of.
-    pub(super) held: bool,
-    /// How a recovery found it.
-    pub(super) found: Option<Found>,
-    pub(super) end: Option<HostOutcome>,
-}
-
-impl HostNow {
-    /// Nothing was said about its end yet.
-    pub(super) fn is_open(&self) -> bool {
-        self.end.is_none()
-    }
-
-    /// A roll back must be proven here by a new login.
-    pub(super) fn needs_login(&self) -> bool {
-        self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
-    }
-
-    /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
-    pub(super) fn is_through(&self) -> bool {
-        let on_new = matches!(
-            self.found,
-            Some(
-                Found::New { .. }
-                    | Found::Cleaned(Side::New | Side::Both)
-                    | Found::Ended { stands: Side::New | Side::Both, .. }
-            )
-        );
-        self.disowned || self.missing || self.has_left() || on_new
-    }
-
-    /// The run is over for it, whatever becomes of the others: nothing is asked of it, and it is no longer theirs.
-    pub(super) fn has_left(&self) -> bool {
-        self.found.as_ref().is_some_and(Found::has_left)
-    }
-
-    /// Where its way back begins, from what may have been done to it.
-    pub(super) fn back_by_flags(&self) -> Back {
-        let arming = matches!(self.step, Some(Step::Arm { .. }));
-        match (self.armed, arming, self.activated || self.moved) {
-            (false, ..) => Back::Untouched,
-            (true, true, _) => Back::Arming,
-            (true, false, false) => Back::Restored,
-            (true, false, true) => Back::Waiting,
-        }
-    }
-}
-
-/// One push over a fleet, or the recovery of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
-pub struct Transaction {
-    pub(super) plan: Arc<Plan>,
-    /// The fleet's name, for a command to type; of a push it stands nowhere.
-    pub(super) fleet: String,
-    pub(super) hosts: Vec<HostNow>,
-    pub(super) stage: Stage,
-    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::decide::plan::HostPlan::wave): hosts of later
-    /// ones are still where they were.
-    pub(super) wave: usize,
-    /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
-    pub(super) streak: u32,
-    /// A round is out.
-    pub(super) probing: bool,
-    /// The round that is out began in an earlier stage and proves nothing for this one.
-    pub(super) stale: bool,
-    pub(super) last_broken: BTreeSet<LinkId>,
-    pub(super) last_failures: BTreeSet<(HostId, String)>,
-    /// A host that did not say in the last round how its units are.
-    pub(super) unheard: Option<HostId>,
-    /// How often each unit had been restarted by the round before.
-    pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
-    pub(super) waiting: BTreeSet<LinkId>,
-    pub(super) units: UnitWatch,
-    /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
-    pub(super) rekeying: bool,
-    /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
-    /// first that does not hold ends it.
-    pub(super) overtime: bool,
-    pub(super) extended: bool,
-    /// Restored hosts whose links stayed down were left to their guards once already.
-    pub(super) left_to_guards: bool,
-    pub(super) last_round: Option<Round>,
-    pub(super) reason: Option<RollbackReason>,
-    pub(super) interrupted: Option<Signal>,
-    /// Witnesses of which it was said that they restarted or switched.
-    pub(super) noticed: BTreeSet<HostId>,
-    /// Absent hosts of which it was said that they answer.
-    pub(super) noticed_absent: BTreeSet<HostName>,
-    /// Hosts of which it was said that they cannot write down what is done there.
-    pub(super) told_volatile: BTreeSet<HostId>,
-    /// Hosts that cannot be reached just now.
-    pub(super) silent: BTreeSet<HostId>,
-    /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
-    pub(super) silence_counts: bool,
-    /// `None`: a push.
-    pub(super) recovery: Option<Recovery>,
-    /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
-    pub(super) doubted: bool,
-    /// A host that is lost to a recovery has shown itself on new for good.
-    pub(super) lost_on_new: bool,
-    /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
-    pub(super) lost_ones_keep_nothing: bool,
-    /// Not every host could be disarmed, and those that were have been asked once more.
-    pub(super) asked_the_committed: bool,
-    /// What the host said that another coordinator has taken over.
-    pub(super) superseded_by: Option<String>,
-    /// Why a recovery leaves everything as it was.
-    pub(super) held_up: Option<HeldUp>,
-    /// Marks of an end without hosts are removed with all the rest.
-    pub(super) forgets_marks: bool,
-    /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
-    pub(super) dealt_with: BTreeSet<HostId>,
-    /// Hosts on which not all that the run keeps could be cleaned away, and why.
-    pub(super) kept: BTreeMap<HostId, String>,
-}
+pub use state::Transaction;
+use state::{Back, Progress, Stage};
 
 impl Transaction {
-    #[must_use]
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let hosts = plan
-            .hosts
-            .iter()
-            .map(|host| HostNow {
-                step: None,
-                progress: Progress::Waiting,
-                armed: false,
-                activated: false,
-                moved: false,
-                logged_in: false,
-                boot_id: host.boot_id.clone(),
-                back: Back::Untouched,
-                armed_again: false,
-                given_up: GivenUp::No,
-                disowned: false,
-                set_aside: false,
-                missing: false,
-                on: host.old.current.clone(),
-                held: false,
-                found: None,
-                end: None,
-            })
-            .collect();
-        let wave = plan.waves().keys().next().copied().unwrap_or(0);
-        Self {
-            plan,
-            fleet: String::new(),
-            hosts,
-            stage: Stage::Arm,
-            wave,
-            streak: 0,
-            probing: false,
-            stale: false,
-            last_broken: BTreeSet::new(),
-            last_failures: BTreeSet::new(),
-            unheard: None,
-            last_restarts: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            units: UnitWatch::default(),
-            rekeying: false,
-            overtime: false,
-            extended: false,
-            left_to_guards: false,
-            last_round: None,
-            reason: None,
-            interrupted: None,
-            noticed: BTreeSet::new(),
-            noticed_absent: BTreeSet::new(),
-            told_volatile: BTreeSet::new(),
-            silent: BTreeSet::new(),
-            silence_counts: false,
-            recovery: None,
-            doubted: false,
-            lost_on_new: false,
-            lost_ones_keep_nothing: false,
-            asked_the_committed: false,
-            superseded_by: None,
-            held_up: None,
-            forgets_marks: false,
-            dealt_with: BTreeSet::new(),
-            kept: BTreeMap::new(),
-        }
-    }
-
-    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is
-    /// armed alone, so that of two pushes exactly one goes on.
+    /// Returns the first orders. A recovery takes every host over. A push arms the fleet's first host by machine id
+    /// alone, so that of two pushes exactly one goes on.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
         if self.stage == Stage::TakeOver {
@@ -343,7 +84,7 @@ impl Transaction {
             Input::CancelRequested(signal) => self.cancel(signal, &mut effects),
             Input::RecordFailed { why } => {
                 if self.stage == Stage::Arm {
-                    // The entry before the first arm command: none was sent.
+                    // This is the entry before the first arm command: none was sent.
                     for host in &mut self.hosts {
                         host.step = None;
                         host.armed = false;
@@ -356,30 +97,31 @@ impl Transaction {
         effects
     }
 
-    /// The hosts that may hold a guard of this run right now: what a person who leaves at once must hear of.
+    /// Returns the hosts that may hold a guard of this run right now: a person who leaves at once must hear of them.
     pub fn guarded(&self) -> impl Iterator<Item = HostId> + '_ {
         self.plan.ids().filter(|host| self.hosts[host.0].armed)
     }
 
-    /// Those of them that take part in what is left.
+    /// Returns those of them that take part in the rest of the run.
     pub fn holding(&self) -> impl Iterator<Item = HostId> + '_ {
         self.guarded().filter(|host| self.takes_part(*host))
     }
 
-    /// Whether a recovery leaves everything as it was found, since what was typed is not right as the hosts stand.
+    /// Returns whether a recovery leaves everything as it was found, because the command that was typed does not fit
+    /// the state of the hosts.
     #[must_use]
     pub fn is_held_up(&self) -> bool {
         self.held_up.is_some()
     }
 
-    /// How it ended, once nothing but the clean-up is left to do.
+    /// Returns how it ended, once only the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {
         matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
     }
 
-    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them:
-    /// what was seen is kept, also when all is left at once. None of them has a guard of this run.
+    /// Returns the hosts that have a known end by now, or that a recovery leaves as it has found them. Their ends are
+    /// kept even if all is left at once. None of them has a guard of this run.
     #[must_use]
     pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
         let end = |id: HostId| {
@@ -389,33 +131,34 @@ impl Transaction {
                 _ if now.armed => None,
                 (_, found) => found.as_ref().map(Found::left),
             });
-            // That it is not known of it is no end of the run.
+            // An unknown host is no end of the run.
             let end = end.map(|end| if end == HostOutcome::Missing { not_ended_without() } else { end });
             end.map(|end| (self.plan.host(id).name.clone(), end))
         };
         self.plan.ids().filter_map(end).collect()
     }
 
-    /// The hosts that may be under their guards when all is left: not those that were seen back without one.
+    /// Returns the hosts that may be under their guards when all is left, without those that were seen back without
+    /// one.
     pub fn left_to_guards(&self) -> impl Iterator<Item = HostId> + '_ {
         self.guarded().filter(|host| !matches!(self.hosts[host.0].back, Back::Returned { .. }))
     }
 
-    /// Whether a host under its guard was seen on its old systems already, on the boot that it was on.
+    /// Returns whether a host under its guard was seen on its old systems already, on the boot that it was on.
     #[must_use]
     pub fn is_seen_on_old(&self, host: HostId) -> bool {
         let now = &self.hosts[host.0];
         now.back == Back::Restored || now.found == Some(Found::Guarded(Ground::Old))
     }
 
-    /// Whether its guard may be disarmed: the command is out.
+    /// Returns whether its guard may be disarmed: the command is out.
     #[must_use]
     pub fn may_be_disarmed(&self, host: HostId) -> bool {
         matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
     }
 
-    /// A full disk is for a person to mend; the run goes on: its lease holds as long as the boot, and a guard is of one
-    /// boot, too.
+    /// Warns of a host that cannot write. A person must mend a full disk; the run goes on, because its lease holds as
+    /// long as the boot, and a guard also belongs to one boot.
     fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
@@ -425,7 +168,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+    fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         self.tell_what_is_volatile(host, &answer, effects);
         let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean | Stage::Over);
         if let (true, Some(says), Answer::Said(said)) = (is_told, self.disowned_by(host, step, &answer), &answer) {
@@ -454,7 +197,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
+    fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         match self.stage {
             Stage::TakeOver => self.cancel_take_over(signal, effects),
             Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToTest | Stage::ExtendToSwitch => {
@@ -473,14 +216,14 @@ impl Transaction {
         }
     }
 
-    // Small things that several stages need.
+    // The functions below are needed by several stages.
 
-    pub(super) fn run(&mut self, host: HostId, step: Step, effects: &mut Vec<Effect>) {
+    fn run(&mut self, host: HostId, step: Step, effects: &mut Vec<Effect>) {
         self.hosts[host.0].step = Some(step.clone());
         effects.push(Effect::Run { host, step });
     }
 
-    pub(super) fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
+    fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
         self.stage = stage;
         self.look_anew();
         for host in &mut self.hosts {
@@ -489,19 +232,19 @@ impl Transaction {
         effects.push(Effect::Tell(Event::PhaseStarted { phase }));
     }
 
-    /// Whether the push has come to this host: its wave is the one of now, or was before.
-    pub(super) fn has_begun_on(&self, host: HostId) -> bool {
+    /// Returns whether the push has come to this host: its wave is the present one, or an earlier one.
+    fn has_begun_on(&self, host: HostId) -> bool {
         self.plan.host(host).changes && self.plan.host(host).wave <= self.wave
     }
 
-    /// What a host must run in the stage under way.
-    pub(super) fn runs(&self, host: HostId) -> &StorePath {
+    /// Returns the system that a host must run in the stage under way.
+    fn runs(&self, host: HostId) -> &StorePath {
         let plan = self.plan.host(host);
         if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
     }
 
-    /// What earlier rounds said counts for nothing in the stage that begins.
-    pub(super) fn look_anew(&mut self) {
+    /// Forgets the rounds: earlier ones do not count in the stage that begins.
+    fn look_anew(&mut self) {
         self.streak = 0;
         self.overtime = false;
         self.last_broken.clear();
@@ -511,7 +254,7 @@ impl Transaction {
         self.units.begin_anew();
     }
 
-    /// When every host is gone at once, it is more likely the workstation that is.
+    /// Returns whether every host is gone at once: then more likely the workstation's own link is down.
     fn hear_silence(&mut self, host: HostId, effects: &mut Vec<Effect>) {
         let all = self.plan.changing().count();
         if self.silent.insert(host) && all > 1 && self.silent.len() == all {
@@ -521,18 +264,18 @@ impl Transaction {
         }
     }
 
-    pub(super) fn all_changing(&self, progress: Progress) -> bool {
+    fn all_changing(&self, progress: Progress) -> bool {
         self.plan.changing().all(|host| self.hosts[host.0].progress == progress)
     }
 
-    pub(super) fn forget_verify_timers(effects: &mut Vec<Effect>) {
+    fn forget_verify_timers(effects: &mut Vec<Effect>) {
         let timers =
             [Timer::Settle, Timer::Steady, Timer::SettleBack, Timer::SettleAfterBoot, Timer::Rekey, Timer::RoundPause];
         effects.extend(timers.map(Effect::Forget));
     }
 }
 
-pub(super) fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
+fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
     Effect::Tell(Event::HostDone { host, phase })
 }
 

@@ -1,38 +1,39 @@
-//! Hosts that a run goes on without, and those of which a refusal says that it could.
+//! Handles the hosts that a run goes on without, and names those that it could go on without.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::push::{Push, lock};
-use super::surveyor::Answered;
+use super::host_survey::Answered;
+use super::inquiry::Inquiry;
+use super::survey::FleetSurvey;
 use crate::decide::absent;
-use crate::decide::links::{self, Link};
+use crate::facts::links::{self, Link};
 use crate::inventory::model::{Host, HostName};
 use crate::inventory::words_without;
 
-impl Push<'_> {
-    /// The fleet's links as they are looked at: without those that begin at a host that takes no part.
-    pub(super) fn links(&self, surveyed: &BTreeMap<HostName, Answered>) -> Vec<Link> {
-        let skipped = lock(&self.skipped);
-        let absent: Vec<&Host> = self.request.fleet.hosts.iter().filter(|host| skipped.contains(&host.name)).collect();
-        absent::without(links::resolve(&self.request.fleet, &ssh_ports(surveyed)), &absent)
+impl Inquiry<'_> {
+    /// Returns the fleet's links that are looked at: without those that begin at a host that takes no part.
+    pub(super) fn links(&self, survey: &FleetSurvey) -> Vec<Link> {
+        let absent: Vec<&Host> =
+            self.scope.fleet.hosts.iter().filter(|host| survey.skipped.contains(&host.name)).collect();
+        absent::without(links::resolve(&self.scope.fleet, &ssh_ports(&survey.answered)), &absent)
     }
 
-    /// Whether every witness answers that the proof needs; those that do not are told, with what to add.
+    /// Checks whether every witness answers that the proof needs; tells which do not, and what to add.
     ///
-    /// Without this, a push would begin, wait out the settle time for links that nobody can bring up, and go back.
-    pub(super) fn needed_witnesses_answer(&self, surveyed: &BTreeMap<HostName, Answered>) -> bool {
-        if self.request.allowed.broken {
-            // Their links are accepted with the others that are down, each by its name.
+    /// Without this check a push would begin, wait out the settle time for links that no host can bring up, and go
+    /// back.
+    pub(super) fn needed_witnesses_answer(&self, survey: &FleetSurvey) -> bool {
+        if self.scope.allowed.broken {
+            // With `--allow-broken` their links are accepted like the others that are down, each by its name.
             return true;
         }
-        let skipped = lock(&self.skipped).clone();
         let is_silent_witness = |host: &&Host| {
             let name = &host.name;
-            !surveyed.contains_key(name) && !skipped.contains(name) && !self.request.selected.contains(name)
+            !survey.answered.contains_key(name) && !survey.skipped.contains(name) && !self.scope.selected.contains(name)
         };
-        let silent: Vec<&Host> = self.request.fleet.hosts.iter().filter(is_silent_witness).collect();
+        let silent: Vec<&Host> = self.scope.fleet.hosts.iter().filter(is_silent_witness).collect();
         let names: BTreeSet<&HostName> = silent.iter().map(|host| &host.name).collect();
-        let needed = absent::needed(&self.links(surveyed), &silent);
+        let needed = absent::needed(&self.links(survey), &silent);
         for (host, links) in &needed {
             let of = if *links == 1 {
                 "a required link begins or ends".to_owned()
@@ -47,7 +48,7 @@ impl Push<'_> {
 
     /// What mends a host's silence, and the words to add to go on without all that are silent.
     pub(super) fn or_without(&self, silent: &BTreeSet<&HostName>, hint: Option<&String>) -> Option<String> {
-        or_without(&self.request.fleet.hosts, &self.request.selected, silent, hint)
+        or_without(&self.scope.fleet.hosts, &self.scope.selected, silent, hint)
     }
 }
 

@@ -1,54 +1,61 @@
-//! Phase 4: the whole matrix before anything changes: what is down now is known, and not blamed on this push.
+//! Phase 4: looks at the whole matrix before anything changes. A link that is down already is not blamed on this push.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::hosts::Hosts;
-use super::orders::{Identity, Orders};
-use super::push::{Phased, Push, lock, refuse_if};
-use super::ssh_hosts::SshHosts;
+use super::inquiry::Inquiry;
+use super::probing::Probing;
 use crate::decide::absent;
-use crate::decide::links::{Link, LinkAnswer, Round};
-use crate::decide::plan::Plan;
-use crate::decide::progress::{cells, link_text};
-use crate::event::{Event, Phase};
+use crate::decide::matrix::{cells, link_text};
+use crate::event::{Cell, Event, Phase};
+use crate::facts::links::{Link, LinkAnswer, Round};
+use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 
-impl Push<'_> {
-    /// The whole matrix before anything changes: what is down now is known, and not blamed on this push.
-    pub(super) async fn baseline(&self, mut plan: Plan, identity: &Identity, changes: bool) -> Phased<Plan> {
-        let looking = Arc::new(plan.clone());
-        // It looks and gives no orders.
-        let orders = Orders::new(looking, identity.clone(), Vec::new(), Vec::new());
-        let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
+/// The matrix as it was found.
+pub(super) struct Baseline {
+    /// With what the round has shown of its links and hosts.
+    pub(super) plan: Plan,
+    pub(super) cells: Vec<Cell>,
+    /// Required links that are down and accepted as they are, as asked.
+    pub(super) accepted: Vec<String>,
+    /// A required link is down that the push cannot mend, and that nobody accepts; which one was told.
+    pub(super) is_hopeless: bool,
+}
+
+impl Inquiry<'_> {
+    /// Looks at every link. `skipped` are the hosts that take no part; where something `changes`, what is down is said
+    /// as what it means for that.
+    pub(super) async fn baseline(&self, mut plan: Plan, skipped: &BTreeSet<HostName>, changes: bool) -> Baseline {
+        let probing = Probing::of_plan(Arc::clone(&self.reach), &plan);
         self.tell_probing(&plan);
-        let (mut round, _) = Arc::clone(&prober).round(false).await;
+        let mut round = probing.round(&plan.links, false).await;
         let counts = |link: &usize| plan.links[*link].left_out.is_none();
         if round.down(&plan.links).iter().any(counts) {
-            // One lost packet is no broken link.
-            (round, _) = Arc::clone(&prober).round(false).await;
+            // One lost packet is no broken link, so a link that is down is looked at a second time.
+            round = probing.round(&plan.links, false).await;
         }
-        prober.stop_probing().await;
+        probing.stop().await;
         let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
         for host in absent::answering(&plan.links, &Round::default(), &round) {
             self.warn(Some(&host), absent::answers_now());
         }
         let cells = cells(&plan, &round, false);
-        lock(&self.ahead).links.clone_from(&cells);
-        self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells });
+        self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells: cells.clone() });
         let mendable = |link: &Link| {
             let changing = |name: &HostName| plan.hosts.iter().any(|host| host.changes && host.name == *name);
             matches!(&link.from, Place::Host(from) if changing(from)) || link.to_host.as_ref().is_some_and(changing)
         };
-        let mut hopeless = false;
+        let mut is_hopeless = false;
         for link in &down {
             let one = &plan.links[*link];
-            let cause = absent::likely_cause(&self.request.fleet, one, &lock(&self.skipped));
+            let cause = absent::likely_cause(&self.scope.fleet, one, skipped);
             let because = cause.as_ref().map(|cause| format!(", {cause}")).unwrap_or_default();
             let text = format!("{} is already down, before anything was changed{because}", describe_link(one));
             if !changes {
                 let how = if *round.answer(*link) == LinkAnswer::Unknown { "cannot be looked at" } else { "is down" };
                 self.warn(None, format!("{} {how}{because}", describe_link(one)));
-            } else if self.request.allowed.broken {
+            } else if self.scope.allowed.broken {
                 self.warn(None, format!("{text}: accepted, as asked (--allow-broken)"));
             } else if mendable(one) && cause.is_none() {
                 self.warn(
@@ -59,20 +66,20 @@ impl Push<'_> {
                 );
             } else {
                 let hint = "mend it first, or accept it with --allow-broken".to_owned();
-                // Of a host that takes no part nobody knows whether it could.
+                // It is not known whether a host that takes no part could mend the link.
                 let nobody = if cause.is_none() { ", and no host that this push changes can mend it" } else { "" };
                 self.fail(None, format!("{text}{nobody}"), Some(hint));
-                hopeless = true;
+                is_hopeless = true;
             }
         }
-        refuse_if(hopeless, "a required link is down that this push cannot mend")?;
-        if self.request.allowed.broken && changes {
-            lock(&self.ahead).accepted = down.iter().map(|link| link_text(&plan.links[*link])).collect();
+        let mut accepted = Vec::new();
+        if self.scope.allowed.broken && changes {
+            accepted = down.iter().map(|link| link_text(&plan.links[*link])).collect();
             plan.accepted = down.into_iter().collect();
         }
         learn_health(&mut plan, &round);
         plan.baseline = round;
-        Ok(plan)
+        Baseline { plan, cells, accepted, is_hopeless }
     }
 
     fn tell_probing(&self, plan: &Plan) {
@@ -88,7 +95,7 @@ impl Push<'_> {
     }
 }
 
-/// The very looks that verify will take: what failed in the baseline is not blamed on this push.
+/// Looks exactly as verify will: a look that fails in the baseline is not blamed on this push.
 fn learn_health(plan: &mut Plan, round: &Round) {
     for host in &mut plan.hosts {
         if let Some(seen) = round.hosts.get(&host.name) {
@@ -99,7 +106,7 @@ fn learn_health(plan: &mut Plan, round: &Round) {
     }
 }
 
-pub(super) fn describe_link(link: &Link) -> String {
+fn describe_link(link: &Link) -> String {
     let from = match &link.from {
         Place::Workstation => "the workstation",
         Place::Host(name) => name.as_str(),

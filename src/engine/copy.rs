@@ -1,28 +1,27 @@
-//! Phase 3: the closures go to their hosts, all at once, and each new system is looked at there.
-
-use std::time::Duration;
+//! Phase 3: copies the closures to their hosts, all at once, and looks at each new system there.
 
 use futures::FutureExt;
 
-use super::push::{Phased, Push, chain, lock, refuse_if};
-use super::ssh_hosts::{ask_all, reason};
-use crate::decide::fact::Fit;
+use super::ask::ask_all;
+use super::causes::{chain, reason};
+use super::diff::COMPARISON;
+use super::inquiry::{Phased, refuse_if};
+use super::mutex::lock;
+use super::push::Push;
 use crate::decide::fit::PreSwitchRefusal;
 use crate::decide::survey::{BootDoubt, Surveyed};
 use crate::event::forecast::Comparison;
 use crate::event::{Event, Phase};
+use crate::facts::fit::Fit;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
-use crate::store_path::StorePath;
-
-/// What comparing the two systems may add to the look at the new one; prepare.sh ends it before that.
-pub(super) const COMPARISON: Duration = Duration::from_secs(25);
 
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        self.tell(Event::PhaseStarted { phase: Phase::Copy });
+        self.inquiry.tell(Event::PhaseStarted { phase: Phase::Copy });
         let changing: Vec<(&Surveyed<'_>, &StorePath)> =
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
         let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
@@ -39,17 +38,18 @@ impl Push<'_> {
         let host = view.host;
         let name = &host.name;
         if self.request.back.is_some() {
-            // It has been there all the time. This workstation need not have it, and asks nothing about it.
+            // A rollback's system has been on the host all the time. This workstation need not have it, and does not
+            // ask about it.
             return self.prepare_one(view, new, of_run).await;
         }
         if !self.has_room(view, new).await {
             return false;
         }
-        let ssh_options = self.reach.workspace().nix_ssh_options();
+        let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let substitute = host.nix.substitute_on_destination;
         let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
         let hear = |heard: nix::Heard<'_>| {
-            self.tell(match heard {
+            self.inquiry.tell(match heard {
                 nix::Heard::Progress(nix::Progress { copied, .. }) => {
                     Event::CopyMoved { host: name.clone(), done_bytes: copied.done, expected_bytes: copied.expected }
                 }
@@ -60,14 +60,19 @@ impl Push<'_> {
         };
         if let Err(error) = nix::copy(new, destination, host.limits.copy, hear).await {
             let mend = error.mend(host.user.as_deref().unwrap_or("the user that logs in"));
-            self.fail(Some(name), chain(&error), mend.map(|mend| format!("in the host's NixOS configuration: {mend}")));
+            self.inquiry.fail(
+                Some(name),
+                chain(&error),
+                mend.map(|mend| format!("in the host's NixOS configuration: {mend}")),
+            );
             return false;
         }
-        self.tell(Event::HostMoved { host: name.clone(), doing: "looking whether it fits".to_owned() });
+        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: "looking whether it fits".to_owned() });
         self.prepare_one(view, new, of_run).await
     }
 
-    /// Whether what is missing on the host fits on its disk. Only asked of the host when the whole closure would not.
+    /// Checks whether the missing paths fit on the host's disk. The host is asked which are missing only if the whole
+    /// closure would not fit.
     pub(super) async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
         let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
         let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
@@ -85,7 +90,11 @@ impl Push<'_> {
             missing.div_ceil(1_000_000),
             free / 1_000_000
         );
-        self.fail(Some(&view.host.name), text, Some("run `nix-collect-garbage -d` there, or make room".to_owned()));
+        self.inquiry.fail(
+            Some(&view.host.name),
+            text,
+            Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
+        );
         false
     }
 
@@ -103,42 +112,46 @@ impl Push<'_> {
         .script();
         lock(&self.prepared).insert(name.clone());
         let limit = view.host.limits.step + view.host.limits.check + COMPARISON;
-        let raw = match self.reach.run(name, &script, limit).await {
+        let raw = match self.inquiry.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
-                self.fail(Some(name), reason(&error), error.hint());
+                self.inquiry.fail(Some(name), reason(&error), error.hint());
                 return false;
             }
         };
         let fit = match answer::fit(&raw.lines) {
             Ok(fit) => fit,
             Err(error) => {
-                self.fail(Some(name), error.to_string(), None);
+                self.inquiry.fail(Some(name), error.to_string(), None);
                 return false;
             }
         };
         self.tell_comparison(name, &fit);
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.reboot_for) {
-            self.warn(Some(name), doubt.to_string());
+            self.inquiry.warn(Some(name), doubt.to_string());
         }
         let mut fits = true;
         for misfit in &fit.misfits {
-            self.fail(Some(name), misfit.text.clone(), None);
+            self.inquiry.fail(Some(name), misfit.text.clone(), None);
             fits = false;
         }
         if let Some(change) = &fit.loader_change {
             let hint = "install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned();
-            self.fail(Some(name), format!("the new system changes the kind of boot loader, {change}"), Some(hint));
+            self.inquiry.fail(
+                Some(name),
+                format!("the new system changes the kind of boot loader, {change}"),
+                Some(hint),
+            );
             fits = false;
         }
         if let Some(unfit) = PreSwitchRefusal::of(fit.check, view.host.limits.check) {
             let what = "pre-switch check".to_owned();
-            self.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
-            self.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
+            self.inquiry.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
+            self.inquiry.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
             fits = false;
         }
         if fits {
-            self.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
+            self.inquiry.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
         }
         fits
     }
@@ -147,8 +160,8 @@ impl Push<'_> {
         let packages = fit.changes.as_ref().and_then(|lines| nix::diff::changes_in(&lines.join("\n")).ok());
         let reboot_for = fit.reboot_for.clone();
         if packages.is_none() {
-            // It is said that the packages are not known.
-            self.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
+            // The plan then says that the packages are not known.
+            self.inquiry.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }

@@ -1,5 +1,6 @@
-//! Does what the decider says, and tells it what came of it. The only `select!` over everything.
+//! Does what the decider says, and tells the decider what came of it. It has the only `select!` over everything.
 
+mod deadlines;
 mod reports;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -9,34 +10,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use self::deadlines::{is_awaited, millis};
 use super::activity::by_step;
 use super::clock::Clock;
 use super::hosts::{Hosts, Order};
 use super::reports::{Report, ReportOnce};
-use super::returned::CleanedUp;
 use super::shutdown::Shutdown;
+use super::surroundings::Surroundings;
 use super::timers::Timers;
 use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::plan::{HostId, Plan};
-use crate::decide::recover::{Aim, Recorded};
-use crate::decide::time::{MARGIN, REKEY, Times};
-use crate::decide::traces::EndMark;
+use crate::decide::time::Times;
 use crate::decide::transaction::Transaction;
-use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
-use crate::event::forecast::Forecast;
+use crate::decide::transaction::recover::{Aim, Recorded};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Verdict};
 use crate::event::{Event, HostOutcome};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
-
-/// How long a host behind a jump may hold the jump's own job back. Longer than a start takes over a slow line; short
-/// against a master's 15 s for noticing that its link is dead.
-const HEAD_START: Duration = Duration::from_secs(5);
-
-/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or
-/// two.
-const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
-
-/// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
-const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the end of a push waits for journals that are still to come: most have come during the roll back.
 const LAST_JOURNALS: Duration = Duration::from_secs(2);
@@ -45,66 +35,23 @@ const LAST_JOURNALS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     Verdict(Verdict),
-    /// A second signal: left at once.
+    /// A second signal came, and the push was left at once.
     Left {
-        /// Hosts of which it is known how it ended for them, or how they were found.
+        /// Hosts that have a known end, or that a recovery found in a known state.
         through: Vec<(HostName, HostOutcome)>,
-        /// Those that may still be guarded.
+        /// Hosts that may still be guarded.
         guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
 
-/// What the driver needs beside the hosts: where events and entries go.
-pub trait Surroundings: Send {
-    /// Never waits.
-    fn tell(&mut self, event: Event);
-    /// What the push would do, where a person wants to see that first.
-    fn foreseen(&mut self, forecast: Forecast) {
-        let _ = forecast;
-    }
-    /// Whether a person who has seen it wants it; ends by itself some time.
-    ///
-    /// # Errors
-    /// Why the push is not begun, in words.
-    fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
-        async { Ok(()) }
-    }
-    /// A guard is about to be armed anew, or extended, and holds no longer than this from now on; durable before that.
-    ///
-    /// # Errors
-    /// When it is not.
-    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
-        let _ = (host, holds);
-        Ok(())
-    }
-    /// Another run's end while hosts were missing has come to more: hosts of it that were missing are cleaned up.
-    ///
-    /// # Errors
-    /// When that cannot be written down.
-    fn cleaned_up(&mut self, what: &CleanedUp) -> std::io::Result<()> {
-        let _ = what;
-        Ok(())
-    }
-    /// What the push begins with, durable before the first host is touched.
-    ///
-    /// # Errors
-    /// When it is not.
-    fn started(&mut self, plan: &Plan) -> std::io::Result<()>;
-    /// Returns once the entry is durable.
-    ///
-    /// # Errors
-    /// When it is not.
-    fn record(&mut self, entry: &Entry) -> std::io::Result<()>;
-}
-
-/// A step that is out.
+/// A step that was sent and has not been answered yet.
 struct Out {
     step: Step,
-    /// Its number: reports of a replaced step carry another one.
+    /// The number of the step: reports of a step that was replaced carry another one.
     sent: u64,
     at: Duration,
-    /// How long the guard holds from then on, if the step is about it.
+    /// How long the guard holds from `at` on, if the step is about the guard.
     guard: Duration,
     task: AbortHandle,
 }
@@ -119,17 +66,16 @@ pub struct Driver<H> {
     out: Vec<Option<Out>>,
     /// Until when each host's guard holds, at the earliest.
     deadlines: Vec<Option<Duration>>,
-    /// How many hosts' journals are still to come.
+    /// How many journals of hosts are still to come.
     journals: usize,
-    /// Until when a guard may be armed of a host that a recovery ends the run without.
+    /// Until when a guard may be armed on a host that a recovery ends the run without.
     missing_until: Option<Duration>,
-    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push
-    /// itself.
+    /// When a recovery began: a guard of the run that it has not seen was armed before that. `None` in the push itself.
     began: Option<Duration>,
-    /// No guard that a host shows is waited for longer than this.
+    /// The longest time that the driver waits for a guard that a host shows.
     longest_guard: Duration,
-    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have,
-    /// too, or soon will.
+    /// Hosts that were taken over and on which the run's guard had fired. If two of them say so, the guards of the
+    /// others have fired too, or soon will: one host alone could lie.
     seen_fired: BTreeSet<HostId>,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
@@ -137,13 +83,15 @@ pub struct Driver<H> {
 }
 
 impl<H: Hosts> Driver<H> {
-    /// `times` are by host, like the plan's. `hosts` must count with the same `clock`.
+    /// Makes the driver of a push. `times` are in the order of the plan's hosts. `hosts` must count with the same
+    /// `clock`.
     pub fn new(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, clock: Arc<dyn Clock>) -> Self {
         let transaction = Transaction::new(Arc::clone(&plan));
         Self::of(transaction, hosts, plan, times, clock)
     }
 
-    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before.
+    /// Makes the driver of a recovery of the run that `plan` was made for. `hosts` speak with a higher epoch than any
+    /// coordinator before.
     pub fn recovering(
         hosts: Arc<H>,
         plan: Arc<Plan>,
@@ -156,7 +104,7 @@ impl<H: Hosts> Driver<H> {
         Self { began, ..Self::of(transaction, hosts, plan, times, clock) }
     }
 
-    /// Hosts that do not answer were given the time already until every guard must have brought them back.
+    /// Says that the recovery has already waited for silent hosts until every guard must have brought them back.
     #[must_use]
     pub fn having_waited(mut self, waited: bool) -> Self {
         if waited {
@@ -165,7 +113,7 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// Hosts that a recovery leaves as they are, and why.
+    /// Names the hosts that a recovery leaves as they are, and why.
     #[must_use]
     pub fn leaving(mut self, hosts: Vec<(HostId, String)>) -> Self {
         for (host, why) in hosts {
@@ -174,7 +122,7 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// What a recovery is to do, and what the record says of an end while hosts were missing.
+    /// Says what a recovery is to do, and how the record says that the run was ended while hosts were missing.
     #[must_use]
     pub fn aiming_at(mut self, aim: Aim, mark: Option<EndMark>) -> Self {
         self.transaction.aim_at(aim);
@@ -184,14 +132,14 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// The fleet's name, for what is said of what to type.
+    /// Gives the name of the fleet, for sentences that say what to type.
     #[must_use]
     pub fn of_fleet(mut self, fleet: &str) -> Self {
         self.transaction.is_of(fleet);
         self
     }
 
-    /// Hosts that a recovery ends the run without, and until when a guard of theirs may be armed.
+    /// Names the hosts that a recovery ends the run without, and until when a guard of theirs may be armed.
     #[must_use]
     pub fn going_without(mut self, hosts: Vec<HostId>, until: Option<Duration>) -> Self {
         for host in hosts {
@@ -201,7 +149,7 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// How long a guard of the run may hold, where it is not what the inventory says.
+    /// Says how long a guard of the run may hold, if that is not what the inventory says.
     #[must_use]
     pub fn with_longest_guard(self, longest_guard: Duration) -> Self {
         Self { longest_guard, ..self }
@@ -234,10 +182,13 @@ impl<H: Hosts> Driver<H> {
         let mut effects: VecDeque<Effect> = self.transaction.start().into();
         let mut asked_to_stop = false;
         loop {
+            // All effects of one input come before the next input, in their order: a step that an entry announces
+            // stands behind that entry, and so is sent only once the entry is durable.
             while let Some(effect) = effects.pop_front() {
                 match effect {
                     Effect::Record(entry) => {
                         if let Err(error) = surroundings.record(&entry) {
+                            // On the way back, and at the end, a full disk stops nothing: the hosts come first.
                             let forward = !matches!(
                                 entry,
                                 Entry::RollingBack { .. }
@@ -249,7 +200,8 @@ impl<H: Hosts> Driver<H> {
                             let why = error.to_string();
                             surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });
                             if forward {
-                                // What the entry announces must not happen without it.
+                                // The effects that are left in the queue are dropped: what the entry announces must not
+                                // happen without it. The decider turns back instead.
                                 effects = self.transaction.handle(Input::RecordFailed { why }).into();
                             }
                         }
@@ -268,7 +220,8 @@ impl<H: Hosts> Driver<H> {
                     Effect::Tell(event) => surroundings.tell(event),
                     Effect::Finish(mut verdict) => {
                         self.say_when_they_are_back(&mut verdict);
-                        // Who was superseded takes no further step, also not one that is being tried again.
+                        // A push that was superseded takes no further step, and does not try one again: another
+                        // coordinator speaks to the hosts now.
                         for out in self.out.iter().flatten() {
                             out.task.abort();
                         }
@@ -278,18 +231,19 @@ impl<H: Hosts> Driver<H> {
                 }
             }
             let input = tokio::select! {
-                // In this order, so that what happened is taken before what did not: an answer that is there counts
-                // although its time ran out while this machine was suspended. And so that a run can be replayed.
+                // The order is fixed, so that an answer that is there counts, although its time ran out while this
+                // machine was suspended; and so that the simulator can replay a run.
                 biased;
                 Some(report) = self.inbox.recv() => self.take(report, surroundings),
                 timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
                 signal = shutdown.requested() => {
                     if asked_to_stop {
-                        // What is on its way holds connections open, which are closed next.
+                        // Tasks under way hold connections open, and the caller closes these next. The command itself
+                        // may still run on its host; its guard covers that.
                         self.out.iter().flatten().for_each(|out| out.task.abort());
                         let (through, guarded) = (self.transaction.through(), self.guarded());
                         return match self.transaction.ended() {
-                            // Only the clean-up was still under way.
+                            // Only the clean-up was still under way: the verdict stands already.
                             Some(verdict) => Ended::Verdict(verdict),
                             None => Ended::Left { through, guarded, signal },
                         };
@@ -304,19 +258,10 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
-    fn latest(&self, host: HostId, now: Duration) -> Duration {
-        let times = &self.times[host.0];
-        let unknown = if self.seen_fired.len() > 1 {
-            now
-        } else {
-            (self.began.unwrap_or(now) + times.unseen_guard).saturating_sub(times.overdue)
-        };
-        self.deadlines[host.0].unwrap_or(unknown)
-    }
-
     fn send(&mut self, host: HostId, step: Step, surroundings: &mut impl Surroundings) {
         if let Some(old) = self.out[host.0].take() {
+            // The task that is aborted still reports, with its old number, and `take` passes over that. The command may
+            // still arrive on the host: the fence there decides about it.
             old.task.abort();
         }
         self.sent += 1;
@@ -334,21 +279,23 @@ impl<H: Hosts> Driver<H> {
         surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);
+        // The record must know of a longer guard before the host does: the workstation may die in between.
         self.note_guard(host, order.as_ref(), now, surroundings);
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
-            // Reports exactly once, also when the work panics.
+            // It is made before the work begins, and reports when it is dropped: exactly once, even if the work panics.
             let mut report = ReportOnce::new(host, sent, reports);
             match order {
                 Some(order) => report.hear(|notes| hosts.perform(host, order, notes)).await,
                 None => report.answer(Answer::NotSent),
             }
         });
+        // `at` is from before the order went out, so the deadline that is counted from it is never too late.
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
     }
 
-    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first
-    /// guards.
+    /// Writes down how long a guard holds. A recovery that cannot ask the host counts from that. The first guards of a
+    /// run need no such note: the entry `arming` tells of them.
     fn note_guard(&self, host: HostId, order: Option<&Order>, now: Duration, surroundings: &mut impl Surroundings) {
         let Some(order) = order else { return };
         let is_first = self.began.is_none() && self.deadlines[host.0].is_none();
@@ -358,72 +305,14 @@ impl<H: Hosts> Driver<H> {
             _ => return,
         };
         let host = &self.plan.host(host).name;
+        // The order may arrive as late as `until`, and the guard holds from then on.
         if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
             let text = format!("the record failed: {error}");
             surroundings.tell(Event::Warned { host: Some(host.clone()), text });
         }
     }
 
-    /// How long the host's guard is to hold from now on. Where a host is awaited from its own guard, the others must
-    /// still be there when it is back, with time to prove the links and to disarm.
-    fn guard(&self, host: HostId, step: &Step, now: Duration) -> Duration {
-        let times = &self.times[host.0];
-        let awaited = self.plan.ids().filter(|id| {
-            matches!(step, Step::Extend { .. }) && self.out[id.0].as_ref().is_some_and(|out| is_awaited(&out.step))
-        });
-        let back = awaited.map(|id| self.times[id.0].awaited_until(self.latest(id, now)));
-        let missing = self.missing_until.filter(|_| matches!(step, Step::Extend { .. }));
-        let back = back.chain(missing).max();
-        let after = times.settle_back() + times.limits.connect + times.limits.step + MARGIN;
-        back.map_or(times.guard, |back| times.guard.max(back.saturating_sub(now) + after))
-    }
-
-    /// The step with its times; `None` when it could not end before the guard fires.
-    fn order(&self, host: HostId, step: Step, guard: Duration, now: Duration) -> Option<Order> {
-        let times = &self.times[host.0];
-        let limits = &times.limits;
-        let deadline = self.deadlines[host.0];
-        let short = limits.connect + limits.step;
-        // Also when all that is over already, because this machine was suspended: the host may be there, and the way to
-        // it may take a moment to come up again.
-        let back = self.awaited_until(host, now).max(now + times.settle + short);
-        let (until, needs, limit) = match &step {
-            Step::Arm { .. }
-            | Step::Extend { .. }
-            | Step::Ask
-            | Step::Release
-            | Step::Clean { .. }
-            | Step::Unmark { .. } => (now + short, Duration::ZERO, limits.step),
-            Step::Login { after: true } => (now + times.settle + limits.connect, Duration::ZERO, limits.step),
-            Step::Login { after: false } => (now + times.settle_back() + limits.connect, Duration::ZERO, limits.step),
-            Step::Job { kind: crate::decide::fact::JobKind::Rollback, .. } => {
-                let limit = times.rollback(now, deadline.unwrap_or(now))?;
-                // Tried until the last moment at which it could still be done in time: the way may open again.
-                let until = deadline.unwrap_or(now).saturating_sub(MARGIN);
-                (until, Duration::from_secs(1), limit)
-            }
-            Step::Job { kind, .. } => {
-                let limit = times.job(*kind);
-                if !times.job_fits(*kind, now, deadline.unwrap_or(now)) {
-                    return None;
-                }
-                (now + limit + limits.connect, limit, limit)
-            }
-            // A switch that is under way is let finish: what it leaves behind is what counts.
-            Step::TakeOver { by_guard: false } => (now + short, Duration::ZERO, limits.switch),
-            Step::TakeOver { by_guard: true } => (back, Duration::ZERO, limits.switch),
-            Step::Disarm { .. } | Step::Return { .. } => (back, Duration::ZERO, limits.step),
-        };
-        Some(Order { step, until, guard, needs, limit })
-    }
-
-    /// Until when a host is asked that its guard brings back: for as long as any other is waited for, too.
-    fn awaited_until(&self, host: HostId, now: Duration) -> Duration {
-        let others = self.plan.changing().filter(|id| self.out[id.0].is_some() && self.deadlines[id.0].is_some());
-        others.chain([host]).map(|id| self.times[id.0].awaited_until(self.latest(id, now))).fold(now, Duration::max)
-    }
-
-    /// Beside everything else: a roll back goes on meanwhile.
+    /// Reads journals beside everything else: a roll back goes on meanwhile.
     fn read_journals(&mut self, host: HostId, units: BTreeSet<String>) {
         self.journals += 1;
         let hosts = Arc::clone(&self.hosts);
@@ -435,7 +324,7 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
-    /// Beside everything else, like the journals, and waited for like these.
+    /// Has a host remember its failed units, beside everything else; the end waits for it as for the journals.
     fn remember(&mut self, host: HostId, units: BTreeSet<String>) {
         self.journals += 1;
         let hosts = Arc::clone(&self.hosts);
@@ -451,89 +340,10 @@ impl<H: Hosts> Driver<H> {
         let hosts = Arc::clone(&self.hosts);
         let reports = self.reports.clone();
         tokio::spawn(async move {
+            // One round is under way at a time: the decider asks for the next only when it has seen this one.
             let (round, waiting) = hosts.round(after).await;
             // The driver is gone only when the push is over.
             let _ = reports.send(Report::Round(round, waiting));
         });
     }
-
-    /// The longest of what the hosts may take.
-    fn longest(&self, of: impl Fn(&Times) -> Duration) -> Duration {
-        self.times.iter().map(of).max().unwrap_or_default()
-    }
-
-    fn length(&self, timer: Timer) -> Duration {
-        match timer {
-            Timer::HeadStart => HEAD_START,
-            Timer::RoundPause => ROUND_PAUSE,
-            Timer::Settle => self.longest(|times| times.settle),
-            Timer::Steady => self.longest(|times| times.steady),
-            Timer::SettleBack => self.longest(Times::settle_back),
-            Timer::SettleAfterBoot => self.longest(Times::settle_back).max(SETTLE_AFTER_BOOT),
-            Timer::Rekey => REKEY,
-            Timer::GuardsOver => self.guards_over(),
-            // As long as somebody else may take to come to a host.
-            Timer::AskAgain => self.longest(|times| times.limits.connect + times.limits.step),
-        }
-    }
-
-    fn left_ms(&self, deadline: Duration) -> u64 {
-        millis(deadline.saturating_sub(self.clock.now()))
-    }
-
-    /// Until every guard that is known of has fired and its host has booted; where none is known, the longest there
-    /// may be.
-    fn guards_over(&self) -> Duration {
-        let now = self.clock.now();
-        if let Some(until) = self.missing_until {
-            return until.saturating_sub(now);
-        }
-        let known = self.plan.changing().any(|host| self.deadlines[host.0].is_some());
-        let until = self
-            .plan
-            .changing()
-            .filter(|host| !known || self.deadlines[host.0].is_some())
-            .map(|host| self.times[host.0].awaited_until(self.latest(host, now)));
-        until.max().unwrap_or(now).saturating_sub(now)
-    }
-
-    /// Only hosts under a guard take part in what is left.
-    fn enough_time(&self) -> bool {
-        let now = self.clock.now();
-        let fits =
-            |host: HostId, deadline| self.times[host.0].rest_fits(self.plan.host(host).switch_job(), now, deadline);
-        self.transaction.holding().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
-    }
-
-    fn guarded(&self) -> Vec<LeftToGuard> {
-        let now = self.clock.now();
-        let one = |host: HostId| LeftToGuard {
-            host: self.plan.host(host).name.clone(),
-            back_within: self.times[host.0].awaited_until(self.latest(host, now)).saturating_sub(now),
-            seen_on_old: self.transaction.is_seen_on_old(host),
-            may_be_disarmed: self.transaction.may_be_disarmed(host),
-        };
-        self.transaction.left_to_guards().map(one).collect()
-    }
-
-    /// The decider keeps no time: of hosts that it leaves to their guards it cannot tell.
-    fn say_when_they_are_back(&self, verdict: &mut Verdict) {
-        for guarded in self.guarded() {
-            let left = verdict.hosts.iter_mut().find(|(host, _)| *host == guarded.host);
-            if let Some((_, HostOutcome::Left { why, back_within_ms: back_within @ None })) = left
-                && let HostOutcome::Left { why: when, back_within_ms } = guarded.outcome()
-            {
-                (*why, *back_within) = (format!("{why}; {when}"), back_within_ms);
-            }
-        }
-    }
-}
-
-/// Whether the step waits for a host that its guard brings back.
-fn is_awaited(step: &Step) -> bool {
-    matches!(step, Step::Return { .. } | Step::TakeOver { by_guard: true })
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

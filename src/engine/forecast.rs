@@ -1,28 +1,26 @@
-//! Looking ahead: what a push would do, found out without touching a host. Nothing here decides whether it goes on.
-
-use std::path::Path;
+//! Looks ahead: finds out what a push would do, without touching a host. It does not decide whether the push goes on.
 
 use futures::FutureExt;
 
-use super::copy::COMPARISON;
-use super::push::{First, Phased, Push, lock, refuse_if};
-use super::ssh_hosts::{ask_all, reason};
-use crate::decide::forecast::{BootParts, forecast};
-use crate::decide::plan::Plan;
+use super::ask::ask_all;
+use super::causes::reason;
+use super::inquiry::{Phased, refuse_if};
+use super::mutex::lock;
+use super::push::{First, Push};
+use crate::decide::forecast::forecast;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::forecast::{Comparison, Forecast};
+use crate::facts::plan::Plan;
+use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
-use crate::nix;
-use crate::remote::answer::kept::{Compared, compared};
 use crate::remote::answer::units::{DryActivation, dry_activation};
 use crate::remote::step::Step as RemoteStep;
-use crate::store_path::StorePath;
 
 impl Push<'_> {
-    /// Begins what is known of the push, from the survey.
+    /// Begins the forecast with what the survey tells.
     pub(super) fn foresee(&self, views: &[Surveyed<'_>], plan: &Plan) {
-        *lock(&self.ahead) = forecast(&self.request.fleet.name, views, plan, self.request.back.as_ref());
+        *lock(&self.ahead) = forecast(&self.request.scope.fleet.name, views, plan, self.request.back.as_ref());
     }
 
     pub(super) fn foresee_comparison(&self, host: &HostName, comparison: Comparison) {
@@ -30,7 +28,7 @@ impl Push<'_> {
             && let Some(reboot_for) = &comparison.reboot_for
         {
             let (packages, reboot_for) = (Some(packages.clone()), reboot_for.clone());
-            self.tell(Event::Compared { host: host.clone(), packages, reboot_for });
+            self.inquiry.tell(Event::Compared { host: host.clone(), packages, reboot_for });
         }
         if comparison.reboot_for.as_ref().is_some_and(|parts| !parts.is_empty()) {
             lock(&self.need_reboot).insert(host.clone());
@@ -40,15 +38,16 @@ impl Push<'_> {
         }
     }
 
-    /// All that is known by now.
+    /// Returns all that is known by now.
     pub(super) fn foreseen(&self, refused: Option<String>) -> Forecast {
         let mut known = lock(&self.ahead).clone();
-        known.fleet.clone_from(&self.request.fleet.name);
+        known.fleet.clone_from(&self.request.scope.fleet.name);
         let skipped = lock(&self.skipped);
-        let left_out = self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host));
+        let left_out =
+            self.request.scope.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host));
         known.left_out = left_out.cloned().collect();
         drop(skipped);
-        // What is refused was not looked at to the end.
+        // A refused push was not looked at to its end.
         if refused.is_none() {
             let not_known = self.not_known(&known);
             known.not_known.splice(0..0, not_known);
@@ -80,7 +79,7 @@ impl Push<'_> {
         packages.into_iter().chain(reboots).chain(units).collect()
     }
 
-    /// The new systems come to their hosts, or as near as a dry run lets them; how they differ is known then.
+    /// Brings the new systems to their hosts, or as near as a dry run allows; then it is known how they differ.
     pub(super) async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         match self.request.first {
             First::ShowPlan { units: false } => return self.compare(views).await,
@@ -91,18 +90,19 @@ impl Push<'_> {
             First::Nothing | First::Ask => self.copy(views).await?,
             First::ShowDifferences => {
                 self.copy(views).await?;
-                self.tell(Event::Foreseen { forecast: Box::new(self.foreseen(None)), whole: false });
+                self.inquiry.tell(Event::Foreseen { forecast: Box::new(self.foreseen(None)), whole: false });
             }
         }
         Ok(())
     }
 
-    /// What each new system changes, where that can be known without a copy; and whether it would find room.
+    /// Compares each new system with the old one, if that is possible without a copy; and checks whether it would find
+    /// room.
     pub(super) async fn compare(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         let changing = views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?)));
         let questions = changing.map(|(view, new)| {
             let question = async move {
-                self.foresee_comparison(&view.host.name, self.compare_one(view, new).await);
+                self.foresee_comparison(&view.host.name, self.inquiry.compare_one(view, new).await);
                 self.request.back.is_some() || self.has_room(view, new).await
             };
             (view.host.name.clone(), question.boxed())
@@ -111,62 +111,16 @@ impl Push<'_> {
         refuse_if(fits.values().any(|fits| !fits), "a new system could not be brought to its host")
     }
 
-    /// The comparison alone, for every host that was selected, in the inventory's order.
-    pub(super) async fn compare_selected(&self, views: &[Surveyed<'_>]) -> Vec<(HostName, Comparison)> {
-        let selected = || views.iter().filter_map(|view| Some((view, view.new?)));
-        let questions = selected().map(|(view, new)| (view.host.name.clone(), self.compare_one(view, new).boxed()));
-        let mut answers = ask_all(questions).await;
-        selected()
-            .map(|(view, _)| (view.host.name.clone(), answers.remove(&view.host.name).unwrap_or_default()))
-            .collect()
-    }
-
-    /// Of the hosts that run their new system already: which of them only a reboot would bring all of it.
+    /// Finds the hosts that run their new system already and need a reboot for some part of it.
     pub(super) async fn find_overdue_reboots(&self, views: &[Surveyed<'_>]) {
         let current = views.iter().filter(|view| view.selected && !view.changes());
         let current = current.filter_map(|view| Some((view, view.new?)));
-        let questions = current.map(|(view, new)| (view.host.name.clone(), self.compare_one(view, new).boxed()));
+        let questions =
+            current.map(|(view, new)| (view.host.name.clone(), self.inquiry.compare_one(view, new).boxed()));
         for (host, comparison) in ask_all(questions).await {
             let Some(reboot_for) = comparison.reboot_for.filter(|parts| !parts.is_empty()) else { continue };
-            self.tell(Event::Compared { host: host.clone(), packages: Some(Vec::new()), reboot_for });
+            self.inquiry.tell(Event::Compared { host: host.clone(), packages: Some(Vec::new()), reboot_for });
             lock(&self.need_reboot).insert(host);
-        }
-    }
-
-    /// First out of this workstation's store; the host is asked for what that does not tell.
-    async fn compare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> Comparison {
-        let standing = &view.facts.standing;
-        let old = &standing.systems.current;
-        let limit = view.host.limits.step;
-        // Nothing differs from itself, wherever it is.
-        let mut packages = (old == new).then(Vec::new);
-        if packages.is_none() && is_here(old) && is_here(new) {
-            packages = nix::diff(old, new, limit).await.ok();
-        }
-        let new_parts = boot_parts(new);
-        let booted = boot_parts(&standing.booted);
-        let mut reboot_for = booted.zip(new_parts.as_ref()).map(|(booted, new)| booted.reboot_for(new));
-        if packages.is_none() || reboot_for.is_none() {
-            let there = self.compare_there(view, new).await;
-            let changes = there.changes.map(|lines| lines.join("\n"));
-            packages = packages.or_else(|| nix::diff::changes_in(&changes?).ok());
-            reboot_for = reboot_for
-                .or(there.reboot_for)
-                .or_else(|| there.booted.zip(new_parts.as_ref()).map(|(booted, new)| booted.reboot_for(new)));
-        }
-        Comparison { packages, reboot_for }
-    }
-
-    /// What cannot be found out stops nothing: it is said to be not known.
-    async fn compare_there(&self, view: &Surveyed<'_>, new: &StorePath) -> Compared {
-        let (name, old) = (&view.host.name, view.facts.standing.systems.current.clone());
-        let script = RemoteStep::Compare { old, new: new.clone() }.script();
-        match self.reach.run(name, &script, view.host.limits.step + COMPARISON).await {
-            Ok(raw) => compared(&raw.lines),
-            Err(error) => {
-                self.warn(Some(name), format!("does not say what its new system changes: {}", reason(&error)));
-                Compared::default()
-            }
         }
     }
 
@@ -179,11 +133,12 @@ impl Push<'_> {
 
     async fn ask_one_for_units(&self, view: &Surveyed<'_>, new: &StorePath) {
         let name = &view.host.name;
-        self.tell(Event::HostMoved { host: name.clone(), doing: "asking what it would do to its units".to_owned() });
-        // An activation decides on the same units, and then waits for them: its own limit is more than enough.
+        self.inquiry
+            .tell(Event::HostMoved { host: name.clone(), doing: "asking what it would do to its units".to_owned() });
+        // An activation decides about the same units, and then waits for them as well: its limit is more than enough.
         let limit = view.host.limits.test;
         let script = RemoteStep::DryActivate { new: new.clone(), limit }.script();
-        let answer = match self.reach.run(name, &script, limit + view.host.limits.step).await {
+        let answer = match self.inquiry.reach.run(name, &script, limit + view.host.limits.step).await {
             Ok(raw) => dry_activation(&raw.lines),
             Err(error) => DryActivation::Failed { why: reason(&error), log: Vec::new() },
         };
@@ -195,33 +150,14 @@ impl Push<'_> {
             }
             DryActivation::Failed { why, log } => {
                 if !log.is_empty() {
-                    self.tell(Event::Logged { host: name.clone(), what: "dry-activate".to_owned(), lines: log });
+                    self.inquiry.tell(Event::Logged {
+                        host: name.clone(),
+                        what: "dry-activate".to_owned(),
+                        lines: log,
+                    });
                 }
                 lock(&self.ahead).not_known.push(format!("what happens to the units of {name}: {why}"));
             }
         }
     }
-}
-
-/// Whether a system lies in this workstation's store.
-fn is_here(system: &StorePath) -> bool {
-    Path::new(system.as_str()).exists()
-}
-
-/// As prepare.sh finds them on a host: where the links of the system lead to.
-fn boot_parts(system: &StorePath) -> Option<BootParts> {
-    if !is_here(system) {
-        return None;
-    }
-    let folder = Path::new(system.as_str());
-    let part = |name: &str| {
-        let path = folder.join(name).canonicalize().ok()?;
-        Some(path.to_string_lossy().into_owned())
-    };
-    Some(BootParts {
-        kernel: part("kernel"),
-        initrd: part("initrd"),
-        modules: part("kernel-modules"),
-        parameters: std::fs::read_to_string(folder.join("kernel-params")).unwrap_or_default(),
-    })
 }

@@ -1,35 +1,35 @@
-//! Parts of a push that answer a question, and change nothing: the build alone, the matrix alone, the differences
-//! alone.
+//! Questions about a fleet that change nothing: what it builds to, whether its links are up, how its systems differ.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::push::{Phased, Push, Request, lock, plan, refuse_if};
+use super::baseline::Baseline;
+use super::inquiry::{FleetScope, Inquiry, Phased, plan, refuse_if};
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::stream::Events;
 use crate::event::{Cell, Event, Phase};
-use crate::inventory::model::{Host, HostName};
+use crate::facts::store_path::StorePath;
+use crate::inventory::model::HostName;
 use crate::remote::Workspace;
-use crate::store_path::StorePath;
 
 /// Phase 1 alone: touches no host and connects to none.
 ///
 /// # Errors
 /// Why not, in one sentence; the details were told as events.
 pub async fn build(
-    request: &Request,
+    scope: &FleetScope,
     workspace: Arc<Workspace>,
     events: &Events,
 ) -> Result<BTreeMap<HostName, StorePath>, String> {
-    Push::new(request, workspace, events).build().await.map_err(|refused| refused.text)
+    Inquiry::new(scope, workspace, events).build().await.map_err(|refused| refused.text)
 }
 
-/// What a look at every link has shown.
+/// The result of a look at every link.
 #[derive(Debug)]
 pub struct Checked {
     pub links: Vec<Cell>,
-    /// Whether every required one is up.
+    /// Whether every required link is up.
     pub is_well: bool,
 }
 
@@ -37,47 +37,51 @@ pub struct Checked {
 ///
 /// # Errors
 /// Why not, in one sentence; the details were told as events.
-pub async fn check(request: &Request, workspace: Arc<Workspace>, events: &Events) -> Result<Checked, String> {
-    let push = Push::new(request, workspace, events);
-    let checked = push.check().await.map_err(|refused| refused.text);
-    push.reach.close().await;
+pub async fn check(scope: &FleetScope, workspace: Arc<Workspace>, events: &Events) -> Result<Checked, String> {
+    let inquiry = Inquiry::new(scope, workspace, events);
+    let checked = inquiry.check().await.map_err(|refused| refused.text);
+    inquiry.reach.close().await;
     checked
 }
 
-/// How the systems of the selected hosts differ from what they run: builds and asks, changes nothing, copies nothing.
+/// Finds out how the systems of the selected hosts differ from what they run: it builds and asks, changes nothing and
+/// copies nothing.
 ///
 /// # Errors
 /// Why not, in one sentence; the details were told as events.
 pub async fn diff(
-    request: &Request,
+    scope: &FleetScope,
     workspace: Arc<Workspace>,
     events: &Events,
 ) -> Result<Vec<(HostName, Comparison)>, String> {
-    let push = Push::new(request, workspace, events);
-    let differing = push.diff().await.map_err(|refused| refused.text);
-    push.reach.close().await;
+    let inquiry = Inquiry::new(scope, workspace, events);
+    let differing = inquiry.diff().await.map_err(|refused| refused.text);
+    inquiry.reach.close().await;
     differing
 }
 
-impl Push<'_> {
+impl Inquiry<'_> {
     async fn check(&self) -> Phased<Checked> {
-        let fleet = &self.request.fleet;
-        // A host that is away is what a person asks after: the others look at it all the same.
-        let (surveyed, all_answer) = self.ask_everybody().await;
-        refuse_if(surveyed.is_empty(), "no host answers")?;
-        let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
-        let views: Vec<Surveyed<'_>> = hosts.iter().map(|host| self.view(host, &surveyed, None)).collect();
-        let links = self.links(&surveyed).into_iter().filter(|link| link.is_of(&self.request.selected)).collect();
-        let plan = plan(&views, links);
+        // A person asks exactly because a host may be away: the others look at it all the same.
+        let survey = self.survey(&self.scope.without).await;
+        refuse_if(survey.answered.is_empty(), "no host answers")?;
+        let hosts = self.scope.fleet.hosts.iter().filter(|host| survey.answered.contains_key(&host.name));
+        let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &survey.answered, None)).collect();
+        let links = self.links(&survey).into_iter().filter(|link| link.is_of(&self.scope.selected)).collect();
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let plan = self.baseline(plan, &self.identity(Vec::new()), false).await?;
-        let is_well = all_answer && plan.broken(&plan.baseline).is_empty();
-        Ok(Checked { links: std::mem::take(&mut lock(&self.ahead).links), is_well })
+        let Baseline { plan, cells, .. } = self.baseline(plan(&views, links), &survey.skipped, false).await;
+        let is_well = survey.all_answer_that_must && plan.broken(&plan.baseline).is_empty();
+        Ok(Checked { links: cells, is_well })
     }
 
     async fn diff(&self) -> Phased<Vec<(HostName, Comparison)>> {
-        let (systems, surveyed) = tokio::try_join!(self.build(), self.survey())?;
-        let hosts = self.request.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name));
+        let survey = async {
+            let survey = self.survey(&self.scope.without).await;
+            survey.ensure_all_answer()?;
+            Ok(survey.answered)
+        };
+        let (systems, surveyed) = tokio::try_join!(self.build(), survey)?;
+        let hosts = self.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name));
         let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
         Ok(self.compare_selected(&views).await)
     }

@@ -1,4 +1,4 @@
-//! A rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
+//! Drives a rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
 
 mod lease;
 
@@ -10,67 +10,68 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
+use super::baseline::Baseline;
+use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
-use super::hosts::Hosts;
-use super::orders::{HostClock, Orders};
+use super::inquiry::{FleetScope, Inquiry, plan};
+use super::orders::HostClock;
 use super::own_machine::OwnMachine;
-use super::push::{Push, Request, plan};
+use super::probing::Probing;
 use super::shutdown::Shutdown;
-use super::ssh_hosts::{SshHosts, reason};
-use crate::decide::fact::{Standing, StepOutcome, same_boot};
-use crate::decide::plan::{HostId, Plan};
 use crate::decide::reboot::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
+use crate::facts::host::{Standing, same_boot};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::{Expected, Step as RemoteStep};
 use crate::remote::{Way, Workspace};
 
-pub(super) use lease::let_go;
-
-/// What stopping a host's units may take before it goes down: systemd gives each 90 s. Source: systemd-system.conf(5),
-/// `DefaultTimeoutStopSec`.
+/// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
+/// systemd-system.conf(5), `DefaultTimeoutStopSec`.
 const STOPPING: Duration = Duration::from_secs(90);
 
-/// Between two tries to reach a host that reboots: no more often than sshd forgives.
+/// The pause between two tries to reach a host that reboots, so long that sshd does not punish the address.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
-/// Between two rounds of the matrix, as in a push.
+/// The pause between two rounds of the matrix, as in a push.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// The others' tunnels must first notice that a host was gone, and then find it again; as after a guard's reboot.
+/// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host
+/// was gone, and then find it again. It is the same after a guard's reboot.
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// How a rolling reboot ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rolled {
-    /// Of every host that was to be rebooted; empty when none was begun.
+    /// The end of every host that was to be rebooted; empty if none was begun.
     pub hosts: BTreeMap<HostName, HostEnd>,
     pub how: How,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// To its end, whatever that is: the hosts' ends say it.
+    /// It went to its end, good or bad: the ends of the hosts say which.
     Through,
-    /// No host was rebooted; why was told.
+    /// No host was rebooted; the reason was told.
     Refused { text: String },
-    /// No further host was begun, and none is to blame.
+    /// No further host was begun, and no host is to blame.
     Stopped(NotHeld),
     /// No further host was begun.
     Interrupted(Signal),
-    /// A second signal: left while these were on their way.
+    /// A second signal came: it was left while these hosts were on their way.
     Left { signal: Signal, away: Vec<HostName> },
 }
 
 /// Where a rolling reboot is written down. Each entry is durable before the act that it announces.
 pub trait Logbook: Send {
-    /// Before the first host is held. `hosts` are to be rebooted.
+    /// Writes down, before the first host is held, which hosts are to be rebooted.
     ///
     /// # Errors
     /// When it is not durable.
@@ -78,8 +79,17 @@ pub trait Logbook: Send {
     /// # Errors
     /// When it is not durable.
     fn rolling_goes_on(&mut self, entry: &Entry) -> std::io::Result<()>;
-    /// It has come to its end, and nothing is left to `recover`.
+    /// Writes down that it has come to its end, and that nothing is left to `recover`.
     fn rolling_ends(&mut self);
+}
+
+/// What a person asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub scope: FleetScope,
+    pub run: String,
+    /// `person@workstation`.
+    pub owner: String,
 }
 
 /// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::reboot::waves)).
@@ -91,10 +101,22 @@ pub async fn reboot(
     logbook: &mut impl Logbook,
     shutdown: &mut Shutdown,
 ) -> Rolled {
-    let push = Push::new(request, workspace, events);
-    let rolled = push.roll(&request.selected, sizes, logbook, shutdown).await;
-    push.reach.close().await;
+    let Request { scope, run, owner } = request;
+    let inquiry = Inquiry::new(scope, workspace, events);
+    let rolling = RollingReboot { inquiry: &inquiry, skipped: &scope.without, run, owner };
+    let rolled = rolling.roll(&scope.selected, sizes, logbook, shutdown).await;
+    inquiry.reach.close().await;
     rolled
+}
+
+/// The reboot of a fleet's hosts, by a command of its own or at the end of a push.
+pub(super) struct RollingReboot<'a> {
+    pub(super) inquiry: &'a Inquiry<'a>,
+    /// Hosts that take no part.
+    pub(super) skipped: &'a BTreeSet<HostName>,
+    pub(super) run: &'a str,
+    /// `person@workstation`.
+    pub(super) owner: &'a str,
 }
 
 /// The fleet before the first reboot.
@@ -107,7 +129,7 @@ struct Before {
     own: Option<HostId>,
 }
 
-impl Push<'_> {
+impl RollingReboot<'_> {
     /// Reboots these hosts, each proven back before the next.
     pub(super) async fn roll(
         &self,
@@ -128,21 +150,20 @@ impl Push<'_> {
         let plan = Arc::clone(&before.plan);
         let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
         if let Some(own) = before.own.filter(|own| hosts.contains(&plan.host(*own).name)) {
-            let caution = Caution::OwnMachine { fleet: self.request.fleet.name.clone() };
-            self.warn(Some(&plan.host(own).name), caution.to_string());
+            let caution = Caution::OwnMachine { fleet: self.inquiry.scope.fleet.name.clone() };
+            self.inquiry.warn(Some(&plan.host(own).name), caution.to_string());
         }
         let mut rolling = Rolling::new(Arc::clone(&plan), &ids, sizes, before.own);
         let name = |id: &HostId| plan.host(*id).name.clone();
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
             return none(How::Stopped(NotHeld::Record { why: error.to_string() }));
         }
-        // It looks and gives no orders.
-        let orders = Orders::new(Arc::clone(&plan), self.identity(Vec::new()), Vec::new(), Vec::new());
-        let prober = Arc::new(SshHosts::new(Arc::clone(&self.reach), orders));
-        let how = self.carry_out(&mut rolling, &before, &prober, logbook, shutdown).await;
+        let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
+        let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
+        // One that was left stays unfinished in the record, so that `recover` lets its hosts go.
         if !matches!(how, How::Left { .. }) {
             logbook.rolling_ends();
-            prober.stop_probing().await;
+            probing.stop().await;
         }
         Rolled { hosts: rolling.ends().iter().map(|(id, end)| (name(id), end.clone())).collect(), how }
     }
@@ -151,7 +172,7 @@ impl Push<'_> {
         &self,
         rolling: &mut Rolling,
         before: &Before,
-        prober: &Arc<SshHosts>,
+        probing: &Probing,
         logbook: &mut impl Logbook,
         shutdown: &mut Shutdown,
     ) -> How {
@@ -161,13 +182,14 @@ impl Push<'_> {
         };
         let mut effects: VecDeque<Effect> = rolling.start().into();
         let mut under_way: FuturesUnordered<BoxFuture<'_, Input>> = FuturesUnordered::new();
-        let settle = self.request.fleet.settle.max(SETTLE_AFTER_BOOT);
+        let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         loop {
             while let Some(effect) = effects.pop_front() {
                 match effect {
                     Effect::Record(entry) => {
                         if let Err(error) = logbook.rolling_goes_on(&entry) {
-                            // What the entry announces must not happen without it.
+                            // The effects that are left in the queue are dropped: what the entry announces must not
+                            // happen without it. The decider turns back instead.
                             effects = rolling.handle(Input::RecordFailed { why: error.to_string() }).into();
                         }
                     }
@@ -175,6 +197,7 @@ impl Push<'_> {
                         under_way.push(self.hold(host, boot_id, renews, before).boxed());
                     }
                     Effect::LetGo(hosts) => {
+                        // It is waited for here, because only `Finish` comes behind it. A signal ends that wait.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
                             signal = shutdown.requested() => return left(rolling, signal),
@@ -182,12 +205,11 @@ impl Push<'_> {
                     }
                     Effect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
                     Effect::Probe { after_a_pause } => {
-                        let prober = Arc::clone(prober);
                         let looking = async move {
                             if after_a_pause {
                                 BootClock.sleep_until(BootClock.now() + ROUND_PAUSE).await;
                             }
-                            Input::RoundSeen { round: prober.round(false).await.0 }
+                            Input::RoundSeen { round: probing.round(&before.plan.links, false).await }
                         };
                         under_way.push(looking.boxed());
                     }
@@ -195,7 +217,7 @@ impl Push<'_> {
                         let over = BootClock.sleep_until(BootClock.now() + settle);
                         under_way.push(over.map(move |()| Input::SettleElapsed { wave }).boxed());
                     }
-                    Effect::Tell(event) => self.tell(event),
+                    Effect::Tell(event) => self.inquiry.tell(event),
                     Effect::Finish => {
                         let stopped = rolling.stopped().cloned().map_or(How::Through, How::Stopped);
                         return rolling.interrupted().map_or(stopped, How::Interrupted);
@@ -203,10 +225,12 @@ impl Push<'_> {
                 }
             }
             let input = tokio::select! {
+                // An answer that is there counts before a signal: a host that is back must not end as being away.
                 biased;
                 Some(input) = under_way.next() => input,
                 signal = shutdown.requested() => {
-                    // The machine itself ends this program, and would wait for it.
+                    // The shutdown of this machine sends a signal, and waits for this program to end. So if the own
+                    // machine is going down already, the first signal leaves at once.
                     if rolling.interrupted().is_some() || rolling.is_going_down() {
                         return left(rolling, signal);
                     }
@@ -217,27 +241,31 @@ impl Push<'_> {
         }
     }
 
-    /// Survey and baseline; or why no host must be rebooted now.
+    /// Makes survey and baseline; or says why no host must be rebooted now.
     async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, String> {
-        // Else the first host would be rebooted, and the settle time waited out for links that nobody can bring up.
-        let surveyed = self.survey_with_witnesses().await.map_err(|refused| refused.text)?;
+        // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
+        // out for links that no host can bring up.
+        let survey = self.inquiry.survey(self.skipped).await;
+        self.inquiry.ensure_witnesses_answer(&survey).map_err(|refused| refused.text)?;
+        let surveyed = &survey.answered;
         let there: Vec<&Host> =
-            self.request.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
-        let mut views: Vec<_> = there.iter().map(|host| self.view(host, &surveyed, None)).collect();
+            self.inquiry.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
+        let mut views: Vec<_> = there.iter().map(|host| self.inquiry.view(host, surveyed, None)).collect();
         for view in &mut views {
             view.selected = hosts.contains(&view.host.name);
         }
-        let findings = judge_by_hand(&self.request.fleet.name, &views, self.request.allowed, ByHand::Reboot);
-        self.tell_findings(&findings);
+        let findings =
+            judge_by_hand(&self.inquiry.scope.fleet.name, &views, self.inquiry.scope.allowed, ByHand::Reboot);
+        self.inquiry.tell_findings(&findings);
         if findings.iter().any(|finding| finding.weight == Weight::Refusal) {
             return Err("a host must not be rebooted now".to_owned());
         }
         if !views.iter().any(|view| view.selected) {
             return Err("no host that was to be rebooted answers".to_owned());
         }
-        let plan = plan(&views, self.links(&surveyed));
-        self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let plan = self.baseline(plan, &self.identity(Vec::new()), false).await.map_err(|refused| refused.text)?;
+        let plan = plan(&views, self.inquiry.links(&survey));
+        self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
+        let Baseline { plan, .. } = self.inquiry.baseline(plan, &survey.skipped, false).await;
         let kernels = surveyed.iter().map(|(host, one)| (host.clone(), one.facts.kernel.clone())).collect();
         let clocks = plan.hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let machine = OwnMachine::read();
@@ -250,7 +278,7 @@ impl Push<'_> {
     }
 
     fn fleet_host(&self, name: &HostName) -> &Host {
-        let host = self.request.fleet.hosts.iter().find(|host| host.name == *name);
+        let host = self.inquiry.scope.fleet.hosts.iter().find(|host| host.name == *name);
         host.expect("the plan is made from the fleet's own hosts")
     }
 
@@ -259,17 +287,18 @@ impl Push<'_> {
         let plan = before.plan.host(id);
         let host = self.fleet_host(&plan.name);
         let name = &host.name;
-        let doing = |doing: &str| self.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
+        let doing = |doing: &str| self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
         let begun = BootClock.now();
+        // The boot id goes with the order, so a late copy of it reboots nothing after the reboot.
         doing("told to reboot");
         let script = RemoteStep::Reboot {
-            run: self.request.run.clone(),
+            run: self.run.to_owned(),
             boot_id: plan.boot_id.clone(),
             expected: Expected::from(&plan.old),
         }
         .script();
         let limit = host.limits.connect + host.limits.step;
-        let told = within(&BootClock, limit, self.reach.run(name, &script, limit)).await;
+        let told = within(&BootClock, limit, self.inquiry.reach.run(name, &script, limit)).await;
         let mut may_be_told = None;
         match told {
             Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
@@ -283,7 +312,7 @@ impl Push<'_> {
             Some(Err(error)) if error.nothing_ran() => {
                 return Input::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
             }
-            // The way may be gone already, because it reboots.
+            // The connection may be gone because the host reboots already, so this error proves nothing.
             Some(Err(error)) => may_be_told = Some(reason(&error)),
             None => may_be_told = Some(format!("no answer within {} s", limit.as_secs())),
         }
@@ -292,6 +321,7 @@ impl Push<'_> {
         let mut last = may_be_told.unwrap_or_else(|| "no answer".to_owned());
         loop {
             match self.look(host).await {
+                // Only another boot proves the reboot: a host that is slow to stop still answers on the old one.
                 Ok(standing) if !same_boot(&standing.boot_id, &plan.boot_id) => break,
                 Ok(_) => "it still answers on the boot that it was on".clone_into(&mut last),
                 Err(why) => last = why,
@@ -308,7 +338,7 @@ impl Push<'_> {
         match self.login_after_boot(host).await {
             Ok((standing, kernel)) => {
                 let took = BootClock.now().saturating_sub(begun);
-                self.tell(Event::HostRebooted {
+                self.inquiry.tell(Event::HostRebooted {
                     host: name.clone(),
                     took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     old_kernel: before.kernels.get(name).cloned().unwrap_or_default(),
@@ -323,20 +353,20 @@ impl Push<'_> {
     async fn look(&self, host: &Host) -> Result<Standing, String> {
         let limit = host.limits.connect;
         let script = RemoteStep::Standing { run: None }.script();
-        let asked = within(&BootClock, limit, self.reach.run(&host.name, &script, limit)).await;
+        let asked = within(&BootClock, limit, self.inquiry.reach.run(&host.name, &script, limit)).await;
         let raw = asked.ok_or_else(|| "no answer".to_owned())?.map_err(|error| reason(&error))?;
         answer::standing(&raw.lines).map_err(|error| error.to_string())
     }
 
-    /// A new ssh login that ends in root, once everything that the boot starts has started; tried until the settle time
-    /// is over, since a host that boots lets nobody but root in at first (`pam_nologin(8)`).
+    /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
+    /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
     async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), String> {
-        let settle = self.request.fleet.settle.max(SETTLE_AFTER_BOOT);
+        let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         let until = BootClock.now() + settle;
         let limit = host.limits.connect + settle + host.limits.step;
         let script = RemoteStep::Booted { limit: settle }.script();
         loop {
-            let login = self.reach.login_anew(&host.name, Way::Usual, &script, limit);
+            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, &script, limit);
             let answered = within(&BootClock, limit, login).await;
             let why = match answered {
                 Some(Ok(raw)) => {
@@ -346,7 +376,7 @@ impl Push<'_> {
                         Ok(standing) => {
                             if one("starting").is_some() {
                                 let text = "its boot has not ended: some of its units are still starting";
-                                self.warn(Some(&host.name), text);
+                                self.inquiry.warn(Some(&host.name), text);
                             }
                             return Ok((standing, one("kernel").unwrap_or_default()));
                         }
@@ -356,6 +386,7 @@ impl Push<'_> {
                 Some(Err(error)) => reason(&error),
                 None => "no answer".to_owned(),
             };
+            // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {
                 return Err(why);
             }

@@ -1,44 +1,36 @@
-//! What earlier runs have left and a push takes away before it begins: leases of rolling reboots that are over, and all
-//! that is kept where a host was missing when its run was ended on old, and is back on old, at rest.
+//! Takes away what earlier runs have left, before a push begins: leases of rolling reboots that are over, and the
+//! traces of a run that was ended on old while a host was missing, if that host is back on old, at rest.
 //!
-//! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where
-//! anything else is to be done, nothing is.
+//! The second is what `recover` would do there, by the same rules: every host of the run is asked anew, and nothing is
+//! done if anything else would have to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::driver::Surroundings;
 use super::epochs::tag;
-use super::push::{Push, lock};
+use super::inquiry::Inquiry;
 use super::recover::{Records, Recovered, Recovering, Request, recover_with};
 use super::shutdown::Shutdown;
+use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
-use crate::decide::plan::Plan;
-use crate::decide::recover::Aim;
 use crate::decide::survey::{Left, Surveyed};
+use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
+use crate::facts::plan::Plan;
 use crate::inventory::model::{Fleet, Host, HostName};
 
-/// What the end of another run comes to, for its record, if that is here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CleanedUp {
-    pub run: String,
-    pub epoch: u64,
-    pub entries: Vec<Entry>,
-}
-
-/// The runs that hosts were missing from and are back from on old, and what their guards have written there, by
-/// host.
+/// The runs that were ended without hosts of this push, which are back on old; and by host what their guards have
+/// written there.
 type Returned = BTreeMap<String, BTreeMap<HostName, Vec<String>>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Leftovers {
     returned: Returned,
-    /// By the hosts that hold the lease.
+    /// Leases of rolling reboots, by the hosts that hold them.
     rolling: BTreeMap<HostName, String>,
 }
 
@@ -49,8 +41,8 @@ impl Leftovers {
     }
 }
 
-/// Also of who is a witness now. Only of runs whose every host answers, but for those that were missing: nobody is
-/// waited for here.
+/// Takes witnesses of the push, too, and only runs of which every host answers, except those that were missing: the
+/// push does not wait for a host here.
 fn returned(views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
     for view in views {
@@ -70,39 +62,39 @@ fn returned(views: &[Surveyed<'_>]) -> Returned {
     returned
 }
 
-impl Push<'_> {
-    /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is
-    /// told, and how it is mended.
+impl Leftovers {
+    /// Takes it away. Traces that cannot be cleaned up do not hinder the push: it tells of them, and says what to type.
     ///
     /// # Errors
     /// The signal that has interrupted it.
     pub(super) async fn clear_away(
         &self,
-        leftovers: &Leftovers,
+        inquiry: &Inquiry<'_>,
+        skipped: &BTreeSet<HostName>,
+        owner: &str,
         surroundings: &mut impl Surroundings,
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
-        let Leftovers { returned, rolling } = leftovers;
-        let surveyor = SshSurveyor { reach: Arc::clone(&self.reach) };
-        let hosts = self.request.fleet.hosts.iter();
+        let Self { returned, rolling } = self;
+        let surveyor = SshSurveyor { reach: Arc::clone(&inquiry.reach) };
+        let hosts = inquiry.scope.fleet.hosts.iter();
         let over = hosts.filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
         let_go_all(&surveyor, over.collect()).await;
         for (run, hosts) in returned {
-            let skipped = lock(&self.skipped).clone();
-            looking(&self.request.fleet, &skipped, run).into_iter().for_each(|event| self.tell(event));
+            looking(&inquiry.scope.fleet, skipped, run).into_iter().for_each(|event| inquiry.tell(event));
             let tag = tag();
             let request = Request {
-                fleet: self.request.fleet.clone(),
-                owner: format!("{}#{tag:04x}", self.request.owner),
+                fleet: inquiry.scope.fleet.clone(),
+                owner: format!("{}#{tag:04x}", owner),
                 tag,
                 known: None,
                 run: Some(run.clone()),
                 aim: Aim::Returned,
-                without: skipped,
+                without: skipped.clone(),
                 ended: Vec::new(),
             };
             let mut notes = Notes::default();
-            // What another run's recovery tells is not this run's.
+            // The events of that recovery belong to another run, and are not told here.
             let events = Events::new(None);
             let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
             let mut kept = BTreeMap::new();
@@ -116,23 +108,23 @@ impl Push<'_> {
                     (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
                 }
                 Recovered::NotBegun { text, .. } => Some(text),
-                // Somebody else has done it meanwhile.
+                // Another coordinator has done it meanwhile.
                 Recovered::Nothing { .. } => None,
                 Recovered::Rolling(_) | Recovered::ByHand { .. } => Some("something else has begun there".to_owned()),
             };
-            for (host, cleaning) in Cleaning::of(run, &self.request.fleet.name, hosts.keys(), why.as_ref(), &kept) {
+            for (host, cleaning) in Cleaning::of(run, &inquiry.scope.fleet.name, hosts.keys(), why.as_ref(), &kept) {
                 let traces = hosts.get(&host).filter(|_| matches!(cleaning, Cleaning::Done { .. }));
                 for trace in traces.into_iter().flatten() {
                     let lines = trace.lines().map(str::to_owned).collect();
-                    self.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
+                    inquiry.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
                 }
-                self.warn(Some(&host), cleaning.to_string());
+                inquiry.warn(Some(&host), cleaning.to_string());
             }
             // While a mark is left a later recovery has something to do.
             if why.is_none() && kept.is_empty() {
                 let cleaned = CleanedUp { run: run.clone(), epoch: notes.epoch, entries: notes.entries };
                 if let Err(error) = surroundings.cleaned_up(&cleaned) {
-                    self.warn(None, format!("the end of run {run} could not be written down: {error}"));
+                    inquiry.warn(None, format!("the end of run {run} could not be written down: {error}"));
                 }
             }
         }
@@ -158,7 +150,7 @@ fn longest(asked: &[&Host]) -> Duration {
     2 * (answer + switch) + answer * (2 + count)
 }
 
-/// What is said of a host that is back.
+/// Says of a host that it is back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cleaning {
     Done { run: String },
@@ -194,7 +186,7 @@ impl fmt::Display for Cleaning {
     }
 }
 
-/// What the recovery would write down. What it tells is not this run's.
+/// Collects what the recovery would write down, and what it says of hosts.
 #[derive(Default)]
 struct Notes {
     epoch: u64,
@@ -228,10 +220,11 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::decide::fact::{Facts, Roots, Systems};
     use crate::decide::status::tests::{fleet, system, well};
     use crate::decide::time::Times;
-    use crate::decide::traces::{EndMark, EndSide, Ended, RunMark};
+    use crate::facts::host::Facts;
+    use crate::facts::systems::{Roots, Systems};
+    use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
 
     const LAB: &str = "hosts: {vps: , nas: }\nfleets: {lab: {flake: ., hosts: all}}\n";
     const RUN: &str = "20261128-200000-lab-3f9c";

@@ -1,8 +1,8 @@
-//! How every host is: one round trip to each.
+//! Asks how every host is, in one round trip to each.
 
 use futures::Stream;
 
-use super::gather::{Gathered, gather};
+use super::ask::{Gathered, gather};
 use super::reach::Reach;
 use crate::decide::status::Condition;
 use crate::event::Phase;

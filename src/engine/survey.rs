@@ -1,54 +1,48 @@
-//! Phase 2: one master and one round trip per host, and what the facts say against the push.
+//! Phase 2: one master and one round trip per host, and which of them answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 
-use super::clock::{BootClock, Clock};
-use super::orders::HostClock;
-use super::push::{Phased, Push, lock, refuse_if};
-use super::reach::Reach;
-use super::ssh_hosts::{ask_all, reason};
-use super::surveyor::{Answered, Surveyed};
-use crate::decide::fact::BootFiles;
-use crate::decide::remembered;
-use crate::decide::survey::{self, Finding, Weight};
+use super::ask::ask_all;
+use super::host_survey::{Answered, aloud, ask};
+use super::inquiry::{Inquiry, Phased, refuse_if};
 use crate::event::{Event, Phase};
-use crate::inventory::model::{Host, HostName};
-use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::inventory::model::HostName;
 
-impl Push<'_> {
-    /// Of every host that must answer.
-    pub(super) async fn survey(&self) -> Phased<BTreeMap<HostName, Answered>> {
-        let (surveyed, all_answer) = self.ask_everybody().await;
-        refuse_if(!all_answer, "not every host could be surveyed")?;
-        Ok(surveyed)
+/// What the survey of a fleet has brought.
+pub(super) struct FleetSurvey {
+    pub(super) answered: BTreeMap<HostName, Answered>,
+    /// Hosts that take no part: those that were left out before, and optional ones that do not answer.
+    pub(super) skipped: BTreeSet<HostName>,
+    pub(super) all_answer_that_must: bool,
+}
+
+/// Why nothing goes on behind a silent host.
+const SILENT: &str = "not every host could be surveyed";
+
+impl FleetSurvey {
+    /// Refuses where a host is silent that must answer; which was told.
+    pub(super) fn ensure_all_answer(&self) -> Phased<()> {
+        refuse_if(!self.all_answer_that_must, SILENT)
     }
+}
 
-    /// The same for what is proven by the links of all hosts: a witness that is silent and needed refuses as well.
-    pub(super) async fn survey_with_witnesses(&self) -> Phased<BTreeMap<HostName, Answered>> {
-        let (surveyed, all_answer) = self.ask_everybody().await;
-        let all_needed = self.needed_witnesses_answer(&surveyed);
-        refuse_if(!all_answer || !all_needed, "not every host could be surveyed")?;
-        Ok(surveyed)
-    }
-
-    /// Of every host that answers, and whether all do that must. Those that are left out are not asked.
-    pub(super) async fn ask_everybody(&self) -> (BTreeMap<HostName, Answered>, bool) {
+impl Inquiry<'_> {
+    /// Asks every host that is not skipped already: whoever was left out once is so for the whole run, whether or not
+    /// it answers by now.
+    pub(super) async fn survey(&self, skipped: &BTreeSet<HostName>) -> FleetSurvey {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
-        // Whoever was left out once is so for the whole run, whether or not it answers by now.
-        let skipped = lock(&self.skipped).clone();
-        for host in self.request.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
+        for host in self.scope.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {
             self.tell(Event::HostLeftOut { host: host.clone() });
             self.tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
         }
-        let hosts = || self.request.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
+        let hosts = || self.scope.fleet.hosts.iter().filter(|host| !skipped.contains(&host.name));
         let question = |host| aloud(host, ask(&self.reach, host), |event| self.tell(event)).boxed();
         let questions = hosts().map(|host| (host.name.clone(), question(host)));
         let answers = ask_all(questions).await;
-        let mut surveyed = BTreeMap::new();
-        let mut all_answer = true;
+        let mut skipped_now = skipped.clone();
+        let mut all_answer_that_must = true;
         let silent: BTreeSet<&HostName> =
             answers.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for host in hosts() {
@@ -61,9 +55,9 @@ impl Push<'_> {
                     );
                     self.warn(Some(&host.name), text);
                     self.tell(Event::HostLeftOut { host: host.name.clone() });
-                    lock(&self.skipped).insert(host.name.clone());
+                    skipped_now.insert(host.name.clone());
                 }
-                Err((text, hint)) if !self.request.selected.contains(&host.name) => {
+                Err((text, hint)) if !self.scope.selected.contains(&host.name) => {
                     self.warn(
                         Some(&host.name),
                         format!("this witness does not answer: {text}{}", hinted(hint.as_ref())),
@@ -72,19 +66,24 @@ impl Push<'_> {
                 Err((text, hint)) => {
                     let hint = self.or_without(&silent, hint.as_ref());
                     self.fail(Some(&host.name), text.clone(), hint);
-                    all_answer = false;
+                    all_answer_that_must = false;
                 }
             }
         }
-        for (host, answer) in answers {
-            if let Ok(answered) = answer {
-                surveyed.insert(host, answered);
-            }
-        }
-        (surveyed, all_answer)
+        let answered = answers.into_iter().filter_map(|(host, answer)| Some((host, answer.ok()?))).collect();
+        FleetSurvey { answered, skipped: skipped_now, all_answer_that_must }
     }
 
-    /// Which of several addresses the host is reached by, from now on.
+    /// Surveys all hosts, because the links of all of them are the proof: a witness that is silent and needed refuses
+    /// as well.
+    pub(super) fn ensure_witnesses_answer(&self, survey: &FleetSurvey) -> Phased<()> {
+        // Before the refusal: all that is missing is said at once.
+        let all_needed = self.needed_witnesses_answer(survey);
+        survey.ensure_all_answer()?;
+        refuse_if(!all_needed, SILENT)
+    }
+
+    /// Tells by which of its several addresses the host is reached, from now on.
     fn tell_address(&self, host: &HostName) {
         let Some((address, passed_over)) = self.reach.workspace().settled_on(host) else { return };
         for why in passed_over {
@@ -92,61 +91,6 @@ impl Push<'_> {
         }
         self.tell(Event::AddressChosen { host: host.clone(), address: address.to_owned() });
     }
-
-    pub(super) fn judge(&self, views: &[survey::Surveyed<'_>]) -> Phased<()> {
-        let mut findings = survey::judge(&self.request.fleet.name, views, self.request.allowed);
-        findings.extend(remembered::judge(views, &self.request.accept_failed));
-        self.tell_findings(&findings);
-        for view in views {
-            for note in view.facts.notes.iter().filter(|_| view.changes()) {
-                self.warn(Some(&view.host.name), note.clone());
-            }
-        }
-        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
-    }
-
-    pub(super) fn tell_findings(&self, findings: &[Finding]) {
-        for finding in findings {
-            match finding.weight {
-                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
-                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
-            }
-        }
-    }
-}
-
-/// Tells what is being done, and of a good answer what it says, as soon as it is there: one host that is slow must not
-/// hide what the others have said.
-pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
-    let host = &host.name;
-    tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
-    let answer = answer.await;
-    if let Ok(Answered { facts, .. }) = &answer {
-        tell(Event::HostSurveyed {
-            host: host.clone(),
-            nixos: facts.nixos_version.clone(),
-            nix: facts.nix_version.clone(),
-            systemd: facts.systemd_version.clone(),
-            kernel: facts.kernel.clone(),
-            boot_files_unproven: match &facts.boot_files {
-                Some(BootFiles::Unproven { why }) => Some(why.clone()),
-                Some(BootFiles::Whole | BootFiles::Bad { .. }) | None => None,
-            },
-        });
-        tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
-    }
-    answer
-}
-
-/// One host's survey, or why there is none and what mends it.
-pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
-    let script = RemoteStep::Survey.script();
-    let limit = host.limits.connect + host.limits.step;
-    let raw = reach.run(&host.name, &script, limit).await;
-    let at = BootClock.now();
-    let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
-    let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
-    Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
 }
 
 fn hinted(hint: Option<&String>) -> String {

@@ -1,59 +1,24 @@
-//! How a recovery comes to its hosts: over ssh, or into a world of the tests.
+//! Brings a recovery to its hosts: over ssh, or into a world of the tests.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::ask::ask_all;
 use super::clock::{BootClock, Clock};
+use super::host_survey::{self, Surveyed};
 use super::hosts::Hosts;
-use super::orders::{HostClock, Orders};
+use super::lease::let_go;
+use super::orders::Orders;
 use super::reach::Reach;
-use super::reboot::let_go;
-use super::ssh_hosts::{SshHosts, ask_all};
-use super::survey;
-use crate::decide::fact::{Facts, GuardState, Lease};
-use crate::decide::traces::EndMark;
+use super::ssh_hosts::SshHosts;
 use crate::inventory::model::Host;
-
-/// What the survey of one host brought.
-#[derive(Debug, Clone)]
-pub struct Answered {
-    pub facts: Facts,
-    pub clock: HostClock,
-}
-
-impl Answered {
-    /// The runs that the host holds something of.
-    pub(super) fn runs(&self) -> BTreeSet<String> {
-        let standing = &self.facts.standing;
-        let of_guard = match &standing.guard {
-            GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
-            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
-        };
-        // One that was given back claims nothing.
-        let of_lease = standing.lease.as_ref().filter(|lease| lease.owner != Lease::NOBODY).map(|lease| &lease.run);
-        self.facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
-    }
-
-    /// What the host says of the end of a run while others were missing.
-    pub(super) fn mark(&self, run: &str) -> Option<&EndMark> {
-        self.facts.marks.iter().find(|mark| mark.run == run).map(|mark| &mark.ended.mark)
-    }
-
-    pub(super) fn holds(&self, run: &str) -> bool {
-        self.runs().contains(run)
-    }
-}
-
-/// One host's survey, or why there is none and what mends it.
-pub type Surveyed = Result<Answered, (String, Option<String>)>;
 
 pub trait Surveyor: Send + Sync {
     type Hosts: Hosts;
 
-    /// The clock that everything is counted on.
+    /// Returns the clock that all times are counted on.
     fn clock(&self) -> Arc<dyn Clock>;
 
     /// Asks a host for every fact, once.
@@ -65,24 +30,23 @@ pub trait Surveyor: Send + Sync {
         std::future::ready(Ok(())).boxed()
     }
 
-    /// The hosts as the driver needs them.
+    /// Returns the hosts as the driver needs them.
     fn hosts(&self, orders: Orders) -> Arc<Self::Hosts>;
 
     /// The driver has come to its verdict and needs them no more.
     fn dismiss(&self, hosts: Arc<Self::Hosts>) -> BoxFuture<'_, ()>;
 }
 
-/// Takes leases of rolling reboots away that are over, by host and run.
+/// Takes away leases of rolling reboots that are over, by host and run.
 ///
-/// Where that fails it is as if nobody had come by: the lease counts again after the host's next boot, for its own
-/// time.
+/// If that fails, nothing is worse than before: the lease counts again after the host's next boot, for its own time.
 pub(super) async fn let_go_all<'a>(surveyor: &impl Surveyor, over: Vec<(&'a Host, &'a str)>) {
     let questions: Vec<_> =
         over.into_iter().map(|(host, run)| (host.name.clone(), surveyor.let_go(host, run))).collect();
     let _ = ask_all(questions).await;
 }
 
-/// Over the masters of a recovery.
+/// Reaches the hosts over the masters of a recovery.
 pub(super) struct SshSurveyor {
     pub(super) reach: Arc<Reach>,
 }
@@ -95,7 +59,7 @@ impl Surveyor for SshSurveyor {
     }
 
     fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed> {
-        survey::ask(&self.reach, host).boxed()
+        host_survey::ask(&self.reach, host).boxed()
     }
 
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {

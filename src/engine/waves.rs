@@ -1,9 +1,10 @@
-//! Which wave of a push each host is in, once it is known which hosts change.
+//! Divides the hosts of a push into waves, once it is known which hosts change.
 
-use super::push::{Phased, Push, refuse_if};
-use crate::decide::plan::{HostId, Plan};
+use super::inquiry::{Phased, refuse_if};
+use super::push::Push;
 use crate::decide::survey::Weight;
 use crate::event::Event;
+use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{Host, HostName};
 
 impl Push<'_> {
@@ -11,9 +12,9 @@ impl Push<'_> {
         let Self { request, .. } = self;
         let changing: Vec<HostId> = plan.changing().collect();
         let names: Vec<HostName> = changing.iter().map(|host| plan.host(*host).name.clone()).collect();
-        let hosts: Vec<&Host> = request.fleet.hosts.iter().filter(|host| names.contains(&host.name)).collect();
+        let hosts: Vec<&Host> = request.scope.fleet.hosts.iter().filter(|host| names.contains(&host.name)).collect();
         let findings = request.waves.judge(&hosts);
-        self.tell_findings(&findings);
+        self.inquiry.tell_findings(&findings);
         refuse_if(
             findings.iter().any(|finding| finding.weight == Weight::Refusal),
             "not every wave of this push could be proven",
@@ -24,7 +25,7 @@ impl Push<'_> {
             host.wave = waves.iter().position(|wave| wave.contains(&host.name)).unwrap_or(0);
         }
         if waves.len() > 1 {
-            self.tell(Event::WavesPlanned { waves });
+            self.inquiry.tell(Event::WavesPlanned { waves });
         }
         Ok(())
     }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use super::model::{BadUnitPattern, UnitPattern};
 use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, SizeError, is_name};
 use super::problem::{Wrong, disturbs, listed, nearest, shown};
-use crate::attr_path::{AttrPath, BadAttrPath};
-use crate::store_path::StorePath;
+use crate::facts::attr_path::{AttrPath, BadAttrPath};
+use crate::facts::store_path::StorePath;
 
 /// Longer than this, a duration is a slip: humantime reads `15M` as 15 months.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Far above what anybody mounts, far below what a command line takes.
+/// Far above any mounted path, far below what a command line takes.
 const LONGEST_PATH: usize = 255;
 
 /// Words that patterns and settings use for themselves: no host can be called so.

@@ -1,10 +1,10 @@
-//! What a system needs, and how large it is: for the look at the room on a host.
+//! Lists the paths that a system needs, with their sizes: for the look at the room on a host.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::invoke::{AskError, ask, nix};
-use crate::store_path::StorePath;
+use crate::facts::store_path::StorePath;
 
 const COMMAND: &str = "nix path-info";
 

@@ -1,11 +1,11 @@
-//! What changes between two systems, by package: `nix store diff-closures`, read into values.
+//! Reads what changes between two systems, by package, from `nix store diff-closures`.
 
 use std::time::Duration;
 
 use super::invoke::{AskError, ask, nix};
 use super::plain::plain;
-use crate::package_change::PackageChange;
-use crate::store_path::StorePath;
+use crate::facts::package_change::PackageChange;
+use crate::facts::store_path::StorePath;
 
 const COMMAND: &str = "nix store diff-closures";
 

@@ -1,4 +1,4 @@
-//! Which machines a run has and what stands in their blocks: gathered from the inventory and from `ssh -G`, before any
+//! Gathers the machines of a run and the settings of their blocks from the inventory and from `ssh -G`, before any
 //! connection.
 
 use std::collections::HashMap;
@@ -25,17 +25,17 @@ const READ_CONFIG: Duration = Duration::from_secs(20);
 /// A machine of this run: a host of the inventory, or a jump that is not one.
 #[derive(Debug)]
 pub(super) struct Machine {
-    /// What ssh calls it.
+    /// Its name for ssh.
     pub(super) alias: String,
-    /// What a person calls it.
+    /// Its name for a person.
     pub(super) shown: String,
     /// One for each of its addresses, in the inventory's order.
     pub(super) routes: Vec<Route>,
-    /// Which of several routes is the one, and what is to be said of those before it.
+    /// The route that is used, of several, and what is to be said of those before it.
     pub(super) settled: OnceLock<Settled>,
     pub(super) connect: Duration,
     pub(super) becoming: Become,
-    /// What the inventory says of its boot loader.
+    /// The boot loader that the inventory gives it.
     pub(super) boot_loader: BootLoaderHint,
     pub(super) password: Option<Password>,
     pub(super) slot: Slot,
@@ -44,13 +44,13 @@ pub(super) struct Machine {
 /// One address of a machine.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// The name of its block. Of the first route it is the machine's.
+    /// The name of its block. The first route has that of the machine.
     pub(super) alias: String,
     /// As the inventory has it.
     pub(super) address: String,
     /// The command a person would log in with.
     pub(super) by_hand: String,
-    /// Alias of the machine whose master is ridden to it.
+    /// The alias of the machine that it is reached through.
     pub(super) via: Option<String>,
     /// The alias of its block after the push, if that differs.
     pub(super) after: Option<String>,
@@ -63,12 +63,12 @@ pub(super) struct Route {
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) route: usize,
-    /// Whoever answered there was not the host, or did not let us in.
+    /// The machine that answered there was not the host, or did not let us in.
     pub(super) passed_over: Vec<String>,
 }
 
 impl Machine {
-    /// The route that is used; the first one as long as none of several has worked.
+    /// Returns the route that is used; the first one as long as none of several has worked.
     pub(super) fn route(&self) -> &Route {
         &self.routes[self.settled.get().map_or(0, |settled| settled.route)]
     }
@@ -81,7 +81,7 @@ impl Machine {
         self.error_at(self.route(), cause)
     }
 
-    /// Something of this workstation failed, not the machine.
+    /// Makes an error of this workstation, not of the machine.
     pub(super) fn local(&self, source: std::io::Error) -> ConnectError {
         let error = ProcessError::Start { program: "ssh".to_owned(), source };
         self.error(ConnectCause::Local(Arc::new(error)))
@@ -96,7 +96,7 @@ impl Machine {
     }
 }
 
-/// Nothing from the inventory may bring a newline, a quote or a second word into the config.
+/// Refuses texts of the inventory that would bring a newline, a quote or a second word into the config.
 pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
     let plain = |text: &str| {
         !text.is_empty()
@@ -130,7 +130,7 @@ pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
     }
 }
 
-/// What is asked of `ssh -G`: one destination.
+/// A question to `ssh -G` about one destination.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) destination: &'a str,
@@ -143,7 +143,7 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     pub(super) async fn ask(self) -> Result<UserSettings, WorkspaceError> {
         let configured = self.run(self.config).await?;
-        // The same question without any config and identity: what differs is the user's.
+        // The same question is asked without any config and identity: the settings that differ are the user's.
         let bare = Self { identity: None, ..self }.run(Some(Path::new("none"))).await?;
         Ok(UserSettings::read(self.destination, &configured, &bare))
     }
@@ -185,12 +185,12 @@ pub(super) struct Plan<'a> {
     pub(super) user_config: Option<&'a Path>,
     pub(super) machines: HashMap<String, Machine>,
     pub(super) blocks: Vec<Block>,
-    /// Jumps that are no hosts, by what the user or the inventory calls them.
+    /// Jumps that are no hosts, by their names for the user or in the inventory.
     pub(super) jumps: HashMap<String, String>,
 }
 
 impl Plan<'_> {
-    /// `settings` are those of each of the host's addresses.
+    /// Adds a host. `settings` are those of each of its addresses.
     pub(super) async fn add_host(
         &mut self,
         host: &Host,
@@ -202,7 +202,7 @@ impl Plan<'_> {
         let mut routes = Vec::new();
         let addresses = std::iter::once(&host.address).chain(&host.other_addresses);
         for (number, (address, settings)) in addresses.zip(settings).enumerate() {
-            // `+` cannot be in a host's name, so these aliases are nobody else's.
+            // `+` cannot be in a host's name, so no other machine has these aliases.
             let alias = if number == 0 { alias.clone() } else { format!("{alias}+way{number}") };
             routes.push(self.add_route(host, alias, address, settings, &control).await?);
         }
@@ -258,7 +258,8 @@ impl Plan<'_> {
             hostname: after.address.clone().unwrap_or_else(|| block.hostname.clone()),
             user: after.user.clone().or_else(|| block.user.clone()),
             port: after.port.unwrap_or(block.port),
-            // The same machine, so the same key: what answers at the new address must be what was pushed to.
+            // The machine is the same, so its key is the same: the machine that answers at the new address must be the
+            // one that was pushed to.
             known_as: Some(settings.known_as()),
             ..block.clone()
         });
@@ -276,7 +277,7 @@ impl Plan<'_> {
         })
     }
 
-    /// The user's `ProxyJump a,b`: through `a` to `b` to the host. Gives the alias of the last one.
+    /// Adds the user's `ProxyJump a,b`: through `a` to `b` to the host. Returns the alias of the last one.
     async fn add_users_jumps(
         &mut self,
         settings: &UserSettings,
@@ -287,7 +288,7 @@ impl Plan<'_> {
             let (user, host, port) = parse_destination(hop);
             let before = last.take();
             let alias = Box::pin(self.add_jump(user, host, port, depth)).await?;
-            // A later hop of the list is reached through the earlier one, whatever its own settings say.
+            // ssh reaches a later hop of the list through the earlier one, whatever its own settings say.
             if number > 0 {
                 for block in self.blocks.iter_mut().filter(|block| block.alias == alias) {
                     block.jump.clone_from(&before);

@@ -1,6 +1,6 @@
-//! What a new system changes, by package, in words.
+//! Says in words what a new system changes, by package.
 
-use crate::package_change::PackageChange;
+use crate::facts::package_change::PackageChange;
 use crate::ui::{sanitise, words};
 
 /// `linux 6.12.7 -> 6.12.8 (+1.2 MiB)`, `new: nginx 1.27`, `gone: nginx 1.26`, `etc (+12.6 KiB)`.

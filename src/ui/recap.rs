@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::event::{HostOutcome, Outcome};
+use crate::facts::package_change::PackageChange;
 use crate::inventory::model::HostName;
-use crate::package_change::PackageChange;
 use crate::ui::host_view::HostView;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};

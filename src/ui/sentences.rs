@@ -74,7 +74,7 @@ pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
     matches!(event, Event::WorkstationSeen { .. } | Event::HostSurveyed { .. } | Event::Printed { .. })
 }
 
-/// What there is to say of an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
+/// Returns the words about an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
 pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
     let now = view.heard.unwrap_or(SystemTime::UNIX_EPOCH);
     match event {
@@ -326,7 +326,11 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
     })
 }
 
-fn compared(packages: Option<&[crate::package_change::PackageChange]>, reboot_for: &[String], verbose: bool) -> String {
+fn compared(
+    packages: Option<&[crate::facts::package_change::PackageChange]>,
+    reboot_for: &[String],
+    verbose: bool,
+) -> String {
     let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
     let mut text = match packages {
         None => "which packages change could not be found out".to_owned(),

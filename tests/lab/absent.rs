@@ -88,6 +88,21 @@ fn a_host_that_is_off_is_left_out_by_the_words_of_the_refusal_and_a_rollback_pas
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_optional_host_that_is_off_is_left_out_by_itself() {
+    let fleet = made("optional");
+    fleet.write_inventory(&Inventory { hosts: &[("web", "optional: true")], ..Inventory::default() });
+    fleet.change(THREE);
+    fleet.power("web", "off");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert_eq!(pushed.host("web"), &HostOutcome::Skipped);
+    let left_out = "is left out with its links, since it is `optional` and does not answer";
+    assert_eq!(warnings(&pushed, left_out).len(), 1, "{}", pushed.words(None));
+    pushed.assert_says(None, &["all 4 required links are up; left out, and its links not proven: web"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_host_that_was_left_out_and_comes_back_in_the_middle_stays_out_of_the_run() {
     let mut fleet = made("comes-back");
     let limits = "{connect: 10s, step: 10s, test: 60s, switch: 15s, rollback: 20s}";

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetdeploy::inventory::model::BootLoaderHint;
 use fleetdeploy::remote::step::Step;
@@ -181,6 +182,19 @@ impl Fleet {
 
     pub(crate) fn write_inventory(&self, inventory: &Inventory) {
         self.write("inventory.yaml", &inventory.text(&self.hosts));
+    }
+
+    /// Makes all that the laptop has written down of a run that much older.
+    pub(crate) fn age_record(&self, run: &str, by: Duration) {
+        let journal = format!("/root/.local/state/fleetdeploy/runs/{run}/journal.jsonl");
+        let lines = self.ws(&format!("cat {journal}"));
+        let lines = lines.lines().map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let at = humantime::parse_rfc3339(line["at"].as_str().unwrap()).unwrap() - by;
+            line["at"] = humantime::format_rfc3339_millis(at).to_string().into();
+            line.to_string() + "\n"
+        });
+        self.write(&journal, &lines.collect::<String>());
     }
 
     /// Where the fleet lies on this machine.
@@ -408,9 +422,12 @@ impl Fleet {
 
     /// The workstation logs in to every host, over the tunnel where there is no other way.
     pub(crate) fn assert_reachable(&self) {
-        for host in &self.hosts {
-            self.run("wait-ssh", &[host, "20"]);
-        }
+        self.hosts.iter().for_each(|host| self.assert_reached(host));
+    }
+
+    /// The same of one host, where others are off.
+    pub(crate) fn assert_reached(&self, host: &str) {
+        self.run("wait-ssh", &[host, "20"]);
     }
 }
 

@@ -4,7 +4,7 @@ use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, KILLED_IN_VERIFY};
 use crate::wait::{seconds, until};
 
 const SWITCHED_BACK: HostOutcome = HostOutcome::RolledBack { by_guard: false };
@@ -41,7 +41,7 @@ fn a_signal_in_verify_rolls_back_and_ends_with_the_signals_status() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_killed_workstation_leaves_the_fleet_to_its_guards() {
     let fleet = Fleet::up("killed");
-    fleet.write_inventory(&OPEN_VERIFY);
+    fleet.write_inventory(&KILLED_IN_VERIFY);
     fleet.change(&["vps", "homeserver"]);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);

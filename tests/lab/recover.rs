@@ -4,11 +4,19 @@ use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, KILLED_IN_VERIFY};
 use crate::pushed::Pushing;
 use crate::wait::{seconds, until};
 
 const BOTH: [&str; 2] = ["vps", "homeserver"];
+
+/// With time enough for a recovery under the guards of the push that died.
+const OPEN_VERIFY: Inventory = Inventory {
+    guard: "150s",
+    settle: "40s",
+    limits: "{connect: 10s, step: 10s, test: 20s, switch: 15s, rollback: 20s}",
+    ..KILLED_IN_VERIFY
+};
 
 /// A fleet whose next systems are version 2, with time enough for a push that dies and a recovery under one guard.
 fn fleet(test: &str) -> Fleet {
@@ -25,9 +33,8 @@ fn kill(push: Pushing) {
 }
 
 /// A push that was killed while it waited for a link that never comes up: all hosts run their new systems.
-fn killed_in_verify(fleet: &Fleet, guard: &str) {
-    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
-    fleet.write_inventory(&Inventory { guard, settle: "40s", checks, ..Inventory::default() });
+fn killed_in_verify(fleet: &Fleet, inventory: &Inventory) {
+    fleet.write_inventory(inventory);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);
     kill(push);
@@ -139,7 +146,7 @@ fn a_push_that_is_killed_while_it_disarms_ends_on_one_side() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn another_workstation_undoes_a_push_from_the_hosts_alone() {
     let fleet = fleet("rec-alone");
-    killed_in_verify(&fleet, "150s");
+    killed_in_verify(&fleet, &OPEN_VERIFY);
     let recovered = fleet.recover("laptop2", &["homelab"]);
     recovered.assert_ended(1, Outcome::RolledBack);
     assert!(recovered.has(|event| matches!(event, Event::RunChosen { alone: true, epoch: 2.., .. })));
@@ -154,7 +161,7 @@ fn another_workstation_undoes_a_push_from_the_hosts_alone() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn from_the_hosts_alone_a_silent_host_is_waited_for_and_nothing_is_done_meanwhile() {
     let fleet = fleet("rec-silent");
-    killed_in_verify(&fleet, "150s");
+    killed_in_verify(&fleet, &OPEN_VERIFY);
     fleet.cable("homeserver", "down");
     let held = |host| fleet.host(host, "cat /run/fleetdeploy/lease; readlink /run/current-system");
     let before = held("vps");
@@ -196,8 +203,7 @@ fn a_push_that_sleeps_is_superseded_and_changes_nothing_when_it_wakes() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_push_that_is_taken_over_while_it_verifies_ends_as_superseded() {
     let fleet = fleet("rec-live");
-    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
-    fleet.write_inventory(&Inventory { guard: "150s", settle: "40s", checks, ..Inventory::default() });
+    fleet.write_inventory(&OPEN_VERIFY);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);
     // Begun now, so that it meets the push where it turns back.
@@ -215,7 +221,7 @@ fn a_push_that_is_taken_over_while_it_verifies_ends_as_superseded() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn of_two_recoveries_at_once_exactly_one_goes_on() {
     let fleet = fleet("rec-race");
-    killed_in_verify(&fleet, "150s");
+    killed_in_verify(&fleet, &OPEN_VERIFY);
     // The second workstation is made when it is first asked for.
     fleet.make_workstation("laptop2");
     let both = ["laptop", "laptop2"].map(|workstation| fleet.start_recover(workstation, &["homelab"]));
@@ -231,7 +237,7 @@ fn of_two_recoveries_at_once_exactly_one_goes_on() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn after_the_guards_have_rebooted_every_host_a_recovery_only_cleans_up() {
     let fleet = fleet("rec-fired");
-    killed_in_verify(&fleet, "125s");
+    killed_in_verify(&fleet, &KILLED_IN_VERIFY);
     for host in BOTH {
         reboots(&fleet, host);
     }
@@ -288,6 +294,8 @@ fn a_host_that_was_disarmed_takes_the_other_one_forward_without_a_record() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_host_that_was_disarmed_is_armed_again_and_taken_back_to_the_one_that_rebooted() {
     let fleet = fleet("rec-split");
+    // A guard is waited for.
+    fleet.write_inventory(&Inventory::default());
     killed_in_switch(&fleet);
     fleet.host(
         "vps",

@@ -1,15 +1,16 @@
 //! A host that comes back after its run was ended without it, and what stays on hosts over their reboots.
 
-use fleetdeploy::decide::fact::{Lease, RefusalReason, StepOutcome};
-use fleetdeploy::decide::traces::{EndMark, EndSide, Ended};
 use fleetdeploy::event::{Event, Outcome, Phase};
+use fleetdeploy::facts::host::Lease;
+use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
+use fleetdeploy::facts::traces::{EndMark, EndSide, Ended};
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;
 use fleetdeploy::remote::step::{Expected, Speaker, Step};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, KILLED_IN_VERIFY};
 use crate::pushed::Pushed;
 use crate::wait::{seconds, until};
 
@@ -34,7 +35,7 @@ fn arming(fleet: &Fleet, host: &str, run: &str, owner: &str, guard: u64) -> Step
     }
 }
 
-fn does(fleet: &Fleet, host: &str, step: &Step) -> fleetdeploy::decide::fact::Standing {
+fn does(fleet: &Fleet, host: &str, step: &Step) -> fleetdeploy::facts::host::Standing {
     let answer = step_answer(&fleet.step(host, step)).unwrap();
     assert_eq!(answer.outcome, StepOutcome::Done, "{host}");
     answer.standing
@@ -104,19 +105,18 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_cleans_it_up() {
     let fleet = Fleet::up("returned");
-    let checks = "- vpn: mesh\n- tcp: 5432\n  to: vps\n  from: homeserver\n";
-    fleet.write_inventory(&Inventory { guard: "125s", settle: "40s", checks, ..Inventory::default() });
+    fleet.write_inventory(&KILLED_IN_VERIFY);
     fleet.change(&BOTH);
     let push = fleet.start(&["homelab"]);
     push.wait_for_phase(Phase::Verify);
     push.signal("KILL");
     push.died();
     for host in BOTH {
-        until(seconds(250), "the guard has rebooted it", || (fleet.boots(host) == 2).then_some(()));
+        until(seconds(140), "the guard has rebooted it", || (fleet.boots(host) == 2).then_some(()));
         fleet.wait_until_up(host);
     }
     let run = fleet.host("vps", "ls /nix/var/nix/gcroots/fleetdeploy").trim().to_owned();
-    let missing: fleetdeploy::decide::traces::Missing =
+    let missing: fleetdeploy::facts::traces::Missing =
         [(HostName::new("homeserver").unwrap(), Some(machine_id(&fleet, "homeserver")))].into();
     let mark = EndMark { side: Some(EndSide::Old), missing };
     let taking = Step::TakeOver { speaker: speaker(&run, EPOCH), owner: "bob@desktop".to_owned() };

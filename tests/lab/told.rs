@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Setup};
 use crate::inventory::Inventory;
 use crate::pushed::Pushed;
 use crate::wait::{seconds, until};
@@ -171,4 +171,51 @@ fn what_runs_and_what_will_change_is_told_before_anything_is_touched() {
         );
         assert!(moved && *pushed.host(host) == HostOutcome::Committed, "{host}");
     }
+}
+
+fn warned<'a>(pushed: &'a Pushed, of: &str) -> Vec<&'a str> {
+    let text = |event: &'a Event| match event {
+        Event::Warned { text, .. } => Some(text.as_str()),
+        _ => None,
+    };
+    pushed.events().filter_map(text).filter(|text| text.contains(of)).collect()
+}
+
+/// Seen in an earlier version: a warning at every push, for ever, once a host had been pushed to.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn that_what_runs_was_never_booted_is_in_the_status_and_told_once_where_the_push_is_about_what_boots() {
+    let fleet = Fleet::made("never-booted", &Setup { hosts: &["vps"], ..Setup::default() });
+    fleet.write_inventory(&Inventory { checks: "[]", ..Inventory::default() });
+    let booted = || fleet.plain(&["status", "homelab", "-v"]).stdout.contains("(what runs now was not booted yet)");
+    assert!(!booted());
+    for (key, value, tells) in [("version", "\"2\"", 0), ("version", "\"3\"", 0), ("kernel", "\"6.12.2\"", 1)] {
+        fleet.set("vps", key, value);
+        let pushed = fleet.push(&["homelab"]);
+        pushed.assert_ended(0, Outcome::Committed);
+        let told = warned(&pushed, "never booted");
+        assert_eq!(told.len(), tells, "{key} {value}: {told:?}");
+        assert!(told.iter().all(|text| text.contains("this push brings another kernel")), "{told:?}");
+        assert_eq!(warned(&pushed, "booted").len(), tells, "{}", pushed.words(None));
+        assert!(booted());
+    }
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn of_a_fleet_without_a_link_nothing_says_that_links_are_up() {
+    let fleet = Fleet::up("unlinked");
+    fleet.write_inventory(&Inventory { checks: "[]", ..Inventory::default() });
+    fleet.change(&BOTH);
+    let says = "fleet homelab has no link: a push proves a new login to each host, and nothing between them";
+    for command in [&["inventory", "check"][..], &["doctor", "homelab"]] {
+        let asked = fleet.plain(command);
+        assert!(format!("{}{}", asked.stdout, asked.stderr).contains(says), "{}{}", asked.stdout, asked.stderr);
+    }
+    let planned = fleet.run_json(&["plan", "homelab"]);
+    assert_eq!(warned(&planned, says).len(), 1, "{}", planned.words(None));
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert_eq!(warned(&pushed, says).len(), 1, "{}", pushed.words(None));
+    assert_eq!(pushed.finished().1, "every host runs what it was to run; there is no link that could be looked at");
 }

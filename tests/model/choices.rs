@@ -1,7 +1,7 @@
 //! What can happen next in a world.
 
-use fleetdeploy::decide::fact::JobKind;
 use fleetdeploy::decide::vocabulary::{Step, Timer};
+use fleetdeploy::facts::host::JobKind;
 
 use crate::faults::{By, Fault, Typed, When};
 use crate::host::{Guard, Host, JobState, Token};
@@ -90,7 +90,7 @@ impl Fleet {
             }
             Probing::Seen { .. } => actions.push(Action::Round { station: at, flap: false }),
         }
-        // engine::driver, `guards_over`: long enough for every guard that is known of.
+        // engine::driver::deadlines, `guards_over`: long enough for every guard that is known of.
         // Or for those of the hosts that it goes without.
         let are_over = || match station.missing {
             0 => world.all_rest(),
@@ -166,7 +166,7 @@ impl Fleet {
                 actions.push(Action::NotSent(at, to));
             }
         }
-        // engine::driver, `order`: these two are asked until the guard must have fired, and brought its host back.
+        // engine::driver::deadlines, `order`: these two are asked until the guard must have fired, and brought its host back.
         let guard_is_through = host.token != Token::Armed && !host.is_firing();
         let may_end = match out.step {
             _ if by_guard => !reaches && guard_is_through,

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::{RefusalReason, StepOutcome, Systems};
-use fleetdeploy::decide::links::{HostRound, Round};
-use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
 use fleetdeploy::event::Outcome;
+use fleetdeploy::facts::links::{HostRound, Round};
+use fleetdeploy::facts::plan::{HostId, Plan};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
+use fleetdeploy::facts::systems::Systems;
 
 use crate::choices::is_left_to_its_guard;
 use crate::faults::{Fault, When};
@@ -164,22 +165,7 @@ impl Fleet {
         Some(())
     }
 
-    /// Somebody takes over.
-    fn begin(&self, world: &mut World, alone: bool, to: To) {
-        let highest = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0);
-        let tag = u8::try_from(world.stations.len()).unwrap_or(0) + 1;
-        let epoch = later_epoch(highest, tag);
-        let known = if alone { self.known_by_hosts(world) } else { Arc::clone(&self.plan) };
-        let replaced = if to == To::Recover { world.replaced(alone) } else { 0 };
-        let typed = (to, replaced);
-        let station = Station::recover(&self.plan, known, epoch, alone, typed, &mut world.journal, self.mistake);
-        let is_another = |(_, host): &(usize, &Host)| host.by_hand.is_some() || host.anew;
-        let moved_on = world.hosts.iter().enumerate().filter(is_another);
-        let moved_on = moved_on.fold(0, |all, (host, _)| all | 1 << host);
-        world.stations.push(Arc::new(Station { moved_on, ..station }));
-    }
-
-    /// engine::recover::plan: of a host that holds nothing of the run nobody knows what it was to bring.
+    /// engine::recover::plan: if a host holds nothing of the run, it is not known what the run was to bring.
     fn known_by_hosts(&self, world: &World) -> Arc<Plan> {
         let mut plan = Plan { baseline: Round::default(), ..Plan::clone(&self.plan) };
         for (known, host) in plan.hosts.iter_mut().zip(&world.hosts) {
@@ -286,7 +272,7 @@ impl Fleet {
             let station = Arc::clone(&world.stations[at]);
             let Some(verdict) = station.verdict.filter(|_| was.is_none()) else { continue };
             let honest = |host: &usize| self.liar != Some(*host);
-            // Who is switched while somebody drives may be so in the instant after it was seen.
+            // A host that is switched while a coordinator is at work may be so in the instant after it was seen.
             let beside = world.history.by_hand_beside;
             for host in (0..world.hosts.len()).filter(honest).filter(|host| beside & (1 << host) == 0) {
                 let stands = &world.hosts[host];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetdeploy::decide::recover::Reached;
+use fleetdeploy::decide::transaction::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::faults::{Budget, By, Fault, Typed, When};

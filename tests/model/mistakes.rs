@@ -3,21 +3,20 @@
 //! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told,
 //! or what it orders, here.
 
-use std::collections::BTreeMap;
-
-use fleetdeploy::decide::fact::{JobKind, RefusalReason, StepAnswer, StepOutcome};
-use fleetdeploy::decide::links::HostRound;
-use fleetdeploy::decide::plan::{HostId, Plan};
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use fleetdeploy::event::{HostOutcome, Outcome};
+use fleetdeploy::facts::host::JobKind;
+use fleetdeploy::facts::links::HostRound;
+use fleetdeploy::facts::plan::{HostId, Plan};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 
 use crate::host::Host;
 use crate::words::{Places, Sys, boot_id, round};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mistake {
-    // Of the host.
+    // Mistakes of the host.
     AGuardForgetsTheBootDefault,
     AGuardLeavesTheStepRunning,
     AStepBeginsWithoutASecondLook,
@@ -33,7 +32,7 @@ pub(crate) enum Mistake {
     AGuardLeavesTheNextBoot,
     TheFenceIgnoresTheNextBoot,
     ANextBootBindsTheDisarm,
-    // Of the decider.
+    // Mistakes of the decider.
     DisarmingBeforeTheSwitch,
     CommittingBeforeVerify,
     DisarmingWithoutABarrier,

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetdeploy::decide::fact::{
-    BootLoader, GuardState, JobKind, JobState as Told, Lease as ToldLease, NextBoot, RefusalReason, Standing,
-    StepAnswer, StepOutcome,
-};
-use fleetdeploy::decide::traces::{EndMark, EndSide, Ended, RunTraces};
 use fleetdeploy::decide::vocabulary::Step;
+use fleetdeploy::facts::host::{GuardState, JobKind, JobState as Told, Lease as ToldLease, Standing};
+use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use fleetdeploy::facts::systems::{BootLoader, NextBoot};
+use fleetdeploy::facts::traces::{EndMark, EndSide, Ended, RunTraces};
 
 use crate::host::{Guard, Host, JobState, Lease, Mark, Token, unfenced_rollback};
 use crate::mistakes::Mistake;

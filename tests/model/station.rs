@@ -3,14 +3,15 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use fleetdeploy::decide::fact::{JobKind, StepAnswer};
-use fleetdeploy::decide::links::Round;
-use fleetdeploy::decide::plan::{HostId, Plan};
-use fleetdeploy::decide::recover::{Aim, Recorded};
-use fleetdeploy::decide::traces::{EndMark, EndSide};
 use fleetdeploy::decide::transaction::Transaction;
+use fleetdeploy::decide::transaction::recover::{Aim, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer};
 use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
+use fleetdeploy::facts::host::JobKind;
+use fleetdeploy::facts::links::Round;
+use fleetdeploy::facts::plan::{HostId, Plan};
+use fleetdeploy::facts::step_answer::StepAnswer;
+use fleetdeploy::facts::traces::{EndMark, EndSide};
 
 use crate::host::{Lease, Mark};
 use crate::mistakes::Mistake;
@@ -169,7 +170,7 @@ impl Journal {
                 missing: mark.missing.keys().fold(0, |missing, host| missing | 1 << host_number(host)),
                 epoch: 0,
             }),
-            // Whoever ended it last has written just before who is still missing.
+            // The recovery that ended it last has written just before which hosts are still missing.
             Entry::Finished { .. } if !self.0.ended_without => None,
             _ => self.1,
         };
@@ -355,7 +356,7 @@ impl Station {
                     assert_eq!(self.probing, Probing::Not, "two rounds at once");
                     self.probing = Probing::Out { fresh: true };
                 }
-                // Without a host behind a jump there is nobody to wait for: its end changes nothing.
+                // Without a host behind a jump the push waits for none: its end changes nothing.
                 Effect::Expect(Timer::HeadStart) if plan.hosts.iter().all(|host| host.behind.is_none()) => {}
                 Effect::Expect(timer) => {
                     self.timers.insert(timer);

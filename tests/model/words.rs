@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{JobKind, Systems};
-use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
-use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::facts::host::JobKind;
+use fleetdeploy::facts::links::{Link, LinkAnswer, Probe, Round};
+use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
+use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::Systems;
 use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::store_path::StorePath;
 
 /// A system, as far as the model tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +82,7 @@ pub(crate) fn host_number(name: &HostName) -> u8 {
     name.as_str()[1..].parse().unwrap()
 }
 
-/// Stands for what nobody knows, as engine::recover has it of a host that holds nothing of a run without a record.
+/// Stands for an unknown system, as engine::recover has it for a host that holds nothing of a run without a record.
 pub(crate) fn not_known() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-not-known").unwrap()
 }
@@ -136,7 +137,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
         wave: 0,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
-        units: fleetdeploy::decide::units::UnitTerms::default(),
+        units: fleetdeploy::facts::units::UnitTerms::default(),
     });
     Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
 }

@@ -1,9 +1,10 @@
 //! What must always hold (docs/design.md, "Invariants"), looked at after each step of the world. The numbers are that
 //! section's.
 
-use fleetdeploy::decide::fact::{GuardState, JobKind, Standing, StepOutcome};
-use fleetdeploy::decide::recover::Aim;
+use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::Entry;
+use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
+use fleetdeploy::facts::step_answer::StepOutcome;
 use fleetdeploy::remote::step::Step as RemoteStep;
 
 use crate::fleet::{RUN, owner};

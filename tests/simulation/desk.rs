@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use fleetdeploy::decide::plan::Plan;
 use fleetdeploy::decide::vocabulary::{self, Verdict};
-use fleetdeploy::engine::driver::Surroundings;
 use fleetdeploy::engine::recover::{Known, Records, Recovered, Recovering};
+use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
+use fleetdeploy::facts::plan::Plan;
 use fleetdeploy::record::journal::{self, Entry, Started, Written};
 
 use crate::fleet::{RUN, Shared, owner};

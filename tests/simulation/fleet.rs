@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use fleetdeploy::decide::links::{LinkId, Round};
-use fleetdeploy::decide::plan::HostId;
 use fleetdeploy::decide::vocabulary::{Answer, Step};
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
 use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
 use fleetdeploy::engine::retry::{Try, until_answered};
+use fleetdeploy::facts::links::{LinkId, Round};
+use fleetdeploy::facts::plan::HostId;
 use fleetdeploy::remote::step::Step as RemoteStep;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -146,6 +146,6 @@ fn brief(answer: &Answer) -> String {
     }
 }
 
-fn tail(path: &fleetdeploy::store_path::StorePath) -> &str {
+fn tail(path: &fleetdeploy::facts::store_path::StorePath) -> &str {
     path.as_str().rsplit('-').next().unwrap_or_default()
 }

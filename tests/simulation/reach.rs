@@ -1,10 +1,10 @@
-//! Who can reach whom: ways, links, and what new systems do to them.
+//! Decides which machine can reach which: ways, links, and what new systems do to them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fleetdeploy::decide::links::{HostRound, LinkAnswer, LinkId, Round};
-use fleetdeploy::decide::plan::{HostId, Plan};
+use fleetdeploy::facts::links::{HostRound, LinkAnswer, LinkId, Round};
+use fleetdeploy::facts::plan::{HostId, Plan};
 use fleetdeploy::inventory::model::{HostName, Place};
 
 use crate::host::{Ms, Power};
@@ -57,7 +57,7 @@ impl World {
         shows.then_some(on)
     }
 
-    pub(crate) fn standing(&self, host: usize) -> fleetdeploy::decide::fact::Standing {
+    pub(crate) fn standing(&self, host: usize) -> fleetdeploy::facts::host::Standing {
         self.hosts[host].standing(self.now, self.failed_units(host))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdeploy::decide::recover::Aim;
+use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::Driver;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdeploy::decide::links::{Link, LinkAnswer, Probe, Round};
-use fleetdeploy::decide::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::decide::time::{MARGIN, Times};
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::decide::waves::Waves;
+use fleetdeploy::facts::links::{Link, LinkAnswer, Probe, Round};
+use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::inventory::model::Size;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
 
@@ -74,7 +74,7 @@ pub(crate) enum Trouble {
     Crash(usize, Option<Ms>),
     /// A person switches the host by hand.
     Meddle(usize),
-    /// Somebody recovers the run from this workstation, beside whatever goes on.
+    /// A person recovers the run from this workstation, beside whatever goes on.
     Recover(usize),
     OfStation(StationTrouble),
 }
@@ -86,7 +86,7 @@ pub(crate) enum StationTrouble {
     Cut(Ms),
     /// Its workstation is suspended.
     Suspend(Ms),
-    /// It is stopped, and somebody may recover the run before it goes on.
+    /// It is stopped, and a person may recover the run before it goes on.
     Stop(Ms, Option<Reaction>),
     Signal(Signal),
     Kill(Option<Reaction>),
@@ -94,7 +94,7 @@ pub(crate) enum StationTrouble {
     DiskFull,
 }
 
-/// Somebody recovers the run, so long after; perhaps somebody else does, too, so long after that.
+/// A person recovers the run, so long after; perhaps another one does too, so long after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reaction {
     pub(crate) after: Ms,
@@ -245,7 +245,7 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
             wave: 0,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
-            units: fleetdeploy::decide::units::UnitTerms::default(),
+            units: fleetdeploy::facts::units::UnitTerms::default(),
         })
         .collect();
     in_waves(Plan { hosts, links, baseline, accepted: BTreeSet::new() })

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use fleetdeploy::decide::recover::Aim;
+use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::{Signal, Verdict};
 use fleetdeploy::engine::driver::Ended;
 use fleetdeploy::engine::recover::Recovered;

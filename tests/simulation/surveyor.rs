@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdeploy::decide::fact::{Facts, Roots};
-use fleetdeploy::decide::traces::RunMark;
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
+use fleetdeploy::facts::host::Facts;
+use fleetdeploy::facts::systems::Roots;
+use fleetdeploy::facts::traces::RunMark;
 
-use fleetdeploy::engine::surveyor::{Answered, Surveyed, Surveyor};
+use fleetdeploy::engine::host_survey::{Answered, Surveyed};
+use fleetdeploy::engine::surveyor::Surveyor;
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
 };
@@ -153,7 +155,7 @@ impl Scenario {
                 guard_action_given: false,
             }
         };
-        let check = |link: &fleetdeploy::decide::links::Link| Check {
+        let check = |link: &fleetdeploy::facts::links::Link| Check {
             name: link.check.clone(),
             kind: CheckKind::Ping { to: link.to_host.iter().cloned().map(Target::Host).collect() },
             from: vec![link.from.clone()],

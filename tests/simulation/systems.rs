@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use fleetdeploy::decide::fact::Systems;
-use fleetdeploy::store_path::StorePath;
+use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::systems::Systems;
 
 /// A system, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

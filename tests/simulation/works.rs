@@ -1,7 +1,7 @@
 //! What goes on on the hosts by itself: steps, guards, power cuts and boots. It follows `job.sh`, `restore.sh` and
 //! `guard.sh`.
 
-use fleetdeploy::decide::fact::JobKind;
+use fleetdeploy::facts::host::JobKind;
 use fleetdeploy::inventory::model::GuardAction;
 
 use crate::host::{Ms, Power, Token, Work};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use fleetdeploy::decide::links::LinkAnswer;
 use fleetdeploy::event::line::Line;
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
+use fleetdeploy::facts::links::LinkAnswer;
+use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::package_change::PackageChange;
-use fleetdeploy::store_path::StorePath;
 
 pub(crate) fn host(name: &str) -> HostName {
     HostName::new(name).unwrap()

@@ -2,9 +2,10 @@ use pretty_assertions::assert_eq;
 
 use super::Severity::{Blocker, Warning};
 use super::*;
-use crate::decide::fact::{BootFiles, GuardState, Lease, NextBoot, Systems};
 use crate::decide::status::tests::{fleet, system, well};
 use crate::decide::unlinked::Unlinked;
+use crate::facts::host::{GuardState, Lease};
+use crate::facts::systems::{BootFiles, NextBoot, Systems};
 
 const LAB: &str = "
 hosts:

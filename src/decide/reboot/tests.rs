@@ -1,15 +1,15 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{BootLoader, Systems};
-use crate::decide::links::{HostRound, LinkAnswer};
-use crate::decide::tests::{plan, system};
+use crate::decide::transaction::tests::{plan, system};
+use crate::facts::links::{HostRound, LinkAnswer};
+use crate::facts::systems::{BootLoader, Systems};
 
 fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()
 }
 
-/// Of a host that stands on one system, and that nobody holds.
+/// Makes the facts of a host that stands on one system, and that no run holds.
 pub(super) fn standing() -> Standing {
     let old = system("old");
     Standing {

@@ -1,9 +1,9 @@
-//! What a rolling reboot of somebody else says against touching a host.
+//! Finds what another rolling reboot says against touching a host.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::fact::{RollingLease, Standing};
+use crate::facts::host::{RollingLease, Standing};
 
 /// The host may go down at any moment, or has just been up again.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,15 +6,17 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{BootLoader, Facts, GuardState, Standing, Systems};
-use crate::decide::links::{LinkId, Round};
-use crate::decide::plan::HostId;
 use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
+use crate::engine::host_survey::Surveyed as OneSurveyed;
 use crate::engine::hosts::{Hosts, Notes, Order};
-use crate::engine::surveyor::Surveyed as OneSurveyed;
+use crate::engine::orders::{HostClock, Orders};
+use crate::facts::host::{Facts, GuardState, Standing};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
+use crate::facts::store_path::StorePath;
+use crate::facts::systems::{BootLoader, Systems};
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
-use crate::store_path::StorePath;
 
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go
 /// of which rolling reboot.
@@ -37,7 +39,7 @@ impl Hosts for NoHosts {
     }
 }
 
-/// Nobody needs to wait for it.
+/// The tests need not wait for it.
 #[derive(Debug, Default)]
 struct FastClock(Mutex<Duration>);
 
@@ -189,7 +191,7 @@ fn host(name: &str) -> Host {
     }
 }
 
-/// Of a host that holds these runs.
+/// Makes the survey of a host that holds these runs.
 fn facts(runs: &[&str]) -> Facts {
     let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
     let runs: Vec<String> = runs.iter().map(|run| (*run).to_owned()).collect();
@@ -315,11 +317,12 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     assert_eq!(changing, ["home", "vps"]);
 }
 
-/// Of hosts by name, each of which holds these runs with this owner's lease of the last, if that is given.
+/// Makes the surveys of hosts by name; each holds these runs, with this owner's lease of the last run, if an owner is
+/// given.
 fn claimed(hosts: &[(&str, &[&str], Option<&str>)]) -> Surveyed {
     let one = |(name, runs, owner): &(&str, &[&str], Option<&str>)| {
         let mut facts = facts(runs);
-        facts.standing.lease = owner.zip(runs.last()).map(|(owner, run)| crate::decide::fact::Lease {
+        facts.standing.lease = owner.zip(runs.last()).map(|(owner, run)| crate::facts::host::Lease {
             run: (*run).to_owned(),
             epoch: 1,
             owner: owner.to_owned(),
@@ -404,7 +407,7 @@ fn nobody_waits_longer_than_a_second_host_says_that_a_guard_holds() {
 /// What `vps` says while a rolling reboot holds it.
 fn held(runs: &[&str]) -> Facts {
     let mut facts = facts(runs);
-    facts.standing.rolling = Some(crate::decide::fact::RollingLease {
+    facts.standing.rolling = Some(crate::facts::host::RollingLease {
         run: OTHER.to_owned(),
         left: 300,
         boot_id: facts.standing.boot_id.clone(),
@@ -450,7 +453,7 @@ async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -
     (found, surveyed)
 }
 
-/// Else one that lies keeps the hosts of a dead push from ever being recovered.
+/// Else a host that lies would keep the hosts of a dead push from ever being recovered.
 #[tokio::test]
 async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_no_other() {
     let vps = HostName::new("vps").unwrap();
@@ -469,7 +472,7 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
     let (found, _) = rolling_of(&two, |_| {}).await;
     let hosts = [HostName::new("nas").unwrap(), vps.clone()].into();
     assert_eq!(found, reboot::Rolling::Holds { run: OTHER.to_owned(), hosts });
-    // Where there is nothing else to end, it is this.
+    // If there is nothing else to end, the recovery ends this.
     let alone = [("home", facts(&[])), ("nas", facts(&[])), ("vps", held(&[]))];
     let (found, _) = rolling_of(&alone, |request| request.known = None).await;
     assert_eq!(found, reboot::Rolling::Ends { run: OTHER.to_owned(), begun: None });
@@ -509,7 +512,7 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
     assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
 }
 
-/// A guard that nobody has seen is counted from when it was armed, and not from what a recovery has written since.
+/// A guard that was not seen is counted from when it was armed, and not from what a recovery has written since.
 #[test]
 fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
@@ -533,8 +536,7 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     assert!(overdue > 0, "its guard and its boot were waited for");
 }
 
-/// Whom the run is to end without, as a person says who is asked, and of whom that one was asked, with how long the end
-/// would wait.
+/// The hosts that the run is to end without, as the person answers, and the hosts that the person was asked about.
 async fn asked(
     answers: [(&str, Vec<Option<Facts>>); 2],
     aim: Aim,

@@ -1,11 +1,12 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::fact::{Facts, GuardState, Lease, Roots, Systems};
 use crate::decide::status::tests::{fleet, system, well};
 use crate::decide::survey::{Allowed, Finding, Weight, judge};
 use crate::decide::time::Times;
-use crate::decide::traces::{EndMark, RunMark};
+use crate::facts::host::{Facts, GuardState, Lease};
+use crate::facts::systems::{Roots, Systems};
+use crate::facts::traces::{EndMark, RunMark};
 
 const LAB: &str = "hosts: {vps: , nas: , web: }\nfleets: {lab: {flake: ., hosts: all}}\n";
 
@@ -31,7 +32,7 @@ fn marked(facts: &mut Facts, run: &str, side: Option<EndSide>, missing: &str, ma
     facts.marks.push(RunMark { run: run.to_owned(), ended });
 }
 
-/// Of a push that changes all three.
+/// Judges a push that changes all three.
 fn findings(facts: &[Facts; 3]) -> Vec<Finding> {
     let fleet = fleet(LAB);
     let next = system('c', "3");

@@ -1,0 +1,158 @@
+//! Concludes a push or a recovery: its exit, its last sentence, and the end of every host.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::decide::left_to_guard::LeftToGuard;
+use crate::decide::vocabulary::{Signal, Verdict};
+use crate::event::{Event, HostOutcome, Outcome};
+use crate::exit::{Ending, status};
+use crate::inventory::model::{Fleet, HostName};
+
+/// The words of the last event, and the exit.
+pub(crate) struct Conclusion {
+    pub(crate) ending: Ending,
+    pub(crate) outcome: Outcome,
+    pub(crate) text: String,
+    pub(crate) hosts: BTreeMap<HostName, HostOutcome>,
+}
+
+impl Conclusion {
+    /// Gives every host of the fleet the same end.
+    pub(crate) fn of_all(fleet: &Fleet, end: &HostOutcome, ending: Ending, outcome: Outcome, text: String) -> Self {
+        let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end.clone())).collect();
+        Self { ending, outcome, text, hosts }
+    }
+
+    pub(crate) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
+        let Verdict { outcome, hosts, text, interrupted, .. } = verdict;
+        let hosts = hosts.into_iter().collect();
+        let text = with_skipped(text, &hosts);
+        let text = match outcome {
+            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(&text, fleet),
+            _ => text,
+        };
+        Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
+    }
+
+    /// Concludes a push that was left at once, because of a second signal.
+    pub(crate) fn left(
+        fleet: &Fleet,
+        guarded: &[LeftToGuard],
+        first: Signal,
+        others: &HostOutcome,
+        through: Vec<(HostName, HostOutcome)>,
+    ) -> Self {
+        let mut hosts: BTreeMap<HostName, HostOutcome> =
+            fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
+        hosts.extend(through);
+        let mut text = "left at once, as asked".to_owned();
+        for left in guarded {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "; {}: {left}", left.host);
+            hosts.insert(left.host.clone(), left.outcome());
+        }
+        let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
+        let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
+        let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
+            // If one host is on its new system for good and a guard takes back another, a person must choose before it
+            // fires.
+            || (guards_armed && any(&|end| *end == HostOutcome::Committed))
+        {
+            Outcome::Split
+        } else if guards_armed {
+            Outcome::Left
+        } else {
+            Outcome::Refused
+        };
+        if guards_armed {
+            text = with_next(&text, fleet);
+        }
+        Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
+    }
+
+    /// Returns the last event of a command that took this long.
+    pub(crate) fn event(self, took: Duration) -> Event {
+        Event::Finished {
+            outcome: self.outcome,
+            text: self.text,
+            hosts: self.hosts,
+            exit: i32::from(status(self.ending)),
+            took_ms: millis(took),
+        }
+    }
+
+    /// Concludes a run in which fleetdeploy itself has failed.
+    pub(crate) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
+        let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
+        let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
+        Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
+    }
+}
+
+/// Adds to the sentence the hosts that took no part, and so were not proven.
+pub(crate) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
+    let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
+    let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
+    let their = if skipped.len() == 1 { "its" } else { "their" };
+    if skipped.is_empty() {
+        text
+    } else {
+        format!("{text}; left out, and {their} links not proven: {}", skipped.join(", "))
+    }
+}
+
+/// Adds to the sentence the command to type now.
+pub(crate) fn with_next(text: &str, fleet: &Fleet) -> String {
+    format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
+
+    /// How it ends for a fleet of `a` and `b` that is left with these under their guards, and these through.
+    fn left(guarded: &[LeftToGuard], through: Vec<(HostName, HostOutcome)>) -> (Outcome, u8, String) {
+        let text = "hosts: {a: , b: }\nfleets: {ab: {hosts: all, flake: .}}\n";
+        let here = std::path::Path::new(".");
+        let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
+        let fleet = &inventory.fleets["ab"];
+        let concluded = Conclusion::left(fleet, guarded, Signal::Sigint, &HostOutcome::Untouched, through);
+        (concluded.outcome, status(concluded.ending), concluded.text)
+    }
+
+    #[test]
+    fn what_was_seen_is_kept_and_split_is_only_where_somebody_must_choose() {
+        let guarded = |seen_on_old, may_be_disarmed| LeftToGuard {
+            host: name("b"),
+            back_within: Duration::from_secs(194),
+            seen_on_old,
+            may_be_disarmed,
+        };
+        let next = "\nnext: fleetdeploy recover ab";
+        let says = |what: &str| format!("left at once, as asked; b: {what}; back at the latest in 3m 14s{next}");
+        let back = "its guard brings it back to its old system";
+        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says(back)));
+        let seen = "was seen on its old system with its guard armed, which restarts it into that once more";
+        let through = |end| vec![(name("a"), end)];
+        let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
+        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says(seen)));
+        let unless = format!("{back}, unless the command that disarms it has arrived");
+        let committed = through(HostOutcome::Committed);
+        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Split, 3, says(&unless)));
+        let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
+        assert_eq!((lost.0, lost.1), (Outcome::Split, 3));
+        assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
+    }
+}

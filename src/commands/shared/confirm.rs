@@ -1,0 +1,136 @@
+//! Asks on the terminal: whether to go on, for `--ask`, and whether to wait any longer, for `recover`. A signal ends
+//! each question.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::commands::Trouble;
+use crate::event::Event;
+use crate::event::stream::{Events, Follower};
+use crate::inventory::model::HostName;
+use crate::ui::print_question;
+
+/// How long the lines above the question may take to be on the screen.
+const DRAWING: Duration = Duration::from_secs(10);
+
+/// How long an answer may take. No guard waits for it; but a question of yesterday must not hold a fleet.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Before anything is begun.
+pub(crate) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    let hint = "look with --dry-run first, and then go without --ask: it is guarded all the same";
+    Err(Trouble::not_understood("--ask needs a terminal to ask on", Some(hint.to_owned())))
+}
+
+/// How long a recovery waits for an answer, before it waits for its hosts: guards run out meanwhile.
+const SHORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks whether a push is to go on.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
+    match ask(events, screen, question, PATIENCE).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not begun: the answer was no".to_owned()),
+        Err(why) => Err(format!("not begun: {why}")),
+    }
+}
+
+/// Asks whether a recovery is to end its run without these hosts; no answer means no.
+pub(crate) async fn ask_whether_to_end_without(
+    events: Events,
+    screen: Follower,
+    silent: impl IntoIterator<Item = &HostName>,
+    wait: Duration,
+) -> bool {
+    let silent: Vec<&str> = silent.into_iter().map(HostName::as_str).collect();
+    ask(events, screen, end_without(&silent, wait), SHORT_PATIENCE).await.unwrap_or(false)
+}
+
+fn end_without(silent: &[&str], wait: Duration) -> String {
+    let (do_not, are, they, them) = match silent {
+        [_] => ("does not", "is", "it", "it"),
+        _ => ("do not", "are", "they", "them"),
+    };
+    let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    let wait = if wait.is_zero() {
+        format!("no guard can be armed on {them} any more")
+    } else {
+        format!("that waits for up to {}, until no guard can be armed on {them}", humantime::format_duration(wait))
+    };
+    format!(
+        "{} {do_not} answer, and {are} waited for if {they} may come back: end the run without {them}, as by \
+         --without {} ({wait})? [y/N, within {} s]",
+        silent.join(", "),
+        silent.join(","),
+        SHORT_PATIENCE.as_secs()
+    )
+}
+
+/// Asks once, and takes any answer. Nothing else is drawn meanwhile.
+///
+/// # Errors
+/// Why there is no answer, in words.
+async fn ask(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, String> {
+    events.publish(Event::Asked { question: question.clone() });
+    let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(DRAWING)).await;
+    if !drawn.unwrap_or(false) {
+        return Err("the terminal takes nothing, so nothing could be asked".to_owned());
+    }
+    print_question(&question).map_err(|error| format!("nothing could be asked: {error}"))?;
+    let (answer, answered) = oneshot::channel();
+    // A thread of its own reads the terminal. Only an answer or the end of this process can end it.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line);
+        // The receiver is gone if a signal came first.
+        let _ = answer.send(read.map(|_| line));
+    });
+    let said = tokio::time::timeout(patience, answered).await;
+    let yes = matches!(&said, Ok(Ok(Ok(line))) if is_yes(line));
+    events.publish(Event::Replied { yes });
+    match said {
+        Ok(Ok(Ok(_))) => Ok(yes),
+        Ok(_) => Err("the answer could not be read".to_owned()),
+        Err(_) => Err(format!("nobody has answered for {}", humantime::format_duration(patience))),
+    }
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_asked_hears_how_long_the_end_without_hosts_waits() {
+        assert_eq!(
+            end_without(&["nas"], Duration::from_millis(558_200)),
+            "nas does not answer, and is waited for if it may come back: end the run without it, as by --without nas \
+             (that waits for up to 9m 19s, until no guard can be armed on it)? [y/N, within 60 s]"
+        );
+        assert_eq!(
+            end_without(&["nas", "vps"], Duration::ZERO),
+            "nas, vps do not answer, and are waited for if they may come back: end the run without them, as by \
+             --without nas,vps (no guard can be armed on them any more)? [y/N, within 60 s]"
+        );
+    }
+
+    #[test]
+    fn only_a_plain_yes_is_one() {
+        for yes in ["y\n", "Yes\n", " y "] {
+            assert!(is_yes(yes), "{yes:?}");
+        }
+        for no in ["", "\n", "n\n", "yy\n", "yes please\n", "j\n"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
+    }
+}

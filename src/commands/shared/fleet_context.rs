@@ -1,0 +1,310 @@
+//! Gets what every command that works on a fleet needs first: the inventory, the selected hosts, the sudo password.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::history::{state, unreadable};
+use super::password::passwords;
+use crate::commands::Trouble;
+use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::global::GlobalArgs;
+use crate::decide::survey::Allowed;
+use crate::decide::unlinked::Unlinked;
+use crate::engine::inquiry::FleetScope;
+use crate::engine::reach::Reach;
+use crate::engine::shutdown::Shutdown;
+use crate::event::Event;
+use crate::event::stream::Events;
+use crate::inventory::find::{VARIABLE, find};
+use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
+use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
+use crate::record::failed::LastRun;
+use crate::remote::{Workspace, WorkspaceError};
+
+/// Stands for no host, instead of a pattern. No host can have this name.
+const NOBODY: &str = "none";
+
+/// A fleet, ready to be worked on.
+pub(crate) struct Ground {
+    pub(crate) inventory: Inventory,
+    pub(crate) fleet: Fleet,
+    pub(crate) selected: BTreeSet<HostName>,
+    /// Hosts that take no part, whether or not they answer; none of them is selected.
+    pub(crate) without: BTreeSet<HostName>,
+    /// The warnings of the inventory.
+    warnings: Vec<String>,
+}
+
+pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<String>), Trouble> {
+    let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
+    let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here).map_err(|error| {
+        let hint = error.hint();
+        Trouble::not_understood(error, Some(hint))
+    })?;
+    let loaded = Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))?;
+    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    Ok((loaded.inventory, warnings))
+}
+
+/// Returns what `@failed` means for this fleet.
+fn failed_in_last_run(fleet: &str, inventory: &Path) -> Result<BTreeSet<HostName>, Trouble> {
+    let trouble = |what: String, hint: &str| Err(Trouble::not_understood(what, Some(hint.to_owned())));
+    let of = format!("`{FAILED}` means the hosts that did not end well in the last run of `{fleet}`");
+    match state()?.last_run(fleet, inventory).map_err(unreadable)? {
+        None => trouble(
+            format!("{of}, and this workstation has no record of one"),
+            "`fleetdeploy runs` lists those there are; name the hosts",
+        ),
+        Some(LastRun { run, failed: None }) => trouble(
+            format!("{of}, and {run} did not come to its end"),
+            &format!("type `fleetdeploy recover {fleet}` first, or name the hosts"),
+        ),
+        Some(LastRun { run, failed: Some(failed) }) if failed.is_empty() => {
+            trouble(format!("{of}, and in {run} there was none"), "name the hosts, or leave the pattern out")
+        }
+        Some(LastRun { failed: Some(failed), .. }) => Ok(failed),
+    }
+}
+
+fn failed_if_asked_for(
+    fleet: &Fleet,
+    inventory: &Inventory,
+    patterns: &[&[String]],
+) -> Result<Option<BTreeSet<HostName>>, Trouble> {
+    let asked = patterns.iter().any(|patterns| asks_for_failed(patterns));
+    asked.then(|| failed_in_last_run(&fleet.name, &inventory.path)).transpose()
+}
+
+/// A fleet or hosts that are not there.
+pub(crate) fn not_selected(error: SelectError) -> Trouble {
+    let hint = error.hint();
+    Trouble::not_understood(error, hint)
+}
+
+/// Returns the chosen hosts that take part, and the hosts of the fleet that do not.
+fn parted(
+    hosts: &[Host],
+    chosen: &[&Host],
+    without: &WithoutArgs,
+) -> Result<(BTreeSet<HostName>, BTreeSet<HostName>), Trouble> {
+    let without = left_out(hosts, &without.hosts).map_err(not_selected)?;
+    let chosen = chosen.iter().map(|host| &host.name);
+    let selected: BTreeSet<HostName> = chosen.filter(|host| !without.contains(*host)).cloned().collect();
+    if selected.is_empty() && !without.is_empty() {
+        return Err(not_selected(SelectError::ChosenAreWithout));
+    }
+    Ok((selected, without))
+}
+
+impl Ground {
+    /// Returns the selected hosts that are tested first, by patterns like those of `--on`; `none` means no host, and
+    /// without a pattern it is as the inventory says.
+    pub(crate) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
+        match patterns {
+            [] => return Ok(self.fleet.canaries.intersection(&self.selected).cloned().collect()),
+            [none] if none == NOBODY => return Ok(BTreeSet::new()),
+            _ => {}
+        }
+        let selected: Vec<&Host> = self.fleet.hosts.iter().filter(|host| self.selected.contains(&host.name)).collect();
+        let failed = failed_if_asked_for(&self.fleet, &self.inventory, &[patterns])?;
+        let canaries = select_of_run(selected, patterns, &[], failed.as_ref()).map_err(not_selected)?;
+        Ok(canaries.into_iter().map(|host| host.name.clone()).collect())
+    }
+
+    pub(crate) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, overrides: &Overrides) -> Result<Self, Trouble> {
+        let (inventory, warnings) = load(global)?;
+        let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
+        let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
+        let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
+        let (selected, without) = parted(&fleet.hosts, &selected, &hosts.without)?;
+        Ok(Self { inventory, fleet, selected, without, warnings })
+    }
+
+    /// Reduces the fleet to the selected hosts, for queries that do not look at the others.
+    pub(crate) fn only_selected(&mut self) {
+        self.fleet.hosts.retain(|host| self.selected.contains(&host.name));
+    }
+
+    /// Takes out of a rollback the hosts that the run was without: it changed nothing there, so nothing is to go back.
+    pub(crate) fn pass_over(&mut self, without: &BTreeSet<HostName>, run: &str) -> Result<(), Trouble> {
+        let passed: Vec<HostName> = self.selected.intersection(without).cloned().collect();
+        self.selected.retain(|host| !without.contains(host));
+        let names: Vec<&str> = passed.iter().map(HostName::as_str).collect();
+        let names = names.join(", ");
+        if self.selected.is_empty() {
+            let text = format!("run {run} was without {names}: nothing of it is there to go back from");
+            let hint = "name another run, or a time: --to @2026-11-20".to_owned();
+            return Err(Trouble::not_understood(text, Some(hint)));
+        }
+        if !passed.is_empty() {
+            self.warnings.push(format!("passed over, since run {run} was without: {names}; what runs there stays"));
+        }
+        Ok(())
+    }
+
+    /// Prepares the connections to the fleet's hosts; none of them is made yet.
+    pub(crate) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
+        let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
+        Reach::new(workspace, connect)
+    }
+
+    /// Returns every host of the inventory, each with the settings of its first fleet, with which it is pushed.
+    pub(crate) fn prepare_every_host(
+        global: &GlobalArgs,
+        on: &[String],
+        except: &[String],
+        without: &WithoutArgs,
+    ) -> Result<Self, Trouble> {
+        let (inventory, warnings) = load(global)?;
+        let of_fleet = |host: &Host| {
+            let mut fleets = inventory.fleets.values();
+            fleets.find_map(|fleet| fleet.hosts.iter().find(|other| other.name == host.name)).unwrap_or(host).clone()
+        };
+        let hosts: Vec<Host> = inventory.hosts.iter().map(of_fleet).collect();
+        let selected = select(&hosts, on, except).map_err(not_selected)?;
+        let (selected, without) = parted(&hosts, &selected, without)?;
+        let fleet = Fleet {
+            name: "every host".to_owned(),
+            hosts,
+            // This fleet is not built, probed or pushed.
+            source: Source::System,
+            checks: Vec::new(),
+            settle: Fleet::DEFAULT_SETTLE,
+            steady: Steady::Default,
+            build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            canaries: BTreeSet::new(),
+            waves: Vec::new(),
+            hooks: Hooks::default(),
+        };
+        Ok(Self { inventory, fleet, selected, without, warnings })
+    }
+
+    /// Returns the name of a host's fleet for a command to type.
+    pub(crate) fn fleet_of(&self, host: &HostName) -> &str {
+        if self.inventory.fleets.contains_key(&self.fleet.name) {
+            return &self.fleet.name;
+        }
+        let has = |fleet: &&Fleet| fleet.hosts.iter().any(|other| other.name == *host);
+        self.inventory.fleets.values().find(has).map_or("FLEET", |fleet| fleet.name.as_str())
+    }
+
+    /// Returns the folder in which relative paths of the inventory begin.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
+        path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
+    }
+
+    /// Tells the first events of a query.
+    pub(crate) fn begin_query(&self, command: &str, events: &Events) {
+        events.publish(Event::QueryStarted {
+            command: command.to_owned(),
+            fleet: self.fleet.name.clone(),
+            hosts: self.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+            inventory: self.inventory.path.display().to_string(),
+        });
+        self.warn(events);
+    }
+
+    /// Returns the fleet, and the selected hosts if they are not all of it, for a command to type next.
+    pub(crate) fn as_typed(&self) -> String {
+        let fleet = &self.fleet.name;
+        if self.selected.len() == self.fleet.hosts.len() {
+            return fleet.clone();
+        }
+        let hosts: Vec<&str> = self.selected.iter().map(HostName::as_str).collect();
+        format!("{fleet} --on {}", hosts.join(","))
+    }
+
+    /// Tells the warnings of the inventory, and which hosts take no part.
+    pub(crate) fn warn(&self, events: &Events) {
+        if !self.without.is_empty() {
+            let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
+            let text = format!("left out, as asked, with every link from and to it: {}", names.join(", "));
+            events.publish(Event::Warned { host: None, text });
+        }
+        for text in &self.warnings {
+            events.publish(Event::Warned { host: None, text: text.clone() });
+        }
+    }
+
+    /// Says what is not proven of a fleet without a link, for commands that push or say what a push would do.
+    pub(crate) fn warn_of_no_link(&self, events: &Events) {
+        if let Some(unlinked) = Unlinked::of(&self.fleet) {
+            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
+        }
+    }
+
+    /// What the engine is asked about. `roots` is where systems are rooted here, if any are built.
+    pub(crate) fn scope(&self, allowed: Allowed, roots: PathBuf) -> FleetScope {
+        FleetScope {
+            folder: self.folder(),
+            fleet: self.fleet.clone(),
+            selected: self.selected.clone(),
+            without: self.without.clone(),
+            allowed,
+            roots,
+        }
+    }
+
+    /// Asks for the sudo password if any host needs one: once, now, and never again.
+    pub(crate) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
+        let mut hosts: Vec<Host> = self.fleet.hosts.clone();
+        // No script runs on a host that is only on the way, so no password is needed there.
+        let jumps = self.inventory.jumps_of(&self.fleet).into_iter().cloned();
+        hosts.extend(jumps.map(|jump| Host { becoming: Become::No, ..jump }));
+        let passwords = passwords(&self.fleet.hosts, shutdown).await?;
+        Workspace::create(&hosts, passwords, None).await.map_err(no_workspace)
+    }
+}
+
+/// A fault of the inventory or of ssh's config is a mistake of usage; a thing that this workstation lacks is not.
+fn no_workspace(error: WorkspaceError) -> Trouble {
+    match error {
+        WorkspaceError::Ssh { .. } => {
+            Trouble::not_begun(error, Some("`ssh` must be in PATH: install OpenSSH".to_owned()))
+        }
+        WorkspaceError::Folder { .. } => {
+            let hint = "set XDG_RUNTIME_DIR to a folder of yours, with a short path, that you can write";
+            Trouble::not_begun(error, Some(hint.to_owned()))
+        }
+        WorkspaceError::Config { .. }
+        | WorkspaceError::BadText { .. }
+        | WorkspaceError::NoSuchJump { .. }
+        | WorkspaceError::JumpLoop { .. }
+        | WorkspaceError::NoPassword { .. } => Trouble::not_understood(error, None),
+    }
+}
+
+/// `person@workstation`, for the leases on the hosts.
+pub(crate) fn owner() -> String {
+    let user = ::nix::unistd::User::from_uid(::nix::unistd::getuid()).ok().flatten();
+    let user = user.map_or_else(|| "somebody".to_owned(), |user| user.name);
+    let host = ::nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    format!("{user}@{}", host.unwrap_or_else(|| "somewhere".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::exit::Ending;
+
+    #[test]
+    fn what_the_workstation_lacks_is_no_mistake_of_usage() {
+        let source = || Error::from(ErrorKind::NotFound);
+        let folder = WorkspaceError::Folder { folder: "/tmp".into(), source: source() };
+        let start = crate::local::process::ProcessError::Start { program: "ssh".into(), source: source() };
+        let ssh = WorkspaceError::Ssh { destination: "vps".into(), source: start };
+        for lacking in [folder, ssh] {
+            let trouble = no_workspace(lacking);
+            assert_eq!(trouble.ending, Ending::NotBegun);
+            assert!(trouble.hint.is_some());
+        }
+        let config = WorkspaceError::Config { destination: "vps".into(), stderr_tail: "line 3".into() };
+        assert_eq!(no_workspace(config).ending, Ending::NotUnderstood);
+    }
+}

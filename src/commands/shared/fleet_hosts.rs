@@ -1,0 +1,60 @@
+//! A fleet and its hosts as they are typed: one form for every command.
+
+use clap::Args;
+
+use crate::inventory::model::{HostName, is_name};
+use crate::inventory::union;
+
+/// A fleet, and some of its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct FleetHostsArgs {
+    /// The fleet, as the inventory names it
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: String,
+    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas
+    /// between, may be repeated
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub on: Vec<String>,
+    /// Not these hosts, written like those of `--on`
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    pub except: Vec<String>,
+    #[command(flatten)]
+    pub without: WithoutArgs,
+}
+
+pub(crate) fn parse_fleet(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a fleet's name has letters, digits, `_`, `.` and `-`, and does not begin with `-` or `.`".to_owned())
+    }
+}
+
+/// One or more patterns: a comma inside braces is a part of its glob.
+pub(crate) fn parse_pattern(text: &str) -> Result<String, String> {
+    let patterns = union(text);
+    if patterns.contains(&"") {
+        return Err("a pattern is empty; write names, globs or @tags with one comma between".to_owned());
+    }
+    if patterns.iter().any(|pattern| pattern.starts_with('-')) {
+        return Err("a pattern does not begin with `-`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Hosts that a command goes on without, as they are typed: names, no patterns, for a host that is left out by a glob
+/// would be unexpected. [`crate::inventory::left_out`] says which hosts these are in a fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct WithoutArgs {
+    /// Go on without these hosts, which are off or gone: neither they nor their links take part; names with commas
+    /// between, may be repeated
+    #[arg(id = "without", long = "without", value_name = "HOST,...", value_delimiter = ',', value_parser = parse_host)]
+    pub hosts: Vec<HostName>,
+}
+
+fn parse_host(text: &str) -> Result<HostName, String> {
+    HostName::new(text).map_err(|error| match text {
+        "" => "a name is empty; write names of hosts with one comma between".to_owned(),
+        _ => error.to_string(),
+    })
+}

@@ -1,0 +1,203 @@
+//! Runs the hooks around a push, or after its recovery: commands of the person's own, on this workstation, one after
+//! the other.
+//!
+//! They are no part of the transaction. A hook before it that fails refuses the push; a hook after it does not change
+//! how the push has ended.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+use super::conclusion::Conclusion;
+use super::fleet_context::Ground;
+use crate::decide::vocabulary::Signal;
+use crate::engine::shutdown::Shutdown;
+use crate::event::stream::Events;
+use crate::event::{Event, HostOutcome, Outcome};
+use crate::exit::{Ending, status};
+use crate::inventory::model::{Command, Fleet, Hook, Hooks, HostName};
+use crate::local::process::{Invocation, ProcessError};
+
+/// How many lines of a hook's output stand beside its failure; the record has all of them.
+const TAIL: usize = 10;
+
+/// Starts the program with its arguments, or the text for a shell. Both outputs are one stream, so that their lines
+/// keep their order.
+const ARGV: &str = r#"exec "$@" >&2"#;
+const TEXT: &str = r#"exec sh -c "$1" >&2"#;
+
+/// The reason why there is no push after the first hooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// The failure has been told.
+    Refused(String),
+    Interrupted(Signal),
+}
+
+impl Stopped {
+    pub(crate) fn conclude(self, fleet: &Fleet) -> Conclusion {
+        let (text, interrupted) = match self {
+            Self::Refused(text) => (format!("{text}: nothing was touched"), None),
+            Self::Interrupted(signal) => (format!("interrupted by {signal} before anything was touched"), Some(signal)),
+        };
+        let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted };
+        Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
+    }
+}
+
+/// The hooks of one push.
+pub(crate) struct HooksOfPush {
+    hooks: Hooks,
+    folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    events: Events,
+}
+
+impl HooksOfPush {
+    /// `pushed` are the hosts that it is about. A dry run has no run, and no hooks.
+    pub(crate) fn new(ground: &Ground, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
+        let path = &ground.inventory.path;
+        let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let hosts = ground.fleet.hosts.iter().map(|host| &host.name).filter(|name| pushed.contains(*name));
+        let hosts: Vec<&str> = hosts.map(HostName::as_str).collect();
+        Self {
+            hooks: run.map(|_| ground.fleet.hooks.clone()).unwrap_or_default(),
+            folder: ground.folder(),
+            environment: vec![
+                ("FLEETDEPLOY_FLEET", ground.fleet.name.clone()),
+                ("FLEETDEPLOY_RUN", run.unwrap_or_default().to_owned()),
+                ("FLEETDEPLOY_INVENTORY", inventory.to_string_lossy().into_owned()),
+                ("FLEETDEPLOY_HOSTS", hosts.join(" ")),
+            ],
+            events: events.clone(),
+        }
+    }
+
+    /// # Errors
+    /// The first hook that fails, or a signal, is the end of it.
+    pub(crate) async fn before(&self, shutdown: &mut Shutdown) -> Result<(), Stopped> {
+        for hook in &self.hooks.before {
+            let ended = tokio::select! {
+                ended = self.run(hook, "before", &[]) => ended,
+                signal = shutdown.requested() => return Err(Stopped::Interrupted(signal)),
+            };
+            if let Err(failure) = ended {
+                let hint = format!("mend it, or take it out of the `hooks` of `{}`", self.environment[0].1);
+                self.events.publish(Event::Failed { host: None, text: failure.whole(), hint: Some(hint) });
+                return Err(Stopped::Refused(failure.text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks after a push. A failure here is a warning: the push has ended as it has. A person who left at
+    /// once does not wait for a hook.
+    pub(crate) async fn after(&self, concluded: &Conclusion, shutdown: &mut Shutdown) {
+        if matches!(concluded.ending, Ending::Left { .. }) {
+            return;
+        }
+        let (hooks, phase) = match concluded.outcome {
+            Outcome::Committed | Outcome::Unchanged => (&self.hooks.after_commit, "after_commit"),
+            Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted => return,
+            Outcome::RolledBack | Outcome::Refused | Outcome::Split | Outcome::Left | Outcome::Superseded => {
+                (&self.hooks.after_abort, "after_abort")
+            }
+        };
+        let outcome = serde_json::to_value(concluded.outcome).unwrap_or_default();
+        let of_end = [
+            ("FLEETDEPLOY_OUTCOME", outcome.as_str().unwrap_or_default().to_owned()),
+            ("FLEETDEPLOY_EXIT", status(concluded.ending).to_string()),
+        ];
+        for (number, hook) in hooks.iter().enumerate() {
+            let warn = |text| self.events.publish(Event::Warned { host: None, text });
+            tokio::select! {
+                ended = self.run(hook, phase, &of_end) => if let Err(failure) = ended {
+                    warn(format!("{}\nthe push has ended all the same", failure.whole()));
+                },
+                signal = shutdown.requested() => {
+                    let left: Vec<&str> = hooks[number..].iter().map(|hook| hook.name.as_str()).collect();
+                    warn(format!("{signal}: these hooks did not run to their end: {}", left.join(", ")));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn run(&self, hook: &Hook, phase: &str, of_end: &[(&str, String)]) -> Result<(), Failure> {
+        let limit_ms = super::conclusion::millis(hook.timeout);
+        self.events.publish(Event::HookStarted { hook: hook.name.clone(), limit_ms });
+        let by = format!("hook {}", hook.name);
+        let mut tail = VecDeque::new();
+        let mut invocation = invocation(hook, &self.folder).env("FLEETDEPLOY_PHASE", phase);
+        for (name, value) in self.environment.iter().chain(of_end) {
+            invocation = invocation.env(name, value);
+        }
+        let finished = invocation
+            .run_with(|line| {
+                if tail.len() == TAIL {
+                    tail.pop_front();
+                }
+                tail.push_back(line.to_owned());
+                self.events.publish(Event::Printed { host: None, by: by.clone(), lines: vec![line.to_owned()] });
+            })
+            .await;
+        let how = match finished {
+            Ok(finished) if finished.succeeded() => return Ok(()),
+            Ok(finished) => match finished.status {
+                Some(status) => format!("exited with status {status}"),
+                None => "was ended by a signal".to_owned(),
+            },
+            Err(ProcessError::TimedOut { limit, .. }) => {
+                format!("did not end within {}", humantime::format_duration(limit))
+            }
+            Err(error) => format!("could not be run: {error}"),
+        };
+        Err(Failure { text: format!("the hook `{}` {how}", hook.name), tail: tail.into() })
+    }
+}
+
+/// A shell reads no word of the inventory but a text that was meant for one.
+fn invocation(hook: &Hook, folder: &Path) -> Invocation {
+    let shell = Invocation::new("sh", hook.timeout).folder(folder).arg("-c");
+    match &hook.command {
+        Command::Argv(words) => shell.args([ARGV, "hook"]).args(words),
+        Command::Shell(text) => shell.args([TEXT, "hook", text]),
+    }
+}
+
+struct Failure {
+    text: String,
+    tail: Vec<String>,
+}
+
+impl Failure {
+    /// With its last words.
+    fn whole(&self) -> String {
+        let tail = self.tail.iter().map(|line| format!("\n  | {line}"));
+        std::iter::once(self.text.clone()).chain(tail).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    async fn run(command: Command) -> (Option<i32>, String) {
+        let hook = Hook { name: "x".into(), command, timeout: Duration::from_secs(30) };
+        let finished = invocation(&hook, Path::new("/")).run().await.unwrap();
+        (finished.status, finished.stderr_text())
+    }
+
+    #[tokio::test]
+    async fn arguments_arrive_as_they_are_and_a_text_is_for_a_shell() {
+        let argv = |words: &[&str]| Command::Argv(words.iter().map(|word| (*word).to_owned()).collect());
+        assert_eq!(run(argv(&["printf", "%s|", "$(id)", "a b", "-c"])).await, (Some(0), "$(id)|a b|-c|".into()));
+        let text = Command::Shell("pwd; echo out; echo talk >&2; exit 3".into());
+        assert_eq!(run(text).await, (Some(3), "/\nout\ntalk\n".into()));
+        let (status, said) = run(argv(&["no-such-program-here"])).await;
+        assert!(status == Some(127) && said.contains("no-such-program-here"), "{said}");
+    }
+}

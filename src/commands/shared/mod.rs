@@ -1,0 +1,13 @@
+//! What several commands need.
+
+pub(super) mod conclusion;
+pub(super) mod confirm;
+pub(super) mod fleet_context;
+pub(super) mod fleet_hosts;
+pub(super) mod global;
+pub(super) mod history;
+pub(super) mod hooks;
+pub(super) mod password;
+pub(super) mod push_record;
+pub(super) mod query;
+pub(super) mod terms;

@@ -1,0 +1,87 @@
+//! Asks the one question of a command that works on hosts: the sudo password. A signal ends it.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+use ::nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
+use tokio::sync::oneshot;
+
+use crate::commands::Trouble;
+use crate::decide::vocabulary::Signal;
+use crate::engine::shutdown::Shutdown;
+use crate::exit::Ending;
+use crate::inventory::model::{Become, Host, HostName};
+use crate::remote::Password;
+
+/// Asks for the sudo password if any host needs one: once, now, and never again.
+pub(crate) async fn passwords(
+    hosts: &[Host],
+    shutdown: &mut Shutdown,
+) -> Result<BTreeMap<HostName, Password>, Trouble> {
+    let in_need = hosts.iter().filter(|host| host.becoming == Become::SudoPassword);
+    let in_need: Vec<&HostName> = in_need.map(|host| &host.name).collect();
+    if in_need.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<&str> = in_need.iter().map(|name| name.as_str()).collect();
+    let names = names.join(", ");
+    if !std::io::stdin().is_terminal() {
+        let hint = "run it on a terminal, or use `become: sudo` with a rule that asks no password".to_owned();
+        let text = format!("{names}: `become: sudo-password` needs a terminal to ask for the password");
+        return Err(Trouble::not_understood(text, Some(hint)));
+    }
+    let text = ask(format!("sudo password for {names}: "), shutdown).await?;
+    let all = in_need.into_iter().map(|name| Some((name.clone(), Password::new(text.clone())?)));
+    let unusable = || Trouble::not_understood("that is no password: it has a control character in it", None);
+    all.collect::<Option<_>>().ok_or_else(unusable)
+}
+
+/// Reads the terminal in a thread of its own, which only an answer or the end of this process can end. So the changes
+/// that it has made to the terminal are undone here.
+async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Trouble> {
+    let before = tcgetattr(std::io::stdin()).map_err(|error| unanswered(error.into()))?;
+    let (answer, answered) = oneshot::channel();
+    std::thread::spawn(move || {
+        // The receiver is gone if a signal came first.
+        let _ = answer.send(rpassword::prompt_password(question));
+    });
+    tokio::select! {
+        asked = answered => match asked {
+            Ok(asked) => asked.map_err(unanswered),
+            Err(_) => Err(unanswered(std::io::Error::other("the terminal could not be read"))),
+        },
+        signal = shutdown.requested() => {
+            // A terminal that was closed takes no settings, and needs none.
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &before);
+            Err(interrupted(signal))
+        }
+    }
+}
+
+/// Handles a question without an answer. The terminal is read raw: Ctrl-C is a letter there, and no signal.
+fn unanswered(error: std::io::Error) -> Trouble {
+    match error.kind() {
+        std::io::ErrorKind::Interrupted => interrupted(Signal::Sigint),
+        _ => Trouble::not_understood(error, None),
+    }
+}
+
+fn interrupted(signal: Signal) -> Trouble {
+    let error = format!("interrupted by {signal} at the question for the password").into();
+    Trouble { error, hint: None, ending: Ending::QueryInterrupted(signal) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn ctrl_c_at_the_question_for_the_password_is_an_interrupt() {
+        assert_eq!(unanswered(Error::from(ErrorKind::Interrupted)).ending, Ending::QueryInterrupted(Signal::Sigint));
+        assert_eq!(unanswered(Error::from(ErrorKind::UnexpectedEof)).ending, Ending::NotUnderstood);
+    }
+}

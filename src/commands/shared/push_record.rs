@@ -1,0 +1,286 @@
+//! Opens the record of a push or a rolling reboot: the fleet's lock, the folder on the disk, the journal.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::confirm::ask_whether_to_go_on;
+use super::fleet_context::{Ground, owner};
+use crate::commands::Trouble;
+use crate::decide::reboot;
+use crate::decide::rollback::To;
+use crate::decide::survey::forget;
+use crate::decide::vocabulary::Entry;
+use crate::engine::push::{First, Request};
+use crate::engine::reboot::Logbook;
+use crate::engine::surroundings::{CleanedUp, Surroundings};
+use crate::event::forecast::Forecast;
+use crate::event::stream::{Events, Follower};
+use crate::event::{Event, Outcome};
+use crate::facts::plan::{HostPlan, Plan};
+use crate::inventory::model::HostName;
+use crate::record::folder::{SavedPlan, State, Unfinished};
+use crate::record::journal::{self, HostStarted, Journal, Started};
+use crate::record::lock::{FleetLock, LockError};
+use crate::record::losses::Recording;
+use crate::record::{RecordError, listener};
+
+/// The run's place on the disk, with the lock that holds the fleet against other pushes of this workstation.
+pub(crate) struct Record {
+    pub(crate) run: String,
+    pub(crate) folder: PathBuf,
+    run_folder: crate::record::folder::RunFolder,
+    journal: Journal,
+    inventory: PathBuf,
+    rolling: Rolling,
+    fleet: String,
+    owner: String,
+    _lock: FleetLock,
+}
+
+/// How far the rolling reboot of the run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rolling {
+    /// None was begun.
+    None,
+    UnderWay,
+    Ended,
+}
+
+impl Record {
+    pub(crate) fn open(ground: &Ground) -> Result<Self, Trouble> {
+        let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+        let mut lock =
+            FleetLock::take(&state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
+                LockError::Held { .. } => {
+                    Trouble::not_begun(error, Some("wait for it to end, or look at what it does".to_owned()))
+                }
+                LockError::Record(error) => Trouble::no_record(error),
+            })?;
+        // This process holds the fleet's lock, so the program that began this run is gone.
+        if let Some(unfinished) = unfinished(&state, ground)? {
+            return Err(Trouble::not_begun(unfinished.text(), Some(tried_again(&unfinished))));
+        }
+        let now = SystemTime::now();
+        // Old records that cannot be trimmed are no reason not to push.
+        let _ = state.trim(now);
+        let (run_folder, journal) = state.create_run(&ground.fleet.name, now).map_err(Trouble::no_record)?;
+        let jumps = ground.inventory.jumps_of(&ground.fleet);
+        run_folder.write_addresses(ground.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
+        let run = run_folder.id().as_str().to_owned();
+        lock.name_run(&run).map_err(Trouble::no_record)?;
+        let folder = run_folder.path().to_owned();
+        let path = &ground.inventory.path;
+        let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let (rolling, fleet) = (Rolling::None, ground.fleet.name.clone());
+        Ok(Self { run, folder, run_folder, journal, inventory, rolling, fleet, owner: owner(), _lock: lock })
+    }
+
+    /// Writes down the end of the run, if a rolling reboot has come to its end in it; else the end is written already,
+    /// or is left to `recover`.
+    pub(crate) fn close_rolling(&mut self, outcome: Outcome) -> std::io::Result<()> {
+        if self.rolling != Rolling::Ended {
+            return Ok(());
+        }
+        self.journal.append(&journal::Entry::Finished { outcome }).map_err(std::io::Error::other)
+    }
+
+    pub(crate) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
+        listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
+    }
+}
+
+impl Logbook for Record {
+    fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()> {
+        let on_boot = |host: &HostPlan| (host.name.clone(), host.boot_id.clone());
+        let hosts = plan.hosts.iter().filter(|host| hosts.contains(&host.name)).map(on_boot).collect();
+        let (fleet, inventory, owner) = (self.fleet.clone(), self.inventory.clone(), self.owner.clone());
+        let started = journal::RollingStarted { fleet, inventory, owner, hosts };
+        self.rolling = Rolling::UnderWay;
+        self.journal.append(&journal::Entry::Rolling(started)).map_err(std::io::Error::other)
+    }
+
+    fn rolling_goes_on(&mut self, entry: &reboot::Entry) -> std::io::Result<()> {
+        self.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+    }
+
+    fn rolling_ends(&mut self) {
+        self.rolling = Rolling::Ended;
+    }
+}
+
+fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trouble> {
+    state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)
+}
+
+/// Says why the records of this workstation would refuse a push of the fleet. A push that is under way here is no
+/// reason here: the lock tells of it.
+pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
+    let state = State::locate(|name| std::env::var_os(name)).ok()?;
+    let running = state.running();
+    let unfinished = match state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))) {
+        Err(error @ RecordError::Newer { .. }) => {
+            return Some((error.to_string(), error.hint().unwrap_or_default()));
+        }
+        found => found.ok().flatten(),
+    };
+    unfinished
+        .filter(|one| !running.iter().any(|run| run == one.run.id().as_str()))
+        .map(|one| (one.text(), tried_again(&one)))
+}
+
+/// Says how to begin all the same, behind an unfinished run.
+pub(crate) fn tried_again(unfinished: &Unfinished) -> String {
+    let mend = format!("type `{}`, then try again", unfinished.mend());
+    if unfinished.is_a_push() {
+        return format!("{mend}; {}", forget(&unfinished.fleet, unfinished.run.id().as_str()));
+    }
+    mend
+}
+
+/// Takes the driver's events and entries.
+pub(crate) struct Keeper<'a> {
+    events: Events,
+    screen: Follower,
+    record: Option<Record>,
+    /// Whether the first arm command was sent.
+    pub(crate) touched: bool,
+    /// Whether it is between the first arm command and the end.
+    pub(crate) guarded: bool,
+    request: &'a Request,
+    /// What the push would do, if that was asked for.
+    pub(crate) foreseen: Option<Forecast>,
+}
+
+impl<'a> Keeper<'a> {
+    pub(crate) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
+        Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
+    }
+}
+
+impl Keeper<'_> {
+    /// See [`Record::close_rolling`].
+    pub(crate) fn close_rolling(&mut self, outcome: Outcome) {
+        if let Some(Err(error)) = self.record.as_mut().map(|record| record.close_rolling(outcome)) {
+            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+        }
+    }
+}
+
+impl Logbook for Keeper<'_> {
+    fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.rolling_begins(plan, hosts))
+    }
+
+    fn rolling_goes_on(&mut self, entry: &reboot::Entry) -> std::io::Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.rolling_goes_on(entry))
+    }
+
+    fn rolling_ends(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.rolling_ends();
+        }
+    }
+}
+
+/// Returns the hosts that took no part: the plan has all others.
+fn took_no_part(request: &Request, plan: &Plan) -> BTreeSet<HostName> {
+    let names = request.scope.fleet.hosts.iter().map(|host| &host.name);
+    names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
+}
+
+impl Surroundings for Keeper<'_> {
+    fn tell(&mut self, event: Event) {
+        self.events.publish(event);
+    }
+
+    fn foreseen(&mut self, forecast: Forecast) {
+        if self.request.first == First::Ask {
+            self.events.publish(Event::Foreseen { forecast: Box::new(forecast), whole: true });
+        } else {
+            self.foreseen = Some(forecast);
+        }
+    }
+
+    fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+        let fleet = &self.request.scope.fleet.name;
+        let question = match self.request.back {
+            None => format!("push {fleet} now? [y/N]"),
+            Some(_) => format!("roll {fleet} back now? [y/N]"),
+        };
+        ask_whether_to_go_on(self.events.clone(), self.screen.clone(), question)
+    }
+
+    fn started(&mut self, plan: &Plan) -> std::io::Result<()> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        let saved = SavedPlan {
+            fleet: self.request.scope.fleet.name.clone(),
+            inventory: record.inventory.clone(),
+            owner: self.request.owner.clone(),
+            rollback_to: self.request.back.as_ref().map(To::words),
+            without: took_no_part(self.request, plan),
+            plan: plan.clone(),
+        };
+        record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
+        // The time counts from the entry that announces the command: the command itself may be on its way for so long.
+        let guards = |name: &HostName| {
+            let host = self.request.scope.fleet.hosts.iter().find(|host| host.name == *name)?;
+            Some(host.guard + host.limits.connect + host.limits.step)
+        };
+        let started = journal::Entry::Started(started(&saved, 1, guards));
+        record.journal.append(&started).map_err(std::io::Error::other)
+    }
+
+    fn cleaned_up(&mut self, what: &CleanedUp) -> std::io::Result<()> {
+        let state = State::locate(|name| std::env::var_os(name)).map_err(std::io::Error::other)?;
+        let CleanedUp { run, epoch, entries } = what;
+        state.end_again(run, *epoch, &self.request.owner, entries).map_err(std::io::Error::other)
+    }
+
+    fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.journal.append(&journal::Entry::guarded(host, holds)).map_err(std::io::Error::other)
+    }
+
+    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
+        match entry {
+            Entry::Arming => (self.touched, self.guarded) = (true, true),
+            Entry::Finished { .. } => self.guarded = false,
+            _ => {}
+        }
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+    }
+}
+
+pub(crate) fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
+    FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
+        LockError::Held { .. } => {
+            let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
+            Trouble::not_begun(error, Some(hint))
+        }
+        LockError::Record(error) => Trouble::no_record(error),
+    })
+}
+
+/// How a plan stands in the journal.
+pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
+    let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
+        host: host.name.clone(),
+        machine_id: host.machine_id.clone(),
+        boot_id: host.boot_id.clone(),
+        old: host.old.clone(),
+        generation: host.generation,
+        new: host.new.clone(),
+        changes: host.changes,
+        guarded_for: guards(&host.name).map(|guard| guard.as_secs() + u64::from(guard.subsec_nanos() > 0)),
+    });
+    Started {
+        fleet: saved.fleet.clone(),
+        inventory: saved.inventory.clone(),
+        epoch,
+        owner: saved.owner.clone(),
+        hosts: hosts.collect(),
+        without: saved.without.clone(),
+    }
+}

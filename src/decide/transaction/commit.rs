@@ -1,0 +1,336 @@
+//! Decides in phases 8 and 10: whether the time is enough, the commit, the disarm, and how it all ended.
+
+use crate::decide::transaction::inspection::Found;
+use crate::decide::transaction::proof::links_in_words;
+use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::state::{HostNow, Progress, Stage, Transaction};
+use crate::decide::transaction::{describe, refusal_text};
+use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
+use crate::event::{Event, HostOutcome, Outcome, Phase};
+use crate::facts::host::{GuardState, same_boot};
+use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::systems::Systems;
+
+impl Transaction {
+    pub(super) fn weighed(&mut self, enough: bool, effects: &mut Vec<Effect>) {
+        match (self.stage, enough) {
+            (Stage::ExtendToSwitch, true) => self.enter_switch(effects),
+            (Stage::ExtendToDisarm, true) => self.enter_disarm(effects),
+            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) if !self.extended => {
+                self.extended = true;
+                self.extend_all(effects);
+            }
+            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => self.turn_back(RollbackReason::NoTime, effects),
+            _ => {}
+        }
+    }
+
+    pub(super) fn extend_all(&mut self, effects: &mut Vec<Effect>) {
+        let changing: Vec<HostId> = self.plan.changing().filter(|host| !self.hosts[host.0].is_through()).collect();
+        for host in changing {
+            self.hosts[host.0].progress = Progress::Sent;
+            let boot_id = self.hosts[host.0].boot_id.clone();
+            self.run(host, Step::Extend { boot_id }, effects);
+        }
+    }
+
+    pub(super) fn after_extend(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
+        if matches!(answer, Answer::Said(said) if said.outcome == StepOutcome::Done) {
+            self.hosts[host.0].progress = Progress::Done;
+            match self.stage {
+                _ if !self.all_changing(Progress::Done) => {}
+                // A whole guard is time enough, as the survey has checked. Each test weighs again when it is sent,
+                // since the answers have used up some of it.
+                Stage::ExtendToTest => self.enter_next_wave(effects),
+                _ => effects.push(Effect::Weigh),
+            }
+        } else {
+            // All or nothing: the earliest deadline known for certain counts.
+            self.turn_back(RollbackReason::NoTime, effects);
+        }
+    }
+
+    pub(super) fn enter_disarm(&mut self, effects: &mut Vec<Effect>) {
+        self.enter(Stage::Disarm, Phase::Disarm, effects);
+        effects.push(Effect::Record(Entry::Disarming));
+        let changing: Vec<HostId> = self.plan.changing().collect();
+        for host in changing {
+            if !self.takes_part(host) {
+                // Its end is known already.
+            } else if self.hosts[host.0].has_left() {
+                self.hosts[host.0].end = Some(self.moved_on(host));
+            } else if self.hosts[host.0].is_through() {
+                self.hosts[host.0].end = Some(HostOutcome::Committed);
+            } else {
+                self.disarm(host, Systems::all(&self.plan.host(host).new), effects);
+            }
+        }
+        self.clean_when_all_are_disarmed(effects);
+    }
+
+    pub(super) fn disarm(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
+        self.hosts[host.0].progress = Progress::Sent;
+        let boot_id = self.hosts[host.0].boot_id.clone();
+        self.run(host, Step::Disarm { expect, boot_id }, effects);
+    }
+
+    pub(super) fn after_disarm(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        let plan = self.plan.host(host);
+        self.tell_next_boot(host, &answer, effects);
+        let end = match answer {
+            answer if matches!(step, Step::Return { .. } | Step::Ask) => self.seen_without_disarm(host, answer),
+            Answer::Said(said) => {
+                let on_new = said.standing.systems.all_are(&plan.new);
+                let rebooted = !same_boot(&said.standing.boot_id, &self.hosts[host.0].boot_id);
+                let through = rebooted || matches!(said.standing.guard, GuardState::Fired { .. });
+                match said.outcome {
+                    // The second: it restarted by itself after its boot default moved, on the new system, unguarded.
+                    StepOutcome::Done | StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } if on_new => {
+                        HostOutcome::Committed
+                    }
+                    // This workstation slept until the guard had brought it back.
+                    StepOutcome::Refused { .. } if through && plan.is_back(&said.standing.systems) => {
+                        HostOutcome::RolledBack { by_guard: true }
+                    }
+                    StepOutcome::Refused { reason, text } => HostOutcome::Lost { why: refusal_text(reason, &text) },
+                    StepOutcome::Failed { text } => HostOutcome::Lost { why: text },
+                    StepOutcome::Done => {
+                        HostOutcome::Lost { why: format!("disarmed, and on {}", describe(&said.standing.systems)) }
+                    }
+                }
+            }
+            Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why },
+            Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned() },
+        };
+        let was_armed = self.hosts[host.0].armed;
+        if !matches!(end, HostOutcome::Lost { .. }) {
+            self.hosts[host.0].armed = false;
+        }
+        if end == HostOutcome::Committed && was_armed {
+            effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
+        }
+        self.hosts[host.0].end = Some(end);
+        self.mind_the_disarms(effects);
+        self.clean_when_all_are_disarmed(effects);
+    }
+
+    pub(super) fn tell_next_boot(&self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
+        let Answer::Said(said) = answer else { return };
+        if let (StepOutcome::Done, Some(next)) = (&said.outcome, &said.standing.next_boot) {
+            let text = Caution::NextBoot { entry: next.entry.clone() }.to_string();
+            effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+        }
+    }
+
+    pub(super) fn clean_when_all_are_disarmed(&mut self, effects: &mut Vec<Effect>) {
+        if self.plan.changing().any(|host| self.hosts[host.0].end.is_none()) {
+            return;
+        }
+        let is_committed = |host: &HostId| self.hosts[host.0].end == Some(HostOutcome::Committed);
+        let committed = self.plan.changing().any(|host| is_committed(&host));
+        if committed && !self.asked_the_committed && !self.plan.changing().all(|host| is_committed(&host)) {
+            self.asked_the_committed = true;
+            self.ask_who_was_through(effects);
+            return;
+        }
+        for host in self.hosts.iter_mut().filter(|_| committed) {
+            if matches!(host.end, Some(HostOutcome::RolledBack { .. })) {
+                let why = "its guard brought it back before it could be disarmed".to_owned();
+                host.end = Some(HostOutcome::Lost { why });
+            }
+        }
+        self.enter_clean(effects);
+    }
+
+    /// Cleans up only after the last answer, because `recover` needs the traces that a split leaves on the hosts.
+    pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
+        self.settle_by_marks();
+        let outcome = self.outcome();
+        self.record_who_is_missing(outcome, effects);
+        // The run has not come to its end on this host.
+        if outcome != Outcome::Left {
+            effects.push(Effect::Record(Entry::Finished { outcome }));
+        }
+        self.stage = Stage::Clean;
+        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.held_up.is_none();
+        if has_ended || self.lost_ones_keep_nothing {
+            self.clean_all(effects);
+        } else if self.recovery.is_some() {
+            self.release_all(effects);
+        }
+        self.finish_when_clean(effects);
+    }
+
+    /// Gives back the claims of a recovery that has not ended the run; the fence stays. On a host where a guard may be
+    /// armed the claim belongs to that guard, and stays.
+    fn release_all(&mut self, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let now = &self.hosts[host.0];
+            if now.held && !now.armed && self.takes_part(host) {
+                self.hosts[host.0].progress = Progress::Sent;
+                self.run(host, Step::Release, effects);
+            }
+        }
+    }
+
+    /// Tells of traces that stay on a host: they hold it against the next push, and that must not come as a surprise.
+    pub(super) fn after_clean(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
+        if *step == Step::Release {
+            // A claim that could not be given back hinders a push, which names the way out, and no recovery.
+            return;
+        }
+        if self.is_overtaken(host, step, &answer, effects) {
+            return;
+        }
+        let why = match answer {
+            Answer::Said(said) => match said.outcome {
+                StepOutcome::Done => return,
+                StepOutcome::Refused { reason, text } => refusal_text(reason, &text),
+                StepOutcome::Failed { text } => text,
+            },
+            Answer::Unknown { why } | Answer::Denied { why } => why,
+            Answer::NotSent => "there was no time left for it".to_owned(),
+        };
+        // Its mark on the others stays as well.
+        self.dealt_with.remove(&host);
+        if let Step::Clean { mark } = step {
+            self.leave_unmarked(host, mark, &why, effects);
+        }
+        self.kept.insert(host, why.clone());
+        let text =
+            format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
+        effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+    }
+
+    /// Checks whether another recovery has overtaken this one. If all hosts were through, any later coordinator finds
+    /// them so. If one is missing, another recovery may have taken back meanwhile what this one was about to call
+    /// ended, and may even be through with it: the host says where it is.
+    fn is_overtaken(&mut self, host: HostId, step: &Step, answer: &Answer, effects: &mut Vec<Effect>) -> bool {
+        let Answer::Said(said) = answer else { return false };
+        if self.missing().next().is_none() {
+            return false;
+        }
+        if let Some(says) = self.disowned_by(host, step, answer) {
+            self.disown(host, says, &said.standing, effects);
+        } else {
+            let (plan, systems) = (self.plan.host(host), &said.standing.systems);
+            let is_there = match self.hosts[host.0].end {
+                Some(HostOutcome::Committed) => systems.all_are(&plan.new),
+                Some(HostOutcome::RolledBack { .. }) => plan.is_back(systems),
+                _ => true,
+            };
+            if is_there {
+                return false;
+            }
+            let why = format!("it is on {}: somebody else has moved it meanwhile", describe(systems));
+            self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+        }
+        if self.stage == Stage::Clean {
+            effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
+        }
+        true
+    }
+
+    pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        if self.hosts.iter().all(|host| host.step.is_none()) {
+            self.unmark_next(effects);
+        }
+        if self.hosts.iter().all(|host| host.step.is_none()) {
+            self.stage = Stage::Over;
+            effects.push(Effect::Finish(self.verdict()));
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        if self.superseded_by.is_some() {
+            return Outcome::Superseded;
+        }
+        let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
+        let is_lost = |host: &HostNow| matches!(host.end, Some(HostOutcome::Lost { .. }));
+        // If nothing was tested, a host that is lost to this run can hold an empty guard at most.
+        let is_harmless = |host: &HostNow| host.disowned && self.recovery.is_none() && !self.anything_tested();
+        if self.hosts.iter().any(|host| is_lost(host) && !is_harmless(host)) {
+            Outcome::Split
+        } else if ends().any(|end| matches!(end, HostOutcome::Left { .. })) {
+            Outcome::Left
+        } else if ends().any(|end| *end == HostOutcome::Committed) {
+            Outcome::Committed
+        } else if self.recovery.is_some() && ends().any(|end| matches!(end, HostOutcome::RolledBack { .. })) {
+            Outcome::RolledBack
+        } else if self.is_over_by_itself() {
+            Outcome::Unchanged
+        } else if !self.anything_tested() && self.interrupted.is_none() {
+            Outcome::Refused
+        } else {
+            Outcome::RolledBack
+        }
+    }
+
+    /// Returns whether nothing is left of the run that could go forward or back.
+    fn is_over_by_itself(&self) -> bool {
+        let forgets = matches!(self.aim(), Aim::Forget { .. });
+        let untouched = |host: HostId| self.hosts[host.0].end == Some(HostOutcome::Untouched);
+        let was_cleaned = self.missing().next().is_some()
+            && self
+                .plan
+                .changing()
+                .filter(|host| self.takes_part(*host))
+                .all(|host| untouched(host) && matches!(self.hosts[host.0].found, Some(Found::Cleaned(_))));
+        let mut ends = self.hosts.iter().filter_map(|host| host.end.as_ref());
+        self.recovery.is_some()
+            && (was_cleaned
+                || ends.any(|end| matches!(end, HostOutcome::MovedOn { .. }))
+                || self.hosts.iter().any(HostNow::has_left)
+                || (forgets && self.held_up.is_none()))
+    }
+
+    fn anything_tested(&self) -> bool {
+        self.hosts.iter().any(|host| host.activated)
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let hosts = self.plan.ids().map(|host| {
+            let plan = self.plan.host(host);
+            let end = self.hosts[host.0].end.clone().unwrap_or(if plan.changes {
+                HostOutcome::Untouched
+            } else {
+                HostOutcome::Witness
+            });
+            (plan.name.clone(), end)
+        });
+        let text = match (&self.reason, self.outcome()) {
+            (_, Outcome::Superseded) => {
+                let by = self.superseded_by.clone().unwrap_or_default();
+                format!("{by}; this fleetdeploy has left every host to that one")
+            }
+            (Some(reason), _) => reason.to_string(),
+            (None, _) if self.held_up.is_some() => self.held_up.as_ref().map(ToString::to_string).unwrap_or_default(),
+            (None, Outcome::Unchanged) => "nothing of the run was left to be ended".to_owned(),
+            (None, Outcome::Split) if self.recovery.is_some() && self.stage != Stage::Disarm => {
+                "every host that answers is on its new system, and not every host does".to_owned()
+            }
+            (None, Outcome::Split) => "not every guard could be disarmed".to_owned(),
+            (None, Outcome::RolledBack) => "every host was back on its old system already".to_owned(),
+            (None, Outcome::Refused) => "nothing had been touched".to_owned(),
+            (None, _) => {
+                let counts = |link| !self.leads_to_a_lost_host(link);
+                let links = links_in_words(&self.plan, self.last_round.as_ref(), counts);
+                format!("every host runs what it was to run; {links}")
+            }
+        };
+        let text = self.with_who_is_not_meant(text);
+        let gone = self.plan.changing().filter(|host| self.recovery.is_some() && self.is_gone(*host));
+        Verdict {
+            outcome: self.outcome(),
+            hosts: hosts.collect(),
+            text,
+            interrupted: self.interrupted,
+            gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
+            kept: self.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Decides what it means if a host says that a run is not this coordinator's any more.
+//!
+//! A host is believed about itself only. One that says *superseded*, *ended* or *not held* may tell of another
+//! coordinator that goes on with the run, or it may lie: from here the two look alike. So it is lost to this run, and
+//! from then on this coordinator does only what is right in both cases: it writes down that its record may not tell
+//! all, arms no host again that it has not taken over, never goes forward, and goes back where its guards still live.
+//! Another coordinator decides only when every host is fenced, or its guard is over, so it sees then what was taken
+//! back before. A second host that says so ends the run for this coordinator: of two hosts at most one lies.
+
+use std::sync::Arc;
+
+use crate::decide::transaction::describe;
+use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
+use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::{Event, HostOutcome, Outcome};
+use crate::facts::host::{GuardState, Standing};
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::systems::Systems;
+
+impl Transaction {
+    /// Returns what the host says if it is not this coordinator's any more: a higher epoch holds it, or no claim of the
+    /// run is left, although this run held it on this very boot.
+    pub(super) fn disowned_by(&self, host: HostId, step: &Step, answer: &Answer) -> Option<Disowned> {
+        let Answer::Said(said) = answer else { return None };
+        let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
+        if !self.plan.host(host).changes {
+            // No run ever held it.
+            return None;
+        }
+        let held = match step {
+            Step::Job { .. } | Step::Extend { .. } => true,
+            // An arm command that never arrived has nothing to disarm.
+            Step::Disarm { .. } => self.hosts[host.0].activated,
+            Step::TakeOver { .. }
+            | Step::Ask
+            | Step::Arm { .. }
+            | Step::Login { .. }
+            | Step::Return { .. }
+            | Step::Release
+            | Step::Clean { .. }
+            | Step::Unmark { .. } => false,
+        };
+        let text = text.clone();
+        match reason {
+            RefusalReason::Superseded => Some(Disowned::Superseded { text }),
+            // If a recovery takes the host over late, this only says how the host is found.
+            RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => Some(Disowned::Ended { text }),
+            RefusalReason::ForeignLease if held => Some(Disowned::NotHeld { text }),
+            _ => None,
+        }
+    }
+
+    /// Loses the host to this run. From now on this coordinator doubts that the run is its own.
+    pub(super) fn disown(&mut self, host: HostId, says: Disowned, standing: &Standing, effects: &mut Vec<Effect>) {
+        let stage = self.stage;
+        self.doubted = true;
+        let is_new = self.is_on_new_for_good(host, standing);
+        self.lose(host, &says, effects);
+        self.lost_on_new |= is_new && self.recovery.is_some();
+        if self.is_left_by_all(host) {
+            self.superseded(says.to_string(), effects);
+            return;
+        }
+        match stage {
+            Stage::TakeOver | Stage::Clean | Stage::Over => {}
+            // Nothing was tested anywhere: it is a refusal like any other, and what this host may hold is empty.
+            Stage::Arm => {
+                let holds = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Firing { .. });
+                if !holds {
+                    self.hosts[host.0].end = None;
+                }
+                let host = self.plan.host(host).name.clone();
+                self.turn_back(RollbackReason::NotArmed { host, why: says.to_string() }, effects);
+            }
+            Stage::Test
+            | Stage::Verify
+            | Stage::ExtendToTest
+            | Stage::ExtendToSwitch
+            | Stage::Switch
+            | Stage::Proof
+            | Stage::ExtendToDisarm
+                if self.lost_on_new =>
+            {
+                // To go back would leave it alone on new: the others are proven without it.
+                Self::forget_verify_timers(effects);
+                effects.push(Effect::Forget(Timer::HeadStart));
+                self.enter_verify(effects);
+            }
+            Stage::Test
+            | Stage::Verify
+            | Stage::ExtendToTest
+            | Stage::ExtendToSwitch
+            | Stage::Switch
+            | Stage::Proof
+            | Stage::ExtendToDisarm => {
+                let host = self.plan.host(host).name.clone();
+                self.turn_back(RollbackReason::Disowned { host, says }, effects);
+            }
+            Stage::Disarm => {
+                self.ask_who_was_through(effects);
+                self.mind_the_disarms(effects);
+                self.clean_when_all_are_disarmed(effects);
+            }
+            Stage::Back | Stage::BackProof | Stage::BackDisarm => self.go_on_back_without_arming(effects),
+        }
+    }
+
+    /// Stops all work on this host; it is not asked any more.
+    pub(super) fn lose(&mut self, host: HostId, says: &Disowned, effects: &mut Vec<Effect>) {
+        let name = self.plan.host(host).name.clone();
+        effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone() }));
+        let text = format!("lost to this run: it says that {says}");
+        effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+        self.silent.remove(&host);
+        let now = &mut self.hosts[host.0];
+        (now.disowned, now.step, now.found) = (true, None, None);
+        (now.progress, now.back, now.given_up) = (Progress::Done, Back::Untouched, GivenUp::ForGood);
+        now.end = Some(HostOutcome::Lost { why: format!("it says that {says}") });
+    }
+
+    /// Returns whether a second host says so, or the only one that there is.
+    pub(super) fn is_left_by_all(&self, host: HostId) -> bool {
+        self.plan.changing().any(|other| other != host && self.hosts[other.0].disowned)
+            || self.plan.changing().all(|other| !self.takes_part(other))
+    }
+
+    /// Returns whether a host may be armed again. In doubt that is so only if a recovery has taken it over on the boot
+    /// that it is on: else another coordinator may have ended this run forward meanwhile, and the host is where it
+    /// should be.
+    pub(super) fn may_arm_again(&self, host: HostId) -> bool {
+        !self.doubted || self.hosts[host.0].held
+    }
+
+    /// Returns the broken links that count. A link that begins or ends at a host that is lost to this run proves
+    /// nothing for it.
+    pub(super) fn broken_of_ours(&self, round: &Round) -> std::collections::BTreeSet<LinkId> {
+        self.plan.broken(round).into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect()
+    }
+
+    fn go_on_back_without_arming(&mut self, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let now = &self.hosts[host.0];
+            let arming = matches!(now.step, Some(Step::Arm { .. })) && (now.activated || now.moved);
+            if arming && !self.may_arm_again(host) {
+                // An arm command may be under way to it, to take it back. If it has arrived already, its guard brings
+                // it back.
+                self.await_guard(host, effects);
+            }
+        }
+        match self.stage {
+            Stage::BackProof => {
+                let left = self.last_broken.iter().copied().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
+                self.last_broken = left;
+                self.back_proven_when_all_holds(effects);
+            }
+            Stage::BackDisarm => self.clean_when_all_are_back(effects),
+            _ => {
+                self.send_waiting(false, effects);
+                self.go_on_back(effects);
+            }
+        }
+    }
+
+    /// Asks hosts that were disarmed once more before they are called committed. If they were disarmed before the first
+    /// doubt, or before it was known that not every host would be disarmed, another coordinator may have taken them
+    /// back since.
+    pub(super) fn ask_who_was_through(&mut self, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            if self.hosts[host.0].end == Some(HostOutcome::Committed) {
+                self.hosts[host.0].end = None;
+                self.run(host, Step::Ask, effects);
+            }
+        }
+    }
+
+    /// Handles disarms in doubt. While no guard is known to be disarmed, a disarm that was lost on its way is not sent
+    /// again, because another coordinator may be taking the others back; the host is only asked what has become of it.
+    /// Once one host is on new for good all others are to follow it.
+    pub(super) fn mind_the_disarms(&mut self, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::Disarm || !self.doubted {
+            return;
+        }
+        let plan = Arc::clone(&self.plan);
+        let for_good = self.hosts.iter().any(|host| host.end == Some(HostOutcome::Committed));
+        for host in plan.changing() {
+            let now = &self.hosts[host.0];
+            match now.step {
+                Some(Step::Disarm { .. }) if !for_good && self.silent.contains(&host) => {
+                    let boot_id = now.boot_id.clone();
+                    self.run(host, Step::Return { boot_id }, effects);
+                }
+                Some(Step::Return { .. }) if for_good => {
+                    self.disarm(host, Systems::all(&plan.host(host).new), effects);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns the end of a host that was disarmed, or of one with a disarm that was lost on its way and not sent
+    /// again.
+    pub(super) fn seen_without_disarm(&self, host: HostId, answer: Answer) -> HostOutcome {
+        let plan = self.plan.host(host);
+        let standing = match answer {
+            Answer::Said(said) => said.standing,
+            Answer::Unknown { why } | Answer::Denied { why } => {
+                return HostOutcome::Lost { why: format!("it is not known what has become of it: {why}") };
+            }
+            Answer::NotSent => return HostOutcome::Lost { why: "it could not be asked".to_owned() },
+        };
+        match standing.guard {
+            GuardState::None | GuardState::Disarmed { .. } if standing.systems.all_are(&plan.new) => {
+                HostOutcome::Committed
+            }
+            GuardState::None | GuardState::Fired { .. } if plan.is_back(&standing.systems) => {
+                HostOutcome::RolledBack { by_guard: true }
+            }
+            _ => HostOutcome::Lost { why: format!("it is on {}", describe(&standing.systems)) },
+        }
+    }
+
+    /// Ends this coordinator, because another has taken the run over: it makes not one more step, on any host.
+    pub(super) fn superseded(&mut self, text: String, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let now = &mut self.hosts[host.0];
+            now.step = None;
+            if self.plan.host(host).changes && now.end.is_none() {
+                now.end = Some(HostOutcome::Lost { why: "left to who has taken this run over".to_owned() });
+            }
+        }
+        Self::forget_verify_timers(effects);
+        effects.extend([Timer::HeadStart, Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
+        self.superseded_by = Some(text);
+        effects.push(Effect::Record(Entry::Finished { outcome: Outcome::Superseded }));
+        self.stage = Stage::Over;
+        effects.push(Effect::Finish(self.verdict()));
+    }
+}

@@ -1,0 +1,123 @@
+//! Hashes the states of a run alike that go the same way from here on, whatever comes.
+//!
+//! The model checker tells states apart by their hash. Left out is what is only told, and what nothing reads any more
+//! in the stage under way; `transaction/tests/walks.rs` holds that against the decider itself.
+
+use std::hash::{Hash, Hasher};
+
+use crate::decide::transaction::state::{HostNow, Stage, Transaction};
+
+impl Hash for Transaction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            plan,
+            fleet: _,
+            hosts,
+            stage,
+            wave,
+            streak,
+            probing,
+            stale,
+            last_broken,
+            last_failures,
+            unheard,
+            last_restarts,
+            waiting,
+            units,
+            rekeying,
+            overtime,
+            extended,
+            left_to_guards,
+            last_round: _,
+            reason: _,
+            interrupted,
+            noticed: _,
+            noticed_absent: _,
+            told_volatile: _,
+            silent,
+            silence_counts,
+            recovery,
+            doubted,
+            lost_on_new,
+            lost_ones_keep_nothing: _,
+            asked_the_committed,
+            superseded_by,
+            held_up: _,
+            forgets_marks: _,
+            dealt_with,
+            kept: _,
+        } = self;
+        (plan, stage, probing, stale, interrupted).hash(state);
+        (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);
+        (recovery.as_ref().map(|recovery| (recovery.aim, &recovery.ending)), dealt_with).hash(state);
+        match stage {
+            // The push only waits for the last answers.
+            Stage::Clean | Stage::Over => {
+                for HostNow { step, activated, .. } in hosts {
+                    (step, activated).hash(state);
+                }
+            }
+            // The looks of the way forward, and how a recovery found its hosts, are not read any more.
+            Stage::Back | Stage::BackProof | Stage::BackDisarm => {
+                for host in hosts {
+                    host.hash_way(state);
+                }
+                (extended, left_to_guards).hash(state);
+                if *stage == Stage::BackProof {
+                    (streak, last_broken, overtime).hash(state);
+                }
+                // A silent host holds up only the jumps through which it is reached.
+                let is_far = |host: &&_| plan.host(**host).behind.is_some();
+                silent.iter().filter(is_far).for_each(|host| host.hash(state));
+            }
+            Stage::TakeOver
+            | Stage::Arm
+            | Stage::Test
+            | Stage::Verify
+            | Stage::ExtendToTest
+            | Stage::ExtendToSwitch
+            | Stage::Switch
+            | Stage::Proof
+            | Stage::ExtendToDisarm
+            | Stage::Disarm => {
+                for host in hosts {
+                    host.hash_way(state);
+                    host.found.hash(state);
+                }
+                (streak, last_broken, last_failures, unheard, last_restarts, waiting, units, rekeying, overtime)
+                    .hash(state);
+                (wave, extended, left_to_guards, silent, silence_counts, recovery).hash(state);
+            }
+        }
+        for host in hosts {
+            host.end.as_ref().map(std::mem::discriminant).hash(state);
+            (host.disowned, host.missing).hash(state);
+        }
+    }
+}
+
+impl HostNow {
+    fn hash_way<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            step,
+            progress,
+            armed,
+            activated,
+            moved,
+            logged_in,
+            boot_id,
+            back,
+            armed_again,
+            given_up,
+            disowned: _,
+            set_aside: _,
+            missing: _,
+            on: _,
+            held,
+            found: _,
+            end: _,
+        } = self;
+        (step, progress, armed, activated, moved, logged_in).hash(state);
+        (boot_id, back, armed_again, given_up, held).hash(state);
+    }
+}

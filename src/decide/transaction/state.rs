@@ -1,0 +1,296 @@
+//! Where a transaction stands, and each of its hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::decide::transaction::inspection::{Found, Side};
+use crate::decide::transaction::recover::Recovery;
+use crate::decide::transaction::steady::UnitWatch;
+use crate::decide::transaction::without::HeldUp;
+use crate::decide::vocabulary::{RollbackReason, Signal, Step};
+use crate::event::HostOutcome;
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::{HostId, Plan};
+use crate::facts::store_path::StorePath;
+use crate::inventory::model::HostName;
+
+/// The stage of the whole push. Every stage ends in a barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    /// A recovery fences every host before anything else.
+    TakeOver,
+    Arm,
+    /// The hosts of one wave are tested.
+    Test,
+    /// The hosts of the wave, and all others, are looked at.
+    Verify,
+    /// Guards are being extended before the next wave, before the decision, or before the disarm.
+    ExtendToTest,
+    ExtendToSwitch,
+    Switch,
+    /// The matrix is looked at once more, after the boot defaults moved.
+    Proof,
+    ExtendToDisarm,
+    Disarm,
+    /// Every touched host is on its way back.
+    Back,
+    /// New logins and the baseline's matrix are proven, before the guards of a roll back go.
+    BackProof,
+    BackDisarm,
+    Clean,
+    Over,
+}
+
+/// The state of a host in the stage under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Progress {
+    Waiting,
+    Sent,
+    /// The host has begun, or cannot be reached: another host need not wait for it before it cuts the way.
+    Released,
+    Done,
+}
+
+/// A host on its way back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Back {
+    /// This run never held it.
+    Untouched,
+    /// Its arm command is still out: it is not known yet whether there is a guard.
+    Arming,
+    Waiting,
+    Rolling,
+    /// It is on its old systems, on the boot it was on, with its guard still armed.
+    Restored,
+    /// It is out of reach, or cannot be rolled back from here any more: its guard brings it back.
+    Awaited,
+    /// It is back without a guard: its guard brought it back, or a recovery found it so.
+    Returned {
+        by_guard: bool,
+    },
+}
+
+/// Says whether a host that did not answer in its time is asked once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum GivenUp {
+    No,
+    Silent,
+    /// Another host has answered since, so the way to this one may be open again.
+    HeardOthers,
+    /// It was asked once more.
+    ForGood,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
+pub(super) struct HostNow {
+    /// The order that is out; an answer to any other is late and means nothing.
+    pub(super) step: Option<Step>,
+    pub(super) progress: Progress,
+    /// It may hold a guard of this run.
+    pub(super) armed: bool,
+    /// A `test` was sent: its current system may have moved.
+    pub(super) activated: bool,
+    /// A `switch` was sent: its boot default may have moved.
+    pub(super) moved: bool,
+    /// It has taken a new login in this stage.
+    pub(super) logged_in: bool,
+    pub(super) boot_id: String,
+    pub(super) back: Back,
+    /// It had lost its guard and was armed once more: not a second time.
+    pub(super) armed_again: bool,
+    pub(super) given_up: GivenUp,
+    /// It says that it is not this run's any more: it is left alone.
+    pub(super) disowned: bool,
+    /// A recovery cannot build on its words about itself, and leaves it as it is.
+    pub(super) set_aside: bool,
+    /// A recovery ends the run without it: it takes no part, even if it answers meanwhile.
+    pub(super) missing: bool,
+    /// The systems that it is on, if they are known.
+    pub(super) on: StorePath,
+    /// A recovery has taken it over on the boot that is known.
+    pub(super) held: bool,
+    /// How a recovery found it.
+    pub(super) found: Option<Found>,
+    pub(super) end: Option<HostOutcome>,
+}
+
+impl HostNow {
+    /// Returns whether its end has not been told yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.end.is_none()
+    }
+
+    /// Returns whether a roll back must be proven here by a new login.
+    pub(super) fn needs_login(&self) -> bool {
+        self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
+    }
+
+    /// Returns whether it takes no part in the rest of the way forward: a recovery found it through already, or it is
+    /// lost.
+    pub(super) fn is_through(&self) -> bool {
+        let on_new = matches!(
+            self.found,
+            Some(
+                Found::New { .. }
+                    | Found::Cleaned(Side::New | Side::Both)
+                    | Found::Ended { stands: Side::New | Side::Both, .. }
+            )
+        );
+        self.disowned || self.missing || self.has_left() || on_new
+    }
+
+    /// Returns whether the run is over for it, whatever becomes of the others: it is not asked any more.
+    pub(super) fn has_left(&self) -> bool {
+        self.found.as_ref().is_some_and(Found::has_left)
+    }
+
+    /// Returns where its way back begins, from what may have been done to it.
+    pub(super) fn back_by_flags(&self) -> Back {
+        let arming = matches!(self.step, Some(Step::Arm { .. }));
+        match (self.armed, arming, self.activated || self.moved) {
+            (false, ..) => Back::Untouched,
+            (true, true, _) => Back::Arming,
+            (true, false, false) => Back::Restored,
+            (true, false, true) => Back::Waiting,
+        }
+    }
+}
+
+/// One push over a fleet, or the recovery of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
+pub struct Transaction {
+    pub(super) plan: Arc<Plan>,
+    /// The fleet's name, for a command to type; a push does not need it.
+    pub(super) fleet: String,
+    pub(super) hosts: Vec<HostNow>,
+    pub(super) stage: Stage,
+    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
+    /// ones are still where they were.
+    pub(super) wave: usize,
+    /// Rounds in a row that held; they are counted only as far as they are needed, so that the states of a push are
+    /// finite.
+    pub(super) streak: u32,
+    /// A round is out.
+    pub(super) probing: bool,
+    /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
+    pub(super) stale: bool,
+    pub(super) last_broken: BTreeSet<LinkId>,
+    pub(super) last_failures: BTreeSet<(HostId, String)>,
+    /// A host that did not tell the state of its units in the last round.
+    pub(super) unheard: Option<HostId>,
+    /// How often each unit had been restarted by the round before.
+    pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
+    pub(super) waiting: BTreeSet<LinkId>,
+    pub(super) units: UnitWatch,
+    /// Whether only handshakes were missing when the settle time ended: then WireGuard is given its rekey time, once.
+    pub(super) rekeying: bool,
+    /// Whether the settle time ended while nothing spoke against the push: then the rounds that are still to come
+    /// decide, and the first that does not hold ends it.
+    pub(super) overtime: bool,
+    pub(super) extended: bool,
+    /// Whether restored hosts with links that stayed down were left to their guards once already.
+    pub(super) left_to_guards: bool,
+    pub(super) last_round: Option<Round>,
+    pub(super) reason: Option<RollbackReason>,
+    pub(super) interrupted: Option<Signal>,
+    /// Witnesses that were already told to have restarted or switched.
+    pub(super) noticed: BTreeSet<HostId>,
+    /// Absent hosts that were already told to answer.
+    pub(super) noticed_absent: BTreeSet<HostName>,
+    /// Hosts that were already told to be unable to write down what is done there.
+    pub(super) told_volatile: BTreeSet<HostId>,
+    /// Hosts that cannot be reached just now.
+    pub(super) silent: BTreeSet<HostId>,
+    /// Whether a job's barrier waits for silent hosts alone: then no longer than the settle time.
+    pub(super) silence_counts: bool,
+    /// `None`: a push.
+    pub(super) recovery: Option<Recovery>,
+    /// Whether a host has said that it is not this run's any more, after any take-over: from then on nothing is armed.
+    pub(super) doubted: bool,
+    /// Whether a host that is lost to a recovery has shown itself on new for good.
+    pub(super) lost_on_new: bool,
+    /// Whether all lost hosts hold nothing of the run any more: then the traces on the others help no one.
+    pub(super) lost_ones_keep_nothing: bool,
+    /// Whether the hosts that were disarmed have been asked once more, because not every host could be disarmed.
+    pub(super) asked_the_committed: bool,
+    /// The words of the host that said that another coordinator has taken over.
+    pub(super) superseded_by: Option<String>,
+    /// Why a recovery leaves everything as it was.
+    pub(super) held_up: Option<HeldUp>,
+    /// Whether marks of an end without hosts are removed with all the rest.
+    pub(super) forgets_marks: bool,
+    /// Hosts that were missing and are done: only the marks of the others must still say so.
+    pub(super) dealt_with: BTreeSet<HostId>,
+    /// Hosts on which not all that the run keeps could be cleaned away, and why.
+    pub(super) kept: BTreeMap<HostId, String>,
+}
+
+impl Transaction {
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let hosts = plan
+            .hosts
+            .iter()
+            .map(|host| HostNow {
+                step: None,
+                progress: Progress::Waiting,
+                armed: false,
+                activated: false,
+                moved: false,
+                logged_in: false,
+                boot_id: host.boot_id.clone(),
+                back: Back::Untouched,
+                armed_again: false,
+                given_up: GivenUp::No,
+                disowned: false,
+                set_aside: false,
+                missing: false,
+                on: host.old.current.clone(),
+                held: false,
+                found: None,
+                end: None,
+            })
+            .collect();
+        let wave = plan.waves().keys().next().copied().unwrap_or(0);
+        Self {
+            plan,
+            fleet: String::new(),
+            hosts,
+            stage: Stage::Arm,
+            wave,
+            streak: 0,
+            probing: false,
+            stale: false,
+            last_broken: BTreeSet::new(),
+            last_failures: BTreeSet::new(),
+            unheard: None,
+            last_restarts: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            units: UnitWatch::default(),
+            rekeying: false,
+            overtime: false,
+            extended: false,
+            left_to_guards: false,
+            last_round: None,
+            reason: None,
+            interrupted: None,
+            noticed: BTreeSet::new(),
+            noticed_absent: BTreeSet::new(),
+            told_volatile: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            silence_counts: false,
+            recovery: None,
+            doubted: false,
+            lost_on_new: false,
+            lost_ones_keep_nothing: false,
+            asked_the_committed: false,
+            superseded_by: None,
+            held_up: None,
+            forgets_marks: false,
+            dealt_with: BTreeSet::new(),
+            kept: BTreeMap::new(),
+        }
+    }
+}

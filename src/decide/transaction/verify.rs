@@ -1,0 +1,334 @@
+//! Decides in phase 7 by new logins and the matrix from every host, and looks once more after the boot defaults moved.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::decide::absent;
+use crate::decide::transaction::state::{Back, Stage, Transaction};
+use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
+use crate::event::{Event, Phase};
+use crate::facts::host::same_boot;
+use crate::facts::links::{LinkId, Round};
+use crate::facts::plan::HostId;
+
+/// How many rounds of the matrix must hold one after another before a push is believed. Source:
+/// docs/design.md, "The proof".
+const ROUNDS_TO_HOLD: u32 = 3;
+
+/// How many must hold if a service was restarted since before the push: one that crashes every few seconds is up in
+/// between.
+const ROUNDS_AFTER_A_RESTART: u32 = 10;
+
+impl Transaction {
+    pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
+        self.enter(Stage::Verify, Phase::Verify, effects);
+        for host in self.plan.ids() {
+            // A host that is lost to this run is not asked.
+            self.hosts[host.0].logged_in = !self.is_asked(host);
+            if self.is_asked(host) {
+                self.run(host, Step::Login { after: true }, effects);
+            }
+        }
+        self.look(effects);
+    }
+
+    /// Looks at the matrix once more after the boot defaults moved.
+    pub(super) fn enter_proof(&mut self, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Proof;
+        self.look_anew();
+        self.look(effects);
+    }
+
+    /// Starts the rounds of a proof, and the time that it may take.
+    pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
+        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned { by_guard: true });
+        self.overtime = false;
+        effects.push(Effect::Expect(match self.stage {
+            Stage::BackProof if by_guard => Timer::SettleAfterBoot,
+            Stage::BackProof => Timer::SettleBack,
+            _ => Timer::Settle,
+        }));
+        self.probe(effects);
+    }
+
+    pub(super) fn probe(&mut self, effects: &mut Vec<Effect>) {
+        if self.probing {
+            self.stale = true;
+        } else {
+            self.probing = true;
+            effects.push(Effect::Probe { after: !matches!(self.stage, Stage::Back | Stage::BackProof) });
+        }
+    }
+
+    pub(super) fn after_login(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
+        let plan = self.plan.host(host);
+        let name = plan.name.clone();
+        let reason = match answer {
+            Answer::Said(said) => {
+                let standing = &said.standing;
+                if !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id) && plan.changes {
+                    RollbackReason::Restarted { host: name }
+                } else if plan.changes && standing.systems.current != *self.runs(host) {
+                    let why = format!("it runs {}, which this push did not bring", standing.systems.current);
+                    RollbackReason::StepFailed { host: name, phase: Phase::Verify, why }
+                } else {
+                    self.hosts[host.0].logged_in = true;
+                    self.verified_when_all_holds(effects);
+                    return;
+                }
+            }
+            Answer::Unknown { why } | Answer::Denied { why } => RollbackReason::NoLogin { host: name, why },
+            Answer::NotSent => RollbackReason::NoTime,
+        };
+        self.turn_back(reason, effects);
+    }
+
+    pub(super) fn round_seen(&mut self, mut round: Round, waiting: BTreeSet<LinkId>, effects: &mut Vec<Effect>) {
+        self.probing = false;
+        if std::mem::take(&mut self.stale) {
+            // The push waited for the end of an old round: the time begins with the first round that counts.
+            if matches!(self.stage, Stage::Verify | Stage::Proof | Stage::BackProof) {
+                self.look(effects);
+            }
+            return;
+        }
+        match self.stage {
+            Stage::Verify | Stage::Proof => {}
+            Stage::BackProof => {
+                self.back_round_seen(round, effects);
+                return;
+            }
+            _ => return,
+        }
+        if let Some(reason) = self.moved_by_itself(&round) {
+            self.turn_back(reason, effects);
+            return;
+        }
+        self.notice_witnesses(&round, effects);
+        self.notice_absent(&round, effects);
+        self.last_broken = self.broken_of_ours(&round);
+        self.last_failures = self.failures_in(&round, effects);
+        self.unheard = self.unheard_in(&round);
+        self.waiting = waiting;
+        let holds = self.nothing_is_wrong();
+        self.streak = if holds { (self.streak + 1).min(self.rounds_needed()) } else { 0 };
+        effects.push(Effect::Tell(self.links_moved(&round)));
+        round.hosts.clear();
+        self.last_round = Some(round);
+        self.verified_when_all_holds(effects);
+        if !matches!(self.stage, Stage::Verify | Stage::Proof) || self.probing {
+            return;
+        }
+        if self.overtime && !holds {
+            self.settle_time_is_over(effects);
+        } else if self.units.is_over() && !self.unsteady().is_empty() {
+            self.not_verified(effects);
+        }
+        if matches!(self.stage, Stage::Verify | Stage::Proof) {
+            effects.push(Effect::Expect(Timer::RoundPause));
+        }
+    }
+
+    pub(super) fn verified_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
+        if self.streak < self.rounds_needed() || !self.unsteady().is_empty() {
+            return;
+        }
+        match self.stage {
+            Stage::Verify if self.hosts.iter().all(|host| host.logged_in) => {
+                Self::forget_verify_timers(effects);
+                self.tell_matrix(Phase::Verify, effects);
+                let next = self.plan.waves().range(self.wave + 1..).next().map(|(wave, _)| *wave);
+                if let Some(next) = next {
+                    self.extend_to_next_wave(next, effects);
+                    return;
+                }
+                effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
+                self.stage = Stage::ExtendToSwitch;
+                self.extended = false;
+                effects.push(Effect::Weigh);
+            }
+            Stage::Proof => {
+                Self::forget_verify_timers(effects);
+                self.stage = Stage::ExtendToDisarm;
+                self.extended = false;
+                effects.push(Effect::Weigh);
+            }
+            _ => {}
+        }
+    }
+
+    fn rounds_needed(&self) -> u32 {
+        let restarted = || self.last_restarts.iter().any(|(host, restarts)| self.plan.has_restarts(*host, restarts));
+        match self.stage {
+            Stage::Verify if restarted() => ROUNDS_AFTER_A_RESTART,
+            Stage::Verify => ROUNDS_TO_HOLD,
+            _ => 1,
+        }
+    }
+
+    pub(super) fn timer_elapsed(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
+        match (timer, self.stage) {
+            (Timer::GuardsOver, Stage::TakeOver) => self.guards_are_over(effects),
+            (Timer::AskAgain, Stage::TakeOver) => self.ask_again(effects),
+            (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
+            (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
+            (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
+            (Timer::Settle, Stage::Verify | Stage::Proof) => {
+                let held_so_far = self.nothing_is_wrong();
+                let all_logged_in = self.stage == Stage::Proof || self.hosts.iter().all(|host| host.logged_in);
+                if held_so_far && all_logged_in {
+                    // One slow probe makes slow rounds, and three of them may need longer than a short settle time.
+                    // Each round ends by its own limit, so this ends as well.
+                    self.overtime = true;
+                    // Even if all units are up for long enough by now, they must stay so.
+                    if self.units.waits() {
+                        effects.push(Effect::Expect(Timer::Steady));
+                    }
+                } else {
+                    self.settle_time_is_over(effects);
+                }
+            }
+            // The round that is out, or to come, decides.
+            (Timer::Steady, Stage::Verify | Stage::Proof) => self.units.time_is_over(),
+            (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
+            (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof)
+                if self.streak == 0 && self.last_broken.is_empty() =>
+            {
+                self.overtime = true;
+            }
+            (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof) => self.back_not_proven(effects),
+            _ => {}
+        }
+    }
+
+    fn settle_time_is_over(&mut self, effects: &mut Vec<Effect>) {
+        let only_handshakes = !self.last_broken.is_empty()
+            && self.last_failures.is_empty()
+            && self.unheard.is_none()
+            && self.last_broken.is_subset(&self.waiting);
+        if only_handshakes && !self.rekeying {
+            self.rekeying = true;
+            self.overtime = false;
+            effects.push(Effect::Expect(Timer::Rekey));
+            let text =
+                "the links carry packets over an old WireGuard session; waiting for a new handshake, up to 3 minutes";
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+        } else {
+            self.not_verified(effects);
+        }
+    }
+
+    pub(super) fn not_verified(&mut self, effects: &mut Vec<Effect>) {
+        self.tell_matrix(Phase::Verify, effects);
+        let unsteady: BTreeSet<(HostId, String)> =
+            self.unsteady().into_iter().map(|(host, unit, _)| (host, unit.clone())).collect();
+        let to_blame: BTreeSet<(HostId, String)> = self.last_failures.union(&unsteady).cloned().collect();
+        // The roll back may stop the units before their journals are read; but their journals stay.
+        for host in self.plan.changing() {
+            let units = of_host(&to_blame, host);
+            if !units.is_empty() {
+                effects.push(Effect::ReadJournals { host, units });
+            }
+        }
+        self.remember(&to_blame, effects);
+        let silent = self.plan.ids().find(|host| self.stage == Stage::Verify && !self.hosts[host.0].logged_in);
+        let name = |host: HostId| self.plan.host(host).name.clone();
+        let no_login = |host: HostId, why: &str| RollbackReason::NoLogin { host: name(host), why: why.to_owned() };
+        let links_hold = self.last_broken.is_empty();
+        let reason = if let Some((host, _)) = self.last_failures.first() {
+            let units = self.with_their_past(*host, of_host(&self.last_failures, *host));
+            RollbackReason::UnitsFailed { host: name(*host), units }
+        } else if let (Some(host), true) = (silent, links_hold) {
+            no_login(host, "it did not answer within the settle time")
+        } else if let (Some(host), true) = (self.unheard, links_hold) {
+            no_login(host, "it does not say how its units are")
+        } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
+            let steady = self.plan.host(*host).units.steady;
+            RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
+        } else {
+            RollbackReason::LinksDown { links: self.link_texts(&self.last_broken) }
+        };
+        self.turn_back(reason, effects);
+    }
+
+    /// Finds a changed host that is on another boot or another system than it should be.
+    pub(super) fn moved_by_itself(&self, round: &Round) -> Option<RollbackReason> {
+        self.plan.changing().filter(|host| self.is_asked(*host)).find_map(|host| {
+            let plan = self.plan.host(host);
+            let seen = round.hosts.get(&plan.name)?;
+            if !same_boot(&seen.boot_id, &self.hosts[host.0].boot_id) {
+                Some(RollbackReason::Restarted { host: plan.name.clone() })
+            } else if seen.current != self.runs(host).as_str() {
+                let why = format!("it runs {}, which this push did not bring", seen.current);
+                Some(RollbackReason::StepFailed { host: plan.name.clone(), phase: Phase::Verify, why })
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Tells of a witness that restarts or switches by itself. The push does not judge it, but a reader of its links
+    /// should know.
+    fn notice_witnesses(&mut self, round: &Round, effects: &mut Vec<Effect>) {
+        for host in self.plan.ids() {
+            let plan = self.plan.host(host);
+            let Some(seen) = round.hosts.get(&plan.name).filter(|_| !plan.changes) else { continue };
+            let text = if !same_boot(&seen.boot_id, &plan.boot_id) {
+                "this witness has restarted since the survey".to_owned()
+            } else if seen.current != plan.old.current.as_str() {
+                format!("this witness has switched to {} since the survey", seen.current)
+            } else {
+                continue;
+            };
+            if self.noticed.insert(host) {
+                effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+            }
+        }
+    }
+
+    /// Tells of a host that answers though the run goes on without it: it stays left out.
+    fn notice_absent(&mut self, round: &Round, effects: &mut Vec<Effect>) {
+        for host in absent::answering(&self.plan.links, &self.plan.baseline, round) {
+            if self.noticed_absent.insert(host.clone()) {
+                effects.push(Effect::Tell(Event::Warned { host: Some(host), text: absent::answers_now() }));
+            }
+        }
+    }
+
+    fn nothing_is_wrong(&self) -> bool {
+        self.last_broken.is_empty() && self.last_failures.is_empty() && self.unheard.is_none()
+    }
+
+    /// Returns the changed hosts with units that count. A unit that fails on a host that the push has not come to is
+    /// not its doing.
+    fn judged_by_units(&self) -> Vec<HostId> {
+        self.plan.changing().filter(|host| self.has_begun_on(*host) && self.is_asked(*host)).collect()
+    }
+
+    fn failures_in(&mut self, round: &Round, effects: &mut Vec<Effect>) -> BTreeSet<(HostId, String)> {
+        let mut failures = BTreeSet::new();
+        let plan = Arc::clone(&self.plan);
+        for host in self.judged_by_units() {
+            let Some(seen) = round.hosts.get(&plan.host(host).name) else { continue };
+            let last = self.last_restarts.insert(host, seen.restarts.clone());
+            let mut new = plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
+            new.retain(|unit| self.answers_for(host, unit, &seen.units, effects));
+            failures.extend(new.into_iter().map(|unit| (host, unit)));
+            self.look_at_units(host, seen);
+            // Its second activation starts units once more.
+            if self.stage == Stage::Verify && plan.host(host).reactivate {
+                self.learn_units_between(host, &seen.units);
+            }
+        }
+        failures
+    }
+
+    /// Finds a host that is judged by its units and did not tell their state.
+    fn unheard_in(&self, round: &Round) -> Option<HostId> {
+        self.judged_by_units().into_iter().find(|host| !round.hosts.contains_key(&self.plan.host(*host).name))
+    }
+}
+
+fn of_host(units: &BTreeSet<(HostId, String)>, host: HostId) -> BTreeSet<String> {
+    units.iter().filter(|(other, _)| *other == host).map(|(_, unit)| unit.clone()).collect()
+}

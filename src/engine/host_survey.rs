@@ -1,0 +1,82 @@
+//! The survey of one host: every fact that is asked of it, in one round trip.
+
+use std::collections::BTreeSet;
+
+use super::causes::reason;
+use super::clock::{BootClock, Clock};
+use super::orders::HostClock;
+use super::reach::Reach;
+use crate::event::{Event, Phase};
+use crate::facts::host::{Facts, GuardState, Lease};
+use crate::facts::systems::BootFiles;
+use crate::facts::traces::EndMark;
+use crate::inventory::model::Host;
+use crate::remote::answer;
+use crate::remote::step::Step as RemoteStep;
+
+/// The facts that the survey of one host brought.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub facts: Facts,
+    pub clock: HostClock,
+}
+
+impl Answered {
+    /// The runs that the host holds something of.
+    pub(super) fn runs(&self) -> BTreeSet<String> {
+        let standing = &self.facts.standing;
+        let of_guard = match &standing.guard {
+            GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
+            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
+        };
+        // A lease that was given back claims nothing.
+        let of_lease = standing.lease.as_ref().filter(|lease| lease.owner != Lease::NOBODY).map(|lease| &lease.run);
+        self.facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
+    }
+
+    /// The mark of a run that was ended while hosts were missing, as this host has it.
+    pub(super) fn mark(&self, run: &str) -> Option<&EndMark> {
+        self.facts.marks.iter().find(|mark| mark.run == run).map(|mark| &mark.ended.mark)
+    }
+
+    pub(super) fn holds(&self, run: &str) -> bool {
+        self.runs().contains(run)
+    }
+}
+
+/// One host's survey; or the reason why there is none, and what to do about it.
+pub type Surveyed = Result<Answered, (String, Option<String>)>;
+
+/// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
+/// the others.
+pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
+    let host = &host.name;
+    tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
+    let answer = answer.await;
+    if let Ok(Answered { facts, .. }) = &answer {
+        tell(Event::HostSurveyed {
+            host: host.clone(),
+            nixos: facts.nixos_version.clone(),
+            nix: facts.nix_version.clone(),
+            systemd: facts.systemd_version.clone(),
+            kernel: facts.kernel.clone(),
+            boot_files_unproven: match &facts.boot_files {
+                Some(BootFiles::Unproven { why }) => Some(why.clone()),
+                Some(BootFiles::Whole | BootFiles::Bad { .. }) | None => None,
+            },
+        });
+        tell(Event::HostDone { host: host.clone(), phase: Phase::Survey });
+    }
+    answer
+}
+
+/// One host's survey; or the reason why there is none, and what to do about it.
+pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
+    let script = RemoteStep::Survey.script();
+    let limit = host.limits.connect + host.limits.step;
+    let raw = reach.run(&host.name, &script, limit).await;
+    let at = BootClock.now();
+    let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
+    let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
+    Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
+}

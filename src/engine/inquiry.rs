@@ -1,0 +1,125 @@
+//! A fleet that is asked: what the phases of a push share with the queries, which never touch it.
+//!
+//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known
+//! here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::host_survey::Answered;
+use super::reach::Reach;
+use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
+use crate::decide::time::Times;
+use crate::event::Event;
+use crate::event::stream::Events;
+use crate::facts::links::{Link, Round};
+use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::store_path::StorePath;
+use crate::facts::units::UnitTerms;
+use crate::inventory::model::{Fleet, Host, HostName};
+use crate::remote::Workspace;
+
+/// Which hosts of a fleet a command is about, and what it accepts of them.
+#[derive(Debug, Clone)]
+pub struct FleetScope {
+    pub fleet: Fleet,
+    /// Where the inventory lies: relative sources are relative to it.
+    pub folder: PathBuf,
+    pub selected: BTreeSet<HostName>,
+    /// Hosts that take no part, whether or not they answer: they are not asked. None of them is selected.
+    pub without: BTreeSet<HostName>,
+    pub allowed: Allowed,
+    /// Where the systems are rooted on the workstation.
+    pub roots: PathBuf,
+}
+
+/// A refusal: nothing was touched. The findings were told as events.
+pub(super) struct Refused {
+    pub(super) text: String,
+}
+
+pub(super) type Phased<T> = Result<T, Refused>;
+
+/// The scope of one command, with the ways to its hosts and to those who listen.
+pub(super) struct Inquiry<'a> {
+    pub(super) scope: &'a FleetScope,
+    pub(super) reach: Arc<Reach>,
+    pub(super) events: &'a Events,
+}
+
+impl<'a> Inquiry<'a> {
+    pub(super) fn new(scope: &'a FleetScope, workspace: Arc<Workspace>, events: &'a Events) -> Self {
+        let connect = scope.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
+        Self { scope, reach: Arc::new(Reach::new(workspace, connect)), events }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        self.events.publish(event);
+    }
+
+    pub(super) fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
+        self.tell(Event::Warned { host: host.cloned(), text: text.into() });
+    }
+
+    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
+        self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
+    }
+
+    pub(super) fn tell_findings(&self, findings: &[Finding]) {
+        for finding in findings {
+            match finding.weight {
+                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
+                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
+            }
+        }
+    }
+
+    pub(super) fn view<'b>(
+        &'b self,
+        host: &'b Host,
+        surveyed: &'b BTreeMap<HostName, Answered>,
+        new: Option<&'b StorePath>,
+    ) -> Surveyed<'b> {
+        Surveyed {
+            host,
+            selected: self.scope.selected.contains(&host.name),
+            facts: &surveyed[&host.name].facts,
+            new,
+            times: self.times(host),
+        }
+    }
+
+    pub(super) fn times(&self, host: &Host) -> Times {
+        Times::of(host, self.scope.fleet.settle, self.scope.fleet.steady())
+    }
+}
+
+pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
+    let id = |name: &HostName| views.iter().position(|view| view.host.name == *name).map(HostId);
+    let host = |view: &Surveyed<'_>| {
+        let standing = &view.facts.standing;
+        let ignore = view.host.ignored_units.clone();
+        HostPlan {
+            name: view.host.name.clone(),
+            changes: view.changes(),
+            old: standing.systems.clone(),
+            generation: standing.generation,
+            new: view.new.unwrap_or(&standing.systems.current).clone(),
+            boot_id: standing.boot_id.clone(),
+            machine_id: view.facts.machine_id.clone(),
+            behind: view.host.way.iter().find_map(id),
+            reactivate: view.host.reactivate,
+            wave: 0,
+            failed_units: standing.failed_units.clone(),
+            restarts: standing.restarts.clone(),
+            units: UnitTerms { ignore, steady: view.times.steady, ..UnitTerms::default() },
+        }
+    };
+    let hosts = views.iter().map(host).collect();
+    Plan { hosts, links, baseline: Round::default(), accepted: BTreeSet::new() }
+}
+
+pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {
+    if refused { Err(Refused { text: text.to_owned() }) } else { Ok(()) }
+}

@@ -1,0 +1,35 @@
+//! The end of a rolling reboot's hold on hosts, by whoever ends it: the reboot itself, a recovery, the next push.
+
+use futures::FutureExt;
+
+use super::ask::ask_all;
+use super::causes::reason;
+use super::clock::{BootClock, within};
+use super::reach::Reach;
+use crate::facts::step_answer::StepOutcome;
+use crate::inventory::model::{Host, HostName};
+use crate::remote::answer;
+use crate::remote::step::Step as RemoteStep;
+
+/// Ends a rolling reboot's hold on these hosts. Returns the hosts that it may still hold, with the reason.
+pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, String)> {
+    let script = RemoteStep::LetGo { run: run.to_owned() }.script();
+    let questions = hosts.iter().map(|host| {
+        let script = &script;
+        let question = async move {
+            let limit = host.limits.connect + host.limits.step;
+            let asked = within(&BootClock, limit, reach.run(&host.name, script, limit)).await;
+            match asked {
+                Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
+                    Ok(StepOutcome::Done) => None,
+                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(text),
+                    Err(error) => Some(error.to_string()),
+                },
+                Some(Err(error)) => Some(reason(&error)),
+                None => Some("no answer".to_owned()),
+            }
+        };
+        (host.name.clone(), question.boxed())
+    });
+    ask_all(questions).await.into_iter().filter_map(|(host, why)| Some((host, why?))).collect()
+}

@@ -1,0 +1,8 @@
+//! Mutexes that stay usable when a task has panicked while it held one: what lies in them is never half done.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks, also after a panic elsewhere: what these mutexes hold is whole at every moment.
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

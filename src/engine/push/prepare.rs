@@ -1,0 +1,164 @@
+//! Phases 1 to 4, which touch nothing: what the push would do, and whether anything is against it.
+
+use std::sync::Arc;
+
+use super::Push;
+use crate::decide::remembered::{self, remembered};
+use crate::decide::restless::restless;
+use crate::decide::survey::{self, Surveyed, Weight};
+use crate::decide::time::{SteadyShortened, Times};
+use crate::engine::baseline::Baseline;
+use crate::engine::inquiry::{Phased, plan, refuse_if};
+use crate::engine::mutex::lock;
+use crate::engine::orders::{HostGuard, Identity, Orders};
+use crate::engine::returned::Leftovers;
+use crate::engine::ssh_hosts::SshHosts;
+use crate::engine::survey::FleetSurvey;
+use crate::event::forecast::NotRun;
+use crate::event::{Event, HostOutcome, HostPlanned, Phase};
+use crate::facts::links::Link;
+use crate::facts::plan::Plan;
+use crate::inventory::model::{Host, HostName, Place};
+
+pub(super) enum Prepared {
+    Planned,
+    Unchanged { hosts: Vec<(HostName, HostOutcome)>, leftovers: Leftovers },
+    Ready(Box<Ready>),
+}
+
+pub(super) struct Ready {
+    pub(super) hosts: Arc<SshHosts>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) times: Vec<Times>,
+    pub(super) leftovers: Leftovers,
+}
+
+impl Push<'_> {
+    pub(super) async fn prepare(&self) -> Phased<Prepared> {
+        let fleet = &self.request.scope.fleet;
+        // Both run side by side: the build needs the workstation, the survey the hosts. The first that refuses ends
+        // both.
+        let (systems, survey) = match &self.request.back {
+            None => tokio::try_join!(self.inquiry.build(), self.survey_with_witnesses())?,
+            Some(to) => self.survey_and_choose(to).await?,
+        };
+        let surveyed = &survey.answered;
+        let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
+        let views: Vec<Surveyed<'_>> =
+            hosts.iter().map(|host| self.inquiry.view(host, surveyed, systems.get(&host.name))).collect();
+        // A command that only looks ahead must not run a program of the inventory.
+        let (commands, links): (Vec<Link>, Vec<Link>) = self
+            .inquiry
+            .links(&survey)
+            .into_iter()
+            .partition(|link| self.request.first.is_all() && link.probe.is_command());
+        let mut plan = plan(&views, links);
+        self.remember_units(&mut plan, &views);
+        self.foresee(&views, &plan);
+        lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
+        // The plan is put together before it is judged, so that a refused dry run shows what is known by now.
+        self.judge(&views)?;
+        let leftovers = Leftovers::of(&views);
+        self.inquiry.tell(Event::Planned { hosts: planned(&views) });
+        self.divide(&mut plan)?;
+        lock(&self.ahead).divide(&plan);
+        let changes = plan.changing().next().is_some();
+        if let Some(shortened) = SteadyShortened::of(fleet).filter(|_| changes) {
+            self.inquiry.warn(None, shortened.to_string());
+        }
+        if changes {
+            self.bring(&views).await?;
+        }
+        if self.request.reboot {
+            self.find_overdue_reboots(&views).await;
+        }
+
+        self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
+        let identity = self.identity(plan.changing().map(|host| plan.host(host).name.clone()).collect());
+        let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
+        let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
+        let skipped = lock(&self.skipped).clone();
+        let Baseline { mut plan, cells, accepted, is_hopeless } = self.inquiry.baseline(plan, &skipped, changes).await;
+        {
+            let mut ahead = lock(&self.ahead);
+            (ahead.links, ahead.accepted) = (cells, accepted);
+        }
+        refuse_if(is_hopeless, "a required link is down that this push cannot mend")?;
+        // Survey and baseline are two looks before anything changed: a unit that was started anew between them restarts
+        // by itself, and the push is not blamed for it.
+        for host in &mut plan.hosts {
+            let (Some(one), Some(two)) = (surveyed.get(&host.name), plan.baseline.hosts.get(&host.name)) else {
+                continue;
+            };
+            host.units.restless = restless(host.units.steady, &one.facts.standing, two);
+        }
+        if !changes {
+            let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
+            return Ok(Prepared::Unchanged { hosts: self.name_every_host(ends), leftovers });
+        }
+        if self.request.first.is_all() {
+            return Ok(Prepared::Planned);
+        }
+        let plan = Arc::new(plan);
+        let times = hosts.iter().map(|host| self.inquiry.times(host)).collect();
+        let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
+        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.inquiry.reach), orders));
+        Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times, leftovers })))
+    }
+
+    /// Also of what refuses it: what it would do says who is left out.
+    pub(in crate::engine) async fn survey_with_witnesses(&self) -> Phased<FleetSurvey> {
+        let skipped = lock(&self.skipped).clone();
+        let survey = self.inquiry.survey(&skipped).await;
+        lock(&self.skipped).clone_from(&survey.skipped);
+        self.inquiry.ensure_witnesses_answer(&survey)?;
+        Ok(survey)
+    }
+
+    fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        let mut findings = survey::judge(&self.request.scope.fleet.name, views, self.request.scope.allowed);
+        findings.extend(remembered::judge(views, &self.request.accept_failed));
+        self.inquiry.tell_findings(&findings);
+        for view in views {
+            for note in view.facts.notes.iter().filter(|_| view.changes()) {
+                self.inquiry.warn(Some(&view.host.name), note.clone());
+            }
+        }
+        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
+    }
+
+    /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke
+    /// them.
+    fn remember_units(&self, plan: &mut Plan, views: &[Surveyed<'_>]) {
+        for (host, view) in plan.hosts.iter_mut().zip(views) {
+            host.units.remembered = remembered(view, &self.request.accept_failed);
+            let remembered = &host.units.remembered;
+            host.failed_units.retain(|unit| !remembered.contains_key(unit));
+        }
+    }
+
+    fn identity(&self, changing: Vec<HostName>) -> Identity {
+        Identity { run: self.request.run.clone(), owner: self.request.owner.clone(), hosts: changing }
+    }
+}
+
+/// Describes a `command` check that a dry run has not run.
+fn not_run(link: &Link) -> NotRun {
+    let from = match &link.from {
+        Place::Host(host) => Some(host.clone()),
+        Place::Workstation => None,
+    };
+    NotRun { check: link.check.clone(), from, required: link.required }
+}
+
+fn planned(views: &[Surveyed<'_>]) -> Vec<HostPlanned> {
+    let host = |view: &Surveyed<'_>| HostPlanned {
+        host: view.host.name.clone(),
+        old: view.facts.standing.systems.current.clone(),
+        new: view.new.unwrap_or(&view.facts.standing.systems.current).clone(),
+        changes: view.changes(),
+        selected: view.selected,
+        generation: view.facts.standing.generation,
+    };
+    views.iter().map(host).collect()
+}

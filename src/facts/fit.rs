@@ -1,0 +1,40 @@
+//! Whether a new system fits the host it was copied to.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the new system fits a host it was copied to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Each refuses the push.
+    pub misfits: Vec<Misfit>,
+    pub check: PreSwitchCheck,
+    /// The kinds of boot loader, if the new system would install another kind than the one that boots the old: `from
+    /// grub to ...`.
+    pub loader_change: Option<String>,
+    /// The output of the pre-switch check, line by line.
+    pub log: Vec<String>,
+    /// The output of `nix store diff-closures` there, for the running system and the new one; `None`: it could not run.
+    pub changes: Option<Vec<String>>,
+    /// The parts that only a reboot brings, in words.
+    pub reboot_for: Vec<String>,
+}
+
+/// Something about the new system that cannot be right for this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misfit {
+    /// `architecture`, `host_name`, `missing`, `no_system`, `no_switch`, `not_prepared`.
+    pub kind: String,
+    pub text: String,
+}
+
+/// The result of the new system's own `switch-to-configuration check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreSwitchCheck {
+    Passed,
+    Failed,
+    /// It did not end within its limit, and was ended: its answer is not known.
+    CutOff,
+    /// It does not know that action: NixOS of 2024 and before.
+    NotKnown,
+}

@@ -1,0 +1,299 @@
+//! Links and the matrix: which probes there are, and what their answers mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::host::{Uptime, WireguardInterface};
+use crate::facts::units::Units;
+use crate::inventory::model::{
+    Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape, url_without_login,
+};
+
+/// A link's number: its place in the plan's list of links, the same for the whole push.
+pub type LinkId = usize;
+
+/// A link: from one place to one address, by one probe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Link {
+    /// The check it comes from, as the inventory names it.
+    pub check: String,
+    pub from: Place,
+    /// For people: a host's name, or the address.
+    pub to: String,
+    /// The host of the fleet at the far end, if it is one.
+    pub to_host: Option<HostName>,
+    pub probe: Probe,
+    /// The probe of verify, if the push itself changes the far end's address or port.
+    pub probe_after: Probe,
+    pub required: bool,
+    pub timeout: Duration,
+    /// The absent host at its end: the link is looked at and does not count, even if it is required.
+    #[serde(default)]
+    pub left_out: Option<HostName>,
+}
+
+impl Link {
+    /// Returns whether one of these hosts is at one of its ends, or no host at all.
+    #[must_use]
+    pub fn is_of(&self, hosts: &BTreeSet<HostName>) -> bool {
+        match (&self.from, &self.to_host) {
+            (Place::Host(from), to) => hosts.contains(from) || to.as_ref().is_some_and(|to| hosts.contains(to)),
+            (Place::Workstation, Some(to)) => hosts.contains(to),
+            (Place::Workstation, None) => true,
+        }
+    }
+}
+
+/// The kind of a probe. The words are those of `remote/scripts/probe.sh`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    Ping {
+        address: String,
+    },
+    /// A TCP connection that reads sshd's greeting; at most one in two seconds to one address, held by the script.
+    Ssh {
+        address: String,
+        port: u16,
+    },
+    Tcp {
+        address: String,
+        port: u16,
+    },
+    Http {
+        url: String,
+        status: Option<u16>,
+        body: Option<String>,
+    },
+    Dns {
+        query: String,
+        server: Option<String>,
+    },
+    Wireguard {
+        address: String,
+        handshake: Duration,
+    },
+    Argv(Vec<String>),
+    Shell(String),
+}
+
+impl Probe {
+    /// Returns the kind, for the column of a matrix.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Ping { .. } => "ping",
+            Self::Ssh { .. } => "ssh",
+            Self::Tcp { .. } => "tcp",
+            Self::Http { .. } => "http",
+            Self::Dns { .. } => "dns",
+            Self::Wireguard { .. } => "wireguard",
+            Self::Argv(_) | Self::Shell(_) => "command",
+        }
+    }
+
+    /// Returns whether it runs a program that the inventory names, instead of only looking.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        match self {
+            Self::Argv(_) | Self::Shell(_) => true,
+            Self::Ping { .. }
+            | Self::Ssh { .. }
+            | Self::Tcp { .. }
+            | Self::Http { .. }
+            | Self::Dns { .. }
+            | Self::Wireguard { .. } => false,
+        }
+    }
+
+    /// Returns the address that a tunnel could be behind, for the proof by handshake.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::Ping { address }
+            | Self::Ssh { address, .. }
+            | Self::Tcp { address, .. }
+            | Self::Wireguard { address, .. } => Some(address),
+            Self::Http { .. } | Self::Dns { .. } | Self::Argv(_) | Self::Shell(_) => None,
+        }
+    }
+}
+
+/// The answer of one probe in one round.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum LinkAnswer {
+    Up {
+        /// Round trip in microseconds, where the probe has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        round_trip_us: Option<u64>,
+    },
+    Down {
+        why: String,
+    },
+    /// The place it runs from did not answer.
+    Unknown,
+}
+
+impl LinkAnswer {
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Up { .. })
+    }
+}
+
+/// One round of the whole matrix: every link's answer, and what the hosts said of themselves meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Round {
+    /// By link; a link without an entry is [`LinkAnswer::Unknown`].
+    pub answers: BTreeMap<LinkId, LinkAnswer>,
+    /// By host, for those that answered.
+    pub hosts: BTreeMap<HostName, HostRound>,
+}
+
+/// The words of a host about itself, with each round.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct HostRound {
+    pub boot_id: String,
+    /// `/run/current-system`, as text: compared, never used.
+    pub current: String,
+    pub failed_units: BTreeSet<String>,
+    pub restarts: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub units: Units,
+    /// When that was, on the host's own clock.
+    #[serde(default)]
+    pub uptime: Uptime,
+    pub wireguard: Vec<WireguardInterface>,
+}
+
+impl Round {
+    #[must_use]
+    pub fn answer(&self, link: LinkId) -> &LinkAnswer {
+        self.answers.get(&link).unwrap_or(&LinkAnswer::Unknown)
+    }
+
+    /// Returns the links of `links` that are not up.
+    #[must_use]
+    pub fn down(&self, links: &[Link]) -> BTreeSet<LinkId> {
+        (0..links.len()).filter(|link| !self.answer(*link).is_up()).collect()
+    }
+}
+
+/// Returns every link of a fleet, in the order of its checks and hosts.
+///
+/// `ssh_ports` are the ports the hosts' own sshds reported. Hosts without a VPN address are left out of a mesh; the
+/// inventory has refused that already unless they were left out on purpose.
+#[must_use]
+pub fn resolve(fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16>) -> Vec<Link> {
+    fleet.checks.iter().flat_map(|check| resolve_check(check, fleet, ssh_ports)).collect()
+}
+
+fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16>) -> Vec<Link> {
+    let hosts = &fleet.hosts;
+    let places: Vec<Place> = if check.from.is_empty() {
+        hosts.iter().map(|host| Place::Host(host.name.clone())).collect()
+    } else {
+        check.from.clone()
+    };
+    let link = |from: &Place, to: String, to_host: Option<&Host>, probe: Probe, probe_after: Probe| Link {
+        check: check.name.clone(),
+        from: from.clone(),
+        to,
+        to_host: to_host.map(|host| host.name.clone()),
+        probe,
+        probe_after,
+        required: check.required,
+        timeout: check.timeout,
+        left_out: None,
+    };
+    let to_targets = |targets: &[Target], probe: &dyn Fn(String) -> Probe| {
+        let mut links = Vec::new();
+        for from in &places {
+            for target in targets {
+                let end = target_end(target, hosts);
+                if end.host.is_some_and(|host| !check.looks_from(from, &host.name)) {
+                    continue;
+                }
+                links.push(link(from, end.name, end.host, probe(end.address), probe(end.address_after)));
+            }
+        }
+        links
+    };
+    let once = |to: String, probe: Probe| {
+        places.iter().map(|from| link(from, to.clone(), None, probe.clone(), probe.clone())).collect()
+    };
+    match &check.kind {
+        CheckKind::Vpn(shape) => {
+            let mut links = Vec::new();
+            for (from, to) in vpn_pairs(shape, hosts, &places) {
+                let (Some(address), from) = (to.vpn.clone(), Place::Host(from.name.clone())) else { continue };
+                let after = to.after.vpn.clone().unwrap_or_else(|| address.clone());
+                let port = ssh_ports.get(&to.name).copied().or(to.port).unwrap_or(22);
+                let port_after = to.after.port.unwrap_or(port);
+                let ping = |address: &String| Probe::Ping { address: address.clone() };
+                let ssh = |address: &String, port| Probe::Ssh { address: address.clone(), port };
+                links.push(link(&from, to.name.to_string(), Some(to), ping(&address), ping(&after)));
+                links.push(link(&from, to.name.to_string(), Some(to), ssh(&address, port), ssh(&after, port_after)));
+            }
+            links
+        }
+        CheckKind::Ping { to } => to_targets(to, &|address| Probe::Ping { address }),
+        CheckKind::Tcp { to, port } => to_targets(to, &|address| Probe::Tcp { address, port: *port }),
+        CheckKind::Wireguard { to, handshake } => {
+            to_targets(to, &|address| Probe::Wireguard { address, handshake: *handshake })
+        }
+        CheckKind::Http { url, status, body } => {
+            once(url_without_login(url), Probe::Http { url: url.clone(), status: *status, body: body.clone() })
+        }
+        CheckKind::Dns { query, server } => {
+            once(query.clone(), Probe::Dns { query: query.clone(), server: server.clone() })
+        }
+        CheckKind::Command(Command::Argv(words)) => once(check.name.clone(), Probe::Argv(words.clone())),
+        CheckKind::Command(Command::Shell(text)) => once(check.name.clone(), Probe::Shell(text.clone())),
+    }
+}
+
+struct End<'a> {
+    name: String,
+    host: Option<&'a Host>,
+    address: String,
+    address_after: String,
+}
+
+/// Returns the address that an inventory host's name means: its VPN address, else its address.
+fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> End<'a> {
+    match target {
+        Target::Host(name) => {
+            let host = hosts.iter().find(|host| host.name == *name);
+            let address =
+                host.map_or_else(|| name.to_string(), |host| host.vpn.clone().unwrap_or_else(|| host.address.clone()));
+            let after = host.and_then(|host| host.after.vpn.clone().or_else(|| host.after.address.clone()));
+            End { name: name.to_string(), host, address_after: after.unwrap_or_else(|| address.clone()), address }
+        }
+        Target::Address(address) => {
+            End { name: address.clone(), host: None, address: address.clone(), address_after: address.clone() }
+        }
+    }
+}
+
+/// `places` are the hosts that take part, at both ends.
+fn vpn_pairs<'a>(shape: &VpnShape, hosts: &'a [Host], places: &[Place]) -> Vec<(&'a Host, &'a Host)> {
+    let takes_part = |host: &Host| host.vpn.is_some() && places.contains(&Place::Host(host.name.clone()));
+    let mut pairs = Vec::new();
+    for from in hosts {
+        for to in hosts {
+            let wanted = match shape {
+                VpnShape::Mesh => true,
+                VpnShape::Hub(hub) => from.name == *hub || to.name == *hub,
+            };
+            if from.name != to.name && wanted && takes_part(from) && takes_part(to) {
+                pairs.push((from, to));
+            }
+        }
+    }
+    pairs
+}

@@ -1,0 +1,15 @@
+//! The nouns that events and decisions both stand on: what hosts say of themselves, links and their answers, plans.
+//! No rule of the transaction, no I/O, no clock.
+
+pub mod attr_path;
+pub mod fit;
+pub mod host;
+pub mod links;
+pub mod package_change;
+pub mod plan;
+pub mod step_answer;
+pub mod store_path;
+pub mod systems;
+pub mod traces;
+pub mod unit_changes;
+pub mod units;

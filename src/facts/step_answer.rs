@@ -1,0 +1,79 @@
+//! The answer of a host to a step that changes it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::host::Standing;
+
+/// How a step that changes a host ended, as the host says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum StepOutcome {
+    Done,
+    /// The fence said no; nothing was changed by this command.
+    Refused {
+        reason: RefusalReason,
+        /// In words, from the host.
+        text: String,
+    },
+    /// It ran and did not do what it should.
+    Failed {
+        text: String,
+    },
+}
+
+/// The reason why a host's fence refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalReason {
+    ForeignLease,
+    ForeignGuard,
+    /// A coordinator with a higher epoch has taken over this run.
+    Superseded,
+    /// The run has been ended and cleaned away here.
+    Ended,
+    /// The host has restarted since.
+    OtherBoot,
+    /// Current system, profile or boot default are not what was expected.
+    Moved,
+    /// No armed guard of this run, or its unit is gone.
+    NoGuard,
+    /// The guard fires too soon for this step.
+    TooLate,
+    /// The guard has fired.
+    Fired,
+    /// A switch, a reboot or an upgrade is under way.
+    Busy,
+    /// The command has no form that its scripts take: nothing ran.
+    BadArgument,
+    Other,
+}
+
+/// The answer of a host to a step that changes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StepAnswer {
+    pub outcome: StepOutcome,
+    pub standing: Standing,
+    /// The end of the step's log, line by line.
+    pub log: Vec<String>,
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ForeignLease => "another run holds this host",
+            Self::ForeignGuard => "somebody else's guard is armed on this host",
+            Self::Superseded => "another fleetdeploy has taken this run over",
+            Self::Ended => "the run has been ended from elsewhere",
+            Self::OtherBoot => "the host has restarted",
+            Self::Moved => "the host is not on the system that was expected",
+            Self::NoGuard => "no guard of this run is armed",
+            Self::TooLate => "the guard fires too soon for this step",
+            Self::Fired => "the guard has fired",
+            Self::Busy => "a switch, a reboot or an upgrade is under way",
+            Self::BadArgument => "the host could not take what it was sent",
+            Self::Other => "the host refused",
+        })
+    }
+}
