@@ -336,8 +336,9 @@ fn way_out(verdict: &Verdict, fleet: &Fleet) -> Option<String> {
         !matches!(end, HostOutcome::Witness | HostOutcome::Skipped) && !verdict.gone.contains(host)
     };
     let is_split = verdict.outcome == Outcome::Split && !gone.is_empty() && verdict.hosts.iter().any(is_other);
+    let they_do = if gone.len() == 1 { "it does" } else { "they do" };
     is_split
-        .then(|| format!("if they do not come back: fleetdeploy recover {} --without {}", fleet.name, gone.join(",")))
+        .then(|| format!("if {they_do} not come back: fleetdeploy recover {} --without {}", fleet.name, gone.join(",")))
 }
 
 /// The run's record on this workstation, which the recovery goes on with.
@@ -445,9 +446,9 @@ impl RecoveryRecords for Keeper<'_> {
         Ok(())
     }
 
-    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>, wait: Duration) -> impl Future<Output = bool> + Send {
         let (asks, events, screen, silent) = (self.asks, self.events.clone(), self.screen.clone(), silent.clone());
-        async move { asks && ask_whether_to_end_without(events, screen, &silent).await }
+        async move { asks && ask_whether_to_end_without(events, screen, &silent, wait).await }
     }
 
     fn ended_elsewhere(&mut self) {

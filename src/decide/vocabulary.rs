@@ -297,6 +297,8 @@ pub struct Verdict {
     pub interrupted: Option<Signal>,
     /// Hosts of a recovery that did not answer, or were missing: the run can be ended without them.
     pub gone: Vec<HostName>,
+    /// Hosts on which not all that the run keeps could be cleaned away, and why.
+    pub kept: BTreeMap<HostName, String>,
 }
 
 /// Why a push turns back, by severity: the first one given stays.

@@ -269,7 +269,7 @@ impl<'a> Push<'a> {
     fn refused(&self, text: String) -> Verdict {
         let hosts =
             self.request.scope.fleet.hosts.iter().map(|host| (host.name.clone(), HostOutcome::Untouched)).collect();
-        Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new() }
+        Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
     }
 
     /// Takes away the roots of a run that will not begin.
@@ -288,5 +288,5 @@ impl<'a> Push<'a> {
 
 fn unchanged(hosts: Vec<(HostName, HostOutcome)>) -> Verdict {
     let text = "every host already runs its system".to_owned();
-    Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None, gone: Vec::new() }
+    Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
 }

@@ -95,9 +95,9 @@ pub trait RecoveryRecords: Surroundings {
     fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()>;
 
     /// Asks whether the run is to end without these hosts, which do not answer. The question ends by itself after some
-    /// time.
-    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
-        let _ = silent;
+    /// time. `wait`: how long that end would wait for their guards.
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>, wait: Duration) -> impl Future<Output = bool> + Send {
+        let _ = (silent, wait);
         async { false }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fmt, io};
 
 use super::epochs::tag;
@@ -20,7 +21,7 @@ use crate::decide::vocabulary::{Entry, Signal};
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
-use crate::inventory::model::HostName;
+use crate::inventory::model::{Fleet, Host, HostName};
 
 /// The runs that were ended without hosts of this push, which are back on old; and by host what their guards have
 /// written there.
@@ -40,10 +41,11 @@ impl Leftovers {
     }
 }
 
-/// Takes only runs of which every host answers, except those that were missing: the push does not wait for a host here.
+/// Takes witnesses of the push, too, and only runs of which every host answers, except those that were missing: the
+/// push does not wait for a host here.
 fn returned(views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
-    for view in views.iter().filter(|view| view.selected) {
+    for view in views {
         for run in Left::of(view, views).iter().filter_map(Left::back_on_old) {
             let is_its = |trace: &&String| trace.starts_with(&format!("the guard of run {run} ("));
             let traces = view.facts.traces.iter().filter(is_its).cloned().collect();
@@ -79,6 +81,7 @@ impl Leftovers {
         let over = hosts.filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
         let_go_all(&surveyor, over.collect()).await;
         for (run, hosts) in returned {
+            looking(&inquiry.scope.fleet, skipped, run).into_iter().for_each(|event| inquiry.tell(event));
             let tag = tag();
             let request = RecoverRequest {
                 fleet: inquiry.scope.fleet.clone(),
@@ -94,12 +97,14 @@ impl Leftovers {
             // The events of that recovery belong to another run, and are not told here.
             let events = Events::new(None);
             let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
+            let mut kept = BTreeMap::new();
             let why = match recovered {
                 Recovered::Interrupted(signal) | Recovered::Left { signal, .. } => return Err(signal),
                 Recovered::Ended(verdict) => {
                     if let Some(signal) = verdict.interrupted {
                         return Err(signal);
                     }
+                    kept = verdict.kept;
                     (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
                 }
                 Recovered::NotBegun { text, .. } => Some(text),
@@ -107,20 +112,16 @@ impl Leftovers {
                 Recovered::Nothing { .. } => None,
                 Recovered::Rolling(_) | Recovered::ByHand { .. } => Some("something else has begun there".to_owned()),
             };
-            for (host, traces) in hosts {
-                let told = || notes.told.iter().find(|(about, _)| about == host).map(|(_, text)| text.clone());
-                let run = run.clone();
-                let cleaning = match why.clone().or_else(told) {
-                    None => Cleaning::Done { run },
-                    Some(why) => Cleaning::NotDone { run, why, fleet: inquiry.scope.fleet.name.clone() },
-                };
-                for trace in traces.iter().filter(|_| matches!(cleaning, Cleaning::Done { .. })) {
+            for (host, cleaning) in Cleaning::of(run, &inquiry.scope.fleet.name, hosts.keys(), why.as_ref(), &kept) {
+                let traces = hosts.get(&host).filter(|_| matches!(cleaning, Cleaning::Done { .. }));
+                for trace in traces.into_iter().flatten() {
                     let lines = trace.lines().map(str::to_owned).collect();
                     inquiry.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
                 }
-                inquiry.warn(Some(host), cleaning.to_string());
+                inquiry.warn(Some(&host), cleaning.to_string());
             }
-            if why.is_none() {
+            // While a mark is left a later recovery has something to do.
+            if why.is_none() && kept.is_empty() {
                 let cleaned = CleanedUp { run: run.clone(), epoch: notes.epoch, entries: notes.entries };
                 if let Err(error) = surroundings.cleaned_up(&cleaned) {
                     inquiry.warn(None, format!("the end of run {run} could not be written down: {error}"));
@@ -131,11 +132,46 @@ impl Leftovers {
     }
 }
 
+/// What the hosts show while they are asked, each of them with as long as all may take.
+fn looking(fleet: &Fleet, skipped: &BTreeSet<HostName>, run: &str) -> Vec<Event> {
+    let asked: Vec<&Host> = fleet.hosts.iter().filter(|host| !skipped.contains(&host.name)).collect();
+    let limit = humantime::format_duration(Duration::from_secs(longest(&asked).as_secs()));
+    let doing = format!("cleaning up what run {run} has left, {limit} at most");
+    asked.iter().map(|host| Event::HostMoved { host: host.name.clone(), doing: doing.clone() }).collect()
+}
+
+/// How long a clean-up may take: all are asked, the first is taken over and then the others, which wait for a switch
+/// that is under way; they are cleaned, and who is back goes out of the marks, host by host.
+fn longest(asked: &[&Host]) -> Duration {
+    let longest = |one: &dyn Fn(&Host) -> Duration| asked.iter().map(|host| one(host)).max().unwrap_or_default();
+    let answer = longest(&|host| host.limits.connect + host.limits.step);
+    let switch = longest(&|host| host.limits.switch);
+    let count = u32::try_from(asked.len()).unwrap_or(u32::MAX);
+    2 * (answer + switch) + answer * (2 + count)
+}
+
 /// Says of a host that it is back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cleaning {
     Done { run: String },
     NotDone { run: String, why: String, fleet: String },
+}
+
+impl Cleaning {
+    /// Of each host that is back, and of each other one where something stays. `why`: nothing was cleaned up at all.
+    fn of<'a>(
+        run: &str,
+        fleet: &str,
+        back: impl Iterator<Item = &'a HostName>,
+        why: Option<&String>,
+        kept: &'a BTreeMap<HostName, String>,
+    ) -> BTreeMap<HostName, Self> {
+        let cleaning = |host: &HostName| match why.or_else(|| kept.get(host)) {
+            None => Self::Done { run: run.to_owned() },
+            Some(why) => Self::NotDone { run: run.to_owned(), why: why.clone(), fleet: fleet.to_owned() },
+        };
+        back.chain(kept.keys()).map(|host| (host.clone(), cleaning(host))).collect()
+    }
 }
 
 impl fmt::Display for Cleaning {
@@ -155,15 +191,10 @@ impl fmt::Display for Cleaning {
 struct RecoveryNotes {
     epoch: u64,
     entries: Vec<Entry>,
-    told: Vec<(HostName, String)>,
 }
 
 impl Surroundings for RecoveryNotes {
-    fn tell(&mut self, event: Event) {
-        if let Event::Warned { host: Some(host), text } = event {
-            self.told.push((host, text));
-        }
-    }
+    fn tell(&mut self, _: Event) {}
 
     fn started(&mut self, _: &Plan) -> io::Result<()> {
         Ok(())
@@ -182,4 +213,86 @@ impl RecoveryRecords for RecoveryNotes {
     }
 
     fn ended_elsewhere(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::status::tests::{fleet, system, well};
+    use crate::decide::time::Times;
+    use crate::facts::host::Facts;
+    use crate::facts::systems::{Roots, Systems};
+    use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
+
+    const LAB: &str = "hosts: {vps: , nas: }\nfleets: {lab: {flake: ., hosts: all}}\n";
+    const RUN: &str = "20261128-200000-lab-3f9c";
+
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
+
+    /// Of a push of `vps`: what is found back, where `nas` was missing when a run was ended on this side.
+    fn back(side: EndSide, is_pushed: bool) -> Vec<(String, HostName)> {
+        let fleet = fleet(LAB);
+        let [mut vps, mut nas]: [Facts; 2] = [well().facts, well().facts];
+        let mark = EndMark { side: Some(side), missing: [(name("nas"), None)].into() };
+        vps.marks.push(RunMark { run: RUN.to_owned(), ended: Ended { epoch: 9, mark } });
+        nas.survivors.push(RUN.to_owned());
+        let old = nas.standing.systems.clone();
+        assert_eq!(old, Systems::all(&system('a', "1")));
+        let roots = Roots { old: Some((old, 12)), new: Some(system('b', "2")) };
+        nas.survivor_roots.insert(RUN.to_owned(), roots);
+        let new = system('c', "3");
+        let view = |(host, facts)| {
+            let selected = is_pushed || host == &fleet.hosts[0];
+            let times = Times::of(host, fleet.settle, fleet.steady());
+            Surveyed { host, selected, facts, new: selected.then_some(&new), times }
+        };
+        let views: Vec<Surveyed<'_>> = fleet.hosts.iter().zip([&vps, &nas]).map(view).collect();
+        let found = Leftovers::of(&views).returned;
+        found.into_iter().flat_map(|(run, hosts)| hosts.into_keys().map(move |host| (run.clone(), host))).collect()
+    }
+
+    #[test]
+    fn who_is_back_on_old_is_cleaned_up_also_as_a_witness_of_the_push() {
+        for is_pushed in [true, false] {
+            assert_eq!(back(EndSide::Old, is_pushed), [(RUN.to_owned(), name("nas"))], "{is_pushed}");
+            assert_eq!(back(EndSide::New, is_pushed), [], "{is_pushed}");
+        }
+    }
+
+    #[test]
+    fn each_host_that_is_asked_shows_so_and_for_how_long() {
+        let fleet = fleet(LAB);
+        let shown = looking(&fleet, &[name("nas")].into(), RUN);
+        let limits = &fleet.hosts[0].limits;
+        let limit = 5 * (limits.connect + limits.step) + 2 * limits.switch;
+        let limit = humantime::format_duration(limit);
+        let doing = format!("cleaning up what run {RUN} has left, {limit} at most");
+        assert_eq!(shown, [Event::HostMoved { host: name("vps"), doing }]);
+    }
+
+    #[test]
+    fn something_stays_only_where_it_could_not_be_cleaned_away() {
+        let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
+            let back = [name("nas"), name("vps")];
+            let kept = kept.iter().map(|host| (name(host), "no answer".to_owned())).collect();
+            let why = why.map(str::to_owned);
+            let all = Cleaning::of(RUN, "lab", back.iter(), why.as_ref(), &kept);
+            all.into_iter().map(|(host, cleaning)| format!("{host} {cleaning}")).collect()
+        };
+        let done = |host: &str| format!("{host} what run {RUN} had left here is removed");
+        let stays = |host: &str, why: &str| {
+            format!(
+                "{host} what run {RUN} has left here stays: {why}; `fleetdeploy recover lab --run {RUN}` looks at it"
+            )
+        };
+        assert_eq!(said(None, &[]), [done("nas"), done("vps")]);
+        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "no answer")]);
+        // Such as a mark of who is back on one that was there all the time.
+        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "no answer")]);
+        assert_eq!(said(Some("it is held"), &[]), [stays("nas", "it is held"), stays("vps", "it is held")]);
+    }
 }

@@ -145,7 +145,7 @@ fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not
     let nothing_left = ("homeserver".to_owned(), 0, 0);
     let recovered = fleet.recover("laptop", &["homelab"]);
     recovered.assert_ended(3, Outcome::Split);
-    recovered.assert_says(None, &["if they do not come back: fleetdeploy recover homelab --without homeserver"]);
+    recovered.assert_says(None, &["if it does not come back: fleetdeploy recover homelab --without homeserver"]);
     let counted: Vec<_> = recovered.events().filter_map(told).collect();
     assert!(!counted.is_empty() && counted.iter().all(|told| *told == nothing_left), "{counted:?}");
     // It could not end the run, and holds nobody for that.

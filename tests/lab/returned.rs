@@ -133,7 +133,7 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_
     planned.assert_ended(0, Outcome::Planned);
     let says =
         format!("was missing when run {run} ended on the others, on their old systems, and is on its own old system");
-    planned.assert_says(Some("homeserver"), &[&says, "a push of the host, or `fleetdeploy recover homelab --run"]);
+    planned.assert_says(Some("homeserver"), &[&says, "a push of the fleet, or `fleetdeploy recover homelab --run"]);
     assert!(fleet.host("homeserver", roots).contains(&run));
 
     let committed = fleet.push(&["homelab"]);

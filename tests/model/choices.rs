@@ -39,6 +39,9 @@ impl Fleet {
             }
         }
         actions.extend((0..world.late.len()).map(Action::ArriveLate));
+        if world.left.clean_ups > 0 && world.may_be_cleaned_up() {
+            actions.push(Action::CleanUp);
+        }
         let wanted = |by| world.left.by.is_none_or(|only| only == by);
         let may_recover = world.left.recoveries > 0 && (world.left.when == When::Asleep || !world.anybody_drives());
         if may_recover && let Some((by, to)) = world.left.next_in_turn() {

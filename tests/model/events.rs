@@ -155,18 +155,11 @@ impl Fleet {
                     world.hosts.iter_mut().for_each(|host| host.cut = false);
                 }
                 world.left.recover();
-                let highest = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0);
-                let tag = u8::try_from(world.stations.len()).unwrap_or(0) + 1;
-                let epoch = later_epoch(highest, tag);
-                let known = if alone { self.known_by_hosts(world) } else { Arc::clone(&self.plan) };
-                let replaced = if to == To::Recover { world.replaced(alone) } else { 0 };
-                let typed = (to, replaced);
-                let station =
-                    Station::recover(&self.plan, known, epoch, alone, typed, &mut world.journal, self.mistake);
-                let is_another = |(_, host): &(usize, &Host)| host.by_hand.is_some() || host.anew;
-                let moved_on = world.hosts.iter().enumerate().filter(is_another);
-                let moved_on = moved_on.fold(0, |all, (host, _)| all | 1 << host);
-                world.stations.push(Arc::new(Station { moved_on, ..station }));
+                self.begin(world, alone, to);
+            }
+            Action::CleanUp => {
+                world.left.clean_ups -= 1;
+                self.begin(world, true, To::CleanUp);
             }
         }
         Some(())
@@ -216,6 +209,7 @@ impl Fleet {
             Way::ArmingFails => world.left.spend(Fault::Arming),
         }
         let was_here = world.hosts[to].saved.is_some();
+        world.history.cleaned_amiss |= world.stations[at].cleans_up && is_amiss(world, to, &order.step);
         let (reaction, trace) = world.hosts[to].take(&order, way != Way::ArmingFails, self.mistake);
         world.history.note(trace, world.hosts.len());
         if was_here && world.hosts[to].saved.is_none() && (world.stations.len() > 1 || world.left.recoveries > 0) {
@@ -382,6 +376,20 @@ fn moves_on(world: &mut World, at: usize) {
     }
     for station in &mut world.stations {
         Arc::make_mut(station).moved_on |= 1 << at;
+    }
+}
+
+/// What a push's clean-up must not do. Who is switched by hand while somebody drives may be so in the instant after it
+/// was seen.
+fn is_amiss(world: &World, to: usize, step: &Step) -> bool {
+    let host = &world.hosts[to];
+    match step {
+        Step::TakeOver { .. } | Step::Ask | Step::Release | Step::Unmark { .. } | Step::Login { .. } => false,
+        Step::Clean { .. } => {
+            let is_back = host.on.rest_on(Sys::Old) && host.at_rest();
+            host.saved.is_some() && !is_back && world.history.by_hand_beside & (1 << to) == 0
+        }
+        Step::Arm { .. } | Step::Extend { .. } | Step::Job { .. } | Step::Disarm { .. } | Step::Return { .. } => true,
     }
 }
 

@@ -191,6 +191,32 @@ fn a_death_and_a_host_that_is_switched_by_hand() {
     );
 }
 
+/// From the mark on, at any moment, wherever the host stands that was missing.
+fn cleaned_up(name: &str, budget: Budget) {
+    explore(name, Fleet { changes: vec![Change::Good], mortal_from: Reached::Disarming, ..fleet(2, budget) });
+}
+
+#[test]
+fn two_hosts_a_death_in_the_disarm_a_recovery_without_one_of_them_and_a_push_that_cleans_up() {
+    let budget = Budget::of(&[], 0, 1).recovered(Some(By::Hosts), When::Dead).typed(Typed::Without).cleaned_up();
+    cleaned_up("2 hosts, 1 death in the disarm, a recovery without one, a clean-up", budget);
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_push_that_cleans_up_beside_a_second_recovery() {
+    let budget = Budget::of(&[], 0, 1).recovered_twice(None, When::Dead).typed(Typed::Without).cleaned_up();
+    cleaned_up("2 hosts, 1 death in the disarm, 2 recoveries without one or with all, a clean-up", budget);
+}
+
+#[test]
+#[ignore = "minutes: run by name, with --release"]
+fn a_push_that_cleans_up_beside_a_second_recovery_and_a_switch_by_hand_or_a_restart() {
+    let faults = Budget::of(&[Fault::ByHand, Fault::Restart], 1, 1);
+    let budget = faults.recovered_twice(Some(By::Hosts), When::Dead).typed(Typed::Without).cleaned_up();
+    cleaned_up("the same from the hosts, 1 switched by hand or 1 restart", budget);
+}
+
 #[test]
 fn two_hosts_a_death_in_the_disarm_and_somebody_who_forgets() {
     let budget = Budget::of(&[], 0, 1).recovered(None, When::Dead).typed(Typed::Forget);

@@ -79,6 +79,8 @@ pub(crate) struct Budget {
     pub(crate) when: When,
     /// What else than a recovery of all may be typed.
     pub(crate) typed: Typed,
+    /// How often a push cleans up where a host is back; at any moment from the mark on, whoever drives.
+    pub(crate) clean_ups: u8,
 }
 
 /// What is typed after `fleetdeploy recover`.
@@ -104,6 +106,7 @@ impl Budget {
             by: None,
             when: When::Dead,
             typed: Typed::Plain,
+            clean_ups: 0,
         };
         budget.keep_only(kinds);
         budget
@@ -117,6 +120,11 @@ impl Budget {
     /// With these words allowed.
     pub(crate) fn typed(self, typed: Typed) -> Self {
         Self { typed, ..self }
+    }
+
+    /// And a push that cleans up where a host is back.
+    pub(crate) fn cleaned_up(self) -> Self {
+        Self { clean_ups: 1, ..self }
     }
 
     /// And two of them, at once or one after the other.

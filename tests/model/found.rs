@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fleetdeploy::decide::transaction::recover::Reached;
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::faults::{Budget, Fault, When};
+use crate::faults::{Budget, By, Fault, Typed, When};
 use crate::mistakes::Mistake;
 use crate::properties as broken;
 use crate::words::{in_waves, plan};
@@ -15,7 +15,8 @@ use crate::world::{Change, Fleet};
 fn finds(mistake: Mistake, property: &'static str, budget: Budget) {
     let foreign = mistake == Mistake::ArmingOverridesAForeignGuard;
     // Else the world in which a death shows it is too large for every day.
-    let mortal_from = if mistake == Mistake::DisarmingCleansUp { Reached::Disarming } else { Reached::Nothing };
+    let is_late = [Mistake::DisarmingCleansUp, Mistake::CleaningUpWhereverItStands].contains(&mistake);
+    let mortal_from = if is_late { Reached::Disarming } else { Reached::Nothing };
     let by_waves = [Mistake::TheNextWaveBeginsUnseen, Mistake::RollingBackForgetsTheLaterWaves].contains(&mistake);
     let at_once = plan(2, false);
     let fleet = Fleet {
@@ -76,5 +77,7 @@ found! {
     a_next_boot_that_binds_the_way_back: ANextBootBindsTheDisarm, LEFT, faults(&[Fault::NextBoot]);
     one_word_that_ends_it_for_all: OneWordEndsItForAll, NOBODY, faults(&[Fault::Lie]);
     one_word_that_leaves_all_to_their_guards: ALostHostIsWaitedForByItsGuard, LEFT, faults(&[Fault::Lie]);
+    clean_up_without_a_look_at_where_the_host_stands: CleaningUpWhereverItStands, CLEAN_UP,
+        Budget::of(&[], 0, 1).recovered(Some(By::Hosts), When::Dead).typed(Typed::Without).cleaned_up();
     roll_back_that_ends_at_the_first_error: RollingBackEndsAtTheFirstError, SIX_BACK, faults(&[Fault::Step]);
 }

@@ -45,6 +45,7 @@ pub(crate) enum Mistake {
     RollingBackForgetsTheLaterWaves,
     OneWordEndsItForAll,
     ALostHostIsWaitedForByItsGuard,
+    CleaningUpWhereverItStands,
 }
 
 fn tested() -> Places {
@@ -61,8 +62,8 @@ fn said_done(on: Places) -> Answer {
 }
 
 impl Mistake {
-    /// What the decider is told instead.
-    pub(crate) fn input(self, input: Input) -> Input {
+    /// What the decider is told instead. `cleans_up`: it is that of a push which cleans up where a host is back.
+    pub(crate) fn input(self, input: Input, cleans_up: bool) -> Input {
         let Input::Answered { host, step, answer } = input else { return input };
         let on = match &step {
             Step::Disarm { expect, .. } => Some(Places::of(expect)),
@@ -74,6 +75,11 @@ impl Mistake {
             }
             (Self::NoAnswerIsDisarmed, Some(on), Answer::Unknown { .. }) => said_done(on),
             (Self::NoGuardIsDisarmed, Some(on), Answer::Said(said)) if has_no_guard(&said) => said_done(on),
+            (Self::CleaningUpWhereverItStands, None, Answer::Said(said))
+                if cleans_up && said.outcome == StepOutcome::Done && matches!(step, Step::TakeOver { .. }) =>
+            {
+                said_done(Places::all(Sys::Old))
+            }
             (_, _, answer) => answer,
         };
         Input::Answered { host, step, answer }
@@ -201,6 +207,7 @@ fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
         text: String::new(),
         interrupted: None,
         gone: Vec::new(),
+        kept: BTreeMap::new(),
     })]
 }
 
@@ -214,6 +221,7 @@ fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
         text: String::new(),
         interrupted: None,
         gone: Vec::new(),
+        kept: BTreeMap::new(),
     })]
 }
 
@@ -230,7 +238,8 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>, plan: &Plan) -> Ve
     let outcome = Outcome::RolledBack;
     let back = HostOutcome::RolledBack { by_guard: false };
     let hosts = plan.hosts.iter().map(|host| (host.name.clone(), back.clone())).collect();
-    let verdict = Verdict { outcome, hosts, text: String::new(), interrupted: None, gone: Vec::new() };
+    let verdict =
+        Verdict { outcome, hosts, text: String::new(), interrupted: None, gone: Vec::new(), kept: BTreeMap::new() };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
 }
 

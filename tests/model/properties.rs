@@ -26,6 +26,7 @@ pub(crate) const LEFT: &str = "11: no honest host is left to a guard from under 
 pub(crate) const TRUE: &str = "11: what is said of an honest host is true of it at that moment";
 pub(crate) const ONE_GOES_ON: &str = "11: of several of whom none dies one goes on";
 pub(crate) const BY_HAND: &str = "10: what a person has switched to by hand is not undone";
+pub(crate) const CLEAN_UP: &str = "clean-up: a push cleans who is on old and at rest alone, and moves nobody";
 pub(crate) const PROGRESS: &str = "progress: the end is a rest, and a verdict where somebody lives to give it";
 
 pub(crate) fn all() -> Vec<Property<Fleet>> {
@@ -82,6 +83,7 @@ pub(crate) fn all() -> Vec<Property<Fleet>> {
         }),
         Property::always(NEXT_BOOT, |_, world: &World| !world.history.began_past_next_boot),
         Property::always(BY_HAND, |_, world: &World| !world.history.undone_by_hand),
+        Property::always(CLEAN_UP, |_, world: &World| !world.history.cleaned_amiss),
         Property::always(NOBODY, |_, world: &World| !world.history.superseded_by_nobody),
         Property::always(LEFT, |_, world: &World| !world.history.left_to_guard),
         Property::always(TRUE, |_, world: &World| !world.history.said_untrue),

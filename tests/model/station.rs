@@ -145,8 +145,8 @@ pub(crate) struct Station {
     pub(crate) moved_on: u8,
     /// By bit: hosts that its outcome speaks of: not one that is missing, has moved on, or was not touched.
     pub(crate) meant: u8,
-    /// It ended the run without a host.
-    pub(crate) ended_without: bool,
+    /// It is a push that cleans up where a host is back.
+    pub(crate) cleans_up: bool,
     /// It has left everything as it was, and says why.
     pub(crate) held_up: bool,
     /// Roll back was begun: for the mistakes that change it.
@@ -224,7 +224,7 @@ impl Station {
             missing: 0,
             moved_on: 0,
             meant: 0,
-            ended_without: false,
+            cleans_up: false,
             held_up: false,
             going_back: false,
         }
@@ -256,6 +256,7 @@ impl Station {
                 missing = 1 << host;
             }
             To::Forget { as_they_stand } => mind.aim_at(Aim::Forget { as_they_stand }),
+            To::CleanUp => mind.aim_at(Aim::Returned),
         }
         if let Some(mark) = journal.1.filter(|_| !alone) {
             let names = (0..8).filter(|host| mark.missing & (1 << host) != 0).map(|host| (host_name(host), None));
@@ -266,6 +267,7 @@ impl Station {
         let mut station = Self::around(mind, Lease { run: OURS, epoch }, plan.hosts.len());
         station.alone = alone;
         station.missing = missing;
+        station.cleans_up = to == To::CleanUp;
         station.carry_out(effects.into(), journal, plan, mistake);
         station
     }
@@ -301,7 +303,7 @@ impl Station {
     fn decide(&mut self, input: Input, plan: &Plan, mistake: Option<Mistake>) -> Vec<Effect> {
         let Some(mind) = &mut self.mind else { return Vec::new() };
         let input = match mistake {
-            Some(mistake) => mistake.input(input),
+            Some(mistake) => mistake.input(input, self.cleans_up),
             None => input,
         };
         let seen = mistake.map(|_| input.clone());
@@ -383,7 +385,6 @@ impl Station {
                         _ => true,
                     };
                     let meant = verdict.hosts.iter().enumerate().filter(|(_, (_, end))| is_meant(end));
-                    self.ended_without = verdict.hosts.iter().any(|(_, end)| *end == HostOutcome::Missing);
                     self.meant = meant.fold(0, |meant, (host, _)| meant | 1 << host);
                     self.ends = verdict.hosts.iter().map(|(_, end)| Said::of(end)).collect();
                 }

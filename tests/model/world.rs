@@ -81,6 +81,8 @@ pub(crate) struct History {
     pub(crate) said_untrue: bool,
     /// By bit: hosts that a person has switched by hand while a coordinator was at work.
     pub(crate) by_hand_beside: u8,
+    /// A push's clean-up has cleaned a host that was not on old and at rest, or has moved one.
+    pub(crate) cleaned_amiss: bool,
     /// What a person had switched a host to by hand was undone.
     pub(crate) undone_by_hand: bool,
     /// By bit: the coordinators that have cleaned a host.
@@ -191,6 +193,8 @@ pub(crate) enum Action {
         alone: bool,
         to: To,
     },
+    /// A push begins to clean up where a host is back.
+    CleanUp,
     SwitchByHand(usize, Sys),
     CommitLater(usize, Sys),
     InstallAnew(usize, Sys),
@@ -202,6 +206,7 @@ pub(crate) enum To {
     Recover,
     GoWithout(usize),
     Forget { as_they_stand: bool },
+    CleanUp,
 }
 
 /// What a host says that lies.
@@ -243,6 +248,14 @@ impl World {
         missing & others.fold(0, |all, (host, _)| all | 1 << host)
     }
 
+    /// Whether a mark on old names a host that still holds something of the run. What that one stands on a push has
+    /// seen at its survey: here nothing is held against it but what the decider sees itself.
+    pub(crate) fn may_be_cleaned_up(&self) -> bool {
+        let marks = self.hosts.iter().filter_map(|host| host.mark).filter(|mark| mark.side == Some(Sys::Old));
+        let missing = marks.fold(0, |missing, mark| missing | mark.missing);
+        self.hosts.iter().enumerate().any(|(host, its)| missing & (1 << host) != 0 && its.saved.is_some())
+    }
+
     pub(crate) fn all_rest(&self) -> bool {
         self.hosts.iter().all(Host::at_rest)
     }
@@ -267,7 +280,8 @@ impl World {
 
     /// No coordinator lives or will come, and no order is under way: each host goes its own way to its end.
     pub(crate) fn is_left_alone(&self) -> bool {
-        !self.anybody_drives() && self.left.recoveries == 0 && self.late.is_empty()
+        let nobody_comes = self.left.recoveries == 0 && self.left.clean_ups == 0;
+        !self.anybody_drives() && nobody_comes && self.late.is_empty()
     }
 
     /// Forgets what nothing that can still happen, and no property, asks for: so that worlds that differ in it alone
@@ -278,6 +292,9 @@ impl World {
         }
         if self.left.recoveries == 0 {
             self.journal = Journal::new();
+        }
+        if self.left.recoveries == 0 && !self.anybody_drives() && self.late.is_empty() && !self.may_be_cleaned_up() {
+            self.left.clean_ups = 0;
         }
         if self.is_left_alone() {
             self.left.keep_only(&[Fault::Restart, Fault::Step, Fault::NextBoot]);
@@ -336,7 +353,6 @@ impl Model for Fleet {
         self.hear_verdicts(world, &mut next);
         let undone = |host: &Host| host.by_hand.is_some_and(|to| !host.on.all_are(to));
         next.history.undone_by_hand |= next.hosts.iter().any(undone);
-        next.begin_anew_without_a_mark();
         next.forget();
         Some(next)
     }

@@ -2,7 +2,7 @@
 //! our own.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
@@ -244,6 +244,40 @@ async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothin
         );
         assert!(text.ends_with("done 2\nend\n"), "{shell}: {text}");
         assert_nothing_is_left_of(&host, shell).await;
+    }
+}
+
+/// Both lie in the host's memory, and a page or a program may have any size.
+#[tokio::test]
+async fn of_a_body_and_of_what_a_command_prints_only_so_much_is_kept() {
+    let host = probed().await;
+    let page = listen(|mut connection| {
+        let _ = connection.read(&mut [0; 4096]);
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\nwanted");
+        let _ = connection.write_all(&vec![b'a'; 8_000_000 - 6]);
+    });
+    let url = format!("http://127.0.0.1:{page}/");
+    // What lies there while they are under way is the last that one of them prints.
+    let prints =
+        "head -c 4000000 /dev/zero; sleep 1; echo; cat $FLEETDEPLOY_ROOT/run/fleetdeploy-probe.*/out.* | wc -c";
+    let probes: &[(&str, u64, &[&str])] = &[
+        ("shell", 20_000, &[prints]),
+        ("http", 20_000, &[&url, "200", "wanted"]),
+        ("http", 20_000, &[&url, "200", "b"]),
+        // Its child has left its group, and holds what it prints to for as long as the probe may take.
+        ("shell", 1000, &["setsid sleep 3 & echo told; exit 3"]),
+    ];
+    let up = Regex::new(r"^1 up \d+ status 200$").unwrap();
+    for shell in shells() {
+        let finished = host.run(shell, &PROBER, &prober(probes, "round 1")).await;
+        assert_eq!(finished.stderr_text(), "", "{shell}");
+        let text = finished.stdout_text();
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("probe 1 ")).collect();
+        let kept: u64 = lines[0].strip_prefix("0 up - ").unwrap().trim().parse().unwrap();
+        assert!(up.is_match(lines[1]), "{shell}: {lines:?}");
+        assert_eq!(lines[2], "2 down - status 200, but the body has no b in it", "{shell}");
+        assert!((2_000_000..5_000_000).contains(&kept), "{shell}: {kept}");
+        assert!(lines[3].starts_with("3 down - status 3: "), "{shell}: {lines:?}");
     }
 }
 

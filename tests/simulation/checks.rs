@@ -7,7 +7,7 @@ use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
 use fleetdeploy::facts::step_answer::StepOutcome;
 use fleetdeploy::remote::step::Step as RemoteStep;
 
-use crate::fleet::owner;
+use crate::fleet::{RUN, owner};
 use crate::host::{Ms, RunFolder, Token, Work};
 use crate::network::Message;
 use crate::scenario::Flaw;
@@ -184,6 +184,27 @@ impl World {
             if self.seen.cleaned[host] && was != is {
                 self.violated(format!("8: host{host} was armed for a run that has been ended and cleaned away"));
             }
+        }
+    }
+
+    /// A push's clean-up cleans who is back on old and at rest alone, and moves nobody.
+    pub(crate) fn check_clean_up(&mut self, message: &Message) {
+        let host = message.host;
+        if self.stations[message.station].aim != Aim::Returned || self.seen.meddled[host] {
+            return;
+        }
+        let its = &self.hosts[host];
+        let is_back = its.stand == Stand::all(Sys::Old) && its.is_at_rest();
+        let is_amiss = match &message.command {
+            RemoteStep::Arm { .. } | RemoteStep::Extend { .. } | RemoteStep::Job { .. } | RemoteStep::Disarm { .. } => {
+                true
+            }
+            RemoteStep::Clean { .. } => its.roots.contains_key(RUN) && !is_back,
+            _ => false,
+        };
+        if is_amiss {
+            let (what, stand) = (message.command.script().name, its.stand);
+            self.violated(format!("clean-up: a push sends {what} to host{host}, which is on {stand:?}"));
         }
     }
 

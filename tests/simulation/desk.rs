@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use fleetdeploy::decide::vocabulary;
-use fleetdeploy::engine::recover::{FoundRun, RecordedRun, RecoveryRecords};
+use fleetdeploy::decide::vocabulary::{self, Verdict};
+use fleetdeploy::engine::recover::{FoundRun, RecordedRun, Recovered, RecoveryRecords};
 use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::plan::Plan;
@@ -87,6 +87,15 @@ impl Desk {
         }
     }
 
+    /// Another run has cleaned up after this one: record/folder.rs, `end_again`.
+    fn end_again(&mut self, now: Ms, epoch: u64, owner: String, entries: &[vocabulary::Entry]) -> std::io::Result<()> {
+        if self.journal.is_empty() {
+            return Ok(());
+        }
+        self.write(now, Entry::Recovering(journal::Recovering { epoch, owner, alone: false }))?;
+        entries.iter().try_for_each(|entry| self.write(now, Entry::from(entry.clone())))
+    }
+
     fn write(&mut self, now: Ms, entry: Entry) -> std::io::Result<()> {
         if self.full {
             return Err(std::io::ErrorKind::StorageFull.into());
@@ -111,13 +120,67 @@ impl Notebook {
     }
 }
 
+/// Of a push that cleans up: what it would write comes into a record only where it is through. engine/returned.rs.
+pub(crate) struct Aside {
+    world: Shared,
+    station: usize,
+    epoch: u64,
+    entries: Vec<vocabulary::Entry>,
+}
+
+impl Aside {
+    pub(crate) fn new(world: Shared, station: usize) -> Self {
+        Self { world, station, epoch: 0, entries: Vec::new() }
+    }
+
+    pub(crate) fn write_down(self, recovered: &Recovered) {
+        let is_through = |verdict: &Verdict| verdict.outcome == Outcome::RolledBack && verdict.kept.is_empty();
+        if !matches!(recovered, Recovered::Ended(verdict) if is_through(verdict)) {
+            return;
+        }
+        let mut world = self.world.lock();
+        let (now, desk) = (world.now, world.stations[self.station].desk);
+        // A record that cannot be written is warned of.
+        let _ = world.desks[desk].end_again(now, self.epoch, owner(self.station), &self.entries);
+    }
+}
+
+impl Surroundings for Aside {
+    fn tell(&mut self, event: Event) {
+        told(&self.world, self.station, &event);
+    }
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, entry: &vocabulary::Entry) -> std::io::Result<()> {
+        self.entries.push(entry.clone());
+        Ok(())
+    }
+}
+
+impl RecoveryRecords for Aside {
+    fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()> {
+        self.epoch = what.epoch;
+        self.world.lock().stations[self.station].alone = what.alone;
+        Ok(())
+    }
+
+    fn ended_elsewhere(&mut self) {}
+}
+
+fn told(world: &Shared, station: usize, event: &Event) {
+    let mut world = world.lock();
+    if let Event::PhaseStarted { phase } = event {
+        world.stations[station].phase = *phase;
+    }
+    world.say(|| format!("        {station} {event:?}"));
+}
+
 impl Surroundings for Notebook {
     fn tell(&mut self, event: Event) {
-        let mut world = self.world.lock();
-        if let Event::PhaseStarted { phase } = &event {
-            world.stations[self.station].phase = *phase;
-        }
-        world.say(|| format!("        {} {event:?}", self.station));
+        told(&self.world, self.station, &event);
     }
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {

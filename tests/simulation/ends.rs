@@ -33,6 +33,7 @@ impl World {
         }
         let by = match (station, self.is_peace, self.stations[station].alone) {
             (0, ..) => "push",
+            _ if self.stations[station].aim == Aim::Returned => "clean-up of a push",
             (_, true, _) => "recovery in peace",
             (_, false, true) => "recovery from the hosts alone",
             (_, false, false) => "recovery from the record",
@@ -111,8 +112,8 @@ impl World {
             return;
         }
         // A recovery that only removes the traces of a run takes no host back.
-        let forgets = matches!(self.stations[station].aim, Aim::Forget { .. });
-        let excused = forgets || self.seen.disarmed_for_commit || self.seen.restarted_moved;
+        let only_removes = matches!(self.stations[station].aim, Aim::Forget { .. } | Aim::Returned);
+        let excused = only_removes || self.seen.disarmed_for_commit || self.seen.restarted_moved;
         if excused || self.scenario.quiet_from + LONG >= self.now {
             return;
         }

@@ -116,6 +116,7 @@ impl World {
         }
         self.connected.insert(connection);
         let message = self.messages.remove(&id).expect("it was there");
+        self.check_clean_up(&message);
         let before = self.before(host);
         let did = self.execute(&message);
         let said = match &did {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::Driver;
@@ -17,12 +18,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::clock::VirtualClock;
-use crate::desk::Notebook;
+use crate::desk::{Aside, Notebook};
 use crate::fleet::{Shared, SimFleet, owner};
 use crate::host::Ms;
 use crate::mistakes::Mistake;
 use crate::station::{End, Station};
 use crate::surveyor::SimSurveyor;
+use crate::typing::Typed;
 use crate::world::World;
 
 /// Longer than anything may take: guards, boots and everything that was late, several times.
@@ -79,7 +81,12 @@ async fn live(seed: u64, mistake: Option<Mistake>, logs: bool) -> Report {
         peaceful += 1;
         now.make_peace();
         let desk = now.peaceful_desk();
+        let pushes = now.cleans_up_first(desk);
         drop(now);
+        if pushes {
+            begin(&world, &clock, desk, Some(Typed::push()));
+            until_rest(&world, &clock).await;
+        }
         recover(&world, &clock, desk);
     }
     let mut world = world.lock();
@@ -152,6 +159,11 @@ fn push(world: &Shared, clock: &Arc<VirtualClock>, mistake: Option<Mistake>) {
 
 /// Begins a recovery on this workstation, or on another one where a program that stands still holds the fleet.
 fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
+    begin(world, clock, desk, None);
+}
+
+/// With what is typed, or whatever a person types just then.
+fn begin(world: &Shared, clock: &Arc<VirtualClock>, desk: usize, typed: Option<Typed>) {
     let (signals, mut shutdown) = listening();
     let (gate, station, request) = {
         let mut world = world.lock();
@@ -160,10 +172,11 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
         let it = Station::new(signals, desk, Phase::Survey);
         let gate = Arc::clone(&it.gate);
         world.stations.push(it);
-        let typed = world.typed(desk);
+        let typed = typed.unwrap_or_else(|| world.typed(desk));
+        let by_hosts = typed.aim == Aim::Returned;
         // A run that is named is gone on with only where its record is unfinished; else the hosts tell.
-        let known = world.desks[desk].known(world.now);
-        let ended = world.desks[desk].ended(world.now);
+        let known = world.desks[desk].known(world.now).filter(|_| !by_hosts);
+        let ended = if by_hosts { Vec::new() } else { world.desks[desk].ended(world.now) };
         let tag = world.tag(station);
         world.say(|| format!("{station} on workstation {desk}: {typed:?}, knowing {known:?}, ended {ended:?}"));
         world.note_typed(station, &typed);
@@ -186,9 +199,16 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
     let surveyor = SimSurveyor { world: world.clone(), station, clock };
     let world = world.clone();
     tokio::spawn(gate.through(async move {
-        let mut notebook = Notebook { world: world.clone(), station };
         let events = Events::new(None);
-        let recovered = recover_with(&surveyor, &request, &events, &mut notebook, &mut shutdown).await;
+        let recovered = if request.aim == Aim::Returned {
+            let mut aside = Aside::new(world.clone(), station);
+            let recovered = recover_with(&surveyor, &request, &events, &mut aside, &mut shutdown).await;
+            aside.write_down(&recovered);
+            recovered
+        } else {
+            let mut notebook = Notebook { world: world.clone(), station };
+            recover_with(&surveyor, &request, &events, &mut notebook, &mut shutdown).await
+        };
         end(&world, station, End::Recovery(recovered));
     }));
 }

@@ -1,8 +1,9 @@
-//! What a person types after `fleetdeploy recover`.
+//! What a person types: `fleetdeploy recover` with what follows it, or a push that cleans up.
 
 use std::collections::BTreeSet;
 
 use fleetdeploy::decide::transaction::recover::Aim;
+use fleetdeploy::facts::traces::EndSide;
 use fleetdeploy::inventory::model::HostName;
 
 use crate::fleet::RUN;
@@ -25,13 +26,18 @@ impl Typed {
         Self { aim: Aim::Forget { as_they_stand }, run: Some(RUN.to_owned()), ..Self::nothing() }
     }
 
+    /// Of a push what it does before it begins. docs/design.md, "Without a host".
+    pub(crate) fn push() -> Self {
+        Self { aim: Aim::Returned, run: Some(RUN.to_owned()), ..Self::nothing() }
+    }
+
     pub(crate) fn word(&self) -> &'static str {
         match self.aim {
             Aim::Recover => "recover",
             Aim::Without => "recover --without",
             Aim::Forget { as_they_stand: false } => "recover --forget",
             Aim::Forget { as_they_stand: true } => "recover --forget --as-they-stand",
-            Aim::Returned => "what a push does of itself",
+            Aim::Returned => "push, which cleans up",
         }
     }
 }
@@ -49,6 +55,9 @@ impl World {
                 _ => self.without(silent),
             };
         }
+        if self.cleans_up_first(desk) {
+            return Typed::push();
+        }
         match self.typing.below(100) {
             0..60 => Typed::nothing(),
             60..90 => {
@@ -58,6 +67,18 @@ impl World {
             }
             _ => Typed::forget(self.typing.percent(50)),
         }
+    }
+
+    /// Whether a push is typed on this workstation, where one would find something to clean up: the record that lies
+    /// here is over, and a host keeps something that the run was ended without, on old. That it stands there, at rest,
+    /// is left to the decider.
+    pub(crate) fn cleans_up_first(&mut self, desk: usize) -> bool {
+        let marks = self.hosts.iter().filter_map(|host| host.mark.as_ref());
+        let marks = marks.filter(|ended| ended.mark.side == Some(EndSide::Old));
+        let missing: BTreeSet<usize> =
+            marks.flat_map(|ended| ended.mark.missing.keys()).map(|host| self.scenario.index(host)).collect();
+        let is_there = |host: &usize| self.can_be_asked(desk, *host) && self.hosts[*host].roots.contains_key(RUN);
+        self.desks[desk].is_over() && missing.iter().any(is_there) && self.typing.percent(50)
     }
 
     /// What this program does was typed so.

@@ -47,16 +47,30 @@ pub(crate) async fn ask_whether_to_end_without(
     events: Events,
     screen: Follower,
     silent: impl IntoIterator<Item = &HostName>,
+    wait: Duration,
 ) -> bool {
     let silent: Vec<&str> = silent.into_iter().map(HostName::as_str).collect();
-    let question = format!(
-        "{} does not answer, and is waited for if it may come back: end the run without it, as by --without {}? [y/N, \
-         within {} s]",
+    ask(events, screen, end_without(&silent, wait), SHORT_PATIENCE).await.unwrap_or(false)
+}
+
+fn end_without(silent: &[&str], wait: Duration) -> String {
+    let (do_not, are, they, them) = match silent {
+        [_] => ("does not", "is", "it", "it"),
+        _ => ("do not", "are", "they", "them"),
+    };
+    let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+    let wait = if wait.is_zero() {
+        format!("no guard can be armed on {them} any more")
+    } else {
+        format!("that waits for up to {}, until no guard can be armed on {them}", humantime::format_duration(wait))
+    };
+    format!(
+        "{} {do_not} answer, and {are} waited for if {they} may come back: end the run without {them}, as by \
+         --without {} ({wait})? [y/N, within {} s]",
         silent.join(", "),
         silent.join(","),
         SHORT_PATIENCE.as_secs()
-    );
-    ask(events, screen, question, SHORT_PATIENCE).await.unwrap_or(false)
+    )
 }
 
 /// Asks once, and takes any answer. Nothing else is drawn meanwhile.
@@ -95,6 +109,20 @@ fn is_yes(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_is_asked_hears_how_long_the_end_without_hosts_waits() {
+        assert_eq!(
+            end_without(&["nas"], Duration::from_millis(558_200)),
+            "nas does not answer, and is waited for if it may come back: end the run without it, as by --without nas \
+             (that waits for up to 9m 19s, until no guard can be armed on it)? [y/N, within 60 s]"
+        );
+        assert_eq!(
+            end_without(&["nas", "vps"], Duration::ZERO),
+            "nas, vps do not answer, and are waited for if they may come back: end the run without them, as by \
+             --without nas,vps (no guard can be armed on them any more)? [y/N, within 60 s]"
+        );
+    }
 
     #[test]
     fn only_a_plain_yes_is_one() {

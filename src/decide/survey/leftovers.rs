@@ -88,7 +88,7 @@ impl Left {
             Self::Between { run } => format!("type {recover}: it brings the host to one side; {}", forget(fleet, run)),
             Self::AtRest { .. } => recover,
             Self::BackOnTheirSide { run, side: EndSide::Old } => {
-                format!("a push of the host, or `fleetdeploy recover {fleet} --run {run}`, removes them")
+                format!("a push of the fleet, or `fleetdeploy recover {fleet} --run {run}`, removes them")
             }
             Self::Over { run } | Self::BackOnTheirSide { run, .. } | Self::BackElsewhere { run, .. } => {
                 format!("`fleetdeploy recover {fleet} --run {run}` removes it")

@@ -153,7 +153,8 @@ impl Transaction {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
         self.stage = Stage::Clean;
-        if !matches!(outcome, Outcome::Split | Outcome::Left) || self.lost_ones_keep_nothing {
+        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.held_up.is_none();
+        if has_ended || self.lost_ones_keep_nothing {
             self.clean_all(effects);
         } else if self.recovery.is_some() {
             self.release_all(effects);
@@ -193,6 +194,10 @@ impl Transaction {
         };
         // Its mark on the others stays as well.
         self.dealt_with.remove(&host);
+        if let Step::Clean { mark } = step {
+            self.leave_unmarked(host, mark, &why, effects);
+        }
+        self.kept.insert(host, why.clone());
         let text =
             format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
@@ -325,6 +330,7 @@ impl Transaction {
             text,
             interrupted: self.interrupted,
             gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
+            kept: self.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
         }
     }
 }

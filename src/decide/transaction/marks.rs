@@ -94,7 +94,9 @@ impl Transaction {
         let is_at_rest = |found: &Found| {
             matches!(found, Found::Old { .. } | Found::Cleaned(_) | Found::Ended { .. } | Found::Silent { .. })
         };
-        is_marked_old && self.all_found(is_at_rest)
+        // Also of one that has moved on: there is more to be said of it than that it is back.
+        let mut found = self.plan.changing().filter_map(|host| self.hosts[host.0].found.as_ref());
+        is_marked_old && found.all(is_at_rest)
     }
 
     /// Brings a host that is back and not at rest to the side of the others: back alone, or forward.
@@ -246,6 +248,30 @@ impl Transaction {
         let dealt_with =
             |host: &HostId| ending.missing.contains_key(&self.plan.host(*host).name) && self.takes_part(*host);
         self.dealt_with = self.plan.changing().filter(dealt_with).collect();
+    }
+
+    /// A host on which the mark could not be left that the run was ended without others, although it holds something of
+    /// the run: who recovers that from the hosts would know nothing of the end, and undo it. So it is none yet.
+    pub(super) fn leave_unmarked(&mut self, host: HostId, mark: &EndMark, why: &str, effects: &mut Vec<Effect>) {
+        let now = &self.hosts[host.0];
+        let is_ended =
+            matches!(now.end, Some(HostOutcome::Committed | HostOutcome::RolledBack { .. } | HostOutcome::Untouched));
+        if mark.missing.is_empty() || !is_ended || matches!(now.found, Some(Found::Cleaned(_))) {
+            return;
+        }
+        let missing: Vec<&str> = mark.missing.keys().map(HostName::as_str).collect();
+        let why = format!(
+            "that the run is ended without {} could not be left there ({why}): `fleetdeploy recover {} --without {}` \
+             does it, and until then a recovery from elsewhere knows nothing of it",
+            missing.join(", "),
+            self.fleet,
+            missing.join(",")
+        );
+        let side = self.ending().map_or(mark.side, |ending| ending.side);
+        let mark = EndMark { side, missing: mark.missing.clone() };
+        self.hosts[host.0].end = Some(HostOutcome::Left { why, back_within_ms: None });
+        effects.push(Effect::Record(Entry::EndedWithout { mark }));
+        effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
     }
 
     /// Takes a host that has been dealt with out of the marks of the others, one after the other: never before all of

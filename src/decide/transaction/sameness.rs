@@ -45,6 +45,7 @@ impl Hash for Transaction {
             held_up: _,
             forgets_marks: _,
             dealt_with,
+            kept: _,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
         (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);

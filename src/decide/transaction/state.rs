@@ -223,6 +223,8 @@ pub struct Transaction {
     pub(super) forgets_marks: bool,
     /// Hosts that were missing and are done: only the marks of the others must still say so.
     pub(super) dealt_with: BTreeSet<HostId>,
+    /// Hosts on which not all that the run keeps could be cleaned away, and why.
+    pub(super) kept: BTreeMap<HostId, String>,
 }
 
 impl Transaction {
@@ -288,6 +290,7 @@ impl Transaction {
             held_up: None,
             forgets_marks: false,
             dealt_with: BTreeSet::new(),
+            kept: BTreeMap::new(),
         }
     }
 }

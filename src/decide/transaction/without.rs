@@ -37,9 +37,10 @@ impl fmt::Display for HeldUp {
         match self {
             Self::NotNamed { missing, silent } => write!(
                 formatter,
-                "everything was left as it was: {} does not answer either, and the run is not ended without a host \
+                "everything was left as it was: {} {} not answer either, and the run is not ended without a host \
                  that was not named: --without {}",
                 list(silent),
+                if silent.len() == 1 { "does" } else { "do" },
                 missing.iter().chain(silent).map(HostName::as_str).collect::<Vec<_>>().join(",")
             ),
             Self::StillGuarded { hosts } => write!(
@@ -193,9 +194,13 @@ impl Transaction {
         };
         let has_moved_on = |host: HostId| matches!(self.hosts[host.0].end, Some(HostOutcome::MovedOn { .. }));
         let mut text = text;
+        let is_unmarked = |host: HostId| {
+            self.kept.contains_key(&host) && matches!(self.hosts[host.0].end, Some(HostOutcome::Left { .. }))
+        };
         for (what, hosts) in [
             ("missing", named(&|host| self.hosts[host.0].end == Some(HostOutcome::Missing))),
             ("moved on, and not meant by that", named(&has_moved_on)),
+            ("and that it ended so could not be left on", named(&is_unmarked)),
             ("holding nothing of the run, and not known", named(&|host| self.is_not_known(host))),
         ] {
             if !hosts.is_empty() {

@@ -62,18 +62,26 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let all = self.request.without.iter().chain(&unexpected).map(HostName::as_str);
             return Err(Recovered::NotBegun {
                 text: format!(
-                    "{} does not answer either, and a run is not ended without a host that was not named",
-                    silent.join(", ")
+                    "{} {} not answer either, and a run is not ended without a host that was not named",
+                    silent.join(", "),
+                    if silent.len() == 1 { "does" } else { "do" }
                 ),
                 hint: Some(format!(
-                    "if it does not come back: `fleetdeploy recover {} --without {}`",
+                    "if {} not come back: `fleetdeploy recover {} --without {}`",
+                    if silent.len() == 1 { "it does" } else { "they do" },
                     self.request.fleet.name,
                     all.collect::<Vec<_>>().join(",")
                 )),
             });
         }
         let would_wait = self.request.aim == Aim::Recover && !unexpected.is_empty();
-        if would_wait && records.goes_on_without(&unexpected).await {
+        if would_wait
+            // What cannot be planned is refused as soon as it is to be taken over.
+            && let Ok((plan, times, ..)) = self.plan(&chosen, &surveyed)
+            && let until = self.until_no_guard_is_armed_on(&unexpected, &chosen, &plan, &times, &surveyed)
+            && let wait = until.map_or(Duration::ZERO, |until| until.saturating_sub(self.clock.now()))
+            && records.goes_on_without(&unexpected, wait).await
+        {
             return Ok((chosen, surveyed, unexpected));
         }
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {

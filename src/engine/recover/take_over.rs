@@ -52,7 +52,10 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 set_aside.push((id, doubt.to_string()));
             }
         }
-        let until = self.until_the_missing_are_over(&chosen, &plan, &times, &surveyed);
+        let until = (self.request.aim == Aim::Without)
+            .then(|| self.until_no_guard_is_armed_on(&self.request.without, &chosen, &plan, &times, &surveyed))
+            .flatten();
+        self.tell_until_when(until);
         let plan = Arc::new(plan);
         let what = FoundRun { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
         if let Err(error) = records.recovering(&what) {
@@ -103,11 +106,12 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         missing.filter(is_replaced).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Returns until when a guard may be armed on a host that the run is to end without. The coordinator that began the
-    /// run can have extended it until the others are fenced. If the record is here, that coordinator is dead: only one
+    /// Returns until when a guard may be armed on one of the hosts that the run is to end without. The coordinator that
+    /// began the run can have extended it until the others are fenced. If the record is here, that coordinator is dead: only one
     /// program at a time goes on with a record.
-    fn until_the_missing_are_over(
+    pub(super) fn until_no_guard_is_armed_on(
         &self,
+        without: &BTreeSet<HostName>,
         chosen: &Chosen,
         plan: &Plan,
         times: &[Times],
@@ -117,7 +121,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let known = chosen.known.as_ref().filter(|_| !chosen.is_alone());
         let shown = surveyed.values().filter_map(|one| claims::epoch(&chosen.run, one)).max();
         let is_ours = known.is_some_and(|known| shown.is_none_or(|shown| shown <= known.epoch));
-        let until = plan.changing().filter(|host| self.request.without.contains(&plan.host(*host).name)).map(|host| {
+        let until = plan.changing().filter(|host| without.contains(&plan.host(*host).name)).map(|host| {
             let its = &times[host.0];
             let holds = match known {
                 // On the way back hosts that wait for another are extended past its guard.
@@ -129,7 +133,12 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             };
             now + holds + its.limits.firing()
         });
-        let until = until.max().filter(|_| self.request.aim == Aim::Without)?;
+        until.max()
+    }
+
+    fn tell_until_when(&self, until: Option<Duration>) {
+        let Some(until) = until else { return };
+        let now = self.clock.now();
         let names: Vec<&str> = self.request.without.iter().map(HostName::as_str).collect();
         let text = format!(
             "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any more; \
@@ -138,6 +147,5 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
         self.events.publish(Event::Warned { host: None, text });
-        Some(until)
     }
 }

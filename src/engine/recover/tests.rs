@@ -133,7 +133,7 @@ impl super::RecoveryRecords for Records {
 /// A person who is asked.
 struct Asked {
     says: bool,
-    about: Vec<BTreeSet<HostName>>,
+    about: Vec<(BTreeSet<HostName>, Duration)>,
 }
 
 impl Surroundings for Asked {
@@ -153,8 +153,8 @@ impl super::RecoveryRecords for Asked {
         Ok(())
     }
 
-    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
-        self.about.push(silent.clone());
+    fn goes_on_without(&mut self, silent: &BTreeSet<HostName>, wait: Duration) -> impl Future<Output = bool> + Send {
+        self.about.push((silent.clone(), wait));
         std::future::ready(self.says)
     }
 
@@ -544,7 +544,7 @@ async fn asked(
     answers: [(&str, Vec<Option<Facts>>); 2],
     aim: Aim,
     says: bool,
-) -> (Option<BTreeSet<HostName>>, Vec<BTreeSet<HostName>>) {
+) -> (Option<BTreeSet<HostName>>, Vec<(BTreeSet<HostName>, Duration)>) {
     let told = Told::of(answers);
     let request = RecoverRequest { aim, ..request() };
     let events = Events::new(None);
@@ -560,10 +560,13 @@ async fn before_it_waits_for_a_silent_host_a_person_is_asked_whether_to_end_the_
     let silent = |name, then: usize| (name, [vec![None], vec![Some(facts(&[RUN])); then]].concat());
     let there = |name| (name, vec![Some(facts(&[RUN])); 2]);
     let yes = asked([silent("home", 0), there("vps")], Aim::Recover, true).await;
-    assert_eq!(yes, (Some(home.clone()), vec![home.clone()]));
+    // No token is left to be seen: its guard may have been armed just now, for as long as any of the fleet may hold.
+    let all: Vec<Times> = fleet().hosts.iter().map(|its| Times::of(its, fleet().settle, Duration::ZERO)).collect();
+    let wait = Times::longest_guard(&all) + fleet().hosts[0].limits.firing();
+    assert_eq!(yes, (Some(home.clone()), vec![(home.clone(), wait)]));
     // It comes back while it is waited for.
     let no = asked([silent("home", 1), there("vps")], Aim::Recover, false).await;
-    assert_eq!(no, (Some(BTreeSet::new()), vec![home]));
+    assert_eq!(no, (Some(BTreeSet::new()), vec![(home, wait)]));
     // There is nothing to be asked where all answer, or none, or where all was said before.
     for (answers, aim) in [
         ([there("home"), there("vps")], Aim::Recover),
@@ -572,7 +575,7 @@ async fn before_it_waits_for_a_silent_host_a_person_is_asked_whether_to_end_the_
         ([silent("home", 0), there("vps")], Aim::Forget { as_they_stand: false }),
     ] {
         let (_, about) = asked(answers, aim, true).await;
-        assert_eq!(about, Vec::<BTreeSet<HostName>>::new(), "{aim:?}");
+        assert_eq!(about, Vec::new(), "{aim:?}");
     }
 }
 

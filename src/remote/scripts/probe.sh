@@ -109,8 +109,19 @@ forget_round() {
 # began ID TIMEOUT_MS|- PID
 began() {
     eval "child_$1=\$3"
-    begun="$begun $2:$3"
-    case " - $limits " in *" $2 "*) ;; *) limits="$limits $2" ;; esac
+    note_begun "$2" "$3"
+}
+
+# began_reader ID TIMEOUT_MS PID: of what the probe's process prints.
+began_reader() {
+    eval "reader_$1=\$3"
+    note_begun "$2" "$3"
+}
+
+# note_begun TIMEOUT_MS|- PID
+note_begun() {
+    begun="$begun $1:$2"
+    case " - $limits " in *" $1 "*) ;; *) limits="$limits $1" ;; esac
 }
 
 # began_group ID PID

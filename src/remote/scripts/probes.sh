@@ -77,10 +77,13 @@ read_scaled() {
     is_number "$scaled" || scaled=-
 }
 
-# bounded COMMAND…: begins it, within the probe's time, its output in a file (a child that outlives it would keep a pipe
-# open), and await_child leaves nothing of it: timeout makes a process group of its own.
+# bounded COMMAND…: begins it, within the probe's time, and await_child leaves nothing of it: timeout makes a process
+# group of its own. Only the end of what it prints comes into a file, for that lies in the host's memory.
 bounded() {
-    timeout -k 1 "$seconds" "$@" >"$probe_out" 2>&1 </dev/null &
+    [ -p "$work/printed.$probe_id" ] || mkfifo "$work/printed.$probe_id" || return 0
+    tail -c 4096 <"$work/printed.$probe_id" >"$probe_out" 2>/dev/null &
+    began_reader "$probe_id" "$probe_ms" "$!"
+    timeout -k 1 "$seconds" "$@" >"$work/printed.$probe_id" 2>&1 </dev/null &
     began_group "$probe_id" "$!"
 }
 
@@ -91,16 +94,20 @@ await_child() {
     case " $groups " in
     *" $probe_id "*)
         kill -s KILL -- "-$probe_child" 2>/dev/null
+        # A child that has left the group may keep the pipe open: until the probe's time is over.
+        eval "wait \"\$reader_$probe_id\"" 2>/dev/null
         [ "$probe_status" -ne 124 ] || echo "no answer in $seconds s" >"$probe_out"
         ;;
     esac
     eval "child_$probe_id=''"
 }
 
-# $last_line of what was printed, however much that is.
+# $last_line of what was printed.
 read_last_line() {
-    last_line=$(exec tail -c 4096 "$probe_out")
-    last_line=${last_line##*"$probe_newline"}
+    last_line=''
+    while IFS= read -r read_line || [ -n "$read_line" ]; do
+        last_line=${read_line:-$last_line}
+    done <"$probe_out"
 }
 
 begin_ping() {
@@ -199,9 +206,28 @@ is_success() {
 # begin_http URL: curl keeps its time itself, and says what came too late.
 begin_http() {
     command -v curl >/dev/null || return 0
-    curl -q -sS -o "$probe_out" -w '%{http_code} %{time_total}\n' --max-time "$seconds" \
+    limited curl -q -sS -o "$probe_out" -w '%{http_code} %{time_total}\n' --max-time "$seconds" \
         --proto '=http,https' --globoff --url "$1" >"$work/said.$probe_id" 2>&1 </dev/null &
     began "$probe_id" - "$!"
+}
+
+# Of a body, so much is looked at.
+body_size=1000000
+
+# limited COMMAND…: no file of it gets larger than a body that is looked at, or twice that (bash and dash count in other
+# units): it lies in the host's memory. Ends this process.
+limited() {
+    trap - EXIT
+    # A write beyond it fails, and ends nobody.
+    trap '' XFSZ
+    ulimit -f 2048
+    exec "$@"
+}
+
+# Whether curl has ended because the body is larger than what is looked at.
+is_cut() {
+    # curl(1), EXIT CODES: it could not write.
+    [ "$probe_status" -eq 23 ] && [ "$(exec wc -c <"$probe_out")" -ge "$body_size" ]
 }
 
 # read_http COUNT STATUS [TEXT]: a text is wanted if the probe has COUNT 3.
@@ -216,13 +242,13 @@ read_http() {
         case $read_line in curl:*) http_error=${http_error:-$read_line} ;; esac
     done <"$work/said.$probe_id"
     http_code=${http_said% *}
-    if [ "$probe_status" -ne 0 ]; then
+    if [ "$probe_status" -ne 0 ] && ! is_cut; then
         answer_text=${http_error:-curl ended with $probe_status}
     elif [ "$2" != - ] && [ "$http_code" != "$2" ]; then
         answer_text="status $http_code, not $2"
     elif [ "$2" = - ] && ! is_success "$http_code"; then
         answer_text="status $http_code, which is no success"
-    elif [ "$1" -ge 3 ] && ! head -c 1000000 "$probe_out" | grep -Fq -e "$3"; then
+    elif [ "$1" -ge 3 ] && ! head -c "$body_size" "$probe_out" | grep -Fq -e "$3"; then
         answer_text="status $http_code, but the body has no $3 in it"
     else
         read_scaled "${http_said#* }" 6

@@ -81,7 +81,7 @@ fn a_host_that_comes_back_is_judged_by_how_the_others_ended() {
             EndSide::Old,
             'a',
             "was missing when run r-1 ended on the others, on their old systems, and is on its own old system, at \
-             rest: only its garbage collection roots are left: a push of the host, or `fleetdeploy recover lab --run \
+             rest: only its garbage collection roots are left: a push of the fleet, or `fleetdeploy recover lab --run \
              r-1`, removes them",
         ),
         (

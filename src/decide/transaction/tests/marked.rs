@@ -3,9 +3,9 @@
 use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
-use super::without::{dies_with_the_last, end, is_clean, is_ended, mark, moved_on, returned};
-use super::world::World;
-use crate::decide::vocabulary::{Step, Verdict};
+use super::without::{dies_disarming, dies_with_the_last, end, is_clean, is_ended, mark, moved_on, name, returned};
+use super::world::{Fault, World};
+use crate::decide::vocabulary::{Entry, Step, Verdict};
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::host::JobKind;
 use crate::facts::systems::Systems;
@@ -87,6 +87,77 @@ fn lost(verdict: &Verdict, host: usize) -> String {
     match end(verdict, host) {
         HostOutcome::Lost { why } => why,
         other => panic!("host{host}: {other:?}"),
+    }
+}
+
+/// There is more to be said of one that has moved on than that it is back: that is for who recovers.
+#[test]
+fn a_push_cleans_nobody_up_beside_one_that_has_moved_on() {
+    let mut world = two_are_back([Systems::all(&system("old")), Systems::all(&system("later"))]);
+    world.sent.clear();
+    world.clean_returned();
+    assert_eq!(world.run_to_end().outcome, Outcome::Split);
+    assert!(world.machines[1].roots && world.machines[2].roots);
+    is_ended(&world, &[0], "old", &mark(EndSide::Old, &[1, 2]));
+    // Nor that one alone, when nobody is left who could be apart from anybody.
+    let mut world = returned(EndSide::Old, true);
+    world.machines[2].systems = Systems::all(&system("later"));
+    world.clean_returned();
+    let verdict = world.run_to_end();
+    assert!(verdict.text.contains("not all that are back are at rest on their old systems"), "{verdict:?}");
+    assert!(world.machines[2].roots && world.machines[2].lease.is_none());
+    is_ended(&world, &[0, 1], "old", &mark(EndSide::Old, &[2]));
+}
+
+#[test]
+fn what_a_push_could_not_clean_away_is_said_with_why_and_nothing_else_is() {
+    for fault in [Fault::None, Fault::LostCommand] {
+        let mut world = returned(EndSide::Old, true);
+        world.machines[2].systems = Systems::all(&system("old"));
+        // A warning of its own, which keeps nothing there.
+        world.machines[2].traces.volatile = true;
+        world.clean_returned();
+        let at = world.until(2, |step| matches!(step, Step::Clean { .. }));
+        world.end_step(at, fault);
+        let verdict = world.run_to_end();
+        assert_eq!(verdict.outcome, Outcome::RolledBack);
+        let why = || (name(2), "no answer".to_owned());
+        assert_eq!(verdict.kept, (fault == Fault::LostCommand).then(why).into_iter().collect());
+        let is_marked = world.machines[0].traces.ended.is_some();
+        assert_eq!(is_marked, fault == Fault::LostCommand, "who is not cleaned stays in the marks");
+    }
+}
+
+/// Who recovers the run from the hosts would know nothing of its end, and take back who was called committed.
+#[test]
+fn an_end_without_a_host_is_none_where_the_mark_could_not_be_left() {
+    for (side, outcome, others) in
+        [(EndSide::Old, Outcome::RolledBack, BACK), (EndSide::New, Outcome::Committed, HostOutcome::Committed)]
+    {
+        for unmarked in [vec![0], vec![0, 1]] {
+            let mut world = match side {
+                EndSide::Old => dies_with_the_last(job(JobKind::Switch)),
+                EndSide::New => dies_disarming(&[0, 1]),
+            };
+            world.recover_without(true, &[2]);
+            for host in &unmarked {
+                let at = world.until(*host, |step| matches!(step, Step::Clean { .. }));
+                world.end_step(at, Fault::LostCommand);
+            }
+            let verdict = world.run_to_end();
+            assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
+            let HostOutcome::Left { why, .. } = end(&verdict, 0) else { panic!("{verdict:?}") };
+            assert!(why.contains("(no answer): `fleetdeploy recover homelab --without host2` does it"), "{why}");
+            assert_eq!(end(&verdict, 1) == others, unmarked.len() == 1, "{verdict:?}");
+            assert!(verdict.text.contains("that it ended so could not be left on: host0"), "{}", verdict.text);
+            let [.., marked, finished] = &world.now.entries[..] else { panic!() };
+            assert_eq!(*marked, Entry::EndedWithout { mark: mark(side, &[2]) });
+            assert_eq!(*finished, Entry::Finished { outcome: Outcome::Left });
+            // What is to be typed does it, from anywhere.
+            world.recover_without(false, &[2]);
+            assert_eq!(world.run_to_end().outcome, outcome);
+            is_ended(&world, &[0, 1], side.word(), &mark(side, &[2]));
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn dies_with_the_last(wanted: impl Fn(&Step) -> bool) -> World {
 }
 
 /// The same in the middle of the disarm: these are disarmed.
-fn dies_disarming(disarmed: &[usize]) -> World {
+pub(super) fn dies_disarming(disarmed: &[usize]) -> World {
     let mut world = World::new(plan(3, 3));
     world.until(0, disarm);
     for host in disarmed {
