@@ -63,10 +63,10 @@ impl Space {
 /// A thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// One or two words, for a table.
+    /// Returns one or two words, for a table.
     pub short: String,
     pub text: String,
-    /// What to do about it.
+    /// Says what to do about it.
     pub mend: Option<String>,
 }
 

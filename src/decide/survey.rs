@@ -23,7 +23,7 @@ pub use reboot_lease::RollingRefusal;
 pub struct Finding {
     pub host: Option<HostName>,
     pub text: String,
-    /// What to do about it.
+    /// Says what to do about it.
     pub hint: Option<String>,
     pub weight: Weight,
 }

@@ -168,7 +168,7 @@ pub enum Effect {
         host: HostId,
         step: Step,
     },
-    /// One round of the whole matrix; answered by [`Input::RoundSeen`].
+    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
     Probe {
         after: bool,
     },

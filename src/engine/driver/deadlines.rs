@@ -25,7 +25,7 @@ const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
 impl<H: Hosts> Driver<H> {
-    /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
+    /// Returns when the host's guard fires at the latest, as far as is known.
     pub(super) fn latest(&self, host: HostId, now: Duration) -> Duration {
         let times = &self.times[host.0];
         let unknown = if self.seen_fired.len() > 1 {
