@@ -82,7 +82,7 @@ impl Leftovers {
             let tag = tag();
             let request = Request {
                 fleet: inquiry.scope.fleet.clone(),
-                owner: format!("{}#{tag:04x}", owner),
+                owner: format!("{owner}#{tag:04x}"),
                 tag,
                 known: None,
                 run: Some(run.clone()),
