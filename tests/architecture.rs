@@ -13,13 +13,12 @@ const EXCEPTIONS: [(&str, &str, &str); 1] =
     [("ui", "record::read", "what kind of run a page of the past shows is known to its reader alone")];
 
 /// Modules of one room, each with what is below it, that know each other in a circle.
-const CIRCLES: [&str; 8] = [
+const CIRCLES: [&str; 7] = [
     "commands: report show",
     "inventory: checks resolve",
     "inventory: decode file schema",
     "inventory: hook jump model",
     "inventory: problem yaml",
-    "remote: address_choice folder layout master workspace",
     "ui: host_view view",
     "ui: layout row",
 ];

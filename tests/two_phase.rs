@@ -10,8 +10,8 @@ use fleetdeploy::decide::time::Times;
 use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
 use fleetdeploy::engine::clock::Clock;
-use fleetdeploy::engine::driver::{Driver, Ended};
-use fleetdeploy::engine::hosts::{Hosts, Journal, Note, Notes, Order};
+use fleetdeploy::engine::driver::{Driver, DriverEnd};
+use fleetdeploy::engine::hosts::{Hosts, Order, StepNote, StepNotes, UnitJournal};
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
@@ -214,12 +214,12 @@ impl FakeFleet {
 impl Hosts for FakeFleet {
     fn outbid(&self, _: HostId) {}
 
-    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: StepNotes) -> BoxFuture<'static, Answer> {
         if let Step::Job { kind, .. } = order.step {
             let lines = ["setting up", "starting the following units: a.service", "done"].map(str::to_owned).to_vec();
-            let _ = notes.send(Note::Printed { kind, lines });
+            let _ = notes.send(StepNote::Printed { kind, lines });
             let rest = vec!["stopping the following units: of another job".to_owned()];
-            let _ = notes.send(Note::Printed { kind: JobKind::Rollback, lines: rest });
+            let _ = notes.send(StepNote::Printed { kind: JobKind::Rollback, lines: rest });
         }
         if matches!(order.step, Step::Extend { .. }) {
             *self.extended_by.lock().unwrap() = order.guard;
@@ -261,10 +261,10 @@ impl Hosts for FakeFleet {
         async move { (Round { hosts, answers }, BTreeSet::new()) }.boxed()
     }
 
-    fn journals(self: Arc<Self>, _: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
+    fn journals(self: Arc<Self>, _: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<UnitJournal>> {
         async move {
             self.clock.sleep_until(self.clock.now() + self.journal_after.unwrap()).await;
-            units.into_iter().map(|unit| Journal { unit, lines: vec!["too late".to_owned()] }).collect()
+            units.into_iter().map(|unit| UnitJournal { unit, lines: vec!["too late".to_owned()] }).collect()
         }
         .boxed()
     }
@@ -301,8 +301,8 @@ async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (
     let times = vec![times(guard); plan.hosts.len()];
     let driver = Driver::new(Arc::clone(fleet), plan, times, fleet.clock.clone());
     match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
-        Ended::Verdict(verdict) => (verdict.outcome, verdict.text),
-        Ended::Left { .. } => panic!("nobody sent a signal"),
+        DriverEnd::Verdict(verdict) => (verdict.outcome, verdict.text),
+        DriverEnd::Left { .. } => panic!("nobody sent a signal"),
     }
 }
 
@@ -428,7 +428,7 @@ async fn a_recovery_learns_from_the_hosts_how_long_their_guards_hold() {
             Driver::recovering(Arc::clone(&fleet), plan(&[0, 0]), vec![times(900); 2], fleet.clock.clone(), recorded);
         let ended = driver.drive(&mut Notebook::default(), &mut Shutdown::listen().unwrap()).await;
         let sent = fleet.sent.lock().unwrap().clone();
-        let Ended::Verdict(verdict) = ended else { panic!("nobody sent a signal") };
+        let DriverEnd::Verdict(verdict) = ended else { panic!("nobody sent a signal") };
         assert_eq!(verdict.outcome, Outcome::Committed, "{sent:?}");
         assert_eq!(sent[..2], ["take-over 0", "take-over 1"]);
         assert_eq!(sent.contains(&"extend 0".to_owned()), extends, "{left} s left: {sent:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::shared::fleet_context::Ground;
-use super::shared::query::{Answered, Query};
+use super::shared::query::{Query, Reply};
 use super::{Ended, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) 
         let systems = build(&scope, Arc::clone(&workspace), &events).await?;
         let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
         let page = lines.concat();
-        Ok(Answered { yes: true, answer: serde_json::json!({ "systems": systems }), page })
+        Ok(Reply { yes: true, answer: serde_json::json!({ "systems": systems }), page })
     };
     query.end(building, &workspace, &mut shutdown).await
 }

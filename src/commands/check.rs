@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::shared::fleet_context::Ground;
 use super::shared::history::colour;
-use super::shared::query::{Answered, Query};
+use super::shared::query::{Query, Reply};
 use super::{Ended, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) 
             format!("{}\n{}", matrix::count(&links), matrix::render(&links, columns_of_stdout(), colour(global)))
         };
         let answer = serde_json::json!({ "every_required_link_is_up": is_well, "links": links });
-        Ok(Answered { yes: is_well, answer, page })
+        Ok(Reply { yes: is_well, answer, page })
     };
     query.end(checking, &workspace, &mut shutdown).await
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::shared::fleet_context::Ground;
 use super::shared::history::{colour, columns};
-use super::shared::query::{Answered, Query};
+use super::shared::query::{Query, Reply};
 use super::{Ended, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -
         let differing = diff(&scope, Arc::clone(&workspace), &events).await?;
         let style = Style { colour: colour(global), columns: columns() };
         let page = differences(differing.iter().map(|(host, comparison)| (host, comparison)), style);
-        Ok(Answered { yes: true, answer: answer(&differing), page })
+        Ok(Reply { yes: true, answer: answer(&differing), page })
     };
     query.end(comparing, &workspace, &mut shutdown).await
 }

@@ -18,7 +18,7 @@ use super::{Ended, FAREWELL, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::exec::{Came, Channel, End, Printed, fold};
-use crate::engine::exec::{Order, exec};
+use crate::engine::exec::{ExecRequest, exec};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -84,7 +84,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     ground.begin_query("exec", &events);
 
     let reach = ground.reach(Arc::clone(&workspace));
-    let order = Order { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
+    let order = ExecRequest { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let nobody_reads = Arc::clone(&stop);
@@ -184,7 +184,7 @@ fn choose(mode: Mode, stream: bool, fold: bool, stdout_is_terminal: bool) -> (Mo
     }
 }
 
-fn answer(order: &Order, answers: &[(HostName, Came)]) -> Value {
+fn answer(order: &ExecRequest, answers: &[(HostName, Came)]) -> Value {
     let words: Vec<_> = order.words.iter().map(|word| word.to_string_lossy()).collect();
     let hosts: Vec<Value> = answers.iter().map(|(host, came)| answer_of(host, came)).collect();
     json!({ "command": words, "as_root": order.as_root, "hosts": hosts })

@@ -16,7 +16,7 @@ use crate::commands::shared::global::GlobalArgs;
 use crate::decide::guard::Hold;
 use crate::decide::survey::Allowed;
 use crate::decide::vocabulary::Signal;
-use crate::engine::guard::{Armable, Guards, Looked, Request, Went};
+use crate::engine::guard::{Armable, GuardRequest, Guards, Looked, Went};
 use crate::engine::shutdown::Shutdown;
 use crate::event::line::to_millis;
 use crate::event::stream::Events;
@@ -180,7 +180,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
     let events = Events::new(known.as_ref().map(ToString::to_string));
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     ground.begin_query(word, &events);
-    let request = Request {
+    let request = GuardRequest {
         fleet: ground.fleet.clone(),
         selected: ground.selected.clone(),
         allowed: Allowed { drift, broken: false },

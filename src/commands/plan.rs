@@ -7,7 +7,7 @@ use super::push::{Wanted, go, prepare};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::TermsArgs;
-use crate::engine::push::First;
+use crate::engine::push::Preview;
 use crate::ui::mode::Mode;
 
 /// Show what a push would do, host by host and link by link
@@ -42,6 +42,6 @@ pub struct PlanArgs {
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -> Ended {
     let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
-    let wanted = Wanted::new(&ground, &arguments.terms, First::ShowPlan { units: arguments.units })?;
+    let wanted = Wanted::new(&ground, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
     go(global, mode, &ground, wanted).await
 }

@@ -20,7 +20,7 @@ use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::decide::rollback::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
-use crate::engine::push::{First, Pushed, Request, push};
+use crate::engine::push::{Preview, PushRequest, Pushed, push};
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Forecast;
 use crate::event::stream::Events;
@@ -89,14 +89,14 @@ pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &Terms
     Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
 }
 
-pub(super) fn first(showing: ShowingArgs) -> First {
+pub(super) fn first(showing: ShowingArgs) -> Preview {
     let ShowingArgs { dry_run, units, diff, ask } = showing;
     match (dry_run, ask, diff) {
-        (true, _, _) => First::ShowPlan { units },
+        (true, _, _) => Preview::ShowPlan { units },
         // What is shown before the question has the differences in it.
-        (false, true, _) => First::Ask,
-        (false, false, true) => First::ShowDifferences,
-        (false, false, false) => First::Nothing,
+        (false, true, _) => Preview::Ask,
+        (false, false, true) => Preview::ShowDifferences,
+        (false, false, false) => Preview::Nothing,
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) struct Wanted {
     pub(super) allowed: Allowed,
     pub(super) accept_failed: BTreeSet<String>,
     pub(super) waves: Waves,
-    pub(super) first: First,
+    pub(super) first: Preview,
     pub(super) reboot: bool,
     /// Where a rollback goes: to systems that the hosts have already.
     pub(super) back: Option<To>,
@@ -113,7 +113,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// A push to new systems, without a reboot.
-    pub(super) fn new(ground: &Ground, terms: &TermsArgs, first: First) -> Result<Self, Trouble> {
+    pub(super) fn new(ground: &Ground, terms: &TermsArgs, first: Preview) -> Result<Self, Trouble> {
         let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
         let sizes = if terms.waves.is_empty() { &ground.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: sizes.clone() };
@@ -124,7 +124,7 @@ impl Wanted {
 
 pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
-    if wanted.first == First::Ask {
+    if wanted.first == Preview::Ask {
         ensure_somebody_can_be_asked()?;
     }
     // Signals are listened to before anything is written or asked, so that none is lost.
@@ -148,7 +148,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
     };
 
     let roots = record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems"));
-    let request = Request {
+    let request = PushRequest {
         scope: ground.scope(wanted.allowed, roots),
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
@@ -163,7 +163,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
     ground.warn(&events);
     ground.warn_of_no_link(&events);
 
-    let asks_for_units = request.first == (First::ShowPlan { units: true });
+    let asks_for_units = request.first == (Preview::ShowPlan { units: true });
     if asks_for_units {
         let copies = if request.back.is_none() { "copies the new systems and " } else { "" };
         let text = format!(
@@ -230,7 +230,7 @@ fn publish(forecast: &Forecast, events: &Events) {
     }
 }
 
-fn push_started(request: &Request, inventory: String, record: Option<String>) -> Event {
+fn push_started(request: &PushRequest, inventory: String, record: Option<String>) -> Event {
     let names = || request.scope.fleet.hosts.iter().map(|host| &host.name);
     Event::PushStarted {
         fleet: request.scope.fleet.name.clone(),

@@ -13,7 +13,7 @@ use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
-use crate::engine::reboot::{How, Request, Rolled, reboot};
+use crate::engine::reboot::{How, RebootRequest, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -73,7 +73,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
     let scope = ground.scope(allowed, std::path::PathBuf::new());
-    let request = Request { scope, run: record.run.clone(), owner: owner() };
+    let request = RebootRequest { scope, run: record.run.clone(), owner: owner() };
     let names = || ground.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
         fleet: ground.fleet.name.clone(),

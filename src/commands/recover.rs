@@ -22,7 +22,9 @@ use crate::decide::reboot::unfinished::{Begun, FoundRolling};
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Verdict};
 use crate::engine::epochs::tag;
-use crate::engine::recover::{Known, Records, Recovered, Recovering, Request, RollingEnded, recover};
+use crate::engine::recover::{
+    FoundRun, RecordedRun, RecoverRequest, Recovered, RecoveryRecords, RollingEnded, recover,
+};
 use crate::engine::shutdown::Shutdown;
 use crate::engine::surroundings::Surroundings;
 use crate::event::stream::{Events, Follower};
@@ -117,7 +119,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     };
     let known = known.map(known_of);
     let ended = state.ended_without(&ground.fleet.name, &ground.inventory.path).map_err(Trouble::no_record)?;
-    let ended: Vec<Known> = ended.into_iter().map(known_of).collect();
+    let ended: Vec<RecordedRun> = ended.into_iter().map(known_of).collect();
     let workspace = ground.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
@@ -131,7 +133,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     ground.warn(&events);
     let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
     let tag = tag();
-    let request = Request {
+    let request = RecoverRequest {
         fleet: ground.fleet.clone(),
         owner: format!("{}#{tag:04x}", owner()),
         tag,
@@ -197,7 +199,7 @@ fn which(global: &GlobalArgs, state: &State, arguments: &RecoverArgs) -> Result<
     Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
 }
 
-fn known_of(unfinished: Unfinished) -> Known {
+fn known_of(unfinished: Unfinished) -> RecordedRun {
     let Unfinished { run, journal, .. } = unfinished;
     let epochs = journal.iter().filter_map(|written| match &written.entry {
         journal::Entry::Started(started) => Some(started.epoch),
@@ -211,7 +213,7 @@ fn known_of(unfinished: Unfinished) -> Known {
         hosts: started.hosts.iter().cloned().collect(),
         told: told.into_iter().cloned().collect(),
     });
-    Known {
+    RecordedRun {
         rolling,
         run: run.id().to_string(),
         plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan),
@@ -356,13 +358,13 @@ struct Keeper<'a> {
     inventory: PathBuf,
     /// The hosts outside the fleet through which its hosts are reached.
     jumps: Vec<Host>,
-    request: &'a Request,
+    request: &'a RecoverRequest,
     record: Option<Record>,
     guarded: bool,
 }
 
 impl Keeper<'_> {
-    fn open(&mut self, what: &Recovering) -> Result<Record, RecordError> {
+    fn open(&mut self, what: &FoundRun) -> Result<Record, RecordError> {
         let id = RunId::parse(what.run.clone()).map_err(|_| RecordError::NoSuchRun { run: what.run.clone() })?;
         let (folder, mut journal) = self.state.adopt_run(id)?;
         // Only a report needs them: no reason to leave a fleet as it is.
@@ -392,7 +394,7 @@ impl Keeper<'_> {
     }
 
     /// Writes down what a later recovery here must know, as the hosts have told it.
-    fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &Recovering) -> Result<(), RecordError> {
+    fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &FoundRun) -> Result<(), RecordError> {
         let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),
             inventory: self.inventory.clone(),
@@ -433,8 +435,8 @@ impl Surroundings for Keeper<'_> {
     }
 }
 
-impl Records for Keeper<'_> {
-    fn recovering(&mut self, what: &Recovering) -> std::io::Result<()> {
+impl RecoveryRecords for Keeper<'_> {
+    fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()> {
         self.events.name_run(&what.run);
         self.record = Some(self.open(what).map_err(std::io::Error::other)?);
         self.guarded = true;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
-use self::rows::{Rows, shown};
+use self::rows::{BuildRows, shown};
 use super::causes::chain;
 use super::inquiry::{FleetScope, Inquiry, Phased, Refused};
 use super::mutex::lock;
@@ -71,7 +71,7 @@ impl Inquiry<'_> {
         targets: &BTreeMap<HostName, nix::Target>,
     ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
         let FleetScope { fleet, roots, .. } = self.scope;
-        let rows = Mutex::new(Rows::new(targets));
+        let rows = Mutex::new(BuildRows::new(targets));
         let begun = Notify::new();
         let mut told = None;
         let hear = |heard: nix::Heard<'_>| match heard {
@@ -102,7 +102,7 @@ impl Inquiry<'_> {
         &self,
         targets: &BTreeMap<HostName, nix::Target>,
         begun: &Notify,
-        rows: &Mutex<Rows>,
+        rows: &Mutex<BuildRows>,
     ) -> Infallible {
         if targets.len() > MOST_ROWS {
             std::future::pending::<()>().await;

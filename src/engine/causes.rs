@@ -20,12 +20,7 @@ pub(super) fn reason(error: &StepError) -> String {
         StepError::NoLogin { source, .. } => source.as_ref(),
         other => other,
     };
-    let mut text = told.to_string();
-    let mut source = told.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
+    let text = chain(told);
     match error.stderr_tail().and_then(|tail| tail.lines().last()) {
         // Some programs leave their name out before the colon.
         Some(last) => format!("{text}: {}", last.trim_start_matches([':', ' '])),

@@ -33,7 +33,7 @@ const LAST_JOURNALS: Duration = Duration::from_secs(2);
 
 /// How a driven push ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum DriverEnd {
     Verdict(Verdict),
     /// A second signal came, and the push was left at once.
     Left {
@@ -178,7 +178,7 @@ impl<H: Hosts> Driver<H> {
     }
 
     /// Drives the push to its end.
-    pub async fn drive(mut self, surroundings: &mut impl Surroundings, shutdown: &mut Shutdown) -> Ended {
+    pub async fn drive(mut self, surroundings: &mut impl Surroundings, shutdown: &mut Shutdown) -> DriverEnd {
         let mut effects: VecDeque<Effect> = self.transaction.start().into();
         let mut asked_to_stop = false;
         loop {
@@ -226,7 +226,7 @@ impl<H: Hosts> Driver<H> {
                             out.task.abort();
                         }
                         self.hear_last_journals(surroundings).await;
-                        return Ended::Verdict(verdict);
+                        return DriverEnd::Verdict(verdict);
                     }
                 }
             }
@@ -244,8 +244,8 @@ impl<H: Hosts> Driver<H> {
                         let (through, guarded) = (self.transaction.through(), self.guarded());
                         return match self.transaction.ended() {
                             // Only the clean-up was still under way: the verdict stands already.
-                            Some(verdict) => Ended::Verdict(verdict),
-                            None => Ended::Left { through, guarded, signal },
+                            Some(verdict) => DriverEnd::Verdict(verdict),
+                            None => DriverEnd::Left { through, guarded, signal },
                         };
                     }
                     asked_to_stop = true;

@@ -29,7 +29,7 @@ const TO_END: Duration = Duration::from_secs(5 + 5);
 
 /// What to run.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct ExecRequest {
     pub words: Vec<OsString>,
     pub as_root: bool,
     /// How long it may run on the host, from its beginning.
@@ -44,7 +44,7 @@ pub type OnPiece<'a> = &'a dyn Fn(&HostName, Channel, &[u8]);
 pub fn exec<'a>(
     reach: &'a Reach,
     hosts: impl IntoIterator<Item = &'a Host>,
-    order: &'a Order,
+    order: &'a ExecRequest,
     events: &'a Events,
     stop: &'a watch::Receiver<bool>,
     on_piece: OnPiece<'a>,
@@ -66,7 +66,7 @@ pub fn exec<'a>(
 struct Run<'a> {
     reach: &'a Reach,
     host: &'a Host,
-    order: &'a Order,
+    order: &'a ExecRequest,
     events: &'a Events,
     on_piece: OnPiece<'a>,
     /// How much of its output is kept.
@@ -83,7 +83,7 @@ impl Run<'_> {
     }
 
     async fn run(&self, mut stop: watch::Receiver<bool>) -> Gathered<Ran> {
-        let Order { words, as_root, limit } = self.order;
+        let ExecRequest { words, as_root, limit } = self.order;
         let order = Step::Exec { mark: mark(), as_root: *as_root, limit: *limit, words: words.clone() };
         let name = &self.host.name;
         let mut command = tokio::select! {

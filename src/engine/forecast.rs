@@ -6,7 +6,7 @@ use super::ask::ask_all;
 use super::causes::reason;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
-use super::push::{First, Push};
+use super::push::{Preview, Push};
 use crate::decide::forecast::forecast;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
@@ -69,7 +69,7 @@ impl Push<'_> {
         let reboots = without(&|comparison| comparison.reboot_for.is_none())
             .map(|hosts| format!("whether a reboot is needed on {hosts}"));
         let units = match (&self.request.back, changing().next()) {
-            _ if self.request.first == (First::ShowPlan { units: true }) => None,
+            _ if self.request.first == (Preview::ShowPlan { units: true }) => None,
             (_, None) => None,
             (back, Some(_)) => {
                 let command = if back.is_none() { "plan --units" } else { "rollback --dry-run --units" };
@@ -82,13 +82,13 @@ impl Push<'_> {
     /// Brings the new systems to their hosts, or as near as a dry run allows; then it is known how they differ.
     pub(super) async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         match self.request.first {
-            First::ShowPlan { units: false } => return self.compare(views).await,
-            First::ShowPlan { units: true } => {
+            Preview::ShowPlan { units: false } => return self.compare(views).await,
+            Preview::ShowPlan { units: true } => {
                 self.copy(views).await?;
                 self.ask_for_units(views).await;
             }
-            First::Nothing | First::Ask => self.copy(views).await?,
-            First::ShowDifferences => {
+            Preview::Nothing | Preview::Ask => self.copy(views).await?,
+            Preview::ShowDifferences => {
                 self.copy(views).await?;
                 self.inquiry.tell(Event::Foreseen { forecast: Box::new(self.foreseen(None)), whole: false });
             }

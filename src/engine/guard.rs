@@ -17,7 +17,7 @@ use super::ask::ask_all;
 use super::causes::reason;
 use super::clock::{BootClock, Clock};
 use super::epochs::Epochs;
-use super::host_survey::{self, Answered, Surveyed};
+use super::host_survey::{self, Answered, SurveyAnswer};
 use super::hosts::{Hosts, Order};
 use super::inquiry::plan;
 use super::orders::{HostGuard, Identity, Orders};
@@ -41,7 +41,7 @@ use crate::remote::step::Step as RemoteStep;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct GuardRequest {
     pub fleet: Fleet,
     pub selected: BTreeSet<HostName>,
     pub allowed: Allowed,
@@ -64,7 +64,7 @@ pub enum Went {
 
 /// The guards of a fleet's selected hosts.
 pub struct Guards<'a> {
-    request: &'a Request,
+    request: &'a GuardRequest,
     reach: Arc<Reach>,
     events: &'a Events,
 }
@@ -76,11 +76,11 @@ pub struct Armable {
 }
 
 /// The answers of all selected hosts.
-pub type Looked = BTreeMap<HostName, Surveyed>;
+pub type Looked = BTreeMap<HostName, SurveyAnswer>;
 
 impl<'a> Guards<'a> {
     #[must_use]
-    pub fn new(request: &'a Request, workspace: Arc<Workspace>, events: &'a Events) -> Self {
+    pub fn new(request: &'a GuardRequest, workspace: Arc<Workspace>, events: &'a Events) -> Self {
         let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
         Self { request, reach: Arc::new(Reach::new(workspace, connect)), events }
     }

@@ -44,12 +44,16 @@ impl Answered {
     }
 }
 
-/// One host's survey; or the reason why there is none, and what to do about it.
-pub type Surveyed = Result<Answered, (String, Option<String>)>;
+/// Asks one host for its survey; or says why there is none, and what to do about it.
+pub type SurveyAnswer = Result<Answered, (String, Option<String>)>;
 
 /// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
 /// the others.
-pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, tell: impl Fn(Event)) -> Surveyed {
+pub(super) async fn aloud(
+    host: &Host,
+    answer: impl Future<Output = SurveyAnswer>,
+    tell: impl Fn(Event),
+) -> SurveyAnswer {
     let host = &host.name;
     tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
     let answer = answer.await;
@@ -70,8 +74,8 @@ pub(super) async fn aloud(host: &Host, answer: impl Future<Output = Surveyed>, t
     answer
 }
 
-/// One host's survey; or the reason why there is none, and what to do about it.
-pub(super) async fn ask(reach: &Reach, host: &Host) -> Surveyed {
+/// Asks one host for its survey; or says why there is none, and what to do about it.
+pub(super) async fn ask(reach: &Reach, host: &Host) -> SurveyAnswer {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;

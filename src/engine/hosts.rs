@@ -30,7 +30,7 @@ pub struct Order {
 
 /// A note that a host task sends while its step is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum StepNote {
     /// The detached job has begun.
     Started,
     /// Lines that a detached job has printed since the note before, each line once.
@@ -50,18 +50,18 @@ pub enum Note {
     },
 }
 
-pub type Notes = UnboundedSender<Note>;
+pub type StepNotes = UnboundedSender<StepNote>;
 
 /// The last lines of a unit's journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Journal {
+pub struct UnitJournal {
     pub unit: String,
     pub lines: Vec<String>,
 }
 
 pub trait Hosts: Send + Sync + 'static {
     /// Carries out one order to its end, reconnecting as needed. Dropping the future stops waiting, not the host.
-    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer>;
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: StepNotes) -> BoxFuture<'static, Answer>;
 
     /// Looks at the whole matrix once: every link by the probe of before or after the change.
     ///
@@ -73,7 +73,7 @@ pub trait Hosts: Send + Sync + 'static {
 
     /// Reads the journals of these units, if they can be read at once: within seconds, over a connection that is there,
     /// and beside all other work on the host. Hosts of the tests may have none.
-    fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
+    fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<UnitJournal>> {
         let _ = (host, units);
         async { Vec::new() }.boxed()
     }

@@ -75,6 +75,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
+    /// What the judges look at of a host that has answered.
     pub(super) fn view<'b>(
         &'b self,
         host: &'b Host,
@@ -95,6 +96,7 @@ impl<'a> Inquiry<'a> {
     }
 }
 
+/// The plan that these hosts and links make, before the baseline.
 pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     let id = |name: &HostName| views.iter().position(|view| view.host.name == *name).map(HostId);
     let host = |view: &Surveyed<'_>| {

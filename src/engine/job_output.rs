@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::hosts::{Note, Notes};
+use super::hosts::{StepNote, StepNotes};
 use super::mutex::lock;
 use crate::event::ration::{Cut, shorten};
 use crate::facts::host::JobKind;
@@ -40,38 +40,46 @@ pub(super) struct Printing {
 
 impl Printing {
     /// Reads one script's answer. What it prints begins with the first line of each log.
-    pub(super) fn read<'a>(&'a self, host: &'a HostName, boot_id: &'a str, notes: &'a Notes) -> Reading<'a> {
-        Reading { printing: self, host, boot_id, notes, seen: BTreeMap::new(), kind: JobKind::Test, lines: Vec::new() }
+    pub(super) fn read<'a>(&'a self, host: &'a HostName, boot_id: &'a str, notes: &'a StepNotes) -> PrintedLog<'a> {
+        PrintedLog {
+            printing: self,
+            host,
+            boot_id,
+            notes,
+            seen: BTreeMap::new(),
+            kind: JobKind::Test,
+            lines: Vec::new(),
+        }
     }
 }
 
 /// How much of a log has come.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct LogSize {
     lines: usize,
     bytes: usize,
 }
 
-impl Seen {
+impl LogSize {
     fn is_too_much(self) -> bool {
         self.lines > MOST_LINES || self.bytes > MOST_BYTES
     }
 }
 
 /// The part of one script's answer that jobs have printed.
-pub(super) struct Reading<'a> {
+pub(super) struct PrintedLog<'a> {
     printing: &'a Printing,
     host: &'a HostName,
     boot_id: &'a str,
-    notes: &'a Notes,
+    notes: &'a StepNotes,
     /// How much of each log has come, told or not.
-    seen: BTreeMap<JobKind, Seen>,
+    seen: BTreeMap<JobKind, LogSize>,
     /// The kind of job of the lines that are still to be told.
     kind: JobKind,
     lines: Vec<String>,
 }
 
-impl Reading<'_> {
+impl PrintedLog<'_> {
     /// Returns whether lines wait for others, to be told with them.
     pub(super) fn waits(&self) -> bool {
         !self.lines.is_empty()
@@ -99,7 +107,7 @@ impl Reading<'_> {
             let cut = Cut::Job { kind: kind.word(), most: MOST_BYTES };
             self.lines.push(format!("({cut})"));
             self.tell();
-            let _ = self.notes.send(Note::Cut(cut));
+            let _ = self.notes.send(StepNote::Cut(cut));
         } else {
             self.lines.push(line);
         }
@@ -116,7 +124,7 @@ impl Reading<'_> {
         let told = told.entry(self.log(kind)).or_default();
         *told = (*told).max(self.seen.get(&kind).map_or(0, |seen| seen.lines));
         // The receiver is gone only when the push is over.
-        let _ = self.notes.send(Note::Printed { kind, lines });
+        let _ = self.notes.send(StepNote::Printed { kind, lines });
     }
 
     fn log(&self, kind: JobKind) -> (HostName, String, JobKind) {
@@ -141,7 +149,7 @@ mod tests {
             reading.tell();
         }
         let mut told = Vec::new();
-        while let Ok(Note::Printed { kind, lines }) = inbox.try_recv() {
+        while let Ok(StepNote::Printed { kind, lines }) = inbox.try_recv() {
             told.push((kind, lines));
         }
         told
@@ -175,7 +183,7 @@ mod tests {
         reading.tell();
         assert_eq!(
             inbox.try_recv(),
-            Ok(Note::Printed { kind: JobKind::Test, lines: vec!["lost with its try".to_owned()] })
+            Ok(StepNote::Printed { kind: JobKind::Test, lines: vec!["lost with its try".to_owned()] })
         );
     }
 
@@ -196,11 +204,11 @@ mod tests {
             let (mut all, mut cuts) = (Vec::new(), 0);
             while let Ok(note) = inbox.try_recv() {
                 match note {
-                    Note::Printed { lines, .. } => {
+                    StepNote::Printed { lines, .. } => {
                         assert!(lines.len() <= MOST_TOGETHER);
                         all.extend(lines);
                     }
-                    Note::Cut(Cut::Job { kind: "test", most: MOST_BYTES }) => cuts += 1,
+                    StepNote::Cut(Cut::Job { kind: "test", most: MOST_BYTES }) => cuts += 1,
                     other => panic!("{other:?}"),
                 }
             }

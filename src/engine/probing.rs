@@ -31,13 +31,13 @@ const WAY: Duration = Duration::from_secs(3);
 
 pub(super) struct Probing {
     reach: Arc<Reach>,
-    streams: BTreeMap<HostName, Mutex<Slot>>,
+    streams: BTreeMap<HostName, Mutex<ProberSlot>>,
     number: AtomicU64,
 }
 
 /// The state of a host's prober.
 #[derive(Default)]
-enum Slot {
+enum ProberSlot {
     #[default]
     Empty,
     /// It is being started, with a login of its own if need be. That may take longer than a round waits, so the next
@@ -89,10 +89,10 @@ impl Probing {
                 let mut slot = slot.lock().await;
                 let asking = self.ask(host, &mut slot, probes, (number, after), limit);
                 let answered = within(&BootClock, limit, asking).await.and_then(Result::ok);
-                if answered.is_none() && !matches!(&*slot, Slot::Opening { .. }) {
+                if answered.is_none() && !matches!(&*slot, ProberSlot::Opening { .. }) {
                     // Half an answer may still be on its way, so the next round starts a new prober. One that is only
                     // being started is kept: to begin it anew each round would never end with a slow login.
-                    *slot = Slot::Empty;
+                    *slot = ProberSlot::Empty;
                 }
                 answered
             };
@@ -115,33 +115,32 @@ impl Probing {
     async fn ask(
         &self,
         host: &HostName,
-        slot: &mut Slot,
+        slot: &mut ProberSlot,
         probes: Vec<(LinkId, Probe, Duration)>,
         (number, after): (u64, bool),
         limit: Duration,
     ) -> Result<ProbeRound, StepError> {
         match slot {
-            Slot::Open(open) if open.after == after => {}
-            Slot::Opening { after: wanted, .. } if *wanted == after => {}
-            // No prober, or one with the other probes: a roll back asks for the addresses of before.
+            ProberSlot::Open(open) if open.after == after => {}
+            ProberSlot::Opening { after: wanted, .. } if *wanted == after => {}
             _ => {
                 let script = RemoteStep::Probe { life: LIFE, probes }.script();
                 let (reach, host) = (Arc::clone(&self.reach), host.clone());
                 let mut opening = JoinSet::new();
                 opening.spawn(async move { reach.stream(&host, &script, reach.connect(&host) + limit).await });
-                *slot = Slot::Opening { after, opening };
+                *slot = ProberSlot::Opening { after, opening };
             }
         }
-        if let Slot::Opening { opening, .. } = slot {
+        if let ProberSlot::Opening { opening, .. } = slot {
             let opened = opening.join_next().await;
             // A task cannot be awaited twice, so the slot is emptied before its result is looked at.
-            *slot = Slot::Empty;
+            *slot = ProberSlot::Empty;
             let lost = || StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() };
             // Only a panic ends the task without a result.
             let stream = opened.and_then(Result::ok).ok_or_else(lost)??;
-            *slot = Slot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after }));
+            *slot = ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after }));
         }
-        let Slot::Open(open) = slot else { unreachable!("it was just opened") };
+        let ProberSlot::Open(open) = slot else { unreachable!("it was just opened") };
         let Prober { stream, reader, .. } = open.as_mut();
         stream.send_line(&format!("round {number}")).await?;
         loop {
@@ -159,7 +158,7 @@ impl Probing {
     /// Ends every prober, and waits for that, for a bounded time.
     pub(super) async fn stop(&self) {
         let ends = self.streams.values().map(|slot| async {
-            if let Slot::Open(prober) = std::mem::take(&mut *slot.lock().await) {
+            if let ProberSlot::Open(prober) = std::mem::take(&mut *slot.lock().await) {
                 // The prober ends when its input ends; how it ends does not matter any more.
                 let _ = prober.stream.close().await;
             }

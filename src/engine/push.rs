@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::prepare::{Prepared, Ready};
 use super::causes::reason;
 use super::clock::BootClock;
-use super::driver::{Driver, Ended};
+use super::driver::{Driver, DriverEnd};
 use super::inquiry::{FleetScope, Inquiry, Refused};
 use super::last_look::look_at_every_host;
 use super::mutex::lock;
@@ -32,14 +32,14 @@ use crate::remote::step::{Speaker, Step as RemoteStep};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct PushRequest {
     pub scope: FleetScope,
     /// Units that made a run roll back, and that are to count as failed before this run.
     pub accept_failed: BTreeSet<String>,
     pub waves: Waves,
     /// Where a rollback goes: to systems that the hosts have already. `None`: the systems are built.
     pub back: Option<To>,
-    pub first: First,
+    pub first: Preview,
     /// Whether the hosts that need a reboot for their new systems are rebooted after the commit.
     pub reboot: bool,
     pub run: String,
@@ -49,7 +49,7 @@ pub struct Request {
 
 /// What happens before the first host is touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum First {
+pub enum Preview {
     /// It goes on by itself.
     Nothing,
     /// The differences of the systems are shown in full, and it goes on.
@@ -61,7 +61,7 @@ pub enum First {
     ShowPlan { units: bool },
 }
 
-impl First {
+impl Preview {
     #[must_use]
     pub fn is_all(self) -> bool {
         matches!(self, Self::ShowPlan { .. })
@@ -78,7 +78,7 @@ pub enum Pushed {
     Planned,
     /// A signal came before anything was touched.
     Interrupted(Signal),
-    /// A second signal came, and the push was left at once; see [`Ended::Left`].
+    /// A second signal: left at once; see [`DriverEnd::Left`].
     Left {
         through: Vec<(HostName, HostOutcome)>,
         guarded: Vec<LeftToGuard>,
@@ -88,7 +88,7 @@ pub enum Pushed {
 
 /// Pushes a fleet, and tells `surroundings` and `events` everything on the way.
 pub async fn push(
-    request: &Request,
+    request: &PushRequest,
     workspace: Arc<Workspace>,
     events: &Events,
     surroundings: &mut (impl Surroundings + Logbook),
@@ -158,7 +158,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
         }
         Ok(Prepared::Ready(ready)) => {
             let Ready { hosts, plan, times, leftovers } = *ready;
-            if push.request.first == First::Ask {
+            if push.request.first == Preview::Ask {
                 surroundings.foreseen(push.foreseen(None));
                 // No guard is armed yet, so no time runs out while the person reads; and arming checks anew whether the
                 // facts still hold.
@@ -184,7 +184,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                 .drive(surroundings, shutdown)
                 .await;
             match ended {
-                Ended::Verdict(mut verdict) => {
+                DriverEnd::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
                     // One look more, because a host may have come back since it was given up. A person who is in a
                     // hurry ends it with a signal.
@@ -201,7 +201,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)
                 }
-                Ended::Left { through, guarded, signal } => {
+                DriverEnd::Left { through, guarded, signal } => {
                     // "At once" does not wait for a round that is under way; its prober ends with the session.
                     Pushed::Left { through, guarded, signal }
                 }
@@ -211,7 +211,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
 }
 
 pub(super) struct Push<'a> {
-    pub(super) request: &'a Request,
+    pub(super) request: &'a PushRequest,
     pub(super) inquiry: Inquiry<'a>,
     /// Hosts that hold roots of this run: a refusal cleans them up.
     pub(super) prepared: Mutex<BTreeSet<HostName>>,
@@ -224,7 +224,7 @@ pub(super) struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    fn new(request: &'a Request, workspace: Arc<Workspace>, events: &'a Events) -> Self {
+    fn new(request: &'a PushRequest, workspace: Arc<Workspace>, events: &'a Events) -> Self {
         Self {
             request,
             inquiry: Inquiry::new(&request.scope, workspace, events),

@@ -85,7 +85,7 @@ pub trait Logbook: Send {
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct RebootRequest {
     pub scope: FleetScope,
     pub run: String,
     /// `person@workstation`.
@@ -94,14 +94,14 @@ pub struct Request {
 
 /// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::reboot::waves)).
 pub async fn reboot(
-    request: &Request,
+    request: &RebootRequest,
     sizes: &[Size],
     workspace: Arc<Workspace>,
     events: &Events,
     logbook: &mut impl Logbook,
     shutdown: &mut Shutdown,
 ) -> Rolled {
-    let Request { scope, run, owner } = request;
+    let RebootRequest { scope, run, owner } = request;
     let inquiry = Inquiry::new(scope, workspace, events);
     let rolling = RollingReboot { inquiry: &inquiry, skipped: &scope.without, run, owner };
     let rolled = rolling.roll(&scope.selected, sizes, logbook, shutdown).await;

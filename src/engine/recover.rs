@@ -37,14 +37,14 @@ const LOOK_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a person asked for, with what this workstation knows.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct RecoverRequest {
     pub fleet: Fleet,
     /// The name of this recovery alone: it tells two recoveries apart that end the same run at once.
     pub owner: String,
     /// Tells the epochs apart of two recoveries that begin at once.
     pub tag: u16,
     /// The newest unfinished run of the fleet on this workstation.
-    pub known: Option<Known>,
+    pub known: Option<RecordedRun>,
     /// The run that the person has named.
     pub run: Option<String>,
     /// What is to be done with the run.
@@ -52,12 +52,12 @@ pub struct Request {
     /// The hosts that the run is to end without.
     pub without: BTreeSet<HostName>,
     /// Runs of the fleet that were ended while hosts were missing, by the records of this workstation.
-    pub ended: Vec<Known>,
+    pub ended: Vec<RecordedRun>,
 }
 
 /// A run with a record on this workstation.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct RecordedRun {
     pub run: String,
     /// `None`: the plan cannot be read, or was put together from the hosts; then the hosts tell it.
     pub plan: Option<Plan>,
@@ -76,7 +76,7 @@ pub struct Known {
 
 /// What was found to recover.
 #[derive(Debug, Clone)]
-pub struct Recovering {
+pub struct FoundRun {
     pub run: String,
     pub epoch: u64,
     /// The run is known from the hosts alone, without a record of this workstation.
@@ -87,12 +87,12 @@ pub struct Recovering {
 }
 
 /// Makes the place for a recovery's entries, once it is known which run it is.
-pub trait Records: Surroundings {
+pub trait RecoveryRecords: Surroundings {
     /// Writes down that the run is about to be taken over.
     ///
     /// # Errors
     /// When that cannot be written down.
-    fn recovering(&mut self, what: &Recovering) -> std::io::Result<()>;
+    fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()>;
 
     /// Asks whether the run is to end without these hosts, which do not answer. The question ends by itself after some
     /// time.
@@ -125,7 +125,7 @@ pub enum Recovered {
         run: String,
     },
     Interrupted(Signal),
-    /// See [`Ended::Left`](super::driver::Ended::Left).
+    /// See [`DriverEnd::Left`](super::driver::DriverEnd::Left).
     Left {
         through: Vec<(HostName, HostOutcome)>,
         guarded: Vec<LeftToGuard>,
@@ -135,10 +135,10 @@ pub enum Recovered {
 
 /// Recovers the newest unfinished run of a fleet.
 pub async fn recover(
-    request: &Request,
+    request: &RecoverRequest,
     workspace: Arc<Workspace>,
     events: &Events,
-    records: &mut impl Records,
+    records: &mut impl RecoveryRecords,
     shutdown: &mut Shutdown,
 ) -> Recovered {
     let workstation = Looking::begin(events);
@@ -160,18 +160,18 @@ pub async fn recover(
 /// Recovers over any way to the hosts, up to the verdict.
 pub async fn recover_with(
     surveyor: &impl Surveyor,
-    request: &Request,
+    request: &RecoverRequest,
     events: &Events,
-    records: &mut impl Records,
+    records: &mut impl RecoveryRecords,
     shutdown: &mut Shutdown,
 ) -> Recovered {
-    Recovery { request, surveyor, clock: surveyor.clock(), events }.run(records, shutdown).await
+    RecoveryRun { request, surveyor, clock: surveyor.clock(), events }.run(records, shutdown).await
 }
 
-type Surveyed = BTreeMap<HostName, Answered>;
+type SurveyedHosts = BTreeMap<HostName, Answered>;
 
-struct Recovery<'a, S> {
-    request: &'a Request,
+struct RecoveryRun<'a, S> {
+    request: &'a RecoverRequest,
     surveyor: &'a S,
     clock: Arc<dyn Clock>,
     events: &'a Events,
@@ -180,7 +180,7 @@ struct Recovery<'a, S> {
 /// The run that is recovered.
 struct Chosen {
     run: String,
-    known: Option<Known>,
+    known: Option<RecordedRun>,
     /// The hosts that it changes, if they are known.
     hosts: BTreeSet<HostName>,
     /// Whether hosts that do not answer were given the time until every guard must have fired.
@@ -194,8 +194,8 @@ impl Chosen {
     }
 }
 
-impl<S: Surveyor> Recovery<'_, S> {
-    async fn run(&self, records: &mut impl Records, shutdown: &mut Shutdown) -> Recovered {
+impl<S: Surveyor> RecoveryRun<'_, S> {
+    async fn run(&self, records: &mut impl RecoveryRecords, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
         let found = tokio::select! {
             // The search changes no host, so it may be dropped at any moment.
@@ -207,9 +207,9 @@ impl<S: Surveyor> Recovery<'_, S> {
                 self.take_over(chosen, surveyed, records, shutdown).await
             }
             Ok((chosen, surveyed, without)) => {
-                let request = Request { aim: Aim::Without, without, ..self.request.clone() };
+                let request = RecoverRequest { aim: Aim::Without, without, ..self.request.clone() };
                 let (surveyor, clock, events) = (self.surveyor, Arc::clone(&self.clock), self.events);
-                Recovery { request: &request, surveyor, clock, events }
+                RecoveryRun { request: &request, surveyor, clock, events }
                     .take_over(chosen, surveyed, records, shutdown)
                     .await
             }
@@ -218,7 +218,12 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 
     /// Asks these hosts; those that do not answer are returned.
-    async fn survey(&self, hosts: &BTreeSet<HostName>, surveyed: &mut Surveyed, aloud: bool) -> BTreeSet<HostName> {
+    async fn survey(
+        &self,
+        hosts: &BTreeSet<HostName>,
+        surveyed: &mut SurveyedHosts,
+        aloud: bool,
+    ) -> BTreeSet<HostName> {
         let asked = self.request.fleet.hosts.iter().filter(|host| hosts.contains(&host.name));
         let tell = |event| {
             if aloud {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 
-use super::hosts::{Journal, Note, Notes};
+use super::hosts::{StepNote, StepNotes, UnitJournal};
 use crate::decide::vocabulary::Answer;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
@@ -15,7 +15,7 @@ pub(super) enum Report {
     Note {
         host: HostId,
         sent: u64,
-        note: Note,
+        note: StepNote,
     },
     Answer {
         host: HostId,
@@ -26,7 +26,7 @@ pub(super) enum Report {
     /// The journals of a host's failed units.
     Journals {
         host: HostId,
-        journals: Vec<Journal>,
+        journals: Vec<UnitJournal>,
     },
 }
 
@@ -35,8 +35,8 @@ pub(super) struct ReportOnce {
     host: HostId,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
-    notes: mpsc::UnboundedReceiver<Note>,
-    noting: Notes,
+    notes: mpsc::UnboundedReceiver<StepNote>,
+    noting: StepNotes,
     answer: Option<Answer>,
 }
 
@@ -47,7 +47,7 @@ impl ReportOnce {
     }
 
     /// Does the work, and passes on its notes as they come.
-    pub(super) async fn hear<Work: Future<Output = Answer>>(&mut self, work: impl FnOnce(Notes) -> Work) {
+    pub(super) async fn hear<Work: Future<Output = Answer>>(&mut self, work: impl FnOnce(StepNotes) -> Work) {
         let mut work = std::pin::pin!(work(self.noting.clone()));
         let answer = loop {
             tokio::select! {
@@ -64,7 +64,7 @@ impl ReportOnce {
         self.answer = Some(answer);
     }
 
-    fn pass_on(&self, note: Note) {
+    fn pass_on(&self, note: StepNote) {
         let _ = self.reports.send(Report::Note { host: self.host, sent: self.sent, note });
     }
 }
@@ -106,9 +106,9 @@ mod tests {
         let mut report = ReportOnce::new(HostId(0), 1, reports.clone());
         report
             .hear(|notes| async move {
-                let _ = notes.send(Note::Started);
+                let _ = notes.send(StepNote::Started);
                 tokio::task::yield_now().await;
-                let _ = notes.send(Note::Made);
+                let _ = notes.send(StepNote::Made);
                 Answer::NotSent
             })
             .await;
@@ -118,7 +118,7 @@ mod tests {
         let mut report = ReportOnce::new(HostId(0), 2, reports);
         {
             let hearing = report.hear(|notes| async move {
-                let _ = notes.send(Note::Started);
+                let _ = notes.send(StepNote::Started);
                 std::future::pending().await
             });
             let mut hearing = std::pin::pin!(hearing);

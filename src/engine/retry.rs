@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::clock::{Clock, within};
-use super::hosts::{Note, Notes, Order};
+use super::hosts::{Order, StepNote, StepNotes};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::facts::host::Standing;
 use crate::facts::step_answer::{StepAnswer, StepOutcome};
@@ -49,7 +49,7 @@ pub enum Try {
 pub async fn until_answered<Attempt: Future<Output = Try>>(
     clock: &dyn Clock,
     order: &Order,
-    notes: &Notes,
+    notes: &StepNotes,
     attempt: impl Fn(Duration) -> Attempt,
 ) -> Answer {
     let mut pause = FIRST_PAUSE;
@@ -83,7 +83,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
         match came.unwrap_or_else(over) {
             Try::Answer(answer) => {
                 if lost {
-                    note(Note::Made);
+                    note(StepNote::Made);
                 }
                 return match answer {
                     // An earlier try may have run before the host began to refuse the login, so nothing is known of it.
@@ -96,7 +96,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                 may_have_run |= this_one;
                 // Once is enough for the screen; and a host that its guard brings back is expected to be away.
                 if !lost && !matches!(order.step, Step::Return { .. } | Step::TakeOver { by_guard: true }) {
-                    note(Note::Lost { why: reason.clone() });
+                    note(StepNote::Lost { why: reason.clone() });
                     lost = true;
                 }
                 why.get_or_insert(reason);
@@ -104,7 +104,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                 seen = None;
             }
         }
-        note(Note::StillAway { answers: seen.is_some() });
+        note(StepNote::StillAway { answers: seen.is_some() });
         clock.sleep_until(clock.now() + pause.min(left)).await;
         // `clock` goes on in a suspend, so after one the order's time may be over before the network is up again.
         let awake = clock.now();

@@ -10,7 +10,7 @@ use std::{fmt, io};
 
 use super::epochs::tag;
 use super::inquiry::Inquiry;
-use super::recover::{Records, Recovered, Recovering, Request, recover_with};
+use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, recover_with};
 use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
@@ -80,7 +80,7 @@ impl Leftovers {
         let_go_all(&surveyor, over.collect()).await;
         for (run, hosts) in returned {
             let tag = tag();
-            let request = Request {
+            let request = RecoverRequest {
                 fleet: inquiry.scope.fleet.clone(),
                 owner: format!("{owner}#{tag:04x}"),
                 tag,
@@ -90,7 +90,7 @@ impl Leftovers {
                 without: skipped.clone(),
                 ended: Vec::new(),
             };
-            let mut notes = Notes::default();
+            let mut notes = RecoveryNotes::default();
             // The events of that recovery belong to another run, and are not told here.
             let events = Events::new(None);
             let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
@@ -152,13 +152,13 @@ impl fmt::Display for Cleaning {
 
 /// Collects what the recovery would write down, and what it says of hosts.
 #[derive(Default)]
-struct Notes {
+struct RecoveryNotes {
     epoch: u64,
     entries: Vec<Entry>,
     told: Vec<(HostName, String)>,
 }
 
-impl Surroundings for Notes {
+impl Surroundings for RecoveryNotes {
     fn tell(&mut self, event: Event) {
         if let Event::Warned { host: Some(host), text } = event {
             self.told.push((host, text));
@@ -175,8 +175,8 @@ impl Surroundings for Notes {
     }
 }
 
-impl Records for Notes {
-    fn recovering(&mut self, what: &Recovering) -> io::Result<()> {
+impl RecoveryRecords for RecoveryNotes {
+    fn recovering(&mut self, what: &FoundRun) -> io::Result<()> {
         self.epoch = what.epoch;
         Ok(())
     }

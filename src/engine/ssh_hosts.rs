@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
-use super::hosts::{Hosts, Journal, Note, Notes, Order};
+use super::hosts::{Hosts, Order, StepNote, StepNotes, UnitJournal};
 use super::job_output::{Printing, TOGETHER};
 use super::mutex::lock;
 use super::orders::Orders;
@@ -60,11 +60,11 @@ impl SshHosts {
         self.probing.stop().await;
     }
 
-    async fn perform_until(&self, host: HostId, order: Order, notes: Notes) -> Answer {
+    async fn perform_until(&self, host: HostId, order: Order, notes: StepNotes) -> Answer {
         until_answered(&BootClock, &order, &notes, |limit| self.attempt(host, &order, limit, &notes)).await
     }
 
-    async fn attempt(&self, host: HostId, order: &Order, limit: Duration, notes: &Notes) -> Try {
+    async fn attempt(&self, host: HostId, order: &Order, limit: Duration, notes: &StepNotes) -> Try {
         let name = &self.orders.plan.host(host).name;
         // The script is made anew for each try, with what is known by now of the host's clock and epoch.
         let script = self.orders.remote_step(host, order).script();
@@ -116,7 +116,7 @@ impl SshHosts {
         script: &Script,
         limit: Duration,
         patience: Duration,
-        notes: &Notes,
+        notes: &StepNotes,
     ) -> Result<RawAnswer, StepError> {
         let name = &self.orders.plan.host(host).name;
         // The take-over comes first: from then on the fence refuses the old coordinator, so no further step of it can
@@ -137,7 +137,7 @@ impl SshHosts {
         boot_id: &str,
         script: &Script,
         limit: Duration,
-        notes: &Notes,
+        notes: &StepNotes,
     ) -> Result<RawAnswer, StepError> {
         let whole = async {
             let mut stream = self.reach.stream_of_job(host, script, limit).await?;
@@ -165,7 +165,7 @@ impl SshHosts {
                     }
                 };
                 match line.0.as_str() {
-                    "begun" => drop(notes.send(Note::Started)),
+                    "begun" => drop(notes.send(StepNote::Started)),
                     "printed" => {
                         if let Some((kind, text)) = answer::printed(&line.1) {
                             printed.take(kind, text);
@@ -199,7 +199,7 @@ impl SshHosts {
         let _ = within(&BootClock, JOURNALS_LIMIT, asked).await;
     }
 
-    async fn read_journals(&self, host: HostId, units: BTreeSet<String>) -> Vec<Journal> {
+    async fn read_journals(&self, host: HostId, units: BTreeSet<String>) -> Vec<UnitJournal> {
         let name = &self.orders.plan.host(host).name;
         let units: Vec<String> = units.into_iter().filter(|unit| is_unit(unit)).take(MOST_JOURNALS).collect();
         if units.is_empty() {
@@ -209,7 +209,7 @@ impl SshHosts {
         let asked = self.reach.run_over_what_is_there(name, &script, JOURNALS_LIMIT);
         let answer = within(&BootClock, JOURNALS_LIMIT, asked).await.flatten();
         let journals = answer.map(|answer| answer::journals(&answer.lines)).unwrap_or_default();
-        journals.into_iter().map(|(unit, lines)| Journal { unit, lines }).collect()
+        journals.into_iter().map(|(unit, lines)| UnitJournal { unit, lines }).collect()
     }
 }
 
@@ -232,7 +232,7 @@ impl Hosts for SshHosts {
         self.orders.outbid(host);
     }
 
-    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: StepNotes) -> BoxFuture<'static, Answer> {
         async move { self.perform_until(host, order, notes).await }.boxed()
     }
 
@@ -253,7 +253,7 @@ impl Hosts for SshHosts {
         .boxed()
     }
 
-    fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<Journal>> {
+    fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<UnitJournal>> {
         async move { self.read_journals(host, units).await }.boxed()
     }
 

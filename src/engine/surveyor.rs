@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use super::ask::ask_all;
 use super::clock::{BootClock, Clock};
-use super::host_survey::{self, Surveyed};
+use super::host_survey::{self, SurveyAnswer};
 use super::hosts::Hosts;
 use super::lease::let_go;
 use super::orders::Orders;
@@ -22,7 +22,7 @@ pub trait Surveyor: Send + Sync {
     fn clock(&self) -> Arc<dyn Clock>;
 
     /// Asks a host for every fact, once.
-    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed>;
+    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer>;
 
     /// Ends a rolling reboot's hold on a host. The worlds of the tests have none.
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {
@@ -58,7 +58,7 @@ impl Surveyor for SshSurveyor {
         Arc::new(BootClock)
     }
 
-    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed> {
+    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer> {
         host_survey::ask(&self.reach, host).boxed()
     }
 

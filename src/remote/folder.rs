@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use super::workspace::WorkspaceError;
+use super::workspace_error::WorkspaceError;
 use crate::local::private;
 
 /// ssh binds `PATH.16characters` and a socket's path ends at 107 bytes: 89 worked and 91 did not

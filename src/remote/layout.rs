@@ -4,97 +4,23 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::connect_error::{ConnectCause, ConnectError};
 use super::login_hint;
-use super::master::Slot;
+use super::machine::{Machine, Route, alias_of};
+use super::master_slot::Slot;
 use super::privilege::Password;
 use super::ssh_config::{Block, UserSettings};
-use super::workspace::{Workspace, WorkspaceError};
+use super::workspace_error::WorkspaceError;
 use crate::inventory::model::{Become, BootLoaderHint, Host, HostKey, Jump, Limits};
-use crate::local::process::{Invocation, ProcessError};
+use crate::local::process::Invocation;
 
 /// The user's jumps may have jumps of their own; more than these is a loop.
 const JUMPS_IN_A_ROW: usize = 8;
 
 /// `ssh -G` reads files and may run the user's `Match exec`; it opens no connection.
 const READ_CONFIG: Duration = Duration::from_secs(20);
-
-/// A machine of this run: a host of the inventory, or a jump that is not one.
-#[derive(Debug)]
-pub(super) struct Machine {
-    /// Its name for ssh.
-    pub(super) alias: String,
-    /// Its name for a person.
-    pub(super) shown: String,
-    /// One for each of its addresses, in the inventory's order.
-    pub(super) routes: Vec<Route>,
-    /// The route that is used, of several, and what is to be said of those before it.
-    pub(super) settled: OnceLock<Settled>,
-    pub(super) connect: Duration,
-    pub(super) becoming: Become,
-    /// The boot loader that the inventory gives it.
-    pub(super) boot_loader: BootLoaderHint,
-    pub(super) password: Option<Password>,
-    pub(super) slot: Slot,
-}
-
-/// One address of a machine.
-#[derive(Debug)]
-pub(super) struct Route {
-    /// The name of its block. The first route has that of the machine.
-    pub(super) alias: String,
-    /// As the inventory has it.
-    pub(super) address: String,
-    /// The command a person would log in with.
-    pub(super) by_hand: String,
-    /// The alias of the machine that it is reached through.
-    pub(super) via: Option<String>,
-    /// The alias of its block after the push, if that differs.
-    pub(super) after: Option<String>,
-    /// The address that its first login used may stand in for its name from then on.
-    pub(super) may_be_pinned: bool,
-    pub(super) hostname: String,
-    pub(super) known_as: String,
-}
-
-#[derive(Debug)]
-pub(super) struct Settled {
-    pub(super) route: usize,
-    /// The machine that answered there was not the host, or did not let us in.
-    pub(super) passed_over: Vec<String>,
-}
-
-impl Machine {
-    /// Returns the route that is used; the first one as long as none of several has worked.
-    pub(super) fn route(&self) -> &Route {
-        &self.routes[self.settled.get().map_or(0, |settled| settled.route)]
-    }
-
-    pub(super) fn is_settled(&self) -> bool {
-        self.routes.len() == 1 || self.settled.get().is_some()
-    }
-
-    pub(super) fn error(&self, cause: ConnectCause) -> ConnectError {
-        self.error_at(self.route(), cause)
-    }
-
-    /// Makes an error of this workstation, not of the machine.
-    pub(super) fn local(&self, source: std::io::Error) -> ConnectError {
-        let error = ProcessError::Start { program: "ssh".to_owned(), source };
-        self.error(ConnectCause::Local(Arc::new(error)))
-    }
-
-    pub(super) fn error_at(&self, route: &Route, cause: ConnectCause) -> ConnectError {
-        let machine = match self.routes.len() {
-            1 => self.shown.clone(),
-            _ => format!("{} at {}", self.shown, route.address),
-        };
-        ConnectError { machine, by_hand: route.by_hand.clone(), cause }
-    }
-}
 
 /// Refuses texts of the inventory that would bring a newline, a quote or a second word into the config.
 pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
@@ -197,7 +123,7 @@ impl Plan<'_> {
         settings: Vec<UserSettings>,
         password: Option<Password>,
     ) -> Result<(), WorkspaceError> {
-        let alias = Workspace::alias(&host.name);
+        let alias = alias_of(&host.name);
         let control = self.next_control();
         let mut routes = Vec::new();
         let addresses = std::iter::once(&host.address).chain(&host.other_addresses);
@@ -230,7 +156,7 @@ impl Plan<'_> {
         control: &Path,
     ) -> Result<Route, WorkspaceError> {
         let via = match &host.jump {
-            Some(Jump::Host(jump)) => Some(Workspace::alias(jump)),
+            Some(Jump::Host(jump)) => Some(alias_of(jump)),
             Some(Jump::Destination { user, host, port }) => {
                 Some(self.add_jump(user.as_deref(), host, *port, JUMPS_IN_A_ROW).await?)
             }

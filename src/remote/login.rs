@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::bounds::{ANSWER, Excess, LOGIN, STDERR};
 use super::connect_error::{ConnectCause, ConnectError};
-use super::layout::Machine;
+use super::machine::Machine;
 use super::master::{Want, ensure, seconds_below};
 use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
 use super::workspace::Workspace;

@@ -4,12 +4,15 @@
 //! Each start gets a socket of its own name, and a link with the name in the config then points to it. So a dying
 //! master removes its own socket only, never that of its successor, and a stale socket does no harm.
 
+mod address_choice;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -17,70 +20,16 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
 
-use super::address_choice::race;
+use self::address_choice::race;
 use super::bounds::LOGIN;
 use super::connect_error::{ConnectCause, ConnectError};
-use super::layout::Machine;
+use super::machine::Machine;
+use super::master_slot::{LOCAL, Master};
 use super::workspace::Workspace;
 use crate::local::process::ProcessError;
 
 /// How long a master lives on that is not held any more, as after the death of a run (`ssh_config(5)`).
 const PERSIST: &str = "-oControlPersist=60";
-/// How long a local process may take to answer over its socket.
-const LOCAL: Duration = Duration::from_secs(2);
-
-/// A running master. While this value exists, the master does not end for lack of work.
-#[derive(Debug)]
-pub(super) struct Master {
-    pub(super) socket: PathBuf,
-    /// A client that is connected and says nothing counts as an open channel (OpenSSH, channels.c,
-    /// `channel_still_open`: `SSH_CHANNEL_MUX_CLIENT`), takes no place of `MaxSessions`, and is closed by the kernel
-    /// when we die. So `ControlPersist` counts from our end. Held by `a_master_lives_as_long_as_it_is_held` in
-    /// `tests/ssh.rs`.
-    hold: UnixStream,
-}
-
-impl Master {
-    /// Returns when the master has ended.
-    pub(super) async fn ended(&self) {
-        // The master greets on the held connection and then says nothing more; its end shows as the end of that stream.
-        let mut greeting = [0; 256];
-        loop {
-            if self.hold.readable().await.is_err() {
-                return;
-            }
-            match self.hold.try_read(&mut greeting) {
-                Ok(1..) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Ok(0) | Err(_) => return,
-            }
-        }
-    }
-
-    /// Returns whether the process is there and takes clients. That says nothing about the link to the host.
-    pub(super) async fn is_there(&self) -> bool {
-        matches!(tokio::time::timeout(LOCAL, UnixStream::connect(&self.socket)).await, Ok(Ok(_)))
-    }
-}
-
-/// A machine's place for its master.
-#[derive(Debug)]
-pub(super) struct Slot {
-    /// The path in the config.
-    link: PathBuf,
-    /// How many starts there were; the number names the socket of each.
-    starts: AtomicU64,
-    /// How many starts have ended, with a master or without.
-    ended: AtomicU64,
-    state: tokio::sync::Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    master: Option<Arc<Master>>,
-    /// How the last start failed, if it did.
-    failure: Option<ConnectError>,
-}
 
 /// What a caller wants of a machine's master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,17 +40,27 @@ pub(super) enum Want<'a> {
     OtherThan(&'a Path),
 }
 
-impl Slot {
-    pub(super) fn new(link: PathBuf) -> Self {
-        Self { link, starts: AtomicU64::new(0), ended: AtomicU64::new(0), state: tokio::sync::Mutex::default() }
-    }
-
-    /// Ends the master, if there is one; bounded in time.
-    pub(super) async fn end(&self, workspace: &Workspace, machine: &Machine) {
-        let Ok(mut state) = tokio::time::timeout(LOCAL, self.state.lock()).await else { return };
-        if let Some(master) = state.master.take() {
-            end(workspace, machine, &master).await;
+impl Workspace {
+    /// Ends every master and removes the folder; bounded in time. Sessions on it are lost.
+    pub async fn close(&self) {
+        // A machine behind another goes first, while the way to it is still open.
+        let depth = |machine: &Machine| std::iter::successors(Some(machine), |next| self.via(next)).count();
+        let mut layers: BTreeMap<usize, Vec<&Machine>> = BTreeMap::new();
+        for machine in self.machines.values() {
+            layers.entry(depth(machine)).or_default().push(machine);
         }
+        for machines in layers.values().rev() {
+            futures::future::join_all(machines.iter().map(|machine| end_if_there(self, machine))).await;
+        }
+        let _ = tokio::fs::remove_dir_all(self.folder.path()).await;
+    }
+}
+
+/// Ends the machine's master, if there is one; bounded in time.
+pub(super) async fn end_if_there(workspace: &Workspace, machine: &Machine) {
+    let Ok(mut state) = tokio::time::timeout(LOCAL, machine.slot.state.lock()).await else { return };
+    if let Some(master) = state.master.take() {
+        end(workspace, machine, &master).await;
     }
 }
 

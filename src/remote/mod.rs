@@ -5,7 +5,6 @@
 //! [`login_anew`] is a login that uses none. A host only ever runs a [`Script`], sent as [`transport`] tells. This room
 //! does not know what a script does, does not decide anything, and does not try twice.
 
-mod address_choice;
 pub mod answer;
 pub(crate) mod bounds;
 mod command;
@@ -14,13 +13,16 @@ mod folder;
 mod layout;
 mod login;
 mod login_hint;
+mod machine;
 mod master;
+mod master_slot;
 mod privilege;
 mod session;
 mod ssh_config;
 pub mod step;
 pub mod transport;
 mod workspace;
+mod workspace_error;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -33,7 +35,8 @@ pub use login::{Way, login_anew};
 pub use privilege::{Password, RootRefusal};
 pub use session::{Session, Stream};
 pub use transport::RawAnswer;
-pub use workspace::{Workspace, WorkspaceError};
+pub use workspace::Workspace;
+pub use workspace_error::WorkspaceError;
 
 /// A script to run on a host, as root if the inventory's `become` says so.
 #[derive(Debug, Clone, PartialEq, Eq)]

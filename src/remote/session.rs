@@ -10,9 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bounds::{ANSWER, Excess, LINE, Meter, STDERR};
 use super::connect_error::ConnectError;
-use super::layout::Machine;
 use super::login::{Said, input, machine};
-use super::master::{Master, Want, ensure};
+use super::machine::Machine;
+use super::master::{Want, end_if_there, ensure};
+use super::master_slot::Master;
 use super::transport::{RawAnswer, Reading};
 use super::workspace::Workspace;
 use super::{BadScript, Script, StepError, privilege, tail};
@@ -106,7 +107,7 @@ impl Session {
     /// Ends the master; bounded in time. Hosts behind this one lose their connection too: close them before.
     pub async fn close(self) {
         let machine = self.machine();
-        machine.slot.end(&self.workspace, machine).await;
+        end_if_there(&self.workspace, machine).await;
     }
 
     /// Runs a script to its end.

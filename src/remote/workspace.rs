@@ -11,41 +11,17 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::folder::PrivateFolder;
-use super::layout::{Machine, Plan, Question, Route, Settled, check_texts};
+use super::layout::{Plan, Question, check_texts};
+use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
 use super::ssh_config::{Block, UserSettings, render};
+use super::workspace_error::WorkspaceError;
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;
-use crate::local::process::{Invocation, ProcessError};
+use crate::local::process::Invocation;
 
 /// The most `ssh -G` that run at once.
 const READ_AT_ONCE: usize = 8;
-
-#[derive(Debug, thiserror::Error)]
-pub enum WorkspaceError {
-    #[error("cannot make the folder for ssh's sockets under {}", folder.display())]
-    Folder {
-        folder: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot read what ssh's config says about `{destination}`")]
-    Ssh {
-        destination: String,
-        #[source]
-        source: ProcessError,
-    },
-    #[error("ssh cannot read its config about `{destination}`: {stderr_tail}")]
-    Config { destination: String, stderr_tail: String },
-    #[error("{host}: `{text}` cannot stand in an ssh config as {what}")]
-    BadText { host: HostName, what: &'static str, text: String },
-    #[error("{host}: its jump `{jump}` is not among the hosts of this run")]
-    NoSuchJump { host: HostName, jump: HostName },
-    #[error("{destination}: its jumps lead in a circle")]
-    JumpLoop { destination: String },
-    #[error("{host} needs a sudo password, and none was given")]
-    NoPassword { host: HostName },
-}
 
 /// The ssh side of one run. It is made before the first connection and closed after the last.
 ///
@@ -53,9 +29,9 @@ pub enum WorkspaceError {
 /// run of the same user removes it.
 #[derive(Debug)]
 pub struct Workspace {
-    folder: PrivateFolder,
+    pub(super) folder: PrivateFolder,
     config: PathBuf,
-    machines: HashMap<String, Machine>,
+    pub(super) machines: HashMap<String, Machine>,
     blocks: Mutex<Vec<Block>>,
 }
 
@@ -123,16 +99,10 @@ impl Workspace {
         Ok(Arc::new(workspace))
     }
 
-    /// Returns the path of the generated config: `ssh -F` with it and an [`alias`](Self::alias) reach a host.
+    /// The generated config: `ssh -F` of this and a host's name reach a host.
     #[must_use]
     pub fn config(&self) -> &Path {
         &self.config
-    }
-
-    /// Returns the name of a host for ssh (and `ssh-ng://`).
-    #[must_use]
-    pub fn alias(host: &HostName) -> String {
-        host.as_str().to_owned()
     }
 
     /// Returns the text for `NIX_SSHOPTS`. Old versions of Nix split it at every space, and the path has none. Nix then
@@ -149,22 +119,8 @@ impl Workspace {
         format!("{} -oControlPath=none", self.nix_ssh_options())
     }
 
-    /// Ends every master and removes the folder; bounded in time. Sessions on it are lost.
-    pub async fn close(&self) {
-        // A machine behind another goes first, while the way to it is still open.
-        let depth = |machine: &Machine| std::iter::successors(Some(machine), |next| self.via(next)).count();
-        let mut layers: BTreeMap<usize, Vec<&Machine>> = BTreeMap::new();
-        for machine in self.machines.values() {
-            layers.entry(depth(machine)).or_default().push(machine);
-        }
-        for machines in layers.values().rev() {
-            futures::future::join_all(machines.iter().map(|machine| machine.slot.end(self, machine))).await;
-        }
-        let _ = tokio::fs::remove_dir_all(self.folder.path()).await;
-    }
-
     pub(super) fn machine(&self, host: &HostName) -> Option<&Machine> {
-        self.machines.get(&Self::alias(host))
+        self.machines.get(&alias_of(host))
     }
 
     pub(super) fn via(&self, machine: &Machine) -> Option<&Machine> {

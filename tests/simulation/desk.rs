@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::decide::vocabulary;
-use fleetdeploy::engine::recover::{Known, Records, Recovering};
+use fleetdeploy::engine::recover::{FoundRun, RecordedRun, RecoveryRecords};
 use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::plan::Plan;
@@ -57,17 +57,17 @@ impl Desk {
     }
 
     /// As `fleetdeploy recover` reads it: what is unfinished.
-    pub(crate) fn known(&self, now: Ms) -> Option<Known> {
+    pub(crate) fn known(&self, now: Ms) -> Option<RecordedRun> {
         (!self.is_over()).then(|| self.read(now))
     }
 
     /// What was ended while hosts were missing.
-    pub(crate) fn ended(&self, now: Ms) -> Vec<Known> {
+    pub(crate) fn ended(&self, now: Ms) -> Vec<RecordedRun> {
         let is_marked = self.is_over() && journal::ended_without(&self.journal).is_some();
         is_marked.then(|| self.read(now)).into_iter().collect()
     }
 
-    fn read(&self, now: Ms) -> Known {
+    fn read(&self, now: Ms) -> RecordedRun {
         let epochs = self.journal.iter().filter_map(|written| match &written.entry {
             Entry::Started(started) => Some(started.epoch),
             Entry::Recovering(recovering) => Some(recovering.epoch),
@@ -75,7 +75,7 @@ impl Desk {
         });
         let whole = !self.journal.iter().any(|written| matches!(&written.entry, Entry::Recovering(how) if how.alone));
         let last = self.journal.last().map_or(at(now), |written| written.at);
-        Known {
+        RecordedRun {
             rolling: None,
             guards: None,
             run: RUN.to_owned(),
@@ -131,8 +131,8 @@ impl Surroundings for Notebook {
     }
 }
 
-impl Records for Notebook {
-    fn recovering(&mut self, what: &Recovering) -> std::io::Result<()> {
+impl RecoveryRecords for Notebook {
+    fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()> {
         let owner = owner(self.station);
         let desk = {
             let mut world = self.world.lock();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetdeploy::decide::vocabulary::{Answer, Step};
 use fleetdeploy::engine::clock::{Clock, within};
-use fleetdeploy::engine::hosts::{Hosts, Notes, Order};
+use fleetdeploy::engine::hosts::{Hosts, Order, StepNotes};
 use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
 use fleetdeploy::engine::retry::{Try, until_answered};
 use fleetdeploy::facts::links::{LinkId, Round};
@@ -73,7 +73,7 @@ impl SimFleet {
         Self::new(world, station, Orders::new(plan, identity, guards, clocks), clock)
     }
 
-    async fn attempt(&self, host: HostId, order: &Order, limit: Duration, notes: &Notes) -> Try {
+    async fn attempt(&self, host: HostId, order: &Order, limit: Duration, notes: &StepNotes) -> Try {
         let mut reply = self.ask(host, self.orders.remote_step(host, order), order, limit, notes).await;
         let first = match (&order.step, &reply) {
             (Step::TakeOver { .. }, Reply::Said(answer)) => self.orders.await_first(answer, order.limit),
@@ -93,7 +93,7 @@ impl SimFleet {
         }
     }
 
-    async fn ask(&self, host: HostId, command: RemoteStep, order: &Order, limit: Duration, notes: &Notes) -> Reply {
+    async fn ask(&self, host: HostId, command: RemoteStep, order: &Order, limit: Duration, notes: &StepNotes) -> Reply {
         let (reply, answer) = oneshot::channel();
         let (host, login) = (self.hosts[host.0], matches!(order.step, Step::Login { .. }));
         self.world.lock().send((self.station, host), command, login, Some(notes.clone()), reply);
@@ -107,7 +107,7 @@ impl Hosts for SimFleet {
         self.orders.outbid(host);
     }
 
-    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: Notes) -> BoxFuture<'static, Answer> {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, notes: StepNotes) -> BoxFuture<'static, Answer> {
         let gate = Arc::clone(&self.gate);
         let work = async move {
             let attempt = |limit| self.attempt(host, &order, limit, &notes);

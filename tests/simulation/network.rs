@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetdeploy::engine::hosts::{Note, Notes};
+use fleetdeploy::engine::hosts::{StepNote, StepNotes};
 use fleetdeploy::facts::host::{Facts, JobKind};
 use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use fleetdeploy::remote::step::Step as RemoteStep;
@@ -32,7 +32,7 @@ pub(crate) struct Message {
     pub(crate) host: usize,
     pub(crate) command: RemoteStep,
     pub(crate) login: bool,
-    pub(crate) notes: Option<Notes>,
+    pub(crate) notes: Option<StepNotes>,
     pub(crate) reply: Option<oneshot::Sender<Reply>>,
     reply_is_lost: bool,
     /// The step it waits for on the host, on which boot.
@@ -50,7 +50,7 @@ impl World {
         (station, host): (usize, usize),
         command: RemoteStep,
         login: bool,
-        notes: Option<Notes>,
+        notes: Option<StepNotes>,
         reply: oneshot::Sender<Reply>,
     ) {
         // As its sender saw it: a suspend in this very moment is the host's to notice.
@@ -128,8 +128,8 @@ impl World {
             Did::Said(outcome) => self.answer(id, message, outcome),
             Did::Await { kind, begin } => {
                 if let Some(notes) = &message.notes {
-                    // The coordinator that started it may be gone.
-                    let _ = notes.send(Note::Started);
+                    // Who started it may be gone.
+                    let _ = notes.send(StepNote::Started);
                 }
                 self.wait_for(id, message, kind, begin);
             }

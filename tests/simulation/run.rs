@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetdeploy::decide::vocabulary::Signal;
 use fleetdeploy::engine::clock::Clock;
 use fleetdeploy::engine::driver::Driver;
-use fleetdeploy::engine::recover::{Request, recover_with};
+use fleetdeploy::engine::recover::{RecoverRequest, recover_with};
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::event::Phase;
 use fleetdeploy::event::stream::Events;
@@ -170,7 +170,7 @@ fn recover(world: &Shared, clock: &Arc<VirtualClock>, desk: usize) {
         (
             gate,
             station,
-            Request {
+            RecoverRequest {
                 fleet: world.scenario.fleet(),
                 owner: owner(station),
                 tag,

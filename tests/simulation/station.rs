@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 
 use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::{Signal, Verdict};
-use fleetdeploy::engine::driver::Ended;
+use fleetdeploy::engine::driver::DriverEnd;
 use fleetdeploy::engine::recover::Recovered;
 use fleetdeploy::event::Phase;
 use fleetdeploy::inventory::model::HostName;
@@ -57,14 +57,14 @@ impl Gate {
 /// How a program ended.
 #[derive(Debug, Clone)]
 pub(crate) enum End {
-    Push(Ended),
+    Push(DriverEnd),
     Recovery(Recovered),
 }
 
 impl End {
     pub(crate) fn verdict(&self) -> Option<&Verdict> {
         match self {
-            Self::Push(Ended::Verdict(verdict)) | Self::Recovery(Recovered::Ended(verdict)) => Some(verdict),
+            Self::Push(DriverEnd::Verdict(verdict)) | Self::Recovery(Recovered::Ended(verdict)) => Some(verdict),
             _ => None,
         }
     }
@@ -72,7 +72,7 @@ impl End {
     /// In a word or two, for the tables.
     pub(crate) fn word(&self) -> String {
         match self {
-            Self::Push(Ended::Left { .. }) | Self::Recovery(Recovered::Left { .. }) => "left".to_owned(),
+            Self::Push(DriverEnd::Left { .. }) | Self::Recovery(Recovered::Left { .. }) => "left".to_owned(),
             Self::Recovery(Recovered::Nothing { silent }) if silent.is_empty() => "nothing to recover".to_owned(),
             Self::Recovery(Recovered::Nothing { .. }) => "nothing found, some silent".to_owned(),
             Self::Recovery(Recovered::NotBegun { .. }) => "not begun".to_owned(),

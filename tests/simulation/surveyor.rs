@@ -10,7 +10,7 @@ use fleetdeploy::facts::host::Facts;
 use fleetdeploy::facts::systems::Roots;
 use fleetdeploy::facts::traces::RunMark;
 
-use fleetdeploy::engine::host_survey::{Answered, Surveyed};
+use fleetdeploy::engine::host_survey::{Answered, SurveyAnswer};
 use fleetdeploy::engine::surveyor::Surveyor;
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
@@ -39,7 +39,7 @@ impl Surveyor for SimSurveyor {
         Arc::clone(&self.clock)
     }
 
-    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Surveyed> {
+    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer> {
         let limit = host.limits.connect + host.limits.step;
         async move {
             let (reply, answer) = oneshot::channel();

@@ -11,7 +11,7 @@ use crate::decide::reboot;
 use crate::decide::rollback::To;
 use crate::decide::survey::forget;
 use crate::decide::vocabulary::Entry;
-use crate::engine::push::{First, Request};
+use crate::engine::push::{Preview, PushRequest};
 use crate::engine::reboot::Logbook;
 use crate::engine::surroundings::{CleanedUp, Surroundings};
 use crate::event::forecast::Forecast;
@@ -147,13 +147,13 @@ pub(crate) struct Keeper<'a> {
     pub(crate) touched: bool,
     /// Whether it is between the first arm command and the end.
     pub(crate) guarded: bool,
-    request: &'a Request,
+    request: &'a PushRequest,
     /// What the push would do, if that was asked for.
     pub(crate) foreseen: Option<Forecast>,
 }
 
 impl<'a> Keeper<'a> {
-    pub(crate) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a Request) -> Self {
+    pub(crate) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a PushRequest) -> Self {
         Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
     }
 }
@@ -184,7 +184,7 @@ impl Logbook for Keeper<'_> {
 }
 
 /// Returns the hosts that took no part: the plan has all others.
-fn took_no_part(request: &Request, plan: &Plan) -> BTreeSet<HostName> {
+fn took_no_part(request: &PushRequest, plan: &Plan) -> BTreeSet<HostName> {
     let names = request.scope.fleet.hosts.iter().map(|host| &host.name);
     names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
 }
@@ -195,7 +195,7 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn foreseen(&mut self, forecast: Forecast) {
-        if self.request.first == First::Ask {
+        if self.request.first == Preview::Ask {
             self.events.publish(Event::Foreseen { forecast: Box::new(forecast), whole: true });
         } else {
             self.foreseen = Some(forecast);

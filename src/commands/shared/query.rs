@@ -14,7 +14,7 @@ use crate::ui::Screen;
 use crate::ui::mode::Mode;
 
 /// An answer, for programs and for people.
-pub(crate) struct Answered {
+pub(crate) struct Reply {
     pub(crate) yes: bool,
     pub(crate) answer: serde_json::Value,
     pub(crate) page: String,
@@ -38,7 +38,7 @@ impl Query {
     /// Waits for the answer, or for a signal. Why there is no answer is told as it comes.
     pub(crate) async fn end(
         self,
-        asking: impl Future<Output = Result<Answered, String>>,
+        asking: impl Future<Output = Result<Reply, String>>,
         workspace: &Workspace,
         shutdown: &mut Shutdown,
     ) -> Ended {

@@ -6,24 +6,24 @@ use crate::inventory::model::HostName;
 use crate::nix::{Needs, Progress, RunningBuild, Target};
 
 /// Folds the progress of the build into the rows of its hosts, and says which have changed.
-pub(super) struct Rows {
+pub(super) struct BuildRows {
     /// Unknown until something is being built and the store was asked.
     needs: Option<Needs>,
-    hosts: Vec<Row>,
+    hosts: Vec<BuildRow>,
     now: Progress,
     /// The row to look at first: every row has its turn, even if another one changes all the time.
     turn: usize,
 }
 
-struct Row {
+struct BuildRow {
     host: HostName,
     derivation: Option<String>,
     told: Option<String>,
 }
 
-impl Rows {
+impl BuildRows {
     pub(super) fn new(targets: &BTreeMap<HostName, Target>) -> Self {
-        let row = |(host, target): (&HostName, &Target)| Row {
+        let row = |(host, target): (&HostName, &Target)| BuildRow {
             host: host.clone(),
             derivation: target.derivation().map(ToString::to_string),
             told: None,
@@ -55,7 +55,7 @@ impl Rows {
     }
 }
 
-impl Row {
+impl BuildRow {
     fn doing(&self, needs: &Needs, now: &Progress) -> String {
         if self.derivation.as_ref().is_some_and(|derivation| now.systems.contains(derivation)) {
             return "its system is built".to_owned();
@@ -92,12 +92,12 @@ mod tests {
         HostName::new(name).unwrap()
     }
 
-    fn rows() -> Rows {
+    fn rows() -> BuildRows {
         let target = |derivation: &str| Target::Derivation {
             derivation: StorePath::new(derivation).unwrap(),
             output: StorePath::new("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-out").unwrap(),
         };
-        Rows::new(&[(host("home"), target(HOME)), (host("vps"), target(VPS))].into())
+        BuildRows::new(&[(host("home"), target(HOME)), (host("vps"), target(VPS))].into())
     }
 
     fn needs() -> Needs {
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    fn told(rows: &mut Rows) -> Vec<(String, String)> {
+    fn told(rows: &mut BuildRows) -> Vec<(String, String)> {
         std::iter::from_fn(|| rows.next_changed()).map(|(host, doing)| (host.to_string(), doing)).collect()
     }
 

@@ -7,7 +7,7 @@ use super::{Driver, LAST_JOURNALS, Out};
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::activity::by_line;
 use crate::engine::clock::within;
-use crate::engine::hosts::{Hosts, Journal, Note};
+use crate::engine::hosts::{Hosts, StepNote, UnitJournal};
 use crate::engine::reports::Report;
 use crate::engine::surroundings::Surroundings;
 use crate::event::Event;
@@ -22,7 +22,7 @@ impl<H: Hosts> Driver<H> {
             Report::Round(round, waiting) => Some(Input::RoundSeen { round, waiting }),
             Report::Journals { host, journals } => {
                 self.journals = self.journals.saturating_sub(1);
-                for Journal { unit, lines } in journals {
+                for UnitJournal { unit, lines } in journals {
                     let host = self.plan.host(host).name.clone();
                     surroundings.tell(Event::Logged { host, what: format!("journal of {unit}"), lines });
                 }
@@ -32,9 +32,8 @@ impl<H: Hosts> Driver<H> {
                 let name = self.plan.host(host).name.clone();
                 let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
                 match note {
-                    // A job that was replaced must not open the way for the present one.
-                    Note::Started => current.then_some(Input::Started { host }),
-                    Note::Printed { kind, lines } => {
+                    StepNote::Started => current.then_some(Input::Started { host }),
+                    StepNote::Printed { kind, lines } => {
                         // A roll back also brings the rest of an earlier job's log: that job is over, so its lines must
                         // not stand in the row as what the host does now.
                         let step = self.out[host.0].as_ref().filter(|_| current).map(|out| &out.step);
@@ -50,20 +49,19 @@ impl<H: Hosts> Driver<H> {
                         }
                         None
                     }
-                    Note::Cut(cut) => {
+                    StepNote::Cut(cut) => {
                         surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string() });
                         None
                     }
-                    Note::Lost { why } => {
-                        // The screen hears of it in any case; the decider only if the step is still the current one.
+                    StepNote::Lost { why } => {
                         surroundings.tell(Event::ContactLost { host: name, why });
                         current.then_some(Input::ContactLost { host })
                     }
-                    Note::Made => {
+                    StepNote::Made => {
                         surroundings.tell(Event::ContactMade { host: name });
                         None
                     }
-                    Note::StillAway { answers } => {
+                    StepNote::StillAway { answers } => {
                         let doing = self.countdown(host, answers);
                         surroundings.tell(Event::HostMoved { host: name, doing });
                         None

@@ -105,7 +105,7 @@ pub(super) fn strangers(
 
 /// Why a host is left as it is: its words about itself cannot be true, or are no ground to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(super) enum ClaimDoubt {
     /// No higher epoch is left to take it over with.
     NoRoom { epoch: u64 },
     /// It says that a person works there, and no other host of the run says so.
@@ -114,7 +114,7 @@ pub(super) enum Doubt {
     RollingAlone { run: String },
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for ClaimDoubt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoom { epoch } => write!(formatter, "its lease has the epoch {epoch}, and there is none above it"),
@@ -149,13 +149,13 @@ pub(super) fn left(run: &str, one: &Answered) -> Option<Duration> {
 }
 
 /// Says which words of a host about the run are no ground to act on.
-pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<Doubt> {
+pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<ClaimDoubt> {
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
-        return Some(Doubt::NoRoom { epoch });
+        return Some(ClaimDoubt::NoRoom { epoch });
     }
     if guard::is_armed(run, &one.facts.standing) {
-        return Some(Doubt::ByHandAlone);
+        return Some(ClaimDoubt::ByHandAlone);
     }
     // If more than one host says so, it is believed, and the recovery does not begin.
-    one.facts.standing.rolling.as_ref().map(|lease| Doubt::RollingAlone { run: lease.run.clone() })
+    one.facts.standing.rolling.as_ref().map(|lease| ClaimDoubt::RollingAlone { run: lease.run.clone() })
 }

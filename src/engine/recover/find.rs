@@ -6,22 +6,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::reboot::Rolling;
-use super::{Chosen, Known, LOOK_PAUSE, Records, Recovered, Recovery, Surveyed, claims};
+use super::reboot::RollingClaim;
+use super::{Chosen, LOOK_PAUSE, RecordedRun, Recovered, RecoveryRecords, RecoveryRun, SurveyedHosts, claims};
 use crate::decide::time::Times;
 use crate::decide::transaction::recover::Aim;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
 use crate::inventory::model::{Host, HostName};
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     /// Finds out which run it is, how the hosts stand, and which hosts a person has just said that it is to end
     /// without. It changes nothing.
     pub(super) async fn find(
         &self,
-        records: &mut impl Records,
-    ) -> Result<(Chosen, Surveyed, BTreeSet<HostName>), Recovered> {
-        let mut surveyed = Surveyed::new();
+        records: &mut impl RecoveryRecords,
+    ) -> Result<(Chosen, SurveyedHosts, BTreeSet<HostName>), Recovered> {
+        let mut surveyed = SurveyedHosts::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
         // A host that the run is to end without is not asked: it takes no part, even if it would answer.
         let left_out: BTreeSet<HostName> = match self.request.aim {
@@ -32,20 +32,20 @@ impl<S: Surveyor> Recovery<'_, S> {
         let mut silent = self.survey(&asked, &mut surveyed, true).await;
         silent.extend(left_out);
         let mut rolling = self.rolling(&surveyed);
-        if let Rolling::SaidByOne { run, host } = rolling {
+        if let RollingClaim::SaidByOne { run, host } = rolling {
             rolling = self.look_at_rolling_again(run, host, &mut surveyed).await;
             silent = all.iter().filter(|host| !surveyed.contains_key(*host)).cloned().collect();
         }
         match rolling {
-            Rolling::None | Rolling::SaidByOne { .. } => {}
-            Rolling::Ends { run, begun } => {
+            RollingClaim::None | RollingClaim::SaidByOne { .. } => {}
+            RollingClaim::Ends { run, begun } => {
                 return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
             }
-            Rolling::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
+            RollingClaim::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
         }
         self.let_go_what_is_over(&surveyed).await;
         let Some(mut chosen) = self.choose(&surveyed)? else {
-            if let (Some(Known { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
+            if let (Some(RecordedRun { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
                 // The run's hosts may be exactly those that do not answer.
                 return Ok((self.chosen(run, &surveyed), surveyed, BTreeSet::new()));
             }
@@ -89,7 +89,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         Ok((chosen, surveyed, BTreeSet::new()))
     }
 
-    fn nothing(&self, silent: BTreeSet<HostName>, records: &mut impl Records) -> Recovered {
+    fn nothing(&self, silent: BTreeSet<HostName>, records: &mut impl RecoveryRecords) -> Recovered {
         if self.request.known.is_some() && silent.is_empty() {
             records.ended_elsewhere();
         }
@@ -98,7 +98,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Waits for silent hosts until the latest known guard must have brought them back. Without a record only the host
     /// itself knows what it ran before the run.
-    async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut Surveyed) {
+    async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut SurveyedHosts) {
         let run = &chosen.run;
         let now = self.clock.now();
         let all_times: Vec<Times> = self.request.fleet.hosts.iter().map(|host| self.times(host)).collect();
@@ -148,7 +148,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Chooses the run: the one that was named, or that this workstation knows of, or that most hosts hold something
     /// of.
-    pub(super) fn choose(&self, surveyed: &Surveyed) -> Result<Option<Chosen>, Recovered> {
+    pub(super) fn choose(&self, surveyed: &SurveyedHosts) -> Result<Option<Chosen>, Recovered> {
         let mut runs = claims::runs(surveyed);
         for (run, hosts) in claims::to_be_judged(surveyed) {
             runs.entry(run).or_default().extend(hosts);
@@ -206,7 +206,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         })
     }
 
-    pub(super) fn chosen(&self, run: &str, surveyed: &Surveyed) -> Chosen {
+    pub(super) fn chosen(&self, run: &str, surveyed: &SurveyedHosts) -> Chosen {
         let known = self.request.known.iter().chain(&self.request.ended).find(|known| known.run == run).cloned();
         let mut hosts = BTreeSet::new();
         if let Some(plan) = known.as_ref().and_then(|known| known.plan.as_ref()) {
@@ -226,7 +226,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Returns the hosts that were missing when the run was ended and still are: the recovery does not wait for them. A
     /// host counts as missing also if another machine has its name now.
-    fn named_by_marks(chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
+    fn named_by_marks(chosen: &Chosen, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
         marks.chain(recorded).flat_map(|mark| mark.missing.keys().cloned()).collect()
@@ -234,7 +234,7 @@ impl<S: Surveyor> Recovery<'_, S> {
 
     /// Tells which marks on the hosts need nothing now. A host that is missing by a mark is not told as silent: that is
     /// known.
-    fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &Surveyed) -> BTreeSet<HostName> {
+    fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let fleet = &self.request.fleet.name;
         let mut told = BTreeSet::new();
         for mark in surveyed.values().flat_map(|one| &one.facts.marks) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Chosen, Recovery, Surveyed};
+use super::{Chosen, RecoveryRun, SurveyedHosts};
 use crate::decide::time::Times;
 use crate::engine::orders::{HostClock, HostGuard};
 use crate::engine::surveyor::Surveyor;
@@ -14,12 +14,12 @@ use crate::facts::systems::Systems;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Host, HostName};
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     #[expect(clippy::type_complexity, reason = "four lists by host, taken apart at once")]
     pub(super) fn plan(
         &self,
         chosen: &Chosen,
-        surveyed: &Surveyed,
+        surveyed: &SurveyedHosts,
     ) -> Result<(Plan, Vec<Times>, Vec<HostClock>, Vec<HostGuard>), (String, String)> {
         let plan = match chosen.known.as_ref().and_then(|known| known.plan.clone()) {
             Some(plan) => plan,
@@ -59,7 +59,7 @@ impl<S: Surveyor> Recovery<'_, S> {
     }
 
     /// Plans every host of the fleet: the hosts of the run as their roots tell, the others as witnesses.
-    fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &Surveyed) -> Plan {
+    fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &SurveyedHosts) -> Plan {
         let fleet = &self.request.fleet;
         let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
         let host = |host: &Host| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 
-use super::{Recovered, Recovery, Surveyed};
+use super::{Recovered, RecoveryRun, SurveyedHosts};
 use crate::decide::reboot::unfinished::{Begun, FoundRolling, found};
 use crate::engine::ask::ask_all;
 use crate::engine::surveyor::{Surveyor, let_go_all};
@@ -20,7 +20,7 @@ pub struct RollingEnded {
 
 /// A rolling reboot that is under way on the hosts beside the run that is recovered, by what they say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rolling {
+pub(super) enum RollingClaim {
     None,
     /// The rolling reboot itself is to be ended.
     Ends {
@@ -39,13 +39,13 @@ pub(super) enum Rolling {
     },
 }
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     /// Chooses the rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or
     /// that holds the hosts. An unfinished push that this workstation knows of waits for it.
     ///
     /// A rolling reboot holds every host that answers, or none, and its lease survives their reboots. So a lease that
     /// one host alone shows is no reason to leave all others as they are. That host itself is left alone.
-    pub(super) fn rolling(&self, surveyed: &Surveyed) -> Rolling {
+    pub(super) fn rolling(&self, surveyed: &SurveyedHosts) -> RollingClaim {
         let mut held: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
             if let Some(lease) = &one.facts.standing.rolling {
@@ -56,51 +56,56 @@ impl<S: Surveyor> Recovery<'_, S> {
         if let Some(known) = known.filter(|known| self.request.run.as_ref().is_none_or(|named| *named == known.run))
             && let Some(begun) = &known.rolling
         {
-            return Rolling::Ends { run: known.run.clone(), begun: Some(begun.clone()) };
+            return RollingClaim::Ends { run: known.run.clone(), begun: Some(begun.clone()) };
         }
         if let Some(named) = &self.request.run
             && held.contains_key(named.as_str())
         {
-            return Rolling::Ends { run: named.clone(), begun: None };
+            return RollingClaim::Ends { run: named.clone(), begun: None };
         }
-        let Some((run, hosts)) = held.iter().max_by_key(|(_, hosts)| hosts.len()) else { return Rolling::None };
+        let Some((run, hosts)) = held.iter().max_by_key(|(_, hosts)| hosts.len()) else { return RollingClaim::None };
         let run = (*run).to_owned();
         let is_held_by_others = || surveyed.iter().any(|(host, one)| !hosts.contains(host) && !one.runs().is_empty());
         let is_unfinished = self.request.run.is_some() || known.is_some() || is_held_by_others();
         match hosts.first() {
             Some(host) if held.len() == 1 && hosts.len() == 1 && surveyed.len() > 1 && is_unfinished => {
-                Rolling::SaidByOne { run, host: (*host).clone() }
+                RollingClaim::SaidByOne { run, host: (*host).clone() }
             }
-            _ if self.request.run.is_none() && known.is_none() => Rolling::Ends { run, begun: None },
-            _ => Rolling::Holds { run, hosts: hosts.iter().map(|host| (*host).clone()).collect() },
+            _ if self.request.run.is_none() && known.is_none() => RollingClaim::Ends { run, begun: None },
+            _ => RollingClaim::Holds { run, hosts: hosts.iter().map(|host| (*host).clone()).collect() },
         }
     }
 
     /// Looks once more if one host alone says that it is held: a rolling reboot that was just beginning there has come
     /// to the others by now, or has let go. If it is still the only one, the recovery tells that it leaves this host as
     /// it is.
-    pub(super) async fn look_at_rolling_again(&self, run: String, host: HostName, surveyed: &mut Surveyed) -> Rolling {
+    pub(super) async fn look_at_rolling_again(
+        &self,
+        run: String,
+        host: HostName,
+        surveyed: &mut SurveyedHosts,
+    ) -> RollingClaim {
         let asked = surveyed.keys().cloned().collect();
         let pause = self.request.fleet.hosts.iter().map(|host| host.limits.connect + host.limits.step).max();
         self.clock.sleep_until(self.clock.now() + pause.unwrap_or_default()).await;
         let silent = self.survey(&asked, surveyed, false).await;
         surveyed.retain(|host, _| !silent.contains(host));
         match self.rolling(surveyed) {
-            Rolling::SaidByOne { run: still, host: one } if still == run && one == host => {
+            RollingClaim::SaidByOne { run: still, host: one } if still == run && one == host => {
                 let text = format!(
                     "says that rolling reboot {run} holds it, and no other host does: it is left as it is; {}",
                     self.end_of_rolling(&run)
                 );
                 self.events.publish(Event::Warned { host: Some(host.clone()), text });
-                Rolling::SaidByOne { run, host }
+                RollingClaim::SaidByOne { run, host }
             }
-            Rolling::SaidByOne { run, host } => Rolling::Holds { run, hosts: [host].into() },
+            RollingClaim::SaidByOne { run, host } => RollingClaim::Holds { run, hosts: [host].into() },
             other => other,
         }
     }
 
     /// Leases that are over would count again after the next boot of their hosts.
-    pub(super) async fn let_go_what_is_over(&self, surveyed: &Surveyed) {
+    pub(super) async fn let_go_what_is_over(&self, surveyed: &SurveyedHosts) {
         let hosts = self.request.fleet.hosts.iter();
         let over = hosts.filter_map(|host| Some((host, surveyed.get(&host.name)?.facts.rolling_over.as_deref()?)));
         let_go_all(self.surveyor, over.collect()).await;
@@ -121,7 +126,12 @@ impl<S: Surveyor> Recovery<'_, S> {
         format!("`fleetdeploy recover {} --run {run}` ends it", self.request.fleet.name)
     }
 
-    pub(super) async fn end_rolling(&self, run: String, begun: Option<&Begun>, surveyed: &Surveyed) -> RollingEnded {
+    pub(super) async fn end_rolling(
+        &self,
+        run: String,
+        begun: Option<&Begun>,
+        surveyed: &SurveyedHosts,
+    ) -> RollingEnded {
         let fleet = &self.request.fleet.hosts;
         let standing = |host: &Host| surveyed.get(&host.name).map(|one| one.facts.standing.clone());
         let answers = fleet.iter().map(|host| (host.name.clone(), standing(host))).collect();

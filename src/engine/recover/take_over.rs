@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Chosen, Records, Recovered, Recovering, Recovery, Surveyed, claims};
+use super::{Chosen, FoundRun, Recovered, RecoveryRecords, RecoveryRun, SurveyedHosts, claims};
 use crate::decide::time::Times;
 use crate::decide::transaction::recover::{Aim, Recorded};
-use crate::engine::driver::{Driver, Ended};
+use crate::engine::driver::{Driver, DriverEnd};
 use crate::engine::epochs::Epochs;
 use crate::engine::host_survey::Answered;
 use crate::engine::orders::{Identity, Orders};
@@ -17,12 +17,12 @@ use crate::event::Event;
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
 
-impl<S: Surveyor> Recovery<'_, S> {
+impl<S: Surveyor> RecoveryRun<'_, S> {
     pub(super) async fn take_over(
         &self,
         chosen: Chosen,
-        surveyed: Surveyed,
-        records: &mut impl Records,
+        surveyed: SurveyedHosts,
+        records: &mut impl RecoveryRecords,
         shutdown: &mut Shutdown,
     ) -> Recovered {
         // A roll back could not take back what a person has changed beside the systems. Only the guard's own reboot
@@ -54,9 +54,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         }
         let until = self.until_the_missing_are_over(&chosen, &plan, &times, &surveyed);
         let plan = Arc::new(plan);
-        let what =
-            Recovering { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
-        // The record comes before the take-over: a recovery that dies after it must find its own epoch there.
+        let what = FoundRun { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
         if let Err(error) = records.recovering(&what) {
             let text = format!("the recovery's record cannot be written: {error}");
             return Recovered::NotBegun { text, hint: None };
@@ -83,17 +81,17 @@ impl<S: Surveyor> Recovery<'_, S> {
             .with_longest_guard(longest);
         let ended = driver.drive(records, shutdown).await;
         match ended {
-            Ended::Verdict(verdict) => {
+            DriverEnd::Verdict(verdict) => {
                 self.surveyor.dismiss(hosts).await;
                 Recovered::Ended(verdict)
             }
-            Ended::Left { through, guarded, signal } => Recovered::Left { through, guarded, signal },
+            DriverEnd::Left { through, guarded, signal } => Recovered::Left { through, guarded, signal },
         }
     }
 
     /// Returns the hosts that are missing by the marks while other machines answer under their names: these know
     /// nothing of the run.
-    fn replaced(&self, chosen: &Chosen, surveyed: &Surveyed) -> BTreeSet<HostName> {
+    fn replaced(&self, chosen: &Chosen, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
         let missing = marks.chain(recorded).flat_map(|mark| &mark.missing);
@@ -113,7 +111,7 @@ impl<S: Surveyor> Recovery<'_, S> {
         chosen: &Chosen,
         plan: &Plan,
         times: &[Times],
-        surveyed: &Surveyed,
+        surveyed: &SurveyedHosts,
     ) -> Option<Duration> {
         let now = self.clock.now();
         let known = chosen.known.as_ref().filter(|_| !chosen.is_alone());

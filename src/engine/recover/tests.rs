@@ -8,8 +8,8 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
-use crate::engine::host_survey::Surveyed as OneSurveyed;
-use crate::engine::hosts::{Hosts, Notes, Order};
+use crate::engine::host_survey::SurveyAnswer;
+use crate::engine::hosts::{Hosts, Order, StepNotes};
 use crate::engine::orders::{HostClock, Orders};
 use crate::facts::host::{Facts, GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
@@ -30,7 +30,7 @@ const RUN: &str = "20261128-200000-lab-3f9c";
 impl Hosts for NoHosts {
     fn outbid(&self, _: HostId) {}
 
-    fn perform(self: Arc<Self>, host: HostId, order: Order, _: Notes) -> BoxFuture<'static, Answer> {
+    fn perform(self: Arc<Self>, host: HostId, order: Order, _: StepNotes) -> BoxFuture<'static, Answer> {
         panic!("{host:?} is ordered {order:?}")
     }
 
@@ -62,7 +62,7 @@ impl Surveyor for Told {
         Arc::new(FastClock::default())
     }
 
-    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, OneSurveyed> {
+    fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer> {
         let mut told = self.0.lock().unwrap();
         let answer = told.get_mut(&host.name).unwrap().pop_front().flatten();
         let clock = HostClock { uptime: 1000, at: Duration::ZERO };
@@ -92,8 +92,8 @@ impl Told {
 }
 
 /// Without a record, for nothing in particular.
-fn request() -> Request {
-    Request {
+fn request() -> RecoverRequest {
+    RecoverRequest {
         fleet: fleet(),
         owner: "ada@desktop".to_owned(),
         tag: 7,
@@ -122,8 +122,8 @@ impl Surroundings for Records {
     }
 }
 
-impl super::Records for Records {
-    fn recovering(&mut self, _: &Recovering) -> std::io::Result<()> {
+impl super::RecoveryRecords for Records {
+    fn recovering(&mut self, _: &FoundRun) -> std::io::Result<()> {
         Ok(())
     }
 
@@ -148,8 +148,8 @@ impl Surroundings for Asked {
     }
 }
 
-impl super::Records for Asked {
-    fn recovering(&mut self, _: &Recovering) -> std::io::Result<()> {
+impl super::RecoveryRecords for Asked {
+    fn recovering(&mut self, _: &FoundRun) -> std::io::Result<()> {
         Ok(())
     }
 
@@ -263,10 +263,10 @@ fn fleet() -> Fleet {
 }
 
 /// What a recovery of the fleet of `home` and `vps` comes to, and what it writes down.
-async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Known>) -> (Recovered, Vec<Entry>) {
+async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<RecordedRun>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()), Mutex::default());
-    let request = Request { known, ..request() };
+    let request = RecoverRequest { known, ..request() };
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
@@ -281,8 +281,8 @@ async fn a_run_that_is_ended_while_its_silent_hosts_are_waited_for_is_nothing_to
 }
 
 /// A record that tells no more than that there is one.
-fn known() -> Known {
-    Known {
+fn known() -> RecordedRun {
+    RecordedRun {
         run: RUN.to_owned(),
         plan: None,
         recorded: Recorded::nowhere(),
@@ -307,10 +307,10 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
     let surveyed = [("home", facts(&[])), ("vps", facts(&[RUN]))]
         .map(|(name, facts)| (HostName::new(name).unwrap(), Answered { facts, clock }));
-    let surveyed = Surveyed::from(surveyed);
+    let surveyed = SurveyedHosts::from(surveyed);
     let request = request();
     let (told, events) = (Told::default(), Events::new(None));
-    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let chosen = recovery.choose(&surveyed).unwrap().unwrap();
     let (plan, ..) = recovery.plan(&chosen, &surveyed).unwrap();
     let changing: Vec<&str> = plan.changing().map(|host| plan.host(host).name.as_str()).collect();
@@ -319,7 +319,7 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
 
 /// Makes the surveys of hosts by name; each holds these runs, with this owner's lease of the last run, if an owner is
 /// given.
-fn claimed(hosts: &[(&str, &[&str], Option<&str>)]) -> Surveyed {
+fn claimed(hosts: &[(&str, &[&str], Option<&str>)]) -> SurveyedHosts {
     let one = |(name, runs, owner): &(&str, &[&str], Option<&str>)| {
         let mut facts = facts(runs);
         facts.standing.lease = owner.zip(runs.last()).map(|(owner, run)| crate::facts::host::Lease {
@@ -354,7 +354,7 @@ fn the_run_that_most_hosts_hold_is_recovered_and_not_what_one_makes_up() {
 #[test]
 fn one_host_alone_makes_no_run_a_guard_by_hand_and_names_no_stranger() {
     let by_hand = crate::decide::guard::marked("ada@laptop");
-    let armed = |hosts: &mut Surveyed| {
+    let armed = |hosts: &mut SurveyedHosts| {
         for one in hosts.values_mut() {
             one.facts.standing.guard = GuardState::Armed { run: RUN.to_owned(), deadline: 1900 };
         }
@@ -366,7 +366,7 @@ fn one_host_alone_makes_no_run_a_guard_by_hand_and_names_no_stranger() {
     armed(&mut one);
     assert!(!claims::is_by_hand(RUN, one.values()));
     let vps = &one[&HostName::new("vps").unwrap()];
-    assert_eq!(claims::doubt(RUN, vps, false), Some(claims::Doubt::ByHandAlone));
+    assert_eq!(claims::doubt(RUN, vps, false), Some(claims::ClaimDoubt::ByHandAlone));
 
     let mut three = claimed(&[("home", &[RUN], None), ("nas", &[RUN], None), ("vps", &[RUN], None)]);
     let stranger = HostName::new("stranger").unwrap();
@@ -433,21 +433,24 @@ async fn a_rolling_reboot_that_holds_the_hosts_is_ended_and_not_recovered_as_a_p
 }
 
 /// What a recovery of these hosts, with this request made of the usual one, says that a rolling reboot is to it.
-async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -> (reboot::Rolling, Surveyed) {
+async fn rolling_of(
+    answers: &[(&str, Facts)],
+    ask: impl FnOnce(&mut RecoverRequest),
+) -> (reboot::RollingClaim, SurveyedHosts) {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
     let answers = answers.iter().map(|(name, facts)| (HostName::new(*name).unwrap(), facts.clone()));
-    let mut surveyed: Surveyed = answers.map(|(host, facts)| (host, Answered { facts, clock })).collect();
+    let mut surveyed: SurveyedHosts = answers.map(|(host, facts)| (host, Answered { facts, clock })).collect();
     let again = surveyed.iter().map(|(host, one)| (host.clone(), [Some(one.facts.clone())].into())).collect();
     let (told, events) = (Told(Mutex::new(again), Mutex::default()), Events::new(None));
-    let mut request = Request {
+    let mut request = RecoverRequest {
         fleet: Fleet { hosts: vec![host("home"), host("nas"), host("vps")], ..fleet() },
         known: Some(known()),
         ..request()
     };
     ask(&mut request);
-    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let mut found = recovery.rolling(&surveyed);
-    if let reboot::Rolling::SaidByOne { run, host } = found {
+    if let reboot::RollingClaim::SaidByOne { run, host } = found {
         found = recovery.look_at_rolling_again(run, host, &mut surveyed).await;
     }
     (found, surveyed)
@@ -458,10 +461,10 @@ async fn rolling_of(answers: &[(&str, Facts)], ask: impl FnOnce(&mut Request)) -
 async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_no_other() {
     let vps = HostName::new("vps").unwrap();
     let push = || [("home", facts(&[RUN])), ("nas", facts(&[RUN])), ("vps", held(&[RUN]))];
-    let named = |request: &mut Request| (request.known, request.run) = (None, Some(RUN.to_owned()));
-    for ask in [|_: &mut Request| {}, named, |request: &mut Request| request.known = None] {
+    let named = |request: &mut RecoverRequest| (request.known, request.run) = (None, Some(RUN.to_owned()));
+    for ask in [|_: &mut RecoverRequest| {}, named, |request: &mut RecoverRequest| request.known = None] {
         let (found, surveyed) = rolling_of(&push(), ask).await;
-        let said = reboot::Rolling::SaidByOne { run: OTHER.to_owned(), host: vps.clone() };
+        let said = reboot::RollingClaim::SaidByOne { run: OTHER.to_owned(), host: vps.clone() };
         assert_eq!(found, said);
         let doubt = claims::doubt(RUN, &surveyed[&vps], false).expect("it is set aside");
         assert!(doubt.to_string().contains(OTHER), "{doubt}");
@@ -471,11 +474,11 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
     let two = [("home", facts(&[RUN])), ("nas", held(&[RUN])), ("vps", held(&[RUN]))];
     let (found, _) = rolling_of(&two, |_| {}).await;
     let hosts = [HostName::new("nas").unwrap(), vps.clone()].into();
-    assert_eq!(found, reboot::Rolling::Holds { run: OTHER.to_owned(), hosts });
+    assert_eq!(found, reboot::RollingClaim::Holds { run: OTHER.to_owned(), hosts });
     // If there is nothing else to end, the recovery ends this.
     let alone = [("home", facts(&[])), ("nas", facts(&[])), ("vps", held(&[]))];
     let (found, _) = rolling_of(&alone, |request| request.known = None).await;
-    assert_eq!(found, reboot::Rolling::Ends { run: OTHER.to_owned(), begun: None });
+    assert_eq!(found, reboot::RollingClaim::Ends { run: OTHER.to_owned(), begun: None });
 }
 
 /// It was just being taken: by now the others have it, too.
@@ -493,7 +496,7 @@ async fn a_host_that_the_run_is_to_end_without_is_not_asked() {
     let vps = HostName::new("vps").unwrap();
     let answers = [("home", vec![Some(facts(&[]))]), ("vps", vec![Some(held(&[RUN]))])];
     let told = Told::of(answers);
-    let request = Request { aim: Aim::Without, without: [vps.clone()].into(), ..request() };
+    let request = RecoverRequest { aim: Aim::Without, without: [vps.clone()].into(), ..request() };
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut Records::default(), &mut shutdown).await;
     assert_eq!(recovered, Recovered::Nothing { silent: vec![vps.clone()] });
@@ -506,7 +509,7 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
     let name = |host: &str| HostName::new(host).unwrap();
     let hosts = [(name("home"), boot_id.clone()), (name("vps"), boot_id)].into();
     let rolling = Some(Begun { hosts, told: [name("home")].into() });
-    let known = Known { run: OTHER.to_owned(), rolling, ..known() };
+    let known = RecordedRun { run: OTHER.to_owned(), rolling, ..known() };
     let (recovered, _) = recovers([("home", vec![None]), ("vps", vec![Some(held(&[]))])], Some(known)).await;
     let hosts = [(name("home"), FoundRolling::Away { told: Some(true) }), (name("vps"), FoundRolling::NotBegun)].into();
     assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
@@ -516,19 +519,19 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
 #[test]
 fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
-    let surveyed = Surveyed::from([(HostName::new("vps").unwrap(), Answered { facts: facts(&[RUN]), clock })]);
+    let surveyed = SurveyedHosts::from([(HostName::new("vps").unwrap(), Answered { facts: facts(&[RUN]), clock })]);
     let guard = |ago| RecordedGuard { ago: Duration::from_secs(ago), holds: Duration::from_secs(90) };
     let (told, events) = (Told::default(), Events::new(None));
-    let times = |known: Known, waited: bool| {
+    let times = |known: RecordedRun, waited: bool| {
         let known = Some(known);
-        let request = Request { known, ..request() };
-        let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+        let request = RecoverRequest { known, ..request() };
+        let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
         let chosen = Chosen { waited, ..recovery.chosen(RUN, &surveyed) };
         let (plan, times, ..) = recovery.plan(&chosen, &surveyed).unwrap();
         let home = plan.hosts.iter().position(|host| host.name.as_str() == "home").unwrap();
         (times[home].unseen_guard.as_secs(), times[home].overdue.as_secs())
     };
-    let armed = |ago| Known { guards: Some([(HostName::new("home").unwrap(), guard(ago))].into()), ..known() };
+    let armed = |ago| RecordedRun { guards: Some([(HostName::new("home").unwrap(), guard(ago))].into()), ..known() };
     assert_eq!(times(armed(60), false), (30, 0));
     assert_eq!(times(armed(450), false), (0, 360));
     let (unseen, overdue) = times(armed(60), true);
@@ -543,9 +546,9 @@ async fn asked(
     says: bool,
 ) -> (Option<BTreeSet<HostName>>, Vec<BTreeSet<HostName>>) {
     let told = Told::of(answers);
-    let request = Request { aim, ..request() };
+    let request = RecoverRequest { aim, ..request() };
     let events = Events::new(None);
-    let recovery = Recovery { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
     let mut records = Asked { says, about: Vec::new() };
     let without = recovery.find(&mut records).await.ok().map(|(_, _, without)| without);
     (without, records.about)

@@ -11,10 +11,10 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::connect_error::{ConnectCause, ConnectError};
-use super::layout::{Machine, Route};
-use super::master::{Started, Want, ensure, start};
-use super::workspace::Workspace;
+use super::{Started, Want, ensure, start};
+use crate::remote::connect_error::{ConnectCause, ConnectError};
+use crate::remote::machine::{Machine, Route};
+use crate::remote::workspace::Workspace;
 
 /// How long an address is tried alone before the next one is tried beside it. A login takes about eight round trips,
 /// over two links if there is a jump. A person away from home waits this long once in a run.
