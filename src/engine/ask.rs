@@ -1,4 +1,4 @@
-//! One question to many hosts, side by side over the same sessions: for the phases of a push and for every query.
+//! Asks many hosts one question, side by side over the same sessions: for the phases of a push and for every query.
 //!
 //! A host that does not answer is an answer as well, and never ends the questions to the others. This module does not
 //! decide what the answers mean.

@@ -1,4 +1,4 @@
-//! Errors on one line, each with its causes.
+//! Writes errors on one line, each with its causes.
 
 use crate::remote::StepError;
 

@@ -1,4 +1,4 @@
-//! How a host's new system differs from what runs there.
+//! Compares a host's new system with the one that runs there.
 
 use std::path::Path;
 use std::time::Duration;

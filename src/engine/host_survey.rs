@@ -1,4 +1,4 @@
-//! The survey of one host: every fact that is asked of it, in one round trip.
+//! Surveys one host: asks it for every fact, in one round trip.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
-//! A fleet that is asked: what the phases of a push share with the queries, which never touch it.
+//! Asks a fleet: has what the phases of a push share with the queries, which never touch a host.
 //!
-//! What was found is returned, and told where a person is to see it at once. What it means for a push is not known
-//! here.
+//! It returns what it finds, and tells it if a person is to see it at once. It does not know what that means for a
+//! push.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The end of a rolling reboot's hold on hosts, by whoever ends it: the reboot itself, a recovery, the next push.
+//! Ends a rolling reboot's hold on hosts: for the reboot itself, a recovery, or the next push.
 
 use futures::FutureExt;
 

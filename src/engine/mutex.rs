@@ -1,4 +1,4 @@
-//! Mutexes that stay usable when a task has panicked while it held one: what lies in them is never half done.
+//! Locks mutexes, even after a task has panicked while it held one: their content is whole at every moment.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

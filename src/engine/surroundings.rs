@@ -1,4 +1,4 @@
-//! What the driver needs beside the hosts: where events go, and where entries are written down.
+//! Defines what the driver needs beside the hosts: a place for events, and one for entries.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Phase 2: one master and one round trip per host, and which of them answer.
+//! Phase 2: makes one master and one round trip for each host, and finds out which of them answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::inquiry::{Inquiry, Phased, refuse_if};
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
 
-/// What the survey of a fleet has brought.
+/// The result of the survey of a fleet.
 pub(super) struct FleetSurvey {
     pub(super) answered: BTreeMap<HostName, Answered>,
     /// Hosts that take no part: those that were left out before, and optional ones that do not answer.
@@ -18,19 +18,19 @@ pub(super) struct FleetSurvey {
     pub(super) all_answer_that_must: bool,
 }
 
-/// Why nothing goes on behind a silent host.
+/// The reason why nothing goes on behind a silent host.
 const SILENT: &str = "not every host could be surveyed";
 
 impl FleetSurvey {
-    /// Refuses where a host is silent that must answer; which was told.
+    /// Refuses if a host is silent that must answer; it was told which.
     pub(super) fn ensure_all_answer(&self) -> Phased<()> {
         refuse_if(!self.all_answer_that_must, SILENT)
     }
 }
 
 impl Inquiry<'_> {
-    /// Asks every host that is not skipped already. A host that was left out once stays so for the whole run, whether or
-    /// not it answers by now.
+    /// Asks every host that is not skipped already. A host that was left out once stays so for the whole run, even if
+    /// it answers by now.
     pub(super) async fn survey(&self, skipped: &BTreeSet<HostName>) -> FleetSurvey {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
         for host in self.scope.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {

@@ -1,4 +1,5 @@
-//! How long everything may take: orders, timers, guards. The decider keeps no time, so all of it is counted here.
+//! Counts how long everything may take: orders, timers, guards. The decider keeps no time, so all of it is counted
+//! here.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Phases 1 to 4, which touch nothing: what the push would do, and whether anything is against it.
+//! Runs phases 1 to 4, which touch nothing: finds out what the push would do, and whether anything is against it.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
-//! Finding the run that is to be recovered: what the hosts hold, which run of it is meant, and who is waited for.
+//! Finds the run that is to be recovered: what the hosts hold, which of their runs is meant, and which hosts are waited
+//! for.
 //!
-//! Changes nothing on any host.
+//! It changes nothing on any host.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Carrying the recovery out: the run that was found is taken over, and the driver brings it to its end.
+//! Carries the recovery out: takes over the run that was found, and lets the driver bring it to its end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
