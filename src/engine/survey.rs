@@ -29,8 +29,8 @@ impl FleetSurvey {
 }
 
 impl Inquiry<'_> {
-    /// Asks every host that is not skipped already. A host that was left out once stays so for the whole run, whether or
-    /// not it answers by now.
+    /// Asks every host that is not skipped already. A host that was left out once stays so for the whole run, whether
+    /// or not it answers by now.
     pub(super) async fn survey(&self, skipped: &BTreeSet<HostName>) -> FleetSurvey {
         self.tell(Event::PhaseStarted { phase: Phase::Survey });
         for host in self.scope.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host)) {

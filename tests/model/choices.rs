@@ -163,7 +163,8 @@ impl Fleet {
                 actions.push(Action::NotSent(at, to));
             }
         }
-        // engine::driver::deadlines, `order`: these two are asked until the guard must have fired, and brought its host back.
+        // engine::driver::deadlines, `order`: these two are asked until the guard must have fired, and brought its host
+        // back.
         let guard_is_through = host.token != Token::Armed && !host.is_firing();
         let may_end = match out.step {
             _ if by_guard => !reaches && guard_is_through,
