@@ -29,6 +29,8 @@ done
 trap 'exit 130' INT
 trap 'exit 143' TERM
 [ ! -t 1 ] || export CARGO_TERM_COLOR=always
+# A snapshot that is missing, or differs, fails the tests; it is not written anew.
+export INSTA_UPDATE=no
 
 summary='' status=0 logs=$(mktemp -d) || exit 1
 lab_work='' beside_names=() beside_pids=()
@@ -193,7 +195,7 @@ real_nix() (
     export FLEETDEPLOY_TEST_ALIAS=198.51.100.10 FLEETDEPLOY_TEST_SSHOPTS=-oBatchMode=yes
     ended=0
     scripts/lab.sh ws "$fleet" -- /tmp/nix-tests --ignored || ended=1
-    # What is committed, as somebody else gets it: a file that was forgotten is missing there.
+    # Tests what is committed, as another person gets it: a file that was forgotten is missing there.
     mkdir "$ws/tmp/flake" && git -c "safe.directory=$PWD" archive HEAD | tar -x -C "$ws/tmp/flake" || exit 1
     scripts/lab.sh ws "$fleet" -- /tmp/flake/tests/flake/outputs.sh /tmp/flake || ended=1
     exit "$ended"

@@ -1,4 +1,5 @@
-//! The one vocabulary between engine and screen: everything that a person, a CI log or the record hears of a push.
+//! Defines the one vocabulary between engine and screen: everything that a person, a CI log or the record hears of a
+//! push.
 //!
 //! State events are never dropped; those whose doc says *lossy* may be when the listener does not keep up. The first
 //! event of a push is [`Event::PushStarted`], of a recovery [`Event::RecoverStarted`], of a rolling reboot
@@ -95,16 +96,16 @@ pub enum Outcome {
     RolledBack,
     /// Nothing was touched.
     Refused,
-    /// Some hosts are new, some old, or one is unknown after its guard should have fired: a person must look.
+    /// Some hosts are new and some old, or one is unknown after its guard should have fired: a person must look.
     Split,
-    /// Left at once, as a person asked: what guards are armed bring their hosts back by themselves, and `recover` ends
-    /// the run.
+    /// It was left at once, as a person asked: the armed guards bring their hosts back by themselves, and `recover`
+    /// ends the run.
     Left,
     /// Another coordinator has taken this run over, and ends it.
     Superseded,
     /// Every host that was to be rebooted is proven back.
     Rebooted,
-    /// Of the hosts that were to be rebooted some are proven back, and the others were not rebooted.
+    /// Some of the hosts that were to be rebooted are proven back, and the others were not rebooted.
     PartlyRebooted,
 }
 
@@ -114,33 +115,33 @@ pub enum Outcome {
 pub enum HostOutcome {
     Committed,
     Unchanged,
-    /// Was not to be changed; probed and was probed.
+    /// It was not to be changed; it probed and was probed.
     Witness,
     RolledBack {
-        /// Its guard rebooted it, rather than the push switching it back.
+        /// Whether its guard rebooted it, and not the push switched it back.
         by_guard: bool,
     },
     /// Not touched.
     Untouched,
-    /// Not known, or not where it should be.
+    /// It is not known, or not where it should be.
     Lost {
         why: String,
     },
-    /// Nobody here waits for it any more; its guard, if it has one, brings it back.
+    /// The program does not wait for it any more; its guard, if it has one, brings it back.
     Left {
         /// How it was seen last, and when it is back.
         why: String,
-        /// Until it should be back at the latest; absent where no guard of the run is known there.
+        /// The time until it should be back at the latest; absent if no guard of the run is known there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back_within_ms: Option<u64>,
     },
     /// It took no part: it was left out by name, or is `optional` and did not answer.
     Skipped,
-    /// By a rolling reboot, and proven back.
+    /// A rolling reboot has rebooted it, and it is proven back.
     Rebooted,
     /// The run was ended without it: it did not answer, and nothing is known of it.
     Missing,
-    /// What came after the run has brought it onto something else: the run was over for it.
+    /// A later act has brought it onto something else: the run was over for it.
     MovedOn {
         on: StorePath,
     },
@@ -164,13 +165,13 @@ pub struct Cell {
     pub left_out: bool,
 }
 
-/// What one host is to go through, as the plan says.
+/// The part of one host in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostPlanned {
     pub host: HostName,
-    /// What it runs now.
+    /// The system that it runs now.
     pub old: StorePath,
-    /// What it is to run.
+    /// The system that it is to run.
     pub new: StorePath,
     /// `false`: a witness, or already current.
     pub changes: bool,
@@ -178,7 +179,7 @@ pub struct HostPlanned {
     pub generation: u64,
 }
 
-/// How many of the links that are probed from one host are up.
+/// The number of links that are up, of those that are probed from one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LinkCount {
     pub up: u64,
@@ -200,7 +201,7 @@ pub enum Event {
         fleet: String,
         /// In the inventory's order.
         hosts: Vec<HostName>,
-        /// Those of them that are to be changed, if they are not current already; the others are witnesses.
+        /// The hosts that are to be changed, if they are not current already; the others are witnesses.
         #[serde(default)]
         selected: Vec<HostName>,
         inventory: String,
@@ -209,11 +210,11 @@ pub enum Event {
         /// It ends after the baseline and touches nothing.
         #[serde(default)]
         dry_run: bool,
-        /// The new systems are such that the hosts have already: what they go back to, in words.
+        /// Present in a rollback, in which the hosts have the new systems already: what they go back to, in words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rollback_to: Option<String>,
     },
-    /// What runs on the workstation, for who reads the record.
+    /// The programs of the workstation, for a reader of the record.
     WorkstationSeen {
         fleetdeploy: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,10 +222,10 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         ssh: Option<String>,
     },
-    /// A host has answered the survey, with what runs on it.
+    /// A host has answered the survey, with the versions that run on it.
     HostSurveyed {
         host: HostName,
-        /// `26.05.20261120.abcdef`; absent where the system does not say.
+        /// `26.05.20261120.abcdef`; absent if the system does not say.
         #[serde(skip_serializing_if = "Option::is_none")]
         nixos: Option<String>,
         nix: String,
@@ -235,7 +236,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         boot_files_unproven: Option<String>,
     },
-    /// Of a host with several addresses: the first that let us log in, and that is used from here on.
+    /// The address of a host with several: the first that let us log in, which is used from here on.
     AddressChosen {
         host: HostName,
         address: String,
@@ -251,7 +252,7 @@ pub enum Event {
         fleet: String,
         /// In the inventory's order.
         hosts: Vec<HostName>,
-        /// Those of them that are to be rebooted; the links of all are looked at.
+        /// The hosts that are to be rebooted; the links of all hosts are looked at.
         selected: Vec<HostName>,
         inventory: String,
         record: String,
@@ -268,7 +269,7 @@ pub enum Event {
     /// A recovery knows which run it takes over; that stands in every line from here on.
     RunChosen {
         epoch: u64,
-        /// From the hosts alone: this workstation has no record of how far the run had come.
+        /// The recovery works from the hosts alone: this workstation has no record of how far the run had come.
         alone: bool,
         record: String,
     },
@@ -276,8 +277,8 @@ pub enum Event {
     Planned {
         hosts: Vec<HostPlanned>,
     },
-    /// The waves in which the hosts that change are tested, where there is more than one; in which hosts are rebooted,
-    /// always.
+    /// The waves in which the hosts that change are tested, if there is more than one; or those in which hosts are
+    /// rebooted, always.
     WavesPlanned {
         waves: Vec<Vec<HostName>>,
     },
@@ -293,7 +294,7 @@ pub enum Event {
         /// All of it; otherwise only how the systems differ.
         whole: bool,
     },
-    /// A person is asked whether to go on; until there is a reply nothing happens, and nothing is drawn.
+    /// A person is asked whether to go on; before the reply nothing happens, and nothing is drawn.
     Asked {
         question: String,
     },
@@ -304,7 +305,7 @@ pub enum Event {
         phase: Phase,
     },
     /// The hosts of one wave are tested or rebooted next, and the whole fleet is looked at before the next wave begins.
-    /// Of every rolling reboot, and of a push with more than one wave; the phase follows.
+    /// It comes in every rolling reboot, and in a push with more than one wave; the phase follows.
     WaveStarted {
         /// From 1.
         wave: u64,
@@ -325,15 +326,15 @@ pub enum Event {
         /// Derivations.
         done: u64,
         expected: u64,
-        /// The one that was started first of those being built, or what comes before there is any.
+        /// The derivation that was started first of those being built, or what is done before the first.
         doing: String,
-        /// How many are being built.
+        /// The number of derivations that are being built.
         #[serde(default)]
         running: u64,
-        /// What comes from binary caches.
+        /// The downloads from binary caches.
         #[serde(default)]
         download: Bytes,
-        /// What is being downloaded.
+        /// The path that is being downloaded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         downloading: Option<String>,
     },
@@ -343,13 +344,13 @@ pub enum Event {
         done_bytes: u64,
         expected_bytes: u64,
     },
-    /// The new system is on the host: what it changes there.
+    /// The new system is on the host, and this is what it changes there.
     Compared {
         host: HostName,
-        /// Those that differ, in the order of their names. Absent: could not be found out.
+        /// The packages that differ, in the order of their names. Absent: it could not be found out.
         #[serde(skip_serializing_if = "Option::is_none")]
         packages: Option<Vec<PackageChange>>,
-        /// What only a reboot brings: `kernel`, `initrd`, `kernel modules`, `kernel parameters`; empty: nothing.
+        /// The parts that only a reboot brings: `kernel`, `initrd`, `kernel modules`, `kernel parameters`; empty: none.
         reboot_for: Vec<String>,
     },
     /// A host is through with this phase.
@@ -359,7 +360,7 @@ pub enum Event {
     },
     GuardArmed {
         host: HostName,
-        /// From now on until it fires.
+        /// The time from now until it fires.
         left_ms: u64,
     },
     /// A recovery has found a guard armed.
@@ -374,7 +375,7 @@ pub enum Event {
     GuardDisarmed {
         host: HostName,
     },
-    /// The new system is what a reboot brings: this generation of the profile.
+    /// A reboot now brings the new system: this generation of the profile.
     BootDefaultMoved {
         host: HostName,
         generation: u64,
@@ -393,13 +394,14 @@ pub enum Event {
         host: Option<HostName>,
         text: String,
     },
-    /// Events are missing from the run's record: there, where they are missing, and on screen at the end.
+    /// Events are missing from the run's record. It stands in the record where they are missing, and on screen at the
+    /// end.
     EventsLost {
         events: u64,
-        /// What the last write of one said.
+        /// The error of the last write of one.
         why: String,
     },
-    /// What went wrong, and what to do about it. The push cannot go on forward.
+    /// Something went wrong, and this is what to do about it. The push cannot go on forward.
     Failed {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
@@ -407,13 +409,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
-    /// The end of a log that belongs to a failure or a finished step.
+    /// The last lines of a log that belongs to a failure or a finished step.
     Logged {
         host: HostName,
         what: String,
         lines: Vec<String>,
     },
-    /// What a program printed while it worked, as it came: for the record. A host's activation, or nix for all hosts.
+    /// Lines of a program as it printed them, for the record: a host's activation, or nix for all hosts.
     Printed {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
@@ -421,25 +423,25 @@ pub enum Event {
         by: String,
         lines: Vec<String>,
     },
-    /// A whole round of the matrix: the baseline, the last one of verify, or one that broke.
+    /// A whole round of the matrix: the baseline, the last round of verify, or one that broke.
     MatrixSeen {
         phase: Phase,
         cells: Vec<Cell>,
     },
-    /// How verify stands. Lossy.
+    /// The progress of verify. Lossy.
     LinksMoved {
         up: u64,
         of: u64,
         rounds: u32,
         waiting_for: Vec<String>,
-        /// By the host that they are probed from.
+        /// The links, by the host that they are probed from.
         #[serde(default)]
         hosts: BTreeMap<HostName, LinkCount>,
     },
     /// The decision to commit was written.
     Decided,
     RollBackStarted {
-        /// The host that it is about, if it is about one.
+        /// The host to blame, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
         reason: String,
@@ -453,7 +455,7 @@ pub enum Event {
     LeftToGuard {
         host: HostName,
         fires_in_ms: u64,
-        /// From then until it should be back at the latest: the guard puts things back, and the host boots.
+        /// The time from then until it should be back at the latest: the guard puts things back, and the host boots.
         boot_ms: u64,
     },
     /// The host is back on another boot.
@@ -461,7 +463,7 @@ pub enum Event {
         host: HostName,
         text: String,
     },
-    /// The host has rebooted and takes logins again; that its links hold is still to be seen.
+    /// The host has rebooted and takes logins again; its links are still to be seen.
     HostRebooted {
         host: HostName,
         took_ms: u64,
@@ -488,7 +490,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether it may be dropped for a listener that does not keep up.
+    /// Returns whether it may be dropped for a listener that does not keep up.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
         matches!(

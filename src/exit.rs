@@ -1,4 +1,4 @@
-//! Every exit status of the program, in one match.
+//! Gives every exit status of the program, in one match.
 
 use crate::decide::vocabulary::Signal;
 use crate::event::Outcome;
@@ -15,12 +15,12 @@ pub enum Ending {
     QueryInterrupted(Signal),
     /// Usage, inventory, no such run, no terminal for a password that is needed.
     NotUnderstood,
-    /// A push that could not begin, for another reason than what was asked: a record that cannot be written, a lock
-    /// that another push holds.
+    /// A push that could not begin, for a reason of this workstation: a record that cannot be written, a lock that
+    /// another push holds.
     NotBegun,
     /// A host is in doubt: it does not answer, and may be under a guard; or it did not come back from a reboot.
     InDoubt,
-    /// A second signal: left at once.
+    /// A second signal came, and the program left at once.
     Left { first: Signal, guards_armed: bool },
     /// A mistake of fleetdeploy itself was caught.
     Bug { guards_armed: bool },
@@ -36,7 +36,7 @@ pub enum Ending {
 /// | 3 | split, left, superseded, a host that did not come back from a reboot or may be under a guard: look now |
 /// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched |
 ///
-/// 3 is also where guards are left to themselves. A rolling reboot that a signal has stopped reboots no further host.
+/// 3 also means that guards are left to themselves. A rolling reboot that a signal has stopped reboots no further host.
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
 #[must_use]
@@ -68,7 +68,7 @@ pub fn status(ending: Ending) -> u8 {
     }
 }
 
-/// 128 and the signal's number, as shells count.
+/// Returns 128 and the signal's number, as shells count.
 fn by_signal(signal: Signal) -> u8 {
     match signal {
         Signal::Sigint => 130,

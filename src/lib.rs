@@ -23,7 +23,7 @@
 //!
 //! # Arrows
 //!
-//! Which room may know which is drawn in ARCHITECTURE.md, and held by `tests/architecture.rs`. `ui` and `engine` never
+//! ARCHITECTURE.md draws which room may know which, and `tests/architecture.rs` holds it. `ui` and `engine` never
 //! import each other, and `decide` has no I/O, no clock and no ssh.
 //!
 //! # Papers

@@ -214,8 +214,77 @@ fn what_the_page_on_trouble_quotes_is_said_by_the_program() {
     assert!(wrong.is_empty(), "nothing in src says {wrong:?}");
 }
 
+/// The texts in backticks of a line, each with whether it stands in brackets.
+fn backticked(line: &str) -> Vec<(&str, bool)> {
+    let mut depth = 0;
+    let mut found = Vec::new();
+    for (at, part) in line.split('`').enumerate() {
+        if at % 2 == 1 {
+            found.push((part, depth > 0));
+        } else {
+            depth += part.matches('(').count();
+            depth -= part.matches(')').count().min(depth);
+        }
+    }
+    found
+}
+
+/// Whether a text has these words, and not only as a part of a longer name.
+fn has_word(text: &str, words: &str) -> bool {
+    let goes_on = |one: char| one.is_alphanumeric() || one == '_';
+    text.match_indices(words).any(|(at, _)| {
+        let (before, behind) = (text[..at].chars().next_back(), text[at + words.len()..].chars().next());
+        !before.is_some_and(goes_on) && !behind.is_some_and(goes_on)
+    })
+}
+
+/// The file that a page means by a path: from the root, below `src/`, a script, or beside the file named before it.
+fn meant(path: &str, before: Option<&Path>) -> Option<PathBuf> {
+    let beside = before.and_then(Path::parent).map(|folder| folder.join(path));
+    let places = ["", "src", "src/remote/scripts"].map(|place| Path::new(place).join(path));
+    places.into_iter().chain(beside).find(|place| root().join(place).exists())
+}
+
+#[test]
+fn every_file_and_name_in_the_architecture_is_there() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (mut wrong, mut behaviours) = (Vec::new(), 0);
+    let mut is_table_of_behaviours = false;
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            is_table_of_behaviours = heading == "Where to find";
+        }
+        let mut last: Option<PathBuf> = None;
+        let mut has_file = false;
+        for (text, in_brackets) in backticked(line) {
+            let is_file = [".rs", ".sh", ".md", ".json", ".yaml"].iter().any(|end| text.ends_with(end));
+            if text.ends_with('/') {
+                // Files that follow may lie in this folder.
+                last = meant(text, None).map(|folder| folder.join("file"));
+                if last.is_none() {
+                    wrong.push(format!("there is no {text}: {line}"));
+                }
+            } else if is_file && !text.contains(['*', ' ']) {
+                let file = meant(text, last.as_deref());
+                has_file |= file.is_some();
+                if file.is_none() {
+                    wrong.push(format!("there is no {text}: {line}"));
+                }
+                last = file;
+            } else if let (true, true, Some(file)) = (is_table_of_behaviours, in_brackets, &last)
+                && !has_word(&fs::read_to_string(root().join(file)).unwrap(), text)
+            {
+                wrong.push(format!("{} has no {text}: {line}", file.display()));
+            }
+        }
+        behaviours += usize::from(is_table_of_behaviours && line.starts_with("| ") && has_file);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(behaviours >= 20, "a newcomer finds only {behaviours} behaviours");
+}
+
 /// What other programs print or read, byte by byte, and what tests expect on a screen.
-const SAMPLES: [&str; 4] = ["tests/fixtures", "tests/live", "tests/display", "src/nix/samples"];
+const SAMPLES: [&str; 3] = ["tests/fixtures", "tests/snapshots", "src/nix/samples"];
 
 const COLUMNS: usize = 120;
 

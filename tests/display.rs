@@ -25,28 +25,28 @@ fn screen(mode: Mode, events: Vec<(f64, Event)>) -> String {
     lines(events).iter().map(|line| plain.render(line)).collect()
 }
 
-/// Compares with `tests/display/NAME`, which `FLEETDEPLOY_BLESS=1 cargo test --test display` writes anew.
+/// Compares with `tests/snapshots/display__NAME.snap`.
+///
+/// `INSTA_UPDATE=always cargo test --test display` writes it anew.
 fn assert_screen(name: &str, text: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/display").join(name);
-    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+    // insta passes over line breaks at the end of a text, and over the kind of each.
+    assert_eq!(text, format!("{}\n", text.trim_end()).replace('\r', ""));
+    insta::assert_snapshot!(name, text);
 }
 
 #[test]
 fn a_good_push_reads_well() {
-    assert_screen("good.txt", &screen(NORMAL, good_push()));
+    assert_screen("good", &screen(NORMAL, good_push()));
 }
 
 #[test]
 fn a_bad_push_says_what_broke_and_what_becomes_of_every_host() {
-    assert_screen("bad.txt", &screen(NORMAL, bad_push()));
+    assert_screen("bad", &screen(NORMAL, bad_push()));
 }
 
 #[test]
 fn a_push_by_waves_says_which_wave_it_is() {
-    assert_screen("waves.txt", &screen(NORMAL, push_by_waves()));
+    assert_screen("waves", &screen(NORMAL, push_by_waves()));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_quiet_good_push_says_only_its_warnings() {
 
 #[test]
 fn a_quiet_bad_push_says_what_failed_and_the_end() {
-    assert_screen("bad-quiet.txt", &screen(Mode::Quiet { colour: false }, bad_push()));
+    assert_screen("bad-quiet", &screen(Mode::Quiet { colour: false }, bad_push()));
 }
 
 #[test]

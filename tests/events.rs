@@ -192,7 +192,7 @@ fn samples() -> Vec<Event> {
     events
 }
 
-/// What is told for who looks closer.
+/// Events for a reader who looks closer.
 fn facts() -> Vec<Event> {
     let vps = HostName::new("vps").unwrap();
     vec![

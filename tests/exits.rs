@@ -91,7 +91,7 @@ impl Workstation {
         run.id().to_string()
     }
 
-    /// Neither nix nor a host is there; ssh is.
+    /// ssh is there; nix and the hosts are not.
     async fn run_alone(&self, words: &[&str]) -> Finished {
         self.invocation(words).env("PATH", ssh_alone(self.home.path())).run().await.unwrap()
     }
@@ -314,7 +314,7 @@ async fn what_asks_no_host_is_answered_with_0() {
     assert_eq!(finished.status, Some(0), "{}", finished.stderr_text());
 }
 
-/// An answer that nobody got is none.
+/// An answer that did not arrive is none.
 #[tokio::test]
 async fn an_answer_that_cannot_be_written_is_no_0() {
     let workstation = Workstation::new();

@@ -108,19 +108,19 @@ fn forecast() -> Forecast {
     }
 }
 
-/// Compares with `tests/display/NAME`, which `FLEETDEPLOY_BLESS=1 cargo test --test forecast` writes anew.
+/// Compares with `tests/snapshots/forecast__NAME.snap`.
+///
+/// `INSTA_UPDATE=always cargo test --test forecast` writes it anew.
 fn assert_page(name: &str, text: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/display").join(name);
-    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+    // insta passes over line breaks at the end of a text, and over the kind of each.
+    assert_eq!(text, format!("{}\n", text.trim_end()).replace('\r', ""));
+    insta::assert_snapshot!(name, text);
 }
 
 #[test]
 fn a_plan_tells_all_that_is_known_and_what_is_not() {
     let page = render(&forecast(), NARROW);
-    assert_page("plan.txt", &page);
+    assert_page("plan", &page);
     assert!(page.lines().all(|line| line.len() < 80), "{page}");
     let wide = Style { colour: true, columns: 200 };
     assert!(render(&forecast(), wide).contains('\u{1b}'));

@@ -30,7 +30,7 @@ const SOURCES: [(&str, &str, &str); 16] = [
     ("matrix", "ansible", "matrix/hosts"),
     // A homelab in YAML, with variables in variables, `group_vars`, `host_vars` and a vault.
     ("homelab", "ansible", "homelab/hosts.yml"),
-    // What Terraform's templates write: a bastion, and everybody behind it.
+    // An inventory that Terraform's templates write: a bastion, and all hosts behind it.
     ("terraform", "ansible", "terraform/inventory"),
     // A folder of inventories.
     ("folder", "ansible", "folder"),

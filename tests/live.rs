@@ -119,13 +119,13 @@ impl Watched {
     }
 }
 
-/// Compares with `tests/live/NAME`, which `FLEETDEPLOY_BLESS=1 cargo test --test live` writes anew.
+/// Compares with `tests/snapshots/live__NAME.snap`.
+///
+/// `INSTA_UPDATE=always cargo test --test live` writes it anew.
 fn assert_screen(name: &str, text: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live").join(name);
-    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+    // insta passes over line breaks at the end of a text, and over the kind of each.
+    assert_eq!(text, format!("{}\n", text.trim_end()).replace('\r', ""));
+    insta::assert_snapshot!(name, text);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn the_heading_says_which_wave_it_is_and_hosts_of_another_stand_by() {
         watched.until(&lines(push_by_waves()), moment);
         writeln!(screens, "--- after {moment} s, {columns} columns\n{}", watched.shown()).unwrap();
     }
-    assert_screen("waves.txt", &screens);
+    assert_screen("waves", screens.strip_suffix('\n').unwrap());
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn each_moment_of_a_push_reads_well_at_every_width() {
                 screens += &watched.shown();
             }
         }
-        assert_screen(&format!("{columns}.txt"), &screens);
+        assert_screen(&columns.to_string(), &screens);
         let too_wide = screens.lines().find(|line| line.chars().count() > columns.into());
         assert_eq!(too_wide, None, "at {columns} columns");
     }
@@ -182,7 +182,7 @@ fn a_push_leaves_its_warnings_its_recap_and_no_row() {
     let mut watched = Watched::new(LIVE, 100, 24);
     watched.until(&lines(good_push()), 100.0);
     watched.close();
-    assert_screen("left-behind.txt", &watched.everything());
+    assert_screen("left-behind", &watched.everything());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_command_that_ends_in_the_middle_leaves_no_row() {
     assert!(left.contains("what runs was never booted here"), "{left}");
 }
 
-/// It is no witness: nobody asks it for anything.
+/// It is no witness: it is not asked for anything.
 #[test]
 fn a_host_that_is_left_out_says_so_in_its_row() {
     let mut push = good_push();
@@ -315,7 +315,7 @@ fn many_hosts(count: usize) -> Vec<Line> {
 fn of_many_hosts_the_busy_and_the_troubled_stay_visible_in_their_order() {
     let mut watched = Watched::new(LIVE, 100, 16);
     watched.until(&many_hosts(200), 10.0);
-    assert_screen("200-hosts.txt", &watched.shown());
+    assert_screen("200-hosts", &watched.shown());
     let shown = watched.shown();
     for visible in ["web007", "web100", "web150", "web199"] {
         assert!(shown.contains(visible), "{visible}:\n{shown}");

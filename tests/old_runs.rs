@@ -189,7 +189,7 @@ async fn what_an_older_version_left_on_its_hosts_is_read_by_every_script() {
                     line.unwrap_or_else(|| panic!("{stage}, {name}: no {key}")).trim().to_owned()
                 };
                 assert_eq!(told("survivor_hosts"), old.beside_roots(name)["hosts"].trim().replace('\n', " "));
-                // Where it was never armed nobody has written down its profile.
+                // If it was never armed, its profile was not written down.
                 let (profile, generation) = match host.token {
                     Some(_) => (host.old.as_str(), host.generation.to_string()),
                     None if stage == "fired" => (host.old.as_str(), host.generation.to_string()),

@@ -225,7 +225,7 @@ async fn the_fence_names_what_has_moved() {
     );
 }
 
-/// Disarm, extend and fire all rename one file: whoever comes first, the others must see that they lost.
+/// Disarm, extend and fire all rename one file: one of them comes first, and the others must see that they lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_rename_the_token_exactly_one_wins() {
     let host = held().await;
@@ -307,7 +307,7 @@ async fn clean_leaves_nothing_and_keeps_what_is_guarded() {
     assert!(!host.path("nix/var/nix/gcroots/fleetdeploy").exists());
 }
 
-/// Clean takes the lock away with the rest; whoever comes then makes a new one, and holds it.
+/// Clean takes the lock away with the rest; a script that comes then makes a new one, and holds it.
 #[tokio::test]
 async fn a_lock_that_somebody_else_has_made_meanwhile_is_left_alone() {
     let host = Host::with(None).await;
@@ -410,7 +410,7 @@ async fn a_job_that_has_ended_already_has_printed_all_the_same() {
     assert_eq!(host.says(&["lib.sh", "waiting.sh"], &ask).await, format!("{log}{log}"));
 }
 
-/// As after a lost connection: the job goes on, and whoever copied what it prints is gone.
+/// As after a lost connection: the job goes on, and the process that copied its output is gone.
 #[tokio::test]
 async fn nobody_goes_on_copying_for_nobody() {
     let host = held().await;

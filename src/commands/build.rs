@@ -1,4 +1,4 @@
-//! `build`: the systems of a fleet, and no host touched.
+//! `build`: builds the systems of a fleet, and touches no host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

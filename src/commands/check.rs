@@ -1,4 +1,4 @@
-//! `check`: the matrix alone.
+//! `check`: looks at the matrix alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct CheckArgs {
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) -> Ended {
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
-    // Before anything is asked: a signal from here on is ours.
+    // Signals are listened to before anything is asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     let query = Query::begin("check", mode, &ground)?;

@@ -1,7 +1,7 @@
-//! Completion in bash, zsh and fish: what a script that `completions` prints asks this program for at every TAB.
+//! Completes words in bash, zsh and fish: the script that `completions` prints asks this program at every TAB.
 //!
-//! Words are completed from the inventory and from the record, which are read and nothing else is asked. Whatever goes
-//! wrong is no candidate and not a word: somebody is typing.
+//! Words are completed from the inventory and from the record, which are only read. An error gives no candidate and
+//! prints no word, because a person is typing.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -50,8 +50,8 @@ const VARIABLE: &str = "FLEETDEPLOY_COMPLETE";
 const NAME: &str = "fleetdeploy";
 
 /// For bash. The library's own script is not used: bash parts a word at `@`, `=` and `:`, so that `@edge` and
-/// `--on=vps` would never be completed. Here the program gets the line up to the cursor, and the piece of it that bash
-/// will replace.
+/// `--on=vps` would never be completed. Here the program gets the line up to the cursor, and the piece that bash will
+/// replace.
 const BASH: &str = r#"_fleetdeploy() {
     local IFS=$'\n'
     compopt +o nospace 2>/dev/null
@@ -78,7 +78,7 @@ pub(super) fn script(arguments: &CompletionsArgs) -> Ended {
     Ok(Ending::Answered { yes: true })
 }
 
-/// As the shell is to call it: found in PATH if it was so now, else by its whole path.
+/// Returns the program as the shell is to call it: by its name if it was found in PATH now, else by its whole path.
 fn program(called: &OsStr) -> String {
     let path = Path::new(called);
     let path = if path.components().count() > 1 {
@@ -110,12 +110,13 @@ pub(super) fn answer(words: &[OsString]) -> Option<ExitCode> {
         }
         _ => return Some(ExitCode::FAILURE),
     };
-    // A shell that does not listen any more has no use for an error.
+    // A shell that does not listen any more needs no error.
     let _ = print_answer(&String::from_utf8_lossy(&said));
     Some(if answered.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One candidate a line, each without what of the last word stands before `piece`: bash keeps that.
+/// Writes one candidate on each line, without the part of the last word that stands before `piece`: bash keeps that
+/// part.
 fn in_bash(piece: &str, line: &str, here: Option<&Path>, said: &mut Vec<u8>) -> std::io::Result<()> {
     let mut words = shell_words(line);
     let word = words.pop().unwrap_or_default();
@@ -131,7 +132,7 @@ fn in_bash(piece: &str, line: &str, here: Option<&Path>, said: &mut Vec<u8>) -> 
     Ok(())
 }
 
-/// What bash makes of a command line before the cursor; the last word may be empty, or still within quotes.
+/// Takes the command line before the cursor apart as bash does; the last word may be empty, or still within quotes.
 fn shell_words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut characters = line.chars();
@@ -162,7 +163,7 @@ fn command(words: &[OsString]) -> clap::Command {
     with_candidates(Cli::command(), &Arc::new(Typed::read(words)))
 }
 
-/// What is told by the words that are there already.
+/// The facts that the words before the cursor tell.
 #[derive(Debug, Default)]
 struct Typed {
     words: Vec<String>,
@@ -177,7 +178,7 @@ impl Typed {
             _ => word.strip_prefix("--inventory=").map(str::to_owned),
         };
         let inventory = words.iter().enumerate().find_map(|(number, word)| beside(number, word));
-        // `~` stands there as it was typed: the shell has not come to it yet.
+        // `~` stands there as it was typed: the shell has not expanded it yet.
         let home = |path: String| match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
             (Some(rest), Some(home)) => Path::new(&home).join(rest),
             _ => PathBuf::from(path),
@@ -194,7 +195,7 @@ impl Typed {
         self.load().map(|inventory| inventory.fleets.into_keys().collect()).unwrap_or_default()
     }
 
-    /// The hosts of the fleet that is named, else all, with their tags.
+    /// Returns the hosts of the fleet that is named, else all, with their tags.
     fn hosts(&self) -> (Vec<String>, BTreeSet<String>) {
         let Some(inventory) = self.load() else { return Default::default() };
         let fleet = self.words.iter().skip(1).find_map(|word| inventory.fleets.get(word));
@@ -211,7 +212,7 @@ impl Typed {
         names.iter().map(|name| (*name).to_owned()).chain(runs).collect()
     }
 
-    /// What may stand for a value of this name; `None` if nobody knows.
+    /// Returns the candidates for a value of this name; `None` if they are not known.
     fn candidates(&self, value: &str, typed: &str) -> Option<Vec<String>> {
         Some(match value {
             "FLEET" => self.fleets(),
@@ -232,15 +233,15 @@ impl Typed {
     }
 }
 
-/// By the name of the value, so that every command has them without a word of its own.
+/// They are chosen by the name of the value, so that every command has them without code of its own.
 fn with_candidates(command: clap::Command, typed: &Arc<Typed>) -> clap::Command {
     let is_option = typed.words.last().is_some_and(|word| word.starts_with('-'));
     let command = command.disable_help_flag(!is_option).disable_version_flag(!is_option).mut_args(|argument| {
-        // Whoever has typed no dash looks for a fleet, a host or a run. Where there is none, options are offered all
+        // A person who has typed no dash looks for a fleet, a host or a run. If there is none, options are offered all
         // the same.
         let argument = if is_option || argument.is_positional() { argument } else { argument.hide(true) };
         let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
-        // Of several kinds of values the first is the one that is there to be completed.
+        // If several kinds of values are possible, the first is the one to be completed.
         let name = name.and_then(|name| name.split('|').next().map(str::to_owned));
         let Some(name) = name.filter(|name| ["FLEET", "RUN", "HOST", "HOST,...", "PATTERN"].contains(&name.as_str()))
         else {

@@ -1,4 +1,4 @@
-//! `diff`: which packages a push would change.
+//! `diff`: shows which packages a push would change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::ui::mode::Mode;
 
 /// Show which packages a push would change, and whether it would need a reboot
 ///
-/// Builds the systems and compares each with what its host runs; hosts that change alike are told of together. It
-/// copies nothing: where the old system is not in this workstation's store, nor the new one on the host, the difference
-/// is not known before a copy.
+/// Builds the systems and compares each with what its host runs; hosts that change alike are shown together. It copies
+/// nothing: if the old system is not in this workstation's store, and the new one is not on the host, the difference is
+/// not known before a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
-    // The systems are kept from a collector for as long as they are compared.
+    // Roots keep the systems from a garbage collection while they are compared.
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let query = Query::begin("diff", mode, &ground)?;
     let scope = ground.scope(Allowed::default(), roots.path().to_owned());

@@ -1,4 +1,4 @@
-//! `doctor`: what would stop a push, and the mend, before it does.
+//! `doctor`: finds out what would stop a push, and how to mend it, before it does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::ui::{Screen, columns_of_stdout};
 
 /// Find out what would stop a push, and how to mend it, before it does
 ///
-/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. What is
-/// fine is counted, and shown with `-v`.
+/// Looks at this workstation and asks every host once; changes nothing. Blockers come first, then warnings. Checks that
+/// are fine are counted, and shown with `-v`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `exec`: a command on every selected host.
+//! `exec`: runs a command on every selected host.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -33,8 +33,8 @@ use crate::ui::{Screen, exec, print_note};
 ///
 /// The words after `--` are the command: they arrive on every host exactly as they were typed, and no shell there reads
 /// them. For a pipe or a variable of the host begin with a shell: `-- sh -c '...'`. The command reads nothing. When its
-/// time is over, or you press Ctrl-C, it is ended on the hosts too. What it printed is shown host by host in the
-/// inventory's order: `|` stands before a line of stdout, `!` before one of stderr.
+/// time is over, or you press Ctrl-C, it is ended on the hosts too. Its output is shown host by host in the inventory's
+/// order: `|` stands before a line of stdout, `!` before one of stderr.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -73,7 +73,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     let mut ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
     ground.only_selected();
     if !arguments.sudo {
-        // Nobody becomes root, and so nobody is asked for a password.
+        // Without `--sudo` the command does not become root, so no password is asked for.
         ground.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
     }
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
@@ -116,7 +116,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
                     interrupted = Some(signal);
                     let text = format!("{signal}: ending the command on every host; once more to leave at once");
                     events.publish(Event::Warned { host: None, text });
-                    // Whoever listens lives as long as this.
+                    // The listener lives as long as this.
                     let _ = stop.send(true);
                     continue;
                 }
@@ -160,7 +160,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     Ok(ending)
 }
 
-/// When what the hosts printed is shown.
+/// The moment at which the output of the hosts is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     /// Line by line.

@@ -1,4 +1,4 @@
-//! `guard`: the guard of a push, for a person who works by hand.
+//! `guard`: arms the guard of a push for a person who works by hand.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -144,7 +144,7 @@ pub struct GuardDisarmArgs {
 /// A guard by hand is no shorter.
 const SHORTEST: Duration = Duration::from_secs(20);
 
-/// What a command has to say at its end.
+/// The words of a command at its end.
 struct Said {
     ending: Ending,
     looked: Looked,
@@ -164,7 +164,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
         ensure_there_is_time(&ground)?;
     }
     let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
-    // Who only looks is in nobody's way.
+    // A command that only looks needs no lock.
     let lock = match command {
         GuardCommand::Status(_) => None,
         _ => Some(take(&state, &ground)?),
@@ -237,7 +237,8 @@ fn ensure_there_is_time(ground: &Ground) -> Result<(), Trouble> {
     Err(Trouble::not_understood(text, Some(hint)))
 }
 
-/// Two guards by hand on one fleet are one too many to keep in mind; and what a push has left is for `recover`.
+/// Refuses a second guard by hand on one fleet, which a person would forget; and a fleet with an unfinished push, which
+/// `recover` must end.
 fn is_taken(unfinished: &Unfinished) -> Trouble {
     let fleet = &unfinished.fleet;
     let hint = if unfinished.is_by_hand() {
@@ -276,7 +277,7 @@ async fn arm(
             return refused(looked);
         }
     };
-    // A signal takes everything back; what is on its way is let come to its end first, within seconds.
+    // A signal takes everything back; commands under way may end first, within seconds.
     let signal: Cell<Option<Signal>> = Cell::new(None);
     let went = {
         let arming = || journal.append(&journal::Entry::Arming).map_err(std::io::Error::other);
@@ -324,13 +325,13 @@ async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &
     let (went, over) = guards.disarm(&looked).await;
     let all_answer = looked.len() == ground.fleet.hosts.len() && looked.values().all(Result::is_ok);
     let known = records.known.as_ref().map(ToString::to_string);
-    // Also where the hosts hold nothing any more: somebody else has ended it.
+    // It is over too if the hosts hold nothing any more: another workstation has ended it.
     let is_over = known.is_some_and(|known| {
         let held = looked.values().flatten().any(|one| guards.held(one).run.as_deref() == Some(known.as_str()));
         over.contains(&known) || (all_answer && !held)
     });
     if is_over {
-        // What the person has changed is theirs; the run itself has brought the hosts to nothing.
+        // The changes are the person's own; the run itself has brought no system to the hosts.
         records.finish(if fired { Outcome::RolledBack } else { Outcome::Unchanged });
     }
     let next = if before == 0 && went == Went::Well { "no guard was armed\n" } else { "" };
@@ -375,8 +376,8 @@ impl Records<'_> {
         Ok((journal, run))
     }
 
-    /// What is told from now on goes into the known run's record; a record that cannot be written does not keep a
-    /// guard.
+    /// Writes the events from now on into the known run's record; a record that cannot be written does not keep a guard
+    /// armed.
     fn go_on(&mut self) {
         let Some(folder) = self.known.as_ref().and_then(|run| self.state.open_run(run).ok()) else { return };
         self.recording = listener::start(self.events, &folder).ok();

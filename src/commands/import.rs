@@ -102,7 +102,7 @@ fn ansible_file(arguments: &ImportArgs) -> Result<PathBuf, Trouble> {
     })
 }
 
-/// The file, and whether ssh reads it anyway.
+/// Returns the file, and whether ssh reads it anyway.
 fn ssh_config(arguments: &ImportArgs) -> Result<(PathBuf, bool), Trouble> {
     let users = variable("HOME").map(|home| home.join(".ssh/config"));
     match (&arguments.source, users) {
@@ -157,7 +157,7 @@ async fn colmena(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported
     from_colmena(&answer.nodes, hive, wanted).map_err(not_imported)
 }
 
-/// The flake that was named, else the one here; and where relative ones begin.
+/// Returns the flake that was named, else the one here; and the folder in which relative ones begin.
 fn flake(arguments: &ImportArgs) -> Result<(String, PathBuf), Trouble> {
     let flake = arguments.source.clone().unwrap_or_else(|| ".".to_owned());
     if let Some((flake, _)) = flake.split_once('#') {
@@ -168,7 +168,7 @@ fn flake(arguments: &ImportArgs) -> Result<(String, PathBuf), Trouble> {
     Ok((flake, here))
 }
 
-/// The flake as the inventory names it, whose relative paths begin at its own folder.
+/// Returns the flake as the inventory names it: relative paths begin at the inventory's folder.
 fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
     let is_relative = flake == "." || flake == ".." || flake.starts_with("./") || flake.starts_with("../");
     if !is_relative {
@@ -183,7 +183,7 @@ fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
     if flake == folder { ".".to_owned() } else { flake.display().to_string() }
 }
 
-/// Never over anything that is there.
+/// Writes a new file, and never over one that is there.
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
@@ -222,7 +222,7 @@ fn not_asked(error: ForeignError) -> Trouble {
     Trouble::not_understood(error, Some(hint.to_owned()))
 }
 
-/// The inventory on stdout unless it went to a file, and what is not in it on stderr.
+/// Prints the inventory on stdout unless it went to a file, and the list of what is not in it on stderr.
 fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Trouble> {
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
@@ -245,7 +245,7 @@ fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Tr
         Some(_) => {}
         None => print_answer(text).map_err(|error| Trouble::no_stdout(&error))?,
     }
-    // A list is no event: it has neither a time nor a host in front. Nobody is there to hear that stderr is closed.
+    // A list is no event: it has no time and no host in front. If stderr is closed, no one can be told.
     let _ = std::io::stderr().lock().write_all(sanitise::text(&said).as_bytes());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `logs`: what the hosts of a run have said.
+//! `logs`: prints what the hosts of a run have printed.
 
 use clap::Args;
 
@@ -54,7 +54,7 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ende
     }
     let colour = colour(global);
     for (number, found) in shown.into_iter().enumerate() {
-        // Of one host alone there is nothing to tell apart.
+        // Lines of one host alone need no name in front.
         if arguments.host.is_none() {
             let gap = if number == 0 { "" } else { "\n" };
             print(&format!("{gap}{}", log::heading(&found.name, colour)))?;
@@ -64,7 +64,7 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ende
     Ok(ending)
 }
 
-/// The log of one host; two, if it has the name of what nix printed.
+/// Returns the log of one host; two logs, if the host is called like that of nix.
 fn of_host<'a>(folder: &RunFolder, found: &'a [Log], host: &str) -> Result<Vec<&'a Log>, Trouble> {
     let of_it: Vec<&Log> = found.iter().filter(|log| log.name == host).collect();
     if !of_it.is_empty() {

@@ -1,4 +1,4 @@
-//! `man`: pages in the language of man(1), made of what `--help` says.
+//! `man`: makes pages in the language of man(1) from the texts of `--help`.
 
 use std::path::{Path, PathBuf};
 

@@ -65,13 +65,13 @@ impl Trouble {
         Self::new(error.into(), hint, Ending::NotBegun)
     }
 
-    /// Where no file can be opened any more, that is what is to be mended, whatever it was opened for.
+    /// If no file can be opened any more, the hint is about that, whatever the file was for.
     fn new(error: Box<dyn Error>, hint: Option<String>, ending: Ending) -> Self {
         let hint = limits::mend(error.as_ref()).map(str::to_owned).or(hint);
         Self { error, hint, ending }
     }
 
-    /// Without its record nothing that changes a host is begun.
+    /// A command that changes a host does not begin without its record.
     fn no_record(error: RecordError) -> Self {
         let hint = match error {
             // Another place would only hide the run that is to be ended.
@@ -142,7 +142,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ending = ended.unwrap_or_else(|trouble| {
         if mode == Mode::Json {
             let text = chain(trouble.error.as_ref());
-            // Whether or not it can be written: stderr says it, too.
+            // It does not matter whether it can be written: stderr says it as well.
             let _ = tell([Event::Failed { host: None, text, hint: trouble.hint.clone() }], trouble.ending);
         }
         let colour = choose_colour(flags.colour, terminal);
@@ -173,7 +173,8 @@ fn block_on(command: impl Future<Output = Ended>) -> Ended {
     })
 }
 
-/// The last lines. With `--json` they are the answer of a query, and whoever has asked must hear that it went nowhere.
+/// Closes the screen. With `--json` its last lines are the answer of a query, so the person must hear if they went
+/// nowhere.
 fn farewell(screen: Screen, mode: Mode) -> Result<(), Trouble> {
     match screen.finish(FAREWELL) {
         ScreenEnd::Failed(error) if mode == Mode::Json => Err(Trouble::no_stdout(&error)),

@@ -1,4 +1,4 @@
-//! `plan`: what a push would do.
+//! `plan`: shows what a push would do.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `push`: the transaction.
+//! `push`: runs the transaction.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -100,14 +100,14 @@ pub(super) fn first(showing: ShowingArgs) -> Preview {
     }
 }
 
-/// What is wanted of a push, whichever command asks for it.
+/// The wishes for a push, whichever command has them.
 pub(super) struct Wanted {
     pub(super) allowed: Allowed,
     pub(super) accept_failed: BTreeSet<String>,
     pub(super) waves: Waves,
     pub(super) first: Preview,
     pub(super) reboot: bool,
-    /// Not to new systems, but to such that the hosts have already.
+    /// Where a rollback goes: to systems that the hosts have already.
     pub(super) back: Option<To>,
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
     if wanted.first == Preview::Ask {
         ensure_somebody_can_be_asked()?;
     }
-    // Before anything is written or asked: a signal from here on is ours.
+    // Signals are listened to before anything is written or asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let workspace = ground.workspace(&mut shutdown).await?;
 
@@ -135,11 +135,11 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
         if wanted.first.is_all() { (None, would_refuse(ground)) } else { (Some(Record::open(ground)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
-    // Of a run without a record a copy may still leave roots on the hosts if it is killed: `recover` finds them by
-    // that.
+    // A dry run with `--units` has no record, and may leave roots on the hosts if it is killed: `recover` finds them by
+    // this id.
     let id = run.clone().unwrap_or_else(|| RunId::new(&ground.fleet.name, SystemTime::now()).to_string());
     let events = Events::new(run.clone());
-    // After the question for a password: a person's time to type is not the push's.
+    // The clock starts after the question for a password: the time in which a person types does not count.
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
     let recording = match &record {
@@ -209,11 +209,11 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
     }
     let heard = farewell(screen, mode);
     if request.first.is_all() {
-        // Of a push that touches hosts the exit is not for its screen to say.
+        // The exit of a push that touches hosts does not depend on its screen.
         heard?;
     }
     if let Some(forecast) = page.filter(|_| request.first.is_all() && mode != Mode::Json) {
-        // Once the rows are gone: stdout may be the same terminal.
+        // The answer comes once the rows are gone, because stdout may be the same terminal.
         let nothing = "nothing was touched, and nothing copied";
         let nothing = if asks_for_units { "nothing was changed" } else { nothing };
         let style = Style { colour: colour(global), columns: columns() };
@@ -222,7 +222,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
     Ok(ending)
 }
 
-/// The answer, for programs.
+/// Publishes the answer, for programs.
 fn publish(forecast: &Forecast, events: &Events) {
     // It is made of texts and numbers, which can always be written.
     if let Ok(answer) = serde_json::to_value(forecast) {
@@ -252,8 +252,8 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
         Some(Pushed::Rebooted(verdict, rolled)) => {
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
             let rebooted = super::reboot::conclude(&rolled, fleet, &BTreeSet::new());
-            // It stays as it is whatever came of the reboots; the exit says that not all went well, and the row of a
-            // host that was lost in its own says that it was.
+            // The outcome stays as it is, whatever the reboots brought. The exit says that not all went well, and the
+            // row of a host says if it was lost in its reboot.
             concluded.text = format!("{}; {}", concluded.text, rebooted.text);
             if status(rebooted.ending) != 0 {
                 concluded.ending = rebooted.ending;

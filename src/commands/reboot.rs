@@ -1,4 +1,4 @@
-//! `reboot`: host after host, each proven back before the next.
+//! `reboot`: reboots host after host, each proven back before the next.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
-    // A push of the same fleet from here would have its hosts rebooted under it.
+    // The lock keeps a push of the same fleet from beginning here: its hosts would be rebooted under it.
     let mut record = Record::open(&ground)?;
     let events = Events::new(Some(record.run.clone()));
     let began = Instant::now();
@@ -97,8 +97,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     Ok(ending)
 }
 
-/// Of the fleet's hosts, also those that were not to be rebooted. Of the `selected` those are skipped that were not
-/// there.
+/// Returns the ends of all hosts of the fleet. Hosts of `selected` that were not there are skipped.
 pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostName>) -> Conclusion {
     let away: &[HostName] = match &rolled.how {
         How::Left { away, .. } => away,
@@ -123,7 +122,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
         _ if away.contains(host) => HostOutcome::Left { why: "left while it reboots".to_owned(), back_within_ms: None },
-        // None was begun: nobody knows who would have been.
+        // No host was begun, so it is not known which would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
         None if selected.contains(host) => HostOutcome::Skipped,
         None => HostOutcome::Witness,
@@ -138,7 +137,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
 }
 
-/// In one sentence: which hosts were rebooted, which were not, which are lost.
+/// Says in one sentence which hosts were rebooted, which were not, and which are lost.
 fn text(rolled: &Rolled, away: &[HostName]) -> String {
     let named = |wanted: &dyn Fn(&HostName, &HostEnd) -> bool| {
         let names = rolled.hosts.iter().filter(|(host, end)| wanted(host, end)).map(|(host, _)| host.as_str());
@@ -215,7 +214,7 @@ mod tests {
                 interrupted.clone(),
                 (Outcome::PartlyRebooted, 143, "rebooted untouched witness"),
             ),
-            // It came when the last one was under way, and that one is back.
+            // The signal came when the last host was under way, and that host is back.
             (vec![("a", &good)], interrupted, (Outcome::Rebooted, 0, "rebooted skipped witness")),
             (vec![("a", &not), ("b", &not)], left(&["a"]), (Outcome::Left, 3, "left untouched witness")),
             (vec![("a", &good), ("b", &not)], left(&[]), (Outcome::PartlyRebooted, 130, "rebooted untouched witness")),

@@ -44,14 +44,14 @@ use crate::ui::mode::Mode;
 
 /// Finish or undo a push that was interrupted
 ///
-/// Takes the run over on every host, so that whoever began it can do nothing more, and looks how each host stands. If
-/// the push had decided to commit, and every host can go on, every link is proven anew and the run is finished; if not,
-/// every host goes back to the system it ran. It works from the run's record, or from another workstation, from what
-/// the hosts themselves hold.
+/// Takes the run over on every host, so that the program that began it can do nothing more, and looks how each host
+/// stands. If the push had decided to commit, and every host can go on, every link is proven anew and the run is
+/// finished; if not, every host goes back to the system it ran. It works from the run's record, or from another
+/// workstation, from what the hosts themselves hold.
 ///
 /// A host that does not come back holds up the others only until you say so: with --without they are brought to one
-/// side and freed as soon as no guard can be armed on it any more. On a terminal it asks whether to, before it waits.
-/// When the host is back, `recover` sees to it, and so does a push where it is back on the system that it ran.
+/// side and freed as soon as no guard can be armed on it any more. On a terminal it asks before it waits. When the host
+/// is back, `recover` deals with it; if it is back on the system that it ran, a push does so as well.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -90,7 +90,7 @@ pub struct RecoverArgs {
         conflicts_with_all = ["run", "without"]
     )]
     pub forget: Option<RunId>,
-    /// With --forget: also where hosts are not at rest, or not on one side
+    /// With --forget: even if hosts are not at rest, or not on one side
     #[arg(long, requires = "forget")]
     pub as_they_stand: bool,
 }
@@ -145,7 +145,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     };
     let mut keeper = Keeper {
         events: events.clone(),
-        // Where nobody looks at a question nothing waits for an answer.
+        // Without a terminal no question is asked, and the recovery waits for its hosts.
         asks: matches!(mode, Mode::Live { .. }) && std::io::stdin().is_terminal(),
         screen: screen.follower(),
         state,
@@ -179,7 +179,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     Ok(ending)
 }
 
-/// The fleet that is meant, and the inventory to find it in: without a name those of the newest unfinished run.
+/// Returns the fleet that is meant, and its inventory: without a name those of the newest unfinished run.
 fn which(global: &GlobalArgs, state: &State, arguments: &RecoverArgs) -> Result<(GlobalArgs, String), Trouble> {
     if let Some(name) = &arguments.name {
         return Ok((global.clone(), name.clone()));
@@ -293,7 +293,7 @@ fn conclude(recovered: Option<Recovered>, guarded: bool, is_known: bool, fleet: 
     }
 }
 
-/// Who was rebooted, who is away, who was not begun.
+/// Says which hosts were rebooted, which are away, and which were not begun.
 fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     let RollingEnded { run, hosts } = ended;
     let named = |wanted: &dyn Fn(&FoundRolling) -> bool| {
@@ -329,7 +329,7 @@ fn rolling_outcome(ended: &RollingEnded) -> Outcome {
     if all_are { Outcome::Rebooted } else { Outcome::PartlyRebooted }
 }
 
-/// The command for a host that is gone for good, where others are there to go on without it.
+/// Returns the command for a host that is gone for good, if others are there to go on without it.
 fn way_out(verdict: &Verdict, fleet: &Fleet) -> Option<String> {
     let gone: Vec<&str> = verdict.gone.iter().map(HostName::as_str).collect();
     let is_other = |(host, end): &(HostName, HostOutcome)| {
@@ -356,7 +356,7 @@ struct Keeper<'a> {
     state: State,
     lock: FleetLock,
     inventory: PathBuf,
-    /// The way to the fleet's hosts, where it leads over others.
+    /// The hosts outside the fleet through which its hosts are reached.
     jumps: Vec<Host>,
     request: &'a RecoverRequest,
     record: Option<Record>,
@@ -384,8 +384,7 @@ impl Keeper<'_> {
         Ok(Record { run: what.run.clone(), changing, journal, recording })
     }
 
-    /// Ends the record of a rolling reboot, if there is one here: nothing is left to be done for it, also where a host
-    /// is away.
+    /// Ends the record of a rolling reboot, if there is one here: even if a host is away, nothing is left to do for it.
     fn close_rolling(&self, ended: &RollingEnded) {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
@@ -394,7 +393,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// What a later recovery here must know, as far as the hosts have told.
+    /// Writes down what a later recovery here must know, as the hosts have told it.
     fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &FoundRun) -> Result<(), RecordError> {
         let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),

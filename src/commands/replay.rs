@@ -1,4 +1,4 @@
-//! `replay`: plays a recorded run on the screen as it was, for who works on the screen.
+//! `replay`: plays a recorded run on the screen as it was, for a person who works on the screen.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,7 @@ pub struct ReplayArgs {
 // A speed is never NaN.
 impl Eq for ReplayArgs {}
 
-/// Whatever is a number above zero, but not so small that a pause becomes endless.
+/// Reads a number above zero that is not so small that a pause becomes endless.
 fn parse_speed(text: &str) -> Result<f64, String> {
     let speed = text.parse::<f64>().ok().filter(|speed| (0.001..=1e6).contains(speed));
     speed.ok_or_else(|| "a speed is a number from 0.001 to 1000000, such as 10".to_owned())
@@ -52,7 +52,7 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     seconds.ok_or_else(|| "write a number of seconds, such as 60 or 12.5".to_owned())
 }
 
-/// Between the end of a push that was interrupted and its recovery nothing happened; nobody wants to see that.
+/// The longest pause that is shown. Between the end of an interrupted push and its recovery nothing happened.
 const LONGEST_PAUSE_BEFORE_A_RECOVERY: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> Ended {
@@ -74,7 +74,7 @@ pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> Ended {
             break;
         }
         tokio::select! {
-            // Also a signal that came while nothing was waited for.
+            // A signal may also have come while nothing was waited for.
             biased;
             signal = shutdown.requested() => {
                 ending = Ending::QueryInterrupted(signal);

@@ -1,5 +1,5 @@
-//! The report of a run, to be sent to others: what its record holds in known fields, and with `--with-logs` the texts
-//! and logs, too, without what is found in them that must not be sent to anybody.
+//! Makes the report of a run, to be sent to others: the known fields of its record, and with `--with-logs` also texts
+//! and logs, in which everything that looks private is hidden.
 
 mod known_fields;
 
@@ -22,13 +22,13 @@ use crate::ui::redact::{Known, Redactor};
 use crate::ui::when::Clock;
 use crate::ui::{json, log, matrix, show};
 
-/// Lines of each log that a report has: what led to a failure stands at the end.
+/// The most lines of each log in a report: the cause of a failure stands at the end.
 const LOG_LINES: usize = 300;
 
-/// What a person has to do with a report.
+/// Tells a person what to do with a report.
 pub(super) const READ_IT: &str = "fleet names, unit names and store paths are left in it: read it before you send it";
 
-/// The same where what programs printed is in it: nobody can know all that may be secret there.
+/// Tells the same for a report with the output of programs, in which not every secret can be recognised.
 pub(super) const READ_ALL_OF_IT: &str =
     "what programs printed is in it, and what looks like a secret is hidden: read all of it before you send it";
 
@@ -58,7 +58,7 @@ pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
             out.push('\n');
         }
     };
-    // UTC: where somebody lives is nobody's business.
+    // The time is in UTC, because a time zone tells where a person lives.
     let heading = read.heading(&Clock::utc(SystemTime::now()));
     section("the run", &show::render(&heading, &lines, matrix::WIDTH, false));
     section("journal.jsonl", &json_lines(&read.folder.journal(), with_logs, &mut redactor));
@@ -128,7 +128,7 @@ Not hidden: {read_it}.
     out
 }
 
-/// What the record itself says that has to be hidden, and what must stay.
+/// Returns the words of the record that must be hidden, and those that must stay.
 fn known(read: &Read) -> Known {
     let folder = &read.folder;
     let mut known = Known { kept: BTreeSet::from([read.summary.fleet.clone()]), ..Known::default() };

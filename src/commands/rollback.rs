@@ -1,4 +1,4 @@
-//! `rollback`: a push to systems that the hosts have already.
+//! `rollback`: pushes systems that the hosts have already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::UNIX_EPOCH;
@@ -94,7 +94,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RollbackArg
     go(global, mode, &ground, Wanted { back: Some(to), ..wanted }).await
 }
 
-/// All that can be known of it without a host, and the hosts that took no part in the run it is about.
+/// Finds all that can be known of it without a host, and the hosts that took no part in the run it is about.
 fn where_to(ground: &Ground, to: Option<&BackTo>) -> Result<(To, BTreeSet<HostName>), Trouble> {
     let (fleet, inventory) = (&ground.fleet.name, &ground.inventory.path);
     match to {

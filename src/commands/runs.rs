@@ -1,4 +1,4 @@
-//! `runs`: the records of this workstation, the newest first.
+//! `runs`: lists the records of this workstation, the newest first.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -106,7 +106,8 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Ende
     Ok(ending)
 }
 
-/// A fleet without a record may just not have been pushed from here; one that nobody knows is a slip.
+/// Refuses a fleet that is not known, which is a slip. A fleet without a record may just not have been pushed from
+/// here.
 fn ensure_fleet_exists(global: &GlobalArgs, fleet: &str, recorded: BTreeSet<String>) -> Result<(), Trouble> {
     let mut known = recorded;
     // The record can be read without an inventory.

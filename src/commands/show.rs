@@ -1,4 +1,4 @@
-//! `show`: one run, as a page for people or as a report to send.
+//! `show`: shows one run, as a page for people or as a report to send.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -25,9 +25,9 @@ use crate::ui::{matrix, when};
 /// Show what a run did: what went wrong, where the time went, the links before and after, and how it ended
 ///
 /// `--report` makes one text file to send along with a bug report: what happened when and where, of known fields alone.
-/// Texts that programs or people have written are in it only with `--with-logs`, and what looks like an address, a
-/// name, a user, a key or a password is hidden in them. Names of fleets, units and store paths stay: read it before you
-/// send it.
+/// Texts that programs or people have written are in it only with `--with-logs`, and everything in them that looks like
+/// an address, a name, a user, a key or a password is hidden. Names of fleets, units and store paths stay: read it
+/// before you send it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -49,7 +49,7 @@ pub struct ShowArgs {
     /// Write a report for others, without names, addresses, texts and logs, as fleetdeploy-report-RUN.txt
     #[arg(long)]
     pub report: bool,
-    /// With --report: also the texts and what programs printed, where not everything that is secret can be known
+    /// With --report: also texts and the output of programs, which may hold secrets that cannot be recognised
     #[arg(long, requires = "report")]
     pub with_logs: bool,
     /// Write the report to this file, which must not be there yet; `-` is stdout
@@ -75,7 +75,7 @@ pub(super) struct Read {
 impl Read {
     fn of(folder: RunFolder, running: &[String]) -> Result<Self, Trouble> {
         let (mut lines, mut left_out) = (Vec::new(), 0);
-        // A run can be without events: whoever recovered it alone may have died before the first one.
+        // A run can be without events: the recovery that made its record may have died before the first one.
         let passed = if folder.events().exists() {
             each_event(&folder.events(), |line| {
                 if line.event.is_lossy() || matches!(line.event, Event::Printed { .. }) {

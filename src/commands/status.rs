@@ -1,4 +1,4 @@
-//! `status`: what every host runs, would boot, lacks and needs.
+//! `status`: shows what every host runs, would boot, lacks and needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ use crate::ui::{Screen, columns_of_stdout};
 
 /// Show what every host runs, would boot, lacks and needs
 ///
-/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands what
-/// is not as it should be, with its mend.
+/// Asks every host once and changes nothing. A host that does not answer is shown as such. Below the table stands
+/// everything that is not as it should be, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

@@ -1,8 +1,8 @@
-//! Hosts that a run goes on without: which links stay to be looked at, and what of them counts.
+//! Decides for the hosts that a run goes on without which links are still looked at, and which of them count.
 //!
-//! Such a host takes no part for the whole run, also if it answers later. The links to it are still looked at from the
-//! others, so that the matrix shows them; none of them counts for or against the run. Nothing is looked at from it,
-//! because nobody logs in there.
+//! Such a host takes no part for the whole run, even if it answers later. The links to it are still looked at from the
+//! others, so that the matrix shows them; none of them counts for or against the run. No link is looked at from it,
+//! because the run does not log in there.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::facts::links::{Link, Probe, Round};
 use crate::inventory::model::{CheckKind, Fleet, Host, HostName, Place, VpnShape};
 
-/// How long the other end of a link that does not count may take to answer. Probes of a round run side by side and the
-/// round waits for the slowest, so a host that is off may not cost more than this in each.
+/// How long the other end of a link that does not count may take to answer. Probes of a round run side by side, and the
+/// round waits for the slowest: a host that is off must not cost more than this in each round.
 const SHORT_LOOK: Duration = Duration::from_secs(1);
 
-/// The links without those that begin at an absent host; those that end there count no more.
+/// Returns the links without those that begin at an absent host; those that end there do not count any more.
 #[must_use]
 pub fn without(links: Vec<Link>, absent: &[&Host]) -> Vec<Link> {
     let begins_there = |link: &Link| absent.iter().any(|host| link.from == Place::Host(host.name.clone()));
@@ -32,7 +32,7 @@ pub fn without(links: Vec<Link>, absent: &[&Host]) -> Vec<Link> {
         .collect()
 }
 
-/// Whether the link ends at this host, by name or by one of its addresses.
+/// Returns whether the link ends at this host, by name or by one of its addresses.
 #[must_use]
 pub fn ends_at(link: &Link, host: &Host) -> bool {
     let is_its = |address: &str| {
@@ -49,7 +49,7 @@ pub fn ends_at(link: &Link, host: &Host) -> bool {
     link.to_host.as_ref() == Some(&host.name) || address.is_some_and(is_its)
 }
 
-/// `10.0.0.1` of `http://ada@10.0.0.1:8080/health`.
+/// Returns `10.0.0.1` of `http://ada@10.0.0.1:8080/health`.
 fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -60,7 +60,7 @@ fn host_of(url: &str) -> Option<&str> {
     }
 }
 
-/// Of the hosts that did not answer those at which a required link begins or ends, with how many of them.
+/// Returns the silent hosts at which a required link begins or ends, each with the number of these links.
 #[must_use]
 pub fn needed<'a>(links: &[Link], silent: &[&'a Host]) -> Vec<(&'a Host, usize)> {
     let counts = |host: &Host, link: &&Link| {
@@ -70,7 +70,7 @@ pub fn needed<'a>(links: &[Link], silent: &[&'a Host]) -> Vec<(&'a Host, usize)>
     needed.filter(|(_, links)| *links > 0).collect()
 }
 
-/// The absent hosts of which a link is up in this round and was not before.
+/// Returns the absent hosts that have a link up in this round and had none up before.
 #[must_use]
 pub fn answering(links: &[Link], before: &Round, now: &Round) -> BTreeSet<HostName> {
     let is_news = |id: usize| now.answer(id).is_up() && !before.answer(id).is_up();
@@ -78,14 +78,14 @@ pub fn answering(links: &[Link], before: &Round, now: &Round) -> BTreeSet<HostNa
     news.filter_map(|(_, link)| link.left_out.clone()).collect()
 }
 
-/// What is said of an absent host that answers after all.
+/// Says that an absent host answers after all.
 #[must_use]
 pub fn answers_now() -> String {
     "was left out and answers now: it stays left out of this run, and its links do not count; push it afterwards"
         .to_owned()
 }
 
-/// Why a link between two others may be down: an absent host is the hub of their VPN.
+/// Says why a link between two other hosts may be down: an absent host is the hub of their VPN.
 #[must_use]
 pub fn likely_cause(fleet: &Fleet, link: &Link, absent: &BTreeSet<HostName>) -> Option<String> {
     let hub = fleet.checks.iter().find_map(|check| match &check.kind {

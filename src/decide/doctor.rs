@@ -1,6 +1,6 @@
-//! What would stop a push, or endanger it, and how to mend it: judged from facts alone.
+//! Judges from facts alone what would stop a push, or endanger it, and says how to mend it.
 //!
-//! What a push's own survey refuses is asked of [`survey::judge`], so that both can never differ.
+//! It asks [`survey::judge`] what the survey of a push would refuse, so that both can never differ.
 
 mod checks;
 mod workstation;
@@ -19,17 +19,17 @@ use crate::inventory::model::{Fleet, Host, HostName, Jump};
 
 pub use workstation::{Nix, Unfinished, Workstation, of_workstation};
 
-/// What a host says of itself to the doctor.
+/// The words of a host about itself, for the doctor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Examined {
     pub condition: Condition,
     /// The user that logs in.
     pub login: String,
-    /// Of its interfaces, without the length of their prefixes.
+    /// The addresses of its interfaces, without the length of their prefixes.
     pub addresses: Vec<String>,
-    /// Those of the programs that probes need which are there.
+    /// The programs that are there, of those that probes need.
     pub programs: BTreeSet<String>,
-    /// Settings of its sshd, as `sshd -T` names them; empty where they could not be read.
+    /// Settings of its sshd, as `sshd -T` names them; empty if they could not be read.
     pub sshd: BTreeMap<String, String>,
     /// Its clock: seconds since 1970.
     pub now: Option<i64>,
@@ -37,7 +37,7 @@ pub struct Examined {
     pub clock_ahead: Option<i64>,
 }
 
-/// What nix said of a copy to the host.
+/// Nix's answer about a copy to the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Copying {
@@ -51,7 +51,7 @@ pub enum Copying {
     NotAsked,
 }
 
-/// How much something weighs, the heaviest first.
+/// The weight of a finding, the heaviest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -61,12 +61,12 @@ pub enum Severity {
     Fine,
 }
 
-/// Something that was looked at.
+/// A thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub severity: Severity,
     pub what: String,
-    /// Why it matters; empty for what is fine.
+    /// Why it matters; empty if it is fine.
     pub why: String,
     pub mend: Option<String>,
 }
@@ -94,12 +94,13 @@ impl Finding {
 const OLDEST_SYSTEMD: u64 = 252;
 /// The oldest Nix whose words are known; Lix counts on from 2.90.
 const OLDEST_NIX: (u64, u64) = (2, 18);
-/// What a session needs of sshd's `MaxSessions`: 8 scripts at once, `nix copy`, and one more (sshd's own default).
+/// How many sessions a push needs of sshd's `MaxSessions`: 8 scripts at once, `nix copy`, and one more (sshd's own
+/// default).
 const SESSIONS: u64 = 10;
-/// Logs that are compared, certificates and handshakes bear this much.
+/// How many seconds a clock may be wrong: logs that are compared, certificates and handshakes bear this much.
 const CLOCK_SECONDS: u64 = 30;
 
-/// Everything about every host that has answered; each host's findings are sorted, the heaviest first.
+/// Judges every host that has answered; each host's findings are sorted, the heaviest first.
 #[must_use]
 pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<Finding>)> {
     let refused = refusals(fleet, answered);
@@ -120,7 +121,7 @@ pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec
     answered.iter().map(of_host).collect()
 }
 
-/// What the survey of a push that changes every one of these hosts would say.
+/// Asks what the survey of a push would say that changes every one of these hosts.
 fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Finding)> {
     let another = StorePath::new("/nix/store/00000000000000000000000000000000-what-a-push-would-bring")
         .expect("that is the form of a store path");
@@ -145,7 +146,7 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
     findings.into_iter().filter_map(finding).collect()
 }
 
-/// One host that has answered.
+/// Judges one host that has answered.
 struct Patient<'a> {
     fleet: &'a Fleet,
     host: &'a Host,
@@ -153,7 +154,7 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
-    /// What of the way back is as it should be; what is not is refused by the survey.
+    /// Says which parts of the way back are as they should be; the survey refuses the others.
     fn way_back(&self, findings: &mut Vec<Finding>) {
         let facts = &self.examined.condition.facts;
         let standing = &facts.standing;
@@ -330,13 +331,13 @@ impl Patient<'_> {
     }
 }
 
-/// Within the quotes of a text in Nix: a login's name is the host's word, and what is to be pasted must not be its
-/// code.
+/// Escapes a text for the quotes of Nix. A login's name is the host's word, and a text that a person pastes must not be
+/// code of the host.
 fn in_nix(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
 }
 
-/// The first two numbers of a version: `nix (Nix) 2.26.3`, `lix-2.91.1`, `systemd 257.13`.
+/// Reads the first two numbers of a version: `nix (Nix) 2.26.3`, `lix-2.91.1`, `systemd 257.13`.
 fn version(text: &str) -> Option<(u64, u64)> {
     let at = text.find(|character: char| character.is_ascii_digit())?;
     let mut numbers = text[at..].split(|character: char| !character.is_ascii_digit()).map(str::parse);

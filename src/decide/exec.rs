@@ -1,14 +1,14 @@
-//! What a command came to on hosts, and which of them gave the same answer.
+//! Compares the results of a command on hosts, and says which of them gave the same answer.
 
 use std::time::Duration;
 
 use crate::inventory::model::HostName;
 
-/// What a command came to on one host.
+/// The result of a command on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Came {
     Ran(Ran),
-    /// It may have run, or not: the host does not say.
+    /// It is not known whether it ran: the host does not say.
     Unknown {
         why: String,
         hint: Option<String>,
@@ -18,42 +18,42 @@ pub enum Came {
 /// A command that has ended on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// As a shell there counts: 128 and the number of a signal that ended it.
+    /// The exit status, as a shell there counts: 128 and the number of a signal that ended it.
     pub status: i32,
     pub end: End,
     pub stdout: Printed,
     pub stderr: Printed,
-    /// On the host, without the way there.
+    /// The time on the host, without the way there.
     pub took: Duration,
 }
 
-/// What made a command end.
+/// The cause of a command's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     ByItself,
-    /// Its time was over.
+    /// Its time limit was over.
     TimedOut,
-    /// The person wanted it to end.
+    /// A person wanted it to end.
     Stopped,
 }
 
-/// Which stream something was printed on.
+/// The stream that something was printed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Channel {
     Stdout,
     Stderr,
 }
 
-/// What was printed on one stream, from its beginning.
+/// The output on one stream, from its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Printed {
     pub bytes: Vec<u8>,
-    /// How many bytes more there were, which were not kept.
+    /// How many more bytes there were that were not kept.
     pub dropped: u64,
 }
 
 impl Printed {
-    /// Takes what comes next, as far as `room` reaches.
+    /// Takes the next piece, as much of it as `room` allows.
     pub fn take(&mut self, bytes: &[u8], room: &mut usize) {
         let kept = bytes.len().min(*room);
         self.bytes.extend_from_slice(&bytes[..kept]);
@@ -68,7 +68,7 @@ impl Came {
         matches!(self, Self::Ran(Ran { status: 0, end: End::ByItself, .. }))
     }
 
-    /// How long it took is no difference.
+    /// Compares two results; the time that they took makes no difference.
     fn is_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Ran(one), Self::Ran(two)) => {
@@ -79,7 +79,7 @@ impl Came {
     }
 }
 
-/// Each answer once, with the hosts that gave it, in the order in which each came first.
+/// Returns each answer once, with the hosts that gave it, in the order in which each came first.
 #[must_use]
 pub fn fold(answers: &[(HostName, Came)]) -> Vec<(Vec<&HostName>, &Came)> {
     let mut folded: Vec<(Vec<&HostName>, &Came)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether the new system's own word about its host lets a push go on.
+//! Decides whether the new system's own word about its host lets a push go on.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a push would do: in which order, how long at most, and what only a reboot would bring.
+//! Forecasts a push: in which order it goes, how long at most, and what only a reboot would bring.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::facts::plan::{HostId, Plan};
 use crate::facts::systems::{BootFiles, BootLoader};
 use crate::inventory::model::{GuardAction, HostName};
 
-/// What of a system takes effect at boot only: where its parts lie, and its kernel's parameters. A container has none.
+/// The parts of a system that take effect at boot only: where they lie, and the kernel's parameters. A container has
+/// none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BootParts {
     pub kernel: Option<String>,
@@ -20,7 +21,7 @@ pub struct BootParts {
 }
 
 impl BootParts {
-    /// What of `new` a host that has booted `self` has only after a reboot, in words.
+    /// Returns in words which parts of `new` a host that has booted `self` has only after a reboot.
     #[must_use]
     pub fn reboot_for(&self, new: &Self) -> Vec<String> {
         let differs = [
@@ -33,7 +34,7 @@ impl BootParts {
     }
 }
 
-/// All that the survey and the plan tell; what is compared, and the links, come later.
+/// Forecasts all that the survey and the plan tell; comparisons and links come later.
 #[must_use]
 pub fn forecast(fleet: &str, hosts: &[Surveyed<'_>], plan: &Plan, back: Option<&To>) -> Forecast {
     let name = |host: HostId| plan.host(host).name.clone();
@@ -49,7 +50,7 @@ pub fn forecast(fleet: &str, hosts: &[Surveyed<'_>], plan: &Plan, back: Option<&
     }
 }
 
-/// What the host's guard does not cover. A guard that does not reboot needs no kernel.
+/// Returns what the host's guard does not cover. A guard that does not reboot needs no kernel.
 fn gaps(surveyed: &Surveyed<'_>) -> Vec<GuardGap> {
     let (host, facts) = (surveyed.host, surveyed.facts);
     let name = || host.name.clone();
@@ -84,14 +85,14 @@ fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
     }
 }
 
-/// The changing hosts in groups: whoever is behind a jump begins before the jump, whose own step may cut the way.
+/// Groups the changing hosts. Those behind a jump begin before the jump, because its own step may cut their way.
 fn order(plan: &Plan) -> Vec<Vec<HostId>> {
     let mut left: Vec<HostId> = plan.changing().collect();
     let mut groups = Vec::new();
     while !left.is_empty() {
         let waits = |host: &HostId| left.iter().any(|far| plan.is_behind(*far, *host));
         let (later, now): (Vec<HostId>, Vec<HostId>) = left.iter().partition(|host| waits(host));
-        // No host is behind itself, so somebody never waits; a mistake there must not become a loop.
+        // No host is behind itself, so at least one host does not wait. A mistake there must not become a loop.
         if now.is_empty() {
             groups.push(later);
             break;
@@ -108,7 +109,7 @@ fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
     let again = |host: &Surveyed<'_>| {
         if host.host.reactivate { host.host.limits.test + host.times.steady } else { Duration::ZERO }
     };
-    // Where nothing is copied, what is there is still looked at, and checks itself.
+    // A rollback copies nothing, but the systems are still looked at, and check themselves.
     let look = |host: &Surveyed<'_>| host.host.limits.step + host.host.limits.test;
     let copy = |host: &Surveyed<'_>| if back.is_some() { look(host) } else { host.host.limits.copy + look(host) };
     let limits = [
@@ -128,7 +129,7 @@ fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
 }
 
 impl Forecast {
-    /// The waves of the plan, once it is divided.
+    /// Takes the waves of the plan, once it is divided.
     pub fn divide(&mut self, plan: &Plan) {
         let waves = plan.waves();
         if waves.len() > 1 {
@@ -142,7 +143,7 @@ impl Forecast {
         }
     }
 
-    /// What is known of a host by now.
+    /// Returns what is known of a host by now.
     pub fn host_mut(&mut self, name: &HostName) -> Option<&mut HostForecast> {
         self.hosts.iter_mut().find(|host| host.host == *name)
     }

@@ -1,17 +1,17 @@
-//! The guard of a person who works by hand: whose it is, how it stands, and whether a host may be left without it.
+//! Judges the guard of a person who works by hand: its owner, its state, and whether a host may be left without it.
 //!
-//! On a host it is a guard like any other. That a person works there, and nothing of ours goes on meanwhile, stands in
-//! the lease, behind the owner's name: so every workstation sees it, also one without the run's record.
+//! On a host it is a guard like any other. The lease says behind the owner's name that a person works there and no
+//! program of ours goes on meanwhile. So every workstation sees it, even without the run's record.
 
 use std::time::Duration;
 
 use crate::facts::host::{Facts, GuardState, Lease, Standing};
 use crate::facts::systems::Systems;
 
-/// Behind the owner of a lease.
+/// The words behind the owner of a lease.
 const MARK: &str = " (by hand)";
 
-/// The owner as a lease of a guard by hand names them.
+/// Returns the owner as a lease of a guard by hand names them.
 #[must_use]
 pub fn marked(owner: &str) -> String {
     format!("{owner}{MARK}")
@@ -22,7 +22,7 @@ pub fn is_marked(owner: &str) -> bool {
     owner.ends_with(MARK)
 }
 
-/// Whether this run is a guard by hand, and still armed on this host.
+/// Returns whether this run is a guard by hand, and still armed on this host.
 #[must_use]
 pub fn is_armed(run: &str, standing: &Standing) -> bool {
     let is_of_run = |lease: &Lease| lease.run == run && is_marked(&lease.owner);
@@ -44,11 +44,11 @@ pub enum Hold {
     /// It has brought the host back.
     Fired,
     Disarmed,
-    /// A lease without a guard: somebody works here, or has left something behind.
+    /// A lease without a guard: a person works here, or has left something behind.
     Leased,
 }
 
-/// A host's guard, and whose it is.
+/// A host's guard, and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     pub hold: Hold,
@@ -56,11 +56,12 @@ pub struct Held {
     pub run: Option<String>,
     pub owner: Option<String>,
     pub epoch: u64,
-    /// Armed by hand, and by who asks.
+    /// Whether it was armed by hand, by the person who asks.
     pub mine: bool,
 }
 
-/// What a host holds. `owner` asks; `known` is the run that this workstation has armed by hand and not ended yet.
+/// Returns what a host holds. `owner` asks; `known` is the run that this workstation has armed by hand and not ended
+/// yet.
 #[must_use]
 pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
     let standing = &facts.standing;
@@ -76,7 +77,7 @@ pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
         GuardState::Fired { run } => Some((run, Hold::Fired)),
         GuardState::Disarmed { run } => Some((run, Hold::Disarmed)),
     };
-    // Of a guard that has fired the reboot leaves only the roots, with its trace.
+    // After a guard has fired, the reboot leaves only the roots, with its trace.
     let trace =
         |run: &String| facts.traces.iter().find(|trace| trace.starts_with(&format!("the guard of run {run} (")));
     let is_mine = |trace: &String| trace.contains(&format!(" ({}, epoch ", marked(owner)));
@@ -103,7 +104,7 @@ pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
     Held { hold, run, owner: lease.map(|lease| lease.owner.clone()), epoch: lease.map_or(1, |lease| lease.epoch), mine }
 }
 
-/// Why a host must not be left without its guard, and the mend.
+/// Says why a host must not be left without its guard, and what to do about it.
 ///
 /// # Errors
 /// A reboot would bring something else than runs.

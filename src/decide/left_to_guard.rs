@@ -1,4 +1,4 @@
-//! Hosts that nobody here waits for any more, and that their guards bring back.
+//! Describes hosts that the program does not wait for any more, and that their guards bring back.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::inventory::model::HostName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftToGuard {
     pub host: HostName,
-    /// Until it should be back at the latest; zero: it should be by now.
+    /// The time until it should be back at the latest; zero: it should be back by now.
     pub back_within: Duration,
     /// It runs its old systems already: its guard only restarts it.
     pub seen_on_old: bool,

@@ -5,7 +5,7 @@ use crate::facts::links::{Link, LinkAnswer, Round};
 use crate::facts::plan::Plan;
 use crate::inventory::model::Place;
 
-/// `vps -> homeserver (ping)`.
+/// Writes `vps -> homeserver (ping)`.
 #[must_use]
 pub fn link_text(link: &Link) -> String {
     let from = match &link.from {
@@ -15,7 +15,7 @@ pub fn link_text(link: &Link) -> String {
     format!("{from} -> {} ({})", link.to, link.probe.kind())
 }
 
-/// The matrix as events carry it. `compare`: beside what the baseline said.
+/// Returns the matrix for an event. `compare`: beside the baseline.
 #[must_use]
 pub fn cells(plan: &Plan, round: &Round, compare: bool) -> Vec<Cell> {
     plan.links

@@ -1,8 +1,7 @@
-//! A rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
+//! Decides a rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
 //!
 //! Feed [`Rolling::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no time.
-//! No host is rebooted that every host of the fleet that answers does not hold this rolling reboot for: see
-//! `holding.rs`.
+//! No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`.
 
 mod lease;
 pub mod unfinished;
@@ -23,7 +22,7 @@ use crate::inventory::model::{HostName, Size};
 use lease::Holding;
 pub use lease::NotHeld;
 
-/// Rounds in a row that must hold, as in a push.
+/// How many rounds in a row must hold, as in a push.
 const ROUNDS: u32 = 3;
 
 /// What happened.
@@ -33,7 +32,7 @@ pub enum Input {
     Held {
         host: HostId,
     },
-    /// It is not, or nobody knows.
+    /// The host is not held, or that is not known.
     NotHeld {
         host: HostId,
         why: String,
@@ -52,7 +51,7 @@ pub enum Input {
         host: HostId,
         why: String,
     },
-    /// It was told to reboot, as far as is known, and is not back in its time.
+    /// It was told to reboot, or may have been, and is not back in its time.
     Lost {
         host: HostId,
         why: String,
@@ -60,14 +59,14 @@ pub enum Input {
     RoundSeen {
         round: Round,
     },
-    /// The links have had their time to come up after the reboots of this wave.
+    /// The links' time to come up after the reboots of this wave is over.
     SettleElapsed {
         wave: usize,
     },
     CancelRequested(Signal),
 }
 
-/// What is to be done, in this order.
+/// An order for the driver; they are carried out in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Durable before any effect after it is carried out.
@@ -80,10 +79,10 @@ pub enum Effect {
         boot_id: String,
         renews: bool,
     },
-    /// Gives the leases back, as far as the hosts can be reached. Nothing waits for it, and nothing answers it.
+    /// Gives the leases back on the hosts that can be reached. Nothing waits for it, and nothing answers it.
     LetGo(BTreeSet<HostId>),
     Reboot(HostId),
-    /// One round of the whole matrix; answered by [`Input::RoundSeen`].
+    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
     Probe {
         after_a_pause: bool,
     },
@@ -95,13 +94,13 @@ pub enum Effect {
     Finish,
 }
 
-/// What steers `recover`: written before the act that it announces.
+/// An entry that steers `recover`. It is written before the act that it announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     Rebooting { hosts: Vec<HostName> },
 }
 
-/// What is worth saying before the first reboot.
+/// A warning before the first reboot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caution {
     /// One of the hosts is the machine that this runs on.
@@ -120,10 +119,10 @@ impl fmt::Display for Caution {
     }
 }
 
-/// How it ended for one of the hosts that were to be rebooted.
+/// The end of one of the hosts that were to be rebooted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostEnd {
-    /// And proven back.
+    /// It was rebooted, and is proven back.
     Rebooted,
     /// It was told to reboot, and is not as it should be after it.
     Wrong { why: String },
@@ -150,12 +149,12 @@ pub struct Rolling {
     /// The machine that this runs on, if it is to be rebooted.
     own: Option<HostId>,
     holding: Holding,
-    /// Why no further host is begun, where no host is to blame.
+    /// Why no further host is begun, if no host is to blame.
     stopped: Option<NotHeld>,
-    /// Of this wave, those that are not back yet.
+    /// The hosts of this wave that are not back yet.
     away: BTreeSet<HostId>,
     ends: BTreeMap<HostId, HostEnd>,
-    /// The boots that hosts came back on.
+    /// The boots on which hosts came back.
     boots: BTreeMap<HostId, String>,
     /// Rounds in a row that held.
     streak: u32,
@@ -166,18 +165,18 @@ pub struct Rolling {
     interrupted: Option<Signal>,
 }
 
-/// Which hosts are rebooted together: those behind a jump before the jump, and never beside it.
+/// Groups the hosts that are rebooted together: those behind a jump before the jump, and never beside it.
 ///
-/// `sizes` are those of the first waves, and the last of them that of all that follow: while they reboot the hosts of a
-/// wave are away, so that, other than in a push, all that are left at once would be an outage. No size: one host. `own`
-/// is the machine that this runs on: last and alone, for nobody is there any more to go on after it.
+/// `sizes` are those of the first waves, and the last of them is that of all that follow. While a wave reboots its
+/// hosts are away, so all that are left at once would be an outage, other than in a push. No size: one host. `own` is
+/// the machine that this program runs on: it comes last and alone, because its reboot ends the program.
 #[must_use]
 pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Vec<Vec<HostId>> {
     let most = |wave: usize| sizes.get(wave).or(sizes.last()).map_or(1, |size| size.of(selected.len()));
     let depth = |host: HostId| plan.ids().filter(|jump| plan.is_behind(host, *jump)).count();
     let own = own.filter(|own| selected.contains(own));
     let mut order: Vec<HostId> = selected.iter().copied().filter(|host| Some(*host) != own).collect();
-    // Stable: among equals in the inventory's order.
+    // The sort is stable, so equals stay in the inventory's order.
     order.sort_by_key(|host| std::cmp::Reverse(depth(*host)));
     let mut waves: Vec<Vec<HostId>> = Vec::new();
     for host in order {
@@ -260,7 +259,7 @@ impl Rolling {
         effects
     }
 
-    /// How it ended for every host that was to be rebooted, by now.
+    /// Returns the end of every host that was to be rebooted, as known by now.
     #[must_use]
     pub fn ends(&self) -> &BTreeMap<HostId, HostEnd> {
         &self.ends
@@ -271,19 +270,19 @@ impl Rolling {
         self.interrupted
     }
 
-    /// The hosts whose reboot is under way.
+    /// Returns the hosts that are rebooting now.
     #[must_use]
     pub fn away(&self) -> &BTreeSet<HostId> {
         &self.away
     }
 
-    /// Why no further host was begun, where no host is to blame.
+    /// Returns why no further host was begun, if no host is to blame.
     #[must_use]
     pub fn stopped(&self) -> Option<&NotHeld> {
         self.stopped.as_ref()
     }
 
-    /// Whether the machine that this runs on is going down.
+    /// Returns whether the machine that this program runs on is going down.
     #[must_use]
     pub fn is_going_down(&self) -> bool {
         self.own.is_some_and(|own| self.away.contains(&own))
@@ -308,7 +307,7 @@ impl Rolling {
         }
     }
 
-    /// Every lease is there, and holds for the whole of this wave.
+    /// Begins the reboots of a wave: every lease is there, and holds for the whole wave.
     fn reboot_wave(&mut self, effects: &mut Vec<Effect>) {
         if self.is_to_stop() {
             self.finish(effects);
@@ -329,7 +328,7 @@ impl Rolling {
         effects.extend(wave.iter().copied().map(Effect::Reboot));
     }
 
-    /// Nothing more is to come of this host's reboot.
+    /// Ends a host's reboot: nothing more is to come of it.
     fn ended(&mut self, host: HostId, end: HostEnd, effects: &mut Vec<Effect>) {
         if !self.away.remove(&host) {
             return;
@@ -352,7 +351,8 @@ impl Rolling {
         if !self.away.is_empty() {
             return;
         }
-        // With one of them lost its links cannot hold, and the others' are of no use to go on.
+        // With one host lost its links cannot hold, and no further host is begun, so the links of the others need no
+        // proof.
         let wave = &self.waves[self.wave];
         let is_back = |host: &HostId| self.boots.contains_key(host);
         let is_lost = |host: &HostId| !is_back(host) && matches!(self.ends[host], HostEnd::Wrong { .. });
@@ -366,7 +366,7 @@ impl Rolling {
         }
     }
 
-    /// Why a host that has restarted is not where it should be.
+    /// Says why a host that has restarted is not where it should be.
     fn came_up_wrong(&self, host: HostId, standing: &Standing) -> Option<String> {
         let plan = self.plan.host(host);
         let wanted = &plan.old.boot_default;
@@ -415,7 +415,7 @@ impl Rolling {
         self.begin_wave(effects);
     }
 
-    /// What was fine before the reboots and is not in this round.
+    /// Names what was fine before the reboots and is not in this round.
     fn wrong_in(&mut self, round: &Round) -> Vec<String> {
         let links = self.plan.newly_broken(round);
         let mut wrong: Vec<String> = links.into_iter().map(|link| link_text(&self.plan.links[link])).collect();
@@ -423,7 +423,7 @@ impl Rolling {
         for host in plan.ids() {
             let name = &plan.host(host).name;
             match (round.hosts.get(name), self.boots.get(&host)) {
-                // Also one behind a jump that was rebooted: the way to it must be there again.
+                // A host behind a jump that was rebooted counts too: the way to it must be there again.
                 (None, _) if plan.baseline.hosts.contains_key(name) => wrong.push(format!("{name} does not answer")),
                 (None, _) | (Some(_), None) => {}
                 (Some(seen), Some(boot)) if !same_boot(&seen.boot_id, boot) => {

@@ -1,11 +1,11 @@
-//! Units that made a run roll back and have failed since: a push that is typed again is measured by them, too.
+//! Handles units that made a run roll back and have failed since: they count for a push that is typed again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::survey::{Finding, Surveyed, Weight};
 use crate::facts::units::UnitCaution;
 
-/// What this host remembers and the person has not accepted: by the run that failed by it.
+/// Returns the units that this host remembers and the person has not accepted, each with the run that failed by it.
 #[must_use]
 pub fn remembered(view: &Surveyed<'_>, accepted: &BTreeSet<String>) -> BTreeMap<String, String> {
     let ignores = |unit: &str| view.host.ignored_units.iter().any(|pattern| pattern.matches(unit));
@@ -13,14 +13,14 @@ pub fn remembered(view: &Surveyed<'_>, accepted: &BTreeSet<String>) -> BTreeMap<
     view.facts.remembered.iter().filter(counts).map(|(unit, run)| (unit.clone(), run.clone())).collect()
 }
 
-/// What is to be said of them before anything is touched.
+/// Says what is to be said of them before anything is touched.
 #[must_use]
 pub fn judge(hosts: &[Surveyed<'_>], accepted: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for view in hosts.iter().filter(|view| view.changes()) {
         let host = &view.host.name;
         for (unit, run) in remembered(view, accepted) {
-            // What another unit needs, and what only the new system has, is started by the push.
+            // The push starts units that another unit needs, and units that only the new system has.
             let now = view.facts.standing.units.get(&unit);
             let is_started = now.is_none_or(|now| now.needed || now.gone);
             findings.push(if is_started {

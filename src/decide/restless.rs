@@ -1,4 +1,4 @@
-//! Units that had no rest before a push: nobody waits for them.
+//! Finds units that had no rest before a push: the push does not wait for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::facts::host::Standing;
 use crate::facts::links::HostRound;
 
-/// The units that had no rest between two looks: on an average they did not stay up for as long as what a push starts
-/// must.
+/// Returns the units that had no rest between two looks: on average they did not stay up as long as a unit that a push
+/// starts must.
 ///
-/// A unit that was started anew once is not restless for that: a person did it, or it was its yearly crash.
+/// A unit that was started anew once is not restless for that: a person may have done it, or it was its yearly crash.
 #[must_use]
 pub fn restless(steady: Duration, before: &Standing, now: &HostRound) -> BTreeSet<String> {
     let between = now.uptime.saturating_sub(before.uptime);
@@ -64,7 +64,7 @@ mod tests {
             // Once in a minute, by itself or by a person.
             (("a", 0, 100), ("b", 1, 160), false),
             (("a", 0, 100), ("b", 0, 160), false),
-            // Within the time itself nobody can tell.
+            // A shorter time between the looks proves nothing.
             (("a", 0, 100), ("b", 0, 110), true),
             // A person has started it anew, and it is counted from there.
             (("a", 400, 100), ("b", 0, 160), false),

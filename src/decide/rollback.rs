@@ -1,4 +1,4 @@
-//! Which system each host goes back to, of those that it has already, and what keeps it from that.
+//! Chooses the system that each host goes back to, of those that it has already, and says what keeps it from that.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use crate::decide::survey::{Finding, Weight};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
-/// Generations that are named in a hint: a terminal's line of them.
+/// The most generations that a hint names: about one line of a terminal.
 const GENERATIONS_NAMED: usize = 12;
 
-/// Where a rollback goes.
+/// The aim of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum To {
     /// What the hosts ran before or after a run.
     Run {
         run: String,
         systems: BTreeMap<HostName, StorePath>,
-        /// What the run has left on them, where they go back to what was before it.
+        /// The system that the run has left on them, if they go back to what was before it.
         left: BTreeMap<HostName, StorePath>,
     },
     /// The generation of each host's profile that was the newest then, in seconds since 1970.
@@ -26,7 +26,7 @@ pub enum To {
 }
 
 impl To {
-    /// For people, as the end of a sentence: `back to ...`.
+    /// Says it for people, as the end of a sentence: `back to ...`.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -37,7 +37,7 @@ impl To {
         }
     }
 
-    /// The system that a host is asked about by its path.
+    /// Returns the system that a host is asked about by its path.
     #[must_use]
     pub fn named(&self, host: &HostName) -> Option<&StorePath> {
         match self {
@@ -54,11 +54,11 @@ pub struct Generation {
     /// Seconds since 1970, by the host's clock.
     pub made: u64,
     pub system: StorePath,
-    /// `false`: its link is left, its system is not.
+    /// `false`: its link is there, its system is not.
     pub is_here: bool,
 }
 
-/// What a host still has.
+/// The systems that a host still has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Kept {
     /// By their numbers.
@@ -67,7 +67,7 @@ pub struct Kept {
     pub named_is_here: bool,
 }
 
-/// The system that a host goes back to.
+/// Chooses the system that a host goes back to.
 ///
 /// # Errors
 /// What is missing, and what to do about it.
@@ -118,7 +118,7 @@ pub fn choose(to: &To, host: &HostName, kept: &Kept) -> Result<StorePath, Findin
     }
 }
 
-/// What is worth saying of a host that goes back, and stops nothing.
+/// Warns about a host that goes back; that stops nothing.
 #[must_use]
 pub fn doubt(to: &To, host: &HostName, current: &StorePath) -> Option<String> {
     let To::Run { run, left, systems } = to else { return None };
@@ -138,7 +138,7 @@ fn left(kept: &Kept, what: &str) -> String {
 
 fn written(seconds: u64) -> String {
     let at = std::time::SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
-    // What a host says is not always a time that can be written.
+    // A host may give a number that is no time that can be written.
     let at = at.filter(|_| seconds < 253_402_300_800);
     at.map_or_else(|| "no time".to_owned(), |at| humantime::format_rfc3339_seconds(at).to_string())
 }

@@ -1,4 +1,4 @@
-//! How a host is, day by day: where it has drifted to, what it lacks, what it needs, and the mend.
+//! Judges how a host is, day by day: where it has drifted to, what it lacks, what it needs, and what to do about it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{Host, HostName};
 
-/// What a host says of itself when it is asked how it is.
+/// The words of a host about itself, for `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     pub facts: Facts,
@@ -20,7 +20,7 @@ pub struct Condition {
     pub generation_made: Option<u64>,
     /// `/`, the store, and /boot where it is a file system of its own.
     pub spaces: Vec<Space>,
-    /// In what its current system differs from the booted one so that only a reboot brings it, in words.
+    /// The parts, in words, in which its current system differs from the booted one so that only a reboot brings them.
     pub reboot_for: Vec<String>,
     /// `linux-6.12.8`, of the current system; the kernel that runs may be another one.
     pub current_kernel: Option<String>,
@@ -36,14 +36,14 @@ pub struct Space {
 }
 
 impl Space {
-    /// Whether that is little: less than a push may need, and less than a seventh of the whole, so that a small disk
-    /// which is all but empty is not called full.
+    /// Returns whether that is little: less than a push may need, and less than a seventh of the whole, so that a small
+    /// disk that is nearly empty is not called full.
     #[must_use]
     pub fn is_little(&self) -> bool {
         self.free < self.need() && self.free < self.size / 7
     }
 
-    /// Whether nothing of a new system fits any more.
+    /// Returns whether no part of a new system fits any more.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.is_little() && self.free < self.need() / 8
@@ -60,17 +60,17 @@ impl Space {
     }
 }
 
-/// Something that is not as it should be.
+/// A thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// One or two words, for a table.
+    /// Returns one or two words, for a table.
     pub short: String,
     pub text: String,
-    /// What to do about it.
+    /// Says what to do about it.
     pub mend: Option<String>,
 }
 
-/// Everything that is not as it should be, the most pressing first. `fleet` is for the commands to type.
+/// Finds everything that is not as it should be, the most urgent first. `fleet` is for the commands to type.
 #[must_use]
 pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble> {
     let facts = &condition.facts;
@@ -87,13 +87,13 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
                 Some(format!("fleetdeploy recover {fleet}")),
             );
         }
-        // What another run has moved is that run's affair.
+        // A system that another run has moved is that run's affair.
         if let Some((text, mend)) = drift(&facts.standing.systems) {
             add("drift", text, Some(mend));
         }
     }
-    // Whoever holds the host: a /boot that is gone, or a next boot that a person has set, is in the way of its end,
-    // too.
+    // A /boot that is gone, or a next boot that a person has set, is also in the way of the end of a run that holds the
+    // host.
     let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
     for refusal in refusals {
         add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
@@ -119,7 +119,7 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
         let text = format!("only {} MiB of {} are free on {}", space.free >> 20, space.size >> 20, space.place);
         add("space", text, Some(space_mend(&space.place).to_owned()));
     }
-    // Where a reboot brings something else, that is what a person must hear.
+    // If a reboot brings something else, a person must hear that above all.
     if !condition.reboot_for.is_empty() && facts.standing.systems.agree() {
         let mut text = format!("a reboot brings what the current system changes: {}", condition.reboot_for.join(", "));
         if let Some(kernel) = &condition.current_kernel {
@@ -134,15 +134,15 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble>
     troubles
 }
 
-/// What to type to read a unit's journal. The name is the host's word: in quotes where a shell would make more of it,
-/// as of the backslash in `dev-disk\x2dby.mount`, or of a `;` that no honest host has in it.
+/// Says what to type to read a unit's journal. The name is the host's word, so it stands in quotes if a shell would
+/// change it: the backslash in `dev-disk\x2dby.mount`, or a `;` that no honest host has in it.
 #[must_use]
 pub fn journal_of(fleet: &str, host: &HostName, unit: &str) -> String {
     let unit = shlex::try_quote(unit).unwrap_or_else(|_| "UNIT".into());
     format!("fleetdeploy exec {fleet} --on {host} --sudo -- journalctl -n 50 --unit={unit}")
 }
 
-/// What makes room there, as NixOS configuration where that is the mend.
+/// Says what makes room there, as NixOS configuration if that helps.
 #[must_use]
 pub fn space_mend(place: &str) -> &'static str {
     match place {
@@ -158,7 +158,7 @@ pub fn space_mend(place: &str) -> &'static str {
     }
 }
 
-/// Guard, lease: what the survey of a push would say of them.
+/// Finds what the survey of a push would say of guard and lease.
 fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
     let times = Times::of(host, Duration::ZERO, Duration::ZERO);
     let surveyed = Surveyed { host, selected: false, facts, new: None, times };
@@ -168,10 +168,10 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
 }
 
-/// Where a host's three systems part, and what brings them together; `None`: they are one, or it cannot be told.
+/// Says where a host's three systems differ, and what brings them together; `None`: they are one, or it is not known.
 #[must_use]
 pub fn drift(systems: &Systems) -> Option<(String, String)> {
-    // What cannot be told has not drifted: it is a trouble of its own.
+    // An unknown boot default is no drift: it is a trouble of its own.
     if systems.agree() || systems.known_boot_default().is_none() {
         return None;
     }
@@ -212,7 +212,7 @@ pub fn drift(systems: &Systems) -> Option<(String, String)> {
     Some((text, mend))
 }
 
-/// A system by its version; by the beginning of its hash, too, where another one has the same.
+/// Names a system by its version; also by the beginning of its hash, if another one has the same version.
 fn told(system: &StorePath, systems: &Systems) -> String {
     let name = system.name().trim_start_matches("nixos-system-");
     let all = [&systems.current, &systems.profile, &systems.boot_default];

@@ -1,4 +1,4 @@
-//! What the survey's facts mean before anything is touched: which hosts change, and what refuses the push.
+//! Judges the survey's facts before anything is touched: which hosts change, and what refuses the push.
 
 mod boot;
 mod leftovers;
@@ -18,12 +18,12 @@ pub use boot::{BootDoubt, BootRefusal, WayOut};
 pub use leftovers::{EndedTwice, Left, forget};
 pub use reboot_lease::RollingRefusal;
 
-/// Something that was found out about the fleet.
+/// A finding about the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub host: Option<HostName>,
     pub text: String,
-    /// What to do about it.
+    /// Says what to do about it.
     pub hint: Option<String>,
     pub weight: Weight,
 }
@@ -34,7 +34,7 @@ pub enum Weight {
     Refusal,
 }
 
-/// What the person allowed.
+/// The things that the person allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Allowed {
     pub drift: bool,
@@ -53,14 +53,15 @@ pub struct Surveyed<'a> {
 }
 
 impl Surveyed<'_> {
-    /// A host whose current system and boot default are already the new one is unchanged: no risk is taken for it.
+    /// Returns whether the host changes. If its current system and its boot default are the new one already, no risk is
+    /// taken for it.
     #[must_use]
     pub fn changes(&self) -> bool {
         self.new.is_some_and(|new| !self.facts.standing.systems.all_are(new))
     }
 }
 
-/// Everything that the facts say against the push, or about it. All of it at once.
+/// Finds everything that the facts say against the push, or about it, all at once.
 #[must_use]
 pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Finding> {
     let mut findings = twice(hosts);
@@ -73,7 +74,7 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
     for surveyed in hosts {
         let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
         let claimed = judge.claims(surveyed);
-        // What another run has moved is that run's affair, and its mend is not `nixos-rebuild switch`.
+        // A system that another run has moved is that run's affair, and `nixos-rebuild switch` is not its mend.
         if surveyed.changes() && !claimed {
             judge.way_back(surveyed, allowed);
             judge.guard(surveyed);
@@ -88,14 +89,14 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
     findings
 }
 
-/// What is done to a host without a push.
+/// An act on a host without a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByHand {
     Guard,
     Reboot,
 }
 
-/// Everything that the facts say against a guard by hand on the selected hosts, or against their reboot.
+/// Finds everything that the facts say against a guard by hand on the selected hosts, or against their reboot.
 #[must_use]
 pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what: ByHand) -> Vec<Finding> {
     let mut findings = twice(hosts);
@@ -113,10 +114,10 @@ pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what
     findings
 }
 
-/// One machine under two names would be pushed twice at the same time.
+/// Finds one machine under two names: it would be pushed twice at the same time.
 ///
 /// Only machine id and boot together show one: all containers of a machine share its boot id, and machines that were
-/// made from one image may share a machine id. A host that shows another's boot id is not that other for it.
+/// made from one image may share a machine id. A host that shows another's boot id alone is not that other host.
 fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
     let mut seen: BTreeMap<(&str, &str), &HostName> = BTreeMap::new();
     let mut findings = Vec::new();
@@ -153,8 +154,8 @@ impl Judge<'_> {
         self.findings.push(Finding { host: Some(self.host.clone()), text, hint, weight });
     }
 
-    /// Somebody else's guard, lease or switch. It binds a witness too: it may restart in the middle. Whether another
-    /// run claims the host.
+    /// Refuses another run's guard or lease, also on a witness, which may restart in the middle. Returns whether
+    /// another run claims the host.
     fn claims(&mut self, surveyed: &Surveyed<'_>) -> bool {
         let before = self.findings.len();
         let standing = &surveyed.facts.standing;
@@ -224,7 +225,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Would a reboot really bring back what runs?
+    /// Checks whether a reboot would really bring back what runs.
     fn way_back(&mut self, surveyed: &Surveyed<'_>, allowed: Allowed) {
         let facts = surveyed.facts;
         let Systems { current, profile, boot_default } = &facts.standing.systems;
@@ -235,7 +236,7 @@ impl Judge<'_> {
         for doubt in &doubts {
             self.warn(doubt.to_string());
         }
-        // Where nobody knows what a reboot brings, that has been said.
+        // If it is not known what a reboot brings, that has been said already.
         if facts.standing.systems.known_boot_default().is_some() && !facts.standing.systems.agree() {
             let text = format!(
                 "a reboot would not bring back what runs:\n  current      {current}\n  profile      {profile}\n  boot \
@@ -267,7 +268,8 @@ impl Judge<'_> {
         }
     }
 
-    /// No guard reboots it, but whoever does meanwhile gets something else than its links were proven with.
+    /// Warns about a witness with a next boot. No guard reboots it, but a reboot meanwhile would bring something else
+    /// than its links were proven with.
     fn next_boot_of_a_witness(&mut self, surveyed: &Surveyed<'_>) {
         let refusals = BootRefusal::all(surveyed.facts, WayOut::ByHand);
         for next in refusals.iter().filter(|refusal| matches!(refusal, BootRefusal::NextBoot { .. })) {
@@ -275,7 +277,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Would it come up by itself, on what it runs?
+    /// Checks whether the host would come up by itself, on what it runs.
     fn reboot(&mut self, surveyed: &Surveyed<'_>, allowed: Allowed) {
         let facts = surveyed.facts;
         let Systems { current, boot_default, .. } = &facts.standing.systems;
@@ -305,7 +307,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What a push left behind that died, or that ended without this host.
+    /// Judges what a push has left behind that died, or that was ended without this host.
     fn survivors(&mut self, surveyed: &Surveyed<'_>, hosts: &[Surveyed<'_>]) {
         for left in Left::of(surveyed, hosts) {
             let hint = left.hint(self.fleet, &self.host);
@@ -317,7 +319,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The command that ends what another run has left.
+    /// Returns the command that ends what another run has left.
     fn recover(&self) -> String {
         format!("`fleetdeploy recover {}`", self.fleet)
     }

@@ -1,4 +1,4 @@
-//! The arithmetic of deadlines: what still fits before a guard fires. Pure; the clock's readings come as arguments.
+//! Calculates deadlines: what still fits before a guard fires. It is pure; the clock's readings come as arguments.
 //!
 //! All points in time are readings of the workstation's clock that goes on in suspend.
 
@@ -9,35 +9,35 @@ use crate::facts::host::JobKind;
 pub use crate::inventory::model::MARGIN;
 use crate::inventory::model::{Fleet, Host, Limits, Steady};
 
-/// A roll back that has less than this is not begun: the guard does it better.
+/// The shortest time for a roll back. One with less time is not begun: the guard does it better.
 const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
 
-/// WireGuard gives a session up 180 s after its last handshake. Source: WireGuard white paper, section 6,
-/// `REJECT_AFTER_TIME`.
+/// How long verify waits for a rekey: WireGuard ends a session 180 s after its last handshake. Source: WireGuard white
+/// paper, section 6, `REJECT_AFTER_TIME`.
 pub const REKEY: Duration = Duration::from_secs(180);
 
-/// The way back opens under logins and tunnels that have been failing for a while: WireGuard tries every 5 s (white
-/// paper, section 6.1, `REKEY_TIMEOUT`), TCP after 1, 3 and 7 s (RFC 6298), behind a jump one after the other. What a
-/// shorter settle time cuts off is made up for by reboots.
+/// The shortest settle time of a roll back. When the way back opens, logins and tunnels have been failing for a while:
+/// WireGuard tries every 5 s (white paper, section 6.1, `REKEY_TIMEOUT`), TCP after 1, 3 and 7 s (RFC 6298), behind a
+/// jump one after the other. A shorter settle time would lead to needless reboots.
 const SETTLE_BACK: Duration = Duration::from_secs(20);
 
-/// How long one host may take for what.
+/// How long one host may take for each kind of step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     pub guard: Duration,
-    /// How long a guard of the run may still hold on a host that nobody has asked yet.
+    /// How long a guard of the run may still hold on a host that has not been asked yet.
     pub unseen_guard: Duration,
-    /// How long ago such a guard must have fired, where it must have.
+    /// How long ago such a guard must have fired, if it must have.
     pub overdue: Duration,
     pub boot_time: Duration,
     pub limits: Limits,
     pub settle: Duration,
-    /// How long what a push has started must have been up.
+    /// How long a unit that a push has started must have been up.
     pub steady: Duration,
 }
 
 impl Times {
-    /// As the inventory has them.
+    /// Makes the times as the inventory has them.
     #[must_use]
     pub fn of(host: &Host, settle: Duration, steady: Duration) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Times {
         }
     }
 
-    /// How long a job itself may run.
+    /// Returns how long a job itself may run.
     #[must_use]
     pub fn job(&self, kind: JobKind) -> Duration {
         match kind {
@@ -62,8 +62,9 @@ impl Times {
         }
     }
 
-    /// How long a guard of any of these hosts may still hold at the most: where a host is waited for that its guard
-    /// brings back, those of the others are extended past that, with time to prove the links and to disarm.
+    /// Returns the longest time that a guard of any of these hosts may still hold. While the push waits for a host that
+    /// its guard brings back, the guards of the others are extended past that, with time to prove the links and to
+    /// disarm.
     #[must_use]
     pub fn longest_guard(all: &[Self]) -> Duration {
         let longest = |of: &dyn Fn(&Self) -> Duration| all.iter().map(of).max().unwrap_or_default();
@@ -73,21 +74,21 @@ impl Times {
             + MARGIN
     }
 
-    /// Whether a forward job sent `now` ends, and can still be rolled back, before `deadline`.
+    /// Returns whether a forward job sent `now` ends, and can still be rolled back, before `deadline`.
     #[must_use]
     pub fn job_fits(&self, kind: JobKind, now: Duration, deadline: Duration) -> bool {
         now + self.job(kind) + self.limits.rollback + MARGIN <= deadline
     }
 
-    /// How long a roll back begun `now` may take; `None` when it is the guard's turn.
+    /// Returns how long a roll back begun `now` may take; `None` when it is the guard's turn.
     #[must_use]
     pub fn rollback(&self, now: Duration, deadline: Duration) -> Option<Duration> {
         let left = deadline.checked_sub(MARGIN)?.checked_sub(now)?;
         (left >= SHORTEST_ROLLBACK).then(|| left.min(self.limits.rollback))
     }
 
-    /// Whether the rest of the push, from the decision on, and a roll back of it end before `deadline`; `last` is what
-    /// makes the new system permanent.
+    /// Returns whether the rest of the push, from the decision on, and a roll back of it end before `deadline`; `last`
+    /// is the job that makes the new system permanent.
     #[must_use]
     pub fn rest_fits(&self, last: JobKind, now: Duration, deadline: Duration) -> bool {
         // Only another activation starts units once more.
@@ -96,20 +97,20 @@ impl Times {
         now + rest <= deadline
     }
 
-    /// How long logins and links may take to come up again after a roll back.
+    /// Returns how long logins and links may take to come up again after a roll back.
     #[must_use]
     pub fn settle_back(&self) -> Duration {
         self.settle.max(SETTLE_BACK)
     }
 
-    /// Until when a host whose guard fires at `deadline` is waited for.
+    /// Returns until when the push waits for a host with a guard that fires at `deadline`.
     #[must_use]
     pub fn awaited_until(&self, deadline: Duration) -> Duration {
         deadline + self.limits.firing() + self.boot_time
     }
 }
 
-/// The guards leave less time than the default `steady` takes, and nobody has asked for it: it gives way.
+/// The default `steady` gives way, because the guards leave less time than it takes and no person has asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SteadyShortened {
     to: Duration,
@@ -135,7 +136,7 @@ impl fmt::Display for SteadyShortened {
     }
 }
 
-/// A guard as a record knows it: armed, armed anew or extended so long ago, to hold for so long at the most.
+/// A guard as a record knows it: when it was armed, armed anew or extended, and how long it may hold from then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordedGuard {
     pub ago: Duration,
@@ -143,19 +144,19 @@ pub struct RecordedGuard {
 }
 
 impl RecordedGuard {
-    /// How long it may still hold.
+    /// Returns how long it may still hold.
     #[must_use]
     pub fn left(self) -> Duration {
         self.holds.saturating_sub(self.ago)
     }
 
-    /// How long ago it must have fired.
+    /// Returns how long ago it must have fired.
     #[must_use]
     pub fn overdue(self) -> Duration {
         self.ago.saturating_sub(self.holds)
     }
 
-    /// The one of two that holds longer.
+    /// Returns the one of two that holds longer.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
         if other.holds + self.ago > self.holds + other.ago { other } else { self }

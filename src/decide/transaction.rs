@@ -1,8 +1,8 @@
-//! The decider of a push, from arming to the last clean-up, and of its recovery (`recover.rs`).
+//! Decides a push, from arming to the last clean-up, and its recovery (`recover.rs`).
 //!
 //! Feed [`Transaction::handle`] what happened; carry out, in order, what it returns. It keeps no time: it names timers
-//! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it
-//! ran, and the guards do so by themselves if nobody else does; after it the push only goes forward.
+//! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it ran,
+//! and the guards do so by themselves if the push cannot; after it the push only goes forward.
 
 mod cleanup;
 mod commit;
@@ -38,8 +38,8 @@ pub use state::Transaction;
 use state::{Back, Progress, Stage};
 
 impl Transaction {
-    /// The first orders. Of a recovery: every host is taken over. Of a push: the fleet's first host by machine id is
-    /// armed alone, so that of two pushes exactly one goes on.
+    /// Returns the first orders. A recovery takes every host over. A push arms the fleet's first host by machine id
+    /// alone, so that of two pushes exactly one goes on.
     #[must_use]
     pub fn start(&mut self) -> Vec<Effect> {
         if self.stage == Stage::TakeOver {
@@ -84,7 +84,7 @@ impl Transaction {
             Input::CancelRequested(signal) => self.cancel(signal, &mut effects),
             Input::RecordFailed { why } => {
                 if self.stage == Stage::Arm {
-                    // The entry before the first arm command: none was sent.
+                    // This is the entry before the first arm command: none was sent.
                     for host in &mut self.hosts {
                         host.step = None;
                         host.armed = false;
@@ -97,30 +97,31 @@ impl Transaction {
         effects
     }
 
-    /// The hosts that may hold a guard of this run right now: what a person who leaves at once must hear of.
+    /// Returns the hosts that may hold a guard of this run right now: a person who leaves at once must hear of them.
     pub fn guarded(&self) -> impl Iterator<Item = HostId> + '_ {
         self.plan.ids().filter(|host| self.hosts[host.0].armed)
     }
 
-    /// Those of them that take part in what is left.
+    /// Returns those of them that take part in the rest of the run.
     pub fn holding(&self) -> impl Iterator<Item = HostId> + '_ {
         self.guarded().filter(|host| self.takes_part(*host))
     }
 
-    /// Whether a recovery leaves everything as it was found, since what was typed is not right as the hosts stand.
+    /// Returns whether a recovery leaves everything as it was found, because the command that was typed does not fit
+    /// the state of the hosts.
     #[must_use]
     pub fn is_held_up(&self) -> bool {
         self.held_up.is_some()
     }
 
-    /// How it ended, once nothing but the clean-up is left to do.
+    /// Returns how it ended, once only the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {
         matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
     }
 
-    /// The hosts of which it is known by now how it ended for them, or that a recovery leaves as it has found them:
-    /// what was seen is kept, also when all is left at once. None of them has a guard of this run.
+    /// Returns the hosts that have a known end by now, or that a recovery leaves as it has found them. Their ends are
+    /// kept even if all is left at once. None of them has a guard of this run.
     #[must_use]
     pub fn through(&self) -> Vec<(HostName, HostOutcome)> {
         let end = |id: HostId| {
@@ -130,33 +131,34 @@ impl Transaction {
                 _ if now.armed => None,
                 (_, found) => found.as_ref().map(Found::left),
             });
-            // That it is not known of it is no end of the run.
+            // An unknown host is no end of the run.
             let end = end.map(|end| if end == HostOutcome::Missing { not_ended_without() } else { end });
             end.map(|end| (self.plan.host(id).name.clone(), end))
         };
         self.plan.ids().filter_map(end).collect()
     }
 
-    /// The hosts that may be under their guards when all is left: not those that were seen back without one.
+    /// Returns the hosts that may be under their guards when all is left, without those that were seen back without
+    /// one.
     pub fn left_to_guards(&self) -> impl Iterator<Item = HostId> + '_ {
         self.guarded().filter(|host| !matches!(self.hosts[host.0].back, Back::Returned { .. }))
     }
 
-    /// Whether a host under its guard was seen on its old systems already, on the boot that it was on.
+    /// Returns whether a host under its guard was seen on its old systems already, on the boot that it was on.
     #[must_use]
     pub fn is_seen_on_old(&self, host: HostId) -> bool {
         let now = &self.hosts[host.0];
         now.back == Back::Restored || now.found == Some(Found::Guarded(Ground::Old))
     }
 
-    /// Whether its guard may be disarmed: the command is out.
+    /// Returns whether its guard may be disarmed: the command is out.
     #[must_use]
     pub fn may_be_disarmed(&self, host: HostId) -> bool {
         matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
     }
 
-    /// A full disk is for a person to mend; the run goes on: its lease holds as long as the boot, and a guard is of one
-    /// boot, too.
+    /// Warns of a host that cannot write. A person must mend a full disk; the run goes on, because its lease holds as
+    /// long as the boot, and a guard also belongs to one boot.
     fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
@@ -214,7 +216,7 @@ impl Transaction {
         }
     }
 
-    // Small things that several stages need.
+    // The functions below are needed by several stages.
 
     fn run(&mut self, host: HostId, step: Step, effects: &mut Vec<Effect>) {
         self.hosts[host.0].step = Some(step.clone());
@@ -230,18 +232,18 @@ impl Transaction {
         effects.push(Effect::Tell(Event::PhaseStarted { phase }));
     }
 
-    /// Whether the push has come to this host: its wave is the one of now, or was before.
+    /// Returns whether the push has come to this host: its wave is the present one, or an earlier one.
     fn has_begun_on(&self, host: HostId) -> bool {
         self.plan.host(host).changes && self.plan.host(host).wave <= self.wave
     }
 
-    /// What a host must run in the stage under way.
+    /// Returns the system that a host must run in the stage under way.
     fn runs(&self, host: HostId) -> &StorePath {
         let plan = self.plan.host(host);
         if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
     }
 
-    /// What earlier rounds said counts for nothing in the stage that begins.
+    /// Forgets the rounds: earlier ones do not count in the stage that begins.
     fn look_anew(&mut self) {
         self.streak = 0;
         self.overtime = false;
@@ -252,7 +254,7 @@ impl Transaction {
         self.units.begin_anew();
     }
 
-    /// When every host is gone at once, it is more likely the workstation that is.
+    /// Returns whether every host is gone at once: then more likely the workstation's own link is down.
     fn hear_silence(&mut self, host: HostId, effects: &mut Vec<Effect>) {
         let all = self.plan.changing().count();
         if self.silent.insert(host) && all > 1 && self.silent.len() == all {

@@ -1,4 +1,4 @@
-//! The proof of a tunnel: an old WireGuard session can outlive a wrong key by minutes, and roaming hides a wrong port.
+//! Proves tunnels: an old WireGuard session can outlive a wrong key by minutes, and roaming hides a wrong port.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use crate::facts::links::{Link, LinkAnswer, LinkId, Round};
 use crate::inventory::model::{HostName, Place};
 
 impl Round {
-    /// Links whose probe answers and whose tunnel is nevertheless not proven are turned into broken ones.
+    /// Breaks links that answer their probe but have a tunnel that is not proven.
     ///
-    /// `before` is what the hosts said in the baseline and `since` how many seconds ago each activation ended. An old
-    /// session can outlive settings that were changed in place: then the link counts with a handshake newer than the
-    /// activation. An interface that was made anew has no old session to hide behind, at either end.
+    /// `before` has the words of the hosts in the baseline, and `since` how many seconds ago each activation ended. An
+    /// old session can outlive settings that were changed in place: then the link counts with a handshake newer than
+    /// the activation. An interface that was made anew has no old session to hide behind, at either end.
     pub fn require_handshakes(
         &mut self,
         links: &[Link],
@@ -58,7 +58,8 @@ impl Round {
         (!proven).then_some(Doubt::OldHandshake)
     }
 
-    /// Whether a host has an interface whose settings are others than in `before`, and that is still the same one.
+    /// Returns whether a host has an interface with other settings than in `before`, and the interface is still the
+    /// same one.
     fn changed_in_place(&self, host: &HostName, before: &Round) -> bool {
         let interfaces =
             |round: &'_ Round| round.hosts.get(host).map(|host| host.wireguard.clone()).unwrap_or_default();
@@ -69,7 +70,7 @@ impl Round {
     }
 }
 
-/// Why a tunnel that carries packets is not proven.
+/// Says why a tunnel that carries packets is not proven.
 enum Doubt {
     OldHandshake,
     Roamed,
@@ -86,7 +87,8 @@ impl Doubt {
     }
 }
 
-/// The peer that WireGuard sends packets for `address` to: the longest of the allowed networks that hold it.
+/// Returns the peer to which WireGuard sends packets for `address`: the one with the longest of the allowed networks
+/// that hold it.
 fn peer_for<'a>(
     interfaces: &'a [WireguardInterface],
     address: &str,
@@ -103,7 +105,7 @@ fn peer_for<'a>(
         .map(|(_, interface, peer)| (interface, peer))
 }
 
-/// The prefix length of `network` (`10.0.0.0/8`) if `address` lies in it.
+/// Returns the prefix length of `network` (`10.0.0.0/8`) if `address` lies in it.
 fn prefix_length(network: &str, address: std::net::IpAddr) -> Option<u32> {
     let (base, length) = network.split_once('/')?;
     let length: u32 = length.parse().ok()?;

@@ -1,4 +1,4 @@
-//! A fleet of which no link is looked at: what its pushes do not prove, and what is missing for it.
+//! Handles a fleet without any link: says what its pushes do not prove, and what is missing for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use crate::facts::links::resolve;
 use crate::inventory::model::{Fleet, HostName};
 
-/// Why a fleet has no link.
+/// The reason why a fleet has no link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unlinked {
-    /// There is nobody to look at it.
+    /// One host alone has no other to look at it.
     OneHost { fleet: String, host: HostName },
     /// A mesh needs two hosts with a VPN address.
     NoVpn { fleet: String, only: Option<HostName> },
@@ -18,7 +18,7 @@ pub enum Unlinked {
 }
 
 impl Unlinked {
-    /// `None`: it has a link.
+    /// Returns why a fleet has no link; `None`: it has one.
     #[must_use]
     pub fn of(fleet: &Fleet) -> Option<Self> {
         if !resolve(fleet, &BTreeMap::new()).is_empty() {
@@ -33,7 +33,7 @@ impl Unlinked {
         })
     }
 
-    /// What to write into the inventory.
+    /// Says what to write into the inventory.
     #[must_use]
     pub fn mend(&self) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! What goes into the decider and what comes out of it.
+//! Defines what goes into the decider and what comes out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,7 +24,7 @@ pub enum Input {
     Started {
         host: HostId,
     },
-    /// The way to a host is gone while a step is under way there; the driver tries on within the step's limit.
+    /// The way to a host is gone while a step is under way there; the driver goes on trying within the step's limit.
     ContactLost {
         host: HostId,
     },
@@ -51,7 +51,7 @@ pub enum Input {
     },
 }
 
-/// How a step ended, seen from here.
+/// The end of a step, seen from here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// The host has answered: done, refused or failed.
@@ -64,19 +64,20 @@ pub enum Answer {
     Denied { why: String },
 }
 
-/// An order for one host. Each is idempotent on the host: after a lost reply it is sent again and answers how it went.
+/// An order for one host. Each is idempotent on the host: after a lost reply it is sent again, and the answer says how
+/// it went.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Takes a run over that another coordinator began: a higher epoch, from which on the host refuses every lower one.
     ///
-    /// Answered with the standing. `by_guard`: tried until the host's guard must have brought it back; else as long as
-    /// a host takes that can be reached.
+    /// It is answered with the standing. `by_guard`: it is tried until the host's guard must have brought it back; else
+    /// as long as a reachable host may take.
     TakeOver {
         by_guard: bool,
     },
     /// Asks a host that is not to be taken over just now how it stands, and whether anything of the run is left there.
     Ask,
-    /// Lease and guard, if the host still is where `expect` says.
+    /// Writes lease and guard, if the host still is where `expect` says.
     Arm {
         expect: Systems,
         boot_id: String,
@@ -89,11 +90,12 @@ pub enum Step {
         kind: JobKind,
         boot_id: String,
     },
-    /// A new ssh connection, ending in root, and the facts over it. `after`: by the way that the push itself leaves.
+    /// Makes a new ssh connection, ending in root, and asks for the facts over it. `after`: by the way that the push
+    /// itself leaves.
     Login {
         after: bool,
     },
-    /// Waits for the host's guard to have brought it back: another boot, or a guard that has done its work.
+    /// Waits until the host's guard has brought it back: another boot, or a guard that has done its work.
     Return {
         boot_id: String,
     },
@@ -103,7 +105,7 @@ pub enum Step {
     },
     /// Gives the run's claim on the host back, and keeps the fence: lower epochs are refused there as before.
     Release,
-    /// Removes what this run keeps on the host; the mark stays there if someone is missing by it.
+    /// Removes what this run keeps on the host; the mark stays there if a host is missing by it.
     Clean {
         mark: EndMark,
     },
@@ -113,27 +115,28 @@ pub enum Step {
     },
 }
 
-/// Something that is waited for; the driver knows how long.
+/// A time that is waited for; the driver knows how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// A host behind a jump has had its head start.
     HeadStart,
-    /// Between two rounds of the matrix.
+    /// The pause between two rounds of the matrix.
     RoundPause,
     /// Links and logins have had their time to come up.
     Settle,
-    /// What the push has started has had its time to be up for long enough, after the settle time.
+    /// Units that the push has started have had their time to be up for long enough, after the settle time.
     Steady,
-    /// The same for the old ones, after a roll back: in the middle of cut ways, tunnels and logins are tried with
-    /// pauses.
+    /// The old links and logins have had their time, after a roll back: while ways are cut, tunnels and logins are
+    /// tried with pauses.
     SettleBack,
-    /// The same after a host was brought back by its guard: the others' tunnels must first notice that it was gone.
+    /// They have had their time after a guard has brought a host back: the tunnels of the others must first notice that
+    /// it was gone.
     SettleAfterBoot,
     /// WireGuard has had its time to shake hands again.
     Rekey,
-    /// Every guard that is known of has fired and its host has booted: hosts that did not answer are asked once more.
+    /// Every known guard has fired and its host has booted: hosts that did not answer are asked once more.
     GuardsOver,
-    /// Somebody else who recovers the same run has had time to come to the next host: the hosts are asked once more.
+    /// Another recovery of the same run has had time to come to the next host: the hosts are asked once more.
     AskAgain,
 }
 
@@ -155,7 +158,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// What is to be done, in this order.
+/// An order for the driver; they are carried out in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Durable before any effect after it is carried out.
@@ -165,15 +168,16 @@ pub enum Effect {
         host: HostId,
         step: Step,
     },
-    /// One round of the whole matrix; answered by [`Input::RoundSeen`].
+    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
     Probe {
         after: bool,
     },
-    /// From now on every host is spoken to with an epoch above the one that this host has shown.
+    /// Speaks from now on to every host with an epoch above the one that this host has shown.
     Outbid {
         host: HostId,
     },
-    /// Has the end of these units' journals told, when it can be had. Nothing waits for it, and nothing answers it.
+    /// Has the last lines of these units' journals told, if they can be read. Nothing waits for it, and nothing answers
+    /// it.
     ReadJournals {
         host: HostId,
         units: BTreeSet<String>,
@@ -192,7 +196,7 @@ pub enum Effect {
     Finish(Verdict),
 }
 
-/// What steers `recover`: written before the act that it announces.
+/// An entry that steers `recover`. It is written before the act that it announces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
@@ -203,18 +207,18 @@ pub enum Entry {
     RollingBack {
         reason: String,
     },
-    /// By its own word this host is not this coordinator's any more: somebody else may go on from here, and write
+    /// This host says that it is not this coordinator's any more: another coordinator may go on from here, and write
     /// elsewhere.
     HostLost {
         host: HostName,
         says: Disowned,
     },
-    /// The run ends without these hosts: nobody has seen how they stand, and the marks on the others say so.
+    /// The run ends without these hosts: their state was not seen, and the marks on the others say so.
     EndedWithout {
         #[serde(flatten)]
         mark: EndMark,
     },
-    /// What is left of the run is removed, as its hosts stand.
+    /// The traces of the run are removed, as its hosts stand.
     Forgotten {
         stood: Vec<Stood>,
     },
@@ -230,7 +234,7 @@ pub struct Stood {
     pub text: String,
 }
 
-/// What a host says that takes it away from a coordinator. It is believed about itself only.
+/// The words of a host that take it away from a coordinator. It is believed about itself only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "snake_case")]
 pub enum Disowned {
@@ -242,7 +246,7 @@ pub enum Disowned {
     NotHeld { text: String },
 }
 
-/// Which of them it is, and in what words, is told and steers nothing.
+/// The kind and the words are told, and steer nothing.
 impl Hash for Disowned {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
@@ -258,12 +262,12 @@ impl fmt::Display for Disowned {
     }
 }
 
-/// What is worth saying of a host that is left without its guard. It binds no way back and no disarm.
+/// A warning about a host that is left without its guard. It stops no way back and no disarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caution {
-    /// Somebody has set what the next reboot brings, once.
+    /// A person or a program has set what the next reboot brings, once.
     NextBoot { entry: String },
-    /// What the run has written there is only in memory.
+    /// The traces of the run there are only in memory.
     Volatile,
 }
 
@@ -288,7 +292,7 @@ impl fmt::Display for Caution {
 pub struct Verdict {
     pub outcome: Outcome,
     pub hosts: Vec<(HostName, crate::event::HostOutcome)>,
-    /// Why, in one sentence.
+    /// The reason, in one sentence.
     pub text: String,
     pub interrupted: Option<Signal>,
     /// Hosts of a recovery that did not answer, or were missing: the run can be ended without them.
@@ -346,7 +350,7 @@ pub enum RollbackReason {
 }
 
 impl RollbackReason {
-    /// The host that is to blame.
+    /// Returns the host that is to blame.
     #[must_use]
     pub fn host(&self) -> Option<&HostName> {
         match self {
@@ -366,7 +370,7 @@ impl RollbackReason {
     }
 }
 
-/// It is told, and steers nothing: two pushes that differ in it alone go the same way.
+/// The text is told, and steers nothing: two pushes that differ in it alone go the same way.
 impl Hash for RollbackReason {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }

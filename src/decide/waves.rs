@@ -1,11 +1,11 @@
-//! Waves: which of the hosts that change are tested together, one group after the other.
+//! Divides the hosts that change into waves, which are tested one after the other.
 
 use std::collections::BTreeSet;
 
 use crate::decide::survey::{Finding, Weight};
 use crate::inventory::model::{After, Host, HostName, Size};
 
-/// How a person wants a push to go: the canaries first, then waves of these sizes, then all that are left.
+/// The waves that a person wants: the canaries first, then waves of these sizes, then all that are left.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Waves {
     pub canaries: BTreeSet<HostName>,
@@ -13,7 +13,7 @@ pub struct Waves {
 }
 
 impl Waves {
-    /// The hosts that change, wave by wave, each wave in the order of `changing`; no wave is empty.
+    /// Returns the hosts that change, wave by wave, each wave in the order of `changing`; no wave is empty.
     #[must_use]
     pub fn divide(&self, changing: &[HostName]) -> Vec<Vec<HostName>> {
         let (canaries, mut left): (Vec<HostName>, Vec<HostName>) =
@@ -28,7 +28,7 @@ impl Waves {
         waves
     }
 
-    /// What speaks against going by these waves, or is worth a word. `changing` are the hosts that change.
+    /// Judges these waves: finds what is against them, or needs a word. `changing` are the hosts that change.
     #[must_use]
     pub fn judge(&self, changing: &[&Host]) -> Vec<Finding> {
         let names: Vec<HostName> = changing.iter().map(|host| host.name.clone()).collect();

@@ -1,4 +1,4 @@
-//! Hosts that a run goes on without, and those of which a refusal says that it could.
+//! Handles the hosts that a run goes on without, and names those that it could go on without.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,20 @@ use crate::inventory::model::{Host, HostName};
 use crate::inventory::words_without;
 
 impl Inquiry<'_> {
-    /// The fleet's links as they are looked at: without those that begin at a host that takes no part.
+    /// Returns the fleet's links that are looked at: without those that begin at a host that takes no part.
     pub(super) fn links(&self, survey: &FleetSurvey) -> Vec<Link> {
         let absent: Vec<&Host> =
             self.scope.fleet.hosts.iter().filter(|host| survey.skipped.contains(&host.name)).collect();
         absent::without(links::resolve(&self.scope.fleet, &ssh_ports(&survey.answered)), &absent)
     }
 
-    /// Whether every witness answers that the proof needs; those that do not are told, with what to add.
+    /// Checks whether every witness answers that the proof needs; tells which do not, and what to add.
     ///
-    /// Without this, a push would begin, wait out the settle time for links that nobody can bring up, and go back.
+    /// Without this check a push would begin, wait out the settle time for links that no host can bring up, and go
+    /// back.
     pub(super) fn needed_witnesses_answer(&self, survey: &FleetSurvey) -> bool {
         if self.scope.allowed.broken {
-            // Their links are accepted with the others that are down, each by its name.
+            // With `--allow-broken` their links are accepted like the others that are down, each by its name.
             return true;
         }
         let is_silent_witness = |host: &&Host| {

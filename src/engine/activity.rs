@@ -1,12 +1,13 @@
-//! What a host is doing, in the few words of its row: by the step that was sent to it, and by what its job prints.
+//! Says what a host is doing, in the few words of its row: by the step that was sent to it, and by the lines that its
+//! job prints.
 
 use crate::decide::vocabulary::Step;
 use crate::facts::host::JobKind;
 
-/// Units that are named; of more only how many.
+/// The most units that are named; if there are more, only their number is given.
 const UNITS_NAMED: usize = 3;
 
-/// While the step is under way and the host says nothing that is more exact.
+/// Says what a step does, as long as the host says nothing that is more exact.
 pub(super) fn by_step(step: &Step) -> &'static str {
     match step {
         Step::TakeOver { .. } => "being taken over",
@@ -26,7 +27,7 @@ pub(super) fn by_step(step: &Step) -> &'static str {
     }
 }
 
-/// What the line of a job's log says that is being done from now on; `None`: nothing that is known.
+/// Says what the host does from now on, by one line of a job's log; `None`: the line is none that is known.
 ///
 /// Source: docs/facts.md, "Lines that switch-to-configuration prints"; nixpkgs, etc.nix, install-grub.pl; restore.sh
 /// for a roll back.

@@ -1,7 +1,7 @@
 //! One question to many hosts, side by side over the same sessions: for the phases of a push and for every query.
 //!
-//! A host that does not answer is an answer, too: it never ends the others' questions. What the answers mean is not
-//! decided here.
+//! A host that does not answer is an answer as well, and never ends the questions to the others. This module does not
+//! decide what the answers mean.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,7 +22,7 @@ use crate::remote::answer::AnswerError;
 pub enum NoAnswer {
     #[error(transparent)]
     Step(#[from] StepError),
-    /// It was asked, and what it said cannot be used.
+    /// The host was asked, and its answer makes no sense.
     #[error(transparent)]
     Senseless(#[from] AnswerError),
     /// The person wanted no more answers.
@@ -31,7 +31,7 @@ pub enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// On one line, with its causes and what the host said.
+    /// Says why on one line, with the causes and what the host said.
     #[must_use]
     pub fn why(&self) -> String {
         match self {
@@ -40,7 +40,7 @@ impl NoAnswer {
         }
     }
 
-    /// What a person can do about it.
+    /// Says what a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -56,7 +56,7 @@ pub type Gathered<Answer> = Result<Answer, NoAnswer>;
 /// Asks every host, all at once, each within the question's own limit. The answers come in the order of `hosts`, each
 /// as soon as it and those before it are there.
 ///
-/// A phase is begun and each host's way through it is told: `connecting`, then done, or failed.
+/// It begins a phase, and tells each host's way through that phase: `connecting`, then done, or failed.
 pub fn gather<'a, Answer, Asked>(
     hosts: impl IntoIterator<Item = &'a Host>,
     phase: Phase,
@@ -72,20 +72,23 @@ where
         events.publish(Event::HostMoved { host: name.clone(), doing: "connecting".to_owned() });
         let asked = question(host);
         async move {
+            // The event goes out as soon as this host has answered, although the stream holds the answer back until the
+            // hosts before it have theirs: the rows on the screen do not wait for a slow host.
             let gathered = asked.await;
             let host = name.clone();
             events.publish(match &gathered {
                 Ok(_) => Event::HostDone { host, phase },
-                // What mends it belongs to the answer.
+                // The hint belongs to the answer, and the command shows it there.
                 Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.why(), hint: None },
             });
             (name, gathered)
         }
     };
+    // All questions are asked at once, and each goes on while the caller waits for an earlier answer.
     hosts.into_iter().map(ask).collect::<FuturesOrdered<_>>()
 }
 
-/// Asks every host the same thing side by side, each within its own limit.
+/// Asks every host the same question side by side. A slow host does not hold up another: each has its own limit.
 pub(super) async fn ask_all<Key: Ord + Clone, Answered>(
     questions: impl IntoIterator<Item = (Key, BoxFuture<'_, Answered>)>,
 ) -> BTreeMap<Key, Answered> {

@@ -1,4 +1,4 @@
-//! Phase 4: the whole matrix before anything changes: what is down now is known, and not blamed on this push.
+//! Phase 4: looks at the whole matrix before anything changes. A link that is down already is not blamed on this push.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Inquiry<'_> {
         let mut round = probing.round(&plan.links, false).await;
         let counts = |link: &usize| plan.links[*link].left_out.is_none();
         if round.down(&plan.links).iter().any(counts) {
-            // One lost packet is no broken link.
+            // One lost packet is no broken link, so a link that is down is looked at a second time.
             round = probing.round(&plan.links, false).await;
         }
         probing.stop().await;
@@ -66,7 +66,7 @@ impl Inquiry<'_> {
                 );
             } else {
                 let hint = "mend it first, or accept it with --allow-broken".to_owned();
-                // Of a host that takes no part nobody knows whether it could.
+                // It is not known whether a host that takes no part could mend the link.
                 let nobody = if cause.is_none() { ", and no host that this push changes can mend it" } else { "" };
                 self.fail(None, format!("{text}{nobody}"), Some(hint));
                 is_hopeless = true;
@@ -95,7 +95,7 @@ impl Inquiry<'_> {
     }
 }
 
-/// The very looks that verify will take: what failed in the baseline is not blamed on this push.
+/// Looks exactly as verify will: a look that fails in the baseline is not blamed on this push.
 fn learn_health(plan: &mut Plan, round: &Round) {
     for host in &mut plan.hosts {
         if let Some(seen) = round.hosts.get(&host.name) {

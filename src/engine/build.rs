@@ -1,4 +1,4 @@
-//! Phase 1: one evaluation and one build for the whole fleet; errors are put to the host they belong to.
+//! Phase 1: makes one evaluation and one build for the whole fleet, and puts each error to the host it belongs to.
 
 mod rows;
 
@@ -20,23 +20,23 @@ use crate::inventory::model::{Host, HostName};
 use crate::local::process::ProcessError;
 use crate::nix;
 
-/// From one change of a host's row to the next, all hosts together.
+/// The pause between two changes of a row, all hosts together.
 const ROW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// With more hosts nobody is told what is built for whom: a question to the store for each would burden the machine
-/// that builds, and no screen has so many rows.
+/// The most hosts for which the rows say what is built for each. With more, a question to the store for each host would
+/// burden the machine that builds, and no screen has so many rows.
 const MOST_ROWS: usize = 50;
 
-/// Lines of a failed build's log that go to the record.
+/// The most lines of a failed build's log that go to the record.
 const LOG_LINES: usize = 2000;
 
-/// Lines of failed builds' logs that go to the record in all: each log is told to each of its hosts.
+/// The most lines of all failed builds' logs that go to the record: each log is told for each of its hosts.
 const ALL_LOG_LINES: usize = 50_000;
 
-/// Failed builds whose whole logs are told; all have their last lines told.
+/// The most failed builds that have their whole logs told; all have their last lines told.
 const LOGS: usize = 10;
 
-/// The longest that the refusal may wait for those logs.
+/// How long the refusal may wait for those logs.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 impl Inquiry<'_> {
@@ -77,7 +77,7 @@ impl Inquiry<'_> {
         let hear = |heard: nix::Heard<'_>| match heard {
             nix::Heard::Progress(progress) => {
                 let moved = build_moved(progress, doing(progress));
-                // A builder's next line is progress, too, but none that this event has.
+                // The next line of a builder is progress as well, but this event does not carry it.
                 if told.as_ref() != Some(&moved) {
                     told = Some(moved.clone());
                     self.tell(moved);
@@ -97,7 +97,7 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Says of each host what is being built for it, once something is: until the build ends.
+    /// Says what is being built for each host, from the first derivation to the end of the build.
     async fn tell_rows(
         &self,
         targets: &BTreeMap<HostName, nix::Target>,
@@ -153,8 +153,8 @@ impl Inquiry<'_> {
         Refused { text: "the systems could not be built".to_owned() }
     }
 
-    /// The whole logs of what failed, for the record: to every host whose system needs it. A log that is not to be had
-    /// is missed by nobody: its end was told.
+    /// Tells the whole logs of the failed builds, for the record: for every host that needs the build. A log that
+    /// cannot be read does no harm, because its end was told already.
     async fn record_logs(&self, failures: &[nix::FailedBuild]) {
         let told = failures.iter().filter(|failure| !failure.hosts.is_empty()).take(LOGS);
         let logs = told.map(|failure| async move {

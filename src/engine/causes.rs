@@ -2,7 +2,7 @@
 
 use crate::remote::StepError;
 
-/// An error with all its causes, on one line.
+/// Returns an error with all its causes, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -13,9 +13,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// An error with its causes, and what the host said, on one line.
+/// Returns an error with its causes, and what the host said, on one line.
 pub(super) fn reason(error: &StepError) -> String {
-    // Why there was no login says it all; which script was to run over it is of no interest then.
+    // Without a login the reason for that says it all; the script that was to run does not matter then.
     let told: &dyn std::error::Error = match error {
         StepError::NoLogin { source, .. } => source.as_ref(),
         other => other,

@@ -1,8 +1,8 @@
-//! The workstation's clock that goes on while it is suspended. Rust's `Instant`, and so tokio's timers, stand still
-//! then.
+//! Reads the workstation's clock that goes on while the workstation is suspended. Rust's `Instant`, and so tokio's
+//! timers, stand still then.
 //!
-//! Everything that is counted against a guard is counted and waited for here: a laptop that wakes up must know at once
-//! how late it is.
+//! All times that are counted against a guard are counted and waited for on this clock: a laptop that wakes up must
+//! know at once how late it is.
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +15,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::unix::AsyncFd;
 
-/// A clock that goes on in suspend, and can wake who waits on it. Points in time are durations since its zero.
+/// A clock that goes on in a suspend, and can wake a task that waits on it. Points in time are durations since its
+/// zero.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Duration;
 
@@ -36,12 +37,13 @@ impl Clock for BootClock {
         Duration::from(now)
     }
 
-    /// The kernel's own timer: it looks at the clock again when the machine wakes up (`timerfd_create(2)`).
+    /// The kernel's own timer is used, because it looks at the clock again when the machine wakes up
+    /// (`timerfd_create(2)`).
     fn sleep_until(&self, at: Duration) -> BoxFuture<'static, ()> {
         async move {
             let waited = async { alarm(at)?.readable().await.map(drop) };
             if waited.await.is_err() {
-                // Out of file descriptors: late by a suspend is better than never.
+                // No file descriptor is left. A timer that is late by a suspend is better than none.
                 tokio::time::sleep(at.saturating_sub(BootClock.now())).await;
             }
         }
@@ -49,24 +51,25 @@ impl Clock for BootClock {
     }
 }
 
-/// A descriptor that is readable from `at` on.
+/// Returns a descriptor that is readable from `at` on.
 #[expect(
     deprecated,
     reason = "its other form is `unsafe`; an `OwnedFd` stays open and the same for as long as it lives"
 )]
 fn alarm(at: Duration) -> std::io::Result<AsyncFd<OwnedFd>> {
     let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-    // Zero would mean: never.
+    // Zero would mean that the timer never fires.
     let at = TimeSpec::from(at.max(Duration::from_nanos(1)));
     timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
     AsyncFd::new(OwnedFd::from(timer))
 }
 
-/// What `work` comes to, if it does within `limit` on this clock; it is dropped otherwise.
+/// Returns the result of `work`, if it ends within `limit` on this clock; else drops it.
 pub async fn within<Work: Future>(clock: &dyn Clock, limit: Duration, work: Work) -> Option<Work::Output> {
     let end = clock.sleep_until(clock.now() + limit);
     tokio::select! {
-        // What is done counts, also when the time is over in the same instant.
+        // Work that is done counts, even if the time is over in the same instant: after a suspend both are true at
+        // once.
         biased;
         done = work => Some(done),
         () = end => None,

@@ -1,4 +1,4 @@
-//! Phase 3: the closures go to their hosts, all at once, and each new system is looked at there.
+//! Phase 3: copies the closures to their hosts, all at once, and looks at each new system there.
 
 use futures::FutureExt;
 
@@ -38,7 +38,8 @@ impl Push<'_> {
         let host = view.host;
         let name = &host.name;
         if self.request.back.is_some() {
-            // It has been there all the time. This workstation need not have it, and asks nothing about it.
+            // A rollback's system has been on the host all the time. This workstation need not have it, and does not
+            // ask about it.
             return self.prepare_one(view, new, of_run).await;
         }
         if !self.has_room(view, new).await {
@@ -70,7 +71,8 @@ impl Push<'_> {
         self.prepare_one(view, new, of_run).await
     }
 
-    /// Whether what is missing on the host fits on its disk. Only asked of the host when the whole closure would not.
+    /// Checks whether the missing paths fit on the host's disk. The host is asked which are missing only if the whole
+    /// closure would not fit.
     pub(super) async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
         let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
         let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
@@ -158,7 +160,7 @@ impl Push<'_> {
         let packages = fit.changes.as_ref().and_then(|lines| nix::diff::changes_in(&lines.join("\n")).ok());
         let reboot_for = fit.reboot_for.clone();
         if packages.is_none() {
-            // It is said that the packages are not known.
+            // The plan then says that the packages are not known.
             self.inquiry.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });

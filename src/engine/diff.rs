@@ -17,11 +17,12 @@ use crate::nix;
 use crate::remote::answer::kept::{Compared, compared};
 use crate::remote::step::Step as RemoteStep;
 
-/// What comparing the two systems may add to the look at the new one; prepare.sh ends it before that.
+/// How much longer the look at the new system may take for the comparison with the old one; prepare.sh ends the
+/// comparison before that.
 pub(super) const COMPARISON: Duration = Duration::from_secs(25);
 
 impl Inquiry<'_> {
-    /// The comparison alone, for every host that was selected, in the inventory's order.
+    /// Compares alone, for every selected host, in the inventory's order.
     pub(super) async fn compare_selected(&self, views: &[Surveyed<'_>]) -> Vec<(HostName, Comparison)> {
         let selected = || views.iter().filter_map(|view| Some((view, view.new?)));
         let questions = selected().map(|(view, new)| (view.host.name.clone(), self.compare_one(view, new).boxed()));
@@ -31,12 +32,12 @@ impl Inquiry<'_> {
             .collect()
     }
 
-    /// First out of this workstation's store; the host is asked for what that does not tell.
+    /// Compares first in this workstation's store, and asks the host for what that does not tell.
     pub(super) async fn compare_one(&self, view: &Surveyed<'_>, new: &StorePath) -> Comparison {
         let standing = &view.facts.standing;
         let old = &standing.systems.current;
         let limit = view.host.limits.step;
-        // Nothing differs from itself, wherever it is.
+        // A system does not differ from itself, so it need not be in any store here.
         let mut packages = (old == new).then(Vec::new);
         if packages.is_none() && is_here(old) && is_here(new) {
             packages = nix::diff(old, new, limit).await.ok();
@@ -55,7 +56,7 @@ impl Inquiry<'_> {
         Comparison { packages, reboot_for }
     }
 
-    /// What cannot be found out stops nothing: it is said to be not known.
+    /// Says what could not be found out. That stops nothing.
     async fn compare_there(&self, view: &Surveyed<'_>, new: &StorePath) -> Compared {
         let (name, old) = (&view.host.name, view.facts.standing.systems.current.clone());
         let script = RemoteStep::Compare { old, new: new.clone() }.script();
@@ -69,12 +70,12 @@ impl Inquiry<'_> {
     }
 }
 
-/// Whether a system lies in this workstation's store.
+/// Returns whether a system lies in this workstation's store.
 fn is_here(system: &StorePath) -> bool {
     Path::new(system.as_str()).exists()
 }
 
-/// As prepare.sh finds them on a host: where the links of the system lead to.
+/// Finds the parts as prepare.sh finds them on a host: where the links of the system lead to.
 fn boot_parts(system: &StorePath) -> Option<BootParts> {
     if !is_here(system) {
         return None;

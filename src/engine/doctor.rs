@@ -1,4 +1,4 @@
-//! Looks at the workstation and at every host for what would stop a push. Changes nothing.
+//! Looks at the workstation and at every host for anything that would stop a push. It changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::Step;
 use crate::remote::{ConnectCause, RootRefusal, StepError};
 
-/// Programs of the workstation that only say how they are.
+/// How long a program of the workstation may take to say its state.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Examines every host; the answers come in the order of `hosts`. `ask_nix`: there is a nix here to ask with.
@@ -55,12 +55,12 @@ pub fn examine<'a>(
     })
 }
 
-/// What keeps a host from being examined at all.
+/// Says why a host cannot be examined at all.
 #[must_use]
 pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> Finding {
     const LOGIN: &str = "everything goes over a login that asks nothing";
     let user = host.user.as_deref().unwrap_or("NAME");
-    // A push leaves out what is optional and does not answer.
+    // A push leaves out a host that is optional and does not answer.
     let severity = if host.optional { Severity::Warning } else { Severity::Blocker };
     let blocker = |why: &str, mend: Option<String>| Finding::new(severity, no_answer.why(), why, mend);
     match no_answer {
@@ -130,7 +130,7 @@ async fn nix_here() -> Nix {
     }
 }
 
-/// Where it will be made, if it is not there yet.
+/// Returns the folder in which it will be made, if it is not there yet.
 fn writable(folder: &Path) -> Result<(String, Option<u64>), String> {
     let there: Option<PathBuf> = folder.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
     let there = there.ok_or_else(|| format!("{} cannot be made", folder.display()))?;

@@ -1,4 +1,4 @@
-//! Does what the decider says, and tells it what came of it. The only `select!` over everything.
+//! Does what the decider says, and tells the decider what came of it. It has the only `select!` over everything.
 
 mod deadlines;
 mod reports;
@@ -35,23 +35,23 @@ const LAST_JOURNALS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DriverEnd {
     Verdict(Verdict),
-    /// A second signal: left at once.
+    /// A second signal came, and the push was left at once.
     Left {
-        /// Hosts of which it is known how it ended for them, or how they were found.
+        /// Hosts that have a known end, or that a recovery found in a known state.
         through: Vec<(HostName, HostOutcome)>,
-        /// Those that may still be guarded.
+        /// Hosts that may still be guarded.
         guarded: Vec<LeftToGuard>,
         signal: Signal,
     },
 }
 
-/// A step that is out.
+/// A step that was sent and has not been answered yet.
 struct Out {
     step: Step,
-    /// Its number: reports of a replaced step carry another one.
+    /// The number of the step: reports of a step that was replaced carry another one.
     sent: u64,
     at: Duration,
-    /// How long the guard holds from then on, if the step is about it.
+    /// How long the guard holds from `at` on, if the step is about the guard.
     guard: Duration,
     task: AbortHandle,
 }
@@ -66,17 +66,16 @@ pub struct Driver<H> {
     out: Vec<Option<Out>>,
     /// Until when each host's guard holds, at the earliest.
     deadlines: Vec<Option<Duration>>,
-    /// How many hosts' journals are still to come.
+    /// How many journals of hosts are still to come.
     journals: usize,
-    /// Until when a guard may be armed of a host that a recovery ends the run without.
+    /// Until when a guard may be armed on a host that a recovery ends the run without.
     missing_until: Option<Duration>,
-    /// When a recovery began: a guard of the run that nobody has seen was armed before. `None`: this is the push
-    /// itself.
+    /// When a recovery began: a guard of the run that it has not seen was armed before that. `None` in the push itself.
     began: Option<Duration>,
-    /// No guard that a host shows is waited for longer than this.
+    /// The longest time that the driver waits for a guard that a host shows.
     longest_guard: Duration,
-    /// Hosts that were taken over and on which the run's guard had fired. Where two say so those of the others have,
-    /// too, or soon will.
+    /// Hosts that were taken over and on which the run's guard had fired. If two of them say so, the guards of the
+    /// others have fired too, or soon will: one host alone could lie.
     seen_fired: BTreeSet<HostId>,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
@@ -84,13 +83,15 @@ pub struct Driver<H> {
 }
 
 impl<H: Hosts> Driver<H> {
-    /// `times` are by host, like the plan's. `hosts` must count with the same `clock`.
+    /// Makes the driver of a push. `times` are in the order of the plan's hosts. `hosts` must count with the same
+    /// `clock`.
     pub fn new(hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, clock: Arc<dyn Clock>) -> Self {
         let transaction = Transaction::new(Arc::clone(&plan));
         Self::of(transaction, hosts, plan, times, clock)
     }
 
-    /// A recovery of a run that `plan` was made for. `hosts` speak with a higher epoch than anybody before.
+    /// Makes the driver of a recovery of the run that `plan` was made for. `hosts` speak with a higher epoch than any
+    /// coordinator before.
     pub fn recovering(
         hosts: Arc<H>,
         plan: Arc<Plan>,
@@ -103,7 +104,7 @@ impl<H: Hosts> Driver<H> {
         Self { began, ..Self::of(transaction, hosts, plan, times, clock) }
     }
 
-    /// Hosts that do not answer were given the time already until every guard must have brought them back.
+    /// Says that the recovery has already waited for silent hosts until every guard must have brought them back.
     #[must_use]
     pub fn having_waited(mut self, waited: bool) -> Self {
         if waited {
@@ -112,7 +113,7 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// Hosts that a recovery leaves as they are, and why.
+    /// Names the hosts that a recovery leaves as they are, and why.
     #[must_use]
     pub fn leaving(mut self, hosts: Vec<(HostId, String)>) -> Self {
         for (host, why) in hosts {
@@ -121,7 +122,7 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// What a recovery is to do, and what the record says of an end while hosts were missing.
+    /// Says what a recovery is to do, and how the record says that the run was ended while hosts were missing.
     #[must_use]
     pub fn aiming_at(mut self, aim: Aim, mark: Option<EndMark>) -> Self {
         self.transaction.aim_at(aim);
@@ -131,14 +132,14 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// The fleet's name, for what is said of what to type.
+    /// Gives the name of the fleet, for sentences that say what to type.
     #[must_use]
     pub fn of_fleet(mut self, fleet: &str) -> Self {
         self.transaction.is_of(fleet);
         self
     }
 
-    /// Hosts that a recovery ends the run without, and until when a guard of theirs may be armed.
+    /// Names the hosts that a recovery ends the run without, and until when a guard of theirs may be armed.
     #[must_use]
     pub fn going_without(mut self, hosts: Vec<HostId>, until: Option<Duration>) -> Self {
         for host in hosts {
@@ -148,7 +149,7 @@ impl<H: Hosts> Driver<H> {
         self
     }
 
-    /// How long a guard of the run may hold, where it is not what the inventory says.
+    /// Says how long a guard of the run may hold, if that is not what the inventory says.
     #[must_use]
     pub fn with_longest_guard(self, longest_guard: Duration) -> Self {
         Self { longest_guard, ..self }
@@ -181,10 +182,13 @@ impl<H: Hosts> Driver<H> {
         let mut effects: VecDeque<Effect> = self.transaction.start().into();
         let mut asked_to_stop = false;
         loop {
+            // All effects of one input come before the next input, in their order: a step that an entry announces
+            // stands behind that entry, and so is sent only once the entry is durable.
             while let Some(effect) = effects.pop_front() {
                 match effect {
                     Effect::Record(entry) => {
                         if let Err(error) = surroundings.record(&entry) {
+                            // On the way back, and at the end, a full disk stops nothing: the hosts come first.
                             let forward = !matches!(
                                 entry,
                                 Entry::RollingBack { .. }
@@ -196,7 +200,8 @@ impl<H: Hosts> Driver<H> {
                             let why = error.to_string();
                             surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });
                             if forward {
-                                // What the entry announces must not happen without it.
+                                // The effects that are left in the queue are dropped: what the entry announces must not
+                                // happen without it. The decider turns back instead.
                                 effects = self.transaction.handle(Input::RecordFailed { why }).into();
                             }
                         }
@@ -215,7 +220,8 @@ impl<H: Hosts> Driver<H> {
                     Effect::Tell(event) => surroundings.tell(event),
                     Effect::Finish(mut verdict) => {
                         self.say_when_they_are_back(&mut verdict);
-                        // Who was superseded takes no further step, also not one that is being tried again.
+                        // A push that was superseded takes no further step, and does not try one again: another
+                        // coordinator speaks to the hosts now.
                         for out in self.out.iter().flatten() {
                             out.task.abort();
                         }
@@ -225,18 +231,19 @@ impl<H: Hosts> Driver<H> {
                 }
             }
             let input = tokio::select! {
-                // In this order, so that what happened is taken before what did not: an answer that is there counts
-                // although its time ran out while this machine was suspended. And so that a run can be replayed.
+                // The order is fixed, so that an answer that is there counts, although its time ran out while this
+                // machine was suspended; and so that the simulator can replay a run.
                 biased;
                 Some(report) = self.inbox.recv() => self.take(report, surroundings),
                 timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
                 signal = shutdown.requested() => {
                     if asked_to_stop {
-                        // What is on its way holds connections open, which are closed next.
+                        // Tasks under way hold connections open, and the caller closes these next. The command itself
+                        // may still run on its host; its guard covers that.
                         self.out.iter().flatten().for_each(|out| out.task.abort());
                         let (through, guarded) = (self.transaction.through(), self.guarded());
                         return match self.transaction.ended() {
-                            // Only the clean-up was still under way.
+                            // Only the clean-up was still under way: the verdict stands already.
                             Some(verdict) => DriverEnd::Verdict(verdict),
                             None => DriverEnd::Left { through, guarded, signal },
                         };
@@ -253,6 +260,8 @@ impl<H: Hosts> Driver<H> {
 
     fn send(&mut self, host: HostId, step: Step, surroundings: &mut impl Surroundings) {
         if let Some(old) = self.out[host.0].take() {
+            // The task that is aborted still reports, with its old number, and `take` passes over that. The command may
+            // still arrive on the host: the fence there decides about it.
             old.task.abort();
         }
         self.sent += 1;
@@ -270,21 +279,23 @@ impl<H: Hosts> Driver<H> {
         surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);
+        // The record must know of a longer guard before the host does: the workstation may die in between.
         self.note_guard(host, order.as_ref(), now, surroundings);
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
-            // Reports exactly once, also when the work panics.
+            // It is made before the work begins, and reports when it is dropped: exactly once, even if the work panics.
             let mut report = ReportOnce::new(host, sent, reports);
             match order {
                 Some(order) => report.hear(|notes| hosts.perform(host, order, notes)).await,
                 None => report.answer(Answer::NotSent),
             }
         });
+        // `at` is from before the order went out, so the deadline that is counted from it is never too late.
         self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
     }
 
-    /// A recovery that cannot ask the host counts from what stands in the record. The entry `arming` tells of the first
-    /// guards.
+    /// Writes down how long a guard holds. A recovery that cannot ask the host counts from that. The first guards of a
+    /// run need no such note: the entry `arming` tells of them.
     fn note_guard(&self, host: HostId, order: Option<&Order>, now: Duration, surroundings: &mut impl Surroundings) {
         let Some(order) = order else { return };
         let is_first = self.began.is_none() && self.deadlines[host.0].is_none();
@@ -294,13 +305,14 @@ impl<H: Hosts> Driver<H> {
             _ => return,
         };
         let host = &self.plan.host(host).name;
+        // The order may arrive as late as `until`, and the guard holds from then on.
         if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
             let text = format!("the record failed: {error}");
             surroundings.tell(Event::Warned { host: Some(host.clone()), text });
         }
     }
 
-    /// Beside everything else: a roll back goes on meanwhile.
+    /// Reads journals beside everything else: a roll back goes on meanwhile.
     fn read_journals(&mut self, host: HostId, units: BTreeSet<String>) {
         self.journals += 1;
         let hosts = Arc::clone(&self.hosts);
@@ -312,7 +324,7 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
-    /// Beside everything else, like the journals, and waited for like these.
+    /// Has a host remember its failed units, beside everything else; the end waits for it as for the journals.
     fn remember(&mut self, host: HostId, units: BTreeSet<String>) {
         self.journals += 1;
         let hosts = Arc::clone(&self.hosts);
@@ -328,6 +340,7 @@ impl<H: Hosts> Driver<H> {
         let hosts = Arc::clone(&self.hosts);
         let reports = self.reports.clone();
         tokio::spawn(async move {
+            // One round is under way at a time: the decider asks for the next only when it has seen this one.
             let (round, waiting) = hosts.round(after).await;
             // The driver is gone only when the push is over.
             let _ = reports.send(Report::Round(round, waiting));

@@ -1,11 +1,11 @@
-//! The epochs that a coordinator speaks to its hosts with: above everything that was written before it, and nobody
-//! else's.
+//! Chooses the epochs that a coordinator speaks to its hosts with: above every epoch that was written before, and never
+//! that of another coordinator.
 //!
-//! Two who recover at once are told apart by the epoch alone, on every host in the same order: so there is one epoch
-//! for all hosts, above what any of them shows. But a host is believed about itself only, and one that shows a number
-//! near the end of what the scripts take would leave no room on the others, for ever. So what hosts show raises that
-//! one epoch only as far as recoveries can have raised it: one host alone far above all others does not count, for at
-//! most one lies. A host that shows more is outbid by itself.
+//! The epoch alone tells two recoveries apart that run at once, and every host must order them in the same way. So
+//! there is one epoch for all hosts, above what any of them shows. But a host is believed about itself only: one that
+//! shows a number near the highest that the scripts take would leave no room on the other hosts, for ever. So the
+//! numbers that hosts show raise the common epoch only as far as recoveries can have raised it. One host alone, far
+//! above all others, does not count, because at most one host lies; it is spoken to with a higher epoch of its own.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -14,19 +14,20 @@ use crate::facts::plan::HostId;
 /// The scripts take numbers of at most 14 digits (`is_number` in lib.sh).
 const HIGHEST: u64 = 99_999_999_999_999;
 
-/// Those of its bits are a coordinator's own.
+/// The number of low bits of an epoch that tell one coordinator from another.
 const TAG_BITS: u32 = 16;
 
-/// A recovery may have to bid once more.
+/// The room above an epoch that must be left: a recovery may have to bid once more.
 const RESERVE: u64 = 4 << TAG_BITS;
 
-/// A recovery adds one to what is above the tag. Nobody recovers a run a thousand times between two looks at its hosts.
+/// The most that the count above the tag can honestly rise between two looks at the hosts. A recovery adds one to it,
+/// and a run is not recovered a thousand times between two looks.
 const MOST_BETWEEN: u64 = 1 << 10;
 
-/// The epoch of a recovery: higher than any that is known of, and nobody else's.
+/// Returns the epoch of a recovery: higher than any known one, and not that of another coordinator.
 ///
-/// Two who recover may know of the same epochs, and hosts that have restarted know of none. The fence tells
-/// coordinators apart by the epoch alone, so `tag` is a part of it: the lower 16 bits. Those above count.
+/// Two recoveries may know of the same epochs, and hosts that have restarted know of none. The fence tells coordinators
+/// apart by the epoch alone, so `tag` is a part of it: the lower 16 bits. The bits above them count.
 ///
 /// `None`: there is no room above that number.
 #[must_use]
@@ -35,10 +36,10 @@ pub fn later_epoch(highest: u64, tag: u16) -> Option<u64> {
     Some(count | u64::from(tag)).filter(|later| *later <= HIGHEST)
 }
 
-/// Tells this recovery from another one by the same person on a workstation of the same name.
+/// Returns a number that tells this recovery from another one of the same person on a workstation of the same name.
 #[must_use]
 pub fn tag() -> u16 {
-    // The keys of std's hash maps are random, anew for each one.
+    // The keys of std's hash maps are random and new for each process, so no crate for random numbers is needed.
     let [first, second, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
     u16::from_le_bytes([first, second])
 }
@@ -46,27 +47,28 @@ pub fn tag() -> u16 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Epochs {
     tag: u16,
-    /// The highest that is believed of all hosts together, before this coordinator.
+    /// The highest epoch before this coordinator that is believed, of all hosts together.
     believed: u64,
-    /// What each host has shown last, by its place in the plan.
+    /// The epoch that each host has shown last, by its place in the plan.
     shown: Vec<Option<u64>>,
     speaks: Vec<u64>,
 }
 
 impl Epochs {
-    /// Those of the coordinator that begins a run.
+    /// Makes the epochs of the coordinator that begins a run.
     #[must_use]
     pub fn first(hosts: usize) -> Self {
         Self { tag: 0, believed: 0, shown: vec![None; hosts], speaks: vec![1; hosts] }
     }
 
-    /// One that is the same for all, as it was written there.
+    /// Makes one epoch for all hosts, as it was written there.
     #[must_use]
     pub fn same(epoch: u64, hosts: usize) -> Self {
         Self { speaks: vec![epoch; hosts], ..Self::first(hosts) }
     }
 
-    /// Those of one that takes a run over. `shown` is what each host shows, `recorded` what a record of it knows of.
+    /// Makes the epochs of a coordinator that takes a run over. `shown` is what each host shows, `recorded` the highest
+    /// in a record of the run.
     #[must_use]
     pub fn above(shown: Vec<Option<u64>>, recorded: u64, tag: u16) -> Self {
         let speaks = vec![1; shown.len()];
@@ -76,19 +78,19 @@ impl Epochs {
         epochs
     }
 
-    /// The one for a host.
+    /// Returns the epoch for a host.
     #[must_use]
     pub fn of(&self, host: HostId) -> u64 {
         self.speaks.get(host.0).copied().unwrap_or(1)
     }
 
-    /// The one for all hosts that show nothing above it: what a record keeps.
+    /// Returns the epoch for all hosts that show nothing above it; a record keeps this one.
     #[must_use]
     pub fn common(&self) -> u64 {
         later_epoch(self.believed, self.tag).unwrap_or(HIGHEST)
     }
 
-    /// Whether the host has shown a number that leaves no room for another.
+    /// Returns whether the host has shown a number that leaves no room for another.
     #[must_use]
     pub fn has_no_room(&self, host: HostId) -> bool {
         self.shown.get(host.0).copied().flatten().is_some_and(|shown| later_epoch(shown, self.tag).is_none())
@@ -100,9 +102,11 @@ impl Epochs {
         }
     }
 
-    /// From now on above what this host has shown, as far as that can be.
+    /// Raises the epochs above what this host has shown, as far as that can be.
     pub fn outbid(&mut self, host: HostId) {
         let shown = self.shown.get(host.0).copied().flatten();
+        // The host's number is weighed against our own epoch alone: one that lies far above it does not take the other
+        // hosts along.
         self.believed = believed(shown.into_iter().chain([self.common()]));
         self.raise();
     }
@@ -111,18 +115,20 @@ impl Epochs {
         let common = self.common();
         for (speaks, shown) in self.speaks.iter_mut().zip(&self.shown) {
             let own = shown.and_then(|shown| later_epoch(shown, self.tag));
+            // A host that shows more than the common epoch is spoken to with a higher one of its own.
             *speaks = own.map_or(common, |own| own.max(common));
         }
     }
 }
 
-/// The highest of them that leaves room for more, but for one that stands alone above all others.
+/// Returns the highest epoch that leaves room for more, without one that stands alone far above all others.
 fn believed(epochs: impl Iterator<Item = u64>) -> u64 {
     let leaves_room =
         |epoch: &u64| epoch.checked_add(RESERVE).is_some_and(|epoch| later_epoch(epoch, u16::MAX).is_some());
     let mut epochs: Vec<u64> = epochs.filter(leaves_room).chain([1]).collect();
     epochs.sort_unstable();
     match epochs[..] {
+        // At most one host lies, so a number that two hosts show is true.
         [.., below, highest] if (highest >> TAG_BITS) - (below >> TAG_BITS) > MOST_BETWEEN => below,
         [.., highest] => highest,
         [] => 1,
@@ -160,7 +166,7 @@ mod tests {
             (vec![at(3_000), at(3_000)], 1, vec![3_001, 3_001]),
             // The hosts that would show it have restarted.
             (vec![None, Some(HIGHEST)], 1, vec![1, 1]),
-            // One host alone shows what nobody can have written.
+            // One host alone shows a number that no coordinator can have written.
             (vec![at(3), at(1_000_000)], 1, vec![4, 1_000_001]),
             (vec![at(3), Some(HIGHEST)], 1, vec![4, 4]),
             // And so does a record that an older fleetdeploy let one host raise.
@@ -173,7 +179,7 @@ mod tests {
         assert_eq!([0, 1].map(|host| lie.has_no_room(HostId(host))), [false, true]);
     }
 
-    /// Of two who recover, the one who has seen the other's lease on one host is above on every host.
+    /// A recovery that has seen another one's lease on one host is above it on every host.
     #[test]
     fn who_has_seen_another_is_above_it_on_every_host() {
         let first = Epochs::above(vec![None, None, Some(500 << TAG_BITS)], 1, u16::MAX);

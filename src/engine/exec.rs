@@ -1,4 +1,4 @@
-//! A command on many hosts, side by side.
+//! Runs a command on many hosts, side by side.
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher};
@@ -18,13 +18,13 @@ use crate::inventory::model::{Host, HostName};
 use crate::remote::step::Step;
 use crate::remote::{Piece, StepError};
 
-/// What is kept of one host's output, both streams together. A whole journal is less.
+/// How much of one host's output is kept, both streams together. A whole journal is less.
 pub const KEPT: usize = 10 * 1024 * 1024;
 
-/// What is kept of all hosts' output, each of them an equal part: it is folded and shown from memory.
+/// How much of the output of all hosts is kept, an equal part of each: it is folded and shown from memory.
 const KEPT_OF_ALL: usize = 64 * 1024 * 1024;
 
-/// What a command has from SIGTERM to SIGKILL on the host (exec.sh), and what its end may take to get here.
+/// How long a command has from SIGTERM to SIGKILL on the host (exec.sh), and its end then has to get here.
 const TO_END: Duration = Duration::from_secs(5 + 5);
 
 /// What to run.
@@ -32,15 +32,15 @@ const TO_END: Duration = Duration::from_secs(5 + 5);
 pub struct ExecRequest {
     pub words: Vec<OsString>,
     pub as_root: bool,
-    /// On the host, from its beginning.
+    /// How long it may run on the host, from its beginning.
     pub limit: Duration,
 }
 
-/// What hears every piece as it is printed.
+/// Hears every piece as it is printed.
 pub type OnPiece<'a> = &'a dyn Fn(&HostName, Channel, &[u8]);
 
 /// Runs the command on every host. The answers come in the order of `hosts`, each as soon as it and those before it are
-/// there. Once `stop` holds `true` the commands are ended on the hosts, and what they came to is still told.
+/// there. Once `stop` holds `true` the commands are ended on the hosts, and their results are still told.
 pub fn exec<'a>(
     reach: &'a Reach,
     hosts: impl IntoIterator<Item = &'a Host>,
@@ -62,21 +62,21 @@ pub fn exec<'a>(
     })
 }
 
-/// The command on one host.
+/// Runs the command on one host.
 struct Run<'a> {
     reach: &'a Reach,
     host: &'a Host,
     order: &'a ExecRequest,
     events: &'a Events,
     on_piece: OnPiece<'a>,
-    /// What is kept of what it prints.
+    /// How much of its output is kept.
     room: usize,
 }
 
 impl Run<'_> {
     async fn ended(self, stop: watch::Receiver<bool>) -> Gathered<Ran> {
         let connect = self.host.limits.connect;
-        // The host ends the command itself: this is for a host that does not.
+        // The host itself ends a command that runs too long. This limit is for a host that does not.
         let whole = connect + self.order.limit + TO_END + WAY;
         let timed_out = || StepError::TimedOut { host: self.host.name.clone(), script: "exec", waited: whole };
         within(&BootClock, whole, self.run(stop)).await.unwrap_or_else(|| Err(timed_out().into()))
@@ -87,6 +87,8 @@ impl Run<'_> {
         let order = Step::Exec { mark: mark(), as_root: *as_root, limit: *limit, words: words.clone() };
         let name = &self.host.name;
         let mut command = tokio::select! {
+            // A command that was not sent yet need not be ended. If it was sent just now, to drop it ends its input,
+            // and that ends it on the host.
             command = self.reach.command(name, &order, self.host.limits.connect + WAY) => command?,
             () = is_true(&mut stop) => return Err(NoAnswer::Interrupted),
         };
@@ -97,6 +99,7 @@ impl Run<'_> {
             let piece = tokio::select! {
                 piece = command.next() => piece?,
                 () = is_true(&mut stop), if !stopping => {
+                    // It is only told to stop: its last output and its end still come, and are waited for.
                     stopping = true;
                     command.stop().await;
                     continue;
@@ -121,14 +124,14 @@ impl Run<'_> {
     }
 }
 
-/// Waits until it is; for ever where nobody can set it any more.
+/// Waits until `stop` is `true`; for ever if its sender is gone.
 async fn is_true(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// What no command prints by chance. The keys of std's hash maps are random, anew for each one.
+/// Makes a text that no command prints by chance. The keys of std's hash maps are random, and new for each map.
 fn mark() -> String {
     let random = || std::hash::RandomState::new().build_hasher().finish();
     format!("fleetdeploy-{:016x}{:016x}", random(), random())

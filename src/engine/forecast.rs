@@ -1,4 +1,4 @@
-//! Looking ahead: what a push would do, found out without touching a host. Nothing here decides whether it goes on.
+//! Looks ahead: finds out what a push would do, without touching a host. It does not decide whether the push goes on.
 
 use futures::FutureExt;
 
@@ -18,7 +18,7 @@ use crate::remote::answer::units::{DryActivation, dry_activation};
 use crate::remote::step::Step as RemoteStep;
 
 impl Push<'_> {
-    /// Begins what is known of the push, from the survey.
+    /// Begins the forecast with what the survey tells.
     pub(super) fn foresee(&self, views: &[Surveyed<'_>], plan: &Plan) {
         *lock(&self.ahead) = forecast(&self.request.scope.fleet.name, views, plan, self.request.back.as_ref());
     }
@@ -38,7 +38,7 @@ impl Push<'_> {
         }
     }
 
-    /// All that is known by now.
+    /// Returns all that is known by now.
     pub(super) fn foreseen(&self, refused: Option<String>) -> Forecast {
         let mut known = lock(&self.ahead).clone();
         known.fleet.clone_from(&self.request.scope.fleet.name);
@@ -47,7 +47,7 @@ impl Push<'_> {
             self.request.scope.fleet.hosts.iter().map(|host| &host.name).filter(|host| skipped.contains(*host));
         known.left_out = left_out.cloned().collect();
         drop(skipped);
-        // What is refused was not looked at to the end.
+        // A refused push was not looked at to its end.
         if refused.is_none() {
             let not_known = self.not_known(&known);
             known.not_known.splice(0..0, not_known);
@@ -79,7 +79,7 @@ impl Push<'_> {
         packages.into_iter().chain(reboots).chain(units).collect()
     }
 
-    /// The new systems come to their hosts, or as near as a dry run lets them; how they differ is known then.
+    /// Brings the new systems to their hosts, or as near as a dry run allows; then it is known how they differ.
     pub(super) async fn bring(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         match self.request.first {
             Preview::ShowPlan { units: false } => return self.compare(views).await,
@@ -96,7 +96,8 @@ impl Push<'_> {
         Ok(())
     }
 
-    /// What each new system changes, where that can be known without a copy; and whether it would find room.
+    /// Compares each new system with the old one, if that is possible without a copy; and checks whether it would find
+    /// room.
     pub(super) async fn compare(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         let changing = views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?)));
         let questions = changing.map(|(view, new)| {
@@ -110,7 +111,7 @@ impl Push<'_> {
         refuse_if(fits.values().any(|fits| !fits), "a new system could not be brought to its host")
     }
 
-    /// Of the hosts that run their new system already: which of them only a reboot would bring all of it.
+    /// Finds the hosts that run their new system already and need a reboot for some part of it.
     pub(super) async fn find_overdue_reboots(&self, views: &[Surveyed<'_>]) {
         let current = views.iter().filter(|view| view.selected && !view.changes());
         let current = current.filter_map(|view| Some((view, view.new?)));
@@ -134,7 +135,7 @@ impl Push<'_> {
         let name = &view.host.name;
         self.inquiry
             .tell(Event::HostMoved { host: name.clone(), doing: "asking what it would do to its units".to_owned() });
-        // An activation decides on the same units, and then waits for them: its own limit is more than enough.
+        // An activation decides about the same units, and then waits for them as well: its limit is more than enough.
         let limit = view.host.limits.test;
         let script = RemoteStep::DryActivate { new: new.clone(), limit }.script();
         let answer = match self.inquiry.reach.run(name, &script, limit + view.host.limits.step).await {

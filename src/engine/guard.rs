@@ -1,7 +1,7 @@
-//! The guard for a person who works by hand: armed on every host or on none, looked at, extended, disarmed.
+//! Serves a person who works by hand with guards: arms them on every host or on none, looks at them, extends and
+//! disarms them.
 //!
-//! While the person works nothing of ours runs here: what brings the hosts back is on the hosts, and is what a push
-//! arms.
+//! While the person works, no program of ours runs here: the guards are on the hosts, and are those that a push arms.
 
 mod disarm;
 
@@ -51,14 +51,14 @@ pub struct GuardRequest {
     pub known: Option<String>,
 }
 
-/// How it went, for all selected hosts together.
+/// How the command went, for all selected hosts together. The worst host counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Went {
-    /// Everywhere as asked.
+    /// Every host did what was asked.
     Well,
-    /// Not so; every host has answered, and what it says was told.
+    /// A host did not; every host has answered, and its answer was told.
     No,
-    /// A host does not answer: nobody knows how its guard stands.
+    /// A host does not answer, so it is not known how its guard stands.
     InDoubt,
 }
 
@@ -75,7 +75,7 @@ pub struct Armable {
     answered: BTreeMap<HostName, Answered>,
 }
 
-/// What every selected host answers.
+/// The answers of all selected hosts.
 pub type Looked = BTreeMap<HostName, SurveyAnswer>;
 
 impl<'a> Guards<'a> {
@@ -89,7 +89,7 @@ impl<'a> Guards<'a> {
         self.reach.close().await;
     }
 
-    /// Asks every selected host. Those that do not answer are told.
+    /// Asks every selected host, and tells which do not answer.
     pub async fn look(&self) -> Looked {
         let tell = |event| self.events.publish(event);
         let question = |host| host_survey::aloud(host, host_survey::ask(&self.reach, host), tell).boxed();
@@ -104,13 +104,13 @@ impl<'a> Guards<'a> {
         looked
     }
 
-    /// Whose guard a host is under.
+    /// Returns the guard that a host is under, and its owner.
     #[must_use]
     pub fn held(&self, answered: &Answered) -> Held {
         held(&answered.facts, &self.request.owner, self.request.known.as_deref())
     }
 
-    /// Whether every selected host may be armed now; `None`: no, and why was told.
+    /// Checks whether every selected host may be armed now. `None`: no, and the reason was told.
     #[must_use]
     pub fn armable(&self, looked: &Looked) -> Option<Armable> {
         let answered: BTreeMap<HostName, Answered> =
@@ -127,6 +127,7 @@ impl<'a> Guards<'a> {
             }
         }
         let mut plan = plan(&views, Vec::new());
+        // No new system is known, but a person is about to change every host: each of them is armed.
         for host in &mut plan.hosts {
             host.changes = true;
         }
@@ -144,18 +145,23 @@ impl<'a> Guards<'a> {
     ) -> Went {
         let plan = Arc::new(armable.plan.clone());
         let hosts = self.ssh_hosts(run, 1, &plan, &armable.answered);
+        // Roots come before guards: the system that a guard brings back must not be collected meanwhile.
         let rooted = ask_all(plan.ids().map(|id| (id, self.root(run, &plan, id).boxed()))).await;
         let mut armed: BTreeSet<HostId> = BTreeSet::new();
         let mut good = rooted.values().all(|rooted| *rooted);
+        // The record comes before the first guard: if this workstation dies in between, it still knows of the run.
         if good && let Err(error) = recorded() {
             self.fail(None, format!("the run's record cannot be written: {error}"), None);
             good = false;
         }
-        // The first by machine id alone: of two who arm at once exactly one goes on.
+        // The first host by machine id is armed alone. If two persons arm at once, both begin there, and exactly one of
+        // them goes on.
         let mut order: Vec<HostId> = plan.ids().collect();
         order.sort_by_key(|id| plan.host(*id).machine_id.clone());
         let (first, rest) = order.split_at(order.len().min(1));
         for group in [first, rest] {
+            // A signal is looked at between the groups only: a command that is under way has its answer awaited, since
+            // it must be known which hosts are armed.
             if !good || cancelled() {
                 good = false;
                 break;
@@ -167,7 +173,7 @@ impl<'a> Guards<'a> {
             let answers =
                 ask_all(group.iter().map(|id| (*id, self.order(&hosts, &plan, *id, step(*id)).boxed()))).await;
             for (id, answer) in answers {
-                // What was not seen to be refused may be armed.
+                // A host that did not refuse may be armed, even if it did not answer.
                 let refused = matches!(&answer, Answer::Said(said) if said.outcome != StepOutcome::Done)
                     || matches!(answer, Answer::Denied { .. } | Answer::NotSent);
                 if !refused {
@@ -185,25 +191,27 @@ impl<'a> Guards<'a> {
         self.take_back(&hosts, &plan, &armed).await
     }
 
-    /// None is armed afterwards, as far as the hosts answer.
+    /// Disarms the hosts that may be armed. None is armed afterwards, as far as the hosts answer.
     async fn take_back(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, armed: &BTreeSet<HostId>) -> Went {
         let step = |id: HostId| {
             let host = plan.host(id);
             Step::Disarm { expect: host.old.clone(), boot_id: host.boot_id.clone() }
         };
+        // A disarm of a host that was never armed is refused there, and harms nothing.
         let answers = ask_all(armed.iter().map(|id| (*id, self.order(hosts, plan, *id, step(*id)).boxed()))).await;
         let mut went = Went::No;
         for (id, answer) in &answers {
             let disarmed = self.is_disarmed(plan, *id, answer);
             went = went.max(if disarmed { Went::No } else { Went::InDoubt });
         }
+        // Roots go only when every host is known to be unguarded: a guard that is still armed needs them.
         if went == Went::No {
             self.clean(hosts, plan, plan.ids().collect()).await;
         }
         went
     }
 
-    /// Gives every guard more time, once all of them were seen to be there.
+    /// Gives every guard more time, after all of them were seen to be armed: all or none.
     pub async fn extend(&self, looked: &Looked) -> Went {
         let mut went = Went::Well;
         for (host, answer) in looked {
@@ -224,6 +232,7 @@ impl<'a> Guards<'a> {
                 ask_all(plan.ids().map(|id| (id, self.order(&hosts, &plan, id, extend(&plan, id)).boxed()))).await;
             for (id, answer) in answers {
                 let name = &plan.host(id).name;
+                // A guard may have fired between the look and this order: then its host says so, and only that one.
                 match said(&answer) {
                     Ok(left) => {
                         self.events.publish(Event::GuardExtended { host: name.clone(), left_ms: millis(left) });
@@ -238,7 +247,7 @@ impl<'a> Guards<'a> {
         went
     }
 
-    /// What is mine among the hosts that answer, run by run, with who speaks for it.
+    /// Returns the guards of this person among the hosts that answer, run by run, each with the hosts to speak to.
     fn by_run(&self, looked: &Looked) -> Vec<(Arc<SshHosts>, Arc<Plan>)> {
         let mut runs: BTreeMap<(String, u64), BTreeSet<HostName>> = BTreeMap::new();
         for (host, answered) in looked.iter().filter_map(|(host, answer)| Some((host, answer.as_ref().ok()?))) {
@@ -299,14 +308,16 @@ impl<'a> Guards<'a> {
         let host = self.host(&plan.host(id).name);
         let moved = super::activity::by_step(&step).to_owned();
         self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
+        // A lost answer is asked for again until then; after that it is not known what the host has done.
         let until = BootClock.now() + host.limits.connect + host.limits.step;
         let order = Order { step, until, guard: host.guard, needs: Duration::ZERO, limit: host.limits.step };
-        // What it says on the way is of no interest here.
+        // Its notes on the way are not shown here.
         let (notes, _unheard) = mpsc::unbounded_channel();
         Arc::clone(hosts).perform(id, order, notes).await
     }
 
-    /// The roots without which a host is not armed: what it is to go back to must still be there then.
+    /// Makes the roots on a host. It is not armed without them: the system that it is to go back to must still be there
+    /// when the guard fires.
     async fn root(&self, run: &str, plan: &Plan, id: HostId) -> bool {
         let host = plan.host(id);
         let script = RemoteStep::Root {
@@ -352,6 +363,7 @@ impl<'a> Guards<'a> {
         let name = &plan.host(id).name;
         let is_ours = |guard: &GuardState| matches!(guard, GuardState::Armed { run: of, .. } if of == run);
         let why = match (said(answer), answer) {
+            // "Done" alone is not enough: the host must show this run's guard, by its own word.
             (Ok(left), Answer::Said(answer)) if is_ours(&answer.standing.guard) => {
                 self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
                 return true;
@@ -414,7 +426,8 @@ fn foreign(held: &Held) -> String {
     format!("what is on it belongs to {owner} (run {run}), and is not touched")
 }
 
-/// What is left of the guard after a step that was done; else why not, and whether the host itself says so.
+/// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself
+/// says so.
 fn said(answer: &Answer) -> Result<Duration, (String, bool)> {
     match answer {
         Answer::Said(said) => match &said.outcome {

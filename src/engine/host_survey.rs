@@ -14,7 +14,7 @@ use crate::inventory::model::Host;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// What the survey of one host brought.
+/// The facts that the survey of one host brought.
 #[derive(Debug, Clone)]
 pub struct Answered {
     pub facts: Facts,
@@ -29,12 +29,12 @@ impl Answered {
             GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => Some(run),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
         };
-        // One that was given back claims nothing.
+        // A lease that was given back claims nothing.
         let of_lease = standing.lease.as_ref().filter(|lease| lease.owner != Lease::NOBODY).map(|lease| &lease.run);
         self.facts.survivors.iter().chain(of_guard).chain(of_lease).cloned().collect()
     }
 
-    /// What the host says of the end of a run while others were missing.
+    /// The mark of a run that was ended while hosts were missing, as this host has it.
     pub(super) fn mark(&self, run: &str) -> Option<&EndMark> {
         self.facts.marks.iter().find(|mark| mark.run == run).map(|mark| &mark.ended.mark)
     }
@@ -44,11 +44,11 @@ impl Answered {
     }
 }
 
-/// One host's survey, or why there is none and what mends it.
+/// Asks one host for its survey; or says why there is none, and what to do about it.
 pub type SurveyAnswer = Result<Answered, (String, Option<String>)>;
 
-/// Tells what is being done, and of a good answer what it says, as soon as it is there: one host that is slow must not
-/// hide what the others have said.
+/// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
+/// the others.
 pub(super) async fn aloud(
     host: &Host,
     answer: impl Future<Output = SurveyAnswer>,
@@ -74,7 +74,7 @@ pub(super) async fn aloud(
     answer
 }
 
-/// One host's survey, or why there is none and what mends it.
+/// Asks one host for its survey; or says why there is none, and what to do about it.
 pub(super) async fn ask(reach: &Reach, host: &Host) -> SurveyAnswer {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;

@@ -18,33 +18,33 @@ use crate::facts::plan::HostId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub step: Step,
-    /// A lost connection is made again, and the step sent again, until then.
+    /// Until then a lost connection is made again, and the step is sent again.
     pub until: Duration,
     /// Arm and extend: how long the guard is to hold, from the moment the host takes the order.
     pub guard: Duration,
-    /// What must be left on the host's guard for the step to begin.
+    /// How much time the host's guard must have left for the step to begin.
     pub needs: Duration,
     /// How long the step itself may take on the host.
     pub limit: Duration,
 }
 
-/// What a host task says while its step is under way.
+/// A note that a host task sends while its step is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepNote {
     /// The detached job has begun.
     Started,
-    /// What a detached job has printed since the note before, each line once.
+    /// Lines that a detached job has printed since the note before, each line once.
     Printed {
         kind: JobKind,
         lines: Vec<String>,
     },
-    /// Of what it has printed no more is told.
+    /// Some of its output is left out; no more of it is told.
     Cut(Cut),
     Lost {
         why: String,
     },
     Made,
-    /// It does not answer, or it does and is not yet where it is waited for; asked again.
+    /// The host does not answer, or it does and is not yet in the state that is waited for; it is asked again.
     StillAway {
         answers: bool,
     },
@@ -52,7 +52,7 @@ pub enum StepNote {
 
 pub type StepNotes = UnboundedSender<StepNote>;
 
-/// The end of what a unit of a host has said.
+/// The last lines of a unit's journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitJournal {
     pub unit: String,
@@ -63,23 +63,23 @@ pub trait Hosts: Send + Sync + 'static {
     /// Carries out one order to its end, reconnecting as needed. Dropping the future stops waiting, not the host.
     fn perform(self: Arc<Self>, host: HostId, order: Order, notes: StepNotes) -> BoxFuture<'static, Answer>;
 
-    /// One round of the whole matrix: every link by the probe of before or after the change.
+    /// Looks at the whole matrix once: every link by the probe of before or after the change.
     ///
-    /// Links that lack nothing but a fresh handshake come second.
+    /// The second part of the result is the links that lack nothing but a fresh handshake.
     fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
 
-    /// From now on every order speaks with an epoch above the one that this host has shown.
+    /// Makes every order from now on speak with an epoch above the one that this host has shown.
     fn outbid(&self, host: HostId);
 
-    /// What these units have to say, as far as it can be read at once: within seconds, over a connection that is there,
-    /// and beside whatever else is done on the host. Hosts of the tests may have nothing to say.
+    /// Reads the journals of these units, if they can be read at once: within seconds, over a connection that is there,
+    /// and beside all other work on the host. Hosts of the tests may have none.
     fn journals(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<UnitJournal>> {
         let _ = (host, units);
         async { Vec::new() }.boxed()
     }
 
-    /// Has the host keep the names of units that made the run roll back, as far as it can be reached at once. Hosts of
-    /// the tests may forget.
+    /// Has the host keep the names of units that made the run roll back, if it can be reached at once. Hosts of the
+    /// tests may forget them.
     fn remember(self: Arc<Self>, host: HostId, units: BTreeSet<String>) -> BoxFuture<'static, ()> {
         let _ = (host, units);
         async {}.boxed()

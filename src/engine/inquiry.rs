@@ -27,14 +27,14 @@ pub struct FleetScope {
     /// Where the inventory lies: relative sources are relative to it.
     pub folder: PathBuf,
     pub selected: BTreeSet<HostName>,
-    /// Hosts that take no part, whether or not they answer: nothing is asked of them. None of them is selected.
+    /// Hosts that take no part, whether or not they answer: they are not asked. None of them is selected.
     pub without: BTreeSet<HostName>,
     pub allowed: Allowed,
     /// Where the systems are rooted on the workstation.
     pub roots: PathBuf,
 }
 
-/// Refused: nothing was touched. The findings were told as events.
+/// A refusal: nothing was touched. The findings were told as events.
 pub(super) struct Refused {
     pub(super) text: String,
 }

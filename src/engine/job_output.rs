@@ -1,7 +1,7 @@
-//! What jobs print on their hosts, on its way to the driver: what comes together in one note, each line once.
+//! Carries the output of jobs from their hosts to the driver: lines that come together in one note, and each line once.
 //!
-//! A script that is sent again after a lost connection prints its job's log from the first line: the host does not know
-//! what has arrived here.
+//! A script that is sent again after a lost connection prints its job's log from the first line, because the host does
+//! not know which lines have arrived here.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,32 +13,33 @@ use crate::event::ration::{Cut, shorten};
 use crate::facts::host::JobKind;
 use crate::inventory::model::HostName;
 
-/// How long a line waits for others that come with it.
+/// How long a line waits for others, to be told together with them.
 pub(super) const TOGETHER: Duration = Duration::from_millis(50);
 
-/// Lines of one note.
+/// The most lines of one note.
 const MOST_TOGETHER: usize = 500;
 
-/// Lines of one log that are told. No activation says so much, and what a host that runs wild prints must not fill our
-/// memory.
+/// The most lines of one log that are told. No activation prints so many, and the output of a host that runs wild must
+/// not fill our memory.
 const MOST_LINES: usize = 50_000;
 
-/// Bytes of these lines.
+/// The most bytes of these lines.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 
-/// Bytes of one line: our scripts cut them to 500.
+/// The most bytes of one line: our scripts cut lines to 500.
 const LONGEST_LINE: usize = 1000;
 
-/// How many lines of which log were told.
+/// Counts the lines of each log that were told.
 ///
-/// On one boot of its host a coordinator's job of a kind begins once (step.sh): with these three alike it is one log.
+/// A coordinator's job of one kind begins only once on one boot of its host (step.sh). So host, boot and kind name one
+/// log.
 #[derive(Debug, Default)]
 pub(super) struct Printing {
     told: Mutex<BTreeMap<(HostName, String, JobKind), usize>>,
 }
 
 impl Printing {
-    /// What is printed from now on begins with the first line of each log.
+    /// Reads one script's answer. What it prints begins with the first line of each log.
     pub(super) fn read<'a>(&'a self, host: &'a HostName, boot_id: &'a str, notes: &'a StepNotes) -> PrintedLog<'a> {
         PrintedLog {
             printing: self,
@@ -52,7 +53,7 @@ impl Printing {
     }
 }
 
-/// How much of a log came.
+/// How much of a log has come.
 #[derive(Debug, Clone, Copy, Default)]
 struct LogSize {
     lines: usize,
@@ -65,21 +66,21 @@ impl LogSize {
     }
 }
 
-/// One script's answer, as far as it is what jobs have printed.
+/// The part of one script's answer that jobs have printed.
 pub(super) struct PrintedLog<'a> {
     printing: &'a Printing,
     host: &'a HostName,
     boot_id: &'a str,
     notes: &'a StepNotes,
-    /// What of each log came, told or not.
+    /// How much of each log has come, told or not.
     seen: BTreeMap<JobKind, LogSize>,
-    /// Of this kind are the lines that are still to be told.
+    /// The kind of job of the lines that are still to be told.
     kind: JobKind,
     lines: Vec<String>,
 }
 
 impl PrintedLog<'_> {
-    /// Whether lines wait for others to be told with them.
+    /// Returns whether lines wait for others, to be told with them.
     pub(super) fn waits(&self) -> bool {
         !self.lines.is_empty()
     }
@@ -96,10 +97,12 @@ impl PrintedLog<'_> {
         seen.lines += 1;
         seen.bytes += line.len();
         let (is_over, lines) = (seen.is_too_much(), seen.lines);
+        // An earlier try has told the first lines of this log already; this try brings them again.
         let told = lock(&self.printing.told).get(&self.log(kind)).copied().unwrap_or(0);
         if was_over || lines <= told {
             return;
         }
+        // The line that passes the bound is replaced by a word about the cut, and later lines are counted only.
         if is_over {
             let cut = Cut::Job { kind: kind.word(), most: MOST_BYTES };
             self.lines.push(format!("({cut})"));
@@ -110,7 +113,8 @@ impl PrintedLog<'_> {
         }
     }
 
-    /// Only what was handed on counts as told: a try that is given up may take lines with it.
+    /// A line counts as told only when it was handed on: a try that is given up may take lines with it, and the next
+    /// try must tell them.
     pub(super) fn tell(&mut self) {
         if self.lines.is_empty() {
             return;
@@ -119,7 +123,7 @@ impl PrintedLog<'_> {
         let mut told = lock(&self.printing.told);
         let told = told.entry(self.log(kind)).or_default();
         *told = (*told).max(self.seen.get(&kind).map_or(0, |seen| seen.lines));
-        // Whoever listened is gone only when the push is over.
+        // The receiver is gone only when the push is over.
         let _ = self.notes.send(StepNote::Printed { kind, lines });
     }
 

@@ -1,4 +1,4 @@
-//! The last look at hosts that did not all end where they should: what each runs, and what it would boot.
+//! Looks a last time at hosts that did not all end where they should: what each runs, and what it would boot.
 
 use futures::FutureExt;
 
@@ -12,7 +12,7 @@ use crate::inventory::model::Host;
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// Tells of every host how it stands now, also of those that do not answer.
+/// Tells how every host stands now, and which hosts do not answer.
 pub(super) async fn look_at_every_host(reach: &Reach, hosts: &[Host], events: &Events) {
     let script = RemoteStep::Standing { run: None }.script();
     let look = |host: &Host| {

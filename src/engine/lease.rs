@@ -11,7 +11,7 @@ use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// Ends a rolling reboot's hold on these hosts; of those that it may still hold, why.
+/// Ends a rolling reboot's hold on these hosts. Returns the hosts that it may still hold, with the reason.
 pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, String)> {
     let script = RemoteStep::LetGo { run: run.to_owned() }.script();
     let questions = hosts.iter().map(|host| {

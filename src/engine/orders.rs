@@ -1,5 +1,5 @@
-//! From orders to what is sent, and from what a host says to what it means for the order: all that a simulated host
-//! shares with a real one.
+//! Turns orders into the scripts that are sent, and the answers of hosts into what they mean for the order: all that a
+//! simulated host shares with a real one.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::facts::systems::Systems;
 use crate::inventory::model::{GuardAction, Host, HostName};
 use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
 
-/// Who this run is, for the hosts.
+/// The names by which the hosts know this run.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub run: String,
@@ -33,12 +33,14 @@ pub struct HostGuard {
     pub action: GuardAction,
     /// How long a step that still runs may take to end before it is killed, by a roll back or by the guard itself.
     pub job_wait: Duration,
-    /// A person works on the host, and not all that they do shows in its systems: it goes back whatever is seen there.
+    /// Whether a person works on the host. Not all that they do shows in its systems, so the guard goes back whatever
+    /// it sees there.
     pub by_hand: bool,
 }
 
 impl HostGuard {
-    /// A minute (docs/design.md, "Firing"), and never more than a third of what a roll back may take.
+    /// Makes the guard of a host. A step that still runs gets a minute (docs/design.md, "Firing"), and never more than
+    /// a third of what a roll back may take.
     #[must_use]
     pub fn of(host: &Host) -> Self {
         Self::new(host.guard_action, host.limits.rollback)
@@ -50,23 +52,23 @@ impl HostGuard {
         Self { action, job_wait, by_hand: false }
     }
 
-    /// What the guard on the host is told of its own times and ways, by the names in `guard.sh`.
+    /// Returns the guard's own times and ways, by their names in `guard.sh`.
     fn pace(self) -> Vec<(&'static str, u64)> {
         let by_hand = self.by_hand.then_some(("by_hand", 1));
         std::iter::once(("job_wait", self.job_wait.as_secs())).chain(by_hand).collect()
     }
 }
 
-/// The host's own clock, as far as it is known here.
+/// The host's own clock, as it is known here.
 #[derive(Debug, Clone, Copy)]
 pub struct HostClock {
     /// `/proc/uptime` of the survey, in seconds.
     pub uptime: u64,
-    /// Ours, when the survey's answer had come.
+    /// Our clock when the survey's answer had come.
     pub at: Duration,
 }
 
-/// What is known of the hosts when orders become commands.
+/// All that is known of the hosts when orders become commands.
 #[derive(Debug)]
 pub struct Orders {
     pub plan: Arc<Plan>,
@@ -77,20 +79,20 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// `guards` and `clocks` are by host, like the plan's.
+    /// Makes the orders of a run. `guards` and `clocks` are in the order of the plan's hosts.
     #[must_use]
     pub fn new(plan: Arc<Plan>, identity: Identity, guards: Vec<HostGuard>, clocks: Vec<HostClock>) -> Self {
         let epochs = Mutex::new(Epochs::first(plan.hosts.len()));
         Self { plan, identity, guards, clocks: Mutex::new(clocks), epochs }
     }
 
-    /// Those of a coordinator that takes the run over.
+    /// Makes them the orders of a coordinator that takes the run over.
     #[must_use]
     pub fn with_epochs(self, epochs: Epochs) -> Self {
         Self { epochs: Mutex::new(epochs), ..self }
     }
 
-    /// See [`Epochs::outbid`].
+    /// Bids higher than the host; see [`Epochs::outbid`].
     pub fn outbid(&self, host: HostId) {
         lock(&self.epochs).outbid(host);
     }
@@ -99,7 +101,7 @@ impl Orders {
         Speaker { run: self.identity.run.clone(), epoch: lock(&self.epochs).of(host) }
     }
 
-    /// What is sent.
+    /// Returns the step that is sent to the host.
     pub fn remote_step(&self, host: HostId, order: &Order) -> RemoteStep {
         let speaker = self.speaker(host);
         let plan = self.plan.host(host);
@@ -138,8 +140,8 @@ impl Orders {
         }
     }
 
-    /// A switch that is still at work on a host that was just taken over is let end first: forward or back is decided
-    /// from what it leaves behind. Other jobs are not: a roll back ends them.
+    /// Returns the wait for a switch that is still at work on a host that was just taken over: what it leaves behind
+    /// decides between forward and back. Other jobs are not waited for, because a roll back ends them.
     #[must_use]
     pub fn await_first(&self, taken_over: &StepAnswer, limit: Duration) -> Option<RemoteStep> {
         let jobs = &taken_over.standing.jobs;
@@ -148,22 +150,22 @@ impl Orders {
         Some(RemoteStep::Await { run: self.identity.run.clone(), kind, limit })
     }
 
-    /// What a host's answer means for the order it was given; `now` is when it came.
+    /// Says what a host's answer means for the order it was given; `now` is when it came.
     #[must_use]
     pub fn understand(&self, host: HostId, step: &Step, mut answer: StepAnswer, now: Duration) -> Try {
         let speaker = self.speaker(host);
         let shown = answer.standing.fence.as_ref().or(answer.standing.lease.as_ref());
         if let Some(lease) = shown.filter(|lease| lease.run == speaker.run) {
             lock(&self.epochs).saw(host, lease.epoch);
-            // Two who have begun at once may even have the same.
+            // Two recoveries that have begun at once may even have the same epoch.
             let is_anothers = *step == Step::Ask && lease.owner != self.identity.owner;
             if lease.epoch > speaker.epoch || (is_anothers && lease.epoch == speaker.epoch) {
-                // Said by every answer, also one to a question that no fence guards.
+                // Every answer shows the lease, also the answer to a question that no fence guards.
                 let text = format!("{} has taken this run over", lease.who());
                 answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
             }
         }
-        // A host that has restarted counts anew.
+        // The clock of a host that has restarted begins anew, so it is learned from every answer.
         lock(&self.clocks)[host.0] = HostClock { uptime: answer.standing.uptime, at: now };
         match step {
             Step::Return { boot_id } if !has_returned(boot_id, &answer.standing) => {
@@ -173,8 +175,8 @@ impl Orders {
         }
     }
 
-    /// What it means that a host does not let us in. It is what a guard is about to take away; and a guard that may
-    /// still be armed is asked about until it is known to be disarmed or fired.
+    /// Says what it means that a host does not let us in. A guard may be about to take that away; and while a guard may
+    /// still be armed, the host is asked until the guard is known to be disarmed or fired.
     #[must_use]
     pub fn understand_denial(step: &Step, why: String) -> Try {
         match step {
@@ -185,9 +187,8 @@ impl Orders {
         }
     }
 
-    /// What it means that a host's answer had no end. It is not asked the same again, for which it has the breath and
-    /// we have not the time; but a guard that may still be armed is asked about, as that of any host that does not
-    /// answer.
+    /// Says what it means that a host's answer had no end. The host is not asked the same again, because that would
+    /// take all our time; but a guard that may still be armed is asked about, as on any host that does not answer.
     #[must_use]
     pub fn understand_excess(step: &Step, why: String) -> Try {
         match step {
@@ -196,21 +197,22 @@ impl Orders {
         }
     }
 
-    /// The host's clock when ours says `until`, never later: its answer was on the way when we read ours.
+    /// Returns the host's clock when ours says `until`. It is never too late, because the host's answer was on its way
+    /// when we read ours.
     fn latest(&self, host: HostId, until: Duration) -> u64 {
         let clock = lock(&self.clocks)[host.0];
         clock.uptime + until.saturating_sub(clock.at).as_secs()
     }
 }
 
-/// Whether a host that was left to its guard is through with it: on another boot, brought back without one, or disarmed
-/// after all.
+/// Returns whether a host that was left to its guard is through with it: on another boot, brought back without one, or
+/// disarmed after all.
 fn has_returned(boot_id: &str, standing: &Standing) -> bool {
     !same_boot(&standing.boot_id, boot_id)
         || matches!(standing.guard, GuardState::Fired { .. } | GuardState::Disarmed { .. })
 }
 
-/// Where a host must stand for a job to begin. A recovery may find a switch half done, and does it again.
+/// Returns where a host must stand for a job to begin. A recovery may find a switch half done, and does it again.
 fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath) -> Expected {
     match kind {
         JobKind::Test => Expected::from(old),
@@ -218,7 +220,7 @@ fn expected_before(kind: JobKind, recovers: bool, old: &Systems, new: &StorePath
             Expected { current: Some(new.clone()), ..Expected::default() }
         }
         JobKind::Switch | JobKind::Reactivate => Expected { current: Some(new.clone()), ..Expected::from(old) },
-        // Whatever half a step has left behind.
+        // A roll back begins from whatever half a step has left behind.
         JobKind::Rollback => Expected::default(),
     }
 }

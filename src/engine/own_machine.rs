@@ -4,7 +4,7 @@ use std::fs::read_to_string;
 
 use crate::facts::host::same_boot;
 
-/// The same two signs that tell two names of one machine: see `decide/survey.rs`, `twice`.
+/// The two signs by which two names of one machine are told: see `decide/survey.rs`, `twice`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OwnMachine {
     machine_id: String,
@@ -12,7 +12,8 @@ pub(super) struct OwnMachine {
 }
 
 impl OwnMachine {
-    /// `None` where one of them cannot be read, as in most chroots: then it is taken for none of the hosts.
+    /// Reads the signs of this machine. `None` if one of them cannot be read, as in most chroots: then this machine is
+    /// taken for none of the hosts.
     #[must_use]
     pub(super) fn read() -> Option<Self> {
         let machine_id = read_to_string("/etc/machine-id").ok()?.trim().to_owned();
@@ -21,14 +22,14 @@ impl OwnMachine {
         (!machine_id.is_empty()).then(|| Self { machine_id, boot_id: format!("{}.{began}", boot_id.trim()) })
     }
 
-    /// Whether a host that names itself so is this machine.
+    /// Returns whether a host that names itself so is this machine.
     #[must_use]
     pub(super) fn is(&self, machine_id: &str, boot_id: &str) -> bool {
         self.machine_id == machine_id && same_boot(&self.boot_id, boot_id)
     }
 }
 
-/// When the first process was started, in ticks. Its name, in parentheses, may have anything in it.
+/// Returns when the first process was started, in ticks. The name in parentheses before that may contain anything.
 ///
 /// Source: proc(5), `/proc/PID/stat`, field 22; `remote/scripts/lib.sh` reads the same.
 fn began(stat: &str) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! The matrix: one streaming remote command per host runs all of that host's probes, round after round.
+//! Asks for the matrix: one streaming remote command for each host runs all of that host's probes, round after round.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::remote::bounds::{ANSWER, STDERR};
 use crate::remote::step::Step as RemoteStep;
 use crate::remote::{StepError, Stream};
 
-/// A prober that nobody talks to any more ends itself after this.
+/// How long a prober lives that is not asked any more; then it ends itself.
 const LIFE: Duration = Duration::from_secs(2 * 3600);
 
-/// What a round may take beyond the longest of its probes: the way there and back, a slow host's processes, and a
-/// connection that was lost and is there again. A host that needs longer is unknown in this round; the next one asks
-/// again, so that one silent host does not keep the fleet from being looked at.
+/// How long a round may take beyond the longest of its probes: for the way there and back, a slow host's processes, and
+/// a connection that was lost and is there again. A host that needs longer is unknown in this round, and the next round
+/// asks it again: one silent host must not keep the push from looking at the others.
 const WAY: Duration = Duration::from_secs(3);
 
 pub(super) struct Probing {
@@ -35,15 +35,16 @@ pub(super) struct Probing {
     number: AtomicU64,
 }
 
-/// What is there of a host's prober.
+/// The state of a host's prober.
 #[derive(Default)]
 enum ProberSlot {
     #[default]
     Empty,
-    /// On its way, by a login of its own if need be, which may take longer than a round waits: the next round goes on
-    /// waiting for the same one. `after`: which probes it was given. A task: it goes on between rounds, too, for it
-    /// holds the lock of the host's session, and a roll back, which asks for no round, would wait for that. Dropping
-    /// ends it.
+    /// It is being started, with a login of its own if need be. That may take longer than a round waits, so the next
+    /// round goes on waiting for the same one. `after` says which probes it was given.
+    ///
+    /// It is a task, because it must go on between rounds as well: it holds the lock of the host's session. If it stood
+    /// still, a roll back, which asks for no round, would wait for that lock. To drop it ends it.
     Opening {
         after: bool,
         opening: JoinSet<Result<Stream, StepError>>,
@@ -77,8 +78,9 @@ impl Probing {
         Self { reach, streams, number: AtomicU64::new(0) }
     }
 
-    /// One round of every link. A host that does not answer in time leaves its links unknown.
+    /// Looks at every link once. The links of a host that does not answer in time are unknown.
     pub(super) async fn round(&self, links: &[Link], after: bool) -> Round {
+        // The number tells the answers of this round from late ones of a round that was given up.
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let questions = self.streams.iter().map(|(host, slot)| {
             let probes = probes(links, &Place::Host(host.clone()), after);
@@ -88,13 +90,15 @@ impl Probing {
                 let asking = self.ask(host, &mut slot, probes, (number, after), limit);
                 let answered = within(&BootClock, limit, asking).await.and_then(Result::ok);
                 if answered.is_none() && !matches!(&*slot, ProberSlot::Opening { .. }) {
-                    // Half an answer may still be on its way: the next round begins with a prober of its own.
+                    // Half an answer may still be on its way, so the next round starts a new prober. One that is only
+                    // being started is kept: to begin it anew each round would never end with a slow login.
                     *slot = ProberSlot::Empty;
                 }
                 answered
             };
             (host.clone(), question.boxed())
         });
+        // All places at once: a round is to show one moment, and must not last for the sum of its silent hosts.
         let (hosts, here) = tokio::join!(ask_all(questions), here(links, number, after));
         let mut round = Round::default();
         for (host, answered) in hosts {
@@ -129,10 +133,10 @@ impl Probing {
         }
         if let ProberSlot::Opening { opening, .. } = slot {
             let opened = opening.join_next().await;
-            // Whatever came of it: it cannot be awaited twice.
+            // A task cannot be awaited twice, so the slot is emptied before its result is looked at.
             *slot = ProberSlot::Empty;
             let lost = || StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() };
-            // It ends without a result only by a panic of its own.
+            // Only a panic ends the task without a result.
             let stream = opened.and_then(Result::ok).ok_or_else(lost)??;
             *slot = ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after }));
         }
@@ -145,16 +149,17 @@ impl Probing {
             };
             match reader.take(&key, &value) {
                 Some(round) if round.number == number => return Ok(round),
+                // A line of this round that does not end it yet, or the end of an earlier round.
                 _ => {}
             }
         }
     }
 
-    /// Ends every prober and waits for that, bounded.
+    /// Ends every prober, and waits for that, for a bounded time.
     pub(super) async fn stop(&self) {
         let ends = self.streams.values().map(|slot| async {
             if let ProberSlot::Open(prober) = std::mem::take(&mut *slot.lock().await) {
-                // It ends at the end of its input; how is of no interest any more.
+                // The prober ends when its input ends; how it ends does not matter any more.
                 let _ = prober.stream.close().await;
             }
         });
@@ -162,7 +167,7 @@ impl Probing {
     }
 }
 
-/// Of what a place says of links what begins there: it is believed about nothing else.
+/// Keeps the answers about links that begin at the place itself: it is believed about no others.
 fn begun_at<'a>(
     links: &'a [Link],
     place: &'a Place,
@@ -184,7 +189,7 @@ fn patience(probes: &[(LinkId, Probe, Duration)]) -> Duration {
     probes.iter().map(|(_, _, timeout)| *timeout).max().unwrap_or_default() + WAY
 }
 
-/// The links that are looked at from the workstation: the same script, run here.
+/// Looks at the links that begin at the workstation, with the same script, run here.
 async fn here(links: &[Link], number: u64, after: bool) -> Option<ProbeRound> {
     let probes = probes(links, &Place::Workstation, after);
     if probes.is_empty() {

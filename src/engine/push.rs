@@ -1,4 +1,4 @@
-//! A push from its beginning to its end: phases 1 to 4, which touch nothing, and then the driver.
+//! Runs a push from its beginning to its end: phases 1 to 4, which touch nothing, and then the driver.
 
 mod prepare;
 
@@ -34,30 +34,30 @@ use crate::remote::step::{Speaker, Step as RemoteStep};
 #[derive(Debug, Clone)]
 pub struct PushRequest {
     pub scope: FleetScope,
-    /// Units that made a run roll back, and are to count as failed before this one.
+    /// Units that made a run roll back, and that are to count as failed before this run.
     pub accept_failed: BTreeSet<String>,
     pub waves: Waves,
-    /// The hosts have their new systems already, and go back to them; `None`: they are built.
+    /// Where a rollback goes: to systems that the hosts have already. `None`: the systems are built.
     pub back: Option<To>,
     pub first: Preview,
-    /// After the commit, the hosts are rebooted that need it for their new systems.
+    /// Whether the hosts that need a reboot for their new systems are rebooted after the commit.
     pub reboot: bool,
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
 }
 
-/// What comes before the first host is touched.
+/// What happens before the first host is touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preview {
     /// It goes on by itself.
     Nothing,
-    /// How the systems differ is shown in full, and it goes on.
+    /// The differences of the systems are shown in full, and it goes on.
     ShowDifferences,
-    /// What it would do is shown, and a person asked whether to go on.
+    /// The plan is shown, and a person is asked whether to go on.
     Ask,
-    /// What it would do is shown, and that is all: a dry run. With `units` the systems are copied, and asked on their
-    /// hosts what they would do to the units.
+    /// The plan is shown, and that is all: a dry run. With `units` the systems are copied, and each is asked on its
+    /// host what it would do to the units.
     ShowPlan { units: bool },
 }
 
@@ -72,11 +72,11 @@ impl Preview {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
     Ended(Verdict),
-    /// Committed, or unchanged, and then hosts were rebooted that needed it, or were to be.
+    /// It was committed, or unchanged, and then hosts that needed a reboot were rebooted, or were to be.
     Rebooted(Verdict, Rolled),
     /// A dry run that found nothing against the push, which would change hosts.
     Planned,
-    /// A signal before anything was touched.
+    /// A signal came before anything was touched.
     Interrupted(Signal),
     /// A second signal: left at once; see [`DriverEnd::Left`].
     Left {
@@ -86,7 +86,7 @@ pub enum Pushed {
     },
 }
 
-/// Pushes a fleet. Everything on the way is told to `surroundings` and `events`.
+/// Pushes a fleet, and tells `surroundings` and `events` everything on the way.
 pub async fn push(
     request: &PushRequest,
     workspace: Arc<Workspace>,
@@ -100,11 +100,12 @@ pub async fn push(
         Pushed::Ended(verdict)
             if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) && request.reboot =>
         {
+            // Only after the commit: a reboot before it would bring the old system, and take the proof away.
             let hosts = lock(&push.need_reboot).clone();
             if hosts.is_empty() {
                 Pushed::Ended(verdict)
             } else {
-                // One after the other.
+                // No waves are named, so they are rebooted one after the other.
                 let skipped = lock(&push.skipped).clone();
                 let rolling = RollingReboot {
                     inquiry: &push.inquiry,
@@ -124,10 +125,12 @@ pub async fn push(
 
 async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, shutdown: &mut Shutdown) -> Pushed {
     let interrupted = async |signal| {
+        // Phases 1 to 4 leave nothing on a host but roots, and these are taken away again.
         push.clean_prepared().await;
         Pushed::Interrupted(signal)
     };
     let prepared = tokio::select! {
+        // To drop `prepare` in the middle is safe: it has armed and activated nothing, and local children end with it.
         prepared = push.prepare() => prepared,
         signal = shutdown.requested() => return interrupted(signal).await,
     };
@@ -140,7 +143,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             Pushed::Ended(push.refused(text))
         }
         Ok(Prepared::Planned) => {
-            // With `--units` roots are there of a run that will not be.
+            // With `--units` the hosts have roots of a run that will not begin.
             push.clean_prepared().await;
             surroundings.foreseen(push.foreseen(None));
             Pushed::Planned
@@ -157,7 +160,8 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             let Ready { hosts, plan, times, leftovers } = *ready;
             if push.request.first == Preview::Ask {
                 surroundings.foreseen(push.foreseen(None));
-                // No guard is armed: nothing runs out meanwhile, and arming looks anew whether the facts still hold.
+                // No guard is armed yet, so no time runs out while the person reads; and arming checks anew whether the
+                // facts still hold.
                 let agreed = tokio::select! {
                     agreed = surroundings.agrees() => agreed,
                     signal = shutdown.requested() => return interrupted(signal).await,
@@ -170,6 +174,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             if let Err(signal) = push.clear_away(&leftovers, surroundings, shutdown).await {
                 return interrupted(signal).await;
             }
+            // The plan must be on the disk before the first host is armed: `recover` reads it.
             if let Err(error) = surroundings.started(&plan) {
                 push.clean_prepared().await;
                 push.inquiry.fail(None, format!("the run's record cannot be written: {error}"), None);
@@ -181,6 +186,8 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             match ended {
                 DriverEnd::Verdict(mut verdict) => {
                     hosts.stop_probing().await;
+                    // One look more, because a host may have come back since it was given up. A person who is in a
+                    // hurry ends it with a signal.
                     if verdict.outcome == Outcome::Split {
                         let skipped = lock(&push.skipped).clone();
                         let took_part =
@@ -195,7 +202,7 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     Pushed::Ended(verdict)
                 }
                 DriverEnd::Left { through, guarded, signal } => {
-                    // A round under way is not awaited: at once is at once.
+                    // "At once" does not wait for a round that is under way; its prober ends with the session.
                     Pushed::Left { through, guarded, signal }
                 }
             }
@@ -206,13 +213,13 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
 pub(super) struct Push<'a> {
     pub(super) request: &'a PushRequest,
     pub(super) inquiry: Inquiry<'a>,
-    /// Hosts that hold roots of this run, for the clean-up of a refusal.
+    /// Hosts that hold roots of this run: a refusal cleans them up.
     pub(super) prepared: Mutex<BTreeSet<HostName>>,
     /// Hosts that take no part: those of [`FleetScope::without`], and optional ones that did not answer the survey.
     pub(super) skipped: Mutex<BTreeSet<HostName>>,
-    /// What it would do, as far as that is known by now.
+    /// What the push would do, as far as that is known by now.
     pub(super) ahead: Mutex<Forecast>,
-    /// Hosts of whose new system some part comes only with a reboot.
+    /// Hosts that need a reboot for some part of their new system.
     pub(super) need_reboot: Mutex<BTreeSet<HostName>>,
 }
 
@@ -232,7 +239,8 @@ impl<'a> Push<'a> {
         if self.request.scope.selected.contains(host) { HostOutcome::Unchanged } else { HostOutcome::Witness }
     }
 
-    /// A witness that was selected was current already; hosts that are not in the plan were left out or skipped.
+    /// Gives every host of the fleet its end. A witness that was selected had its system already; a host that is not in
+    /// the plan was left out or skipped.
     fn name_every_host(&self, ends: Vec<(HostName, HostOutcome)>) -> Vec<(HostName, HostOutcome)> {
         let ends: BTreeMap<HostName, HostOutcome> = ends.into_iter().collect();
         let end = |host: &Host| match ends.get(&host.name) {
@@ -264,7 +272,7 @@ impl<'a> Push<'a> {
         Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new() }
     }
 
-    /// Roots of a run that will not be are taken away again.
+    /// Takes away the roots of a run that will not begin.
     async fn clean_prepared(&self) {
         let prepared = lock(&self.prepared).clone();
         let speaker = Speaker { run: self.request.run.clone(), epoch: 1 };

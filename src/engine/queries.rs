@@ -25,11 +25,11 @@ pub async fn build(
     Inquiry::new(scope, workspace, events).build().await.map_err(|refused| refused.text)
 }
 
-/// What a look at every link has shown.
+/// The result of a look at every link.
 #[derive(Debug)]
 pub struct Checked {
     pub links: Vec<Cell>,
-    /// Whether every required one is up.
+    /// Whether every required link is up.
     pub is_well: bool,
 }
 
@@ -44,7 +44,8 @@ pub async fn check(scope: &FleetScope, workspace: Arc<Workspace>, events: &Event
     checked
 }
 
-/// How the systems of the selected hosts differ from what they run: builds and asks, changes nothing, copies nothing.
+/// Finds out how the systems of the selected hosts differ from what they run: it builds and asks, changes nothing and
+/// copies nothing.
 ///
 /// # Errors
 /// Why not, in one sentence; the details were told as events.
@@ -61,7 +62,7 @@ pub async fn diff(
 
 impl Inquiry<'_> {
     async fn check(&self) -> Phased<Checked> {
-        // A host that is away is what a person asks after: the others look at it all the same.
+        // A person asks exactly because a host may be away: the others look at it all the same.
         let survey = self.survey(&self.scope.without).await;
         refuse_if(survey.answered.is_empty(), "no host answers")?;
         let hosts = self.scope.fleet.hosts.iter().filter(|host| survey.answered.contains_key(&host.name));

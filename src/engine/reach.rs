@@ -1,4 +1,5 @@
-//! The connections of one run: one master per host, made when first needed and made again when lost.
+//! Holds the connections of one run: one master for each host, made when it is first needed and made again when it is
+//! lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::inventory::model::HostName;
 use crate::remote::step::Step;
 use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
 
-/// Every host of the fleet, as far as it can be reached.
+/// The connections to all hosts of the fleet.
 #[derive(Debug)]
 pub struct Reach {
     workspace: Arc<Workspace>,
@@ -20,14 +21,14 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// `hosts` with how long a login to each may take. Nothing is connected yet.
+    /// Takes the hosts with how long a login to each may take. Nothing is connected yet.
     #[must_use]
     pub fn new(workspace: Arc<Workspace>, hosts: BTreeMap<HostName, Duration>) -> Self {
         let sessions = hosts.keys().map(|host| (host.clone(), Mutex::new(None))).collect();
         Self { workspace, sessions, connect: hosts }
     }
 
-    /// How long a login to a host of [`Reach::new`] may take.
+    /// Returns how long a login to a host of [`Reach::new`] may take.
     #[must_use]
     pub fn connect(&self, host: &HostName) -> Duration {
         self.connect[host]
@@ -38,7 +39,7 @@ impl Reach {
         &self.workspace
     }
 
-    /// Runs a script over the host's master; a lost master is made again first, once.
+    /// Runs a script over the host's master. A lost master is made again first, once.
     ///
     /// # Errors
     /// See [`StepError`]: after some of them it is unknown whether the script ran.
@@ -47,10 +48,10 @@ impl Reach {
         session.run(script, limit).await
     }
 
-    /// Runs a script over the host's master as it is: a lost one is not made again. For what must not be in the way of
-    /// anybody; `None` when it was not run, or not to its end.
+    /// Runs a script over the host's master as it is: a lost master is not made again. It is for scripts that must not
+    /// hold up another order. `None` when the script was not run, or not to its end.
     pub async fn run_over_what_is_there(&self, host: &HostName, script: &Script, limit: Duration) -> Option<RawAnswer> {
-        // Whoever makes the master holds the lock for as long as that takes.
+        // A task that makes the master holds the lock for as long as that takes. This script does not wait for it.
         let slot = tokio::time::timeout(limit, self.sessions[host].lock()).await.ok()?;
         let session = slot.clone()?;
         drop(slot);
@@ -69,7 +70,7 @@ impl Reach {
         session.stream(script, limit).await
     }
 
-    /// The same for a script that prints the log of a job with its answer.
+    /// Starts a script that prints the log of a job with its answer.
     ///
     /// # Errors
     /// See [`StepError`].

@@ -1,4 +1,4 @@
-//! A rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
+//! Drives a rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
 
 mod lease;
 
@@ -33,44 +33,45 @@ use crate::remote::answer;
 use crate::remote::step::{Expected, Step as RemoteStep};
 use crate::remote::{Way, Workspace};
 
-/// What stopping a host's units may take before it goes down: systemd gives each 90 s. Source: systemd-system.conf(5),
-/// `DefaultTimeoutStopSec`.
+/// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
+/// systemd-system.conf(5), `DefaultTimeoutStopSec`.
 const STOPPING: Duration = Duration::from_secs(90);
 
-/// Between two tries to reach a host that reboots: no more often than sshd forgives.
+/// The pause between two tries to reach a host that reboots, so long that sshd does not punish the address.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
-/// Between two rounds of the matrix, as in a push.
+/// The pause between two rounds of the matrix, as in a push.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// The others' tunnels must first notice that a host was gone, and then find it again; as after a guard's reboot.
+/// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host
+/// was gone, and then find it again. It is the same after a guard's reboot.
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// How a rolling reboot ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rolled {
-    /// Of every host that was to be rebooted; empty when none was begun.
+    /// The end of every host that was to be rebooted; empty if none was begun.
     pub hosts: BTreeMap<HostName, HostEnd>,
     pub how: How,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// To its end, whatever that is: the hosts' ends say it.
+    /// It went to its end, good or bad: the ends of the hosts say which.
     Through,
-    /// No host was rebooted; why was told.
+    /// No host was rebooted; the reason was told.
     Refused { text: String },
-    /// No further host was begun, and none is to blame.
+    /// No further host was begun, and no host is to blame.
     Stopped(NotHeld),
     /// No further host was begun.
     Interrupted(Signal),
-    /// A second signal: left while these were on their way.
+    /// A second signal came: it was left while these hosts were on their way.
     Left { signal: Signal, away: Vec<HostName> },
 }
 
 /// Where a rolling reboot is written down. Each entry is durable before the act that it announces.
 pub trait Logbook: Send {
-    /// Before the first host is held. `hosts` are to be rebooted.
+    /// Writes down, before the first host is held, which hosts are to be rebooted.
     ///
     /// # Errors
     /// When it is not durable.
@@ -78,7 +79,7 @@ pub trait Logbook: Send {
     /// # Errors
     /// When it is not durable.
     fn rolling_goes_on(&mut self, entry: &Entry) -> std::io::Result<()>;
-    /// It has come to its end, and nothing is left to `recover`.
+    /// Writes down that it has come to its end, and that nothing is left to `recover`.
     fn rolling_ends(&mut self);
 }
 
@@ -159,6 +160,7 @@ impl RollingReboot<'_> {
         }
         let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
         let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
+        // One that was left stays unfinished in the record, so that `recover` lets its hosts go.
         if !matches!(how, How::Left { .. }) {
             logbook.rolling_ends();
             probing.stop().await;
@@ -186,7 +188,8 @@ impl RollingReboot<'_> {
                 match effect {
                     Effect::Record(entry) => {
                         if let Err(error) = logbook.rolling_goes_on(&entry) {
-                            // What the entry announces must not happen without it.
+                            // The effects that are left in the queue are dropped: what the entry announces must not
+                            // happen without it. The decider turns back instead.
                             effects = rolling.handle(Input::RecordFailed { why: error.to_string() }).into();
                         }
                     }
@@ -194,6 +197,7 @@ impl RollingReboot<'_> {
                         under_way.push(self.hold(host, boot_id, renews, before).boxed());
                     }
                     Effect::LetGo(hosts) => {
+                        // It is waited for here, because only `Finish` comes behind it. A signal ends that wait.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
                             signal = shutdown.requested() => return left(rolling, signal),
@@ -221,10 +225,12 @@ impl RollingReboot<'_> {
                 }
             }
             let input = tokio::select! {
+                // An answer that is there counts before a signal: a host that is back must not end as being away.
                 biased;
                 Some(input) = under_way.next() => input,
                 signal = shutdown.requested() => {
-                    // The machine itself ends this program, and would wait for it.
+                    // The shutdown of this machine sends a signal, and waits for this program to end. So if the own
+                    // machine is going down already, the first signal leaves at once.
                     if rolling.interrupted().is_some() || rolling.is_going_down() {
                         return left(rolling, signal);
                     }
@@ -235,9 +241,10 @@ impl RollingReboot<'_> {
         }
     }
 
-    /// Survey and baseline; or why no host must be rebooted now.
+    /// Makes survey and baseline; or says why no host must be rebooted now.
     async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, String> {
-        // Else the first host would be rebooted, and the settle time waited out for links that nobody can bring up.
+        // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
+        // out for links that no host can bring up.
         let survey = self.inquiry.survey(self.skipped).await;
         self.inquiry.ensure_witnesses_answer(&survey).map_err(|refused| refused.text)?;
         let surveyed = &survey.answered;
@@ -282,6 +289,7 @@ impl RollingReboot<'_> {
         let name = &host.name;
         let doing = |doing: &str| self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
         let begun = BootClock.now();
+        // The boot id goes with the order, so a late copy of it reboots nothing after the reboot.
         doing("told to reboot");
         let script = RemoteStep::Reboot {
             run: self.run.to_owned(),
@@ -304,7 +312,7 @@ impl RollingReboot<'_> {
             Some(Err(error)) if error.nothing_ran() => {
                 return Input::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
             }
-            // The way may be gone already, because it reboots.
+            // The connection may be gone because the host reboots already, so this error proves nothing.
             Some(Err(error)) => may_be_told = Some(reason(&error)),
             None => may_be_told = Some(format!("no answer within {} s", limit.as_secs())),
         }
@@ -313,6 +321,7 @@ impl RollingReboot<'_> {
         let mut last = may_be_told.unwrap_or_else(|| "no answer".to_owned());
         loop {
             match self.look(host).await {
+                // Only another boot proves the reboot: a host that is slow to stop still answers on the old one.
                 Ok(standing) if !same_boot(&standing.boot_id, &plan.boot_id) => break,
                 Ok(_) => "it still answers on the boot that it was on".clone_into(&mut last),
                 Err(why) => last = why,
@@ -349,8 +358,8 @@ impl RollingReboot<'_> {
         answer::standing(&raw.lines).map_err(|error| error.to_string())
     }
 
-    /// A new ssh login that ends in root, once everything that the boot starts has started; tried until the settle time
-    /// is over, since a host that boots lets nobody but root in at first (`pam_nologin(8)`).
+    /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
+    /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
     async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), String> {
         let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         let until = BootClock.now() + settle;
@@ -377,6 +386,7 @@ impl RollingReboot<'_> {
                 Some(Err(error)) => reason(&error),
                 None => "no answer".to_owned(),
             };
+            // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {
                 return Err(why);
             }

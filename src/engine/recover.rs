@@ -1,7 +1,7 @@
-//! A recovery from its beginning to its end: what the hosts hold of the run, then the driver.
+//! Runs a recovery from its beginning to its end: asks what the hosts hold of the run, then starts the driver.
 //!
-//! With the run's record the plan is the record's. Without it the plan is put together from what the hosts hold:
-//! leases, guards, roots. Nothing is changed on any host before the driver takes them over.
+//! With the run's record the plan is that of the record. Without it the plan is put together from what the hosts hold:
+//! leases, guards, roots. No host is changed before the driver takes the hosts over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,45 +32,45 @@ use crate::remote::Workspace;
 
 pub use reboot::RollingEnded;
 
-/// Between two looks for hosts that do not answer.
+/// The pause between two looks for hosts that do not answer.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a person asked for, and what this workstation knows.
+/// What a person asked for, with what this workstation knows.
 #[derive(Debug, Clone)]
 pub struct RecoverRequest {
     pub fleet: Fleet,
-    /// Nobody else's: two who recover the same run at once are told apart by it.
+    /// The name of this recovery alone: it tells two recoveries apart that end the same run at once.
     pub owner: String,
-    /// The same for the epochs of two who begin at once.
+    /// Tells the epochs apart of two recoveries that begin at once.
     pub tag: u16,
     /// The newest unfinished run of the fleet on this workstation.
     pub known: Option<RecordedRun>,
     /// The run that the person has named.
     pub run: Option<String>,
-    /// What it is to be done with it.
+    /// What is to be done with the run.
     pub aim: Aim,
-    /// The hosts that it is to end without.
+    /// The hosts that the run is to end without.
     pub without: BTreeSet<HostName>,
     /// Runs of the fleet that were ended while hosts were missing, by the records of this workstation.
     pub ended: Vec<RecordedRun>,
 }
 
-/// A run of which this workstation has the record.
+/// A run with a record on this workstation.
 #[derive(Debug, Clone)]
 pub struct RecordedRun {
     pub run: String,
-    /// `None`: it cannot be read, or was put together from the hosts; then the hosts tell.
+    /// `None`: the plan cannot be read, or was put together from the hosts; then the hosts tell it.
     pub plan: Option<Plan>,
     pub recorded: Recorded,
     /// The highest epoch that the record knows of.
     pub epoch: u64,
-    /// Since its last entry, as this workstation's clock says.
+    /// The time since its last entry, by this workstation's clock.
     pub since: Duration,
-    /// Each host's guard, counted from when it was armed; `None`: the record does not say.
+    /// How long each host's guard holds from when it was armed; `None`: the record does not say.
     pub guards: Option<BTreeMap<HostName, RecordedGuard>>,
-    /// What is unfinished is a rolling reboot.
+    /// Whether the unfinished run is a rolling reboot.
     pub rolling: Option<Begun>,
-    /// Who was missing when it was ended, and on which side that was.
+    /// The hosts that were missing when it was ended, and the side on which it was ended.
     pub mark: Option<EndMark>,
 }
 
@@ -79,28 +79,29 @@ pub struct RecordedRun {
 pub struct FoundRun {
     pub run: String,
     pub epoch: u64,
-    /// Without a record of this workstation.
+    /// The run is known from the hosts alone, without a record of this workstation.
     pub alone: bool,
     pub plan: Arc<Plan>,
-    /// No guard of the run can hold longer than this from now on, but for those that this recovery arms.
+    /// The longest time from now on that a guard of the run can hold, except those that this recovery arms.
     pub longest_guard: Duration,
 }
 
-/// Where a recovery's entries go, made when it is known which run it is.
+/// Makes the place for a recovery's entries, once it is known which run it is.
 pub trait RecoveryRecords: Surroundings {
-    /// The run is about to be taken over.
+    /// Writes down that the run is about to be taken over.
     ///
     /// # Errors
     /// When that cannot be written down.
     fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()>;
 
-    /// Whether the run is to end without these hosts, which do not answer; ends by itself some time.
+    /// Asks whether the run is to end without these hosts, which do not answer. The question ends by itself after some
+    /// time.
     fn goes_on_without(&mut self, silent: &BTreeSet<HostName>) -> impl Future<Output = bool> + Send {
         let _ = silent;
         async { false }
     }
 
-    /// The run of the record was ended by somebody else: no host holds anything of it.
+    /// Writes down that another coordinator has ended the run of the record: no host holds anything of it.
     fn ended_elsewhere(&mut self);
 }
 
@@ -112,14 +113,14 @@ pub enum Recovered {
     Nothing {
         silent: Vec<HostName>,
     },
-    /// It could not begin; why.
+    /// It could not begin, for this reason.
     NotBegun {
         text: String,
         hint: Option<String>,
     },
-    /// It was a rolling reboot, and nothing was done to its hosts but to let them go.
+    /// It was a rolling reboot, and its hosts were let go; nothing else was done.
     Rolling(RollingEnded),
-    /// The newest run is a guard that a person has armed, and that is still armed: nothing is touched.
+    /// The newest run is a guard that a person has armed, and that is still armed: it is not touched.
     ByHand {
         run: String,
     },
@@ -156,7 +157,7 @@ pub async fn recover(
     recovered
 }
 
-/// The same by whichever way to the hosts, up to the verdict.
+/// Recovers over any way to the hosts, up to the verdict.
 pub async fn recover_with(
     surveyor: &impl Surveyor,
     request: &RecoverRequest,
@@ -180,14 +181,14 @@ struct RecoveryRun<'a, S> {
 struct Chosen {
     run: String,
     known: Option<RecordedRun>,
-    /// The hosts that it changes, as far as known.
+    /// The hosts that it changes, if they are known.
     hosts: BTreeSet<HostName>,
-    /// Those that do not answer were given the time until every guard must have fired.
+    /// Whether hosts that do not answer were given the time until every guard must have fired.
     waited: bool,
 }
 
 impl Chosen {
-    /// Without a plan of its own recording, this workstation knows of the run what its hosts tell.
+    /// If this workstation has recorded no plan, it knows only what the hosts tell of the run.
     fn is_alone(&self) -> bool {
         self.known.as_ref().is_none_or(|known| known.plan.is_none())
     }
@@ -197,6 +198,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     async fn run(&self, records: &mut impl RecoveryRecords, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
         let found = tokio::select! {
+            // The search changes no host, so it may be dropped at any moment.
             found = self.find(records) => found,
             signal = shutdown.requested() => return Recovered::Interrupted(signal),
         };

@@ -1,4 +1,5 @@
-//! What comes back from the tasks that work for the driver: exactly one answer per order, and notes on the way.
+//! Carries what comes back from the tasks that work for the driver: exactly one answer for each order, and notes on the
+//! way.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use crate::decide::vocabulary::Answer;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
 
-/// `sent` is the number of the order: reports of a replaced one carry another.
+/// A report of a task. `sent` is the number of the order: reports of an order that was replaced carry another number.
 pub(super) enum Report {
     Note {
         host: HostId,
@@ -22,7 +23,7 @@ pub(super) enum Report {
         answer: Answer,
     },
     Round(Round, BTreeSet<LinkId>),
-    /// Of a host's units that failed.
+    /// The journals of a host's failed units.
     Journals {
         host: HostId,
         journals: Vec<UnitJournal>,
@@ -50,6 +51,7 @@ impl ReportOnce {
         let mut work = std::pin::pin!(work(self.noting.clone()));
         let answer = loop {
             tokio::select! {
+                // Notes first: the work sends them before it answers, so they must be told before the answer.
                 biased;
                 Some(note) = self.notes.recv() => self.pass_on(note),
                 answer = &mut work => break answer,
@@ -69,12 +71,14 @@ impl ReportOnce {
 
 impl Drop for ReportOnce {
     fn drop(&mut self) {
-        // Before the answer: what a job has printed belongs before its end. And also when the task was given up: who
-        // has noted it down takes it as told.
+        // The notes go before the answer, because what a job has printed belongs before its end. They also go when the
+        // task was given up: the sender counts a note as told once it is in the channel.
         while let Ok(note) = self.notes.try_recv() {
             self.pass_on(note);
         }
+        // No answer yet: the task was aborted or has panicked. The command may have run, so the host is unknown.
         let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: "the step was given up".to_owned() });
+        // The driver is gone only when the push is over.
         let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
     }
 }

@@ -1,5 +1,5 @@
-//! One order is tried again until its host has answered or its time is over. Every script is idempotent on its host, so
-//! an order whose reply was lost is sent again, and the host says how it stands.
+//! Tries one order again until its host has answered or its time is over. Every script is idempotent on its host: if a
+//! reply was lost, the order is sent again, and the host says how it stands instead of doing it twice.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,42 +10,42 @@ use crate::decide::vocabulary::{Answer, Step};
 use crate::facts::host::Standing;
 use crate::facts::step_answer::{StepAnswer, StepOutcome};
 
-/// Between two tries to reach a host: short at first, then no more than sshd forgives
+/// The pause between two tries to reach a host: short at first, then so long that sshd does not punish the address
 /// (docs/facts.md, "Penalties of sshd").
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// Less than this is no time for a script to answer in.
+/// The shortest time in which a script can answer.
 const SHORTEST_TRY: Duration = Duration::from_secs(1);
 
-/// What the way there and back may take beyond a script's own limit on the host.
+/// How long the way there and back may take beyond a script's own limit on the host.
 pub(super) const WAY: Duration = Duration::from_secs(10);
 
-/// A try has a limit of its own, which can say more about what hung; but it is counted on a clock that stands still in
-/// suspend.
+/// How much later than the try itself we give it up. The try's own limit can say more about what hung, so it comes
+/// first; but it counts on a clock that stands still in a suspend, so ours is needed as well.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Between two tries nothing takes so much longer than it may, but a suspend.
+/// If the time between two tries is longer than it may be by this much, the workstation was suspended.
 const SUSPENDED: Duration = Duration::from_secs(10);
 
-/// What the way to a host may need to come up again after a suspend.
+/// How long the way to a host may need to come up again after a suspend.
 const AFTER_SUSPEND: Duration = Duration::from_secs(60);
 
 /// What one try came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Try {
     Answer(Answer),
-    /// Nobody knows; worth another try.
+    /// It is not known what came of it; another try may tell.
     Lost {
         why: String,
         /// Whether this try may have reached the host all the same.
         may_have_run: bool,
     },
-    /// The host answered, and is not yet where it is waited for.
+    /// The host answered, and is not yet in the state that the order waits for.
     NotYet(Box<Standing>),
 }
 
-/// Tries until there is an answer, or `order.until` has come. `attempt` is given how long it may take.
+/// Tries until there is an answer, or until `order.until`. `attempt` is told how long it may take.
 pub async fn until_answered<Attempt: Future<Output = Try>>(
     clock: &dyn Clock,
     order: &Order,
@@ -53,18 +53,20 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
     attempt: impl Fn(Duration) -> Attempt,
 ) -> Answer {
     let mut pause = FIRST_PAUSE;
-    // The first reason tells most: the later tries have less and less time.
+    // The first reason says most, because the later tries have less and less time.
     let mut why: Option<String> = None;
     let mut lost = false;
     let mut may_have_run = false;
     let mut seen: Option<Box<Standing>> = None;
     let mut until = order.until;
-    // The notes are for the screen: whoever listened is gone only when the push is over.
+    // The notes are for the screen, and the receiver is gone only when the push is over.
     let note = |note| drop(notes.send(note));
     loop {
         let begun = clock.now();
         let left = until.saturating_sub(begun);
         if left < SHORTEST_TRY {
+            // The host that answered last, and was not yet where it should be, is no unknown host: its state is an
+            // answer, and the decider judges it.
             return match seen {
                 Some(standing) => {
                     let (outcome, log) = (StepOutcome::Done, Vec::new());
@@ -74,7 +76,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
             };
         }
         let limit = left.min(order.limit + WAY);
-        // Whoever takes a host over may first let a switch end there.
+        // A take-over may first wait until a switch has ended there.
         let more = if matches!(order.step, Step::TakeOver { .. }) { order.limit + WAY * 4 } else { GRACE };
         let came = within(clock, limit + more, attempt(limit)).await;
         let over = || Try::Lost { why: format!("no answer within {} s", limit.as_secs()), may_have_run: true };
@@ -84,7 +86,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                     note(StepNote::Made);
                 }
                 return match answer {
-                    // That the host lets us in no more says nothing of a try before.
+                    // An earlier try may have run before the host began to refuse the login, so nothing is known of it.
                     Answer::Denied { why } if may_have_run => Answer::Unknown { why },
                     answer => answer,
                 };
@@ -92,20 +94,23 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
             Try::NotYet(standing) => seen = Some(standing),
             Try::Lost { why: reason, may_have_run: this_one } => {
                 may_have_run |= this_one;
+                // Once is enough for the screen; and a host that its guard brings back is expected to be away.
                 if !lost && !matches!(order.step, Step::Return { .. } | Step::TakeOver { by_guard: true }) {
                     note(StepNote::Lost { why: reason.clone() });
                     lost = true;
                 }
                 why.get_or_insert(reason);
-                // Where it was seen long ago says nothing about where it is.
+                // It was seen before the contact was lost, and may be somewhere else by now.
                 seen = None;
             }
         }
         note(StepNote::StillAway { answers: seen.is_some() });
         clock.sleep_until(clock.now() + pause.min(left)).await;
+        // `clock` goes on in a suspend, so after one the order's time may be over before the network is up again.
         let awake = clock.now();
         if awake > begun + limit + more + pause + SUSPENDED && begins_nothing(&order.step) {
-            // What was seen before the suspend is no answer any more.
+            // An order that begins nothing gets more time; a step forward must not, since its guard went on counting.
+            // A state that was seen before the suspend is no answer any more.
             until = until.max(awake + AFTER_SUSPEND);
             seen = None;
         }
@@ -113,7 +118,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
     }
 }
 
-/// Whether the order may go out at any time: it asks how a guard stands, or ends one.
+/// Returns whether the order may go out at any time, because it only asks how a guard stands, or ends one.
 fn begins_nothing(step: &Step) -> bool {
     matches!(step, Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { .. } | Step::Ask)
 }

@@ -1,8 +1,8 @@
-//! What earlier runs have left and a push takes away before it begins: leases of rolling reboots that are over, and all
-//! that is kept where a host was missing when its run was ended on old, and is back on old, at rest.
+//! Takes away what earlier runs have left, before a push begins: leases of rolling reboots that are over, and the
+//! traces of a run that was ended on old while a host was missing, if that host is back on old, at rest.
 //!
-//! The latter is what `recover` would do there, done by the same rules: every host of the run is asked anew, and where
-//! anything else is to be done, nothing is.
+//! The second is what `recover` would do there, by the same rules: every host of the run is asked anew, and nothing is
+//! done if anything else would have to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
 use crate::inventory::model::HostName;
 
-/// The runs that pushed hosts were missing from and are back from on old, and what their guards have written there, by
-/// host.
+/// The runs that were ended without hosts of this push, which are back on old; and by host what their guards have
+/// written there.
 type Returned = BTreeMap<String, BTreeMap<HostName, Vec<String>>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Leftovers {
     returned: Returned,
-    /// By the hosts that hold the lease.
+    /// Leases of rolling reboots, by the hosts that hold them.
     rolling: BTreeMap<HostName, String>,
 }
 
@@ -40,7 +40,7 @@ impl Leftovers {
     }
 }
 
-/// Only of runs whose every host answers, but for those that were missing: nobody is waited for here.
+/// Takes only runs of which every host answers, except those that were missing: the push does not wait for a host here.
 fn returned(views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
     for view in views.iter().filter(|view| view.selected) {
@@ -61,8 +61,7 @@ fn returned(views: &[Surveyed<'_>]) -> Returned {
 }
 
 impl Leftovers {
-    /// Takes it away. What is left of a run that a host is back from and cannot be cleaned up hinders nobody: that is
-    /// told, and how it is mended.
+    /// Takes it away. Traces that cannot be cleaned up do not hinder the push: it tells of them, and says what to type.
     ///
     /// # Errors
     /// The signal that has interrupted it.
@@ -92,7 +91,7 @@ impl Leftovers {
                 ended: Vec::new(),
             };
             let mut notes = RecoveryNotes::default();
-            // What another run's recovery tells is not this run's.
+            // The events of that recovery belong to another run, and are not told here.
             let events = Events::new(None);
             let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
             let why = match recovered {
@@ -104,7 +103,7 @@ impl Leftovers {
                     (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
                 }
                 Recovered::NotBegun { text, .. } => Some(text),
-                // Somebody else has done it meanwhile.
+                // Another coordinator has done it meanwhile.
                 Recovered::Nothing { .. } => None,
                 Recovered::Rolling(_) | Recovered::ByHand { .. } => Some("something else has begun there".to_owned()),
             };
@@ -132,7 +131,7 @@ impl Leftovers {
     }
 }
 
-/// What is said of a host that is back.
+/// Says of a host that it is back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cleaning {
     Done { run: String },
@@ -151,7 +150,7 @@ impl fmt::Display for Cleaning {
     }
 }
 
-/// What the recovery would write down, and what it says of hosts.
+/// Collects what the recovery would write down, and what it says of hosts.
 #[derive(Default)]
 struct RecoveryNotes {
     epoch: u64,

@@ -1,4 +1,4 @@
-//! Going back: the new systems of a push are such that the hosts have already. Nothing is evaluated, built or copied.
+//! Prepares a rollback: a push to systems that the hosts have already. Nothing is evaluated, built or copied.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::remote::answer::kept::kept;
 use crate::remote::step::Step as RemoteStep;
 
 impl Push<'_> {
-    /// Phases 1 and 2 of a push that goes back. All that is missing is said at once, before anything is touched.
+    /// Makes phases 1 and 2 of a rollback. It names all missing systems at once, before anything is touched.
     pub(super) async fn survey_and_choose(&self, to: &To) -> Phased<(BTreeMap<HostName, StorePath>, FleetSurvey)> {
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Build });
         let selected =

@@ -1,4 +1,4 @@
-//! Signals become inputs. No child hears of them: each is in a process group of its own.
+//! Turns signals into inputs. Child processes do not get them: each is in a process group of its own.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::decide::vocabulary::Signal;
 
-/// SIGINT, SIGTERM and SIGHUP, from its making on.
+/// Hears SIGINT, SIGTERM and SIGHUP from the moment it is made.
 pub struct Shutdown {
     signals: BoxStream<'static, Signal>,
 }
@@ -27,7 +27,7 @@ impl Shutdown {
         ])))
     }
 
-    /// Signals that come by another way than the kernel's.
+    /// Takes signals that come another way than from the kernel.
     pub fn from_stream(signals: impl Stream<Item = Signal> + Send + 'static) -> Self {
         Self { signals: signals.boxed() }
     }
@@ -36,7 +36,7 @@ impl Shutdown {
     pub async fn requested(&mut self) -> Signal {
         match self.signals.next().await {
             Some(signal) => signal,
-            // Nobody is there any more who could send one.
+            // The sender is gone, so no signal can come any more.
             None => std::future::pending().await,
         }
     }

@@ -1,6 +1,6 @@
-//! The hosts of a run as they are: orders become scripts, lost connections are made again, answers become facts.
+//! Speaks with the real hosts of a run: orders become scripts, lost connections are made again, answers become facts.
 //!
-//! Nothing here decides what an answer means.
+//! It does not decide what an answer means.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -29,13 +29,13 @@ use crate::remote::bounds::{Excess, Meter};
 use crate::remote::step::{Step as RemoteStep, is_unit};
 use crate::remote::{ConnectCause, RawAnswer, Script, StepError, Way};
 
-/// Units whose journals are read at once: a change that fails more of them is told by these.
+/// The most units of a host whose journals are read: if more fail, these few show the cause.
 const MOST_JOURNALS: usize = 8;
 
-/// What reading them may take; the script gives each a few seconds.
+/// How long reading the journals may take; the script gives each a few seconds.
 const JOURNALS_LIMIT: Duration = Duration::from_secs(15);
 
-/// Taking over is a moment's work on the host.
+/// How long a take-over may take on the host: it is a moment's work there.
 const LONGEST_TAKE_OVER: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -66,6 +66,7 @@ impl SshHosts {
 
     async fn attempt(&self, host: HostId, order: &Order, limit: Duration, notes: &StepNotes) -> Try {
         let name = &self.orders.plan.host(host).name;
+        // The script is made anew for each try, with what is known by now of the host's clock and epoch.
         let script = self.orders.remote_step(host, order).script();
         let raw = match &order.step {
             Step::Login { after } => {
@@ -80,6 +81,7 @@ impl SshHosts {
             Ok(raw) => raw,
             Err(error) if is_denial(&error) => return Orders::understand_denial(&order.step, reason(&error)),
             Err(error @ StepError::TooMuch { .. }) => return Orders::understand_excess(&order.step, reason(&error)),
+            // After any other error the script may be running, or may have run: the next try asks the host.
             Err(error) => return Try::Lost { why: reason(&error), may_have_run: !error.nothing_ran() },
         };
         match answer::step_answer(&raw.lines) {
@@ -96,7 +98,9 @@ impl SshHosts {
             Step::Job { kind: JobKind::Test | JobKind::Reactivate, .. } => {
                 lock(&self.activated).insert(name(), now);
             }
-            // A tunnel whose settings this run changed is proven by a handshake that is newer than this moment.
+            // If this run changed the settings of a tunnel, the proof needs a handshake that is newer than the
+            // activation. A recovery did not see the activation, so its own first look stands for it; `or_insert` keeps
+            // that moment when a host is taken over a second time.
             Step::TakeOver { .. } => {
                 lock(&self.activated).entry(name()).or_insert(now);
             }
@@ -105,7 +109,7 @@ impl SshHosts {
         self.orders.understand(host, step, answer, now)
     }
 
-    /// Takes the host over, once a switch that is still at work there has ended, within `patience`.
+    /// Takes the host over, after a switch that is still at work there has ended, within `patience`.
     async fn take_over(
         &self,
         host: HostId,
@@ -115,11 +119,14 @@ impl SshHosts {
         notes: &StepNotes,
     ) -> Result<RawAnswer, StepError> {
         let name = &self.orders.plan.host(host).name;
+        // The take-over comes first: from then on the fence refuses the old coordinator, so no further step of it can
+        // begin while this one waits for the switch.
         let raw = self.reach.run(name, script, limit.min(LONGEST_TAKE_OVER)).await?;
         let taken_over = answer::step_answer(&raw.lines).ok();
         let Some(taken_over) = taken_over else { return Ok(raw) };
         let Some(first) = self.orders.await_first(&taken_over, patience) else { return Ok(raw) };
         self.run_job(name, &taken_over.standing.boot_id, &first.script(), patience + WAY, notes).await?;
+        // The host is asked once more, because the switch has changed what the first answer said.
         self.reach.run(name, script, LONGEST_TAKE_OVER).await
     }
 
@@ -137,6 +144,8 @@ impl SshHosts {
             let (mut lines, mut meter) = (Vec::new(), Meter::of_answer());
             let mut printed = self.printing.read(host, boot_id, notes);
             loop {
+                // Lines that a job prints close together are told together. A timeout here loses no line: `next_line`
+                // is safe to cancel.
                 let next = if printed.waits() {
                     tokio::time::timeout(TOGETHER, stream.next_line()).await.ok()
                 } else {
@@ -146,6 +155,7 @@ impl SshHosts {
                     Some(Ok(Some(line))) => line,
                     Some(Ok(None)) => break,
                     Some(Err(error)) => {
+                        // The lines that have come are told before the error: they may say why the job failed.
                         printed.tell();
                         return Err(error);
                     }
@@ -172,7 +182,7 @@ impl SshHosts {
                 }
             }
             printed.tell();
-            // The answer is complete; how the channel closes changes nothing about it.
+            // The answer is complete, whatever the close of the channel brings.
             let _ = stream.close().await;
             Ok(RawAnswer { lines, stderr_tail: String::new() })
         };
@@ -185,7 +195,7 @@ impl SshHosts {
         let units: Vec<String> = units.into_iter().filter(|unit| is_unit(unit)).collect();
         let script = RemoteStep::Remember { speaker: self.orders.speaker(host), units }.script();
         let asked = self.reach.run_over_what_is_there(name, &script, JOURNALS_LIMIT);
-        // What cannot be kept there costs the next push a warning, and this one nothing.
+        // If the host cannot keep it, the next push does not know of it; this push loses nothing.
         let _ = within(&BootClock, JOURNALS_LIMIT, asked).await;
     }
 
@@ -203,7 +213,7 @@ impl SshHosts {
     }
 }
 
-/// Whether the host can be reached and does not let us do this: nothing ran.
+/// Returns whether the host can be reached and does not let us do this, so that nothing ran.
 fn is_denial(error: &StepError) -> bool {
     match error {
         StepError::NotRoot { .. } | StepError::NoShell { .. } | StepError::BadScript(_) => true,
@@ -232,7 +242,7 @@ impl Hosts for SshHosts {
             let now = BootClock.now();
             let since = lock(&self.activated).clone();
             let since = since.into_iter().map(|(host, at)| (host, now.saturating_sub(at).as_secs())).collect();
-            // A roll back asks no more than the baseline had.
+            // A roll back asks for no more than the baseline had, so it needs no newer handshake.
             let waiting = if after {
                 round.require_handshakes(&self.orders.plan.links, &self.orders.plan.baseline, &since)
             } else {

@@ -1,4 +1,4 @@
-//! How every host is: one round trip to each.
+//! Asks how every host is, in one round trip to each.
 
 use futures::Stream;
 

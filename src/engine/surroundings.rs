@@ -12,26 +12,27 @@ use crate::inventory::model::HostName;
 pub trait Surroundings: Send {
     /// Never waits.
     fn tell(&mut self, event: Event);
-    /// What the push would do, where a person wants to see that first.
+    /// Shows what the push would do, if a person wants to see that first.
     fn foreseen(&mut self, forecast: Forecast) {
         let _ = forecast;
     }
-    /// Whether a person who has seen it wants it; ends by itself some time.
+    /// Asks the person who has seen it whether to go on; the question ends by itself after some time.
     ///
     /// # Errors
-    /// Why the push is not begun, in words.
+    /// Says in words why the push is not begun.
     fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
         async { Ok(()) }
     }
-    /// A guard is about to be armed anew, or extended, and holds no longer than this from now on; durable before that.
+    /// Writes down that a guard is about to be armed anew, or extended, and holds no longer than this from now on. It
+    /// returns once that is durable.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it cannot be written.
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
         let _ = (host, holds);
         Ok(())
     }
-    /// Another run's end while hosts were missing has come to more: hosts of it that were missing are cleaned up.
+    /// Writes down that hosts are cleaned up that another run was ended without.
     ///
     /// # Errors
     /// When that cannot be written down.
@@ -39,19 +40,19 @@ pub trait Surroundings: Send {
         let _ = what;
         Ok(())
     }
-    /// What the push begins with, durable before the first host is touched.
+    /// Writes down what the push begins with, and returns once that is durable: before the first host is touched.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it cannot be written.
     fn started(&mut self, plan: &Plan) -> std::io::Result<()>;
-    /// Returns once the entry is durable.
+    /// Writes an entry into the journal, and returns once it is durable.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it cannot be written.
     fn record(&mut self, entry: &Entry) -> std::io::Result<()>;
 }
 
-/// What the end of another run comes to, for its record, if that is here.
+/// The changed end of another run, for its record, if this workstation has that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanedUp {
     pub run: String,

@@ -74,7 +74,8 @@ impl Inquiry<'_> {
         FleetSurvey { answered, skipped: skipped_now, all_answer_that_must }
     }
 
-    /// The same for what is proven by the links of all hosts: a witness that is silent and needed refuses as well.
+    /// Surveys all hosts, because the links of all of them are the proof: a witness that is silent and needed refuses
+    /// as well.
     pub(super) fn ensure_witnesses_answer(&self, survey: &FleetSurvey) -> Phased<()> {
         // Before the refusal: all that is missing is said at once.
         let all_needed = self.needed_witnesses_answer(survey);
@@ -82,7 +83,7 @@ impl Inquiry<'_> {
         refuse_if(!all_needed, SILENT)
     }
 
-    /// Which of several addresses the host is reached by, from now on.
+    /// Tells by which of its several addresses the host is reached, from now on.
     fn tell_address(&self, host: &HostName) {
         let Some((address, passed_over)) = self.reach.workspace().settled_on(host) else { return };
         for why in passed_over {

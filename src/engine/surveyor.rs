@@ -1,4 +1,4 @@
-//! How a recovery comes to its hosts: over ssh, or into a world of the tests.
+//! Brings a recovery to its hosts: over ssh, or into a world of the tests.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::inventory::model::Host;
 pub trait Surveyor: Send + Sync {
     type Hosts: Hosts;
 
-    /// The clock that everything is counted on.
+    /// Returns the clock that all times are counted on.
     fn clock(&self) -> Arc<dyn Clock>;
 
     /// Asks a host for every fact, once.
@@ -30,24 +30,23 @@ pub trait Surveyor: Send + Sync {
         std::future::ready(Ok(())).boxed()
     }
 
-    /// The hosts as the driver needs them.
+    /// Returns the hosts as the driver needs them.
     fn hosts(&self, orders: Orders) -> Arc<Self::Hosts>;
 
     /// The driver has come to its verdict and needs them no more.
     fn dismiss(&self, hosts: Arc<Self::Hosts>) -> BoxFuture<'_, ()>;
 }
 
-/// Takes leases of rolling reboots away that are over, by host and run.
+/// Takes away leases of rolling reboots that are over, by host and run.
 ///
-/// Where that fails it is as if nobody had come by: the lease counts again after the host's next boot, for its own
-/// time.
+/// If that fails, nothing is worse than before: the lease counts again after the host's next boot, for its own time.
 pub(super) async fn let_go_all<'a>(surveyor: &impl Surveyor, over: Vec<(&'a Host, &'a str)>) {
     let questions: Vec<_> =
         over.into_iter().map(|(host, run)| (host.name.clone(), surveyor.let_go(host, run))).collect();
     let _ = ask_all(questions).await;
 }
 
-/// Over the masters of a recovery.
+/// Reaches the hosts over the masters of a recovery.
 pub(super) struct SshSurveyor {
     pub(super) reach: Arc<Reach>,
 }

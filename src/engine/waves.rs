@@ -1,4 +1,4 @@
-//! Which wave of a push each host is in, once it is known which hosts change.
+//! Divides the hosts of a push into waves, once it is known which hosts change.
 
 use super::inquiry::{Phased, refuse_if};
 use super::push::Push;

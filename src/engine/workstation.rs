@@ -1,4 +1,5 @@
-//! What runs on the workstation, for who reads the record: found out beside the push, which never waits for it.
+//! Finds out which programs the workstation has, for the reader of the record: beside the push, which never waits for
+//! it.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::event::stream::Events;
 use crate::local::process::Invocation;
 use crate::nix;
 
-/// Programs that only say which they are.
+/// How long a program may take to say its version.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The look that is under way.
@@ -32,15 +33,15 @@ impl Looking {
         }
     }
 
-    /// From now on nothing is told: the last event of a push is another one.
+    /// Ends the look. From now on nothing is told, because the last event of a push is another one.
     pub(super) async fn end(mut self) {
         self.task.abort();
-        // It ends at its next wait, if it has not ended already.
+        // The task ends at its next wait, if it has not ended already.
         let _ = (&mut self.task).await;
     }
 }
 
-/// Also when what it stands beside has panicked.
+/// Ends the look also if the push has panicked.
 impl Drop for Looking {
     fn drop(&mut self) {
         self.task.abort();

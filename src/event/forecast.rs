@@ -1,4 +1,4 @@
-//! What a push would do, as far as it can be known before anything is touched: the answer of `plan`.
+//! Describes what a push would do, if that can be known before anything is touched: the answer of `plan`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,44 +13,44 @@ use crate::inventory::model::HostName;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     pub fleet: String,
-    /// Where it goes back to, in words; absent: to new systems.
+    /// Where a rollback goes, in words; absent: the push goes to new systems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<String>,
-    /// Why a push would be refused, in one sentence; what is wrong with which host was told before. Then the rest is
-    /// only what was known by then.
+    /// Why a push would be refused, in one sentence; the faults of each host were told before. Then the rest is only
+    /// what was known by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// In the inventory's order; those that did not answer are not among them.
+    /// The hosts, in the inventory's order, without those that did not answer.
     pub hosts: Vec<HostForecast>,
-    /// Leased and armed alone, before all others.
+    /// The host that is leased and armed alone, before all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_first: Option<HostName>,
-    /// The hosts that change, in the order in which their steps begin; those of one group side by side.
+    /// The hosts that change, in the order in which their steps begin; those of one group begin side by side.
     pub order: Vec<Vec<HostName>>,
-    /// Those that are tested together, one group after the other, with a look at the whole fleet between; empty where
-    /// all are.
+    /// The hosts that are tested together, one group after the other, with a look at the whole fleet in between; empty
+    /// if all are tested together.
     pub waves: Vec<Vec<HostName>>,
-    /// What begins when anything fails is the last of them.
+    /// The phases; the last one begins only if anything fails.
     pub phases: Vec<PhaseForecast>,
     /// Every link, as it is now; empty where it was not probed.
     pub links: Vec<Cell>,
-    /// Required links that are down now and accepted so, each as `vps -> homeserver (ping)`.
+    /// Required links that are down now and are accepted, each as `vps -> homeserver (ping)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<String>,
-    /// Hosts that take no part: named so, or `optional` and silent.
+    /// Hosts that take no part: they were left out by name, or are `optional` and silent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<HostName>,
-    /// Checks that are commands of the inventory: what looks ahead runs none of them.
+    /// Checks that are commands of the inventory: a command that looks ahead runs none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<NotRun>,
-    /// What nobody can know by now, in words.
+    /// Things that cannot be known by now, in words.
     pub not_known: Vec<String>,
-    /// What the guards of this push do not cover, host by host.
+    /// The gaps of the guards of this push, host by host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<GuardGap>,
 }
 
-/// Something about one host that its guard does not cover.
+/// A gap about one host that its guard does not cover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "gap", rename_all = "snake_case")]
 pub enum GuardGap {
@@ -63,7 +63,7 @@ pub enum GuardGap {
 /// A `command` check that was not run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct NotRun {
-    /// As the inventory names it.
+    /// The name in the inventory.
     pub check: String,
     /// Where it would run; absent: on the workstation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,42 +71,42 @@ pub struct NotRun {
     pub required: bool,
 }
 
-/// What a push would do to one host.
+/// The effects of a push on one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostForecast {
     pub host: HostName,
     pub selected: bool,
     pub changes: bool,
-    /// What it runs.
+    /// The system that it runs.
     pub old: StorePath,
-    /// What a reboot would bring, where that is something else.
+    /// The system that a reboot would bring, if that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boots: Option<StorePath>,
-    /// What it would run.
+    /// The system that it would run.
     pub new: StorePath,
-    /// Of its profile, now.
+    /// The generation of its profile now.
     pub generation: u64,
-    /// The host of the fleet that the way to it leads over.
+    /// The host of the fleet through which it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<HostName>,
     pub guard_ms: u64,
-    /// What everything between arming and the end of a roll back may take at most.
+    /// The longest time from arming to the end of a roll back.
     pub needed_ms: u64,
     pub boot_ms: u64,
     #[serde(flatten)]
     pub comparison: Comparison,
-    /// Absent: not asked for, or it could not be found out.
+    /// The changes of units; absent: they were not asked for, or could not be found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<UnitChanges>,
 }
 
-/// How a host's new system differs from what it runs.
+/// The difference between a host's new system and the one that it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// Absent: not known by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<Vec<PackageChange>>,
-    /// What only a reboot brings, in words; empty: nothing. Absent: not known by now.
+    /// The parts that only a reboot brings, in words; empty: none. Absent: not known by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot_for: Option<Vec<String>>,
 }
@@ -115,7 +115,7 @@ pub struct Comparison {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseForecast {
     pub phase: Phase,
-    /// On the slowest host; absent: a moment, or as long as its probes take.
+    /// The time on the slowest host; absent: a moment, or as long as its probes take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most_ms: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! One event as it is written down: the line of `--json` and of the record's `events.jsonl`.
+//! Writes down one event: a line of `--json` and of the record's `events.jsonl`.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// How long after `start` it was published; zero if the workstation's clock was set back meanwhile.
+    /// Returns how long after `start` it was published; zero if the workstation's clock was set back meanwhile.
     #[must_use]
     pub fn since(&self, start: SystemTime) -> Duration {
         self.at.duration_since(start).unwrap_or_default()

@@ -1,9 +1,8 @@
-//! How much of what others print is told in one run: to the screen, to `--json`, to the record, which all hear the
+//! Bounds how much foreign output is told in one run: to the screen, to `--json` and to the record, which all hear the
 //! same.
 //!
-//! State events are never dropped and queue without bound, so what a host can put into them has one: a program that
-//! runs wild, or a host that was taken over, must fill neither the memory nor the disk of the workstation. What is cut
-//! is said.
+//! State events are never dropped and queue without bound, so the output of a host in them is bounded: a program that
+//! runs wild, or a host that was taken over, must not fill the memory or the disk of the workstation. A cut is said.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,36 +11,36 @@ use crate::event::{Event, HostOutcome};
 use crate::facts::links::LinkAnswer;
 use crate::inventory::model::HostName;
 
-/// What is told of what one host prints: an activation that talks all the time comes to some hundred kilobytes. It
+/// How much of one host's output is told: an activation that talks all the time prints some hundred kilobytes. It
 /// stands twice on the disk, in `events.jsonl` and in the host's log.
 const PRINTED: usize = 4 * 1024 * 1024;
 
-/// What is told beside that of the ends of logs and of journals, which explain what went wrong.
+/// How much is told beside that of the ends of logs and journals, which explain what went wrong.
 const LOGGED: usize = 1024 * 1024;
 
-/// What is told of what is printed for no host: evaluation, build, hooks.
+/// How much output is told that belongs to no host: evaluation, build, hooks.
 const WITHOUT_HOST: usize = 6 * 1024 * 1024;
 
-/// What a line costs beside its bytes: time and name in a log, quotes in the events.
+/// The cost of a line beside its bytes: time and name in a log, quotes in the events.
 const LINE_COST: usize = 64;
 
-/// What a control character costs: in a log and in the events it is written out.
+/// The cost of a control character: it is written out in a log and in the events.
 const CONTROL_COST: usize = 10;
 
-/// One line of a log. Our scripts cut them to 500 bytes, or 4000.
+/// The most bytes of one line of a log. Our scripts cut lines to 500 bytes, or 4000.
 const LONGEST_LINE: usize = 4096;
 
-/// One text: an error with its causes and twenty lines of what a host said has 8 KB.
+/// The most bytes of one text: an error with its causes and twenty lines of a host has 8 KB.
 const LONGEST_TEXT: usize = 16 * 1024;
 
-/// What was left out of what is told.
+/// The part that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cut {
-    /// Of the log of one job.
+    /// A part of the log of one job.
     Job { kind: &'static str, most: usize },
-    /// Of all that a host prints in a run.
+    /// A part of all that a host prints in a run.
     Host { most: usize },
-    /// Of all that is printed for no host.
+    /// A part of all that is printed for no host.
     WithoutHost { most: usize },
 }
 
@@ -62,7 +61,7 @@ impl fmt::Display for Cut {
     }
 }
 
-/// Whose words they are, and of which kind.
+/// The owner of some words, and their kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Account {
     Printed(Option<HostName>),
@@ -94,12 +93,12 @@ impl Account {
 /// Counts what was told in a run.
 #[derive(Debug, Default)]
 pub(super) struct Ration {
-    /// What each has used up; `None`: more than there was, and that is said.
+    /// How much each has used up; `None`: more than it may, and that was said.
     used: BTreeMap<Account, Option<usize>>,
 }
 
 impl Ration {
-    /// What is told in place of the event: itself, cut where it must be, and what says so; or nothing.
+    /// Returns what is told in place of the event: itself, cut if it must be, with a word about the cut; or nothing.
     pub(super) fn of(&mut self, mut event: Event) -> Vec<Event> {
         for text in texts_of(&mut event) {
             shorten(text, LONGEST_TEXT);
@@ -145,7 +144,7 @@ pub(crate) fn shorten(text: &mut String, longest: usize) {
     }
 }
 
-/// The texts that a host, or whatever answers in its place, can have a part in.
+/// Returns the texts that a host, or a machine that answers in its place, can have a part in.
 fn texts_of(event: &mut Event) -> Vec<&mut String> {
     match event {
         Event::HostMoved { doing: text, .. }
@@ -196,7 +195,7 @@ mod tests {
         Event::Printed { host, by: "test".into(), lines: lines.to_vec() }
     }
 
-    /// The bytes of all lines that are told, and what is warned of.
+    /// Returns the bytes of all lines that are told, and the warnings.
     fn told(events: impl IntoIterator<Item = Event>) -> (usize, Vec<(Option<HostName>, String)>) {
         let mut ration = Ration::default();
         let (mut bytes, mut warnings) = (0, Vec::new());
@@ -238,7 +237,7 @@ mod tests {
         for few in [
             printed(Some(other), &["a".to_owned()]),
             printed(None, &["a".to_owned()]),
-            // What explains the failure is told all the same.
+            // The lines that explain the failure are told all the same.
             Event::Logged { host: host(), what: "test".into(), lines: vec!["a".into()] },
             Event::Decided,
         ] {

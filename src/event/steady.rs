@@ -1,15 +1,15 @@
-//! The time of events, and the clock of a screen that counts by them: the wall clock as it was when this process first
-//! looked, and from then on as much later as time has passed.
+//! Gives the time of events, and the clock of a screen that counts by them: the wall clock at the first look of this
+//! process, plus the time that has passed since.
 //!
-//! Somebody may set the wall clock while guards count down (a laptop that wakes up and asks a time server). Counted by
-//! it, what is left of a guard would be nothing at once, or hours too much.
+//! The wall clock may be set while guards count down (a laptop that wakes up and asks a time server). Counted by it,
+//! the rest of a guard's time would be nothing at once, or hours too much.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use ::nix::time::{ClockId, clock_gettime};
 
-/// The wall clock and the clock that nobody sets, read together.
+/// Reads the wall clock and the clock that is never set, together.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     wall: SystemTime,
@@ -22,7 +22,7 @@ impl Start {
     }
 }
 
-/// The time now, which goes on by itself whatever happens to the wall clock; suspends count.
+/// Returns the time now, which goes on by itself whatever happens to the wall clock; suspends count.
 #[must_use]
 pub fn now() -> SystemTime {
     static START: LazyLock<Option<Start>> =

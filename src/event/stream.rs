@@ -1,9 +1,9 @@
-//! From who has something to tell to who listens: the screen and the record.
+//! Carries events from the engine and the commands to the listeners: the screen and the record.
 //!
-//! Nothing in here waits for a listener. A paused terminal, a closed pipe or a full disk must not hold back a push
-//! while guards count down, so every listener works in a plain thread of its own behind a queue. State events queue
-//! without bound, lossy ones only up to [`LOSSY_LIMIT`]. A plain thread rather than a task: a write that blocks would
-//! hold one of the runtime's workers, and the runtime's end would wait for it.
+//! No publisher waits for a listener. A paused terminal, a closed pipe or a full disk must not hold back a push while
+//! guards count down, so every listener works in a plain thread of its own behind a queue. State events queue without
+//! bound, lossy ones only up to [`LOSSY_LIMIT`]. A plain thread rather than a task: a write that blocks would hold one
+//! of the runtime's workers, and the runtime's end would wait for it.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use crate::event::line::{Line, to_millis};
 use crate::event::ration::Ration;
 use crate::event::{Event, VERSION, steady};
 
-/// Events that may wait for a listener before lossy ones are dropped for it: some seconds of a large fleet's talk.
+/// How many events may wait for a listener before lossy ones are dropped for it: some seconds of a large fleet's talk.
 pub const LOSSY_LIMIT: usize = 1024;
 
-/// The patience of a listener to whom time does not matter: longer than any command runs.
+/// The patience of a listener that does not care about time: longer than any command runs.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The publishing end; clones publish to the same listeners.
@@ -60,24 +60,24 @@ enum Message {
     Line(Arc<Line>),
     /// Says when everything before it has been heard.
     Mark(mpsc::Sender<()>),
-    /// Nothing that comes after it will be listened to.
+    /// The listener ends here; later events are not heard.
     Close,
 }
 
 impl Events {
-    /// A stream without listeners. `run` stands in every line; commands that keep no record have none.
+    /// Makes a stream without listeners. `run` stands in every line; commands that keep no record have none.
     #[must_use]
     pub fn new(run: Option<String>) -> Self {
         Self { shared: Arc::new(Mutex::new(Shared { run, seq: 0, ration: Ration::default(), listeners: Vec::new() })) }
     }
 
-    /// From now on this run stands in every line.
+    /// Puts this run into every line from now on.
     pub fn name_run(&self, run: &str) {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).run = Some(run.to_owned());
     }
 
-    /// Tells every listener, in the same order and with the same `seq` and time. Never waits for one. What others print
-    /// without an end is cut (see [`ration`](super::ration)).
+    /// Tells every listener, in the same order and with the same `seq` and time, and never waits for one. Foreign
+    /// output without an end is cut (see [`ration`](super::ration)).
     pub fn publish(&self, event: Event) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for event in shared.ration.of(event) {
@@ -114,8 +114,8 @@ impl Events {
         })
     }
 
-    /// The same for a listener to whom time matters: it answers for how long it can do without an event, and hears
-    /// `None` when that is over.
+    /// Starts a listener that cares about time: it answers how long it can do without an event, and hears `None` when
+    /// that time is over.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -138,7 +138,7 @@ impl Events {
                         Some(line)
                     }
                     Ok(Message::Mark(heard)) => {
-                        // Whoever waited may have given up.
+                        // The task that waited may have given up.
                         let _ = heard.send(());
                         continue;
                     }
@@ -152,9 +152,9 @@ impl Events {
                     }
                 }
             }
-            // What the listener does at its very end is a part of it.
+            // The listener is dropped before its end is said, so its last act is done by then.
             drop(hear);
-            // Nobody waits for the end any more if this fails.
+            // If this fails, no one waits for the end any more.
             let _ = ended.send(failure);
         })?;
         let queue = lines.clone();
@@ -178,7 +178,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Whether the listener has heard within `deadline` everything that was published before this call. Blocks.
+    /// Waits until the listener has heard everything that was published before this call, but no longer than
+    /// `deadline`; returns whether it has. It blocks.
     #[must_use]
     pub fn has_heard_all(&self, deadline: Duration) -> bool {
         let (heard, all) = mpsc::channel();
@@ -193,12 +194,12 @@ pub enum ListenerEnd {
     Complete,
     /// The first error; nothing after it was heard.
     Failed(io::Error),
-    /// It still blocks; its thread is left behind and ends with the program.
+    /// It still blocks: its thread is left behind and ends with the program.
     Stuck,
 }
 
 impl Listener {
-    /// For who must know how far it is, while it goes on.
+    /// Returns a handle that tells how far the listener is, while it goes on.
     #[must_use]
     pub fn follower(&self) -> Follower {
         Follower { queue: self.queue.clone() }

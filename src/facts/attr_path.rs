@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What stands for the host's name.
+/// The text that stands for the host's name.
 pub const HOST: &str = "{host}";
 
 /// An attribute path, taken apart: `nixosConfigurations."{host}".config.system.build.toplevel`.
@@ -13,7 +13,7 @@ pub struct AttrPath {
     components: Vec<String>,
 }
 
-/// A text that is no [`AttrPath`].
+/// An error: the text is no [`AttrPath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadAttrPath {
     #[error("the attribute path `{0}` has no `{HOST}` in it: every host would get the same system")]
@@ -58,12 +58,12 @@ impl AttrPath {
         }
     }
 
-    /// The path's parts for one host.
+    /// Returns the path's parts for one host.
     pub(crate) fn first_for(&self, host: &str) -> String {
         self.components[0].replace(HOST, host)
     }
 
-    /// The parts below the first, `{host}` still in them.
+    /// Returns the parts below the first, `{host}` still in them.
     pub(crate) fn below_first(&self) -> &[String] {
         &self.components[1..]
     }
@@ -79,7 +79,7 @@ impl fmt::Display for AttrPath {
     }
 }
 
-/// An attribute path as one writes it, quoted where it must be.
+/// Writes an attribute path as a person would, quoted where it must be.
 pub(crate) fn show<Part: AsRef<str>>(components: &[Part]) -> String {
     let show_one = |part: &Part| {
         let part = part.as_ref();
@@ -88,7 +88,7 @@ pub(crate) fn show<Part: AsRef<str>>(components: &[Part]) -> String {
     components.iter().map(show_one).collect::<Vec<_>>().join(".")
 }
 
-/// One component as the fragment of a flake reference, which Nix decodes before it takes it apart.
+/// Writes one component for the fragment of a flake reference, which Nix decodes before it takes it apart.
 pub(crate) fn as_fragment(component: &str) -> String {
     if is_identifier(component) {
         return component.to_owned();
@@ -110,7 +110,7 @@ fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
-/// A text as a string of the Nix language.
+/// Writes a text as a string of the Nix language.
 pub(crate) fn nix_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
@@ -129,7 +129,7 @@ pub(crate) fn nix_string(text: &str) -> String {
     quoted
 }
 
-/// Texts as a list of strings of the Nix language.
+/// Writes texts as a list of strings of the Nix language.
 pub(crate) fn nix_strings<Text: AsRef<str>>(texts: &[Text]) -> String {
     let strings: Vec<String> = texts.iter().map(|text| nix_string(text.as_ref())).collect();
     format!("[ {} ]", strings.join(" "))

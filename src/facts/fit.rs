@@ -8,13 +8,14 @@ pub struct Fit {
     /// Each refuses the push.
     pub misfits: Vec<Misfit>,
     pub check: PreSwitchCheck,
-    /// The new system would install another kind of boot loader than the one that boots the old: `from grub to ...`.
+    /// The kinds of boot loader, if the new system would install another kind than the one that boots the old: `from
+    /// grub to ...`.
     pub loader_change: Option<String>,
-    /// What the pre-switch check said, line by line.
+    /// The output of the pre-switch check, line by line.
     pub log: Vec<String>,
-    /// What `nix store diff-closures` there says of what runs and the new system; `None`: it could not.
+    /// The output of `nix store diff-closures` there, for the running system and the new one; `None`: it could not run.
     pub changes: Option<Vec<String>>,
-    /// What only a reboot brings, in words.
+    /// The parts that only a reboot brings, in words.
     pub reboot_for: Vec<String>,
 }
 
@@ -26,13 +27,13 @@ pub struct Misfit {
     pub text: String,
 }
 
-/// What the new system's own `switch-to-configuration check` says.
+/// The result of the new system's own `switch-to-configuration check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreSwitchCheck {
     Passed,
     Failed,
-    /// It had not ended within its limit, and was ended: what it would have said is not known.
+    /// It did not end within its limit, and was ended: its answer is not known.
     CutOff,
     /// It does not know that action: NixOS of 2024 and before.
     NotKnown,

@@ -1,4 +1,4 @@
-//! What hosts say about themselves: the facts that decisions are made from.
+//! Defines what hosts say about themselves: the facts that decisions are made from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use crate::facts::units::Units;
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
 pub type Uptime = u64;
 
-/// Whether two boot identities are of one boot: the boot id, a dot, and when the first process of that boot was
-/// started.
+/// Returns whether two boot identities are of one boot. An identity is the boot id, a dot, and when the first process
+/// of that boot was started.
 ///
-/// Containers have the boot id of the machine that they run on, also after a restart of their own: only the second half
-/// tells those apart. Records and plans of runs that an older fleetdeploy began hold the boot id alone: then there is
-/// nothing else to compare. `remote/scripts/lib.sh` compares them in the same way.
+/// Containers have the boot id of the machine that they run on, and keep it over their own restart: only the second
+/// half tells their boots apart. Records and plans of runs that an older fleetdeploy began hold the boot id alone: then
+/// nothing else can be compared. `remote/scripts/lib.sh` compares them in the same way.
 #[must_use]
 pub fn same_boot(one: &str, other: &str) -> bool {
     match (one.split_once('.'), other.split_once('.')) {
@@ -35,7 +35,7 @@ pub enum GuardState {
     None,
     Armed {
         run: String,
-        /// On the host's own clock.
+        /// The deadline on the host's own clock.
         deadline: Uptime,
     },
     /// The token says armed, and the unit that should act on it is not there.
@@ -56,12 +56,12 @@ pub enum GuardState {
     },
 }
 
-/// Who holds the host, or has held it.
+/// The lease on a host: the run that holds it, or has held it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     pub run: String,
     pub epoch: u64,
-    /// Who says so: `person@workstation`; `-`: nobody any more, the claim was given back.
+    /// The owner, as `person@workstation`; `-`: there is none any more, because the claim was given back.
     pub owner: String,
 }
 
@@ -69,7 +69,7 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RollingLease {
     pub run: String,
-    /// For how many more seconds it counts, if it is not renewed.
+    /// The number of seconds that it still counts, if it is not renewed.
     pub left: u64,
     /// The boot on which it was written or renewed last.
     pub boot_id: String,
@@ -78,13 +78,13 @@ pub struct RollingLease {
 }
 
 impl Lease {
-    /// Who took the run over, for people.
+    /// Names the coordinator that took the run over, for people.
     #[must_use]
     pub fn who(&self) -> &str {
         if self.owner == Self::NOBODY { "a recovery that has ended" } else { &self.owner }
     }
 
-    /// In the place of an owner: the claim was given back.
+    /// Stands in the place of an owner: the claim was given back.
     pub const NOBODY: &str = "-";
 }
 
@@ -114,7 +114,7 @@ impl JobKind {
     }
 }
 
-/// How a detached step stands.
+/// The state of a detached step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum JobState {
@@ -134,7 +134,7 @@ pub struct Standing {
     pub boot_id: String,
     pub uptime: Uptime,
     pub systems: Systems,
-    /// What was booted: `/run/booted-system`.
+    /// The system that was booted: `/run/booted-system`.
     pub booted: StorePath,
     /// The number of the profile's current generation.
     pub generation: u64,
@@ -151,29 +151,29 @@ pub struct Standing {
     pub failed_units: BTreeSet<String>,
     /// Restart counts of units, only those above 0.
     pub restarts: BTreeMap<String, u64>,
-    /// Services that run, and whatever has failed.
+    /// Services that run, and all units that have failed.
     #[serde(default)]
     pub units: Units,
-    /// What the run that was asked about has left here; `None`: that was not told.
+    /// The traces that the run that was asked about has left here; `None`: they were not told.
     #[serde(default)]
     pub run_traces: Option<RunTraces>,
-    /// The highest epoch of that run that was ever written here, whether or not it claims the host now, and by whom.
+    /// The highest epoch of that run that was ever written here, and its owner, whether or not it claims the host now.
     #[serde(default)]
     pub fence: Option<Lease>,
 }
 
-/// What the survey finds: everything that a push must know before it touches a host.
+/// The facts of the survey: everything that a push must know before it touches a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub standing: Standing,
     pub host_name: String,
     pub machine_id: String,
-    /// As in the toplevel's `system` file: `x86_64-linux`.
+    /// The text of the toplevel's `system` file: `x86_64-linux`.
     pub system_type: String,
     /// Bytes.
     pub free_root: u64,
     pub free_store: u64,
-    /// Bytes; `None` where there is no /boot of its own.
+    /// Bytes; `None` if /boot is no file system of its own.
     pub free_boot: Option<u64>,
     pub nix_version: String,
     pub systemd_version: String,
@@ -187,33 +187,33 @@ pub struct Facts {
     pub ssh_port: Option<u16>,
     /// Crypto devices under /, /nix or /boot, and encrypted ZFS: a disk that may want a passphrase at boot.
     pub crypto_devices: Vec<String>,
-    /// Runs whose roots are still on the host, but for those that were ended there.
+    /// Runs that still have roots on the host, except those that were ended there.
     pub survivors: Vec<String>,
     /// The hosts of those runs, by name, as the runs left them there.
     pub survivor_hosts: BTreeMap<String, Vec<String>>,
-    /// What those runs found here, and what they were to bring.
+    /// The systems that those runs found here, and those that they were to bring.
     pub survivor_roots: BTreeMap<String, Roots>,
-    /// Units that made a run roll back, as that run left their names there, and that are failed still: by that run.
+    /// Units that made a run roll back and are still failed, each with that run, which left the names there.
     #[serde(default)]
     pub remembered: BTreeMap<String, String>,
-    /// The highest epoch of each run of which anything is left here.
+    /// The highest epoch of each run that has left anything here.
     #[serde(default)]
     pub fences: BTreeMap<String, Lease>,
-    /// Runs that were ended here while another host of theirs was not seen.
+    /// Runs that were ended here while another of their hosts was not seen.
     #[serde(default)]
     pub marks: Vec<RunMark>,
-    /// Those of the survivors after which a later run has committed here.
+    /// Survivors after which a later run has committed here.
     #[serde(default)]
     pub over: BTreeSet<String>,
-    /// Those of the survivors that have begun to move here what a reboot brings.
+    /// Survivors that have begun to move here what a reboot brings.
     #[serde(default)]
     pub switching: BTreeSet<String>,
-    /// A rolling reboot whose lease is over, and would count again after the host's next boot.
+    /// A rolling reboot with a lease that is over, and would count again after the host's next boot.
     #[serde(default)]
     pub rolling_over: Option<String>,
     /// Traces of fired guards, in the words that the guard left.
     pub traces: Vec<String>,
-    /// What stands in the way: a switch, a reboot or an upgrade under way or due, in words.
+    /// The things in the way, in words: a switch, a reboot or an upgrade under way or due.
     pub busy: Vec<String>,
     /// Why a reboot may not find its way to the boot default's files: a partition that is not mounted. `None`: it does.
     #[serde(default)]
@@ -221,10 +221,10 @@ pub struct Facts {
     /// Kernel and initrd of the boot default; `None`: they were not looked at.
     #[serde(default)]
     pub boot_files: Option<BootFiles>,
-    /// What the reader of the boot loader adds: why it does not know the loader, or its default.
+    /// Notes of the boot loader's reader: why it does not know the loader, or its default.
     #[serde(default)]
     pub boot_note: Option<String>,
-    /// What is worth saying and stops nothing: an EFI variable that chooses the boot entry, an inhibitor.
+    /// Notes that stop nothing: an EFI variable that chooses the boot entry, an inhibitor.
     pub notes: Vec<String>,
     /// Whether what runs was ever booted here.
     pub current_was_booted: bool,

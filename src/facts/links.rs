@@ -15,7 +15,7 @@ use crate::inventory::model::{
 /// A link's number: its place in the plan's list of links, the same for the whole push.
 pub type LinkId = usize;
 
-/// From one place to one address, by one probe.
+/// A link: from one place to one address, by one probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Link {
     /// The check it comes from, as the inventory names it.
@@ -26,17 +26,17 @@ pub struct Link {
     /// The host of the fleet at the far end, if it is one.
     pub to_host: Option<HostName>,
     pub probe: Probe,
-    /// What verify uses where the push itself changes the far end's address or port.
+    /// The probe of verify, if the push itself changes the far end's address or port.
     pub probe_after: Probe,
     pub required: bool,
     pub timeout: Duration,
-    /// The absent host that it ends at: it is looked at and does not count, whatever is required.
+    /// The absent host at its end: the link is looked at and does not count, even if it is required.
     #[serde(default)]
     pub left_out: Option<HostName>,
 }
 
 impl Link {
-    /// Whether one of these hosts is at one of its ends, or no host at all.
+    /// Returns whether one of these hosts is at one of its ends, or no host at all.
     #[must_use]
     pub fn is_of(&self, hosts: &BTreeSet<HostName>) -> bool {
         match (&self.from, &self.to_host) {
@@ -47,7 +47,7 @@ impl Link {
     }
 }
 
-/// What is asked. The words are those of `remote/scripts/probe.sh`.
+/// The kind of a probe. The words are those of `remote/scripts/probe.sh`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
@@ -81,7 +81,7 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// The kind, for the column of a matrix.
+    /// Returns the kind, for the column of a matrix.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl Probe {
         }
     }
 
-    /// Whether it runs what the inventory says, instead of looking at what is there.
+    /// Returns whether it runs a program that the inventory names, instead of only looking.
     #[must_use]
     pub fn is_command(&self) -> bool {
         match self {
@@ -109,7 +109,7 @@ impl Probe {
         }
     }
 
-    /// The address a tunnel could be behind, for the proof by handshake.
+    /// Returns the address that a tunnel could be behind, for the proof by handshake.
     #[must_use]
     pub fn address(&self) -> Option<&str> {
         match self {
@@ -122,7 +122,7 @@ impl Probe {
     }
 }
 
-/// What one probe said in one round.
+/// The answer of one probe in one round.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum LinkAnswer {
@@ -154,7 +154,7 @@ pub struct Round {
     pub hosts: BTreeMap<HostName, HostRound>,
 }
 
-/// What a host says of itself with each round.
+/// The words of a host about itself, with each round.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct HostRound {
     pub boot_id: String,
@@ -176,14 +176,14 @@ impl Round {
         self.answers.get(&link).unwrap_or(&LinkAnswer::Unknown)
     }
 
-    /// The links of `links` that are not up.
+    /// Returns the links of `links` that are not up.
     #[must_use]
     pub fn down(&self, links: &[Link]) -> BTreeSet<LinkId> {
         (0..links.len()).filter(|link| !self.answer(*link).is_up()).collect()
     }
 }
 
-/// Every link of a fleet, in the order of its checks and hosts.
+/// Returns every link of a fleet, in the order of its checks and hosts.
 ///
 /// `ssh_ports` are the ports the hosts' own sshds reported. Hosts without a VPN address are left out of a mesh; the
 /// inventory has refused that already unless they were left out on purpose.
@@ -264,7 +264,7 @@ struct End<'a> {
     address_after: String,
 }
 
-/// An inventory host's name means its VPN address, else its address.
+/// Returns the address that an inventory host's name means: its VPN address, else its address.
 fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> End<'a> {
     match target {
         Target::Host(name) => {

@@ -1,4 +1,5 @@
-//! What a push is about to do, as the decider needs it: who changes, from what to what, by which links it is judged.
+//! Defines the plan of a push, as the decider needs it: which hosts change, from which system to which, and which links
+//! judge it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -12,8 +13,8 @@ use crate::facts::systems::Systems;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::HostName;
 
-/// A service that fails at its start because another is not there yet, and is brought up by systemd, is fine; one that
-/// needs more restarts than this in a push is not.
+/// How many restarts of a service in a push are forgiven. A service that fails at its start because another is not
+/// there yet, and that systemd then brings up, is fine; one that needs more restarts is not.
 const RESTARTS_FORGIVEN: u64 = 2;
 
 /// A host of the plan, by its place in [`Plan::hosts`].
@@ -28,7 +29,7 @@ pub struct Plan {
     pub links: Vec<Link>,
     /// The matrix before anything changed.
     ///
-    /// Empty where it is not known: in a recovery without the run's record.
+    /// It is empty if it is not known: in a recovery without the run's record.
     pub baseline: Round,
     /// Links that may be down at the commit: those of the baseline, with `--allow-broken`.
     pub accepted: BTreeSet<LinkId>,
@@ -44,15 +45,15 @@ pub struct HostPlan {
     pub generation: u64,
     pub new: StorePath,
     pub boot_id: String,
-    /// Orders the hosts where two pushes must meet: the lowest one is leased first.
+    /// The machine id. It orders the hosts, so that two pushes meet at the same one: the lowest is leased first.
     pub machine_id: String,
-    /// The host of the fleet that the way to this one leads over.
+    /// The host of the fleet through which this one is reached.
     pub behind: Option<HostId>,
     pub reactivate: bool,
-    /// Hosts are tested in the order of this number, those of one number together.
+    /// The wave: hosts are tested in the order of this number, those of one number together.
     #[serde(default)]
     pub wave: usize,
-    /// What was already failed, or restarting, before this push.
+    /// Units that had failed already before this push.
     pub failed_units: BTreeSet<String>,
     pub restarts: BTreeMap<String, u64>,
     #[serde(default)]
@@ -60,13 +61,14 @@ pub struct HostPlan {
 }
 
 impl HostPlan {
-    /// What makes the new system permanent here.
+    /// Returns the job that makes the new system permanent here.
     #[must_use]
     pub fn switch_job(&self) -> JobKind {
         if self.reactivate { JobKind::Reactivate } else { JobKind::Switch }
     }
 
-    /// Whether a host is back where it was before the run: exactly, or by a reboot into what it would have booted.
+    /// Returns whether a host is back where it was before the run: exactly, or by a reboot into what it would have
+    /// booted.
     #[must_use]
     pub fn is_back(&self, systems: &Systems) -> bool {
         let rebooted = Systems { current: self.old.boot_default.clone(), ..self.old.clone() };
@@ -92,12 +94,12 @@ impl Plan {
         (0..self.hosts.len()).map(HostId)
     }
 
-    /// The hosts that this push changes.
+    /// Returns the hosts that this push changes.
     pub fn changing(&self) -> impl Iterator<Item = HostId> + '_ {
         self.ids().filter(|host| self.host(*host).changes)
     }
 
-    /// The waves in which they are tested, in order: by what stands in [`HostPlan::wave`].
+    /// Returns the waves in which they are tested, in order of [`HostPlan::wave`].
     #[must_use]
     pub fn waves(&self) -> BTreeMap<usize, Vec<HostId>> {
         let mut waves: BTreeMap<usize, Vec<HostId>> = BTreeMap::new();
@@ -107,13 +109,13 @@ impl Plan {
         waves
     }
 
-    /// The one that is leased and armed alone: there two pushes of one fleet meet.
+    /// Returns the host that is leased and armed alone: there two pushes of one fleet meet.
     #[must_use]
     pub fn first_armed(&self) -> Option<HostId> {
         self.changing().min_by_key(|host| self.host(*host).machine_id.clone())
     }
 
-    /// Whether the way to `far` leads over `near`.
+    /// Returns whether `far` is reached through `near`.
     #[must_use]
     pub fn is_behind(&self, far: HostId, near: HostId) -> bool {
         let mut at = self.host(far).behind;
@@ -128,7 +130,7 @@ impl Plan {
         false
     }
 
-    /// The plan without some of its hosts; a host behind one of them counts as behind nobody.
+    /// Returns the plan without some of its hosts; a host behind one of them counts as behind no host.
     #[must_use]
     pub fn without(&self, leaves: impl Fn(&HostPlan) -> bool) -> Self {
         let stays: Vec<HostId> = self.ids().filter(|host| !leaves(self.host(*host))).collect();
@@ -140,13 +142,14 @@ impl Plan {
         Self { hosts: hosts.collect(), ..self.clone() }
     }
 
-    /// Required links that `round` does not show up, less those that may be down.
+    /// Returns the required links that `round` does not show up, without those that may be down.
     #[must_use]
     pub fn broken(&self, round: &Round) -> BTreeSet<LinkId> {
         self.required().filter(|link| !round.answer(*link).is_up() && !self.accepted.contains(link)).collect()
     }
 
-    /// Required links that were up before anything changed and are not in `round`: all that a roll back is asked for.
+    /// Returns the required links that were up before anything changed and are not up in `round`: a roll back must
+    /// bring back these, and no others.
     #[must_use]
     pub fn newly_broken(&self, round: &Round) -> BTreeSet<LinkId> {
         self.required().filter(|link| !round.answer(*link).is_up() && self.baseline.answer(*link).is_up()).collect()
@@ -156,8 +159,8 @@ impl Plan {
         (0..self.links.len()).filter(|link| self.links[*link].required)
     }
 
-    /// Units of `host` that fail or crash again and again now, and did not before the push. `last` are the counts of
-    /// the look before, if there was one: a service that has restarted since then is not up yet.
+    /// Returns the units of `host` that fail or crash again and again now, and did not before the push. `last` are the
+    /// counts of the look before, if there was one: a service that has restarted since then is not up yet.
     #[must_use]
     pub fn new_failures(
         &self,
@@ -181,7 +184,7 @@ impl Plan {
         failed.iter().chain(crashing).filter(is_new).cloned().collect()
     }
 
-    /// Whether a service of `host` was restarted since before the push, and might be again.
+    /// Returns whether a service of `host` was restarted since before the push, and might be again.
     #[must_use]
     pub fn has_restarts(&self, host: HostId, restarts: &BTreeMap<String, u64>) -> bool {
         let before = self.host(host);

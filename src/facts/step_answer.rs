@@ -1,4 +1,4 @@
-//! What a host answers to a step that changes it.
+//! The answer of a host to a step that changes it.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum StepOutcome {
     },
 }
 
-/// Why a host's fence refuses.
+/// The reason why a host's fence refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalReason {
@@ -45,12 +45,12 @@ pub enum RefusalReason {
     Fired,
     /// A switch, a reboot or an upgrade is under way.
     Busy,
-    /// What it was sent has no form that its scripts take: nothing ran.
+    /// The command has no form that its scripts take: nothing ran.
     BadArgument,
     Other,
 }
 
-/// What a host answers to a step that changes it.
+/// The answer of a host to a step that changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StepAnswer {
     pub outcome: StepOutcome,

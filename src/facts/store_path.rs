@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The store every host of a fleet shares by name; other store folders cannot be pushed.
+/// The store folder that every host of a fleet has; other store folders cannot be pushed.
 const STORE: &str = "/nix/store/";
 
 /// Characters of a store path's hash part. Source: Nix manual, "Store path", "Base-32 encoding".
@@ -43,13 +43,13 @@ impl StorePath {
         &self.0
     }
 
-    /// The name after the hash, for people: `nixos-system-vps-25.05` of a toplevel.
+    /// Returns the name after the hash, for people: `nixos-system-vps-25.05` of a toplevel.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0[STORE.len() + HASH_LENGTH + 1..]
     }
 
-    /// Whether this is the path of a derivation rather than of something built.
+    /// Returns whether this is the path of a derivation, and not of something built.
     #[must_use]
     pub fn is_derivation(&self) -> bool {
         self.0.strip_suffix(".drv").is_some()

@@ -1,4 +1,4 @@
-//! What a run writes beside its roots on a host: what is still known of it after a restart, and after its end.
+//! Defines the traces that a run writes beside its roots on a host: they tell of it after a restart, and after its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::model::HostName;
 
-/// Which side a run was ended on.
+/// The side on which a run was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndSide {
@@ -37,40 +37,40 @@ impl fmt::Display for EndSide {
     }
 }
 
-/// Hosts of a run that were not seen at its end, each with its machine id as far as that is known.
+/// Hosts of a run that were not seen at its end, each with its machine id if that is known.
 ///
-/// By the name alone a machine that was installed anew could not be told from the one that is missing.
+/// The name alone would not tell a machine that was installed anew from the missing one.
 pub type Missing = BTreeMap<HostName, Option<String>>;
 
-/// How a run ended for a host, and who was missing then.
+/// How a run ended for a host, and which hosts were missing then.
 ///
-/// A clean-up with someone missing leaves this on the host instead of nothing: that nothing is left of a run says that
-/// all its hosts were through.
+/// A clean-up while a host is missing leaves this mark on the other hosts. A host without any trace of a run says that
+/// all hosts of the run were through, and that would be wrong here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct EndMark {
-    /// Where this very host stood; `None`: on neither side.
+    /// The side on which this very host stood; `None`: on neither.
     pub side: Option<EndSide>,
     pub missing: Missing,
 }
 
 impl EndMark {
-    /// That of a run whose hosts were all seen: it stays nowhere.
+    /// Makes the mark of a run that has seen all its hosts: it stays nowhere.
     #[must_use]
     pub fn of_all(side: Option<EndSide>) -> Self {
         Self { side, missing: Missing::new() }
     }
 }
 
-/// Such a mark as the host shows it.
+/// A mark as the host shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ended {
-    /// Of the coordinator that ended the run.
+    /// The epoch of the coordinator that ended the run.
     pub epoch: u64,
     #[serde(flatten)]
     pub mark: EndMark,
 }
 
-/// A mark that the survey has found, and whose it is.
+/// A mark that the survey has found, with its run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunMark {
     pub run: String,
@@ -78,21 +78,21 @@ pub struct RunMark {
     pub ended: Ended,
 }
 
-/// What a host still knows of one run, whatever became of its lease and its guard.
+/// The traces of one run that a host still has, whatever became of its lease and its guard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a file that is there or not, independent of the others")]
 pub struct RunTraces {
-    /// That a trace is not there says something: the run was armed by a fleetdeploy that leaves them, or never here.
+    /// A missing trace says something only if the run was armed here by a fleetdeploy that leaves traces.
     pub traced: bool,
-    /// The run has begun to move here what a reboot brings, and nobody has put it back.
+    /// The run has begun to move here what a reboot brings, and that has not been put back.
     pub switching: bool,
     /// The run's guard was disarmed here to keep the new system, and all three systems are that one.
     pub committed: bool,
     /// A run that was armed here later has committed here.
     pub over: bool,
-    /// The run was ended while a host of it was not seen.
+    /// The run was ended while one of its hosts was not seen.
     pub ended: Option<Ended>,
-    /// What was to be written here found no room: a restart of this host forgets the fence, or that it has committed.
+    /// A trace found no room here: a restart of this host forgets the fence, or that it has committed.
     pub volatile: bool,
 }

@@ -1,4 +1,4 @@
-//! What a new system does to the units that run on a host.
+//! Defines what a new system does to the units that run on a host.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct UnitChanges {
     pub start: Vec<String>,
     /// systemd itself is run anew; its units go on.
     pub restart_systemd: bool,
-    /// What else was said, such as by activation scripts that can tell what they would do.
+    /// Other lines, such as those of activation scripts that can tell what they would do.
     pub said: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What hosts say of their units, and what a plan says of them.
+//! Defines what hosts say of their units, and what a plan says of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,14 +12,14 @@ use crate::inventory::model::UnitPattern;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the unit")]
 pub struct UnitNow {
-    /// systemd's `InvocationID`: another one after every start. Empty where it was never started.
+    /// systemd's `InvocationID`: another one after every start. Empty if it was never started.
     pub invocation: String,
     pub state: UnitState,
     /// Another unit needs or wants it.
     pub needed: bool,
     /// A timer, path, socket or mount point starts it.
     pub triggered: bool,
-    /// Made by a command, of no system.
+    /// A command has made it; no system has it.
     pub transient: bool,
     /// The system that runs does not have it any more.
     pub gone: bool,
@@ -38,16 +38,16 @@ pub enum UnitState {
 /// By the unit's name.
 pub type Units = BTreeMap<String, UnitNow>;
 
-/// What is known of a host's units before a push, and asked of them in it.
+/// The knowledge about a host's units before a push, and the terms for them in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct UnitTerms {
-    /// What a person has taken out.
+    /// Units that a person has taken out.
     pub ignore: Vec<UnitPattern>,
-    /// How long what the push has started must have been up before the decision.
+    /// How long a unit that the push has started must have been up before the decision.
     pub steady: Duration,
-    /// Started again and again before the push already.
+    /// Units that were started again and again before the push already.
     pub restless: BTreeSet<String>,
-    /// Units that made a run roll back, and have failed since: by that run.
+    /// Units that made a run roll back and have failed since, each with that run.
     pub remembered: BTreeMap<String, String>,
 }
 
@@ -58,7 +58,7 @@ impl UnitTerms {
     }
 }
 
-/// What a failing unit did before the push.
+/// The state of a failing unit before the push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnitPast {
     Running,
@@ -66,7 +66,7 @@ pub enum UnitPast {
     NotKnown,
 }
 
-/// Failing units with their past, as the end of a sentence.
+/// Writes failing units with their past, as the end of a sentence.
 #[must_use]
 pub fn failing_text(units: &BTreeMap<String, UnitPast>) -> String {
     let of = |past: UnitPast| {
@@ -78,14 +78,14 @@ pub fn failing_text(units: &BTreeMap<String, UnitPast>) -> String {
     [running, not_running, of(UnitPast::NotKnown)].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// What is worth saying of a host's units, and turns no push back.
+/// A warning about a host's units, which turns no push back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitCaution {
     /// It has failed, and the push has nothing to do with it.
     OfOthers { unit: String },
     /// It has failed, and the new system does not have it.
     Gone { unit: String },
-    /// It was started again and again before the push, too.
+    /// It was started again and again already before the push.
     Restless { unit: String },
     /// After a roll back: failed now, and not before the push.
     LeftFailed { units: BTreeSet<String> },
@@ -96,7 +96,7 @@ pub enum UnitCaution {
 }
 
 impl UnitCaution {
-    /// Whether there is anything to be said: no unit, no caution.
+    /// Returns whether there is anything to say: no unit, no caution.
     #[must_use]
     pub fn names_units(&self) -> bool {
         match self {

@@ -36,7 +36,7 @@ pub(super) struct File {
     pub(super) fleets: Option<Vec<(At<String>, FleetEntry)>>,
 }
 
-/// What holds for every host and fleet that does not say otherwise.
+/// The settings of every host and fleet that does not say otherwise.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields)]
 pub(super) struct Defaults {
@@ -50,7 +50,7 @@ pub(super) struct Defaults {
     pub(super) settings: Settings,
 }
 
-/// What can be said of one host, of all hosts with a tag, of a fleet, or of all.
+/// The settings of one host, of all hosts with a tag, of a fleet, or of all.
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields)]
 pub(super) struct Settings {
@@ -75,7 +75,7 @@ pub(super) struct Settings {
     /// How long it may take from a reboot to a running sshd. Default: 5m.
     #[schemars(schema_with = "schema::duration")]
     pub(super) boot_time: Option<At<Duration>>,
-    /// After how long the guard brings the old system back, unless it is disarmed. Default: 15m.
+    /// How long until the guard brings the old system back, unless it is disarmed. Default: 15m.
     #[schemars(schema_with = "schema::duration")]
     pub(super) guard: Option<At<Duration>>,
     /// What the guard does: `switch-back` for a host that needs a person at boot.
@@ -112,15 +112,14 @@ pub(super) struct UnitsEntry {
     pub(super) ignore: Option<Vec<At<UnitPattern>>>,
 }
 
-/// Which boot loader the host has: it decides whose files are read, and what they say is looked at all the same.
+/// The boot loader of the host. It decides which files are read; the files are checked all the same.
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields, extend("minProperties" = 1))]
 pub(super) struct BootLoaderEntry {
     /// `init`: none at all, as in a container, where `/sbin/init` leads into the system. Absent: the host finds it out.
     #[schemars(schema_with = "schema::loader_kind")]
     pub(super) kind: Option<At<LoaderKind>>,
-    /// Where the partition with the loader's files is mounted, such as `/boot/esp`. Absent: looked for where they
-    /// usually are.
+    /// Where the partition with the loader's files is mounted, such as `/boot/esp`. Absent: the usual places.
     #[schemars(schema_with = "schema::mount_point")]
     pub(super) esp: Option<At<String>>,
 }
@@ -238,8 +237,8 @@ pub(super) struct FleetEntry {
     /// The hosts on which a push activates the new systems first: names, globs like `web*`, `"@tag"`: one, or a list.
     #[schemars(schema_with = "schema::one_or_many")]
     pub(super) canary: Option<Vec<At<String>>>,
-    /// The sizes of the first waves of a push, in hosts or in percent: `[1, 25%]`, or `"1,25%"`. All that are left then
-    /// are the last wave.
+    /// The sizes of the first waves of a push, in hosts or in percent: `[1, 25%]`, or `"1,25%"`. All hosts that are
+    /// left are the last wave.
     #[schemars(schema_with = "schema::waves")]
     pub(super) waves: Option<Vec<Size>>,
     /// How long links may take to come up once the new systems run. Default: 60s.
@@ -289,7 +288,7 @@ pub(super) struct HookEntry {
 /// Store paths by the names of hosts.
 pub(super) type Systems = Vec<(At<String>, At<PathBuf>)>;
 
-/// Something that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`,
+/// A thing that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`,
 /// `command`.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(default, deny_unknown_fields, transform = schema::exactly_one_kind)]
@@ -304,7 +303,7 @@ pub(super) struct CheckEntry {
     /// What `ping`, `tcp` and `wireguard` look at: hosts or other addresses.
     #[schemars(schema_with = "schema::one_or_many")]
     pub(super) to: Option<Vec<At<String>>>,
-    /// Whether a push is rolled back without it. Default: true.
+    /// Whether a push is rolled back if it fails. Default: true.
     #[schemars(with = "bool")]
     pub(super) required: Option<At<bool>>,
     /// How long one probe may take. Default: 5s, for a `command` 30s.

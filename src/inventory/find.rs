@@ -20,7 +20,7 @@ pub enum FindError {
         /// A file whose name is nearly right.
         other: Option<PathBuf>,
     },
-    /// Whoever writes an inventory decides what runs as root on the fleet.
+    /// The file may belong to another user: the writer of an inventory decides what runs as root on the fleet.
     #[error("the inventory {} above the working folder belongs to another user (uid {owner})", path.display())]
     Foreign { path: PathBuf, owner: u32 },
     #[error("there is no file {} (named by {by})", path.display())]
@@ -67,7 +67,7 @@ fn looked_in(folders: &[PathBuf], other: Option<&Path>) -> String {
 /// `working_folder`, which is absolute.
 ///
 /// An empty variable is as good as none. A file found upwards must belong to this user or root, like git's; in the
-/// working folder itself, or named, it may be anybody's.
+/// working folder itself, or named, it may belong to any user.
 ///
 /// # Errors
 /// [`FindError`], which says where it looked.
@@ -76,7 +76,7 @@ pub fn find(named: Option<&Path>, variable: Option<&OsStr>, working_folder: &Pat
     let named = named.map(|path| (path, "`--inventory`")).or(from_variable.map(|path| (path, VARIABLE)));
     if let Some((path, by)) = named {
         let path = working_folder.join(path);
-        // Not only plain files: `--inventory <(generate)` is a pipe.
+        // Other files than plain ones are allowed: `--inventory <(generate)` is a pipe.
         return if path.exists() && !path.is_dir() { Ok(path) } else { Err(FindError::Missing { path, by }) };
     }
     let candidates = || working_folder.ancestors().map(|folder| folder.join(FILE_NAME));

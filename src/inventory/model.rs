@@ -87,8 +87,8 @@ pub struct Host {
     pub name: HostName,
     /// Where ssh connects to; never empty, never beginning with `-`.
     pub address: String,
-    /// Where it is looked for when it does not answer there at once, in this order: the first that lets us log in is
-    /// used for the whole run.
+    /// The addresses at which it is looked for when it does not answer there at once, in this order: the first that
+    /// lets us log in is used for the whole run.
     pub other_addresses: Vec<String>,
     pub port: Option<u16>,
     pub user: Option<String>,
@@ -160,7 +160,7 @@ impl Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Become {
-    /// Root stays root; anybody else uses `sudo` without a password.
+    /// Root stays root; every other user uses `sudo` without a password.
     #[default]
     Auto,
     No,
@@ -250,7 +250,7 @@ pub struct Fleet {
     pub hooks: Hooks,
     /// Those of its hosts that a push tests first.
     pub canaries: BTreeSet<HostName>,
-    /// Of the first waves of a push, after the canaries; all that are left then are the last.
+    /// The sizes of the first waves of a push, after the canaries; all hosts that are left are the last wave.
     pub waves: Vec<Size>,
     /// How long links may take to come up after `test`; after a roll back at least 20 s.
     pub settle: Duration,
@@ -264,7 +264,7 @@ pub struct Fleet {
 pub enum Steady {
     /// A person has said so: zero is none.
     Given(Duration),
-    /// Nobody has: [`Fleet::DEFAULT_STEADY`], or what the guards leave time for.
+    /// No person has set it: [`Fleet::DEFAULT_STEADY`], or what the guards leave time for.
     Default,
 }
 
@@ -290,7 +290,7 @@ impl Fleet {
 
     /// How long what a push starts must have been up.
     ///
-    /// What nobody has asked for refuses no guard that was long enough without it: it gives way.
+    /// A default that no person has asked for must not refuse a guard that was long enough without it: it gives way.
     #[must_use]
     pub fn steady(&self) -> Duration {
         match self.steady {

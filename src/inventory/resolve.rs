@@ -86,7 +86,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A relative key is joined to the inventory's folder, which nobody has looked at yet.
+    /// A relative key is joined to the inventory's folder, which has not been checked yet.
     fn ensure_identities_are_safe(&self, laid: &[Laid]) {
         let is_safe = |path: &PathBuf| path.to_str().is_some_and(scalar::is_safe_path);
         for laid in laid {
@@ -163,8 +163,8 @@ impl Resolver<'_> {
         fleet
     }
 
-    /// Known from the file alone, so that nobody waits for a build to hear it. The survey looks again, at what the
-    /// command line says.
+    /// Checks this from the file alone, so that a person need not wait for a build to hear it. The survey looks again,
+    /// at what the command line says.
     fn ensure_guards_hold(&self, fleet: &Fleet, places: &[Way]) {
         for (host, place) in fleet.hosts.iter().zip(places) {
             let shortest = host.shortest_guard(fleet.settle, fleet.steady());
@@ -213,7 +213,7 @@ impl Resolver<'_> {
             let of_fleet = hosts.iter().map(|laid| &laid.host);
             match select(of_fleet, std::slice::from_ref(&pattern.value), &[]) {
                 Ok(chosen) => canaries.extend(chosen.into_iter().map(|host| host.name.clone())),
-                // Of a fleet without hosts that has been said.
+                // This has been said already of a fleet without hosts.
                 Err(error) if !hosts.is_empty() => self.heap.wrong(&pattern.way, no_match(&error)),
                 Err(_) => {}
             }

@@ -17,7 +17,7 @@ use crate::facts::store_path::StorePath;
 /// Longer than this, a duration is a slip: humantime reads `15M` as 15 months.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Far above what anybody mounts, far below what a command line takes.
+/// Far above any mounted path, far below what a command line takes.
 const LONGEST_PATH: usize = 255;
 
 /// Words that patterns and settings use for themselves: no host can be called so.

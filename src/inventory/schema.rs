@@ -18,7 +18,7 @@ pub fn schema() -> Value {
 }
 
 /// Takes out the `null` that schemars adds to everything that may be absent: a key without a value is a mistake here.
-/// Where it is none, the schema says so with `"enum": [null]`.
+/// If there is none, the schema says so with `"enum": [null]`.
 fn without_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(without_null),

@@ -96,7 +96,7 @@ fn over(behind: &[(HostName, HostName)]) -> String {
     listed(over.into_iter().map(HostName::as_str))
 }
 
-/// Whether somebody must look which hosts have failed, for [`select_of_run`].
+/// Returns whether the caller must look which hosts have failed, for [`select_of_run`].
 #[must_use]
 pub fn asks_for_failed(patterns: &[String]) -> bool {
     patterns.iter().flat_map(|text| union(text)).any(|pattern| pattern.trim() == FAILED)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     Hosts(usize),
-    /// Of all hosts that change, rounded up.
+    /// A share of all hosts that change, rounded up.
     Percent(usize),
 }
 

@@ -8,8 +8,8 @@ use super::select::SelectError;
 
 /// Finds the hosts that `names` mean among those of a fleet.
 ///
-/// A host whose way leads over one of them cannot be asked either, so it is to be named as well: leaving out more hosts
-/// than were named would surprise the person, and waiting for a host without a way to it would help nobody.
+/// A host that is reached through one of them cannot be asked either, so it must be named as well: to leave out more
+/// hosts than were named would surprise the person, and to wait for a host that cannot be reached would be no help.
 ///
 /// # Errors
 /// [`SelectError::NothingMatches`], [`SelectError::BehindWithout`], [`SelectError::NobodyLeft`].

@@ -1,4 +1,4 @@
-//! How many files this process may have open: each host takes some, in pipes, sockets and children.
+//! Raises the number of files that this process may have open: each host takes some, in pipes, sockets and children.
 
 use std::error::Error;
 use std::io;
@@ -6,12 +6,12 @@ use std::io;
 use ::nix::errno::Errno;
 use ::nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// No more than this, whatever is allowed: children inherit it, and programs that close every number up to their limit
-/// take minutes where it is a billion, as in many containers. Enough for a thousand hosts.
+/// The highest limit that is set, even if more is allowed. Children inherit it, and programs that close every number up
+/// to their limit take minutes if it is a billion, as in many containers. It is enough for a thousand hosts.
 const ENOUGH: u64 = 65_536;
 
-/// Raises the soft limit of open files to the hard one: many systems give a thousand where far more is allowed. What
-/// cannot be raised stays as it is, and says so when it is reached.
+/// Raises the soft limit of open files to the hard one: many systems give a thousand where far more is allowed. If it
+/// cannot be raised it stays as it is, and an error says so when it is reached.
 pub fn raise_open_files() {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     let wanted = hard.min(ENOUGH);
@@ -20,7 +20,7 @@ pub fn raise_open_files() {
     }
 }
 
-/// What to do where the cause of an error is that no more files can be opened, here or on the whole machine.
+/// Says what to do if an error comes from too many open files, here or on the whole machine.
 #[must_use]
 pub fn mend(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);

@@ -1,4 +1,4 @@
-//! The workstation itself: the only place that starts child processes, and that makes files for nobody else.
+//! Works on the workstation itself: it alone starts child processes, and makes files that only their owner can read.
 
 pub mod limits;
 pub mod private;

@@ -1,7 +1,7 @@
-//! Files and folders that are for their owner alone, whatever the umask.
+//! Makes files and folders that only their owner can use, whatever the umask.
 //!
-//! A mode that is given to `open(2)` or `mkdir(2)` loses the bits of the umask: it can only become narrower, which
-//! under a umask of 777 is nothing at all, also for the owner. So it is set once more. It was never wider in between.
+//! A mode that is given to `open(2)` or `mkdir(2)` loses the bits of the umask. It can only become narrower, and under
+//! a umask of 777 even the owner gets nothing. So the mode is set once more; it was never wider in between.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -11,7 +11,7 @@ use std::path::Path;
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 
-/// What a folder is to allow.
+/// Returns the permissions of a folder.
 #[must_use]
 pub fn folder_permissions() -> Permissions {
     Permissions::from_mode(FOLDER_MODE)
@@ -26,7 +26,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, folder_permissions())
 }
 
-/// Makes a folder, and those above it that are not there. Those that are there stay as they are.
+/// Makes a folder, and the missing ones above it. Folders that are there stay as they are.
 ///
 /// # Errors
 /// Those of `mkdir(2)`.
@@ -38,13 +38,13 @@ pub fn make_folders(path: &Path) -> io::Result<()> {
         make_folders(above)?;
     }
     match make_folder(path) {
-        // Somebody else was faster.
+        // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         made => made,
     }
 }
 
-/// Opens a file; one that is made by that is its owner's alone. `options` must not ask for a mode.
+/// Opens a file; only its owner can use a file that this makes. `options` must not ask for a mode.
 ///
 /// # Errors
 /// Those of `open(2)`.

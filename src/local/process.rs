@@ -13,23 +13,24 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
-/// What is kept of a child's stdout: enough for any answer of nix about a fleet of hundreds, and a bound on what a
+/// How much of a child's stdout is kept: enough for any answer of nix about a fleet of hundreds, and a bound on what a
 /// broken program can make us keep.
 const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
-/// What is kept of its stderr, from the end: what was the matter is said last.
+/// How much of a child's stderr is kept, from the end: programs say last what went wrong.
 const TALK_LIMIT: u64 = 2 * 1024 * 1024;
-/// What is kept of one line of stderr. Nix tells an activity in less; the rest of a longer one is passed over.
+/// How much of one line of stderr is kept. Nix tells an activity in less; the rest of a longer line is passed over.
 const LINE_LIMIT: usize = 256 * 1024;
-/// What a child has from SIGTERM to SIGKILL. nix ends its builders in much less.
+/// How long a child has from SIGTERM to SIGKILL. nix ends its builders in much less.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What a child that has ended has left in its pipes is read within this.
+/// How long the rest of the output of a child that has ended is read.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The children that were told to end, each with its killer.
 static ENDING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
-/// Waits until all children have ended that were told to: within seconds, since who does not listen is killed.
+/// Waits until all children that were told to end have ended. It takes seconds at most, because a child that does not
+/// listen is killed.
 pub async fn let_children_end() {
     let ending = std::mem::take(&mut *ENDING.lock().unwrap_or_else(PoisonError::into_inner));
     futures::future::join_all(ending).await;
@@ -50,7 +51,7 @@ pub struct Invocation {
     limit: Duration,
 }
 
-/// What a child may print, in bytes: it speaks for somebody else, who may not know an end.
+/// How much a child may print, in bytes: it passes on the words of a host, and these may have no end.
 #[derive(Debug, Clone, Copy)]
 struct Most {
     stdout: u64,
@@ -141,21 +142,21 @@ impl Invocation {
         self
     }
 
-    /// What the child reads on its standard input; nothing, unless given.
+    /// Sets the child's standard input; without this it reads nothing.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
     }
 
-    /// A child that prints more than so many bytes on a stream is ended: [`ProcessError::TooMuch`]. Without this the
-    /// rest is dropped.
+    /// Ends a child that prints more than so many bytes on a stream: [`ProcessError::TooMuch`]. Without this the rest
+    /// is dropped.
     pub fn at_most(mut self, stdout: u64, stderr: u64) -> Self {
         self.most = Some(Most { stdout, stderr });
         self
     }
 
-    /// A child with a longer line on stderr is ended in the middle of it: [`ProcessError::TooMuch`]. Without this the
-    /// rest of the line is passed over.
+    /// Ends a child with a longer line on stderr in the middle of that line: [`ProcessError::TooMuch`]. Without this
+    /// the rest of the line is passed over.
     pub fn longest_line(mut self, bytes: usize) -> Self {
         self.longest_line = Some(bytes);
         self
@@ -163,7 +164,7 @@ impl Invocation {
 
     /// Sends the child's stderr to `file` instead of capturing it.
     ///
-    /// For a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a
+    /// This is for a child that leaves a process behind which keeps stderr open (an ssh master with `-v`): the end of a
     /// captured stderr would never come.
     pub fn stderr_to(mut self, file: File) -> Self {
         self.stderr = Some(Arc::new(file));
@@ -178,7 +179,7 @@ impl Invocation {
         self.run_with(|_| {}).await
     }
 
-    /// Like [`Invocation::run`], and gives each line of the child's stderr to `on_line` as it comes.
+    /// Runs the child like [`Invocation::run`], and gives each line of its stderr to `on_line` as it comes.
     ///
     /// # Errors
     /// See [`ProcessError`]; a status other than 0 is not an error here.
@@ -197,7 +198,7 @@ impl Invocation {
         let input = self.input;
         let feed = async move {
             if let Some(mut stdin) = stdin.take() {
-                // A child that ends without reading its input is not an error of ours: its status tells.
+                // A child that ends without reading its input is no error here: its status says how it went.
                 let _ = stdin.write_all(&input).await;
                 let _ = stdin.shutdown().await;
             }
@@ -206,6 +207,7 @@ impl Invocation {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (inner.stdout.take(), inner.stderr.take());
         let everything = async {
+            // All three flow side by side: a child that fills one pipe while we wait at another would hang.
             let talking = async {
                 futures::try_join!(
                     feed,
@@ -220,7 +222,7 @@ impl Invocation {
                     inner.wait().await.map_err(Cut::Broken)?
                 }
                 status = inner.wait() => {
-                    // What it has left behind may keep the pipes open for ever.
+                    // A process that the child has left behind may keep the pipes open for ever.
                     if let Ok(said) = tokio::time::timeout(LAST_WORDS, &mut talking).await {
                         said?;
                     }
@@ -249,6 +251,7 @@ impl Invocation {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            // `Group` ends the whole group, and Ctrl-C at the terminal does not reach it.
             .process_group(0)
             .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
@@ -263,7 +266,7 @@ impl Invocation {
 
 /// A child that takes its process group with it when it is dropped before it has ended.
 ///
-/// It is asked first, with SIGTERM: nix runs its builders in groups of their own, and only nix itself can end them.
+/// The group gets SIGTERM first: nix runs its builders in groups of their own, and only nix itself can end them.
 struct Group {
     inner: Option<tokio::process::Child>,
 }
@@ -277,10 +280,12 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let Some(mut child) = self.inner.take() else { return };
-        // `id` is `None` once the child was waited for; its number may be somebody else's by then.
+        // `id` is `None` once the child was waited for: its number may belong to another process by then.
         let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
         let group = nix::unistd::Pid::from_raw(group);
         let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
+        // `drop` cannot wait, so a task does. `let_children_end` waits for that task before the program ends; else a
+        // child that ignores SIGTERM would outlive us.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let killer = runtime.spawn(async move {
                 if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
@@ -304,8 +309,10 @@ async fn capture(stream: Option<impl AsyncRead + Unpin>, most: Option<u64>, byte
     let Some(mut stream) = stream else { return Ok(()) };
     (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(Cut::Broken)?;
     match most {
+        // One byte more tells whether the child has printed too much.
         Some(most) if stream.read(&mut [0]).await.map_err(Cut::Broken)? > 0 => Err(Cut::TooMuch(most)),
         Some(_) => Ok(()),
+        // The rest is read and dropped: a child stands still at a pipe that is not read.
         None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop).map_err(Cut::Broken),
     }
 }

@@ -1,4 +1,4 @@
-//! Builds the systems of all hosts with one nix, roots them, and says whose system failed, and why, when one does.
+//! Builds the systems of all hosts with one nix, and roots them. If a build fails, it says for which hosts, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::local::process::ProcessError;
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
 const ROOT_NAME: &str = "system";
 
-/// A derivation whose own build failed.
+/// A derivation that failed in its own build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedBuild {
     pub derivation: StorePath,
@@ -27,7 +27,7 @@ pub struct FailedBuild {
     pub reason: String,
     /// The end of its log.
     pub log: Vec<String>,
-    /// Whose systems need it.
+    /// The hosts with systems that need it.
     pub hosts: Vec<HostName>,
 }
 
@@ -41,9 +41,9 @@ pub enum BuildError {
     },
     #[error("cannot build the system of {}", list(hosts))]
     Failed {
-        /// Whose systems are not there.
+        /// The hosts without their systems.
         hosts: Vec<HostName>,
-        /// Whose systems are built all the same.
+        /// The hosts with systems that are built all the same.
         built: Vec<HostName>,
         /// What failed, where nix told; a host of `hosts` that is in none of these was not built because nix stopped
         /// before, or could not be fetched: then `message` is what is known.
@@ -56,7 +56,7 @@ pub enum BuildError {
     Nix { message: String },
     #[error("cannot build the fleet")]
     Process {
-        /// What was being built when the time was over.
+        /// The derivations that were being built when the time was over.
         running: Vec<String>,
         #[source]
         source: ProcessError,

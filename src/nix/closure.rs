@@ -1,4 +1,4 @@
-//! What a system needs, and how large it is: for the look at the room on a host.
+//! Lists the paths that a system needs, with their sizes: for the look at the room on a host.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use crate::local::process::ProcessError;
 /// that its ssh prints first was read as protocol. Source: docs/facts.md, "Nix over a master connection".
 const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
 
-/// What ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.
+/// How much ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.
 const MOST_OF_OTHERS: u64 = 1024 * 1024;
 
 /// The longest line: no builder speaks in a copy.
@@ -34,12 +34,12 @@ pub struct Destination<'run> {
 pub enum CopyError {
     #[error("no room on {host} for {path}: {message}")]
     NoRoom { host: HostName, path: StorePath, message: String },
-    /// The login is no trusted user of the host's nix: it must not bring paths that nobody signed.
+    /// The login is no trusted user of the host's nix: it must not bring unsigned paths.
     #[error("{host} does not take {path} from this login: {message}")]
     Untrusted { host: HostName, path: StorePath, message: String },
     #[error("{host} has no nix that this login can start: {message}")]
     NoNix { host: HostName, message: String },
-    /// What arrived whole stays there, and a second copy goes on from it.
+    /// Paths that arrived whole stay there, and a second copy goes on from them.
     #[error("lost the connection to {host} while copying: {message}")]
     Connection { host: HostName, message: String },
     #[error("the copy to {host} did not end within {} s", limit.as_secs())]
@@ -57,7 +57,7 @@ pub enum CopyError {
 }
 
 impl CopyError {
-    /// What to write into the host's NixOS configuration, where that is the mend. `user` is the login on the host.
+    /// Says what to write into the host's NixOS configuration, if that helps. `user` is the login on the host.
     #[must_use]
     pub fn mend(&self, user: &str) -> Option<String> {
         match self {

@@ -1,4 +1,4 @@
-//! What changes between two systems, by package: `nix store diff-closures`, read into values.
+//! Reads what changes between two systems, by package, from `nix store diff-closures`.
 
 use std::time::Duration;
 

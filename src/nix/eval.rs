@@ -1,7 +1,7 @@
 //! Finds each host's system by one evaluation for the whole fleet.
 //!
 //! Builds nothing (but what the evaluation itself imports), and touches no host. Only when the one evaluation fails it
-//! goes host by host, to say whose configuration it is.
+//! goes host by host, to say which host it is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ root: let
 in builtins.seq start (map (host: look start (map (builtins.replaceStrings [ "{host}" ] [ host ]) template)) hosts)
 "#;
 
-/// Evaluations at a time while looking for who is to blame: one of a whole NixOS takes a gigabyte and more.
+/// The most evaluations at a time while looking for the host to blame: one of a whole NixOS takes a gigabyte and more.
 const BLAME_AT_A_TIME: usize = 2;
 
 /// Names of existing attributes that an error lists.
 const LISTED_NAMES: usize = 12;
 
-/// What a host is to run, and how to get it.
+/// The system that a host is to run, and how to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// To be built, or substituted.
@@ -61,7 +61,7 @@ impl Target {
         }
     }
 
-    /// What it is built from, if it is to be built.
+    /// The derivation it is built from, if it is to be built.
     #[must_use]
     pub fn derivation(&self) -> Option<&StorePath> {
         match self {
@@ -81,7 +81,7 @@ pub enum EvalError {
         .0.escape_debug()
     )]
     Flake(String),
-    /// Not about any one host: no such flake, a syntax error, a download that failed.
+    /// It is about no one host: no such flake, a syntax error, a download that failed.
     #[error("cannot evaluate {source_name}: {message}")]
     Source { source_name: String, message: String },
     #[error("no system of {}", list(failed.keys()))]
@@ -118,11 +118,11 @@ pub enum HostProblem {
 }
 
 /// Hears what nix prints while it evaluates, for the record: its warnings, `trace:`, and errors with where they come
-/// from; of all hosts together, or, while it is being found out who is to blame, of one.
+/// from; of all hosts together, or of one host, while the host to blame is looked for.
 pub type HearPrinted<'run> = dyn Fn(Option<&HostName>, Vec<String>) + Send + Sync + 'run;
 
 /// Gives each host's system. `base` is the folder of the inventory: what relative references are relative to. `limit`
-/// is for everything, the search for who is to blame included.
+/// is for everything, with the search for the host to blame.
 ///
 /// # Errors
 /// See [`EvalError`]; with [`EvalError::Hosts`] every other host is known to be fine.
@@ -181,7 +181,7 @@ pub(super) fn ensure_flake_reference(flake: &str) -> Result<(), EvalError> {
     if wrong { Err(EvalError::Flake(flake.to_owned())) } else { Ok(()) }
 }
 
-/// Where an evaluation starts.
+/// The place where an evaluation starts.
 enum Root {
     Flake { reference: String, folder: PathBuf, attribute: String },
     File(PathBuf),

@@ -153,7 +153,7 @@ pub async fn deploy_rs(flake: &str, folder: &Path) -> Result<String, ForeignErro
     ask(&Root::Flake { flake, folder, output: "deploy" }, &format!("let {READ}{DEPLOY_RS}")).await
 }
 
-/// Where a hive is.
+/// The place of a hive.
 #[derive(Debug, Clone)]
 pub enum HiveSource {
     Flake { flake: String, folder: PathBuf },
@@ -164,7 +164,7 @@ pub enum HiveSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HiveAnswer {
     pub nodes: String,
-    /// Whether they come from the flake's `colmenaHive`, whose configurations are whole.
+    /// Whether they come from the flake's `colmenaHive`, which has whole configurations.
     pub is_made: bool,
 }
 
@@ -200,7 +200,7 @@ enum Root<'a> {
 }
 
 async fn ask(root: &Root<'_>, expression: &str) -> Result<String, ForeignError> {
-    // Whoever moves in has not asked for a build, and none of it is changed.
+    // A person who moves in has not asked for a build, and the source must not change.
     let eval = nix(LIMIT).args(["eval", "--json", "--option", "allow-import-from-derivation", "false"]);
     let eval = eval.args(["--no-write-lock-file", "--apply", expression]);
     let (invocation, source_name, output) = match root {

@@ -20,7 +20,7 @@ pub(super) const QUESTION_LIMIT: Duration = Duration::from_secs(60);
 /// versions, and one per chunk of 8 bytes in older ones (docs/facts.md, "What nix tells of its work").
 const TICK: Duration = Duration::from_millis(100);
 
-/// What was printed is given on at every so many ticks: the record gets a few lines at a time, not one by one.
+/// How many ticks pass before printed lines are given on: the record gets a few lines at a time, not one by one.
 const TICKS_OF_A_BATCH: u32 = 2;
 
 /// Lines of a failed command's stderr that are worth showing.
@@ -42,7 +42,7 @@ pub(super) fn nix(limit: Duration) -> Invocation {
     quiet(Invocation::new("nix", limit)).args(["--extra-experimental-features", "nix-command flakes"])
 }
 
-/// `nix-store`: the questions whose form has been the same since long before Nix 2.18.
+/// Starts `nix-store`, for questions in a form that is older than Nix 2.18.
 pub(super) fn nix_store(limit: Duration) -> Invocation {
     quiet(Invocation::new("nix-store", limit))
 }
@@ -65,12 +65,12 @@ pub(super) async fn ask(command: &'static str, invocation: Invocation) -> Result
     }
 }
 
-/// What is heard of a nix that is at work. Whoever hears it must not wait: nix stands still meanwhile.
+/// The news of a nix that is at work. The listener must not wait: nix stands still meanwhile.
 #[derive(Debug)]
 pub enum Heard<'now> {
     /// Something has moved; ten times a second at most, and once at the end.
     Progress(&'now Progress),
-    /// What it printed, for the record: some lines at a time, plain, each cut, and with a bound on all.
+    /// Its output, for the record: some lines at a time, plain, each cut, and with a bound on all.
     Printed(Vec<String>),
 }
 

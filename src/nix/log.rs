@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::plain::{cut, plain, without_credentials};
 
-/// What one line may bring onto a screen or into the record.
+/// How much one line may bring onto a screen or into the record.
 const LONGEST_TEXT: usize = 4096;
 
 /// The kinds of activity that the progress is made of.
@@ -80,7 +80,7 @@ pub enum Line {
         machine: String,
         /// As of what is said.
         level: u64,
-        /// What nix would say of it without a progress bar; often empty.
+        /// The words of nix about it without a progress bar; often empty.
         text: String,
     },
     Stopped {
@@ -110,9 +110,9 @@ pub enum Line {
         level: u64,
         text: String,
     },
-    /// Not nix's own: ssh, git, a hook.
+    /// A line of another program: ssh, git, a hook.
     Other(String),
-    /// Of nix, and of no interest here.
+    /// A line of nix that does not matter here.
     Nothing,
 }
 

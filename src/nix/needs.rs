@@ -1,4 +1,4 @@
-//! Which derivations go into which host's system: whose build waits for what, and whom a failure concerns.
+//! Tells which derivations go into which host's system: which hosts wait for a build, and which a failure concerns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ const COMMAND: &str = "nix-store --query --requisites";
 /// Questions about closures of derivations at a time.
 const QUESTIONS_AT_A_TIME: usize = 4;
 
-/// For each derivation the hosts whose systems are built from it, directly or not.
+/// For each derivation the hosts with systems that are built from it, directly or not.
 ///
 /// Hosts of a fleet have most of their thousands of derivations in common, so each stands here once.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Needs {
         needs
     }
 
-    /// `requisites` are all paths that go into a derivation, itself included, and sources, which nobody builds.
+    /// `requisites` are all paths that go into a derivation, with itself and with sources, which are not built.
     fn add(&mut self, hosts: &[&HostName], requisites: &str) {
         let first = self.hosts.len();
         self.hosts.extend(hosts.iter().copied().cloned());
@@ -55,7 +55,7 @@ impl Needs {
         }
     }
 
-    /// The hosts whose systems need `derivation`.
+    /// Returns the hosts with systems that need `derivation`.
     #[must_use]
     pub fn hosts_of(&self, derivation: &str) -> BTreeSet<&HostName> {
         let places = self.needed_by.get(derivation).map(Vec::as_slice).unwrap_or_default();
@@ -65,7 +65,7 @@ impl Needs {
 
 #[cfg(test)]
 impl Needs {
-    /// What the store would say of these hosts.
+    /// Returns the answer of the store for these hosts.
     pub(crate) fn from_answers(answers: &[(&HostName, &str)]) -> Self {
         let mut needs = Self::default();
         for (host, requisites) in answers {

@@ -9,12 +9,12 @@ use super::invoke::{AskError, ask, nix};
 
 const COMMAND: &str = "nix store ping";
 
-/// What a store says of itself.
+/// The words of a store about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinged {
-    /// Of the nix that answers there.
+    /// The version of the nix that answers there.
     pub version: Option<String>,
-    /// Whether it takes paths from this login that nobody has signed; `None`: it does not say.
+    /// Whether it takes unsigned paths from this login; `None`: it does not say.
     pub trusted: Option<bool>,
 }
 

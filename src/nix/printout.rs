@@ -1,4 +1,5 @@
-//! What nix and its builders print, for the record: in batches, each line cut, and not without end. No clock.
+//! Collects what nix and its builders print, for the record: in batches, each line cut, and with a bound on all. It has
+//! no clock.
 
 use super::plain::cut;
 
@@ -34,7 +35,7 @@ impl Printout {
         self.waiting.len() >= BATCH
     }
 
-    /// What was taken since the last time; often empty.
+    /// Returns the lines that were taken since the last time; often none.
     pub(super) fn drain(&mut self) -> Vec<String> {
         std::mem::take(&mut self.waiting)
     }

@@ -15,11 +15,12 @@ pub struct Progress {
     pub copied: Amount,
     /// In the order they were started.
     pub running: Vec<RunningBuild>,
-    /// What is downloaded or copied, the longest under way: `linux-6.12.8`, or the last part of an address.
+    /// The path that has been downloaded or copied for the longest time: `linux-6.12.8`, or the last part of an
+    /// address.
     pub transferring: Option<String>,
     /// Binary caches are being asked what they have.
     pub looking: bool,
-    /// Of the derivations that were asked for: those whose build has ended well.
+    /// The number of derivations, of those that were asked for, that were built well.
     pub systems: BTreeSet<String>,
 }
 
@@ -58,7 +59,7 @@ pub struct RunningBuild {
     pub name: String,
     /// `buildPhase`; `None` before the first.
     pub phase: Option<String>,
-    /// Where it runs; `None` for this machine.
+    /// The machine on which it runs; `None` for this one.
     pub machine: Option<String>,
     pub last_line: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! Folds nix's lines into how far it is, and into who is to blame when it fails. No process, no clock.
+//! Folds nix's lines into its progress, and into the derivations to blame when it fails. It has no process and no
+//! clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -32,11 +33,11 @@ const MOST_KINDS: usize = 64;
 /// Derivations that failed, each with the end of its log.
 const MOST_FAILURES: usize = 1000;
 
-/// What an activity is about: a store path, an address.
+/// The subject of an activity: a store path, an address.
 const LONGEST_SUBJECT: usize = 1024;
 
-/// What a person reads of nix without asking for more: errors, warnings, notices, and what it is about to do.
-/// Source: Nix `libutil/error.hh`, `lvlInfo`; without a terminal nix says no more by itself.
+/// The level of the lines that a person reads without asking for more: errors, warnings, notices, and what nix is about
+/// to do. Source: Nix `libutil/error.hh`, `lvlInfo`; without a terminal nix says no more by itself.
 const READ_BY_PEOPLE: u64 = 3;
 
 /// By so much the last count of a path that came whole may be short: nix passes a path on before it counts, and what
@@ -46,26 +47,26 @@ const UNCOUNTED: u64 = 64 * 1024;
 /// The longest name of a download that is no store path.
 const LONGEST_NAME: usize = 60;
 
-/// A derivation whose own build failed, as nix told.
+/// A derivation that failed in its own build, as nix told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) reason: String,
     pub(super) log: Vec<String>,
 }
 
-/// What is known of a nix from its lines so far.
+/// The state of a nix, from its lines so far.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     /// In the order they were started: nix counts them on.
     live: BTreeMap<u64, Activity>,
-    /// What activities had done when they stopped, by kind.
+    /// The work that activities had done when they stopped, by kind.
     stopped: HashMap<Kind, Counts>,
     /// Builds by activity: a derivation can be started twice, on another machine.
     builds: BTreeMap<u64, Build>,
     stopped_builds: VecDeque<u64>,
     /// The derivations that nix was asked to build.
     asked_for: BTreeSet<String>,
-    /// Those of them whose build has stopped.
+    /// Those of them that have stopped building.
     stopped_systems: BTreeSet<String>,
     /// How many builds have stopped, of all.
     stopped_count: u64,
@@ -335,7 +336,7 @@ impl Tracker {
         }
     }
 
-    /// All errors, and all lines that are not nix's own, one under the other: for who looks for words in them.
+    /// Returns all errors, and all lines that are not nix's own, one under the other: for a search for words in them.
     pub(super) fn everything_said(&self) -> String {
         self.others.iter().chain(&self.errors).map(String::as_str).collect::<Vec<_>>().join("\n")
     }
@@ -345,7 +346,7 @@ impl Tracker {
         self.others_bytes
     }
 
-    /// What ssh and others said last.
+    /// Returns the last words of ssh and others.
     pub(super) fn last_of_others(&self) -> Option<&str> {
         self.others.back().map(String::as_str)
     }

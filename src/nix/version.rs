@@ -7,7 +7,7 @@ use super::invoke::{AskError, ask, nix};
 
 const COMMAND: &str = "nix --version";
 
-/// The oldest Nix whose words and options these modules know.
+/// The oldest Nix with words and options that these modules know.
 const OLDEST: (u32, u32) = (2, 18);
 
 /// The same for people.

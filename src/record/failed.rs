@@ -1,4 +1,4 @@
-//! Which hosts did not end well in a fleet's last run: what `@failed` means.
+//! Finds the hosts that did not end well in a fleet's last run: what `@failed` means.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,16 +9,16 @@ use crate::record::folder::{State, same_file};
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, read};
 
-/// What the last run of a fleet says of its hosts.
+/// The last run of a fleet, with its hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastRun {
     pub run: RunId,
-    /// `None`: it did not come to its end, or somebody still works on it.
+    /// `None`: it did not come to its end, or a process still works on it.
     pub failed: Option<BTreeSet<HostName>>,
 }
 
 impl State {
-    /// The newest run of this fleet of this inventory. Runs that tell of no fleet are passed over.
+    /// Finds the newest run of this fleet of this inventory. Runs that tell of no fleet are passed over.
     ///
     /// # Errors
     /// If the runs cannot be listed, or the events of that run not be read.
@@ -42,12 +42,12 @@ impl State {
     }
 }
 
-/// What was heard of a run.
+/// The facts that were heard of a run.
 #[derive(Debug, Default)]
 struct Told {
     /// The fleet and the inventory.
     of: Option<(String, String)>,
-    /// Hosts that something was said to have gone wrong on.
+    /// Hosts with a failure that was told.
     blamed: BTreeSet<HostName>,
     failed: Option<BTreeSet<HostName>>,
 }
@@ -71,7 +71,7 @@ impl Told {
                     | HostOutcome::Lost { .. }
                     | HostOutcome::Left { .. }
                     | HostOutcome::Missing => true,
-                    // What was refused has touched nobody; whom it was refused for has failed.
+                    // A refused push has touched no host; the hosts that it was refused for have failed.
                     HostOutcome::Untouched => self.blamed.contains(host),
                     HostOutcome::Committed
                     | HostOutcome::Unchanged
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Who failed in the last run of a record with these runs, the oldest first.
+    /// Returns the hosts that failed in the last run of a record with these runs, the oldest first.
     fn last_run(runs: &[&[Event]]) -> Option<String> {
         let home = tempfile::tempdir().unwrap();
         let state = State::at(home.path().join("state"));

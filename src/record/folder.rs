@@ -1,4 +1,4 @@
-//! Where records are: one folder for each run.
+//! Keeps the records: one folder for each run.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::record::journal::{self, Journal, Written};
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, read_error, read_whole, sync_folder, write_error};
 
-/// Names tried for a new run before it is given up: each has a random part, so even a second one is rare.
+/// The most names that are tried for a new run: each has a random part, so even a second try is rare.
 const NAMES_TRIED: usize = 16;
 
 /// `plan.json`: with the journal, all that a recovery needs to know of a run.
@@ -99,7 +99,7 @@ impl State {
         Ok((run, journal))
     }
 
-    /// The runs that have a record, oldest first. None if there never was one.
+    /// Lists the runs that have a record, oldest first. None if there never was one.
     ///
     /// # Errors
     /// If the folder is there and cannot be read.
@@ -118,15 +118,15 @@ impl State {
                 ids.extend(RunId::parse(name));
             }
         }
-        // An id tells the second; of two in one second the folder tells which was first.
+        // An id tells the second; the folders tell which of two in one second was first.
         let made = |id: &RunId| std::fs::metadata(runs.join(id.as_str())).and_then(|folder| folder.created()).ok();
         ids.sort_by_cached_key(|id| (id.began(), made(id), id.clone()));
         Ok(ids)
     }
 
-    /// The newest run of this fleet that did not come to its end; without a fleet, of any.
+    /// Finds the newest run of this fleet that did not come to its end; without a fleet, of any.
     ///
-    /// Runs whose record cannot be read are passed over: nothing can be gone on with from them.
+    /// Runs with a record that cannot be read are passed over: a recovery could not go on from them.
     ///
     /// # Errors
     /// If the folder of runs cannot be read, or the run is of a newer version: it is that one that must end it.
@@ -150,7 +150,7 @@ impl State {
         Ok(None)
     }
 
-    /// The runs of a fleet that were ended while a host was missing that has not been dealt with since.
+    /// Lists the runs of a fleet that were ended while a host was missing that has not been dealt with since.
     ///
     /// # Errors
     /// If the folder of runs cannot be read. A run that cannot be read is passed over: its hosts tell.
@@ -171,7 +171,7 @@ impl State {
         Ok(ended)
     }
 
-    /// This run, if its record is here and can be read, and it did not come to its end.
+    /// Finds this run, if its record is here and can be read, and it did not come to its end.
     ///
     /// # Errors
     /// If there is no such run here, or it is of a newer version: it is that one that must end it.
@@ -194,8 +194,8 @@ impl State {
         Ok((!journal::is_over(&journal)).then_some(Unfinished { run, journal, fleet, inventory }))
     }
 
-    /// The folder of a run that began on another workstation, with its journal: a new one, or the one that an earlier
-    /// recovery here has made.
+    /// Opens the folder of a run that began on another workstation, with its journal: a new one, or the one that an
+    /// earlier recovery here has made.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -263,13 +263,13 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Whether it is a guard that a person has armed to work by hand, and has not disarmed yet.
+    /// Returns whether it is a guard that a person has armed to work by hand, and has not disarmed yet.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {
         journal::is_by_hand(&self.journal)
     }
 
-    /// Whether it has moved systems, or was to: not a guard by hand, nor a rolling reboot.
+    /// Returns whether it has moved systems, or was to: it is no guard by hand and no rolling reboot.
     #[must_use]
     pub fn is_a_push(&self) -> bool {
         !self.is_by_hand() && journal::rolling(&self.journal).is_none()
@@ -361,8 +361,8 @@ impl RunFolder {
         journal::read(&self.journal())
     }
 
-    /// What [`write_plan`](Self::write_plan) has written; `None` if it cannot be read, whatever is wrong with it: the
-    /// hosts themselves tell the rest.
+    /// Reads what [`write_plan`](Self::write_plan) has written; `None` if it cannot be read, for any reason: the hosts
+    /// themselves tell the rest.
     #[must_use]
     pub fn read_plan(&self) -> Option<SavedPlan> {
         serde_json::from_slice(&read_whole(&self.plan()).ok()?).ok()

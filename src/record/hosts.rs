@@ -1,4 +1,4 @@
-//! `hosts.json`: how the hosts of a run were reached, which is what a report must hide.
+//! Keeps `hosts.json`: how the hosts of a run were reached, which a report must hide.
 //!
 //! A report that is put together from the record alone would have to guess what in it is an address. The inventory
 //! cannot be asked later: it changes, and lies on another workstation.
@@ -15,7 +15,8 @@ use crate::record::{RecordError, read_whole, write_error};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostAddress {
     pub name: HostName,
-    /// Where ssh was to connect to, wherever it did, and where a push that moves the host was to find it afterwards.
+    /// The addresses that ssh was to connect to, and those at which a push that moves the host was to find it
+    /// afterwards.
     pub addresses: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
@@ -79,8 +80,8 @@ impl RunFolder {
         self.write_whole(&self.addresses(), &known).map_err(write_error(&self.addresses()))
     }
 
-    /// What [`write_addresses`](Self::write_addresses) has written; nothing if it cannot be read: records of older
-    /// versions have none.
+    /// Reads what [`write_addresses`](Self::write_addresses) has written; nothing if it cannot be read: records of
+    /// older versions have none.
     #[must_use]
     pub fn read_addresses(&self) -> Vec<HostAddress> {
         let read = read_whole(&self.addresses()).ok();

@@ -1,4 +1,4 @@
-//! The journal: what steers `recover`. Each entry is on the disk before the act that it announces.
+//! Keeps the journal, which steers `recover`. Each entry is on the disk before the act that it announces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -45,10 +45,11 @@ const ENTRIES: [&str; 15] = [
     "finished",
 ];
 
-/// What is kept of why a run was rolled back.
+/// The most bytes of a roll back's reason that are kept.
 const LONGEST_REASON: usize = 16 * 1024;
 
-/// What is about to happen, or how it ended: what the decider has recorded, and before it what it began with.
+/// An entry: what is about to happen, or how it ended. The decider records most of them; the first says what it began
+/// with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
@@ -56,7 +57,7 @@ pub enum Entry {
     Started(Started),
     /// A recovery goes on from here.
     Recovering(Recovering),
-    /// A person works by hand, and nothing of ours runs meanwhile: a run that has not ended may well be under way.
+    /// A person works by hand, and no program of ours runs meanwhile: a run that has not ended may well be under way.
     ByHand,
     Arming,
     /// A guard is about to be armed anew, or extended: it holds no longer than this from now on.
@@ -71,7 +72,7 @@ pub enum Entry {
     RollingBack {
         reason: String,
     },
-    /// By its own word a host is not this run's any more: somebody else may go on from here, and write elsewhere.
+    /// A host says that it is not this run's any more: another coordinator may go on from here, and write elsewhere.
     HostLost {
         host: HostName,
         says: Disowned,
@@ -82,12 +83,12 @@ pub enum Entry {
     Rebooting {
         hosts: Vec<HostName>,
     },
-    /// A recovery ends the run without hosts that nobody has seen.
+    /// A recovery ends the run without hosts that were not seen.
     EndedWithout {
         #[serde(flatten)]
         mark: EndMark,
     },
-    /// What is left of the run is removed, as its hosts stand.
+    /// The traces of the run are removed, as its hosts stand.
     Forgotten {
         stood: Vec<Stood>,
     },
@@ -97,7 +98,7 @@ pub enum Entry {
     },
 }
 
-/// What `recover` must know of a rolling reboot if nothing else is left of it.
+/// The facts that `recover` must know of a rolling reboot if nothing else is left of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollingStarted {
     pub fleet: String,
@@ -105,7 +106,7 @@ pub struct RollingStarted {
     pub inventory: PathBuf,
     /// `person@workstation`, as in the leases.
     pub owner: String,
-    /// Those that are to be rebooted, with the boot that each was on.
+    /// The hosts that are to be rebooted, with the boot that each was on.
     pub hosts: Vec<(HostName, String)>,
 }
 
@@ -114,12 +115,12 @@ pub struct RollingStarted {
 pub struct Recovering {
     pub epoch: u64,
     pub owner: String,
-    /// From the hosts alone: what happened before stands in no record of this workstation.
+    /// Whether it recovers from the hosts alone: what happened before stands in no record of this workstation.
     pub alone: bool,
 }
 
 impl Entry {
-    /// What it tells the decider; the others are for the driver and for people.
+    /// Returns the part for the decider; the other entries are for the driver and for people.
     fn told(&self) -> Option<vocabulary::Entry> {
         Some(match self {
             Self::Started(_)
@@ -152,7 +153,8 @@ pub fn recorded(journal: &[Written]) -> Recorded {
     Recorded { reached: if alone { Reached::Unknown } else { recorded.reached }, ..recorded }
 }
 
-/// Whether the run has come to an end that leaves nothing to a recovery. Without any entry nothing was ever touched.
+/// Returns whether the run has come to an end that leaves nothing to a recovery. Without any entry nothing was ever
+/// touched.
 #[must_use]
 pub fn is_over(journal: &[Written]) -> bool {
     match journal.last().map(|written| &written.entry) {
@@ -161,7 +163,7 @@ pub fn is_over(journal: &[Written]) -> bool {
         // more.
         Some(Entry::Finished { outcome }) => {
             let stays = |entry: &Entry| matches!(entry, Entry::Forgotten { .. } | Entry::EndedWithout { .. });
-            // Nor can anything of a rolling reboot be brought to one side: its end is its end.
+            // A rolling reboot cannot be brought to one side either: its end is final.
             !matches!(outcome, Outcome::Split | Outcome::Left)
                 || last_part(journal).any(stays)
                 || rolling(journal).is_some()
@@ -183,8 +185,7 @@ pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostNa
     Some((started, told.flatten().collect()))
 }
 
-/// How the push ended that a rolling reboot came after: it stays so, whatever comes of the reboots. `None`: there was
-/// none.
+/// Returns how the push before a rolling reboot ended: it stays so, whatever the reboots bring. `None`: there was none.
 #[must_use]
 pub fn pushed_before_rolling(journal: &[Written]) -> Option<Outcome> {
     journal.iter().take_while(|written| !matches!(written.entry, Entry::Rolling(_))).find_map(|written| match &written
@@ -195,13 +196,14 @@ pub fn pushed_before_rolling(journal: &[Written]) -> Option<Outcome> {
     })
 }
 
-/// What the last coordinator has written, the latest first.
+/// Returns the entries of the last coordinator, the latest first.
 fn last_part(journal: &[Written]) -> impl Iterator<Item = &Entry> {
     let entries = journal.iter().rev().map(|written| &written.entry);
     entries.take_while(|entry| !matches!(entry, Entry::Recovering(_)))
 }
 
-/// Who was missing when the run was ended, and on which side that was; nothing once they were dealt with, or forgotten.
+/// Returns the hosts that were missing when the run was ended, and the side on which it was ended; nothing once they
+/// were dealt with, or forgotten.
 #[must_use]
 pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
     let mut finished = false;
@@ -209,7 +211,7 @@ pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
         match &written.entry {
             Entry::EndedWithout { mark } => return Some(mark),
             Entry::Finished { .. } => finished = true,
-            // Whoever ended it last would have written who is still missing.
+            // The recovery that ended it last would have written which hosts are still missing.
             Entry::Recovering(_) if finished => return None,
             _ => {}
         }
@@ -217,7 +219,7 @@ pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
     None
 }
 
-/// Until when the guard of each host may hold, for all that this record knows: counted from when the guards were armed,
+/// Returns until when the guard of each host may hold, as this record knows: counted from when the guards were armed,
 /// however much has been written since. `None`: it does not know.
 #[must_use]
 pub fn guards(journal: &[Written], now: SystemTime) -> Option<BTreeMap<HostName, RecordedGuard>> {
@@ -229,7 +231,7 @@ pub fn guards(journal: &[Written], now: SystemTime) -> Option<BTreeMap<HostName,
     };
     let begins = |entry: &Entry| match entry {
         Entry::Arming => true,
-        // From the hosts alone: they were armed before that.
+        // The recovery began from the hosts alone, and the guards were armed before that.
         Entry::Recovering(how) => how.alone,
         _ => false,
     };
@@ -252,8 +254,8 @@ fn started_at(journal: &[Written]) -> SystemTime {
     journal.first().map_or(SystemTime::UNIX_EPOCH, |written| written.at)
 }
 
-/// Whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery has
-/// taken it over it is like any other run.
+/// Returns whether it is a guard that a person has armed to work by hand: `fleetdeploy guard` ends it. Once a recovery
+/// has taken it over it is like any other run.
 #[must_use]
 pub fn is_by_hand(journal: &[Written]) -> bool {
     let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));
@@ -295,7 +297,7 @@ impl From<vocabulary::Entry> for Entry {
     }
 }
 
-/// What `recover` must know if nothing else is left of the push.
+/// The facts that `recover` must know if nothing else is left of the push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     pub fleet: String,
@@ -322,8 +324,8 @@ pub struct HostStarted {
     pub new: StorePath,
     /// `false`: a witness.
     pub changes: bool,
-    /// How many seconds from the entry `arming` on its guard holds at the most, if it is not armed anew or extended;
-    /// absent where that is not known: a guard by hand, a record of an older version.
+    /// How many seconds its guard holds at most, from the entry `arming` on, if it is not armed anew or extended;
+    /// absent if that is not known: a guard by hand, a record of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded_for: Option<u64>,
 }
@@ -337,7 +339,8 @@ pub struct Written {
     pub entry: Entry,
 }
 
-/// An entry with who begins or goes on with the run here: beside the entry, where every version passes over it.
+/// An entry with the owner who begins or goes on with the run here. The owner stands beside the entry, where every
+/// version passes over it.
 #[derive(Serialize)]
 struct Stamped<'a> {
     #[serde(flatten)]
@@ -355,7 +358,7 @@ impl<'a> Stamped<'a> {
     }
 }
 
-/// What every line of every version has, as far as it is there.
+/// The fields that a line of any version may have.
 #[derive(Deserialize)]
 struct Stamp {
     entry: String,
@@ -363,7 +366,7 @@ struct Stamp {
     fleetdeploy: Option<String>,
 }
 
-/// What can be told of a journal that is of a newer version.
+/// The facts that can be read of a journal of a newer version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glimpse {
     pub(super) fleet: String,
@@ -407,7 +410,7 @@ impl Journal {
     /// Makes an empty journal, durable with its name.
     ///
     /// # Errors
-    /// Also if there is one already: two pushes never share a journal.
+    /// If it cannot be made, or if there is one already: two pushes never share a journal.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
         let file = private::open(File::options().append(true).create_new(true), path).map_err(write_error(path))?;
         file.sync_all().map_err(write_error(path))?;
@@ -444,7 +447,7 @@ impl Journal {
     fn write_line(&mut self, written: &Written) -> io::Result<()> {
         let mut line = serde_json::to_vec(&Stamped::of(written))?;
         line.push(b'\n');
-        // What an append that failed has left, so that this line does not become the end of that one.
+        // The rest of an append that failed is cut off, so that this line does not become the end of that one.
         if self.file.metadata()?.len() != self.length {
             self.file.set_len(self.length)?;
         }
@@ -455,7 +458,7 @@ impl Journal {
     }
 }
 
-/// Reads a journal. A last line without its end is no error: its writer died before anybody was told that it is there.
+/// Reads a journal. A last line without its end is no error: its writer died before it could act on that entry.
 ///
 /// # Errors
 /// If the file cannot be read, if it is of a newer fleetdeploy, or if another line is no entry.
@@ -654,7 +657,7 @@ mod tests {
             let seen = glimpse(&path).unwrap();
             assert_eq!((seen.fleet.as_str(), seen.is_over), ("homelab", false));
         }
-        // Who has written no format is older, and known.
+        // A journal without a format is older, and known.
         std::fs::write(&path, first.replace(&format!("\"format\":{FORMAT},"), "")).unwrap();
         assert_eq!(written(&path), entries()[..1]);
     }

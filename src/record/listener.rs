@@ -1,6 +1,6 @@
-//! Writes down what was published: `events.jsonl`, a log for each host, and what nix printed.
+//! Writes down the published events: into `events.jsonl`, a log for each host, and a log of nix.
 //!
-//! In a thread of its own, behind the push: nothing is decided from these files, so a slow disk must not hold up a
+//! It works in a thread of its own, behind the push: no decision needs these files, so a slow disk must not hold up a
 //! push while guards count down.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -68,7 +68,7 @@ impl Writer {
     /// Writes it, or counts it as lost: a disk that is full now may have room again for what comes.
     fn take(&mut self, line: &Line) {
         if matches!(line.event, Event::EventsLost { .. }) {
-            // For the screen; here its place is where the gap is.
+            // This event is for the screen; in the file it stands where the gap is.
             return;
         }
         let written =
@@ -92,7 +92,7 @@ impl Writer {
         json.push(b'\n');
         let length = self.events.metadata()?.len();
         self.events.write_all(&json).inspect_err(|_| {
-            // Half a line would spoil the next one, too. What cannot be cut off is passed over by who reads.
+            // Half a line would spoil the next one as well. If it cannot be cut off, a reader passes over it.
             let _ = self.events.set_len(length);
         })
     }
@@ -132,8 +132,8 @@ fn printed(by: &str, lines: &[String]) -> String {
     lines.join("\n")
 }
 
-/// What an event adds to the logs of hosts. Bytes that were copied and links that were counted on the way are left
-/// out: the end of the phase says what came of them.
+/// Returns what an event adds to the logs of hosts. Copied bytes and counted links on the way are left out: the end of
+/// the phase has their result.
 fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
     let one = match event {
         Event::PushStarted { hosts, selected, .. } => {
@@ -213,7 +213,7 @@ fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
     vec![one]
 }
 
-/// Each host at an end of a link, with those of its links that are down.
+/// Returns each host at an end of a link, with those of its links that are down.
 fn links_of_each_host(phase: Phase, cells: &[Cell]) -> Vec<(&HostName, String)> {
     let mut hosts: Vec<&HostName> = cells
         .iter()

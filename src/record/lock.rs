@@ -1,4 +1,4 @@
-//! One push at a time for each fleet on one workstation. Pushes from two workstations meet at the hosts' leases.
+//! Allows one push at a time for each fleet on one workstation. Pushes from two workstations meet at the hosts' leases.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -13,7 +13,8 @@ use crate::record::folder::State;
 use crate::record::run_id::cleaned;
 use crate::record::{RecordError, read_whole, write_error};
 
-/// A fleet that nobody else on this workstation pushes, until this is dropped or the process ends, however it ends.
+/// The lock of a fleet: no other process on this workstation pushes it until this is dropped or the process ends, in
+/// any way.
 #[derive(Debug)]
 #[must_use = "dropping it lets the fleet go"]
 pub struct FleetLock {
@@ -21,7 +22,7 @@ pub struct FleetLock {
     path: PathBuf,
 }
 
-/// Who holds a fleet.
+/// The process that holds a fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
@@ -65,8 +66,8 @@ impl FleetLock {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let file = private::open(&mut options, &path).map_err(write_error(&path))?;
-        // flock, and no file that is made and deleted: the kernel lets go when the process dies. Our children do not
-        // keep it, std opens every file close-on-exec.
+        // It is a flock, and no file that is made and deleted: the kernel frees it when the process dies. Our children
+        // do not keep it, std opens every file close-on-exec.
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
                 let mut lock = Self { file, path };
@@ -154,7 +155,7 @@ mod tests {
         let _again = FleetLock::take(&state, "homelab", &inventory).unwrap();
     }
 
-    /// Not a test of its own: the other process of the next test.
+    /// This is no test of its own, but the other process of the next test.
     #[test]
     #[expect(clippy::print_stdout, reason = "the next test waits for it")]
     fn holder_process() {

@@ -1,4 +1,5 @@
-//! Counts the events that could not be written down, so that a record with a gap says so and its writer's screen, too.
+//! Counts the events that could not be written down, so that a record with a gap says so, and its writer's screen as
+//! well.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use crate::event::stream::{Events, Listener, ListenerEnd};
 /// disk that hangs is no reason to hold back the outcome.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is not in a record.
+/// The events that are not in a record.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Losses {
     shared: Arc<Mutex<Lost>>,
@@ -22,7 +23,7 @@ pub(super) struct Losses {
 struct Lost {
     /// Since the run's first event.
     events: u64,
-    /// Those of them that the record itself does not tell of yet.
+    /// The lost events that the record itself does not tell of yet.
     untold: u64,
     /// The number and the time of the first of these.
     first: Option<(u64, SystemTime)>,
@@ -71,9 +72,9 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Warns if not everything so far could be written down. Just before the last event, which is the outcome.
+    /// Warns, just before the last event, if not everything so far could be written down.
     pub fn warn_of_losses(&self, events: &Events) {
-        // A record that is late is told of as far as it is.
+        // If the record is late, the warning is about its state now.
         let _ = self.listener.follower().has_heard_all(PATIENCE);
         if let Some(event) = self.losses.all() {
             events.publish(event);

@@ -1,7 +1,7 @@
-//! The record of a push: what it was to do, what it did, and what `recover` needs to end it.
+//! Keeps the record of a push: what it was to do, what it did, and what `recover` needs to end it.
 //!
-//! Only `journal.jsonl` steers anything, so only it is written before the act and fsynced. The rest is for people and
-//! is written behind the push's back.
+//! Only `journal.jsonl` steers anything, so only it is written before the act and fsynced. The rest is for people, and
+//! is written beside the push.
 
 pub mod failed;
 pub mod folder;
@@ -86,7 +86,7 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
     |source| RecordError::Read { path: path.to_owned(), source }
 }
 
-/// Opens a file of the record to read it. What is no regular file is an error: a FIFO would be waited on for ever, a
+/// Opens a file of the record to read it. A file that is not regular is an error: a FIFO would block for ever, and a
 /// device need not have an end.
 fn open_to_read(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().read(true).custom_flags(NO_WAIT).open(path)?)
@@ -108,7 +108,7 @@ fn open_to_append(path: &Path) -> io::Result<File> {
 /// The open of a FIFO returns at once with it; for a regular file it means nothing. Source: open(2), `O_NONBLOCK`.
 const NO_WAIT: i32 = ::nix::fcntl::OFlag::O_NONBLOCK.bits();
 
-/// Looked at once it is open: what the name leads to may change before.
+/// The file is looked at once it is open, because its name may lead to another file before.
 fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         return Ok(file);

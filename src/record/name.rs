@@ -1,4 +1,4 @@
-//! Which run is meant: `last`, `last-failed`, a whole id or as much of its beginning as no other run has.
+//! Finds the run that is meant: `last`, `last-failed`, a whole id or as much of its beginning as no other run has.
 
 use crate::inventory::{listed, nearest};
 use crate::record::RecordError;

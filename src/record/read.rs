@@ -1,7 +1,7 @@
 //! Reads what a run has left behind, for people who look back: `runs`, `show`, `logs`, `replay`.
 //!
-//! Nothing is decided from what stands here, and a record is often the record of something that went wrong: it was cut
-//! off in the middle of a line, or another version wrote it. So whatever can be read is read, and the rest is counted.
+//! No decision needs this, and a record is often one of a run that went wrong: it was cut off in the middle of a line,
+//! or another version wrote it. So everything that can be read is read, and the rest is counted.
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const TAIL: u64 = 1 << 20;
 /// A line of `events.jsonl` that is longer is no event of ours: the longest is a matrix of some hundred hosts.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// What of `events.jsonl` could not be taken for an event of this version.
+/// The lines of `events.jsonl` that are no event of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PassedOver {
     /// Events that this fleetdeploy does not know: a newer one wrote them.
@@ -41,7 +41,7 @@ pub struct ReadEvents {
     pub passed_over: PassedOver,
 }
 
-/// What every line of every version has.
+/// The fields that a line of every version has.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "read to see that they are there")]
 struct AnyLine {
@@ -75,7 +75,7 @@ pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver,
             return Ok(passed_over);
         }
         let Some(whole) = bytes.strip_suffix(b"\n") else {
-            // At the end of the file, or in the middle of what cannot be a line of ours.
+            // The reader is at the end of the file, or in the middle of something that cannot be a line of ours.
             let at_end = reader.fill_buf().map_err(read_error(path))?.is_empty();
             passed_over.torn |= at_end;
             passed_over.damaged += usize::from(!at_end);
@@ -90,19 +90,19 @@ pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver,
     }
 }
 
-/// How a run stands, in one word.
+/// The state of a run, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Ended(Outcome),
     /// It was interrupted, and a recovery has ended it.
     Recovered(Outcome),
-    /// A guard was armed by hand, and nobody here has seen it disarmed or fired yet.
+    /// A guard was armed by hand, and this workstation has not seen it disarmed or fired yet.
     ByHand,
-    /// It did not come to its end, or somebody still works on it: [`State::running`](super::folder::State::running).
+    /// It did not come to its end, or a process still works on it: [`State::running`](super::folder::State::running).
     Unfinished,
 }
 
-/// What a run was begun for.
+/// The purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Push,
@@ -126,8 +126,8 @@ impl Kind {
 }
 
 impl Summary {
-    /// Whether it is a run that a person looks for after things went wrong: also a push that was committed, and lost a
-    /// host in the reboots that came after.
+    /// Returns whether it is a run that a person looks for after things went wrong. That is also a push that was
+    /// committed and then lost a host in its reboots.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.end.is_failed() || (self.end == End::Ended(Outcome::Committed) && self.exit.is_some_and(|exit| exit != 0))
@@ -135,7 +135,7 @@ impl Summary {
 }
 
 impl End {
-    /// Whether it did not come to a good end.
+    /// Returns whether it did not come to a good end.
     #[must_use]
     pub fn is_failed(self) -> bool {
         matches!(
@@ -155,7 +155,7 @@ pub struct Summary {
     pub fleet: String,
     pub began: SystemTime,
     pub end: End,
-    /// `None` where no event of the record says it.
+    /// `None` if no event of the record says it.
     pub hosts: Option<usize>,
     /// How long the push took, or the recovery that has ended it.
     pub took: Option<Duration>,
@@ -165,8 +165,8 @@ pub struct Summary {
 }
 
 impl RunFolder {
-    /// The run on one line, from its journal and the first and the last of its events: the middle of a large file is
-    /// not read. What cannot be read is left out; a record of which nothing can be read is an unfinished run.
+    /// Reads the run on one line, from its journal and the first and the last of its events: the middle of a large file
+    /// is not read. Parts that cannot be read are left out; a record that cannot be read at all is an unfinished run.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let journal = self.read_journal().unwrap_or_default();
@@ -264,7 +264,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The name of what nix printed for all hosts. A host of this name has its log behind it.
+    /// The name of nix's log for all hosts. A host of this name has its log behind it.
     pub const NIX: &'static str = "nix";
 
     /// The whole of it.
@@ -481,7 +481,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let state = State::at(home.path().join("state"));
         let run = run(&state, &[], &[line(1, push_started())]);
-        // Whoever reads this as text, or holds it, is noticed: it is larger than the memory of any machine.
+        // A reader that took all of this into memory would fail: it is larger than the memory of any machine.
         let file = std::fs::OpenOptions::new().write(true).open(run.events()).unwrap();
         file.set_len(1 << 43).unwrap();
         write(&run.events(), &[line(2, Event::Decided), line(3, finished(Outcome::Committed, 0))]);

@@ -1,6 +1,6 @@
-//! What the hosts of a fleet ran before a run, and after it: where a rollback goes.
+//! Finds where a rollback goes: what the hosts of a fleet ran before a run, and after it.
 //!
-//! Taken from the journal: it is what steers, and it is on the disk before the first host is touched.
+//! It reads the journal, because that is on the disk before the first host is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Around {
     pub without: BTreeSet<HostName>,
 }
 
-/// What each host of a fleet ran when a run had ended.
+/// The systems that the hosts of a fleet ran when a run had ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
     pub systems: BTreeMap<HostName, StorePath>,
@@ -32,14 +32,14 @@ pub struct Left {
     pub without: BTreeSet<HostName>,
 }
 
-/// Why there is nothing to go back to.
+/// The reason why there is nothing to go back to.
 #[derive(Debug, thiserror::Error)]
 pub enum LeftError {
     #[error("this workstation has no record of a committed run of fleet {fleet}")]
     NoneCommitted { fleet: String },
     #[error("run {run} is not one of this fleet, but of {fleet} in {inventory}")]
     OtherFleet { run: String, fleet: String, inventory: String },
-    /// It was refused, or there was nothing to do: nothing of the hosts was written down.
+    /// It was refused, or had nothing to do, so the systems of the hosts were not written down.
     #[error("run {run} changed nothing, and has not written down what its hosts ran")]
     NoPlan { run: String },
     #[error("run {run} {how}: it did not leave its hosts on one side")]
@@ -64,7 +64,7 @@ impl LeftError {
 }
 
 impl State {
-    /// The newest committed run of the fleet. A rollback is a run as well.
+    /// Finds the newest committed run of the fleet. A rollback is a run as well.
     ///
     /// # Errors
     /// [`LeftError`]. A run that was committed and cannot be read is one: an older one in its place would be a
@@ -91,7 +91,7 @@ impl State {
 }
 
 impl RunFolder {
-    /// What each host of the fleet ran when this run had ended.
+    /// Finds what each host of the fleet ran when this run had ended.
     ///
     /// # Errors
     /// [`LeftError`], if it did not end well for the whole fleet, or is of another fleet.
@@ -135,12 +135,12 @@ impl RunFolder {
         self.read_journal().is_ok_and(|journal| journal.iter().any(|written| written.entry == Entry::ByHand))
     }
 
-    /// Whether its id says so already: most runs of other fleets need not be read.
+    /// Returns whether the id says already that it is of another fleet: most runs of other fleets need not be read.
     fn fleet_is_not(&self, fleet: &str) -> bool {
         super::run_id::cleaned(fleet) != self.id().fleet()
     }
 
-    /// What it began with, and whom it was ended without.
+    /// Returns what it began with, and the hosts that it was ended without.
     fn started(&self) -> Result<(Started, BTreeSet<HostName>), LeftError> {
         let journal = self.read_journal()?;
         let missing = journal::ended_without(&journal).map(|mark| mark.missing.keys().cloned().collect());
@@ -236,7 +236,7 @@ mod tests {
         assert!(state.last_committed("homelab", Path::new("/elsewhere/inventory.yaml")).is_err());
     }
 
-    /// Nobody knows what it left there: a rollback passes over such a host, whichever way it was left out.
+    /// It is not known what the run left there: a rollback passes over such a host, whichever way it was left out.
     #[test]
     fn whom_a_run_was_ended_without_took_no_part_in_it_until_they_are_dealt_with() {
         let home = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ mod tests {
         again(made[0].id().as_str());
         assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas"]));
         assert_eq!(state.ended_without("homelab", inventory).unwrap().len(), 0);
-        // Of a run without a record here none is begun.
+        // A run without a record here gets none.
         again("20261128-200000-homelab-3f9c");
         assert_eq!(state.list().unwrap().len(), 1);
     }

@@ -20,7 +20,7 @@ const LONGEST: usize = 15 + 1 + LONGEST_FLEET + 1 + 4;
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
-/// A text that cannot be a [`RunId`].
+/// An error: the text cannot be a [`RunId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a run id, such as 20261122-161500-homelab-3f9c", .0.escape_debug())]
 pub struct BadRunId(pub String);
@@ -88,7 +88,7 @@ impl RunId {
     }
 }
 
-/// Lower case, everything but letters and digits as one hyphen, none at the ends.
+/// Makes it lower case, with one hyphen for everything but letters and digits, and none at the ends.
 pub(super) fn cleaned(name: &str) -> String {
     let name: String = name
         .chars()

@@ -9,12 +9,12 @@ use crate::record::journal;
 /// Runs that are kept however old they are.
 const KEEP_RUNS: usize = 200;
 
-/// A run is kept this long however many came after it.
+/// How long a run is kept, however many came after it.
 const KEEP_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl State {
     /// Removes the records of runs that are not among the last 200, are older than 30 days and are over. A run that is
-    /// not finished, or ended split, stays until `recover` has ended it. Answers how many were removed.
+    /// not finished, or ended split, stays until `recover` has ended it. Returns how many were removed.
     ///
     /// # Errors
     /// If the runs cannot be listed. A record that cannot be removed is left.
@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-/// Whether nobody will need the record to end the run. Without any entry nothing was ever touched.
+/// Returns whether no command will need the record to end the run. Without any entry nothing was ever touched.
 fn is_over(run: &RunFolder) -> bool {
     match run.read_journal() {
         Ok(entries) => journal::is_over(&entries),
@@ -46,7 +46,7 @@ fn is_over(run: &RunFolder) -> bool {
     }
 }
 
-/// How long nothing was written to the run's folder; nothing if that cannot be known.
+/// Returns how long nothing was written to the run's folder; nothing if that cannot be known.
 fn age(run: &RunFolder, now: SystemTime) -> Duration {
     let changed = std::fs::metadata(run.path()).and_then(|metadata| metadata.modified());
     changed.ok().and_then(|changed| now.duration_since(changed).ok()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Reads what the scripts answer: pure, and never surprised. Whatever a host prints ends as facts or as an error.
+//! Reads the answers of the scripts. It is pure, and any output of a host becomes facts or an error.
 
 mod condition;
 mod examined;
@@ -24,7 +24,7 @@ pub use examined::examined;
 /// Keys and decoded values, in the order they came.
 pub type Lines = [(String, String)];
 
-/// An answer that says nothing that can be used.
+/// An answer that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
     #[error("the host is not a NixOS")]
@@ -33,10 +33,10 @@ pub enum AnswerError {
     Missing(&'static str),
 }
 
-/// An upgrade that is due within this many seconds would meet a push: a guard is rarely longer.
+/// The time in seconds within which an upgrade that is due would meet a push: a guard is rarely longer.
 const SOON: u64 = 3600;
 
-/// The answer of `survey`.
+/// Reads the answer of `survey`.
 ///
 /// # Errors
 /// See [`AnswerError`].
@@ -48,10 +48,10 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
     if let Some(seconds) = number(lines, "upgrade_in").filter(|seconds| *seconds < SOON) {
         busy.push(format!("nixos-upgrade is due in {} min", seconds / 60));
     }
-    // A survey speaks of every run, and its standing of none.
+    // A survey tells of every run, and its standing of none.
     let standing = Standing { fence: None, ..standing(lines)? };
     let boot_note = one(lines, "boot_note").map(str::to_owned);
-    // Where loader and default are known it stops nothing; else it is the reason of a refusal.
+    // If loader and default are known, this note stops nothing; else it is the reason of a refusal.
     let is_known = standing.loader != BootLoader::Unknown && standing.systems.known_boot_default().is_some();
     let mut notes: Vec<String> = boot_note.iter().filter(|_| is_known).cloned().collect();
     notes.extend(texts(lines, "inhibitor").into_iter().map(|who| format!("it is kept from shutting down by {who}")));
@@ -118,12 +118,12 @@ fn run_and_roots(text: &str) -> Option<(String, Roots)> {
     Some((run.to_owned(), Roots { old: old(), new: path(new) }))
 }
 
-/// The short facts that every script but `prepare` and `probe` prints.
+/// Reads the short facts that every script but `prepare` and `probe` prints.
 ///
 /// # Errors
 /// See [`AnswerError`].
 pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
-    // A host that cannot tell it says so; one that says nothing of it, or what is no path, has not answered.
+    // A host that does not know it says so. A host that leaves it out, or gives no path, has not answered.
     let boot_default = match one(lines, "boot_default") {
         Some("") => Systems::not_known(),
         _ => system(lines, "boot_default")?,
@@ -256,7 +256,7 @@ fn remembered(text: &str) -> Option<(String, String)> {
     Some((unit.to_owned(), run.to_owned()))
 }
 
-/// The answer of `arm`, `take_over`, `extend`, `step`, `await`, `standing`, `disarm` and `clean`.
+/// Reads the answer of `arm`, `take_over`, `extend`, `step`, `await`, `standing`, `disarm` and `clean`.
 ///
 /// # Errors
 /// See [`AnswerError`]; a refusal is not an error.
@@ -291,8 +291,8 @@ fn refusal(word: &str) -> RefusalReason {
     }
 }
 
-/// What the status of a detached step means. 4 says that some unit of the host is failed, perhaps since long: the
-/// standing names the units, and who compares them with those of before decides. Source:
+/// Says what the status of a detached step means. 4 says that some unit of the host is failed, perhaps since long. The
+/// standing names the units, and the decider compares them with those of before. Source:
 /// docs/facts.md, "Exit statuses of switch-to-configuration"; job.sh.
 fn job_outcome(kind: JobKind, state: JobState) -> StepOutcome {
     let word = kind.word();
@@ -322,7 +322,7 @@ fn job_outcome(kind: JobKind, state: JobState) -> StepOutcome {
     })
 }
 
-/// The answer of `prepare`.
+/// Reads the answer of `prepare`.
 ///
 /// # Errors
 /// [`AnswerError::Missing`] if it says neither that the roots could not be made nor what the check said.
@@ -349,7 +349,7 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     Ok(Fit { misfits, check, loader_change, log: texts(lines, "log"), changes, reboot_for })
 }
 
-/// What Nix says there of the two systems; `None`: it could not.
+/// Reads Nix's comparison of the two systems; `None`: it could not make one.
 fn compared_lines(lines: &Lines) -> Option<Vec<String>> {
     one(lines, "compared").map(|_| texts(lines, "change"))
 }
@@ -358,7 +358,7 @@ fn reboot_words(lines: &Lines) -> Vec<String> {
     all(lines, "reboot_for").filter_map(reboot_word).map(str::to_owned).collect()
 }
 
-/// The name of a file of a system, in words.
+/// Returns the name of a file of a system, in words.
 fn reboot_word(file: &str) -> Option<&'static str> {
     match file {
         "kernel" => Some("kernel"),
@@ -369,14 +369,14 @@ fn reboot_word(file: &str) -> Option<&'static str> {
     }
 }
 
-/// The value of a `printed` line: the job, and a line of its log.
+/// Reads the value of a `printed` line: the job, and a line of its log.
 #[must_use]
 pub fn printed(value: &str) -> Option<(JobKind, &str)> {
     let (kind, line) = value.split_once(' ').unwrap_or((value, ""));
     Some((job_kind(kind)?, line))
 }
 
-/// The answer of `journal`: each unit with the end of what it has said, if that is anything.
+/// Reads the answer of `journal`: each unit with the last lines of its journal, if there are any.
 #[must_use]
 pub fn journals(lines: &Lines) -> Vec<(String, Vec<String>)> {
     let mut journals: Vec<(String, Vec<String>)> = Vec::new();
@@ -396,7 +396,7 @@ pub fn journals(lines: &Lines) -> Vec<(String, Vec<String>)> {
 pub struct ProbeRound {
     pub number: u64,
     pub answers: BTreeMap<LinkId, LinkAnswer>,
-    /// Links whose answer is that of an earlier round: their sshd may not be asked so often.
+    /// Links that show the answer of an earlier round, because their sshd may not be asked so often.
     pub cached: BTreeSet<LinkId>,
     pub host: HostRound,
 }
@@ -408,7 +408,7 @@ pub struct RoundReader {
 }
 
 impl RoundReader {
-    /// Takes one line; a round is complete with its `done`.
+    /// Takes one line; `done` completes a round.
     pub fn take(&mut self, key: &str, value: &str) -> Option<ProbeRound> {
         if key != "done" {
             self.lines.push((key.to_owned(), value.to_owned()));
@@ -503,7 +503,7 @@ fn wireguard_interface(text: &str) -> Option<WireguardInterface> {
     })
 }
 
-/// The first value of a key.
+/// Returns the first value of a key.
 fn one<'a>(lines: &'a Lines, key: &str) -> Option<&'a str> {
     all(lines, key).next()
 }

@@ -1,4 +1,5 @@
-//! A command that runs on a host and whose bytes come as they are printed: what `exec.sh` sends, and when it has ended.
+//! Runs a person's command on a host, and passes its bytes on as they are printed: what `exec.sh` sends, and when it
+//! has ended.
 
 use std::time::Duration;
 
@@ -13,19 +14,19 @@ use super::{Script, StepError};
 use crate::decide::exec::End;
 use crate::inventory::model::{Become, HostName};
 
-/// What is read at once of one stream.
+/// How many bytes of one stream are read at once.
 const CHUNK: usize = 64 * 1024;
-/// The longest line that a mark of ours begins: what keeps a command from its beginning, in words.
+/// The longest line that begins with a mark of ours: it says in words why a command did not begin.
 const MARK_LINE: usize = 16 * 1024;
-/// What a login may say before the command begins.
+/// How much a login may say before the command begins.
 const NOISE_LIMIT: usize = 256 * 1024;
-/// How long nothing may come after the command's end until its streams count as ended, though something holds them
-/// open: what it has left running in the background.
+/// How long nothing may come after the command's end until its streams count as ended. A program that it has left in
+/// the background may hold them open.
 const STRAGGLERS: Duration = Duration::from_secs(1);
-/// What ssh may take to tell how its command ended.
+/// How long ssh may take to tell how its command ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// A command under way. Dropping it ends the command, too: its input ends.
+/// A command under way. To drop it also ends the command, because its input ends.
 pub struct Command {
     host: HostName,
     script: &'static str,
@@ -41,18 +42,18 @@ pub struct Command {
     _live: std::sync::Arc<Live>,
 }
 
-/// What comes of a command.
+/// A piece of a command's output, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     Out(Vec<u8>),
     Err(Vec<u8>),
-    /// The last one.
+    /// The last piece.
     Ended {
         status: i32,
         took: Duration,
         end: End,
     },
-    /// Instead of all: the host did not begin it.
+    /// The only piece: the host did not begin the command.
     Refused(String),
 }
 
@@ -82,8 +83,8 @@ impl Session {
 }
 
 impl Command {
-    /// What comes next; nothing more after [`Piece::Ended`] and [`Piece::Refused`]. It may be cancelled: nothing is
-    /// lost.
+    /// Returns the next piece; none comes after [`Piece::Ended`] and [`Piece::Refused`]. It may be cancelled: nothing
+    /// is lost.
     ///
     /// # Errors
     /// [`StepError`] when it was not begun, or when the connection was lost before its end was known.
@@ -100,6 +101,7 @@ impl Command {
             }
             let Self { stdout, stderr, reader, buffers: [out, err], heard, .. } = self;
             let silent = sleep_until(*heard + STRAGGLERS);
+            // Both reads may be cancelled: a byte is either in its buffer, and taken at once, or still in the stream.
             tokio::select! {
                 count = read(stdout, out) => {
                     *heard = Instant::now();
@@ -109,6 +111,7 @@ impl Command {
                     *heard = Instant::now();
                     reader.take_err(&err[..count]);
                 }
+                // The command has ended, but a program that it left behind holds its streams open.
                 () = silent, if reader.last.is_some() => (*stdout, *stderr) = (None, None),
             }
         }
@@ -117,12 +120,12 @@ impl Command {
     /// Tells the host to end the command. Its [`Piece::Ended`] comes some seconds later at most.
     pub async fn stop(&mut self) {
         if let Some(mut stdin) = self.stdin.take() {
-            // Whether or not this arrives: the end of the input says the same.
+            // If this does not arrive, the end of the input says the same.
             let _ = tokio::time::timeout(FAREWELL, stdin.write_all(b"stop\n")).await;
         }
     }
 
-    /// Both streams have ended, and nothing has said how the command did.
+    /// Judges a command that has ended both streams without a word about its own end.
     async fn cut_short(&mut self) -> StepError {
         let status = match self.child.take() {
             Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),
@@ -130,6 +133,7 @@ impl Command {
         };
         let disconnected =
             || StepError::Disconnected { host: self.host.clone(), script: self.script, stderr_tail: String::new() };
+        // Once it has begun it may still be running; before that, the login's own words say what went wrong.
         if self.reader.begun {
             return disconnected();
         }
@@ -139,7 +143,8 @@ impl Command {
     }
 }
 
-/// Waits for ever where there is nothing more to read.
+/// Reads from a stream. It waits for ever if there is nothing more to read, so that the `select!` of its caller goes on
+/// with the other.
 async fn read(stream: &mut Option<Box<dyn AsyncRead + Send + Unpin>>, buffer: &mut [u8]) -> usize {
     let Some(open) = stream else { return std::future::pending().await };
     match open.read(buffer).await {
@@ -151,11 +156,11 @@ async fn read(stream: &mut Option<Box<dyn AsyncRead + Send + Unpin>>, buffer: &m
     }
 }
 
-/// Parts what the command printed from what stands around it. Pure.
+/// Separates the command's output from what stands around it. It is pure.
 #[derive(Debug, Default)]
 struct Reader {
     mark: Vec<u8>,
-    /// Of the login's noise, until the command has begun; then of stderr what may be the beginning of the mark.
+    /// Until the command has begun: the login's noise. Then: the end of stderr that may be the beginning of the mark.
     err: Vec<u8>,
     /// The login's noise, until the answer begins.
     out: Vec<u8>,
@@ -180,7 +185,7 @@ impl Reader {
         let line = format!("\n{ANSWER_MARK}\n").into_bytes();
         if let Some(at) = find(&self.out, &line) {
             self.answer_seen = true;
-            // How the host answered still counts if nothing more comes.
+            // The host's answer still counts if nothing more comes.
             let rest = self.out.split_off(at + line.len());
             self.give(Piece::Out, rest);
         }
@@ -189,7 +194,7 @@ impl Reader {
 
     fn take_err(&mut self, bytes: &[u8]) {
         if self.last.is_some() {
-            // What a straggler says belongs to no answer any more.
+            // A late line of a program in the background belongs to no answer any more.
             return;
         }
         self.err.extend_from_slice(bytes);
@@ -234,11 +239,11 @@ impl Reader {
         Some(Piece::Ended { status: status.parse().ok()?, took, end })
     }
 
-    /// How many bytes at the end may be the beginning of the mark, or are it with a line that is not whole.
+    /// Returns how many bytes at the end may be the beginning of the mark, or the mark with a line that is not whole.
     fn possible_mark(&self) -> usize {
         if let Some(at) = find(&self.err, &self.mark) {
             let length = self.err.len() - at;
-            // Longer it is no line of ours: a host that knows its mark must not fill our memory with it.
+            // A longer one is no line of ours. A host that knows its mark must not fill our memory with it.
             return if length > MARK_LINE { 0 } else { length };
         }
         let longest = self.err.len().min(self.mark.len());

@@ -1,4 +1,4 @@
-//! Why there is no login, in words of a person; read from what `ssh -v` says.
+//! Says why there is no login, in words of a person; it reads them from the output of `ssh -v`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub enum ConnectCause {
     #[error("ITS HOST KEY HAS CHANGED{}", fingerprint_text(fingerprint.as_ref()))]
     ChangedHostKey {
         fingerprint: Option<String>,
-        /// Where the key that was known stands: file and line.
+        /// Where the known key stands: file and line.
         known: Option<(PathBuf, u32)>,
-        /// The name it is known under there.
+        /// The name under which it is known there.
         known_as: Option<String>,
     },
     #[error("{0}")]
@@ -52,7 +52,7 @@ fn fingerprint_text(fingerprint: Option<&String>) -> String {
 }
 
 impl ConnectError {
-    /// What to type, or to look at.
+    /// Says what to type, or to look at.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
@@ -90,7 +90,7 @@ impl ConnectError {
 }
 
 impl ConnectCause {
-    /// `true` when the machine did not show itself at all, or has no end and counts as if it did not.
+    /// Returns whether the machine did not show itself at all, or talked without an end, which counts the same.
     #[must_use]
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::TooMuch { .. } | Self::NameUnknown(_))
@@ -138,7 +138,7 @@ impl ConnectCause {
         {
             return Self::TimedOut(waited);
         }
-        // What an ssh that rides a jump's master is told, whatever the reason.
+        // An ssh that uses a jump's master is told this, whatever the reason.
         if find(&["Stdio forwarding request failed", "stdio forwarding failed"]).is_some() {
             return Self::Unreachable("the jump on the way does not get through to it, or does not forward".to_owned());
         }

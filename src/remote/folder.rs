@@ -1,7 +1,7 @@
-//! The private folder of a run, and what is left of those of runs that were killed.
+//! Makes the private folder of a run, and removes those of runs that were killed.
 //!
-//! Whoever lives in a folder holds the lock in it, and the kernel lets go of that when a process dies, however it does;
-//! our children do not inherit it. So a folder whose lock is free is nobody's, and the next run takes it away.
+//! A process that uses a folder holds the lock in it. The kernel frees the lock when the process dies, in whatever way,
+//! and our children do not inherit it. So a folder with a free lock is not used any more, and the next run removes it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,22 +25,23 @@ const PREFIX: &str = "fleetdeploy-";
 const RANDOM: usize = 6;
 const LOCK: &str = "lock";
 
-/// Names that are looked at for left-overs: /tmp may be full of other people's.
+/// The most names that are looked at for left-overs: /tmp may be full of files of other users.
 const LOOKED_AT: usize = 10_000;
-/// Left-overs that one run removes.
+/// The most left-overs that one run removes.
 const REMOVED: usize = 100;
 
-/// The folder, for as long as this lives.
+/// The folder, as long as this value lives.
 #[derive(Debug)]
 pub(super) struct PrivateFolder {
     folder: tempfile::TempDir,
-    /// `None` only where the file system has no locks: then nobody ever takes the folder for a left-over, since its
-    /// lock has another name.
+    /// `None` only if the file system has no locks. Then no run takes the folder for a left-over, because its lock has
+    /// another name.
     _lock: Option<Flock<File>>,
 }
 
 impl PrivateFolder {
-    /// 0700 whatever the umask, and short enough for sockets: under `XDG_RUNTIME_DIR`, else under `/tmp`.
+    /// Makes the folder with mode 0700 whatever the umask, and with a path short enough for sockets: under
+    /// `XDG_RUNTIME_DIR`, else under `/tmp`.
     ///
     /// # Errors
     /// [`WorkspaceError::Folder`] where there is no place for it.
@@ -79,7 +80,8 @@ fn fits(parent: &Path) -> bool {
         && parent.as_os_str().len() + 1 + PREFIX.len() + RANDOM + 1 + SOCKET_NAME_LENGTH <= SOCKET_PATH_LIMIT
 }
 
-/// Takes the folder for this process. The lock gets its name once it is held: a free lock is a dead run's.
+/// Takes the folder for this process. The lock gets its name only once it is held, so a free lock with that name
+/// belongs to a dead run.
 fn lock(folder: &Path) -> io::Result<Flock<File>> {
     let draft = folder.join("lock.new");
     let file = private::open(File::options().write(true).create_new(true), &draft)?;
@@ -88,13 +90,13 @@ fn lock(folder: &Path) -> io::Result<Flock<File>> {
     Ok(lock)
 }
 
-/// Removes what killed runs of this user have left. Whatever cannot be looked at or removed is left: it is in nobody's
-/// way.
+/// Removes the folders that killed runs of this user have left. A folder that cannot be looked at or removed stays, and
+/// does no harm.
 fn remove_left_overs(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     let names = entries.take(LOOKED_AT).filter_map(Result::ok).filter(|entry| is_name_of_ours(&entry.file_name()));
     for folder in names.map(|entry| entry.path()).filter(|folder| is_left_over(folder)).take(REMOVED) {
-        // It follows no link on its way.
+        // `remove_dir_all` follows no link on its way.
         let _ = std::fs::remove_dir_all(folder);
     }
 }
@@ -104,7 +106,7 @@ fn is_name_of_ours(name: &OsStr) -> bool {
     random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Whether it is a folder of this user, no link to one, with a lock in it that nobody holds.
+/// Returns whether it is a folder of this user and no link to one, with a free lock in it.
 fn is_left_over(folder: &Path) -> bool {
     let is_ours = |metadata: &std::fs::Metadata| metadata.uid() == nix::unistd::geteuid().as_raw();
     if !std::fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir() && is_ours(&metadata)) {
@@ -157,7 +159,7 @@ mod tests {
             ["aaaaaa", "Zz0129"].iter().map(|name| left_over(parent.path(), &format!("{PREFIX}{name}"))).collect();
         let made = PrivateFolder::make_in(parent.path()).unwrap();
         assert!(left.iter().all(|folder| !folder.exists()));
-        // One that lives keeps its folder.
+        // A run that lives keeps its folder.
         let other = PrivateFolder::make_in(parent.path()).unwrap();
         assert!(made.path().join(LOCK).exists() && other.path().exists());
         let path = made.path().to_owned();
@@ -171,7 +173,7 @@ mod tests {
         let at = |name: &str| parent.path().join(name);
         let elsewhere = tempfile::tempdir().unwrap();
         let precious = left_over(elsewhere.path(), "fleetdeploy-target");
-        // Nobody knows who made it: no lock, one that is a link, one that is a pipe.
+        // These are not known to be ours: no lock, a lock that is a link, a lock that is a pipe.
         private::make_folder(&at("fleetdeploy-nolock")).unwrap();
         private::make_folder(&at("fleetdeploy-linked")).unwrap();
         symlink(precious.join(LOCK), at("fleetdeploy-linked").join(LOCK)).unwrap();
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn somebody_elses_left_over_stays() {
         if !nix::unistd::geteuid().is_root() {
-            // Nobody else can give a folder away.
+            // Only root can give a folder away.
             return;
         }
         let parent = tempfile::tempdir().unwrap();

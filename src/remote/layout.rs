@@ -1,4 +1,4 @@
-//! Which machines a run has and what stands in their blocks: gathered from the inventory and from `ssh -G`, before any
+//! Gathers the machines of a run and the settings of their blocks from the inventory and from `ssh -G`, before any
 //! connection.
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ const JUMPS_IN_A_ROW: usize = 8;
 /// `ssh -G` reads files and may run the user's `Match exec`; it opens no connection.
 const READ_CONFIG: Duration = Duration::from_secs(20);
 
-/// Nothing from the inventory may bring a newline, a quote or a second word into the config.
+/// Refuses texts of the inventory that would bring a newline, a quote or a second word into the config.
 pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
     let plain = |text: &str| {
         !text.is_empty()
@@ -56,7 +56,7 @@ pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
     }
 }
 
-/// What is asked of `ssh -G`: one destination.
+/// A question to `ssh -G` about one destination.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) destination: &'a str,
@@ -69,7 +69,7 @@ pub(super) struct Question<'a> {
 impl Question<'_> {
     pub(super) async fn ask(self) -> Result<UserSettings, WorkspaceError> {
         let configured = self.run(self.config).await?;
-        // The same question without any config and identity: what differs is the user's.
+        // The same question is asked without any config and identity: the settings that differ are the user's.
         let bare = Self { identity: None, ..self }.run(Some(Path::new("none"))).await?;
         Ok(UserSettings::read(self.destination, &configured, &bare))
     }
@@ -111,12 +111,12 @@ pub(super) struct Plan<'a> {
     pub(super) user_config: Option<&'a Path>,
     pub(super) machines: HashMap<String, Machine>,
     pub(super) blocks: Vec<Block>,
-    /// Jumps that are no hosts, by what the user or the inventory calls them.
+    /// Jumps that are no hosts, by their names for the user or in the inventory.
     pub(super) jumps: HashMap<String, String>,
 }
 
 impl Plan<'_> {
-    /// `settings` are those of each of the host's addresses.
+    /// Adds a host. `settings` are those of each of its addresses.
     pub(super) async fn add_host(
         &mut self,
         host: &Host,
@@ -128,7 +128,7 @@ impl Plan<'_> {
         let mut routes = Vec::new();
         let addresses = std::iter::once(&host.address).chain(&host.other_addresses);
         for (number, (address, settings)) in addresses.zip(settings).enumerate() {
-            // `+` cannot be in a host's name, so these aliases are nobody else's.
+            // `+` cannot be in a host's name, so no other machine has these aliases.
             let alias = if number == 0 { alias.clone() } else { format!("{alias}+way{number}") };
             routes.push(self.add_route(host, alias, address, settings, &control).await?);
         }
@@ -184,7 +184,8 @@ impl Plan<'_> {
             hostname: after.address.clone().unwrap_or_else(|| block.hostname.clone()),
             user: after.user.clone().or_else(|| block.user.clone()),
             port: after.port.unwrap_or(block.port),
-            // The same machine, so the same key: what answers at the new address must be what was pushed to.
+            // The machine is the same, so its key is the same: the machine that answers at the new address must be the
+            // one that was pushed to.
             known_as: Some(settings.known_as()),
             ..block.clone()
         });
@@ -202,7 +203,7 @@ impl Plan<'_> {
         })
     }
 
-    /// The user's `ProxyJump a,b`: through `a` to `b` to the host. Gives the alias of the last one.
+    /// Adds the user's `ProxyJump a,b`: through `a` to `b` to the host. Returns the alias of the last one.
     async fn add_users_jumps(
         &mut self,
         settings: &UserSettings,
@@ -213,7 +214,7 @@ impl Plan<'_> {
             let (user, host, port) = parse_destination(hop);
             let before = last.take();
             let alias = Box::pin(self.add_jump(user, host, port, depth)).await?;
-            // A later hop of the list is reached through the earlier one, whatever its own settings say.
+            // ssh reaches a later hop of the list through the earlier one, whatever its own settings say.
             if number > 0 {
                 for block in self.blocks.iter_mut().filter(|block| block.alias == alias) {
                     block.jump.clone_from(&before);

@@ -1,4 +1,4 @@
-//! A login of its own for one script, and what becomes of a script's end in either kind of login.
+//! Makes a login of its own for one script, and judges the end of a script in either kind of login.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use crate::local::process::ProcessError;
 /// Which of a host's addresses and logins a new login uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// As the inventory says, and as the survey came.
+    /// As the inventory says; the survey came this way.
     Usual,
-    /// As the push leaves it (`after:`), where it changes anything.
+    /// As the push leaves it (`after:`), if it changes that.
     After,
 }
 
@@ -55,7 +55,7 @@ pub async fn login_anew(
         _ => &machine.alias,
     };
     let remaining = deadline.saturating_duration_since(Instant::now());
-    // The last thing that ssh says before the host is given anything to do (OpenSSH, clientloop.c).
+    // ssh says this last before it gives the host anything to do (OpenSSH, clientloop.c).
     let mut logged_in = false;
     let finished = workspace
         .ssh(remaining)
@@ -79,7 +79,7 @@ pub async fn login_anew(
         Err(ProcessError::TooMuch { most, .. }) => return Err(here(ConnectCause::TooMuch { bytes: most })),
         Err(error) => return Err(here(ConnectCause::Local(Arc::new(error)))),
     };
-    // 255 is ssh's own status; no script of ours ends with it.
+    // 255 is ssh's own status, and no script of ours ends with it.
     let status = finished.status.filter(|status| *status != 255);
     if status.is_none() && !logged_in {
         return Err(here(ConnectCause::read(&finished.stderr_text(), remaining)));
@@ -92,7 +92,7 @@ pub(super) fn machine<'a>(workspace: &'a Workspace, host: &HostName) -> &'a Mach
     workspace.machine(host).expect("a workspace is made with all hosts of its run")
 }
 
-/// What goes to the command's stdin: the sudo password if one is wanted, then the framed script.
+/// Makes the command's input: the sudo password if one is wanted, then the framed script.
 pub(super) fn input(machine: &Machine, script: &Script) -> Result<String, BadScript> {
     let password = match machine.becoming {
         Become::SudoPassword => machine.password.as_ref().map(Password::lines).unwrap_or_default(),
@@ -101,7 +101,7 @@ pub(super) fn input(machine: &Machine, script: &Script) -> Result<String, BadScr
     Ok(password + &frame(script, &machine.boot_loader)?)
 }
 
-/// What came back from a script, apart from stdout.
+/// The rest of a script's answer, beside stdout.
 pub(super) struct Said<'a> {
     pub(super) host: &'a HostName,
     pub(super) script: &'static str,

@@ -1,9 +1,10 @@
-//! The command with which a person would log in: for hints. It names addresses, because only the inventory knows its
-//! hosts' names as machines.
+//! Makes the command with which a person would log in, for hints. It names addresses, because only the inventory knows
+//! its hosts by their names.
 
 use crate::inventory::model::{Host, Jump};
 
-/// `hosts` are all of the inventory that take part, so that a jump among them is written out, and the jumps before it.
+/// Makes the command for a host. `hosts` are all hosts of the inventory that take part, so that jumps among them are
+/// written out.
 pub(super) fn to_host(host: &Host, hosts: &[Host]) -> String {
     let mut jumps = Vec::new();
     let mut at = host;

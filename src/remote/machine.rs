@@ -12,17 +12,17 @@ use crate::local::process::ProcessError;
 /// A machine of this run: a host of the inventory, or a jump that is not one.
 #[derive(Debug)]
 pub(super) struct Machine {
-    /// What ssh calls it.
+    /// Its name for ssh.
     pub(super) alias: String,
-    /// What a person calls it.
+    /// Its name for a person.
     pub(super) shown: String,
     /// One for each of its addresses, in the inventory's order.
     pub(super) routes: Vec<Route>,
-    /// Which of several routes is the one, and what is to be said of those before it.
+    /// The route that is used, of several, and what is to be said of those before it.
     pub(super) settled: OnceLock<Settled>,
     pub(super) connect: Duration,
     pub(super) becoming: Become,
-    /// What the inventory says of its boot loader.
+    /// The boot loader that the inventory gives it.
     pub(super) boot_loader: BootLoaderHint,
     pub(super) password: Option<Password>,
     pub(super) slot: Slot,
@@ -31,13 +31,13 @@ pub(super) struct Machine {
 /// One address of a machine.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// The name of its block. Of the first route it is the machine's.
+    /// The name of its block. The first route has that of the machine.
     pub(super) alias: String,
     /// As the inventory has it.
     pub(super) address: String,
     /// The command a person would log in with.
     pub(super) by_hand: String,
-    /// Alias of the machine whose master is ridden to it.
+    /// The alias of the machine that it is reached through.
     pub(super) via: Option<String>,
     /// The alias of its block after the push, if that differs.
     pub(super) after: Option<String>,
@@ -50,12 +50,12 @@ pub(super) struct Route {
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) route: usize,
-    /// Whoever answered there was not the host, or did not let us in.
+    /// The machine that answered there was not the host, or did not let us in.
     pub(super) passed_over: Vec<String>,
 }
 
 impl Machine {
-    /// The route that is used; the first one as long as none of several has worked.
+    /// Returns the route that is used; the first one as long as none of several has worked.
     pub(super) fn route(&self) -> &Route {
         &self.routes[self.settled.get().map_or(0, |settled| settled.route)]
     }
@@ -68,7 +68,7 @@ impl Machine {
         self.error_at(self.route(), cause)
     }
 
-    /// Something of this workstation failed, not the machine.
+    /// Makes an error of this workstation, not of the machine.
     pub(super) fn local(&self, source: std::io::Error) -> ConnectError {
         let error = ProcessError::Start { program: "ssh".to_owned(), source };
         self.error(ConnectCause::Local(Arc::new(error)))
@@ -83,7 +83,7 @@ impl Machine {
     }
 }
 
-/// What ssh (and `ssh-ng://`) calls a host.
+/// Returns the name of a host for ssh (and `ssh-ng://`).
 pub(super) fn alias_of(host: &HostName) -> String {
     host.as_str().to_owned()
 }

@@ -1,8 +1,8 @@
-//! Masters: the one ssh process per machine that holds the connection, and how it is started, found dead and ended.
+//! Starts and ends masters, and finds dead ones: the one ssh process for each machine that holds the connection.
 //!
-//! A master belongs to its machine, not to who asked for it first: hosts behind a jump ride the jump's. Each start gets
-//! a socket of its own name, and a link with the name in the config then points to it: a dying master removes its own
-//! socket only, never its successor's, and a stale one is in nobody's way.
+//! A master belongs to its machine, not to the host that needed it first: hosts behind a jump use the jump's master.
+//! Each start gets a socket of its own name, and a link with the name in the config then points to it. So a dying
+//! master removes its own socket only, never that of its successor, and a stale socket does no harm.
 
 mod address_choice;
 
@@ -28,22 +28,22 @@ use super::master_slot::{LOCAL, Master};
 use super::workspace::Workspace;
 use crate::local::process::ProcessError;
 
-/// How long a master lives on when nobody holds it: what a run that was killed leaves behind (`ssh_config(5)`).
+/// How long a master lives on that is not held any more, as after the death of a run (`ssh_config(5)`).
 const PERSIST: &str = "-oControlPersist=60";
 
 /// What a caller wants of a machine's master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want<'a> {
-    /// One that is there is good.
+    /// A master that is there is good.
     Any,
-    /// Not the one with this socket: the link behind it is lost.
+    /// A master with another socket: the link behind this one is lost.
     OtherThan(&'a Path),
 }
 
 impl Workspace {
     /// Ends every master and removes the folder; bounded in time. Sessions on it are lost.
     pub async fn close(&self) {
-        // Who is reached through another goes first: its farewell still has a way.
+        // A machine behind another goes first, while the way to it is still open.
         let depth = |machine: &Machine| std::iter::successors(Some(machine), |next| self.via(next)).count();
         let mut layers: BTreeMap<usize, Vec<&Machine>> = BTreeMap::new();
         for machine in self.machines.values() {
@@ -65,11 +65,12 @@ pub(super) async fn end_if_there(workspace: &Workspace, machine: &Machine) {
 }
 
 async fn end(workspace: &Workspace, machine: &Machine, master: &Master) {
-    // Whatever comes of it: once it is not held any more it ends by itself.
+    // If this fails, the master ends by itself, because it is not held any more.
     let _ = workspace.ssh(LOCAL).arg("-S").arg(&master.socket).args(["-O", "exit", &machine.alias]).run().await;
 }
 
-/// The machine's master, and before it those of the jumps on the way: one login each, however many callers there are.
+/// Returns the machine's master, and starts it if need be, after the masters of the jumps on the way: one login for
+/// each machine, however many callers there are.
 ///
 /// # Errors
 /// [`ConnectError`], which names the machine that the way ends at.
@@ -82,7 +83,10 @@ pub(super) async fn ensure(
     let begun = Instant::now();
     let failed = |cause| machine.error(cause);
     let timed_out = || failed(ConnectCause::TimedOut(begun.elapsed()));
+    // The count is read before the lock is waited for: below it tells whether another caller's start has ended
+    // meanwhile.
     let ended_before = machine.slot.ended.load(Ordering::SeqCst);
+    // The lock is held over the whole login, so that all other callers wait for this one and share its master.
     let Ok(mut state) = tokio::time::timeout_at(deadline, machine.slot.state.lock()).await else {
         return Err(timed_out());
     };
@@ -93,7 +97,8 @@ pub(super) async fn ensure(
         state.master = None;
         end(workspace, machine, &master).await;
     }
-    // Somebody else failed while we waited for the lock: twenty hosts behind one dead jump try it once, not in turn.
+    // Another caller has failed while this one waited for the lock: twenty hosts behind one dead jump try it once, and
+    // not one after the other.
     if let Some(failure) = state.failure.as_ref()
         && machine.slot.ended.load(Ordering::SeqCst) > ended_before
     {
@@ -107,13 +112,14 @@ pub(super) async fn ensure(
             Box::pin(ensure(workspace, jump, Want::Any, deadline)).await?;
         }
         let after = &machine.route().after;
-        // Where the push changes the way to the host, either way may be the right one just now.
+        // If the push changes the way to the host, the old way or the new one may be right just now. Each gets half of
+        // the time.
         let half_if_two = if after.is_some() { 2 } else { 1 };
         let limit = deadline.saturating_duration_since(Instant::now()) / half_if_two;
         let (cause, after) = match (start(workspace, machine, &machine.alias, limit).await, after) {
             (Ok(master), _) => return Ok(master),
             (Err(cause), None) => return Err(failed(cause)),
-            // A key that is not to be trusted is no reason to look elsewhere.
+            // A host key that cannot be trusted is no reason to look elsewhere.
             (Err(cause), Some(_)) if !cause.is_silence() && !matches!(cause, ConnectCause::AuthRefused(_)) => {
                 return Err(failed(cause));
             }
@@ -127,6 +133,7 @@ pub(super) async fn ensure(
         }
     }
     .await;
+    // It is counted while the lock is still held, so that a caller that waits sees the count and the failure together.
     machine.slot.ended.fetch_add(1, Ordering::SeqCst);
     match result {
         Ok(Started { master, alias, address }) => {
@@ -153,15 +160,17 @@ pub(super) async fn ensure(
 #[derive(Debug)]
 pub(super) struct Started {
     master: Master,
-    /// The block that it was started by.
+    /// The block of the config that it was started with.
     alias: String,
-    /// Where it has connected to, as far as ssh told.
+    /// The address that it has connected to, if ssh has said it.
     address: Option<IpAddr>,
 }
 
-/// One login. `-v` makes ssh say the fingerprint of a key it refuses, the address it used, and leaves a jump's stderr
-/// open (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long
-/// as it lives, and a host can make it talk for ever: it is a pipe, and what comes after the login goes nowhere.
+/// Logs in once, and leaves a master.
+///
+/// `-v` makes ssh say the fingerprint of a key it refuses and the address it used, and leaves a jump's stderr open
+/// (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long as
+/// it lives, and a host can make it talk for ever. So stderr is a pipe, and what comes after the login is thrown away.
 pub(super) async fn start(
     workspace: &Workspace,
     machine: &Machine,
@@ -184,7 +193,7 @@ pub(super) async fn start(
         .run();
     let finished = tokio::select! {
         finished = login => finished,
-        // Dropping the login ends it.
+        // To drop the login ends its process.
         () = overheard.listen() => return Err(ConnectCause::TooMuch { bytes: LOGIN }),
     };
     let said = overheard.end();
@@ -194,11 +203,14 @@ pub(super) async fn start(
         Err(ProcessError::TimedOut { .. }) => return Err(ConnectCause::TimedOut(limit)),
         Err(error) => return Err(ConnectCause::Local(Arc::new(error))),
     }
+    // It is held at once: a host that has no work yet must keep its master for longer than `PERSIST`.
     let hold = match tokio::time::timeout(LOCAL, UnixStream::connect(&socket)).await {
         Ok(Ok(hold)) => hold,
         Ok(Err(source)) => return Err(local(source)),
         Err(_) => return Err(ConnectCause::TimedOut(LOCAL)),
     };
+    // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and
+    // never no link. A draft is left if an earlier rename has failed.
     let draft = numbered(&machine.slot.link, "new");
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
@@ -213,30 +225,30 @@ struct Overheard {
 }
 
 impl Overheard {
-    /// With the end to write to.
+    /// Makes the pipe; the file is its end to write to.
     fn begin() -> std::io::Result<(Self, File)> {
         let (reader, writer) = std::io::pipe()?;
         let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
         Ok((Self { pipe, bytes: Vec::new() }, File::from(OwnedFd::from(writer))))
     }
 
-    /// Returns only when it is more than any login says. It may be cancelled: nothing is lost.
+    /// Returns only when ssh has said more than any login says. It may be cancelled: nothing is lost.
     async fn listen(&mut self) {
         let mut buffer = vec![0; 8192];
         while self.bytes.len() as u64 <= LOGIN {
             match self.pipe.read(&mut buffer).await {
                 Ok(count @ 1..) => self.bytes.extend_from_slice(&buffer[..count]),
-                // It has ended, and how that is tells the process.
+                // The output has ended; the exit status of the process says how.
                 Ok(0) | Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// All that was said until now. From here on the pipe is only kept from filling up, until everybody who writes to
-    /// it has ended; one who writes when we are gone is told so, and ssh does not mind (ssh.c ignores SIGPIPE).
+    /// Returns all that was said until now. From then on a task only keeps the pipe from filling up, until every writer
+    /// has ended. A writer that outlives us gets SIGPIPE, and ssh ignores that (ssh.c).
     fn end(mut self) -> String {
         let mut buffer = vec![0; 8192];
-        // Asked of the kernel: the runtime may not have heard yet that there is more.
+        // The kernel is asked directly, because the runtime may not know yet that there is more.
         while let Ok(count @ 1..) = nix::unistd::read(&self.pipe, &mut buffer)
             && self.bytes.len() as u64 <= LOGIN
         {
@@ -252,12 +264,13 @@ fn numbered(link: &Path, suffix: &str) -> PathBuf {
     link.with_extension(suffix)
 }
 
-/// ssh's own limit ends before ours, so that it is ssh that says what was the matter; in whole seconds.
+/// Returns ssh's own limit, in whole seconds: it ends before ours, so that ssh can say what was wrong.
 pub(super) fn seconds_below(limit: Duration) -> u64 {
     limit.as_secs().saturating_sub(1).max(1)
 }
 
-/// `debug1: Connecting to vps.example.org [198.51.100.1] port 22.`: the last one is the one that worked.
+/// Returns the address of the last line like `debug1: Connecting to vps.example.org [198.51.100.1] port 22.`: the last
+/// try is the one that worked.
 fn address_used(log: &str) -> Option<IpAddr> {
     log.lines()
         .filter_map(|line| line.strip_prefix("debug1: Connecting to "))

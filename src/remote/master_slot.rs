@@ -9,10 +9,10 @@ use tokio::net::UnixStream;
 
 use super::connect_error::ConnectError;
 
-/// For a word to a local process over its socket.
+/// How long a local process may take to answer over its socket.
 pub(super) const LOCAL: Duration = Duration::from_secs(2);
 
-/// A running master. It is held: while this exists it does not end for want of work.
+/// A running master. While this value exists, the master does not end for lack of work.
 #[derive(Debug)]
 pub(super) struct Master {
     pub(super) socket: PathBuf,
@@ -39,7 +39,7 @@ impl Master {
         }
     }
 
-    /// Whether the process is there and takes clients: it says nothing about the link to the host.
+    /// Returns whether the process is there and takes clients. That says nothing about the link to the host.
     pub(super) async fn is_there(&self) -> bool {
         matches!(tokio::time::timeout(LOCAL, UnixStream::connect(&self.socket)).await, Ok(Ok(_)))
     }
@@ -50,9 +50,9 @@ impl Master {
 pub(super) struct Slot {
     /// The path in the config.
     pub(super) link: PathBuf,
-    /// How many starts there were: a number for each one's socket.
+    /// How many starts there were; the number names the socket of each.
     pub(super) starts: AtomicU64,
-    /// How many of them have ended, well or not.
+    /// How many starts have ended, with a master or without.
     pub(super) ended: AtomicU64,
     pub(super) state: tokio::sync::Mutex<State>,
 }

@@ -1,8 +1,9 @@
-//! The way to the hosts: one generated ssh config, one master connection per host, and how scripts travel over it.
+//! Reaches the hosts: with one generated ssh config, one master connection for each host, and scripts that travel over
+//! it.
 //!
 //! A [`Workspace`] holds the config and the sockets of one run, a [`Session`] is a host's master connection, and
-//! [`login_anew`] is a login that uses none. What is run on a host is always a [`Script`], sent as
-//! [`transport`] tells. Nothing here knows what a script does, decides anything, or tries twice.
+//! [`login_anew`] is a login that uses none. A host only ever runs a [`Script`], sent as [`transport`] tells. This room
+//! does not know what a script does, does not decide anything, and does not try twice.
 
 pub mod answer;
 pub(crate) mod bounds;
@@ -37,22 +38,22 @@ pub use transport::RawAnswer;
 pub use workspace::Workspace;
 pub use workspace_error::WorkspaceError;
 
-/// A script to run on a host, as root where the inventory's `become` says so.
+/// A script to run on a host, as root if the inventory's `become` says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// For messages.
+    /// Its name, for messages.
     pub name: &'static str,
-    /// What `/bin/sh` runs; no control characters but tab and newline.
+    /// The text that `/bin/sh` runs; it has no control characters but tab and newline.
     pub text: String,
     /// Become `$1`, `$2`, ...; any text without control characters other than tab and newline.
     pub arguments: Vec<String>,
-    /// Whether it reads the boot loader. Then what the inventory says of that comes before `arguments`: whoever sends
-    /// the script knows the host, and who makes it need not.
+    /// Whether it reads the boot loader. Then the inventory's word about that comes before `arguments`: the sender of
+    /// the script knows the host, and the maker of the script need not.
     pub reads_boot_loader: bool,
 }
 
 impl Script {
-    /// Its words for a host of which the inventory says `hint`.
+    /// Returns its words for a host, with the inventory's `hint` about the boot loader.
     pub fn words<'a>(&'a self, hint: &BootLoaderHint) -> impl Iterator<Item = Cow<'a, str>> {
         let told = self.reads_boot_loader.then(|| Cow::Owned(hint.to_string()));
         told.into_iter().chain(self.arguments.iter().map(|argument| Cow::Borrowed(argument.as_str())))
@@ -72,7 +73,7 @@ pub struct BadScript {
 pub enum StepError {
     #[error(transparent)]
     BadScript(#[from] BadScript),
-    /// The host had not been sent the whole script, so it ran nothing of it.
+    /// The host had not received the whole script, so it ran nothing of it.
     #[error("`{script}` was not begun on {host}: {reason}")]
     NotBegun { host: HostName, script: &'static str, reason: String },
     /// There was no login, so nothing ran.
@@ -97,7 +98,7 @@ pub enum StepError {
     /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
     #[error("lost the ssh connection to {host} during `{script}`")]
     Disconnected { host: HostName, script: &'static str, stderr_tail: String },
-    /// It said more than any answer has, and was cut off. The script may still be running on the host, or may have
+    /// The host said more than any answer has, and was cut off. The script may still be running there, or may have
     /// finished: the host is unknown until it has been asked.
     #[error("{host} said more to `{script}` than any answer has, and was cut off after {bytes} bytes")]
     TooMuch { host: HostName, script: &'static str, bytes: u64 },
@@ -124,7 +125,7 @@ impl StepError {
         }
     }
 
-    /// What a person can do about it.
+    /// Says what a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -134,7 +135,7 @@ impl StepError {
         }
     }
 
-    /// What the host said on stderr, if anything.
+    /// Returns the host's words on stderr, if there are any.
     #[must_use]
     pub fn stderr_tail(&self) -> Option<&str> {
         match self {
@@ -150,11 +151,11 @@ impl StepError {
     }
 }
 
-/// The last lines of what a remote program said, without anything that could steer a terminal.
+/// Returns the last lines of what a remote program said, without anything that could steer a terminal.
 fn tail(stderr: &[u8]) -> String {
     /// Enough for a stack of systemd's messages, and a bound on what a host can put into a record.
     const LINES: usize = 20;
-    /// What `ssh -v` adds.
+    /// Lines that `ssh -v` adds.
     const OF_VERBOSE_SSH: [&str; 5] =
         ["debug1: ", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: "];
     let text = String::from_utf8_lossy(stderr);

@@ -19,8 +19,8 @@ const DIRECTLY: &str = r#"exec /bin/sh -c "$0""#;
 const UNLESS_ROOT: &str = r#"if [ "$(id -u)" = 0 ]; then exec /bin/sh -c "$0"; fi; exec sudo -n -- /bin/sh -c "$0""#;
 const SUDO: &str = r#"exec sudo -n -- /bin/sh -c "$0""#;
 
-/// The password comes twice, a line each: the first is tried alone. Given a wrong password sudo would ask again and
-/// take the script's lines for further tries, and the account would be locked (`passwd_tries`, sudoers(5);
+/// The password is sent twice, on a line each; sudo tries the first one alone. Given a wrong password sudo would ask
+/// again and take the script's lines for further tries, and the account would be locked (`passwd_tries`, sudoers(5);
 /// `pam_faillock`). `-k` with a command neither uses nor leaves a cached credential. The second line goes to sudo
 /// itself, or, where it asks for no password, to the boot, which skips it.
 const SUDO_WITH_PASSWORD: &str = concat!(
@@ -29,7 +29,7 @@ const SUDO_WITH_PASSWORD: &str = concat!(
     r#"exec sudo -S -k -p "" -- /bin/sh -c "$0""#,
 );
 
-/// The command line for ssh.
+/// Returns the command line for ssh.
 #[must_use]
 pub(super) fn command(becoming: Become) -> String {
     let way = match becoming {
@@ -41,18 +41,18 @@ pub(super) fn command(becoming: Become) -> String {
     format!("/bin/sh -c '{PROLOGUE}{way}' '{BOOT}'")
 }
 
-/// A sudo password. It is sent on stdin only, and never shown.
+/// A sudo password. It is only sent on stdin, and never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl Password {
-    /// `None` for a text that cannot be one line of input.
+    /// Takes a password; `None` for a text that cannot be one line of input.
     #[must_use]
     pub fn new(text: String) -> Option<Self> {
         (!text.chars().any(char::is_control)).then_some(Self(text))
     }
 
-    /// What stands before the framed script.
+    /// Returns the lines before the framed script.
     pub(super) fn lines(&self) -> String {
         format!("{0}\n{0}\n", self.0)
     }
@@ -64,7 +64,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Why a host did not let us be root.
+/// The reason why a host did not let us be root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootRefusal {
     PasswordNeeded,
@@ -75,7 +75,7 @@ pub enum RootRefusal {
 }
 
 impl RootRefusal {
-    /// From what sudo said on stderr, in the C locale.
+    /// Reads the reason from sudo's words on stderr, in the C locale.
     ///
     /// Source: the messages of sudo 1.9 (tried by hand with 1.9.13) and of sudo-rs (its source, from memory).
     pub(super) fn read(stderr: &str) -> Self {
@@ -93,7 +93,7 @@ impl RootRefusal {
         }
     }
 
-    /// What a person can do about it; `None` when only the host's own words help.
+    /// Says what a person can do about it; `None` when only the host's own words help.
     #[must_use]
     pub fn hint(self) -> Option<&'static str> {
         match self {

@@ -1,4 +1,4 @@
-//! A host's master connection, and scripts run over it. The only file that names the openssh crate.
+//! Runs scripts over a host's master connection. It is the only file that names the openssh crate.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,9 +19,10 @@ use super::workspace::Workspace;
 use super::{BadScript, Script, StepError, privilege, tail};
 use crate::inventory::model::{Become, HostName};
 
-/// Scripts at once on one session: sshd's `MaxSessions` is 10 (`sshd_config(5)`), and `nix copy` and one more are left.
+/// How many scripts run at once on one session. sshd's `MaxSessions` is 10 (`sshd_config(5)`), so `nix copy` and one
+/// more have room.
 const AT_ONCE: usize = 8;
-/// The farewell of a stream that has answered.
+/// How long a stream that has answered is given to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The connection to one host.
@@ -70,11 +71,11 @@ impl Session {
         })
     }
 
-    /// Logs in again, whether or not the old master still thinks that it is connected; it is ended. The master of a
-    /// jump on the way is taken as good while it is there: behind a dead link it ends itself after 15 to 20 s
-    /// (`ServerAliveCountMax`), so an attempt before that may fail where a later one succeeds.
+    /// Logs in again, and ends the old master, even if that one still thinks that it is connected.
     ///
-    /// What runs over the old connection gets [`StepError::Disconnected`].
+    /// The master of a jump on the way is taken as good while it is there. Behind a dead link it ends itself after 15
+    /// to 20 s (`ServerAliveCountMax`), so an attempt before that may fail where a later one succeeds. Scripts that run
+    /// over the old connection get [`StepError::Disconnected`].
     ///
     /// # Errors
     /// [`ConnectError`], within `limit`; the session can be reopened later.
@@ -82,6 +83,7 @@ impl Session {
         let old = self.live();
         let want = Want::OtherThan(&old.master.socket);
         let master = ensure(&self.workspace, self.machine(), want, Instant::now() + limit).await?;
+        // Scripts under way keep their own handle of the old connection, and end with an error of their own.
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Live::new(master));
         Ok(())
     }
@@ -91,12 +93,12 @@ impl Session {
         &self.host
     }
 
-    /// Whether the master is there. A dead link to the host shows here only once the master has given up on it.
+    /// Returns whether the master is there. A dead link to the host shows here only once the master has given up on it.
     pub async fn is_alive(&self) -> bool {
         self.live().master.is_there().await
     }
 
-    /// Returns when the master has ended: the link was lost, or somebody closed it.
+    /// Returns when the master has ended: the link was lost, or the master was closed.
     pub async fn lost(&self) {
         let live = self.live();
         live.master.ended().await;
@@ -121,6 +123,7 @@ impl Session {
         let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
             return Err(self.not_begun(script, "too many scripts at once on this host".to_owned()));
         };
+        // The connection is looked up only now: while this one waited for a place, another may have logged in again.
         let live = self.live();
         let mut child = match timeout_at(deadline, spawn(&live, machine.becoming)).await {
             Ok(spawned) => spawned.map_err(|error| self.not_begun(script, reason(&error)))?,
@@ -130,6 +133,8 @@ impl Session {
         let mut sent = false;
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let talk = async {
+            // Input and output flow side by side: a host that prints before it reads would else wait for us, and we for
+            // it.
             let feed = async {
                 if let Some(mut stdin) = stdin {
                     sent = stdin.write_all(input.as_bytes()).await.is_ok();
@@ -142,12 +147,13 @@ impl Session {
         let status = match talked {
             Ok(Ok(_)) => timeout_at(deadline, status(child)).await.ok().flatten(),
             Ok(Err(excess)) => return Err(self.too_much(script, excess)),
+            // The whole script was sent, so it may be running still.
             Err(_) if sent => {
                 return Err(StepError::TimedOut { host: self.host.clone(), script: script.name, waited: limit });
             }
             Err(_) => None,
         };
-        // Until its last line is sent the host waits for it, and does nothing.
+        // The host does nothing before the last line of the input has arrived.
         if !sent && status.is_none() {
             return Err(self.not_begun(script, "the connection was lost while sending".to_owned()));
         }
@@ -155,17 +161,17 @@ impl Session {
         said.judge(Reading::of(&out))
     }
 
-    /// Starts a script that is talked to line by line. Each answer to a [`Stream::send_line`] may have as much as that
-    /// of [`Session::run`].
+    /// Starts a script that is talked to line by line. Each answer to a [`Stream::send_line`] may be as long as that of
+    /// [`Session::run`].
     ///
     /// # Errors
-    /// [`StepError`] when it was not begun within `limit`. What follows has no deadline of its own: give each
+    /// [`StepError`] when it was not begun within `limit`. The talk after that has no deadline of its own: give each
     /// [`Stream::send_line`] and [`Stream::next_line`] one.
     pub async fn stream(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
         self.stream_within(Meter::of_answer(), script, limit).await
     }
 
-    /// The same for a script that prints the log of a job with its answer: only the caller knows what of it is kept.
+    /// Starts a script that prints the log of a job with its answer: only the caller knows how much of it is kept.
     ///
     /// # Errors
     /// As for [`Session::stream`].
@@ -176,10 +182,11 @@ impl Session {
     async fn stream_within(&self, meter: Meter, script: &Script, limit: Duration) -> Result<Stream, StepError> {
         let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
         let (too_much, cut_off) = oneshot::channel();
+        // stderr is read in a task of its own: a host that fills it would else stop, and never print its answer.
         let stderr = tokio::spawn(async move {
             let mut bytes = Vec::new();
             if let Err(excess) = read_up_to(Some(stderr), STDERR, &mut bytes).await {
-                // Whoever reads the lines may be gone.
+                // The stream that reads the lines may be gone.
                 let _ = too_much.send(excess);
             }
             bytes
@@ -212,7 +219,8 @@ impl Session {
             let mut stdin = child.stdin().take().ok_or_else(lost)?;
             let stdout = child.stdout().take().ok_or_else(lost)?;
             let stderr = child.stderr().take().ok_or_else(lost)?;
-            // A host whose noise fills the pipe before it reads its input would wait for us, and we for it.
+            // A host that fills the pipe with noise before it reads its input would wait for us, and we for it.
+            // `deadline` ends that.
             stdin.write_all(input.as_bytes()).await.map_err(|_| lost())?;
             Ok((child, stdin, stdout, stderr))
         };
@@ -269,7 +277,7 @@ pub struct Stream {
     stdout: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
     partial: Vec<u8>,
     stderr: Option<tokio::task::JoinHandle<Vec<u8>>>,
-    /// Tells of a stderr without an end.
+    /// Tells that stderr has no end.
     cut_off: Option<oneshot::Receiver<Excess>>,
     meter: Meter,
     reading: Reading,
@@ -277,7 +285,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Sends a line to the script's stdin. Not to be cancelled in the middle: half a line would be left behind.
+    /// Sends a line to the script's stdin. It must not be cancelled in the middle: half a line would be left behind.
     ///
     /// # Errors
     /// [`StepError::BadScript`] for a line that is not one, [`StepError::Disconnected`].
@@ -294,7 +302,7 @@ impl Stream {
         if sent { Ok(()) } else { Err(self.disconnected()) }
     }
 
-    /// The script's next line; `None` after its `end`. It may be cancelled: nothing is lost.
+    /// Returns the script's next line; `None` after its `end`. It may be cancelled: nothing is lost.
     ///
     /// # Errors
     /// As for [`Session::run`], when the script ends without its last line.
@@ -335,9 +343,10 @@ impl Stream {
         tokio::time::timeout(waited, farewell).await.unwrap_or(Err(StepError::TimedOut { host, script, waited }))
     }
 
-    /// One line of stdout without its newline; `None` at the end.
+    /// Returns one line of stdout without its newline; `None` at the end.
     async fn raw_line(&mut self) -> Result<Option<String>, Excess> {
         loop {
+            // `fill_buf` takes nothing out of the buffer, and half a line stays in `partial`: so it may be cancelled.
             let bytes = tokio::select! {
                 bytes = self.stdout.fill_buf() => bytes.unwrap_or_default(),
                 excess = told(&mut self.cut_off) => return Err(excess),
@@ -361,6 +370,7 @@ impl Stream {
     }
 
     async fn ended_early(&mut self) -> StepError {
+        // The end of the input ends a script that still waits for a line; else its status would never come.
         self.stdin = None;
         let status = match self.child.take() {
             Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),
@@ -401,7 +411,7 @@ async fn spawn(live: &Live, becoming: Become) -> Result<Child, openssh::Error> {
         .await
 }
 
-/// An error with its causes, in one line.
+/// Returns an error with its causes, in one line.
 fn reason(error: &openssh::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -412,29 +422,30 @@ fn reason(error: &openssh::Error) -> String {
     tail(text.as_bytes())
 }
 
-/// `None`: the connection was lost, or a signal ended the remote shell; the protocol does not tell which.
+/// Returns the exit status. `None`: the connection was lost, or a signal ended the remote shell; the protocol does not
+/// tell which.
 pub(super) async fn status(child: Child) -> Option<i32> {
     match child.wait().await {
         Ok(status) => status.code(),
-        // The crate makes an error of its own of the status 127.
+        // The crate turns the status 127 into an error of its own.
         Err(openssh::Error::Remote(_)) => Some(127),
         Err(_) => None,
     }
 }
 
-/// Reads to the end, which comes before `limit` bytes more than an honest host says.
+/// Reads to the end. An honest host never says more than `limit` bytes.
 ///
 /// # Errors
-/// It did not. The rest is left to whoever closes the channel: what is not read any more stops on its way.
+/// There are more. They are not read: the host stops when the pipe is full, and the close of the channel ends it.
 async fn read_up_to(stream: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &mut Vec<u8>) -> Result<(), Excess> {
     if let Some(stream) = stream {
-        // A stream that breaks has ended: the status, and a last line that is missing, tell the rest.
+        // A stream that breaks has ended. The status and the missing last line say that it was cut.
         let _ = stream.take(limit + 1).read_to_end(bytes).await;
     }
     if bytes.len() as u64 > limit { Err(Excess { most: limit }) } else { Ok(()) }
 }
 
-/// Waits for ever where nothing is told.
+/// Returns when stderr was too long, and else never: its end without a word must not end the `select!` of its caller.
 async fn told(cut_off: &mut Option<oneshot::Receiver<Excess>>) -> Excess {
     if let Some(excess) = cut_off
         && let Ok(excess) = excess.await

@@ -1,8 +1,8 @@
-//! The text of the generated ssh config: pure, from the inventory and from what `ssh -G` says.
+//! Makes the text of the generated ssh config, from the inventory and from what `ssh -G` says. It is pure.
 //!
 //! One config serves the masters, jumps, `nix copy` and new logins alike. Every block has the `ControlPath` of its own
-//! machine, so that a `ProxyJump` rides the jump's master. `-F` switches the user's and the system's config off, so
-//! what they say about a machine is put into its block.
+//! machine, so that a `ProxyJump` uses the jump's master. `-F` switches the user's and the system's config off, so
+//! their settings for a machine are put into its block.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::inventory::model::HostKey;
 
-/// For every machine; the first value wins in ssh, so they stand above all blocks.
+/// The settings of every machine. The first value wins in ssh, so they stand above all blocks.
 ///
 /// `ServerAlive*`: a dead link is noticed after 15 to 20 s (`ssh_config(5)`). `UpdateHostKeys no`: a run does not
-/// rewrite the user's `known_hosts`. Nothing is ever asked.
+/// rewrite the user's `known_hosts`. ssh never asks a question.
 const COMMON: &str = "\
 BatchMode yes
 ControlMaster no
@@ -30,9 +30,10 @@ UpdateHostKeys no
 CanonicalizeHostname no
 ";
 
-/// What is taken over from the user's config: how to connect, to whom, as whom, with which keys and ciphers.
+/// The settings that are taken over from the user's config: how to connect, where to, as which user, with which keys
+/// and ciphers.
 ///
-/// Left out: forwardings, commands, the environment, anything that asks or talks, and what [`COMMON`] decides.
+/// These are left out: forwardings, commands, the environment, all that asks or talks, and what [`COMMON`] decides.
 /// Names as `ssh -G` prints them; `ssh_config(5)`.
 const TAKEN_OVER: [&str; 37] = [
     "addressfamily",
@@ -74,10 +75,10 @@ const TAKEN_OVER: [&str; 37] = [
     "verifyhostkeydns",
 ];
 
-/// One path a line, which may have spaces.
+/// Each line of these has one path, which may have spaces.
 const ONE_PATH: [&str; 3] = ["identityfile", "identityagent", "certificatefile"];
 
-/// What the user's config says about one destination.
+/// The settings of the user's config for one destination.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UserSettings {
     pub(super) hostname: String,
@@ -87,14 +88,15 @@ pub(super) struct UserSettings {
     pub(super) proxy_jump: Vec<String>,
     pub(super) host_key_alias: Option<String>,
     pub(super) proxy_command: bool,
-    /// Something that names the machine by its host name while connecting: then an address must not stand in for it.
+    /// Whether a setting names the machine by its host name while connecting: then an address must not stand in for it.
     pub(super) needs_name: bool,
     /// Lines for the block, as they go in.
     pub(super) lines: Vec<String>,
 }
 
 impl UserSettings {
-    /// `configured` is what `ssh -G` prints for `destination` with the user's config, `bare` with none (`-F none`).
+    /// Reads the output of `ssh -G` for `destination`: `configured` with the user's config, `bare` with none (`-F
+    /// none`).
     ///
     /// Only what differs goes in. The defaults must not: `HostKeyAlgorithms` spelled out, even with its default, stops
     /// ssh from asking first for the key type that `known_hosts` has (sshconnect2.c, `order_hostkeyalgs`), and a
@@ -138,7 +140,7 @@ impl UserSettings {
         }
     }
 
-    /// The name under which `known_hosts` has this machine: `name`, or `[name]:port` (sshd(8)).
+    /// Returns the name under which `known_hosts` has this machine: `name`, or `[name]:port` (sshd(8)).
     pub(super) fn known_as(&self) -> String {
         let name = self.hostname.to_ascii_lowercase();
         match &self.host_key_alias {
@@ -157,7 +159,8 @@ fn line(key: &str, value: &str) -> String {
     }
 }
 
-/// `%n` and `%h` of the user's config are about the destination they typed, not about our alias or a pinned address.
+/// Expands `%n` and `%h` of the user's config: they mean the destination that the user types, not our alias or a pinned
+/// address.
 fn expand(value: &str, destination: &str, hostname: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();
@@ -175,7 +178,7 @@ fn expand(value: &str, destination: &str, hostname: &str) -> String {
     text
 }
 
-/// A list that only adds to the default or takes from it is written so again: only then does ssh keep its order.
+/// Writes a list that only adds to the default or takes from it in that form again: only then does ssh keep its order.
 fn relative_to_default(value: &str, default: &str) -> String {
     let (wanted, standard): (Vec<&str>, Vec<&str>) = (value.split(',').collect(), default.split(',').collect());
     if let Some(added) = value.strip_prefix(default).and_then(|rest| rest.strip_prefix(',')) {
@@ -194,14 +197,14 @@ pub(super) struct Block {
     pub(super) user: Option<String>,
     pub(super) port: u16,
     pub(super) identity: Option<PathBuf>,
-    /// Alias of the jump.
+    /// The alias of the jump.
     pub(super) jump: Option<String>,
     /// The name to look for in `known_hosts`, when it is not `hostname`.
     pub(super) known_as: Option<String>,
     pub(super) host_key: HostKey,
     pub(super) control: PathBuf,
     pub(super) connect: Duration,
-    /// Of the connection, so of all that rides its master; `None` is what the user's config says.
+    /// Whether the connection is compressed, and so all that uses its master; `None` is what the user's config says.
     pub(super) compress: Option<bool>,
     pub(super) lines: Vec<String>,
 }
@@ -216,7 +219,7 @@ impl Block {
             text,
             "\nHost {}\n  HostName {}\n  Port {}\n",
             self.alias,
-            // HostName knows %h (and %%); an address with a zone has a percent sign of its own.
+            // HostName expands %h (and %%), and an address with a zone has a percent sign of its own.
             self.hostname.replace('%', "%%"),
             self.port
         );
@@ -240,7 +243,7 @@ impl Block {
         }
         let identity = self.identity.as_ref().map(|file| line("identityfile", &file.to_string_lossy()));
         for line in identity.iter().chain(self.lines.iter().filter(|line| Some(*line) != identity.as_ref())) {
-            // With a jump of ours the user's own proxy must not come back.
+            // If we give a jump, the user's own proxy must not come back.
             if self.jump.is_none() || !line.starts_with("proxy") {
                 let _ = writeln!(text, "  {line}");
             }
@@ -248,7 +251,7 @@ impl Block {
     }
 }
 
-/// The whole config.
+/// Makes the whole config.
 pub(super) fn render(blocks: &[Block]) -> String {
     let mut text = format!("# Written by fleetdeploy for one run; it goes with the run.\n{COMMON}");
     for block in blocks {

@@ -1,7 +1,7 @@
-//! Everything that is ever run on a host: which script, with which arguments.
+//! Lists everything that ever runs on a host: which script, with which arguments.
 //!
-//! The scripts themselves are in `scripts/`, each sent with the files of common ground that it needs. Here typed values
-//! become their arguments, and nothing else: no text is pasted together. The golden test at the end is the whole list.
+//! The scripts themselves are in `scripts/`, and each is sent with the shared files that it needs. Here typed values
+//! become their arguments, and no text is pasted together. The snapshot test at the end is the whole list.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use crate::remote::Script;
 
 const LIB: &str = include_str!("scripts/lib.sh");
 const TRACES: &str = include_str!("scripts/traces.sh");
-/// What a reboot would bring: one text of several files, for they are of no use without each other.
+/// Reads what a reboot would bring: one text of several files, because they need each other.
 const BOOT: &str = concat!(
     include_str!("scripts/boot.sh"),
     include_str!("scripts/boot_systemd.sh"),
@@ -34,20 +34,20 @@ const COMPARING: &str = include_str!("scripts/comparing.sh");
 const WIREGUARD: &str = include_str!("scripts/wireguard.sh");
 const PROBES: &str = include_str!("scripts/probes.sh");
 
-/// Says that a script's file is at its end and its common ground is there: the last line of every text.
+/// The last line of every text: it calls `main` once the script and its shared files are whole.
 const CALL: &str = "main \"$@\"\n";
-/// The same of a script that reads the boot loader; see [`Script::reads_boot_loader`].
+/// The last line of a script that reads the boot loader; see [`Script::reads_boot_loader`].
 const CALL_TOLD: &str = "told_loader=$1; shift; main \"$@\"\n";
 
-/// Which run speaks, and by which right: a lower epoch than the one on the host is refused there.
+/// The run that speaks, and its right to do so: a host refuses a lower epoch than the one it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Speaker {
-    /// Letters `a` to `z`, digits and `-`, at most 64; the host looks again.
+    /// It has letters `a` to `z`, digits and `-`, at most 64; the host checks this again.
     pub run: String,
     pub epoch: u64,
 }
 
-/// Where a host must stand for a step to begin; `None` is anywhere.
+/// The systems that a host must be on for a step to begin; `None` is any.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expected {
     pub current: Option<StorePath>,
@@ -60,7 +60,7 @@ impl From<&Systems> for Expected {
         Self {
             current: Some(systems.current.clone()),
             profile: Some(systems.profile.clone()),
-            // Nothing to compare with where it was not known: the fence's other two still hold.
+            // A boot default that was not known cannot be compared; the fence still checks the other two.
             boot_default: systems.known_boot_default().cloned(),
         }
     }
@@ -68,7 +68,7 @@ impl From<&Systems> for Expected {
 
 /// One thing to run on a host.
 ///
-/// All of them may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
+/// Every step may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
@@ -86,7 +86,7 @@ pub enum Step {
     Generations { system: Option<StorePath> },
     /// How two systems differ, as far as they are there, and what was booted; changes nothing.
     Compare { old: StorePath, new: StorePath },
-    /// What activating a system that is there would do to the units; changes nothing.
+    /// What the activation of a system that is there would do to the units; changes nothing.
     DryActivate { new: StorePath, limit: Duration },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare {
@@ -94,7 +94,7 @@ pub enum Step {
         old_current: StorePath,
         old_boot: StorePath,
         new: StorePath,
-        /// What the new system's own checks may take.
+        /// How long the new system's own checks may take.
         check: Duration,
         hosts: Vec<HostName>,
     },
@@ -103,7 +103,7 @@ pub enum Step {
     /// Lease and guard, if the survey's facts still hold and the host's clock is not past `latest`.
     Arm {
         speaker: Speaker,
-        /// For people who find the lease: `person@workstation`.
+        /// The owner, for a person who finds the lease: `person@workstation`.
         owner: String,
         boot_id: String,
         expected: Expected,
@@ -124,7 +124,7 @@ pub enum Step {
         speaker: Speaker,
         boot_id: String,
         kind: JobKind,
-        /// What must be left on the guard's clock for it to begin.
+        /// How much time the guard must have left for the step to begin.
         needs: Duration,
         expected: Expected,
         new: StorePath,
@@ -141,7 +141,7 @@ pub enum Step {
     /// A rolling reboot holds the host, on this boot and on the next, for so long.
     Hold {
         run: String,
-        /// For people who find it: `person@workstation`.
+        /// The owner, for a person who finds the lease: `person@workstation`.
         owner: String,
         boot_id: String,
         /// By the host's clock; `None`: it goes on to hold it, and takes nothing.
@@ -160,7 +160,7 @@ pub enum Step {
     /// Takes away everything that the run has left on the host; only when all hosts are through, or with a mark of
     /// those that are missing.
     Clean { speaker: Speaker, mark: EndMark },
-    /// One that was missing goes out of the mark; `None`: the whole mark goes.
+    /// Takes a host that was missing out of the mark; `None`: the whole mark goes.
     Unmark { speaker: Speaker, host: Option<HostName> },
     /// A command that a person has typed; see [`crate::remote::Command`].
     Exec { mark: String, as_root: bool, limit: Duration, words: Vec<OsString> },
@@ -169,7 +169,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// What is sent.
+    /// Returns the script that is sent.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a table with a row for each step")]
     pub fn script(&self) -> Script {
@@ -311,14 +311,15 @@ impl Expected {
     }
 }
 
-/// A machine's id as the scripts take one. It is what the missing host once said: no word of its may keep the others
-/// from ending.
+/// Returns a machine's id as the scripts take one. The missing host once said it, and no word of that host may keep the
+/// others from ending.
 fn machine_word(machine: Option<&str>) -> &str {
     let fits = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     machine.filter(fits).unwrap_or("-")
 }
 
-/// Whether this can be the name of a unit, and not be taken for an option or a pattern; the host looks again.
+/// Returns whether this can be the name of a unit, and cannot be taken for an option or a pattern; the host checks this
+/// again.
 ///
 /// Source: systemd.unit(5): letters, digits, `:-_.\`, and the `@` of an instance; at most 255.
 #[must_use]
@@ -327,8 +328,8 @@ pub fn is_unit(text: &str) -> bool {
     (1..=255).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(fits)
 }
 
-/// The files one after another, without the lines that are only comments: they are for who reads the files, and a host
-/// reads what it is sent byte by byte.
+/// Joins the files, without the lines that are only comments: comments are for readers of the files, and a host reads
+/// its input byte by byte.
 fn text(files: &[&str], call: &str) -> String {
     let mut text: String = files
         .iter()
@@ -362,12 +363,12 @@ fn pace_argument(pace: &[(&'static str, u64)]) -> String {
     pace.iter().map(|(name, seconds)| format!("{name}={seconds}")).collect::<Vec<_>>().join(",")
 }
 
-/// Whole seconds, never fewer than asked for.
+/// Rounds up to whole seconds.
 fn seconds_up(duration: Duration) -> String {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).to_string()
 }
 
-/// For the host's `printf %b`: a word may have any byte but 0 in it, and a script travels as text.
+/// Encodes a word for the host's `printf %b`: it may have any byte but 0 in it, and a script travels as text.
 fn encode_word(word: &OsString) -> String {
     let mut encoded = String::with_capacity(word.len());
     let octal = |encoded: &mut String, byte: u8| {
@@ -430,7 +431,7 @@ mod tests {
         ["vps", "homeserver"].map(|name| HostName::new(name).unwrap()).to_vec()
     }
 
-    /// Of three hosts that were missing.
+    /// Makes the mark of three hosts that were missing.
     fn mark() -> EndMark {
         let missing = [("web", Some("1e7e1eea20dd855201641749a2e5733d")), ("db", None), ("nas", Some("a b"))];
         let missing = missing.map(|(host, machine)| (HostName::new(host).unwrap(), machine.map(str::to_owned)));
@@ -566,7 +567,7 @@ mod tests {
         ]
     }
 
-    /// All that we run as root on a host, on one screen. Texts that are arguments are named instead of shown.
+    /// Lists all that we run as root on a host, on one screen. Texts that are arguments are named instead of shown.
     #[test]
     fn every_step_is_this_script_with_these_arguments() {
         let shown: Vec<String> = [every_step(), steps_of_a_rolling_reboot()]
@@ -589,50 +590,45 @@ mod tests {
                 format!("{} {}", script.name, arguments.join(" | "))
             })
             .collect();
-        let run = "20261122-161005-k3f";
-        let golden = format!(
-            "survey grub:/boot2\n\
-             status grub:/boot2\n\
-             doctor grub:/boot2\n\
-             standing grub:/boot2 | -\n\
-             standing grub:/boot2 | {run}\n\
-             ask grub:/boot2 | {run}\n\
-             generations OLD\n\
-             generations -\n\
-             compare grub:/boot2 | OLD | NEW\n\
-             dry_activate NEW | 240\n\
-             prepare grub:/boot2 | {run} | OLD | OLD | NEW | 300 | vps | homeserver\n\
-             prepare grub:/boot2 | {run} | OLD | OLD | - | 0 | vps | homeserver\n\
-             arm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | \
-             GUARD | JOB | vps | homeserver\narm grub:/boot2 | {run} | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 \
-             | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB\ntake_over grub:/boot2 | {run} | 2 | \
-             ada@desktop\nextend grub:/boot2 | {run} | 1 | BOOT-ID | 600\n\
-             test grub:/boot2 | {run} | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240\n\
-             switch grub:/boot2 | {run} | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240\n\
-             reactivate grub:/boot2 | {run} | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240\n\
-             rollback grub:/boot2 | {run} | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240\n\
-             await grub:/boot2 | {run} | test | 240\n\
-             disarm grub:/boot2 | {run} | 1 | BOOT-ID | OLD | OLD | OLD\n\
-             booted grub:/boot2 | 60\n\
-             journal app.service | dev-disk\\x2dby.mount\n\
-             remember {run} | 1 | app.service | a.mount\n\
-             release grub:/boot2 | {run} | 2\n\
-             clean grub:/boot2 | {run} | 1 | new\n\
-             clean grub:/boot2 | {run} | 1 | old | db:- | nas:- | web:1e7e1eea20dd855201641749a2e5733d\n\
-             unmark grub:/boot2 | {run} | 1 | web\n\
-             unmark grub:/boot2 | {run} | 1 | -\n\
-             exec fleetdeploy-1f | root | 300 | printf | %s\\0134n | a b\\0012c |  | -n | $HOME 'ü'\n\
-             exec fleetdeploy-1f | login | 2 | cat\\0377\\0033[m\n\
-             probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | \
-             probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | \
-             8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 \
-             | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe \
-             | 7 | shell | 1000 | 1 | echo \"$HOME\" | grep .\\n\nreboot grub:/boot2 | {run} | BOOT-ID | OLD | OLD | \
-             OLD\nhold grub:/boot2 | {run} | ada@laptop | BOOT-ID | 4242 | 601\n\
-             hold grub:/boot2 | {run} | ada@laptop | BOOT-ID | - | 1\n\
-             let_go grub:/boot2 | {run}"
-        );
-        assert_eq!(shown.join("\n"), golden);
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        survey grub:/boot2
+        status grub:/boot2
+        doctor grub:/boot2
+        standing grub:/boot2 | -
+        standing grub:/boot2 | 20261122-161005-k3f
+        ask grub:/boot2 | 20261122-161005-k3f
+        generations OLD
+        generations -
+        compare grub:/boot2 | OLD | NEW
+        dry_activate NEW | 240
+        prepare grub:/boot2 | 20261122-161005-k3f | OLD | OLD | NEW | 300 | vps | homeserver
+        prepare grub:/boot2 | 20261122-161005-k3f | OLD | OLD | - | 0 | vps | homeserver
+        arm grub:/boot2 | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver
+        arm grub:/boot2 | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB
+        take_over grub:/boot2 | 20261122-161005-k3f | 2 | ada@desktop
+        extend grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | 600
+        test grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240
+        switch grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240
+        reactivate grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240
+        rollback grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240
+        await grub:/boot2 | 20261122-161005-k3f | test | 240
+        disarm grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | OLD | OLD | OLD
+        booted grub:/boot2 | 60
+        journal app.service | dev-disk\x2dby.mount
+        remember 20261122-161005-k3f | 1 | app.service | a.mount
+        release grub:/boot2 | 20261122-161005-k3f | 2
+        clean grub:/boot2 | 20261122-161005-k3f | 1 | new
+        clean grub:/boot2 | 20261122-161005-k3f | 1 | old | db:- | nas:- | web:1e7e1eea20dd855201641749a2e5733d
+        unmark grub:/boot2 | 20261122-161005-k3f | 1 | web
+        unmark grub:/boot2 | 20261122-161005-k3f | 1 | -
+        exec fleetdeploy-1f | root | 300 | printf | %s\0134n | a b\0012c |  | -n | $HOME 'ü'
+        exec fleetdeploy-1f | login | 2 | cat\0377\0033[m
+        probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo "$HOME" | grep .\n
+        reboot grub:/boot2 | 20261122-161005-k3f | BOOT-ID | OLD | OLD | OLD
+        hold grub:/boot2 | 20261122-161005-k3f | ada@laptop | BOOT-ID | 4242 | 601
+        hold grub:/boot2 | 20261122-161005-k3f | ada@laptop | BOOT-ID | - | 1
+        let_go grub:/boot2 | 20261122-161005-k3f
+        "#);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How a script travels to a host and how its answer comes back: text in, text out, no connection here.
+//! Says how a script travels to a host and how its answer comes back: text in, text out, no connection here.
 //!
 //! The command line given to ssh is one constant per kind of [`Become`](crate::inventory::model::Become) (see
 //! [`becoming`](super::privilege)); it reads everything that varies from its standard input:
@@ -16,8 +16,9 @@
 //! ```
 //!
 //! A host runs nothing before it has read `fleetdeploy-go`: a connection that dies while sending leaves no half script
-//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ANSWER_MARK`]; what a login shell prints before
-//! is skipped. Then come the script's lines, `key value`, and `end` as the last one: an answer without it was cut.
+//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ANSWER_MARK`]; lines that a login shell prints
+//! before these are skipped. Then come the script's lines, `key value`, and `end` as the last one: an answer without it
+//! was cut.
 
 use std::fmt::Write as _;
 
@@ -25,9 +26,9 @@ use super::bounds::{Excess, LINE, Meter};
 use super::{BadScript, Script};
 use crate::inventory::model::BootLoaderHint;
 
-/// The host's `/bin/sh` is running, not root yet.
+/// Says that the host's `/bin/sh` is running, not root yet.
 pub(super) const SHELL_MARK: &str = "fleetdeploy-shell";
-/// The whole script has arrived; it begins now.
+/// Says that the whole script has arrived, and begins now.
 pub(super) const ANSWER_MARK: &str = "fleetdeploy-answer";
 /// The last line of a complete answer.
 pub(super) const END: &str = "end";
@@ -39,13 +40,12 @@ const GO: &str = "fleetdeploy-go";
 
 /// Reads script and arguments from stdin and runs them: the argument of `/bin/sh -c`.
 ///
-/// It stands between single quotes on a command line that bash, dash, zsh and fish must read alike, so it has no
-/// single quote, no backslash, no newline and no `!` in it; a test holds this. `read` takes single bytes from a pipe
-/// (POSIX, read: "shall not read more than it needs") and `head -c` no more than it was told, so what follows
-/// `fleetdeploy-go` is left for the script. The bytes are counted because reading a long script line by line costs a
-/// host half a second.
-/// The C locale is for us who read what programs print, and makes `${#s}` count bytes; the added folders are where
-/// NixOS has `sudo` and the rest when a login shell has set no PATH. The script finds its own text in `$s`.
+/// It stands between single quotes on a command line that bash, dash, zsh and fish must read alike, so it has no single
+/// quote, no backslash, no newline and no `!` in it; a test holds this. `read` takes single bytes from a pipe (POSIX,
+/// read: "shall not read more than it needs") and `head -c` no more than it was told, so what follows `fleetdeploy-go`
+/// is left for the script. The bytes are counted because reading a long script line by line costs a host half a second.
+/// The C locale keeps the output of programs readable for us, and makes `${#s}` count bytes. The added folders are
+/// where NixOS has `sudo` and the rest if a login shell has set no PATH. The script finds its own text in `$s`.
 pub(super) const BOOT: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; LC_ALL=C; export PATH LC_ALL; "#,
     r#"take() { t=$(head -c "$1"; echo x); t=${t%x}; [ "${#t}" -eq "$1" ] || exit 97; }; "#,
@@ -60,10 +60,10 @@ pub(super) const BOOT: &str = concat!(
     r#"esac; done; unset p l a t; unset -f take; echo; echo fleetdeploy-answer; eval "$s""#,
 );
 
-/// An argument of more bytes than this is counted instead of encoded on one line.
+/// The length in bytes from which on an argument is counted instead of encoded on one line.
 const LONG: usize = 512;
 
-/// What goes to the boot's stdin, up to and with `fleetdeploy-go`.
+/// Makes the input of [`BOOT`], up to and with `fleetdeploy-go`.
 ///
 /// # Errors
 /// [`BadScript`] when a text could not arrive as it is.
@@ -84,7 +84,7 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
         } else if argument.contains(['\\', '\n']) {
             writeln!(input, "%{}", encode(&argument))
         } else {
-            // A host decodes nothing here: that takes it a process for each.
+            // It is sent as it is, because a host needs one process for each argument that it decodes.
             writeln!(input, "={argument}")
         };
     }
@@ -93,12 +93,12 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
     Ok(input)
 }
 
-/// Backslash as `\\`, newline as `\n`.
+/// Encodes a backslash as `\\` and a newline as `\n`.
 pub(super) fn encode(text: &str) -> String {
     text.replace('\\', r"\\").replace('\n', r"\n")
 }
 
-/// The other way of [`encode`]; a backslash before anything else stays what it is.
+/// Decodes what [`encode`] has made; a backslash before anything else stays as it is.
 pub(super) fn decode(text: &str) -> String {
     let mut decoded = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -118,17 +118,17 @@ pub(super) fn decode(text: &str) -> String {
     decoded
 }
 
-/// What a script answered: its lines without the marks, values decoded.
+/// The answer of a script: its lines without the marks, values decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RawAnswer {
     /// Keys and values in the order they came; a key may come several times.
     pub lines: Vec<(String, String)>,
-    /// The end of what the script said on stderr, for the log.
+    /// The last lines of the script's stderr, for the log.
     pub stderr_tail: String,
 }
 
 impl RawAnswer {
-    /// The value of a key that comes exactly once.
+    /// Returns the value of a key that comes exactly once.
     #[must_use]
     pub fn one(&self, key: &str) -> Option<&str> {
         let mut values = self.all(key);
@@ -138,7 +138,7 @@ impl RawAnswer {
         }
     }
 
-    /// Every value of a key, in order.
+    /// Returns every value of a key, in order.
     pub fn all<'answer>(&'answer self, key: &str) -> impl Iterator<Item = &'answer str> {
         self.lines.iter().filter(move |(found, _)| found == key).map(|(_, value)| value.as_str())
     }
@@ -151,7 +151,7 @@ pub(super) struct Reading {
     pub(super) answer_seen: bool,
     pub(super) end_seen: bool,
     pub(super) lines: Vec<(String, String)>,
-    /// It has more lines than any answer, or one that is longer than any; what came after was not read.
+    /// Set if it has more lines than any answer, or a line that is longer than any; the rest was not read.
     pub(super) excess: Option<Excess>,
 }
 
@@ -180,7 +180,7 @@ impl Reading {
             self.answer_seen = line == ANSWER_MARK;
             return None;
         }
-        // What a trap or a child prints after the end is not part of the answer.
+        // Lines that a trap or a child prints after the end are not part of the answer.
         if self.end_seen {
             return None;
         }

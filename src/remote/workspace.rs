@@ -1,4 +1,4 @@
-//! The folder of one run: the generated ssh config, the sockets of the masters, their logs.
+//! Keeps the folder of one run: the generated ssh config and the sockets of the masters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -20,10 +20,10 @@ use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;
 use crate::local::process::Invocation;
 
-/// How many `ssh -G` run at once.
+/// The most `ssh -G` that run at once.
 const READ_AT_ONCE: usize = 8;
 
-/// The ssh side of one run: made before the first connection, closed after the last.
+/// The ssh side of one run. It is made before the first connection and closed after the last.
 ///
 /// A run that dies leaves no master behind for longer than the master's `ControlPersist`, and the folder until the next
 /// run of the same user removes it.
@@ -105,14 +105,15 @@ impl Workspace {
         &self.config
     }
 
-    /// For `NIX_SSHOPTS`, which old versions of Nix split at every space: the path has none. Nix then rides the host's
-    /// master; with `?max-connections=1` only (docs/facts.md, "Nix over a master connection").
+    /// Returns the text for `NIX_SSHOPTS`. Old versions of Nix split it at every space, and the path has none. Nix then
+    /// uses the host's master, but only with `?max-connections=1` (docs/facts.md, "Nix over a master connection").
     #[must_use]
     pub fn nix_ssh_options(&self) -> String {
         format!("-F {}", self.config.display())
     }
 
-    /// Like [`Self::nix_ssh_options`], with a connection of its own: for one more try after `protocol mismatch`.
+    /// Returns the same with a connection of its own, for one more try after `protocol mismatch`; see
+    /// [`Self::nix_ssh_options`].
     #[must_use]
     pub fn nix_ssh_options_without_master(&self) -> String {
         format!("{} -oControlPath=none", self.nix_ssh_options())
@@ -130,7 +131,7 @@ impl Workspace {
         route.via.as_ref().and_then(|alias| self.machines.get(alias))
     }
 
-    /// Which of a host's several addresses is used, once one is, and what is to be said of those before it.
+    /// Returns which of a host's several addresses is used, once one is, and what is to be said of those before it.
     #[must_use]
     pub fn settled_on(&self, host: &HostName) -> Option<(&str, &[String])> {
         let machine = self.machine(host)?;
@@ -138,7 +139,7 @@ impl Workspace {
         Some((&machine.route().address, &settled.passed_over))
     }
 
-    /// From now on `machine` is reached by this one of its routes, by whoever reads the config.
+    /// Settles on one route to `machine`. From now on every reader of the config takes this one.
     pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<String>) -> io::Result<()> {
         let number = machine.routes.iter().position(|known| known.alias == route.alias).unwrap_or(0);
         {
@@ -150,15 +151,15 @@ impl Workspace {
                 *of_machine = Block { alias: machine.alias.clone(), ..block };
             }
         }
-        // Only who holds the machine's slot comes here, and only as long as nothing is settled.
+        // Only a holder of the machine's slot comes here, and only as long as nothing is settled, so no two can race.
         let _ = machine.settled.set(Settled { route: number, passed_over });
         self.write_config()
     }
 
-    /// An `ssh` that reads the run's config and asks nobody anything.
+    /// Makes an `ssh` that reads the run's config and never asks a question.
     ///
-    /// Also a `ProxyCommand ssh ...` of the user, which knows nothing of our `BatchMode`: ssh(1),
-    /// `SSH_ASKPASS_REQUIRE`.
+    /// A `ProxyCommand ssh ...` of the user does not know our `BatchMode`, so the environment forbids questions as
+    /// well: ssh(1), `SSH_ASKPASS_REQUIRE`.
     pub(super) fn ssh(&self, limit: Duration) -> Invocation {
         Invocation::new("ssh", limit)
             .env("SSH_ASKPASS", "false")
@@ -167,7 +168,8 @@ impl Workspace {
             .arg(&self.config)
     }
 
-    /// From now on `machine` is reached at `address`, and known by the name it had: DNS may live on the fleet.
+    /// Pins `machine` to `address`. From now on it is reached there, and known by the name it had: DNS may live on the
+    /// fleet.
     pub(super) fn pin(&self, machine: &Machine, address: IpAddr) -> io::Result<()> {
         let route = machine.route();
         let mut changed = false;
@@ -183,7 +185,7 @@ impl Workspace {
         if changed { self.write_config() } else { Ok(()) }
     }
 
-    /// A reader sees the old config or the new one, whole.
+    /// Writes the config so that a reader sees the old one or the new one, whole.
     fn write_config(&self) -> io::Result<()> {
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let draft = self.config.with_extension("new");

@@ -1,4 +1,4 @@
-//! What a new system changes, by package, in words.
+//! Says in words what a new system changes, by package.
 
 use crate::facts::package_change::PackageChange;
 use crate::ui::{sanitise, words};

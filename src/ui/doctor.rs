@@ -1,4 +1,4 @@
-//! What a doctor has found: by host, the heaviest first.
+//! Shows the findings of `doctor`: by host, the heaviest first.
 
 use crate::decide::doctor::{Finding, Severity};
 use crate::ui::line::wrap;
@@ -10,7 +10,7 @@ use crate::ui::sanitise;
 pub struct Style {
     pub columns: usize,
     pub colour: bool,
-    /// Also what is fine.
+    /// Whether checks that are fine are shown too.
     pub whole: bool,
 }
 
@@ -48,7 +48,7 @@ fn patient(name: &str, findings: &[Finding], style: Style) -> String {
             );
         }
         if let Some(mend) = &finding.mend {
-            // Not wrapped: it is there to be copied.
+            // It is not wrapped, because a person copies it.
             lines.push(format!("mend: {}", sanitise::line(mend)));
         }
         for (number, line) in lines.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What a command printed on hosts: grouped by host, or line by line with the host in front.
+//! Shows the output of a command on hosts: grouped by host, or line by line with the host in front.
 //!
 //! `|` stands before a line of stdout, `!` before one of stderr.
 
@@ -136,7 +136,7 @@ impl Lines {
         self.write(host, channel, &whole)
     }
 
-    /// What is left of a host whose command has ended, and how it has.
+    /// Shows the rest of a host's output once its command has ended, and how it has ended.
     pub fn end(&mut self, host: &HostName, came: &Came) -> String {
         let mut out = String::new();
         for channel in [Channel::Stdout, Channel::Stderr] {

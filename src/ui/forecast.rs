@@ -1,4 +1,4 @@
-//! What a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
+//! Shows what a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
 use crate::facts::package_change::PackageChange;
@@ -66,7 +66,7 @@ fn in_words(gap: &GuardGap) -> String {
     }
 }
 
-/// Of that page, how the systems differ; a refused push has not been compared to the end.
+/// Shows the part of that page with the differences of the systems; a refused push has not been compared to its end.
 #[must_use]
 pub fn packages(forecast: &Forecast, style: Style) -> String {
     let is_known = |host: &&HostForecast| forecast.refused.is_none() || host.comparison.packages.is_some();
@@ -102,7 +102,7 @@ fn each_package(packages: &[PackageChange], style: Style) -> String {
     listed.iter().map(|line| indented(line, "  ", style)).collect()
 }
 
-/// What is the same for several hosts is said once, in the order of the first of them.
+/// Shows changes that several hosts have in common once, in the order of the first of them.
 fn folded<'a, T: PartialEq>(all: impl IntoIterator<Item = (&'a HostName, &'a T)>) -> Vec<(&'a T, Vec<&'a str>)> {
     let mut groups: Vec<(&T, Vec<&str>)> = Vec::new();
     for (host, value) in all {
@@ -179,7 +179,7 @@ fn row(host: &HostForecast) -> Vec<Cell> {
     ]
 }
 
-/// Where the table is too wide.
+/// Shows it as lines, if the table is too wide.
 fn on_lines(host: &HostForecast, style: Style) -> String {
     let (would, tone) = would(host);
     let would = tone.map_or_else(|| would.to_owned(), |tone| paint(style.colour, tone, would));

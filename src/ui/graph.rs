@@ -16,14 +16,14 @@ pub enum Format {
     Mermaid,
 }
 
-/// What a node stands for. A host may be called `workstation`: the kind tells them apart.
+/// The kind of a node. A host may be called `workstation`, and the kind tells the two apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Workstation,
     Host,
     /// A machine on the way that is no host of the inventory.
     Jump,
-    /// What a check looks at, and is no host of its fleet.
+    /// A target of a check that is no host of its fleet.
     Target,
 }
 
@@ -65,7 +65,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// What one fleet is about: its hosts, those on the way to them, what its checks look at.
+    /// Draws one fleet: its hosts, the hosts on the way to them, and the targets of its checks.
     #[must_use]
     pub fn of_fleet(inventory: &Inventory, fleet: &Fleet) -> Self {
         let mut graph = Self::empty();
@@ -169,7 +169,7 @@ impl Graph {
     }
 }
 
-/// Those that no fleet has, and that nobody in a fleet is reached through either.
+/// Draws hosts that no fleet has, and that are no jump of a host in a fleet.
 fn without_fleet(inventory: &Inventory) -> Vec<&Host> {
     let on_the_way = |fleet: &Fleet, host: &Host| {
         fleet.hosts.iter().chain(inventory.jumps_of(fleet)).any(|member| member.name == host.name)

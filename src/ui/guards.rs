@@ -1,4 +1,4 @@
-//! The table of guards: on which host, until when, whose.
+//! Shows the table of guards: the host, the time and the owner of each.
 
 use std::time::{Duration, SystemTime};
 

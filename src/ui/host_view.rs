@@ -1,4 +1,4 @@
-//! What a screen shows of one host.
+//! Keeps what a screen shows of one host.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -29,7 +29,7 @@ pub struct HostView {
     pub changes: Option<Changes>,
     /// The generation that a reboot brings since this push.
     pub new_generation: Option<u64>,
-    /// Of the links that are probed from it, in the last round.
+    /// The links that are probed from it, in the last round.
     pub links: Option<LinkCount>,
     pub guard: Guard,
     /// `false`: its connection is lost, and being made again.
@@ -41,7 +41,7 @@ pub struct HostView {
     pub times: BTreeMap<Phase, Duration>,
 }
 
-/// What part a host has.
+/// The part that a host has in a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Not known yet, or not a push.
@@ -51,13 +51,13 @@ pub enum Role {
     Changes,
     /// Selected, and current already.
     Current,
-    /// Not to be changed; probed and probes.
+    /// It is not to be changed; it is probed and probes.
     Witness,
     /// Nothing is asked of it.
     LeftOut,
 }
 
-/// Whose turn it is.
+/// Whether it is the host's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     Its,
@@ -66,7 +66,7 @@ pub enum Turn {
     OfNoWave,
 }
 
-/// What protects a host.
+/// The protection of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
     /// None was armed.
@@ -136,7 +136,7 @@ impl HostView {
         let passed_a_barrier = !matches!(phase, Phase::Survey | Phase::RollBack);
         let was_at_work = self.through.is_none() && self.turn == Turn::Its;
         if let (Some(last), true, true) = (self.phase, was_at_work, passed_a_barrier) {
-            // So it is through, though nobody said so.
+            // So it is through, although no event said so.
             self.times.insert(last, at.duration_since(self.since).unwrap_or_default());
         }
         self.phase = Some(phase);
@@ -197,7 +197,7 @@ pub struct CopyView {
     pub bytes: Bytes,
     /// Bytes a second; `None`: not known yet.
     pub speed: Option<u64>,
-    /// Where the speed is counted from, and where it will be counted from next.
+    /// The points from which the speed is counted now, and will be counted next.
     marks: Vec<(SystemTime, u64)>,
 }
 

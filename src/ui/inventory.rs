@@ -12,7 +12,7 @@ pub struct Listed<'a> {
     fleets: Vec<&'a str>,
 }
 
-/// These hosts in their order; one whose fleets see it differently stands there once for each way.
+/// Lists these hosts in their order. A host that has other settings in another fleet stands there once for each.
 #[must_use]
 pub fn listed<'a>(inventory: &'a Inventory, hosts: &[&'a Host]) -> Vec<Listed<'a>> {
     hosts.iter().flat_map(|host| ways_to_see(inventory, host)).collect()

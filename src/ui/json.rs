@@ -23,8 +23,8 @@ pub fn render(line: &Line) -> String {
     escaped(&json) + "\n"
 }
 
-/// The same JSON for whoever reads it as such, and harmless where it is printed: `serde_json` escapes what is below a
-/// blank only, and a terminal also acts on the controls behind ASCII (C1) and on characters that turn the direction.
+/// Returns the same JSON for a parser, harmless where it is printed: `serde_json` escapes what is below a blank only,
+/// and a terminal also acts on the controls behind ASCII (C1) and on characters that turn the direction.
 ///
 /// Outside of its strings JSON has none of these characters. Source: RFC 8259, 7.
 fn escaped(json: &str) -> String {

@@ -27,7 +27,7 @@ pub struct Style {
 }
 
 impl Style {
-    /// What the terminal can show of a text.
+    /// How the terminal can show a text.
     pub(crate) fn text(&self, text: &str) -> String {
         if self.unicode {
             return text.to_owned();
@@ -188,7 +188,7 @@ fn rows(view: &FleetView, room: usize, style: &Style, now: SystemTime) -> Vec<St
     strips
 }
 
-/// What the whole fleet waits for.
+/// Says what the whole fleet waits for.
 fn waited_for(view: &FleetView, style: &Style) -> Vec<Strip> {
     let mut strips = Vec::new();
     let builds = view.phases.iter().any(|begun| begun.phase == Phase::Build && begun.ended.is_none());

@@ -10,10 +10,10 @@ use crate::ui::{sanitise, words};
 /// Columns of a terminal that every reader has.
 pub const WIDTH: usize = 80;
 
-/// Kinds whose far end is an address: those of the table. The others have a name, a URL or a query there.
+/// The kinds of the table: links of these lead to an address. The other kinds have a name, a URL or a query there.
 const KINDS_OF_THE_TABLE: [&str; 4] = ["ping", "ssh", "tcp", "wireguard"];
 
-/// What stands before a link that is not simply up, and what it means.
+/// The mark before a link that is not simply up, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Up,
@@ -255,7 +255,7 @@ fn chars(text: &str) -> usize {
     text.chars().count()
 }
 
-/// What each mark means and which links have it, the worst first.
+/// Says what each mark means and which links have it, the worst first.
 fn reasons(cells: &[Cell], colour: bool) -> String {
     let mut out = String::new();
     for mark in [Mark::NewlyDown, Mark::Down, Mark::Unknown, Mark::StillDown, Mark::Mended, Mark::NotCounted] {

@@ -53,10 +53,10 @@ use crate::ui::tui::{Measure, Now, Tui};
 /// How long to wait before a terminal or pipe that takes nothing just now is tried again.
 const WRITE_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a terminal is taken to be that does not say how large it is.
+/// The size of a terminal that does not tell its own.
 const UNKNOWN_SIZE: (u16, u16) = (80, 24);
 
-/// What draws the events of one command.
+/// Draws the events of one command.
 #[derive(Debug)]
 #[must_use = "without `finish` the program may end before the last lines are on the screen"]
 pub struct Screen {
@@ -66,7 +66,7 @@ pub struct Screen {
 /// How the screen ended.
 #[derive(Debug)]
 pub enum ScreenEnd {
-    /// Everything is on the screen, or nobody wanted to see the rest (a closed pipe is no error).
+    /// Everything is on the screen, or the reader did not want the rest (a closed pipe is no error).
     Complete,
     Failed(io::Error),
     /// The terminal or pipe takes nothing, for example after Ctrl-S.
@@ -87,8 +87,8 @@ impl Screen {
     /// # Errors
     /// When stdout or stderr cannot be used, or the screen's thread not be started.
     pub fn start_with_clock(mode: Mode, events: &Events, now: Now) -> io::Result<Self> {
-        // A descriptor of its own: std's handles have a lock, and whoever holds it while the terminal is paused would
-        // hold up a panic message of the engine too.
+        // It has a descriptor of its own: std's handles have a lock, and a thread that holds it while the terminal is
+        // paused would hold up a panic message of the engine too.
         let descriptor = match mode {
             Mode::Json => io::stdout().as_fd().try_clone_to_owned()?,
             Mode::Live { .. } | Mode::Plain { .. } | Mode::Quiet { .. } => io::stderr().as_fd().try_clone_to_owned()?,

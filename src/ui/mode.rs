@@ -10,7 +10,7 @@ pub enum Colour {
     Never,
 }
 
-/// What the command line says about the screen.
+/// The options of the command line about the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags {
     pub json: bool,
@@ -19,7 +19,7 @@ pub struct Flags {
     pub colour: Colour,
 }
 
-/// What stderr and the environment say.
+/// The facts that stderr and the environment tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "five facts that have nothing to do with each other")]
 pub struct Terminal {

@@ -2,7 +2,7 @@
 
 use owo_colors::{OwoColorize, Style};
 
-/// What a piece of text means to the reader.
+/// The meaning of a piece of text for the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,

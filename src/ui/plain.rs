@@ -1,4 +1,4 @@
-//! One line for each event, on stderr: for pipes, CI logs and whoever likes to scroll.
+//! Prints one line for each event on stderr, for pipes, CI logs and people who like to scroll.
 //!
 //! A line is the time since the push began, the host it is about, and what happened: `[  12.3s] vps  copied`. What
 //! concerns the whole fleet has no host in front. A [`Plain`] only folds events to text; it does not print.
@@ -38,7 +38,7 @@ pub struct Plain {
 pub(crate) enum Amount {
     /// Warnings, failures and an end that is not a good one.
     Quiet,
-    /// What stays above the live rows, which tell the rest.
+    /// The lines that stay above the live rows; the rows tell the rest.
     Kept,
     Normal,
     Verbose,
@@ -74,7 +74,7 @@ impl Plain {
         self.columns = columns;
     }
 
-    /// What was heard so far.
+    /// The events that were heard so far.
     #[must_use]
     pub fn view(&self) -> &FleetView {
         &self.view
@@ -86,7 +86,7 @@ impl Plain {
         self.write(&said)
     }
 
-    /// What there is to say of an event, for [`write`](Self::write).
+    /// Returns the words about an event, for [`write`](Self::write).
     pub(crate) fn say(&mut self, line: &Line) -> Vec<Said> {
         self.view.take(line);
         if matches!(line.event, Event::PhaseStarted { .. } | Event::RollBackStarted { .. }) {
@@ -153,7 +153,7 @@ impl Plain {
         }
     }
 
-    /// What must not be gone with the rows.
+    /// Keeps lines that must not go away with the rows.
     fn is_kept(&self, event: &Event) -> bool {
         match event {
             // A dry run has its answer on stdout.

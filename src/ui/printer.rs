@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::ui::write_patiently;
 
-/// What may wait for a stdout that takes nothing just now; what comes beyond that is left out, and counted.
+/// How much may wait for a stdout that takes nothing just now; more than that is left out, and counted.
 const WAITING: usize = 64 * 1024 * 1024;
 
 /// A thread that writes to stdout.
@@ -20,7 +20,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// `on_closed` hears that nobody reads any more (`| head`).
+    /// `on_closed` is called when the reader is gone (`| head`).
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -48,7 +48,7 @@ impl Printer {
                 }
                 taken.fetch_sub(text.len(), Ordering::Relaxed);
             }
-            // Nobody waits for the end any more if this fails.
+            // If this fails, no one waits for the end any more.
             let _ = ended.send(match result {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 result => result,

@@ -1,10 +1,11 @@
-//! Takes addresses, names and keys out of a text that a person sends to somebody else.
+//! Takes addresses, names and keys out of a text that a person sends to another.
 //!
-//! Two rules. Rather too much than too little: who reads the report can ask, what was sent cannot be taken back. And
-//! the same thing becomes the same word everywhere (`ADDRESS-1`, `NAME-2`, `KEY-1`), so that a reader can still follow.
+//! Two rules. It rather takes out too much than too little: a reader of the report can ask, but a text that was sent
+//! cannot be taken back. And the same thing becomes the same word everywhere (`ADDRESS-1`, `NAME-2`, `KEY-1`), so that
+//! a reader can still follow.
 //!
-//! What stays, since nothing could be understood without it: names of fleets, unit names, file names, options of NixOS,
-//! store paths with their hashes, and addresses that are the same on every machine.
+//! These stay, because the report could not be understood without them: names of fleets, unit names, file names,
+//! options of NixOS, store paths with their hashes, and addresses that are the same on every machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,7 +27,7 @@ use patterns::{
 };
 use words::{is_ordinary, is_public};
 
-/// What a report is known to hold.
+/// The private words that a report is known to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
     /// Fleets: these stay.
@@ -39,7 +40,7 @@ pub struct Known {
     pub ports: Vec<u16>,
 }
 
-/// What a hidden thing was.
+/// The kind of a hidden thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Host,
@@ -83,7 +84,7 @@ enum Piece {
     Done(String),
 }
 
-/// Where in the text, and what stands there instead.
+/// A place in the text, and the words that stand there instead.
 type Found = Option<(Range<usize>, String)>;
 
 impl Redactor {
@@ -124,7 +125,8 @@ impl Redactor {
         redactor
     }
 
-    /// What each known thing became, for the report's head: `ADDRESS-1` and whose address it is.
+    /// Returns the replacement of each known thing, for the report's head: `ADDRESS-1`, and the host that has this
+    /// address.
     #[must_use]
     pub fn legend(&mut self) -> Vec<(String, String)> {
         let known = self.known.addresses.clone();

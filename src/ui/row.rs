@@ -101,7 +101,7 @@ impl Health {
     }
 }
 
-/// Phases in which a host that nobody speaks of waits for its turn: in the others all hosts are at work at once.
+/// The phases in which a host without an event waits for its turn: in the others all hosts are at work at once.
 fn waits_silently(host: &HostView) -> bool {
     matches!(
         host.phase,

@@ -62,7 +62,7 @@ pub struct Row {
     pub standing: Standing,
     pub hosts: Option<usize>,
     pub took: Option<Duration>,
-    /// Of the command; `None`: it is not known.
+    /// The exit status of the command; `None`: it is not known.
     pub exit: Option<i32>,
     /// It was ended without these.
     pub missing: Vec<HostName>,

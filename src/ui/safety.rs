@@ -9,7 +9,7 @@ use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
 use crate::ui::words::span;
 
-/// What would become of the fleet if this workstation died now.
+/// The fate of the fleet if this workstation died now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Safety {
     /// No host was touched: nothing would.
@@ -37,7 +37,7 @@ impl Safety {
     #[must_use]
     pub fn of(view: &FleetView) -> Option<Self> {
         match view.what {
-            // What stops units and boots is under no guard.
+            // Units that a reboot stops, and boots, are under no guard.
             What::Query | What::Reboot => return None,
             What::DryRun => return Some(Self::Untouched),
             What::Push | What::Recovery => {}
@@ -134,7 +134,7 @@ impl Safety {
     }
 }
 
-/// Of several hosts the one that is back last.
+/// Returns the one of several hosts that is back last.
 fn awaiting(view: &FleetView) -> Option<Safety> {
     let awaited: Vec<(&HostName, SystemTime, SystemTime)> = view
         .hosts

@@ -3,8 +3,8 @@
 
 /// Several lines: `\n` stays, every other way to end a line becomes one, control sequences go, tabs are one space.
 ///
-/// Also gone are the characters that change the direction of what follows (Unicode TR 9), which can show a text as
-/// another one. The result holds no control character but `\n`, and sanitising it again changes nothing.
+/// Characters that change the direction of the text behind them are gone as well (Unicode TR 9), which can show a text
+/// as another one. The result holds no control character but `\n`, and sanitising it again changes nothing.
 #[must_use]
 pub fn text(raw: &str) -> String {
     let mut clean = String::with_capacity(raw.len());

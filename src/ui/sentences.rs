@@ -74,7 +74,7 @@ pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
     matches!(event, Event::WorkstationSeen { .. } | Event::HostSurveyed { .. } | Event::Printed { .. })
 }
 
-/// What there is to say of an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
+/// Returns the words about an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
 pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
     let now = view.heard.unwrap_or(SystemTime::UNIX_EPOCH);
     match event {

@@ -11,7 +11,7 @@ use crate::ui::timeline::Timeline;
 use crate::ui::view::FleetView;
 use crate::ui::{matrix, recap, sanitise, words};
 
-/// What the record knows of a run beside its events.
+/// The facts of a run's record beside its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heading {
     pub run: String,
@@ -20,7 +20,7 @@ pub struct Heading {
     pub began: String,
     /// Why there is no end, or where to look now.
     pub next: Option<String>,
-    /// What could not be read.
+    /// The parts that could not be read.
     pub notes: Vec<String>,
 }
 
@@ -110,10 +110,10 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
     out
 }
 
-/// What the screen said that went wrong: as it stood there, with its time.
+/// Shows what went wrong, in the words of the screen, with the time.
 fn told(lines: &[Line], colour: bool) -> String {
     let mut plain = Plain::new(Mode::Quiet { colour });
-    // What `--ask` and `--diff` have shown is a page, and not a word of warning.
+    // The page of `--ask` and `--diff` is no warning.
     let is_page = |event: &Event| matches!(event, Event::Finished { .. } | Event::Foreseen { .. });
     let rendered = lines.iter().filter(|line| !is_page(&line.event));
     rendered.map(|line| plain.render(line)).collect()

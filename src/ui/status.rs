@@ -29,7 +29,7 @@ pub enum Told<'a> {
     Silent { why: &'a str, hint: Option<&'a str> },
 }
 
-/// What a host runs and what the flake gives for it now.
+/// The system that a host runs and the one that the flake gives for it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
     Current,
@@ -55,7 +55,7 @@ pub struct Style<'a> {
     pub now: SystemTime,
     pub columns: usize,
     pub colour: bool,
-    /// Also all that is as it should be.
+    /// Whether things that are as they should be are shown too.
     pub whole: bool,
 }
 
@@ -167,7 +167,7 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
     let mut out = format!("\n{}\n", paint(style.colour, Tone::Strong, shown.host.as_str()));
     for (tone, text) in lines {
         let (indent, pieces) = match text.strip_prefix("mend: ") {
-            // Not wrapped: it is there to be copied.
+            // It is not wrapped, because a person copies it.
             Some(_) => ("    ", vec![text]),
             None => ("  ", wrap(&text, style.columns.saturating_sub(8).max(20))),
         };
@@ -177,7 +177,7 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
             out += &format!("{indent}{more}{line}\n");
         }
     }
-    // Not wrapped: they have store paths in them, to be copied.
+    // They are not wrapped, because a person copies the store paths in them.
     for line in &details {
         out += &format!("  {line}\n");
     }
@@ -234,13 +234,13 @@ fn short(passed: Duration) -> String {
     }
 }
 
-/// What is free on / or in the store, whichever is less.
+/// Shows the free space on / or in the store, the smaller one.
 fn free(spaces: &[Space]) -> String {
     let system = spaces.iter().filter(|space| !is_boot(space));
     system.map(|space| space.free).min().map(short_size).unwrap_or_default()
 }
 
-/// What is free on /boot, where it is a file system of its own.
+/// Shows the free space on /boot, if it is a file system of its own.
 fn boot(spaces: &[Space]) -> String {
     spaces.iter().find(|space| is_boot(space)).map(|space| short_size(space.free)).unwrap_or_default()
 }

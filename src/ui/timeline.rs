@@ -12,7 +12,7 @@ use crate::ui::words;
 /// The row of what all hosts pass together. No host can have this name.
 const FLEET: &str = "(fleet)";
 
-/// What a host did with a phase.
+/// The part of a host in a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Took {
     /// It had no part in it, or none of its own: links are the fleet's.
@@ -83,7 +83,7 @@ impl Timeline {
             match &line.event {
                 Event::PushStarted { hosts, .. } | Event::RebootStarted { hosts, .. } => order.clone_from(hosts),
                 Event::RecoverStarted { hosts, .. } => {
-                    // Between the end of the push and the recovery nobody worked.
+                    // Between the end of the push and the recovery no program worked.
                     end_all(&mut passages, last.unwrap_or(line.at));
                     order.extend(hosts.iter().filter(|host| !order.contains(host)).cloned().collect::<Vec<_>>());
                 }
@@ -252,7 +252,7 @@ impl Cell {
 impl<'a> Row<'a> {
     fn new(name: &'a str, took: &[Took]) -> Self {
         let passed = |took: &Took| match took {
-            // What is shown as `0s` is nothing to look at.
+            // A time that is shown as `0s` is not worth a look.
             Took::Passed(took) if took.as_secs() > 0 => Some(*took),
             _ => None,
         };
@@ -269,7 +269,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What the signs mean, those that are there.
+/// Says what the signs mean that are there.
 fn legend(rows: &[Row<'_>]) -> String {
     let has = |sign: &str| rows.iter().any(|row| row.cells.iter().any(|cell| cell.text.ends_with(sign)));
     let signs = [("*", "took longest"), ("x", "did not get through"), (".", "no part of its own")];

@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Below this nothing could be read.
 const SMALLEST: Size = (20, 3);
 
-/// Where the time comes from: the clock, or a recorded push that is played again.
+/// The source of the time: the clock, or a recorded push that is played again.
 pub type Now = Box<dyn Fn() -> SystemTime + Send>;
 
 /// How large the terminal is just now.
@@ -40,7 +40,7 @@ pub struct Tui {
     unicode: bool,
     measure: Measure,
     now: Now,
-    /// What stays, and is not yet on the screen.
+    /// Lines that stay, and are not yet on the screen.
     above: Vec<Said>,
     rows: Vec<String>,
     drawn: Option<Instant>,
@@ -130,7 +130,7 @@ impl Tui {
             colour: self.colour,
             unicode: self.unicode,
             columns: usize::from(size.0) - 1,
-            // The last line is left to the cursor of whoever looks over our shoulder.
+            // The last line is left free for the cursor.
             lines: usize::from(size.1) - 1,
         };
         if self.bar.is_finished() {
@@ -178,12 +178,12 @@ fn bar(frame: &Frame) -> ProgressBar {
     bar
 }
 
-/// Rows that are left when a command ends in the middle are taken away: nobody draws them any more.
+/// Takes away the rows when a command ends in the middle: they are not drawn any more.
 impl Drop for Tui {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         self.frame.end_line();
-        // There is nobody left to tell.
+        // No screen is left to tell an error.
         let _ = self.frame.commit();
     }
 }

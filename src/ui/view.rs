@@ -1,4 +1,4 @@
-//! What a screen shows of a command, as a fold of its events: no terminal, no clock, no printing.
+//! Folds the events of a command into what a screen shows: no terminal, no clock, no printing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ pub struct FleetView {
     pub fleet: Option<String>,
     pub run: Option<String>,
     pub record: Option<String>,
-    /// Where a push goes back to, in words: its systems are such that the hosts have already.
+    /// Where a rollback goes, in words: to systems that the hosts have already.
     pub rollback_to: Option<String>,
     /// How long a guard is given, at the least.
     pub guard: Duration,
@@ -47,7 +47,7 @@ pub struct FleetView {
     pub ended: bool,
 }
 
-/// What kind of command it is.
+/// The kind of command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum What {
     Push,
@@ -103,7 +103,7 @@ pub struct Finished {
     pub took: Duration,
 }
 
-/// What the new system changes on a host.
+/// The changes of the new system on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// `None`: could not be found out.
@@ -144,7 +144,7 @@ impl FleetView {
         self.phases.last().map(|last| last.phase)
     }
 
-    /// What a phase of this command does, in a few words.
+    /// Says what a phase of this command does, in a few words.
     pub(crate) fn about(&self, phase: Phase) -> &'static str {
         match (self.what, phase) {
             (What::Query | What::Recovery | What::Reboot, Phase::Baseline) => "probe every link",

@@ -31,11 +31,11 @@ impl Clock {
     pub fn time(&self, at: SystemTime) -> String {
         let Ok(timestamp) = Timestamp::try_from(at) else { return "at no time".to_owned() };
         let time = timestamp.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string();
-        // Whoever sits in a zone knows it; UTC may only be what a container has.
+        // A person in a time zone knows it; but UTC may only be the setting of a container.
         if time.ends_with(" UTC") { time } else { time[..time.len().min(16)].to_owned() }
     }
 
-    /// `2026-11-25 14:03 CET`, for whoever must know which clock it is.
+    /// Writes `2026-11-25 14:03 CET`, for a reader who must know which clock it is.
     #[must_use]
     pub fn time_and_zone(&self, at: SystemTime) -> String {
         let Ok(timestamp) = Timestamp::try_from(at) else { return "at no time".to_owned() };
@@ -46,7 +46,7 @@ impl Clock {
     /// that.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// Says what is wrong with it.
     pub fn read(&self, text: &str) -> Result<SystemTime, String> {
         let at = if let Ok(at) = text.parse::<Timestamp>() {
             at
@@ -70,7 +70,7 @@ impl Clock {
     }
 }
 
-/// In the largest unit of which there is one, rounded down: nobody counts the minutes of yesterday.
+/// Writes it in the largest unit of which there is one, rounded down: the minutes of yesterday do not matter.
 fn ago(passed: Duration) -> String {
     const UNITS: [(u64, &str); 6] = [
         (365 * 86_400, "year"),

@@ -66,7 +66,7 @@ pub(crate) fn round_trip(microseconds: u64) -> String {
     }
 }
 
-/// What tells systems of one host apart: `25.05.812` of `nixos-system-vps-25.05.812`.
+/// Returns the part that tells systems of one host apart: `25.05.812` of `nixos-system-vps-25.05.812`.
 pub(crate) fn system<'a>(host: &HostName, system: &'a StorePath) -> &'a str {
     let name = system.name();
     let short = name.strip_prefix("nixos-system-").unwrap_or(name);
@@ -92,7 +92,7 @@ fn short_hash(path: &StorePath) -> &str {
     base.get(..8).unwrap_or(base)
 }
 
-/// What a phase does, in a few words.
+/// Says what a phase does, in a few words.
 pub(crate) fn about(phase: Phase) -> &'static str {
     match phase {
         Phase::Build => "evaluate and build every system",

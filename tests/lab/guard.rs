@@ -19,7 +19,7 @@ const RUN: &str = "20261122-120000-guard-0001";
 /// is for a machine that runs other hosts and tests beside this one.
 const LATE: Uptime = 3;
 
-/// Turns of the guard's ladder that nobody here can wait for: an orderly reboot has 3 s, a forced one 3 s more.
+/// Turns of the guard's ladder that a test cannot wait for: an orderly reboot has 3 s, a forced one 3 s more.
 const PACE: [(&str, u64); 2] = [("reboot_patience", 3), ("force_patience", 3)];
 
 fn speaker() -> Speaker {
@@ -127,7 +127,7 @@ fn a_guard_fires_on_time_and_brings_the_old_system_back_whatever_its_host_is_bus
     }
 }
 
-/// Of the trace's first line: `... fired 1234 s after the boot, due at 1233 s; ...`
+/// Reads the trace's first line: `... fired 1234 s after the boot, due at 1233 s; ...`
 fn fired_and_due(trace: &str) -> (Uptime, Uptime) {
     let number = |after: &str| {
         let (_, rest) = trace.split_once(after).unwrap_or_else(|| panic!("no `{after}` in: {trace}"));

@@ -172,7 +172,7 @@ impl Fleet {
         Some(())
     }
 
-    /// engine::recover::plan: of a host that holds nothing of the run nobody knows what it was to bring.
+    /// engine::recover::plan: if a host holds nothing of the run, it is not known what the run was to bring.
     fn known_by_hosts(&self, world: &World) -> Arc<Plan> {
         let mut plan = Plan { baseline: Round::default(), ..Plan::clone(&self.plan) };
         for (known, host) in plan.hosts.iter_mut().zip(&world.hosts) {
@@ -278,7 +278,7 @@ impl Fleet {
             let station = Arc::clone(&world.stations[at]);
             let Some(verdict) = station.verdict.filter(|_| was.is_none()) else { continue };
             let honest = |host: &usize| self.liar != Some(*host);
-            // Who is switched while somebody drives may be so in the instant after it was seen.
+            // A host that is switched while a coordinator is at work may be so in the instant after it was seen.
             let beside = world.history.by_hand_beside;
             for host in (0..world.hosts.len()).filter(honest).filter(|host| beside & (1 << host) == 0) {
                 let stands = &world.hosts[host];

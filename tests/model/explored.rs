@@ -404,7 +404,7 @@ explored! {
     a_death_and_a_recovery_that_dies_too: 2, &[], 0, 2, None, When::Dead;
     three_hosts_a_death_and_a_recovery_in_peace: 3, &[], 0, 1, None, When::InPeace;
 
-    // Recoveries beside a push that only sleeps, or one that does not know that somebody else took it for dead.
+    // Recoveries beside a push that only sleeps, or one that does not know that another coordinator took it for dead.
     asleep: 2, &[], 0, 0, None, When::Asleep;
     asleep_and_a_death: 2, &[], 0, 1, None, When::Asleep;
     asleep_and_a_loss: 2, &[Fault::Loss], 1, 0, None, When::Asleep;

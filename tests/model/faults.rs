@@ -15,7 +15,7 @@ pub(crate) enum Fault {
     Denial,
     /// A host loses its power, or restarts by itself.
     Restart,
-    /// The guard's time is up although nobody waits for it.
+    /// The guard's time is up although no coordinator waits for it.
     TimeUp,
     /// An activation or a roll back fails, or a boot loader cannot be installed.
     Step,
@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     ByHand,
     /// A later run is begun, committed and cleaned away on a host that this one does not hold just then.
     LaterRun,
-    /// A host is installed anew, under its old name, while nobody drives.
+    /// A host is installed anew, under its old name, while no coordinator is at work.
     Anew,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Budget {
     together: u8,
     /// Deaths of the workstation's process; beside the sum.
     pub(crate) deaths: u8,
-    /// How often somebody types `fleetdeploy recover`.
+    /// How often a person types `fleetdeploy recover`.
     pub(crate) recoveries: u8,
     /// `None`: either.
     pub(crate) by: Option<By>,

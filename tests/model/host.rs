@@ -102,7 +102,7 @@ pub(crate) struct Host {
     pub(crate) next: bool,
     /// The highest epoch ever written beside the roots; on disk, like the rest. traces.sh.
     pub(crate) fence: u8,
-    /// The run has begun to move what a reboot brings, and nobody has put that back.
+    /// The run has begun to move what a reboot brings, and that has not been put back.
     pub(crate) switching: bool,
     /// Its guard was disarmed to keep the new system.
     pub(crate) committed: bool,

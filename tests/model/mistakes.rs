@@ -16,7 +16,7 @@ use crate::words::{Places, Sys, boot_id, round};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mistake {
-    // Of the host.
+    // Mistakes of the host.
     AGuardForgetsTheBootDefault,
     AGuardLeavesTheStepRunning,
     AStepBeginsWithoutASecondLook,
@@ -32,7 +32,7 @@ pub(crate) enum Mistake {
     AGuardLeavesTheNextBoot,
     TheFenceIgnoresTheNextBoot,
     ANextBootBindsTheDisarm,
-    // Of the decider.
+    // Mistakes of the decider.
     DisarmingBeforeTheSwitch,
     CommittingBeforeVerify,
     DisarmingWithoutABarrier,

@@ -122,7 +122,7 @@ fn is_settled(host: &Host, cut_between_writes: bool) -> bool {
     on.all_are(Sys::New) || on.all_are(Sys::Old) || host.by_hand.is_some() || (cut_between_writes && between)
 }
 
-/// Nobody drives, nothing runs or will fire.
+/// No coordinator is at work, no step runs, and no guard will fire.
 fn is_over(world: &World) -> bool {
     !world.anybody_drives() && world.all_rest()
 }
@@ -132,7 +132,7 @@ fn honest<'a>(fleet: &'a Fleet, world: &'a World) -> impl Iterator<Item = (usize
     hosts.filter(|(at, host)| fleet.liar != Some(*at) && host.by_hand.is_none())
 }
 
-/// Whether somebody says so of this host, among others.
+/// Whether a coordinator says so of this host, among others.
 fn says(world: &World, host: usize, outcome: Outcome) -> bool {
     world.stations.iter().any(|station| station.meant & (1 << host) != 0 && station.verdict == Some(outcome))
 }

@@ -170,7 +170,7 @@ impl Journal {
                 missing: mark.missing.keys().fold(0, |missing, host| missing | 1 << host_number(host)),
                 epoch: 0,
             }),
-            // Whoever ended it last has written just before who is still missing.
+            // The recovery that ended it last has written just before which hosts are still missing.
             Entry::Finished { .. } if !self.0.ended_without => None,
             _ => self.1,
         };
@@ -354,7 +354,7 @@ impl Station {
                     assert_eq!(self.probing, Probing::Not, "two rounds at once");
                     self.probing = Probing::Out { fresh: true };
                 }
-                // Without a host behind a jump there is nobody to wait for: its end changes nothing.
+                // Without a host behind a jump the push waits for none: its end changes nothing.
                 Effect::Expect(Timer::HeadStart) if plan.hosts.iter().all(|host| host.behind.is_none()) => {}
                 Effect::Expect(timer) => {
                     self.timers.insert(timer);

@@ -82,7 +82,7 @@ pub(crate) fn host_number(name: &HostName) -> u8 {
     name.as_str()[1..].parse().unwrap()
 }
 
-/// Stands for what nobody knows, as engine::recover has it of a host that holds nothing of a run without a record.
+/// Stands for an unknown system, as engine::recover has it for a host that holds nothing of a run without a record.
 pub(crate) fn not_known() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-not-known").unwrap()
 }

@@ -28,7 +28,7 @@ pub(crate) enum Change {
     Good,
     /// The links between the hosts are down for as long as it runs.
     CutsLinks,
-    /// Nobody reaches the host for as long as it runs.
+    /// No workstation reaches the host as long as it runs.
     CutsHosts,
     /// The links stay down, also on the old system, until the host has rebooted.
     Lasts,
@@ -42,11 +42,11 @@ pub(crate) struct Fleet {
     pub(crate) budget: Budget,
     /// The first host's guard switches back instead of rebooting it.
     pub(crate) switch_back: bool,
-    /// Somebody else's guard and lease appear on the last host between the survey and the arming.
+    /// The guard and lease of another run appear on the last host between the survey and the arming.
     pub(crate) foreign: bool,
     /// The workstation dies only once the run's record has come so far.
     pub(crate) mortal_from: Reached,
-    /// The host that may lie. Nothing is asked of it but that it hurts nobody else.
+    /// The host that may lie. The only claim about it is that it hurts no other host.
     pub(crate) liar: Option<usize>,
     pub(crate) mistake: Option<Mistake>,
 }
@@ -75,17 +75,17 @@ pub(crate) struct History {
     pub(crate) booted_other: u8,
     /// A step that goes forward began although the next boot was not the boot default.
     pub(crate) began_past_next_boot: bool,
-    /// Somebody ended, not superseded, with an honest host in reach that is still under a guard which it holds.
+    /// A coordinator ended, not superseded, with an honest host in reach that is still under a guard which it holds.
     pub(crate) left_to_guard: bool,
-    /// Somebody said of an honest host that it is where it was not.
+    /// A coordinator said of an honest host that it is where it was not.
     pub(crate) said_untrue: bool,
-    /// By bit: hosts that a person has switched by hand while somebody drove.
+    /// By bit: hosts that a person has switched by hand while a coordinator was at work.
     pub(crate) by_hand_beside: u8,
     /// What a person had switched a host to by hand was undone.
     pub(crate) undone_by_hand: bool,
-    /// By bit: who has cleaned a host, of several coordinators.
+    /// By bit: the coordinators that have cleaned a host.
     pub(crate) cleaned_by: u8,
-    /// Somebody said that the run was taken over, and there was nobody who could have.
+    /// A coordinator said that the run was taken over, and there was none that could have.
     pub(crate) superseded_by_nobody: bool,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) stations: Vec<Arc<Station>>,
     pub(crate) journal: Journal,
-    /// Copies of commands that are still under way although nobody waits for their answer.
+    /// Copies of commands that are still under way although no coordinator waits for their answer.
     pub(crate) late: BTreeSet<(usize, LateOrder)>,
     pub(crate) left: Budget,
     pub(crate) history: History,
@@ -146,7 +146,7 @@ pub(crate) enum Action {
     LoseContact(usize, usize),
     /// The connection is lost, and the order stays under way: it may arrive later, beside the one that is sent again.
     Linger(usize, usize),
-    /// The driver's time for this order is over: nobody knows whether it ran.
+    /// The driver's time for this order is over: it is not known whether it ran.
     GiveUp(usize, usize),
     Deny(usize, usize),
     /// The driver knows that there is no time for it.
@@ -186,7 +186,7 @@ pub(crate) enum Action {
     SetNextBoot(usize),
     Deafen(usize, usize),
     Hear(usize, usize),
-    /// Somebody types `fleetdeploy recover`; on another workstation, without the run's record, where `alone`.
+    /// A person types `fleetdeploy recover`; if `alone`, on another workstation, without the run's record.
     Recover {
         alone: bool,
         to: To,
@@ -251,8 +251,8 @@ impl World {
         self.stations.iter().any(|station| station.is_alive())
     }
 
-    /// Where the clean-up did not arrive that was to leave the mark of an end without a host, which was said, nobody
-    /// without the record knows of that end: whoever takes the host over then makes up its mind anew.
+    /// If the clean-up did not arrive that was to leave the mark of an end without a host, and that end was said, no
+    /// coordinator without the record knows of it: one that takes the host over then decides anew.
     fn begin_anew_without_a_mark(&mut self) {
         let Self { stations, hosts, .. } = self;
         for station in stations.iter_mut().filter(|station| station.ended_without && station.meant != 0) {
@@ -265,7 +265,7 @@ impl World {
         }
     }
 
-    /// Nobody lives, nobody will come, and no order is under way: each host goes its own way to its end.
+    /// No coordinator lives or will come, and no order is under way: each host goes its own way to its end.
     pub(crate) fn is_left_alone(&self) -> bool {
         !self.anybody_drives() && self.left.recoveries == 0 && self.late.is_empty()
     }

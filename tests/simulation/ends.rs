@@ -13,13 +13,13 @@ use crate::station::{End, Life};
 use crate::systems::{Stand, Sys};
 use crate::world::{FOR_EVER, World};
 
-/// Counted, and not a violation: what was said is that nobody knew.
+/// It is counted, and is no violation: the push said that it did not know.
 pub(crate) const NEEDLESS: &str = "split without need";
 
 /// A host that could be asked for so long was asked.
 const LONG: Ms = 60_000;
 
-/// One word of a host that somebody else has taken over loses that host.
+/// One word of a host that another coordinator has taken over loses that host.
 fn by_its_word(end: &HostOutcome) -> bool {
     matches!(end, HostOutcome::Lost { why } if why.starts_with("it says that"))
 }
@@ -71,7 +71,8 @@ impl World {
         for host in self.changing() {
             let name = HostName::new(format!("host{host}")).expect("a name");
             let end = verdict.hosts.iter().find(|(of, _)| *of == name).map(|(_, end)| end);
-            // It is said that nobody knows, of the first in a word of its own, of the second in the same sentence.
+            // The push says that it does not know: of the first host in a word of its own, of the second in the same
+            // sentence.
             let is_not_known = station > 0 && verdict.outcome != Outcome::Refused;
             if end == Some(&HostOutcome::Missing) || (is_not_known && end == Some(&HostOutcome::Untouched)) {
                 continue;
@@ -109,7 +110,7 @@ impl World {
         if verdict.outcome != Outcome::Split || self.seen.meddled.contains(&true) || verdict.interrupted.is_some() {
             return;
         }
-        // Who only removes what is left of a run takes nobody back.
+        // A recovery that only removes the traces of a run takes no host back.
         let forgets = matches!(self.stations[station].aim, Aim::Forget { .. });
         let excused = forgets || self.seen.disarmed_for_commit || self.seen.restarted_moved;
         if excused || self.scenario.quiet_from + LONG >= self.now {

@@ -52,7 +52,7 @@ impl Work {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
-    /// Of all jobs that were ever started in this world.
+    /// The number of all jobs that were ever started in this world.
     pub(crate) id: u64,
     pub(crate) run: String,
     pub(crate) epoch: u64,
@@ -119,7 +119,7 @@ pub(crate) struct Host {
     pub(crate) roots: BTreeMap<String, Root>,
     /// Beside them, by run: the highest epoch that was ever written here, and by whom. A restart does not take it away.
     pub(crate) fences: BTreeMap<String, (u64, String)>,
-    /// The run has begun to move what a reboot brings, and nobody has put that back; on disk, like what follows.
+    /// The run has begun to move what a reboot brings, and that has not been put back; on disk, like what follows.
     pub(crate) switching: bool,
     /// Its guard was disarmed to keep the new system.
     pub(crate) committed: bool,

@@ -100,7 +100,7 @@ impl World {
     pub(crate) fn arrive(&mut self, id: u64) {
         let Some(message) = self.messages.get(&id) else { return };
         let (station, host) = (message.station, message.host);
-        // Whoever has no connection yet makes one first.
+        // A coordinator without a connection makes one first.
         let connection = (station, host, self.hosts[host].boot);
         let login = message.login || !self.connected.contains(&connection);
         if !self.reaches(self.stations[station].desk, host) {
@@ -160,7 +160,7 @@ impl World {
         }
     }
 
-    /// Whoever waits for this step of this host hears how it stands.
+    /// Tells the coordinators that wait for this step of this host how it stands.
     pub(crate) fn step_ended(&mut self, host: usize, kind: JobKind) {
         let boot = self.hosts[host].boot;
         let waiting =
@@ -237,7 +237,7 @@ impl World {
         }
         let message = self.messages.remove(&id).expect("it was there");
         if let Some(sender) = message.reply {
-            // Who asked may have given up.
+            // The coordinator that asked may have given up.
             let _ = sender.send(reply);
         }
     }

@@ -1,4 +1,4 @@
-//! Who can reach whom: ways, links, and what new systems do to them.
+//! Decides which machine can reach which: ways, links, and what new systems do to them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -74,7 +74,7 @@ pub(crate) enum Trouble {
     Crash(usize, Option<Ms>),
     /// A person switches the host by hand.
     Meddle(usize),
-    /// Somebody recovers the run from this workstation, beside whatever goes on.
+    /// A person recovers the run from this workstation, beside whatever goes on.
     Recover(usize),
     OfStation(StationTrouble),
 }
@@ -86,7 +86,7 @@ pub(crate) enum StationTrouble {
     Cut(Ms),
     /// Its workstation is suspended.
     Suspend(Ms),
-    /// It is stopped, and somebody may recover the run before it goes on.
+    /// It is stopped, and a person may recover the run before it goes on.
     Stop(Ms, Option<Reaction>),
     Signal(Signal),
     Kill(Option<Reaction>),
@@ -94,7 +94,7 @@ pub(crate) enum StationTrouble {
     DiskFull,
 }
 
-/// Somebody recovers the run, so long after; perhaps somebody else does, too, so long after that.
+/// A person recovers the run, so long after; perhaps another one does too, so long after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reaction {
     pub(crate) after: Ms,

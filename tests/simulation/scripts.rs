@@ -100,7 +100,7 @@ impl Host {
         if stands { Ok(()) } else { refused(RefusalReason::Moved) }
     }
 
-    /// Whether the guard was armed anew, so that somebody must wind it up.
+    /// Whether the guard was armed anew, so that its clock must be started.
     pub(crate) fn arm(&mut self, arming: &Arming<'_>, now: Ms, mistake: Option<Mistake>) -> Result<bool, StepOutcome> {
         let run = &arming.speaker.run;
         if arming.boot_id != self.boot_id() {
@@ -265,7 +265,7 @@ impl Host {
         let mark = self.mark.as_ref().map(|ended| (ended.epoch, Lease::NOBODY.to_owned()));
         let lease = self.run.lease.as_ref().filter(|lease| lease.run == run);
         let highest = beside.into_iter().chain(mark).chain(lease.map(|lease| (lease.epoch, lease.owner.clone())));
-        // Of two that are equal the one beside the roots counts.
+        // If two are equal, the one beside the roots counts.
         let (epoch, owner) = highest.reduce(|one, other| if other.0 > one.0 { other } else { one })?;
         Some(Lease { run: run.to_owned(), epoch, owner })
     }

@@ -66,11 +66,11 @@ impl World {
         self.count(typed.word());
     }
 
-    /// Whose way leads over one of them is named, too; where nobody would be left nothing is.
+    /// Hosts that are reached through one of them are named as well; if no host would be left, none is named.
     fn without(&self, mut hosts: Vec<usize>) -> Typed {
         let plan = &self.scenario.plan;
         for (host, its) in plan.hosts.iter().enumerate() {
-            // A jump stands before who is behind it.
+            // A jump stands before the hosts behind it.
             if its.behind.is_some_and(|jump| hosts.contains(&jump.0)) && !hosts.contains(&host) {
                 hosts.push(host);
             }

@@ -52,7 +52,7 @@ pub(crate) enum Happening {
     Trouble(Trouble),
     /// A program that was stopped goes on.
     Wake(usize),
-    /// Somebody types `recover` on this workstation.
+    /// A person types `recover` on this workstation.
     Recover(usize),
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct World {
     pub(crate) mistake: Option<Mistake>,
     pub(crate) stations: Vec<Station>,
     pub(crate) desks: [Desk; DESKS],
-    /// Workstations on which somebody has just typed `recover`.
+    /// Workstations on which a person has just typed `recover`.
     pub(crate) called: Vec<usize>,
     pub(crate) seen: Seen,
     pub(crate) messages: BTreeMap<u64, Message>,
@@ -80,7 +80,7 @@ pub(crate) struct World {
     pub(crate) desk_cut_until: [Ms; DESKS],
     /// The faults have stopped.
     pub(crate) is_peace: bool,
-    /// How often somebody has typed `recover` since then.
+    /// How often a person has typed `recover` since then.
     pub(crate) tries_in_peace: u64,
     /// How often what came.
     pub(crate) tally: BTreeMap<String, u64>,
@@ -269,7 +269,7 @@ impl World {
         }
     }
 
-    /// Whom the next trouble hits: a program that is awake.
+    /// The program that the next trouble hits: one that is awake.
     fn victim(&mut self) -> Option<usize> {
         let awake = |station: &Station| station.life == Life::Awake && station.end.is_none();
         let awake: Vec<usize> = (0..self.stations.len()).filter(|station| awake(&self.stations[*station])).collect();

@@ -1,12 +1,12 @@
-//! What of a record stands in a report by itself: numbers, times, words of ours, names and store paths. Never a text
-//! that somebody or some program has written: nobody can say what is in it.
+//! Chooses the fields of a record that stand in every report: numbers, times, words of ours, names and store paths. A
+//! text that a person or a program has written is never among them, because it may contain anything.
 
 use serde_json::Value;
 
-/// What stands for a text that was left out.
+/// Stands for a text that was left out.
 pub(super) const LEFT_OUT: &str = "(text)";
 
-/// Keys whose values are one word, of a few kinds of characters, whoever wrote them.
+/// Keys with values that are always one word, of a few kinds of characters.
 const WORDS: [&str; 32] = [
     "action",
     "at",

@@ -1,4 +1,4 @@
-//! How a push or a recovery is concluded: its exit, its last sentence, every host's end.
+//! Concludes a push or a recovery: its exit, its last sentence, and the end of every host.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
 
-/// What the last event says, and the exit.
+/// The words of the last event, and the exit.
 pub(crate) struct Conclusion {
     pub(crate) ending: Ending,
     pub(crate) outcome: Outcome,
@@ -19,7 +19,7 @@ pub(crate) struct Conclusion {
 }
 
 impl Conclusion {
-    /// The same end for every host of the fleet.
+    /// Gives every host of the fleet the same end.
     pub(crate) fn of_all(fleet: &Fleet, end: &HostOutcome, ending: Ending, outcome: Outcome, text: String) -> Self {
         let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end.clone())).collect();
         Self { ending, outcome, text, hosts }
@@ -36,7 +36,7 @@ impl Conclusion {
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
     }
 
-    /// A second signal: left at once.
+    /// Concludes a push that was left at once, because of a second signal.
     pub(crate) fn left(
         fleet: &Fleet,
         guarded: &[LeftToGuard],
@@ -56,7 +56,7 @@ impl Conclusion {
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
         let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
-            // Where one is on its new system for good and a guard takes back another, somebody must choose before it
+            // If one host is on its new system for good and a guard takes back another, a person must choose before it
             // fires.
             || (guards_armed && any(&|end| *end == HostOutcome::Committed))
         {
@@ -72,7 +72,7 @@ impl Conclusion {
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }
 
-    /// The last event of what took this long.
+    /// Returns the last event of a command that took this long.
     pub(crate) fn event(self, took: Duration) -> Event {
         Event::Finished {
             outcome: self.outcome,
@@ -83,7 +83,7 @@ impl Conclusion {
         }
     }
 
-    /// A mistake of ours.
+    /// Concludes a run in which fleetdeploy itself has failed.
     pub(crate) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
         let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
         let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
@@ -91,7 +91,7 @@ impl Conclusion {
     }
 }
 
-/// The sentence, and of which hosts nothing is known since they took no part.
+/// Adds to the sentence the hosts that took no part, and so were not proven.
 pub(crate) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
     let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
@@ -103,7 +103,7 @@ pub(crate) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>
     }
 }
 
-/// The sentence, and the command to type now.
+/// Adds to the sentence the command to type now.
 pub(crate) fn with_next(text: &str, fleet: &Fleet) -> String {
     format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
 }

@@ -1,4 +1,5 @@
-//! Questions on the terminal: whether to go on, of `--ask`, and whether not to wait any more. A signal ends each.
+//! Asks on the terminal: whether to go on, for `--ask`, and whether to wait any longer, for `recover`. A signal ends
+//! each question.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use crate::event::stream::{Events, Follower};
 use crate::inventory::model::HostName;
 use crate::ui::print_question;
 
-/// How long what stands above the question may take to be on the screen.
+/// How long the lines above the question may take to be on the screen.
 const DRAWING: Duration = Duration::from_secs(10);
 
-/// How long an answer may take. No guard waits for it; a fleet that is held by a question of yesterday is in the way.
+/// How long an answer may take. No guard waits for it; but a question of yesterday must not hold a fleet.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Before anything is begun.
@@ -29,7 +30,7 @@ pub(crate) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
 /// How long a recovery waits for an answer, before it waits for its hosts: guards run out meanwhile.
 const SHORT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether a push is to go on.
+/// Asks whether a push is to go on.
 ///
 /// # Errors
 /// Why not, in words.
@@ -41,7 +42,7 @@ pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, quest
     }
 }
 
-/// Whether a recovery is to end its run without these hosts; no answer is none.
+/// Asks whether a recovery is to end its run without these hosts; no answer means no.
 pub(crate) async fn ask_whether_to_end_without(
     events: Events,
     screen: Follower,
@@ -58,7 +59,7 @@ pub(crate) async fn ask_whether_to_end_without(
     ask(events, screen, question, SHORT_PATIENCE).await.unwrap_or(false)
 }
 
-/// Asks once, and is through with any answer. Nothing else is drawn meanwhile.
+/// Asks once, and takes any answer. Nothing else is drawn meanwhile.
 ///
 /// # Errors
 /// Why there is no answer, in words.
@@ -70,11 +71,11 @@ async fn ask(events: Events, screen: Follower, question: String, patience: Durat
     }
     print_question(&question).map_err(|error| format!("nothing could be asked: {error}"))?;
     let (answer, answered) = oneshot::channel();
-    // The terminal is read by a thread of its own, which nothing can end but an answer or the end of this process.
+    // A thread of its own reads the terminal. Only an answer or the end of this process can end it.
     std::thread::spawn(move || {
         let mut line = String::new();
         let read = std::io::stdin().read_line(&mut line);
-        // Nobody listens any more when a signal came first.
+        // The receiver is gone if a signal came first.
         let _ = answer.send(read.map(|_| line));
     });
     let said = tokio::time::timeout(patience, answered).await;

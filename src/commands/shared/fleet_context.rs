@@ -1,4 +1,4 @@
-//! What every command that works on a fleet needs first: the inventory, the selected hosts, the sudo password.
+//! Gets what every command that works on a fleet needs first: the inventory, the selected hosts, the sudo password.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_faile
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
-/// Instead of a pattern: no host. None can be called so.
+/// Stands for no host, instead of a pattern. No host can have this name.
 const NOBODY: &str = "none";
 
 /// A fleet, ready to be worked on.
@@ -32,7 +32,7 @@ pub(crate) struct Ground {
     pub(crate) selected: BTreeSet<HostName>,
     /// Hosts that take no part, whether or not they answer; none of them is selected.
     pub(crate) without: BTreeSet<HostName>,
-    /// What the inventory wants said.
+    /// The warnings of the inventory.
     warnings: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<String>), Trou
     Ok((loaded.inventory, warnings))
 }
 
-/// What `@failed` means for this fleet.
+/// Returns what `@failed` means for this fleet.
 fn failed_in_last_run(fleet: &str, inventory: &Path) -> Result<BTreeSet<HostName>, Trouble> {
     let trouble = |what: String, hint: &str| Err(Trouble::not_understood(what, Some(hint.to_owned())));
     let of = format!("`{FAILED}` means the hosts that did not end well in the last run of `{fleet}`");
@@ -82,7 +82,7 @@ pub(crate) fn not_selected(error: SelectError) -> Trouble {
     Trouble::not_understood(error, hint)
 }
 
-/// Of the chosen hosts those that take part, and the hosts of the fleet that do not.
+/// Returns the chosen hosts that take part, and the hosts of the fleet that do not.
 fn parted(
     hosts: &[Host],
     chosen: &[&Host],
@@ -98,7 +98,7 @@ fn parted(
 }
 
 impl Ground {
-    /// Those of the selected hosts that are tested first, by patterns like those of `--on`; `none` is nobody, and
+    /// Returns the selected hosts that are tested first, by patterns like those of `--on`; `none` means no host, and
     /// without a pattern it is as the inventory says.
     pub(crate) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
         match patterns {
@@ -121,7 +121,7 @@ impl Ground {
         Ok(Self { inventory, fleet, selected, without, warnings })
     }
 
-    /// From now on the fleet is what was selected of it: for queries, to which the others are nothing.
+    /// Reduces the fleet to the selected hosts, for queries that do not look at the others.
     pub(crate) fn only_selected(&mut self) {
         self.fleet.hosts.retain(|host| self.selected.contains(&host.name));
     }
@@ -143,13 +143,13 @@ impl Ground {
         Ok(())
     }
 
-    /// The connections to the fleet's hosts, none of which is made yet.
+    /// Prepares the connections to the fleet's hosts; none of them is made yet.
     pub(crate) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
         let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
         Reach::new(workspace, connect)
     }
 
-    /// Every host of the inventory, each as its first fleet has it; that is what it is pushed as.
+    /// Returns every host of the inventory, each with the settings of its first fleet, with which it is pushed.
     pub(crate) fn prepare_every_host(
         global: &GlobalArgs,
         on: &[String],
@@ -167,7 +167,7 @@ impl Ground {
         let fleet = Fleet {
             name: "every host".to_owned(),
             hosts,
-            // Nothing of it is built, probed or pushed.
+            // This fleet is not built, probed or pushed.
             source: Source::System,
             checks: Vec::new(),
             settle: Fleet::DEFAULT_SETTLE,
@@ -180,7 +180,7 @@ impl Ground {
         Ok(Self { inventory, fleet, selected, without, warnings })
     }
 
-    /// What to call a host's fleet in a command to type.
+    /// Returns the name of a host's fleet for a command to type.
     pub(crate) fn fleet_of(&self, host: &HostName) -> &str {
         if self.inventory.fleets.contains_key(&self.fleet.name) {
             return &self.fleet.name;
@@ -189,13 +189,13 @@ impl Ground {
         self.inventory.fleets.values().find(has).map_or("FLEET", |fleet| fleet.name.as_str())
     }
 
-    /// Where relative paths of the inventory begin.
+    /// Returns the folder in which relative paths of the inventory begin.
     pub(crate) fn folder(&self) -> PathBuf {
         let path = std::path::absolute(&self.inventory.path).unwrap_or_else(|_| self.inventory.path.clone());
         path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
 
-    /// The first events of a query.
+    /// Tells the first events of a query.
     pub(crate) fn begin_query(&self, command: &str, events: &Events) {
         events.publish(Event::QueryStarted {
             command: command.to_owned(),
@@ -206,7 +206,7 @@ impl Ground {
         self.warn(events);
     }
 
-    /// The fleet, and the selected hosts if they are not all of it: for a command to type next.
+    /// Returns the fleet, and the selected hosts if they are not all of it, for a command to type next.
     pub(crate) fn as_typed(&self) -> String {
         let fleet = &self.fleet.name;
         if self.selected.len() == self.fleet.hosts.len() {
@@ -216,7 +216,7 @@ impl Ground {
         format!("{fleet} --on {}", hosts.join(","))
     }
 
-    /// Says what the inventory wants said, and who takes no part.
+    /// Tells the warnings of the inventory, and which hosts take no part.
     pub(crate) fn warn(&self, events: &Events) {
         if !self.without.is_empty() {
             let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
@@ -228,7 +228,7 @@ impl Ground {
         }
     }
 
-    /// Says of a fleet without a link what is not proven of it: for commands that push, or say what a push would do.
+    /// Says what is not proven of a fleet without a link, for commands that push or say what a push would do.
     pub(crate) fn warn_of_no_link(&self, events: &Events) {
         if let Some(unlinked) = Unlinked::of(&self.fleet) {
             events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
@@ -250,7 +250,7 @@ impl Ground {
     /// Asks for the sudo password if any host needs one: once, now, and never again.
     pub(crate) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
         let mut hosts: Vec<Host> = self.fleet.hosts.clone();
-        // Nothing is run on a host that is only on the way: nobody becomes root there.
+        // No script runs on a host that is only on the way, so no password is needed there.
         let jumps = self.inventory.jumps_of(&self.fleet).into_iter().cloned();
         hosts.extend(jumps.map(|jump| Host { becoming: Become::No, ..jump }));
         let passwords = passwords(&self.fleet.hosts, shutdown).await?;
@@ -258,7 +258,7 @@ impl Ground {
     }
 }
 
-/// What is wrong with the inventory or ssh's config is a mistake of usage; what this workstation lacks is not.
+/// A fault of the inventory or of ssh's config is a mistake of usage; a thing that this workstation lacks is not.
 fn no_workspace(error: WorkspaceError) -> Trouble {
     match error {
         WorkspaceError::Ssh { .. } => {

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::inventory::model::{HostName, is_name};
 use crate::inventory::union;
 
-/// A fleet and which of its hosts.
+/// A fleet, and some of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct FleetHostsArgs {
     /// The fleet, as the inventory names it
@@ -43,7 +43,7 @@ pub(crate) fn parse_pattern(text: &str) -> Result<String, String> {
 }
 
 /// Hosts that a command goes on without, as they are typed: names, no patterns, for a host that is left out by a glob
-/// is one that nobody has thought of. Which they are in a fleet, [`crate::inventory::left_out`] says.
+/// would be unexpected. [`crate::inventory::left_out`] says which hosts these are in a fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct WithoutArgs {
     /// Go on without these hosts, which are off or gone: neither they nor their links take part; names with commas

@@ -1,4 +1,5 @@
-//! What the commands that look back share: the record's place, the run that is meant, the colour of stdout.
+//! Serves the commands that look back: finds the place of the records and the run that is meant, and chooses the colour
+//! of stdout.
 
 use std::io::IsTerminal;
 use std::time::SystemTime;
@@ -24,7 +25,7 @@ pub(crate) fn unreadable(error: RecordError) -> Trouble {
     Trouble::not_begun(error, hint)
 }
 
-/// The run that a person has named.
+/// Finds the run that a person has named.
 pub(crate) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
     state.named(name).map_err(|error| match error {
         NameError::Record(error) => unreadable(error),
@@ -39,13 +40,13 @@ pub(crate) fn clock() -> Clock {
     Clock::of_the_workstation(SystemTime::now())
 }
 
-/// Answers go to stdout, so it is stdout that has colour or not.
+/// Answers go to stdout, so stdout decides about colour.
 pub(crate) fn colour(global: &GlobalArgs) -> bool {
     let terminal = Terminal::look(std::io::stdout().is_terminal(), |name| std::env::var(name).ok());
     choose_colour(global.color, terminal)
 }
 
-/// How wide an answer may be: that of the terminal, and elsewhere that of every terminal.
+/// Returns how wide an answer may be: as wide as the terminal, and else as wide as any terminal.
 pub(crate) fn columns() -> usize {
     let wide = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
     wide.map_or(matrix::WIDTH, |columns| columns.max(40))
@@ -55,7 +56,7 @@ pub(crate) fn print(text: &str) -> Result<(), Trouble> {
     print_answer(text).map_err(|error| Trouble::no_stdout(&error))
 }
 
-/// `running` are the runs that somebody works on just now.
+/// `running` are the runs that a living process works on just now.
 pub(crate) fn standing(summary: &Summary, running: &[String]) -> Standing {
     match summary.end {
         End::Ended(outcome) => Standing::Ended(outcome),
@@ -66,7 +67,7 @@ pub(crate) fn standing(summary: &Summary, running: &[String]) -> Standing {
     }
 }
 
-/// What of the events a reader does not see, in words.
+/// Says which events a reader does not see.
 pub(crate) fn passed_over(passed_over: read::PassedOver) -> Vec<String> {
     let mut notes = Vec::new();
     let events = |number| if number == 1 { "1 event".to_owned() } else { format!("{number} events") };

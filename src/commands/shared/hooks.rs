@@ -1,8 +1,8 @@
-//! The hooks around a push, or after the recovery of one: commands of the person's own, on this workstation, one after
+//! Runs the hooks around a push, or after its recovery: commands of the person's own, on this workstation, one after
 //! the other.
 //!
-//! They are no part of the transaction. Before it, one that fails refuses the push; after it nothing that they do
-//! changes how it has ended.
+//! They are no part of the transaction. A hook before it that fails refuses the push; a hook after it does not change
+//! how the push has ended.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use crate::exit::{Ending, status};
 use crate::inventory::model::{Command, Fleet, Hook, Hooks, HostName};
 use crate::local::process::{Invocation, ProcessError};
 
-/// How much of what a hook said stands beside its failure; the record has all of it.
+/// How many lines of a hook's output stand beside its failure; the record has all of them.
 const TAIL: usize = 10;
 
-/// The program and its arguments, or the text for a shell, with both outputs as one stream: line by line as they come,
-/// and in their order.
+/// Starts the program with its arguments, or the text for a shell. Both outputs are one stream, so that their lines
+/// keep their order.
 const ARGV: &str = r#"exec "$@" >&2"#;
 const TEXT: &str = r#"exec sh -c "$1" >&2"#;
 
-/// Why there is no push after the first hooks.
+/// The reason why there is no push after the first hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stopped {
     /// The failure has been told.
@@ -89,7 +89,8 @@ impl HooksOfPush {
         Ok(())
     }
 
-    /// What fails here is a warning: the push has ended as it has. Whoever left at once waits for no hook either.
+    /// Runs the hooks after a push. A failure here is a warning: the push has ended as it has. A person who left at
+    /// once does not wait for a hook.
     pub(crate) async fn after(&self, concluded: &Conclusion, shutdown: &mut Shutdown) {
         if matches!(concluded.ending, Ending::Left { .. }) {
             return;
@@ -154,7 +155,7 @@ impl HooksOfPush {
     }
 }
 
-/// No word of the inventory is read by a shell but the text that was meant for one.
+/// A shell reads no word of the inventory but a text that was meant for one.
 fn invocation(hook: &Hook, folder: &Path) -> Invocation {
     let shell = Invocation::new("sh", hook.timeout).folder(folder).arg("-c");
     match &hook.command {

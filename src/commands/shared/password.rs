@@ -1,4 +1,4 @@
-//! The one question of a command that works on hosts: the sudo password. A signal ends it.
+//! Asks the one question of a command that works on hosts: the sudo password. A signal ends it.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -36,13 +36,13 @@ pub(crate) async fn passwords(
     all.collect::<Option<_>>().ok_or_else(unusable)
 }
 
-/// The terminal is read by a thread of its own, which nothing can end but an answer or the end of this process: what it
-/// does to the terminal meanwhile is undone here.
+/// Reads the terminal in a thread of its own, which only an answer or the end of this process can end. So the changes
+/// that it has made to the terminal are undone here.
 async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Trouble> {
     let before = tcgetattr(std::io::stdin()).map_err(|error| unanswered(error.into()))?;
     let (answer, answered) = oneshot::channel();
     std::thread::spawn(move || {
-        // Nobody listens any more when a signal came first.
+        // The receiver is gone if a signal came first.
         let _ = answer.send(rpassword::prompt_password(question));
     });
     tokio::select! {
@@ -58,7 +58,7 @@ async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Troubl
     }
 }
 
-/// The question had no answer. It reads the terminal raw: Ctrl-C is a letter there, and no signal.
+/// Handles a question without an answer. The terminal is read raw: Ctrl-C is a letter there, and no signal.
 fn unanswered(error: std::io::Error) -> Trouble {
     match error.kind() {
         std::io::ErrorKind::Interrupted => interrupted(Signal::Sigint),

@@ -1,4 +1,4 @@
-//! Where a push or a rolling reboot is recorded: its folder on the disk, its journal, and whose turn it is.
+//! Opens the record of a push or a rolling reboot: the fleet's lock, the folder on the disk, the journal.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::record::lock::{FleetLock, LockError};
 use crate::record::losses::Recording;
 use crate::record::{RecordError, listener};
 
-/// The run's place on the disk, and the fleet held against other pushes of this workstation.
+/// The run's place on the disk, with the lock that holds the fleet against other pushes of this workstation.
 pub(crate) struct Record {
     pub(crate) run: String,
     pub(crate) folder: PathBuf,
@@ -57,7 +57,7 @@ impl Record {
                 }
                 LockError::Record(error) => Trouble::no_record(error),
             })?;
-        // The fleet is ours, so whoever began this is gone.
+        // This process holds the fleet's lock, so the program that began this run is gone.
         if let Some(unfinished) = unfinished(&state, ground)? {
             return Err(Trouble::not_begun(unfinished.text(), Some(tried_again(&unfinished))));
         }
@@ -76,8 +76,8 @@ impl Record {
         Ok(Self { run, folder, run_folder, journal, inventory, rolling, fleet, owner: owner(), _lock: lock })
     }
 
-    /// How the run ends, if a rolling reboot has come to its end in it; else that has been written down, or is left to
-    /// `recover`.
+    /// Writes down the end of the run, if a rolling reboot has come to its end in it; else the end is written already,
+    /// or is left to `recover`.
     pub(crate) fn close_rolling(&mut self, outcome: Outcome) -> std::io::Result<()> {
         if self.rolling != Rolling::Ended {
             return Ok(());
@@ -113,8 +113,8 @@ fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trou
     state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)
 }
 
-/// Why this workstation's record, if it has one, would refuse a push of the fleet; one that is under way here is no
-/// reason of its own.
+/// Says why the records of this workstation would refuse a push of the fleet. A push that is under way here is no
+/// reason here: the lock tells of it.
 pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
     let state = State::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
@@ -129,7 +129,7 @@ pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
         .map(|one| (one.text(), tried_again(&one)))
 }
 
-/// How to begin all the same, behind an unfinished run.
+/// Says how to begin all the same, behind an unfinished run.
 pub(crate) fn tried_again(unfinished: &Unfinished) -> String {
     let mend = format!("type `{}`, then try again", unfinished.mend());
     if unfinished.is_a_push() {
@@ -138,14 +138,14 @@ pub(crate) fn tried_again(unfinished: &Unfinished) -> String {
     mend
 }
 
-/// Where the driver's events and entries go.
+/// Takes the driver's events and entries.
 pub(crate) struct Keeper<'a> {
     events: Events,
     screen: Follower,
     record: Option<Record>,
-    /// From the first arm command on.
+    /// Whether the first arm command was sent.
     pub(crate) touched: bool,
-    /// Between the first arm command and the end.
+    /// Whether it is between the first arm command and the end.
     pub(crate) guarded: bool,
     request: &'a PushRequest,
     /// What the push would do, if that was asked for.
@@ -183,7 +183,7 @@ impl Logbook for Keeper<'_> {
     }
 }
 
-/// The plan has every host that the run asks anything of.
+/// Returns the hosts that took no part: the plan has all others.
 fn took_no_part(request: &PushRequest, plan: &Plan) -> BTreeSet<HostName> {
     let names = request.scope.fleet.hosts.iter().map(|host| &host.name);
     names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
@@ -222,7 +222,7 @@ impl Surroundings for Keeper<'_> {
             plan: plan.clone(),
         };
         record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
-        // From the entry on that announces it: the command itself may be on its way for so long.
+        // The time counts from the entry that announces the command: the command itself may be on its way for so long.
         let guards = |name: &HostName| {
             let host = self.request.scope.fleet.hosts.iter().find(|host| host.name == *name)?;
             Some(host.guard + host.limits.connect + host.limits.step)

@@ -1,5 +1,5 @@
-//! What every query has that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is
-//! on stdout once the rows are gone.
+//! Runs a query that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is on
+//! stdout once the rows are gone.
 
 use super::fleet_context::Ground;
 use super::history::print;
@@ -63,7 +63,7 @@ impl Query {
         self.events.publish(Event::Ended { exit: i32::from(status(ending)) });
         farewell(self.screen, self.mode)?;
         if self.mode != Mode::Json {
-            // Once the rows are gone: stdout may be the same terminal.
+            // The answer comes once the rows are gone, because stdout may be the same terminal.
             print(&page)?;
         }
         Ok(ending)

@@ -8,7 +8,7 @@ use super::fleet_hosts::parse_pattern;
 use crate::inventory::model::Size;
 use crate::inventory::{duration, duration_or_none};
 
-/// The terms of a push: of one to new systems, of one that goes back, and of one that is only looked ahead to.
+/// The terms of a push: to new systems, back to old ones, or one that is only looked ahead to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct TermsArgs {
     /// How long until a guard brings back by itself what runs now, instead of the inventory's `guard`
@@ -24,9 +24,8 @@ pub struct TermsArgs {
     /// Activate the systems on these hosts first, written like those of `--on`, and on the others only once they and
     /// every link hold
     ///
-    /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if
-    /// anything fails in any wave, all hosts go back that have been touched. `none` is nobody, whatever the inventory
-    /// says.
+    /// All of it is still one transaction: nothing is made permanent before every host runs its system, and if anything
+    /// fails in any wave, all hosts go back that have been touched. `none` means no host, whatever the inventory says.
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     pub canary: Vec<String>,
     /// Activate the systems wave by wave, and look at the whole fleet after each

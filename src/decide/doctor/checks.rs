@@ -1,11 +1,11 @@
-//! Whether a host has what the fleet's checks need where they run.
+//! Checks whether a host has the programs that the fleet's checks run there.
 
 use std::collections::BTreeMap;
 
 use super::{Examined, Finding, Severity};
 use crate::inventory::model::{Check, CheckKind, Fleet, Host, Place};
 
-/// A program that probes run, and the package that has it where it is not in every NixOS.
+/// A program that probes run, and the package that has it, if it is not in every NixOS.
 struct Needed {
     program: &'static str,
     mend: &'static str,
@@ -30,7 +30,7 @@ fn needed(kind: &CheckKind) -> &'static [Needed] {
     }
 }
 
-/// What the checks that run on this host find there.
+/// Finds which programs of the checks that run on this host are there.
 pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings: &mut Vec<Finding>) {
     let runs_here = |check: &&Check| check.from.contains(&Place::Host(host.name.clone()));
     let mut missing: BTreeMap<&str, (&Needed, Vec<&Check>)> = BTreeMap::new();

@@ -1,15 +1,15 @@
-//! What a push needs of the workstation.
+//! Judges what a push needs of the workstation.
 
 use super::{Finding, Severity};
 use crate::decide::unlinked::Unlinked;
 
-/// What was found out here.
+/// The findings about the workstation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workstation {
     pub nix: Nix,
     /// `OpenSSH_10.0p2`; `None`: there is none.
     pub ssh: Option<String>,
-    /// Where records are kept, with what is free there; or why nothing can be written.
+    /// The place of the records, with the free space there; or why it cannot be written.
     pub record: Result<(String, Option<u64>), String>,
     /// Bytes that are free in the store.
     pub free_store: Option<u64>,
@@ -31,7 +31,7 @@ pub struct Unfinished {
 pub enum Nix {
     Missing(String),
     TooOld(String),
-    /// It is there, and its store does not answer.
+    /// Nix is there, and its store does not answer.
     Broken(String),
     Works(String),
 }
@@ -40,7 +40,7 @@ pub enum Nix {
 const LITTLE_RECORD: u64 = 50 << 20;
 const LITTLE_STORE: u64 = 1 << 30;
 
-/// What would stop a push here.
+/// Finds what would stop a push here.
 #[must_use]
 pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
     let mut findings = vec![nix(&found.nix)];

@@ -1,9 +1,9 @@
-//! The leases of a rolling reboot: one on every host of the fleet that answers, witnesses too, before the first reboot,
-//! and renewed on each before each further one.
+//! Decides about the leases of a rolling reboot: one on every host of the fleet that answers, also on a witness, before
+//! the first reboot; and all are renewed before each further wave.
 //!
-//! The first host by machine id is asked alone: of two who begin at once, and reach it, one goes on, whatever hosts
-//! each of them is to reboot. All or none: where one host cannot be held all are let go. A lease outlives the reboot of
-//! its host, and is over by the host's own clock some time after nobody renews it any more.
+//! The first host by machine id is asked alone: of two rolling reboots that begin at once, and reach it, one goes on,
+//! whatever hosts each of them is to reboot. All are held or none: if one host cannot be held all are let go. A lease
+//! outlives the reboot of its host. If it is not renewed any more, it is over some time later by the host's own clock.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,14 +13,14 @@ use crate::event::Event;
 use crate::facts::plan::HostId;
 use crate::inventory::model::HostName;
 
-/// Why no further host is rebooted, though none is to blame.
+/// The reason why no further host is rebooted, though none is to blame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotHeld {
-    /// Before the first reboot: somebody else may reboot this fleet.
+    /// A host is not held before the first reboot: another rolling reboot may be at work on this fleet.
     Taking { hosts: Vec<HostName> },
-    /// In the middle: it may have been ended from elsewhere.
+    /// A host is not held in the middle: another workstation may have ended this one.
     Renewing { hosts: Vec<HostName> },
-    /// Nobody would know of it after a death.
+    /// The record cannot be written: after a death no command would know of it.
     Record { why: String },
 }
 
@@ -56,12 +56,12 @@ impl fmt::Display for NotHeld {
 #[derive(Debug, Default)]
 pub(super) struct Holding {
     renews: bool,
-    /// Whose turn to be asked has not come.
+    /// Hosts that have not been asked yet.
     waiting: Vec<HostId>,
-    /// Asked, and not answered yet.
+    /// Hosts that were asked and have not answered yet.
     asked: BTreeSet<HostId>,
     not_held: Vec<HostId>,
-    /// Those that may be held: all that were ever asked.
+    /// Hosts that may be held: all that were ever asked.
     pub(super) hosts: BTreeSet<HostId>,
 }
 

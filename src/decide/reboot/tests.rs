@@ -9,7 +9,7 @@ fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()
 }
 
-/// Of a host that stands on one system, and that nobody holds.
+/// Makes the facts of a host that stands on one system, and that no run holds.
 pub(super) fn standing() -> Standing {
     let old = system("old");
     Standing {

@@ -1,5 +1,4 @@
-//! What is left of a rolling reboot that did not come to its end: how each of its hosts is found. Nothing is done to
-//! any.
+//! Judges an unfinished rolling reboot: how each of its hosts is found. It changes no host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,16 +6,16 @@ use std::fmt;
 use crate::facts::host::{Standing, same_boot};
 use crate::inventory::model::HostName;
 
-/// What a record tells of it.
+/// The knowledge of a record about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
     /// The hosts that were to be rebooted, with the boot that each was on.
     pub hosts: BTreeMap<HostName, String>,
-    /// Those that it came to.
+    /// The hosts that it came to.
     pub told: BTreeSet<HostName>,
 }
 
-/// How a host is found, after the rolling reboot's death.
+/// The state of a host after the rolling reboot's death.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundRolling {
     Rebooted,
@@ -32,7 +31,7 @@ pub enum FoundRolling {
 }
 
 impl FoundRolling {
-    /// Whether a person must look.
+    /// Returns whether a person must look.
     #[must_use]
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Away { .. })
@@ -52,8 +51,8 @@ impl fmt::Display for FoundRolling {
     }
 }
 
-/// How its hosts are found; of `answers` those without a standing do not answer. Without a record the hosts themselves
-/// tell on which boot they were held last.
+/// Returns how its hosts are found; those in `answers` without a standing do not answer. Without a record the hosts
+/// themselves tell on which boot they were held last.
 #[must_use]
 pub fn found(
     run: &str,

@@ -1,4 +1,4 @@
-//! What a host's boot loader says against relying on a reboot.
+//! Finds what a host's boot loader says against relying on a reboot.
 
 use std::fmt;
 
@@ -6,45 +6,46 @@ use crate::facts::host::Facts;
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
 use crate::inventory::model::GuardAction;
 
-/// Why nobody can promise what a reboot of this host brings.
+/// The reason why it is not known what a reboot of this host brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootRefusal {
     /// The partition that the loader boots from is not where its files are written.
     NotMounted { what: String },
-    /// None of our readers knows the loader.
+    /// No reader of ours knows the loader.
     LoaderUnknown { note: Option<String>, way_out: WayOut },
     /// The loader is known, and not what it would start.
     DefaultUnknown { loader: BootLoader, note: Option<String> },
-    /// Somebody has set what the next reboot brings, once.
+    /// A person or a program has set what the next reboot brings, once.
     NextBoot { loader: BootLoader, next: NextBoot },
     /// Kernel or initrd of the boot default would not start.
     FilesBad { why: String },
 }
 
-/// What a host with an unknown loader can do instead.
+/// The way out for a host with an unknown loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WayOut {
     /// A guard need not reboot.
     SwitchBack,
-    /// It is the reboot itself that was asked for.
+    /// A person has asked for the reboot itself.
     ByHand,
 }
 
-/// A doubt about reboots on a host whose guard makes none.
+/// A doubt about reboots on a host with a guard that makes none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootDoubt {
     LoaderUnknown,
     FilesBad {
         why: String,
     },
-    /// What runs was activated, no boot has brought it yet, and the push changes what only a boot proves.
+    /// The running system was activated and never booted, and the push changes parts that only a boot proves.
     NeverBooted {
         parts: Vec<String>,
     },
 }
 
 impl BootDoubt {
-    /// Said by a push only where it is about what a boot brings: most systems are never booted, and are none the worse.
+    /// Returns that doubt. A push says it only if it changes parts that a boot brings: most systems are never booted,
+    /// and work well.
     #[must_use]
     pub fn of_parts(facts: &Facts, parts: &[String]) -> Option<Self> {
         (!facts.current_was_booted && !parts.is_empty()).then(|| Self::NeverBooted { parts: parts.to_vec() })
@@ -52,13 +53,13 @@ impl BootDoubt {
 }
 
 impl BootRefusal {
-    /// Everything that stands against a reboot, the cause before what follows from it.
+    /// Finds everything that stands against a reboot, each cause before its consequences.
     #[must_use]
     pub fn all(facts: &Facts, way_out: WayOut) -> Vec<Self> {
         let standing = &facts.standing;
         let (loader, note) = (standing.loader, facts.boot_note.clone());
         let mut all = Vec::new();
-        // Whatever else could not be read then, could not be read for this.
+        // Other files that could not be read then have the same cause.
         if let Some(what) = &facts.boot_missing {
             all.push(Self::NotMounted { what: what.clone() });
         } else if loader == BootLoader::Unknown {
@@ -74,7 +75,7 @@ impl BootRefusal {
         all
     }
 
-    /// The same for a guard, and what of it is only a doubt where the guard does not reboot.
+    /// Finds the same for a guard, and which of it is only a doubt if the guard does not reboot.
     #[must_use]
     pub fn of_guard(facts: &Facts, action: GuardAction) -> (Vec<Self>, Vec<BootDoubt>) {
         let mut doubts = Vec::new();
@@ -89,14 +90,14 @@ impl BootRefusal {
                     doubts.push(BootDoubt::FilesBad { why: why.clone() });
                     false
                 }
-                // These are about what the push itself writes and reads back.
+                // These are about files that the push itself writes and reads back.
                 Self::NotMounted { .. } | Self::DefaultUnknown { .. } | Self::NextBoot { .. } => true,
             });
         }
         (refusals, doubts)
     }
 
-    /// One or two words, for a table.
+    /// Returns one or two words, for a table.
     #[must_use]
     pub fn short(&self) -> &'static str {
         match self {
@@ -107,7 +108,7 @@ impl BootRefusal {
         }
     }
 
-    /// What to do about it.
+    /// Says what to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -137,7 +138,7 @@ impl BootRefusal {
             }
             Self::NextBoot { loader, next } => {
                 let command = match loader {
-                    // The firmware's own, past every loader: `Boot0003`.
+                    // Returns whether it is an entry of the firmware, which passes every loader: `Boot0003`.
                     _ if is_firmware_s(&next.entry) => "`efibootmgr --delete-bootnext` there takes it back",
                     BootLoader::SystemdBoot => "`bootctl set-oneshot \"\"` there takes it back",
                     BootLoader::Grub => {
@@ -287,7 +288,8 @@ mod tests {
         }
     }
 
-    /// What refuses a push is no reason to leave a host that was armed before: a guard must still be taken over.
+    /// A reason that refuses a push does not keep a recovery from a host that was armed before: its guard must still be
+    /// taken over.
     #[test]
     fn nothing_that_a_survey_refuses_makes_a_recovery_pass_a_host_over() {
         let mut standing = well().facts.standing;
@@ -312,7 +314,7 @@ mod tests {
         standing.systems = Systems { boot_default: Systems::not_known(), ..Systems::all(&plan.new) };
         standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 };
         assert!(matches!(Found::of(&plan, &standing), Found::Guarded(_)), "{:?}", Found::of(&plan, &standing));
-        // And never is it taken for through: neither for old nor for new.
+        // And it is never taken for through, on old or on new.
         standing.guard = GuardState::None;
         for systems in [Systems::all(&plan.new), old] {
             standing.systems = Systems { boot_default: Systems::not_known(), ..systems };

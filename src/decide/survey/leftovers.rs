@@ -1,4 +1,4 @@
-//! What runs that did not come to their end have left on a host, and what marks of the others say about it.
+//! Judges what unfinished runs have left on a host, and what marks of the others say about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,12 +7,12 @@ use super::Surveyed;
 use crate::facts::traces::{EndSide, Ended};
 use crate::inventory::model::HostName;
 
-/// What a run has left on a host that nobody holds.
+/// The traces of a run on a host that is not held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
     /// Its guard has brought the host back, most likely.
     AtRest { run: String },
-    /// That refuses: to what would this push bring it back?
+    /// This refuses the push, because it would not know what to bring the host back to.
     Between { run: String },
     /// A later run has committed here.
     Over { run: String },
@@ -27,7 +27,7 @@ pub enum Left {
 }
 
 impl Left {
-    /// All that is to be said of this host; of the others what they say of it.
+    /// Finds all that is to be said of this host, with what the others say of it.
     #[must_use]
     pub fn of(surveyed: &Surveyed<'_>, hosts: &[Surveyed<'_>]) -> Vec<Self> {
         let facts = surveyed.facts;
@@ -49,7 +49,7 @@ impl Left {
         } else if !systems.agree() {
             return Self::Between { run };
         }
-        // A mark is one host's word about another: they must all say the same.
+        // A mark is one host's word about another, so all marks must say the same.
         let sides: BTreeSet<Option<EndSide>> =
             marks_without(&run, surveyed, hosts).iter().map(|ended| ended.mark.side).collect();
         let [Some(ended)] = sides.into_iter().collect::<Vec<_>>()[..] else { return Self::AtRest { run } };
@@ -64,13 +64,14 @@ impl Left {
         }
     }
 
-    /// Whether a push of the host may not go on.
+    /// Returns whether a push of the host may not go on.
     #[must_use]
     pub fn refuses(&self) -> bool {
         matches!(self, Self::Between { .. })
     }
 
-    /// The run that it is back from on old, where the others were ended: only what is left of that is to be removed.
+    /// Returns the run that was ended on old without it, while it is back on old: only the traces of that run are to be
+    /// removed.
     #[must_use]
     pub fn back_on_old(&self) -> Option<&str> {
         match self {
@@ -103,7 +104,7 @@ impl Left {
     }
 }
 
-/// What ends what a run has left where `recover` cannot.
+/// Returns the command that ends the traces of a run if `recover` cannot.
 #[must_use]
 pub fn forget(fleet: &str, run: &str) -> String {
     format!("where that cannot end it, `fleetdeploy recover {fleet} --forget {run}` removes what is left of the run")
@@ -156,7 +157,7 @@ impl fmt::Display for Left {
     }
 }
 
-/// A run that was ended twice, by two who did not see each other's hosts.
+/// A run that was ended twice, by two recoveries that did not see each other's hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedTwice {
     pub run: String,
@@ -211,7 +212,7 @@ fn runs_with_marks<'a>(hosts: &'a [Surveyed<'_>]) -> BTreeSet<&'a str> {
     hosts.iter().flat_map(|one| &one.facts.marks).map(|mark| mark.run.as_str()).collect()
 }
 
-/// What the other hosts say of a run that was ended without this one.
+/// Returns what the other hosts say of a run that was ended without this one.
 fn marks_without<'a>(run: &str, surveyed: &Surveyed<'_>, hosts: &'a [Surveyed<'_>]) -> Vec<&'a Ended> {
     let name = &surveyed.host.name;
     let of_others: BTreeMap<&HostName, &Ended> = hosts

@@ -1,4 +1,4 @@
-//! What a rolling reboot of somebody else says against touching a host.
+//! Finds what another rolling reboot says against touching a host.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A recovery that finds a host on which nothing of the run is left: what that proves, and of whom.
+//! Decides what it proves if a recovery finds a host on which nothing of the run is left, and about which hosts.
 
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::state::{Progress, Transaction};
@@ -7,8 +7,9 @@ use crate::event::HostOutcome;
 use crate::facts::plan::HostId;
 
 impl Transaction {
-    /// A run is cleaned away when all its hosts are through. Where one was not, or did not answer, that may have been
-    /// before somebody else ended the run, while this workstation was asleep. Once.
+    /// Asks hosts once more, once, that were not through or did not answer. A run is cleaned away only when all its
+    /// hosts are through; so their answers may be from before another coordinator ended the run, while this workstation
+    /// was asleep.
     pub(super) fn ask_again_who_was_not_through(&mut self, effects: &mut Vec<Effect>) -> bool {
         let not_through = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Silent { .. });
         let again: Vec<HostId> = self.found().filter(|(_, found)| not_through(found)).map(|(host, _)| host).collect();
@@ -21,7 +22,7 @@ impl Transaction {
         !again.is_empty()
     }
 
-    /// Whether those that still hold something of the run are at rest on one side, or do not answer.
+    /// Returns whether the hosts that still hold something of the run are at rest on one side, or do not answer.
     pub(super) fn others_are_through_on_one_side(&self) -> bool {
         let is = |found: &Found, wanted: &dyn Fn(&Found) -> bool| {
             wanted(found) || found.is_away() || matches!(found, Found::Cleaned(_))
@@ -30,9 +31,9 @@ impl Transaction {
             || self.all_found(|found| is(found, &|found| matches!(found, Found::Old { .. })))
     }
 
-    /// Somebody's clean-up was not finished, and the others are at rest on one side: that is how it ended for them. One
-    /// that says that it was cleaned tells only of itself: on the other side it is lost, and nothing that the others
-    /// still keep could help it.
+    /// Ends a run with a clean-up that was not finished, while the others are at rest on one side: so it ended for
+    /// them. A host that says that it was cleaned tells only of itself. If it is on the other side it is lost, and the
+    /// traces of the others could not help it.
     pub(super) fn end_clean_up(&mut self, effects: &mut Vec<Effect>) {
         let is_new = |found: &Found| matches!(found, Found::New { .. });
         let is_old = |found: &Found| matches!(found, Found::Old { .. });

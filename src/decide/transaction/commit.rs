@@ -1,4 +1,4 @@
-//! Phases 8 and 10: time enough, the decision, the disarm, and how it all ended.
+//! Decides in phases 8 and 10: whether the time is enough, the commit, the disarm, and how it all ended.
 
 use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::proof::links_in_words;
@@ -40,8 +40,8 @@ impl Transaction {
             self.hosts[host.0].progress = Progress::Done;
             match self.stage {
                 _ if !self.all_changing(Progress::Done) => {}
-                // A whole guard is time enough: the plan has seen to that. What the answers have used up of it each
-                // test asks for when it is sent.
+                // A whole guard is time enough, as the survey has checked. Each test weighs again when it is sent,
+                // since the answers have used up some of it.
                 Stage::ExtendToTest => self.enter_next_wave(effects),
                 _ => effects.push(Effect::Weigh),
             }
@@ -57,7 +57,7 @@ impl Transaction {
         let changing: Vec<HostId> = self.plan.changing().collect();
         for host in changing {
             if !self.takes_part(host) {
-                // Its end is known as far as it will be.
+                // Its end is known already.
             } else if self.hosts[host.0].has_left() {
                 self.hosts[host.0].end = Some(self.moved_on(host));
             } else if self.hosts[host.0].is_through() {
@@ -143,12 +143,12 @@ impl Transaction {
         self.enter_clean(effects);
     }
 
-    /// Only after the last answer: what a split leaves on the hosts is what `recover` needs.
+    /// Cleans up only after the last answer, because `recover` needs the traces that a split leaves on the hosts.
     pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
         self.settle_by_marks();
         let outcome = self.outcome();
         self.record_who_is_missing(outcome, effects);
-        // What is left has not come to its end.
+        // The run has not come to its end on this host.
         if outcome != Outcome::Left {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
@@ -161,8 +161,8 @@ impl Transaction {
         self.finish_when_clean(effects);
     }
 
-    /// A recovery that has not ended the run needs the claims no more that it has taken; the fence stays. Where a guard
-    /// may be armed the claim is that guard's.
+    /// Gives back the claims of a recovery that has not ended the run; the fence stays. On a host where a guard may be
+    /// armed the claim belongs to that guard, and stays.
     fn release_all(&mut self, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             let now = &self.hosts[host.0];
@@ -173,7 +173,7 @@ impl Transaction {
         }
     }
 
-    /// What stays on a host holds it against the next push: that must not come as a surprise.
+    /// Tells of traces that stay on a host: they hold it against the next push, and that must not come as a surprise.
     pub(super) fn after_clean(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         if *step == Step::Release {
             // A claim that could not be given back hinders a push, which names the way out, and no recovery.
@@ -191,16 +191,16 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => why,
             Answer::NotSent => "there was no time left for it".to_owned(),
         };
-        // Its mark on the others stays, too.
+        // Its mark on the others stays as well.
         self.dealt_with.remove(&host);
         let text =
             format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
         effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
     }
 
-    /// Where all hosts were through, whoever takes over finds them so. Where one is missing, another recovery may have
-    /// taken back meanwhile what this one was about to call ended, and may even be through with it: the host says where
-    /// it is.
+    /// Checks whether another recovery has overtaken this one. If all hosts were through, any later coordinator finds
+    /// them so. If one is missing, another recovery may have taken back meanwhile what this one was about to call
+    /// ended, and may even be through with it: the host says where it is.
     fn is_overtaken(&mut self, host: HostId, step: &Step, answer: &Answer, effects: &mut Vec<Effect>) -> bool {
         let Answer::Said(said) = answer else { return false };
         if self.missing().next().is_none() {
@@ -246,7 +246,7 @@ impl Transaction {
         }
         let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
         let is_lost = |host: &HostNow| matches!(host.end, Some(HostOutcome::Lost { .. }));
-        // Where nothing was tested, what a host may hold that is lost to this run is an empty guard.
+        // If nothing was tested, a host that is lost to this run can hold an empty guard at most.
         let is_harmless = |host: &HostNow| host.disowned && self.recovery.is_none() && !self.anything_tested();
         if self.hosts.iter().any(|host| is_lost(host) && !is_harmless(host)) {
             Outcome::Split
@@ -265,7 +265,7 @@ impl Transaction {
         }
     }
 
-    /// There is nothing left of the run that could go forward or back.
+    /// Returns whether nothing is left of the run that could go forward or back.
     fn is_over_by_itself(&self) -> bool {
         let forgets = matches!(self.aim(), Aim::Forget { .. });
         let untouched = |host: HostId| self.hosts[host.0].end == Some(HostOutcome::Untouched);

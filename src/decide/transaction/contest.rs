@@ -1,12 +1,12 @@
-//! A recovery that is refused where it takes over: somebody else may be recovering the same run.
+//! Decides for a recovery that is refused at the take-over: another coordinator may be recovering the same run.
 //!
-//! The first host by machine id is where two who recover meet. Who is refused and simply takes the next one would let
-//! both go on, each with hosts of its own. So taking stops, and the others are only asked how they stand, twice, with
-//! time in between for somebody else to come to them. One that shows another owner's lease proves that somebody else
-//! goes on. If none does, whoever holds the refusing host is dead or has not come further, or the host lies. This
-//! recovery begins anew then, above what that host has shown, with the others first and that one last: so it is fenced,
-//! too, if it is honest. One that refuses the higher bid as well stands alone with its word: it is lost, and this
-//! recovery goes only back, unless that very host shows itself on new for good.
+//! Two recoveries meet at the first host by machine id. If the refused one simply took the next host, both would go on,
+//! each with hosts of its own. So the taking stops, and the other hosts are only asked how they stand, twice, with time
+//! in between for the other coordinator to come to them. A host that shows another owner's lease proves that another
+//! coordinator goes on. If none does, the one that holds the refusing host is dead or has not come further, or the host
+//! lies. Then this recovery begins anew, above the epoch that this host has shown, with the other hosts first and this
+//! one last: so it is fenced as well, if it is honest. A host that also refuses the higher bid stands alone with its
+//! word: it is lost, and this recovery goes only back, unless that very host shows itself on new for good.
 
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{Progress, Stage, Transaction};
@@ -29,7 +29,7 @@ pub(super) enum Look {
     /// The others are asked.
     First,
     Second,
-    /// None has shown anybody else: all are taken over anew, and the host that refused is the last.
+    /// No host has shown another coordinator: all are taken over anew, and the host that refused comes last.
     Over,
 }
 
@@ -39,7 +39,7 @@ impl Transaction {
         let others = self.others_than(host);
         let before = self.recovery.as_ref().and_then(|recovery| recovery.contest);
         match before {
-            // Who cannot see all hosts must not be one of two.
+            // A recovery that cannot see all hosts must not go on beside another.
             None if !others.is_empty() && self.aim() == Aim::Recover => {
                 let name = self.plan.host(host).name.clone();
                 let text =
@@ -49,7 +49,7 @@ impl Transaction {
                 self.hosts[host.0].progress = Progress::Done;
                 self.ask_the_others(host, effects);
             }
-            // All the others are held by this one, and it was asked with a higher epoch than it has shown.
+            // This recovery holds all other hosts, and has asked this one with a higher epoch than it has shown.
             Some(Contest { host: refused, look: Look::Over }) if refused == host && !others.is_empty() => {
                 let is_new = self.is_on_new_for_good(host, &said.standing);
                 self.lose(host, &says, effects);
@@ -81,7 +81,8 @@ impl Transaction {
         }
     }
 
-    /// A host that does not answer, or holds nothing of the run, shows nobody else; how it is found says the rest.
+    /// Takes the answer of a host that was asked. A host that does not answer, or holds nothing of the run, shows no
+    /// other coordinator; the take-over finds out the rest.
     pub(super) fn after_ask(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Some(contest) = self.recovery.as_ref().and_then(|recovery| recovery.contest) else { return };
         if let Answer::Said(said) = answer
@@ -117,29 +118,29 @@ impl Transaction {
         self.take_over_more(effects);
     }
 
-    /// The one that has refused before is the last to be taken over.
+    /// Returns whether the host has refused before: it is the last to be taken over.
     pub(super) fn is_kept_for_last(&self, host: HostId) -> bool {
         let refused = self.recovery.as_ref().and_then(|recovery| recovery.contest).map(|contest| contest.host);
         refused == Some(host)
             && self.others_than(host).iter().any(|other| self.hosts[other.0].progress != Progress::Done)
     }
 
-    /// What a host shows of itself counts for itself although it is not taken over.
+    /// Returns whether the host shows itself on new for good. That counts for itself, although it is not taken over.
     pub(super) fn is_on_new_for_good(&self, host: HostId, standing: &Standing) -> bool {
         matches!(standing.guard, GuardState::Disarmed { .. }) && standing.systems.all_are(&self.plan.host(host).new)
     }
 
-    /// Whether anything is still to be done or asked on this host.
+    /// Returns whether anything is still to be done or asked on this host.
     pub(super) fn takes_part(&self, host: HostId) -> bool {
         !self.hosts[host.0].disowned && !self.hosts[host.0].missing
     }
 
-    /// Whether it is to run what the others run, and can prove or disprove it.
+    /// Returns whether it is to run what the others run, and can prove or disprove it.
     pub(super) fn is_asked(&self, host: HostId) -> bool {
         self.takes_part(host) && !self.hosts[host.0].has_left()
     }
 
-    /// The others are being asked, or are about to be.
+    /// Returns whether the others are being asked, or are about to be.
     pub(super) fn is_contested(&self) -> bool {
         let look = self.recovery.as_ref().and_then(|recovery| recovery.contest).map(|contest| contest.look);
         self.stage == Stage::TakeOver && matches!(look, Some(Look::First | Look::Second))

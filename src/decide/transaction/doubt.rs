@@ -1,11 +1,11 @@
-//! What it means that a host says that a run is not this coordinator's any more.
+//! Decides what it means if a host says that a run is not this coordinator's any more.
 //!
 //! A host is believed about itself only. One that says *superseded*, *ended* or *not held* may tell of another
 //! coordinator that goes on with the run, or it may lie: from here the two look alike. So it is lost to this run, and
 //! from then on this coordinator does only what is right in both cases: it writes down that its record may not tell
 //! all, arms no host again that it has not taken over, never goes forward, and goes back where its guards still live.
-//! Whoever else goes on decides only when every host is fenced, or its guard is over, so what was taken back before is
-//! seen then. A second host that says so ends it: of two hosts at most one lies.
+//! Another coordinator decides only when every host is fenced, or its guard is over, so it sees then what was taken
+//! back before. A second host that says so ends the run for this coordinator: of two hosts at most one lies.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::systems::Systems;
 
 impl Transaction {
-    /// Whether the host says that it is not this coordinator's any more: a higher epoch holds it, or, on a host that
-    /// this run held on this very boot, no claim of the run is left.
+    /// Returns what the host says if it is not this coordinator's any more: a higher epoch holds it, or no claim of the
+    /// run is left, although this run held it on this very boot.
     pub(super) fn disowned_by(&self, host: HostId, step: &Step, answer: &Answer) -> Option<Disowned> {
         let Answer::Said(said) = answer else { return None };
         let StepOutcome::Refused { reason, text } = &said.outcome else { return None };
@@ -45,14 +45,14 @@ impl Transaction {
         let text = text.clone();
         match reason {
             RefusalReason::Superseded => Some(Disowned::Superseded { text }),
-            // Asked late by a recovery that takes it over, that is how it is found.
+            // If a recovery takes the host over late, this only says how the host is found.
             RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => Some(Disowned::Ended { text }),
             RefusalReason::ForeignLease if held => Some(Disowned::NotHeld { text }),
             _ => None,
         }
     }
 
-    /// The host is lost to this run, and this coordinator doubts from now on that the run is its own.
+    /// Loses the host to this run. From now on this coordinator doubts that the run is its own.
     pub(super) fn disown(&mut self, host: HostId, says: Disowned, standing: &Standing, effects: &mut Vec<Effect>) {
         let stage = self.stage;
         self.doubted = true;
@@ -83,7 +83,7 @@ impl Transaction {
             | Stage::ExtendToDisarm
                 if self.lost_on_new =>
             {
-                // Going back would leave it alone on new: the others are proven without it.
+                // To go back would leave it alone on new: the others are proven without it.
                 Self::forget_verify_timers(effects);
                 effects.push(Effect::Forget(Timer::HeadStart));
                 self.enter_verify(effects);
@@ -107,7 +107,7 @@ impl Transaction {
         }
     }
 
-    /// Nothing is done on this host any more, and nothing that it says is asked for.
+    /// Stops all work on this host; it is not asked any more.
     pub(super) fn lose(&mut self, host: HostId, says: &Disowned, effects: &mut Vec<Effect>) {
         let name = self.plan.host(host).name.clone();
         effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone() }));
@@ -120,19 +120,21 @@ impl Transaction {
         now.end = Some(HostOutcome::Lost { why: format!("it says that {says}") });
     }
 
-    /// Whether a second host says so, or the only one that there is.
+    /// Returns whether a second host says so, or the only one that there is.
     pub(super) fn is_left_by_all(&self, host: HostId) -> bool {
         self.plan.changing().any(|other| other != host && self.hosts[other.0].disowned)
             || self.plan.changing().all(|other| !self.takes_part(other))
     }
 
-    /// In doubt a host is armed again only where a recovery has taken it over on the boot that it is on: else somebody
-    /// else may have ended this run forward meanwhile, and it is where it should be.
+    /// Returns whether a host may be armed again. In doubt that is so only if a recovery has taken it over on the boot
+    /// that it is on: else another coordinator may have ended this run forward meanwhile, and the host is where it
+    /// should be.
     pub(super) fn may_arm_again(&self, host: HostId) -> bool {
         !self.doubted || self.hosts[host.0].held
     }
 
-    /// A link that begins or ends at a host that is lost to this run proves nothing for it.
+    /// Returns the broken links that count. A link that begins or ends at a host that is lost to this run proves
+    /// nothing for it.
     pub(super) fn broken_of_ours(&self, round: &Round) -> std::collections::BTreeSet<LinkId> {
         self.plan.broken(round).into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect()
     }
@@ -142,7 +144,8 @@ impl Transaction {
             let now = &self.hosts[host.0];
             let arming = matches!(now.step, Some(Step::Arm { .. })) && (now.activated || now.moved);
             if arming && !self.may_arm_again(host) {
-                // It would be armed once more, to be taken back. If that has reached it already its guard does it.
+                // An arm command may be under way to it, to take it back. If it has arrived already, its guard brings
+                // it back.
                 self.await_guard(host, effects);
             }
         }
@@ -160,8 +163,9 @@ impl Transaction {
         }
     }
 
-    /// Who was disarmed before it was known that not every host would be, or before the first word, may have been taken
-    /// back since, by somebody who has taken over: asked once more before it is called committed.
+    /// Asks hosts that were disarmed once more before they are called committed. If they were disarmed before the first
+    /// doubt, or before it was known that not every host would be disarmed, another coordinator may have taken them
+    /// back since.
     pub(super) fn ask_who_was_through(&mut self, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             if self.hosts[host.0].end == Some(HostOutcome::Committed) {
@@ -171,9 +175,9 @@ impl Transaction {
         }
     }
 
-    /// In doubt, and while no guard is known to be disarmed, a disarm that was lost on its way is not sent again:
-    /// somebody else may be taking the others back. It is only asked what has become of it. Once one host is on new for
-    /// good all others are to follow it.
+    /// Handles disarms in doubt. While no guard is known to be disarmed, a disarm that was lost on its way is not sent
+    /// again, because another coordinator may be taking the others back; the host is only asked what has become of it.
+    /// Once one host is on new for good all others are to follow it.
     pub(super) fn mind_the_disarms(&mut self, effects: &mut Vec<Effect>) {
         if self.stage != Stage::Disarm || !self.doubted {
             return;
@@ -195,7 +199,8 @@ impl Transaction {
         }
     }
 
-    /// What has become of a host that was disarmed, or whose disarm was lost on its way and not sent again.
+    /// Returns the end of a host that was disarmed, or of one with a disarm that was lost on its way and not sent
+    /// again.
     pub(super) fn seen_without_disarm(&self, host: HostId, answer: Answer) -> HostOutcome {
         let plan = self.plan.host(host);
         let standing = match answer {
@@ -216,7 +221,7 @@ impl Transaction {
         }
     }
 
-    /// Another coordinator has taken this run over: not one more step by this one, on any host.
+    /// Ends this coordinator, because another has taken the run over: it makes not one more step, on any host.
     pub(super) fn superseded(&mut self, text: String, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             let now = &mut self.hosts[host.0];

@@ -1,4 +1,4 @@
-//! A recovery whose only act is to clean up: what a run has left is removed, and no host is moved.
+//! Decides for a recovery that only cleans up: it removes what a run has left, and moves no host.
 
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::recover::Aim;
@@ -13,8 +13,8 @@ use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 
 impl Transaction {
-    /// A guard whose unit is gone looks armed for ever. Where its host is at rest it cannot fire, and is disarmed;
-    /// elsewhere it is started again, to bring the host back.
+    /// Handles a guard without its unit: it would look armed for ever. On a host at rest it cannot fire, and is
+    /// disarmed; elsewhere it is started again, to bring the host back.
     pub(super) fn ends_a_dead_guard(&mut self, host: HostId, said: &StepAnswer, effects: &mut Vec<Effect>) -> bool {
         let is_dead = matches!(said.standing.guard, GuardState::Dead { .. }) && said.outcome == StepOutcome::Done;
         let forgets = matches!(self.aim(), Aim::Forget { .. });
@@ -36,12 +36,12 @@ impl Transaction {
         true
     }
 
-    /// Nothing is removed from under a step that is at work.
+    /// Refuses while a step is at work: its traces are still needed.
     pub(super) fn is_at_work(&self, standing: &Standing) -> bool {
         matches!(self.aim(), Aim::Forget { .. }) && standing.jobs.values().any(|job| *job == JobState::Running)
     }
 
-    /// Every host that answers is fenced, and has said how it stands.
+    /// Goes on once every host that answers is fenced and has said how it stands.
     pub(super) fn forget(&mut self, as_they_stand: bool, effects: &mut Vec<Effect>) {
         let is_guarded = |(_, found): &(HostId, &Found)| matches!(found, Found::Guarded(_) | Found::Firing);
         let name = |(host, _): (HostId, &Found)| self.plan.host(host).name.clone();
@@ -69,7 +69,7 @@ impl Transaction {
             self.hold_up(HeldUp::NotOnOneSide { stands }, effects);
             return;
         }
-        // Who forgets a run that was ended without a host does not wait for that one any more.
+        // A person who forgets a run that was ended without a host does not wait for that host any more.
         let is_marked = self.marked().next().is_some();
         self.forgets_marks = is_marked;
         let is_silent = |(_, found): &(HostId, &Found)| matches!(found, Found::Silent { .. });

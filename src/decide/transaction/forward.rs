@@ -1,4 +1,5 @@
-//! Phases 5, 6 and 9: what is done on the hosts on the way forward, one order per host, and what its answer means.
+//! Decides in phases 5, 6 and 9 what is done on the hosts on the way forward, one order for each host, and what its
+//! answer means.
 
 use std::sync::Arc;
 
@@ -39,8 +40,8 @@ impl Transaction {
                     return;
                 }
                 StepOutcome::Refused { reason, text } => {
-                    // A host that refuses to be armed has no guard of ours, and changed nothing; unless one that an
-                    // earlier copy of the command armed is firing.
+                    // A host that refuses to be armed has no guard of ours, and changed nothing; unless an earlier copy
+                    // of the command has armed a guard that is firing.
                     self.hosts[host.0].armed = reason == RefusalReason::Fired;
                     refusal_text(reason, &text)
                 }
@@ -67,13 +68,14 @@ impl Transaction {
         self.send_wave(effects);
     }
 
-    /// The wave before was looked at and holds. Every guard has its whole time again before the next one begins: a
-    /// fleet may be slow, and a step is refused where too little of it is left.
+    /// Goes on after a wave that was looked at and holds. Every guard gets its whole time again before the next wave
+    /// begins: a fleet may be slow, and a step is refused if too little time is left.
     pub(super) fn extend_to_next_wave(&mut self, next: usize, effects: &mut Vec<Effect>) {
         self.stage = Stage::ExtendToTest;
         self.wave = next;
         self.extended = true;
-        // Announces the tests, and dates the guards: `recover` counts those that nobody can ask from the latest entry.
+        // The entry announces the tests, and dates the guards: for a host that cannot be asked, `recover` counts from
+        // the latest entry.
         effects.push(Effect::Record(Entry::Testing));
         self.extend_all(effects);
     }
@@ -97,7 +99,7 @@ impl Transaction {
         }
     }
 
-    /// Nobody waits for a host of another wave.
+    /// A host of another wave is not waited for.
     fn send_wave(&mut self, effects: &mut Vec<Effect>) {
         for (host, now) in self.plan.ids().zip(&mut self.hosts) {
             if self.plan.host(host).wave != self.wave {
@@ -114,7 +116,7 @@ impl Transaction {
         self.enter(Stage::Switch, Phase::Switch, effects);
         self.send_waiting(false, effects);
         if self.all_changing(Progress::Done) {
-            // A recovery that found every host through already.
+            // This is a recovery that found every host through already.
             self.enter_proof(effects);
         } else {
             effects.push(Effect::Expect(Timer::HeadStart));
@@ -122,7 +124,7 @@ impl Transaction {
     }
 
     /// Sends the stage's job to every host whose turn it is: hosts behind a jump have a head start on the jump, whose
-    /// own job may cut their way. `regardless` ends the head start.
+    /// own job may cut their way. `regardless` ends that head start.
     pub(super) fn send_waiting(&mut self, regardless: bool, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.plan);
         for host in plan.changing() {
@@ -151,8 +153,8 @@ impl Transaction {
         }
     }
 
-    /// Whether this stage's job has yet to begin on `far`, so that the way to it must stay. There is none to a host out
-    /// of reach.
+    /// Returns whether this stage's job has yet to begin on `far`, so that the way to it must stay. A host out of reach
+    /// has no way that could stay.
     pub(super) fn holds_its_way_open(&self, far: HostId) -> bool {
         let now = &self.hosts[far.0];
         let takes_part = self.stage != Stage::Back || matches!(now.back, Back::Waiting | Back::Rolling);
@@ -189,10 +191,10 @@ impl Transaction {
         }
     }
 
-    /// Starts the settle time when all that the barrier of a job waits for are hosts out of reach, and ends it when one
-    /// is back. What the others have done may have cut their way, and waiting for a job's whole limit would mend
-    /// nothing: turning back does. Not while every host is silent: that is this workstation's own link, and turning
-    /// back would reach nobody.
+    /// Starts the settle time when the barrier of a job waits only for hosts out of reach, and ends it when one is
+    /// back. The jobs of the others may have cut their way. To wait for a job's whole limit would not mend that, and to
+    /// turn back does. It is not started while every host is silent: that is this workstation's own link, and no roll
+    /// back would arrive.
     pub(super) fn mind_the_silent(&mut self, effects: &mut Vec<Effect>) {
         let missing = |host: &HostId| self.hosts[host.0].progress != Progress::Done;
         let takes_part = |host: &HostId| self.stage != Stage::Test || self.plan.host(*host).wave == self.wave;
@@ -222,7 +224,7 @@ impl Transaction {
         }
     }
 
-    /// What is wrong with a finished job, if anything is.
+    /// Says what is wrong with a finished job, if anything is.
     pub(super) fn job_failure(
         &self,
         host: HostId,
@@ -253,8 +255,8 @@ impl Transaction {
             }
             StepOutcome::Refused { reason, text } => return failed(refusal_text(reason, &text)),
             StepOutcome::Failed { text } => failed(text),
-            // Status 4 is done: some unit of the whole machine is failed, which it may have been before, and has the
-            // settle time to come right. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
+            // Status 4 counts as done: some unit of the whole machine is failed. It may have been so before, and has
+            // the settle time to recover. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
             StepOutcome::Done if standing.systems != expected => {
                 failed(format!("the host is on {} afterwards, not where it should be", describe(&standing.systems)))
             }

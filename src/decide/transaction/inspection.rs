@@ -1,4 +1,4 @@
-//! How a recovery finds a host that it takes over.
+//! Judges how a recovery finds a host that it takes over.
 
 use crate::decide::transaction::describe;
 use crate::decide::transaction::without::list;
@@ -24,19 +24,19 @@ pub(in crate::decide) enum Found {
     Loose(Systems),
     /// Its guard has fired and is at work.
     Firing,
-    /// By its own word nothing of the run is left here.
+    /// It says itself that nothing of the run is left here.
     Cleaned(Side),
     /// The run was ended here without a host that was not seen, and nothing but that mark is left of it.
     Ended { mark: EndMark, stands: Side },
-    /// Other hands have brought it onto something else since, for good, and nothing of ours is at work.
+    /// A person has brought it onto something else since, for good, and no step of ours is at work.
     MovedOn { on: StorePath },
     /// A later run has committed here: this one is over for it.
     Over,
-    /// It cannot be told where it is, or it is somebody else's: not for us to touch.
+    /// It is not known where it is, or another run holds it: it must not be touched.
     Elsewhere { why: String },
 }
 
-/// Where a host stands that holds nothing of the run any more.
+/// The place of a host that holds nothing of the run any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::decide) enum Side {
     Old,
@@ -45,7 +45,7 @@ pub(in crate::decide) enum Side {
     Both,
     /// It has moved on.
     Neither,
-    /// Nobody who answers knows what it ran before the run, and what that was to bring.
+    /// No host that answers knows what it ran before the run, and what the run was to bring.
     NotKnown,
 }
 
@@ -68,7 +68,7 @@ impl Side {
     }
 }
 
-/// Where a guarded host stands.
+/// The state of a guarded host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::decide) enum Ground {
     /// No step has begun on it.
@@ -87,11 +87,11 @@ impl Found {
         let old = [&plan.old.current, &plan.old.profile, &plan.old.boot_default];
         let places = [&systems.current, &systems.profile, &systems.boot_default];
         let traces = standing.run_traces.as_ref();
-        // What the run itself has moved for good it has announced on the host before. An older fleetdeploy leaves no
-        // traces.
+        // Before the run moves anything for good it announces that on the host. An older fleetdeploy leaves no such
+        // trace.
         let may_be_ours = traces.is_none_or(|traces| !traces.traced || traces.switching);
         let has = |trace: fn(&RunTraces) -> bool| traces.is_some_and(trace);
-        // Not at rest, and not by this run: nobody can tell what it is to come to.
+        // It is not at rest, and this run did not do that: it is not known where it is going.
         let elsewhere = || Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) };
         match &standing.guard {
             GuardState::Firing { .. } => Self::Firing,
@@ -102,8 +102,7 @@ impl Found {
             GuardState::Armed { .. } => Self::Guarded(Ground::Between),
             GuardState::Dead { .. } => Self::Loose(systems.clone()),
             _ if has(|traces| traces.over) => Self::Over,
-            // Where old and new are one, as under a guard that was armed by hand, only who has disarmed it wanted what
-            // runs.
+            // If old and new are one, as under a guard by hand, only a person who has disarmed it wanted what runs.
             guard
                 if plan.is_back(systems)
                     && !(systems.all_are(&plan.new) && matches!(guard, GuardState::Disarmed { .. })) =>
@@ -120,12 +119,12 @@ impl Found {
                     Self::MovedOn { on: systems.current.clone() }
                 }
             }
-            // It answers only since the plan was put together without it.
+            // It answers only now, after the plan was put together without it.
             _ if plan.old.current == Systems::not_known() => Self::Elsewhere {
                 why: format!("it is on {}, and what it ran before the run was not known yet", describe(systems)),
             },
-            // A profile that is ahead of the boot default is a power cut between the two: ours, if the run had begun to
-            // move them. What its test has left is ours on the boot of that test.
+            // A profile that is ahead of the boot default comes from a power cut between the two writes: those of the
+            // run, if it had begun to move them. The current system is the run's only on the boot of its test.
             _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => {
                 let tested = same_boot(&standing.boot_id, &plan.boot_id) && !standing.jobs.is_empty();
                 if tested || runs || may_be_ours { Self::Loose(systems.clone()) } else { elsewhere() }
@@ -135,7 +134,7 @@ impl Found {
         }
     }
 
-    /// Whether the run is over for this host, whatever becomes of the others.
+    /// Returns whether the run is over for this host, whatever becomes of the others.
     pub(super) fn has_left(&self) -> bool {
         match self {
             Self::MovedOn { .. } | Self::Over => true,
@@ -179,7 +178,7 @@ impl Found {
         }
     }
 
-    /// How a host ends that the run is over for. What is not known is not called moved on.
+    /// Returns the end of a host that the run is over for. A host in an unknown state is not called moved on.
     pub(super) fn end_of_who_has_left(&self, on: &StorePath) -> HostOutcome {
         match self {
             Self::Ended { stands: Side::NotKnown, .. } => HostOutcome::Untouched,
@@ -187,7 +186,7 @@ impl Found {
         }
     }
 
-    /// How a host ends that a recovery leaves as it has found it.
+    /// Returns the end of a host that a recovery leaves as it has found it.
     pub(super) fn left(&self) -> HostOutcome {
         match self {
             Self::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },

@@ -1,8 +1,8 @@
-//! What is left of a run that was ended without hosts that were missing, and how those are judged that come back.
+//! Judges the traces of a run that was ended without missing hosts, and those hosts when they are back.
 //!
-//! That nothing of a run is left on a host proves that all its hosts were through only where no run was ever ended
-//! without one. So such an end leaves a mark on every host that was seen: where that host stood, and who was missing. A
-//! mark is one host's word: it tells of itself, and of others only where all others that answer show the same.
+//! A host without any trace of a run proves that all its hosts were through only if a run is never ended without one.
+//! So such an end leaves a mark on every host that was seen: where that host stood, and which hosts were missing. A
+//! mark is one host's word: it tells of itself, and of others only if all others that answer show the same.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::facts::plan::HostId;
 use crate::facts::traces::{EndMark, EndSide, Missing};
 use crate::inventory::model::HostName;
 
-/// What the marks of a run say, together with its record.
+/// The marks of a run, together with its record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ending {
     pub(super) side: Option<EndSide>,
-    /// Everybody who was missing by any mark.
+    /// All hosts that were missing by any mark.
     pub(super) missing: Missing,
 }
 
@@ -39,8 +39,8 @@ impl Transaction {
         })
     }
 
-    /// Whether the run was ended without hosts; then those of them that answer are judged, each by itself, and none of
-    /// the others is touched for them.
+    /// Returns whether the run was ended without hosts. Then those of them that answer are judged, each by itself, and
+    /// no other host is touched for them.
     pub(super) fn judge_by_marks(&mut self, effects: &mut Vec<Effect>) -> bool {
         let recorded = self.recovery.as_ref().and_then(|recovery| recovery.mark.clone());
         let marks: Vec<EndMark> = self.marked().map(|(_, mark)| mark.clone()).chain(recorded).collect();
@@ -86,8 +86,8 @@ impl Transaction {
         true
     }
 
-    /// Whether nothing is left to be done but to clean hosts that were missing when the run was ended on old, and stand
-    /// there.
+    /// Returns whether the only thing left to do is to clean hosts that were missing when the run was ended on old, and
+    /// stand on old.
     pub(super) fn are_back_on_old(&self) -> bool {
         let mut sides = self.marked().map(|(_, mark)| mark.side).peekable();
         let is_marked_old = sides.peek().is_some() && sides.all(|side| side == Some(EndSide::Old));
@@ -97,7 +97,7 @@ impl Transaction {
         is_marked_old && self.all_found(is_at_rest)
     }
 
-    /// A host that is back and not at rest goes back alone, or forward where the others are.
+    /// Brings a host that is back and not at rest to the side of the others: back alone, or forward.
     fn take_care_of_the_restless(&mut self, side: Option<EndSide>, effects: &mut Vec<Effect>) -> bool {
         let is_restless = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Loose(_));
         let Some((host, found)) = self.found().find(|(_, found)| is_restless(found)) else { return false };
@@ -151,7 +151,7 @@ impl Transaction {
         self.recovery.as_ref().and_then(|recovery| recovery.ending.as_ref())
     }
 
-    /// How a host ends that is on its new system for good, beside one that is not at rest.
+    /// Returns the end of a host that is on its new system for good, beside one that is not at rest.
     pub(super) fn end_by_marks(&self, host: HostId) -> HostOutcome {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
@@ -162,19 +162,19 @@ impl Transaction {
         }
     }
 
-    /// Whether all that a mark is left on have been moved on since: there is nothing any more that a host that comes
-    /// back could be apart from.
+    /// Returns whether all hosts with a mark have moved on since: then a host that comes back cannot be apart from
+    /// them.
     fn have_the_marked_moved_on(&self) -> bool {
         let marked = || self.plan.changing().filter_map(|host| self.hosts[host.0].found.as_ref());
         let is_marked = |found: &&Found| matches!(found, Found::Ended { .. });
-        // Where it is not known what they were to run, their mark is all that there is.
+        // If it is not known what they were to run, their mark is all that is known.
         let has_moved_on =
             |found: &Found| found.has_left() && !matches!(found, Found::Ended { stands: Side::NotKnown, .. });
         marked().any(|found| is_marked(&found)) && marked().filter(is_marked).all(has_moved_on)
     }
 
-    /// Who was brought back alone, while the others were ended on new, is not with them. Their marks may be heard only
-    /// on the way back, from hosts that were silent when it was judged.
+    /// Names hosts that were brought back alone while the others were ended on new. The marks of these may be heard
+    /// only on the way back, from hosts that were silent when it was judged.
     pub(super) fn settle_by_marks(&mut self) {
         let was_told = self.ending().and_then(|ending| ending.side) == Some(EndSide::New);
         let is_heard = self.marked().any(|(host, _)| self.hosts[host.0].end == Some(HostOutcome::Committed));
@@ -189,7 +189,7 @@ impl Transaction {
         }
     }
 
-    /// Where a host stands that the run is over for.
+    /// Says where a host stands that the run is over for.
     fn own_side(&self, host: HostId) -> Option<EndSide> {
         let now = &self.hosts[host.0];
         match (&now.end, &now.found) {
@@ -200,7 +200,7 @@ impl Transaction {
         }
     }
 
-    /// What the record keeps of hosts that nobody has seen, or that are not where the others are.
+    /// Returns what the record keeps of hosts that were not seen, or that are not where the others are.
     pub(super) fn record_who_is_missing(&self, outcome: Outcome, effects: &mut Vec<Effect>) {
         let mut missing = self.named_missing();
         let ending = self.ending();
@@ -225,12 +225,12 @@ impl Transaction {
         effects.push(Effect::Record(Entry::EndedWithout { mark: EndMark { side, missing } }));
     }
 
-    /// Everything that the run keeps goes; where somebody is missing a mark stays.
+    /// Removes everything that the run keeps; while a host is missing a mark stays.
     pub(super) fn clean_all(&mut self, effects: &mut Vec<Effect>) {
         let missing = if self.forgets_marks { Missing::new() } else { self.named_missing() };
         let forgets = matches!(self.aim(), Aim::Forget { .. });
         for host in self.plan.ids() {
-            // Also one that was never armed: the copy has made roots there.
+            // A host that was never armed is cleaned too: the copy has made roots there.
             if !self.plan.host(host).changes || !self.takes_part(host) {
                 continue;
             }
@@ -248,8 +248,8 @@ impl Transaction {
         self.dealt_with = self.plan.changing().filter(dealt_with).collect();
     }
 
-    /// Who has been dealt with goes out of the marks of the others, one after the other: never before nothing is left
-    /// of the run on that host itself.
+    /// Takes a host that has been dealt with out of the marks of the others, one after the other: never before all of
+    /// the run is gone from that host itself.
     pub(super) fn unmark_next(&mut self, effects: &mut Vec<Effect>) {
         let Some(host) = self.dealt_with.pop_first() else { return };
         let name = self.plan.host(host).name.clone();
@@ -259,7 +259,7 @@ impl Transaction {
         }
     }
 
-    /// A host that holds nothing of the run, and of which the plan does not know what that was to bring.
+    /// Judges a host that holds nothing of the run, if the plan does not know what the run was to bring there.
     pub(super) fn is_not_known(&self, host: HostId) -> bool {
         matches!(
             self.hosts[host.0].found,
@@ -268,7 +268,7 @@ impl Transaction {
     }
 }
 
-/// Why a host is not where the others were ended, and what brings it there.
+/// Says why a host is not where the others were ended, and what brings it there.
 fn apart(host: &HostName, side: EndSide, fleet: &str) -> String {
     match side {
         EndSide::Old => format!(

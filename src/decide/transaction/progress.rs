@@ -1,4 +1,4 @@
-//! What is told of the matrix: how many links are up, which are waited for, whole rounds.
+//! Tells of the matrix: how many links are up, which are waited for, and whole rounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 

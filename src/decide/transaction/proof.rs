@@ -1,4 +1,4 @@
-//! What the end of a run may say of the links: what was seen in its last round, and no more.
+//! Says of the links at the end of a run what was seen in its last round, and no more.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::decide::matrix::link_text;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::Plan;
 
-/// Of the links that count for the run, in words: how many are up, and the name of each that is not.
+/// Says in words how many links are up of those that count for the run, and names each that is not.
 ///
 /// `last` is the last round, if one was looked at; `counts` leaves out links that begin or end at a host that is lost
 /// to the run.

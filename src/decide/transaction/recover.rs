@@ -1,13 +1,14 @@
-//! The way out of an interrupted run: every host is taken over first, then all go forward together or back together.
+//! Decides the way out of an interrupted run: every host is taken over first, then all go forward together or back
+//! together.
 //!
-//! What the record tells is how far the run may have got; what counts is how each host is found. The rules are those of
-//! docs/design.md, "Forward or back": forward only after a decision and only where every host can, after a new proof;
-//! else back, and no host is touched without a guard. Taking over is told lost by one host's word that somebody else
-//! has taken over only for that host: `contest.rs` says how the others are asked.
+//! The record tells how far the run may have got; but the state in which each host is found decides. The rules are
+//! those of docs/design.md, "Forward or back": forward only after a decision, only if every host can, and after a new
+//! proof; else back, and no host is touched without a guard. If one host says that another coordinator has taken over,
+//! the take-over has failed for that host alone: `contest.rs` says how the others are asked.
 //!
 //! A host is believed about itself only. One that says that nothing of the run is left on it tells which side it is on,
-//! and no more: the others are judged without it, but for those on new beside one that was cleaned on new, which no run
-//! that has not ended forward can leave, and which are not taken back.
+//! and no more: the others are judged without it. There is one exception: hosts on new beside a host that was cleaned
+//! on new are not taken back, because only a run that has ended forward leaves them so.
 
 use std::sync::Arc;
 
@@ -26,27 +27,27 @@ use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 
-/// What is known of a run that did not come to its end.
+/// The knowledge about a run that did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Recorded {
     pub reached: Reached,
     /// A roll back was begun.
     pub turned_back: bool,
     pub finished: Option<Outcome>,
-    /// It was ended without hosts that were not seen: its outcome is not theirs.
+    /// It was ended without hosts that were not seen: its outcome does not hold for these.
     pub ended_without: bool,
 }
 
-/// What a recovery is to do.
+/// The aim of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Aim {
     #[default]
     Recover,
-    /// To end the run without hosts that are missing, as far as that is right wherever they are.
+    /// To end the run without missing hosts, if that is right wherever they are.
     Without,
-    /// To remove what is left of the run, and move no host. `as_they_stand`: also where they are not on one side.
+    /// To remove what is left of the run, and move no host. `as_they_stand`: even if they are not on one side.
     Forget { as_they_stand: bool },
-    /// To clean up hosts that are back on old, where the run was ended on old without them, and do nothing else.
+    /// To clean up hosts that are back on old after the run was ended on old without them, and do nothing else.
     Returned,
 }
 
@@ -58,18 +59,18 @@ pub enum Reached {
     Testing,
     Decided,
     Disarming,
-    /// There is no record here, or not all of it: everything may have happened.
+    /// The record is not here, or not all of it: everything may have happened.
     Unknown,
 }
 
 impl Recorded {
-    /// There is no record here.
+    /// Makes the knowledge of a workstation without a record.
     #[must_use]
     pub fn nowhere() -> Self {
         Self { reached: Reached::Unknown, turned_back: false, finished: None, ended_without: false }
     }
 
-    /// What the entries of a journal tell, its first coordinator's and those of every recovery since.
+    /// Reads the entries of a journal, those of its first coordinator and of every recovery since.
     #[must_use]
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut names_the_missing = false;
@@ -84,17 +85,17 @@ impl Recorded {
                     recorded.turned_back = true;
                     continue;
                 }
-                // Whoever took over has gone on without writing here, or may have.
+                // The coordinator that took over may have gone on without writing here.
                 Entry::HostLost { .. } | Entry::Finished { outcome: Outcome::Superseded } => Reached::Unknown,
                 Entry::EndedWithout { .. } => {
                     (recorded.ended_without, names_the_missing) = (true, true);
                     continue;
                 }
-                // What it removed was nobody's any more.
+                // Forget removed only what no coordinator needed any more.
                 Entry::Forgotten { .. } => continue,
                 Entry::Finished { outcome } => {
                     recorded.finished = Some(*outcome);
-                    // Else who was missing has been dealt with.
+                    // Else the missing host has been dealt with.
                     recorded.ended_without &= std::mem::take(&mut names_the_missing);
                     continue;
                 }
@@ -118,25 +119,25 @@ impl Recorded {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Recovery {
     pub(super) recorded: Recorded,
-    /// Hosts that did not answer were given the time until their guards must have brought them back.
+    /// Whether hosts that did not answer were given the time until their guards must have brought them back.
     pub(super) waited: bool,
-    /// Hosts that were not through, or did not answer, before another held nothing of the run any more, were asked
-    /// again.
+    /// Whether hosts were asked again that were not through, or did not answer, before another one held nothing of the
+    /// run any more.
     pub(super) asked_again: bool,
-    /// A host has refused to be taken over: somebody else may recover this run.
+    /// Set if a host has refused to be taken over: another coordinator may recover this run.
     pub(super) contest: Option<Contest>,
     pub(super) aim: Aim,
-    /// The guards of missing hosts were given the time until none can be armed any more.
+    /// Whether the guards of missing hosts were given the time until none can be armed any more.
     pub(super) waited_for_the_missing: bool,
-    /// What the record says of an end without hosts.
+    /// The end without hosts, as the record has it.
     pub(super) mark: Option<EndMark>,
-    /// The run was ended without hosts, as the marks say that are left of it.
+    /// The end without hosts, as the marks have it.
     pub(super) ending: Option<Ending>,
 }
 
 impl Transaction {
-    /// A run that another coordinator began, which may still be alive. `plan` is that run's, or what the hosts tell of
-    /// it.
+    /// Makes the recovery of a run that another coordinator began, which may still be alive. `plan` is that run's, or
+    /// is made of what the hosts tell of it.
     #[must_use]
     pub fn recover(plan: Arc<Plan>, recorded: Recorded) -> Self {
         let mut transaction = Self::new(plan);
@@ -150,7 +151,7 @@ impl Transaction {
             let now = &mut transaction.hosts[host.0];
             (now.armed, now.activated, now.moved) = (false, false, false);
         }
-        // Forward is only where every host runs its new system.
+        // The way forward is open only if every host runs its new system.
         transaction.wave = transaction.plan.waves().keys().next_back().copied().unwrap_or(0);
         transaction.stage = Stage::TakeOver;
         transaction.recovery = Some(Recovery {
@@ -166,26 +167,26 @@ impl Transaction {
         transaction
     }
 
-    /// What the recovery is to do. Before the start.
+    /// Says what the recovery is to do. It is called before the start.
     pub fn aim_at(&mut self, aim: Aim) {
         if let Some(recovery) = &mut self.recovery {
             recovery.aim = aim;
         }
     }
 
-    /// Whose run it is, as it is to be typed. Before the start.
+    /// Gives the fleet's name, as a person types it. It is called before the start.
     pub fn is_of(&mut self, fleet: &str) {
         fleet.clone_into(&mut self.fleet);
     }
 
-    /// Nothing that hangs on what this host says can be done there: it is left as it is. Before the start.
+    /// Leaves a host as it is, because the recovery cannot build on its words. It is called before the start.
     pub fn set_aside(&mut self, host: HostId, why: String) {
         let now = &mut self.hosts[host.0];
         (now.progress, now.armed, now.set_aside) = (Progress::Done, false, true);
         now.found = Some(Found::Elsewhere { why });
     }
 
-    /// Hosts that do not answer were given their time before. Before the start.
+    /// Says that hosts that do not answer were given their time already. It is called before the start.
     pub fn has_waited(&mut self) {
         if let Some(recovery) = &mut self.recovery {
             recovery.waited = true;
@@ -207,8 +208,8 @@ impl Transaction {
         effects
     }
 
-    /// The first host by machine id that answers is taken alone, so that of two who recover at once exactly one goes
-    /// on; then all the others.
+    /// Takes hosts over. The first by machine id that answers is taken alone, so that of two recoveries at once exactly
+    /// one goes on; then come all the others.
     pub(super) fn take_over_more(&mut self, effects: &mut Vec<Effect>) {
         let mut waiting: Vec<HostId> =
             self.plan.changing().filter(|host| self.hosts[host.0].progress == Progress::Waiting).collect();
@@ -228,7 +229,7 @@ impl Transaction {
     pub(super) fn after_take_over(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         match step {
             Step::Ask => return self.after_ask(host, &answer, effects),
-            // A courtesy to who may go forward: without it its guard fires, and that is seen.
+            // This only helps a host that may go forward: without it its guard fires, and that is seen.
             Step::Extend { .. } => return,
             _ => {}
         }
@@ -257,15 +258,14 @@ impl Transaction {
         let plan = plan.host(host);
         let at_work = matches!(&answer, Answer::Said(said) if self.is_at_work(&said.standing));
         let now = &mut self.hosts[host.0];
-        // A host that is asked once more because another was cleaned, and is silent just then: what it has shown
-        // stands. It is under this coordinator's guard, and what is sent to it next says whether that still holds.
+        // A host that is asked once more because another was cleaned may be silent just then: its earlier answer
+        // stands. It is under this coordinator's guard, and the next order to it shows whether that still holds.
         let asked_again = self.recovery.as_ref().is_some_and(|recovery| recovery.asked_again);
         let is_silent = matches!(answer, Answer::Unknown { .. } | Answer::Denied { .. } | Answer::NotSent);
         if asked_again && is_silent && now.held && matches!(now.found, Some(Found::Guarded(_))) {
             return;
         }
-        // With its answer a host that lets itself be taken over has written this coordinator's lease, on this very
-        // boot.
+        // A host that answers the take-over has written this coordinator's lease, on this very boot.
         now.held = matches!(&answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let found = match answer {
             Answer::Unknown { why } | Answer::Denied { why } => Found::Silent { why },
@@ -282,7 +282,7 @@ impl Transaction {
                             None => Found::Cleaned(stands),
                         }
                     }
-                    // Whoever holds it now has committed here.
+                    // The run that holds it now has committed here.
                     StepOutcome::Refused {
                         reason: RefusalReason::ForeignLease | RefusalReason::ForeignGuard, ..
                     } if said.standing.run_traces.as_ref().is_some_and(|traces| traces.over) => Found::Over,
@@ -296,7 +296,7 @@ impl Transaction {
             // It may be under a guard still.
             Found::Silent { .. } => {}
             Found::Old { .. } | Found::Cleaned(_) | Found::Elsewhere { .. } => now.armed = false,
-            // What it is on is not this run's.
+            // The system that it is on is not this run's.
             Found::Ended { .. } | Found::MovedOn { .. } | Found::Over => {
                 (now.armed, now.activated, now.moved) = (false, false, false);
             }
@@ -309,7 +309,7 @@ impl Transaction {
         self.tell_who_has_left(host, effects);
     }
 
-    /// Every host has answered, or will not: forward, back, or nothing to do.
+    /// Decides once every host has answered, or will not: forward, back, or nothing to do.
     pub(super) fn all_are_found(&mut self, effects: &mut Vec<Effect>) {
         let Some(recovery) = self.recovery.clone() else { return };
         let recorded = recovery.recorded;
@@ -363,7 +363,8 @@ impl Transaction {
             effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
             effects.push(Effect::Expect(Timer::GuardsOver));
         } else if self.missing().next().is_some() && self.all_found(|found| matches!(found, Found::Cleaned(_))) {
-            // Somebody had ended it before: of the missing one that says nothing, and nobody else goes on.
+            // Another coordinator had ended it before. That says nothing about the missing host, and no other
+            // coordinator goes on.
             self.leave_all(effects, |_| HostOutcome::Untouched);
         } else if self.all_found(|found| matches!(found, Found::Cleaned(_))) {
             self.superseded("the run has been ended from elsewhere: no host holds anything of it".to_owned(), effects);
@@ -377,7 +378,7 @@ impl Transaction {
             self.end_clean_up(effects);
         } else if self.all_found(|found| matches!(found, Found::Old { .. })) {
             let touched = recorded.reached >= Reached::Testing;
-            // Under a guard that was armed by hand it is the person who tests.
+            // Under a guard by hand the person tests.
             let by_hand = self.plan.hosts.iter().all(|host| !host.changes || host.old == Systems::all(&host.new));
             self.leave_all(effects, |found| match found {
                 Found::Old { by_guard } if touched || (by_hand && *by_guard) => {
@@ -392,7 +393,7 @@ impl Transaction {
                 || recorded.reached == Reached::Disarming
                 || self.all_found(|found| matches!(found, Found::New { disarmed: true })))
         {
-            // Every host that answers is through. Those that do not are no reason to take it all back.
+            // Every host that answers is through. Silent hosts are no reason to take it all back.
             self.leave_all(effects, |found| match found {
                 Found::New { .. } => HostOutcome::Committed,
                 other => HostOutcome::Lost { why: other.text() },
@@ -404,7 +405,7 @@ impl Transaction {
         }
     }
 
-    /// Why the run is not taken forward; nothing if it is.
+    /// Says why the run is not taken forward; nothing if it is.
     fn why_back(&self, recorded: Recorded) -> Option<RollbackReason> {
         if let Some(signal) = self.interrupted {
             return Some(RollbackReason::Interrupted(signal));
@@ -434,7 +435,7 @@ impl Transaction {
         Some(RollbackReason::Recovered { why })
     }
 
-    /// Nothing is to be done on any host any more: only what the run keeps there goes, where all is well.
+    /// Ends the run on hosts that need nothing any more: only its traces go, if all is well.
     pub(super) fn leave_all(&mut self, effects: &mut Vec<Effect>, end: impl Fn(&Found) -> HostOutcome) {
         self.leave_each(effects, |_, found| end(found));
     }
@@ -449,20 +450,20 @@ impl Transaction {
         self.enter_clean(effects);
     }
 
-    /// The guards that are known of are over: everybody is asked once more, also who has restarted meanwhile.
+    /// Goes on when the known guards are over: every host is asked once more, also one that has restarted meanwhile.
     pub(super) fn guards_are_over(&mut self, effects: &mut Vec<Effect>) {
         for host in self.hosts.iter_mut().filter(|host| !host.disowned && !host.missing && !host.set_aside) {
             host.progress = Progress::Waiting;
         }
         self.take_over_more(effects);
-        // Where nobody is left to be asked, nobody's answer would go on.
+        // If no host is left to be asked, no answer would come that goes on.
         if self.all_changing(Progress::Done) {
             self.all_are_found(effects);
         }
     }
 
-    /// A signal while hosts are being taken over: then it goes back. While guards are waited for, it just ends: nothing
-    /// was done, and the guards hold.
+    /// Handles a signal. While hosts are being taken over the recovery then goes back. While it waits for guards it
+    /// just ends: nothing was done, and the guards hold.
     pub(super) fn cancel_take_over(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         self.interrupted = Some(signal);
         let waiting = self.hosts.iter().all(|host| host.step.is_none());
@@ -471,7 +472,7 @@ impl Transaction {
         }
     }
 
-    /// Nothing was done: every host is as it was found, and its guard, where it has one, holds.
+    /// Ends without having done anything: every host is as it was found, and its guard holds, if it has one.
     fn leave_as_found(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
         self.reason = Some(RollbackReason::Interrupted(signal));
@@ -484,8 +485,8 @@ impl Transaction {
         for host in missing {
             self.hosts[host.0].end = Some(not_ended_without());
         }
-        // Nothing was done to any of them, and the guards hold: no person need go there for that. While a missing
-        // host's guard may still be armed, none of them is through.
+        // No host was changed, and the guards hold: a person need not look there. While a missing host's guard may
+        // still be armed, no host is through.
         let is_without = self.missing().next().is_some();
         self.leave_all(effects, |found| if is_without { found.left_so() } else { found.left() });
     }
@@ -509,13 +510,13 @@ impl Transaction {
             Some(Found::Cleaned(Side::Old | Side::Both)) => {
                 self.hosts[host.0].back = Back::Returned { by_guard: false };
             }
-            // Only one that is not at rest is brought anywhere in a run that was ended without it.
+            // In a run that was ended without hosts, only a host that is not at rest is moved.
             Some(Found::New { .. }) if self.ending().is_some() => {
                 let end = self.end_by_marks(host);
                 let now = &mut self.hosts[host.0];
                 (now.back, now.end) = (Back::Untouched, Some(end));
             }
-            // A run that was ended and cleaned somewhere on new is not taken back where it is through.
+            // If a run was ended and cleaned on new somewhere, it is not taken back on hosts that are through.
             Some(found @ Found::New { .. }) if self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)) => {
                 self.lost(host, found.text());
             }
@@ -543,7 +544,7 @@ impl Transaction {
         }
     }
 
-    /// A host that was silent when the others turned back was taken over, or its time is up.
+    /// Handles a host that was silent when the others turned back, and was now taken over, or has no time left.
     pub(super) fn after_late_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
         self.find(host, answer, effects);
         if let Some(Found::Silent { why }) = self.hosts[host.0].found.clone() {
@@ -562,7 +563,7 @@ impl Transaction {
 
     pub(super) fn found(&self) -> impl Iterator<Item = (HostId, &Found)> {
         let found = self.plan.changing().filter_map(|host| Some((host, self.hosts[host.0].found.as_ref()?)));
-        // What becomes of the others is not asked of a host for which the run is over.
+        // A host for which the run is over need not wait for the others.
         found.filter(|(_, found)| !found.has_left())
     }
 }

@@ -1,4 +1,4 @@
-//! Which states of a run go the same way from here on, whatever comes: those that hash alike.
+//! Hashes the states of a run alike that go the same way from here on, whatever comes.
 //!
 //! The model checker tells states apart by their hash. Left out is what is only told, and what nothing reads any more
 //! in the stage under way; `transaction/tests/walks.rs` holds that against the decider itself.
@@ -50,13 +50,13 @@ impl Hash for Transaction {
         (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);
         (recovery.as_ref().map(|recovery| (recovery.aim, &recovery.ending)), dealt_with).hash(state);
         match stage {
-            // Nothing but the last answers is waited for.
+            // The push only waits for the last answers.
             Stage::Clean | Stage::Over => {
                 for HostNow { step, activated, .. } in hosts {
                     (step, activated).hash(state);
                 }
             }
-            // What was seen on the way forward, and how a recovery found its hosts, has been asked for.
+            // The looks of the way forward, and how a recovery found its hosts, are not read any more.
             Stage::Back | Stage::BackProof | Stage::BackDisarm => {
                 for host in hosts {
                     host.hash_way(state);
@@ -65,7 +65,7 @@ impl Hash for Transaction {
                 if *stage == Stage::BackProof {
                     (streak, last_broken, overtime).hash(state);
                 }
-                // Who is silent holds up only whom its way leads over.
+                // A silent host holds up only the jumps through which it is reached.
                 let is_far = |host: &&_| plan.host(**host).behind.is_some();
                 silent.iter().filter(is_far).for_each(|host| host.hash(state));
             }

@@ -14,7 +14,7 @@ use crate::facts::plan::{HostId, Plan};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
-/// Where the whole push stands. Every stage ends in a barrier.
+/// The stage of the whole push. Every stage ends in a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
     /// A recovery fences every host before anything else.
@@ -22,31 +22,31 @@ pub(super) enum Stage {
     Arm,
     /// The hosts of one wave are tested.
     Test,
-    /// They, and all others, are looked at.
+    /// The hosts of the wave, and all others, are looked at.
     Verify,
     /// Guards are being extended before the next wave, before the decision, or before the disarm.
     ExtendToTest,
     ExtendToSwitch,
     Switch,
-    /// The matrix once more, after the boot defaults moved.
+    /// The matrix is looked at once more, after the boot defaults moved.
     Proof,
     ExtendToDisarm,
     Disarm,
     /// Every touched host is on its way back.
     Back,
-    /// New logins and the baseline's matrix, before the guards of a roll back go.
+    /// New logins and the baseline's matrix are proven, before the guards of a roll back go.
     BackProof,
     BackDisarm,
     Clean,
     Over,
 }
 
-/// How a host stands in the stage under way.
+/// The state of a host in the stage under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Progress {
     Waiting,
     Sent,
-    /// The host has begun, or cannot be reached: nobody needs to wait for it before cutting its way.
+    /// The host has begun, or cannot be reached: another host need not wait for it before it cuts the way.
     Released,
     Done,
 }
@@ -56,26 +56,26 @@ pub(super) enum Progress {
 pub(super) enum Back {
     /// This run never held it.
     Untouched,
-    /// Its arm command is still out: nobody knows yet whether there is a guard.
+    /// Its arm command is still out: it is not known yet whether there is a guard.
     Arming,
     Waiting,
     Rolling,
-    /// On its old systems, on the boot it was on, with its guard still armed.
+    /// It is on its old systems, on the boot it was on, with its guard still armed.
     Restored,
-    /// Out of reach, or beyond a roll back from here: its guard brings it back.
+    /// It is out of reach, or cannot be rolled back from here any more: its guard brings it back.
     Awaited,
-    /// Back without a guard: brought back by it, or found so by a recovery.
+    /// It is back without a guard: its guard brought it back, or a recovery found it so.
     Returned {
         by_guard: bool,
     },
 }
 
-/// Whether a host that did not answer in its time is worth another question.
+/// Says whether a host that did not answer in its time is asked once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum GivenUp {
     No,
     Silent,
-    /// Another host has answered since: what kept the way to this one closed may be over.
+    /// Another host has answered since, so the way to this one may be open again.
     HeardOthers,
     /// It was asked once more.
     ForGood,
@@ -100,15 +100,15 @@ pub(super) struct HostNow {
     /// It had lost its guard and was armed once more: not a second time.
     pub(super) armed_again: bool,
     pub(super) given_up: GivenUp,
-    /// It says that it is not this run's any more: nothing is done on it.
+    /// It says that it is not this run's any more: it is left alone.
     pub(super) disowned: bool,
-    /// A recovery does not build on what it says of itself, and leaves it as it is.
+    /// A recovery cannot build on its words about itself, and leaves it as it is.
     pub(super) set_aside: bool,
-    /// A recovery ends the run without it: it takes no part, also if it answers meanwhile.
+    /// A recovery ends the run without it: it takes no part, even if it answers meanwhile.
     pub(super) missing: bool,
-    /// What it runs, as far as known.
+    /// The systems that it is on, if they are known.
     pub(super) on: StorePath,
-    /// A recovery has taken it over on the boot that is known of.
+    /// A recovery has taken it over on the boot that is known.
     pub(super) held: bool,
     /// How a recovery found it.
     pub(super) found: Option<Found>,
@@ -116,17 +116,18 @@ pub(super) struct HostNow {
 }
 
 impl HostNow {
-    /// Nothing was said about its end yet.
+    /// Returns whether its end has not been told yet.
     pub(super) fn is_open(&self) -> bool {
         self.end.is_none()
     }
 
-    /// A roll back must be proven here by a new login.
+    /// Returns whether a roll back must be proven here by a new login.
     pub(super) fn needs_login(&self) -> bool {
         self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
     }
 
-    /// A recovery found it through already, or it is lost: it takes no part in what is left of the way forward.
+    /// Returns whether it takes no part in the rest of the way forward: a recovery found it through already, or it is
+    /// lost.
     pub(super) fn is_through(&self) -> bool {
         let on_new = matches!(
             self.found,
@@ -139,12 +140,12 @@ impl HostNow {
         self.disowned || self.missing || self.has_left() || on_new
     }
 
-    /// The run is over for it, whatever becomes of the others: nothing is asked of it, and it is no longer theirs.
+    /// Returns whether the run is over for it, whatever becomes of the others: it is not asked any more.
     pub(super) fn has_left(&self) -> bool {
         self.found.as_ref().is_some_and(Found::has_left)
     }
 
-    /// Where its way back begins, from what may have been done to it.
+    /// Returns where its way back begins, from what may have been done to it.
     pub(super) fn back_by_flags(&self) -> Back {
         let arming = matches!(self.step, Some(Step::Arm { .. }));
         match (self.armed, arming, self.activated || self.moved) {
@@ -161,65 +162,66 @@ impl HostNow {
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,
-    /// The fleet's name, for a command to type; of a push it stands nowhere.
+    /// The fleet's name, for a command to type; a push does not need it.
     pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
     /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
     /// ones are still where they were.
     pub(super) wave: usize,
-    /// Rounds in a row that held; counted only as far as they are asked for, so that the states of a push are finite.
+    /// Rounds in a row that held; they are counted only as far as they are needed, so that the states of a push are
+    /// finite.
     pub(super) streak: u32,
     /// A round is out.
     pub(super) probing: bool,
-    /// The round that is out began in an earlier stage and proves nothing for this one.
+    /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
     pub(super) stale: bool,
     pub(super) last_broken: BTreeSet<LinkId>,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
-    /// A host that did not say in the last round how its units are.
+    /// A host that did not tell the state of its units in the last round.
     pub(super) unheard: Option<HostId>,
     /// How often each unit had been restarted by the round before.
     pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
     pub(super) waiting: BTreeSet<LinkId>,
     pub(super) units: UnitWatch,
-    /// Only handshakes were missing when the settle time ended: WireGuard is given its rekey time, once.
+    /// Whether only handshakes were missing when the settle time ended: then WireGuard is given its rekey time, once.
     pub(super) rekeying: bool,
-    /// The settle time ended while nothing spoke against the push: the rounds that are still to come decide, and the
-    /// first that does not hold ends it.
+    /// Whether the settle time ended while nothing spoke against the push: then the rounds that are still to come
+    /// decide, and the first that does not hold ends it.
     pub(super) overtime: bool,
     pub(super) extended: bool,
-    /// Restored hosts whose links stayed down were left to their guards once already.
+    /// Whether restored hosts with links that stayed down were left to their guards once already.
     pub(super) left_to_guards: bool,
     pub(super) last_round: Option<Round>,
     pub(super) reason: Option<RollbackReason>,
     pub(super) interrupted: Option<Signal>,
-    /// Witnesses of which it was said that they restarted or switched.
+    /// Witnesses that were already told to have restarted or switched.
     pub(super) noticed: BTreeSet<HostId>,
-    /// Absent hosts of which it was said that they answer.
+    /// Absent hosts that were already told to answer.
     pub(super) noticed_absent: BTreeSet<HostName>,
-    /// Hosts of which it was said that they cannot write down what is done there.
+    /// Hosts that were already told to be unable to write down what is done there.
     pub(super) told_volatile: BTreeSet<HostId>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
-    /// A job's barrier waits for silent hosts alone, and no longer than the settle time.
+    /// Whether a job's barrier waits for silent hosts alone: then no longer than the settle time.
     pub(super) silence_counts: bool,
     /// `None`: a push.
     pub(super) recovery: Option<Recovery>,
-    /// A host has said that it is not this run's any more, past any take-over: nothing is armed from then on.
+    /// Whether a host has said that it is not this run's any more, after any take-over: from then on nothing is armed.
     pub(super) doubted: bool,
-    /// A host that is lost to a recovery has shown itself on new for good.
+    /// Whether a host that is lost to a recovery has shown itself on new for good.
     pub(super) lost_on_new: bool,
-    /// All that is lost holds nothing of the run any more: what the others keep helps nobody.
+    /// Whether all lost hosts hold nothing of the run any more: then the traces on the others help no one.
     pub(super) lost_ones_keep_nothing: bool,
-    /// Not every host could be disarmed, and those that were have been asked once more.
+    /// Whether the hosts that were disarmed have been asked once more, because not every host could be disarmed.
     pub(super) asked_the_committed: bool,
-    /// What the host said that another coordinator has taken over.
+    /// The words of the host that said that another coordinator has taken over.
     pub(super) superseded_by: Option<String>,
     /// Why a recovery leaves everything as it was.
     pub(super) held_up: Option<HeldUp>,
-    /// Marks of an end without hosts are removed with all the rest.
+    /// Whether marks of an end without hosts are removed with all the rest.
     pub(super) forgets_marks: bool,
-    /// Hosts that were missing, and of which nothing is left to be done but to say so in the marks of the others.
+    /// Hosts that were missing and are done: only the marks of the others must still say so.
     pub(super) dealt_with: BTreeSet<HostId>,
 }
 

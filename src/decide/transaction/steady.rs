@@ -1,8 +1,9 @@
-//! Whose doing a unit's failure is, and whether what a push has started has been up for long enough.
+//! Decides whether a push answers for a unit's failure, and whether the units that it has started have been up for long
+//! enough.
 //!
-//! It is counted by looks, on the clock of the host itself, which is that of its guard: a unit is steady once two looks
-//! that far apart have seen it up from one start. What systemd says of times is on another clock, which stands still in
-//! suspend.
+//! The time is counted by looks, on the host's own clock, which is also that of its guard: a unit is steady once two
+//! looks that far apart have seen it up from one start. systemd's own times are on another clock, which stands still in
+//! a suspend.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -16,31 +17,32 @@ use crate::facts::links::HostRound;
 use crate::facts::plan::HostId;
 use crate::facts::units::{UnitCaution, UnitNow, UnitPast, UnitState, Units};
 
-/// What a transaction knows of its hosts' units.
+/// The knowledge of a transaction about its hosts' units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UnitWatch {
     /// The last look at each host before it was activated.
     before: BTreeMap<HostId, Units>,
-    /// The same before a second activation, where there is one.
+    /// The last look before a second activation, if there is one.
     between: BTreeMap<HostId, Units>,
-    /// What this push has started or restarted.
+    /// Units that this push has started or restarted.
     started: BTreeMap<HostId, BTreeSet<String>>,
-    /// Those of them that must be up for a while.
+    /// Units of these that must be up for a while.
     waited_for: BTreeMap<HostId, BTreeMap<String, Seen>>,
-    /// The time for that is over as well: the next look decides.
+    /// Whether the time for that is over as well: the next look decides.
     over: bool,
-    /// What was said of units once.
+    /// The warnings about units that were given already.
     told: BTreeSet<(HostId, String)>,
-    /// In the last look after a roll back: what has failed, and what does not run, and was otherwise before the push.
+    /// In the last look after a roll back: the units that have failed, and those that do not run, and were otherwise
+    /// before the push.
     left: BTreeMap<HostId, [BTreeSet<String>; 2]>,
 }
 
-/// How a unit that is waited for was seen.
+/// The state in which a unit that is waited for was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Seen {
-    /// On its way.
+    /// It is on its way.
     Moving,
-    /// From one start, first and last at these readings of the host's clock.
+    /// It is up from one start, seen first and last at these readings of the host's clock.
     Up { invocation: String, since: Uptime, last: Uptime },
     /// It ended well, or systemd has stopped it.
     Ended,
@@ -71,7 +73,7 @@ impl Seen {
     }
 }
 
-/// What is only told, or asked for no more, does not tell two states apart.
+/// Fields that are only told, or not read any more, do not tell two states apart.
 impl Hash for UnitWatch {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { before, between, started, waited_for, over, told: _, left: _ } = self;
@@ -80,7 +82,7 @@ impl Hash for UnitWatch {
 }
 
 impl UnitWatch {
-    /// A new proof begins: its time does.
+    /// Begins a new proof, and with it its time.
     pub(super) fn begin_anew(&mut self) {
         self.over = false;
     }
@@ -93,22 +95,22 @@ impl UnitWatch {
         self.over
     }
 
-    /// Whether anything has to be up for a while, if it is or not.
+    /// Returns whether any unit has to be up for a while, whether or not it is.
     pub(super) fn waits(&self) -> bool {
         self.waited_for.values().any(|units| !units.is_empty())
     }
 }
 
 impl Transaction {
-    /// How the units of a host are that was not yet activated.
+    /// Learns the units of a host that was not yet activated.
     pub(super) fn learn_units_before(&mut self, host: HostId, units: &Units) {
-        // Without a single service this was no answer of systemd.
+        // An answer without a single service is no answer of systemd.
         if !units.is_empty() {
             self.units.before.insert(host, units.clone());
         }
     }
 
-    /// How the units of a host are that is activated once more.
+    /// Learns the units of a host that is activated once more.
     pub(super) fn learn_units_between(&mut self, host: HostId, units: &Units) {
         if !units.is_empty() {
             self.units.between.insert(host, units.clone());
@@ -120,9 +122,9 @@ impl Transaction {
         self.units.before.get(&host).or_else(baseline).filter(|units| !units.is_empty())
     }
 
-    /// An activation has ended: what was started in it.
+    /// Learns at the end of an activation which units it has started.
     pub(super) fn learn_started(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
-        // A recovery did not see how the units were before, and goes forward only where a push had decided.
+        // A recovery did not see the units before. It goes forward only if a push had decided.
         let before = self.units.between.get(&host).or_else(|| self.units_before(host));
         let Some(before) = before.filter(|_| self.recovery.is_none()) else { return };
         let (terms, failed_before) = (&self.plan.host(host).units, &self.plan.host(host).failed_units);
@@ -134,7 +136,7 @@ impl Transaction {
                 continue;
             }
             started.insert(unit.clone());
-            // Each instance is somebody's own: a login, a device that was plugged in.
+            // An instance belongs to a login, or to a device that was plugged in.
             let counts = unit.ends_with(".service") && !unit.contains('@') && !now.triggered && !terms.ignores(unit);
             if !counts || terms.steady.is_zero() || failed_before.contains(unit) {
                 continue;
@@ -154,7 +156,8 @@ impl Transaction {
         }
     }
 
-    /// What is made permanent without another activation has been waited for.
+    /// Forgets the units that were waited for: a system that is made permanent without another activation has passed
+    /// that already.
     pub(super) fn forget_waited_for(&mut self, host: HostId) {
         self.units.waited_for.remove(&host);
     }
@@ -168,7 +171,8 @@ impl Transaction {
         }
     }
 
-    /// Units that this push has started and that have not been up for long enough, with how long they have.
+    /// Returns the units that this push has started and that have not been up for long enough, with the time that they
+    /// have been up.
     pub(super) fn unsteady(&self) -> Vec<(HostId, &String, Option<Duration>)> {
         if !matches!(self.stage, Stage::Verify | Stage::Proof) {
             return Vec::new();
@@ -200,7 +204,8 @@ impl Transaction {
         self.unsteady().into_iter().map(text).collect()
     }
 
-    /// Whether this push answers for a unit that fails now and did not before; said once where it does not.
+    /// Returns whether this push answers for a unit that fails now and did not before; if it does not, that is said
+    /// once.
     pub(super) fn answers_for(&mut self, host: HostId, unit: &str, units: &Units, effects: &mut Vec<Effect>) -> bool {
         let Some(now) = units.get(unit) else { return true };
         let unit = unit.to_owned();
@@ -225,7 +230,7 @@ impl Transaction {
         }
     }
 
-    /// Failing units with what each did before.
+    /// Returns failing units with the state of each before the push.
     pub(super) fn with_their_past(&self, host: HostId, units: BTreeSet<String>) -> BTreeMap<String, UnitPast> {
         let before = self.units_before(host);
         let past = |unit: &String| match before {
@@ -236,8 +241,8 @@ impl Transaction {
         units.into_iter().map(|unit| (unit.clone(), past(&unit))).collect()
     }
 
-    /// Has the hosts keep the names of what turned the push back, before anything is switched back: the next push that
-    /// finds them failed must not take them for failed before it.
+    /// Has the hosts keep the names of the units that turned the push back, before any system is switched back: the
+    /// next push that finds them failed must not take them for failed before.
     pub(super) fn remember(&self, failures: &BTreeSet<(HostId, String)>, effects: &mut Vec<Effect>) {
         let hosts: BTreeSet<HostId> = failures.iter().map(|(host, _)| *host).collect();
         for host in hosts {
@@ -247,14 +252,14 @@ impl Transaction {
         }
     }
 
-    /// After a roll back: compares a host's units with those before the push.
+    /// Compares a host's units after a roll back with those before the push.
     pub(super) fn compare_after_back(&mut self, host: HostId, failed: &BTreeSet<String>, now: &Units) {
         let plan = self.plan.host(host);
         let was_known = |unit: &String| {
             plan.failed_units.contains(unit) || plan.units.remembered.contains_key(unit) || plan.units.ignores(unit)
         };
         let failed: BTreeSet<String> = failed.iter().filter(|unit| !was_known(unit)).cloned().collect();
-        // A boot may still be starting them. Without a single service this was no answer of systemd.
+        // A boot may still be starting them. An answer without a single service is no answer of systemd.
         let was_switched = self.hosts[host.0].back == Back::Restored && !now.is_empty();
         let before = self.units_before(host).filter(|_| was_switched).into_iter().flatten();
         let ran = |(unit, before): &(&String, &UnitNow)| {

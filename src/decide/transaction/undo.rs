@@ -1,4 +1,4 @@
-//! The way back: every touched host, none of them held up by another's error.
+//! Decides the way back: every touched host goes back, and none is held up by an error of another.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::facts::systems::Systems;
 use crate::inventory::model::Place;
 
 impl Transaction {
-    /// Turns the whole push round. The first reason stays: what comes later is its consequence.
+    /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
         let (host, text) = (reason.host().cloned(), reason.to_string());
         self.reason = Some(reason);
@@ -33,7 +33,7 @@ impl Transaction {
             now.progress = Progress::Waiting;
             let arming = matches!(now.step, Some(Step::Arm { .. }));
             if !arming {
-                // Whatever is out is superseded: the roll back's own script waits for a running job on the host.
+                // The roll back replaces any order that is out: its own script waits for a running job on the host.
                 now.step = None;
             }
             now.back = now.back_by_flags();
@@ -69,15 +69,15 @@ impl Transaction {
                 self.after_back_disarm(host, answer, effects);
                 return;
             }
-            // An extension is a courtesy to a host that must wait for another: without it its guard fires, which
-            // brings it to the same old system.
+            // An extension only helps a host that must wait for another: without it its guard fires, and that brings it
+            // to the same old system.
             Step::Extend { .. } | Step::Release | Step::Clean { .. } | Step::Unmark { .. } | Step::Ask => {}
         }
         self.send_waiting(false, effects);
         self.go_on_back(effects);
     }
 
-    /// The arm command that was out when the push turned round has been answered, or a host was armed again.
+    /// Handles the answer to an arm command that was out when the push turned round, or that arms a host again.
     fn after_late_arm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
         let now = &mut self.hosts[host.0];
         match answer {
@@ -148,7 +148,7 @@ impl Transaction {
         }
     }
 
-    /// A host that lost its guard is never touched without one: it is armed first.
+    /// Arms a host that lost its guard: it is never touched without one.
     pub(super) fn arm_again(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
         if !self.may_arm_again(host) {
             self.lost(host, format!("it has no guard of this run any more, and is on {}", describe(&expect)));
@@ -179,7 +179,7 @@ impl Transaction {
         }
     }
 
-    /// A host answers again, on this boot or another.
+    /// Handles a host that answers again, on this boot or another.
     fn judge_return(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.plan);
         let plan = plan.host(host);
@@ -201,9 +201,10 @@ impl Transaction {
             };
             effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
         } else if self.ends_where_it_has_left(host, standing, effects) {
-            // What came after this run is not undone by it.
+            // This run does not undo what came after it.
         } else if rebooted && !armed && !self.hosts[host.0].armed_again {
-            // It restarted by itself, past its guard, onto something else: armed first, then rolled back. Only once.
+            // It restarted by itself, without its guard, onto something else: it is armed first and then rolled back,
+            // but only once.
             self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
             self.hosts[host.0].held = false;
             self.arm_again(host, standing.systems.clone(), effects);
@@ -212,7 +213,7 @@ impl Transaction {
         }
     }
 
-    /// Ends the run for a host that other hands have brought onto something else.
+    /// Ends the run for a host that a person has brought onto something else.
     fn ends_where_it_has_left(&mut self, host: HostId, standing: &Standing, effects: &mut Vec<Effect>) -> bool {
         let found = Found::of(self.plan.host(host), standing);
         if !found.has_left() {
@@ -232,14 +233,14 @@ impl Transaction {
         self.hosts[host.0].end = Some(HostOutcome::Lost { why });
     }
 
-    /// Lost, unless it answers when it is asked once more.
+    /// Gives a host up as lost, unless it answers when it is asked once more.
     pub(super) fn give_up(&mut self, host: HostId, why: String) {
         self.lost(host, why);
         let now = &mut self.hosts[host.0];
         now.given_up = if now.given_up == GivenUp::No { GivenUp::Silent } else { GivenUp::ForGood };
     }
 
-    /// Before it is called a split: whoever was given up while others were still waited for is asked once more.
+    /// Asks hosts once more, before the end is called a split, that were given up while others were still waited for.
     fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
         let again: Vec<HostId> =
             self.plan.ids().filter(|host| self.hosts[host.0].given_up == GivenUp::HeardOthers).collect();
@@ -248,7 +249,8 @@ impl Transaction {
             self.hosts[host.0].end = None;
             self.stage = Stage::Back;
             if self.recovery.is_some() && !self.hosts[host.0].held {
-                // Whoever began the run may be arming it just now: how it stands counts only once it is fenced.
+                // The coordinator that began the run may be arming it just now: its state counts only once it is
+                // fenced.
                 self.hosts[host.0].back = Back::Awaited;
                 self.run(*host, Step::TakeOver { by_guard: true }, effects);
             } else {
@@ -258,7 +260,7 @@ impl Transaction {
         !again.is_empty()
     }
 
-    /// The barriers of the way back.
+    /// Handles the barriers of the way back.
     pub(super) fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
         if !matches!(self.stage, Stage::Back) {
             return;
@@ -268,8 +270,9 @@ impl Transaction {
             return;
         }
         if self.hosts.iter().any(|host| host.is_open() && host.back == Back::Awaited) {
-            // A host whose links may lead to one still missing keeps its guard, past that one's deadline and boot. So
-            // does one that the push had not come to: a guard that fires there brings nothing back, and is a fright.
+            // While a host is missing that links of another may lead to, the other keeps its guard, past the missing
+            // one's deadline and boot. A host that the push had not come to keeps its guard as well: one that fires
+            // there brings nothing back, and only frightens a person.
             let begun = self.hosts.iter().any(|host| host.activated);
             for host in self.plan.ids() {
                 let now = &self.hosts[host.0];
@@ -309,7 +312,7 @@ impl Transaction {
     }
 
     pub(super) fn back_round_seen(&mut self, mut round: Round, effects: &mut Vec<Effect>) {
-        // A host that is given up takes its links with it: no reboot of another would bring them back.
+        // The links of a host that is given up do not count: no reboot of another would bring them back.
         let broken = self.plan.newly_broken(&round);
         self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
         self.streak = u32::from(self.last_broken.is_empty());
@@ -356,11 +359,12 @@ impl Transaction {
         }
     }
 
-    /// The old systems run again and the old links are not there: a reboot is the stronger medicine, and armed already.
+    /// Leaves hosts to their guards if the old systems run again and the old links are not there: a reboot can mend
+    /// more, and is armed already.
     pub(super) fn back_not_proven(&mut self, effects: &mut Vec<Effect>) {
         Self::forget_verify_timers(effects);
         let silent = self.without_login();
-        // Who is missing may be what the others' links led over: no reboot of theirs would mend that.
+        // The links of the others may have led through a missing host: no reboot of theirs would mend that.
         let any_missing = self.missing().next().is_some();
         let at_broken_link = |host: HostId| {
             let name = &self.plan.host(host).name;
@@ -424,7 +428,7 @@ impl Transaction {
                 effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
                 self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
-            // A host whose arm command may never have reached it has nothing to disarm, and is where it was.
+            // A host that perhaps never got its arm command has nothing to disarm, and is where it was.
             Answer::Said(said)
                 if said.standing.systems == plan.old && matches!(said.standing.guard, GuardState::None) =>
             {
@@ -441,8 +445,7 @@ impl Transaction {
         self.clean_when_all_are_back(effects);
     }
 
-    /// By waves, a push that goes back may not have come to every host: such a one was guarded for nothing, and that is
-    /// all.
+    /// Returns whether a push by waves had not come to the host before it went back: such a host was only guarded.
     fn end_of_disarmed(&self, host: HostId) -> HostOutcome {
         let others_were_tested = self.hosts.iter().any(|host| host.activated);
         if self.plan.waves().len() > 1 && others_were_tested && !self.hosts[host.0].activated {
@@ -460,7 +463,7 @@ impl Transaction {
     }
 }
 
-/// What it means that a host is silent although its guard's time is over.
+/// Says what it means that a host is silent although its guard's time is over.
 pub(super) fn silence(why: &str) -> String {
     format!("its guard should have brought it back, and it does not answer: {why}")
 }

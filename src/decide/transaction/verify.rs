@@ -1,4 +1,4 @@
-//! Phase 7: new logins and the matrix from every node, and the same look once more after the boot defaults moved.
+//! Decides in phase 7 by new logins and the matrix from every host, and looks once more after the boot defaults moved.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use crate::facts::host::same_boot;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
 
-/// Rounds of the matrix that must hold one after another before a push is believed. Source:
+/// How many rounds of the matrix must hold one after another before a push is believed. Source:
 /// docs/design.md, "The proof".
 const ROUNDS_TO_HOLD: u32 = 3;
 
-/// The same when a service was restarted since before the push: one that crashes every few seconds is up in between.
+/// How many must hold if a service was restarted since before the push: one that crashes every few seconds is up in
+/// between.
 const ROUNDS_AFTER_A_RESTART: u32 = 10;
 
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
         self.enter(Stage::Verify, Phase::Verify, effects);
         for host in self.plan.ids() {
-            // Nothing is asked of a host that is lost to this run.
+            // A host that is lost to this run is not asked.
             self.hosts[host.0].logged_in = !self.is_asked(host);
             if self.is_asked(host) {
                 self.run(host, Step::Login { after: true }, effects);
@@ -31,7 +32,7 @@ impl Transaction {
         self.look(effects);
     }
 
-    /// After the boot defaults moved: the matrix once more.
+    /// Looks at the matrix once more after the boot defaults moved.
     pub(super) fn enter_proof(&mut self, effects: &mut Vec<Effect>) {
         self.stage = Stage::Proof;
         self.look_anew();
@@ -85,7 +86,7 @@ impl Transaction {
     pub(super) fn round_seen(&mut self, mut round: Round, waiting: BTreeSet<LinkId>, effects: &mut Vec<Effect>) {
         self.probing = false;
         if std::mem::take(&mut self.stale) {
-            // Its end was waited for: the time begins with the first round that counts.
+            // The push waited for the end of an old round: the time begins with the first round that counts.
             if matches!(self.stage, Stage::Verify | Stage::Proof | Stage::BackProof) {
                 self.look(effects);
             }
@@ -176,10 +177,10 @@ impl Transaction {
                 let held_so_far = self.nothing_is_wrong();
                 let all_logged_in = self.stage == Stage::Proof || self.hosts.iter().all(|host| host.logged_in);
                 if held_so_far && all_logged_in {
-                    // One slow probe makes slow rounds: three of them may need longer than a short settle time. A round
-                    // has an end of its own, so this has one too.
+                    // One slow probe makes slow rounds, and three of them may need longer than a short settle time.
+                    // Each round ends by its own limit, so this ends as well.
                     self.overtime = true;
-                    // Also where all of it is up for long enough by now: it must stay so.
+                    // Even if all units are up for long enough by now, they must stay so.
                     if self.units.waits() {
                         effects.push(Effect::Expect(Timer::Steady));
                     }
@@ -222,7 +223,7 @@ impl Transaction {
         let unsteady: BTreeSet<(HostId, String)> =
             self.unsteady().into_iter().map(|(host, unit, _)| (host, unit.clone())).collect();
         let to_blame: BTreeSet<(HostId, String)> = self.last_failures.union(&unsteady).cloned().collect();
-        // Before the roll back stops the units; but what they have said stays.
+        // The roll back may stop the units before their journals are read; but their journals stay.
         for host in self.plan.changing() {
             let units = of_host(&to_blame, host);
             if !units.is_empty() {
@@ -250,7 +251,7 @@ impl Transaction {
         self.turn_back(reason, effects);
     }
 
-    /// A changed host that is on another boot or another system than it should be.
+    /// Finds a changed host that is on another boot or another system than it should be.
     pub(super) fn moved_by_itself(&self, round: &Round) -> Option<RollbackReason> {
         self.plan.changing().filter(|host| self.is_asked(*host)).find_map(|host| {
             let plan = self.plan.host(host);
@@ -266,7 +267,8 @@ impl Transaction {
         })
     }
 
-    /// A witness that restarts or switches by itself is not ours to judge; who reads its links should know.
+    /// Tells of a witness that restarts or switches by itself. The push does not judge it, but a reader of its links
+    /// should know.
     fn notice_witnesses(&mut self, round: &Round, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             let plan = self.plan.host(host);
@@ -284,7 +286,7 @@ impl Transaction {
         }
     }
 
-    /// A host that the run goes on without stays left out of it.
+    /// Tells of a host that answers though the run goes on without it: it stays left out.
     fn notice_absent(&mut self, round: &Round, effects: &mut Vec<Effect>) {
         for host in absent::answering(&self.plan.links, &self.plan.baseline, round) {
             if self.noticed_absent.insert(host.clone()) {
@@ -297,7 +299,8 @@ impl Transaction {
         self.last_broken.is_empty() && self.last_failures.is_empty() && self.unheard.is_none()
     }
 
-    /// The changed hosts whose units count. What fails where the push has not begun is not its doing.
+    /// Returns the changed hosts with units that count. A unit that fails on a host that the push has not come to is
+    /// not its doing.
     fn judged_by_units(&self) -> Vec<HostId> {
         self.plan.changing().filter(|host| self.has_begun_on(*host) && self.is_asked(*host)).collect()
     }
@@ -320,7 +323,7 @@ impl Transaction {
         failures
     }
 
-    /// A host that is judged by its units, and did not say how they are.
+    /// Finds a host that is judged by its units and did not tell their state.
     fn unheard_in(&self, round: &Round) -> Option<HostId> {
         self.judged_by_units().into_iter().find(|host| !round.hosts.contains_key(&self.plan.host(*host).name))
     }

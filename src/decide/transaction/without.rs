@@ -1,8 +1,8 @@
-//! A recovery that ends a run without hosts that are missing.
+//! Decides for a recovery that ends a run without missing hosts.
 //!
 //! A recovery decides when every host is fenced or its guard is over. A missing host cannot be fenced: so nothing is
-//! done before its guard must be over, and then only what is right wherever it stands. What is left on the hosts that
-//! were seen, and what a later recovery makes of that, is in `marks.rs`.
+//! done before its guard must be over, and then only what is right wherever that host stands. `marks.rs` has the marks
+//! on the hosts that were seen, and what a later recovery makes of them.
 
 use std::fmt;
 
@@ -15,20 +15,20 @@ use crate::facts::plan::HostId;
 use crate::facts::traces::Missing;
 use crate::inventory::model::HostName;
 
-/// Why a recovery leaves everything as it found it.
+/// The reason why a recovery leaves everything as it found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HeldUp {
-    /// Hosts do not answer that the run was not to be ended without.
+    /// Hosts do not answer that the person did not name.
     NotNamed { missing: Vec<HostName>, silent: Vec<HostName> },
-    /// Nothing is removed under a guard, or under a step at work.
+    /// A guard is armed, or a step is at work: nothing is removed.
     StillGuarded { hosts: Vec<HostName> },
-    /// They are not all at rest on one side, and that was not accepted.
+    /// The hosts are not all at rest on one side, and that was not accepted.
     NotOnOneSide { stands: Vec<(HostName, String)> },
     /// Some say that the run was ended on old, and others on new.
     TwoEnds { old: Vec<HostName>, new: Vec<HostName> },
     /// A host says that the run was ended, and one that was there then is not where that was.
     NotAsMarked { host: HostName, text: String },
-    /// There is more to be done than to clean up after a run that was ended on old.
+    /// More is to be done than to clean up after a run that was ended on old.
     NotBackOnOld,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for HeldUp {
     }
 }
 
-/// How a host is left that the run was to end without, and that it was not ended.
+/// Says how a host is left that the run was to end without, if the run was not ended.
 pub(super) fn not_ended_without() -> HostOutcome {
     let why = "it was not asked, and the run is not ended without it".to_owned();
     HostOutcome::Left { why, back_within_ms: None }
@@ -83,8 +83,8 @@ pub(super) fn list<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String 
 }
 
 impl Transaction {
-    /// The run is to end without this host: it takes no part, also if it answers meanwhile. Before the start, or once
-    /// it has not answered.
+    /// Ends the run without this host: it takes no part, even if it answers meanwhile. It is called before the start,
+    /// or once the host has not answered.
     pub fn go_without(&mut self, host: HostId) {
         let now = &mut self.hosts[host.0];
         (now.missing, now.progress, now.armed) = (true, Progress::Done, false);
@@ -100,14 +100,14 @@ impl Transaction {
         self.plan.ids().filter(|host| self.hosts[host.0].missing)
     }
 
-    /// By name, with their machine ids, as far as known.
+    /// Returns the missing hosts by name, with their machine ids if these are known.
     pub(super) fn named_missing(&self) -> Missing {
         let missing = self.missing().map(|host| self.plan.host(host));
         let machine = |id: &String| Some(id.clone()).filter(|id| !id.is_empty());
         missing.map(|host| (host.name.clone(), machine(&host.machine_id))).collect()
     }
 
-    /// Once, until no guard of a missing host can be armed any more; then everybody else is asked again.
+    /// Waits, once, until no guard of a missing host can be armed any more; then all other hosts are asked again.
     pub(super) fn waits_for_the_missing(&mut self, effects: &mut Vec<Effect>) -> bool {
         let is_to_wait = self.aim() == Aim::Without && self.missing().next().is_some();
         let Some(recovery) = self.recovery.as_mut().filter(|recovery| is_to_wait && !recovery.waited_for_the_missing)
@@ -116,7 +116,7 @@ impl Transaction {
         };
         recovery.waited_for_the_missing = true;
         if self.may_go_forward_without() {
-            // Who could go forward is not to be brought back by its own guard meanwhile.
+            // A host that could go forward must not be brought back by its own guard meanwhile.
             let is_ready = |(_, found): &(HostId, &Found)| matches!(found, Found::Guarded(Ground::New));
             let ready: Vec<HostId> = self.found().filter(is_ready).map(|(host, _)| host).collect();
             for host in ready {
@@ -133,7 +133,7 @@ impl Transaction {
         true
     }
 
-    /// A missing host may be on new for good only where the disarm was reached.
+    /// Returns whether a missing host may be on new for good: only if the disarm was reached.
     pub(super) fn may_go_forward_without(&self) -> bool {
         let reached = self.recovery.as_ref().map_or(Reached::Unknown, |recovery| recovery.recorded.reached);
         reached == Reached::Disarming
@@ -141,26 +141,27 @@ impl Transaction {
             || self.found().any(|(_, found)| *found == Found::New { disarmed: true })
     }
 
-    /// Hosts that did not answer, and that nobody has named as missing.
+    /// Returns the hosts that did not answer and were not named as missing.
     pub(super) fn silent(&self) -> Vec<HostName> {
         let silent = self.found().filter(|(_, found)| matches!(found, Found::Silent { .. }));
         silent.map(|(host, _)| self.plan.host(host).name.clone()).collect()
     }
 
-    /// Not one that answers and is held up, or on the other side: for those there are other commands.
+    /// Returns the hosts that the run can be ended without: not one that answers and is held up, or is on the other
+    /// side; other commands serve those.
     pub(super) fn is_gone(&self, host: HostId) -> bool {
         let now = &self.hosts[host.0];
         let is_silent = matches!(now.found, Some(Found::Silent { .. })) || now.given_up != GivenUp::No;
         now.missing || (is_silent && !now.disowned && matches!(now.end, Some(HostOutcome::Lost { .. })))
     }
 
-    /// Everything is left as it was found.
+    /// Leaves everything as it was found.
     pub(super) fn hold_up(&mut self, why: HeldUp, effects: &mut Vec<Effect>) {
         self.held_up = Some(why);
         self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
     }
 
-    /// Whether the run is over for every host that answers, each by itself, or nothing of it is left there.
+    /// Returns whether the run is over for every host that answers, each by itself, or nothing of it is left there.
     pub(super) fn all_have_left(&self) -> bool {
         let hosts: Vec<HostId> = self.plan.changing().filter(|host| self.takes_part(*host)).collect();
         let any = hosts.iter().any(|host| self.hosts[host.0].has_left());
@@ -176,7 +177,7 @@ impl Transaction {
         now.found.as_ref().map_or_else(moved_on, |found| found.end_of_who_has_left(&now.on))
     }
 
-    /// A host for which the run is over is told of once.
+    /// Tells once of a host for which the run is over.
     pub(super) fn tell_who_has_left(&self, host: HostId, effects: &mut Vec<Effect>) {
         if let Some(found) = self.hosts[host.0].found.as_ref().filter(|found| found.has_left()) {
             let name = self.plan.host(host).name.clone();
@@ -184,7 +185,7 @@ impl Transaction {
         }
     }
 
-    /// Of whom the sentence on how it ended does not speak: in the same sentence.
+    /// Adds the hosts that the sentence about the end does not name to the same sentence.
     pub(super) fn with_who_is_not_meant(&self, text: String) -> String {
         let named = |wanted: &dyn Fn(HostId) -> bool| {
             let hosts = self.plan.changing().filter(|host| wanted(*host)).map(|host| self.plan.host(host).name.clone());

@@ -1,4 +1,4 @@
-//! What each host's row says while the fleet's systems are built: which derivation is being built for it. No clock.
+//! Says in each host's row which derivation is being built for it. It has no clock.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub(super) struct BuildRows {
     needs: Option<Needs>,
     hosts: Vec<BuildRow>,
     now: Progress,
-    /// The row to look at first: all have their turn, whoever changes all the time.
+    /// The row to look at first: every row has its turn, even if another one changes all the time.
     turn: usize,
 }
 
@@ -39,7 +39,7 @@ impl BuildRows {
         self.needs = Some(needs);
     }
 
-    /// One row that says something else than when it was last told, in turn.
+    /// Returns the next row in turn that has changed since it was last told.
     pub(super) fn next_changed(&mut self) -> Option<(HostName, String)> {
         let needs = self.needs.as_ref()?;
         let count = self.hosts.len();

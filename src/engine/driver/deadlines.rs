@@ -15,15 +15,16 @@ use crate::facts::plan::HostId;
 /// against a master's 15 s for noticing that its link is dead.
 const HEAD_START: Duration = Duration::from_secs(5);
 
-/// A WireGuard peer notices after 15 s that its hub is gone (WireGuard white paper, section 6.5), and needs a try or
-/// two.
+/// How long links may take to come up after a guard's reboot. A WireGuard peer notices after 15 s that its hub is gone
+/// (WireGuard white paper, section 6.5), and then needs a try or two.
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
-/// Between two rounds of the matrix. Ping often; the probe script itself connects to an sshd at most every 2 s.
+/// The pause between two rounds of the matrix. It may be short: the probe script itself connects to an sshd at most
+/// every 2 s.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
 impl<H: Hosts> Driver<H> {
-    /// When the host's guard fires at the latest, as far as is known. A guard that is not known was armed before now.
+    /// Returns when the host's guard fires at the latest, as far as is known.
     pub(super) fn latest(&self, host: HostId, now: Duration) -> Duration {
         let times = &self.times[host.0];
         let unknown = if self.seen_fired.len() > 1 {
@@ -34,8 +35,10 @@ impl<H: Hosts> Driver<H> {
         self.deadlines[host.0].unwrap_or(unknown)
     }
 
-    /// How long the host's guard is to hold from now on. Where a host is awaited from its own guard, the others must
-    /// still be there when it is back, with time to prove the links and to disarm.
+    /// Returns how long the host's guard is to hold from now on.
+    ///
+    /// While the push waits for a host that its own guard brings back, the other hosts must still be guarded when it is
+    /// back, with time to prove the links and to disarm.
     pub(super) fn guard(&self, host: HostId, step: &Step, now: Duration) -> Duration {
         let times = &self.times[host.0];
         let awaited = self.plan.ids().filter(|id| {
@@ -48,14 +51,14 @@ impl<H: Hosts> Driver<H> {
         back.map_or(times.guard, |back| times.guard.max(back.saturating_sub(now) + after))
     }
 
-    /// The step with its times; `None` when it could not end before the guard fires.
+    /// Makes the order of a step, with its times; `None` if the step could not end before the guard fires.
     pub(super) fn order(&self, host: HostId, step: Step, guard: Duration, now: Duration) -> Option<Order> {
         let times = &self.times[host.0];
         let limits = &times.limits;
         let deadline = self.deadlines[host.0];
         let short = limits.connect + limits.step;
-        // Also when all that is over already, because this machine was suspended: the host may be there, and the way to
-        // it may take a moment to come up again.
+        // After a suspend of this machine all that may be over already. The host may be there all the same, and the way
+        // to it may take a moment to come up again.
         let back = self.awaited_until(host, now).max(now + times.settle + short);
         let (until, needs, limit) = match &step {
             Step::Arm { .. }
@@ -68,18 +71,19 @@ impl<H: Hosts> Driver<H> {
             Step::Login { after: false } => (now + times.settle_back() + limits.connect, Duration::ZERO, limits.step),
             Step::Job { kind: JobKind::Rollback, .. } => {
                 let limit = times.rollback(now, deadline.unwrap_or(now))?;
-                // Tried until the last moment at which it could still be done in time: the way may open again.
+                // It is tried until the last moment at which it can still end in time, because the way may open again.
                 let until = deadline.unwrap_or(now).saturating_sub(MARGIN);
                 (until, Duration::from_secs(1), limit)
             }
             Step::Job { kind, .. } => {
                 let limit = times.job(*kind);
+                // A host without a known deadline has no guard, and no step forward begins there.
                 if !times.job_fits(*kind, now, deadline.unwrap_or(now)) {
                     return None;
                 }
                 (now + limit + limits.connect, limit, limit)
             }
-            // A switch that is under way is let finish: what it leaves behind is what counts.
+            // A switch that is under way may finish: the take-over judges what it leaves behind.
             Step::TakeOver { by_guard: false } => (now + short, Duration::ZERO, limits.switch),
             Step::TakeOver { by_guard: true } => (back, Duration::ZERO, limits.switch),
             Step::Disarm { .. } | Step::Return { .. } => (back, Duration::ZERO, limits.step),
@@ -87,13 +91,13 @@ impl<H: Hosts> Driver<H> {
         Some(Order { step, until, guard, needs, limit })
     }
 
-    /// Until when a host is asked that its guard brings back: for as long as any other is waited for, too.
+    /// Returns until when a host is asked that its guard brings back: as long as the push waits for any other host.
     fn awaited_until(&self, host: HostId, now: Duration) -> Duration {
         let others = self.plan.changing().filter(|id| self.out[id.0].is_some() && self.deadlines[id.0].is_some());
         others.chain([host]).map(|id| self.times[id.0].awaited_until(self.latest(id, now))).fold(now, Duration::max)
     }
 
-    /// The longest of what the hosts may take.
+    /// Returns the longest of the times of all hosts.
     fn longest(&self, of: impl Fn(&Times) -> Duration) -> Duration {
         self.times.iter().map(of).max().unwrap_or_default()
     }
@@ -108,7 +112,7 @@ impl<H: Hosts> Driver<H> {
             Timer::SettleAfterBoot => self.longest(Times::settle_back).max(SETTLE_AFTER_BOOT),
             Timer::Rekey => REKEY,
             Timer::GuardsOver => self.guards_over(),
-            // As long as somebody else may take to come to a host.
+            // Another coordinator may take this long to come to a host.
             Timer::AskAgain => self.longest(|times| times.limits.connect + times.limits.step),
         }
     }
@@ -117,8 +121,8 @@ impl<H: Hosts> Driver<H> {
         millis(deadline.saturating_sub(self.clock.now()))
     }
 
-    /// Until every guard that is known of has fired and its host has booted; where none is known, the longest there
-    /// may be.
+    /// Returns the time until every known guard has fired and its host has booted; if none is known, the longest time
+    /// that a guard may take.
     fn guards_over(&self) -> Duration {
         let now = self.clock.now();
         if let Some(until) = self.missing_until {
@@ -133,7 +137,8 @@ impl<H: Hosts> Driver<H> {
         until.max().unwrap_or(now).saturating_sub(now)
     }
 
-    /// Only hosts under a guard take part in what is left.
+    /// Returns whether every guard leaves time for the rest of the push. Only hosts under a guard take part in that
+    /// rest.
     pub(super) fn enough_time(&self) -> bool {
         let now = self.clock.now();
         let fits =
@@ -152,7 +157,7 @@ impl<H: Hosts> Driver<H> {
         self.transaction.left_to_guards().map(one).collect()
     }
 
-    /// The decider keeps no time: of hosts that it leaves to their guards it cannot tell.
+    /// Adds to the verdict when hosts that are left to their guards are back: the decider keeps no time.
     pub(super) fn say_when_they_are_back(&self, verdict: &mut Verdict) {
         for guarded in self.guarded() {
             let left = verdict.hosts.iter_mut().find(|(host, _)| *host == guarded.host);
@@ -165,7 +170,7 @@ impl<H: Hosts> Driver<H> {
     }
 }
 
-/// Whether the step waits for a host that its guard brings back.
+/// Returns whether the step waits for a host that its guard brings back.
 pub(super) fn is_awaited(step: &Step) -> bool {
     matches!(step, Step::Return { .. } | Step::TakeOver { by_guard: true })
 }

@@ -1,4 +1,4 @@
-//! What is told of what has come: a report becomes an event, and what only the driver knows are times.
+//! Turns the reports of tasks into inputs of the decider, and tells what only the driver knows: times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,8 @@ impl<H: Hosts> Driver<H> {
                 match note {
                     StepNote::Started => current.then_some(Input::Started { host }),
                     StepNote::Printed { kind, lines } => {
-                        // A roll back brings the rest of another job's log, too: what that one did is over.
+                        // A roll back also brings the rest of an earlier job's log: that job is over, so its lines must
+                        // not stand in the row as what the host does now.
                         let step = self.out[host.0].as_ref().filter(|_| current).map(|out| &out.step);
                         let is_over = match step {
                             Some(Step::Job { kind: its, .. }) => *its != kind,
@@ -68,7 +69,10 @@ impl<H: Hosts> Driver<H> {
                 }
             }
             Report::Answer { host, sent, answer } => {
+                // The answer of a step that was replaced is dropped here: its successor asks the host anew.
                 let out = self.out[host.0].take_if(|out| out.sent == sent)?;
+                // The deadline is learned before the decider hears of the answer, because it may send the next step at
+                // once, and that step is weighed against the deadline.
                 self.learn_deadline(host, &out, &answer, surroundings);
                 self.tell_boot_default(host, &out.step, &answer, surroundings);
                 Some(Input::Answered { host, step: out.step, answer })
@@ -76,7 +80,7 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// What protects a host that is waited for, in words.
+    /// Says in words what protects a host that the push waits for.
     fn countdown(&self, host: HostId, answers: bool) -> String {
         let now = if answers { "it answers" } else { "out of reach, trying again" };
         let Some(deadline) = self.deadlines[host.0] else { return now.to_owned() };
@@ -93,7 +97,7 @@ impl<H: Hosts> Driver<H> {
         let name = self.plan.host(host).name.clone();
         let deadline = out.at + out.guard;
         match &out.step {
-            // Also after no answer: it may be armed, and then since the order at the earliest.
+            // Without an answer the guard may be armed all the same, and then since the order at the earliest.
             Step::Arm { .. } => {
                 self.deadlines[host.0] = Some(deadline);
                 if done {
@@ -109,7 +113,8 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// The switch itself has read it back from the loader: done is moved.
+    /// Tells that the boot default has moved. The switch itself has read it back from the loader, so *done* means
+    /// moved.
     fn tell_boot_default(&self, host: HostId, step: &Step, answer: &Answer, surroundings: &mut impl Surroundings) {
         if let (Step::Job { kind: JobKind::Switch | JobKind::Reactivate, .. }, Answer::Said(said)) = (step, answer)
             && said.outcome == StepOutcome::Done
@@ -119,7 +124,8 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// Tells the journals that are still to come, if they come soon. Nothing else is heard any more.
+    /// Tells the journals that are still to come, if they come soon. Other reports are dropped, because the verdict
+    /// stands already.
     pub(super) async fn hear_last_journals(&mut self, surroundings: &mut impl Surroundings) {
         let clock = Arc::clone(&self.clock);
         let until = clock.now() + LAST_JOURNALS;
@@ -132,14 +138,15 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// The guard of a host that was taken over, on its own clock, becomes a deadline on ours: counted from before the
-    /// question went out, so never later than the truth.
+    /// Turns the guard of a host that was taken over, which counts on the host's clock, into a deadline on ours. It is
+    /// counted from before the question went out, so it is never later than the truth.
     fn learn_found(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {
         let Answer::Said(said) = answer else { return };
         let standing = &said.standing;
         self.deadlines[host.0] = match &standing.guard {
             GuardState::Armed { deadline, .. } | GuardState::Dead { deadline, .. } => {
-                // Others wait for it: never longer than a guard can hold, whatever this host says.
+                // Other hosts wait for this deadline, so a host that lies must not put it off for ever: it is never
+                // later than a guard can hold.
                 let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
                 let deadline = out.at + left.min(self.longest_guard);
                 let host = self.plan.host(host).name.clone();

@@ -1,4 +1,4 @@
-//! Disarming guards by hand: all are looked at first, and a run is cleaned away once all its hosts are through.
+//! Disarms guards by hand: it looks at all of them first, and cleans a run away once all its hosts are through.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::engine::ssh_hosts::SshHosts;
 use crate::facts::plan::{HostId, Plan};
 
 impl Guards<'_> {
-    /// Disarms every guard of who asks, if every host may be left without it; cleans up where all hosts of a run are
-    /// through. A guard that has fired is said. Answers the runs that are over, too.
+    /// Disarms every guard of this person, if every host may be left without it, and cleans up runs that are through on
+    /// all their hosts. It tells of guards that have fired. It also returns the runs that are over.
     pub async fn disarm(&self, looked: &Looked) -> (Went, BTreeSet<String>) {
         let mut went = Went::Well;
         let mut refused = false;
@@ -25,7 +25,7 @@ impl Guards<'_> {
             };
             let held = self.held(answered);
             match (&held.hold, held.mine) {
-                // Nothing of theirs can fire.
+                // No guard of theirs can fire.
                 (Hold::Free, _) | (Hold::Leased | Hold::Disarmed, true) => {}
                 (_, false) => {
                     self.fail(
@@ -55,6 +55,7 @@ impl Guards<'_> {
                 }
             }
         }
+        // All hosts were looked at before the first is disarmed, so that a refusal leaves every guard armed.
         if refused {
             return (went.max(Went::No), BTreeSet::new());
         }
@@ -94,8 +95,8 @@ impl Guards<'_> {
     }
 }
 
-/// A run is cleaned away when ALL its hosts are through: those that its roots name and that are not among these hold
-/// a guard still.
+/// Returns whether these are all hosts of the run. Only then is it cleaned away: a host that the roots name and that is
+/// not among these still holds a guard.
 fn has_all_hosts(run: &str, plan: &Plan, looked: &Looked) -> bool {
     let named = looked.values().flatten().filter_map(|one| one.facts.survivor_hosts.get(run)).flatten();
     let here = |name: &String| plan.hosts.iter().any(|host| host.name.as_str() == name);

@@ -36,7 +36,8 @@ pub(super) struct Ready {
 impl Push<'_> {
     pub(super) async fn prepare(&self) -> Phased<Prepared> {
         let fleet = &self.request.scope.fleet;
-        // Side by side: the build needs the workstation, the survey the hosts. The one that refuses first ends both.
+        // Both run side by side: the build needs the workstation, the survey the hosts. The first that refuses ends
+        // both.
         let (systems, survey) = match &self.request.back {
             None => tokio::try_join!(self.inquiry.build(), self.survey_with_witnesses())?,
             Some(to) => self.survey_and_choose(to).await?,
@@ -45,7 +46,7 @@ impl Push<'_> {
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> =
             hosts.iter().map(|host| self.inquiry.view(host, surveyed, systems.get(&host.name))).collect();
-        // What only looks ahead runs nothing that stands in an inventory.
+        // A command that only looks ahead must not run a program of the inventory.
         let (commands, links): (Vec<Link>, Vec<Link>) = self
             .inquiry
             .links(&survey)
@@ -55,6 +56,7 @@ impl Push<'_> {
         self.remember_units(&mut plan, &views);
         self.foresee(&views, &plan);
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
+        // The plan is put together before it is judged, so that a refused dry run shows what is known by now.
         self.judge(&views)?;
         let leftovers = Leftovers::of(&views);
         self.inquiry.tell(Event::Planned { hosts: planned(&views) });
@@ -82,7 +84,8 @@ impl Push<'_> {
             (ahead.links, ahead.accepted) = (cells, accepted);
         }
         refuse_if(is_hopeless, "a required link is down that this push cannot mend")?;
-        // Two looks: what was started anew again and again between them does so by itself.
+        // Survey and baseline are two looks before anything changed: a unit that was started anew between them restarts
+        // by itself, and the push is not blamed for it.
         for host in &mut plan.hosts {
             let (Some(one), Some(two)) = (surveyed.get(&host.name), plan.baseline.hosts.get(&host.name)) else {
                 continue;
@@ -124,7 +127,8 @@ impl Push<'_> {
         refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
     }
 
-    /// What made a run roll back has not simply failed before this one.
+    /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke
+    /// them.
     fn remember_units(&self, plan: &mut Plan, views: &[Surveyed<'_>]) {
         for (host, view) in plan.hosts.iter_mut().zip(views) {
             host.units.remembered = remembered(view, &self.request.accept_failed);
@@ -138,7 +142,7 @@ impl Push<'_> {
     }
 }
 
-/// A command check, as a dry run leaves it.
+/// Describes a `command` check that a dry run has not run.
 fn not_run(link: &Link) -> NotRun {
     let from = match &link.from {
         Place::Host(host) => Some(host.clone()),

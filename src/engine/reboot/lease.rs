@@ -1,4 +1,4 @@
-//! Leases on hosts, for a rolling reboot: taken, renewed, given back.
+//! Takes, renews and gives back the leases of a rolling reboot.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,25 +15,28 @@ use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::Step as RemoteStep;
 
-/// How long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal on to
-/// that of the next. On a host that has restarted it is counted from its boot.
+/// Returns how long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal
+/// to that of the next wave. A host that has restarted counts from its boot.
 pub(super) fn lasts(fleet: &Fleet) -> Duration {
     let longest = |of: &dyn Fn(&Host) -> Duration| fleet.hosts.iter().map(of).max().unwrap_or_default();
     let answer = longest(&|host| host.limits.connect + host.limits.step);
-    // To renew, to be told, to be looked for, to log in, to see the last round.
+    // Five answers: to renew, to be told, to be looked for, to log in, to see the last round.
     let answers = 5 * answer;
     let settles = 3 * fleet.settle.max(SETTLE_AFTER_BOOT);
     STOPPING + longest(&|host| host.boot_time) + settles + answers
 }
 
 impl RollingReboot<'_> {
-    /// Takes a host's lease, or renews it. Tried until it answers or its time is over: the way may come up again.
+    /// Takes a host's lease, or renews it. It is tried until the host answers or the time is over, because the way may
+    /// come up again.
     pub(super) async fn hold(&self, id: HostId, boot_id: String, renews: bool, before: &Before) -> Input {
         let name = &before.plan.host(id).name;
         let host = self.fleet_host(name);
         let limit = host.limits.connect + host.limits.step;
         let until = BootClock.now() + limit;
         let clock = before.clocks[id.0];
+        // A lease that arrives late, after this run has ended, would hold the host for no one. A renewal cannot: it
+        // needs the lease that it renews.
         let latest = (!renews).then(|| clock.uptime + until.saturating_sub(clock.at).as_secs());
         let (run, owner) = (self.run.to_owned(), self.owner.to_owned());
         let script = RemoteStep::Hold { run, owner, boot_id, latest, lasts: lasts(&self.inquiry.scope.fleet) }.script();
@@ -60,7 +63,7 @@ impl RollingReboot<'_> {
         }
     }
 
-    /// Gives the leases back. What cannot be reached is left to its time.
+    /// Gives the leases back. On a host that cannot be reached the lease ends by its own time.
     pub(super) async fn let_go(&self, hosts: &BTreeSet<HostId>, before: &Before) {
         let names: Vec<&HostName> = hosts.iter().map(|id| &before.plan.host(*id).name).collect();
         let hosts: Vec<&Host> = names.into_iter().map(|name| self.fleet_host(name)).collect();

@@ -1,4 +1,4 @@
-//! What hosts claim of a run, put together so that none of them is believed about another.
+//! Puts together what hosts claim of a run, so that no host is believed about another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,15 +18,15 @@ pub(super) fn epoch(run: &str, one: &Answered) -> Option<u64> {
     one.facts.fences.get(run).into_iter().chain(lease).map(|lease| lease.epoch).max()
 }
 
-/// The hosts of the run as this one names them.
+/// Returns the hosts of the run, as this host names them.
 pub(super) fn names(run: &str, one: &Answered) -> impl Iterator<Item = HostName> {
     let listed = one.facts.survivor_hosts.get(run).into_iter().flatten();
     let missing = one.mark(run).into_iter().flat_map(|mark| mark.missing.keys().cloned());
     listed.filter_map(|name| HostName::new(name.clone()).ok()).chain(missing)
 }
 
-/// Every run that a host claims to hold something of, and the hosts that do. A run that is over for a host is not held
-/// by it where another is not: what came later is not hindered by it.
+/// Returns every run that a host claims to hold something of, with the hosts that do. If a host holds two runs and one
+/// of them is over there, only the other counts: it came later.
 pub(super) fn runs(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, BTreeSet<HostName>> {
     let mut held: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
     for (host, one) in surveyed {
@@ -45,9 +45,8 @@ pub(super) fn runs(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, 
     if current.is_empty() { held } else { current }
 }
 
-/// Runs that were ended while hosts were missing, and of which there is something to say or to do: one of those
-/// answers, or the marks contradict each other. A machine that was made anew under an old name is not the one that is
-/// missing.
+/// Returns the runs that were ended while hosts were missing and that need a word or an act now: a missing host
+/// answers, or the marks contradict each other. A machine that was made anew under an old name is not the missing one.
 pub(super) fn to_be_judged(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<String, BTreeSet<HostName>> {
     let mut marked: BTreeMap<String, BTreeSet<HostName>> = BTreeMap::new();
     for (host, one) in surveyed {
@@ -64,20 +63,20 @@ pub(super) fn to_be_judged(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<
     marked
 }
 
-/// Whether the machine that is missing answers.
+/// Returns whether the missing machine answers.
 pub(super) fn is_back(one: Option<&Answered>, machine: Option<&str>) -> bool {
     one.is_some_and(|one| machine.is_none_or(|machine| one.facts.machine_id == machine))
 }
 
-/// The run that most hosts hold something of; of several the newest, by what ids begin with. A text that is no run id
-/// is nobody's claim.
+/// Returns the run that most hosts hold something of; of several the newest, by the date at the beginning of their ids.
+/// A text that is no run id claims nothing.
 pub(super) fn most_claimed(runs: &BTreeMap<String, BTreeSet<HostName>>) -> Option<String> {
     let is_run = |run: &String| RunId::parse(run.clone()).is_ok();
     runs.iter().filter(|(run, _)| is_run(run)).max_by_key(|(_, hosts)| hosts.len()).map(|(run, _)| run.clone())
 }
 
-/// Whether the run is a guard that a person has armed, and still armed: where some say so and others show a lease of
-/// the run without that mark, those that say so speak for themselves alone.
+/// Returns whether the run is a guard that a person has armed, and that is still armed. If some hosts say so and others
+/// show a lease of the run without that mark, those that say so speak for themselves alone.
 pub(super) fn is_by_hand<'a>(run: &str, mut surveyed: impl Iterator<Item = &'a Answered> + Clone) -> bool {
     let is_armed = |one: &Answered| guard::is_armed(run, &one.facts.standing);
     let is_unmarked = |one: &Answered| {
@@ -87,9 +86,9 @@ pub(super) fn is_by_hand<'a>(run: &str, mut surveyed: impl Iterator<Item = &'a A
     surveyed.clone().any(is_armed) && !surveyed.any(is_unmarked)
 }
 
-/// Hosts that the fleet does not have and that the run seems to have changed. At most one host lies, so where three or
-/// more hold the run one that names a stranger alone is not believed; nor where the person has named the run and so
-/// knows it.
+/// Returns the hosts that the fleet does not have and that the run seems to have changed. At most one host lies. So if
+/// three or more hold the run, a stranger that one host alone names is not believed; and none is believed if the person
+/// has named the run, and so knows it.
 pub(super) fn strangers(
     run: &str,
     hosts: &BTreeSet<HostName>,
@@ -104,14 +103,14 @@ pub(super) fn strangers(
     hosts.iter().filter(|host| is_stranger(host) && counts(host)).cloned().collect()
 }
 
-/// Why a host is left as it is: what it says of itself cannot be true, or cannot be built on.
+/// Why a host is left as it is: its words about itself cannot be true, or are no ground to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ClaimDoubt {
-    /// There is no higher epoch to take it over with.
+    /// No higher epoch is left to take it over with.
     NoRoom { epoch: u64 },
-    /// A person works there, it says, and no other host of the run says so.
+    /// It says that a person works there, and no other host of the run says so.
     ByHandAlone,
-    /// A rolling reboot holds it, it says, and no other host says so.
+    /// It says that a rolling reboot holds it, and no other host says so.
     RollingAlone { run: String },
 }
 
@@ -129,8 +128,8 @@ impl fmt::Display for ClaimDoubt {
     }
 }
 
-/// How long any guard of the run may still hold: as the inventory has it, or as a second host says, too. A push may
-/// have been given a longer guard than the inventory; but no host alone makes all others wait.
+/// Returns how long any guard of the run may still hold: as the inventory says, or as two hosts say. A push may have
+/// been given a longer guard than the inventory has; but one host alone must not make all others wait.
 pub(super) fn longest_guard<'a>(run: &str, times: &[Times], surveyed: impl Iterator<Item = &'a Answered>) -> Duration {
     let mut shown: Vec<Duration> = surveyed.filter_map(|one| left(run, one)).collect();
     shown.sort_unstable();
@@ -138,7 +137,7 @@ pub(super) fn longest_guard<'a>(run: &str, times: &[Times], surveyed: impl Itera
     Times::longest_guard(times).max(second)
 }
 
-/// How long the host says that its guard of this run holds.
+/// Returns how long the host says that its guard of this run holds.
 pub(super) fn left(run: &str, one: &Answered) -> Option<Duration> {
     let standing = &one.facts.standing;
     match &standing.guard {
@@ -149,7 +148,7 @@ pub(super) fn left(run: &str, one: &Answered) -> Option<Duration> {
     }
 }
 
-/// What cannot be built on of what a host shows of the run.
+/// Says which words of a host about the run are no ground to act on.
 pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<ClaimDoubt> {
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
         return Some(ClaimDoubt::NoRoom { epoch });
@@ -157,6 +156,6 @@ pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<Clai
     if guard::is_armed(run, &one.facts.standing) {
         return Some(ClaimDoubt::ByHandAlone);
     }
-    // Where more than one says so nothing is begun.
+    // If more than one host says so, it is believed, and the recovery does not begin.
     one.facts.standing.rolling.as_ref().map(|lease| ClaimDoubt::RollingAlone { run: lease.run.clone() })
 }

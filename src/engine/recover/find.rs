@@ -14,15 +14,15 @@ use crate::event::Event;
 use crate::inventory::model::{Host, HostName};
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
-    /// Which run it is, how the hosts stand, and whom a person has just said that it is to end without. Changes
-    /// nothing.
+    /// Finds out which run it is, how the hosts stand, and which hosts a person has just said that it is to end
+    /// without. It changes nothing.
     pub(super) async fn find(
         &self,
         records: &mut impl RecoveryRecords,
     ) -> Result<(Chosen, SurveyedHosts, BTreeSet<HostName>), Recovered> {
         let mut surveyed = SurveyedHosts::new();
         let all: BTreeSet<HostName> = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
-        // Whom the run is to end without is asked for nothing: it takes no part, also if it answers.
+        // A host that the run is to end without is not asked: it takes no part, even if it would answer.
         let left_out: BTreeSet<HostName> = match self.request.aim {
             Aim::Without | Aim::Returned => self.request.without.clone(),
             Aim::Recover | Aim::Forget { .. } => BTreeSet::new(),
@@ -45,7 +45,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         self.let_go_what_is_over(&surveyed).await;
         let Some(mut chosen) = self.choose(&surveyed)? else {
             if let (Some(RecordedRun { run, plan: Some(_), .. }), false) = (&self.request.known, silent.is_empty()) {
-                // Its hosts may be the ones that do not answer.
+                // The run's hosts may be exactly those that do not answer.
                 return Ok((self.chosen(run, &surveyed), surveyed, BTreeSet::new()));
             }
             let silent = self.tell_of_marks(silent, &surveyed);
@@ -79,7 +79,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         if chosen.is_alone() && self.request.aim == Aim::Recover && !unexpected.is_empty() {
             self.wait_for(unexpected, &chosen, &mut surveyed).await;
             if !surveyed.values().any(|one| one.holds(&chosen.run)) {
-                // Somebody else has ended it meanwhile.
+                // Another coordinator has ended it meanwhile.
                 let silent = all.into_iter().filter(|host| !surveyed.contains_key(host)).collect();
                 return Err(self.nothing(silent, records));
             }
@@ -95,8 +95,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         Recovered::Nothing { silent: silent.into_iter().collect() }
     }
 
-    /// Without a record, what a silent host ran before the run is known to nobody else. It has until the latest guard
-    /// that is known must have brought it back.
+    /// Waits for silent hosts until the latest known guard must have brought them back. Without a record only the host
+    /// itself knows what it ran before the run.
     async fn wait_for(&self, mut silent: BTreeSet<HostName>, chosen: &Chosen, surveyed: &mut SurveyedHosts) {
         let run = &chosen.run;
         let now = self.clock.now();
@@ -107,7 +107,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let times = self.times(host);
             match claims::left(run, one) {
                 Some(left) => Some(times.awaited_until(one.clock.at + left.min(longest))),
-                // The others were armed with it.
+                // It holds the run and shows no guard any more. The silent hosts were armed together with it, so their
+                // guards are over by now too.
                 _ if one.holds(run) => Some(times.awaited_until(now)),
                 _ => None,
             }
@@ -134,22 +135,24 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         if until > now {
             self.events.publish(Event::Warned { host: None, text });
         }
+        // The wait is on the clock that goes on in a suspend: guards do not stand still while this machine sleeps.
         while !silent.is_empty() && self.clock.now() < until {
             self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
             silent = self.survey(&silent, surveyed, false).await;
         }
-        // What the others said before the wait is old by now.
+        // The answers of the other hosts are from before the wait, and old by now.
         let others = surveyed.keys().cloned().collect();
         self.survey(&others, surveyed, false).await;
     }
 
-    /// The run that was named, or that this workstation knows of, or that most hosts hold something of.
+    /// Chooses the run: the one that was named, or that this workstation knows of, or that most hosts hold something
+    /// of.
     pub(super) fn choose(&self, surveyed: &SurveyedHosts) -> Result<Option<Chosen>, Recovered> {
         let mut runs = claims::runs(surveyed);
         for (run, hosts) in claims::to_be_judged(surveyed) {
             runs.entry(run).or_default().extend(hosts);
         }
-        // A mark claims nothing: only who names its run means it.
+        // A mark claims nothing, so its run is meant only if the person names it.
         if let Some(run) = &self.request.run {
             let marked = surveyed.iter().filter(|(_, one)| one.mark(run).is_some()).map(|(host, _)| host.clone());
             let marked: Vec<HostName> = marked.collect();
@@ -210,8 +213,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
         let is_recorded = !hosts.is_empty();
         for (host, one) in surveyed.iter().filter(|(_, one)| one.holds(run) || one.mark(run).is_some()) {
-            // A true name that is left out would let the others be decided without that host; a false one costs a wait.
-            // What the record tells no host changes.
+            // A true name that is left out would let the others be decided without that host; a false name only costs a
+            // wait. No host changes what the record tells.
             if !is_recorded {
                 hosts.extend(claims::names(run, one));
             }
@@ -220,16 +223,16 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         Chosen { run: run.to_owned(), known, hosts, waited: false }
     }
 
-    /// Hosts that were missing when the run was ended, and still are: nobody waits for them. So is one whose name
-    /// another machine has now.
+    /// Returns the hosts that were missing when the run was ended and still are: the recovery does not wait for them. A
+    /// host counts as missing also if another machine has its name now.
     fn named_by_marks(chosen: &Chosen, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
         marks.chain(recorded).flat_map(|mark| mark.missing.keys().cloned()).collect()
     }
 
-    /// Says of the marks on the hosts that nothing is to be done about them now. Who is missing by one is not silent by
-    /// itself: that is known.
+    /// Tells which marks on the hosts need nothing now. A host that is missing by a mark is not told as silent: that is
+    /// known.
     fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let fleet = &self.request.fleet.name;
         let mut told = BTreeSet::new();

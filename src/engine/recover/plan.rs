@@ -44,11 +44,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             if let Some(guard) = recorded {
                 (its.unseen_guard, its.overdue) = (guard.left(), guard.overdue());
             } else if let Some(known) = &chosen.known {
-                // A guard that nobody has seen was armed before the record's last entry.
+                // A guard that was not seen was armed before the record's last entry.
                 its.unseen_guard = its.guard.saturating_sub(known.since);
             }
             if chosen.waited {
-                // And so every guard is over that was armed before this recovery began.
+                // So every guard that was armed before this recovery began is over.
                 (its.unseen_guard, its.overdue) = (Duration::ZERO, its.awaited_until(Duration::ZERO));
             }
             times.push(its);
@@ -58,15 +58,15 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         Ok((plan, times, clocks, guards))
     }
 
-    /// Every host of the fleet: those of the run as their roots tell, the others as witnesses.
+    /// Plans every host of the fleet: the hosts of the run as their roots tell, the others as witnesses.
     fn plan_from_hosts(&self, chosen: &Chosen, surveyed: &SurveyedHosts) -> Plan {
         let fleet = &self.request.fleet;
         let id = |name: &HostName| fleet.hosts.iter().position(|host| host.name == *name).map(HostId);
         let host = |host: &Host| {
             let one = surveyed.get(&host.name).map(|one| &one.facts);
             let roots = one.and_then(|facts| facts.survivor_roots.get(&chosen.run));
-            // Where nothing of the run is left nobody knows what it was to bring: what is there now is neither old nor
-            // new.
+            // If nothing of the run is left on a host, it is not known what the run was to bring there: what runs there
+            // now is not called old or new.
             let holds = surveyed.get(&host.name).is_some_and(|one| one.holds(&chosen.run));
             let is_of_the_run = chosen.hosts.contains(&host.name);
             let here = one.filter(|_| holds || !is_of_the_run).map(|facts| facts.standing.systems.clone());
@@ -85,9 +85,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 machine_id: one.map(|facts| facts.machine_id.clone()).unwrap_or_default(),
                 behind: host.way.iter().find_map(id),
                 reactivate: host.reactivate,
-                // It goes forward only where all were tested already.
+                // The recovery goes forward only if all were tested already.
                 wave: 0,
-                // What was failed before the run is not known: what fails now is not blamed on it.
+                // It is not known which units had failed before the run, so a unit that fails now is not blamed on it.
                 failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
                 restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),
                 units: UnitTerms { ignore: host.ignored_units.clone(), ..UnitTerms::default() },
@@ -104,7 +104,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     }
 }
 
-/// Stands for a system that only the silent host itself knows: no host is ever found on it.
+/// Makes a system that stands for one that only the silent host itself knows: no host is ever found on it.
 fn not_known() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-not-known").expect("it has the form of a store path")
 }

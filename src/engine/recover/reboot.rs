@@ -1,4 +1,4 @@
-//! The end of a rolling reboot that died: its hosts are asked, named and let go. Nothing else is done to them.
+//! Ends a rolling reboot that died: asks its hosts, names them and lets them go. It does nothing else to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,21 +18,21 @@ pub struct RollingEnded {
     pub hosts: BTreeMap<HostName, FoundRolling>,
 }
 
-/// What is under way on the hosts beside the run that is recovered, by what they say.
+/// A rolling reboot that is under way on the hosts beside the run that is recovered, by what they say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RollingClaim {
     None,
-    /// It is this that is to be ended.
+    /// The rolling reboot itself is to be ended.
     Ends {
         run: String,
         begun: Option<Begun>,
     },
-    /// One host alone says that a rolling reboot holds it, and there is a run that its others still hold.
+    /// One host alone says that a rolling reboot holds it, and other hosts still hold a run.
     SaidByOne {
         run: String,
         host: HostName,
     },
-    /// What is unfinished waits for it.
+    /// The unfinished run waits for the rolling reboot.
     Holds {
         run: String,
         hosts: BTreeSet<HostName>,
@@ -40,11 +40,11 @@ pub(super) enum RollingClaim {
 }
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
-    /// The rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or that holds
-    /// the hosts. An unfinished push that this workstation knows of waits for it.
+    /// Chooses the rolling reboot that is to be ended: the one that was named, or that this workstation knows of, or
+    /// that holds the hosts. An unfinished push that this workstation knows of waits for it.
     ///
-    /// It is taken on every host that answers, or on none, and survives their reboots: what one alone shows is no
-    /// reason to leave all others as they are. Whatever that one is held by, nothing is done to it.
+    /// A rolling reboot holds every host that answers, or none, and its lease survives their reboots. So a lease that
+    /// one host alone shows is no reason to leave all others as they are. That host itself is left alone.
     pub(super) fn rolling(&self, surveyed: &SurveyedHosts) -> RollingClaim {
         let mut held: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
         for (host, one) in surveyed {
@@ -76,8 +76,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
     }
 
-    /// Looks once more where one host alone says that it is held: whoever began with that one just then has come to the
-    /// others by now, or has let go. Where it still stands alone with it, it is told that it is left as it is.
+    /// Looks once more if one host alone says that it is held: a rolling reboot that was just beginning there has come
+    /// to the others by now, or has let go. If it is still the only one, the recovery tells that it leaves this host as
+    /// it is.
     pub(super) async fn look_at_rolling_again(
         &self,
         run: String,

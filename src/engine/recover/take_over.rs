@@ -25,7 +25,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         records: &mut impl RecoveryRecords,
         shutdown: &mut Shutdown,
     ) -> Recovered {
-        // A roll back could not mend what a person has changed beside the systems: only the guard's own reboot does.
+        // A roll back could not take back what a person has changed beside the systems. Only the guard's own reboot
+        // does.
         if claims::is_by_hand(&chosen.run, surveyed.values()) {
             return Recovered::ByHand { run: chosen.run };
         }
@@ -35,6 +36,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         };
         let shown = |host: &HostPlan| claims::epoch(&chosen.run, surveyed.get(&host.name)?);
         let recorded_epoch = chosen.known.as_ref().map_or(1, |known| known.epoch);
+        // The epochs are chosen before the first take-over, from what hosts and record show, so that one order of two
+        // recoveries holds on all hosts.
         let epochs = Epochs::above(plan.hosts.iter().map(shown).collect(), recorded_epoch, self.request.tag);
         let epoch = epochs.common();
         let alone = chosen.is_alone();
@@ -86,7 +89,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
     }
 
-    /// Hosts that are missing by the marks, and under whose names other machines answer: those know nothing of the run.
+    /// Returns the hosts that are missing by the marks while other machines answer under their names: these know
+    /// nothing of the run.
     fn replaced(&self, chosen: &Chosen, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let marks = surveyed.values().filter_map(|one| one.mark(&chosen.run));
         let recorded = chosen.known.as_ref().and_then(|known| known.mark.as_ref());
@@ -99,9 +103,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         missing.filter(is_replaced).map(|(host, _)| host.clone()).collect()
     }
 
-    /// Until when a guard of a host may be armed that the run is to end without. Whoever began the run can have
-    /// extended it until the others are fenced, but for one whose record this is: nobody else goes on with that while
-    /// it is held here.
+    /// Returns until when a guard may be armed on a host that the run is to end without. The coordinator that began the
+    /// run can have extended it until the others are fenced. If the record is here, that coordinator is dead: only one
+    /// program at a time goes on with a record.
     fn until_the_missing_are_over(
         &self,
         chosen: &Chosen,
@@ -116,7 +120,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let until = plan.changing().filter(|host| self.request.without.contains(&plan.host(*host).name)).map(|host| {
             let its = &times[host.0];
             let holds = match known {
-                // On the way back those who wait for another are extended past that one.
+                // On the way back hosts that wait for another are extended past its guard.
                 Some(known) if is_ours && known.recorded.turned_back => {
                     Times::longest_guard(times).saturating_sub(known.since)
                 }

@@ -39,7 +39,7 @@ impl Hosts for NoHosts {
     }
 }
 
-/// Nobody needs to wait for it.
+/// The tests need not wait for it.
 #[derive(Debug, Default)]
 struct FastClock(Mutex<Duration>);
 
@@ -191,7 +191,7 @@ fn host(name: &str) -> Host {
     }
 }
 
-/// Of a host that holds these runs.
+/// Makes the survey of a host that holds these runs.
 fn facts(runs: &[&str]) -> Facts {
     let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
     let runs: Vec<String> = runs.iter().map(|run| (*run).to_owned()).collect();
@@ -317,7 +317,8 @@ fn a_host_that_was_cleaned_already_stays_in_the_plan_of_those_that_were_not() {
     assert_eq!(changing, ["home", "vps"]);
 }
 
-/// Of hosts by name, each of which holds these runs with this owner's lease of the last, if that is given.
+/// Makes the surveys of hosts by name; each holds these runs, with this owner's lease of the last run, if an owner is
+/// given.
 fn claimed(hosts: &[(&str, &[&str], Option<&str>)]) -> SurveyedHosts {
     let one = |(name, runs, owner): &(&str, &[&str], Option<&str>)| {
         let mut facts = facts(runs);
@@ -455,7 +456,7 @@ async fn rolling_of(
     (found, surveyed)
 }
 
-/// Else one that lies keeps the hosts of a dead push from ever being recovered.
+/// Else a host that lies would keep the hosts of a dead push from ever being recovered.
 #[tokio::test]
 async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_no_other() {
     let vps = HostName::new("vps").unwrap();
@@ -474,7 +475,7 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
     let (found, _) = rolling_of(&two, |_| {}).await;
     let hosts = [HostName::new("nas").unwrap(), vps.clone()].into();
     assert_eq!(found, reboot::RollingClaim::Holds { run: OTHER.to_owned(), hosts });
-    // Where there is nothing else to end, it is this.
+    // If there is nothing else to end, the recovery ends this.
     let alone = [("home", facts(&[])), ("nas", facts(&[])), ("vps", held(&[]))];
     let (found, _) = rolling_of(&alone, |request| request.known = None).await;
     assert_eq!(found, reboot::RollingClaim::Ends { run: OTHER.to_owned(), begun: None });
@@ -514,7 +515,7 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
     assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
 }
 
-/// A guard that nobody has seen is counted from when it was armed, and not from what a recovery has written since.
+/// A guard that was not seen is counted from when it was armed, and not from what a recovery has written since.
 #[test]
 fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let clock = HostClock { uptime: 1000, at: Duration::ZERO };
@@ -538,7 +539,7 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     assert!(overdue > 0, "its guard and its boot were waited for");
 }
 
-/// Whom the run is to end without, as a person says who is asked, and of whom that one was asked.
+/// The hosts that the run is to end without, as the person answers, and the hosts that the person was asked about.
 async fn asked(
     answers: [(&str, Vec<Option<Facts>>); 2],
     aim: Aim,

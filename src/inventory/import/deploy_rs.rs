@@ -20,7 +20,7 @@ type Settings = BTreeMap<String, Value>;
 /// What nix is asked for.
 #[derive(Debug, Deserialize)]
 struct Answer {
-    /// Of `deploy` itself.
+    /// The settings of `deploy` itself.
     settings: Settings,
     nodes: Vec<Node>,
 }

@@ -1,9 +1,9 @@
 //! Moving in: an inventory out of what another tool has.
 //!
-//! Every source becomes a [`Draft`], and what the draft cannot say a [`Note`]; the draft becomes a text, and
-//! the text is read as any inventory is before anybody gets it. A foreign inventory is not trusted: each value that is
-//! carried over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for
-//! anywhere. Reads files, and never a flake: what nix says of one comes in as JSON.
+//! Every source becomes a [`Draft`], and what the draft cannot say a [`Note`]; the draft becomes a text, and the text
+//! is read as any inventory is before it is given out. A foreign inventory is not trusted: each value that is carried
+//! over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for anywhere. Reads files, and
+//! never a flake: what nix says of one comes in as JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,10 +37,10 @@ pub use deploy_rs::from_deploy_rs;
 pub use note::Note;
 pub use ssh_config::from_ssh_config;
 
-/// The name of a fleet for which nobody has one.
+/// The name of a fleet for which the source has none.
 const ANY_FLEET: &str = "homelab";
 
-/// Of a host that ssh offers several keys to.
+/// A note for a host to which ssh offers several keys.
 const OTHER_KEY: &str = "a host has one `identity`: name the other key in your ~/.ssh/config, or have it in your agent";
 
 /// What files are called that hold no name of a fleet.
@@ -106,7 +106,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Makes the text, and reads it as everybody will.
+/// Makes the text, and reads it as every command will.
 fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
     let origin = draft.origin.clone();
     if draft.hosts.is_empty() {
@@ -170,7 +170,7 @@ fn leave_out_keys_below(folder: &Path, draft: &mut Draft, notes: &mut Notes) {
     }
 }
 
-/// Hosts that are reached through each other are reached by nobody: the first of each loop loses its jump.
+/// Breaks loops: hosts that are reached through each other cannot be reached, so the first of each loop loses its jump.
 fn open_jump_loops(draft: &mut Draft, notes: &mut Notes) {
     for start in 0..draft.hosts.len() {
         let jumps: BTreeMap<&str, &str> = (draft.hosts.iter())

@@ -44,7 +44,7 @@ impl Names {
         if let Some(known) = self.tags.get(foreign) {
             return known.clone();
         }
-        // A pattern `@failed` is no tag of anybody's.
+        // A pattern `@failed` is no tag.
         let is_taken = |tag: &str| self.taken_tags.contains(tag) || FAILED.strip_prefix('@') == Some(tag);
         let tag = fitting(foreign).map(|tag| free(tag, is_taken));
         self.taken_tags.extend(tag.clone());

@@ -42,7 +42,7 @@ impl Note {
     }
 }
 
-/// Where something stands in the source, before anybody asks for line and column.
+/// A place in the source, before it is turned into line and column.
 ///
 /// Ordered as in the source, within one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -116,7 +116,7 @@ impl SshArgs {
                     }
                     self.left.extend(left);
                 }
-                // Not as it stands: some have a password for `sshpass` in it.
+                // The text is not shown as it stands: some have a password for `sshpass` in it.
                 None => self.leave("-o ProxyCommand=…".to_owned(), NO_SUCH_JUMP),
             },
             ("port", port) => drop(self.port.get_or_insert(port.to_owned())),

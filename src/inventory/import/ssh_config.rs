@@ -18,7 +18,7 @@ use crate::inventory::problem::{Position, listed, shown};
 
 mod block;
 
-/// Forges: whoever logs in as `git` finds no NixOS there.
+/// Forges: a login as `git` finds no NixOS there.
 const FORGE_USER: &str = "git";
 
 /// Files within files. Source: `READCONF_MAX_DEPTH` in OpenSSH's `readconf.h`.

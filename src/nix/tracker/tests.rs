@@ -109,7 +109,7 @@ fn a_system_that_is_built_is_not_said_to_be_building() {
     assert_eq!(tracker.progress().builds, Count { done: 7, expected: 7, running: 0, failed: 0 });
 }
 
-/// Of two that are silent one has ended: which one is a guess that the list of what is running may make, and no more.
+/// One of two silent builds has ended: the list of what is running may guess which, and no other part may.
 #[test]
 fn no_system_is_called_built_by_a_guess() {
     let start = |id: u64, system: &str| {

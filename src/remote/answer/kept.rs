@@ -1,11 +1,11 @@
-//! Reads what the scripts say that look at systems which a host has already.
+//! Reads the answers of the scripts that look at systems which a host has already.
 
 use super::{AnswerError, Lines, all, compared_lines, one, reboot_words};
 use crate::decide::forecast::BootParts;
 use crate::decide::rollback::{Generation, Kept};
 use crate::facts::store_path::StorePath;
 
-/// The answer of `generations`.
+/// Reads the answer of `generations`.
 ///
 /// # Errors
 /// [`AnswerError::Missing`] if the host refused to look.
@@ -30,18 +30,19 @@ fn generation(text: &str) -> Option<Generation> {
     })
 }
 
-/// How two systems differ, as a host says.
+/// The difference of two systems, as a host says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
-    /// What `nix store diff-closures` says there, line by line; `None`: it could not, or the new system is not there.
+    /// The output of `nix store diff-closures` there, line by line; `None`: it could not run, or the new system is not
+    /// there.
     pub changes: Option<Vec<String>>,
     /// `None`: the new system is not there.
     pub reboot_for: Option<Vec<String>>,
-    /// Of what the host has booted; `None`: it does not say.
+    /// The files of the booted system; `None`: the host does not say.
     pub booted: Option<BootParts>,
 }
 
-/// The answer of `compare`.
+/// Reads the answer of `compare`.
 #[must_use]
 pub fn compared(lines: &Lines) -> Compared {
     let part = |wanted: &str| {

@@ -1,4 +1,4 @@
-//! What a host still knows of a run, from the lines that say so.
+//! Reads what a host still knows of a run.
 
 use crate::facts::traces::{EndMark, EndSide, Ended, Missing, RunMark, RunTraces};
 use crate::inventory::model::HostName;
@@ -69,7 +69,7 @@ mod tests {
                 RunTraces { switching: true, committed: true, over: true, ..traced.clone() },
             ),
             ("r-0 over ended old 7 web:1e7e nas.lan:-", RunTraces { over: true, ended: Some(old), ..traced.clone() }),
-            // What is not understood claims nothing.
+            // A line that is not understood claims nothing.
             ("r-0 switched ended up 7 web:-", traced.clone()),
             ("r-0 ended new - web:-", traced),
         ] {

@@ -1,20 +1,20 @@
-//! Reads what `switch-to-configuration dry-activate` says.
+//! Reads the output of `switch-to-configuration dry-activate`.
 
 use super::{Lines, all, number, one};
 use crate::facts::unit_changes::UnitChanges;
 
-/// What `dry-activate` on a host came to.
+/// The result of `dry-activate` on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DryActivation {
     Said(UnitChanges),
-    /// It was not run, or said no, in words; with what it printed.
+    /// It was not run, or said no: the reason in words, with its output.
     Failed {
         why: String,
         log: Vec<String>,
     },
 }
 
-/// The answer of `dry_activate`.
+/// Reads the answer of `dry_activate`.
 #[must_use]
 pub fn dry_activation(lines: &Lines) -> DryActivation {
     let log: Vec<String> = all(lines, "log").map(str::to_owned).collect();
@@ -38,14 +38,14 @@ fn failure(status: Option<u64>) -> String {
     }
 }
 
-/// Each line of the program, or of the system's activation scripts between them.
+/// Reads each line of the program, or of the system's activation scripts in between.
 fn unit_changes(log: &[String]) -> UnitChanges {
     let mut changes = UnitChanges::default();
     for line in log.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()) {
         let list = line.strip_prefix("would ").and_then(|rest| rest.split_once(" the following "));
         let list = list.and_then(|(verb, rest)| Some((verb, rest.split_once("units:")?)));
         match list {
-            // `user units` are somebody's own: they are said as they are.
+            // `user units` belong to a user: the line is passed on as it is.
             Some(("stop", ("", all))) => changes.stop.extend(units_in(all)),
             Some(("NOT stop", ("changed ", all))) => changes.leave.extend(units_in(all)),
             Some(("reload", ("", all))) => changes.reload.extend(units_in(all)),

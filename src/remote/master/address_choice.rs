@@ -1,7 +1,8 @@
-//! Which of a host's addresses is used: each is tried by a whole login, the earlier ones with a head start.
+//! Chooses one of a host's addresses: each is tried by a whole login, the earlier ones with a head start.
 //!
-//! A login proves more than a connection: whoever answers at a private address of another network has another key, and
-//! is passed over. One that is not needed any more is ended, so that sshd seldom sees a connection without a login.
+//! A login proves more than a connection: a stranger that answers at a private address of another network has another
+//! key, and is passed over. A login that is not needed any more is ended, so that sshd seldom sees a connection without
+//! a login.
 
 use std::time::Duration;
 
@@ -15,28 +16,29 @@ use crate::remote::connect_error::{ConnectCause, ConnectError};
 use crate::remote::machine::{Machine, Route};
 use crate::remote::workspace::Workspace;
 
-/// What an address has before the next one is tried beside it: a login takes eight round trips or so, over two links
-/// if there is a jump. Longer only costs who is away this much once a run.
+/// How long an address is tried alone before the next one is tried beside it. A login takes about eight round trips,
+/// over two links if there is a jump. A person away from home waits this long once in a run.
 const HEAD_START: Duration = Duration::from_secs(2);
 
-/// One block of the config to log in by.
+/// One block of the config to log in with.
 #[derive(Debug, Clone, Copy)]
 struct Candidate<'a> {
     route: &'a Route,
-    /// By the block for after the push.
+    /// Whether it is the block for after the push.
     after: Option<&'a str>,
 }
 
-/// A master by the first of the machine's addresses that lets us in, which is the machine's from then on.
+/// Makes a master over the first address that lets us in. From then on it is the machine's address.
 ///
 /// # Errors
-/// That of an address where something answered, if there was one; else that of the first.
+/// The error of an address where something answered, if there was one; else that of the first.
 pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Instant) -> Result<Started, ConnectError> {
     let mut waiting = candidates(machine).into_iter();
     let mut running: FuturesUnordered<BoxFuture<'_, (Candidate<'_>, Result<Started, ConnectError>)>> =
         FuturesUnordered::new();
     let mut failures: Vec<ConnectError> = Vec::new();
     loop {
+        // Each turn adds one address, after a failure or a head start; logins that were begun go on beside it.
         let next = waiting.next();
         let is_last = next.is_none();
         running.extend(next.map(|candidate| log_in(workspace, machine, candidate, deadline)));
@@ -45,14 +47,16 @@ pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Ins
         let (candidate, result) = tokio::select! {
             Some(ended) = running.next() => ended,
             () = &mut head_start, if !is_last => continue,
+            // No login is left and no address is to come.
             else => {
                 let silent = || machine.error(ConnectCause::Other(String::new()));
                 return Err(most_telling(failures).unwrap_or_else(silent));
             }
         };
         match result {
+            // To return drops the other logins, and that ends their processes.
             Ok(started) => {
-                // Only what came before it was passed over; a way that is for after the push is not settled on.
+                // Only the addresses before it were passed over; a way for after the push is not settled on.
                 if candidate.after.is_none() {
                     let passed_over = failures.iter().filter(|error| !error.cause.is_silence());
                     let passed_over = passed_over.map(ToString::to_string).collect();
@@ -92,7 +96,7 @@ fn log_in<'a>(
     })
 }
 
-/// Where something answered there is more to say than where nothing did.
+/// Returns the more telling error: that of an address where something answered.
 fn most_telling(mut failures: Vec<ConnectError>) -> Option<ConnectError> {
     let told = failures.iter().position(|error| !error.cause.is_silence()).unwrap_or(0);
     (!failures.is_empty()).then(|| failures.swap_remove(told))

@@ -38,7 +38,7 @@ look_at_boot_files() {
         set -f
         for files_path_told in $boot_initrds; do
             look_at_file initrd "$files_path_told" "$files_initrd"
-            # What follows the first was added by somebody: secrets, microcode.
+            # The parts behind the first were added by other programs: secrets, microcode.
             files_initrd=''
         done
         set +f

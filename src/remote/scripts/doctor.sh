@@ -6,7 +6,7 @@
 main() {
     survey_all
     status_all
-    # Who has logged in, before sudo.
+    # The user who has logged in, before sudo.
     put login "${SUDO_USER:-$(id -un)}"
     doctor_sshd
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'

@@ -2,10 +2,8 @@
 # dry_activate NEW LIMIT: what activating NEW would do to this host's units, as NEW itself says; for at most LIMIT
 # seconds.
 #
-# Changes nothing, and is in nobody's way: the program holds the lock of a switch meanwhile, so it is not run where one
-# is under way or a run holds the host.
-# Answers `status N`, that of the program, and `log` lines.
-# Needs lib.sh.
+# Changes nothing, and hinders no switch: the program holds the lock of a switch meanwhile, so it is not run where one
+# is under way or a run holds the host. Answers `status N`, that of the program, and `log` lines. Needs lib.sh.
 # shellcheck disable=SC2154 # its variables
 
 main() {

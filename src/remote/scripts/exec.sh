@@ -6,7 +6,7 @@
 #   MARK begun
 #   ...the command's bytes...
 #   MARK ended STATUS MILLISECONDS by_itself|timed_out|stopped     or, instead of all: MARK refused TEXT
-# A line on the input, or its end (whoever sent this is gone), ends the command.
+# A line on the input, or its end (the sender is gone), ends the command.
 #
 # WORD: the bytes of a word, with a backslash and what is no printable text as \0 and three octal digits (printf %b).
 # Nothing is evaluated: the words are the command. It runs with what the login has for environment, and reads nothing.

@@ -164,8 +164,8 @@ put_back() {
     [ "$action" != reboot ] || no_next_boot || restored=no
 }
 
-# no_next_boot: whoever has set it, and to whatever: a reboot of the guard's would bring that instead. Last of all,
-# since an installer may set one.
+# no_next_boot: empties the next boot, whoever set it: the guard's reboot would bring that instead. Last of all, since
+# an installer may set one.
 no_next_boot() {
     read_systems
     [ -n "$next_boot" ] || return 0
@@ -203,8 +203,7 @@ trace() {
     timeout -k 1 10 sync "$roots/$run/trace"
 }
 
-# In order first; then what hangs is left behind. `-i`: nobody's inhibitor counts. Never kexec: it would skip the
-# loader.
+# In order first; then what hangs is left behind. `-i`: no inhibitor counts. Never kexec: it would skip the loader.
 reboot_this_host() {
     SYSTEMCTL_SKIP_AUTO_KEXEC=1
     export SYSTEMCTL_SKIP_AUTO_KEXEC

@@ -38,7 +38,7 @@ hold() {
     return 0
 }
 
-# write_reboot_lease RUN SECONDS OWNER: on the disk before anybody is told of it, for the next thing may be a power cut.
+# write_reboot_lease RUN SECONDS OWNER: it is on the disk before the answer goes out, because a power cut may come next.
 write_reboot_lease() {
     mkdir -p "$roots" &&
         printf '%s %s %s %s %s\n' "$1" "$boot_id" "$((uptime + $2))" "$2" "$3" |

@@ -41,8 +41,8 @@ end() {
     exit 0
 }
 
-# Where activation itself moves what a reboot brings, its last act is to put that back: nothing is proven yet. A power
-# cut between the two comes up on the new system, whose first boot also sets the profile.
+# If activation itself moves what a reboot brings, the job's last act is to put that back: nothing is proven yet. A
+# power cut between the two comes up on the new system, whose first boot also sets the profile.
 run_test() {
     if [ -n "$init_links" ]; then
         read_systems

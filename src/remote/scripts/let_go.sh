@@ -10,7 +10,7 @@ main() {
     finish
 }
 
-# Also one that is over.
+# A lease that is over goes too.
 let_go() {
     [ -e "$reboot_lease" ] || return 0
     read -r let_go_run _ <"$reboot_lease" || :

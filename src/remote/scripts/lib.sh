@@ -12,13 +12,13 @@ export LC_ALL
 # sudo and a login without a profile leave little in PATH; what they did put there comes first.
 PATH="$PATH:/run/current-system/sw/bin:/run/current-system/systemd/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export PATH
-# switch-to-configuration is run from here too, and makes files for everybody.
+# switch-to-configuration runs from here too, and makes files that every user may read.
 umask 022
 
 root=${FLEETDEPLOY_ROOT-}
 place=$root/run/fleetdeploy
 roots=$root/nix/var/nix/gcroots/fleetdeploy
-# Of a rolling reboot. With a dot, so that nobody takes it for a run.
+# The lease of a rolling reboot. Its name has a dot, so that it is not taken for a run.
 reboot_lease=$roots/reboot.lease
 profiles=$root/nix/var/nix/profiles
 switch_lock=$root/run/nixos/switch-to-configuration.lock
@@ -111,7 +111,7 @@ demand() {
     for demand_value in "$@"; do
         "$demand_test" "$demand_value" && continue
         refuse bad_argument "bad argument: $demand_value ($demand_test)"
-        # Where there is a reader of the boot default the host also says how it stands: an answer like any other.
+        # If the script has a reader of the boot default, the host also says how it stands: an answer like any other.
         case $(command -v read_boot_default) in read_boot_default) print_standing ;; esac
         finish
     done
@@ -192,7 +192,7 @@ find_system() {
     is_store_path "$resolved" || resolve "$1"
 }
 
-# Whether somebody holds the lock of switch-to-configuration. The kernel's list is read: taking the lock, even for an
+# Whether any process holds the lock of switch-to-configuration. The kernel's list is read: taking the lock, even for an
 # instant, would make a switch that begins just then fail.
 switch_runs() {
     [ -e "$switch_lock" ] && [ -r "$root/proc/locks" ] || return 1
@@ -271,8 +271,8 @@ with_lock() {
             [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
             "$@"
             lock_status=$?
-            # A host that nobody holds keeps nothing: a step was refused on it. After a clean-up the lock may be the
-            # next one's.
+            # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may be the next
+            # one's.
             # shellcheck disable=SC3013
             if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
                 rm -f "$place/lock"
@@ -304,9 +304,9 @@ write_file() {
     cat >"$1.new.$$" && mv -f "$1.new.$$" "$1"
 }
 
-# read_lease: who holds this host, and by which $lease_kind: a `run`, whose lease a reboot takes away; else a rolling
-# `reboot`, whose lease outlives it and counts for $lease_left s more. One that is over holds nothing, nor does a run
-# whose owner is `-`: that stands there for older versions, which know no other fence. Nobody else looks.
+# read_lease: which run holds this host, and the $lease_kind: a `run` has a lease that a reboot takes away; a rolling
+# `reboot` has one that outlives it and counts for $lease_left s more. A lease that is over holds nothing, and neither
+# does a run with the owner `-`: that stands there for older versions, which know no other fence.
 read_lease() {
     lease_kind='' lease_run='' lease_epoch='' lease_owner=''
     if [ -e "$place/lease" ]; then
@@ -336,8 +336,8 @@ read_lease() {
 }
 
 # $boot_age: how many seconds this boot of the host has lasted; after read_boot_id. A container sees its machine's
-# uptime, and since when its own first process runs; where somebody shows it an uptime of its own (lxcfs does), that is
-# a mount. Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
+# uptime, and since when its own first process runs; if it is shown an uptime of its own (lxcfs does that), that is a
+# mount. Source: proc(5): the start of a process is in ticks, 100 to the second on every machine that NixOS runs on.
 read_boot_age() {
     read_uptime
     boot_age=$uptime boot_began=${boot_id##*.}
@@ -398,7 +398,7 @@ move_token() {
 
 # held_by RUN EPOCH BOOT_ID: whether this coordinator still speaks for this host; refuses aloud if not.
 held_by() {
-    # First: a restart takes the lease away too, and that is not somebody else's doing.
+    # This comes first: a restart takes the lease away too, and that is not the act of another run.
     if ! same_boot "$3"; then
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $3"
     elif ! read_lease; then
@@ -598,7 +598,7 @@ print_standing() {
         [ "$job_state" = none ] || put job "$standing_kind $job_state"
     done
     put_units
-    # Of the run that the script is about.
+    # The traces of the run that the script is about.
     [ -z "${of_run-}" ] || print_run "$of_run"
     # Last, so that a deadline is never shown with more time left than there is.
     read_uptime

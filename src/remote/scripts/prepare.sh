@@ -55,7 +55,7 @@ look_for_paths() {
     set -- "$old_current"
     [ "$old_boot" = "$old_current" ] || set -- "$@" "$old_boot"
     [ "$new" = - ] || set -- "$@" "$new"
-    # Where it cannot tell none of them counts as there.
+    # If it cannot tell, none of them counts as there.
     prepare_missing=$(timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) || prepare_missing="$*"
     # A name in the store may have a question mark.
     set -f

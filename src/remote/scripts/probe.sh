@@ -142,7 +142,7 @@ call_late() {
     "$@"
 }
 
-# end_script: not whoever has its number once it is gone.
+# end_script: ends the script's own process, and not another one that has its number once it is gone.
 end_script() {
     read -r _ _ _ end_parent _ </proc/self/stat
     [ "$end_parent" != "$$" ] || kill -TERM "$$"
@@ -163,7 +163,7 @@ end_group() {
     kill -s KILL -- "-$1" 2>/dev/null
 }
 
-# is_ours PID: whether this script has begun it; a number is somebody else's once its process is gone.
+# is_ours PID: whether this script has begun it; the number may belong to another process once that one is gone.
 is_ours() {
     { read -r _ _ _ ours_parent _ <"/proc/$1/stat"; } 2>/dev/null && [ "$ours_parent" = "$$" ]
 }
@@ -178,7 +178,7 @@ end_keepers() {
 }
 
 # ---- connections ----
-# An sshd punishes addresses that connect and leave, and behind a jump that address is everybody's: at most one
+# An sshd punishes addresses that connect and leave, and behind a jump all users share that address: at most one
 # connection in two seconds to one address and port, all probes together, and none for ten seconds after a refusal.
 # The first probe of a round to an address that may be asked makes the connection; the others use its answer.
 
@@ -205,7 +205,7 @@ may_connect() {
     eval "may_key=\$key_$1"
     eval "may_next=\$next_$may_key"
     [ "$moment" -ge "$may_next" ] || return 1
-    # Neither does another of this round, then.
+    # Then no other probe of this round connects either.
     eval "next_$may_key=$((moment + 200)) last_$may_key=''"
 }
 

@@ -172,7 +172,7 @@ read_connection() {
     read_second=${read_second%[[:cntrl:]]}
     case $1:$read_first:$read_second in
     tcp:'connected '* | ssh:'connected '*:SSH-*)
-        # Also when it could not end in time: it was heard.
+        # It counts even if it could not end in time: it was heard.
         answer_state=up answer_time=${read_first#connected } answer_text=$read_second
         ;;
     *)

@@ -4,8 +4,8 @@
 # is under way.
 #
 # The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before
-# the way is gone. `-i`: nobody's inhibitor counts, as with a guard. Never kexec: it would skip the loader.
-# Needs lib.sh and boot.sh.
+# the way is gone. `-i`: no inhibitor counts, as with a guard. Never kexec: it would skip the loader. Needs lib.sh and
+# boot.sh.
 # shellcheck disable=SC2154 # their variables
 
 main() {

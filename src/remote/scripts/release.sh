@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# release RUN EPOCH: the run's claim on this host is given back. The fence stays, and is nobody's: whoever speaks with
-# that epoch or a lower one is refused, and so is a take-over that was held up on its way.
+# release RUN EPOCH: the run's claim on this host is given back. The fence stays, and belongs to no coordinator: one
+# that speaks with that epoch or a lower one is refused, and so is a take-over that was held up on its way.
 #
 # Refused while a guard is armed or at work, or a step is. Where an older version has armed the run only the lease keeps
 # its commands out: it stays, without an owner. Done already is done.
@@ -32,7 +32,7 @@ release() {
         refuse busy "a step is still at work"
         return 0
     fi
-    # The fence first: a lease that is gone before it would let everybody in.
+    # The fence comes first: a lease that is gone before it would let every coordinator in.
     release_fence=written
     if ! raise_fence "$run" "$epoch" -; then
         volatile

@@ -111,7 +111,7 @@ restore_boot() {
         restore_status=$?
         read_systems
         case $loader:$boot_default:$restore_status in
-        # Where the loader cannot be read, the installer's word is all there is.
+        # If the loader cannot be read, only the installer's word is left.
         unknown:*:0) return 0 ;;
         unknown:*) ;;
         *":$old_boot:0") ! boot_files_serve || return 0 ;;
@@ -154,7 +154,7 @@ restore_init() {
     switch_to "$old_boot" boot "$1" NIXOS_NO_CHECK=1 ||
         echo "boot default: the installer failed with $?; what a reboot starts is put back without it"
     put_init_back || return
-    # Of whoever was killed between a link and its rename.
+    # A link that a process left which was killed before its rename.
     rm -f "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
     read_systems
     [ "$boot_default" = "$old_boot" ]
@@ -192,7 +192,7 @@ point_link() {
 }
 
 # The systemd-boot installer opens loader.tmp exclusively: killed in that instant, it leaves a file that makes every
-# later installation fail. Only while nobody holds the switch lock.
+# later installation fail. Only while no process holds the switch lock.
 remove_stale_loader_files() {
     ! switch_runs || return 0
     for stale in "$root"/boot/loader/loader.tmp "$root"/efi/loader/loader.tmp "$root"/boot/efi/loader/loader.tmp; do

@@ -23,7 +23,7 @@ main() {
     0)
         put begun "$kind"
         await_job "$kind" "$limit"
-        # Whoever waited for the step that was undone has turned round before its end.
+        # The coordinator that waited for the step that was undone has turned round before its end.
         [ "$kind" != rollback ] || print_logs test switch reactivate
         print_ending "$kind"
         ;;
@@ -45,11 +45,11 @@ start() {
     guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
     [ "$kind" = rollback ] || boots_as_default || return 1
     job_unit "$kind"
-    # Of another kind nothing lives: it is not free to start beside it.
+    # No job of another kind is alive: one must not start beside it.
     if [ "$kind" = rollback ] && unit_lives "$job_unit"; then
         return 0
     fi
-    # Whoever waits must not take the end of an older step for that of this one.
+    # A coordinator that waits must not take the end of an older step for that of this one.
     set_aside "$kind"
     read_plan path
     step_path=$planned
@@ -63,7 +63,7 @@ start() {
     }
 }
 
-# Nothing else may be at work: not a step of ours (a roll back ends it by itself), not somebody else's switch.
+# Nothing else may be at work: no step of ours (a roll back ends it by itself), and no other switch.
 free_to_start() {
     if [ "$kind" != rollback ]; then
         if ever_started rollback; then

@@ -40,7 +40,7 @@ survey_all() {
 survey_boot() {
     read_systems
     look_for_boot_place
-    # Where the system contradicts the inventory no file was looked for: $boot_note says so, and none is missing.
+    # If the system contradicts the inventory, no file was looked for: $boot_note says so, and none is missing.
     if [ "$told_kind" != - ] && [ -n "$boot_installer" ] && [ "$told_kind" != "$boot_installer" ]; then
         return
     fi
@@ -170,7 +170,8 @@ crypto_below_system() {
     done <"$root/proc/self/mountinfo"
 }
 
-# Of all pools: NixOS asks for the keys of whatever is encrypted in a pool that it imports at boot, mounted or not.
+# All pools are looked at: NixOS asks for the keys of every encrypted data set in a pool that it imports at boot,
+# mounted or not.
 encrypted_data_sets() {
     timeout 5 zfs get -H -t filesystem,volume -o name,value encryption 2>/dev/null |
         while read -r survey_set survey_cipher; do

@@ -47,7 +47,7 @@ read_mark() {
         while read -r mark_host; do mark_missing="$mark_missing $mark_host"; done
     } <"$roots/.ended/$1"
     is_side "$mark_side" && is_number "$mark_epoch" && return
-    # Damaged it still keeps everybody out.
+    # A damaged fence still keeps every coordinator out.
     mark_side=- mark_epoch=0
 }
 
@@ -82,8 +82,8 @@ read_fence() {
     fi
 }
 
-# outbid EPOCH [OWNER]: after read_fence: whether somebody with a higher epoch has spoken here, or, where OWNER is
-# given, somebody else with the same; refuses aloud then.
+# outbid EPOCH [OWNER]: after read_fence: whether a coordinator with a higher epoch has spoken here, or, if OWNER is
+# given, another one with the same; refuses aloud then.
 outbid() {
     if [ "$fence_epoch" -lt "$1" ]; then
         return 1
@@ -133,8 +133,8 @@ number_run() {
     true 2>/dev/null >"$roots/$1/seq.$((${seq:-0} + 1))"
 }
 
-# still_here RUN: whether this host holds anything of the run that is not ended. A clean-up takes all of it away, and
-# whoever comes after it would begin anew what somebody else has ended; refuses aloud then.
+# still_here RUN: whether this host holds anything of the run that is not ended. A clean-up takes all of it away, and a
+# coordinator that comes after it would begin anew what another has ended; refuses aloud then.
 still_here() {
     if read_mark "$1"; then
         refuse ended "run $1 was ended on this host without${mark_missing:- all its hosts}"

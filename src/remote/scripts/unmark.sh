@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # unmark RUN EPOCH HOST: a host that was missing when the run was ended has been dealt with and goes out of the mark
-# here; with nobody left in it the mark goes. `-`: the whole mark goes. Done already is done.
-# Needs lib.sh, traces.sh and boot.sh.
+# here; when no host is left in it the mark goes. `-`: the whole mark goes. Done already is done. Needs lib.sh,
+# traces.sh and boot.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
@@ -26,8 +26,8 @@ unmark() {
         write_mark "$run" "$mark_side" "$epoch" "$@" || fail "cannot write the mark of $run (is the disk full?)"
         return 0
     fi
-    # What a clean-up that was cut off after its mark has left goes first: with the mark nobody could begin anything
-    # with it.
+    # The traces of a clean-up that was cut off after its mark go first: with the mark no run could begin anything with
+    # it.
     if ! read_lease || [ "$lease_run" != "$run" ]; then
         rm -rf "${roots:?}/${run:?}"
     fi

@@ -34,8 +34,7 @@ await_goes_on() {
 
 # follow_job KIND: copies its log, which is the input, until it has ended. The step holds a lock for as long as it
 # lives, so its end is seen at once; what it prints, a second later. Each `head` goes on where the one before has
-# stopped. A log that runs wild is cut, since nobody's answer waits for it. Nobody who listens any more ends the
-# copying.
+# stopped. A log that runs wild is cut, because no answer waits for it. When no one listens any more, the copying ends.
 follow_job() {
     while read_job "$1" && [ "$job_state" = running ] && await_goes_on; do
         flock -s -w 1 "$place/jobs/$1.lock" true
@@ -44,7 +43,7 @@ follow_job() {
     head -c 4000000
 }
 
-# print_logs KIND…: the logs of jobs that nobody waits for any more.
+# print_logs KIND…: the logs of jobs that are not waited for any more.
 print_logs() {
     for logs_kind in "$@"; do
         [ ! -r "$place/jobs/$logs_kind.log" ] ||

@@ -80,7 +80,7 @@ settings_of() {
 put_interface() {
     [ $# -eq 5 ] || return 0
     wireguard_index=0
-    # Where this shell may not look, ip may.
+    # If this shell may not look, ip may.
     { read -r wireguard_index <"$root/sys/class/net/$1/ifindex"; } 2>/dev/null || {
         wireguard_index=$(ip -o link show dev "$1" 2>/dev/null)
         wireguard_index=${wireguard_index%%:*}

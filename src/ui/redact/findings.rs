@@ -72,7 +72,7 @@ impl Redactor {
         Some((path.range(), clean + &path.as_str()[written..]))
     }
 
-    /// What is given to a name that means a password. A path tells where a secret is.
+    /// Finds the value that is given to a name that means a password. A path only tells where a secret is.
     pub(super) fn value_of_a_secret(&mut self, _: &str, found: &Captures<'_>) -> Found {
         let value = ["double", "single", "bare"].into_iter().find_map(|name| found.name(name))?;
         (!is_path(value.as_str())).then(|| (value.range(), self.give(Kind::Secret, value.as_str())))
@@ -269,7 +269,7 @@ impl Redactor {
 
     pub(super) fn port_word(&mut self, port: &str) -> String {
         match port.parse() {
-            // What everybody has tells nothing.
+            // A word that every machine has tells nothing.
             Ok(number) if !matches!(number, 22 | 80 | 443) && self.known.ports.contains(&number) => {
                 self.give(Kind::Port, port)
             }

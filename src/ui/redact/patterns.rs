@@ -1,4 +1,4 @@
-//! What is looked for in a report. Each pattern finds rather too much; what is found is then looked at.
+//! Has the patterns that are looked for in a report. Each finds rather too much; every finding is then looked at.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ pub(super) static URL: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Headers whose whole rest is secret.
+/// Headers of which the whole rest is secret.
 pub(super) static HEADER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"(?i)(?:authorization|cookie)["']?\s*[:=]\s*["']?(?<value>[^\n"']+)"#));
 
@@ -92,7 +92,7 @@ pub(super) static FINGERPRINT: LazyLock<Regex> =
 /// 32 bytes in base64: keys of WireGuard.
 pub(super) static WIREGUARD_KEY: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+/]{43}="));
 
-/// What may be a long token; whether it is one is told by how it looks.
+/// A text that may be a long token; its characters then tell whether it is one.
 pub(super) static TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+/_=-]{32,}"));
 
 /// Letters and digits without an end.

@@ -18,14 +18,14 @@ const TOP_LEVEL: &str = "\
     info internal intra intranet invalid io it jp kr lan li local localdomain localhost lu mil mx net network \
     nl no nu nz onion online org pt ro ru se si sk space tech tr tv tw ua uk us website wiki xyz za";
 
-/// Where options, attributes of flakes and names of the bus begin.
+/// The beginnings of options, attributes of flakes and names of the bus.
 const CODE: &str = "\
     assertions boot builtins config console containers derivation environment filesystems fonts hardware home i18n \
     inputs kernel legacypackages lib location meta modules net networking nix nixos nixosconfigurations nixpkgs \
     options org outputs packages pkgs powermanagement programs security self services specialisation system \
     systemd users virtualisation";
 
-/// What a thousand machines speak to, and names in the protocols themselves.
+/// Names that thousands of machines speak to, and names in the protocols themselves.
 const PUBLIC: &str = "\
     cache.nixos.org channels.nixos.org codeberg.org github.com gitlab.com libssh.org localhost nixos.org \
     openssh.com org.freedesktop";
@@ -37,7 +37,7 @@ const ORDINARY: &str = "\
     log login main mesh name new nix nixos old ping push recover run server service ssh start state survey switch \
     system systemd tcp test up user users verify vpn";
 
-/// What a password is said to be, where it is not said itself.
+/// Words that stand in the place of a password.
 const STATES: &str = "\
     a accepted already also an asked being changed correct denied disabled empty enabled encrypted expired for given \
     good in incorrect invalid locked missing needed no not now of ok old only read rejected required reset sent set \
@@ -69,7 +69,7 @@ pub(super) fn is_code(word: &str, labels: &[&str]) -> bool {
     is_camel || labels.first().is_some_and(|first| has(CODE, &first.to_lowercase()))
 }
 
-/// Whether everybody knows it; `name` in lower case.
+/// Returns whether the name is commonly known; `name` is in lower case.
 pub(super) fn is_public(name: &str) -> bool {
     has(PUBLIC, name) || name.starts_with("org.freedesktop.")
 }

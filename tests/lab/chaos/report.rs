@@ -84,7 +84,7 @@ fn table(lines: &[Value]) -> String {
     let violated = |line: &&Value| line["violations"].as_array().is_some_and(|all| !all.is_empty());
     let sum: u64 = lines.iter().filter_map(|line| line["seconds"].as_u64()).sum();
     let mut text = format!(
-        "{} runs, {} with violations, {} s each on average.\n\n| done to it | in phase | runs | what came of it \
+        "{} runs, {} with violations, {} s each on average.\n\n| what was broken | in phase | runs | what came of it \
          |\n|---|---|---|---|\n",
         lines.len(),
         lines.iter().filter(violated).count(),

@@ -32,7 +32,7 @@ fn marked(facts: &mut Facts, run: &str, side: Option<EndSide>, missing: &str, ma
     facts.marks.push(RunMark { run: run.to_owned(), ended });
 }
 
-/// Of a push that changes all three.
+/// Judges a push that changes all three.
 fn findings(facts: &[Facts; 3]) -> Vec<Finding> {
     let fleet = fleet(LAB);
     let next = system('c', "3");

@@ -124,7 +124,7 @@ fn where_nothing_was_tested_it_is_a_refusal_like_any_other() {
     }
 }
 
-/// Nobody but a run that changes it ever holds a host.
+/// Only a run that changes a host ever holds it.
 #[test]
 fn a_witness_cannot_say_that_the_run_was_taken_over() {
     let mut world = World::new(plan(3, 2));
@@ -133,7 +133,8 @@ fn a_witness_cannot_say_that_the_run_was_taken_over() {
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
 }
 
-/// Somebody else may have ended the run forward: a host that came up by itself, without a guard, is left where it is.
+/// Another coordinator may have ended the run forward: a host that came up by itself, without a guard, is left where it
+/// is.
 #[test]
 fn in_doubt_no_host_is_armed_again() {
     for doubted in [false, true] {
@@ -194,7 +195,7 @@ fn dies() -> World {
     world
 }
 
-/// Somebody else has taken the first host and died.
+/// Another coordinator has taken the first host and died.
 fn taken_by_another() -> World {
     let mut world = dies();
     world.recover(true);
@@ -217,7 +218,7 @@ fn a_recovery_that_is_refused_asks_the_others_and_takes_none_of_them() {
     world.end_step(0, Fault::None);
     world.end_step(0, Fault::None);
     assert_eq!(world.now.timers.iter().collect::<Vec<_>>(), [&Timer::AskAgain]);
-    // Nobody else is there: it bids more, at the refusing host last.
+    // No other coordinator is there: it bids more, at the refusing host last.
     assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
     let taken = world.sent.iter().filter(|(_, step)| take_over(step)).map(|(host, _)| host.0);
     assert_eq!(taken.collect::<Vec<_>>()[4..], [1, 2, 0]);
@@ -323,7 +324,7 @@ fn a_host_that_is_set_aside_is_left_as_it_is() {
     assert_eq!(ends(&world)[1..], [BACK, BACK]);
 }
 
-/// One host was disarmed and taken back by somebody who has taken the run over, while the other's guard fired.
+/// One host was disarmed, and taken back by a coordinator that has taken the run over, while the other's guard fired.
 #[test]
 fn who_was_disarmed_is_asked_once_more_before_it_is_called_committed_alone() {
     let mut world = World::new(plan(2, 2));

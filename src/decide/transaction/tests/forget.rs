@@ -72,7 +72,7 @@ fn hosts_on_two_sides_are_forgotten_only_as_they_stand_and_stay_split() {
     assert_eq!(stood, Some(2));
 }
 
-/// Somebody else may be about to arm one of them again: none is cleaned while one may come to fire.
+/// Another coordinator may be about to arm one of them again: none is cleaned while a guard may come to fire.
 #[test]
 fn nothing_is_removed_while_one_host_is_guarded() {
     let mut world = World::new(plan(2, 2));

@@ -96,7 +96,7 @@ pub(super) struct Machine {
     pub(super) units: Units,
     /// On its own clock.
     pub(super) uptime: u64,
-    /// It answers nobody.
+    /// It does not answer.
     pub(super) dead: bool,
     /// Whether it was ever armed, and ever tested, and said so.
     pub(super) told_armed: bool,

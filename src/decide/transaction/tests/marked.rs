@@ -105,7 +105,7 @@ fn a_host_that_is_back_on_new_is_not_taken_back_with_one_that_is_not_at_rest() {
     assert!(world.machines[0].traces.ended.is_some(), "nothing is cleaned of a split");
 }
 
-/// Whoever they were apart from is on something else by now: they are apart from each other.
+/// The hosts that they were apart from are on something else by now: they are apart from each other.
 #[test]
 fn two_that_are_back_on_two_sides_are_apart_though_the_others_have_moved_on() {
     let mut world = two_are_back([Systems::all(&system("old")), Systems::all(&system("new"))]);

@@ -210,8 +210,8 @@ fn with_the_record_a_silent_host_is_taken_over_as_soon_as_it_answers() {
     all_on(&world, "old");
 }
 
-/// Whoever began the run may only sleep, with an arm command under way to a host that nobody has fenced: that this one
-/// is on its old system and without a guard says nothing then.
+/// The coordinator that began the run may only sleep, with an arm command under way to a host that is not fenced: that
+/// this one is on its old system and without a guard says nothing then.
 #[test]
 fn a_host_that_was_given_up_counts_only_once_it_is_fenced() {
     let mut world = dies_before(1, arm);
@@ -437,7 +437,7 @@ fn a_guard_that_fired_before_anything_began_leaves_a_lease_that_is_cleaned_away(
     all_on(&world, "old");
 }
 
-/// A guard that was armed by hand has no new system: what it has brought back was not committed by anybody.
+/// A guard that was armed by hand has no new system: what it has brought back was never committed.
 #[test]
 fn a_guard_by_hand_that_fired_has_brought_its_host_back() {
     let mut by_hand = Plan::clone(&plan(2, 2));
@@ -458,7 +458,7 @@ fn a_guard_by_hand_that_fired_has_brought_its_host_back() {
 fn a_run_that_died_in_its_clean_up_keeps_its_outcome() {
     let mut world = dies_before(1, |step| matches!(step, Step::Clean { .. }));
     world.end_step(0, Fault::None);
-    // Somebody went on with this host in the meantime.
+    // Another coordinator went on with this host in the meantime.
     world.machines[0].systems = Systems::all(&system("new"));
     world.recover(true);
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);

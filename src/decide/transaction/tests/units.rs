@@ -40,8 +40,8 @@ fn planned(change: impl FnOnce(&mut Plan)) -> Arc<Plan> {
     Arc::new(plan)
 }
 
-/// The test of the first host has left it with these units, where it had `before`; everybody has logged in, and the
-/// first round is out.
+/// The test of the first host has left it with these units, where it had `before`; every login was made, and the first
+/// round is out.
 fn tested(plan: Arc<Plan>, before: Units, after: Units) -> World {
     let mut world = World::asleep(plan);
     world.machines[0].units = before;

@@ -110,7 +110,7 @@ fn without_a_dead_host_nothing_is_done_before_its_guard_must_be_over() {
     }
     let doing = "waiting until no guard can be armed on host2".to_owned();
     assert_eq!(world.doings, [(name(0), doing.clone()), (name(1), doing)]);
-    // Who might go forward is kept from its own guard meanwhile, and then everybody is asked again.
+    // A host that might go forward gets more time before its own guard fires, and then all hosts are asked again.
     while !world.now.pending.is_empty() {
         assert!(matches!(world.now.pending[0].1, Step::Extend { .. }));
         world.end_step(0, Fault::None);
@@ -195,7 +195,8 @@ fn a_push_that_wakes_after_its_run_was_ended_without_a_host_does_nothing() {
     assert_eq!(world.machines.iter().map(|machine| machine.systems.clone()).collect::<Vec<_>>(), systems);
 }
 
-/// Of a missing host it says nothing that the others hold nothing any more, and nobody else goes on with the run.
+/// If the others hold nothing any more, that says nothing about a missing host, and no other coordinator goes on with
+/// the run.
 #[test]
 fn hosts_that_were_cleaned_already_end_a_recovery_without_one_and_nobody_is_called_committed() {
     let mut world = dies_disarming(&[0, 1]);

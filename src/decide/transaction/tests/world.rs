@@ -19,9 +19,9 @@ use crate::inventory::model::HostName;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
-    /// It did not run, and nobody knows.
+    /// It did not run, and that is not known.
     LostCommand,
-    /// It ran, and nobody knows.
+    /// It ran, and that is not known.
     LostReply,
     Fails,
     /// The guard fires and the host reboots into its boot default, before the step arrives.
@@ -33,7 +33,7 @@ pub(super) enum Fault {
     Denied,
 }
 
-/// Who drives a run: a push, or a recovery of it.
+/// The driver of a run: a push, or a recovery of it.
 #[derive(Debug)]
 pub(super) struct Coordinator {
     pub(super) transaction: Transaction,
@@ -85,7 +85,7 @@ pub(super) struct World {
     /// Every order that was given.
     pub(super) sent: Vec<(HostId, Step)>,
     logins: BTreeSet<HostId>,
-    /// Where wanted: every input, with what it met.
+    /// If wanted: every input, with the state that it met.
     pub(super) met: Option<Vec<(Transaction, Input)>>,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Connection {
 /// Whether the host can be pushed to at all.
 pub(super) enum Reached {
     BySsh(Connection),
-    /// Not by ssh; the note is written.
+    /// It is not reached by ssh; the note is written.
     NotAtAll,
 }
 
@@ -173,7 +173,7 @@ impl Reader<'_, '_> {
         let asked = self.text(&["ansible_become"]);
         let is_root = self.connection.settings.get(&Setting::User).is_some_and(|(user, _)| user == "root");
         match asked {
-            // Without a word about it a playbook says so, and `auto` does the same. Root has nobody to become.
+            // Without a word about it a playbook says so, and `auto` does the same. Root need not become another user.
             _ if is_root => {}
             Some((word, _, place)) if !is_true(&word) => {
                 let mend = "a push is root's work: without `become` fleetdeploy uses sudo where the login is not root";

@@ -11,7 +11,7 @@ use super::model::{Ansible, Variables};
 use super::tree::{Branch, parse};
 use crate::inventory::problem::shown;
 
-/// Of variables, in the order in which Ansible looks for them, after none.
+/// The endings of files of variables, in the order in which Ansible looks for them, after no ending.
 const EXTENSIONS: [&str; 3] = ["yml", "yaml", "json"];
 
 /// Folders within folders: more are a loop of links.
@@ -76,7 +76,7 @@ fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut N
         }
     };
     let is_vault = text.starts_with("$ANSIBLE_VAULT");
-    // Nobody needs the text of a vault, not even to find a line in it.
+    // The text of a vault is not needed, not even to find a line in it.
     let file = notes.file(path, if is_vault { String::new() } else { text });
     if is_vault {
         let mend = "it is not read; what it says of connections must be written by hand, and passwords are asked for";
@@ -107,7 +107,8 @@ fn by_name(folder: &Path) -> BTreeMap<String, Vec<PathBuf>> {
     named
 }
 
-/// Of what is for the same name the lowest counts. Source: `find_vars_files` in Ansible's `parsing/dataloader.py`.
+/// If several files have the same name, the lowest counts. Source: `find_vars_files` in Ansible's
+/// `parsing/dataloader.py`.
 fn rank(path: &Path) -> usize {
     let extension = path.extension().filter(|_| !path.is_dir());
     EXTENSIONS.iter().position(|known| extension.is_some_and(|own| own == *known)).map_or(0, |place| place + 1)

@@ -61,7 +61,8 @@ pub fn from_ansible(path: &Path, config: Option<&Path>, wanted: &Wanted<'_>) -> 
         return Err(ImportError::NotUnderstood { origin, mistakes });
     }
     for kind in ["group_vars", "host_vars"] {
-        // A playbook's own are read by Ansible when it runs that playbook, and which one that is nobody knows here.
+        // Ansible reads a playbook's own variables when it runs that playbook, and it is not known here which one that
+        // is.
         let above = folder.join("..").join(kind);
         if above.is_dir() {
             let file = notes.file(&above, String::new());

@@ -9,7 +9,7 @@ use super::super::note::Place;
 pub(super) enum Value {
     /// A text, or a number or boolean as it is written.
     Text(String),
-    /// Encrypted with Ansible Vault. Nobody looks into it.
+    /// A value that is encrypted with Ansible Vault. The import does not look into it.
     Vault,
     /// A list, a map, nothing, or a YAML tag: no setting of a connection is one.
     Other(&'static str),
@@ -51,7 +51,7 @@ pub(super) struct Host {
 pub(super) const ALL: &str = "all";
 pub(super) const UNGROUPED: &str = "ungrouped";
 
-/// More hosts than anybody has: a range in a hostile or mistyped file shall not fill the memory.
+/// More hosts than any inventory has: a range in a hostile or mistyped file must not fill the memory.
 pub(super) const MOST_HOSTS: usize = 20_000;
 
 #[derive(Debug, Clone, Default)]

@@ -18,7 +18,7 @@ pub(super) struct Said {
     pub(super) hostname: Option<String>,
     pub(super) user: Option<String>,
     pub(super) port: Option<String>,
-    /// Of `ProxyJump` and `ProxyCommand` the first is the way, but for a `ProxyJump none`, which only ends the jumps.
+    /// The first of `ProxyJump` and `ProxyCommand` is the way, except a `ProxyJump none`, which only ends the jumps.
     jump: Option<(String, Place)>,
     command: Option<(String, Place)>,
 }
