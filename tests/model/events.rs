@@ -165,6 +165,21 @@ impl Fleet {
         Some(())
     }
 
+    /// A coordinator takes over.
+    fn begin(&self, world: &mut World, alone: bool, to: To) {
+        let highest = world.stations.iter().map(|station| station.speaker.epoch).max().unwrap_or(0);
+        let tag = u8::try_from(world.stations.len()).unwrap_or(0) + 1;
+        let epoch = later_epoch(highest, tag);
+        let known = if alone { self.known_by_hosts(world) } else { Arc::clone(&self.plan) };
+        let replaced = if to == To::Recover { world.replaced(alone) } else { 0 };
+        let typed = (to, replaced);
+        let station = Station::recover(&self.plan, known, epoch, alone, typed, &mut world.journal, self.mistake);
+        let is_another = |(_, host): &(usize, &Host)| host.by_hand.is_some() || host.anew;
+        let moved_on = world.hosts.iter().enumerate().filter(is_another);
+        let moved_on = moved_on.fold(0, |all, (host, _)| all | 1 << host);
+        world.stations.push(Arc::new(Station { moved_on, ..station }));
+    }
+
     /// engine::recover::plan: if a host holds nothing of the run, it is not known what the run was to bring.
     fn known_by_hosts(&self, world: &World) -> Arc<Plan> {
         let mut plan = Plan { baseline: Round::default(), ..Plan::clone(&self.plan) };

@@ -3,6 +3,8 @@
 //! A mistake of a host is a branch in the model's scripts; a mistake of the decider alters what the real one is told,
 //! or what it orders, here.
 
+use std::collections::BTreeMap;
+
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use fleetdeploy::event::{HostOutcome, Outcome};

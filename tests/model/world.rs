@@ -264,20 +264,6 @@ impl World {
         self.stations.iter().any(|station| station.is_alive())
     }
 
-    /// If the clean-up did not arrive that was to leave the mark of an end without a host, and that end was said, no
-    /// coordinator without the record knows of it: one that takes the host over then decides anew.
-    fn begin_anew_without_a_mark(&mut self) {
-        let Self { stations, hosts, .. } = self;
-        for station in stations.iter_mut().filter(|station| station.ended_without && station.meant != 0) {
-            for (at, host) in hosts.iter().enumerate() {
-                let is_taken = host.saved.is_some() && host.highest() > station.speaker.epoch;
-                if is_taken && station.meant & (1 << at) != 0 {
-                    Arc::make_mut(station).meant &= !(1 << at);
-                }
-            }
-        }
-    }
-
     /// No coordinator lives or will come, and no order is under way: each host goes its own way to its end.
     pub(crate) fn is_left_alone(&self) -> bool {
         let nobody_comes = self.left.recoveries == 0 && self.left.clean_ups == 0;
