@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use clap_complete::env::{EnvCompleter, Fish, Zsh};
 
 use super::shared::fleet_context::load;
-use super::{Ended, Trouble};
-use crate::commands::command_line::Cli;
+use super::{Ended, Trouble, whole_command_line};
 use crate::commands::shared::global::GlobalArgs;
 use crate::exit::Ending;
 use crate::inventory::{FAILED, Inventory, union};
@@ -160,7 +159,7 @@ fn escaped_for_bash(text: &str) -> String {
 
 /// The command line with all that its words may be.
 fn command(words: &[OsString]) -> clap::Command {
-    with_candidates(Cli::command(), &Arc::new(Typed::read(words)))
+    with_candidates(whole_command_line(), &Arc::new(Typed::read(words)))
 }
 
 /// The facts that the words before the cursor tell.

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Ended, Trouble};
-use crate::commands::command_line::Cli;
+use super::{Ended, Trouble, whole_command_line};
 use crate::exit::Ending;
 use crate::ui::print_answer;
 
@@ -29,7 +28,7 @@ pub struct ManArgs {
 
 pub(super) fn run(arguments: &ManArgs) -> Ended {
     // The page of `help` would say nothing that `--help` does not.
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = whole_command_line().disable_help_subcommand(true);
     command.build();
     let text = match &arguments.all {
         Some(folder) => {
@@ -123,7 +122,7 @@ mod tests {
     #[test]
     fn every_command_has_a_page_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Cli::command().disable_help_subcommand(true);
+        let mut command = whole_command_line().disable_help_subcommand(true);
         command.build();
         let mut written = String::new();
         write_all(&command, &folder.path().join("man1"), &mut written).unwrap();
@@ -138,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_command_that_is_not_there_is_told_those_that_are() {
-        let command = Cli::command();
+        let command = whole_command_line();
         let Err(trouble) = find(&command, &["inventory".to_owned(), "grpah".to_owned()]) else { panic!("found") };
         assert_eq!(trouble.error.to_string(), "`inventory` has no command `grpah`");
         assert!(trouble.hint.unwrap().contains("list, graph"));

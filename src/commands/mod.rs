@@ -30,6 +30,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory;
+
 pub use self::command_line::Cli;
 
 use self::command_line::CliCommand;
@@ -42,6 +44,11 @@ use crate::local::{limits, process};
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
 use crate::ui::{Screen, ScreenEnd, errors};
+
+/// What completion and manual pages are made from.
+fn whole_command_line() -> clap::Command {
+    Cli::command()
+}
 
 /// How long the last lines may take to reach the screen.
 const FAREWELL: Duration = Duration::from_secs(5);
