@@ -37,6 +37,7 @@ pub mod engine;
 pub mod event;
 pub mod exit;
 pub mod facts;
+pub mod import;
 pub mod inventory;
 pub mod local;
 pub mod nix;

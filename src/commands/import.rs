@@ -11,11 +11,11 @@ use super::{Ended, Trouble, tell};
 use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::event::Event;
 use crate::exit::Ending;
-use crate::inventory::find::FILE_NAME;
-use crate::inventory::import::{
+use crate::import::{
     Hive, ImportError, Imported, Note, Wanted, find_ansible_config, from_ansible, from_colmena, from_deploy_rs,
     from_ssh_config,
 };
+use crate::inventory::find::FILE_NAME;
 use crate::nix::foreign::{self, ForeignError, HiveSource};
 use crate::ui::mode::Mode;
 use crate::ui::{print_answer, sanitise};

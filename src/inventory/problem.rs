@@ -30,22 +30,22 @@ pub struct Mistakes {
 
 /// What is wrong with one value, before its place is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) what: String,
-    pub(super) mend: Option<String>,
+pub(crate) struct Wrong {
+    pub(crate) what: String,
+    pub(crate) mend: Option<String>,
 }
 
 impl Wrong {
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), mend: None }
     }
 
-    pub(super) fn mend(self, mend: impl Into<String>) -> Self {
+    pub(crate) fn mend(self, mend: impl Into<String>) -> Self {
         Self { mend: Some(mend.into()), ..self }
     }
 
     /// Adds "did you mean ...?" if a candidate is near, else the other mend.
-    pub(super) fn did_you_mean(self, near: Option<&str>, otherwise: impl FnOnce() -> String) -> Self {
+    pub(crate) fn did_you_mean(self, near: Option<&str>, otherwise: impl FnOnce() -> String) -> Self {
         match near {
             Some(near) => self.mend(format!("did you mean `{near}`?")),
             None => self.mend(otherwise()),
@@ -55,16 +55,16 @@ impl Wrong {
 
 /// Something wrong at the end of a way through the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mistake {
-    pub(super) way: Way,
-    pub(super) wrong: Wrong,
+pub(crate) struct Mistake {
+    pub(crate) way: Way,
+    pub(crate) wrong: Wrong,
     /// For a thing that is there twice: the first one.
-    pub(super) earlier: Option<Way>,
+    pub(crate) earlier: Option<Way>,
 }
 
 impl Mistake {
     /// Finds the place in the text.
-    pub(super) fn locate(self, file: &Path, text: &str) -> Problem {
+    pub(crate) fn locate(self, file: &Path, text: &str) -> Problem {
         let at = yaml::locate(text, &self.way);
         let Wrong { mut what, mend } = self.wrong;
         if let Some(earlier) = self.earlier.and_then(|way| yaml::locate(text, &way)) {
@@ -75,7 +75,7 @@ impl Mistake {
 }
 
 impl Problem {
-    pub(super) fn new(file: &Path, text: &str, at: Option<Position>, what: String, mend: Option<String>) -> Self {
+    pub(crate) fn new(file: &Path, text: &str, at: Option<Position>, what: String, mend: Option<String>) -> Self {
         let line = at.and_then(|at| text.lines().nth(at.line - 1)).unwrap_or_default();
         let (text, caret) = excerpt(line, at.map_or(0, |at| at.column - 1));
         Self { file: file.to_owned(), at, text, caret, what, mend }
@@ -160,7 +160,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// Control characters, and the invisible ones that turn the direction of text or hide in it.
-pub(super) fn disturbs(character: char) -> bool {
+pub(crate) fn disturbs(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -181,7 +181,7 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-pub(super) fn no_such_host<'b>(name: &str, known: impl IntoIterator<Item = &'b str> + Clone, otherwise: &str) -> Wrong {
+pub(crate) fn no_such_host<'b>(name: &str, known: impl IntoIterator<Item = &'b str> + Clone, otherwise: &str) -> Wrong {
     let near = nearest(name, known);
     Wrong::new(format!("there is no host `{}`", shown(name))).did_you_mean(near, || otherwise.to_owned())
 }

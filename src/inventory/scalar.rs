@@ -21,11 +21,11 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 const LONGEST_PATH: usize = 255;
 
 /// Words that patterns and settings use for themselves: no host can be called so.
-pub(super) const RESERVED: [&str; 2] = ["all", "none"];
+pub(crate) const RESERVED: [&str; 2] = ["all", "none"];
 
 /// A host's jump as the file says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum JumpTo {
+pub(crate) enum JumpTo {
     /// `none`: reached directly, whatever `defaults`, a group or the fleet say.
     Nobody,
     /// By a host, or by `ssh:...`.
@@ -33,7 +33,7 @@ pub(super) enum JumpTo {
 }
 
 /// A name of a fleet, a group or a tag.
-pub(super) fn name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     if is_name(text) {
         return Ok(text.to_owned());
     }
@@ -42,7 +42,7 @@ pub(super) fn name(text: &str) -> Result<String, Wrong> {
 }
 
 /// A name of a host.
-pub(super) fn host_name(text: &str) -> Result<HostName, Wrong> {
+pub(crate) fn host_name(text: &str) -> Result<HostName, Wrong> {
     if RESERVED.contains(&text) {
         return Err(Wrong::new(format!("no host can be called `{text}`: the word has a meaning of its own"))
             .mend("give it another name, and its real one as `address`"));
@@ -51,7 +51,7 @@ pub(super) fn host_name(text: &str) -> Result<HostName, Wrong> {
 }
 
 /// A DNS name, an ssh alias, or an IP address without brackets.
-pub(super) fn address(text: &str) -> Result<String, Wrong> {
+pub(crate) fn address(text: &str) -> Result<String, Wrong> {
     let bad = || Wrong::new(format!("`{}` is not an address", shown(text)));
     if text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
@@ -79,7 +79,7 @@ pub(super) fn address(text: &str) -> Result<String, Wrong> {
 }
 
 /// A login name.
-pub(super) fn user(text: &str) -> Result<String, Wrong> {
+pub(crate) fn user(text: &str) -> Result<String, Wrong> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
     if (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed) {
         return Ok(text.to_owned());
@@ -89,7 +89,7 @@ pub(super) fn user(text: &str) -> Result<String, Wrong> {
 }
 
 /// The path of a private key, as the person wrote it.
-pub(super) fn identity(text: &str) -> Result<PathBuf, Wrong> {
+pub(crate) fn identity(text: &str) -> Result<PathBuf, Wrong> {
     if is_safe_path(text) {
         return Ok(text.into());
     }
@@ -98,13 +98,13 @@ pub(super) fn identity(text: &str) -> Result<PathBuf, Wrong> {
 }
 
 /// A path that an ssh config reads as it stands: ssh expands `%` and `$`, and takes `#` for a comment.
-pub(super) fn is_safe_path(text: &str) -> bool {
+pub(crate) fn is_safe_path(text: &str) -> bool {
     let allowed = |letter: char| letter.is_alphanumeric() || "/._-+~@=,:".contains(letter);
     !text.is_empty() && !text.starts_with('-') && text.chars().all(allowed)
 }
 
 /// `none`, the name of a host, or `ssh:[user@]host[:port]`.
-pub(super) fn jump(text: &str) -> Result<JumpTo, Wrong> {
+pub(crate) fn jump(text: &str) -> Result<JumpTo, Wrong> {
     if text == "none" {
         return Ok(JumpTo::Nobody);
     }
@@ -148,12 +148,12 @@ fn bad_port(text: &str) -> Wrong {
 }
 
 /// A port.
-pub(super) fn port(number: i128) -> Result<u16, Wrong> {
+pub(crate) fn port(number: i128) -> Result<u16, Wrong> {
     u16::try_from(number).ok().filter(|number| *number != 0).ok_or_else(|| bad_port(&number.to_string()))
 }
 
 /// A time as people write it: `15m`, `90s`, `1m30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
     let time = humantime::parse_duration(text).map_err(|_| {
         Wrong::new(format!("`{}` is not a time", shown(text)))
             .mend("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`")
@@ -169,7 +169,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// The same, where `0s` is none.
-pub(super) fn duration_or_none(text: &str) -> Result<Duration, Wrong> {
+pub(crate) fn duration_or_none(text: &str) -> Result<Duration, Wrong> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Ok(Duration::ZERO),
         _ => duration(text),
@@ -177,13 +177,13 @@ pub(super) fn duration_or_none(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// What to say of a time that is a bare number.
-pub(super) fn time_without_unit(number: &str) -> Wrong {
+pub(crate) fn time_without_unit(number: &str) -> Wrong {
     Wrong::new(format!("the time `{number}` has no unit"))
         .mend(format!("write `{number}m` for minutes or `{number}s` for seconds"))
 }
 
 /// The sizes of waves, with commas between.
-pub(super) fn waves(text: &str) -> Result<Vec<Size>, Wrong> {
+pub(crate) fn waves(text: &str) -> Result<Vec<Size>, Wrong> {
     let size = |text: &str| {
         text.parse().map_err(|error: SizeError| {
             Wrong::new(format!("`{}` cannot be a wave: {error}", shown(text))).mend("write it like `1,25%`")
@@ -193,7 +193,7 @@ pub(super) fn waves(text: &str) -> Result<Vec<Size>, Wrong> {
 }
 
 /// A whole system in the store: `/nix/store/HASH-NAME`.
-pub(super) fn system(text: &str) -> Result<PathBuf, Wrong> {
+pub(crate) fn system(text: &str) -> Result<PathBuf, Wrong> {
     if StorePath::new(text).is_ok_and(|path| !path.is_derivation()) {
         return Ok(text.into());
     }
@@ -202,7 +202,7 @@ pub(super) fn system(text: &str) -> Result<PathBuf, Wrong> {
 }
 
 /// An argument of `nix`, like a flake or an attribute: one line, not an option.
-pub(super) fn words(text: &str) -> Result<String, Wrong> {
+pub(crate) fn words(text: &str) -> Result<String, Wrong> {
     if text.trim().is_empty() {
         return Err(Wrong::new("this is empty"));
     }
@@ -216,7 +216,7 @@ pub(super) fn words(text: &str) -> Result<String, Wrong> {
 }
 
 /// A flake, without the attribute.
-pub(super) fn flake(text: &str) -> Result<String, Wrong> {
+pub(crate) fn flake(text: &str) -> Result<String, Wrong> {
     match text.split_once('#') {
         Some((_, attr)) => Err(Wrong::new("what stands behind `#` has a key of its own")
             .mend(format!("write it as `attr`, with `{{host}}` for the host's name: `attr: {}`", shown(attr)))),
@@ -225,7 +225,7 @@ pub(super) fn flake(text: &str) -> Result<String, Wrong> {
 }
 
 /// An attribute with a place for the host's name.
-pub(super) fn attr(text: &str) -> Result<String, Wrong> {
+pub(crate) fn attr(text: &str) -> Result<String, Wrong> {
     let attr = words(text)?;
     match AttrPath::parse(&attr) {
         Ok(_) => Ok(attr),
@@ -242,7 +242,7 @@ pub(super) fn attr(text: &str) -> Result<String, Wrong> {
 }
 
 /// The name of a check, as the screen shows it.
-pub(super) fn check_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn check_name(text: &str) -> Result<String, Wrong> {
     let name = words(text)?;
     if name.chars().count() > 80 {
         return Err(Wrong::new("this name is longer than 80 characters"));
@@ -251,7 +251,7 @@ pub(super) fn check_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// An address of the web.
-pub(super) fn url(text: &str) -> Result<String, Wrong> {
+pub(crate) fn url(text: &str) -> Result<String, Wrong> {
     let bad = |mend: &str| Wrong::new(format!("`{}` is not a web address", shown(text))).mend(mend);
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
         return Err(bad("it begins with `http://` or `https://`"));
@@ -266,7 +266,7 @@ pub(super) fn url(text: &str) -> Result<String, Wrong> {
 }
 
 /// A piece of a page: to `grep` an empty text is in every page, and so is one of two lines if one of them is there.
-pub(super) fn piece(text: &str) -> Result<String, Wrong> {
+pub(crate) fn piece(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
         return Err(Wrong::new("an empty text is in every page").mend("take it out, or write a word of the page"));
     }
@@ -278,35 +278,35 @@ pub(super) fn piece(text: &str) -> Result<String, Wrong> {
 }
 
 /// A status of an HTTP answer.
-pub(super) fn status(number: i128) -> Result<u16, Wrong> {
+pub(crate) fn status(number: i128) -> Result<u16, Wrong> {
     u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or_else(|| {
         Wrong::new(format!("`{number}` is not an HTTP status")).mend("a status is a number from 100 to 599, like 200")
     })
 }
 
 /// The words of `become`.
-pub(super) fn becoming(text: &str) -> Result<Become, Wrong> {
+pub(crate) fn becoming(text: &str) -> Result<Become, Wrong> {
     use Become::{Auto, No, Sudo, SudoPassword};
     one_of(text, &[("auto", Auto), ("no", No), ("sudo", Sudo), ("sudo-password", SudoPassword)])
 }
 
 /// The words of `host_key`.
-pub(super) fn host_key(text: &str) -> Result<HostKey, Wrong> {
+pub(crate) fn host_key(text: &str) -> Result<HostKey, Wrong> {
     one_of(text, &[("strict", HostKey::Strict), ("accept-new", HostKey::AcceptNew)])
 }
 
 /// The words of `guard_action`.
-pub(super) fn guard_action(text: &str) -> Result<GuardAction, Wrong> {
+pub(crate) fn guard_action(text: &str) -> Result<GuardAction, Wrong> {
     one_of(text, &[("reboot", GuardAction::Reboot), ("switch-back", GuardAction::SwitchBack)])
 }
 
 /// The words of `boot_loader.kind`.
-pub(super) fn loader_kind(text: &str) -> Result<LoaderKind, Wrong> {
+pub(crate) fn loader_kind(text: &str) -> Result<LoaderKind, Wrong> {
     one_of(text, &LoaderKind::ALL.map(|kind| (kind.word(), kind)))
 }
 
 /// Where a partition is mounted on a host: it becomes an argument there, and a part of paths.
-pub(super) fn mount_point(text: &str) -> Result<String, Wrong> {
+pub(crate) fn mount_point(text: &str) -> Result<String, Wrong> {
     let bad = || Wrong::new(format!("`{}` is not a place where a partition is mounted", shown(text)));
     let Some(rest) = text.strip_prefix('/') else {
         return Err(bad().mend("write it from the root: `/boot`, `/efi`, `/boot/esp`"));
@@ -325,7 +325,7 @@ pub(super) fn mount_point(text: &str) -> Result<String, Wrong> {
 }
 
 /// Names of units of a host.
-pub(super) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
+pub(crate) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
     UnitPattern::new(text).map_err(|error| match error {
         BadUnitPattern::NoKind { pattern } => {
             let pattern = shown(&pattern);
@@ -340,7 +340,7 @@ pub(super) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
 }
 
 /// One word out of a few.
-pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
+pub(crate) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     let known = || words.iter().map(|(word, _)| *word);
     words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
         Wrong::new(format!("`{}` is not a word that is known here", shown(text)))
@@ -349,7 +349,7 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wron
 }
 
 /// A path of the file system, relative to the inventory's folder.
-pub(super) fn file(text: &str) -> Result<PathBuf, Wrong> {
+pub(crate) fn file(text: &str) -> Result<PathBuf, Wrong> {
     words(text).map(|text| Path::new(&text).to_owned())
 }
 

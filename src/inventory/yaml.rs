@@ -19,7 +19,7 @@ pub struct Position {
 
 /// One node of the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Boolean(bool),
     Integer(i128),
@@ -34,7 +34,7 @@ pub(super) enum Node {
 
 /// One step from a node to one of its children, by number: a key that is there twice has two places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The key of the map's entry with this number.
     Key(usize),
     /// The value of the map's entry with this number.
@@ -44,20 +44,20 @@ pub(super) enum Step {
 }
 
 /// The way from the file's root to a node.
-pub(super) type Way = Vec<Step>;
+pub(crate) type Way = Vec<Step>;
 
 /// A text that is not YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    pub(super) at: Option<Position>,
-    pub(super) what: String,
+pub(crate) struct SyntaxError {
+    pub(crate) at: Option<Position>,
+    pub(crate) what: String,
 }
 
 /// Reads a text as one YAML document; an empty text is [`Node::Null`].
 ///
 /// # Errors
 /// [`SyntaxError`] with the first mistake: YAML cannot be read on behind it.
-pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let Some(first) = documents.next() else { return Ok(Node::Null) };
     let root = Node::deserialize(first).map_err(|error| syntax_error(&error))?;
@@ -74,7 +74,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 ///
 /// `serde_yaml` shows a place only in an error, so this reads the text again and fails on purpose at the node that is
 /// asked for (docs/facts.md, "Reading YAML"). An alias is found where its anchor stands.
-pub(super) fn locate(text: &str, way: &[Step]) -> Option<Position> {
+pub(crate) fn locate(text: &str, way: &[Step]) -> Option<Position> {
     let document = serde_yaml::Deserializer::from_str(text).next()?;
     Walk { way }.deserialize(document).err().as_ref().and_then(position)
 }

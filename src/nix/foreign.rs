@@ -145,7 +145,7 @@ pub enum ForeignError {
     Eval(#[from] EvalError),
 }
 
-/// The nodes of deploy-rs, as JSON: what `inventory::import::from_deploy_rs` reads.
+/// The nodes of deploy-rs, as JSON: what `import::from_deploy_rs` reads.
 ///
 /// # Errors
 /// See [`ForeignError`].
@@ -160,7 +160,7 @@ pub enum HiveSource {
     File(PathBuf),
 }
 
-/// A hive's nodes, as JSON: what `inventory::import::from_colmena` reads.
+/// A hive's nodes, as JSON: what `import::from_colmena` reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HiveAnswer {
     pub nodes: String,

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Inventory;
-use super::model::{HostName, is_name};
-use super::problem::{Mistakes, listed, shown};
-use super::scalar;
 use crate::facts::attr_path::show;
+use crate::inventory::Inventory;
+use crate::inventory::model::{HostName, is_name};
+use crate::inventory::problem::{Mistakes, listed, shown};
+use crate::inventory::scalar;
 use draft::{Draft, DraftHost, Setting};
 use names::Names;
 use note::{Notes, Place};
