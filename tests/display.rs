@@ -8,7 +8,7 @@ mod pushes;
 use std::time::Duration;
 
 use fleetdeploy::event::{Event, Phase};
-use fleetdeploy::ui::host_view::{Guard, Role};
+use fleetdeploy::ui::host_view::{GuardView, Role};
 use fleetdeploy::ui::mode::Mode;
 use fleetdeploy::ui::plain::Plain;
 use fleetdeploy::ui::safety::Safety;
@@ -203,7 +203,7 @@ fn the_view_knows_each_hosts_part_speed_changes_and_times() {
     let vps = end.host(&host("vps")).unwrap();
     assert_eq!(vps.new_generation, Some(42));
     assert_eq!(vps.changes.as_ref().unwrap().reboot_for, ["kernel"]);
-    assert_eq!(vps.guard, Guard::Disarmed);
+    assert_eq!(vps.guard, GuardView::Disarmed);
     let seconds = |phase| vps.times.get(&phase).map(Duration::as_secs_f64);
     assert_eq!([Phase::Survey, Phase::Copy, Phase::Test].map(seconds), [Some(5.2), Some(16.0), Some(12.0)]);
     assert_eq!(end.phases.iter().filter(|phase| phase.ended.is_none()).count(), 0);

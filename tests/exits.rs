@@ -12,7 +12,7 @@ use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::systems::Systems;
 use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
-use fleetdeploy::record::folder::State;
+use fleetdeploy::record::folder::StateFolder;
 use fleetdeploy::record::journal::{Entry, HostStarted, Started};
 use pretty_assertions::assert_eq;
 
@@ -61,7 +61,7 @@ impl Workstation {
 
     /// A run of this fleet that ended so, and its id.
     fn run_of(&self, fleet: &str, outcome: Option<Outcome>) -> String {
-        let state = State::at(self.home.path().join("state/fleetdeploy"));
+        let state = StateFolder::at(self.home.path().join("state/fleetdeploy"));
         let (run, mut journal) = state.create_run(fleet, SystemTime::now()).unwrap();
         let system =
             |version: u32| StorePath::new(format!("/nix/store/{}-nixos-system-vps-{version}", "a".repeat(32))).unwrap();

@@ -9,11 +9,11 @@ use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{HostName, Place};
-use fleetdeploy::ui::forecast::{Style, render};
+use fleetdeploy::ui::forecast::{ForecastStyle, render};
 use fleetdeploy::ui::sanitise;
 use pretty_assertions::assert_eq;
 
-const NARROW: Style = Style { colour: false, columns: 80 };
+const NARROW: ForecastStyle = ForecastStyle { colour: false, columns: 80 };
 
 fn name(host: &str) -> HostName {
     HostName::new(host).unwrap()
@@ -122,9 +122,9 @@ fn a_plan_tells_all_that_is_known_and_what_is_not() {
     let page = render(&forecast(), NARROW);
     assert_page("plan", &page);
     assert!(page.lines().all(|line| line.len() < 80), "{page}");
-    let wide = Style { colour: true, columns: 200 };
+    let wide = ForecastStyle { colour: true, columns: 200 };
     assert!(render(&forecast(), wide).contains('\u{1b}'));
-    let plain = Style { colour: false, ..wide };
+    let plain = ForecastStyle { colour: false, ..wide };
     assert_eq!(sanitise::text(&render(&forecast(), wide)), render(&forecast(), plain));
 }
 

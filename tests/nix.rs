@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, NixOptions, Source};
 use fleetdeploy::nix::foreign::{ForeignError, HiveSource};
-use fleetdeploy::nix::{self, BuildError, Destination, EvalError, Heard, HostProblem, Needs, Progress, Target};
+use fleetdeploy::nix::{self, BuildError, Destination, EvalError, EvalTarget, Heard, HostProblem, Needs, NixProgress};
 use pretty_assertions::assert_eq;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -72,7 +72,7 @@ impl Fleet {
         self.folder.path()
     }
 
-    async fn evaluate(&self, names: &[&str]) -> Result<BTreeMap<HostName, Target>, EvalError> {
+    async fn evaluate(&self, names: &[&str]) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
         nix::evaluate(
             &flake("nixosConfigurations.\"{host}\".config.system.build.toplevel"),
             &hosts(names),
@@ -94,7 +94,7 @@ impl Fleet {
 /// All that was heard of one nix.
 #[derive(Default)]
 struct Heards {
-    course: Vec<Progress>,
+    course: Vec<NixProgress>,
     printed: Vec<String>,
 }
 
@@ -153,7 +153,7 @@ fn host(text: &str) -> Host {
     }
 }
 
-fn output_name(target: &Target) -> &str {
+fn output_name(target: &EvalTarget) -> &str {
     target.output().name()
 }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::local::process::Invocation;
-use fleetdeploy::record::folder::{State, Unfinished};
+use fleetdeploy::record::folder::{StateFolder, UnfinishedRun};
 use fleetdeploy::record::journal;
-use fleetdeploy::record::read::{End, events};
+use fleetdeploy::record::read::{RunEnd, events};
 use pretty_assertions::assert_eq;
 
 use support::{OldHost, OldRun, stages};
@@ -40,12 +40,12 @@ fn write(path: &Path, text: &str) {
 }
 
 /// The run on a workstation where nothing else ever ran.
-fn recorded(old: &OldRun) -> (tempfile::TempDir, Unfinished) {
+fn recorded(old: &OldRun) -> (tempfile::TempDir, UnfinishedRun) {
     let home = tempfile::tempdir().unwrap();
     for (name, text) in old.record() {
         write(&home.path().join("runs").join(&old.run).join(name), &text);
     }
-    let state = State::at(home.path().to_owned());
+    let state = StateFolder::at(home.path().to_owned());
     let unfinished = state.unfinished(None).unwrap().unwrap_or_else(|| panic!("{} is not found", old.run));
     (home, unfinished)
 }
@@ -61,7 +61,7 @@ fn the_record_of_a_run_that_an_older_version_began_tells_all_that_a_recovery_nee
         let told = journal::recorded(&found.journal);
         assert_eq!(told, Recorded { reached, turned_back, finished: None, ended_without: false }, "{stage}");
         assert_eq!(found.is_by_hand(), stage == "by-hand");
-        let end = if stage == "by-hand" { End::ByHand } else { End::Unfinished };
+        let end = if stage == "by-hand" { RunEnd::ByHand } else { RunEnd::Unfinished };
         assert_eq!(found.run.summary().end, end, "{stage}");
         let saved = found.run.read_plan().unwrap_or_else(|| panic!("{stage}: its plan cannot be read"));
         assert_eq!(saved.plan.hosts.len(), old.hosts.len(), "{stage}");

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleetdeploy::decide::exec::End;
+use fleetdeploy::decide::exec::ExecEnd;
 use fleetdeploy::engine::hosts::Hosts;
 use fleetdeploy::engine::orders::{Identity, Orders};
 use fleetdeploy::engine::reach::Reach;
@@ -804,7 +804,7 @@ struct Ran {
     out: Vec<u8>,
     err: String,
     status: i32,
-    end: End,
+    end: ExecEnd,
 }
 
 fn order(words: impl IntoIterator<Item = impl Into<OsString>>, limit: Duration) -> Step {
@@ -855,10 +855,10 @@ async fn the_words_of_a_command_arrive_as_they_were_typed_whatever_the_login_she
         let ran = run_command(&session, &order(printf.into_iter().chain(words.clone()), LIMIT), None).await.unwrap();
         let expected: Vec<u8> = words.iter().flat_map(|word| [word.clone().into_vec(), vec![0]].concat()).collect();
         assert!(ran.out == expected, "{more}: {}", String::from_utf8_lossy(&ran.out));
-        assert_eq!((ran.err.as_str(), ran.status, ran.end), ("", 0, End::ByItself));
+        assert_eq!((ran.err.as_str(), ran.status, ran.end), ("", 0, ExecEnd::ByItself));
         // A word that looks like an option of something on the way is the command, and is not found.
         let ran = run_command(&session, &order(["-k", "x"], LIMIT), None).await.unwrap();
-        assert_eq!((ran.status, ran.end), (127, End::ByItself), "{}", ran.err);
+        assert_eq!((ran.status, ran.end), (127, ExecEnd::ByItself), "{}", ran.err);
         workspace.close().await;
     }
 }
@@ -874,10 +874,10 @@ async fn a_command_has_two_streams_a_status_of_its_own_and_nothing_to_read() {
         let text = format!("cat; echo out; echo \"${{LC_ALL-none}}\"; printf err >&2; exit {status}");
         let ran = run_command(&session, &sh(&text, LIMIT), None).await.unwrap();
         assert_eq!((ran.out.as_slice(), ran.err.as_str()), (&b"out\nnone\n"[..], "err"));
-        assert_eq!((ran.status, ran.end), (status, End::ByItself));
+        assert_eq!((ran.status, ran.end), (status, ExecEnd::ByItself));
     }
     let ran = run_command(&session, &sh("kill -9 $$", LIMIT), None).await.unwrap();
-    assert_eq!((ran.status, ran.end), (137, End::ByItself));
+    assert_eq!((ran.status, ran.end), (137, ExecEnd::ByItself));
     // Much on both at once, and something left behind that keeps them open.
     let text = "sleep 60 & head -c 3000000 /dev/zero >&2 & head -c 5000000 /dev/zero; wait $!";
     let began = Instant::now();
@@ -911,16 +911,16 @@ async fn a_command_ends_with_its_time_with_its_stop_and_with_its_connection() {
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
 
     let ran = run_command(&session, &order(["sh", "-c", STUBBORN], Duration::from_secs(1)), None).await.unwrap();
-    assert_eq!((ran.status, ran.end), (137, End::TimedOut));
+    assert_eq!((ran.status, ran.end), (137, ExecEnd::TimedOut));
     assert_gone(group_in(&ran.out));
     let gentle = "sleep 1000 & echo \"group=$(ps -o pgid= -p $$)\"; wait";
     let ran = run_command(&session, &order(["sh", "-c", gentle], Duration::from_secs(1)), None).await.unwrap();
-    assert_eq!((ran.status, ran.end), (124, End::TimedOut));
+    assert_eq!((ran.status, ran.end), (124, ExecEnd::TimedOut));
     assert_gone(group_in(&ran.out));
 
     for text in [STUBBORN, gentle] {
         let ran = run_command(&session, &order(["sh", "-c", text], LIMIT), Some("\n")).await.unwrap();
-        assert_eq!(ran.end, End::Stopped);
+        assert_eq!(ran.end, ExecEnd::Stopped);
         assert_gone(group_in(&ran.out));
     }
 

@@ -19,7 +19,7 @@ use super::{Ended, Trouble, whole_command_line};
 use crate::commands::shared::global::GlobalArgs;
 use crate::exit::Ending;
 use crate::inventory::{FAILED, Inventory, union};
-use crate::record::folder::State;
+use crate::record::folder::StateFolder;
 use crate::record::name::{LAST, LAST_FAILED};
 use crate::ui::print_answer;
 
@@ -205,7 +205,8 @@ impl Typed {
 
     /// Newest first.
     fn runs() -> Vec<String> {
-        let runs = State::locate(|name| std::env::var_os(name)).and_then(|state| state.list()).unwrap_or_default();
+        let runs =
+            StateFolder::locate(|name| std::env::var_os(name)).and_then(|state| state.list()).unwrap_or_default();
         let runs: Vec<String> = runs.iter().rev().map(ToString::to_string).collect();
         let names = if runs.is_empty() { &[][..] } else { &[LAST, LAST_FAILED] };
         names.iter().map(|name| (*name).to_owned()).chain(runs).collect()

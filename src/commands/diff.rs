@@ -17,7 +17,7 @@ use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Comparison;
 use crate::inventory::Overrides;
 use crate::inventory::model::HostName;
-use crate::ui::forecast::{Style, differences};
+use crate::ui::forecast::{ForecastStyle, differences};
 use crate::ui::mode::Mode;
 
 /// Show which packages a push would change, and whether it would need a reboot
@@ -52,7 +52,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -
     let events = query.events.clone();
     let comparing = async {
         let differing = diff(&scope, Arc::clone(&workspace), &events).await?;
-        let style = Style { colour: colour(global), columns: columns() };
+        let style = ForecastStyle { colour: colour(global), columns: columns() };
         let page = differences(differing.iter().map(|(host, comparison)| (host, comparison)), style);
         Ok(Reply { yes: true, answer: answer(&differing), page })
     };

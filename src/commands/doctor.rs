@@ -12,7 +12,7 @@ use super::shared::history::{colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
-use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, of_hosts, of_workstation};
+use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, of_hosts, of_workstation};
 use crate::decide::unlinked::Unlinked;
 use crate::engine::ask::Gathered;
 use crate::engine::doctor::{examine, of_silence, workstation};
@@ -22,7 +22,7 @@ use crate::event::stream::Events;
 use crate::exit::{Ending, status};
 use crate::inventory::Overrides;
 use crate::inventory::model::{Host, HostName};
-use crate::ui::doctor::{Style, render};
+use crate::ui::doctor::{DoctorStyle, render};
 use crate::ui::mode::Mode;
 use crate::ui::{Screen, columns_of_stdout};
 
@@ -46,7 +46,7 @@ pub struct DoctorArgs {
     pub fleet: FleetHostsArgs,
 }
 
-type Found = Vec<(HostName, Vec<Finding>)>;
+type Found = Vec<(HostName, Vec<DoctorFinding>)>;
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> Ended {
     let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
@@ -92,11 +92,11 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
     farewell(screen, mode)?;
     if let Some((here, hosts)) = asked.ok().filter(|_| mode != Mode::Json) {
         let patients = hosts.iter().map(|(host, findings)| (host.as_str(), findings.as_slice()));
-        let patients: Vec<(&str, &[Finding])> =
+        let patients: Vec<(&str, &[DoctorFinding])> =
             std::iter::once(("this workstation", here.as_slice())).chain(patients).collect();
         print(&render(
             &patients,
-            Style { columns: columns_of_stdout(), colour: colour(global), whole: global.verbose > 0 },
+            DoctorStyle { columns: columns_of_stdout(), colour: colour(global), whole: global.verbose > 0 },
         ))?;
     }
     Ok(ending)
@@ -112,7 +112,7 @@ fn judge(ground: &Ground, gathered: Vec<(HostName, Gathered<(Examined, Copying)>
             Some((host(name)?, examined, copying))
         })
         .collect();
-    let mut found: BTreeMap<HostName, Vec<Finding>> = of_hosts(&ground.fleet, &answered).into_iter().collect();
+    let mut found: BTreeMap<HostName, Vec<DoctorFinding>> = of_hosts(&ground.fleet, &answered).into_iter().collect();
     let findings = |(name, gathered): (HostName, Gathered<_>)| {
         let findings = match gathered {
             Ok(_) => found.remove(&name).unwrap_or_default(),

@@ -17,7 +17,7 @@ use super::shared::history::colour;
 use super::{Ended, FAREWELL, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
-use crate::decide::exec::{Came, Channel, End, Printed, fold};
+use crate::decide::exec::{Came, Channel, ExecEnd, Printed, fold};
 use crate::engine::exec::{ExecRequest, exec};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
@@ -91,7 +91,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     let printer =
         Printer::start(move || _ = nobody_reads.send(true)).map_err(|error| Trouble::not_begun(error, None))?;
     let names = ground.fleet.hosts.iter().map(|host| &host.name);
-    let lines = RefCell::new(exec::Lines::new(names, colour(global)));
+    let lines = RefCell::new(exec::ExecLines::new(names, colour(global)));
     let on_piece = |host: &HostName, channel: Channel, bytes: &[u8]| {
         if shown == Shown::AsItComes {
             printer.print(lines.borrow_mut().take(host, channel, bytes));
@@ -197,9 +197,9 @@ fn answer_of(host: &HostName, came: &Came) -> Value {
         }
         Came::Ran(ran) => {
             let end = match ran.end {
-                End::ByItself => "by_itself",
-                End::TimedOut => "timed_out",
-                End::Stopped => "stopped",
+                ExecEnd::ByItself => "by_itself",
+                ExecEnd::TimedOut => "timed_out",
+                ExecEnd::Stopped => "stopped",
             };
             let mut answer = json!({
                 "host": host,
@@ -272,7 +272,7 @@ mod tests {
     fn the_answer_loses_no_byte() {
         let came = Came::Ran(Ran {
             status: 3,
-            end: End::TimedOut,
+            end: ExecEnd::TimedOut,
             stdout: Printed { bytes: b"\x1b[m\n".to_vec(), dropped: 7 },
             stderr: Printed { bytes: b"\xff".to_vec(), dropped: 0 },
             took: Duration::from_millis(1250),

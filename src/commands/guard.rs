@@ -23,14 +23,14 @@ use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::{Overrides, duration};
-use crate::record::folder::{SavedPlan, State, Unfinished};
+use crate::record::folder::{SavedPlan, StateFolder, UnfinishedRun};
 use crate::record::journal::{self, Journal};
 use crate::record::lock::FleetLock;
 use crate::record::losses::Recording;
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, listener};
 use crate::ui::Screen;
-use crate::ui::guards::{Row, Standing, render};
+use crate::ui::guards::{GuardRow, GuardStanding, render};
 use crate::ui::mode::Mode;
 
 /// The guard of a push, for a person who works by hand
@@ -163,7 +163,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
     if matches!(command, GuardCommand::Arm(_)) {
         ensure_there_is_time(&ground)?;
     }
-    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+    let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     // A command that only looks needs no lock.
     let lock = match command {
         GuardCommand::Status(_) => None,
@@ -174,7 +174,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
     if let (GuardCommand::Arm(_), Some(unfinished)) = (command, &unfinished) {
         return Err(is_taken(unfinished));
     }
-    let known = unfinished.filter(Unfinished::is_by_hand).map(|known| known.run.id().clone());
+    let known = unfinished.filter(UnfinishedRun::is_by_hand).map(|known| known.run.id().clone());
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = ground.workspace(&mut shutdown).await?;
     let events = Events::new(known.as_ref().map(ToString::to_string));
@@ -239,7 +239,7 @@ fn ensure_there_is_time(ground: &Ground) -> Result<(), Trouble> {
 
 /// Refuses a second guard by hand on one fleet, which a person would forget; and a fleet with an unfinished push, which
 /// `recover` must end.
-fn is_taken(unfinished: &Unfinished) -> Trouble {
+fn is_taken(unfinished: &UnfinishedRun) -> Trouble {
     let fleet = &unfinished.fleet;
     let hint = if unfinished.is_by_hand() {
         format!(
@@ -340,7 +340,7 @@ async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &
 
 /// The run's record on this workstation.
 struct Records<'a> {
-    state: &'a State,
+    state: &'a StateFolder,
     lock: Option<FleetLock>,
     /// The run that was armed by hand and has not ended.
     known: Option<RunId>,
@@ -396,32 +396,38 @@ impl Records<'_> {
     }
 }
 
-fn rows(guards: &Guards<'_>, ground: &Ground, looked: &Looked) -> Vec<Row> {
+fn rows(guards: &Guards<'_>, ground: &Ground, looked: &Looked) -> Vec<GuardRow> {
     let row = |name: &crate::inventory::model::HostName| {
-        let row = Row { host: name.to_string(), standing: Standing::NoAnswer, owner: None, run: None, at_rest: None };
+        let row = GuardRow {
+            host: name.to_string(),
+            standing: GuardStanding::NoAnswer,
+            owner: None,
+            run: None,
+            at_rest: None,
+        };
         let Ok(answered) = looked.get(name)? else { return Some(row) };
         let held = guards.held(answered);
         let standing = match held.hold {
-            Hold::Free => Standing::None,
-            Hold::Armed { left } => Standing::Armed { left },
-            Hold::Dead => Standing::Dead,
-            Hold::Firing => Standing::Firing,
-            Hold::Fired => Standing::Fired,
-            Hold::Disarmed => Standing::Disarmed,
-            Hold::Leased => Standing::Leased,
+            Hold::Free => GuardStanding::None,
+            Hold::Armed { left } => GuardStanding::Armed { left },
+            Hold::Dead => GuardStanding::Dead,
+            Hold::Firing => GuardStanding::Firing,
+            Hold::Fired => GuardStanding::Fired,
+            Hold::Disarmed => GuardStanding::Disarmed,
+            Hold::Leased => GuardStanding::Leased,
         };
         let found = &answered.facts.standing;
         let is_known = found.systems.known_boot_default().is_some();
         let at_rest = is_known.then(|| found.systems.agree() && found.next_boot.is_none());
-        Some(Row { standing, owner: held.owner, run: held.run, at_rest, ..row })
+        Some(GuardRow { standing, owner: held.owner, run: held.run, at_rest, ..row })
     };
     ground.fleet.hosts.iter().filter_map(|host| row(&host.name)).collect()
 }
 
-fn json(rows: &[Row], now: SystemTime, run: Option<&RunId>) -> serde_json::Value {
-    let host = |row: &Row| {
+fn json(rows: &[GuardRow], now: SystemTime, run: Option<&RunId>) -> serde_json::Value {
+    let host = |row: &GuardRow| {
         let left = match row.standing {
-            Standing::Armed { left } => Some(left),
+            GuardStanding::Armed { left } => Some(left),
             _ => None,
         };
         let fires = |left: Duration| humantime::format_rfc3339_millis(to_millis(now + left)).to_string();

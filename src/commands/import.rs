@@ -12,8 +12,8 @@ use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::event::Event;
 use crate::exit::Ending;
 use crate::import::{
-    Hive, ImportError, Imported, Note, Wanted, find_ansible_config, from_ansible, from_colmena, from_deploy_rs,
-    from_ssh_config,
+    Hive, ImportError, ImportNote, ImportTarget, Imported, find_ansible_config, from_ansible, from_colmena,
+    from_deploy_rs, from_ssh_config,
 };
 use crate::inventory::find::FILE_NAME;
 use crate::nix::foreign::{self, ForeignError, HiveSource};
@@ -67,7 +67,7 @@ pub(super) async fn run(mode: Mode, arguments: &ImportArgs) -> Ended {
     if arguments.output.is_some() && target.symlink_metadata().is_ok() {
         return Err(taken(target));
     }
-    let wanted = Wanted { fleet: arguments.fleet.as_deref(), target };
+    let wanted = ImportTarget { fleet: arguments.fleet.as_deref(), target };
     let imported = match arguments.from {
         Foreign::Ansible => ansible(arguments, &wanted)?,
         Foreign::SshConfig => {
@@ -88,7 +88,7 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn ansible(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+fn ansible(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Imported, Trouble> {
     let file = ansible_file(arguments)?;
     let named = variable("ANSIBLE_CONFIG");
     let config = find_ansible_config(named.as_deref(), &file, variable("HOME").as_deref());
@@ -120,7 +120,7 @@ fn ssh_config(arguments: &ImportArgs) -> Result<(PathBuf, bool), Trouble> {
     }
 }
 
-async fn deploy_rs(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+async fn deploy_rs(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Imported, Trouble> {
     let (flake, folder) = flake(arguments)?;
     let answer = foreign::deploy_rs(&flake, &folder).await.map_err(not_asked)?;
     let configurations = foreign::configurations(&flake, &folder).await;
@@ -128,7 +128,7 @@ async fn deploy_rs(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Import
     from_deploy_rs(&answer, configurations.as_deref(), &reference, wanted).map_err(not_imported)
 }
 
-async fn colmena(arguments: &ImportArgs, wanted: &Wanted<'_>) -> Result<Imported, Trouble> {
+async fn colmena(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Imported, Trouble> {
     let given = Path::new(arguments.source.as_deref().unwrap_or("."));
     let hive_file = if given.is_dir() { given.join("hive.nix") } else { given.to_owned() };
     let is_hive = hive_file.is_file() && !(given.is_dir() && given.join("flake.nix").exists());
@@ -226,7 +226,7 @@ fn not_asked(error: ForeignError) -> Trouble {
 fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Trouble> {
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
-        let texts: Vec<String> = notes.iter().map(Note::whole).collect();
+        let texts: Vec<String> = notes.iter().map(ImportNote::whole).collect();
         let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone() });
         let answer = match &arguments.output {
             Some(path) => serde_json::json!({ "output": path, "hosts": hosts, "not_carried_over": texts }),
@@ -235,7 +235,7 @@ fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Tr
         return tell(warned.chain([Event::Answer { answer }]), Ending::Answered { yes: true });
     }
     let is_verbose = matches!(mode, Mode::Live { verbose: true, .. } | Mode::Plain { verbose: true, .. });
-    let mut said = listed(notes, if is_verbose { Note::whole } else { Note::to_string });
+    let mut said = listed(notes, if is_verbose { ImportNote::whole } else { ImportNote::to_string });
     match &arguments.output {
         Some(path) if !matches!(mode, Mode::Quiet { .. }) => {
             let count = if *hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
@@ -250,7 +250,7 @@ fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Tr
     Ok(())
 }
 
-fn listed(notes: &[Note], in_words: fn(&Note) -> String) -> String {
+fn listed(notes: &[ImportNote], in_words: fn(&ImportNote) -> String) -> String {
     if notes.is_empty() {
         return String::new();
     }

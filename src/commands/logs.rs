@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::exit::Ending;
 use crate::inventory::{listed, nearest};
 use crate::record::folder::RunFolder;
-use crate::record::read::{Log, logs};
+use crate::record::read::{RunLog, logs};
 use crate::ui::log;
 use crate::ui::mode::Mode;
 
@@ -37,7 +37,7 @@ pub struct LogsArgs {
 pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ended {
     let folder = named(&state()?, &arguments.run)?;
     let found = logs(&folder).map_err(unreadable)?;
-    let shown: Vec<&Log> = match &arguments.host {
+    let shown: Vec<&RunLog> = match &arguments.host {
         Some(host) => of_host(&folder, &found, host)?,
         None => found.iter().collect(),
     };
@@ -65,8 +65,8 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ende
 }
 
 /// Returns the log of one host; two logs, if the host is called like that of nix.
-fn of_host<'a>(folder: &RunFolder, found: &'a [Log], host: &str) -> Result<Vec<&'a Log>, Trouble> {
-    let of_it: Vec<&Log> = found.iter().filter(|log| log.name == host).collect();
+fn of_host<'a>(folder: &RunFolder, found: &'a [RunLog], host: &str) -> Result<Vec<&'a RunLog>, Trouble> {
+    let of_it: Vec<&RunLog> = found.iter().filter(|log| log.name == host).collect();
     if !of_it.is_empty() {
         return Ok(of_it);
     }

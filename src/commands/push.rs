@@ -30,7 +30,7 @@ use crate::inventory::Overrides;
 use crate::inventory::model::{Fleet, HostName};
 use crate::record::run_id::RunId;
 use crate::ui::Screen;
-use crate::ui::forecast::{Style, render};
+use crate::ui::forecast::{ForecastStyle, render};
 use crate::ui::mode::Mode;
 
 /// Push new systems to a fleet: all hosts or none
@@ -216,7 +216,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
         // The answer comes once the rows are gone, because stdout may be the same terminal.
         let nothing = "nothing was touched, and nothing copied";
         let nothing = if asks_for_units { "nothing was changed" } else { nothing };
-        let style = Style { colour: colour(global), columns: columns() };
+        let style = ForecastStyle { colour: colour(global), columns: columns() };
         print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
     }
     Ok(ending)

@@ -33,7 +33,7 @@ use crate::exit::Ending;
 use crate::facts::plan::Plan;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Fleet, Host, HostName};
-use crate::record::folder::{RunFolder, SavedPlan, State, Unfinished};
+use crate::record::folder::{RunFolder, SavedPlan, StateFolder, UnfinishedRun};
 use crate::record::journal::{self, Journal};
 use crate::record::lock::FleetLock;
 use crate::record::losses::Recording;
@@ -102,7 +102,7 @@ fn parse_run(text: &str) -> Result<RunId, String> {
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> Ended {
     let began = Instant::now();
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
-    let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+    let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
     let fleet = FleetHostsArgs { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
     let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
@@ -180,12 +180,12 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
 }
 
 /// Returns the fleet that is meant, and its inventory: without a name those of the newest unfinished run.
-fn which(global: &GlobalArgs, state: &State, arguments: &RecoverArgs) -> Result<(GlobalArgs, String), Trouble> {
+fn which(global: &GlobalArgs, state: &StateFolder, arguments: &RecoverArgs) -> Result<(GlobalArgs, String), Trouble> {
     if let Some(name) = &arguments.name {
         return Ok((global.clone(), name.clone()));
     }
     let unfinished = state.unfinished(None).map_err(Trouble::no_record)?;
-    if let Some(Unfinished { fleet, inventory, .. }) = unfinished {
+    if let Some(UnfinishedRun { fleet, inventory, .. }) = unfinished {
         let inventory = global.inventory.clone().unwrap_or(inventory);
         return Ok((GlobalArgs { inventory: Some(inventory), ..global.clone() }, fleet));
     }
@@ -199,8 +199,8 @@ fn which(global: &GlobalArgs, state: &State, arguments: &RecoverArgs) -> Result<
     Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
 }
 
-fn known_of(unfinished: Unfinished) -> RecordedRun {
-    let Unfinished { run, journal, .. } = unfinished;
+fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
+    let UnfinishedRun { run, journal, .. } = unfinished;
     let epochs = journal.iter().filter_map(|written| match &written.entry {
         journal::Entry::Started(started) => Some(started.epoch),
         journal::Entry::Recovering(recovering) => Some(recovering.epoch),
@@ -354,7 +354,7 @@ struct Keeper<'a> {
     events: Events,
     asks: bool,
     screen: Follower,
-    state: State,
+    state: StateFolder,
     lock: FleetLock,
     inventory: PathBuf,
     /// The hosts outside the fleet through which its hosts are reached.

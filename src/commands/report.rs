@@ -18,8 +18,8 @@ use crate::event::line::Line;
 use crate::record::journal::Entry;
 use crate::record::read::logs;
 use crate::record::read_whole;
-use crate::ui::redact::{Known, Redactor};
-use crate::ui::when::Clock;
+use crate::ui::redact::{KnownTexts, Redactor};
+use crate::ui::when::LocalClock;
 use crate::ui::{json, log, matrix, show};
 
 /// The most lines of each log in a report: the cause of a failure stands at the end.
@@ -59,7 +59,7 @@ pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
         }
     };
     // The time is in UTC, because a time zone tells where a person lives.
-    let heading = read.heading(&Clock::utc(SystemTime::now()));
+    let heading = read.heading(&LocalClock::utc(SystemTime::now()));
     section("the run", &show::render(&heading, &lines, matrix::WIDTH, false));
     section("journal.jsonl", &json_lines(&read.folder.journal(), with_logs, &mut redactor));
     section("plan.json", &json_file(&read.folder.plan(), with_logs, &mut redactor));
@@ -129,9 +129,9 @@ Not hidden: {read_it}.
 }
 
 /// Returns the words of the record that must be hidden, and those that must stay.
-fn known(read: &Read) -> Known {
+fn known(read: &Read) -> KnownTexts {
     let folder = &read.folder;
-    let mut known = Known { kept: BTreeSet::from([read.summary.fleet.clone()]), ..Known::default() };
+    let mut known = KnownTexts { kept: BTreeSet::from([read.summary.fleet.clone()]), ..KnownTexts::default() };
     known.hosts.extend(show::hosts(&read.lines).iter().map(ToString::to_string));
     for host in folder.read_addresses() {
         let name = host.name.to_string();

@@ -14,7 +14,7 @@ use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::decide::rollback::To;
 use crate::inventory::model::HostName;
-use crate::record::rollback_target::{Left, LeftError};
+use crate::record::rollback_target::{LeftError, LeftSystems};
 use crate::ui::mode::Mode;
 
 /// Bring a fleet back to systems that its hosts already have: all hosts or none
@@ -104,7 +104,7 @@ fn where_to(ground: &Ground, to: Option<&BackTo>) -> Result<(To, BTreeSet<HostNa
         }
         Some(BackTo::Run(name)) => {
             let run = named(&state()?, name)?;
-            let Left { systems, without } = run.left(fleet, inventory).map_err(no_such_run)?;
+            let LeftSystems { systems, without } = run.left(fleet, inventory).map_err(no_such_run)?;
             Ok((To::Run { run: run.id().to_string(), systems, left: BTreeMap::new() }, without))
         }
         Some(BackTo::Time(text)) => {

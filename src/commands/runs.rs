@@ -16,7 +16,7 @@ use crate::event::line::to_millis;
 use crate::exit::Ending;
 use crate::inventory::SelectError;
 use crate::ui::mode::Mode;
-use crate::ui::runs::{Row, Standing, render};
+use crate::ui::runs::{RunRow, RunStanding, render};
 
 /// List the runs that this workstation has a record of, the newest first
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -68,7 +68,7 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Ende
             continue;
         }
         let standing = standing(&summary, &running);
-        let row = Row {
+        let row = RunRow {
             run: summary.run,
             kind: summary.kind,
             fleet: summary.fleet,
@@ -120,7 +120,7 @@ fn ensure_fleet_exists(global: &GlobalArgs, fleet: &str, recorded: BTreeSet<Stri
     Err(Trouble::not_understood(error, hint))
 }
 
-fn json(row: &Row) -> serde_json::Value {
+fn json(row: &RunRow) -> serde_json::Value {
     serde_json::json!({
         "run": row.run,
         "kind": row.kind.word(),
@@ -128,9 +128,9 @@ fn json(row: &Row) -> serde_json::Value {
         "began": humantime::format_rfc3339_millis(to_millis(row.began)).to_string(),
         // Absent for a run that has not ended.
         "outcome": row.standing.outcome(),
-        "recovered": matches!(row.standing, Standing::Recovered(_)),
-        "by_hand": row.standing == Standing::ByHand,
-        "running": row.standing == Standing::Running,
+        "recovered": matches!(row.standing, RunStanding::Recovered(_)),
+        "by_hand": row.standing == RunStanding::ByHand,
+        "running": row.standing == RunStanding::Running,
         "hosts": row.hosts,
         "took_ms": row.took.map(super::shared::conclusion::millis),
         "exit": row.exit,

@@ -16,7 +16,7 @@ use crate::event::line::to_millis;
 use crate::exit::Ending;
 use crate::ui::matrix;
 use crate::ui::mode::Mode;
-use crate::ui::runs::Standing;
+use crate::ui::runs::RunStanding;
 use crate::ui::show;
 use crate::ui::timeline::Timeline;
 
@@ -90,9 +90,9 @@ fn json(read: &Read) -> serde_json::Value {
         "fleet": summary.fleet,
         "began": humantime::format_rfc3339_millis(to_millis(summary.began)).to_string(),
         "outcome": read.standing.outcome(),
-        "recovered": matches!(read.standing, Standing::Recovered(_)),
-        "by_hand": read.standing == Standing::ByHand,
-        "running": read.standing == Standing::Running,
+        "recovered": matches!(read.standing, RunStanding::Recovered(_)),
+        "by_hand": read.standing == RunStanding::ByHand,
+        "running": read.standing == RunStanding::Running,
         "took_ms": summary.took.map(super::shared::conclusion::millis),
         "exit": summary.exit,
         "missing": summary.missing,

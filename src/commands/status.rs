@@ -13,7 +13,7 @@ use super::shared::history::{clock, colour, print};
 use super::{Ended, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
-use crate::decide::status::{Condition, Trouble as Wrong, drift, troubles};
+use crate::decide::status::{Condition, StatusTrouble as Wrong, drift, troubles};
 use crate::decide::survey::Allowed;
 use crate::engine::ask::Gathered;
 use crate::engine::queries::build;
@@ -27,7 +27,7 @@ use crate::inventory::Overrides;
 use crate::inventory::model::{Host, HostName, Jump};
 use crate::remote::Workspace;
 use crate::ui::mode::Mode;
-use crate::ui::status::{Match, Shown, Style, Told, render};
+use crate::ui::status::{HostStatusView, Match, StatusStyle, ToldStatus, render};
 use crate::ui::{Screen, columns_of_stdout};
 
 /// Show what every host runs, would boot, lacks and needs
@@ -113,7 +113,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     events.publish(Event::Ended { exit: i32::from(exit::status(ending)) });
     farewell(screen, mode)?;
     if let Some(hosts) = hosts.filter(|_| mode != Mode::Json) {
-        let style = Style {
+        let style = StatusStyle {
             clock: &clock(),
             now: SystemTime::now(),
             columns: columns_of_stdout(),
@@ -163,12 +163,12 @@ fn answers(
 }
 
 impl Answer {
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> HostStatusView<'_> {
         let told = match &self.gathered {
-            Ok((condition, troubles)) => Told::Answered { condition, troubles },
-            Err((why, hint)) => Told::Silent { why, hint: hint.as_deref() },
+            Ok((condition, troubles)) => ToldStatus::Answered { condition, troubles },
+            Err((why, hint)) => ToldStatus::Silent { why, hint: hint.as_deref() },
         };
-        Shown { host: &self.host, way: &self.way, told, flake: self.flake }
+        HostStatusView { host: &self.host, way: &self.way, told, flake: self.flake }
     }
 
     fn to_json(&self) -> Value {

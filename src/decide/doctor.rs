@@ -63,7 +63,7 @@ pub enum Severity {
 
 /// A thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct DoctorFinding {
     pub severity: Severity,
     pub what: String,
     /// Why it matters; empty if it is fine.
@@ -71,7 +71,7 @@ pub struct Finding {
     pub mend: Option<String>,
 }
 
-impl Finding {
+impl DoctorFinding {
     #[must_use]
     pub fn new(severity: Severity, what: impl Into<String>, why: &str, mend: Option<String>) -> Self {
         Self { severity, what: what.into(), why: why.to_owned(), mend }
@@ -102,10 +102,10 @@ const CLOCK_SECONDS: u64 = 30;
 
 /// Judges every host that has answered; each host's findings are sorted, the heaviest first.
 #[must_use]
-pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<Finding>)> {
+pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<DoctorFinding>)> {
     let refused = refusals(fleet, answered);
     let of_host = |(host, examined, copying): &(&Host, &Examined, &Copying)| {
-        let mut findings = vec![Finding::fine(format!("logs in as {}, and is root there", examined.login))];
+        let mut findings = vec![DoctorFinding::fine(format!("logs in as {}, and is root there", examined.login))];
         findings.extend(refused.iter().filter(|(name, _)| *name == host.name).map(|(_, finding)| finding.clone()));
         let patient = Patient { fleet, host, examined };
         patient.way_back(&mut findings);
@@ -122,7 +122,7 @@ pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec
 }
 
 /// Asks what the survey of a push would say that changes every one of these hosts.
-fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Finding)> {
+fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, DoctorFinding)> {
     let another = StorePath::new("/nix/store/00000000000000000000000000000000-what-a-push-would-bring")
         .expect("that is the form of a store path");
     let views: Vec<Surveyed<'_>> = answered
@@ -141,7 +141,7 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
             Weight::Refusal => (Severity::Blocker, "a push is refused as long as this is so"),
             Weight::Warning => (Severity::Warning, "a push goes on all the same, and warns"),
         };
-        Some((found.host?, Finding::new(severity, found.text, why, found.hint)))
+        Some((found.host?, DoctorFinding::new(severity, found.text, why, found.hint)))
     };
     findings.into_iter().filter_map(finding).collect()
 }
@@ -155,24 +155,25 @@ struct Patient<'a> {
 
 impl Patient<'_> {
     /// Says which parts of the way back are as they should be; the survey refuses the others.
-    fn way_back(&self, findings: &mut Vec<Finding>) {
+    fn way_back(&self, findings: &mut Vec<DoctorFinding>) {
         let facts = &self.examined.condition.facts;
         let standing = &facts.standing;
         if standing.systems.agree() {
-            findings.push(Finding::fine("a reboot brings back what runs"));
+            findings.push(DoctorFinding::fine("a reboot brings back what runs"));
         }
         match standing.loader {
             BootLoader::Unknown => {}
-            loader => findings.push(Finding::fine(format!("its boot loader can be read: {}", loader.word()))),
+            loader => findings.push(DoctorFinding::fine(format!("its boot loader can be read: {}", loader.word()))),
         }
         if facts.crypto_devices.is_empty() {
-            findings.push(Finding::fine("no disk that it boots from wants a passphrase"));
+            findings.push(DoctorFinding::fine("no disk that it boots from wants a passphrase"));
         } else if self.host.guard_action_given {
-            findings.push(Finding::fine("one of its disks is encrypted, and the inventory says how it is guarded"));
+            findings
+                .push(DoctorFinding::fine("one of its disks is encrypted, and the inventory says how it is guarded"));
         }
         for trace in &facts.traces {
             let trace = trace.lines().next().unwrap_or_default();
-            findings.push(Finding::warning(
+            findings.push(DoctorFinding::warning(
                 format!("a guard has fired here: {trace}"),
                 "what was being pushed then did not hold on this host",
                 format!("`fleetdeploy recover {}` cleans it up once you have read why", self.fleet.name),
@@ -180,45 +181,45 @@ impl Patient<'_> {
         }
     }
 
-    fn programs_of_the_system(&self, copying: &Copying, findings: &mut Vec<Finding>) {
+    fn programs_of_the_system(&self, copying: &Copying, findings: &mut Vec<DoctorFinding>) {
         let facts = &self.examined.condition.facts;
         match version(&facts.nix_version) {
-            None => findings.push(Finding::warning(
+            None => findings.push(DoctorFinding::warning(
                 "which Nix it has could not be found out",
                 "the new system is copied into its store by its own Nix",
                 "see there what `nix --version` says",
             )),
-            Some(found) if found < OLDEST_NIX => findings.push(Finding::warning(
+            Some(found) if found < OLDEST_NIX => findings.push(DoctorFinding::warning(
                 format!("its {} is older than {}.{}", facts.nix_version, OLDEST_NIX.0, OLDEST_NIX.1),
                 "nobody has tried a copy to it",
                 "nix.package = pkgs.nix;  # of a newer nixpkgs",
             )),
-            Some(_) => findings.push(Finding::fine(facts.nix_version.clone())),
+            Some(_) => findings.push(DoctorFinding::fine(facts.nix_version.clone())),
         }
         match version(&facts.systemd_version) {
-            Some((major, _)) if major < OLDEST_SYSTEMD => findings.push(Finding::warning(
+            Some((major, _)) if major < OLDEST_SYSTEMD => findings.push(DoctorFinding::warning(
                 format!("its {} is older than {OLDEST_SYSTEMD}", facts.systemd_version),
                 "nobody has tried the guard with it",
                 "update it to a NixOS that is still maintained, for once without a guard",
             )),
-            _ => findings.push(Finding::fine(facts.systemd_version.clone())),
+            _ => findings.push(DoctorFinding::fine(facts.systemd_version.clone())),
         }
-        findings.push(Finding::fine(format!("kernel {}, {}", facts.kernel, facts.system_type)));
+        findings.push(DoctorFinding::fine(format!("kernel {}, {}", facts.kernel, facts.system_type)));
         let login = &in_nix(&self.examined.login);
         findings.push(match copying {
-            Copying::Trusted => Finding::fine("takes what is copied to it"),
-            Copying::Untrusted => Finding::blocker(
+            Copying::Trusted => DoctorFinding::fine("takes what is copied to it"),
+            Copying::Untrusted => DoctorFinding::blocker(
                 format!("its Nix does not trust {login}"),
                 "what was built here is signed by nobody, and only a trusted user may bring that",
                 format!("nix.settings.trusted-users = [ \"root\" \"{login}\" ];"),
             ),
-            Copying::NotTold if login == "root" => Finding::fine("takes what is copied to it"),
-            Copying::NotTold => Finding::warning(
+            Copying::NotTold if login == "root" => DoctorFinding::fine("takes what is copied to it"),
+            Copying::NotTold => DoctorFinding::warning(
                 format!("its Nix does not say whether it trusts {login}"),
                 "what was built here is signed by nobody, and only a trusted user may bring that",
                 format!("make sure of it: nix.settings.trusted-users = [ \"root\" \"{login}\" ];"),
             ),
-            Copying::Failed(why) => Finding::blocker(
+            Copying::Failed(why) => DoctorFinding::blocker(
                 format!("nothing can be copied to it: {why}"),
                 "the new system comes to it by `nix copy`",
                 if self.examined.programs.contains("nix-daemon") {
@@ -227,7 +228,7 @@ impl Patient<'_> {
                     "a login without a terminal finds no `nix-daemon`: see what sets its PATH".to_owned()
                 },
             ),
-            Copying::NotAsked => Finding::warning(
+            Copying::NotAsked => DoctorFinding::warning(
                 "whether anything can be copied to it was not tried",
                 "there is no nix on this workstation to try it with",
                 "install Nix here",
@@ -235,31 +236,35 @@ impl Patient<'_> {
         });
     }
 
-    fn space(&self, findings: &mut Vec<Finding>) {
+    fn space(&self, findings: &mut Vec<DoctorFinding>) {
         for space in &self.examined.condition.spaces {
             let what = format!("{} MiB of {} are free on {}", space.free >> 20, space.size >> 20, space.place);
             findings.push(if !space.is_little() {
-                Finding::fine(what)
+                DoctorFinding::fine(what)
             } else if space.is_none() {
-                Finding::blocker(what, "nothing new fits in there", space_mend(&space.place))
+                DoctorFinding::blocker(what, "nothing new fits in there", space_mend(&space.place))
             } else {
-                Finding::warning(what, "a new system, its kernel or its logs may not fit", space_mend(&space.place))
+                DoctorFinding::warning(
+                    what,
+                    "a new system, its kernel or its logs may not fit",
+                    space_mend(&space.place),
+                )
             });
         }
     }
 
-    fn network(&self, findings: &mut Vec<Finding>) {
+    fn network(&self, findings: &mut Vec<DoctorFinding>) {
         let examined = self.examined;
         match examined.clock_ahead {
             Some(ahead) if ahead.unsigned_abs() > CLOCK_SECONDS => {
                 let word = if ahead > 0 { "ahead of" } else { "behind" };
-                findings.push(Finding::warning(
+                findings.push(DoctorFinding::warning(
                     format!("its clock is {} s {word} this workstation's", ahead.unsigned_abs()),
                     "certificates and the times of logs are read wrong; guards do not mind",
                     "services.timesyncd.enable = true;  # and look at the clock here, too",
                 ));
             }
-            Some(_) => findings.push(Finding::fine("its clock goes right")),
+            Some(_) => findings.push(DoctorFinding::fine("its clock goes right")),
             None => {}
         }
         let Some(vpn) = &self.host.vpn else { return };
@@ -272,9 +277,9 @@ impl Patient<'_> {
             _ => address == vpn,
         };
         findings.push(if examined.addresses.iter().any(same) {
-            Finding::fine(format!("has its VPN address {vpn}"))
+            DoctorFinding::fine(format!("has its VPN address {vpn}"))
         } else {
-            Finding::warning(
+            DoctorFinding::warning(
                 format!("has no interface with its VPN address {vpn}"),
                 "links to it are down before the push already, unless the push brings the address",
                 "the inventory's `vpn` and the host's, for example `networking.wireguard.interfaces.wg0.ips`, must \
@@ -283,35 +288,37 @@ impl Patient<'_> {
         });
     }
 
-    fn sshd(&self, findings: &mut Vec<Finding>) {
+    fn sshd(&self, findings: &mut Vec<DoctorFinding>) {
         let setting = |key: &str| self.examined.sshd.get(key).map(String::as_str);
         match setting("maxsessions").and_then(|sessions| sessions.parse::<u64>().ok()) {
-            Some(sessions) if sessions < SESSIONS => findings.push(Finding::warning(
+            Some(sessions) if sessions < SESSIONS => findings.push(DoctorFinding::warning(
                 format!("its sshd takes {sessions} sessions on one connection"),
                 "scripts and the copy go side by side over one connection, up to 10 at once",
                 format!("services.openssh.settings.MaxSessions = {SESSIONS};"),
             )),
-            Some(_) => findings.push(Finding::fine("its sshd takes enough sessions")),
+            Some(_) => findings.push(DoctorFinding::fine("its sshd takes enough sessions")),
             None => {}
         }
         let name = &self.host.name;
         let is_jump = |host: &Host| matches!(&host.jump, Some(Jump::Host(jump)) if jump == name);
         if self.fleet.hosts.iter().any(is_jump) && matches!(setting("allowtcpforwarding"), Some("no" | "remote")) {
-            findings.push(Finding::blocker(
+            findings.push(DoctorFinding::blocker(
                 "its sshd forwards nothing, and other hosts of the fleet are reached through it",
                 "a jump needs forwarding",
                 "services.openssh.settings.AllowTcpForwarding = \"local\";",
             ));
         }
         if setting("persourcepenalties").is_some_and(|penalties| penalties != "no") {
-            findings.push(Finding::fine("its sshd punishes addresses that connect and leave; probes keep below that"));
+            findings.push(DoctorFinding::fine(
+                "its sshd punishes addresses that connect and leave; probes keep below that",
+            ));
         }
     }
 
-    fn rest(&self, findings: &mut Vec<Finding>) {
+    fn rest(&self, findings: &mut Vec<DoctorFinding>) {
         let facts = &self.examined.condition.facts;
         for note in &facts.notes {
-            findings.push(Finding::new(
+            findings.push(DoctorFinding::new(
                 Severity::Warning,
                 note.clone(),
                 "it may keep a reboot from doing what it should; a guard's reboot takes no notice of inhibitors",
@@ -320,9 +327,9 @@ impl Patient<'_> {
         }
         let failed: Vec<&str> = facts.standing.failed_units.iter().map(String::as_str).collect();
         if failed.is_empty() {
-            findings.push(Finding::fine("no unit has failed"));
+            findings.push(DoctorFinding::fine("no unit has failed"));
         } else {
-            findings.push(Finding::warning(
+            findings.push(DoctorFinding::warning(
                 format!("units that failed: {}", failed.join(", ")),
                 "a push does not blame itself for them, and so would not see if it broke them anew",
                 journal_of(&self.fleet.name, &self.host.name, failed[0]),

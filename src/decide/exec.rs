@@ -20,7 +20,7 @@ pub enum Came {
 pub struct Ran {
     /// The exit status, as a shell there counts: 128 and the number of a signal that ended it.
     pub status: i32,
-    pub end: End,
+    pub end: ExecEnd,
     pub stdout: Printed,
     pub stderr: Printed,
     /// The time on the host, without the way there.
@@ -29,7 +29,7 @@ pub struct Ran {
 
 /// The cause of a command's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum ExecEnd {
     ByItself,
     /// Its time limit was over.
     TimedOut,
@@ -65,7 +65,7 @@ impl Printed {
 impl Came {
     #[must_use]
     pub fn is_good(&self) -> bool {
-        matches!(self, Self::Ran(Ran { status: 0, end: End::ByItself, .. }))
+        matches!(self, Self::Ran(Ran { status: 0, end: ExecEnd::ByItself, .. }))
     }
 
     /// Compares two results; the time that they took makes no difference.
@@ -101,7 +101,7 @@ mod tests {
     fn ran(status: i32, stdout: &str, seconds: u64) -> Came {
         let stdout = Printed { bytes: stdout.into(), dropped: 0 };
         let took = Duration::from_secs(seconds);
-        Came::Ran(Ran { status, end: End::ByItself, stdout, stderr: Printed::default(), took })
+        Came::Ran(Ran { status, end: ExecEnd::ByItself, stdout, stderr: Printed::default(), took })
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn only_a_status_of_0_by_itself_is_good() {
         let Came::Ran(stopped) = ran(0, "", 0) else { unreachable!() };
-        let stopped = Came::Ran(Ran { end: End::Stopped, ..stopped });
+        let stopped = Came::Ran(Ran { end: ExecEnd::Stopped, ..stopped });
         let all = [ran(0, "", 0), ran(1, "", 0), stopped, Came::Unknown { why: String::new(), hint: None }];
         assert_eq!(all.map(|came| came.is_good()), [true, false, false, false]);
     }

@@ -62,7 +62,7 @@ impl Space {
 
 /// A thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub struct StatusTrouble {
     /// Returns one or two words, for a table.
     pub short: String,
     pub text: String,
@@ -72,12 +72,12 @@ pub struct Trouble {
 
 /// Finds everything that is not as it should be, the most urgent first. `fleet` is for the commands to type.
 #[must_use]
-pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<Trouble> {
+pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTrouble> {
     let facts = &condition.facts;
     let mut troubles = claims(fleet, host, facts);
     let claimed = !troubles.is_empty();
     let mut add = |short: &str, text: String, mend: Option<String>| {
-        troubles.push(Trouble { short: short.to_owned(), text, mend });
+        troubles.push(StatusTrouble { short: short.to_owned(), text, mend });
     };
     if !claimed {
         for run in &facts.survivors {
@@ -159,12 +159,15 @@ pub fn space_mend(place: &str) -> &'static str {
 }
 
 /// Finds what the survey of a push would say of guard and lease.
-fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<Trouble> {
+fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     let times = Times::of(host, Duration::ZERO, Duration::ZERO);
     let surveyed = Surveyed { host, selected: false, facts, new: None, times };
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
-    let claim =
-        |finding: survey::Finding| Trouble { short: "claimed".to_owned(), text: finding.text, mend: finding.hint };
+    let claim = |finding: survey::Finding| StatusTrouble {
+        short: "claimed".to_owned(),
+        text: finding.text,
+        mend: finding.hint,
+    };
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
 }
 

@@ -24,7 +24,7 @@ impl Round {
                 continue;
             }
             if let Some(doubt) = self.tunnel_doubt(link, before, since) {
-                if matches!(doubt, Doubt::OldHandshake) {
+                if matches!(doubt, TunnelDoubt::OldHandshake) {
                     waiting.insert(id);
                 }
                 self.answers.insert(id, LinkAnswer::Down { why: doubt.text().to_owned() });
@@ -33,7 +33,7 @@ impl Round {
         waiting
     }
 
-    fn tunnel_doubt(&self, link: &Link, before: &Round, since: &BTreeMap<HostName, u64>) -> Option<Doubt> {
+    fn tunnel_doubt(&self, link: &Link, before: &Round, since: &BTreeMap<HostName, u64>) -> Option<TunnelDoubt> {
         let Place::Host(from) = &link.from else { return None };
         let address = link.probe_after.address()?;
         let here = self.hosts.get(from)?;
@@ -44,18 +44,18 @@ impl Round {
         let same_interface = earlier.is_some_and(|old| old.index == interface.index);
         if let Some(old_peer) = old_peer {
             if old_peer.keepalive.is_some() && peer.keepalive.is_none() {
-                return Some(Doubt::NoKeepalive);
+                return Some(TunnelDoubt::NoKeepalive);
             }
             // Only an end with a keepalive has a configured endpoint that must stay; the other end learns it.
             let roamed = old_peer.keepalive.is_some() && old_peer.endpoint != peer.endpoint;
             if roamed && same_interface && earlier.is_some_and(|old| old.settings == interface.settings) {
-                return Some(Doubt::Roamed);
+                return Some(TunnelDoubt::Roamed);
             }
         }
         let ends = [Some(from), link.to_host.as_ref()].into_iter().flatten();
         let newest = ends.filter(|end| self.changed_in_place(end, before)).map(|end| since.get(end).copied()).min()?;
         let proven = peer.handshake_age.zip(newest).is_some_and(|(age, newest)| age < newest);
-        (!proven).then_some(Doubt::OldHandshake)
+        (!proven).then_some(TunnelDoubt::OldHandshake)
     }
 
     /// Returns whether a host has an interface with other settings than in `before`, and the interface is still the
@@ -71,13 +71,13 @@ impl Round {
 }
 
 /// Says why a tunnel that carries packets is not proven.
-enum Doubt {
+enum TunnelDoubt {
     OldHandshake,
     Roamed,
     NoKeepalive,
 }
 
-impl Doubt {
+impl TunnelDoubt {
     fn text(&self) -> &'static str {
         match self {
             Self::OldHandshake => "waiting for a WireGuard handshake newer than the change",

@@ -44,7 +44,7 @@ impl Inquiry<'_> {
         let FleetScope { fleet, folder, selected, .. } = self.scope;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
-        self.tell(build_moved(&nix::Progress::default(), "evaluating".to_owned()));
+        self.tell(build_moved(&nix::NixProgress::default(), "evaluating".to_owned()));
         let hear = |host: Option<&HostName>, lines| {
             self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
         };
@@ -68,7 +68,7 @@ impl Inquiry<'_> {
 
     async fn build_targets(
         &self,
-        targets: &BTreeMap<HostName, nix::Target>,
+        targets: &BTreeMap<HostName, nix::EvalTarget>,
     ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
         let FleetScope { fleet, roots, .. } = self.scope;
         let rows = Mutex::new(BuildRows::new(targets));
@@ -100,7 +100,7 @@ impl Inquiry<'_> {
     /// Says what is being built for each host, from the first derivation to the end of the build.
     async fn tell_rows(
         &self,
-        targets: &BTreeMap<HostName, nix::Target>,
+        targets: &BTreeMap<HostName, nix::EvalTarget>,
         begun: &Notify,
         rows: &Mutex<BuildRows>,
     ) -> Infallible {
@@ -174,8 +174,8 @@ impl Inquiry<'_> {
     }
 }
 
-fn doing(progress: &nix::Progress) -> String {
-    let nix::Progress { running, transferring, copied, looking, .. } = progress;
+fn doing(progress: &nix::NixProgress) -> String {
+    let nix::NixProgress { running, transferring, copied, looking, .. } = progress;
     match (running.first(), transferring) {
         (Some(build), _) => shown(build),
         (None, Some(name)) => format!("downloading {name}"),
@@ -185,8 +185,8 @@ fn doing(progress: &nix::Progress) -> String {
     }
 }
 
-fn build_moved(progress: &nix::Progress, doing: String) -> Event {
-    let nix::Progress { builds, transferring, .. } = progress;
+fn build_moved(progress: &nix::NixProgress, doing: String) -> Event {
+    let nix::NixProgress { builds, transferring, .. } = progress;
     let nix::Amount { done, expected } = progress.fetched();
     Event::BuildMoved {
         done: builds.done,
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_built_comes_before_what_is_downloaded() {
-        let mut progress = nix::Progress { looking: true, ..nix::Progress::default() };
+        let mut progress = nix::NixProgress { looking: true, ..nix::NixProgress::default() };
         assert_eq!(doing(&progress), "asking the binary caches");
         progress.transferring = Some("linux-6.12.8".into());
         assert_eq!(doing(&progress), "downloading linux-6.12.8");

@@ -50,7 +50,7 @@ impl Push<'_> {
         let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
         let hear = |heard: nix::Heard<'_>| {
             self.inquiry.tell(match heard {
-                nix::Heard::Progress(nix::Progress { copied, .. }) => {
+                nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
                     Event::CopyMoved { host: name.clone(), done_bytes: copied.done, expected_bytes: copied.expected }
                 }
                 nix::Heard::Printed(lines) => {

@@ -11,12 +11,12 @@ use super::ask::{Gathered, NoAnswer, gather};
 use super::causes::chain;
 use super::reach::Reach;
 use super::workstation::ssh_version;
-use crate::decide::doctor::{Copying, Examined, Finding, Nix, Severity, Unfinished, Workstation};
+use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
 use crate::nix;
-use crate::record::folder::State;
+use crate::record::folder::StateFolder;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::Step;
 use crate::remote::{ConnectCause, RootRefusal, StepError};
@@ -57,12 +57,12 @@ pub fn examine<'a>(
 
 /// Says why a host cannot be examined at all.
 #[must_use]
-pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> Finding {
+pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
     const LOGIN: &str = "everything goes over a login that asks nothing";
     let user = host.user.as_deref().unwrap_or("NAME");
     // A push leaves out a host that is optional and does not answer.
     let severity = if host.optional { Severity::Warning } else { Severity::Blocker };
-    let blocker = |why: &str, mend: Option<String>| Finding::new(severity, no_answer.why(), why, mend);
+    let blocker = |why: &str, mend: Option<String>| DoctorFinding::new(severity, no_answer.why(), why, mend);
     match no_answer {
         NoAnswer::Senseless(AnswerError::NotNixos) => blocker(
             "a push brings NixOS systems, and the guard restarts into them",
@@ -107,7 +107,7 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> Finding {
 /// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
 pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
     let (nix, ssh) = tokio::join!(nix_here(), ssh_version());
-    let state = State::locate(|name| std::env::var_os(name));
+    let state = StateFolder::locate(|name| std::env::var_os(name));
     let unfinished = state.as_ref().ok().and_then(|state| state.unfinished(Some((fleet, inventory))).ok().flatten());
     Workstation {
         nix,
@@ -157,7 +157,7 @@ mod tests {
     use crate::inventory::model::Inventory;
     use crate::remote::ConnectError;
 
-    fn judged(optional: bool, no_answer: &NoAnswer) -> Finding {
+    fn judged(optional: bool, no_answer: &NoAnswer) -> DoctorFinding {
         let text =
             format!("hosts: {{nas: {{user: ada, optional: {optional}}}}}\nfleets: {{lab: {{flake: ., hosts: all}}}}\n");
         let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), &text).unwrap();

@@ -257,7 +257,7 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
     }
 }
 
-struct End<'a> {
+struct LinkEnd<'a> {
     name: String,
     host: Option<&'a Host>,
     address: String,
@@ -265,17 +265,17 @@ struct End<'a> {
 }
 
 /// Returns the address that an inventory host's name means: its VPN address, else its address.
-fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> End<'a> {
+fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> LinkEnd<'a> {
     match target {
         Target::Host(name) => {
             let host = hosts.iter().find(|host| host.name == *name);
             let address =
                 host.map_or_else(|| name.to_string(), |host| host.vpn.clone().unwrap_or_else(|| host.address.clone()));
             let after = host.and_then(|host| host.after.vpn.clone().or_else(|| host.after.address.clone()));
-            End { name: name.to_string(), host, address_after: after.unwrap_or_else(|| address.clone()), address }
+            LinkEnd { name: name.to_string(), host, address_after: after.unwrap_or_else(|| address.clone()), address }
         }
         Target::Address(address) => {
-            End { name: address.clone(), host: None, address: address.clone(), address_after: address.clone() }
+            LinkEnd { name: address.clone(), host: None, address: address.clone(), address_after: address.clone() }
         }
     }
 }

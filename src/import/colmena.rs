@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::draft::{Draft, DraftHost, Setting, Systems};
+use super::draft::{Draft, DraftHost, DraftSetting, DraftSystems};
 use super::names::Names;
-use super::note::{Notes, Place};
-use super::way::{Way, jumps, take_arguments};
-use super::{ImportError, Imported, Wanted, accepted, accepted_address, attribute, finish, named};
+use super::note::{ImportNotes, SourcePlace};
+use super::way::{JumpWay, jumps, take_arguments};
+use super::{ImportError, ImportTarget, Imported, accepted, accepted_address, attribute, finish, named};
 use crate::inventory::problem::{listed, shown};
 
 /// Where a hive was read from.
@@ -27,7 +27,7 @@ pub enum Hive<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Node {
+struct ColmenaNode {
     name: String,
     /// What could be read of `deployment`, `defaults` below the node's own.
     deployment: BTreeMap<String, Value>,
@@ -56,14 +56,14 @@ const OTHERWISE: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// [`ImportError::Answer`] if the answer has another shape, [`ImportError::NoHosts`] if no node is left.
-pub fn from_colmena(answer: &str, hive: Hive<'_>, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
+pub fn from_colmena(answer: &str, hive: Hive<'_>, wanted: &ImportTarget<'_>) -> Result<Imported, ImportError> {
     let origin = match hive {
         Hive::Flake { flake, .. } | Hive::Made { flake } => format!("the colmena hive of the flake {flake}"),
         Hive::File { file, .. } => format!("the colmena hive {file}"),
     };
-    let hosts: Vec<Node> =
+    let hosts: Vec<ColmenaNode> =
         serde_json::from_str(answer).map_err(|source| ImportError::Answer { origin: origin.clone(), source })?;
-    let mut notes = Notes::default();
+    let mut notes = ImportNotes::default();
     let mut names = Names::default();
     let fleet = wanted.fleet.unwrap_or(super::ANY_FLEET).to_owned();
     let mut draft = Draft::new(origin, fleet, systems(hive, &hosts, &mut notes));
@@ -77,45 +77,49 @@ pub fn from_colmena(answer: &str, hive: Hive<'_>, wanted: &Wanted<'_>) -> Result
 }
 
 /// Where the systems are, which a hive of modules alone does not say.
-fn systems(hive: Hive<'_>, hosts: &[Node], notes: &mut Notes) -> Systems {
+fn systems(hive: Hive<'_>, hosts: &[ColmenaNode], notes: &mut ImportNotes) -> DraftSystems {
     let are_in = |known: &[String]| hosts.iter().all(|node| known.contains(&node.name));
     match hive {
         Hive::Made { flake } => {
             let attr = Some("colmenaHive.toplevel.\"{host}\"".to_owned());
-            Systems {
+            DraftSystems {
                 attr,
                 remark: vec!["The systems that colmena itself builds.".to_owned()],
-                ..Systems::flake(flake)
+                ..DraftSystems::flake(flake)
             }
         }
         Hive::Flake { flake, configurations } if configurations.is_some_and(are_in) => {
             let remark = vec!["Every node of the hive is in the flake's nixosConfigurations, too.".to_owned()];
-            Systems { remark, ..Systems::flake(flake) }
+            DraftSystems { remark, ..DraftSystems::flake(flake) }
         }
         Hive::Flake { flake, .. } => {
-            let place = Place::Attribute("colmena".into());
+            let place = SourcePlace::Attribute("colmena".into());
             let what = "not every node of the hive is in `nixosConfigurations`: fleetdeploy builds what is evaluated";
             let mend =
                 "add `colmenaHive = colmena.lib.makeHive self.outputs.colmena;` to the flake: `attr` names its systems";
             notes.note(&place, what, mend);
             let remark = vec!["The flake needs `colmenaHive = colmena.lib.makeHive self.outputs.colmena;`.".to_owned()];
-            Systems { attr: Some("colmenaHive.toplevel.\"{host}\"".to_owned()), remark, ..Systems::flake(flake) }
+            DraftSystems {
+                attr: Some("colmenaHive.toplevel.\"{host}\"".to_owned()),
+                remark,
+                ..DraftSystems::flake(flake)
+            }
         }
         Hive::File { file, systems } => {
-            let place = Place::Attribute(file.to_owned());
+            let place = SourcePlace::Attribute(file.to_owned());
             let what =
                 "a hive holds modules, not systems: the inventory names a file `systems.nix` that is not there yet";
             notes.note(&place, what, "docs/moving-in.md has that file: it evaluates the hive's nodes");
             let remark = vec!["docs/moving-in.md has this file: it evaluates the nodes of hive.nix.".to_owned()];
-            Systems { key: "file", source: systems.to_owned(), attr: None, remark }
+            DraftSystems { key: "file", source: systems.to_owned(), attr: None, remark }
         }
     }
 }
 
-fn host(name: &str, node: &Node, names: &mut Names, notes: &mut Notes) -> Option<(DraftHost, Way)> {
+fn host(name: &str, node: &ColmenaNode, names: &mut Names, notes: &mut ImportNotes) -> Option<(DraftHost, JumpWay)> {
     let path = attribute(name);
-    let at = |option: &str| Place::Attribute(format!("{path}.deployment.{option}"));
-    let place = Place::Attribute(path.clone());
+    let at = |option: &str| SourcePlace::Attribute(format!("{path}.deployment.{option}"));
+    let place = SourcePlace::Attribute(path.clone());
     list_unread(node, &path, notes);
     let address = match node.deployment.get("targetHost") {
         None => None,
@@ -140,25 +144,25 @@ fn host(name: &str, node: &Node, names: &mut Names, notes: &mut Notes) -> Option
         }
     }
     let user = match node.deployment.get("targetUser") {
-        Some(Value::String(user)) => accepted(Setting::User, user, &at("targetUser"), notes),
+        Some(Value::String(user)) => accepted(DraftSetting::User, user, &at("targetUser"), notes),
         Some(_) => None,
         None if node.unknown.iter().any(|option| option == "targetUser" || option == "deployment") => None,
         None => Some("root".to_owned()),
     };
     if let Some(user) = user {
-        host.settings.entry(Setting::User).or_insert(user);
+        host.settings.entry(DraftSetting::User).or_insert(user);
     }
     if let Some(port) = node.deployment.get("targetPort").filter(|port| !port.is_null()) {
-        let port = accepted(Setting::Port, &port.to_string(), &at("targetPort"), notes);
+        let port = accepted(DraftSetting::Port, &port.to_string(), &at("targetPort"), notes);
         if let Some(port) = port {
-            host.settings.entry(Setting::Port).or_insert(port);
+            host.settings.entry(DraftSetting::Port).or_insert(port);
         }
     }
     host.tags = tags(node, &at("tags"), names, notes);
     Some((host, way))
 }
 
-fn tags(node: &Node, place: &Place, names: &mut Names, notes: &mut Notes) -> Vec<String> {
+fn tags(node: &ColmenaNode, place: &SourcePlace, names: &mut Names, notes: &mut ImportNotes) -> Vec<String> {
     let given = node.deployment.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let mut tags: Vec<String> = Vec::new();
     for given in given {
@@ -181,12 +185,12 @@ fn tags(node: &Node, place: &Place, names: &mut Names, notes: &mut Notes) -> Vec
     tags
 }
 
-fn list_unread(node: &Node, path: &str, notes: &mut Notes) {
-    let at = |option: &str| Place::Attribute(format!("{path}.deployment.{option}"));
+fn list_unread(node: &ColmenaNode, path: &str, notes: &mut ImportNotes) {
+    let at = |option: &str| SourcePlace::Attribute(format!("{path}.deployment.{option}"));
     let in_whole = ["deployment".to_owned()];
     if node.unknown == in_whole {
         let what = "`deployment` depends on the whole configuration, which is not evaluated";
-        notes.note(&Place::Attribute(format!("{path}.deployment")), what, "write address, user and tags by hand");
+        notes.note(&SourcePlace::Attribute(format!("{path}.deployment")), what, "write address, user and tags by hand");
     }
     for option in node.unknown.iter().filter(|option| !in_whole.contains(option)) {
         let what = format!("`{}` depends on the whole configuration, which is not evaluated", shown(option));
@@ -195,7 +199,7 @@ fn list_unread(node: &Node, path: &str, notes: &mut Notes) {
     for importing in &node.imports {
         let what = "imported modules are not looked into, since that would evaluate the whole configuration";
         let mend = "if one of them sets `deployment` (`targetHost`, `tags`, ...), write that by hand";
-        notes.note(&Place::Attribute(format!("{}.imports", attribute(importing))), what, mend);
+        notes.note(&SourcePlace::Attribute(format!("{}.imports", attribute(importing))), what, mend);
     }
     for other in &node.others {
         let what = format!("`{}` is not known here", shown(other));
@@ -225,7 +229,7 @@ mod tests {
     use super::*;
 
     fn import(hosts: &Value, configurations: Option<&[String]>) -> Result<Imported, ImportError> {
-        let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+        let wanted = ImportTarget { fleet: None, target: Path::new("/lab/inventory.yaml") };
         from_colmena(&hosts.to_string(), Hive::Flake { flake: ".", configurations }, &wanted)
     }
 

@@ -8,34 +8,34 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::draft::{Draft, DraftHost, Setting, Systems};
+use super::draft::{Draft, DraftHost, DraftSetting, DraftSystems};
 use super::names::Names;
-use super::note::{Notes, Place};
-use super::way::{Way, jumps, take_arguments};
-use super::{ImportError, Imported, Wanted, accepted, accepted_address, attribute, finish, named};
+use super::note::{ImportNotes, SourcePlace};
+use super::way::{JumpWay, jumps, take_arguments};
+use super::{ImportError, ImportTarget, Imported, accepted, accepted_address, attribute, finish, named};
 use crate::inventory::problem::{listed, shown};
 
-type Settings = BTreeMap<String, Value>;
+type DeploySettings = BTreeMap<String, Value>;
 
 /// What nix is asked for.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct DeployAnswer {
     /// The settings of `deploy` itself.
-    settings: Settings,
-    nodes: Vec<Node>,
+    settings: DeploySettings,
+    nodes: Vec<DeployNode>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Node {
+struct DeployNode {
     name: String,
-    settings: Settings,
+    settings: DeploySettings,
     profiles: Vec<Profile>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Profile {
     name: String,
-    settings: Settings,
+    settings: DeploySettings,
 }
 
 /// The profile that is a whole system.
@@ -68,15 +68,15 @@ pub fn from_deploy_rs(
     answer: &str,
     configurations: Option<&[String]>,
     flake: &str,
-    wanted: &Wanted<'_>,
+    wanted: &ImportTarget<'_>,
 ) -> Result<Imported, ImportError> {
     let origin = format!("the deploy-rs nodes of the flake {flake}");
-    let answer: Answer =
+    let answer: DeployAnswer =
         serde_json::from_str(answer).map_err(|source| ImportError::Answer { origin: origin.clone(), source })?;
-    let mut notes = Notes::default();
+    let mut notes = ImportNotes::default();
     let mut names = Names::default();
     let fleet = wanted.fleet.unwrap_or(super::ANY_FLEET).to_owned();
-    let mut draft = Draft::new(origin, fleet, Systems::flake(flake));
+    let mut draft = Draft::new(origin, fleet, DraftSystems::flake(flake));
     list_otherwise(&answer.settings, "deploy", &mut notes);
     let mut ways = Vec::new();
     for node in &answer.nodes {
@@ -85,7 +85,7 @@ pub fn from_deploy_rs(
         list_profiles(node, &path, &mut notes);
         let Some(system) = node.profiles.iter().find(|profile| profile.name == SYSTEM) else {
             let mend = "fleetdeploy pushes whole systems: add the host by hand if its flake has one";
-            notes.note(&Place::Attribute(path), "this node has no profile `system`: left out", mend);
+            notes.note(&SourcePlace::Attribute(path), "this node has no profile `system`: left out", mend);
             continue;
         };
         let of_profile = format!("{path}.profiles.{SYSTEM}");
@@ -95,23 +95,33 @@ pub fn from_deploy_rs(
         if configurations.is_some_and(|known| known.iter().all(|known| known != host.name.as_str())) {
             let what = "the flake has none of this name in `nixosConfigurations`";
             let mend = "give the host the name that its configuration has there, or the fleet another `attr`";
-            notes.note(&Place::Attribute(path), what, mend);
+            notes.note(&SourcePlace::Attribute(path), what, mend);
         }
         draft.hosts.push(host);
         ways.push(way);
     }
     if configurations.is_none() {
         let mend = "say as the fleet's `attr` where in the flake a host's system is";
-        notes.note(&Place::Attribute("nixosConfigurations".into()), "the flake has none, or they cannot be read", mend);
+        notes.note(
+            &SourcePlace::Attribute("nixosConfigurations".into()),
+            "the flake has none, or they cannot be read",
+            mend,
+        );
     }
     jumps(&mut draft.hosts, ways, &mut notes);
     finish(draft, notes, wanted)
 }
 
-type Layers<'a> = [(&'a Settings, String)];
+type Layers<'a> = [(&'a DeploySettings, String)];
 
-fn host(name: &str, path: &str, layers: &Layers<'_>, names: &mut Names, notes: &mut Notes) -> Option<(DraftHost, Way)> {
-    let place = Place::Attribute(path.to_owned());
+fn host(
+    name: &str,
+    path: &str,
+    layers: &Layers<'_>,
+    names: &mut Names,
+    notes: &mut ImportNotes,
+) -> Option<(DraftHost, JumpWay)> {
+    let place = SourcePlace::Attribute(path.to_owned());
     let address = found(layers, "hostname").and_then(|(value, at)| text(value, "hostname", &at, notes));
     let address = address.and_then(|address| accepted_address(&address, &place, notes));
     let mut host = named(name, address, &place, names, notes)?;
@@ -119,11 +129,11 @@ fn host(name: &str, path: &str, layers: &Layers<'_>, names: &mut Names, notes: &
     if let Some((value, at)) = found(layers, "sshUser")
         && let Some(user) = text(value, "sshUser", &at, notes)
     {
-        host.settings.extend(accepted(Setting::User, &user, &at, notes).map(|user| (Setting::User, user)));
+        host.settings.extend(accepted(DraftSetting::User, &user, &at, notes).map(|user| (DraftSetting::User, user)));
     }
     for (settings, path) in layers {
         let Some(options) = settings.get("sshOpts") else { continue };
-        let at = Place::Attribute(format!("{path}.sshOpts"));
+        let at = SourcePlace::Attribute(format!("{path}.sshOpts"));
         let Ok(words) = serde_json::from_value::<Vec<String>>(options.clone()) else {
             notes.note(&at, "this is not a list of texts", "write what it says by hand");
             continue;
@@ -147,7 +157,7 @@ fn one_option(word: &str) -> Vec<String> {
     }
 }
 
-fn becoming(host: &mut DraftHost, layers: &Layers<'_>, notes: &mut Notes) {
+fn becoming(host: &mut DraftHost, layers: &Layers<'_>, notes: &mut ImportNotes) {
     if let Some((value, at)) = found(layers, "user")
         && let Some(user) = text(value, "user", &at, notes)
         && user != "root"
@@ -162,21 +172,21 @@ fn becoming(host: &mut DraftHost, layers: &Layers<'_>, notes: &mut Notes) {
             notes.note(&at, what, "fleetdeploy knows sudo alone: log in as root, or allow sudo there");
         }
     }
-    let is_root = host.settings.get(&Setting::User).is_some_and(|user| user == "root");
+    let is_root = host.settings.get(&DraftSetting::User).is_some_and(|user| user == "root");
     if !is_root && found(layers, "interactiveSudo").is_some_and(|(value, _)| *value == Value::Bool(true)) {
-        host.settings.insert(Setting::Become, "sudo-password".to_owned());
+        host.settings.insert(DraftSetting::Become, "sudo-password".to_owned());
     }
 }
 
 /// The nearest layer's value, and its place.
-fn found<'a>(layers: &'a Layers<'_>, name: &str) -> Option<(&'a Value, Place)> {
+fn found<'a>(layers: &'a Layers<'_>, name: &str) -> Option<(&'a Value, SourcePlace)> {
     layers.iter().find_map(|(settings, path)| {
         let value = settings.get(name).filter(|value| !value.is_null())?;
-        Some((value, Place::Attribute(format!("{path}.{name}"))))
+        Some((value, SourcePlace::Attribute(format!("{path}.{name}"))))
     })
 }
 
-fn text(value: &Value, name: &str, place: &Place, notes: &mut Notes) -> Option<String> {
+fn text(value: &Value, name: &str, place: &SourcePlace, notes: &mut ImportNotes) -> Option<String> {
     let text = value.as_str();
     if text.is_none() {
         notes.note(place, format!("`{name}` is not a text, or cannot be read"), "write it by hand");
@@ -184,20 +194,28 @@ fn text(value: &Value, name: &str, place: &Place, notes: &mut Notes) -> Option<S
     text.map(Into::into)
 }
 
-fn list_otherwise(settings: &Settings, path: &str, notes: &mut Notes) {
+fn list_otherwise(settings: &DeploySettings, path: &str, notes: &mut ImportNotes) {
     for (name, mend) in OTHERWISE {
         if settings.get(name).is_some_and(|value| !value.is_null()) {
-            notes.note(&Place::Attribute(format!("{path}.{name}")), format!("`{name}` is not carried over"), mend);
+            notes.note(
+                &SourcePlace::Attribute(format!("{path}.{name}")),
+                format!("`{name}` is not carried over"),
+                mend,
+            );
         }
     }
 }
 
-fn list_profiles(node: &Node, path: &str, notes: &mut Notes) {
+fn list_profiles(node: &DeployNode, path: &str, notes: &mut ImportNotes) {
     let others: Vec<&str> =
         node.profiles.iter().map(|profile| profile.name.as_str()).filter(|name| *name != SYSTEM).collect();
     if !others.is_empty() {
         let mend = "only `system` is pushed: a profile of a user can be a part of it (home-manager's NixOS module)";
-        notes.note(&Place::Attribute(format!("{path}.profiles")), format!("other profiles: {}", listed(others)), mend);
+        notes.note(
+            &SourcePlace::Attribute(format!("{path}.profiles")),
+            format!("other profiles: {}", listed(others)),
+            mend,
+        );
     }
     for profile in &node.profiles {
         let path = format!("{path}.profiles.{}", attribute(&profile.name));
@@ -205,7 +223,7 @@ fn list_profiles(node: &Node, path: &str, notes: &mut Notes) {
         if profile.name == SYSTEM && profile.settings.contains_key("profilePath") {
             let mend = "a system's profile is /nix/var/nix/profiles/system: nothing to do if that is it";
             notes.note(
-                &Place::Attribute(format!("{path}.profilePath")),
+                &SourcePlace::Attribute(format!("{path}.profilePath")),
                 "where the profile is is not carried over",
                 mend,
             );
@@ -222,14 +240,14 @@ mod tests {
     use super::*;
 
     fn import(answer: &Value) -> Result<Imported, ImportError> {
-        let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+        let wanted = ImportTarget { fleet: None, target: Path::new("/lab/inventory.yaml") };
         from_deploy_rs(&answer.to_string(), Some(&[]), ".", &wanted)
     }
 
     #[test]
     fn an_answer_of_another_shape_is_refused() {
         for answer in ["", "null", "[]", r#"{"nodes":{}}"#, r#"{"settings":{},"nodes":[{"name":1}]}"#] {
-            let wanted = Wanted { fleet: None, target: Path::new("inventory.yaml") };
+            let wanted = ImportTarget { fleet: None, target: Path::new("inventory.yaml") };
             let error = from_deploy_rs(answer, None, ".", &wanted).unwrap_err();
             assert!(matches!(error, ImportError::Answer { .. }), "{answer}: {error}");
         }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::note::Place;
+use super::note::SourcePlace;
 use crate::inventory::model::HostName;
 use crate::inventory::problem::{Wrong, shown};
 use crate::inventory::scalar;
 
 /// The settings that a source can bring along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Setting {
+pub(super) enum DraftSetting {
     User,
     Port,
     Identity,
@@ -18,7 +18,7 @@ pub(super) enum Setting {
     HostKey,
 }
 
-impl Setting {
+impl DraftSetting {
     pub(super) const ALL: [Self; 6] = [Self::User, Self::Port, Self::Identity, Self::Jump, Self::Become, Self::HostKey];
 
     pub(super) fn word(self) -> &'static str {
@@ -63,7 +63,7 @@ pub(super) fn port(text: &str) -> Result<u16, Wrong> {
         .map_err(|wrong| Wrong { what: format!("`{}` is not a port", shown(text)), ..wrong })
 }
 
-pub(super) type Settings = BTreeMap<Setting, String>;
+pub(super) type DraftSettings = BTreeMap<DraftSetting, String>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DraftHost {
@@ -73,16 +73,16 @@ pub(super) struct DraftHost {
     /// In the order in which their settings are laid over each other.
     pub(super) tags: Vec<String>,
     /// First everything that is so for this host; after [`layer`](super::layer::layer) only what no layer below says.
-    pub(super) settings: Settings,
+    pub(super) settings: DraftSettings,
     /// A line above it, for the person.
     pub(super) remark: Option<String>,
     /// Where the source names it.
-    pub(super) place: Place,
+    pub(super) place: SourcePlace,
 }
 
 impl DraftHost {
-    pub(super) fn new(name: HostName, place: Place) -> Self {
-        Self { name, address: None, tags: Vec::new(), settings: Settings::new(), remark: None, place }
+    pub(super) fn new(name: HostName, place: SourcePlace) -> Self {
+        Self { name, address: None, tags: Vec::new(), settings: DraftSettings::new(), remark: None, place }
     }
 
     /// Says the address, unless it is the name anyway.
@@ -93,7 +93,7 @@ impl DraftHost {
 
 /// Where the fleet's systems come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Systems {
+pub(super) struct DraftSystems {
     /// `flake` or `file`.
     pub(super) key: &'static str,
     pub(super) source: String,
@@ -102,7 +102,7 @@ pub(super) struct Systems {
     pub(super) remark: Vec<String>,
 }
 
-impl Systems {
+impl DraftSystems {
     pub(super) fn flake(flake: impl Into<String>) -> Self {
         Self { key: "flake", source: flake.into(), attr: None, remark: Vec::new() }
     }
@@ -114,14 +114,14 @@ pub(super) struct Draft {
     /// "the Ansible inventory hosts.ini".
     pub(super) origin: String,
     pub(super) fleet: String,
-    pub(super) systems: Systems,
-    pub(super) defaults: Settings,
-    pub(super) groups: BTreeMap<String, Settings>,
+    pub(super) systems: DraftSystems,
+    pub(super) defaults: DraftSettings,
+    pub(super) groups: BTreeMap<String, DraftSettings>,
     pub(super) hosts: Vec<DraftHost>,
 }
 
 impl Draft {
-    pub(super) fn new(origin: String, fleet: String, systems: Systems) -> Self {
-        Self { origin, fleet, systems, defaults: Settings::new(), groups: BTreeMap::new(), hosts: Vec::new() }
+    pub(super) fn new(origin: String, fleet: String, systems: DraftSystems) -> Self {
+        Self { origin, fleet, systems, defaults: DraftSettings::new(), groups: BTreeMap::new(), hosts: Vec::new() }
     }
 }

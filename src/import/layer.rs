@@ -3,7 +3,7 @@
 //! What is true of each host is known before; this only moves it to `defaults` and `groups`, and looks for every host
 //! that the layers come to exactly that.
 
-use super::draft::{Draft, DraftHost, Setting, Settings};
+use super::draft::{Draft, DraftHost, DraftSetting, DraftSettings};
 
 /// Moves what hosts share to the layers, and leaves at each host only what differs from them.
 ///
@@ -11,7 +11,7 @@ use super::draft::{Draft, DraftHost, Setting, Settings};
 /// make something else of a host than what is true of it, and that the host could not take back, is taken out.
 pub(super) fn layer(draft: &mut Draft) {
     share_what_all_have(draft);
-    for key in Setting::ALL {
+    for key in DraftSetting::ALL {
         while let Some(wrong) = what_no_host_could_take_back(draft, key) {
             draft.layer(&wrong).and_then(|settings| settings.remove(&key));
         }
@@ -19,7 +19,7 @@ pub(super) fn layer(draft: &mut Draft) {
     take_out_what_changes_nothing(draft);
     let mut hosts = std::mem::take(&mut draft.hosts);
     for host in &mut hosts {
-        for key in Setting::ALL {
+        for key in DraftSetting::ALL {
             let below = below(draft, host, key).map(|(_, value)| value);
             match (host.settings.get(&key), below) {
                 (Some(own), Some(below)) if *own == below => drop(host.settings.remove(&key)),
@@ -42,7 +42,7 @@ enum Layer {
 }
 
 impl Draft {
-    fn layer(&mut self, layer: &Layer) -> Option<&mut Settings> {
+    fn layer(&mut self, layer: &Layer) -> Option<&mut DraftSettings> {
         match layer {
             Layer::Defaults => Some(&mut self.defaults),
             Layer::Group(tag) => self.groups.get_mut(tag),
@@ -52,8 +52,8 @@ impl Draft {
 
 /// What the layers say of a host, without its own entry, and which of them says it: `defaults`, then the groups in the
 /// order of its tags. A jump to itself is not meant for a host.
-fn below(draft: &Draft, host: &DraftHost, key: Setting) -> Option<(Layer, String)> {
-    let is_meant = |value: &&String| key != Setting::Jump || *value != host.name.as_str();
+fn below(draft: &Draft, host: &DraftHost, key: DraftSetting) -> Option<(Layer, String)> {
+    let is_meant = |value: &&String| key != DraftSetting::Jump || *value != host.name.as_str();
     let group = |tag: &String| {
         let value = draft.groups.get(tag)?.get(&key).filter(is_meant)?;
         Some((Layer::Group(tag.clone()), value.clone()))
@@ -63,7 +63,7 @@ fn below(draft: &Draft, host: &DraftHost, key: Setting) -> Option<(Layer, String
 }
 
 fn share_what_all_have(draft: &mut Draft) {
-    for key in Setting::ALL {
+    for key in DraftSetting::ALL {
         let [first, rest @ ..] = draft.hosts.as_slice() else { return };
         let Some(value) = first.settings.get(&key) else { continue };
         let is_shared = !rest.is_empty() && rest.iter().all(|host| host.settings.get(&key) == Some(value));
@@ -74,7 +74,7 @@ fn share_what_all_have(draft: &mut Draft) {
     }
 }
 
-fn what_no_host_could_take_back(draft: &Draft, key: Setting) -> Option<Layer> {
+fn what_no_host_could_take_back(draft: &Draft, key: DraftSetting) -> Option<Layer> {
     if key.nothing().is_some() {
         return None;
     }
@@ -84,7 +84,7 @@ fn what_no_host_could_take_back(draft: &Draft, key: Setting) -> Option<Layer> {
 
 /// Takes out what no host takes, and what a layer below says as well.
 fn take_out_what_changes_nothing(draft: &mut Draft) {
-    for key in Setting::ALL {
+    for key in DraftSetting::ALL {
         // How many hosts need not say it themselves.
         let told = |draft: &Draft| -> usize {
             let is_told = |host: &&DraftHost| {
@@ -113,37 +113,37 @@ mod tests {
     use pretty_assertions::assert_eq;
     use proptest::prelude::*;
 
-    use super::super::draft::Systems;
-    use super::super::note::Place;
+    use super::super::draft::DraftSystems;
+    use super::super::note::SourcePlace;
     use super::*;
     use crate::inventory::model::HostName;
 
-    fn settings(user: Option<&str>, jump: Option<&str>) -> Settings {
-        let pairs = [(Setting::User, user), (Setting::Jump, jump)];
+    fn settings(user: Option<&str>, jump: Option<&str>) -> DraftSettings {
+        let pairs = [(DraftSetting::User, user), (DraftSetting::Jump, jump)];
         pairs.into_iter().filter_map(|(key, value)| Some((key, value?.to_owned()))).collect()
     }
 
-    fn host(name: &str, tags: &[&str], settings: Settings) -> DraftHost {
+    fn host(name: &str, tags: &[&str], settings: DraftSettings) -> DraftHost {
         let tags = tags.iter().map(ToString::to_string).collect();
-        DraftHost { tags, settings, ..DraftHost::new(HostName::new(name).unwrap(), Place::File(0)) }
+        DraftHost { tags, settings, ..DraftHost::new(HostName::new(name).unwrap(), SourcePlace::File(0)) }
     }
 
-    fn draft(defaults: Settings, groups: &[(&str, Settings)], hosts: Vec<DraftHost>) -> Draft {
+    fn draft(defaults: DraftSettings, groups: &[(&str, DraftSettings)], hosts: Vec<DraftHost>) -> Draft {
         let groups = groups.iter().map(|(tag, settings)| ((*tag).to_owned(), settings.clone())).collect();
-        Draft { defaults, groups, hosts, ..Draft::new(String::new(), "lab".into(), Systems::flake(".")) }
+        Draft { defaults, groups, hosts, ..Draft::new(String::new(), "lab".into(), DraftSystems::flake(".")) }
     }
 
     #[test]
     fn what_all_hosts_share_is_said_once() {
         let root = || settings(Some("root"), None);
-        let mut all = draft(Settings::new(), &[], vec![host("a", &[], root()), host("b", &[], root())]);
+        let mut all = draft(DraftSettings::new(), &[], vec![host("a", &[], root()), host("b", &[], root())]);
         layer(&mut all);
         assert_eq!(all.defaults, root());
         assert!(all.hosts.iter().all(|host| host.settings.is_empty()));
 
-        let mut one = draft(Settings::new(), &[], vec![host("a", &[], root())]);
+        let mut one = draft(DraftSettings::new(), &[], vec![host("a", &[], root())]);
         layer(&mut one);
-        assert_eq!((one.defaults, one.hosts[0].settings.clone()), (Settings::new(), root()));
+        assert_eq!((one.defaults, one.hosts[0].settings.clone()), (DraftSettings::new(), root()));
     }
 
     #[test]
@@ -154,9 +154,10 @@ mod tests {
             host("near", &["web"], jump(None)),
             host("far", &["web"], jump(Some("gate"))),
         ];
-        let mut all = draft(Settings::new(), &[("web", jump(Some("gate")))], hosts);
+        let mut all = draft(DraftSettings::new(), &[("web", jump(Some("gate")))], hosts);
         layer(&mut all);
-        let own: Vec<_> = all.hosts.iter().map(|host| host.settings.get(&Setting::Jump).map(String::as_str)).collect();
+        let own: Vec<_> =
+            all.hosts.iter().map(|host| host.settings.get(&DraftSetting::Jump).map(String::as_str)).collect();
         assert_eq!(own, [None, Some("none"), None], "the gate is not meant anyway");
     }
 
@@ -176,7 +177,7 @@ mod tests {
     fn a_user_that_one_host_does_not_have_cannot_be_shared() {
         let user = |name| settings(name, None);
         let hosts = vec![host("a", &["web"], user(Some("admin"))), host("b", &["web"], user(None))];
-        let mut all = draft(Settings::new(), &[("web", user(Some("admin")))], hosts);
+        let mut all = draft(DraftSettings::new(), &[("web", user(Some("admin")))], hosts);
         layer(&mut all);
         assert_eq!(all.groups, BTreeMap::new());
         assert_eq!(all.hosts[0].settings, user(Some("admin")));
@@ -197,8 +198,8 @@ mod tests {
                 let worn: Vec<&str> = worn.iter().map(|tag| tags[*tag]).collect();
                 let mut truth = pick((*user, *jump));
                 // No host jumps through itself: that is sorted out before.
-                if truth.get(&Setting::Jump) == Some(&format!("h{number}")) {
-                    truth.remove(&Setting::Jump);
+                if truth.get(&DraftSetting::Jump) == Some(&format!("h{number}")) {
+                    truth.remove(&DraftSetting::Jump);
                 }
                 host(&format!("h{number}"), &worn, truth)
             }).collect();
@@ -206,7 +207,7 @@ mod tests {
             let mut all = draft(pick(offered[0]), &groups, hosts.clone());
             layer(&mut all);
             for (before, after) in hosts.iter().zip(&all.hosts) {
-                for key in [Setting::User, Setting::Jump] {
+                for key in [DraftSetting::User, DraftSetting::Jump] {
                     let own = after.settings.get(&key).cloned();
                     let seen = own.or_else(|| below(&all, after, key).map(|(_, value)| value));
                     let seen = seen.filter(|value| Some(value.as_str()) != key.nothing());

@@ -1,9 +1,9 @@
 //! Moving in: an inventory out of what another tool has.
 //!
-//! Every source becomes a [`Draft`], and what the draft cannot say a [`Note`]; the draft becomes a text, and the text
-//! is read as any inventory is before it is given out. A foreign inventory is not trusted: each value that is carried
-//! over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for anywhere. Reads files, and
-//! never a flake: what nix says of one comes in as JSON.
+//! Every source becomes a [`Draft`], and what the draft cannot say a [`ImportNote`]; the draft becomes a text, and the
+//! text is read as any inventory is before it is given out. A foreign inventory is not trusted: each value that is
+//! carried over has passed the rule of its key ([`scalar`]), and none is run, expanded or asked for anywhere. Reads
+//! files, and never a flake: what nix says of one comes in as JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::inventory::Inventory;
 use crate::inventory::model::{HostName, is_name};
 use crate::inventory::problem::{Mistakes, listed, shown};
 use crate::inventory::scalar;
-use draft::{Draft, DraftHost, Setting};
+use draft::{Draft, DraftHost, DraftSetting};
 use names::Names;
-use note::{Notes, Place};
+use note::{ImportNotes, SourcePlace};
 
 mod ansible;
 mod colmena;
@@ -34,7 +34,7 @@ pub use ansible::config::find as find_ansible_config;
 pub use ansible::from_ansible;
 pub use colmena::{Hive, from_colmena};
 pub use deploy_rs::from_deploy_rs;
-pub use note::Note;
+pub use note::ImportNote;
 pub use ssh_config::from_ssh_config;
 
 /// The name of a fleet for which the source has none.
@@ -53,12 +53,12 @@ pub struct Imported {
     pub text: String,
     pub hosts: usize,
     /// In the order in which they were found.
-    pub notes: Vec<Note>,
+    pub notes: Vec<ImportNote>,
 }
 
 /// Where the inventory is to stand, and the fleet's name if the person has said it.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct ImportTarget<'a> {
     pub fleet: Option<&'a str>,
     /// For messages; relative paths of the inventory begin at its folder.
     pub target: &'a Path,
@@ -74,7 +74,7 @@ pub enum ImportError {
         source: std::io::Error,
     },
     #[error("cannot understand {origin}{}", below(mistakes))]
-    NotUnderstood { origin: String, mistakes: Vec<Note> },
+    NotUnderstood { origin: String, mistakes: Vec<ImportNote> },
     /// What came from nix has another shape than it was asked for.
     #[error("nix's answer about {origin} makes no sense")]
     Answer {
@@ -83,7 +83,7 @@ pub enum ImportError {
         source: serde_json::Error,
     },
     #[error("nothing is left of {origin}{}", below(notes))]
-    NoHosts { origin: String, notes: Vec<Note> },
+    NoHosts { origin: String, notes: Vec<ImportNote> },
     /// A mistake of this program: nothing wrong may be written.
     #[error("the inventory that {origin} became is not right, which is a bug of fleetdeploy")]
     NotRight {
@@ -93,11 +93,11 @@ pub enum ImportError {
     },
 }
 
-fn below(notes: &[Note]) -> String {
+fn below(notes: &[ImportNote]) -> String {
     notes.iter().fold(String::new(), |text, note| format!("{text}\n\n{note}"))
 }
 
-impl Wanted<'_> {
+impl ImportTarget<'_> {
     /// The fleet's name: what was asked for, else what the file is called, unless that says nothing.
     fn fleet_of(&self, source: &Path) -> String {
         let stem = source.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_name(stem));
@@ -107,7 +107,7 @@ impl Wanted<'_> {
 }
 
 /// Makes the text, and reads it as every command will.
-fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
+fn finish(mut draft: Draft, mut notes: ImportNotes, wanted: &ImportTarget<'_>) -> Result<Imported, ImportError> {
     let origin = draft.origin.clone();
     if draft.hosts.is_empty() {
         return Err(ImportError::NoHosts { origin, notes: notes.into_notes() });
@@ -131,11 +131,12 @@ fn finish(mut draft: Draft, mut notes: Notes, wanted: &Wanted<'_>) -> Result<Imp
 }
 
 /// Two hosts that are reached at one address, by one port and one way, may be one machine under two names.
-fn list_twins(draft: &Draft, notes: &mut Notes) {
+fn list_twins(draft: &Draft, notes: &mut ImportNotes) {
     let mut known: BTreeMap<(&str, Option<&String>, Option<&String>), &HostName> = BTreeMap::new();
     for host in &draft.hosts {
         let Some(address) = &host.address else { continue };
-        let whereabouts = (address.as_str(), host.settings.get(&Setting::Port), host.settings.get(&Setting::Jump));
+        let whereabouts =
+            (address.as_str(), host.settings.get(&DraftSetting::Port), host.settings.get(&DraftSetting::Jump));
         if let Some(first) = known.get(&whereabouts) {
             let what = format!("`{first}` and `{}` are reached at one address, `{}`", host.name, shown(address));
             notes.note(&host.place, what, "a machine is in an inventory once: if they are one, take one of them out");
@@ -146,24 +147,24 @@ fn list_twins(draft: &Draft, notes: &mut Notes) {
 }
 
 /// No source says which addresses hosts have inside a VPN, and without them a push proves logins alone.
-fn say_that_no_link_is_there(draft: &Draft, notes: &mut Notes) {
+fn say_that_no_link_is_there(draft: &Draft, notes: &mut ImportNotes) {
     if draft.hosts.len() > 1 {
         let what =
             "no host has its `vpn` address, which is not told there: the fleet has no link that a push could prove";
         let mend = "give each host that is inside your VPN `vpn: ADDRESS`, or the fleet `checks`";
-        notes.note(&Place::Attribute(draft.origin.clone()), what, mend);
+        notes.note(&SourcePlace::Attribute(draft.origin.clone()), what, mend);
     }
 }
 
 /// A relative path of a key is below the inventory's folder, whose name may be one that no ssh config takes.
-fn leave_out_keys_below(folder: &Path, draft: &mut Draft, notes: &mut Notes) {
+fn leave_out_keys_below(folder: &Path, draft: &mut Draft, notes: &mut ImportNotes) {
     if folder.to_str().is_some_and(scalar::is_safe_path) {
         return;
     }
     for host in &mut draft.hosts {
         let is_relative = |path: &String| !path.starts_with(['/', '~']);
-        if host.settings.get(&Setting::Identity).is_some_and(is_relative) {
-            host.settings.remove(&Setting::Identity);
+        if host.settings.get(&DraftSetting::Identity).is_some_and(is_relative) {
+            host.settings.remove(&DraftSetting::Identity);
             let what = "the inventory's folder has a name that cannot stand in an ssh config, and the key is below it";
             notes.note(&host.place, what, "write `identity` as an absolute path");
         }
@@ -171,10 +172,10 @@ fn leave_out_keys_below(folder: &Path, draft: &mut Draft, notes: &mut Notes) {
 }
 
 /// Breaks loops: hosts that are reached through each other cannot be reached, so the first of each loop loses its jump.
-fn open_jump_loops(draft: &mut Draft, notes: &mut Notes) {
+fn open_jump_loops(draft: &mut Draft, notes: &mut ImportNotes) {
     for start in 0..draft.hosts.len() {
         let jumps: BTreeMap<&str, &str> = (draft.hosts.iter())
-            .filter_map(|host| Some((host.name.as_str(), host.settings.get(&Setting::Jump)?.as_str())))
+            .filter_map(|host| Some((host.name.as_str(), host.settings.get(&DraftSetting::Jump)?.as_str())))
             .collect();
         let first = draft.hosts[start].name.as_str();
         let mut way = vec![first];
@@ -192,12 +193,12 @@ fn open_jump_loops(draft: &mut Draft, notes: &mut Notes) {
             ref several => format!("{} would be reached through each other", listed(several.iter().copied())),
         };
         notes.note(&draft.hosts[start].place, what, format!("`{first}` has no `jump`: say how it is reached"));
-        draft.hosts[start].settings.remove(&Setting::Jump);
+        draft.hosts[start].settings.remove(&DraftSetting::Jump);
     }
 }
 
 /// The value if the inventory takes it; else a note.
-fn accepted(key: Setting, text: &str, place: &Place, notes: &mut Notes) -> Option<String> {
+fn accepted(key: DraftSetting, text: &str, place: &SourcePlace, notes: &mut ImportNotes) -> Option<String> {
     match key.accept(text) {
         Ok(value) => Some(value),
         Err(wrong) => {
@@ -209,7 +210,7 @@ fn accepted(key: Setting, text: &str, place: &Place, notes: &mut Notes) -> Optio
 }
 
 /// The address if the inventory takes it; else a note.
-fn accepted_address(text: &str, place: &Place, notes: &mut Notes) -> Option<String> {
+fn accepted_address(text: &str, place: &SourcePlace, notes: &mut ImportNotes) -> Option<String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match scalar::address(bare) {
         Ok(address) => Some(address),
@@ -231,9 +232,9 @@ fn attribute(name: &str) -> String {
 fn named(
     foreign: &str,
     address: Option<String>,
-    place: &Place,
+    place: &SourcePlace,
     names: &mut Names,
-    notes: &mut Notes,
+    notes: &mut ImportNotes,
 ) -> Option<DraftHost> {
     let shown = shown(foreign);
     let Some(name) = names.host(foreign) else {
@@ -265,19 +266,19 @@ fn named(
 mod tests {
     use pretty_assertions::assert_eq;
 
-    use super::draft::Systems;
+    use super::draft::DraftSystems;
     use super::*;
     use crate::inventory::model::HostName;
 
-    fn wanted() -> Wanted<'static> {
-        Wanted { fleet: None, target: Path::new("inventory.yaml") }
+    fn wanted() -> ImportTarget<'static> {
+        ImportTarget { fleet: None, target: Path::new("inventory.yaml") }
     }
 
     fn draft(jumps: &[(&str, Option<&str>)]) -> Draft {
-        let mut draft = Draft::new("the test".into(), "lab".into(), Systems::flake("."));
+        let mut draft = Draft::new("the test".into(), "lab".into(), DraftSystems::flake("."));
         for (name, jump) in jumps {
-            let mut host = DraftHost::new(HostName::new(*name).unwrap(), Place::Attribute((*name).into()));
-            host.settings.extend(jump.map(|jump| (Setting::Jump, jump.to_owned())));
+            let mut host = DraftHost::new(HostName::new(*name).unwrap(), SourcePlace::Attribute((*name).into()));
+            host.settings.extend(jump.map(|jump| (DraftSetting::Jump, jump.to_owned())));
             draft.hosts.push(host);
         }
         draft
@@ -290,13 +291,13 @@ mod tests {
         assert_eq!(name("/etc/ansible/hosts"), "homelab");
         assert_eq!(name("Inventory.yml"), "homelab");
         assert_eq!(name("my fleet.ini"), "homelab");
-        assert_eq!(Wanted { fleet: Some("lab"), ..wanted() }.fleet_of(Path::new("x")), "lab");
+        assert_eq!(ImportTarget { fleet: Some("lab"), ..wanted() }.fleet_of(Path::new("x")), "lab");
     }
 
     #[test]
     fn a_loop_of_jumps_is_opened_with_a_word() {
         let loops = [("a", Some("b")), ("b", Some("c")), ("c", Some("b")), ("d", Some("d"))];
-        let imported = finish(draft(&loops), Notes::default(), &wanted()).unwrap();
+        let imported = finish(draft(&loops), ImportNotes::default(), &wanted()).unwrap();
         let notes: Vec<_> = imported.notes.iter().map(ToString::to_string).collect();
         assert_eq!(
             notes,
@@ -312,23 +313,23 @@ mod tests {
 
     #[test]
     fn an_inventory_without_a_host_is_none() {
-        let error = finish(draft(&[]), Notes::default(), &wanted()).unwrap_err();
+        let error = finish(draft(&[]), ImportNotes::default(), &wanted()).unwrap_err();
         assert_eq!(error.to_string(), "nothing is left of the test");
     }
 
     #[test]
     fn a_key_below_a_folder_with_a_strange_name_is_left_out() {
         let mut draft = draft(&[("a", None)]);
-        draft.hosts[0].settings.insert(Setting::Identity, "keys/id".into());
+        draft.hosts[0].settings.insert(DraftSetting::Identity, "keys/id".into());
         let target = Path::new("/my lab/inventory.yaml");
-        let imported = finish(draft, Notes::default(), &Wanted { target, ..wanted() }).unwrap();
+        let imported = finish(draft, ImportNotes::default(), &ImportTarget { target, ..wanted() }).unwrap();
         assert_eq!(imported.notes[0].mend, "write `identity` as an absolute path");
         assert!(!imported.text.contains("identity"), "{}", imported.text);
     }
 
     #[test]
     fn nothing_wrong_is_ever_written() {
-        let error = finish(draft(&[("a", Some("nobody"))]), Notes::default(), &wanted()).unwrap_err();
+        let error = finish(draft(&[("a", Some("nobody"))]), ImportNotes::default(), &wanted()).unwrap_err();
         assert!(matches!(error, ImportError::NotRight { .. }), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::inventory::yaml::Position;
-use crate::inventory::yaml::{self, Way};
+use crate::inventory::yaml::{self, NodeWay};
 
 /// The places that a note names before it only counts the others.
 const NAMED_PLACES: usize = 8;
@@ -16,14 +16,14 @@ const NAMED_PLACES: usize = 8;
 ///
 /// `Display` is two lines: the places and what it is, then what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct ImportNote {
     /// `hosts.ini:12:5` in a file, `deploy.nodes.web.sshOpts` in a flake. Never empty.
     pub places: Vec<String>,
     pub what: String,
     pub mend: String,
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for ImportNote {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = self.places.len().min(NAMED_PLACES);
         write!(formatter, "{}", self.places[..named].join(", "))?;
@@ -34,7 +34,7 @@ impl fmt::Display for Note {
     }
 }
 
-impl Note {
+impl ImportNote {
     /// With every place, however many there are.
     #[must_use]
     pub fn whole(&self) -> String {
@@ -46,8 +46,8 @@ impl Note {
 ///
 /// Ordered as in the source, within one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    /// A file as a whole, by its number among the [`Notes`]' files.
+pub(super) enum SourcePlace {
+    /// A file as a whole, by its number among the [`ImportNotes`]' files.
     File(usize),
     Line {
         file: usize,
@@ -56,7 +56,7 @@ pub(super) enum Place {
     /// A node of a YAML file: its line is looked for only if there is something to say about it.
     Node {
         file: usize,
-        way: Way,
+        way: NodeWay,
     },
     /// A path of attributes in a flake or hive.
     Attribute(String),
@@ -64,13 +64,13 @@ pub(super) enum Place {
 
 /// Collects notes, and mistakes that make the whole source unreadable; knows the files they are about.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct ImportNotes {
     files: Vec<(PathBuf, String)>,
-    listed: Vec<Note>,
-    mistakes: Vec<Note>,
+    listed: Vec<ImportNote>,
+    mistakes: Vec<ImportNote>,
 }
 
-impl Notes {
+impl ImportNotes {
     /// Adds a file, and gives its number.
     pub(super) fn file(&mut self, path: &Path, text: String) -> usize {
         self.files.push((path.to_owned(), text));
@@ -82,38 +82,38 @@ impl Notes {
     }
 
     /// Lists something; the same thing at another place goes to the note that is there already.
-    pub(super) fn note(&mut self, place: &Place, what: impl Into<String>, mend: impl Into<String>) {
+    pub(super) fn note(&mut self, place: &SourcePlace, what: impl Into<String>, mend: impl Into<String>) {
         let (what, mend, place) = (what.into(), mend.into(), self.name(place));
         match self.listed.iter_mut().find(|note| note.what == what && note.mend == mend) {
             Some(note) if note.places.contains(&place) => {}
             Some(note) => note.places.push(place),
-            None => self.listed.push(Note { places: vec![place], what, mend }),
+            None => self.listed.push(ImportNote { places: vec![place], what, mend }),
         }
     }
 
     /// Something without which the source cannot be read.
-    pub(super) fn mistake(&mut self, place: &Place, what: impl Into<String>, mend: impl Into<String>) {
-        let note = Note { places: vec![self.name(place)], what: what.into(), mend: mend.into() };
+    pub(super) fn mistake(&mut self, place: &SourcePlace, what: impl Into<String>, mend: impl Into<String>) {
+        let note = ImportNote { places: vec![self.name(place)], what: what.into(), mend: mend.into() };
         if !self.mistakes.contains(&note) {
             self.mistakes.push(note);
         }
     }
 
     /// Takes out the mistakes that were found so far.
-    pub(super) fn take_mistakes(&mut self) -> Vec<Note> {
+    pub(super) fn take_mistakes(&mut self) -> Vec<ImportNote> {
         std::mem::take(&mut self.mistakes)
     }
 
-    pub(super) fn into_notes(self) -> Vec<Note> {
+    pub(super) fn into_notes(self) -> Vec<ImportNote> {
         self.listed
     }
 
-    fn name(&self, place: &Place) -> String {
+    fn name(&self, place: &SourcePlace) -> String {
         let (file, at) = match place {
-            Place::Attribute(path) => return path.clone(),
-            Place::File(file) => (*file, None),
-            Place::Line { file, at } => (*file, Some(*at)),
-            Place::Node { file, way } => (*file, yaml::locate(self.text(*file), way)),
+            SourcePlace::Attribute(path) => return path.clone(),
+            SourcePlace::File(file) => (*file, None),
+            SourcePlace::Line { file, at } => (*file, Some(*at)),
+            SourcePlace::Node { file, way } => (*file, yaml::locate(self.text(*file), way)),
         };
         let path = self.files.get(file).map(|(path, _)| path.display().to_string()).unwrap_or_default();
         at.map_or_else(|| path.clone(), |at| format!("{path}:{}:{}", at.line, at.column))
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn the_same_thing_at_many_places_is_one_note() {
-        let mut notes = Notes::default();
+        let mut notes = ImportNotes::default();
         let file = notes.file(Path::new("hosts"), String::new());
         for line in 1..=10 {
-            let place = Place::Line { file, at: Position { line, column: 1 } };
+            let place = SourcePlace::Line { file, at: Position { line, column: 1 } };
             notes.note(&place, "what", "mend");
             notes.note(&place, "what", "mend");
         }
@@ -144,9 +144,13 @@ mod tests {
 
     #[test]
     fn a_node_of_yaml_is_shown_by_its_line() {
-        let mut notes = Notes::default();
+        let mut notes = ImportNotes::default();
         let file = notes.file(Path::new("hosts.yml"), "all:\n  hosts: {a: }\n".into());
-        notes.note(&Place::Node { file, way: vec![yaml::Step::Value(0), yaml::Step::Value(0)] }, "what", "mend");
+        notes.note(
+            &SourcePlace::Node { file, way: vec![yaml::NodeStep::Value(0), yaml::NodeStep::Value(0)] },
+            "what",
+            "mend",
+        );
         assert_eq!(notes.into_notes()[0].places, ["hosts.yml:2:10"]);
     }
 }

@@ -48,12 +48,12 @@ pub(super) struct SshArgs {
     pub(super) port: Option<String>,
     pub(super) identity: Option<String>,
     pub(super) accepts_new_keys: bool,
-    pub(super) left: Vec<Left>,
+    pub(super) left: Vec<UnreadArgument>,
 }
 
 /// An argument that the inventory does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Left {
+pub(super) struct UnreadArgument {
     pub(super) argument: String,
     pub(super) mend: &'static str,
 }
@@ -77,7 +77,7 @@ impl SshArgs {
                 ('i', Some(path)) => drop(read.identity.get_or_insert(path)),
                 ('F', Some(path)) => {
                     let mend = "fleetdeploy reads your ~/.ssh/config: put `Include` and that file's path there";
-                    read.left.push(Left { argument: format!("-F {path}"), mend });
+                    read.left.push(UnreadArgument { argument: format!("-F {path}"), mend });
                 }
                 // How much ssh talks is not the inventory's.
                 ('q' | 'v' | 'T' | 't' | 'n' | 'N', None) => {}
@@ -92,7 +92,7 @@ impl SshArgs {
     }
 
     fn leave(&mut self, argument: String, mend: &'static str) {
-        self.left.push(Left { argument, mend });
+        self.left.push(UnreadArgument { argument, mend });
     }
 
     fn jump_through(&mut self, way: &str) {
@@ -162,7 +162,7 @@ fn options(words: &[String]) -> (Vec<(char, Option<String>)>, &[String]) {
 }
 
 /// Reads `ssh -W %h:%p [options] HOST` and `ssh HOST nc %h %p` as the jump that they are.
-pub(super) fn proxy_command(command: &str) -> Option<(Hop, Vec<Left>)> {
+pub(super) fn proxy_command(command: &str) -> Option<(Hop, Vec<UnreadArgument>)> {
     let words: Vec<String> = split(command, Comments::None).ok()?.into_iter().map(|word| word.text).collect();
     let (program, words) = words.split_first()?;
     if program.rsplit('/').next() != Some("ssh") {
@@ -189,11 +189,13 @@ pub(super) fn proxy_command(command: &str) -> Option<(Hop, Vec<Left>)> {
             ('o', Some(setting)) => match name_and_value(&setting) {
                 Some((name, port)) if name.eq_ignore_ascii_case("port") => hop.port = hop.port.or(Some(port.into())),
                 Some((name, user)) if name.eq_ignore_ascii_case("user") => hop.user = hop.user.or(Some(user.into())),
-                _ => left.push(Left { argument: format!("-o {setting}"), mend: OF_THE_JUMP }),
+                _ => left.push(UnreadArgument { argument: format!("-o {setting}"), mend: OF_THE_JUMP }),
             },
             ('W', _) | ('q' | 'v' | 'T' | 't' | 'n' | 'N', None) => {}
-            (letter, Some(value)) => left.push(Left { argument: format!("-{letter} {value}"), mend: OF_THE_JUMP }),
-            (letter, None) => left.push(Left { argument: format!("-{letter}"), mend: OF_THE_JUMP }),
+            (letter, Some(value)) => {
+                left.push(UnreadArgument { argument: format!("-{letter} {value}"), mend: OF_THE_JUMP })
+            }
+            (letter, None) => left.push(UnreadArgument { argument: format!("-{letter}"), mend: OF_THE_JUMP }),
         }
     }
     Some((hop, left))

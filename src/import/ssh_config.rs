@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use block::{Block, Proxy, Said, is_pattern};
+use block::{Proxy, SshConfigBlock, SshConfigHost, is_pattern};
 
-use super::draft::{Draft, DraftHost, Setting, Systems};
+use super::draft::{Draft, DraftHost, DraftSetting, DraftSystems};
 use super::names::Names;
-use super::note::{Notes, Place};
+use super::note::{ImportNotes, SourcePlace};
 use super::ssh_args::{Hop, proxy_command};
 use super::words::{Comments, split};
-use super::{ImportError, Imported, Wanted, finish, named};
+use super::{ImportError, ImportTarget, Imported, finish, named};
 use crate::inventory::problem::{listed, shown};
 use crate::inventory::yaml::Position;
 
@@ -34,17 +34,21 @@ pub fn from_ssh_config(
     path: &Path,
     is_users: bool,
     home: Option<&Path>,
-    wanted: &Wanted<'_>,
+    wanted: &ImportTarget<'_>,
 ) -> Result<Imported, ImportError> {
     let bytes = std::fs::read(path).map_err(|source| ImportError::Unreadable { path: path.to_owned(), source })?;
-    let mut notes = Notes::default();
+    let mut notes = ImportNotes::default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let file = notes.file(path, text.clone());
     if !is_users {
         let what = "ssh does not read this file by itself, and so the aliases mean nothing to it";
-        notes.note(&Place::File(file), what, "put `Include` and the file's path at the top of your ~/.ssh/config");
+        notes.note(
+            &SourcePlace::File(file),
+            what,
+            "put `Include` and the file's path at the top of your ~/.ssh/config",
+        );
     }
-    let mut reader = Reader { home, notes: &mut notes, blocks: Vec::new(), open: vec![path.to_owned()] };
+    let mut reader = SshConfigReader { home, notes: &mut notes, blocks: Vec::new(), open: vec![path.to_owned()] };
     reader.read(file, &text);
     let blocks = reader.blocks;
     let origin = format!("the ssh config {}", path.display());
@@ -52,7 +56,7 @@ pub fn from_ssh_config(
     if !mistakes.is_empty() {
         return Err(ImportError::NotUnderstood { origin, mistakes });
     }
-    let mut systems = Systems::flake(".");
+    let mut systems = DraftSystems::flake(".");
     systems.remark = vec![
         "ssh knows no systems: say which flake has them. A host's name here is its name there.".to_owned(),
         "Take hosts that are not NixOS out of `hosts` above, or name those to push instead of `all`.".to_owned(),
@@ -63,30 +67,30 @@ pub fn from_ssh_config(
 }
 
 /// Collects the blocks of a config and of all that it includes.
-struct Reader<'a> {
+struct SshConfigReader<'a> {
     /// What `~` is; relative paths of an `Include` begin at `.ssh` there.
     home: Option<&'a Path>,
-    notes: &'a mut Notes,
-    blocks: Vec<Block>,
+    notes: &'a mut ImportNotes,
+    blocks: Vec<SshConfigBlock>,
     /// The files that are being read, the innermost last.
     open: Vec<PathBuf>,
 }
 
-impl Reader<'_> {
+impl SshConfigReader<'_> {
     fn read(&mut self, file: usize, text: &str) {
         // Above the first `Host` all are meant.
-        let mut current = Some(self.begin(Block::of_all(Place::File(file))));
+        let mut current = Some(self.begin(SshConfigBlock::of_all(SourcePlace::File(file))));
         for (line, content) in (1..).zip(text.lines()) {
             let indent = content.chars().take_while(|letter| letter.is_whitespace()).count();
-            let place = Place::Line { file, at: Position { line, column: indent + 1 } };
+            let place = SourcePlace::Line { file, at: Position { line, column: indent + 1 } };
             let Some((keyword, values)) = keyword_and_values(content.trim(), &place, self.notes) else { continue };
             match keyword.as_str() {
                 "host" => {
                     list_patterns(&values, &place, self.notes);
-                    current = Some(self.begin(Block { patterns: values, place, lines: Vec::new() }));
+                    current = Some(self.begin(SshConfigBlock { patterns: values, place, lines: Vec::new() }));
                 }
                 "match" if values.len() == 1 && values[0].eq_ignore_ascii_case("all") => {
-                    current = Some(self.begin(Block::of_all(place)));
+                    current = Some(self.begin(SshConfigBlock::of_all(place)));
                 }
                 "match" => {
                     current = None;
@@ -99,7 +103,7 @@ impl Reader<'_> {
                         self.include(value, &place);
                     }
                     // What follows comes after all that is in there.
-                    current = Some(self.begin(Block::of_all(place)));
+                    current = Some(self.begin(SshConfigBlock::of_all(place)));
                 }
                 "include" => {
                     let what =
@@ -115,13 +119,13 @@ impl Reader<'_> {
         }
     }
 
-    fn begin(&mut self, block: Block) -> usize {
+    fn begin(&mut self, block: SshConfigBlock) -> usize {
         self.blocks.push(block);
         self.blocks.len() - 1
     }
 
-    fn include(&mut self, named: &str, place: &Place) {
-        let not_followed = |notes: &mut Notes, why: &str, mend: &str| {
+    fn include(&mut self, named: &str, place: &SourcePlace) {
+        let not_followed = |notes: &mut ImportNotes, why: &str, mend: &str| {
             notes.note(place, format!("`Include {}` is not followed: {why}", shown(named)), mend);
         };
         let import_it = "its hosts are in that file: import it by its name, too";
@@ -170,7 +174,7 @@ impl Reader<'_> {
 }
 
 /// `Keyword value`, `Keyword=value`; keywords know no case.
-fn keyword_and_values(line: &str, place: &Place, notes: &mut Notes) -> Option<(String, Vec<String>)> {
+fn keyword_and_values(line: &str, place: &SourcePlace, notes: &mut ImportNotes) -> Option<(String, Vec<String>)> {
     if line.is_empty() || line.starts_with('#') {
         return None;
     }
@@ -196,7 +200,7 @@ fn keyword_and_values(line: &str, place: &Place, notes: &mut Notes) -> Option<(S
     }
 }
 
-fn list_patterns(words: &[String], place: &Place, notes: &mut Notes) {
+fn list_patterns(words: &[String], place: &SourcePlace, notes: &mut ImportNotes) {
     let patterns: Vec<&str> = words.iter().map(String::as_str).filter(|word| is_pattern(word)).collect();
     if !patterns.is_empty() {
         let what = format!("patterns of hosts: {}", listed(patterns));
@@ -205,24 +209,24 @@ fn list_patterns(words: &[String], place: &Place, notes: &mut Notes) {
 }
 
 /// A machine, and all that it is called.
-struct Machine<'a> {
+struct SshConfigMachine<'a> {
     aliases: Vec<&'a str>,
-    place: &'a Place,
-    way: Option<(Proxy, Place)>,
+    place: &'a SourcePlace,
+    way: Option<(Proxy, SourcePlace)>,
     /// The address, the port and the way, where an address is said: two names that share them are one machine.
     whereabouts: Option<(String, Option<String>, Option<Proxy>)>,
 }
 
-fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
-    let mut machines: Vec<Machine<'a>> = Vec::new();
-    let mut forges: Vec<(&Place, Vec<&str>)> = Vec::new();
+fn machines<'a>(blocks: &'a [SshConfigBlock], notes: &mut ImportNotes) -> Vec<SshConfigMachine<'a>> {
+    let mut machines: Vec<SshConfigMachine<'a>> = Vec::new();
+    let mut forges: Vec<(&SourcePlace, Vec<&str>)> = Vec::new();
     let mut seen = BTreeSet::new();
     for block in blocks {
         for alias in block.patterns.iter().map(String::as_str).filter(|word| !is_pattern(word)) {
             if !seen.insert(alias) {
                 continue;
             }
-            let said = Said::of(alias, blocks);
+            let said = SshConfigHost::of(alias, blocks);
             if said.user.as_deref() == Some(FORGE_USER) {
                 match forges.last_mut() {
                     Some((place, aliases)) if *place == &block.place => aliases.push(alias),
@@ -236,7 +240,7 @@ fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
             let whereabouts = address.map(|address| (address, port, way.as_ref().map(|(way, _)| way.clone())));
             match machines.iter_mut().find(|known| whereabouts.is_some() && known.whereabouts == whereabouts) {
                 Some(known) => known.aliases.push(alias),
-                None => machines.push(Machine { aliases: vec![alias], place: &block.place, way, whereabouts }),
+                None => machines.push(SshConfigMachine { aliases: vec![alias], place: &block.place, way, whereabouts }),
             }
         }
     }
@@ -247,10 +251,10 @@ fn machines<'a>(blocks: &'a [Block], notes: &mut Notes) -> Vec<Machine<'a>> {
     machines
 }
 
-fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
+fn hosts(blocks: &[SshConfigBlock], notes: &mut ImportNotes) -> Vec<DraftHost> {
     let mut names = Names::default();
     let mut hosts: Vec<DraftHost> = Vec::new();
-    let mut ways: Vec<Option<(Proxy, Place)>> = Vec::new();
+    let mut ways: Vec<Option<(Proxy, SourcePlace)>> = Vec::new();
     let mut aliases: BTreeSet<(String, String)> = BTreeSet::new();
     for machine in machines(blocks, notes) {
         let Some((own, others)) = machine.aliases.split_first() else { continue };
@@ -273,7 +277,13 @@ fn hosts(blocks: &[Block], notes: &mut Notes) -> Vec<DraftHost> {
 }
 
 /// A jump through a host of the file is said, so that both share its connection; any other way stays ssh's.
-fn jump_of(host: &mut DraftHost, way: &Proxy, place: &Place, aliases: &BTreeSet<(String, String)>, notes: &mut Notes) {
+fn jump_of(
+    host: &mut DraftHost,
+    way: &Proxy,
+    place: &SourcePlace,
+    aliases: &BTreeSet<(String, String)>,
+    notes: &mut ImportNotes,
+) {
     let hop = match way {
         Proxy::Jump(text) => Some(Hop::parse(text)),
         // What else the command says of the jump, only ssh can do.
@@ -292,7 +302,7 @@ fn jump_of(host: &mut DraftHost, way: &Proxy, place: &Place, aliases: &BTreeSet<
                 "ssh cannot reach it so: mend the ssh config",
             );
         }
-        Some(through) => drop(host.settings.insert(Setting::Jump, through)),
+        Some(through) => drop(host.settings.insert(DraftSetting::Jump, through)),
         None => {
             // A command may have a password in it.
             let (remark, what) = match way {
@@ -314,13 +324,15 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<(String, Option<String>)>, Vec<String>) {
-        let mut notes = Notes::default();
+        let mut notes = ImportNotes::default();
         let file = notes.file(Path::new("config"), text.into());
-        let mut reader = Reader { home: None, notes: &mut notes, blocks: Vec::new(), open: vec!["config".into()] };
+        let mut reader =
+            SshConfigReader { home: None, notes: &mut notes, blocks: Vec::new(), open: vec!["config".into()] };
         reader.read(file, text);
         let blocks = reader.blocks;
         let hosts = hosts(&blocks, &mut notes);
-        let hosts = hosts.into_iter().map(|host| (host.name.to_string(), host.settings.get(&Setting::Jump).cloned()));
+        let hosts =
+            hosts.into_iter().map(|host| (host.name.to_string(), host.settings.get(&DraftSetting::Jump).cloned()));
         let hosts = hosts.collect();
         (hosts, notes.into_notes().iter().map(|note| format!("{}: {}", note.places.join(" "), note.what)).collect())
     }
@@ -372,7 +384,7 @@ Host vps
         let path = folder.join("config");
         let text = "Include config.d/*\nInclude missing ~/.ssh/%h\nHost own\n  Include some\nHost *\n  Include some\n";
         std::fs::write(&path, text).unwrap();
-        let wanted = Wanted { fleet: None, target: Path::new("inventory.yaml") };
+        let wanted = ImportTarget { fleet: None, target: Path::new("inventory.yaml") };
         let imported = from_ssh_config(&path, true, Some(home.path()), &wanted).unwrap();
         let inventory = crate::inventory::Inventory::parse(Path::new("i"), Path::new("/"), &imported.text).unwrap();
         let names: Vec<&str> = inventory.inventory.hosts.iter().map(|host| host.name.as_str()).collect();

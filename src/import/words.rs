@@ -2,7 +2,7 @@
 
 /// A word and where it begins in the line, in characters from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct ShellWord {
     pub(super) text: String,
     pub(super) column: usize,
 }
@@ -20,9 +20,9 @@ pub(super) enum Comments {
 }
 
 /// The words of a line. Source: Python's `shlex`, POSIX mode.
-pub(super) fn split(line: &str, comments: Comments) -> Result<Vec<Word>, OpenQuote> {
+pub(super) fn split(line: &str, comments: Comments) -> Result<Vec<ShellWord>, OpenQuote> {
     let mut words = Vec::new();
-    let mut word: Option<Word> = None;
+    let mut word: Option<ShellWord> = None;
     let mut rest = line.chars().zip(1..).peekable();
     while let Some((letter, column)) = rest.next() {
         if letter.is_whitespace() {
@@ -32,7 +32,7 @@ pub(super) fn split(line: &str, comments: Comments) -> Result<Vec<Word>, OpenQuo
         if letter == '#' && comments == Comments::Cut {
             break;
         }
-        let word = word.get_or_insert_with(|| Word { text: String::new(), column });
+        let word = word.get_or_insert_with(|| ShellWord { text: String::new(), column });
         match letter {
             '\'' => loop {
                 match rest.next() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::draft::{Draft, DraftHost, Settings, Systems};
+use super::draft::{Draft, DraftHost, DraftSettings, DraftSystems};
 use crate::inventory::problem::disturbs;
 use crate::inventory::yaml::{self, Node};
 
@@ -60,7 +60,7 @@ fn host(text: &mut String, host: &DraftHost) {
 }
 
 fn fleet(text: &mut String, draft: &Draft) {
-    let Systems { key, source, attr, remark } = &draft.systems;
+    let DraftSystems { key, source, attr, remark } = &draft.systems;
     let _ = writeln!(text, "\nfleets:\n  {}:", scalar(&draft.fleet));
     for line in remark {
         let _ = writeln!(text, "    # {line}");
@@ -82,9 +82,9 @@ fn remark(text: &str) -> String {
     text.chars().map(|letter| if disturbs(letter) { ' ' } else { letter }).collect()
 }
 
-fn settings(text: &mut String, indent: &str, settings: &Settings) {
+fn settings(text: &mut String, indent: &str, settings: &DraftSettings) {
     for (key, value) in settings {
-        let number = *key == super::draft::Setting::Port;
+        let number = *key == super::draft::DraftSetting::Port;
         let value = if number { value.clone() } else { scalar(value) };
         let _ = writeln!(text, "{indent}{}: {value}", key.word());
     }

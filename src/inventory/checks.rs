@@ -9,7 +9,7 @@ use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, ur
 use super::problem::{Wrong, listed, nearest, no_such_host, shown};
 use super::scalar;
 use super::select::{SelectError, is_pattern, no_match, select};
-use super::yaml::Way;
+use super::yaml::NodeWay;
 
 /// Long enough for a lost packet and its repetition.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const HANDSHAKE: Duration = Duration::from_secs(180);
 
 /// The checks of a fleet; without `checks`, the mesh of the hosts with a VPN address, if there are two.
 pub(super) fn checks(entry: &FleetEntry, hosts: &[Laid], inventory: &[Laid], heap: &Heap) -> Vec<Check> {
-    let resolver = Resolver { hosts, inventory, heap };
+    let resolver = CheckResolver { hosts, inventory, heap };
     let Some(entries) = &entry.checks else { return resolver.default_mesh().into_iter().collect() };
     let mut checks: Vec<Check> = Vec::new();
     let mut names: Vec<&At<String>> = Vec::new();
@@ -50,7 +50,7 @@ fn free_name(name: String, checks: &[Check]) -> String {
     (2..=checks.len() + 1).map(|number| format!("{name} ({number})")).find(is_free).unwrap_or(name)
 }
 
-struct Resolver<'a> {
+struct CheckResolver<'a> {
     /// The fleet's.
     hosts: &'a [Laid],
     /// All.
@@ -58,7 +58,7 @@ struct Resolver<'a> {
     heap: &'a Heap,
 }
 
-impl<'a> Resolver<'a> {
+impl<'a> CheckResolver<'a> {
     fn members(&self) -> impl Iterator<Item = &'a Host> + Clone {
         self.hosts.iter().map(|laid| &laid.host)
     }
@@ -83,7 +83,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn check(&self, entry: &CheckEntry, way: &Way) -> Option<Check> {
+    fn check(&self, entry: &CheckEntry, way: &NodeWay) -> Option<Check> {
         let mut from = self.places(entry);
         let (name, kind) = self.kind(entry, way, &mut from)?;
         let is_command = matches!(kind, CheckKind::Command(_));
@@ -105,7 +105,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A host does not look at itself unless it is named: a check of which nothing is left would hold without a probe.
-    fn ensure_something_is_looked_at(&self, check: &Check, entry: &CheckEntry, way: &Way) {
+    fn ensure_something_is_looked_at(&self, check: &Check, entry: &CheckEntry, way: &NodeWay) {
         let (CheckKind::Ping { to } | CheckKind::Tcp { to, .. } | CheckKind::Wireguard { to, .. }) = &check.kind else {
             return;
         };
@@ -131,7 +131,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The kind, with the name for a check that has none.
-    fn kind(&self, entry: &CheckEntry, way: &Way, from: &mut Vec<Place>) -> Option<(String, CheckKind)> {
+    fn kind(&self, entry: &CheckEntry, way: &NodeWay, from: &mut Vec<Place>) -> Option<(String, CheckKind)> {
         if let Some(vpn) = &entry.vpn {
             self.ensure_no_targets(entry, "vpn");
             return self.vpn(vpn, entry, from);
@@ -225,7 +225,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// The targets of `to`, or those right behind the kind, and both in words.
-    fn targets(&self, here: &[At<String>], entry: &CheckEntry, kind: &str, way: &Way) -> Option<(String, Vec<Target>)> {
+    fn targets(
+        &self,
+        here: &[At<String>],
+        entry: &CheckEntry,
+        kind: &str,
+        way: &NodeWay,
+    ) -> Option<(String, Vec<Target>)> {
         let there = entry.to.as_deref().unwrap_or_default();
         let words = match (here, there) {
             ([], []) => {

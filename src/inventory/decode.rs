@@ -4,9 +4,9 @@
 mod checks;
 mod hooks;
 
-use super::fields::{At, Fields, Heap, Value};
+use super::fields::{At, FieldValue, Fields, Heap};
 use super::file::{
-    AfterEntry, BootLoaderEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, Systems,
+    AfterEntry, BootLoaderEntry, Defaults, File, FleetEntry, HostEntry, LimitsEntry, NixEntry, Settings, SystemEntries,
     UnitsEntry,
 };
 use super::model::{LoaderKind, Size};
@@ -19,7 +19,7 @@ use hooks::hooks;
 
 /// Reads the tree. What could not be read is missing in the result, and a mistake on the heap says so.
 pub(super) fn file(root: &Node, heap: &Heap) -> File {
-    let root = Value::root(root, heap);
+    let root = FieldValue::root(root, heap);
     if root.is_null() {
         root.wrong(
             Wrong::new("the inventory is empty")
@@ -78,10 +78,10 @@ fn elsewhere(key: &str) -> Option<&'static str> {
 
 /// A map from names of the person's own to entries. An entry with a bad name is left out.
 fn by_name<K, V>(
-    value: &Value<'_>,
+    value: &FieldValue<'_>,
     thing: &str,
     name: impl Fn(&str) -> Result<K, Wrong>,
-    read: impl Fn(&Value<'_>) -> Option<V>,
+    read: impl Fn(&FieldValue<'_>) -> Option<V>,
 ) -> Option<Vec<(At<K>, V)>> {
     let mut entries = Vec::new();
     for (key, value) in value.entries(thing)? {
@@ -94,7 +94,7 @@ fn by_name<K, V>(
     Some(entries)
 }
 
-fn defaults(value: &Value<'_>) -> Option<Defaults> {
+fn defaults(value: &FieldValue<'_>) -> Option<Defaults> {
     let mut fields = value.fields()?;
     let defaults = Defaults {
         hooks: fields.take("hooks").and_then(|value| hooks(&value)),
@@ -105,7 +105,7 @@ fn defaults(value: &Value<'_>) -> Option<Defaults> {
     Some(defaults)
 }
 
-fn just_settings(value: &Value<'_>) -> Option<Settings> {
+fn just_settings(value: &FieldValue<'_>) -> Option<Settings> {
     let mut fields = value.fields()?;
     let settings = settings(&mut fields);
     fields.finish(elsewhere);
@@ -133,7 +133,7 @@ fn settings(fields: &mut Fields<'_>) -> Settings {
     }
 }
 
-fn units(value: &Value<'_>) -> Option<UnitsEntry> {
+fn units(value: &FieldValue<'_>) -> Option<UnitsEntry> {
     let mut fields = value.fields()?;
     let ignore = fields.take("ignore").and_then(|value| value.list());
     let patterns = ignore.map(|all| all.iter().filter_map(|one| one.parse(scalar::unit_pattern)).collect());
@@ -141,7 +141,7 @@ fn units(value: &Value<'_>) -> Option<UnitsEntry> {
     Some(UnitsEntry { ignore: patterns })
 }
 
-fn boot_loader(value: &Value<'_>) -> Option<BootLoaderEntry> {
+fn boot_loader(value: &FieldValue<'_>) -> Option<BootLoaderEntry> {
     if let Some(word) = value.as_text() {
         let kind = LoaderKind::ALL.map(LoaderKind::word).into_iter();
         let kind = kind.clone().find(|kind| *kind == word).or_else(|| nearest(word, kind));
@@ -173,7 +173,7 @@ fn boot_loader(value: &Value<'_>) -> Option<BootLoaderEntry> {
     Some(entry)
 }
 
-fn nix(value: &Value<'_>) -> Option<NixEntry> {
+fn nix(value: &FieldValue<'_>) -> Option<NixEntry> {
     let mut fields = value.fields()?;
     let nix = NixEntry {
         substitute_on_destination: fields.boolean("substitute_on_destination"),
@@ -183,7 +183,7 @@ fn nix(value: &Value<'_>) -> Option<NixEntry> {
     Some(nix)
 }
 
-fn limits(value: &Value<'_>) -> Option<LimitsEntry> {
+fn limits(value: &FieldValue<'_>) -> Option<LimitsEntry> {
     let mut fields = value.fields()?;
     let limits = LimitsEntry {
         connect: fields.duration("connect"),
@@ -199,7 +199,7 @@ fn limits(value: &Value<'_>) -> Option<LimitsEntry> {
 }
 
 /// `vps:` with nothing behind it is a host without settings of its own.
-fn host(value: &Value<'_>) -> HostEntry {
+fn host(value: &FieldValue<'_>) -> HostEntry {
     if value.is_null() {
         return HostEntry::default();
     }
@@ -221,7 +221,7 @@ fn host(value: &Value<'_>) -> HostEntry {
 }
 
 /// The places where one host is looked for, each once.
-fn addresses(value: &Value<'_>) -> Option<Vec<At<String>>> {
+fn addresses(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     let items = value.list()?;
     if items.is_empty() {
         value.wrong(Wrong::new("this list is empty").mend("name an address, or take the key out"));
@@ -237,7 +237,7 @@ fn addresses(value: &Value<'_>) -> Option<Vec<At<String>>> {
     Some(addresses)
 }
 
-fn tags(value: &Value<'_>) -> Option<Vec<At<String>>> {
+fn tags(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     let tag = |text: &str| match text.strip_prefix('@') {
         Some(name) => Err(Wrong::new("a tag is named without `@` here").mend(format!("write `{name}`"))),
         None if FAILED.strip_prefix('@') == Some(text) => {
@@ -249,7 +249,7 @@ fn tags(value: &Value<'_>) -> Option<Vec<At<String>>> {
     Some(value.list()?.iter().filter_map(|value| value.parse(tag)).collect())
 }
 
-fn after(value: &Value<'_>) -> Option<AfterEntry> {
+fn after(value: &FieldValue<'_>) -> Option<AfterEntry> {
     let mut fields = value.fields()?;
     let after = AfterEntry {
         address: fields.parse("address", scalar::address),
@@ -261,7 +261,7 @@ fn after(value: &Value<'_>) -> Option<AfterEntry> {
     Some(after)
 }
 
-fn fleet(value: &Value<'_>) -> Option<FleetEntry> {
+fn fleet(value: &FieldValue<'_>) -> Option<FleetEntry> {
     let mut fields = value.fields()?;
     let fleet = FleetEntry {
         hosts: fields.take("hosts").and_then(|value| texts(&value)),
@@ -319,7 +319,7 @@ fn ensure_one_source(fields: &mut Fields<'_>) {
     }
 }
 
-fn systems(value: &Value<'_>) -> Option<At<Systems>> {
+fn systems(value: &FieldValue<'_>) -> Option<At<SystemEntries>> {
     if !value.is_map() {
         value.wrong(
             Wrong::new("`system` names a store path for each host")
@@ -330,26 +330,26 @@ fn systems(value: &Value<'_>) -> Option<At<Systems>> {
     Some(value.at(by_name(value, "host", scalar::name, |value| value.parse(scalar::system))?))
 }
 
-fn texts(value: &Value<'_>) -> Option<Vec<At<String>>> {
+fn texts(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     let as_it_stands = |text: &str| Ok(text.to_owned());
     Some(value.one_or_many()?.iter().filter_map(|value| value.parse(as_it_stands)).collect())
 }
 
-fn some_texts(value: &Value<'_>) -> Option<Vec<At<String>>> {
+fn some_texts(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     ensure_not_empty(value)?;
     texts(value)
 }
 
-fn waves(value: &Value<'_>) -> Option<Vec<Size>> {
+fn waves(value: &FieldValue<'_>) -> Option<Vec<Size>> {
     ensure_not_empty(value)?;
     if value.is_list() {
-        Some(value.list()?.iter().filter_map(Value::sizes).flatten().collect())
+        Some(value.list()?.iter().filter_map(FieldValue::sizes).flatten().collect())
     } else {
         value.sizes()
     }
 }
 
-fn ensure_not_empty(value: &Value<'_>) -> Option<()> {
+fn ensure_not_empty(value: &FieldValue<'_>) -> Option<()> {
     if value.is_list() && value.list()?.is_empty() {
         value.wrong(Wrong::new("this list is empty").mend("name something, or take the key out"));
         return None;

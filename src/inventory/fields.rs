@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::model::Size;
 use super::problem::{Mistake, Wrong, listed, nearest, shown};
 use super::scalar;
-use super::yaml::{Node, Step, Way};
+use super::yaml::{Node, NodeStep, NodeWay};
 
 /// A value of the file with its place, for a mistake that is only seen later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct At<T> {
     pub(super) value: T,
-    pub(super) way: Way,
+    pub(super) way: NodeWay,
 }
 
 /// Where mistakes and warnings are collected.
@@ -24,21 +24,21 @@ pub(super) struct Heap {
 
 impl Heap {
     /// Adds a mistake; the same one at the same place counts once.
-    pub(super) fn wrong(&self, way: &Way, wrong: Wrong) {
+    pub(super) fn wrong(&self, way: &NodeWay, wrong: Wrong) {
         self.add(Mistake { way: way.clone(), wrong, earlier: None });
     }
 
-    pub(super) fn twice(&self, way: &Way, earlier: &Way, wrong: Wrong) {
+    pub(super) fn twice(&self, way: &NodeWay, earlier: &NodeWay, wrong: Wrong) {
         self.add(Mistake { way: way.clone(), wrong, earlier: Some(earlier.clone()) });
     }
 
-    pub(super) fn warn(&self, way: &Way, wrong: Wrong) {
+    pub(super) fn warn(&self, way: &NodeWay, wrong: Wrong) {
         self.warnings.borrow_mut().push(Mistake { way: way.clone(), wrong, earlier: None });
     }
 
     /// Whether something at or below this place could not be read, so that nothing can be said of what is missing
     /// there.
-    pub(super) fn is_wrong_below(&self, way: &[Step]) -> bool {
+    pub(super) fn is_wrong_below(&self, way: &[NodeStep]) -> bool {
         self.mistakes.borrow().iter().any(|mistake| mistake.way.starts_with(way))
     }
 
@@ -52,15 +52,15 @@ impl Heap {
 
 /// A node, the way to it, and the heap for what is wrong with it.
 #[derive(Debug, Clone)]
-pub(super) struct Value<'a> {
+pub(super) struct FieldValue<'a> {
     node: &'a Node,
-    way: Way,
+    way: NodeWay,
     heap: &'a Heap,
 }
 
-impl<'a> Value<'a> {
+impl<'a> FieldValue<'a> {
     pub(super) fn root(node: &'a Node, heap: &'a Heap) -> Self {
-        Self { node, way: Way::new(), heap }
+        Self { node, way: NodeWay::new(), heap }
     }
 
     pub(super) fn at<T>(&self, value: T) -> At<T> {
@@ -71,7 +71,7 @@ impl<'a> Value<'a> {
         self.heap.wrong(&self.way, wrong);
     }
 
-    pub(super) fn wrong_at(&self, way: &Way, wrong: Wrong) {
+    pub(super) fn wrong_at(&self, way: &NodeWay, wrong: Wrong) {
         self.heap.wrong(way, wrong);
     }
 
@@ -91,7 +91,7 @@ impl<'a> Value<'a> {
         matches!(self.node, Node::List(_))
     }
 
-    fn child(&self, node: &'a Node, step: Step) -> Self {
+    fn child(&self, node: &'a Node, step: NodeStep) -> Self {
         let mut way = self.way.clone();
         way.push(step);
         Self { node, way, heap: self.heap }
@@ -110,9 +110,9 @@ impl<'a> Value<'a> {
             Node::Tagged(tag, _) => format!("this has the YAML tag `!{}`, but {wanted} is wanted", shown(tag)),
         };
         let mut way = self.way.clone();
-        if let (Node::Null, Some(Step::Value(number))) = (self.node, way.last().copied()) {
+        if let (Node::Null, Some(NodeStep::Value(number))) = (self.node, way.last().copied()) {
             way.pop();
-            way.push(Step::Key(number));
+            way.push(NodeStep::Key(number));
         }
         self.heap.wrong(&way, Wrong { what, mend: example });
     }
@@ -203,9 +203,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    pub(super) fn list(&self) -> Option<Vec<Value<'a>>> {
+    pub(super) fn list(&self) -> Option<Vec<FieldValue<'a>>> {
         if let Node::List(items) = self.node {
-            return Some(items.iter().enumerate().map(|(number, item)| self.child(item, Step::Item(number))).collect());
+            return Some(
+                items.iter().enumerate().map(|(number, item)| self.child(item, NodeStep::Item(number))).collect(),
+            );
         }
         let example = match self.node {
             Node::Text(text) => Some(format!("write it in brackets: `[{}]`", shown(text))),
@@ -216,7 +218,7 @@ impl<'a> Value<'a> {
     }
 
     /// A list, or a single value for a list of one.
-    pub(super) fn one_or_many(&self) -> Option<Vec<Value<'a>>> {
+    pub(super) fn one_or_many(&self) -> Option<Vec<FieldValue<'a>>> {
         match self.node {
             Node::List(_) => self.list(),
             Node::Text(_) => Some(vec![self.clone()]),
@@ -228,21 +230,21 @@ impl<'a> Value<'a> {
     }
 
     /// The entries of a map, each key once; `thing` says what a key names.
-    pub(super) fn entries(&self, thing: &str) -> Option<Vec<(At<&'a str>, Value<'a>)>> {
+    pub(super) fn entries(&self, thing: &str) -> Option<Vec<(At<&'a str>, FieldValue<'a>)>> {
         let Node::Map(pairs) = self.node else {
             self.wanted("a map (lines of `key: value`)", None);
             return None;
         };
-        let mut entries: Vec<(At<&str>, Value<'_>)> = Vec::new();
+        let mut entries: Vec<(At<&str>, FieldValue<'_>)> = Vec::new();
         for (number, (key, value)) in pairs.iter().enumerate() {
-            let key = self.child(key, Step::Key(number));
+            let key = self.child(key, NodeStep::Key(number));
             let Some(text) = key.text() else { continue };
             if let Some((first, _)) = entries.iter().find(|(known, _)| known.value == text) {
                 let wrong = Wrong::new(format!("the {thing} `{}` is here twice", shown(text)));
                 self.heap.twice(&key.way, &first.way, wrong.mend("keep one of the two"));
                 continue;
             }
-            entries.push((key.at(text), self.child(value, Step::Value(number))));
+            entries.push((key.at(text), self.child(value, NodeStep::Value(number))));
         }
         Some(entries)
     }
@@ -258,15 +260,15 @@ impl<'a> Value<'a> {
 /// read.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
-    pub(super) way: Way,
+    pub(super) way: NodeWay,
     heap: &'a Heap,
-    entries: Vec<(At<&'a str>, Value<'a>)>,
+    entries: Vec<(At<&'a str>, FieldValue<'a>)>,
     asked: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     /// The value of a key, if it is there.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+    pub(super) fn take(&mut self, key: &'static str) -> Option<FieldValue<'a>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
         }
@@ -328,9 +330,9 @@ mod tests {
     use super::*;
 
     /// Reads `x` out of the text and returns what was said about it.
-    fn said<T>(text: &str, read: impl Fn(&Value<'_>) -> Option<T>) -> Vec<(String, Option<String>)> {
+    fn said<T>(text: &str, read: impl Fn(&FieldValue<'_>) -> Option<T>) -> Vec<(String, Option<String>)> {
         let (node, heap) = (yaml::parse(text).unwrap(), Heap::default());
-        assert!(read(&Value::root(&node, &heap)).is_none(), "{text:?} was read");
+        assert!(read(&FieldValue::root(&node, &heap)).is_none(), "{text:?} was read");
         heap.mistakes.into_inner().into_iter().map(|mistake| (mistake.wrong.what, mistake.wrong.mend)).collect()
     }
 
@@ -370,15 +372,15 @@ mod tests {
     #[test]
     fn an_empty_value_is_shown_at_its_key() {
         let (node, heap) = (yaml::parse("a:\n\n\nb: 1\n").unwrap(), Heap::default());
-        let entries = Value::root(&node, &heap).entries("key").unwrap();
+        let entries = FieldValue::root(&node, &heap).entries("key").unwrap();
         assert!(entries[0].1.text().is_none());
-        assert_eq!(heap.mistakes.into_inner()[0].way, [Step::Key(0)]);
+        assert_eq!(heap.mistakes.into_inner()[0].way, [NodeStep::Key(0)]);
     }
 
     #[test]
     fn unknown_keys_are_refused_and_the_meant_one_offered() {
         let (node, heap) = (yaml::parse("usr: x\nuser: y\nguard: z\n").unwrap(), Heap::default());
-        let mut fields = Value::root(&node, &heap).fields().unwrap();
+        let mut fields = FieldValue::root(&node, &heap).fields().unwrap();
         assert!(fields.take("user").is_some());
         assert!(fields.take("port").is_none());
         fields.finish(|_| None);

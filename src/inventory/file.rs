@@ -224,7 +224,7 @@ pub(super) struct FleetEntry {
     pub(super) file: Option<At<PathBuf>>,
     /// A system for each host that is built already, as a store path, by the host's name.
     #[schemars(schema_with = "shapes::system_by_name")]
-    pub(super) system: Option<At<Systems>>,
+    pub(super) system: Option<At<SystemEntries>>,
     /// Where in the flake or file a host's system is; `{host}` stands for its name.
     /// Default: `nixosConfigurations."{host}".config.system.build.toplevel`, in a file without `nixosConfigurations`.
     #[schemars(schema_with = "shapes::text")]
@@ -286,7 +286,7 @@ pub(super) struct HookEntry {
 }
 
 /// Store paths by the names of hosts.
-pub(super) type Systems = Vec<(At<String>, At<PathBuf>)>;
+pub(super) type SystemEntries = Vec<(At<String>, At<PathBuf>)>;
 
 /// A thing that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`,
 /// `command`.

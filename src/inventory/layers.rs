@@ -10,7 +10,7 @@ use super::file::{
 use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
 use super::problem::shown;
 use super::scalar::JumpTo;
-use super::yaml::{Step, Way};
+use super::yaml::{NodeStep, NodeWay};
 
 /// Letters of a command that stand for the name of a hook that has none.
 const LONGEST_NAME: usize = 60;
@@ -19,13 +19,13 @@ const LONGEST_NAME: usize = 60;
 #[derive(Debug, Clone)]
 pub(super) struct Laid {
     pub(super) host: Host,
-    pub(super) name_at: Way,
+    pub(super) name_at: NodeWay,
     /// The host's whole entry.
-    pub(super) entry_at: Way,
-    pub(super) vpn_at: Option<Way>,
-    pub(super) jump_at: Option<Way>,
-    pub(super) runs_on_at: Option<Way>,
-    pub(super) guard_at: Option<Way>,
+    pub(super) entry_at: NodeWay,
+    pub(super) vpn_at: Option<NodeWay>,
+    pub(super) jump_at: Option<NodeWay>,
+    pub(super) runs_on_at: Option<NodeWay>,
+    pub(super) guard_at: Option<NodeWay>,
 }
 
 /// Lays one host's layers over each other; without a fleet as `defaults`, groups and the host see it.
@@ -86,10 +86,10 @@ pub(super) fn lay(
 }
 
 /// The way to a map's value out of the way to its key.
-fn value_beside(key: &Way) -> Way {
+fn value_beside(key: &NodeWay) -> NodeWay {
     let mut way = key.clone();
-    if let Some(Step::Key(number)) = way.pop() {
-        way.push(Step::Value(number));
+    if let Some(NodeStep::Key(number)) = way.pop() {
+        way.push(NodeStep::Value(number));
     }
     way
 }

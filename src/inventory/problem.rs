@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::yaml::{self, Position, Way};
+use super::yaml::{self, NodeWay, Position};
 
 /// One mistake in one file, or one thing that is worth a warning.
 ///
@@ -56,10 +56,10 @@ impl Wrong {
 /// Something wrong at the end of a way through the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    pub(crate) way: Way,
+    pub(crate) way: NodeWay,
     pub(crate) wrong: Wrong,
     /// For a thing that is there twice: the first one.
-    pub(crate) earlier: Option<Way>,
+    pub(crate) earlier: Option<NodeWay>,
 }
 
 impl Mistake {

@@ -11,7 +11,7 @@ use super::model::{Fleet, Host, HostName, Inventory, Jump, Source};
 use super::problem::{Wrong, listed, nearest, no_such_host, shown};
 use super::scalar;
 use super::select::{SelectError, no_match, select};
-use super::yaml::Way;
+use super::yaml::NodeWay;
 
 /// Makes an inventory of what could be read. If the heap holds a mistake afterwards, the result is only good for
 /// finding more of them.
@@ -78,7 +78,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn ensure_host_exists(&self, name: &HostName, way: Option<&Way>, otherwise: &str) {
+    fn ensure_host_exists(&self, name: &HostName, way: Option<&NodeWay>, otherwise: &str) {
         if self.host_names().all(|known| known != name.as_str())
             && let Some(way) = way
         {
@@ -145,7 +145,7 @@ impl Resolver<'_> {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
         }
         self.fill_systems(name, entry, &mut all);
-        let places: Vec<Way> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
+        let places: Vec<NodeWay> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
         let fleet = Fleet {
             name: name.value.clone(),
             checks: checks::checks(entry, &all, base, self.heap),
@@ -165,7 +165,7 @@ impl Resolver<'_> {
 
     /// Checks this from the file alone, so that a person need not wait for a build to hear it. The survey looks again,
     /// at what the command line says.
-    fn ensure_guards_hold(&self, fleet: &Fleet, places: &[Way]) {
+    fn ensure_guards_hold(&self, fleet: &Fleet, places: &[NodeWay]) {
         for (host, place) in fleet.hosts.iter().zip(places) {
             let shortest = host.shortest_guard(fleet.settle, fleet.steady());
             if host.guard >= shortest {
@@ -310,7 +310,7 @@ fn fill_ways(laid: &mut [Laid]) {
 }
 
 /// What is to blame for a guard that is too short: the guard, else the settle time, else the host's own settings.
-fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b Way {
+fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b NodeWay {
     let times = entry.settle.as_ref().or(entry.steady.as_ref());
     laid.guard_at.as_ref().or(times.map(|time| &time.way)).unwrap_or(&laid.name_at)
 }

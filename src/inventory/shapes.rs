@@ -153,23 +153,23 @@ pub(super) struct Mesh;
 pub(super) struct Text;
 
 /// The short form of a value.
-pub(super) trait Word {
+pub(super) trait ShortForm {
     fn schema() -> Schema;
 }
 
-impl Word for Mesh {
+impl ShortForm for Mesh {
     fn schema() -> Schema {
         json_schema!({ "enum": ["mesh"] })
     }
 }
 
-impl Word for Text {
+impl ShortForm for Text {
     fn schema() -> Schema {
         json_schema!({ "type": "string", "minLength": 1 })
     }
 }
 
-pub(super) fn word_or_map<W: Word, T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+pub(super) fn word_or_map<W: ShortForm, T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let (word, map) = (W::schema(), generator.subschema_for::<T>());
     json_schema!({ "oneOf": [word, map] })
 }

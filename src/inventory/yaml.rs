@@ -34,7 +34,7 @@ pub(crate) enum Node {
 
 /// One step from a node to one of its children, by number: a key that is there twice has two places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
+pub(crate) enum NodeStep {
     /// The key of the map's entry with this number.
     Key(usize),
     /// The value of the map's entry with this number.
@@ -44,7 +44,7 @@ pub(crate) enum Step {
 }
 
 /// The way from the file's root to a node.
-pub(crate) type Way = Vec<Step>;
+pub(crate) type NodeWay = Vec<NodeStep>;
 
 /// A text that is not YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
 ///
 /// `serde_yaml` shows a place only in an error, so this reads the text again and fails on purpose at the node that is
 /// asked for (docs/facts.md, "Reading YAML"). An alias is found where its anchor stands.
-pub(crate) fn locate(text: &str, way: &[Step]) -> Option<Position> {
+pub(crate) fn locate(text: &str, way: &[NodeStep]) -> Option<Position> {
     let document = serde_yaml::Deserializer::from_str(text).next()?;
     Walk { way }.deserialize(document).err().as_ref().and_then(position)
 }
@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 /// Walks to a node and fails there.
 #[derive(Clone, Copy)]
 struct Walk<'a> {
-    way: &'a [Step],
+    way: &'a [NodeStep],
 }
 
 /// The error that says "here": only its place is looked at.
@@ -242,7 +242,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let [Step::Item(wanted), rest @ ..] = self.way else { return Err(found()) };
+        let [NodeStep::Item(wanted), rest @ ..] = self.way else { return Err(found()) };
         for _ in 0..*wanted {
             items.next_element::<IgnoredAny>()?;
         }
@@ -252,13 +252,13 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let (wanted, rest) = match self.way {
-            [Step::Key(wanted) | Step::Value(wanted), rest @ ..] => (*wanted, rest),
+            [NodeStep::Key(wanted) | NodeStep::Value(wanted), rest @ ..] => (*wanted, rest),
             _ => return Err(found()),
         };
         for _ in 0..wanted {
             entries.next_entry::<IgnoredAny, IgnoredAny>()?;
         }
-        if matches!(self.way[0], Step::Key(_)) {
+        if matches!(self.way[0], NodeStep::Key(_)) {
             entries.next_key_seed(Walk { way: &[] })?;
         } else if entries.next_key::<IgnoredAny>()?.is_some() {
             entries.next_value_seed(Walk { way: rest })?;
@@ -292,29 +292,29 @@ mod tests {
     fn every_node_has_a_place_keys_and_duplicates_included() {
         let text = "a: 1\nb:\n  - x\n  - {c: y, c: z}\n";
         assert_eq!(locate(text, &[]), Some(at(1, 1)));
-        assert_eq!(locate(text, &[Step::Key(0)]), Some(at(1, 1)));
-        assert_eq!(locate(text, &[Step::Value(0)]), Some(at(1, 4)));
-        assert_eq!(locate(text, &[Step::Key(1)]), Some(at(2, 1)));
-        assert_eq!(locate(text, &[Step::Value(1), Step::Item(0)]), Some(at(3, 5)));
-        assert_eq!(locate(text, &[Step::Value(1), Step::Item(1), Step::Key(1)]), Some(at(4, 12)));
-        assert_eq!(locate(text, &[Step::Value(1), Step::Item(1), Step::Value(1)]), Some(at(4, 15)));
+        assert_eq!(locate(text, &[NodeStep::Key(0)]), Some(at(1, 1)));
+        assert_eq!(locate(text, &[NodeStep::Value(0)]), Some(at(1, 4)));
+        assert_eq!(locate(text, &[NodeStep::Key(1)]), Some(at(2, 1)));
+        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Item(0)]), Some(at(3, 5)));
+        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Item(1), NodeStep::Key(1)]), Some(at(4, 12)));
+        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Item(1), NodeStep::Value(1)]), Some(at(4, 15)));
     }
 
     #[test]
     fn columns_count_characters_not_bytes() {
-        assert_eq!(locate("{ä: ö, ü: 1}", &[Step::Value(1)]), Some(at(1, 11)));
+        assert_eq!(locate("{ä: ö, ü: 1}", &[NodeStep::Value(1)]), Some(at(1, 11)));
     }
 
     #[test]
     fn a_way_that_leads_nowhere_has_no_place() {
-        assert_eq!(locate("a: [1]\n", &[Step::Value(0), Step::Item(1)]), None);
-        assert_eq!(locate("a: 1\n", &[Step::Key(1)]), None);
+        assert_eq!(locate("a: [1]\n", &[NodeStep::Value(0), NodeStep::Item(1)]), None);
+        assert_eq!(locate("a: 1\n", &[NodeStep::Key(1)]), None);
     }
 
     #[test]
     fn a_value_behind_an_anchor_is_found_at_the_anchor() {
         let text = "a: &here {x: 1}\nb: *here\n";
-        assert_eq!(locate(text, &[Step::Value(1), Step::Value(0)]), Some(at(1, 14)));
+        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Value(0)]), Some(at(1, 14)));
     }
 
     #[test]

@@ -189,8 +189,8 @@ impl Invocation {
         let mut child = self.start()?;
         let lost = |source| ProcessError::Lost { program: program.clone(), source };
         let cut = |error| match error {
-            Cut::TooMuch(most) => ProcessError::TooMuch { program: program.clone(), most },
-            Cut::Broken(source) => lost(source),
+            CutShort::TooMuch(most) => ProcessError::TooMuch { program: program.clone(), most },
+            CutShort::Broken(source) => lost(source),
         };
 
         let inner = child.inner();
@@ -202,7 +202,7 @@ impl Invocation {
                 let _ = stdin.write_all(&input).await;
                 let _ = stdin.shutdown().await;
             }
-            Ok::<(), Cut>(())
+            Ok::<(), CutShort>(())
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (inner.stdout.take(), inner.stderr.take());
@@ -219,14 +219,14 @@ impl Invocation {
             let status = tokio::select! {
                 said = &mut talking => {
                     said?;
-                    inner.wait().await.map_err(Cut::Broken)?
+                    inner.wait().await.map_err(CutShort::Broken)?
                 }
                 status = inner.wait() => {
                     // A process that the child has left behind may keep the pipes open for ever.
                     if let Ok(said) = tokio::time::timeout(LAST_WORDS, &mut talking).await {
                         said?;
                     }
-                    status.map_err(Cut::Broken)?
+                    status.map_err(CutShort::Broken)?
                 }
             };
             Ok(status.code())
@@ -240,7 +240,7 @@ impl Invocation {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
-    fn start(&self) -> Result<Group, ProcessError> {
+    fn start(&self) -> Result<ProcessGroup, ProcessError> {
         let cannot_start =
             |source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source };
         let stderr = match &self.stderr {
@@ -260,24 +260,24 @@ impl Invocation {
             command.current_dir(folder);
         }
         let inner = command.spawn().map_err(cannot_start)?;
-        Ok(Group { inner: Some(inner) })
+        Ok(ProcessGroup { inner: Some(inner) })
     }
 }
 
 /// A child that takes its process group with it when it is dropped before it has ended.
 ///
 /// The group gets SIGTERM first: nix runs its builders in groups of their own, and only nix itself can end them.
-struct Group {
+struct ProcessGroup {
     inner: Option<tokio::process::Child>,
 }
 
-impl Group {
+impl ProcessGroup {
     fn inner(&mut self) -> &mut tokio::process::Child {
         self.inner.as_mut().expect("only dropping takes it")
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let Some(mut child) = self.inner.take() else { return };
         // `id` is `None` once the child was waited for: its number may belong to another process by then.
@@ -300,20 +300,24 @@ impl Drop for Group {
 }
 
 /// Why a stream was not read to its end.
-enum Cut {
+enum CutShort {
     TooMuch(u64),
     Broken(std::io::Error),
 }
 
-async fn capture(stream: Option<impl AsyncRead + Unpin>, most: Option<u64>, bytes: &mut Vec<u8>) -> Result<(), Cut> {
+async fn capture(
+    stream: Option<impl AsyncRead + Unpin>,
+    most: Option<u64>,
+    bytes: &mut Vec<u8>,
+) -> Result<(), CutShort> {
     let Some(mut stream) = stream else { return Ok(()) };
-    (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(Cut::Broken)?;
+    (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(CutShort::Broken)?;
     match most {
         // One byte more tells whether the child has printed too much.
-        Some(most) if stream.read(&mut [0]).await.map_err(Cut::Broken)? > 0 => Err(Cut::TooMuch(most)),
+        Some(most) if stream.read(&mut [0]).await.map_err(CutShort::Broken)? > 0 => Err(CutShort::TooMuch(most)),
         Some(_) => Ok(()),
         // The rest is read and dropped: a child stands still at a pipe that is not read.
-        None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop).map_err(Cut::Broken),
+        None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop).map_err(CutShort::Broken),
     }
 }
 
@@ -322,13 +326,13 @@ async fn capture_lines(
     (most, longest_line): (Option<u64>, Option<usize>),
     bytes: &mut Vec<u8>,
     on_line: &mut (impl FnMut(&str) + Send),
-) -> Result<(), Cut> {
+) -> Result<(), CutShort> {
     let Some(stream) = stream else { return Ok(()) };
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     let (mut read, mut length) = (0, 0);
     loop {
-        let more = reader.fill_buf().await.map_err(Cut::Broken)?;
+        let more = reader.fill_buf().await.map_err(CutShort::Broken)?;
         let end = more.iter().position(|byte| *byte == b'\n');
         let used = end.map_or(more.len(), |end| end + 1);
         let room = LINE_LIMIT.saturating_sub(line.len());
@@ -337,10 +341,10 @@ async fn capture_lines(
         read += used as u64;
         length += used;
         if let Some(longest) = longest_line.filter(|longest| length > *longest) {
-            return Err(Cut::TooMuch(longest as u64));
+            return Err(CutShort::TooMuch(longest as u64));
         }
         if let Some(most) = most.filter(|most| read > *most) {
-            return Err(Cut::TooMuch(most));
+            return Err(CutShort::TooMuch(most));
         }
         if end.is_some() || used == 0 {
             if !line.is_empty() {

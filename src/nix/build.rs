@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::eval::Target;
+use super::eval::EvalTarget;
 use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store};
 use super::needs::Needs;
 use super::plain::{plain, without_credentials};
 use super::printout::last_lines;
-use super::tracker::{Failure, Tracker, name_of};
+use super::tracker::{BuildFailure, Tracker, name_of};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
@@ -71,7 +71,7 @@ pub enum BuildError {
 /// # Errors
 /// See [`BuildError`]. What was built stays in the store, so that a second try goes on from there.
 pub async fn build(
-    targets: &BTreeMap<HostName, Target>,
+    targets: &BTreeMap<HostName, EvalTarget>,
     roots: &Path,
     limit: Duration,
     hear: impl FnMut(Heard<'_>) + Send,
@@ -103,26 +103,26 @@ pub async fn build(
     }
     let (without, with): (Vec<_>, Vec<_>) = targets.iter().partition(|(_, target)| missing.contains(target.output()));
     let failures = blame(tracker.into_failures(), &without).await;
-    let names = |hosts: Vec<(&HostName, &Target)>| hosts.into_iter().map(|(host, _)| host.clone()).collect();
+    let names = |hosts: Vec<(&HostName, &EvalTarget)>| hosts.into_iter().map(|(host, _)| host.clone()).collect();
     Err(BuildError::Failed { hosts: names(without), built: names(with), failures, message })
 }
 
-fn installables(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
-    let installable = |target: &Target| match target {
-        Target::Derivation { derivation, .. } => format!("{derivation}^out"),
-        Target::Path(path) => path.to_string(),
+fn installables(targets: &BTreeMap<HostName, EvalTarget>) -> BTreeSet<String> {
+    let installable = |target: &EvalTarget| match target {
+        EvalTarget::Derivation { derivation, .. } => format!("{derivation}^out"),
+        EvalTarget::Path(path) => path.to_string(),
     };
     targets.values().map(installable).collect()
 }
 
-fn derivations(targets: &BTreeMap<HostName, Target>) -> BTreeSet<String> {
-    targets.values().filter_map(Target::derivation).map(ToString::to_string).collect()
+fn derivations(targets: &BTreeMap<HostName, EvalTarget>) -> BTreeSet<String> {
+    targets.values().filter_map(EvalTarget::derivation).map(ToString::to_string).collect()
 }
 
 /// Which outputs the store does not have: not by looking for files, since a failed build leaves some.
-async fn invalid(targets: &BTreeMap<HostName, Target>) -> Result<BTreeSet<StorePath>, AskError> {
+async fn invalid(targets: &BTreeMap<HostName, EvalTarget>) -> Result<BTreeSet<StorePath>, AskError> {
     const COMMAND: &str = "nix-store --check-validity";
-    let outputs: BTreeSet<&StorePath> = targets.values().map(Target::output).collect();
+    let outputs: BTreeSet<&StorePath> = targets.values().map(EvalTarget::output).collect();
     let question = nix_store(QUESTION_LIMIT).args(["--check-validity", "--print-invalid"]).args(outputs);
     store_paths(COMMAND, &ask(COMMAND, question).await?)
 }
@@ -135,12 +135,12 @@ fn store_paths(command: &'static str, text: &str) -> Result<BTreeSet<StorePath>,
 
 /// Says which hosts need which failed derivation. A question that is not answered leaves a host unexplained: the
 /// failure is told all the same.
-async fn blame(failures: BTreeMap<StorePath, Failure>, without: &[(&HostName, &Target)]) -> Vec<FailedBuild> {
+async fn blame(failures: BTreeMap<StorePath, BuildFailure>, without: &[(&HostName, &EvalTarget)]) -> Vec<FailedBuild> {
     if failures.is_empty() {
         return Vec::new();
     }
     let needs = Needs::of(without.iter().copied()).await;
-    let explain = |(derivation, Failure { reason, log }): (StorePath, Failure)| {
+    let explain = |(derivation, BuildFailure { reason, log }): (StorePath, BuildFailure)| {
         let hosts = needs.hosts_of(derivation.as_str()).into_iter().cloned();
         FailedBuild { name: name_of(derivation.as_str()), hosts: hosts.collect(), derivation, reason, log }
     };
@@ -171,10 +171,10 @@ mod tests {
         let path = |text: &str| StorePath::new(text).unwrap();
         let derivation = path("/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv");
         let output = path("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1");
-        let target = Target::Derivation { derivation, output: output.clone() };
+        let target = EvalTarget::Derivation { derivation, output: output.clone() };
         let host = |name| HostName::new(name).unwrap();
         let targets =
-            BTreeMap::from([(host("a"), target.clone()), (host("b"), target), (host("c"), Target::Path(output))]);
+            BTreeMap::from([(host("a"), target.clone()), (host("b"), target), (host("c"), EvalTarget::Path(output))]);
         assert_eq!(
             installables(&targets).into_iter().collect::<Vec<_>>(),
             [

@@ -45,14 +45,14 @@ const LISTED_NAMES: usize = 12;
 
 /// The system that a host is to run, and how to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum EvalTarget {
     /// To be built, or substituted.
     Derivation { derivation: StorePath, output: StorePath },
     /// Named by its store path: valid already, or to be substituted.
     Path(StorePath),
 }
 
-impl Target {
+impl EvalTarget {
     /// The system itself.
     #[must_use]
     pub fn output(&self) -> &StorePath {
@@ -132,14 +132,14 @@ pub async fn evaluate(
     base: &Path,
     limit: Duration,
     hear: &HearPrinted<'_>,
-) -> Result<BTreeMap<HostName, Target>, EvalError> {
+) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
     let names = || hosts.iter().map(|host| host.name.clone());
     let questions = match source {
         Source::System => return Answers::from_paths(hosts, base).into_result(),
         Source::File { file, attr } => {
             let path = AttrPath::parse(attr)?;
-            let source = Root::File(base.join(file));
-            vec![Question {
+            let source = EvalRoot::File(base.join(file));
+            vec![EvalQuestion {
                 root: source,
                 template: path.components().to_vec(),
                 above: Vec::new(),
@@ -155,8 +155,8 @@ pub async fn evaluate(
             for host in names() {
                 groups.entry(path.first_for(host.as_str())).or_default().push(host);
             }
-            let question = |(first, hosts): (String, Vec<HostName>)| Question {
-                root: Root::Flake { reference: flake.clone(), folder: base.to_owned(), attribute: first.clone() },
+            let question = |(first, hosts): (String, Vec<HostName>)| EvalQuestion {
+                root: EvalRoot::Flake { reference: flake.clone(), folder: base.to_owned(), attribute: first.clone() },
                 template: path.below_first().to_vec(),
                 above: vec![first],
                 hosts,
@@ -182,12 +182,12 @@ pub(super) fn ensure_flake_reference(flake: &str) -> Result<(), EvalError> {
 }
 
 /// The place where an evaluation starts.
-enum Root {
+enum EvalRoot {
     Flake { reference: String, folder: PathBuf, attribute: String },
     File(PathBuf),
 }
 
-impl Root {
+impl EvalRoot {
     fn name(&self) -> String {
         match self {
             Self::Flake { reference, .. } => format!("the flake {reference}"),
@@ -207,8 +207,8 @@ impl Root {
 }
 
 /// One evaluation: hosts under one root.
-struct Question {
-    root: Root,
+struct EvalQuestion {
+    root: EvalRoot,
     /// The path below the root, `{host}` in it.
     template: Vec<String>,
     /// The path of the root itself, for messages.
@@ -218,13 +218,13 @@ struct Question {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Look {
+enum EvalLook {
     Found { derivation: String, output: String },
     Strange(String),
     Missing { left: usize, has: Vec<String> },
 }
 
-impl Question {
+impl EvalQuestion {
     async fn answer(&self, deadline: Instant, hear: &HearPrinted<'_>, answers: &mut Answers) -> Result<(), EvalError> {
         let finished = self.ask_aloud(deadline, hear).await?;
         if finished.succeeded() {
@@ -309,7 +309,7 @@ impl Question {
         let text = finished.stdout_text();
         let nonsense =
             || EvalError::Answer { source_name: self.root.name(), answer: cut(&plain(&text), 200).to_owned() };
-        let looks: Vec<Look> = serde_json::from_str(&text).map_err(|_| nonsense())?;
+        let looks: Vec<EvalLook> = serde_json::from_str(&text).map_err(|_| nonsense())?;
         if looks.len() != hosts.len() {
             return Err(nonsense());
         }
@@ -322,17 +322,17 @@ impl Question {
         Ok(())
     }
 
-    fn judge(&self, host: &HostName, look: Look) -> Result<Target, HostProblem> {
+    fn judge(&self, host: &HostName, look: EvalLook) -> Result<EvalTarget, HostProblem> {
         let below = self.template.iter().map(|part| part.replace(HOST, host.as_str()));
         let path: Vec<String> = self.above.iter().cloned().chain(below).collect();
         let source_name = self.root.name();
         match look {
-            Look::Found { derivation, output } => Ok(Target::Derivation {
+            EvalLook::Found { derivation, output } => Ok(EvalTarget::Derivation {
                 derivation: StorePath::new(derivation).map_err(HostProblem::NoPath)?,
                 output: StorePath::new(output).map_err(HostProblem::NoPath)?,
             }),
-            Look::Strange(kind) => Err(HostProblem::NotADerivation { source_name, attribute: show(&path), kind }),
-            Look::Missing { left, has } => {
+            EvalLook::Strange(kind) => Err(HostProblem::NotADerivation { source_name, attribute: show(&path), kind }),
+            EvalLook::Missing { left, has } => {
                 // `left` counts the missing part too.
                 let end = (path.len() + 1).saturating_sub(left).clamp(1, path.len());
                 let (attribute, parent) = (show(&path[..end]), show(&path[..end - 1]));
@@ -344,7 +344,7 @@ impl Question {
 
 #[derive(Default)]
 struct Answers {
-    found: BTreeMap<HostName, Target>,
+    found: BTreeMap<HostName, EvalTarget>,
     failed: BTreeMap<HostName, HostProblem>,
     not_asked: Vec<HostName>,
 }
@@ -354,7 +354,7 @@ impl Answers {
         let mut answers = Self::default();
         for host in hosts {
             match named_system(host, base) {
-                Ok(path) => drop(answers.found.insert(host.name.clone(), Target::Path(path))),
+                Ok(path) => drop(answers.found.insert(host.name.clone(), EvalTarget::Path(path))),
                 Err(problem) => drop(answers.failed.insert(host.name.clone(), problem)),
             }
         }
@@ -365,7 +365,7 @@ impl Answers {
         self.failed.insert(host.clone(), HostProblem::Fails(message_of(&finished.stderr_text())));
     }
 
-    fn into_result(mut self) -> Result<BTreeMap<HostName, Target>, EvalError> {
+    fn into_result(mut self) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
         if self.failed.is_empty() && self.not_asked.is_empty() {
             return Ok(self.found);
         }
@@ -407,16 +407,20 @@ fn list<'names>(names: impl Iterator<Item = &'names HostName>) -> String {
 mod tests {
     use super::*;
 
-    fn question(template: &[&str]) -> Question {
-        Question {
-            root: Root::Flake { reference: ".".into(), folder: "/".into(), attribute: "nixosConfigurations".into() },
+    fn question(template: &[&str]) -> EvalQuestion {
+        EvalQuestion {
+            root: EvalRoot::Flake {
+                reference: ".".into(),
+                folder: "/".into(),
+                attribute: "nixosConfigurations".into(),
+            },
             template: template.iter().map(ToString::to_string).collect(),
             above: vec!["nixosConfigurations".into()],
             hosts: vec![HostName::new("vps").unwrap()],
         }
     }
 
-    fn answered(json: &str) -> Result<BTreeMap<HostName, Target>, EvalError> {
+    fn answered(json: &str) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
         let question = question(&["{host}", "config", "toplevel"]);
         let finished = Finished { status: Some(0), stdout: json.into(), stderr: Vec::new() };
         let mut answers = Answers::default();

@@ -150,7 +150,7 @@ pub enum ForeignError {
 /// # Errors
 /// See [`ForeignError`].
 pub async fn deploy_rs(flake: &str, folder: &Path) -> Result<String, ForeignError> {
-    ask(&Root::Flake { flake, folder, output: "deploy" }, &format!("let {READ}{DEPLOY_RS}")).await
+    ask(&ForeignRoot::Flake { flake, folder, output: "deploy" }, &format!("let {READ}{DEPLOY_RS}")).await
 }
 
 /// The place of a hive.
@@ -176,40 +176,43 @@ pub async fn hive(source: &HiveSource) -> Result<HiveAnswer, ForeignError> {
     let modules = format!("let {READ}{OPTIONS}{HIVE}");
     let (flake, folder) = match source {
         HiveSource::File(file) => {
-            return Ok(HiveAnswer { nodes: ask(&Root::File(file), &modules).await?, is_made: false });
+            return Ok(HiveAnswer { nodes: ask(&ForeignRoot::File(file), &modules).await?, is_made: false });
         }
         HiveSource::Flake { flake, folder } => (flake, folder),
     };
-    match ask(&Root::Flake { flake, folder, output: "colmena" }, &modules).await {
+    match ask(&ForeignRoot::Flake { flake, folder, output: "colmena" }, &modules).await {
         Err(ForeignError::NoOutput { .. } | ForeignError::Strange { .. }) => {}
         answer => return Ok(HiveAnswer { nodes: answer?, is_made: false }),
     }
     let made = format!("let {READ}{OPTIONS}{MADE}");
-    Ok(HiveAnswer { nodes: ask(&Root::Flake { flake, folder, output: "colmenaHive" }, &made).await?, is_made: true })
+    Ok(HiveAnswer {
+        nodes: ask(&ForeignRoot::Flake { flake, folder, output: "colmenaHive" }, &made).await?,
+        is_made: true,
+    })
 }
 
 /// The names of a flake's `nixosConfigurations`; `None` if it has none, or they cannot be read.
 pub async fn configurations(flake: &str, folder: &Path) -> Option<Vec<String>> {
-    let root = Root::Flake { flake, folder, output: "nixosConfigurations" };
+    let root = ForeignRoot::Flake { flake, folder, output: "nixosConfigurations" };
     serde_json::from_str(&ask(&root, "builtins.attrNames").await.ok()?).ok()
 }
 
-enum Root<'a> {
+enum ForeignRoot<'a> {
     Flake { flake: &'a str, folder: &'a Path, output: &'a str },
     File(&'a Path),
 }
 
-async fn ask(root: &Root<'_>, expression: &str) -> Result<String, ForeignError> {
+async fn ask(root: &ForeignRoot<'_>, expression: &str) -> Result<String, ForeignError> {
     // A person who moves in has not asked for a build, and the source must not change.
     let eval = nix(LIMIT).args(["eval", "--json", "--option", "allow-import-from-derivation", "false"]);
     let eval = eval.args(["--no-write-lock-file", "--apply", expression]);
     let (invocation, source_name, output) = match root {
-        Root::Flake { flake, folder, output } => {
+        ForeignRoot::Flake { flake, folder, output } => {
             ensure_flake_reference(flake)?;
             let invocation = eval.folder(folder).arg("--").arg(format!("{flake}#{output}"));
             (invocation, format!("the flake {}", without_credentials(flake)), *output)
         }
-        Root::File(file) => (eval.arg("--file").arg(file), format!("the file {}", file.display()), "hive"),
+        ForeignRoot::File(file) => (eval.arg("--file").arg(file), format!("the file {}", file.display()), "hive"),
     };
     let finished = invocation.run().await.map_err(EvalError::from)?;
     if !finished.succeeded() {

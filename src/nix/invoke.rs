@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::plain::{last_lines, plain, without_credentials};
 use super::printout::Printout;
-use super::progress::Progress;
+use super::progress::NixProgress;
 use super::tracker::Tracker;
 use crate::local::process::{Finished, Invocation, ProcessError};
 
@@ -69,7 +69,7 @@ pub(super) async fn ask(command: &'static str, invocation: Invocation) -> Result
 #[derive(Debug)]
 pub enum Heard<'now> {
     /// Something has moved; ten times a second at most, and once at the end.
-    Progress(&'now Progress),
+    Progress(&'now NixProgress),
     /// Its output, for the record: some lines at a time, plain, each cut, and with a bound on all.
     Printed(Vec<String>),
 }
@@ -124,7 +124,7 @@ struct Listening<Hear> {
     hear: Hear,
     /// A line has come since the last tick.
     moved: bool,
-    told: Option<Progress>,
+    told: Option<NixProgress>,
     ticks: u32,
 }
 

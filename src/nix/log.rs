@@ -1,4 +1,4 @@
-//! Reads the lines of `--log-format internal-json`: one line in, one [`Line`] out.
+//! Reads the lines of `--log-format internal-json`: one line in, one [`NixLine`] out.
 //!
 //! Knows the activities and results of Nix 2.18 to 2.34 and of Lix; what it does not know it ignores, so that a newer
 //! nix can add keys, actions and types. Source: Nix `libutil/logging.hh`, Lix `libutil/logging.hh`;
@@ -14,7 +14,7 @@ const LONGEST_TEXT: usize = 4096;
 
 /// The kinds of activity that the progress is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ActivityKind {
     /// One path that is copied, counted in bytes of its NAR.
     CopyPath,
     /// One download, counted in bytes.
@@ -30,7 +30,7 @@ pub enum Kind {
     Other(u64),
 }
 
-impl Kind {
+impl ActivityKind {
     fn of(number: u64) -> Self {
         match number {
             100 => Self::CopyPath,
@@ -70,10 +70,10 @@ pub struct Counts {
 
 /// One line of nix's stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub enum NixLine {
     Started {
         id: u64,
-        kind: Kind,
+        kind: ActivityKind,
         /// The first field: the derivation of a build, the path of a copy, the address of a download; else empty.
         subject: String,
         /// The second field of a build: the machine it runs on; empty for this one.
@@ -93,7 +93,7 @@ pub enum Line {
     /// This activity announces so much of another kind.
     Expected {
         id: u64,
-        kind: Kind,
+        kind: ActivityKind,
         expected: u64,
     },
     /// A line of a builder.
@@ -146,28 +146,30 @@ impl Raw {
 
 /// Reads one line of nix's stderr; there is no line that it fails on.
 #[must_use]
-pub fn parse(line: &str) -> Line {
-    let Some(json) = line.strip_prefix("@nix ") else { return Line::Other(readable(line)) };
-    let Ok(raw) = serde_json::from_str::<Raw>(json) else { return Line::Nothing };
+pub fn parse(line: &str) -> NixLine {
+    let Some(json) = line.strip_prefix("@nix ") else { return NixLine::Other(readable(line)) };
+    let Ok(raw) = serde_json::from_str::<Raw>(json) else { return NixLine::Nothing };
     let id = raw.id;
     match (raw.action.as_str(), raw.number) {
         ("start", number) => {
             let subject = raw.text_at(0);
-            let kind = Kind::of_activity(number, &subject);
-            let machine = if kind == Kind::Build { raw.text_at(1) } else { String::new() };
-            Line::Started { id, kind, subject, machine, level: raw.level, text: readable(&raw.text) }
+            let kind = ActivityKind::of_activity(number, &subject);
+            let machine = if kind == ActivityKind::Build { raw.text_at(1) } else { String::new() };
+            NixLine::Started { id, kind, subject, machine, level: raw.level, text: readable(&raw.text) }
         }
-        ("stop", _) => Line::Stopped { id },
+        ("stop", _) => NixLine::Stopped { id },
         // Build logs, and those of a post-build hook.
-        ("result", 101 | 107) => Line::Logged { id, line: raw.text_at(0) },
-        ("result", 104) => Line::Phase { id, phase: raw.text_at(0) },
+        ("result", 101 | 107) => NixLine::Logged { id, line: raw.text_at(0) },
+        ("result", 104) => NixLine::Phase { id, phase: raw.text_at(0) },
         ("result", 105) => {
             let [done, expected, running, failed] = [0, 1, 2, 3].map(|index| raw.number_at(index));
-            Line::Progressed { id, counts: Counts { done, expected, running, failed } }
+            NixLine::Progressed { id, counts: Counts { done, expected, running, failed } }
         }
-        ("result", 106) => Line::Expected { id, kind: Kind::of(raw.number_at(0)), expected: raw.number_at(1) },
-        ("msg", _) => Line::Said { level: raw.level, text: readable(&raw.msg) },
-        _ => Line::Nothing,
+        ("result", 106) => {
+            NixLine::Expected { id, kind: ActivityKind::of(raw.number_at(0)), expected: raw.number_at(1) }
+        }
+        ("msg", _) => NixLine::Said { level: raw.level, text: readable(&raw.msg) },
+        _ => NixLine::Nothing,
     }
 }
 
@@ -186,9 +188,9 @@ mod tests {
         let cases = [
             (
                 r#"@nix {"action":"start","fields":["/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-nixos-system-vps-1.drv","",1,1],"id":119554709651463,"level":3,"parent":0,"text":"building","type":105}"#,
-                Line::Started {
+                NixLine::Started {
                     id: 119_554_709_651_463,
-                    kind: Kind::Build,
+                    kind: ActivityKind::Build,
                     subject: drv.into(),
                     machine: String::new(),
                     level: 3,
@@ -197,40 +199,40 @@ mod tests {
             ),
             (
                 r#"@nix {"action":"start","id":127685082742789,"level":3,"parent":0,"text":"copying 2 paths","type":103}"#,
-                Line::Started {
+                NixLine::Started {
                     id: 127_685_082_742_789,
-                    kind: Kind::CopyPaths,
+                    kind: ActivityKind::CopyPaths,
                     subject: String::new(),
                     machine: String::new(),
                     level: 3,
                     text: "copying 2 paths".into(),
                 },
             ),
-            (r#"@nix {"action":"stop","id":119554709651461}"#, Line::Stopped { id: 119_554_709_651_461 }),
+            (r#"@nix {"action":"stop","id":119554709651461}"#, NixLine::Stopped { id: 119_554_709_651_461 }),
             (
                 r#"@nix {"action":"result","fields":[1,4,0,1],"id":119554709651458,"type":105}"#,
-                Line::Progressed {
+                NixLine::Progressed {
                     id: 119_554_709_651_458,
                     counts: Counts { done: 1, expected: 4, running: 0, failed: 1 },
                 },
             ),
             (
                 r#"@nix {"action":"result","fields":[100,288],"id":127599183396869,"type":106}"#,
-                Line::Expected { id: 127_599_183_396_869, kind: Kind::CopyPath, expected: 288 },
+                NixLine::Expected { id: 127_599_183_396_869, kind: ActivityKind::CopyPath, expected: 288 },
             ),
             (
                 r#"@nix {"action":"result","fields":["it hurts"],"id":1,"type":101}"#,
-                Line::Logged { id: 1, line: "it hurts".into() },
+                NixLine::Logged { id: 1, line: "it hurts".into() },
             ),
             (
                 r#"@nix {"action":"result","fields":["buildPhase"],"id":1,"type":104}"#,
-                Line::Phase { id: 1, phase: "buildPhase".into() },
+                NixLine::Phase { id: 1, phase: "buildPhase".into() },
             ),
             (
                 r#"@nix {"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"\u001b[31;1merror:\u001b[0m writing to file: \u001b[35;1mNo space left on device\u001b[0m","raw_msg":"x"}"#,
-                Line::Said { level: 0, text: "error: writing to file: No space left on device".into() },
+                NixLine::Said { level: 0, text: "error: writing to file: No space left on device".into() },
             ),
-            ("Host key verification failed.", Line::Other("Host key verification failed.".into())),
+            ("Host key verification failed.", NixLine::Other("Host key verification failed.".into())),
         ];
         for (text, line) in cases {
             assert_eq!(parse(text), line);
@@ -247,13 +249,13 @@ mod tests {
             "@nix {",
             "@nix ",
         ] {
-            assert_eq!(parse(text), Line::Nothing, "{text}");
+            assert_eq!(parse(text), NixLine::Nothing, "{text}");
         }
         assert_eq!(
             parse(r#"@nix {"action":"start","id":1,"type":777,"machine":"m","new":{"a":[1]}}"#),
-            Line::Started {
+            NixLine::Started {
                 id: 1,
-                kind: Kind::Other(777),
+                kind: ActivityKind::Other(777),
                 subject: String::new(),
                 machine: String::new(),
                 level: 0,
@@ -266,21 +268,21 @@ mod tests {
     fn a_question_to_a_cache_is_no_download_and_no_password_is_kept() {
         let started = |address: &str| {
             let line = serde_json::json!({"action": "start", "id": 1, "type": 101, "fields": [address]});
-            let Line::Started { kind, subject, .. } = parse(&format!("@nix {line}")) else { panic!() };
+            let NixLine::Started { kind, subject, .. } = parse(&format!("@nix {line}")) else { panic!() };
             (kind, subject)
         };
         let lookup = started("https://me:secret@cache.example.org/jf93vdhms5pb1x0df9wlpwji9gxw7ykm.narinfo");
         assert_eq!(
             lookup,
-            (Kind::Lookup, "https://cache.example.org/jf93vdhms5pb1x0df9wlpwji9gxw7ykm.narinfo".to_owned())
+            (ActivityKind::Lookup, "https://cache.example.org/jf93vdhms5pb1x0df9wlpwji9gxw7ykm.narinfo".to_owned())
         );
-        assert_eq!(started("https://cache.example.org/nix-cache-info").0, Kind::Lookup);
-        assert_eq!(started("https://cache.example.org/nar/0hh1.nar.xz").0, Kind::FileTransfer);
+        assert_eq!(started("https://cache.example.org/nix-cache-info").0, ActivityKind::Lookup);
+        assert_eq!(started("https://cache.example.org/nar/0hh1.nar.xz").0, ActivityKind::FileTransfer);
     }
 
     #[test]
     fn an_endless_line_is_cut() {
-        let Line::Other(text) = parse(&"x".repeat(10_000_000)) else { panic!() };
+        let NixLine::Other(text) = parse(&"x".repeat(10_000_000)) else { panic!() };
         assert_eq!(text.len(), LONGEST_TEXT);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::StreamExt;
 
-use super::eval::Target;
+use super::eval::EvalTarget;
 use super::invoke::{QUESTION_LIMIT, ask, nix_store};
 use crate::inventory::model::HostName;
 
@@ -26,7 +26,7 @@ pub struct Needs {
 impl Needs {
     /// Asks the local store about every target that is to be built. A question that is not answered leaves its host
     /// without needs.
-    pub async fn of<'fleet>(targets: impl IntoIterator<Item = (&'fleet HostName, &'fleet Target)>) -> Self {
+    pub async fn of<'fleet>(targets: impl IntoIterator<Item = (&'fleet HostName, &'fleet EvalTarget)>) -> Self {
         // One question for hosts with one system.
         let mut asked: BTreeMap<&str, Vec<&HostName>> = BTreeMap::new();
         for (host, target) in targets {

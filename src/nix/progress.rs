@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// How far a running nix is: what the screen shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct NixProgress {
     /// Derivations.
     pub builds: Count,
     /// Store paths that are copied or substituted.
@@ -24,7 +24,7 @@ pub struct Progress {
     pub systems: BTreeSet<String>,
 }
 
-impl Progress {
+impl NixProgress {
     /// What comes from binary caches: as it comes over the network; uncompressed, where nix does not count that, since
     /// the cache is a folder or another store.
     #[must_use]

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use super::log::{Counts, Kind, Line, parse};
+use super::log::{ActivityKind, Counts, NixLine, parse};
 use super::plain::cut;
-use super::progress::{Amount, Count, Progress, RunningBuild};
+use super::progress::{Amount, Count, NixProgress, RunningBuild};
 use crate::facts::store_path::StorePath;
 
 /// Lines of each build's log that are kept.
@@ -49,7 +49,7 @@ const LONGEST_NAME: usize = 60;
 
 /// A derivation that failed in its own build, as nix told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct BuildFailure {
     pub(super) reason: String,
     pub(super) log: Vec<String>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Tracker {
     /// In the order they were started: nix counts them on.
     live: BTreeMap<u64, Activity>,
     /// The work that activities had done when they stopped, by kind.
-    stopped: HashMap<Kind, Counts>,
+    stopped: HashMap<ActivityKind, Counts>,
     /// Builds by activity: a derivation can be started twice, on another machine.
     builds: BTreeMap<u64, Build>,
     stopped_builds: VecDeque<u64>,
@@ -71,7 +71,7 @@ pub(super) struct Tracker {
     /// How many builds have stopped, of all.
     stopped_count: u64,
     planned: Planned,
-    failures: BTreeMap<StorePath, Failure>,
+    failures: BTreeMap<StorePath, BuildFailure>,
     errors: VecDeque<String>,
     others: VecDeque<String>,
     /// How much others have said in all.
@@ -80,7 +80,7 @@ pub(super) struct Tracker {
 
 /// Builds that have ended although their activity goes on.
 #[derive(Debug, Default)]
-struct Ended {
+struct EndedBuilds {
     builds: BTreeSet<u64>,
     /// Whether it can be none but these.
     certain: bool,
@@ -95,10 +95,10 @@ struct Planned {
 
 #[derive(Debug)]
 struct Activity {
-    kind: Kind,
+    kind: ActivityKind,
     subject: String,
     counts: Counts,
-    announced: HashMap<Kind, u64>,
+    announced: HashMap<ActivityKind, u64>,
 }
 
 #[derive(Debug)]
@@ -122,9 +122,9 @@ impl Tracker {
     /// Takes one line, and gives what of it a person may read: a line or more, or nothing.
     pub(super) fn take(&mut self, line: &str) -> Option<String> {
         match parse(line) {
-            Line::Started { id, kind, subject, machine, level, text } if self.live.len() < MOST_LIVE => {
+            NixLine::Started { id, kind, subject, machine, level, text } if self.live.len() < MOST_LIVE => {
                 let [subject, machine] = [subject, machine].map(|text| cut(&text, LONGEST_SUBJECT).to_owned());
-                if kind == Kind::Build && self.builds.len() < MOST_BUILDS {
+                if kind == ActivityKind::Build && self.builds.len() < MOST_BUILDS {
                     let (derivation, name) = (subject.clone(), name_of(&subject));
                     let (log, alive_at) = (VecDeque::new(), self.counted());
                     let build = Build { derivation, name, machine, phase: None, log, running: true, alive_at };
@@ -134,24 +134,26 @@ impl Tracker {
                 self.live.insert(id, Activity { kind, subject, counts, announced });
                 Some(text).filter(|text| level <= READ_BY_PEOPLE && !text.is_empty())
             }
-            Line::Started { level, text, .. } => Some(text).filter(|text| level <= READ_BY_PEOPLE && !text.is_empty()),
-            Line::Stopped { id } => {
+            NixLine::Started { level, text, .. } => {
+                Some(text).filter(|text| level <= READ_BY_PEOPLE && !text.is_empty())
+            }
+            NixLine::Stopped { id } => {
                 self.stop(id);
                 None
             }
-            Line::Progressed { id, counts } => {
+            NixLine::Progressed { id, counts } => {
                 if let Some(activity) = self.live.get_mut(&id) {
                     activity.counts = counts;
                 }
                 None
             }
-            Line::Expected { id, kind, expected } => {
+            NixLine::Expected { id, kind, expected } => {
                 if let Some(activity) = self.live.get_mut(&id).filter(|known| known.announced.len() < MOST_KINDS) {
                     activity.announced.insert(kind, expected);
                 }
                 None
             }
-            Line::Logged { id, line } => Some(match self.sign_of_life(id) {
+            NixLine::Logged { id, line } => Some(match self.sign_of_life(id) {
                 Some(build) => {
                     let printed = format!("{}> {line}", build.name);
                     keep(&mut build.log, cut(&line, LONGEST_LOG_LINE).to_owned(), LOG_LINES);
@@ -159,13 +161,13 @@ impl Tracker {
                 }
                 None => format!("post-build hook> {line}"),
             }),
-            Line::Phase { id, phase } => {
+            NixLine::Phase { id, phase } => {
                 if let Some(build) = self.sign_of_life(id) {
                     build.phase = Some(phase);
                 }
                 None
             }
-            Line::Said { level, text } => {
+            NixLine::Said { level, text } => {
                 if level == 0 {
                     self.error(text.clone());
                 } else {
@@ -173,12 +175,12 @@ impl Tracker {
                 }
                 Some(text).filter(|_| level <= READ_BY_PEOPLE)
             }
-            Line::Other(text) if !text.is_empty() => {
+            NixLine::Other(text) if !text.is_empty() => {
                 self.others_bytes = self.others_bytes.saturating_add(text.len() as u64);
                 keep(&mut self.others, text.clone(), KEPT_MESSAGES);
                 Some(text)
             }
-            Line::Other(_) | Line::Nothing => None,
+            NixLine::Other(_) | NixLine::Nothing => None,
         }
     }
 
@@ -192,7 +194,7 @@ impl Tracker {
     fn stop(&mut self, id: u64) {
         if let Some(activity) = self.live.remove(&id) {
             let Counts { mut done, expected, failed, .. } = activity.counts;
-            if activity.kind == Kind::CopyPath && expected.saturating_sub(done) <= UNCOUNTED {
+            if activity.kind == ActivityKind::CopyPath && expected.saturating_sub(done) <= UNCOUNTED {
                 done = done.max(expected);
             }
             if self.stopped.len() >= MOST_KINDS && !self.stopped.contains_key(&activity.kind) {
@@ -220,8 +222,8 @@ impl Tracker {
     /// Nix keeps what it was asked for until its own end, and counts it as done when it is; which it is that it counts
     /// it does not say. One that gave a sign of life after the last was counted is none of them; of the others the
     /// first to begin is likely the first to end. Recorded from Nix 2.26.3: samples/systems.log.
-    fn ended(&self) -> Ended {
-        let running = self.total(Kind::Builds).running;
+    fn ended(&self) -> EndedBuilds {
+        let running = self.total(ActivityKind::Builds).running;
         let live = self.builds.values().filter(|build| build.running).count() as u64;
         let counted = self.counted();
         let ended = counted.saturating_sub(self.stopped_count).min(live.saturating_sub(running));
@@ -229,19 +231,19 @@ impl Tracker {
             |build: &Build| build.running && build.alive_at < counted && self.asked_for.contains(&build.derivation);
         let mut candidates = self.builds.iter().filter(|(_, build)| may_have_ended(build)).map(|(&id, _)| id);
         let builds = candidates.by_ref().take(usize::try_from(ended).unwrap_or(usize::MAX)).collect();
-        Ended { builds, certain: candidates.next().is_none() }
+        EndedBuilds { builds, certain: candidates.next().is_none() }
     }
 
     /// Builds that nix counts as ended, well or not.
     fn counted(&self) -> u64 {
-        let Counts { done, failed, .. } = self.total(Kind::Builds);
+        let Counts { done, failed, .. } = self.total(ActivityKind::Builds);
         done.saturating_add(failed)
     }
 
     /// What was asked for and is built. Of a failure of what it was asked for nix tells only at its end: nothing is
     /// called built as long as more has failed than was explained.
-    fn systems(&self, ended: &Ended) -> BTreeSet<String> {
-        if self.total(Kind::Builds).failed > self.failures.len() as u64 {
+    fn systems(&self, ended: &EndedBuilds) -> BTreeSet<String> {
+        if self.total(ActivityKind::Builds).failed > self.failures.len() as u64 {
             return BTreeSet::new();
         }
         let ended = ended.builds.iter().filter(|_| ended.certain).filter_map(|id| self.builds.get(id));
@@ -259,14 +261,14 @@ impl Tracker {
         {
             let log = || self.builds.values().rev().find(|build| build.derivation == derivation.as_str());
             let log = log().map(|build| build.log.iter().cloned().collect()).unwrap_or_default();
-            self.failures.entry(derivation).or_insert_with(|| Failure { reason: reason_in(&text), log });
+            self.failures.entry(derivation).or_insert_with(|| BuildFailure { reason: reason_in(&text), log });
         }
         keep(&mut self.errors, text, KEPT_MESSAGES);
     }
 
     /// The arithmetic of nix's own progress bar (docs/facts.md, "What nix tells of its work"): what live activities
     /// count, on top of what stopped ones had done; and what some activities announce of a kind, if that is more.
-    fn total(&self, kind: Kind) -> Counts {
+    fn total(&self, kind: ActivityKind) -> Counts {
         let stopped = self.stopped.get(&kind).copied().unwrap_or_default();
         let mut total = Counts { expected: stopped.done, ..stopped };
         let mut announced: u64 = 0;
@@ -283,13 +285,13 @@ impl Tracker {
         total
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> NixProgress {
         let count = |kind| {
             let Counts { done, expected, running, failed } = self.total(kind);
             // A failed derivation leaves nix's own `expected`: 1 done of 6 would become 1 of 1.
             Count { done, expected: expected.saturating_add(failed), running, failed }
         };
-        let mut builds = count(Kind::Builds);
+        let mut builds = count(ActivityKind::Builds);
         // Nix's own count begins at 1, has derivations in it for a while that turn out to be fetched, and loses those
         // that a failure leaves unbuilt. What it said it would build stays.
         if self.planned.builds > 0 {
@@ -302,28 +304,28 @@ impl Tracker {
         };
         let ended = self.ended();
         let running = self.builds.iter().filter(|(id, build)| build.running && !ended.builds.contains(id));
-        Progress {
+        NixProgress {
             builds,
-            paths: count(Kind::CopyPaths),
-            downloaded: amount(Kind::FileTransfer),
-            copied: amount(Kind::CopyPath),
+            paths: count(ActivityKind::CopyPaths),
+            downloaded: amount(ActivityKind::FileTransfer),
+            copied: amount(ActivityKind::CopyPath),
             running: running.map(|(_, build)| build.show()).collect(),
             transferring: self.transferring(),
-            looking: self.live.values().any(|activity| activity.kind == Kind::Lookup),
+            looking: self.live.values().any(|activity| activity.kind == ActivityKind::Lookup),
             systems: self.systems(&ended),
         }
     }
 
     /// A path has a better name than the address that it comes from, which is a hash.
     fn transferring(&self) -> Option<String> {
-        let first = |kinds: &[Kind]| self.live.values().find(|activity| kinds.contains(&activity.kind));
-        if let Some(path) = first(&[Kind::Substitute, Kind::CopyPath]) {
+        let first = |kinds: &[ActivityKind]| self.live.values().find(|activity| kinds.contains(&activity.kind));
+        if let Some(path) = first(&[ActivityKind::Substitute, ActivityKind::CopyPath]) {
             return Some(name_of(&path.subject)).filter(|name| !name.is_empty());
         }
-        first(&[Kind::FileTransfer]).and_then(|download| file_of(&download.subject))
+        first(&[ActivityKind::FileTransfer]).and_then(|download| file_of(&download.subject))
     }
 
-    pub(super) fn into_failures(self) -> BTreeMap<StorePath, Failure> {
+    pub(super) fn into_failures(self) -> BTreeMap<StorePath, BuildFailure> {
         self.failures
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::event::{Event, HostOutcome};
 use crate::inventory::model::HostName;
-use crate::record::folder::{State, same_file};
+use crate::record::folder::{StateFolder, same_file};
 use crate::record::run_id::RunId;
 use crate::record::{RecordError, read};
 
@@ -17,7 +17,7 @@ pub struct LastRun {
     pub failed: Option<BTreeSet<HostName>>,
 }
 
-impl State {
+impl StateFolder {
     /// Finds the newest run of this fleet of this inventory. Runs that tell of no fleet are passed over.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl State {
     pub fn last_run(&self, fleet: &str, inventory: &Path) -> Result<Option<LastRun>, RecordError> {
         for id in self.list()?.into_iter().rev() {
             let events = self.open_run(&id)?.events();
-            let mut told = Told::default();
+            let mut told = HeardOfRun::default();
             match read::each_event(&events, |line| told.hear(line.event)) {
                 Ok(_) => {}
                 // Its folder was made, and nothing more: it was never a run.
@@ -44,7 +44,7 @@ impl State {
 
 /// The facts that were heard of a run.
 #[derive(Debug, Default)]
-struct Told {
+struct HeardOfRun {
     /// The fleet and the inventory.
     of: Option<(String, String)>,
     /// Hosts with a failure that was told.
@@ -52,7 +52,7 @@ struct Told {
     failed: Option<BTreeSet<HostName>>,
 }
 
-impl Told {
+impl HeardOfRun {
     fn hear(&mut self, event: Event) {
         match event {
             Event::PushStarted { fleet, inventory, .. }
@@ -124,7 +124,7 @@ mod tests {
     /// Returns the hosts that failed in the last run of a record with these runs, the oldest first.
     fn last_run(runs: &[&[Event]]) -> Option<String> {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         for (day, events) in runs.iter().enumerate() {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(day).unwrap() * 86_400);
             let (run, _journal) = state.create_run("lab", at).unwrap();

@@ -38,11 +38,11 @@ pub struct SavedPlan {
 
 /// Everything that fleetdeploy keeps on this workstation: `$XDG_STATE_HOME/fleetdeploy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct StateFolder {
     folder: PathBuf,
 }
 
-impl State {
+impl StateFolder {
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
         Self { folder }
@@ -130,7 +130,7 @@ impl State {
     ///
     /// # Errors
     /// If the folder of runs cannot be read, or the run is of a newer version: it is that one that must end it.
-    pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<Unfinished>, RecordError> {
+    pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<UnfinishedRun>, RecordError> {
         let is_it =
             |fleet: &str, inventory: &Path| of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path));
         for id in self.list()?.into_iter().rev() {
@@ -154,7 +154,7 @@ impl State {
     ///
     /// # Errors
     /// If the folder of runs cannot be read. A run that cannot be read is passed over: its hosts tell.
-    pub fn ended_without(&self, fleet: &str, inventory: &Path) -> Result<Vec<Unfinished>, RecordError> {
+    pub fn ended_without(&self, fleet: &str, inventory: &Path) -> Result<Vec<UnfinishedRun>, RecordError> {
         let mut ended = Vec::new();
         for id in self.list()? {
             let run = self.open_run(&id)?;
@@ -165,7 +165,7 @@ impl State {
             }
             if journal::ended_without(&journal).is_some() {
                 let (fleet, inventory) = (started.fleet.clone(), started.inventory.clone());
-                ended.push(Unfinished { run, journal, fleet, inventory });
+                ended.push(UnfinishedRun { run, journal, fleet, inventory });
             }
         }
         Ok(ended)
@@ -175,7 +175,7 @@ impl State {
     ///
     /// # Errors
     /// If there is no such run here, or it is of a newer version: it is that one that must end it.
-    pub fn unfinished_run(&self, id: &RunId) -> Result<Option<Unfinished>, RecordError> {
+    pub fn unfinished_run(&self, id: &RunId) -> Result<Option<UnfinishedRun>, RecordError> {
         let run = self.open_run(id)?;
         let journal = match run.read_journal() {
             Ok(journal) => journal,
@@ -191,7 +191,7 @@ impl State {
             Some(journal::Entry::Rolling(rolling)) => (rolling.fleet.clone(), rolling.inventory.clone()),
             _ => return Ok(None),
         };
-        Ok((!journal::is_over(&journal)).then_some(Unfinished { run, journal, fleet, inventory }))
+        Ok((!journal::is_over(&journal)).then_some(UnfinishedRun { run, journal, fleet, inventory }))
     }
 
     /// Opens the folder of a run that began on another workstation, with its journal: a new one, or the one that an
@@ -254,7 +254,7 @@ impl State {
 
 /// A run that did not come to its end.
 #[derive(Debug, Clone)]
-pub struct Unfinished {
+pub struct UnfinishedRun {
     pub run: RunFolder,
     pub journal: Vec<Written>,
     pub fleet: String,
@@ -262,7 +262,7 @@ pub struct Unfinished {
     pub inventory: PathBuf,
 }
 
-impl Unfinished {
+impl UnfinishedRun {
     /// Returns whether it is a guard that a person has armed to work by hand, and has not disarmed yet.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {
@@ -407,9 +407,10 @@ mod tests {
         let locate = |pairs: &[(&str, &str)]| {
             let pairs: Vec<(String, String)> =
                 pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            State::locate(move |name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.into())).ok()
+            StateFolder::locate(move |name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.into()))
+                .ok()
         };
-        let at = |path: &str| Some(State::at(path.into()));
+        let at = |path: &str| Some(StateFolder::at(path.into()));
         assert_eq!(locate(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), at("/s/fleetdeploy"));
         assert_eq!(locate(&[("XDG_STATE_HOME", "s"), ("HOME", "/h")]), at("/h/.local/state/fleetdeploy"));
         assert_eq!(locate(&[("XDG_STATE_HOME", "")]), None);
@@ -418,7 +419,7 @@ mod tests {
     #[test]
     fn a_record_is_for_its_owner_alone() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("deep/state"));
+        let state = StateFolder::at(home.path().join("deep/state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         run.write_plan(&["plan"]).unwrap();
         run.write_plan(&["another plan"]).unwrap();
@@ -434,7 +435,7 @@ mod tests {
     #[test]
     fn runs_are_listed_oldest_first_and_found_again() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         assert_eq!(state.list().unwrap(), []);
         let begin = |seconds| {
             let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
@@ -451,7 +452,7 @@ mod tests {
     #[test]
     fn of_two_runs_in_one_second_the_later_one_is_the_newer() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(100);
         let made = |id: &RunId| std::fs::metadata(state.runs().join(id.as_str())).unwrap().created().unwrap();
         let mut begun: Vec<RunId> = Vec::new();
@@ -470,7 +471,7 @@ mod tests {
     #[test]
     fn the_newest_run_without_an_end_is_the_unfinished_one() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
         let begin = |seconds, fleet: &str, entries: &[journal::Entry]| {
             let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
@@ -505,7 +506,7 @@ mod tests {
     #[test]
     fn a_run_of_a_newer_version_that_has_not_ended_is_not_passed_over() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
         let (run, mut journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         let started = journal::Started {
@@ -534,8 +535,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("state");
         std::fs::write(&file, "a file, where the folder should be").unwrap();
-        let error = State::at(file.clone()).create_run("homelab", SystemTime::now()).unwrap_err();
+        let error = StateFolder::at(file.clone()).create_run("homelab", SystemTime::now()).unwrap_err();
         assert!(matches!(error, RecordError::Write { .. }), "{error:?}");
-        assert!(State::at("/proc/fleetdeploy".into()).create_run("homelab", SystemTime::now()).is_err());
+        assert!(StateFolder::at("/proc/fleetdeploy".into()).create_run("homelab", SystemTime::now()).is_err());
     }
 }

@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::inventory::Inventory;
-    use crate::record::folder::State;
+    use crate::record::folder::StateFolder;
 
     fn hosts(yaml: &str) -> Vec<Host> {
         let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn every_way_to_a_host_is_written_down_for_its_owner_alone() {
         let home = tempfile::tempdir().unwrap();
-        let (run, _journal) = State::at(home.path().join("state")).create_run("lab", SystemTime::now()).unwrap();
+        let (run, _journal) = StateFolder::at(home.path().join("state")).create_run("lab", SystemTime::now()).unwrap();
         assert_eq!(run.read_addresses(), []);
         let before = hosts(
             "hosts: {vps: {address: vps.example.org, user: ada, port: 2222, vpn: 10.100.0.1, jump: 'ssh:eve@gate:23',

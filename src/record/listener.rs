@@ -32,7 +32,8 @@ pub fn start(events: &Events, run: &RunFolder) -> Result<Recording, RecordError>
     let path = run.events();
     let file = open_after_a_whole_line(&path).map_err(write_error(&path))?;
     let losses = Losses::default();
-    let mut writer = Writer { events: file, logs: Logs::new(run), printed: BTreeMap::new(), losses: losses.clone() };
+    let mut writer =
+        Writer { events: file, logs: OpenLogs::new(run), printed: BTreeMap::new(), losses: losses.clone() };
     let hear = move |line: &Line| {
         writer.take(line);
         Ok(())
@@ -58,7 +59,7 @@ fn open_after_a_whole_line(path: &Path) -> io::Result<File> {
 
 struct Writer {
     events: File,
-    logs: Logs,
+    logs: OpenLogs,
     /// What each host's programs printed last.
     printed: BTreeMap<HostName, VecDeque<String>>,
     losses: Losses,
@@ -103,23 +104,29 @@ impl Writer {
                 let remembered = self.printed.entry(host.clone()).or_default();
                 remembered.extend(lines.iter().cloned());
                 remembered.drain(..remembered.len().saturating_sub(REMEMBERED));
-                self.logs.append(Log::Host(host), line.at, &printed(by, lines))
+                self.logs.append(LogTarget::Host(host), line.at, &printed(by, lines))
             }
-            Event::Printed { host: None, by, lines } => self.logs.append(Log::Build, line.at, &printed(by, lines)),
+            Event::Printed { host: None, by, lines } => {
+                self.logs.append(LogTarget::Build, line.at, &printed(by, lines))
+            }
             Event::Logged { host, what, lines } => {
                 // The end of a log is told with the failure that it explains; where the whole log was printed before,
                 // it would stand here twice.
                 let above = self.printed.remove(host).unwrap_or_default();
                 let fresh: Vec<String> = lines.iter().filter(|line| !above.contains(line)).cloned().collect();
                 if fresh.is_empty() && !lines.is_empty() {
-                    return self.logs.append(Log::Host(host), line.at, &format!("the log of {what} stands above"));
+                    return self.logs.append(
+                        LogTarget::Host(host),
+                        line.at,
+                        &format!("the log of {what} stands above"),
+                    );
                 }
-                self.logs.append(Log::Host(host), line.at, &format!("log of {what}:"))?;
-                self.logs.append(Log::Host(host), line.at, &printed(what, &fresh))
+                self.logs.append(LogTarget::Host(host), line.at, &format!("log of {what}:"))?;
+                self.logs.append(LogTarget::Host(host), line.at, &printed(what, &fresh))
             }
             event => {
                 for (host, text) in host_texts(event) {
-                    self.logs.append(Log::Host(host), line.at, &text)?;
+                    self.logs.append(LogTarget::Host(host), line.at, &text)?;
                 }
                 Ok(())
             }
@@ -264,20 +271,20 @@ fn outcome_words(outcome: &HostOutcome) -> String {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Log<'a> {
+enum LogTarget<'a> {
     Build,
     Host(&'a HostName),
 }
 
 /// `build.log` and `hosts/NAME.log`, opened when there is something to say.
 #[derive(Debug)]
-struct Logs {
+struct OpenLogs {
     build: PathBuf,
     hosts: PathBuf,
     files: BTreeMap<PathBuf, File>,
 }
 
-impl Logs {
+impl OpenLogs {
     fn new(run: &RunFolder) -> Self {
         Self { build: run.build_log(), hosts: run.hosts(), files: BTreeMap::new() }
     }
@@ -285,10 +292,10 @@ impl Logs {
     /// Adds one entry, with its time in front of every line, in one write: several writers of one log do not mix their
     /// lines. Control characters other than line ends are written out (`\u{1b}`), so that the log can be looked at on
     /// a terminal and nothing is lost.
-    fn append(&mut self, log: Log<'_>, at: SystemTime, text: &str) -> io::Result<()> {
+    fn append(&mut self, log: LogTarget<'_>, at: SystemTime, text: &str) -> io::Result<()> {
         let path = match log {
-            Log::Build => self.build.clone(),
-            Log::Host(host) => self.hosts.join(format!("{host}.log")),
+            LogTarget::Build => self.build.clone(),
+            LogTarget::Host(host) => self.hosts.join(format!("{host}.log")),
         };
         let file = match self.files.entry(path) {
             std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
@@ -325,12 +332,12 @@ mod tests {
     use super::*;
     use crate::event::Outcome;
     use crate::event::stream::ListenerEnd;
-    use crate::record::folder::State;
+    use crate::record::folder::StateFolder;
 
     /// A run in which these events were published, and its events as they were written.
     fn recorded(published: &[Event]) -> (tempfile::TempDir, RunFolder, Vec<Line>) {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         let events = Events::new(Some(run.id().to_string()));
         let listener = start(&events, &run).unwrap();
@@ -489,12 +496,12 @@ mod tests {
     #[test]
     fn a_record_says_what_a_full_disk_has_kept_out_of_it() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         let full = || File::options().append(true).open("/dev/full").unwrap();
         let losses = Losses::default();
         let mut writer =
-            Writer { events: full(), logs: Logs::new(&run), printed: BTreeMap::new(), losses: losses.clone() };
+            Writer { events: full(), logs: OpenLogs::new(&run), printed: BTreeMap::new(), losses: losses.clone() };
         let line = |seq: u64| Line {
             version: crate::event::VERSION,
             run: None,
@@ -527,7 +534,7 @@ mod tests {
     #[test]
     fn a_recovery_does_not_write_on_in_a_line_that_was_cut_off() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         std::fs::write(run.events(), "{\"version\":1,\"ru").unwrap();
         let events = Events::new(None);

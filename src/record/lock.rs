@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::local::private;
-use crate::record::folder::State;
+use crate::record::folder::StateFolder;
 use crate::record::run_id::cleaned;
 use crate::record::{RecordError, read_whole, write_error};
 
@@ -57,9 +57,9 @@ impl FleetLock {
     ///
     /// # Errors
     /// [`LockError::Held`] names who has it.
-    pub fn take(state: &State, fleet: &str, inventory: &Path) -> Result<Self, LockError> {
+    pub fn take(state: &StateFolder, fleet: &str, inventory: &Path) -> Result<Self, LockError> {
         let folder = state.folder().join("locks");
-        State::make(&folder)?;
+        StateFolder::make(&folder)?;
         let inventory = inventory.canonicalize().unwrap_or_else(|_| inventory.to_owned());
         let key = [fleet.as_bytes(), b"\0", inventory.as_os_str().as_encoded_bytes()].concat();
         let path = folder.join(format!("{}-{:016x}.lock", cleaned(fleet), fnv1a(&key)));
@@ -102,7 +102,7 @@ impl FleetLock {
     }
 }
 
-impl State {
+impl StateFolder {
     /// The runs that a living process of this workstation works on.
     ///
     /// Asks the locks' files and not the locks: to take one for a moment could refuse a push that begins just then. So
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_fleet_is_held_once_and_let_go_with_its_lock() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
         std::fs::write(&inventory, "").unwrap();
         let mut first = FleetLock::take(&state, "homelab", &inventory).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     #[expect(clippy::print_stdout, reason = "the next test waits for it")]
     fn holder_process() {
         let Ok(home) = std::env::var("FLEETDEPLOY_TEST_LOCK_HOME") else { return };
-        let state = State::at(Path::new(&home).join("state"));
+        let state = StateFolder::at(Path::new(&home).join("state"));
         let _lock = FleetLock::take(&state, "homelab", &Path::new(&home).join("inventory.yaml")).unwrap();
         println!("\nheld");
         let _ = std::io::stdin().read_line(&mut String::new());
@@ -179,7 +179,7 @@ mod tests {
             .unwrap();
         let said = BufReader::new(other.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(said.into_iter().any(|line| line == "held"));
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
         let Err(LockError::Held { holder: Some(holder), .. }) = FleetLock::take(&state, "homelab", &inventory) else {
             panic!("the fleet is not held")

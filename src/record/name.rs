@@ -2,7 +2,7 @@
 
 use crate::inventory::{listed, nearest};
 use crate::record::RecordError;
-use crate::record::folder::{RunFolder, State};
+use crate::record::folder::{RunFolder, StateFolder};
 use crate::record::run_id::RunId;
 
 /// The newest run.
@@ -50,7 +50,7 @@ impl NameError {
     }
 }
 
-impl State {
+impl StateFolder {
     /// Finds the run that a person has named.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ mod tests {
     use crate::record::journal::Entry;
 
     /// Runs of one fleet, a day between each, with these ends; the oldest first.
-    fn runs(state: &State, ends: &[Option<Outcome>]) -> Vec<RunId> {
+    fn runs(state: &StateFolder, ends: &[Option<Outcome>]) -> Vec<RunId> {
         let begin = |(day, end): (u64, &Option<Outcome>)| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
             let (run, mut journal) = state.create_run("homelab", at).unwrap();
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_run_has_several_names() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let ids = runs(&state, &[Some(Outcome::Refused), Some(Outcome::Split), Some(Outcome::Committed), None]);
         let named = |name: &str| state.named(name).map(|run| run.id().clone()).map_err(|error| error.to_string());
         assert_eq!(named(LAST), Ok(ids[3].clone()));
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_name_of_no_run_is_an_error_with_a_way_on() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         assert!(matches!(state.named(LAST), Err(NameError::NoRuns)));
         let ids = runs(&state, &[Some(Outcome::Committed)]);
         assert!(matches!(state.named(LAST_FAILED), Err(NameError::NoneFailed)));

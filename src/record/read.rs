@@ -92,19 +92,20 @@ pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver,
 
 /// The state of a run, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum RunEnd {
     Ended(Outcome),
     /// It was interrupted, and a recovery has ended it.
     Recovered(Outcome),
     /// A guard was armed by hand, and this workstation has not seen it disarmed or fired yet.
     ByHand,
-    /// It did not come to its end, or a process still works on it: [`State::running`](super::folder::State::running).
+    /// It did not come to its end, or a process still works on it:
+    /// [`StateFolder::running`](super::folder::StateFolder::running).
     Unfinished,
 }
 
 /// The purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RunKind {
     Push,
     Rollback,
     /// Armed by hand.
@@ -112,7 +113,7 @@ pub enum Kind {
     Reboot,
 }
 
-impl Kind {
+impl RunKind {
     /// As the command is called.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -130,11 +131,12 @@ impl Summary {
     /// committed and then lost a host in its reboots.
     #[must_use]
     pub fn is_failed(&self) -> bool {
-        self.end.is_failed() || (self.end == End::Ended(Outcome::Committed) && self.exit.is_some_and(|exit| exit != 0))
+        self.end.is_failed()
+            || (self.end == RunEnd::Ended(Outcome::Committed) && self.exit.is_some_and(|exit| exit != 0))
     }
 }
 
-impl End {
+impl RunEnd {
     /// Returns whether it did not come to a good end.
     #[must_use]
     pub fn is_failed(self) -> bool {
@@ -151,10 +153,10 @@ impl End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     pub run: String,
-    pub kind: Kind,
+    pub kind: RunKind,
     pub fleet: String,
     pub began: SystemTime,
-    pub end: End,
+    pub end: RunEnd,
     /// `None` if no event of the record says it.
     pub hosts: Option<usize>,
     /// How long the push took, or the recovery that has ended it.
@@ -173,10 +175,10 @@ impl RunFolder {
         let first = first_event(&self.events());
         let finish = last_finish(&self.events());
         let kind = match first.as_ref().map(|line| &line.event) {
-            _ if journal.iter().any(|written| written.entry == Entry::ByHand) => Kind::Guard,
-            Some(Event::RebootStarted { .. }) => Kind::Reboot,
-            Some(Event::PushStarted { rollback_to: Some(_), .. }) => Kind::Rollback,
-            _ => Kind::Push,
+            _ if journal.iter().any(|written| written.entry == Entry::ByHand) => RunKind::Guard,
+            Some(Event::RebootStarted { .. }) => RunKind::Reboot,
+            Some(Event::PushStarted { rollback_to: Some(_), .. }) => RunKind::Rollback,
+            _ => RunKind::Push,
         };
         let (fleet, hosts) = match (first.as_ref().map(|line| &line.event), journal.first().map(|first| &first.entry)) {
             (
@@ -194,7 +196,7 @@ impl RunFolder {
         let began = first.as_ref().map(|line| line.at).or_else(|| journal.first().map(|first| first.at));
         let end = end(&journal, finish.as_ref().map(|finish| finish.outcome));
         // The events of a push that was interrupted end with no end; a recovery writes on in the same file.
-        let finish = finish.filter(|_| matches!(end, End::Ended(_) | End::Recovered(_)));
+        let finish = finish.filter(|_| matches!(end, RunEnd::Ended(_) | RunEnd::Recovered(_)));
         Summary {
             run: self.id().to_string(),
             kind,
@@ -213,7 +215,7 @@ impl RunFolder {
 }
 
 /// The journal steers, so it is believed where it says anything: a run that was refused before it began has none.
-fn end(journal: &[Written], finished: Option<Outcome>) -> End {
+fn end(journal: &[Written], finished: Option<Outcome>) -> RunEnd {
     let recovered = journal.iter().any(|written| matches!(written.entry, Entry::Recovering(_)));
     let outcome = match journal.last().map(|written| &written.entry) {
         Some(Entry::Finished { outcome }) => Some(*outcome),
@@ -221,10 +223,10 @@ fn end(journal: &[Written], finished: Option<Outcome>) -> End {
         None => finished,
     };
     match outcome {
-        Some(outcome) if recovered => End::Recovered(outcome),
-        Some(outcome) => End::Ended(outcome),
-        None if journal::is_by_hand(journal) => End::ByHand,
-        None => End::Unfinished,
+        Some(outcome) if recovered => RunEnd::Recovered(outcome),
+        Some(outcome) => RunEnd::Ended(outcome),
+        None if journal::is_by_hand(journal) => RunEnd::ByHand,
+        None => RunEnd::Unfinished,
     }
 }
 
@@ -257,13 +259,13 @@ fn last_finish(path: &Path) -> Option<Finish> {
 
 /// A log of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
+pub struct RunLog {
     /// The host, or `nix`.
     pub name: String,
     path: PathBuf,
 }
 
-impl Log {
+impl RunLog {
     /// The name of nix's log for all hosts. A host of this name has its log behind it.
     pub const NIX: &'static str = "nix";
 
@@ -281,7 +283,7 @@ impl Log {
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub fn logs(run: &RunFolder) -> Result<Vec<Log>, RecordError> {
+pub fn logs(run: &RunFolder) -> Result<Vec<RunLog>, RecordError> {
     let mut logs = Vec::new();
     let folder = run.hosts();
     match std::fs::read_dir(&folder) {
@@ -292,14 +294,14 @@ pub fn logs(run: &RunFolder) -> Result<Vec<Log>, RecordError> {
                 let path = entry.map_err(read_error(&folder))?.path();
                 let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".log"));
                 if let Some(name) = name {
-                    logs.push(Log { name: name.to_owned(), path });
+                    logs.push(RunLog { name: name.to_owned(), path });
                 }
             }
         }
     }
     logs.sort_by(|one, other| one.name.cmp(&other.name));
     if run.build_log().exists() {
-        logs.insert(0, Log { name: Log::NIX.to_owned(), path: run.build_log() });
+        logs.insert(0, RunLog { name: RunLog::NIX.to_owned(), path: run.build_log() });
     }
     Ok(logs)
 }
@@ -314,7 +316,7 @@ mod tests {
     use super::*;
     use crate::event::VERSION;
     use crate::inventory::model::HostName;
-    use crate::record::folder::State;
+    use crate::record::folder::StateFolder;
     use crate::record::journal::{Journal, Recovering, Started};
     use crate::record::open_to_append;
 
@@ -369,7 +371,7 @@ mod tests {
     #[test]
     fn what_is_no_regular_file_is_not_waited_on() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", BEGAN).unwrap();
         std::fs::remove_file(run.journal()).unwrap();
         let log = run.hosts().join("vps.log");
@@ -386,7 +388,7 @@ mod tests {
                 Journal::open(&run.journal()).is_err(),
                 crate::record::listener::start(&crate::event::stream::Events::new(None), &run).is_err(),
                 logs(&run).unwrap().iter().all(|log| log.read().is_err()),
-                run.summary().end == End::Unfinished,
+                run.summary().end == RunEnd::Unfinished,
             ];
             told.send((refused, logs(&run).unwrap().len())).unwrap();
         });
@@ -394,7 +396,7 @@ mod tests {
         assert_eq!(ended, ([true; 8], 2));
     }
 
-    fn run(state: &State, entries: &[Entry], events: &[Line]) -> RunFolder {
+    fn run(state: &StateFolder, entries: &[Entry], events: &[Line]) -> RunFolder {
         let (run, mut journal): (_, Journal) = state.create_run("homelab", BEGAN).unwrap();
         for entry in entries {
             journal.append(entry).unwrap();
@@ -406,7 +408,7 @@ mod tests {
     #[test]
     fn a_run_is_told_on_one_line_however_it_ended() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let started = Entry::Started(Started {
             fleet: "homelab".into(),
             inventory: "/inventory.yaml".into(),
@@ -425,42 +427,42 @@ mod tests {
         let (first, last) = (line(1, push_started()), line(9, finished(Outcome::RolledBack, 1)));
         assert_eq!(
             told(&[], &[first.clone(), line(2, finished(Outcome::Refused, 1))]),
-            (End::Ended(Outcome::Refused), Some(2), Some(63), Some(1)),
+            (RunEnd::Ended(Outcome::Refused), Some(2), Some(63), Some(1)),
             "refused before it had a plan"
         );
         assert_eq!(
             told(&[started.clone(), end(Outcome::RolledBack)], &[first.clone(), last.clone()]),
-            (End::Ended(Outcome::RolledBack), Some(2), Some(63), Some(1))
+            (RunEnd::Ended(Outcome::RolledBack), Some(2), Some(63), Some(1))
         );
         assert_eq!(
             told(&[started.clone(), Entry::Arming], std::slice::from_ref(&first)),
-            (End::Unfinished, Some(2), None, None)
+            (RunEnd::Unfinished, Some(2), None, None)
         );
         assert_eq!(
             told(&[started.clone(), Entry::Arming, recovering.clone()], &[first.clone(), last.clone()]),
-            (End::Unfinished, Some(2), None, None),
+            (RunEnd::Unfinished, Some(2), None, None),
             "an earlier end in the events is not the run's"
         );
         assert_eq!(
             told(&[started, recovering, end(Outcome::Committed)], &[first, last.clone()]),
-            (End::Recovered(Outcome::Committed), Some(2), Some(63), Some(1))
+            (RunEnd::Recovered(Outcome::Committed), Some(2), Some(63), Some(1))
         );
-        assert_eq!(told(&[], &[]), (End::Unfinished, None, None, None), "an empty record");
+        assert_eq!(told(&[], &[]), (RunEnd::Unfinished, None, None, None), "an empty record");
     }
 
     #[test]
     fn a_guard_by_hand_and_a_reboot_are_no_pushes_that_were_interrupted() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let told = |entries: &[Entry], events: &[Line]| {
             let summary = run(&state, entries, events).summary();
             (summary.kind, summary.end, summary.exit)
         };
         let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
-        assert_eq!(told(&[Entry::ByHand, Entry::Arming], &[]), (Kind::Guard, End::ByHand, None));
-        assert_eq!(told(&[Entry::ByHand, Entry::Arming, recovering], &[]), (Kind::Guard, End::Unfinished, None));
+        assert_eq!(told(&[Entry::ByHand, Entry::Arming], &[]), (RunKind::Guard, RunEnd::ByHand, None));
+        assert_eq!(told(&[Entry::ByHand, Entry::Arming, recovering], &[]), (RunKind::Guard, RunEnd::Unfinished, None));
         let over = Entry::Finished { outcome: Outcome::Unchanged };
-        assert_eq!(told(&[Entry::ByHand, over], &[]), (Kind::Guard, End::Ended(Outcome::Unchanged), None));
+        assert_eq!(told(&[Entry::ByHand, over], &[]), (RunKind::Guard, RunEnd::Ended(Outcome::Unchanged), None));
         let rebooting = Event::RebootStarted {
             fleet: "homelab".into(),
             hosts: Vec::new(),
@@ -469,17 +471,17 @@ mod tests {
             record: "record".into(),
         };
         let end = line(2, finished(Outcome::PartlyRebooted, 1));
-        let ended = End::Ended(Outcome::PartlyRebooted);
-        assert_eq!(told(&[], &[line(1, rebooting.clone()), end]), (Kind::Reboot, ended, Some(1)));
+        let ended = RunEnd::Ended(Outcome::PartlyRebooted);
+        assert_eq!(told(&[], &[line(1, rebooting.clone()), end]), (RunKind::Reboot, ended, Some(1)));
         assert!(ended.is_failed());
-        assert_eq!(told(&[], &[line(1, rebooting)]), (Kind::Reboot, End::Unfinished, None));
+        assert_eq!(told(&[], &[line(1, rebooting)]), (RunKind::Reboot, RunEnd::Unfinished, None));
         assert!(state.unfinished(None).unwrap().is_none(), "a recovery has nothing to do with it");
     }
 
     #[test]
     fn the_middle_of_a_large_file_is_not_read() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let run = run(&state, &[], &[line(1, push_started())]);
         // A reader that took all of this into memory would fail: it is larger than the memory of any machine.
         let file = std::fs::OpenOptions::new().write(true).open(run.events()).unwrap();
@@ -488,6 +490,6 @@ mod tests {
         let torn = json(&line(4, Event::Decided));
         open_to_append(&run.events()).unwrap().write_all(&torn.as_bytes()[..20]).unwrap();
         let summary = run.summary();
-        assert_eq!((summary.end, summary.hosts, summary.exit), (End::Ended(Outcome::Committed), Some(2), Some(0)));
+        assert_eq!((summary.end, summary.hosts, summary.exit), (RunEnd::Ended(Outcome::Committed), Some(2), Some(0)));
     }
 }

@@ -9,9 +9,9 @@ use crate::event::Outcome;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::record::RecordError;
-use crate::record::folder::{RunFolder, State, same_file};
+use crate::record::folder::{RunFolder, StateFolder, same_file};
 use crate::record::journal::{self, Entry, Started};
-use crate::record::read::End;
+use crate::record::read::RunEnd;
 
 /// The systems of a fleet's hosts around one run, by what they ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Around {
 
 /// The systems that the hosts of a fleet ran when a run had ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct LeftSystems {
     pub systems: BTreeMap<HostName, StorePath>,
     /// See [`Around::without`].
     pub without: BTreeSet<HostName>,
@@ -63,7 +63,7 @@ impl LeftError {
     }
 }
 
-impl State {
+impl StateFolder {
     /// Finds the newest committed run of the fleet. A rollback is a run as well.
     ///
     /// # Errors
@@ -73,7 +73,10 @@ impl State {
         for id in self.list()?.into_iter().rev() {
             let run = self.open_run(&id)?;
             if run.fleet_is_not(fleet)
-                || !matches!(run.summary().end, End::Ended(Outcome::Committed) | End::Recovered(Outcome::Committed))
+                || !matches!(
+                    run.summary().end,
+                    RunEnd::Ended(Outcome::Committed) | RunEnd::Recovered(Outcome::Committed)
+                )
             {
                 continue;
             }
@@ -95,11 +98,11 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`LeftError`], if it did not end well for the whole fleet, or is of another fleet.
-    pub fn left(&self, fleet: &str, inventory: &Path) -> Result<Left, LeftError> {
+    pub fn left(&self, fleet: &str, inventory: &Path) -> Result<LeftSystems, LeftError> {
         let run = self.id().to_string();
         let end = self.summary().end;
         let (started, missing) = match end {
-            End::Ended(
+            RunEnd::Ended(
                 Outcome::Refused | Outcome::Unchanged | Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted,
             ) => {
                 return Err(LeftError::NoPlan { run });
@@ -115,9 +118,9 @@ impl RunFolder {
         let around = around(self, &started, &missing);
         let no_side = |how| Err(LeftError::NoSide { run: run.clone(), how });
         match end {
-            End::Ended(outcome) | End::Recovered(outcome) => match outcome {
-                Outcome::Committed => Ok(Left { systems: around.after, without: around.without }),
-                Outcome::RolledBack => Ok(Left { systems: around.before, without: around.without }),
+            RunEnd::Ended(outcome) | RunEnd::Recovered(outcome) => match outcome {
+                Outcome::Committed => Ok(LeftSystems { systems: around.after, without: around.without }),
+                Outcome::RolledBack => Ok(LeftSystems { systems: around.before, without: around.without }),
                 Outcome::Split => no_side("ended as split"),
                 Outcome::Left => no_side("was left to its guards"),
                 Outcome::Superseded => no_side("was taken over from elsewhere"),
@@ -127,7 +130,7 @@ impl RunFolder {
                 | Outcome::Rebooted
                 | Outcome::PartlyRebooted => Err(LeftError::NoPlan { run }),
             },
-            End::Unfinished | End::ByHand => no_side("did not come to its end"),
+            RunEnd::Unfinished | RunEnd::ByHand => no_side("did not come to its end"),
         }
     }
 
@@ -185,7 +188,7 @@ mod tests {
     }
 
     /// Runs a minute apart: each goes from version `from` to the next and ends like this.
-    fn runs(state: &State, runs: &[(&str, u32, Option<Outcome>)]) -> Vec<RunFolder> {
+    fn runs(state: &StateFolder, runs: &[(&str, u32, Option<Outcome>)]) -> Vec<RunFolder> {
         let begin = |(minute, (fleet, from, end)): (u64, &(&str, u32, Option<Outcome>))| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60);
             let (run, mut journal) = state.create_run(fleet, at).unwrap();
@@ -215,7 +218,7 @@ mod tests {
     #[test]
     fn the_default_is_what_ran_before_the_newest_committed_run_of_the_fleet() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = Path::new("/nowhere/inventory.yaml");
         let last = |fleet: &str| state.last_committed(fleet, inventory);
         assert!(matches!(last("homelab"), Err(LeftError::NoneCommitted { .. })));
@@ -240,7 +243,7 @@ mod tests {
     #[test]
     fn whom_a_run_was_ended_without_took_no_part_in_it_until_they_are_dealt_with() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = Path::new("/nowhere/inventory.yaml");
         let made = runs(&state, &[("homelab", 1, None)]);
         let recovers = |entries: &[Entry]| {
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn a_guard_by_hand_is_no_run_to_go_back_behind() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let committed = Some(Outcome::Committed);
         let made = runs(&state, &[("homelab", 1, committed), ("homelab", 2, None)]);
         let (_, mut journal) = state.adopt_run(made[1].id().clone()).unwrap();
@@ -288,7 +291,7 @@ mod tests {
     #[test]
     fn a_run_left_its_new_systems_or_if_it_was_rolled_back_its_old_ones() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let inventory = Path::new("/nowhere/inventory.yaml");
         let ends = [
             Some(Outcome::Committed),
@@ -311,7 +314,7 @@ mod tests {
     #[test]
     fn a_run_that_was_refused_before_it_began_has_nothing_to_go_back_to() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         let error = run.left("homelab", Path::new("/nowhere/inventory.yaml")).unwrap_err();
         assert!(matches!(error, LeftError::NoPlan { .. }), "{error}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::record::RecordError;
-use crate::record::folder::{RunFolder, State};
+use crate::record::folder::{RunFolder, StateFolder};
 use crate::record::journal;
 
 /// Runs that are kept however old they are.
@@ -12,7 +12,7 @@ const KEEP_RUNS: usize = 200;
 /// How long a run is kept, however many came after it.
 const KEEP_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-impl State {
+impl StateFolder {
     /// Removes the records of runs that are not among the last 200, are older than 30 days and are over. A run that is
     /// not finished, or ended split, stays until `recover` has ended it. Returns how many were removed.
     ///
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn only_old_runs_that_are_over_go() {
         let home = tempfile::tempdir().unwrap();
-        let state = State::at(home.path().join("state"));
+        let state = StateFolder::at(home.path().join("state"));
         let ends = [
             Some(Entry::Finished { outcome: Outcome::Committed }),
             Some(Entry::Finished { outcome: Outcome::Split }),

@@ -11,7 +11,7 @@ use super::session::{Begun, Child, Live, Session, status};
 use super::step::Step;
 use super::transport::{ANSWER_MARK, Reading};
 use super::{Script, StepError};
-use crate::decide::exec::End;
+use crate::decide::exec::ExecEnd;
 use crate::inventory::model::{Become, HostName};
 
 /// How many bytes of one stream are read at once.
@@ -51,7 +51,7 @@ pub enum Piece {
     Ended {
         status: i32,
         took: Duration,
-        end: End,
+        end: ExecEnd,
     },
     /// The only piece: the host did not begin the command.
     Refused(String),
@@ -231,9 +231,9 @@ impl Reader {
         let words: Vec<&str> = words.split(' ').collect();
         let ["ended", status, took, end] = words[..] else { return None };
         let end = match end {
-            "timed_out" => End::TimedOut,
-            "stopped" => End::Stopped,
-            _ => End::ByItself,
+            "timed_out" => ExecEnd::TimedOut,
+            "stopped" => ExecEnd::Stopped,
+            _ => ExecEnd::ByItself,
         };
         let took = Duration::from_millis(took.parse().ok()?);
         Some(Piece::Ended { status: status.parse().ok()?, took, end })
@@ -288,7 +288,7 @@ mod tests {
         let out = b"Welcome!\n\nfleetdeploy-shell\n\nfleetdeploy-answer\n\xff\0one\nfleetdeploy-answer\ntwo";
         let err = b"noise\nfleetdeploy-1f begun\nfleetdeploy-1 no\nf\xfefleetdeploy-1ffleetdeploy-1f ended 3 1250 \
                     by_itself\nlate\n";
-        let ended = Piece::Ended { status: 3, took: Duration::from_millis(1250), end: End::ByItself };
+        let ended = Piece::Ended { status: 3, took: Duration::from_millis(1250), end: ExecEnd::ByItself };
         for size in 1..100 {
             let read = read_all(out, err, size);
             assert_eq!(read.0, b"\xff\0one\nfleetdeploy-answer\ntwo", "{size}");

@@ -11,7 +11,7 @@ use super::login_hint;
 use super::machine::{Machine, Route, alias_of};
 use super::master_slot::Slot;
 use super::privilege::Password;
-use super::ssh_config::{Block, UserSettings};
+use super::ssh_config::{HostBlock, UserSettings};
 use super::workspace_error::WorkspaceError;
 use crate::inventory::model::{Become, BootLoaderHint, Host, HostKey, Jump, Limits};
 use crate::local::process::Invocation;
@@ -110,7 +110,7 @@ pub(super) struct Plan<'a> {
     pub(super) folder: &'a Path,
     pub(super) user_config: Option<&'a Path>,
     pub(super) machines: HashMap<String, Machine>,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<HostBlock>,
     /// Jumps that are no hosts, by their names for the user or in the inventory.
     pub(super) jumps: HashMap<String, String>,
 }
@@ -162,7 +162,7 @@ impl Plan<'_> {
             }
             None => self.add_users_jumps(&settings, JUMPS_IN_A_ROW).await?,
         };
-        let block = Block {
+        let block = HostBlock {
             alias: alias.clone(),
             hostname: settings.hostname.clone(),
             user: settings.user.clone(),
@@ -179,7 +179,7 @@ impl Plan<'_> {
         let after = &host.after;
         let differs = after.address.is_some() || after.port.is_some() || after.user.is_some();
         let after_alias = differs.then(|| format!("{alias}+after"));
-        let after_block = after_alias.as_ref().map(|after_alias| Block {
+        let after_block = after_alias.as_ref().map(|after_alias| HostBlock {
             alias: after_alias.clone(),
             hostname: after.address.clone().unwrap_or_else(|| block.hostname.clone()),
             user: after.user.clone().or_else(|| block.user.clone()),
@@ -267,7 +267,7 @@ impl Plan<'_> {
             password: None,
             slot: Slot::new(control.clone()),
         };
-        self.blocks.push(Block {
+        self.blocks.push(HostBlock {
             alias: alias.clone(),
             hostname: settings.hostname.clone(),
             user: settings.user.clone(),

@@ -191,7 +191,7 @@ fn relative_to_default(value: &str, default: &str) -> String {
 
 /// One `Host` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct HostBlock {
     pub(super) alias: String,
     pub(super) hostname: String,
     pub(super) user: Option<String>,
@@ -209,7 +209,7 @@ pub(super) struct Block {
     pub(super) lines: Vec<String>,
 }
 
-impl Block {
+impl HostBlock {
     fn write(&self, text: &mut String) {
         let strict = match self.host_key {
             HostKey::Strict => "yes",
@@ -252,7 +252,7 @@ impl Block {
 }
 
 /// Makes the whole config.
-pub(super) fn render(blocks: &[Block]) -> String {
+pub(super) fn render(blocks: &[HostBlock]) -> String {
     let mut text = format!("# Written by fleetdeploy for one run; it goes with the run.\n{COMMON}");
     for block in blocks {
         block.write(&mut text);
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn the_config_is_as_it_should_be() {
-        let vps = Block {
+        let vps = HostBlock {
             alias: "vps".into(),
             hostname: "198.51.100.1".into(),
             user: Some("root".into()),
@@ -322,7 +322,7 @@ mod tests {
             compress: None,
             lines: vec!["identityfile \"/keys/my key\"".into(), "proxycommand nc %h %p".into()],
         };
-        let home = Block {
+        let home = HostBlock {
             alias: "homeserver".into(),
             hostname: "fe80::1%eth0".into(),
             user: None,

@@ -14,7 +14,7 @@ use super::folder::PrivateFolder;
 use super::layout::{Plan, Question, check_texts};
 use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
-use super::ssh_config::{Block, UserSettings, render};
+use super::ssh_config::{HostBlock, UserSettings, render};
 use super::workspace_error::WorkspaceError;
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;
@@ -32,7 +32,7 @@ pub struct Workspace {
     pub(super) folder: PrivateFolder,
     config: PathBuf,
     pub(super) machines: HashMap<String, Machine>,
-    blocks: Mutex<Vec<Block>>,
+    blocks: Mutex<Vec<HostBlock>>,
 }
 
 impl Workspace {
@@ -148,7 +148,7 @@ impl Workspace {
             if let (Some(block), Some(of_machine)) =
                 (block, blocks.iter_mut().find(|block| block.alias == machine.alias))
             {
-                *of_machine = Block { alias: machine.alias.clone(), ..block };
+                *of_machine = HostBlock { alias: machine.alias.clone(), ..block };
             }
         }
         // Only a holder of the machine's slot comes here, and only as long as nothing is settled, so no two can race.

@@ -1,13 +1,13 @@
 //! Shows the findings of `doctor`: by host, the heaviest first.
 
-use crate::decide::doctor::{Finding, Severity};
+use crate::decide::doctor::{DoctorFinding, Severity};
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::sanitise;
 
 /// How it is drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub struct DoctorStyle {
     pub columns: usize,
     pub colour: bool,
     /// Whether checks that are fine are shown too.
@@ -16,9 +16,9 @@ pub struct Style {
 
 /// Each patient by name, with what was found.
 #[must_use]
-pub fn render(patients: &[(&str, &[Finding])], style: Style) -> String {
+pub fn render(patients: &[(&str, &[DoctorFinding])], style: DoctorStyle) -> String {
     let mut out: String = patients.iter().map(|(name, findings)| patient(name, findings, style)).collect();
-    let all: Vec<&Finding> = patients.iter().flat_map(|(_, findings)| findings.iter()).collect();
+    let all: Vec<&DoctorFinding> = patients.iter().flat_map(|(_, findings)| findings.iter()).collect();
     let blocked = all.iter().any(|finding| finding.severity == Severity::Blocker);
     let (tone, text) = match (blocked, all.iter().any(|finding| finding.severity == Severity::Warning)) {
         (true, _) => (Tone::Bad, "a push would be stopped"),
@@ -29,7 +29,7 @@ pub fn render(patients: &[(&str, &[Finding])], style: Style) -> String {
     out
 }
 
-fn patient(name: &str, findings: &[Finding], style: Style) -> String {
+fn patient(name: &str, findings: &[DoctorFinding], style: DoctorStyle) -> String {
     let mut out = format!("{}: {}\n", paint(style.colour, Tone::Strong, name), count(findings));
     for finding in findings.iter().filter(|finding| style.whole || finding.severity != Severity::Fine) {
         let (tone, word) = match finding.severity {
@@ -60,7 +60,7 @@ fn patient(name: &str, findings: &[Finding], style: Style) -> String {
 }
 
 /// `1 blocker, 2 warnings, 14 fine`.
-fn count<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
+fn count<'a>(findings: impl IntoIterator<Item = &'a DoctorFinding>) -> String {
     let mut counts = [0; 3];
     findings.into_iter().for_each(|finding| counts[finding.severity as usize] += 1);
     let [blockers, warnings, fine] = counts;
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn blockers_come_with_their_mend_and_what_is_fine_is_counted() {
         let finding = |severity, what: &str, why: &str, mend: Option<&str>| {
-            Finding::new(severity, what, why, mend.map(str::to_owned))
+            DoctorFinding::new(severity, what, why, mend.map(str::to_owned))
         };
         let vps = [
             finding(Severity::Blocker, "it\u{1b}[31m is so", "that is bad", Some("services.x.enable = true;")),
@@ -89,7 +89,7 @@ mod tests {
             finding(Severity::Fine, "all is well", "", None),
         ];
         let web = [finding(Severity::Fine, "all is well", "", None)];
-        let drawn = |whole| render(&[("vps", &vps), ("web", &web)], Style { columns: 80, colour: false, whole });
+        let drawn = |whole| render(&[("vps", &vps), ("web", &web)], DoctorStyle { columns: 80, colour: false, whole });
         assert_eq!(
             drawn(false),
             "vps: 1 blocker, 1 warning, 1 fine
@@ -105,7 +105,7 @@ a push would be stopped: 1 blocker, 1 warning, 2 fine
 "
         );
         assert!(drawn(true).contains("  fine     all is well\n"), "{}", drawn(true));
-        let fine = render(&[("web", &web)], Style { columns: 80, colour: false, whole: false });
+        let fine = render(&[("web", &web)], DoctorStyle { columns: 80, colour: false, whole: false });
         assert!(fine.ends_with("\nnothing would stop a push: 1 fine\n"), "{fine}");
     }
 }

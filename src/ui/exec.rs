@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::exec::{Came, Channel, End, Printed, Ran};
+use crate::decide::exec::{Came, Channel, ExecEnd, Printed, Ran};
 use crate::inventory::model::HostName;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::{sanitise, words};
@@ -42,9 +42,9 @@ pub fn group(hosts: &[&HostName], came: &Came, colour: bool) -> String {
 fn end(came: &Came) -> String {
     let Came::Ran(Ran { status, end, took, .. }) = came else { return "does not answer".to_owned() };
     match end {
-        End::ByItself => format!("exit {status}"),
-        End::TimedOut => format!("did not end within {}, was ended", time(*took)),
-        End::Stopped => "was ended".to_owned(),
+        ExecEnd::ByItself => format!("exit {status}"),
+        ExecEnd::TimedOut => format!("did not end within {}, was ended", time(*took)),
+        ExecEnd::Stopped => "was ended".to_owned(),
     }
 }
 
@@ -109,14 +109,14 @@ fn clean(raw: &str) -> String {
 
 /// Cuts what hosts print into lines with the host in front, as it comes.
 #[derive(Debug)]
-pub struct Lines {
+pub struct ExecLines {
     colour: bool,
     /// How wide the names are.
     width: usize,
     partial: BTreeMap<(HostName, Channel), Vec<u8>>,
 }
 
-impl Lines {
+impl ExecLines {
     #[must_use]
     pub fn new<'a>(hosts: impl IntoIterator<Item = &'a HostName>, colour: bool) -> Self {
         let width = hosts.into_iter().map(|host| host.as_str().len()).max().unwrap_or(0);
@@ -168,7 +168,7 @@ pub fn summary(answers: &[(HostName, Came)]) -> String {
     let mut kinds: Vec<(String, Vec<&str>)> = Vec::new();
     for (host, came) in answers {
         let kind = match came {
-            Came::Ran(Ran { end: End::TimedOut, .. }) => "did not end in time".to_owned(),
+            Came::Ran(Ran { end: ExecEnd::TimedOut, .. }) => "did not end in time".to_owned(),
             came => end(came),
         };
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
@@ -203,7 +203,7 @@ mod tests {
     fn ran(status: i32, stdout: &str, stderr: &str) -> Came {
         let printed = |text: &str| Printed { bytes: text.into(), dropped: 0 };
         let took = Duration::from_millis(1290);
-        Came::Ran(Ran { status, end: End::ByItself, stdout: printed(stdout), stderr: printed(stderr), took })
+        Came::Ran(Ran { status, end: ExecEnd::ByItself, stdout: printed(stdout), stderr: printed(stderr), took })
     }
 
     fn silent() -> Came {
@@ -225,7 +225,7 @@ mod tests {
         let mut came = ran(0, "x\n", "");
         if let Came::Ran(ran) = &mut came {
             ran.stdout.dropped = 3 << 20;
-            ran.end = End::TimedOut;
+            ran.end = ExecEnd::TimedOut;
         }
         let text = group(&[&name("vps")], &came, false);
         let expected = "vps: did not end within 1.2s, was ended\n  | x\n  (3.0 MiB more were printed, and not kept)\n";
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn lines_come_whole_with_their_host_in_front() {
         let (vps, db) = (name("vps"), name("db"));
-        let mut lines = Lines::new([&vps, &db], false);
+        let mut lines = ExecLines::new([&vps, &db], false);
         assert_eq!(lines.take(&db, Channel::Stdout, b"on"), "");
         assert_eq!(lines.take(&vps, Channel::Stderr, b"x\n"), "vps ! x\n");
         assert_eq!(lines.take(&db, Channel::Stdout, b"e\n\nt\xffwo\nthr"), "db  | one\ndb  |\ndb  | t\u{fffd}wo\n");

@@ -6,19 +6,19 @@ use crate::facts::unit_changes::UnitChanges;
 use crate::inventory::model::HostName;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::table::{self, Cell};
+use crate::ui::table::{self, TableCell};
 use crate::ui::{changes, matrix, sanitise, words};
 
 /// How a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub struct ForecastStyle {
     pub colour: bool,
     pub columns: usize,
 }
 
 /// The whole page.
 #[must_use]
-pub fn render(forecast: &Forecast, style: Style) -> String {
+pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
     let mut out = heading(forecast, style);
     out += &hosts(forecast, style);
     let changes = forecast.hosts.iter().any(|host| host.changes);
@@ -68,17 +68,20 @@ fn in_words(gap: &GuardGap) -> String {
 
 /// Shows the part of that page with the differences of the systems; a refused push has not been compared to its end.
 #[must_use]
-pub fn packages(forecast: &Forecast, style: Style) -> String {
+pub fn packages(forecast: &Forecast, style: ForecastStyle) -> String {
     let is_known = |host: &&HostForecast| forecast.refused.is_none() || host.comparison.packages.is_some();
     let changing = forecast.hosts.iter().filter(|host| host.changes).filter(is_known);
-    let narrower = Style { columns: style.columns.saturating_sub(2), ..style };
+    let narrower = ForecastStyle { columns: style.columns.saturating_sub(2), ..style };
     let compared = differences(changing.map(|host| (&host.host, &host.comparison)), narrower);
     section("packages", below(&compared), style)
 }
 
 /// Package differences alone, hosts with the same ones together.
 #[must_use]
-pub fn differences<'a>(hosts: impl IntoIterator<Item = (&'a HostName, &'a Comparison)>, style: Style) -> String {
+pub fn differences<'a>(
+    hosts: impl IntoIterator<Item = (&'a HostName, &'a Comparison)>,
+    style: ForecastStyle,
+) -> String {
     let mut out = String::new();
     for (comparison, hosts) in folded(hosts) {
         let text = match &comparison.packages {
@@ -97,7 +100,7 @@ pub fn differences<'a>(hosts: impl IntoIterator<Item = (&'a HostName, &'a Compar
     out
 }
 
-fn each_package(packages: &[PackageChange], style: Style) -> String {
+fn each_package(packages: &[PackageChange], style: ForecastStyle) -> String {
     let listed = changes::each(packages);
     listed.iter().map(|line| indented(line, "  ", style)).collect()
 }
@@ -122,7 +125,7 @@ fn names(hosts: &[&str]) -> String {
 }
 
 /// The commands that were left out, each with the places where it would run.
-fn not_run(forecast: &Forecast, style: Style) -> String {
+fn not_run(forecast: &Forecast, style: ForecastStyle) -> String {
     let mut places: Vec<(&str, bool, Vec<&str>)> = Vec::new();
     for one in &forecast.not_run {
         let place = one.from.as_ref().map_or("the workstation", HostName::as_str);
@@ -138,7 +141,7 @@ fn not_run(forecast: &Forecast, style: Style) -> String {
     places.into_iter().map(line).collect()
 }
 
-fn heading(forecast: &Forecast, style: Style) -> String {
+fn heading(forecast: &Forecast, style: ForecastStyle) -> String {
     let fleet = sanitise::line(&forecast.fleet);
     let (changing, all) = (forecast.hosts.iter().filter(|host| host.changes).count(), forecast.hosts.len());
     let what = match (&forecast.refused, changing) {
@@ -150,12 +153,12 @@ fn heading(forecast: &Forecast, style: Style) -> String {
     format!("{fleet}{back}: {what}\n")
 }
 
-fn hosts(forecast: &Forecast, style: Style) -> String {
+fn hosts(forecast: &Forecast, style: ForecastStyle) -> String {
     if forecast.hosts.is_empty() {
         return String::new();
     }
     let heading = ["host", "would", "system", "generation", "reboot", "behind"];
-    let rows: Vec<Vec<Cell>> = forecast.hosts.iter().map(row).collect();
+    let rows: Vec<Vec<TableCell>> = forecast.hosts.iter().map(row).collect();
     let table = table::render(&heading, &rows, style.columns, style.colour);
     let mut out = table.unwrap_or_else(|| forecast.hosts.iter().map(|host| on_lines(host, style)).collect());
     for host in &forecast.hosts {
@@ -167,20 +170,20 @@ fn hosts(forecast: &Forecast, style: Style) -> String {
     section("hosts", out, style)
 }
 
-fn row(host: &HostForecast) -> Vec<Cell> {
+fn row(host: &HostForecast) -> Vec<TableCell> {
     let (would, tone) = would(host);
     vec![
         host.host.as_str().into(),
-        Cell::new(tone, would),
+        TableCell::new(tone, would),
         systems(host).into(),
         host.generation.to_string().into(),
-        if host.changes { reboot(&host.comparison) } else { Cell::default() },
+        if host.changes { reboot(&host.comparison) } else { TableCell::default() },
         host.behind.as_ref().map(|jump| jump.as_str().to_owned()).unwrap_or_default().into(),
     ]
 }
 
 /// Shows it as lines, if the table is too wide.
-fn on_lines(host: &HostForecast, style: Style) -> String {
+fn on_lines(host: &HostForecast, style: ForecastStyle) -> String {
     let (would, tone) = would(host);
     let would = tone.map_or_else(|| would.to_owned(), |tone| paint(style.colour, tone, would));
     format!("  {}  {would}\n", host.host) + &indented(&systems(host), "      ", style)
@@ -206,15 +209,15 @@ fn systems(host: &HostForecast) -> String {
     }
 }
 
-fn reboot(comparison: &Comparison) -> Cell {
+fn reboot(comparison: &Comparison) -> TableCell {
     match &comparison.reboot_for {
         None => "?".into(),
         Some(parts) if parts.is_empty() => "not needed".into(),
-        Some(_) => Cell::new(Some(Tone::Doubtful), "needed"),
+        Some(_) => TableCell::new(Some(Tone::Doubtful), "needed"),
     }
 }
 
-fn order(forecast: &Forecast, style: Style) -> String {
+fn order(forecast: &Forecast, style: ForecastStyle) -> String {
     let group = |group: &Vec<HostName>| group.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
     let mut out = String::new();
     if let Some(first) = forecast.armed_first.as_ref().filter(|_| forecast.order.iter().flatten().count() > 1) {
@@ -232,12 +235,12 @@ fn order(forecast: &Forecast, style: Style) -> String {
 }
 
 /// The phases with their limits, and how long guards hold against the sum of them.
-fn phases(forecast: &Forecast, style: Style) -> String {
+fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
     let about = |phase| match forecast.rollback_to {
         Some(_) => words::about_going_back(phase),
         None => words::about(phase),
     };
-    let rows: Vec<Vec<Cell>> = forecast
+    let rows: Vec<Vec<TableCell>> = forecast
         .phases
         .iter()
         .map(|one| {
@@ -247,16 +250,16 @@ fn phases(forecast: &Forecast, style: Style) -> String {
         })
         .collect();
     let heading = ["", "phase", "at most", "what happens"];
-    let short: Vec<Vec<Cell>> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..3].to_vec()).collect();
     let table = table::render(&heading, &rows, style.columns, style.colour)
         .or_else(|| table::render(&heading[..3], &short, usize::MAX, style.colour));
-    let guards: Vec<Vec<Cell>> = forecast
+    let guards: Vec<Vec<TableCell>> = forecast
         .hosts
         .iter()
         .filter(|host| host.changes)
         .map(|host| {
             let times = [host.guard_ms, host.needed_ms, host.boot_ms].map(words::span_ms);
-            std::iter::once(host.host.as_str().to_owned()).chain(times).map(Cell::from).collect()
+            std::iter::once(host.host.as_str().to_owned()).chain(times).map(TableCell::from).collect()
         })
         .collect();
     let heading = ["host", "guard", "needed at most", "boots within"];
@@ -265,7 +268,7 @@ fn phases(forecast: &Forecast, style: Style) -> String {
         + &section("guards, and what a push and its roll back may take", guards.unwrap_or_default(), style)
 }
 
-fn units(forecast: &Forecast, style: Style) -> String {
+fn units(forecast: &Forecast, style: ForecastStyle) -> String {
     let known = forecast.hosts.iter().filter_map(|host| Some((&host.host, host.units.as_ref()?)));
     let mut out = String::new();
     for (units, hosts) in folded(known) {
@@ -275,7 +278,7 @@ fn units(forecast: &Forecast, style: Style) -> String {
     out
 }
 
-fn units_of(units: &UnitChanges, style: Style) -> String {
+fn units_of(units: &UnitChanges, style: ForecastStyle) -> String {
     if units.is_empty() {
         return "    none\n".to_owned();
     }
@@ -302,12 +305,12 @@ fn units_of(units: &UnitChanges, style: Style) -> String {
 }
 
 /// A title and what is below it; nothing for nothing.
-fn section(title: &str, body: String, style: Style) -> String {
+fn section(title: &str, body: String, style: ForecastStyle) -> String {
     if body.is_empty() { body } else { format!("\n{}\n{body}", paint(style.colour, Tone::Faint, title)) }
 }
 
 /// Long sentences go on below their beginning.
-fn indented(text: &str, front: &str, style: Style) -> String {
+fn indented(text: &str, front: &str, style: ForecastStyle) -> String {
     let blank = " ".repeat(front.len());
     let room = style.columns.saturating_sub(front.len() + 1).max(20);
     let lines = text.lines().flat_map(|line| wrap(line, room)).enumerate();

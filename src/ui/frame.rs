@@ -14,17 +14,17 @@ use crate::ui::line::width;
 use crate::ui::write_patiently;
 
 /// How large the terminal is: columns and lines.
-pub(crate) type Size = (u16, u16);
+pub(crate) type TerminalSize = (u16, u16);
 
 /// What indicatif draws on; clones draw on the same.
 #[derive(Clone)]
 pub(crate) struct Frame {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<FrameState>>,
 }
 
-struct State {
+struct FrameState {
     output: Box<dyn Write + Send>,
-    size: Size,
+    size: TerminalSize,
     /// What this frame has written so far.
     written: String,
     /// indicatif writes each line and then its blanks, in two calls.
@@ -40,8 +40,8 @@ struct State {
 }
 
 impl Frame {
-    pub(crate) fn new(output: impl Write + Send + 'static, size: Size) -> Self {
-        let state = State {
+    pub(crate) fn new(output: impl Write + Send + 'static, size: TerminalSize) -> Self {
+        let state = FrameState {
             output: Box::new(output),
             size,
             written: String::new(),
@@ -54,11 +54,11 @@ impl Frame {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FrameState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn resize(&self, size: Size) {
+    pub(crate) fn resize(&self, size: TerminalSize) {
         self.state().size = size;
     }
 
@@ -84,7 +84,7 @@ impl Frame {
     }
 }
 
-impl State {
+impl FrameState {
     /// Lines that a narrower terminal has folded, beyond those that indicatif knows of, among the last `count`. Not the
     /// very last one: the cursor stands where it begins.
     fn folded(&self, count: usize) -> usize {

@@ -18,7 +18,7 @@ pub enum Format {
 
 /// The kind of a node. A host may be called `workstation`, and the kind tells the two apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum GraphNodeKind {
     Workstation,
     Host,
     /// A machine on the way that is no host of the inventory.
@@ -27,7 +27,7 @@ enum Kind {
     Target,
 }
 
-impl Kind {
+impl GraphNodeKind {
     fn word(self) -> &'static str {
         match self {
             Self::Workstation => "workstation",
@@ -39,8 +39,8 @@ impl Kind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Node {
-    kind: Kind,
+struct GraphNode {
+    kind: GraphNodeKind,
     name: String,
     /// Beside the name, where it says something else.
     address: Option<String>,
@@ -59,7 +59,7 @@ struct Edge {
 /// Nodes, the ways between them, and the links; a node's number is its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
-    nodes: Vec<Node>,
+    nodes: Vec<GraphNode>,
     ways: Vec<(usize, usize)>,
     links: Vec<Edge>,
 }
@@ -85,7 +85,7 @@ impl Graph {
     }
 
     fn empty() -> Self {
-        let workstation = Node { kind: Kind::Workstation, name: "workstation".to_owned(), address: None };
+        let workstation = GraphNode { kind: GraphNodeKind::Workstation, name: "workstation".to_owned(), address: None };
         Self { nodes: vec![workstation], ways: Vec::new(), links: Vec::new() }
     }
 
@@ -95,11 +95,11 @@ impl Graph {
         for link in links::resolve(fleet, &std::collections::BTreeMap::new()) {
             let from = match &link.from {
                 Place::Workstation => 0,
-                Place::Host(name) => self.node(Kind::Host, name.as_str()),
+                Place::Host(name) => self.node(GraphNodeKind::Host, name.as_str()),
             };
             let to = match &link.to_host {
-                Some(name) => self.node(Kind::Host, name.as_str()),
-                None => self.node(Kind::Target, &link.to),
+                Some(name) => self.node(GraphNodeKind::Host, name.as_str()),
+                None => self.node(GraphNodeKind::Target, &link.to),
             };
             self.add_link(from, to, link.probe.kind(), link.required);
         }
@@ -107,7 +107,7 @@ impl Graph {
 
     fn add_ways(&mut self, hosts: &[&Host]) {
         for host in hosts {
-            let at = self.node(Kind::Host, host.name.as_str());
+            let at = self.node(GraphNodeKind::Host, host.name.as_str());
             let addresses: Vec<&str> =
                 std::iter::once(&host.address).chain(&host.other_addresses).map(String::as_str).collect();
             self.nodes[at].address = (addresses != [host.name.as_str()]).then(|| addresses.join(", "));
@@ -115,14 +115,14 @@ impl Graph {
         for host in hosts {
             let via = match &host.jump {
                 None => 0,
-                Some(Jump::Host(name)) => self.node(Kind::Host, name.as_str()),
+                Some(Jump::Host(name)) => self.node(GraphNodeKind::Host, name.as_str()),
                 Some(jump @ Jump::Destination { .. }) => {
-                    let via = self.node(Kind::Jump, &jump.to_string());
+                    let via = self.node(GraphNodeKind::Jump, &jump.to_string());
                     self.add_way(0, via);
                     via
                 }
             };
-            let at = self.node(Kind::Host, host.name.as_str());
+            let at = self.node(GraphNodeKind::Host, host.name.as_str());
             self.add_way(via, at);
         }
     }
@@ -142,10 +142,10 @@ impl Graph {
         }
     }
 
-    fn node(&mut self, kind: Kind, name: &str) -> usize {
+    fn node(&mut self, kind: GraphNodeKind, name: &str) -> usize {
         let known = self.nodes.iter().position(|node| node.kind == kind && node.name == name);
         known.unwrap_or_else(|| {
-            self.nodes.push(Node { kind, name: name.to_owned(), address: None });
+            self.nodes.push(GraphNode { kind, name: name.to_owned(), address: None });
             self.nodes.len() - 1
         })
     }
@@ -235,10 +235,10 @@ impl Graph {
         let mut out = "digraph fleetdeploy {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
         for (number, node) in self.nodes.iter().enumerate() {
             let shape = match node.kind {
-                Kind::Host => "",
-                Kind::Workstation => ", shape=ellipse",
-                Kind::Jump => ", style=dashed",
-                Kind::Target => ", shape=plaintext",
+                GraphNodeKind::Host => "",
+                GraphNodeKind::Workstation => ", shape=ellipse",
+                GraphNodeKind::Jump => ", style=dashed",
+                GraphNodeKind::Target => ", shape=plaintext",
             };
             out += &format!("  n{number} [label={}{shape}];\n", in_dot(&node.name));
         }
@@ -262,10 +262,10 @@ impl Graph {
         for (number, node) in self.nodes.iter().enumerate() {
             let label = in_mermaid(&node.name);
             let (open, close) = match node.kind {
-                Kind::Host => ("[", "]"),
-                Kind::Workstation => ("([", "])"),
-                Kind::Jump => ("[[", "]]"),
-                Kind::Target => (">", "]"),
+                GraphNodeKind::Host => ("[", "]"),
+                GraphNodeKind::Workstation => ("([", "])"),
+                GraphNodeKind::Jump => ("[[", "]]"),
+                GraphNodeKind::Target => (">", "]"),
             };
             out += &format!("  n{number}{open}{label}{close}\n");
         }
@@ -288,7 +288,7 @@ impl Graph {
     #[must_use]
     pub fn answer(&self) -> serde_json::Value {
         let id = |number: &usize| format!("n{number}");
-        let node = |(number, node): (usize, &Node)| {
+        let node = |(number, node): (usize, &GraphNode)| {
             serde_json::json!({
                 "id": id(&number), "kind": node.kind.word(), "name": node.name, "address": node.address,
             })

@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use crate::ui::paint::Tone;
-use crate::ui::table::{self, Cell};
-use crate::ui::when::Clock;
+use crate::ui::table::{self, TableCell};
+use crate::ui::when::LocalClock;
 use crate::ui::{sanitise, words};
 
 /// How a host's guard stands, for its words and its colour.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum GuardStanding {
     None,
     Armed { left: Duration },
     Dead,
@@ -20,7 +20,7 @@ pub enum Standing {
     NoAnswer,
 }
 
-impl Standing {
+impl GuardStanding {
     /// The word of the JSON form.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -39,9 +39,9 @@ impl Standing {
 
 /// One host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct GuardRow {
     pub host: String,
-    pub standing: Standing,
+    pub standing: GuardStanding,
     pub owner: Option<String>,
     pub run: Option<String>,
     /// Whether a reboot would bring what runs; `None`: not known.
@@ -50,33 +50,33 @@ pub struct Row {
 
 /// The rows below their heading; every line ends in a line end.
 #[must_use]
-pub fn render(rows: &[Row], clock: &Clock, now: SystemTime, colour: bool) -> String {
-    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row, clock, now)).collect();
+pub fn render(rows: &[GuardRow], clock: &LocalClock, now: SystemTime, colour: bool) -> String {
+    let cells: Vec<Vec<TableCell>> = rows.iter().map(|row| cells(row, clock, now)).collect();
     // A person who asks for it wants all of it, however wide their terminal is.
     table::render(&["host", "guard", "a reboot brings", "whose", "run"], &cells, usize::MAX, colour).unwrap_or_default()
 }
 
-fn cells(row: &Row, clock: &Clock, now: SystemTime) -> Vec<Cell> {
+fn cells(row: &GuardRow, clock: &LocalClock, now: SystemTime) -> Vec<TableCell> {
     let (tone, guard) = match &row.standing {
-        Standing::None => (Some(Tone::Faint), "none".to_owned()),
-        Standing::Armed { left } => {
+        GuardStanding::None => (Some(Tone::Faint), "none".to_owned()),
+        GuardStanding::Armed { left } => {
             let text = format!("fires in {}, at {}", words::span(*left), clock.time(now + *left));
             (Some(Tone::Doubtful), text)
         }
-        Standing::Dead => (Some(Tone::Bad), "DEAD: armed, and its unit is gone".to_owned()),
-        Standing::Firing => (Some(Tone::Bad), "fired: bringing the host back".to_owned()),
-        Standing::Fired => (Some(Tone::Doubtful), "has fired: the host was brought back".to_owned()),
-        Standing::Disarmed => (None, "disarmed".to_owned()),
-        Standing::Leased => (Some(Tone::Doubtful), "none, but the host is held".to_owned()),
-        Standing::NoAnswer => (Some(Tone::Bad), "does not answer".to_owned()),
+        GuardStanding::Dead => (Some(Tone::Bad), "DEAD: armed, and its unit is gone".to_owned()),
+        GuardStanding::Firing => (Some(Tone::Bad), "fired: bringing the host back".to_owned()),
+        GuardStanding::Fired => (Some(Tone::Doubtful), "has fired: the host was brought back".to_owned()),
+        GuardStanding::Disarmed => (None, "disarmed".to_owned()),
+        GuardStanding::Leased => (Some(Tone::Doubtful), "none, but the host is held".to_owned()),
+        GuardStanding::NoAnswer => (Some(Tone::Bad), "does not answer".to_owned()),
     };
     let brings = match row.at_rest {
-        None => Cell::new(Some(Tone::Doubtful), "not known"),
-        Some(true) => Cell::from("what runs"),
-        Some(false) => Cell::new(Some(Tone::Doubtful), "something else than runs"),
+        None => TableCell::new(Some(Tone::Doubtful), "not known"),
+        Some(true) => TableCell::from("what runs"),
+        Some(false) => TableCell::new(Some(Tone::Doubtful), "something else than runs"),
     };
-    let text = |text: &Option<String>| Cell::from(sanitise::line(text.as_deref().unwrap_or_default()));
-    vec![Cell::from(row.host.clone()), Cell::new(tone, guard), brings, text(&row.owner), text(&row.run)]
+    let text = |text: &Option<String>| TableCell::from(sanitise::line(text.as_deref().unwrap_or_default()));
+    vec![TableCell::from(row.host.clone()), TableCell::new(tone, guard), brings, text(&row.owner), text(&row.run)]
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_table_of_guards_says_until_when_and_whose() {
-        let row = |host: &str, standing, owner: Option<&str>| Row {
+        let row = |host: &str, standing, owner: Option<&str>| GuardRow {
             host: host.to_owned(),
             standing,
             owner: owner.map(str::to_owned),
@@ -95,11 +95,11 @@ mod tests {
             at_rest: owner.map(|_| false),
         };
         let rows = [
-            row("vps", Standing::Armed { left: Duration::from_secs(90) }, Some("ada@laptop (by hand)")),
-            row("nas", Standing::NoAnswer, None),
+            row("vps", GuardStanding::Armed { left: Duration::from_secs(90) }, Some("ada@laptop (by hand)")),
+            row("nas", GuardStanding::NoAnswer, None),
         ];
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let text = render(&rows, &Clock::utc(now), now, false);
+        let text = render(&rows, &LocalClock::utc(now), now, false);
         assert_eq!(
             text,
             "  host  guard                                     a reboot brings           whose                 run

@@ -31,7 +31,7 @@ pub struct HostView {
     pub new_generation: Option<u64>,
     /// The links that are probed from it, in the last round.
     pub links: Option<LinkCount>,
-    pub guard: Guard,
+    pub guard: GuardView,
     /// `false`: its connection is lost, and being made again.
     pub reachable: bool,
     pub failed: bool,
@@ -68,7 +68,7 @@ pub enum Turn {
 
 /// The protection of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
+pub enum GuardView {
     /// None was armed.
     None,
     /// It fires then, of this whole length.
@@ -109,7 +109,7 @@ impl HostView {
             changes: None,
             new_generation: None,
             links: None,
-            guard: Guard::None,
+            guard: GuardView::None,
             reachable: true,
             failed: false,
             logged: false,
@@ -138,7 +138,7 @@ impl HostView {
 
     /// A phase of the fleet begins. The survey is the row's while the build runs beside it.
     pub(crate) fn begin(&mut self, phase: Phase, at: SystemTime) {
-        if !self.takes_part(phase) || matches!(self.guard, Guard::Awaited { .. }) {
+        if !self.takes_part(phase) || matches!(self.guard, GuardView::Awaited { .. }) {
             return;
         }
         let passed_a_barrier = !matches!(phase, Phase::Survey | Phase::RollBack);

@@ -3,7 +3,7 @@
 use crate::inventory::Inventory;
 use crate::inventory::model::Host;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::table::{self, Cell};
+use crate::ui::table::{self, TableCell};
 
 /// A host as some of its fleets see it; as `defaults`, groups and the host itself do, if it is in none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,8 @@ const HEADING: [&str; 9] = ["host", "address", "port", "user", "jump", "vpn", "t
 #[must_use]
 pub fn render(listed: &[Listed<'_>], columns: usize, colour: bool) -> String {
     let rows: Vec<[String; 9]> = listed.iter().map(row).collect();
-    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().cloned().map(Cell::from).collect()).collect();
+    let cells: Vec<Vec<TableCell>> =
+        rows.iter().map(|row| row.iter().cloned().map(TableCell::from).collect()).collect();
     table::render(&HEADING, &cells, columns, colour)
         .unwrap_or_else(|| rows.iter().map(|row| list(row, colour)).collect())
 }

@@ -10,7 +10,7 @@ use crate::ui::line::{Strip, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
 use crate::ui::safety::Safety;
-use crate::ui::screen_style::Style;
+use crate::ui::screen_style::ScreenStyle;
 use crate::ui::view::{FleetView, What};
 use crate::ui::{sanitise, words};
 
@@ -20,7 +20,7 @@ const LINKS_NAMED: usize = 3;
 /// Draws the view as it is at `now`: no more than `style.lines` lines, none wider than `style.columns`. Nothing before
 /// the first event and after the last.
 #[must_use]
-pub fn layout(view: &FleetView, style: &Style, now: SystemTime) -> Vec<String> {
+pub fn layout(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<String> {
     if view.began.is_none() || view.finished.is_some() || view.ended {
         return Vec::new();
     }
@@ -38,7 +38,7 @@ pub fn layout(view: &FleetView, style: &Style, now: SystemTime) -> Vec<String> {
     strips.map(|strip| strip.paint(style.colour, style.columns)).collect()
 }
 
-fn heading(view: &FleetView, style: &Style, now: SystemTime) -> Vec<Strip> {
+fn heading(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Strip> {
     let mut strips = vec![title(view, style, now)];
     if matches!(view.what, What::Push | What::DryRun) {
         strips.push(phases(view, style));
@@ -49,7 +49,7 @@ fn heading(view: &FleetView, style: &Style, now: SystemTime) -> Vec<Strip> {
     strips
 }
 
-fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
+fn title(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Strip {
     let what = match view.what {
         What::Push if view.rollback_to.is_some() => "rollback of ",
         What::Push => "push ",
@@ -76,7 +76,7 @@ fn title(view: &FleetView, style: &Style, now: SystemTime) -> Strip {
 }
 
 /// All ten phases, or where there is no room the one that runs and its number.
-fn phases(view: &FleetView, style: &Style) -> Strip {
+fn phases(view: &FleetView, style: &ScreenStyle) -> Strip {
     let shown = match view.what {
         // With `--units` it copies.
         What::DryRun if view.has_begun(Phase::Copy) => &Phase::OF_A_PUSH[..4],
@@ -98,7 +98,7 @@ fn phases(view: &FleetView, style: &Style) -> Strip {
     if strip.width() <= style.columns { strip } else { short_phases(view, style) }
 }
 
-fn short_phases(view: &FleetView, style: &Style) -> Strip {
+fn short_phases(view: &FleetView, style: &ScreenStyle) -> Strip {
     let mut strip = Strip::default();
     for phase in Phase::OF_A_PUSH {
         let (sign, tone) = standing(view, phase, style.unicode);
@@ -143,7 +143,7 @@ fn last_before_roll_back(view: &FleetView) -> Option<Phase> {
 
 /// The rows in the inventory's order. Where there is no room for all, the troubled and the busy ones have one, and the
 /// rest is one line.
-fn rows(view: &FleetView, room: usize, style: &Style, now: SystemTime) -> Vec<Strip> {
+fn rows(view: &FleetView, room: usize, style: &ScreenStyle, now: SystemTime) -> Vec<Strip> {
     let names = name_width(view);
     let draw = |host: &HostView| row(host, view, names, style, now);
     if view.hosts.len() <= room {
@@ -170,7 +170,7 @@ fn rows(view: &FleetView, room: usize, style: &Style, now: SystemTime) -> Vec<St
 }
 
 /// Says what the whole fleet waits for.
-fn waited_for(view: &FleetView, style: &Style) -> Vec<Strip> {
+fn waited_for(view: &FleetView, style: &ScreenStyle) -> Vec<Strip> {
     let mut strips = Vec::new();
     let builds = view.phases.iter().any(|begun| begun.phase == Phase::Build && begun.ended.is_none());
     if builds && view.rolling_back.is_none() {

@@ -12,7 +12,7 @@ use crate::inventory::model::HostName;
 use crate::ui::line::wrap;
 use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
-use crate::ui::sentences::{self, Said};
+use crate::ui::sentences::{self, Sentence};
 use crate::ui::view::{FleetView, What};
 use crate::ui::{forecast, matrix, recap, words};
 
@@ -27,7 +27,7 @@ const NAME_WIDTH_LIMIT: usize = 20;
 #[derive(Debug)]
 pub struct Plain {
     colour: bool,
-    amount: Amount,
+    amount: PlainAmount,
     /// Tables are not wider than this.
     columns: usize,
     view: FleetView,
@@ -35,7 +35,7 @@ pub struct Plain {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Amount {
+pub(crate) enum PlainAmount {
     /// Warnings, failures and an end that is not a good one.
     Quiet,
     /// The lines that stay above the live rows; the rows tell the rest.
@@ -58,13 +58,13 @@ impl Plain {
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         let (colour, amount) = match mode {
-            Mode::Quiet { colour } => (colour, Amount::Quiet),
-            Mode::Live { colour, verbose: false, .. } => (colour, Amount::Kept),
+            Mode::Quiet { colour } => (colour, PlainAmount::Quiet),
+            Mode::Live { colour, verbose: false, .. } => (colour, PlainAmount::Kept),
             Mode::Live { colour, verbose: true, .. } | Mode::Plain { colour, verbose: true } => {
-                (colour, Amount::Verbose)
+                (colour, PlainAmount::Verbose)
             }
-            Mode::Plain { colour, verbose: false } => (colour, Amount::Normal),
-            Mode::Json => (false, Amount::Normal),
+            Mode::Plain { colour, verbose: false } => (colour, PlainAmount::Normal),
+            Mode::Json => (false, PlainAmount::Normal),
         };
         Self { colour, amount, columns: matrix::WIDTH, view: FleetView::default(), spoke: BTreeMap::new() }
     }
@@ -87,7 +87,7 @@ impl Plain {
     }
 
     /// Returns the words about an event, for [`write`](Self::write).
-    pub(crate) fn say(&mut self, line: &Line) -> Vec<Said> {
+    pub(crate) fn say(&mut self, line: &Line) -> Vec<Sentence> {
         self.view.take(line);
         if matches!(line.event, Event::PhaseStarted { .. } | Event::RollBackStarted { .. }) {
             self.spoke.clear();
@@ -103,7 +103,7 @@ impl Plain {
                 vec![sentences::matrix(*phase, cells), sentences::table(rows.concat())]
             }
             Event::Foreseen { forecast: known, whole } => {
-                let style = forecast::Style { colour: self.colour, columns: self.columns };
+                let style = forecast::ForecastStyle { colour: self.colour, columns: self.columns };
                 let page = if *whole { forecast::render(known, style) } else { forecast::packages(known, style) };
                 vec![sentences::table(format!("\n{page}\n"))]
             }
@@ -114,11 +114,11 @@ impl Plain {
                 Vec::new()
             }
             Event::Finished { .. } => {
-                let (whole, wrapped) = (self.amount == Amount::Verbose, self.amount == Amount::Kept);
-                let style = recap::Style { colour: self.colour, columns: self.columns, wrapped, whole };
+                let (whole, wrapped) = (self.amount == PlainAmount::Verbose, self.amount == PlainAmount::Kept);
+                let style = recap::RecapStyle { colour: self.colour, columns: self.columns, wrapped, whole };
                 vec![sentences::table(recap::render(&self.view, style))]
             }
-            event => sentences::say(event, &self.view, self.amount == Amount::Verbose),
+            event => sentences::say(event, &self.view, self.amount == PlainAmount::Verbose),
         };
         for one in &mut said {
             one.after = after;
@@ -127,7 +127,7 @@ impl Plain {
     }
 
     /// The lines of all that was said.
-    pub(crate) fn write(&self, said: &[Said]) -> String {
+    pub(crate) fn write(&self, said: &[Sentence]) -> String {
         said.iter().map(|one| if one.is_table { one.text.clone() } else { self.write_one(one) }).collect()
     }
 
@@ -137,7 +137,7 @@ impl Plain {
             return false;
         }
         match self.amount {
-            Amount::Quiet => match event {
+            PlainAmount::Quiet => match event {
                 Event::Warned { .. }
                 | Event::EventsLost { .. }
                 | Event::Failed { .. }
@@ -147,9 +147,9 @@ impl Plain {
                 Event::Finished { exit, .. } => *exit != 0,
                 _ => false,
             },
-            Amount::Kept => self.is_kept(event),
-            Amount::Normal => !sentences::is_for_who_looks_closer(event),
-            Amount::Verbose => true,
+            PlainAmount::Kept => self.is_kept(event),
+            PlainAmount::Normal => !sentences::is_for_who_looks_closer(event),
+            PlainAmount::Verbose => true,
         }
     }
 
@@ -191,7 +191,7 @@ impl Plain {
             _ => return true,
         };
         let quiet_for = self.spoke.get(&key).map(|last| line.at.duration_since(*last).unwrap_or_default());
-        let may = self.amount == Amount::Verbose || quiet_for.is_none_or(|quiet| quiet >= TALK_PAUSE);
+        let may = self.amount == PlainAmount::Verbose || quiet_for.is_none_or(|quiet| quiet >= TALK_PAUSE);
         if may {
             self.spoke.insert(key, line.at);
         }
@@ -199,7 +199,7 @@ impl Plain {
     }
 
     /// The time and the host before the first line, the others below its end.
-    fn write_one(&self, said: &Said) -> String {
+    fn write_one(&self, said: &Sentence) -> String {
         let elapsed = words::elapsed(said.after);
         let front = match &said.hosts[..] {
             [] => format!("{elapsed} "),
@@ -222,9 +222,9 @@ impl Plain {
 
     /// Above live rows long sentences go on below their beginning; a log that is searched has them on one line. What
     /// programs printed stays as they had it.
-    fn lines(&self, said: &Said, indent: usize) -> Vec<String> {
+    fn lines(&self, said: &Sentence, indent: usize) -> Vec<String> {
         let lines = said.text.trim_end().lines();
-        if self.amount != Amount::Kept {
+        if self.amount != PlainAmount::Kept {
             return lines.map(str::to_owned).collect();
         }
         let room = self.columns.saturating_sub(indent + 1).max(20);

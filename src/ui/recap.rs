@@ -9,8 +9,8 @@ use crate::ui::host_view::Changes;
 use crate::ui::host_view::HostView;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::table::{self, Cell};
-use crate::ui::view::{Finished, FleetView};
+use crate::ui::table::{self, TableCell};
+use crate::ui::view::{FinishedView, FleetView};
 use crate::ui::{changes, sanitise, words};
 
 /// Packages that are named for one group of hosts; `show` has them all.
@@ -18,7 +18,7 @@ const PACKAGES_NAMED: usize = 12;
 
 /// How a recap is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub struct RecapStyle {
     pub colour: bool,
     /// Tables are not wider than this.
     pub columns: usize,
@@ -30,7 +30,7 @@ pub struct Style {
 
 /// The recap of a run that has ended; nothing for one that has not.
 #[must_use]
-pub fn render(view: &FleetView, style: Style) -> String {
+pub fn render(view: &FleetView, style: RecapStyle) -> String {
     let Some(finished) = &view.finished else { return String::new() };
     let mut out = String::from("\n");
     if let Some(fleet) = &view.fleet {
@@ -64,9 +64,9 @@ pub(crate) fn word_of(outcome: Outcome) -> (&'static str, Tone) {
 }
 
 /// As a table, or where that is too wide as two lines for each host.
-fn hosts(view: &FleetView, finished: &Finished, style: Style) -> String {
+fn hosts(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String {
     let ends = ends(view, finished);
-    let rows: Vec<Vec<Cell>> = ends.iter().map(|(host, outcome)| row(host, outcome, view)).collect();
+    let rows: Vec<Vec<TableCell>> = ends.iter().map(|(host, outcome)| row(host, outcome, view)).collect();
     let heading = ["host", "outcome", "generation", "system", "reboot", "at work"];
     let mut out = table::render(&heading, &rows, style.columns, style.colour).unwrap_or_else(|| {
         let names = ends.iter().map(|(host, _)| host.as_str().len()).max().unwrap_or(0);
@@ -81,20 +81,20 @@ fn hosts(view: &FleetView, finished: &Finished, style: Style) -> String {
 }
 
 /// In the inventory's order; hosts that no event named before come last.
-fn ends<'a>(view: &FleetView, finished: &'a Finished) -> Vec<(&'a HostName, &'a HostOutcome)> {
+fn ends<'a>(view: &FleetView, finished: &'a FinishedView) -> Vec<(&'a HostName, &'a HostOutcome)> {
     let place = |host: &HostName| view.hosts.iter().position(|known| known.name == *host).unwrap_or(usize::MAX);
     let mut ends: Vec<_> = finished.hosts.iter().collect();
     ends.sort_by_key(|(host, _)| place(host));
     ends
 }
 
-fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<Cell> {
+fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<TableCell> {
     let (word, tone) = word_of_host(outcome);
     let known = view.host(host);
     let took = known.map(HostView::time_at_work).filter(|took| took.as_secs() > 0).map(words::span);
     vec![
         host.as_str().into(),
-        Cell::new(tone, word),
+        TableCell::new(tone, word),
         known.map(|known| generation(known, outcome)).unwrap_or_default().into(),
         known.map(|known| systems(known, outcome)).unwrap_or_default().into(),
         known.map(|known| reboot(known, outcome)).unwrap_or_default(),
@@ -102,7 +102,7 @@ fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<Cell> {
     ]
 }
 
-fn two_lines(host: &HostName, outcome: &HostOutcome, view: &FleetView, names: usize, style: Style) -> String {
+fn two_lines(host: &HostName, outcome: &HostOutcome, view: &FleetView, names: usize, style: RecapStyle) -> String {
     let (word, tone) = word_of_host(outcome);
     let word = tone.map_or_else(|| word.to_owned(), |tone| paint(style.colour, tone, word));
     let mut out = format!("  {host:<names$}  {word}\n");
@@ -162,19 +162,19 @@ fn systems(host: &HostView, outcome: &HostOutcome) -> String {
     }
 }
 
-fn reboot(host: &HostView, outcome: &HostOutcome) -> Cell {
+fn reboot(host: &HostView, outcome: &HostOutcome) -> TableCell {
     match (&host.changes, outcome) {
-        (_, HostOutcome::Committed) if host.is_rebooted() => Cell::new(Some(Tone::Good), "done"),
+        (_, HostOutcome::Committed) if host.is_rebooted() => TableCell::new(Some(Tone::Good), "done"),
         (Some(changes), HostOutcome::Committed) if changes.reboot_for.is_empty() => "not needed".into(),
         (Some(changes), HostOutcome::Committed) => {
-            Cell::new(Some(Tone::Doubtful), format!("for {}", changes.reboot_for.join(", ")))
+            TableCell::new(Some(Tone::Doubtful), format!("for {}", changes.reboot_for.join(", ")))
         }
-        _ => Cell::default(),
+        _ => TableCell::default(),
     }
 }
 
 /// Hosts with the same changes are one group: a large fleet changes alike.
-fn what_changed(view: &FleetView, finished: &Finished, style: Style) -> String {
+fn what_changed(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String {
     if finished.outcome != Outcome::Committed {
         return String::new();
     }
@@ -199,7 +199,7 @@ fn what_changed(view: &FleetView, finished: &Finished, style: Style) -> String {
     if out.is_empty() { out } else { format!("{}\n{out}", paint(style.colour, Tone::Faint, "what changed")) }
 }
 
-fn reboots(view: &FleetView, finished: &Finished) -> String {
+fn reboots(view: &FleetView, finished: &FinishedView) -> String {
     let mut wanted: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
     for host in view.hosts.iter().filter(|host| finished.hosts.get(&host.name) == Some(&HostOutcome::Committed)) {
         let wants = |changes: &&Changes| !changes.reboot_for.is_empty() && !host.is_rebooted();
@@ -217,7 +217,7 @@ fn reboots(view: &FleetView, finished: &Finished) -> String {
     wanted.into_iter().map(say).collect()
 }
 
-fn where_to_look(view: &FleetView, finished: &Finished) -> String {
+fn where_to_look(view: &FleetView, finished: &FinishedView) -> String {
     let mut out = String::new();
     if let (Some(run), Some(_)) = (&view.run, &view.record) {
         let run = sanitise::line(run);

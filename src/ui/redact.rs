@@ -29,7 +29,7 @@ use words::{is_ordinary, is_public};
 
 /// The private words that a report is known to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Known {
+pub struct KnownTexts {
     /// Fleets: these stay.
     pub kept: BTreeSet<String>,
     /// Inventory hosts: their bare names are hidden wherever they stand as words, also in store paths.
@@ -42,7 +42,7 @@ pub struct Known {
 
 /// The kind of a hidden thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum HiddenKind {
     Host,
     Address,
     Name,
@@ -52,7 +52,7 @@ enum Kind {
     Secret,
 }
 
-impl Kind {
+impl HiddenKind {
     fn word(self) -> &'static str {
         match self {
             Self::Host => "HOST",
@@ -69,28 +69,28 @@ impl Kind {
 /// Hides the same thing behind the same word in every text that it is given.
 #[derive(Debug)]
 pub struct Redactor {
-    known: Known,
+    known: KnownTexts,
     /// Every known name as a whole word, the longest first.
     names: Option<Regex>,
-    given: BTreeMap<(Kind, String), usize>,
-    counts: BTreeMap<Kind, usize>,
+    given: BTreeMap<(HiddenKind, String), usize>,
+    counts: BTreeMap<HiddenKind, usize>,
     /// A key that began in an earlier text and has not ended, and how many texts more may be a part of it.
     open_key: usize,
 }
 
 /// A part of a text: still to be looked at, or a replacement that nothing may be found in.
-enum Piece {
+enum TextPiece {
     Raw(String),
     Done(String),
 }
 
 /// A place in the text, and the words that stand there instead.
-type Found = Option<(Range<usize>, String)>;
+type FoundText = Option<(Range<usize>, String)>;
 
 impl Redactor {
     #[must_use]
-    pub fn new(mut known: Known) -> Self {
-        let is_kept = |known: &Known, text: &str| known.kept.contains(text);
+    pub fn new(mut known: KnownTexts) -> Self {
+        let is_kept = |known: &KnownTexts, text: &str| known.kept.contains(text);
         known.addresses = std::mem::take(&mut known.addresses)
             .into_iter()
             .filter(|(address, _)| !address.is_empty() && !is_kept(&known, address))
@@ -107,13 +107,13 @@ impl Redactor {
             Self { names: None, given: BTreeMap::new(), counts: BTreeMap::new(), open_key: 0, known: known.clone() };
         // In the inventory's order, so that the numbers mean something and stay the same for one fleet.
         for host in &known.hosts {
-            redactor.give(Kind::Host, &host.to_lowercase());
+            redactor.give(HiddenKind::Host, &host.to_lowercase());
         }
         for (address, _) in &known.addresses {
             redactor.address_or_name(address);
         }
         for user in &known.users {
-            redactor.give(Kind::User, user);
+            redactor.give(HiddenKind::User, user);
         }
         let mut words: Vec<&str> = known.addresses.iter().map(|(address, _)| address.as_str()).collect();
         // A user with the name of a thing of every day is hidden only where it can only be a user.
@@ -146,7 +146,7 @@ impl Redactor {
         if clean.is_empty() {
             return clean;
         }
-        let mut pieces = vec![Piece::Raw(clean)];
+        let mut pieces = vec![TextPiece::Raw(clean)];
         pieces = self.key_files(pieces);
         pieces = self.pass(pieces, &STORE_PATH, Self::store_path);
         pieces = self.pass(pieces, &URL, Self::url);
@@ -160,25 +160,25 @@ impl Redactor {
             Some((login.range(), this.credentials(login.as_str())))
         });
         for tokens in [&*JWT, &*KNOWN_TOKEN] {
-            pieces = self.pass(pieces, tokens, |this, _, found| this.group(found, "token", Kind::Key));
+            pieces = self.pass(pieces, tokens, |this, _, found| this.group(found, "token", HiddenKind::Key));
         }
-        pieces = self.pass(pieces, &FINGERPRINT, |this, _, found| this.group(found, "hash", Kind::Key));
+        pieces = self.pass(pieces, &FINGERPRINT, |this, _, found| this.group(found, "hash", HiddenKind::Key));
         for keys in [&*SSH_KEY, &*WIREGUARD_KEY] {
             pieces = self.pass(pieces, keys, |this, _, found| {
                 let key = found.get(0)?;
-                Some((key.range(), this.give(Kind::Key, key.as_str())))
+                Some((key.range(), this.give(HiddenKind::Key, key.as_str())))
             });
         }
         pieces = self.pass(pieces, &TOKEN, Self::token);
         pieces = self.pass(pieces, &BLOCK, |this, _, found| {
             let block = found.get(0)?;
-            Some((block.range(), this.give(Kind::Key, block.as_str())))
+            Some((block.range(), this.give(HiddenKind::Key, block.as_str())))
         });
         pieces = self.pass(pieces, &LOGIN, Self::login);
         pieces = self.pass(pieces, &COLONS, Self::colons);
         pieces = self.pass(pieces, &HYPHENED_MAC, |this, _, found| {
             let address = found.get(0)?;
-            Some((address.range(), this.give(Kind::Address, &address.as_str().replace('-', ":"))))
+            Some((address.range(), this.give(HiddenKind::Address, &address.as_str().replace('-', ":"))))
         });
         pieces = self.pass(pieces, &DOTTED_NUMBERS, Self::dotted_numbers);
         pieces = self.pass(pieces, &HOME, |this, _, found| {
@@ -195,7 +195,7 @@ impl Redactor {
         pieces
             .into_iter()
             .map(|piece| match piece {
-                Piece::Raw(text) | Piece::Done(text) => text,
+                TextPiece::Raw(text) | TextPiece::Done(text) => text,
             })
             .collect()
     }
@@ -220,7 +220,7 @@ impl Redactor {
                     let names_a_secret = [&*SECRET, &*ASSIGNED].iter().any(|one| one.is_match(&format!("{name}=x")));
                     match &mut value {
                         Value::String(text) if KINDS.contains(&name.as_str()) && is_kind(text) => {}
-                        Value::String(secret) if names_a_secret => *secret = self.give(Kind::Secret, secret),
+                        Value::String(secret) if names_a_secret => *secret = self.give(HiddenKind::Secret, secret),
                         value => self.json(value),
                     }
                     fields.insert(self.text(&name), value);
@@ -231,7 +231,7 @@ impl Redactor {
     }
 
     /// The word for a thing: always the same one.
-    fn give(&mut self, kind: Kind, thing: &str) -> String {
+    fn give(&mut self, kind: HiddenKind, thing: &str) -> String {
         let number = self.given.entry((kind, thing.to_owned())).or_insert_with(|| {
             let count = self.counts.entry(kind).or_default();
             *count += 1;
@@ -240,7 +240,7 @@ impl Redactor {
         format!("{}-{number}", kind.word())
     }
 
-    fn group(&mut self, found: &Captures<'_>, group: &str, kind: Kind) -> Found {
+    fn group(&mut self, found: &Captures<'_>, group: &str, kind: HiddenKind) -> FoundText {
         let group = found.name(group)?;
         Some((group.range(), self.give(kind, group.as_str())))
     }
@@ -248,11 +248,11 @@ impl Redactor {
     /// The word for an inventory host, if this is the bare name of one.
     fn host(&mut self, name: &str) -> Option<String> {
         let is_it = self.known.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
-        is_it.then(|| self.give(Kind::Host, &name.to_lowercase()))
+        is_it.then(|| self.give(HiddenKind::Host, &name.to_lowercase()))
     }
 
     fn user(&mut self, user: &str) -> String {
-        if user == "root" || self.is_kept(user) { user.to_owned() } else { self.give(Kind::User, user) }
+        if user == "root" || self.is_kept(user) { user.to_owned() } else { self.give(HiddenKind::User, user) }
     }
 
     /// An address of a host, by which way it is written.
@@ -268,8 +268,8 @@ impl Redactor {
         let without_zone = bare.split('%').next().unwrap_or(bare);
         match without_zone.parse::<IpAddr>() {
             Ok(address) if is_everywhere(address) => text.to_owned(),
-            Ok(address) => self.give(Kind::Address, &address.to_string()),
-            Err(_) => self.give(Kind::Name, &lower),
+            Ok(address) => self.give(HiddenKind::Address, &address.to_string()),
+            Err(_) => self.give(HiddenKind::Name, &lower),
         }
     }
 
@@ -280,13 +280,13 @@ impl Redactor {
     /// Looks through what is still raw.
     fn pass(
         &mut self,
-        pieces: Vec<Piece>,
+        pieces: Vec<TextPiece>,
         pattern: &Regex,
-        mut hide: impl FnMut(&mut Self, &str, &Captures<'_>) -> Found,
-    ) -> Vec<Piece> {
+        mut hide: impl FnMut(&mut Self, &str, &Captures<'_>) -> FoundText,
+    ) -> Vec<TextPiece> {
         let mut out = Vec::with_capacity(pieces.len());
         for piece in pieces {
-            let Piece::Raw(text) = piece else {
+            let TextPiece::Raw(text) = piece else {
                 out.push(piece);
                 continue;
             };
@@ -294,8 +294,8 @@ impl Redactor {
             while let Some(found) = pattern.captures_at(&text, at) {
                 let whole = found.get(0).map_or(at..at, |whole| whole.range());
                 if let Some((range, instead)) = hide(self, &text, &found) {
-                    out.push(Piece::Raw(text[written..range.start].to_owned()));
-                    out.push(Piece::Done(instead));
+                    out.push(TextPiece::Raw(text[written..range.start].to_owned()));
+                    out.push(TextPiece::Done(instead));
                     (written, at) = (range.end, range.end);
                 } else {
                     at = found.name("again").map_or(whole.end, |again| again.end());
@@ -308,7 +308,7 @@ impl Redactor {
                     break;
                 }
             }
-            out.push(Piece::Raw(text[written..].to_owned()));
+            out.push(TextPiece::Raw(text[written..].to_owned()));
         }
         out
     }

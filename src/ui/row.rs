@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
-use crate::ui::host_view::{Guard, HostView, Role};
+use crate::ui::host_view::{GuardView, HostView, Role};
 use crate::ui::line::{Strip, cut, width};
 use crate::ui::paint::Tone;
 use crate::ui::safety::alarm;
-use crate::ui::screen_style::Style;
+use crate::ui::screen_style::ScreenStyle;
 use crate::ui::view::FleetView;
 use crate::ui::{sanitise, words};
 
@@ -43,8 +43,8 @@ pub(crate) enum Health {
 impl Health {
     pub(crate) fn of(host: &HostView, view: &FleetView, now: SystemTime) -> Self {
         match host.guard {
-            Guard::Awaited { back, .. } if now >= back => return Self::Overdue,
-            Guard::Awaited { .. } => return Self::Away,
+            GuardView::Awaited { back, .. } if now >= back => return Self::Overdue,
+            GuardView::Awaited { .. } => return Self::Away,
             _ => {}
         }
         if host.failed && view.rolling_back.is_none() {
@@ -110,7 +110,7 @@ fn waits_silently(host: &HostView) -> bool {
 }
 
 /// Draws one row; `names` is how wide the names are.
-pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Style, now: SystemTime) -> Strip {
+pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &ScreenStyle, now: SystemTime) -> Strip {
     let health = Health::of(host, view, now);
     let tone = health.tone();
     let mut strip = Strip::default();
@@ -152,23 +152,29 @@ pub(crate) fn name_width(view: &FleetView) -> usize {
 fn guard(host: &HostView, now: SystemTime) -> Option<(Tone, String)> {
     let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
     Some(match host.guard {
-        Guard::Armed { fires, length } => (alarm(left(fires), length), format!("guard {}", words::span(left(fires)))),
-        Guard::Awaited { fires, .. } if now < fires => (Tone::Doubtful, format!("guard {}", words::span(left(fires)))),
-        Guard::Awaited { back, .. } if now < back => (Tone::Doubtful, format!("boots {}", words::span(left(back)))),
-        Guard::Awaited { .. } => (Tone::Bad, "OVERDUE".to_owned()),
-        Guard::Disarmed => (Tone::Faint, "disarmed".to_owned()),
-        Guard::Fired => (Tone::Faint, "guard fired".to_owned()),
-        Guard::None => return None,
+        GuardView::Armed { fires, length } => {
+            (alarm(left(fires), length), format!("guard {}", words::span(left(fires))))
+        }
+        GuardView::Awaited { fires, .. } if now < fires => {
+            (Tone::Doubtful, format!("guard {}", words::span(left(fires))))
+        }
+        GuardView::Awaited { back, .. } if now < back => (Tone::Doubtful, format!("boots {}", words::span(left(back)))),
+        GuardView::Awaited { .. } => (Tone::Bad, "OVERDUE".to_owned()),
+        GuardView::Disarmed => (Tone::Faint, "disarmed".to_owned()),
+        GuardView::Fired => (Tone::Faint, "guard fired".to_owned()),
+        GuardView::None => return None,
     })
 }
 
 fn doing(host: &HostView, health: Health, now: SystemTime) -> String {
     match host.guard {
-        Guard::Awaited { fires, .. } if now < fires => return "out of reach: its guard will bring it back".to_owned(),
-        Guard::Awaited { back, .. } if now < back => {
+        GuardView::Awaited { fires, .. } if now < fires => {
+            return "out of reach: its guard will bring it back".to_owned();
+        }
+        GuardView::Awaited { back, .. } if now < back => {
             return "must have fired: it reboots into its old system".to_owned();
         }
-        Guard::Awaited { back, .. } => {
+        GuardView::Awaited { back, .. } => {
             let late = now.duration_since(back).unwrap_or_default();
             return format!("should have been back {} ago", words::span(late));
         }

@@ -4,15 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::Outcome;
 use crate::inventory::model::HostName;
-use crate::record::read::Kind;
+use crate::record::read::RunKind;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::recap::word_of;
-use crate::ui::when::Clock;
+use crate::ui::when::LocalClock;
 use crate::ui::{sanitise, words};
 
 /// How a run stands, for its word and its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RunStanding {
     Ended(Outcome),
     /// Ended by a recovery.
     Recovered(Outcome),
@@ -22,7 +22,7 @@ pub enum Standing {
     Running,
 }
 
-impl Standing {
+impl RunStanding {
     #[must_use]
     pub fn word(self) -> String {
         match self {
@@ -54,12 +54,12 @@ impl Standing {
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct RunRow {
     pub run: String,
-    pub kind: Kind,
+    pub kind: RunKind,
     pub fleet: String,
     pub began: SystemTime,
-    pub standing: Standing,
+    pub standing: RunStanding,
     pub hosts: Option<usize>,
     pub took: Option<Duration>,
     /// The exit status of the command; `None`: it is not known.
@@ -68,10 +68,10 @@ pub struct Row {
     pub missing: Vec<HostName>,
 }
 
-impl Row {
+impl RunRow {
     /// It was committed, and then a host did not come back from its reboot.
     fn has_lost(&self) -> bool {
-        self.standing == Standing::Ended(Outcome::Committed) && self.exit == Some(3)
+        self.standing == RunStanding::Ended(Outcome::Committed) && self.exit == Some(3)
     }
 
     fn tone(&self) -> Option<Tone> {
@@ -91,8 +91,8 @@ impl Row {
         match (self.kind, self.standing) {
             _ if self.has_lost() => "COMMITTED, HOST LOST".to_owned(),
             // It has brought no system that could be unchanged or rolled back.
-            (Kind::Guard, Standing::Ended(Outcome::Unchanged)) => "disarmed".to_owned(),
-            (Kind::Guard, Standing::Ended(Outcome::RolledBack)) => "FIRED".to_owned(),
+            (RunKind::Guard, RunStanding::Ended(Outcome::Unchanged)) => "disarmed".to_owned(),
+            (RunKind::Guard, RunStanding::Ended(Outcome::RolledBack)) => "FIRED".to_owned(),
             (_, standing) => standing.word(),
         }
     }
@@ -100,7 +100,7 @@ impl Row {
 
 /// The rows below their heading, in the order in which they come; every line ends in a line end.
 #[must_use]
-pub fn render(rows: &[Row], clock: &Clock, colour: bool) -> String {
+pub fn render(rows: &[RunRow], clock: &LocalClock, colour: bool) -> String {
     const HEADING: [&str; 8] = ["run", "fleet", "began", "", "what", "outcome", "hosts", "took"];
     const OUTCOME: usize = 5;
     let unknown = || ".".to_owned();
@@ -151,9 +151,9 @@ mod tests {
     #[test]
     fn a_table_of_runs_reads_as_one() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
-        let row = |fleet: &str, ago, standing| Row {
+        let row = |fleet: &str, ago, standing| RunRow {
             run: format!("20261122-161500-{fleet}-3f9c"),
-            kind: Kind::Push,
+            kind: RunKind::Push,
             fleet: fleet.into(),
             began: now - Duration::from_secs(ago),
             standing,
@@ -162,21 +162,21 @@ mod tests {
             exit: None,
             missing: Vec::new(),
         };
-        let mut unfinished = row("home\u{1b}[2Jlab", 7200, Standing::Unfinished);
+        let mut unfinished = row("home\u{1b}[2Jlab", 7200, RunStanding::Unfinished);
         (unfinished.hosts, unfinished.took) = (None, None);
         let rows = [
-            row("lab", 10, Standing::Running),
+            row("lab", 10, RunStanding::Running),
             unfinished,
-            Row { kind: Kind::Guard, took: None, ..row("lab", 7_300, Standing::ByHand) },
-            Row { kind: Kind::Guard, took: None, ..row("lab", 7_400, Standing::Ended(Outcome::Unchanged)) },
-            Row { exit: Some(3), ..row("lab", 89_000, Standing::Ended(Outcome::Committed)) },
-            row("lab", 90_000, Standing::Recovered(Outcome::RolledBack)),
-            Row {
+            RunRow { kind: RunKind::Guard, took: None, ..row("lab", 7_300, RunStanding::ByHand) },
+            RunRow { kind: RunKind::Guard, took: None, ..row("lab", 7_400, RunStanding::Ended(Outcome::Unchanged)) },
+            RunRow { exit: Some(3), ..row("lab", 89_000, RunStanding::Ended(Outcome::Committed)) },
+            row("lab", 90_000, RunStanding::Recovered(Outcome::RolledBack)),
+            RunRow {
                 missing: vec![HostName::new("nas").unwrap()],
-                ..row("lab", 90_001, Standing::Recovered(Outcome::Committed))
+                ..row("lab", 90_001, RunStanding::Recovered(Outcome::Committed))
             },
         ];
-        let plain = render(&rows, &Clock::utc(now), false);
+        let plain = render(&rows, &LocalClock::utc(now), false);
         assert_eq!(
             plain,
             "\
@@ -191,7 +191,7 @@ hosts  took
 20261122-161500-lab-3f9c      lab      2026-11-21 15:14 UTC  1 day ago    push   COMMITTED (recovered), without nas  2      1m 03s
 "
         );
-        let coloured = render(&rows, &Clock::utc(now), true);
+        let coloured = render(&rows, &LocalClock::utc(now), true);
         assert!(coloured.contains('\u{1b}'));
         assert_eq!(sanitise::text(&coloured), plain);
     }

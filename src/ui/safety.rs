@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
 use crate::inventory::model::HostName;
-use crate::ui::host_view::{Guard, HostView};
+use crate::ui::host_view::{GuardView, HostView};
 use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
 use crate::ui::words::span;
@@ -46,7 +46,7 @@ impl Safety {
             return Some(awaiting);
         }
         let changing: Vec<&HostView> = view.hosts.iter().filter(|host| host.takes_part(Phase::Arm)).collect();
-        let armed = changing.iter().filter(|host| matches!(host.guard, Guard::Armed { .. })).count();
+        let armed = changing.iter().filter(|host| matches!(host.guard, GuardView::Armed { .. })).count();
         let last = changing.iter().filter_map(|host| fires(host)).max();
         let of = changing.len();
         Some(match (view.phase(), last) {
@@ -56,7 +56,7 @@ impl Safety {
             }
             (Some(Phase::Arm), _) => Self::Arming { armed, of },
             (Some(Phase::Disarm), _) => {
-                let disarmed = changing.iter().filter(|host| host.guard == Guard::Disarmed).count();
+                let disarmed = changing.iter().filter(|host| host.guard == GuardView::Disarmed).count();
                 Self::Disarming { disarmed, of }
             }
             (Some(Phase::Switch), Some(last)) => Self::MakingPermanent { last },
@@ -140,7 +140,7 @@ fn awaiting(view: &FleetView) -> Option<Safety> {
         .hosts
         .iter()
         .filter_map(|host| match host.guard {
-            Guard::Awaited { fires, back } => Some((&host.name, fires, back)),
+            GuardView::Awaited { fires, back } => Some((&host.name, fires, back)),
             _ => None,
         })
         .collect();
@@ -150,13 +150,13 @@ fn awaiting(view: &FleetView) -> Option<Safety> {
 
 fn fires(host: &HostView) -> Option<SystemTime> {
     match host.guard {
-        Guard::Armed { fires, .. } => Some(fires),
+        GuardView::Armed { fires, .. } => Some(fires),
         _ => None,
     }
 }
 
 fn is_back(host: &HostView) -> bool {
-    host.times.contains_key(&Phase::RollBack) || matches!(host.guard, Guard::Fired | Guard::Disarmed)
+    host.times.contains_key(&Phase::RollBack) || matches!(host.guard, GuardView::Fired | GuardView::Disarmed)
 }
 
 /// How alarming it is that so much of a guard is left.

@@ -2,7 +2,7 @@
 
 /// How the screen is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub struct ScreenStyle {
     pub colour: bool,
     pub unicode: bool,
     /// Columns and lines that may be used.
@@ -10,7 +10,7 @@ pub struct Style {
     pub lines: usize,
 }
 
-impl Style {
+impl ScreenStyle {
     /// How the terminal can show a text.
     pub(crate) fn text(&self, text: &str) -> String {
         if self.unicode {

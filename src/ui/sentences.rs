@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::{Cell, Event, HostPlanned, Phase};
 use crate::inventory::model::HostName;
-use crate::ui::host_view::Guard;
+use crate::ui::host_view::GuardView;
 use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
 use crate::ui::{changes, matrix, sanitise, words};
@@ -23,7 +23,7 @@ const PACKAGES_NAMED: usize = 6;
 
 /// One thing to say. Its text may have several lines, and is clean.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Sentence {
     /// None: it concerns the whole fleet.
     pub(crate) hosts: Vec<HostName>,
     pub(crate) tone: Option<Tone>,
@@ -34,28 +34,28 @@ pub(crate) struct Said {
     pub(crate) is_table: bool,
 }
 
-fn of_fleet(tone: Option<Tone>, text: impl Into<String>) -> Said {
-    Said { hosts: Vec::new(), tone, text: text.into(), after: Duration::ZERO, is_table: false }
+fn of_fleet(tone: Option<Tone>, text: impl Into<String>) -> Sentence {
+    Sentence { hosts: Vec::new(), tone, text: text.into(), after: Duration::ZERO, is_table: false }
 }
 
-fn of_host(host: &HostName, tone: Option<Tone>, text: impl Into<String>) -> Said {
-    Said { hosts: vec![host.clone()], ..of_fleet(tone, text) }
+fn of_host(host: &HostName, tone: Option<Tone>, text: impl Into<String>) -> Sentence {
+    Sentence { hosts: vec![host.clone()], ..of_fleet(tone, text) }
 }
 
-fn of_any(host: Option<&HostName>, tone: Option<Tone>, text: impl Into<String>) -> Said {
-    Said { hosts: host.into_iter().cloned().collect(), ..of_fleet(tone, text) }
+fn of_any(host: Option<&HostName>, tone: Option<Tone>, text: impl Into<String>) -> Sentence {
+    Sentence { hosts: host.into_iter().cloned().collect(), ..of_fleet(tone, text) }
 }
 
 /// Lines that are laid out already.
-pub(crate) fn table(text: String) -> Said {
-    Said { is_table: true, ..of_fleet(None, text) }
+pub(crate) fn table(text: String) -> Sentence {
+    Sentence { is_table: true, ..of_fleet(None, text) }
 }
 
 /// Puts what is said of several hosts in the same words into one: of a large fleet most is said of all.
-pub(crate) fn merge(said: Vec<Said>) -> Vec<Said> {
-    let mut merged: Vec<Said> = Vec::new();
+pub(crate) fn merge(said: Vec<Sentence>) -> Vec<Sentence> {
+    let mut merged: Vec<Sentence> = Vec::new();
     for one in said {
-        let same = |known: &&mut Said| {
+        let same = |known: &&mut Sentence| {
             known.text == one.text && known.tone == one.tone && !known.hosts.is_empty() && !one.hosts.is_empty()
         };
         match merged.iter_mut().find(same) {
@@ -75,7 +75,7 @@ pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
 }
 
 /// Returns the words about an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
-pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
+pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentence> {
     let now = view.heard.unwrap_or(SystemTime::UNIX_EPOCH);
     match event {
         Event::PushStarted { .. }
@@ -160,12 +160,12 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Said> {
 }
 
 /// The line above a matrix.
-pub(crate) fn matrix(phase: Phase, cells: &[Cell]) -> Said {
+pub(crate) fn matrix(phase: Phase, cells: &[Cell]) -> Sentence {
     let tone = cells.iter().any(|cell| cell.required && !cell.answer.is_up()).then_some(Tone::Doubtful);
     of_fleet(tone, format!("{}: {}", phase.word(), matrix::count(cells)))
 }
 
-fn beginning(event: &Event, view: &FleetView) -> Vec<Said> {
+fn beginning(event: &Event, view: &FleetView) -> Vec<Sentence> {
     let names = |hosts: &[HostName]| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
     let inventory = |path: &str| of_fleet(None, format!("inventory: {}", sanitise::line(path)));
     let record = |path: &str| of_fleet(None, format!("record: {}", sanitise::line(path)));
@@ -214,7 +214,7 @@ fn some_names(hosts: &[HostName]) -> String {
     }
 }
 
-fn planned(planned: &HostPlanned) -> Said {
+fn planned(planned: &HostPlanned) -> Sentence {
     let systems = words::systems(&planned.host, &planned.old, &planned.new);
     let old = words::system(&planned.host, &planned.old);
     let text = match (planned.selected, planned.changes) {
@@ -225,7 +225,7 @@ fn planned(planned: &HostPlanned) -> Said {
     of_host(&planned.host, None, text)
 }
 
-fn phase_line(phase: Phase, view: &FleetView, now: SystemTime) -> Said {
+fn phase_line(phase: Phase, view: &FleetView, now: SystemTime) -> Sentence {
     // Only a push passes all ten.
     let of_a_push = matches!(view.what, What::Push | What::DryRun);
     let number = words::number(phase).filter(|_| of_a_push);
@@ -237,8 +237,8 @@ fn phase_line(phase: Phase, view: &FleetView, now: SystemTime) -> Said {
 /// ` [guards: 14m 12s left]`, for the one that fires first; nothing if none is armed.
 fn guards_left(view: &FleetView, now: SystemTime) -> String {
     let fires = view.hosts.iter().filter_map(|host| match host.guard {
-        Guard::Armed { fires, .. } | Guard::Awaited { fires, .. } => Some(fires),
-        Guard::None | Guard::Disarmed | Guard::Fired => None,
+        GuardView::Armed { fires, .. } | GuardView::Awaited { fires, .. } => Some(fires),
+        GuardView::None | GuardView::Disarmed | GuardView::Fired => None,
     });
     fires.min().map_or_else(String::new, |first| {
         format!(" [guards: {} left]", words::span(first.duration_since(now).unwrap_or_default()))
@@ -257,7 +257,7 @@ fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String]) -> String {
     text
 }
 
-fn of_one_host(event: &Event, verbose: bool) -> Option<Said> {
+fn of_one_host(event: &Event, verbose: bool) -> Option<Sentence> {
     Some(match event {
         Event::HostLeftOut { host } => of_host(host, None, "left out: it takes no part".to_owned()),
         Event::HostMoved { host, doing } => of_host(host, None, sanitise::line(doing)),

@@ -148,7 +148,7 @@ fn recap(lines: &[Line], width: usize, colour: bool) -> String {
     }
     // The page itself is what the recap would send a reader to.
     let view = FleetView { record: None, ..FleetView::of(lines) };
-    recap::render(&view, recap::Style { colour, columns: width, wrapped: true, whole: true })
+    recap::render(&view, recap::RecapStyle { colour, columns: width, wrapped: true, whole: true })
 }
 
 /// The hosts that the run is about, in the inventory's order.

@@ -2,30 +2,30 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::decide::status::{Condition, Space, Trouble};
+use crate::decide::status::{Condition, Space, StatusTrouble};
 use crate::facts::host::Facts;
 use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
 use crate::ui::line::{cut, wrap};
 use crate::ui::paint::{Tone, paint};
-use crate::ui::table::{self, Cell};
-use crate::ui::when::Clock;
+use crate::ui::table::{self, TableCell};
+use crate::ui::when::LocalClock;
 use crate::ui::{sanitise, words};
 
 /// One host of the answer.
 #[derive(Debug, Clone)]
-pub struct Shown<'a> {
+pub struct HostStatusView<'a> {
     pub host: &'a HostName,
     /// How it is reached, in words.
     pub way: &'a str,
-    pub told: Told<'a>,
+    pub told: ToldStatus<'a>,
     /// Absent unless it was asked what the flake gives.
     pub flake: Option<Match>,
 }
 
 #[derive(Debug, Clone)]
-pub enum Told<'a> {
-    Answered { condition: &'a Condition, troubles: &'a [Trouble] },
+pub enum ToldStatus<'a> {
+    Answered { condition: &'a Condition, troubles: &'a [StatusTrouble] },
     Silent { why: &'a str, hint: Option<&'a str> },
 }
 
@@ -50,8 +50,8 @@ impl Match {
 
 /// How it is drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Style<'a> {
-    pub clock: &'a Clock,
+pub struct StatusStyle<'a> {
+    pub clock: &'a LocalClock,
     pub now: SystemTime,
     pub columns: usize,
     pub colour: bool,
@@ -68,7 +68,7 @@ const STATE: usize = 8;
 
 /// The table, and what stands below it.
 #[must_use]
-pub fn render(hosts: &[Shown<'_>], style: Style<'_>) -> String {
+pub fn render(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
     let mut out = table(hosts, style);
     for shown in hosts {
         out += &below(shown, style);
@@ -76,43 +76,43 @@ pub fn render(hosts: &[Shown<'_>], style: Style<'_>) -> String {
     out
 }
 
-fn table(hosts: &[Shown<'_>], style: Style<'_>) -> String {
-    let rows: Vec<Vec<Cell>> = hosts.iter().map(|shown| row(shown, style)).collect();
+fn table(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
+    let rows: Vec<Vec<TableCell>> = hosts.iter().map(|shown| row(shown, style)).collect();
     let cuts = [(usize::MAX, usize::MAX), (22, 30), (14, 22), (SYSTEM_WIDTH, 16)];
     // In the order in which they can be done without: made, then the generation, then the time since boot.
     for left_out in [&[][..], &[3], &[3, 2], &[3, 2, 4]] {
         for (system, state) in cuts {
-            let row = |row: &Vec<Cell>| -> Vec<Cell> {
-                let cell = |(column, cell): (usize, &Cell)| match column {
-                    _ if left_out.contains(&column) => Cell::default(),
+            let row = |row: &Vec<TableCell>| -> Vec<TableCell> {
+                let cell = |(column, cell): (usize, &TableCell)| match column {
+                    _ if left_out.contains(&column) => TableCell::default(),
                     SYSTEM => cell.cut(system),
                     STATE => cell.cut(state),
                     _ => cell.clone(),
                 };
                 row.iter().enumerate().map(cell).collect()
             };
-            let rows: Vec<Vec<Cell>> = rows.iter().map(row).collect();
+            let rows: Vec<Vec<TableCell>> = rows.iter().map(row).collect();
             if let Some(table) = table::render(&HEADING, &rows, style.columns, style.colour) {
                 return table;
             }
         }
     }
     // A terminal that is too narrow for any table.
-    let line = |shown: &Shown<'_>| cut(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n";
+    let line = |shown: &HostStatusView<'_>| cut(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n";
     hosts.iter().map(line).collect()
 }
 
-fn row(shown: &Shown<'_>, style: Style<'_>) -> Vec<Cell> {
+fn row(shown: &HostStatusView<'_>, style: StatusStyle<'_>) -> Vec<TableCell> {
     let (tone, state) = state(shown);
     let flake = match shown.flake {
-        Some(matches @ Match::Current) => Cell::from(matches.word()),
-        Some(matches) => Cell::new(Some(Tone::Doubtful), matches.word()),
-        None => Cell::default(),
+        Some(matches @ Match::Current) => TableCell::from(matches.word()),
+        Some(matches) => TableCell::new(Some(Tone::Doubtful), matches.word()),
+        None => TableCell::default(),
     };
-    let name = Cell::from(shown.host.as_str());
-    let Told::Answered { condition, .. } = shown.told else {
-        let [system, generation, made, up, free, boot] = [(); 6].map(|()| Cell::default());
-        return vec![name, system, generation, made, up, free, boot, flake, Cell::new(Some(tone), state)];
+    let name = TableCell::from(shown.host.as_str());
+    let ToldStatus::Answered { condition, .. } = shown.told else {
+        let [system, generation, made, up, free, boot] = [(); 6].map(|()| TableCell::default());
+        return vec![name, system, generation, made, up, free, boot, flake, TableCell::new(Some(tone), state)];
     };
     let standing = &condition.facts.standing;
     let age = made(condition).and_then(|made| style.now.duration_since(made).ok());
@@ -125,16 +125,16 @@ fn row(shown: &Shown<'_>, style: Style<'_>) -> Vec<Cell> {
         free(&condition.spaces).into(),
         boot(&condition.spaces).into(),
         flake,
-        Cell::new(Some(tone), state),
+        TableCell::new(Some(tone), state),
     ]
 }
 
 /// `ok`, or the troubles in a few words.
-fn state(shown: &Shown<'_>) -> (Tone, String) {
+fn state(shown: &HostStatusView<'_>) -> (Tone, String) {
     match &shown.told {
-        Told::Silent { .. } => (Tone::Bad, "no answer".to_owned()),
-        Told::Answered { troubles: [], .. } => (Tone::Good, "ok".to_owned()),
-        Told::Answered { troubles, .. } => {
+        ToldStatus::Silent { .. } => (Tone::Bad, "no answer".to_owned()),
+        ToldStatus::Answered { troubles: [], .. } => (Tone::Good, "ok".to_owned()),
+        ToldStatus::Answered { troubles, .. } => {
             let mut shorts: Vec<&str> = troubles.iter().map(|trouble| trouble.short.as_str()).collect();
             shorts.dedup();
             (Tone::Doubtful, shorts.join(", "))
@@ -142,14 +142,14 @@ fn state(shown: &Shown<'_>) -> (Tone, String) {
     }
 }
 
-fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
+fn below(shown: &HostStatusView<'_>, style: StatusStyle<'_>) -> String {
     let mut lines: Vec<(Option<Tone>, String)> = Vec::new();
     match &shown.told {
-        Told::Silent { why, hint } => {
+        ToldStatus::Silent { why, hint } => {
             lines.push((None, format!("no answer ({}): {}", shown.way, sanitise::line(why))));
             lines.extend(hint.map(|hint| (Some(Tone::Faint), format!("mend: {}", sanitise::line(hint)))));
         }
-        Told::Answered { troubles, .. } => {
+        ToldStatus::Answered { troubles, .. } => {
             for trouble in *troubles {
                 lines.extend(sanitise::text(&trouble.text).lines().map(|line| (None, line.to_owned())));
                 let mend = trouble.mend.as_ref();
@@ -158,7 +158,7 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
         }
     }
     let details = match &shown.told {
-        Told::Answered { condition, .. } if style.whole => details(shown, condition, style),
+        ToldStatus::Answered { condition, .. } if style.whole => details(shown, condition, style),
         _ => Vec::new(),
     };
     if lines.is_empty() && details.is_empty() {
@@ -185,7 +185,7 @@ fn below(shown: &Shown<'_>, style: Style<'_>) -> String {
 }
 
 /// All that is known, for who asks for it.
-fn details(shown: &Shown<'_>, condition: &Condition, style: Style<'_>) -> Vec<String> {
+fn details(shown: &HostStatusView<'_>, condition: &Condition, style: StatusStyle<'_>) -> Vec<String> {
     let Condition { facts, spaces, .. } = condition;
     let Facts { standing, .. } = facts;
     let made = made(condition)
@@ -273,13 +273,13 @@ mod tests {
         HostName::new(text).unwrap()
     }
 
-    fn drawn(hosts: &[Shown<'_>], columns: usize, whole: bool) -> String {
+    fn drawn(hosts: &[HostStatusView<'_>], columns: usize, whole: bool) -> String {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-        render(hosts, Style { clock: &Clock::utc(now), now, columns, colour: false, whole })
+        render(hosts, StatusStyle { clock: &LocalClock::utc(now), now, columns, colour: false, whole })
     }
 
-    fn trouble(short: &str) -> Trouble {
-        Trouble { short: short.into(), text: format!("it has {short}"), mend: Some(format!("mend {short}")) }
+    fn trouble(short: &str) -> StatusTrouble {
+        StatusTrouble { short: short.into(), text: format!("it has {short}"), mend: Some(format!("mend {short}")) }
     }
 
     #[test]
@@ -288,14 +288,14 @@ mod tests {
         let condition = well();
         let troubles = [trouble("drift"), trouble("2 failed")];
         let told = [
-            Told::Answered { condition: &condition, troubles: &[] },
-            Told::Answered { condition: &condition, troubles: &troubles },
-            Told::Silent { why: "no ssh login on db: no answer within 5 s", hint: Some("try it by hand") },
+            ToldStatus::Answered { condition: &condition, troubles: &[] },
+            ToldStatus::Answered { condition: &condition, troubles: &troubles },
+            ToldStatus::Silent { why: "no ssh login on db: no answer within 5 s", hint: Some("try it by hand") },
         ];
-        let shown: Vec<Shown> = hosts
+        let shown: Vec<HostStatusView> = hosts
             .iter()
             .zip(told)
-            .map(|(host, told)| Shown { host, way: "10.0.0.1 by vps", told, flake: None })
+            .map(|(host, told)| HostStatusView { host, way: "10.0.0.1 by vps", told, flake: None })
             .collect();
         assert_eq!(
             drawn(&shown, 80, false),
@@ -331,8 +331,8 @@ vps
         assert!(!whole.contains("not booted yet"), "{whole}");
         let mut active = well();
         active.facts.current_was_booted = false;
-        let told = Told::Answered { condition: &active, troubles: &[] };
-        let whole = drawn(&[Shown { told, ..shown[0].clone() }], 80, true);
+        let told = ToldStatus::Answered { condition: &active, troubles: &[] };
+        let whole = drawn(&[HostStatusView { told, ..shown[0].clone() }], 80, true);
         assert!(whole.contains("-nixos-system-vps-1 (what runs now was not booted yet)\n"), "{whole}");
     }
 
@@ -343,8 +343,8 @@ vps
         condition.facts.standing.systems.current = system('b', "25.11.20251120.0123456789abcdef");
         condition.facts.standing.generation = 1234;
         let troubles = ["claimed", "drift", "12 failed", "space", "reboot"].map(trouble);
-        let told = Told::Answered { condition: &condition, troubles: &troubles };
-        let shown = [Shown { host: &host, way: "x", told, flake: Some(Match::NotBuilt) }];
+        let told = ToldStatus::Answered { condition: &condition, troubles: &troubles };
+        let shown = [HostStatusView { host: &host, way: "x", told, flake: Some(Match::NotBuilt) }];
         for columns in [40, 60, 80, 100, 200] {
             let table = drawn(&shown, columns, true);
             let table = table.split("\n\n").next().unwrap();

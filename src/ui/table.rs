@@ -5,12 +5,12 @@ use crate::ui::paint::{Tone, paint};
 
 /// One cell: a text and what it means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Cell {
+pub(crate) struct TableCell {
     tone: Option<Tone>,
     text: String,
 }
 
-impl Cell {
+impl TableCell {
     pub(crate) fn new(tone: Option<Tone>, text: impl Into<String>) -> Self {
         Self { tone, text: text.into() }
     }
@@ -21,13 +21,13 @@ impl Cell {
     }
 }
 
-impl From<&str> for Cell {
+impl From<&str> for TableCell {
     fn from(text: &str) -> Self {
         Self::new(None, text)
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for TableCell {
     fn from(text: String) -> Self {
         Self::new(None, text)
     }
@@ -35,7 +35,7 @@ impl From<String> for Cell {
 
 /// The rows below a heading, indented by two; `None` if that is wider than `columns`. Columns in which every row is
 /// empty are left out.
-pub(crate) fn render(heading: &[&str], rows: &[Vec<Cell>], columns: usize, colour: bool) -> Option<String> {
+pub(crate) fn render(heading: &[&str], rows: &[Vec<TableCell>], columns: usize, colour: bool) -> Option<String> {
     let used = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.text.is_empty()));
     let kept: Vec<usize> = (0..heading.len()).filter(|column| used(*column)).collect();
     let widest = |column: &usize| {
@@ -46,12 +46,12 @@ pub(crate) fn render(heading: &[&str], rows: &[Vec<Cell>], columns: usize, colou
     if widths.iter().map(|width| width + 2).sum::<usize>() > columns {
         return None;
     }
-    let head = kept.iter().map(|column| Cell::new(Some(Tone::Faint), heading[*column])).collect();
+    let head = kept.iter().map(|column| TableCell::new(Some(Tone::Faint), heading[*column])).collect();
     let body = rows.iter().map(|row| kept.iter().map(|column| row.get(*column).cloned().unwrap_or_default()).collect());
-    Some(std::iter::once(head).chain(body).map(|row: Vec<Cell>| line(&row, &widths, colour)).collect())
+    Some(std::iter::once(head).chain(body).map(|row: Vec<TableCell>| line(&row, &widths, colour)).collect())
 }
 
-fn line(row: &[Cell], widths: &[usize], colour: bool) -> String {
+fn line(row: &[TableCell], widths: &[usize], colour: bool) -> String {
     let mut out = String::new();
     let mut gap = 0;
     for (cell, wide) in row.iter().zip(widths) {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_empty_ones_left_out() {
-        let row = |cells: [&str; 3]| cells.map(Cell::from).to_vec();
+        let row = |cells: [&str; 3]| cells.map(TableCell::from).to_vec();
         let rows = [row(["vps", "", "12s"]), row(["homeserver", "", ""])];
         let table = render(&["host", "reboot", "took"], &rows, 80, false).unwrap();
         assert_eq!(table, "  host        took\n  vps         12s\n  homeserver\n");

@@ -148,9 +148,9 @@ impl Timeline {
             return String::new();
         }
         let fleet: Vec<Took> = self.fleet.iter().copied().map(Took::Passed).collect();
-        let rows: Vec<Row> = std::iter::once((FLEET, &fleet))
+        let rows: Vec<TimelineRow> = std::iter::once((FLEET, &fleet))
             .chain(self.hosts.iter().map(|(host, took)| (host.as_str(), took)))
-            .map(|(name, took)| Row::new(name, took))
+            .map(|(name, took)| TimelineRow::new(name, took))
             .collect();
         let table = self.table(&rows, width, 2, colour).or_else(|| self.table(&rows, width, 1, colour));
         let mut out = table.unwrap_or_else(|| self.list(&rows, width, colour));
@@ -159,7 +159,7 @@ impl Timeline {
     }
 
     /// `None` if it is wider than `width`. All ten phases of a push fit into 80 columns only with narrow gaps.
-    fn table(&self, rows: &[Row<'_>], width: usize, between: usize, colour: bool) -> Option<String> {
+    fn table(&self, rows: &[TimelineRow<'_>], width: usize, between: usize, colour: bool) -> Option<String> {
         let first = rows.iter().map(|row| row.name.len()).max()?;
         let column = |number: usize| {
             let cells = rows.iter().map(|row| row.cells[number].text.len());
@@ -188,10 +188,10 @@ impl Timeline {
     }
 
     /// One paragraph for each row: `vps: build 12s*, copy 3s`.
-    fn list(&self, rows: &[Row<'_>], width: usize, colour: bool) -> String {
+    fn list(&self, rows: &[TimelineRow<'_>], width: usize, colour: bool) -> String {
         let mut out = String::new();
         for row in rows {
-            let parts: Vec<(&Phase, &Cell)> =
+            let parts: Vec<(&Phase, &TimelineCell)> =
                 self.phases.iter().zip(&row.cells).filter(|(_, cell)| cell.tone != Some(Tone::Faint)).collect();
             out += &format!("{}:", row.name);
             let mut at = row.name.len() + 1;
@@ -233,23 +233,23 @@ impl Timeline {
     }
 }
 
-struct Row<'a> {
+struct TimelineRow<'a> {
     name: &'a str,
-    cells: Vec<Cell>,
+    cells: Vec<TimelineCell>,
 }
 
-struct Cell {
+struct TimelineCell {
     text: String,
     tone: Option<Tone>,
 }
 
-impl Cell {
+impl TimelineCell {
     fn painted(&self, colour: bool) -> String {
         self.tone.map_or_else(|| self.text.clone(), |tone| paint(colour, tone, &self.text))
     }
 }
 
-impl<'a> Row<'a> {
+impl<'a> TimelineRow<'a> {
     fn new(name: &'a str, took: &[Took]) -> Self {
         let passed = |took: &Took| match took {
             // A time that is shown as `0s` is not worth a look.
@@ -258,19 +258,19 @@ impl<'a> Row<'a> {
         };
         let longest = took.iter().filter_map(passed).max();
         let cell = |took: &Took| match took {
-            Took::Nothing => Cell { text: ".".to_owned(), tone: Some(Tone::Faint) },
-            Took::Stuck => Cell { text: "x".to_owned(), tone: Some(Tone::Bad) },
+            Took::Nothing => TimelineCell { text: ".".to_owned(), tone: Some(Tone::Faint) },
+            Took::Stuck => TimelineCell { text: "x".to_owned(), tone: Some(Tone::Bad) },
             Took::Passed(duration) if Some(*duration) == longest => {
-                Cell { text: format!("{}*", words::span(*duration)), tone: Some(Tone::Strong) }
+                TimelineCell { text: format!("{}*", words::span(*duration)), tone: Some(Tone::Strong) }
             }
-            Took::Passed(duration) => Cell { text: words::span(*duration), tone: None },
+            Took::Passed(duration) => TimelineCell { text: words::span(*duration), tone: None },
         };
         Self { name, cells: took.iter().map(cell).collect() }
     }
 }
 
 /// Says what the signs mean that are there.
-fn legend(rows: &[Row<'_>]) -> String {
+fn legend(rows: &[TimelineRow<'_>]) -> String {
     let has = |sign: &str| rows.iter().any(|row| row.cells.iter().any(|cell| cell.text.ends_with(sign)));
     let signs = [("*", "took longest"), ("x", "did not get through"), (".", "no part of its own")];
     let meanings: Vec<String> =

@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::Event;
 use crate::event::line::Line;
-use crate::ui::frame::{Frame, Size};
+use crate::ui::frame::{Frame, TerminalSize};
 use crate::ui::layout::layout;
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
-use crate::ui::screen_style::Style;
-use crate::ui::sentences::{self, Said};
+use crate::ui::screen_style::ScreenStyle;
+use crate::ui::sentences::{self, Sentence};
 
 /// At most ten frames a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -24,7 +24,7 @@ const FRAME: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Below this nothing could be read.
-const SMALLEST: Size = (20, 3);
+const SMALLEST: TerminalSize = (20, 3);
 
 /// The source of the time: the clock, or a recorded push that is played again.
 pub type Now = Box<dyn Fn() -> SystemTime + Send>;
@@ -42,7 +42,7 @@ pub struct Tui {
     measure: Measure,
     now: Now,
     /// Lines that stay, and are not yet on the screen.
-    above: Vec<Said>,
+    above: Vec<Sentence>,
     rows: Vec<String>,
     drawn: Option<Instant>,
     asking: Asking,
@@ -127,7 +127,7 @@ impl Tui {
         self.drawn = Some(Instant::now());
         let size = self.size();
         self.frame.resize(size);
-        let style = Style {
+        let style = ScreenStyle {
             colour: self.colour,
             unicode: self.unicode,
             columns: usize::from(size.0) - 1,
@@ -166,7 +166,7 @@ impl Tui {
         self.frame.commit()
     }
 
-    fn size(&self) -> Size {
+    fn size(&self) -> TerminalSize {
         let (columns, lines) = (self.measure)();
         (columns.max(SMALLEST.0), lines.max(SMALLEST.1))
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::event::line::Line;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
 use crate::inventory::model::{HostName, Place};
-use crate::ui::host_view::{Changes, Guard, HostView, Role, Turn};
+use crate::ui::host_view::{Changes, GuardView, HostView, Role, Turn};
 use crate::ui::words;
 
 /// Everything that a screen shows of one command.
@@ -41,7 +41,7 @@ pub struct FleetView {
     pub baseline: Vec<Cell>,
     /// The last whole round, and the phase that it belongs to.
     pub latest: Option<(Phase, Vec<Cell>)>,
-    pub finished: Option<Finished>,
+    pub finished: Option<FinishedView>,
     /// A query has ended.
     pub ended: bool,
 }
@@ -94,7 +94,7 @@ pub struct LinksView {
 
 /// The last event of a push, a recovery or a rolling reboot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finished {
+pub struct FinishedView {
     pub outcome: Outcome,
     pub text: String,
     pub hosts: BTreeMap<HostName, HostOutcome>,
@@ -205,7 +205,7 @@ impl FleetView {
             }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
                 let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));
-                let finished = Finished { outcome, text: text.clone(), hosts: hosts.clone(), exit, took };
+                let finished = FinishedView { outcome, text: text.clone(), hosts: hosts.clone(), exit, took };
                 self.end_phases(at);
                 self.finished = Some(finished);
             }
@@ -237,13 +237,13 @@ impl FleetView {
             | Event::GuardExtended { left_ms, .. } => {
                 let length = Duration::from_millis(*left_ms);
                 let length = if matches!(event, Event::GuardSeen { .. }) { guard.max(length) } else { length };
-                host.guard = Guard::Armed { fires: at + Duration::from_millis(*left_ms), length };
+                host.guard = GuardView::Armed { fires: at + Duration::from_millis(*left_ms), length };
                 if host.phase == Some(Phase::Arm) {
                     host.finish(Phase::Arm, at);
                 }
             }
             Event::GuardDisarmed { .. } => {
-                host.guard = Guard::Disarmed;
+                host.guard = GuardView::Disarmed;
                 if host.phase == Some(Phase::Disarm) {
                     host.finish(Phase::Disarm, at);
                 }
@@ -255,12 +255,12 @@ impl FleetView {
             Event::Logged { .. } => host.logged = true,
             Event::LeftToGuard { fires_in_ms, boot_ms, .. } => {
                 let fires = at + Duration::from_millis(*fires_in_ms);
-                host.guard = Guard::Awaited { fires, back: fires + Duration::from_millis(*boot_ms) };
+                host.guard = GuardView::Awaited { fires, back: fires + Duration::from_millis(*boot_ms) };
                 host.reachable = false;
                 host.through = None;
             }
             Event::CameBack { .. } => {
-                host.guard = Guard::Fired;
+                host.guard = GuardView::Fired;
                 host.reachable = true;
                 host.through = Some(at);
             }

@@ -8,12 +8,12 @@ use jiff::tz::TimeZone;
 
 /// The workstation's time zone.
 #[derive(Debug, Clone)]
-pub struct Clock {
+pub struct LocalClock {
     zone: TimeZone,
     now: SystemTime,
 }
 
-impl Clock {
+impl LocalClock {
     /// The zone of `TZ` or `/etc/localtime`; UTC, and said so, where neither can be read.
     #[must_use]
     pub fn of_the_workstation(now: SystemTime) -> Self {
@@ -99,18 +99,18 @@ mod tests {
     #[test]
     fn a_time_is_local_or_says_that_it_is_not() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
-        assert_eq!(Clock::utc(at).time(at), "2026-11-22 16:15 UTC");
+        assert_eq!(LocalClock::utc(at).time(at), "2026-11-22 16:15 UTC");
         let east = TimeZone::fixed(jiff::tz::offset(8));
-        assert_eq!(Clock { zone: east, now: at }.time(at), "2026-11-23 00:15");
+        assert_eq!(LocalClock { zone: east, now: at }.time(at), "2026-11-23 00:15");
         let never = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 50);
-        assert_eq!(Clock::utc(at).time(never), "at no time");
+        assert_eq!(LocalClock::utc(at).time(never), "at no time");
     }
 
     #[test]
     fn a_time_that_is_typed_is_local_unless_it_says_otherwise() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
-        let clock = Clock { zone: TimeZone::fixed(jiff::tz::offset(8)), now };
-        let read = |text: &str| clock.read(text).map(|at| Clock::utc(now).time(at));
+        let clock = LocalClock { zone: TimeZone::fixed(jiff::tz::offset(8)), now };
+        let read = |text: &str| clock.read(text).map(|at| LocalClock::utc(now).time(at));
         assert_eq!(read("2026-11-20").as_deref(), Ok("2026-11-19 16:00 UTC"));
         assert_eq!(read("2026-11-20T18:00").as_deref(), Ok("2026-11-20 10:00 UTC"));
         assert_eq!(read("2026-11-20T18:00:30Z").as_deref(), Ok("2026-11-20 18:00 UTC"));
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn what_has_passed_is_told_in_one_unit() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_364_100);
-        let clock = Clock::utc(now);
+        let clock = LocalClock::utc(now);
         let ago = |seconds| clock.ago(now - Duration::from_secs(seconds));
         assert_eq!(
             [0, 59, 60, 3599, 10_800, 86_400, 700_000, 86_400 * 40, 86_400 * 800].map(ago),

@@ -6,17 +6,17 @@ use std::time::SystemTime;
 
 use crate::commands::Trouble;
 use crate::commands::shared::global::GlobalArgs;
-use crate::record::folder::{RunFolder, State};
+use crate::record::folder::{RunFolder, StateFolder};
 use crate::record::name::NameError;
-use crate::record::read::{End, Summary};
+use crate::record::read::{RunEnd, Summary};
 use crate::record::{RecordError, read};
 use crate::ui::mode::{Terminal, choose_colour};
-use crate::ui::runs::Standing;
-use crate::ui::when::Clock;
+use crate::ui::runs::RunStanding;
+use crate::ui::when::LocalClock;
 use crate::ui::{matrix, print_answer};
 
-pub(crate) fn state() -> Result<State, Trouble> {
-    State::locate(|name| std::env::var_os(name)).map_err(unreadable)
+pub(crate) fn state() -> Result<StateFolder, Trouble> {
+    StateFolder::locate(|name| std::env::var_os(name)).map_err(unreadable)
 }
 
 /// A record that cannot be read; nothing was to be begun.
@@ -26,7 +26,7 @@ pub(crate) fn unreadable(error: RecordError) -> Trouble {
 }
 
 /// Finds the run that a person has named.
-pub(crate) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
+pub(crate) fn named(state: &StateFolder, name: &str) -> Result<RunFolder, Trouble> {
     state.named(name).map_err(|error| match error {
         NameError::Record(error) => unreadable(error),
         error => {
@@ -36,8 +36,8 @@ pub(crate) fn named(state: &State, name: &str) -> Result<RunFolder, Trouble> {
     })
 }
 
-pub(crate) fn clock() -> Clock {
-    Clock::of_the_workstation(SystemTime::now())
+pub(crate) fn clock() -> LocalClock {
+    LocalClock::of_the_workstation(SystemTime::now())
 }
 
 /// Answers go to stdout, so stdout decides about colour.
@@ -57,13 +57,13 @@ pub(crate) fn print(text: &str) -> Result<(), Trouble> {
 }
 
 /// `running` are the runs that a living process works on just now.
-pub(crate) fn standing(summary: &Summary, running: &[String]) -> Standing {
+pub(crate) fn standing(summary: &Summary, running: &[String]) -> RunStanding {
     match summary.end {
-        End::Ended(outcome) => Standing::Ended(outcome),
-        End::Recovered(outcome) => Standing::Recovered(outcome),
-        End::ByHand | End::Unfinished if running.contains(&summary.run) => Standing::Running,
-        End::ByHand => Standing::ByHand,
-        End::Unfinished => Standing::Unfinished,
+        RunEnd::Ended(outcome) => RunStanding::Ended(outcome),
+        RunEnd::Recovered(outcome) => RunStanding::Recovered(outcome),
+        RunEnd::ByHand | RunEnd::Unfinished if running.contains(&summary.run) => RunStanding::Running,
+        RunEnd::ByHand => RunStanding::ByHand,
+        RunEnd::Unfinished => RunStanding::Unfinished,
     }
 }
 

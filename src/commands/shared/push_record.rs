@@ -19,7 +19,7 @@ use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
-use crate::record::folder::{SavedPlan, State, Unfinished};
+use crate::record::folder::{SavedPlan, StateFolder, UnfinishedRun};
 use crate::record::journal::{self, HostStarted, Journal, Started};
 use crate::record::lock::{FleetLock, LockError};
 use crate::record::losses::Recording;
@@ -49,7 +49,7 @@ enum Rolling {
 
 impl Record {
     pub(crate) fn open(ground: &Ground) -> Result<Self, Trouble> {
-        let state = State::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
+        let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
         let mut lock =
             FleetLock::take(&state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
                 LockError::Held { .. } => {
@@ -109,14 +109,14 @@ impl Logbook for Record {
     }
 }
 
-fn unfinished(state: &State, ground: &Ground) -> Result<Option<Unfinished>, Trouble> {
+fn unfinished(state: &StateFolder, ground: &Ground) -> Result<Option<UnfinishedRun>, Trouble> {
     state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)
 }
 
 /// Says why the records of this workstation would refuse a push of the fleet. A push that is under way here is no
 /// reason here: the lock tells of it.
 pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
-    let state = State::locate(|name| std::env::var_os(name)).ok()?;
+    let state = StateFolder::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
     let unfinished = match state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))) {
         Err(error @ RecordError::Newer { .. }) => {
@@ -130,7 +130,7 @@ pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
 }
 
 /// Says how to begin all the same, behind an unfinished run.
-pub(crate) fn tried_again(unfinished: &Unfinished) -> String {
+pub(crate) fn tried_again(unfinished: &UnfinishedRun) -> String {
     let mend = format!("type `{}`, then try again", unfinished.mend());
     if unfinished.is_a_push() {
         return format!("{mend}; {}", forget(&unfinished.fleet, unfinished.run.id().as_str()));
@@ -232,7 +232,7 @@ impl Surroundings for Keeper<'_> {
     }
 
     fn cleaned_up(&mut self, what: &CleanedUp) -> std::io::Result<()> {
-        let state = State::locate(|name| std::env::var_os(name)).map_err(std::io::Error::other)?;
+        let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(std::io::Error::other)?;
         let CleanedUp { run, epoch, entries } = what;
         state.end_again(run, *epoch, &self.request.owner, entries).map_err(std::io::Error::other)
     }
@@ -253,7 +253,7 @@ impl Surroundings for Keeper<'_> {
     }
 }
 
-pub(crate) fn take(state: &State, ground: &Ground) -> Result<FleetLock, Trouble> {
+pub(crate) fn take(state: &StateFolder, ground: &Ground) -> Result<FleetLock, Trouble> {
     FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
         LockError::Held { .. } => {
             let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();

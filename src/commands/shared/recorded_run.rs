@@ -6,8 +6,8 @@ use crate::event::line::Line;
 use crate::event::{Event, Outcome};
 use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
-use crate::record::read::{Kind, Summary, each_event};
-use crate::ui::runs::Standing;
+use crate::record::read::{RunKind, Summary, each_event};
+use crate::ui::runs::RunStanding;
 use crate::ui::show::Heading;
 use crate::ui::when;
 
@@ -15,7 +15,7 @@ use crate::ui::when;
 pub(crate) struct Read {
     pub(crate) folder: RunFolder,
     pub(crate) summary: Summary,
-    pub(crate) standing: Standing,
+    pub(crate) standing: RunStanding,
     /// Without what only moves a screen or repeats a log.
     pub(crate) lines: Vec<Line>,
     /// Events that are not among the lines.
@@ -44,32 +44,34 @@ impl Read {
         Ok(Self { folder, summary, standing, lines, left_out, notes: passed_over(passed) })
     }
 
-    pub(crate) fn heading(&self, clock: &when::Clock) -> Heading {
+    pub(crate) fn heading(&self, clock: &when::LocalClock) -> Heading {
         let Summary { run, fleet, began, .. } = &self.summary;
         let next = match self.standing {
             // It has armed no guard that a recovery could look after.
-            Standing::Unfinished if self.summary.kind == Kind::Reboot => {
+            RunStanding::Unfinished if self.summary.kind == RunKind::Reboot => {
                 Some(format!("the reboot did not come to its end\nnext: fleetdeploy status {fleet}"))
             }
-            Standing::Unfinished => Some(format!("the run did not come to its end\nnext: fleetdeploy recover {fleet}")),
-            Standing::ByHand => Some(format!(
+            RunStanding::Unfinished => {
+                Some(format!("the run did not come to its end\nnext: fleetdeploy recover {fleet}"))
+            }
+            RunStanding::ByHand => Some(format!(
                 "a guard was armed by hand, and was not disarmed from here\nnext: fleetdeploy guard status {fleet}"
             )),
-            Standing::Running => Some("a process of this workstation works on it just now".to_owned()),
-            Standing::Ended(Outcome::Unchanged) if self.summary.kind == Kind::Guard => {
+            RunStanding::Running => Some("a process of this workstation works on it just now".to_owned()),
+            RunStanding::Ended(Outcome::Unchanged) if self.summary.kind == RunKind::Guard => {
                 Some("the guard was disarmed: what ran by then stayed".to_owned())
             }
-            Standing::Ended(Outcome::RolledBack) if self.summary.kind == Kind::Guard => {
+            RunStanding::Ended(Outcome::RolledBack) if self.summary.kind == RunKind::Guard => {
                 Some("the guard has fired: what ran before came back".to_owned())
             }
-            Standing::Ended(_) | Standing::Recovered(_) if !self.summary.missing.is_empty() => {
+            RunStanding::Ended(_) | RunStanding::Recovered(_) if !self.summary.missing.is_empty() => {
                 let missing: Vec<&str> = self.summary.missing.iter().map(HostName::as_str).collect();
                 Some(format!(
                     "the run was ended without {}\nnext, when it is back: fleetdeploy recover {fleet}",
                     missing.join(", ")
                 ))
             }
-            Standing::Ended(_) | Standing::Recovered(_) => None,
+            RunStanding::Ended(_) | RunStanding::Recovered(_) => None,
         };
         Heading {
             run: run.clone(),

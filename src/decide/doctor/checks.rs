@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Examined, Finding, Severity};
+use super::{DoctorFinding, Examined, Severity};
 use crate::inventory::model::{Check, CheckKind, Fleet, Host, Place};
 
 /// A program that probes run, and the package that has it, if it is not in every NixOS.
@@ -31,7 +31,7 @@ fn needed(kind: &CheckKind) -> &'static [Needed] {
 }
 
 /// Finds which programs of the checks that run on this host are there.
-pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings: &mut Vec<Finding>) {
+pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings: &mut Vec<DoctorFinding>) {
     let runs_here = |check: &&Check| check.from.contains(&Place::Host(host.name.clone()));
     let mut missing: BTreeMap<&str, (&Needed, Vec<&Check>)> = BTreeMap::new();
     let mut any = false;
@@ -42,12 +42,12 @@ pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings:
         }
     }
     if any && missing.is_empty() {
-        findings.push(Finding::fine("has every program that its checks need"));
+        findings.push(DoctorFinding::fine("has every program that its checks need"));
     }
     for (program, (need, checks)) in missing {
         let required = checks.iter().any(|check| check.required);
         let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
-        findings.push(Finding::new(
+        findings.push(DoctorFinding::new(
             if required { Severity::Blocker } else { Severity::Warning },
             format!("has no `{program}`, which its checks need: {}", names.join(", ")),
             "a link that cannot be looked at counts as down",
@@ -56,7 +56,7 @@ pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings:
     }
     let has_tunnel = fleet.checks.iter().filter(runs_here).any(|check| matches!(check.kind, CheckKind::Vpn(_)));
     if has_tunnel && !examined.programs.contains(WG.program) {
-        findings.push(Finding::warning(
+        findings.push(DoctorFinding::warning(
             "has no `wg`",
             "where its VPN is WireGuard, a link is not proven by a new handshake, and an old session can outlive a \
              wrong key",

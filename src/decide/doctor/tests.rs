@@ -37,7 +37,7 @@ fn healthy() -> Examined {
     }
 }
 
-fn found(examined: &Examined, copying: &Copying) -> Vec<Finding> {
+fn found(examined: &Examined, copying: &Copying) -> Vec<DoctorFinding> {
     let fleet = fleet(LAB);
     of_hosts(&fleet, &[(&fleet.hosts[0], examined, copying)]).remove(0).1
 }
@@ -166,7 +166,8 @@ fn everything_that_could_stop_a_push_is_found_and_has_its_mend() {
         let mut host = healthy();
         change(&mut host);
         let findings = found(&host, &Copying::Trusted);
-        let bad: Vec<&Finding> = findings.iter().take_while(|finding| finding.severity != Severity::Fine).collect();
+        let bad: Vec<&DoctorFinding> =
+            findings.iter().take_while(|finding| finding.severity != Severity::Fine).collect();
         assert_eq!(bad.len(), 1, "{what}: {bad:#?}");
         assert_eq!(bad[0].severity, *severity, "{what}");
         assert!(bad[0].what.starts_with(what), "{what}: {}", bad[0].what);

@@ -1,6 +1,6 @@
 //! Judges what a push needs of the workstation.
 
-use super::{Finding, Severity};
+use super::{DoctorFinding, Severity};
 use crate::decide::unlinked::Unlinked;
 
 /// The findings about the workstation.
@@ -42,20 +42,20 @@ const LITTLE_STORE: u64 = 1 << 30;
 
 /// Finds what would stop a push here.
 #[must_use]
-pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
+pub fn of_workstation(found: &Workstation) -> Vec<DoctorFinding> {
     let mut findings = vec![nix(&found.nix)];
     findings.push(match &found.ssh {
-        Some(version) => Finding::fine(format!("ssh: {version}")),
-        None => Finding::blocker("has no `ssh`", "every host is reached by it", "install OpenSSH"),
+        Some(version) => DoctorFinding::fine(format!("ssh: {version}")),
+        None => DoctorFinding::blocker("has no `ssh`", "every host is reached by it", "install OpenSSH"),
     });
     match &found.record {
-        Err(why) => findings.push(Finding::blocker(
+        Err(why) => findings.push(DoctorFinding::blocker(
             format!("no record can be written: {why}"),
             "nothing is begun without its record, which is what `recover` goes by",
             "XDG_STATE_HOME names another place for it",
         )),
         Ok((folder, free)) => {
-            findings.push(Finding::fine(format!("records can be written to {folder}")));
+            findings.push(DoctorFinding::fine(format!("records can be written to {folder}")));
             findings.extend(
                 free.map(|free| room(folder, free, LITTLE_RECORD, "a record that cannot be written ends a push")),
             );
@@ -64,39 +64,41 @@ pub fn of_workstation(found: &Workstation) -> Vec<Finding> {
     findings.extend(found.free_store.map(|free| room("/nix/store", free, LITTLE_STORE, "the systems are built here")));
     findings.extend(found.unfinished.as_ref().map(|Unfinished { text, mend }| {
         let why = "it may have left hosts guarded, or between two systems: a push refuses until it is ended";
-        Finding::blocker(text.clone(), why, mend.clone())
+        DoctorFinding::blocker(text.clone(), why, mend.clone())
     }));
     findings.extend(found.unlinked.as_ref().map(|unlinked| {
         let why = "links that are proven before and after are what a push is believed by";
-        Finding::warning(unlinked.to_string(), why, unlinked.mend())
+        DoctorFinding::warning(unlinked.to_string(), why, unlinked.mend())
     }));
     findings.sort_by_key(|finding| finding.severity);
     findings
 }
 
-fn nix(nix: &Nix) -> Finding {
+fn nix(nix: &Nix) -> DoctorFinding {
     let why = "the systems are evaluated, built and copied by it";
     match nix {
         Nix::Missing(text) => {
-            Finding::blocker(format!("has no `nix`: {text}"), why, "install Nix, and have it in PATH")
+            DoctorFinding::blocker(format!("has no `nix`: {text}"), why, "install Nix, and have it in PATH")
         }
-        Nix::TooOld(version) => Finding::blocker(format!("{version} is too old"), why, "install Nix 2.18 or newer"),
-        Nix::Broken(text) => Finding::blocker(
+        Nix::TooOld(version) => {
+            DoctorFinding::blocker(format!("{version} is too old"), why, "install Nix 2.18 or newer")
+        }
+        Nix::Broken(text) => DoctorFinding::blocker(
             format!("its store does not answer: {text}"),
             why,
             "see whether `nix store ping` and nix-daemon are well",
         ),
         Nix::Works(version) => {
-            Finding::fine(format!("{version}; what is experimental of it is switched on for each command"))
+            DoctorFinding::fine(format!("{version}; what is experimental of it is switched on for each command"))
         }
     }
 }
 
-fn room(place: &str, free: u64, little: u64, why: &str) -> Finding {
+fn room(place: &str, free: u64, little: u64, why: &str) -> DoctorFinding {
     let what = format!("{} MiB are free in {place}", free >> 20);
     if free < little {
-        Finding::new(Severity::Warning, what, why, Some("make room there".to_owned()))
+        DoctorFinding::new(Severity::Warning, what, why, Some("make room there".to_owned()))
     } else {
-        Finding::fine(what)
+        DoctorFinding::fine(what)
     }
 }

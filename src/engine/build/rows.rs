@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::inventory::model::HostName;
-use crate::nix::{Needs, Progress, RunningBuild, Target};
+use crate::nix::{EvalTarget, Needs, NixProgress, RunningBuild};
 
 /// Folds the progress of the build into the rows of its hosts, and says which have changed.
 pub(super) struct BuildRows {
     /// Unknown until something is being built and the store was asked.
     needs: Option<Needs>,
     hosts: Vec<BuildRow>,
-    now: Progress,
+    now: NixProgress,
     /// The row to look at first: every row has its turn, even if another one changes all the time.
     turn: usize,
 }
@@ -22,16 +22,16 @@ struct BuildRow {
 }
 
 impl BuildRows {
-    pub(super) fn new(targets: &BTreeMap<HostName, Target>) -> Self {
-        let row = |(host, target): (&HostName, &Target)| BuildRow {
+    pub(super) fn new(targets: &BTreeMap<HostName, EvalTarget>) -> Self {
+        let row = |(host, target): (&HostName, &EvalTarget)| BuildRow {
             host: host.clone(),
             derivation: target.derivation().map(ToString::to_string),
             told: None,
         };
-        Self { needs: None, hosts: targets.iter().map(row).collect(), now: Progress::default(), turn: 0 }
+        Self { needs: None, hosts: targets.iter().map(row).collect(), now: NixProgress::default(), turn: 0 }
     }
 
-    pub(super) fn see(&mut self, now: &Progress) {
+    pub(super) fn see(&mut self, now: &NixProgress) {
         self.now.clone_from(now);
     }
 
@@ -56,7 +56,7 @@ impl BuildRows {
 }
 
 impl BuildRow {
-    fn doing(&self, needs: &Needs, now: &Progress) -> String {
+    fn doing(&self, needs: &Needs, now: &NixProgress) -> String {
         if self.derivation.as_ref().is_some_and(|derivation| now.systems.contains(derivation)) {
             return "its system is built".to_owned();
         }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn rows() -> BuildRows {
-        let target = |derivation: &str| Target::Derivation {
+        let target = |derivation: &str| EvalTarget::Derivation {
             derivation: StorePath::new(derivation).unwrap(),
             output: StorePath::new("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-out").unwrap(),
         };
@@ -105,7 +105,7 @@ mod tests {
         Needs::from_answers(&[(&host("home"), &home), (&host("vps"), &vps)])
     }
 
-    fn progress(running: &[(&str, Option<&str>)], systems: &[&str]) -> Progress {
+    fn progress(running: &[(&str, Option<&str>)], systems: &[&str]) -> NixProgress {
         let build = |&(derivation, phase): &(&str, Option<&str>)| RunningBuild {
             derivation: derivation.to_owned(),
             name: StorePath::new(derivation).unwrap().name().trim_end_matches(".drv").to_owned(),
@@ -113,10 +113,10 @@ mod tests {
             machine: None,
             last_line: None,
         };
-        Progress {
+        NixProgress {
             running: running.iter().map(build).collect(),
             systems: systems.iter().map(ToString::to_string).collect(),
-            ..Progress::default()
+            ..NixProgress::default()
         }
     }
 

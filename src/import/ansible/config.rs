@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::note::{Notes, Place};
-use super::model::{ALL, Ansible, Value, Variable};
+use super::super::note::{ImportNotes, SourcePlace};
+use super::model::{ALL, Ansible, AnsibleValue, Variable};
 use crate::inventory::problem::listed;
 use crate::inventory::yaml::Position;
 
@@ -53,11 +53,11 @@ pub fn find(named: Option<&Path>, inventory: &Path, home: Option<&Path>) -> Opti
 }
 
 /// Lays what the file says below the inventory, which has been read; the rest is listed.
-pub(super) fn read(path: &Path, ansible: &mut Ansible, notes: &mut Notes) {
+pub(super) fn read(path: &Path, ansible: &mut Ansible, notes: &mut ImportNotes) {
     let text = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
-            let place = Place::File(notes.file(path, String::new()));
+            let place = SourcePlace::File(notes.file(path, String::new()));
             notes.note(&place, format!("this file cannot be read: {error}"), "what it says of connections is missing");
             return;
         }
@@ -65,7 +65,7 @@ pub(super) fn read(path: &Path, ansible: &mut Ansible, notes: &mut Notes) {
     let file = notes.file(path, text.clone());
     let mut rest = Vec::new();
     for setting in settings(file, &text) {
-        let Setting { section, key, value, place } = setting;
+        let ConfigSetting { section, key, value, place } = setting;
         if (section.as_str(), key.as_str()) == ASKS {
             if super::connection::is_true(&value) {
                 let mend =
@@ -91,29 +91,29 @@ pub(super) fn read(path: &Path, ansible: &mut Ansible, notes: &mut Notes) {
             continue;
         }
         let variables = &mut ansible.group(ALL, &place).variables.inline;
-        variables.entry((*variable).to_owned()).or_insert(Variable { value: Value::Text(value), place });
+        variables.entry((*variable).to_owned()).or_insert(Variable { value: AnsibleValue::Text(value), place });
     }
     if !rest.is_empty() {
         let what = format!("for Ansible alone: {}", listed(rest.iter().map(String::as_str)));
         notes.note(
-            &Place::File(file),
+            &SourcePlace::File(file),
             what,
             "nothing to do: they say how Ansible works, and fleetdeploy does not run it",
         );
     }
 }
 
-struct Setting {
+struct ConfigSetting {
     section: String,
     key: String,
     value: String,
-    place: Place,
+    place: SourcePlace,
 }
 
 /// `key = value` or `key: value` below `[section]`; a line that is further in goes on with the value above it.
-fn settings(file: usize, text: &str) -> Vec<Setting> {
+fn settings(file: usize, text: &str) -> Vec<ConfigSetting> {
     let mut section = String::new();
-    let mut settings: Vec<Setting> = Vec::new();
+    let mut settings: Vec<ConfigSetting> = Vec::new();
     let mut goes_on = false;
     for (number, line) in (1..).zip(text.lines()) {
         let indent = line.chars().take_while(|letter| letter.is_whitespace()).count();
@@ -131,12 +131,12 @@ fn settings(file: usize, text: &str) -> Vec<Setting> {
         if let Some(name) = content.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name.trim().to_ascii_lowercase();
         } else if let Some((key, value)) = content.split_once(['=', ':']) {
-            let place = Place::Line { file, at: Position { line: number, column: indent + 1 } };
+            let place = SourcePlace::Line { file, at: Position { line: number, column: indent + 1 } };
             let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
             // Ansible takes quotes around a whole value off.
             let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
             let value = bare.unwrap_or(value).to_owned();
-            settings.push(Setting { section: section.clone(), key, value, place });
+            settings.push(ConfigSetting { section: section.clone(), key, value, place });
             goes_on = true;
         }
     }

@@ -2,46 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use super::super::draft::Setting;
-use super::super::note::{Notes, Place};
+use super::super::draft::DraftSetting;
+use super::super::note::{ImportNotes, SourcePlace};
 use super::super::ssh_args::{Hop, SshArgs};
 use super::super::words::{Comments, split};
 use super::super::{OTHER_KEY, accepted, accepted_address};
-use super::lookup::{Found, Lookup, Origin, Unread};
+use super::lookup::{FoundValue, Lookup, Origin, Unread};
 use crate::inventory::problem::shown;
 
 /// The settings of a host, each with the layer that says it.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
     pub(super) address: Option<String>,
-    pub(super) settings: BTreeMap<Setting, (String, Origin)>,
+    pub(super) settings: BTreeMap<DraftSetting, (String, Origin)>,
     /// The hops to it, the nearest to us first, and where they are said: which of them are hosts of the inventory is
     /// only known when all hosts are.
-    pub(super) way: Option<(Vec<Hop>, Origin, Place)>,
+    pub(super) way: Option<(Vec<Hop>, Origin, SourcePlace)>,
 }
 
 /// Whether the host can be pushed to at all.
-pub(super) enum Reached {
+pub(super) enum Reachable {
     BySsh(Connection),
     /// It is not reached by ssh; the note is written.
     NotAtAll,
 }
 
 /// Reads the connection of one host.
-pub(super) fn read(host: &Lookup<'_>, notes: &mut Notes) -> Reached {
+pub(super) fn read(host: &Lookup<'_>, notes: &mut ImportNotes) -> Reachable {
     if !is_by_ssh(host, notes) {
-        return Reached::NotAtAll;
+        return Reachable::NotAtAll;
     }
-    let mut reader = Reader { host, notes, connection: Connection::default() };
+    let mut reader = ConnectionReader { host, notes, connection: Connection::default() };
     if let Some((address, _, place)) = reader.text(&["ansible_host", "ansible_ssh_host"]) {
         reader.connection.address = accepted_address(&address, &place, reader.notes);
     }
     // Ansible puts these before the options that it makes of the variables, and the others behind them. Source:
     // `_build_command` in its `plugins/connection/ssh.py`; of two values ssh takes the first.
     reader.arguments("ansible_ssh_args");
-    reader.setting(Setting::User, &["ansible_user", "ansible_ssh_user"]);
-    reader.setting(Setting::Port, &["ansible_port", "ansible_ssh_port"]);
-    reader.setting(Setting::Identity, &["ansible_private_key_file", "ansible_ssh_private_key_file"]);
+    reader.setting(DraftSetting::User, &["ansible_user", "ansible_ssh_user"]);
+    reader.setting(DraftSetting::Port, &["ansible_port", "ansible_ssh_port"]);
+    reader.setting(DraftSetting::Identity, &["ansible_private_key_file", "ansible_ssh_private_key_file"]);
     for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
         reader.arguments(name);
     }
@@ -50,11 +50,11 @@ pub(super) fn read(host: &Lookup<'_>, notes: &mut Notes) -> Reached {
         let mend = "an unknown host key refuses a push: log in once by hand, or write `host_key: accept-new`";
         reader.notes.note(&found.variable.place, "how host keys are checked is not carried over", mend);
     }
-    Reached::BySsh(reader.connection)
+    Reachable::BySsh(reader.connection)
 }
 
 /// Listed once for each place that says it, however many hosts it is for.
-fn is_by_ssh(host: &Lookup<'_>, notes: &mut Notes) -> bool {
+fn is_by_ssh(host: &Lookup<'_>, notes: &mut ImportNotes) -> bool {
     let Some(found) = host.find(&["ansible_connection"]) else { return true };
     let Ok(kind) = &found.value else {
         unread(&found, notes);
@@ -76,7 +76,7 @@ fn is_by_ssh(host: &Lookup<'_>, notes: &mut Notes) -> bool {
 }
 
 /// Lists a value that is not known.
-fn unread(found: &Found<'_>, notes: &mut Notes) {
+fn unread(found: &FoundValue<'_>, notes: &mut ImportNotes) {
     let name = found.name;
     let what = match found.value {
         // What is encrypted is listed with all that is.
@@ -87,15 +87,15 @@ fn unread(found: &Found<'_>, notes: &mut Notes) {
     notes.note(&found.variable.place, what, "not carried over: write the value by hand");
 }
 
-struct Reader<'a, 'b> {
+struct ConnectionReader<'a, 'b> {
     host: &'b Lookup<'a>,
-    notes: &'b mut Notes,
+    notes: &'b mut ImportNotes,
     connection: Connection,
 }
 
-impl Reader<'_, '_> {
+impl ConnectionReader<'_, '_> {
     /// A text that is known, and not empty; else a note.
-    fn text(&mut self, names: &[&str]) -> Option<(String, Origin, Place)> {
+    fn text(&mut self, names: &[&str]) -> Option<(String, Origin, SourcePlace)> {
         let found = self.host.find(names)?;
         match &found.value {
             Ok(text) if text.trim().is_empty() => None,
@@ -107,22 +107,22 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn setting(&mut self, key: Setting, names: &[&str]) {
+    fn setting(&mut self, key: DraftSetting, names: &[&str]) {
         if let Some((text, origin, place)) = self.text(names) {
             self.put(key, &text, &origin, &place);
         }
     }
 
     /// The first wins.
-    fn put(&mut self, key: Setting, text: &str, origin: &Origin, place: &Place) {
+    fn put(&mut self, key: DraftSetting, text: &str, origin: &Origin, place: &SourcePlace) {
         if let Some((known, _)) = self.connection.settings.get(&key) {
-            if key == Setting::Identity && known != text {
+            if key == DraftSetting::Identity && known != text {
                 self.notes.note(place, format!("another key: `{}`", shown(text)), OTHER_KEY);
             }
             return;
         }
         if let Some(value) = accepted(key, text, place, self.notes) {
-            if key == Setting::Identity && !value.starts_with(['/', '~']) {
+            if key == DraftSetting::Identity && !value.starts_with(['/', '~']) {
                 let mend = "fleetdeploy looks for it below the inventory's folder, Ansible below its working folder";
                 self.notes.note(place, format!("the key `{}` has a relative path", shown(&value)), mend);
             }
@@ -138,14 +138,15 @@ impl Reader<'_, '_> {
         };
         let words: Vec<String> = words.into_iter().map(|word| word.text).collect();
         let read = SshArgs::read(&words);
-        for (key, value) in [(Setting::User, read.user), (Setting::Port, read.port), (Setting::Identity, read.identity)]
+        for (key, value) in
+            [(DraftSetting::User, read.user), (DraftSetting::Port, read.port), (DraftSetting::Identity, read.identity)]
         {
             if let Some(value) = value {
                 self.put(key, &value, &origin, &place);
             }
         }
         if read.accepts_new_keys {
-            self.put(Setting::HostKey, "accept-new", &origin, &place);
+            self.put(DraftSetting::HostKey, "accept-new", &origin, &place);
         }
         if self.connection.way.is_none() && !read.jump.is_empty() {
             self.connection.way = Some((read.jump, origin, place.clone()));
@@ -171,7 +172,7 @@ impl Reader<'_, '_> {
             self.notes.note(&place, what, "a push is root's work: fleetdeploy becomes root");
         }
         let asked = self.text(&["ansible_become"]);
-        let is_root = self.connection.settings.get(&Setting::User).is_some_and(|(user, _)| user == "root");
+        let is_root = self.connection.settings.get(&DraftSetting::User).is_some_and(|(user, _)| user == "root");
         match asked {
             // Without a word about it a playbook says so, and `auto` does the same. Root need not become another user.
             _ if is_root => {}
@@ -184,11 +185,11 @@ impl Reader<'_, '_> {
                     Some(found) => ("sudo-password", origin.max(found.origin.clone())),
                     None => ("sudo", origin),
                 };
-                self.put(Setting::Become, word, &origin, &place);
+                self.put(DraftSetting::Become, word, &origin, &place);
             }
             None => {
                 if let Some(found) = password {
-                    self.put(Setting::Become, "sudo-password", &found.origin, &found.variable.place);
+                    self.put(DraftSetting::Become, "sudo-password", &found.origin, &found.variable.place);
                 }
             }
         }

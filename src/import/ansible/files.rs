@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::super::note::{Notes, Place};
+use super::super::note::{ImportNotes, SourcePlace};
 use super::model::{Ansible, Variables};
 use super::tree::{Branch, parse};
 use crate::inventory::problem::shown;
@@ -18,19 +18,19 @@ const EXTENSIONS: [&str; 3] = ["yml", "yaml", "json"];
 const DEEPEST: usize = 8;
 
 /// Reads both folders below `folder`.
-pub(super) fn read(folder: &Path, ansible: &mut Ansible, notes: &mut Notes) {
+pub(super) fn read(folder: &Path, ansible: &mut Ansible, notes: &mut ImportNotes) {
     for (kind, is_group) in [("group_vars", true), ("host_vars", false)] {
         for (name, mut paths) in by_name(&folder.join(kind)) {
             // Ansible takes the first that there is.
             paths.sort_by_key(|path| rank(path));
             let path = paths.remove(0);
             for passed_over in &paths {
-                let place = Place::File(notes.file(passed_over, String::new()));
+                let place = SourcePlace::File(notes.file(passed_over, String::new()));
                 let what = format!("Ansible passes this over: `{}` is beside it", shown(&path.display().to_string()));
                 notes.note(&place, what, "nothing of it is read, by Ansible neither");
             }
             let known = if is_group {
-                let place = Place::File(notes.file(&path, String::new()));
+                let place = SourcePlace::File(notes.file(&path, String::new()));
                 let is_known = ansible.groups.contains_key(&name)
                     || [super::model::ALL, super::model::UNGROUPED].contains(&name.as_str());
                 is_known.then(|| &mut ansible.group(&name, &place).variables.filed)
@@ -38,7 +38,7 @@ pub(super) fn read(folder: &Path, ansible: &mut Ansible, notes: &mut Notes) {
                 ansible.host_named(&name).map(|host| &mut host.variables.filed)
             };
             let Some(variables) = known else {
-                let place = Place::File(notes.file(&path, String::new()));
+                let place = SourcePlace::File(notes.file(&path, String::new()));
                 let kind = if is_group { "group" } else { "host" };
                 let what = format!("the inventory has no {kind} `{}`", shown(&name));
                 notes.note(&place, what, "nothing of it is read, by Ansible neither");
@@ -50,14 +50,14 @@ pub(super) fn read(folder: &Path, ansible: &mut Ansible, notes: &mut Notes) {
 }
 
 /// A file of variables, or all of a folder in the order of their names: later ones win.
-fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut Notes) {
+fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut ImportNotes) {
     if path.is_dir() {
         if depth < DEEPEST {
             for path in sorted(path).iter().filter(|path| stem(path).is_some()) {
                 if path.is_dir() || has_extension_of_variables(path) {
                     read_into(path, depth + 1, variables, notes);
                 } else {
-                    let place = Place::File(notes.file(path, String::new()));
+                    let place = SourcePlace::File(notes.file(path, String::new()));
                     let mend = "call it `.yml` if what it says counts";
                     notes.note(&place, "Ansible passes this over in a folder of variables: not read", mend);
                 }
@@ -70,7 +70,7 @@ fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut N
     let text = match text {
         Ok(text) => text,
         Err(error) => {
-            let place = Place::File(notes.file(path, String::new()));
+            let place = SourcePlace::File(notes.file(path, String::new()));
             notes.note(&place, format!("this file cannot be read: {error}"), "what it says of connections is missing");
             return;
         }
@@ -80,7 +80,7 @@ fn read_into(path: &Path, depth: usize, variables: &mut Variables, notes: &mut N
     let file = notes.file(path, if is_vault { String::new() } else { text });
     if is_vault {
         let mend = "it is not read; what it says of connections must be written by hand, and passwords are asked for";
-        notes.note(&Place::File(file), "this file is encrypted with Ansible Vault", mend);
+        notes.note(&SourcePlace::File(file), "this file is encrypted with Ansible Vault", mend);
         return;
     }
     if let Some(node) = parse(file, notes) {

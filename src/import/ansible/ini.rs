@@ -3,9 +3,9 @@
 //! Source: Ansible's `plugins/inventory/ini.py`; host lines are split like a shell's (`shlex`), values are then read as
 //! Python's literals, so that one more pair of quotes falls off.
 
-use super::super::note::{Notes, Place};
-use super::super::words::{Comments, OpenQuote, Word, split};
-use super::model::{ALL, Ansible, MOST_HOSTS, UNGROUPED, Value, Variable, Variables};
+use super::super::note::{ImportNotes, SourcePlace};
+use super::super::words::{Comments, OpenQuote, ShellWord, split};
+use super::model::{ALL, Ansible, AnsibleValue, MOST_HOSTS, UNGROUPED, Variable, Variables};
 use super::range;
 use crate::inventory::problem::shown;
 use crate::inventory::yaml::Position;
@@ -18,9 +18,9 @@ enum Section {
 }
 
 /// Reads the file with this number; mistakes go to the notes.
-pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut Notes) {
+pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut ImportNotes) {
     let text = notes.text(file).to_owned();
-    let mut reader = Reader { file, ansible, notes, group: UNGROUPED.into(), section: Section::Hosts };
+    let mut reader = IniReader { file, ansible, notes, group: UNGROUPED.into(), section: Section::Hosts };
     let mut children = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let indent = line.chars().take_while(|letter| letter.is_whitespace()).count();
@@ -46,21 +46,21 @@ pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut Notes) {
     }
 }
 
-struct Reader<'a> {
+struct IniReader<'a> {
     file: usize,
     ansible: &'a mut Ansible,
-    notes: &'a mut Notes,
+    notes: &'a mut ImportNotes,
     group: String,
     section: Section,
 }
 
-impl Reader<'_> {
-    fn place(&self, line: usize, column: usize) -> Place {
-        Place::Line { file: self.file, at: Position { line, column } }
+impl IniReader<'_> {
+    fn place(&self, line: usize, column: usize) -> SourcePlace {
+        SourcePlace::Line { file: self.file, at: Position { line, column } }
     }
 
     /// Whether the line is a header, or would have been one.
-    fn header(&mut self, line: &str, place: &Place) -> bool {
+    fn header(&mut self, line: &str, place: &SourcePlace) -> bool {
         let line = line.split_once('#').map_or(line, |(line, _)| line.trim_end());
         let Some(inner) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else { return false };
         let (group, kind) = inner.split_once(':').map_or((inner, None), |(group, kind)| (group, Some(kind)));
@@ -110,10 +110,10 @@ impl Reader<'_> {
         }
         let mut variables = Variables::new();
         if let Some(port) = port {
-            let value = Value::Text(port.to_owned());
+            let value = AnsibleValue::Text(port.to_owned());
             variables.insert("ansible_port".into(), Variable { value, place: place.clone() });
         }
-        for Word { text, column } in assignments {
+        for ShellWord { text, column } in assignments {
             let place = self.place(number, indent + column);
             let Some((key, value)) = text.split_once('=') else {
                 let mend = "after a host's name come `key=value`; a value with spaces stands in quotes";
@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
     }
 
-    fn variable(&mut self, line: &str, place: &Place) {
+    fn variable(&mut self, line: &str, place: &SourcePlace) {
         let Some((key, value)) = line.split_once('=') else {
             self.notes.mistake(place, "this is not `key=value`", "a section of variables has one on each line");
             return;
@@ -137,7 +137,7 @@ impl Reader<'_> {
         self.ansible.group(&self.group, place).variables.inline.insert(key.trim().to_owned(), variable);
     }
 
-    fn child(&mut self, line: &str, place: &Place) -> Option<(String, Place)> {
+    fn child(&mut self, line: &str, place: &SourcePlace) -> Option<(String, SourcePlace)> {
         let child = line.split_once('#').map_or(line, |(line, _)| line).trim();
         if child.contains(char::is_whitespace) {
             self.notes.mistake(place, "this is not the name of a group", "a section of children has one on each line");
@@ -152,17 +152,17 @@ impl Reader<'_> {
 }
 
 /// A value as Python's `literal_eval` reads it, as far as texts, numbers and booleans go.
-fn literal(text: &str) -> Value {
+fn literal(text: &str) -> AnsibleValue {
     if text.starts_with("$ANSIBLE_VAULT") {
-        return Value::Vault;
+        return AnsibleValue::Vault;
     }
     if let Some(quoted) = quoted(text) {
-        return Value::Text(quoted);
+        return AnsibleValue::Text(quoted);
     }
     let bare = text.split_once('#').map_or(text, |(value, _)| value.trim_end());
     let is_literal = matches!(bare, "True" | "False" | "None") || bare.parse::<f64>().is_ok();
     // Behind anything else a `#` is a part of the text.
-    Value::Text(if is_literal { bare } else { text }.to_owned())
+    AnsibleValue::Text(if is_literal { bare } else { text }.to_owned())
 }
 
 /// The content of a text in one pair of quotes, with at most a comment behind it.
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Ansible, Vec<String>) {
-        let mut notes = Notes::default();
+        let mut notes = ImportNotes::default();
         let file = notes.file(Path::new("hosts"), text.into());
         let mut ansible = Ansible::default();
         read(file, &mut ansible, &mut notes);
@@ -204,7 +204,7 @@ mod tests {
         (ansible, mistakes)
     }
 
-    fn variable(ansible: &mut Ansible, host: &str, name: &str) -> Option<Value> {
+    fn variable(ansible: &mut Ansible, host: &str, name: &str) -> Option<AnsibleValue> {
         Some(ansible.host_named(host)?.variables.inline.get(name)?.value.clone())
     }
 
@@ -226,14 +226,14 @@ web
 ",
         );
         assert_eq!(mistakes, [""; 0]);
-        let text = |text: &str| Some(Value::Text(text.into()));
+        let text = |text: &str| Some(AnsibleValue::Text(text.into()));
         assert_eq!(variable(&mut ansible, "web2.example.org", "ansible_port"), text("2222"));
         assert_eq!(variable(&mut ansible, "web2.example.org", "note"), text("a # b"));
         assert_eq!(variable(&mut ansible, "web3", "x"), text("y z"));
         assert_eq!(variable(&mut ansible, "web3", "secret"), text("#1"));
         let group = &ansible.groups["web"].variables.inline;
         let texts: Vec<_> = group.iter().map(|(key, variable)| (key.as_str(), variable.value.clone())).collect();
-        let value = |text: &str| Value::Text(text.into());
+        let value = |text: &str| AnsibleValue::Text(text.into());
         assert_eq!(
             texts,
             [
@@ -268,6 +268,6 @@ web
     #[test]
     fn an_encrypted_value_stays_unread() {
         let (mut ansible, _) = parse("a p=$ANSIBLE_VAULT;1.1;AES256\n");
-        assert_eq!(variable(&mut ansible, "a", "p"), Some(Value::Vault));
+        assert_eq!(variable(&mut ansible, "a", "p"), Some(AnsibleValue::Vault));
     }
 }

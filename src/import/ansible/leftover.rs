@@ -1,7 +1,7 @@
 //! The variables that no inventory of ours says, each listed once with its place: whether or not any host has them.
 
-use super::super::note::{Notes, Place};
-use super::model::{Ansible, Scope, Value, Variable};
+use super::super::note::{ImportNotes, SourcePlace};
+use super::model::{Ansible, AnsibleValue, Scope, Variable};
 use crate::inventory::problem::{listed, shown};
 
 /// What becomes a setting, or is listed where it is read.
@@ -33,7 +33,7 @@ pub(super) const READ: [&str; 24] = [
 ];
 
 /// Lists the rest of all variables, those of a line together, and those of a file.
-pub(super) fn list(ansible: &Ansible, notes: &mut Notes) {
+pub(super) fn list(ansible: &Ansible, notes: &mut ImportNotes) {
     let groups = ansible.groups.values().map(|group| &group.variables);
     let hosts = ansible.hosts.iter().map(|host| &host.variables);
     for Scope { inline, filed } in groups.chain(hosts) {
@@ -48,28 +48,28 @@ pub(super) fn list(ansible: &Ansible, notes: &mut Notes) {
 
 /// Names, and where the first of them stands.
 #[derive(Debug, Default)]
-struct Kind<'a> {
-    place: Option<&'a Place>,
+struct LeftoverKind<'a> {
+    place: Option<&'a SourcePlace>,
     names: Vec<&'a str>,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> LeftoverKind<'a> {
     fn add(&mut self, name: &'a str, variable: &'a Variable) {
         self.place.get_or_insert(&variable.place);
         self.names.push(name);
     }
 
-    fn note(self, what: &str, mend: &str, notes: &mut Notes) {
+    fn note(self, what: &str, mend: &str, notes: &mut ImportNotes) {
         if let Some(place) = self.place {
             notes.note(place, format!("{what}: {}", listed(self.names)), mend);
         }
     }
 }
 
-fn rest(variables: &[(&String, &Variable)], notes: &mut Notes) {
-    let [mut of_playbooks, mut of_ansible, mut of_becoming, mut encrypted] = <[Kind<'_>; 4]>::default();
+fn rest(variables: &[(&String, &Variable)], notes: &mut ImportNotes) {
+    let [mut of_playbooks, mut of_ansible, mut of_becoming, mut encrypted] = <[LeftoverKind<'_>; 4]>::default();
     for (name, variable) in variables {
-        if matches!(variable.value, Value::Vault) {
+        if matches!(variable.value, AnsibleValue::Vault) {
             encrypted.add(name, variable);
         } else if is_password(name) {
             let mend = "it is not carried over: fleetdeploy logs in with keys, and asks for a sudo password itself";

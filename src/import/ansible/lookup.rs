@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{ALL, Ansible, Scope, Value, Variable, Variables};
+use super::model::{ALL, Ansible, AnsibleValue, Scope, Variable, Variables};
 
 /// Which layer a host's variable comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub(super) enum Origin {
 
 /// A text that is true of a host, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundValue<'a> {
     pub(super) name: &'a str,
     pub(super) value: Result<String, Unread>,
     pub(super) variable: &'a Variable,
@@ -70,14 +70,14 @@ impl<'a> Lookup<'a> {
     }
 
     /// The last of these variables that is set: where a setting has an old and a new name, Ansible takes the last.
-    pub(super) fn find(&self, names: &[&'a str]) -> Option<Found<'a>> {
+    pub(super) fn find(&self, names: &[&'a str]) -> Option<FoundValue<'a>> {
         let (name, (variable, origin)) = names.iter().rev().find_map(|name| self.variables.get_key_value(name))?;
         let value = match &variable.value {
-            Value::Text(text) => self.render(text, 0).ok_or(Unread::Template),
-            Value::Vault => Err(Unread::Vault),
-            Value::Other(kind) => Err(Unread::Other(kind)),
+            AnsibleValue::Text(text) => self.render(text, 0).ok_or(Unread::Template),
+            AnsibleValue::Vault => Err(Unread::Vault),
+            AnsibleValue::Other(kind) => Err(Unread::Other(kind)),
         };
-        Some(Found { name, value, variable, origin: origin.clone() })
+        Some(FoundValue { name, value, variable, origin: origin.clone() })
     }
 
     /// The text with `{{ name }}` replaced, if there is nothing else in double or other braces.
@@ -110,8 +110,8 @@ impl<'a> Lookup<'a> {
             return Some(self.name.split('.').next().unwrap_or(self.name).to_owned());
         }
         match &self.variables.get(name)?.0.value {
-            Value::Text(text) => self.render(text, depth + 1),
-            Value::Vault | Value::Other(_) => None,
+            AnsibleValue::Text(text) => self.render(text, depth + 1),
+            AnsibleValue::Vault | AnsibleValue::Other(_) => None,
         }
     }
 }
@@ -120,12 +120,12 @@ impl<'a> Lookup<'a> {
 mod tests {
     use pretty_assertions::assert_eq;
 
-    use super::super::super::note::Place;
+    use super::super::super::note::SourcePlace;
     use super::*;
 
     fn set(variables: &mut Variables, pairs: &[(&str, &str)]) {
         for (key, value) in pairs {
-            let variable = Variable { value: Value::Text((*value).into()), place: Place::File(0) };
+            let variable = Variable { value: AnsibleValue::Text((*value).into()), place: SourcePlace::File(0) };
             variables.insert((*key).into(), variable);
         }
     }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn files_of_groups_win_over_the_inventory_and_the_host_over_both() {
-        let place = Place::File(0);
+        let place = SourcePlace::File(0);
         let mut ansible = Ansible::default();
         ansible.host("web1", "web", &place);
         let mut expect = |change: &dyn Fn(&mut Ansible), value: &str, origin: Origin| {
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn templates_that_only_name_variables_are_filled_in() {
         let mut ansible = Ansible::default();
-        let host = ansible.host("web1.example.org", "web", &Place::File(0));
+        let host = ansible.host("web1.example.org", "web", &SourcePlace::File(0));
         let pairs = [
             ("a", "{{ inventory_hostname_short }}.{{b}}"),
             ("b", "{{ c }}.org"),
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn of_an_old_and_a_new_name_the_last_counts() {
         let mut ansible = Ansible::default();
-        let host = ansible.host("web1", "web", &Place::File(0));
+        let host = ansible.host("web1", "web", &SourcePlace::File(0));
         set(&mut host.variables.inline, &[("ansible_user", "new"), ("ansible_ssh_user", "old")]);
         assert_eq!(found(&ansible, &["ansible_user", "ansible_ssh_user"]).unwrap().0, Ok("old".into()));
         assert_eq!(found(&ansible, &["ansible_user"]).unwrap().0, Ok("new".into()));

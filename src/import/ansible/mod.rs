@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::draft::{Draft, DraftHost, Setting, Settings, Systems};
+use super::draft::{Draft, DraftHost, DraftSetting, DraftSettings, DraftSystems};
 use super::names::Names;
-use super::note::{Notes, Place};
+use super::note::{ImportNotes, SourcePlace};
 use super::ssh_args::Hop;
-use super::{ImportError, Imported, Wanted, finish, named};
+use super::{ImportError, ImportTarget, Imported, finish, named};
 use crate::inventory::problem::{listed, shown};
-use connection::{Connection, Reached};
+use connection::{Connection, Reachable};
 use lookup::{Lookup, Origin};
 use model::{ALL, Ansible, UNGROUPED};
 
@@ -45,8 +45,8 @@ const DEEPEST: usize = 8;
 ///
 /// # Errors
 /// [`ImportError::NotUnderstood`] holds all that is wrong with it.
-pub fn from_ansible(path: &Path, config: Option<&Path>, wanted: &Wanted<'_>) -> Result<Imported, ImportError> {
-    let mut notes = Notes::default();
+pub fn from_ansible(path: &Path, config: Option<&Path>, wanted: &ImportTarget<'_>) -> Result<Imported, ImportError> {
+    let mut notes = ImportNotes::default();
     let mut ansible = Ansible::default();
     let origin = format!("the Ansible inventory {}", path.display());
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
@@ -67,10 +67,10 @@ pub fn from_ansible(path: &Path, config: Option<&Path>, wanted: &Wanted<'_>) -> 
         if above.is_dir() {
             let file = notes.file(&above, String::new());
             let mend = "if its `ansible_` variables are for these hosts, move it beside the inventory and import again";
-            notes.note(&Place::File(file), "this folder is not beside the inventory: not read", mend);
+            notes.note(&SourcePlace::File(file), "this folder is not beside the inventory: not read", mend);
         }
     }
-    let mut systems = Systems::flake(".");
+    let mut systems = DraftSystems::flake(".");
     systems.remark = vec![
         "Ansible knows no systems: say which flake has them. A host's name here is its name there.".to_owned(),
         "Take hosts that are not NixOS out of `hosts` above, or name those to push instead of `all`.".to_owned(),
@@ -82,7 +82,12 @@ pub fn from_ansible(path: &Path, config: Option<&Path>, wanted: &Wanted<'_>) -> 
 }
 
 /// Reads a file, or everything in a folder as Ansible would.
-fn read_inventory(path: &Path, depth: usize, ansible: &mut Ansible, notes: &mut Notes) -> Result<(), ImportError> {
+fn read_inventory(
+    path: &Path,
+    depth: usize,
+    ansible: &mut Ansible,
+    notes: &mut ImportNotes,
+) -> Result<(), ImportError> {
     if !path.is_dir() {
         return read_file(path, ansible, notes);
     }
@@ -95,7 +100,7 @@ fn read_inventory(path: &Path, depth: usize, ansible: &mut Ansible, notes: &mut 
         // A pipe or a device would be waited for.
         let is_something = entry.is_file() || entry.is_dir() && depth < DEEPEST;
         if !is_something || name.starts_with('.') || name.ends_with('~') || PASSED_OVER.contains(&extension) {
-            let place = Place::File(notes.file(&entry, String::new()));
+            let place = SourcePlace::File(notes.file(&entry, String::new()));
             notes.note(&place, "Ansible passes this over in a folder: not read", "import it by its name if it counts");
         } else {
             read_inventory(&entry, depth + 1, ansible, notes)?;
@@ -104,12 +109,12 @@ fn read_inventory(path: &Path, depth: usize, ansible: &mut Ansible, notes: &mut 
     Ok(())
 }
 
-fn read_file(path: &Path, ansible: &mut Ansible, notes: &mut Notes) -> Result<(), ImportError> {
+fn read_file(path: &Path, ansible: &mut Ansible, notes: &mut ImportNotes) -> Result<(), ImportError> {
     let unreadable = |source| ImportError::Unreadable { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let Ok(text) = String::from_utf8(bytes) else {
         let file = notes.file(path, String::new());
-        notes.mistake(&Place::File(file), "this is not UTF-8 text", "save it as UTF-8");
+        notes.mistake(&SourcePlace::File(file), "this is not UTF-8 text", "save it as UTF-8");
         return Ok(());
     };
     let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Into::into);
@@ -119,10 +124,10 @@ fn read_file(path: &Path, ansible: &mut Ansible, notes: &mut Notes) -> Result<()
         Form::Ini => ini::read(file, ansible, notes),
         Form::Yaml => yaml_form::read(file, ansible, notes),
         Form::Vault => {
-            notes.mistake(&Place::File(file), "this inventory is encrypted with Ansible Vault", EXPORT);
+            notes.mistake(&SourcePlace::File(file), "this inventory is encrypted with Ansible Vault", EXPORT);
         }
-        Form::Program => notes.mistake(&Place::File(file), "this is a program that prints an inventory", EXPORT),
-        Form::Toml => notes.mistake(&Place::File(file), "this is an inventory in TOML form", EXPORT),
+        Form::Program => notes.mistake(&SourcePlace::File(file), "this is a program that prints an inventory", EXPORT),
+        Form::Toml => notes.mistake(&SourcePlace::File(file), "this is an inventory in TOML form", EXPORT),
     }
     Ok(())
 }
@@ -168,14 +173,14 @@ fn is_key(line: &str) -> bool {
 }
 
 /// Makes hosts, tags and settings of what was read.
-fn fill(mut draft: Draft, ansible: &Ansible, notes: &mut Notes) -> Draft {
+fn fill(mut draft: Draft, ansible: &Ansible, notes: &mut ImportNotes) -> Draft {
     let memberships = ansible.memberships();
     let mut names = Names::default();
-    let mut made: Vec<(&model::Host, DraftHost, Connection)> = Vec::new();
+    let mut made: Vec<(&model::AnsibleHost, DraftHost, Connection)> = Vec::new();
     for host in &ansible.hosts {
         let groups = &memberships[host.name.as_str()];
         let lookup = Lookup::new(ansible, &host.name, &host.variables, groups);
-        let Reached::BySsh(connection) = connection::read(&lookup, notes) else { continue };
+        let Reachable::BySsh(connection) = connection::read(&lookup, notes) else { continue };
         let address = connection.address.clone();
         let Some(entry) = named(&host.name, address, &host.place, &mut names, notes) else { continue };
         let tags = groups.iter().filter(|group| **group != UNGROUPED).filter_map(|group| names.tag(group));
@@ -183,12 +188,12 @@ fn fill(mut draft: Draft, ansible: &Ansible, notes: &mut Notes) -> Draft {
     }
     list_renamed_groups(ansible, &mut names, notes);
     let hops = Hops::new(&made);
-    let mut spoken: Vec<BTreeMap<Setting, (String, Origin)>> = Vec::new();
+    let mut spoken: Vec<BTreeMap<DraftSetting, (String, Origin)>> = Vec::new();
     for (_, entry, connection) in &mut made {
         let mut settings = connection.settings.clone();
         if let Some((way, origin, place)) = &connection.way {
             match hops.jump(way, entry, connection, place, notes) {
-                Some(jump) => drop(settings.insert(Setting::Jump, (jump, origin.clone()))),
+                Some(jump) => drop(settings.insert(DraftSetting::Jump, (jump, origin.clone()))),
                 None if way.len() > 1 => entry.remark = Some("Reached by several jumps: say the last one.".to_owned()),
                 None => {}
             }
@@ -211,16 +216,16 @@ fn fill(mut draft: Draft, ansible: &Ansible, notes: &mut Notes) -> Draft {
 }
 
 /// What a layer says of all the hosts that take a setting from it, where it says the same of each.
-fn said_by(origin: &Origin, spoken: &[BTreeMap<Setting, (String, Origin)>]) -> Settings {
-    let said = |key: Setting| {
+fn said_by(origin: &Origin, spoken: &[BTreeMap<DraftSetting, (String, Origin)>]) -> DraftSettings {
+    let said = |key: DraftSetting| {
         let mut values = spoken.iter().filter_map(|settings| settings.get(&key)).filter(|(_, from)| from == origin);
         let (first, _) = values.next()?;
         values.all(|(value, _)| value == first).then(|| (key, first.clone()))
     };
-    Setting::ALL.into_iter().filter_map(said).collect()
+    DraftSetting::ALL.into_iter().filter_map(said).collect()
 }
 
-fn list_renamed_groups(ansible: &Ansible, names: &mut Names, notes: &mut Notes) {
+fn list_renamed_groups(ansible: &Ansible, names: &mut Names, notes: &mut ImportNotes) {
     for (name, group) in ansible.groups.iter().filter(|(name, _)| ![ALL, UNGROUPED].contains(&name.as_str())) {
         match names.tag(name) {
             Some(tag) if tag == *name => {}
@@ -249,12 +254,15 @@ struct Hops {
 }
 
 impl Hops {
-    fn new(made: &[(&model::Host, DraftHost, Connection)]) -> Self {
+    fn new(made: &[(&model::AnsibleHost, DraftHost, Connection)]) -> Self {
         let setting = |connection: &Connection, key| connection.settings.get(&key).map(|(value, _)| value.clone());
         let mut known = BTreeMap::new();
         for (host, entry, connection) in made {
-            let login =
-                (entry.name.to_string(), setting(connection, Setting::User), setting(connection, Setting::Port));
+            let login = (
+                entry.name.to_string(),
+                setting(connection, DraftSetting::User),
+                setting(connection, DraftSetting::Port),
+            );
             for name in [Some(&host.name), entry.address.as_ref()].into_iter().flatten() {
                 known.entry(name.clone()).or_insert_with(|| login.clone());
             }
@@ -277,10 +285,10 @@ impl Hops {
         way: &[Hop],
         entry: &DraftHost,
         connection: &Connection,
-        place: &Place,
-        notes: &mut Notes,
+        place: &SourcePlace,
+        notes: &mut ImportNotes,
     ) -> Option<String> {
-        let user = connection.settings.get(&Setting::User).map(|(user, _)| user.clone());
+        let user = connection.settings.get(&DraftSetting::User).map(|(user, _)| user.clone());
         // In a ProxyCommand `%r` is the user of the host itself.
         let mut way: Vec<Hop> = way.to_vec();
         way.iter_mut().filter(|hop| hop.user.as_deref() == Some("%r")).for_each(|hop| hop.user.clone_from(&user));
@@ -302,7 +310,7 @@ impl Hops {
         }
         match host {
             Some(host) => Some(host.to_owned()),
-            None => super::accepted(Setting::Jump, &last.destination(), place, notes),
+            None => super::accepted(DraftSetting::Jump, &last.destination(), place, notes),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::note::Place;
+use super::super::note::SourcePlace;
 
 /// The value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum AnsibleValue {
     /// A text, or a number or boolean as it is written.
     Text(String),
     /// A value that is encrypted with Ansible Vault. The import does not look into it.
@@ -18,8 +18,8 @@ pub(super) enum Value {
 /// A variable, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variable {
-    pub(super) value: Value,
-    pub(super) place: Place,
+    pub(super) value: AnsibleValue,
+    pub(super) place: SourcePlace,
 }
 
 pub(super) type Variables = BTreeMap<String, Variable>;
@@ -33,18 +33,18 @@ pub(super) struct Scope {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Group {
+pub(super) struct AnsibleGroup {
     pub(super) variables: Scope,
     pub(super) hosts: BTreeSet<String>,
     pub(super) children: BTreeSet<String>,
-    pub(super) place: Place,
+    pub(super) place: SourcePlace,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Host {
+pub(super) struct AnsibleHost {
     pub(super) name: String,
     pub(super) variables: Scope,
-    pub(super) place: Place,
+    pub(super) place: SourcePlace,
 }
 
 /// The group of every host, and that of the hosts in no other one.
@@ -57,15 +57,15 @@ pub(super) const MOST_HOSTS: usize = 20_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ansible {
     /// In the order in which they are named first.
-    pub(super) hosts: Vec<Host>,
+    pub(super) hosts: Vec<AnsibleHost>,
     /// By name, among [`Ansible::hosts`].
     index: BTreeMap<String, usize>,
-    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) groups: BTreeMap<String, AnsibleGroup>,
 }
 
 impl Ansible {
-    pub(super) fn group(&mut self, name: &str, place: &Place) -> &mut Group {
-        self.groups.entry(name.to_owned()).or_insert_with(|| Group {
+    pub(super) fn group(&mut self, name: &str, place: &SourcePlace) -> &mut AnsibleGroup {
+        self.groups.entry(name.to_owned()).or_insert_with(|| AnsibleGroup {
             variables: Scope::default(),
             hosts: BTreeSet::new(),
             children: BTreeSet::new(),
@@ -74,16 +74,16 @@ impl Ansible {
     }
 
     /// The host of that name, put into the group.
-    pub(super) fn host(&mut self, name: &str, group: &str, place: &Place) -> &mut Host {
+    pub(super) fn host(&mut self, name: &str, group: &str, place: &SourcePlace) -> &mut AnsibleHost {
         self.group(group, place).hosts.insert(name.to_owned());
         let index = *self.index.entry(name.to_owned()).or_insert_with(|| {
-            self.hosts.push(Host { name: name.to_owned(), variables: Scope::default(), place: place.clone() });
+            self.hosts.push(AnsibleHost { name: name.to_owned(), variables: Scope::default(), place: place.clone() });
             self.hosts.len() - 1
         });
         &mut self.hosts[index]
     }
 
-    pub(super) fn host_named(&mut self, name: &str) -> Option<&mut Host> {
+    pub(super) fn host_named(&mut self, name: &str) -> Option<&mut AnsibleHost> {
         self.index.get(name).map(|index| &mut self.hosts[*index])
     }
 
@@ -150,7 +150,7 @@ impl Ansible {
             scope.filed.get("ansible_group_priority").or_else(|| scope.inline.get("ansible_group_priority"))
         });
         match priority.map(|priority| &priority.value) {
-            Some(Value::Text(text)) => text.parse().unwrap_or(1),
+            Some(AnsibleValue::Text(text)) => text.parse().unwrap_or(1),
             _ => 1,
         }
     }
@@ -164,7 +164,7 @@ mod tests {
 
     fn inventory(groups: &[(&str, &[&str], &[&str])]) -> Ansible {
         let mut ansible = Ansible::default();
-        let place = Place::File(0);
+        let place = SourcePlace::File(0);
         for (group, hosts, children) in groups {
             for host in *hosts {
                 ansible.host(host, group, &place);
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn a_group_with_a_higher_priority_comes_later() {
         let mut ansible = inventory(&[("a", &["x"], &[]), ("b", &["x"], &[])]);
-        let ten = Variable { value: Value::Text("10".into()), place: Place::File(0) };
-        let first = ansible.group("a", &Place::File(0));
+        let ten = Variable { value: AnsibleValue::Text("10".into()), place: SourcePlace::File(0) };
+        let first = ansible.group("a", &SourcePlace::File(0));
         first.variables.inline.insert("ansible_group_priority".into(), ten);
         assert_eq!(ansible.memberships()["x"], ["b", "a"]);
     }

@@ -45,7 +45,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hosts.ini");
         std::fs::write(&path, lines.join("\n")).unwrap();
-        let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+        let wanted = ImportTarget { fleet: None, target: Path::new("/lab/inventory.yaml") };
         match from_ansible(&path, None, &wanted) {
             Ok(imported) => prop_assert!(imported.hosts > 0),
             Err(ImportError::NotUnderstood { mistakes, .. }) => prop_assert!(!mistakes.is_empty()),
@@ -62,7 +62,7 @@ fn imported(files: &[(&str, &str)]) -> (String, Vec<String>) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+    let wanted = ImportTarget { fleet: None, target: Path::new("/lab/inventory.yaml") };
     let imported = from_ansible(&folder.path().join(files[0].0), None, &wanted).unwrap();
     let here = format!("{}/", folder.path().display());
     let notes = imported.notes.iter().map(|note| note.whole().replace(&here, "").lines().next().unwrap().to_owned());
@@ -128,7 +128,7 @@ fn the_answer_of_a_script_is_refused_with_what_to_type() {
     let path = folder.path().join("list.json");
     std::fs::write(&path, r#"{"_meta": {"hostvars": {"w": {"ansible_host": "10.0.0.1"}}}, "web": {"hosts": ["w"]}}"#)
         .unwrap();
-    let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+    let wanted = ImportTarget { fleet: None, target: Path::new("/lab/inventory.yaml") };
     let error = from_ansible(&path, None, &wanted).unwrap_err();
     assert!(
         matches!(error, ImportError::NotUnderstood { .. }) && error.to_string().contains("--list --yaml"),
@@ -148,7 +148,7 @@ fn a_folder_is_read_with_the_folders_and_ini_files_in_it() {
     write("sub/20", "[db]\nd1\n");
     write("group_vars/web/main.yml", "ansible_user: ops\n");
     write("old.bak", "[gone]\ng1\n");
-    let wanted = Wanted { fleet: None, target: Path::new("/lab/inventory.yaml") };
+    let wanted = ImportTarget { fleet: None, target: Path::new("/lab/inventory.yaml") };
     let imported = from_ansible(folder.path(), None, &wanted).unwrap();
     assert!(imported.text.contains("  web:\n    user: ops\n"), "{}", imported.text);
     let hosts = "  w1:\n    tags: [web]\n  d1:\n    tags: [db]\n";

@@ -1,45 +1,45 @@
 //! YAML of Ansible's: maps whose later keys win, merges (`<<`), variables.
 
-use super::super::note::{Notes, Place};
-use super::model::{Value, Variable, Variables};
+use super::super::note::{ImportNotes, SourcePlace};
+use super::model::{AnsibleValue, Variable, Variables};
 use crate::inventory::problem::shown;
-use crate::inventory::yaml::{self, Node, Step, Way};
+use crate::inventory::yaml::{self, Node, NodeStep, NodeWay};
 
 /// A node of a file, with the way to it.
 #[derive(Debug, Clone)]
 pub(super) struct Branch<'a> {
     node: &'a Node,
     file: usize,
-    way: Way,
+    way: NodeWay,
 }
 
 impl<'a> Branch<'a> {
     pub(super) fn root(node: &'a Node, file: usize) -> Self {
-        Self { node, file, way: Way::new() }
+        Self { node, file, way: NodeWay::new() }
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place::Node { file: self.file, way: self.way.clone() }
+    pub(super) fn place(&self) -> SourcePlace {
+        SourcePlace::Node { file: self.file, way: self.way.clone() }
     }
 
     /// Where the key stands that this is the value of.
-    pub(super) fn key_place(&self) -> Place {
+    pub(super) fn key_place(&self) -> SourcePlace {
         let mut way = self.way.clone();
-        if let Some(Step::Value(number)) = way.last().copied() {
+        if let Some(NodeStep::Value(number)) = way.last().copied() {
             way.pop();
-            way.push(Step::Key(number));
+            way.push(NodeStep::Key(number));
         }
-        Place::Node { file: self.file, way }
+        SourcePlace::Node { file: self.file, way }
     }
 
-    fn child(&self, node: &'a Node, step: Step) -> Self {
+    fn child(&self, node: &'a Node, step: NodeStep) -> Self {
         let mut way = self.way.clone();
         way.push(step);
         Self { node, file: self.file, way }
     }
 
     /// The entries of a map, in the file's order, each key once; nothing at all is an empty map, `None` what is no map.
-    pub(super) fn entries(&self, notes: &mut Notes) -> Option<Vec<(String, Self)>> {
+    pub(super) fn entries(&self, notes: &mut ImportNotes) -> Option<Vec<(String, Self)>> {
         let pairs = match self.node {
             Node::Map(pairs) => pairs,
             Node::Null => return Some(Vec::new()),
@@ -48,7 +48,7 @@ impl<'a> Branch<'a> {
         let mut entries: Vec<(String, Self)> = Vec::new();
         let mut merged = Vec::new();
         for (number, (key, value)) in pairs.iter().enumerate() {
-            let value = self.child(value, Step::Value(number));
+            let value = self.child(value, NodeStep::Value(number));
             if *key == Node::Text("<<".into()) {
                 merged.extend(value.merged(notes));
                 continue;
@@ -75,10 +75,10 @@ impl<'a> Branch<'a> {
     }
 
     /// What `<<` brings along: a map, or a list of them, of which the first wins.
-    fn merged(&self, notes: &mut Notes) -> Vec<(String, Self)> {
+    fn merged(&self, notes: &mut ImportNotes) -> Vec<(String, Self)> {
         match self.node {
             Node::List(items) => (items.iter().enumerate())
-                .flat_map(|(number, item)| self.child(item, Step::Item(number)).entries(notes).unwrap_or_default())
+                .flat_map(|(number, item)| self.child(item, NodeStep::Item(number)).entries(notes).unwrap_or_default())
                 .collect(),
             _ => self.entries(notes).unwrap_or_default(),
         }
@@ -99,11 +99,11 @@ impl<'a> Branch<'a> {
 
     pub(super) fn items(&self) -> Option<Vec<Self>> {
         let Node::List(items) = self.node else { return None };
-        Some(items.iter().enumerate().map(|(number, item)| self.child(item, Step::Item(number))).collect())
+        Some(items.iter().enumerate().map(|(number, item)| self.child(item, NodeStep::Item(number))).collect())
     }
 
     /// The variables of a map; whatever is none is listed.
-    pub(super) fn variables(&self, notes: &mut Notes) -> Variables {
+    pub(super) fn variables(&self, notes: &mut ImportNotes) -> Variables {
         let Some(entries) = self.entries(notes) else {
             notes.note(&self.place(), "variables are a map here", "Ansible refuses this, too: write `name: value`");
             return Variables::new();
@@ -113,21 +113,23 @@ impl<'a> Branch<'a> {
         entries.into_iter().map(variable).collect()
     }
 
-    fn value(&self) -> Value {
+    fn value(&self) -> AnsibleValue {
         match self.node {
-            Node::Tagged(tag, _) if tag == "vault" => Value::Vault,
+            Node::Tagged(tag, _) if tag == "vault" => AnsibleValue::Vault,
             // Only says that braces in it are no template.
             Node::Tagged(tag, content) if tag == "unsafe" => match scalar(content) {
-                Some(text) if text.contains("{{") || text.contains("{%") => Value::Other("a text with braces in it"),
-                Some(text) => Value::Text(text),
-                None => Value::Other("no text"),
+                Some(text) if text.contains("{{") || text.contains("{%") => {
+                    AnsibleValue::Other("a text with braces in it")
+                }
+                Some(text) => AnsibleValue::Text(text),
+                None => AnsibleValue::Other("no text"),
             },
-            Node::Text(text) if text.starts_with("$ANSIBLE_VAULT") => Value::Vault,
-            Node::Tagged(..) => Value::Other("a value with a YAML tag"),
-            Node::List(_) => Value::Other("a list"),
-            Node::Map(_) => Value::Other("a map"),
-            Node::Null => Value::Other("empty"),
-            node => scalar(node).map_or(Value::Other("no text"), Value::Text),
+            Node::Text(text) if text.starts_with("$ANSIBLE_VAULT") => AnsibleValue::Vault,
+            Node::Tagged(..) => AnsibleValue::Other("a value with a YAML tag"),
+            Node::List(_) => AnsibleValue::Other("a list"),
+            Node::Map(_) => AnsibleValue::Other("a map"),
+            Node::Null => AnsibleValue::Other("empty"),
+            node => scalar(node).map_or(AnsibleValue::Other("no text"), AnsibleValue::Text),
         }
     }
 }
@@ -144,11 +146,11 @@ fn scalar(node: &Node) -> Option<String> {
 }
 
 /// Parses the file with this number; a text that is not YAML is a mistake.
-pub(super) fn parse(file: usize, notes: &mut Notes) -> Option<Node> {
+pub(super) fn parse(file: usize, notes: &mut ImportNotes) -> Option<Node> {
     match yaml::parse(notes.text(file)) {
         Ok(node) => Some(node),
         Err(error) => {
-            let place = error.at.map_or(Place::File(file), |at| Place::Line { file, at });
+            let place = error.at.map_or(SourcePlace::File(file), |at| SourcePlace::Line { file, at });
             let mend = "a text that begins with `{{`, `@`, `%` or `*`, or has `: ` in it, stands in quotes";
             notes.mistake(&place, error.what, mend);
             None

@@ -2,8 +2,8 @@
 //!
 //! Source: Ansible's `plugins/inventory/yaml.py`.
 
-use super::super::note::Notes;
-use super::model::{ALL, Ansible, MOST_HOSTS, Value, Variable};
+use super::super::note::ImportNotes;
+use super::model::{ALL, Ansible, AnsibleValue, MOST_HOSTS, Variable};
 use super::range;
 use super::tree::{Branch, parse};
 use crate::inventory::problem::{listed, shown};
@@ -14,7 +14,7 @@ const DEEPEST: usize = 64;
 const REFUSED: &str = "Ansible refuses this, too";
 
 /// Reads the file with this number; mistakes go to the notes.
-pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut Notes) {
+pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut ImportNotes) {
     let Some(node) = parse(file, notes) else { return };
     let root = Branch::root(&node, file);
     let Some(groups) = root.entries(notes) else {
@@ -36,7 +36,7 @@ pub(super) fn read(file: usize, ansible: &mut Ansible, notes: &mut Notes) {
     }
 }
 
-fn read_group(name: &str, group: &Branch<'_>, depth: usize, ansible: &mut Ansible, notes: &mut Notes) {
+fn read_group(name: &str, group: &Branch<'_>, depth: usize, ansible: &mut Ansible, notes: &mut ImportNotes) {
     let Some(entries) = group.entries(notes) else {
         notes.note(&group.key_place(), format!("the group `{}` is not a map", shown(name)), REFUSED);
         return;
@@ -79,7 +79,7 @@ fn read_group(name: &str, group: &Branch<'_>, depth: usize, ansible: &mut Ansibl
     }
 }
 
-fn read_host(pattern: &str, branch: &Branch<'_>, group: &str, ansible: &mut Ansible, notes: &mut Notes) {
+fn read_host(pattern: &str, branch: &Branch<'_>, group: &str, ansible: &mut Ansible, notes: &mut ImportNotes) {
     let place = branch.key_place();
     let (names, port) = match range::expand(pattern) {
         Ok(expanded) => expanded,
@@ -95,7 +95,7 @@ fn read_host(pattern: &str, branch: &Branch<'_>, group: &str, ansible: &mut Ansi
     }
     let mut variables = if branch.is_empty() { super::model::Variables::new() } else { branch.variables(notes) };
     if let Some(port) = port {
-        let port = Variable { value: Value::Text(port.to_owned()), place: place.clone() };
+        let port = Variable { value: AnsibleValue::Text(port.to_owned()), place: place.clone() };
         variables.entry("ansible_port".into()).or_insert(port);
     }
     for name in names {
@@ -105,7 +105,7 @@ fn read_host(pattern: &str, branch: &Branch<'_>, group: &str, ansible: &mut Ansi
 
 /// The names in a map of hosts or groups, or the one name that stands there as a text. Some write a list, which Ansible
 /// refuses: what is meant is clear.
-fn named<'a>(branch: &Branch<'a>, notes: &mut Notes) -> Vec<(String, Branch<'a>)> {
+fn named<'a>(branch: &Branch<'a>, notes: &mut ImportNotes) -> Vec<(String, Branch<'a>)> {
     if let Some(entries) = branch.entries(notes) {
         return entries;
     }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Ansible, Vec<String>, Vec<String>) {
-        let mut notes = Notes::default();
+        let mut notes = ImportNotes::default();
         let file = notes.file(Path::new("hosts.yml"), text.into());
         let mut ansible = Ansible::default();
         read(file, &mut ansible, &mut notes);
@@ -164,14 +164,14 @@ mod tests {
             let variables = &ansible.host_named(host).unwrap().variables.inline;
             variables.iter().map(|(key, variable)| (key.clone(), variable.value.clone())).collect()
         };
-        let text = |text: &str| Value::Text(text.into());
+        let text = |text: &str| AnsibleValue::Text(text.into());
         assert_eq!(
             values(&mut ansible, "web2.example.org"),
             [("ansible_user".into(), text("root")), ("flag".into(), text("no"))]
         );
         assert_eq!(
             values(&mut ansible, "web4"),
-            [("ansible_port".into(), text("22")), ("secret".into(), Value::Vault)]
+            [("ansible_port".into(), text("22")), ("secret".into(), AnsibleValue::Vault)]
         );
     }
 
@@ -207,8 +207,8 @@ mod tests {
         let names: Vec<_> = ansible.hosts.iter().map(|host| host.name.as_str()).collect();
         assert_eq!(names, ["only", "w"]);
         let variables = &ansible.host_named("w").unwrap().variables.inline;
-        assert_eq!(variables["a"].value, Value::Text("root".into()));
-        assert_eq!(variables["b"].value, Value::Other("a text with braces in it"));
+        assert_eq!(variables["a"].value, AnsibleValue::Text("root".into()));
+        assert_eq!(variables["b"].value, AnsibleValue::Other("a text with braces in it"));
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! What an ssh config says of a host: all its blocks for which the name fits, the first value of each keyword.
 
-use super::super::note::Place;
+use super::super::note::SourcePlace;
 
 /// What is said below one line of `Host`, or of all hosts.
 #[derive(Debug)]
-pub(super) struct Block {
+pub(super) struct SshConfigBlock {
     /// As on the line: names, patterns, and patterns with `!`.
     pub(super) patterns: Vec<String>,
-    pub(super) place: Place,
+    pub(super) place: SourcePlace,
     /// Keywords, the first value of each, and where that stands.
-    pub(super) lines: Vec<(String, String, Place)>,
+    pub(super) lines: Vec<(String, String, SourcePlace)>,
 }
 
 /// The first value of each counts, as in ssh.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Said {
+pub(super) struct SshConfigHost {
     pub(super) hostname: Option<String>,
     pub(super) user: Option<String>,
     pub(super) port: Option<String>,
     /// The first of `ProxyJump` and `ProxyCommand` is the way, except a `ProxyJump none`, which only ends the jumps.
-    jump: Option<(String, Place)>,
-    command: Option<(String, Place)>,
+    jump: Option<(String, SourcePlace)>,
+    command: Option<(String, SourcePlace)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,8 @@ fn is_none(value: &str) -> bool {
     value.eq_ignore_ascii_case("none")
 }
 
-impl Block {
-    pub(super) fn of_all(place: Place) -> Self {
+impl SshConfigBlock {
+    pub(super) fn of_all(place: SourcePlace) -> Self {
         Self { patterns: vec!["*".to_owned()], place, lines: Vec::new() }
     }
 
@@ -57,8 +57,8 @@ impl Block {
     }
 }
 
-impl Said {
-    fn take(&mut self, keyword: &str, value: &str, place: &Place) {
+impl SshConfigHost {
+    fn take(&mut self, keyword: &str, value: &str, place: &SourcePlace) {
         let at_place = || Some((value.to_owned(), place.clone()));
         match keyword {
             "hostname" => drop(self.hostname.get_or_insert_with(|| value.to_owned())),
@@ -79,7 +79,7 @@ impl Said {
     }
 
     /// All that ssh would hear of a host.
-    pub(super) fn of(alias: &str, blocks: &[Block]) -> Self {
+    pub(super) fn of(alias: &str, blocks: &[SshConfigBlock]) -> Self {
         let mut said = Self::default();
         for (keyword, value, place) in blocks.iter().filter(|block| block.is_of(alias)).flat_map(|block| &block.lines) {
             said.take(keyword, value, place);
@@ -88,7 +88,7 @@ impl Said {
     }
 
     /// How ssh gets there, if not directly.
-    pub(super) fn way(self) -> Option<(Proxy, Place)> {
+    pub(super) fn way(self) -> Option<(Proxy, SourcePlace)> {
         let command = self.command.map(|(command, place)| (Proxy::Command(command), place));
         command.or(self.jump.map(|(jump, place)| (Proxy::Jump(jump), place))).filter(|(way, _)| !is_none(way.text()))
     }

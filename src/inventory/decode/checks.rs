@@ -1,6 +1,6 @@
 //! The checks of a fleet, and commands as they stand in them.
 
-use super::super::fields::{At, Value};
+use super::super::fields::{At, FieldValue};
 use super::super::file::{CheckEntry, DnsEntry, HttpEntry, VpnEntry, WireguardEntry};
 use super::super::model::Command;
 use super::super::problem::{Wrong, listed, nearest, shown};
@@ -8,11 +8,11 @@ use super::super::scalar;
 use super::super::shapes::KINDS;
 use super::{elsewhere, some_texts, texts};
 
-pub(super) fn checks(value: &Value<'_>) -> Option<Vec<At<CheckEntry>>> {
+pub(super) fn checks(value: &FieldValue<'_>) -> Option<Vec<At<CheckEntry>>> {
     Some(value.list()?.iter().filter_map(|value| Some(value.at(check(value)?))).collect())
 }
 
-fn check(value: &Value<'_>) -> Option<CheckEntry> {
+fn check(value: &FieldValue<'_>) -> Option<CheckEntry> {
     let mut fields = value.fields()?;
     let check = CheckEntry {
         name: fields.parse("name", scalar::check_name),
@@ -48,7 +48,7 @@ fn check(value: &Value<'_>) -> Option<CheckEntry> {
     Some(check)
 }
 
-fn vpn(value: &Value<'_>) -> Option<At<VpnEntry>> {
+fn vpn(value: &FieldValue<'_>) -> Option<At<VpnEntry>> {
     if !value.is_map() {
         let mesh = |text: &str| match text {
             "mesh" => Ok(VpnEntry::Mesh),
@@ -67,11 +67,11 @@ fn vpn(value: &Value<'_>) -> Option<At<VpnEntry>> {
 }
 
 /// Hosts or addresses right behind the kind; nothing if they stand in `to`.
-fn peers(value: &Value<'_>) -> Option<At<Vec<At<String>>>> {
+fn peers(value: &FieldValue<'_>) -> Option<At<Vec<At<String>>>> {
     if value.is_null() { Some(value.at(Vec::new())) } else { Some(value.at(texts(value)?)) }
 }
 
-fn tcp(value: &Value<'_>) -> Option<At<u16>> {
+fn tcp(value: &FieldValue<'_>) -> Option<At<u16>> {
     if let Some((host, port)) = value.as_text().and_then(|text| text.rsplit_once(':')) {
         let wrong = Wrong::new("`tcp` is a port alone").mend(format!("write `tcp: {port}`, and `to: {host}` below it"));
         value.wrong(wrong);
@@ -80,7 +80,7 @@ fn tcp(value: &Value<'_>) -> Option<At<u16>> {
     value.number(scalar::port)
 }
 
-fn http(value: &Value<'_>) -> Option<At<HttpEntry>> {
+fn http(value: &FieldValue<'_>) -> Option<At<HttpEntry>> {
     if !value.is_map() {
         let url = value.parse(scalar::url)?;
         return Some(value.at(HttpEntry { url: Some(url), ..HttpEntry::default() }));
@@ -98,7 +98,7 @@ fn http(value: &Value<'_>) -> Option<At<HttpEntry>> {
     Some(value.at(http))
 }
 
-fn dns(value: &Value<'_>) -> Option<At<DnsEntry>> {
+fn dns(value: &FieldValue<'_>) -> Option<At<DnsEntry>> {
     if !value.is_map() {
         let query = value.parse(scalar::address)?;
         return Some(value.at(DnsEntry { query: Some(query), ..DnsEntry::default() }));
@@ -113,7 +113,7 @@ fn dns(value: &Value<'_>) -> Option<At<DnsEntry>> {
     Some(value.at(dns))
 }
 
-fn wireguard(value: &Value<'_>) -> Option<At<WireguardEntry>> {
+fn wireguard(value: &FieldValue<'_>) -> Option<At<WireguardEntry>> {
     if !value.is_map() {
         let peers = peers(value)?.value;
         return Some(value.at(WireguardEntry { peers, handshake: None }));
@@ -124,7 +124,7 @@ fn wireguard(value: &Value<'_>) -> Option<At<WireguardEntry>> {
     Some(value.at(WireguardEntry { peers: Vec::new(), handshake }))
 }
 
-pub(super) fn command(value: &Value<'_>) -> Option<At<Command>> {
+pub(super) fn command(value: &FieldValue<'_>) -> Option<At<Command>> {
     let not_empty = |text: &str| match text {
         _ if text.trim().is_empty() => Err(Wrong::new("this command is empty")),
         _ if text.contains('\0') => Err(Wrong::new("a command cannot have a NUL in it")),

@@ -1,13 +1,13 @@
 //! The hooks of a fleet or of `defaults`.
 
-use super::super::fields::Value;
+use super::super::fields::FieldValue;
 use super::super::file::{HookEntry, HooksEntry};
 use super::super::problem::Wrong;
 use super::super::scalar;
 use super::checks::command;
 use super::elsewhere;
 
-pub(super) fn hooks(value: &Value<'_>) -> Option<HooksEntry> {
+pub(super) fn hooks(value: &FieldValue<'_>) -> Option<HooksEntry> {
     let mut fields = value.fields()?;
     let mut list = |key| {
         let hooks = fields.take(key)?.list()?;
@@ -20,7 +20,7 @@ pub(super) fn hooks(value: &Value<'_>) -> Option<HooksEntry> {
 }
 
 /// A command as it stands in a check, or a map that says more of it.
-fn hook(value: &Value<'_>) -> Option<HookEntry> {
+fn hook(value: &FieldValue<'_>) -> Option<HookEntry> {
     if !value.is_map() {
         return Some(HookEntry { command: Some(command(value)?), ..HookEntry::default() });
     }

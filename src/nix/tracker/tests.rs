@@ -31,7 +31,7 @@ fn tracked(lines: &str) -> Tracker {
 }
 
 /// All different values of what is looked at, in order.
-fn course<Value: PartialEq>(lines: &str, look: impl Fn(&Progress) -> Value) -> Vec<Value> {
+fn course<Value: PartialEq>(lines: &str, look: impl Fn(&NixProgress) -> Value) -> Vec<Value> {
     let mut tracker = Tracker::default();
     let mut course = Vec::new();
     for line in lines.lines() {
@@ -54,7 +54,10 @@ fn error(text: &str) -> String {
 #[test]
 fn a_build_counts_what_is_done_and_what_failed() {
     let last = tracked(BUILD).progress();
-    assert_eq!(last, Progress { builds: Count { done: 2, expected: 6, running: 0, failed: 1 }, ..Progress::default() });
+    assert_eq!(
+        last,
+        NixProgress { builds: Count { done: 2, expected: 6, running: 0, failed: 1 }, ..NixProgress::default() }
+    );
     let done = course(BUILD, |progress| (progress.builds.done, progress.builds.failed));
     assert_eq!(done, [(0, 0), (1, 0), (1, 1), (2, 1)]);
     // One by one while nix lists them, and from then on what it said.
@@ -259,7 +262,7 @@ fn only_the_derivation_that_failed_itself_is_blamed() {
         failures.into_iter().map(|(derivation, failure)| (derivation.to_string(), failure)).collect::<Vec<_>>(),
         [(
             "/nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-bad.drv".to_owned(),
-            Failure {
+            BuildFailure {
                 reason: "builder for '/nix/store/fbmpni32r9wmi1qrgvi998c5qpih9qsv-bad.drv' failed with exit code 3"
                     .into(),
                 log: vec!["building bad /nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base".into(), "it hurts".into()],
@@ -320,10 +323,10 @@ fn a_missing_platform_is_blamed_on_the_derivation_that_wants_it() {
 fn a_copy_counts_bytes_of_paths() {
     assert_eq!(
         tracked(COPY).progress(),
-        Progress {
+        NixProgress {
             copied: Amount { done: 288, expected: 288 },
             paths: Count { done: 1, expected: 1, ..Count::default() },
-            ..Progress::default()
+            ..NixProgress::default()
         }
     );
     let copied = course(COPY, |progress| (progress.copied.done, progress.copied.expected));

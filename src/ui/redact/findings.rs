@@ -7,7 +7,7 @@ use regex::Captures;
 
 use super::patterns::{COLONS, END_OF_KEY, KEY_FILE};
 use super::words::{is_code, is_file, is_public, is_state, is_top_level, is_unit};
-use super::{Found, Kind, Piece, Redactor};
+use super::{FoundText, HiddenKind, Redactor, TextPiece};
 
 /// As many characters as 16 bytes have in hexadecimal digits.
 const SHORTEST_TOKEN: usize = 32;
@@ -20,25 +20,25 @@ const LINES_OF_A_KEY: usize = 120;
 
 impl Redactor {
     /// Key files, also those of which a text has only a part.
-    pub(super) fn key_files(&mut self, mut pieces: Vec<Piece>) -> Vec<Piece> {
-        if let (true, [Piece::Raw(text)]) = (self.open_key > 0, pieces.as_slice()) {
+    pub(super) fn key_files(&mut self, mut pieces: Vec<TextPiece>) -> Vec<TextPiece> {
+        if let (true, [TextPiece::Raw(text)]) = (self.open_key > 0, pieces.as_slice()) {
             self.open_key -= 1;
             let is_base64 =
                 |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
             if text.split_whitespace().all(is_base64) {
-                return vec![Piece::Done(self.give(Kind::Key, &text.clone()))];
+                return vec![TextPiece::Done(self.give(HiddenKind::Key, &text.clone()))];
             }
         }
         let mut is_open = false;
         pieces = self.pass(pieces, &KEY_FILE, |this, _, found| {
             let key = found.get(0)?;
             is_open = !key.as_str().contains("-----END ");
-            Some((key.range(), this.give(Kind::Key, key.as_str())))
+            Some((key.range(), this.give(HiddenKind::Key, key.as_str())))
         });
         pieces = self.pass(pieces, &END_OF_KEY, |this, _, found| {
             this.open_key = 0;
             let key = found.get(0)?;
-            Some((key.range(), this.give(Kind::Key, key.as_str())))
+            Some((key.range(), this.give(HiddenKind::Key, key.as_str())))
         });
         if is_open {
             self.open_key = LINES_OF_A_KEY;
@@ -47,7 +47,7 @@ impl Redactor {
     }
 
     /// It stays, but for the name of a host: systems are called after theirs.
-    pub(super) fn store_path(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn store_path(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let path = found.get(0)?;
         let mut words: Vec<(usize, usize)> = Vec::new();
         let mut hosts = self.known.hosts.clone();
@@ -73,12 +73,12 @@ impl Redactor {
     }
 
     /// Finds the value that is given to a name that means a password. A path only tells where a secret is.
-    pub(super) fn value_of_a_secret(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn value_of_a_secret(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let value = ["double", "single", "bare"].into_iter().find_map(|name| found.name(name))?;
-        (!is_path(value.as_str())).then(|| (value.range(), self.give(Kind::Secret, value.as_str())))
+        (!is_path(value.as_str())).then(|| (value.range(), self.give(HiddenKind::Secret, value.as_str())))
     }
 
-    pub(super) fn url(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn url(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let (login, host) = (found.name("user"), found.name("host")?);
         if host.is_empty() && login.is_none() {
             return None;
@@ -102,15 +102,15 @@ impl Redactor {
     pub(super) fn credentials(&mut self, login: &str) -> String {
         match login.split_once(':') {
             None => self.user(login),
-            Some((user, secret)) => format!("{}:{}", self.user(user), self.give(Kind::Secret, secret)),
+            Some((user, secret)) => format!("{}:{}", self.user(user), self.give(HiddenKind::Secret, secret)),
         }
     }
 
-    pub(super) fn header(&mut self, _: &str, found: &Captures<'_>) -> Found {
-        self.group(found, "value", Kind::Secret)
+    pub(super) fn header(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
+        self.group(found, "value", HiddenKind::Secret)
     }
 
-    pub(super) fn secret(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn secret(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let strong = found.name("strong").is_some();
         let value = ["double", "single", "bare"].into_iter().find_map(|name| found.name(name))?;
         let between = found.name("between")?.as_str();
@@ -126,10 +126,10 @@ impl Redactor {
         if (is_word && !is_given) || is_path(word) {
             return None;
         }
-        Some((value.range(), self.give(Kind::Secret, value.as_str())))
+        Some((value.range(), self.give(HiddenKind::Secret, value.as_str())))
     }
 
-    pub(super) fn token(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn token(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let token = found.get(0)?;
         // Letters, digits and cases that change all the time: in the words of paths and names they do not.
         let kind = |byte: u8| match byte {
@@ -142,10 +142,10 @@ impl Redactor {
         let kinds: Vec<u8> = token.as_str().bytes().map(kind).collect();
         let changes = |part: &[u8]| part.windows(2).filter(|pair| pair[0] != pair[1] && !pair.contains(&4)).count();
         let is_random = kinds.windows(SHORTEST_TOKEN).any(|part| changes(part) * 4 >= SHORTEST_TOKEN);
-        is_random.then(|| (token.range(), self.give(Kind::Key, token.as_str())))
+        is_random.then(|| (token.range(), self.give(HiddenKind::Key, token.as_str())))
     }
 
-    pub(super) fn login(&mut self, text: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn login(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
         const TEMPLATES: [&str; 9] = [
             "getty",
             "serial-getty",
@@ -182,7 +182,7 @@ impl Redactor {
         Some((start..host.start() + name.len(), instead))
     }
 
-    pub(super) fn colons(&mut self, text: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn colons(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
         let whole = found.get(0)?;
         let mut run = whole.as_str();
         let mut start = whole.start();
@@ -204,24 +204,24 @@ impl Redactor {
         }
         match run.parse::<Ipv6Addr>() {
             Ok(address) if is_everywhere(address.into()) || self.is_kept(run) => None,
-            Ok(address) => Some((range, self.give(Kind::Address, &address.to_string()))),
+            Ok(address) => Some((range, self.give(HiddenKind::Address, &address.to_string()))),
             Err(_) => {
-                let kind = if colons > 8 { Kind::Key } else { Kind::Address };
+                let kind = if colons > 8 { HiddenKind::Key } else { HiddenKind::Address };
                 Some((range, self.give(kind, &run.to_lowercase())))
             }
         }
     }
 
-    pub(super) fn dotted_numbers(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn dotted_numbers(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let run = found.get(0)?;
         let parts: Vec<Option<u8>> = run.as_str().split('.').map(|part| part.parse().ok()).collect();
         let has_address = parts.windows(4).any(|parts| parts.iter().all(Option::is_some));
         let everywhere = run.as_str().parse::<Ipv4Addr>().is_ok_and(|address| is_everywhere(address.into()));
         (has_address && !everywhere && !self.is_kept(run.as_str()))
-            .then(|| (run.range(), self.give(Kind::Address, run.as_str())))
+            .then(|| (run.range(), self.give(HiddenKind::Address, run.as_str())))
     }
 
-    pub(super) fn known_name(&mut self, text: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn known_name(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
         let name = found.get(0)?;
         if is_in_a_word(text, &name.range()) {
             return None;
@@ -233,7 +233,7 @@ impl Redactor {
         Some((name.range(), instead))
     }
 
-    pub(super) fn dotted(&mut self, text: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn dotted(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
         let word = found.get(0)?;
         let before = text[..word.start()].chars().next_back();
         let lower = word.as_str().to_lowercase();
@@ -258,10 +258,10 @@ impl Redactor {
                 return None;
             }
         }
-        Some((word.range(), self.give(Kind::Name, &lower)))
+        Some((word.range(), self.give(HiddenKind::Name, &lower)))
     }
 
-    pub(super) fn port(&mut self, _: &str, found: &Captures<'_>) -> Found {
+    pub(super) fn port(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let port = found.name("port")?;
         let word = self.port_word(port.as_str());
         (word != port.as_str()).then(|| (port.range(), word))
@@ -271,7 +271,7 @@ impl Redactor {
         match port.parse() {
             // A word that every machine has tells nothing.
             Ok(number) if !matches!(number, 22 | 80 | 443) && self.known.ports.contains(&number) => {
-                self.give(Kind::Port, port)
+                self.give(HiddenKind::Port, port)
             }
             _ => port.to_owned(),
         }

@@ -13,7 +13,7 @@ const ED25519: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okW
 
 fn redactor() -> Redactor {
     let of = |address: &str, host: &str| (address.to_owned(), Some(host.to_owned()));
-    Redactor::new(Known {
+    Redactor::new(KnownTexts {
         kept: ["vps", "nas", "homelab"].map(str::to_owned).into(),
         hosts: vec!["web".into(), "web-2".into()],
         addresses: vec![of("vps.example.org", "vps"), of("10.100.0.1", "vps"), of("nas", "nas"), of("box", "nas")],
