@@ -117,10 +117,21 @@ impl Host {
             let finished = self.run(shell, files, words).await;
             assert_eq!(finished.stderr_text(), "", "{shell}");
             let text = finished.stdout_text();
-            assert_eq!(said.get_or_insert_with(|| text.clone()), &text, "{shell} differs");
+            assert_eq!(without_ages(said.get_or_insert_with(|| text.clone())), without_ages(&text), "{shell} differs");
         }
         said.expect("there is a shell")
     }
+}
+
+/// Leaves out how old handshakes are: two shells run one after the other, and a second may pass between them.
+fn without_ages(text: &str) -> Vec<Vec<&str>> {
+    text.lines()
+        .map(|line| {
+            let words = line.split(' ');
+            let is_peer = line.starts_with("wg_peer ");
+            words.enumerate().filter(|(at, _)| !is_peer || *at != 4).map(|(_, word)| word).collect()
+        })
+        .collect()
 }
 
 #[tokio::test]

@@ -81,7 +81,9 @@ impl Leftovers {
         let over = hosts.filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
         let_go_all(&surveyor, over.collect()).await;
         for (run, hosts) in returned {
-            looking(&inquiry.scope.fleet, skipped, run).into_iter().for_each(|event| inquiry.tell(event));
+            for event in looking(&inquiry.scope.fleet, skipped, run) {
+                inquiry.tell(event);
+            }
             let tag = tag();
             let request = RecoverRequest {
                 fleet: inquiry.scope.fleet.clone(),

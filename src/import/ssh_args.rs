@@ -193,7 +193,7 @@ pub(super) fn proxy_command(command: &str) -> Option<(Hop, Vec<UnreadArgument>)>
             },
             ('W', _) | ('q' | 'v' | 'T' | 't' | 'n' | 'N', None) => {}
             (letter, Some(value)) => {
-                left.push(UnreadArgument { argument: format!("-{letter} {value}"), mend: OF_THE_JUMP })
+                left.push(UnreadArgument { argument: format!("-{letter} {value}"), mend: OF_THE_JUMP });
             }
             (letter, None) => left.push(UnreadArgument { argument: format!("-{letter}"), mend: OF_THE_JUMP }),
         }

@@ -73,16 +73,17 @@ async fn live(seed: u64, mistake: Option<Mistake>, logs: bool) -> Report {
     let mut peaceful = 0;
     loop {
         until_rest(&world, &clock).await;
-        let mut now = world.lock();
-        let over = now.stations.iter().all(Station::is_over);
-        if !over || peaceful == PEACEFUL || !now.is_unfinished() {
-            break;
-        }
-        peaceful += 1;
-        now.make_peace();
-        let desk = now.peaceful_desk();
-        let pushes = now.cleans_up_first(desk);
-        drop(now);
+        let (desk, pushes) = {
+            let mut now = world.lock();
+            let over = now.stations.iter().all(Station::is_over);
+            if !over || peaceful == PEACEFUL || !now.is_unfinished() {
+                break;
+            }
+            peaceful += 1;
+            now.make_peace();
+            let desk = now.peaceful_desk();
+            (desk, now.cleans_up_first(desk))
+        };
         if pushes {
             begin(&world, &clock, desk, Some(Typed::push()));
             until_rest(&world, &clock).await;

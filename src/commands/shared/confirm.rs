@@ -54,18 +54,18 @@ pub(crate) async fn ask_whether_to_end_without(
 }
 
 fn end_without(silent: &[&str], wait: Duration) -> String {
-    let (do_not, are, they, them) = match silent {
+    let (do_not, are, they, of_them) = match silent {
         [_] => ("does not", "is", "it", "it"),
         _ => ("do not", "are", "they", "them"),
     };
     let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
     let wait = if wait.is_zero() {
-        format!("no guard can be armed on {them} any more")
+        format!("no guard can be armed on {of_them} any more")
     } else {
-        format!("that waits for up to {}, until no guard can be armed on {them}", humantime::format_duration(wait))
+        format!("that waits for up to {}, until no guard can be armed on {of_them}", humantime::format_duration(wait))
     };
     format!(
-        "{} {do_not} answer, and {are} waited for if {they} may come back: end the run without {them}, as by \
+        "{} {do_not} answer, and {are} waited for if {they} may come back: end the run without {of_them}, as by \
          --without {} ({wait})? [y/N, within {} s]",
         silent.join(", "),
         silent.join(","),

@@ -107,8 +107,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     }
 
     /// Returns until when a guard may be armed on one of the hosts that the run is to end without. The coordinator that
-    /// began the run can have extended it until the others are fenced. If the record is here, that coordinator is dead: only one
-    /// program at a time goes on with a record.
+    /// began the run can have extended it until the others are fenced. If the record is here, that coordinator is dead:
+    /// only one program at a time goes on with a record.
     pub(super) fn until_no_guard_is_armed_on(
         &self,
         without: &BTreeSet<HostName>,
