@@ -480,6 +480,12 @@ async fn what_only_a_reboot_brings_is_what_differs_from_what_was_booted() {
         "compared yes\nchange app: 1 → 2, +13.9 KiB\nreboot_for kernel\nreboot_for initrd\nreboot_for \
          kernel-modules\nreboot_for kernel-params\n"
     );
+    // Where what runs was never booted, what its successor changes is told apart from what was pending already.
+    let ask = |old: &str, new: &str| format!("read_systems; put_brought {old} {new}");
+    assert_eq!(host.says(&files, &ask(A, C)).await, "");
+    assert_eq!(host.says(&files, &ask(C, C)).await, "");
+    host.write(&format!("{}/kernel-params", &B[1..]), "loglevel=4");
+    assert_eq!(host.says(&files, &ask(B, A)).await, "brings kernel-params\n");
     // A container has no kernel, and a nix that fails says nothing.
     let container = A.replace('a', "d");
     host.write(&format!("{}/nixos-version", &container[1..]), "25.11");

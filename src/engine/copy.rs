@@ -127,7 +127,7 @@ impl Push<'_> {
             }
         };
         self.tell_comparison(name, &fit);
-        if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.reboot_for) {
+        if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.brings) {
             self.inquiry.warn(Some(name), doubt.to_string());
         }
         let mut fits = true;

@@ -17,6 +17,8 @@ pub struct Fit {
     pub changes: Option<Vec<String>>,
     /// The parts that only a reboot brings, in words.
     pub reboot_for: Vec<String>,
+    /// Those of them that the new system changes, if what runs was never booted: the others were pending already.
+    pub brings: Vec<String>,
 }
 
 /// Something about the new system that cannot be right for this host.

@@ -345,8 +345,8 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     };
     let loader_change = one(lines, "loader_change")
         .and_then(|text| text.split_once(' ').map(|(old, new)| format!("from {old} to {new}")));
-    let (changes, reboot_for) = (compared_lines(lines), reboot_words(lines));
-    Ok(Fit { misfits, check, loader_change, log: texts(lines, "log"), changes, reboot_for })
+    let (changes, reboot_for, brings) = (compared_lines(lines), parts(lines, "reboot_for"), parts(lines, "brings"));
+    Ok(Fit { misfits, check, loader_change, log: texts(lines, "log"), changes, reboot_for, brings })
 }
 
 /// Reads Nix's comparison of the two systems; `None`: it could not make one.
@@ -354,8 +354,9 @@ fn compared_lines(lines: &Lines) -> Option<Vec<String>> {
     one(lines, "compared").map(|_| texts(lines, "change"))
 }
 
-fn reboot_words(lines: &Lines) -> Vec<String> {
-    all(lines, "reboot_for").filter_map(reboot_word).map(str::to_owned).collect()
+/// Reads the parts that only a reboot brings, in words.
+fn parts(lines: &Lines, key: &str) -> Vec<String> {
+    all(lines, key).filter_map(reboot_word).map(str::to_owned).collect()
 }
 
 /// Returns the name of a file of a system, in words.

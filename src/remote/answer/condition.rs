@@ -1,6 +1,6 @@
 //! Reads the answer of `status`.
 
-use super::{AnswerError, Lines, all, facts, number, one, reboot_words};
+use super::{AnswerError, Lines, all, facts, number, one, parts};
 use crate::decide::status::{Condition, Space};
 
 /// # Errors
@@ -10,7 +10,7 @@ pub fn condition(lines: &Lines) -> Result<Condition, AnswerError> {
         facts: facts(lines)?,
         generation_made: number(lines, "generation_made"),
         spaces: all(lines, "space").filter_map(space).collect(),
-        reboot_for: reboot_words(lines),
+        reboot_for: parts(lines, "reboot_for"),
         current_kernel: one(lines, "current_kernel").map(str::to_owned),
     })
 }

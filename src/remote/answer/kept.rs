@@ -1,6 +1,6 @@
 //! Reads the answers of the scripts that look at systems which a host has already.
 
-use super::{AnswerError, Lines, all, compared_lines, one, reboot_words};
+use super::{AnswerError, Lines, all, compared_lines, one, parts};
 use crate::decide::forecast::BootParts;
 use crate::decide::rollback::{Generation, Kept};
 use crate::facts::store_path::StorePath;
@@ -56,7 +56,7 @@ pub fn compared(lines: &Lines) -> Compared {
         parameters: parameters.to_owned(),
     });
     let is_here = one(lines, "kept") == Some("yes") && booted.is_some();
-    Compared { changes: compared_lines(lines), reboot_for: is_here.then(|| reboot_words(lines)), booted }
+    Compared { changes: compared_lines(lines), reboot_for: is_here.then(|| parts(lines, "reboot_for")), booted }
 }
 
 #[cfg(test)]

@@ -302,7 +302,7 @@ fn prepare_s_answer_becomes_a_fit() {
     let text = "misfit architecture the new system is for aarch64-linux, this host is x86_64-linux\n\
                 loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed\n\
                 compared yes\nchange app: 1 → 2, +1.0 KiB\nreboot_for kernel\nreboot_for kernel-params\nreboot_for \
-                else";
+                else\nbrings kernel-params\nbrings else";
     let expected = Fit {
         misfits: vec![Misfit {
             kind: "architecture".into(),
@@ -313,6 +313,7 @@ fn prepare_s_answer_becomes_a_fit() {
         log: vec!["Pre-switch checks failed".into()],
         changes: Some(vec!["app: 1 → 2, +1.0 KiB".into()]),
         reboot_for: vec!["kernel".into(), "kernel parameters".into()],
+        brings: vec!["kernel parameters".into()],
     };
     assert_eq!(fit(&lines(text)), Ok(expected));
     assert_eq!(fit(&lines("check ok")).unwrap().check, PreSwitchCheck::Passed);

@@ -24,18 +24,29 @@ compare_systems() {
 # put_reboot_for SYSTEM: `reboot_for WHAT` for each part in which it differs from what was booted and which only a
 # reboot brings.
 put_reboot_for() {
-    [ -n "$booted" ] && [ -e "$root$1/nixos-version" ] || return 0
+    [ -z "$booted" ] || put_parts reboot_for "$booted" "$1"
+}
+
+# put_brought OLD NEW: `brings WHAT` for each such part in which NEW differs from OLD, if OLD runs and was never booted:
+# then what a reboot brings was pending before NEW.
+put_brought() {
+    [ "$1" = "$booted" ] || put_parts brings "$1" "$2"
+}
+
+# put_parts WORD OLD NEW: `WORD WHAT` for each part in which NEW differs from OLD and which only a reboot brings.
+put_parts() {
+    [ -e "$root$3/nixos-version" ] || return 0
     for compare_part in kernel initrd kernel-modules; do
         # One and the same file needs no process.
         # shellcheck disable=SC3013 # dash and bash have -ef
-        [ "$root$booted/$compare_part" -ef "$root$1/$compare_part" ] ||
-            [ "$(part_of "$booted" "$compare_part")" = "$(part_of "$1" "$compare_part")" ] ||
-            put reboot_for "$compare_part"
+        [ "$root$2/$compare_part" -ef "$root$3/$compare_part" ] ||
+            [ "$(part_of "$2" "$compare_part")" = "$(part_of "$3" "$compare_part")" ] ||
+            put "$1" "$compare_part"
     done
-    read_line "$root$booted/kernel-params"
+    read_line "$root$2/kernel-params"
     compare_here=$line
-    read_line "$root$1/kernel-params"
-    [ "$compare_here" = "$line" ] || put reboot_for kernel-params
+    read_line "$root$3/kernel-params"
+    [ "$compare_here" = "$line" ] || put "$1" kernel-params
 }
 
 # part_of SYSTEM PART: where it leads to; nothing where there is none, as in a container.

@@ -6,7 +6,8 @@
 #
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
 # Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|cut_off|unknown`, `log` lines,
-# `loader_change`; what NEW changes: `compared` with a `change` for each package, and `reboot_for WHAT`.
+# `loader_change`; what NEW changes: `compared` with a `change` for each package, `reboot_for WHAT`, and
+# `brings WHAT` where a reboot was pending already.
 # Needs lib.sh, boot.sh and comparing.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -39,6 +40,7 @@ main() {
     fi
     look_at_new
     compare_systems "$old_current" "$new"
+    put_brought "$old_current" "$new"
     finish
 }
 
