@@ -123,15 +123,13 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let is_ours = known.is_some_and(|known| shown.is_none_or(|shown| shown <= known.epoch));
         let until = plan.changing().filter(|host| without.contains(&plan.host(*host).name)).map(|host| {
             let its = &times[host.0];
-            let holds = match known {
+            let (holds, past) = match known {
                 // On the way back hosts that wait for another are extended past its guard.
-                Some(known) if is_ours && known.recorded.turned_back => {
-                    Times::longest_guard(times).saturating_sub(known.since)
-                }
-                Some(_) if is_ours => its.unseen_guard,
-                _ => claims::longest_guard(&chosen.run, times, surveyed.values()).max(its.guard),
+                Some(known) if is_ours && known.recorded.turned_back => (Times::longest_guard(times), known.since),
+                Some(_) if is_ours => (its.unseen_guard, its.overdue),
+                _ => (claims::longest_guard(&chosen.run, times, surveyed.values()).max(its.guard), Duration::ZERO),
             };
-            now + holds + its.limits.firing()
+            now + (holds + its.limits.firing()).saturating_sub(past)
         });
         until.max()
     }

@@ -522,19 +522,33 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     let surveyed = SurveyedHosts::from([(HostName::new("vps").unwrap(), Answered { facts: facts(&[RUN]), clock })]);
     let guard = |ago| RecordedGuard { ago: Duration::from_secs(ago), holds: Duration::from_secs(90) };
     let (told, events) = (Told::default(), Events::new(None));
+    let plan = {
+        let request = RecoverRequest { known: Some(known()), ..request() };
+        let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+        recovery.plan(&recovery.chosen(RUN, &surveyed), &surveyed).unwrap().0
+    };
     let times = |known: RecordedRun, waited: bool| {
-        let known = Some(known);
+        let known = Some(RecordedRun { plan: Some(plan.clone()), ..known });
         let request = RecoverRequest { known, ..request() };
         let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
         let chosen = Chosen { waited, ..recovery.chosen(RUN, &surveyed) };
         let (plan, times, ..) = recovery.plan(&chosen, &surveyed).unwrap();
         let home = plan.hosts.iter().position(|host| host.name.as_str() == "home").unwrap();
-        (times[home].unseen_guard.as_secs(), times[home].overdue.as_secs())
+        let without = [plan.hosts[home].name.clone()].into();
+        let until = recovery.until_no_guard_is_armed_on(&without, &chosen, &plan, &times, &surveyed).unwrap();
+        let (its, firing) = (times[home], times[home].limits.firing().as_secs());
+        let waits = until.saturating_sub(told.clock().now()).as_secs();
+        (its.unseen_guard.as_secs(), its.overdue.as_secs(), waits, firing)
     };
     let armed = |ago| RecordedRun { guards: Some([(HostName::new("home").unwrap(), guard(ago))].into()), ..known() };
-    assert_eq!(times(armed(60), false), (30, 0));
-    assert_eq!(times(armed(450), false), (0, 360));
-    let (unseen, overdue) = times(armed(60), true);
+    let (unseen, overdue, waits, firing) = times(armed(60), false);
+    assert_eq!((unseen, overdue, waits), (30, 0, 30 + firing));
+    // An end without the host waits for its guard to be over once, and not again from now on.
+    let (unseen, overdue, waits, _) = times(armed(100), false);
+    assert_eq!((unseen, overdue, waits), (0, 10, firing - 10));
+    let (unseen, overdue, waits, _) = times(armed(450), false);
+    assert_eq!((unseen, overdue, waits), (0, 360, firing.saturating_sub(360)));
+    let (unseen, overdue, ..) = times(armed(60), true);
     assert_eq!(unseen, 0);
     assert!(overdue > 0, "its guard and its boot were waited for");
 }
