@@ -83,7 +83,8 @@ fn a_run_ends_without_a_host_that_is_dead_and_with_it_when_it_is_back_minutes_la
     fleet.power("homeserver", "off");
     // Before it waits for it, it asks whether to.
     let mut recover = fleet.on_terminal("recover homelab");
-    recover.wait_for_text("end the run without it, as by --without homeserver? [y/N, within 60 s] ");
+    recover.wait_for_text("end the run without it, as by --without homeserver (that waits for up to ");
+    recover.wait_for_text("until no guard can be armed on it)? [y/N, within 60 s] ");
     recover.stdin().write_all(b"y\n").unwrap();
     let recovered = recover.ended();
     assert_eq!(recovered.status, Some(1), "{}", recovered.stdout);

@@ -203,6 +203,8 @@ fn a_switch_that_is_under_way_refuses_the_push() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn the_guard_of_another_run_refuses_the_push_and_is_left_alone() {
     let fleet = Fleet::up("foreign");
+    // The settle time goes on while the first push sleeps.
+    fleet.write_inventory(&Inventory { guard: "160s", settle: "60s", ..Inventory::default() });
     fleet.change(&["vps", "homeserver"]);
     let first = fleet.start(&["homelab"]);
     first.wait_for_phase(Phase::Verify);
