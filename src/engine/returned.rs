@@ -188,7 +188,7 @@ impl fmt::Display for Cleaning {
     }
 }
 
-/// Collects what the recovery would write down, and what it says of hosts.
+/// Collects what the recovery would write down. What it tells belongs to another run.
 #[derive(Default)]
 struct RecoveryNotes {
     epoch: u64,

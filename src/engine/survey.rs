@@ -74,8 +74,7 @@ impl Inquiry<'_> {
         FleetSurvey { answered, skipped: skipped_now, all_answer_that_must }
     }
 
-    /// Surveys all hosts, because the links of all of them are the proof: a witness that is silent and needed refuses
-    /// as well.
+    /// Refuses if a host is silent that must answer, or a witness that is needed: the links of all hosts are the proof.
     pub(super) fn ensure_witnesses_answer(&self, survey: &FleetSurvey) -> Phased<()> {
         // Before the refusal: all that is missing is said at once.
         let all_needed = self.needed_witnesses_answer(survey);

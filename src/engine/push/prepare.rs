@@ -106,7 +106,7 @@ impl Push<'_> {
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times, leftovers })))
     }
 
-    /// Also of what refuses it: what it would do says who is left out.
+    /// Surveys the fleet. It keeps who is left out before it may refuse, because a refused push names them, too.
     pub(in crate::engine) async fn survey_with_witnesses(&self) -> Phased<FleetSurvey> {
         let skipped = lock(&self.skipped).clone();
         let survey = self.inquiry.survey(&skipped).await;

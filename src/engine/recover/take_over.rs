@@ -124,8 +124,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let until = plan.changing().filter(|host| without.contains(&plan.host(*host).name)).map(|host| {
             let its = &times[host.0];
             let (holds, past) = match known {
-                // On the way back hosts that wait for another are extended past its guard.
-                Some(known) if is_ours && known.recorded.turned_back => (Times::longest_guard(times), known.since),
+                // On the way back hosts that wait for another are extended past its guard, by an order that may arrive
+                // late: the guard holds from then on.
+                Some(known) if is_ours && known.recorded.turned_back => {
+                    (Times::longest_guard(times) + its.limits.connect + its.limits.step, known.since)
+                }
                 Some(_) if is_ours => (its.unseen_guard, its.overdue),
                 _ => (claims::longest_guard(&chosen.run, times, surveyed.values()).max(its.guard), Duration::ZERO),
             };

@@ -548,6 +548,20 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
     assert_eq!((unseen, overdue, waits), (0, 10, firing - 10));
     let (unseen, overdue, waits, _) = times(armed(450), false);
     assert_eq!((unseen, overdue, waits), (0, 360, firing.saturating_sub(360)));
+    // An order of the way back may have arrived after the last entry, and the guard holds from then on.
+    let limits = &fleet().hosts[0].limits;
+    let longest = {
+        let all: Vec<Times> =
+            fleet().hosts.iter().map(|host| Times::of(host, fleet().settle, Duration::ZERO)).collect();
+        Times::longest_guard(&all) + limits.connect + limits.step
+    };
+    for (since, wanted) in
+        [(Duration::ZERO, longest + limits.firing()), (longest, limits.firing()), (2 * longest, Duration::ZERO)]
+    {
+        let recorded = Recorded { turned_back: true, ..Recorded::nowhere() };
+        let (_, _, waits, _) = times(RecordedRun { since, recorded, ..armed(60) }, false);
+        assert_eq!(waits, wanted.as_secs(), "{since:?}");
+    }
     let (unseen, overdue, ..) = times(armed(60), true);
     assert_eq!(unseen, 0);
     assert!(overdue > 0, "its guard and its boot were waited for");

@@ -134,7 +134,7 @@ fn an_end_without_a_host_is_none_where_the_mark_could_not_be_left() {
     for (side, outcome, others) in
         [(EndSide::Old, Outcome::RolledBack, BACK), (EndSide::New, Outcome::Committed, HostOutcome::Committed)]
     {
-        for unmarked in [vec![0], vec![0, 1]] {
+        for (unmarked, here) in [(vec![0], false), (vec![0], true), (vec![0, 1], false), (vec![0, 1], true)] {
             let mut world = match side {
                 EndSide::Old => dies_with_the_last(job(JobKind::Switch)),
                 EndSide::New => dies_disarming(&[0, 1]),
@@ -153,8 +153,8 @@ fn an_end_without_a_host_is_none_where_the_mark_could_not_be_left() {
             let [.., marked, finished] = &world.now.entries[..] else { panic!() };
             assert_eq!(*marked, Entry::EndedWithout { mark: mark(side, &[2]) });
             assert_eq!(*finished, Entry::Finished { outcome: Outcome::Left });
-            // What is to be typed does it, from anywhere.
-            world.recover_without(false, &[2]);
+            // What is to be typed does it, from here and from anywhere.
+            world.recover_without(here, &[2]);
             assert_eq!(world.run_to_end().outcome, outcome);
             is_ended(&world, &[0, 1], side.word(), &mark(side, &[2]));
         }
