@@ -559,7 +559,7 @@ fn what_nobody_has_seen_is_counted_from_when_it_was_armed() {
         [(Duration::ZERO, longest + limits.firing()), (longest, limits.firing()), (2 * longest, Duration::ZERO)]
     {
         let recorded = Recorded { turned_back: true, ..Recorded::nowhere() };
-        let (_, _, waits, _) = times(RecordedRun { since, recorded, ..armed(60) }, false);
+        let (_, _, waits, _) = times(RecordedRun { recorded, since, ..armed(60) }, false);
         assert_eq!(waits, wanted.as_secs(), "{since:?}");
     }
     let (unseen, overdue, ..) = times(armed(60), true);
