@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bounds::{ANSWER, Excess, LINE, Meter, STDERR};
 use super::connect_error::ConnectError;
-use super::login::{Said, input, machine};
+use super::login::{ScriptEnd, input, machine};
 use super::machine::Machine;
 use super::master::{Want, end_if_there, ensure};
 use super::master_slot::Master;
@@ -157,7 +157,8 @@ impl Session {
         if !sent && status.is_none() {
             return Err(self.not_begun(script, "the connection was lost while sending".to_owned()));
         }
-        let said = Said { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
+        let said =
+            ScriptEnd { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
         said.judge(Reading::of(&out))
     }
 
@@ -180,7 +181,7 @@ impl Session {
     }
 
     async fn stream_within(&self, meter: Meter, script: &Script, limit: Duration) -> Result<Stream, StepError> {
-        let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
+        let SentScript { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
         let (too_much, cut_off) = oneshot::channel();
         // stderr is read in a task of its own: a host that fills it would else stop, and never print its answer.
         let stderr = tokio::spawn(async move {
@@ -208,7 +209,7 @@ impl Session {
     }
 
     /// Sends a script, whole, and leaves the rest to the caller.
-    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<Begun, StepError> {
+    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<SentScript, StepError> {
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
@@ -228,7 +229,7 @@ impl Session {
             Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
-        Ok(Begun {
+        Ok(SentScript {
             child,
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -256,7 +257,7 @@ impl Session {
 }
 
 /// A script that was sent whole, with its ends.
-pub(super) struct Begun {
+pub(super) struct SentScript {
     pub(super) child: Child,
     pub(super) stdin: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
@@ -378,7 +379,7 @@ impl Stream {
         };
         let stderr = self.stderr().await;
         let said =
-            Said { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
+            ScriptEnd { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
         said.judge(self.reading.clone()).err().unwrap_or_else(|| self.disconnected())
     }
 
