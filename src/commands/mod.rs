@@ -98,7 +98,7 @@ impl Trouble {
     }
 }
 
-type Ended = Result<Ending, Trouble>;
+type CommandResult = Result<Ending, Trouble>;
 
 /// Runs the program: `words` is its command line, its own name first.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -172,7 +172,7 @@ fn tell(told: impl IntoIterator<Item = Event>, ending: Ending) -> Result<(), Tro
 }
 
 /// Runs a command to its end, and to the end of the children that it has told to end.
-fn block_on(command: impl Future<Output = Ended>) -> Ended {
+fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
     runtime()?.block_on(async {
         let ended = command.await;
         process::let_children_end().await;

@@ -1,7 +1,7 @@
 //! Decides a rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
 //!
-//! Feed [`Rolling::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no time.
-//! No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`.
+//! Feed [`RollingReboot::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no
+//! time. No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`.
 
 mod lease;
 pub mod unfinished;
@@ -27,7 +27,7 @@ const ROUNDS: u32 = 3;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum RebootInput {
     /// The host is held by this rolling reboot, or still is.
     Held {
         host: HostId,
@@ -68,11 +68,11 @@ pub enum Input {
 
 /// An order for the driver; they are carried out in this order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub enum RebootEffect {
     /// Durable before any effect after it is carried out.
-    Record(Entry),
-    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`Input::Held`] or
-    /// [`Input::NotHeld`].
+    Record(RebootEntry),
+    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`RebootInput::Held`] or
+    /// [`RebootInput::NotHeld`].
     Hold {
         host: HostId,
         /// The boot that the host must be on.
@@ -82,11 +82,11 @@ pub enum Effect {
     /// Gives the leases back on the hosts that can be reached. Nothing waits for it, and nothing answers it.
     LetGo(BTreeSet<HostId>),
     Reboot(HostId),
-    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
+    /// Asks for one round of the whole matrix; answered by [`RebootInput::RoundSeen`].
     Probe {
         after_a_pause: bool,
     },
-    /// Starts the settle time; answered by [`Input::SettleElapsed`].
+    /// Starts the settle time; answered by [`RebootInput::SettleElapsed`].
     Expect {
         wave: usize,
     },
@@ -96,18 +96,18 @@ pub enum Effect {
 
 /// An entry that steers `recover`. It is written before the act that it announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum RebootEntry {
     Rebooting { hosts: Vec<HostName> },
 }
 
 /// A warning before the first reboot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caution {
+pub enum RebootCaution {
     /// One of the hosts is the machine that this runs on.
     OwnMachine { fleet: String },
 }
 
-impl fmt::Display for Caution {
+impl fmt::Display for RebootCaution {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OwnMachine { fleet } => write!(
@@ -133,7 +133,7 @@ pub enum HostEnd {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum RebootStage {
     Holding,
     Rebooting,
     Proving,
@@ -141,11 +141,11 @@ enum Stage {
 }
 
 #[derive(Debug)]
-pub struct Rolling {
+pub struct RollingReboot {
     plan: Arc<Plan>,
     waves: Vec<Vec<HostId>>,
     wave: usize,
-    stage: Stage,
+    stage: RebootStage,
     /// The machine that this runs on, if it is to be rebooted.
     own: Option<HostId>,
     holding: Holding,
@@ -193,7 +193,7 @@ pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Opti
     waves
 }
 
-impl Rolling {
+impl RollingReboot {
     #[must_use]
     pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Self {
         let waves = waves(&plan, selected, sizes, own);
@@ -205,7 +205,7 @@ impl Rolling {
             plan,
             waves,
             wave: 0,
-            stage: Stage::Over,
+            stage: RebootStage::Over,
             away: BTreeSet::new(),
             boots: BTreeMap::new(),
             streak: 0,
@@ -218,25 +218,26 @@ impl Rolling {
 
     /// The first orders.
     #[must_use]
-    pub fn start(&mut self) -> Vec<Effect> {
+    pub fn start(&mut self) -> Vec<RebootEffect> {
         let names = |wave: &Vec<HostId>| wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
-        let mut effects = vec![Effect::Tell(Event::WavesPlanned { waves: self.waves.iter().map(names).collect() })];
+        let mut effects =
+            vec![RebootEffect::Tell(Event::WavesPlanned { waves: self.waves.iter().map(names).collect() })];
         self.take_leases(&mut effects);
         effects
     }
 
     #[must_use]
-    pub fn handle(&mut self, input: Input) -> Vec<Effect> {
+    pub fn handle(&mut self, input: RebootInput) -> Vec<RebootEffect> {
         let mut effects = Vec::new();
         match input {
-            Input::Held { host } => self.held(host, &mut effects),
-            Input::NotHeld { host, why } => self.not_held(host, &why, &mut effects),
-            Input::RecordFailed { why } => {
+            RebootInput::Held { host } => self.held(host, &mut effects),
+            RebootInput::NotHeld { host, why } => self.not_held(host, &why, &mut effects),
+            RebootInput::RecordFailed { why } => {
                 self.stopped = Some(NotHeld::Record { why });
                 self.away.clear();
                 self.finish(&mut effects);
             }
-            Input::Back { host, standing } => {
+            RebootInput::Back { host, standing } => {
                 let wrong = self.came_up_wrong(host, &standing);
                 if wrong.is_none() {
                     self.boots.insert(host, standing.boot_id);
@@ -244,15 +245,17 @@ impl Rolling {
                 let why = wrong.unwrap_or_else(|| "is back, and its links were not proven".to_owned());
                 self.ended(host, HostEnd::Wrong { why }, &mut effects);
             }
-            Input::Refused { host, why } => self.ended(host, HostEnd::Refused { why }, &mut effects),
-            Input::Lost { host, why } => self.ended(host, HostEnd::Wrong { why }, &mut effects),
-            Input::RoundSeen { round } => self.round_seen(&round, &mut effects),
+            RebootInput::Refused { host, why } => self.ended(host, HostEnd::Refused { why }, &mut effects),
+            RebootInput::Lost { host, why } => self.ended(host, HostEnd::Wrong { why }, &mut effects),
+            RebootInput::RoundSeen { round } => self.round_seen(&round, &mut effects),
             // The round that is out, or to come, decides.
-            Input::SettleElapsed { wave } => self.overtime |= wave == self.wave && self.stage == Stage::Proving,
-            Input::CancelRequested(signal) => {
-                if self.stage != Stage::Over && self.interrupted.replace(signal).is_none() {
+            RebootInput::SettleElapsed { wave } => {
+                self.overtime |= wave == self.wave && self.stage == RebootStage::Proving;
+            }
+            RebootInput::CancelRequested(signal) => {
+                if self.stage != RebootStage::Over && self.interrupted.replace(signal).is_none() {
                     let text = format!("{signal}: no further host is rebooted; waiting for what is under way");
-                    effects.push(Effect::Tell(Event::Warned { host: None, text }));
+                    effects.push(RebootEffect::Tell(Event::Warned { host: None, text }));
                 }
             }
         }
@@ -293,13 +296,13 @@ impl Rolling {
             || self.ends.values().any(|end| !matches!(end, HostEnd::Rebooted | HostEnd::NotBegun))
     }
 
-    fn finish(&mut self, effects: &mut Vec<Effect>) {
-        self.stage = Stage::Over;
-        effects.push(Effect::LetGo(self.holding.hosts.clone()));
-        effects.push(Effect::Finish);
+    fn finish(&mut self, effects: &mut Vec<RebootEffect>) {
+        self.stage = RebootStage::Over;
+        effects.push(RebootEffect::LetGo(self.holding.hosts.clone()));
+        effects.push(RebootEffect::Finish);
     }
 
-    fn begin_wave(&mut self, effects: &mut Vec<Effect>) {
+    fn begin_wave(&mut self, effects: &mut Vec<RebootEffect>) {
         if self.is_to_stop() || self.wave >= self.waves.len() {
             self.finish(effects);
         } else {
@@ -308,28 +311,28 @@ impl Rolling {
     }
 
     /// Begins the reboots of a wave: every lease is there, and holds for the whole wave.
-    fn reboot_wave(&mut self, effects: &mut Vec<Effect>) {
+    fn reboot_wave(&mut self, effects: &mut Vec<RebootEffect>) {
         if self.is_to_stop() {
             self.finish(effects);
             return;
         }
         let wave = &self.waves[self.wave];
         let hosts = wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
-        effects.push(Effect::Record(Entry::Rebooting { hosts }));
-        self.stage = Stage::Rebooting;
+        effects.push(RebootEffect::Record(RebootEntry::Rebooting { hosts }));
+        self.stage = RebootStage::Rebooting;
         self.away = wave.iter().copied().collect();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        effects.push(Effect::Tell(Event::WaveStarted {
+        effects.push(RebootEffect::Tell(Event::WaveStarted {
             wave: number(self.wave + 1),
             of: number(self.waves.len()),
             hosts: wave.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
         }));
-        effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
-        effects.extend(wave.iter().copied().map(Effect::Reboot));
+        effects.push(RebootEffect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
+        effects.extend(wave.iter().copied().map(RebootEffect::Reboot));
     }
 
     /// Ends a host's reboot: nothing more is to come of it.
-    fn ended(&mut self, host: HostId, end: HostEnd, effects: &mut Vec<Effect>) {
+    fn ended(&mut self, host: HostId, end: HostEnd, effects: &mut Vec<RebootEffect>) {
         if !self.away.remove(&host) {
             return;
         }
@@ -337,14 +340,14 @@ impl Rolling {
         match &end {
             HostEnd::Refused { why } => {
                 let text = format!("was not rebooted: {why}");
-                effects.push(Effect::Tell(Event::Failed { host: Some(name), text, hint: None }));
+                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text, hint: None }));
             }
             HostEnd::Wrong { why } if !self.boots.contains_key(&host) => {
-                effects.push(Effect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
             }
             _ => {
                 let doing = "proving its links".to_owned();
-                effects.push(Effect::Tell(Event::HostMoved { host: name, doing }));
+                effects.push(RebootEffect::Tell(Event::HostMoved { host: name, doing }));
             }
         }
         self.ends.insert(host, end);
@@ -357,10 +360,10 @@ impl Rolling {
         let is_back = |host: &HostId| self.boots.contains_key(host);
         let is_lost = |host: &HostId| !is_back(host) && matches!(self.ends[host], HostEnd::Wrong { .. });
         if wave.iter().any(is_back) && !wave.iter().any(is_lost) {
-            (self.stage, self.streak, self.overtime) = (Stage::Proving, 0, false);
+            (self.stage, self.streak, self.overtime) = (RebootStage::Proving, 0, false);
             self.last_restarts.clear();
-            effects.push(Effect::Expect { wave: self.wave });
-            effects.push(Effect::Probe { after_a_pause: false });
+            effects.push(RebootEffect::Expect { wave: self.wave });
+            effects.push(RebootEffect::Probe { after_a_pause: false });
         } else {
             self.begin_wave(effects);
         }
@@ -384,8 +387,8 @@ impl Rolling {
         })
     }
 
-    fn round_seen(&mut self, round: &Round, effects: &mut Vec<Effect>) {
-        if self.stage != Stage::Proving {
+    fn round_seen(&mut self, round: &Round, effects: &mut Vec<RebootEffect>) {
+        if self.stage != RebootStage::Proving {
             return;
         }
         let wrong = self.wrong_in(round);
@@ -393,10 +396,13 @@ impl Rolling {
         let over = self.streak >= ROUNDS || (self.overtime && !wrong.is_empty());
         self.broken = wrong.join("; ");
         if !over {
-            effects.push(Effect::Probe { after_a_pause: true });
+            effects.push(RebootEffect::Probe { after_a_pause: true });
             return;
         }
-        effects.push(Effect::Tell(Event::MatrixSeen { phase: Phase::Reboot, cells: cells(&self.plan, round, false) }));
+        effects.push(RebootEffect::Tell(Event::MatrixSeen {
+            phase: Phase::Reboot,
+            cells: cells(&self.plan, round, false),
+        }));
         let mut wave = self.waves[self.wave].clone();
         wave.retain(|host| self.boots.contains_key(host));
         let proven = self.streak >= ROUNDS;
@@ -404,10 +410,10 @@ impl Rolling {
             let name = self.plan.host(host).name.clone();
             if proven {
                 self.ends.insert(host, HostEnd::Rebooted);
-                effects.push(Effect::Tell(Event::HostDone { host: name, phase: Phase::Reboot }));
+                effects.push(RebootEffect::Tell(Event::HostDone { host: name, phase: Phase::Reboot }));
             } else {
                 let why = format!("is back, but not all is as it was: {}", self.broken);
-                effects.push(Effect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
                 self.ends.insert(host, HostEnd::Wrong { why });
             }
         }

@@ -24,7 +24,7 @@ mod undo;
 mod verify;
 mod without;
 
-use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
 use crate::event::{Event, HostOutcome, Phase};
@@ -148,7 +148,7 @@ impl Transaction {
     #[must_use]
     pub fn is_seen_on_old(&self, host: HostId) -> bool {
         let now = &self.hosts[host.0];
-        now.back == Back::Restored || now.found == Some(Found::Guarded(Ground::Old))
+        now.back == Back::Restored || now.found == Some(Found::Guarded(GuardedState::Old))
     }
 
     /// Returns whether its guard may be disarmed: the command is out.

@@ -18,7 +18,7 @@ use crate::inventory::model::{Host, HostName};
 use crate::nix;
 use crate::record::folder::StateFolder;
 use crate::remote::answer::{self, AnswerError};
-use crate::remote::step::Step;
+use crate::remote::step::RemoteStep;
 use crate::remote::{ConnectCause, RootRefusal, StepError};
 
 /// How long a program of the workstation may take to say its state.
@@ -32,7 +32,7 @@ pub fn examine<'a>(
     events: &'a Events,
 ) -> impl Stream<Item = (HostName, Gathered<(Examined, Copying)>)> {
     gather(hosts, Phase::Ask, events, move |host| async move {
-        let script = Step::Doctor.script();
+        let script = RemoteStep::Doctor.script();
         let raw = reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut examined = answer::examined(&raw.lines)?;

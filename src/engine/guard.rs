@@ -37,7 +37,7 @@ use crate::facts::traces::EndMark;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
 use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]

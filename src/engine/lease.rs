@@ -9,7 +9,7 @@ use super::reach::Reach;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 /// Ends a rolling reboot's hold on these hosts. Returns the hosts that it may still hold, with the reason.
 pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, String)> {

@@ -15,7 +15,7 @@ use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{GuardAction, Host, HostName};
-use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
+use crate::remote::step::{Expected, RemoteStep, Speaker};
 
 /// The names by which the hosts know this run.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::inventory::model::HostName;
-use crate::remote::step::Step;
+use crate::remote::step::RemoteStep;
 use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
 
 /// The connections to all hosts of the fleet.
@@ -83,7 +83,7 @@ impl Reach {
     ///
     /// # Errors
     /// See [`StepError`].
-    pub async fn command(&self, host: &HostName, step: &Step, limit: Duration) -> Result<Command, StepError> {
+    pub async fn command(&self, host: &HostName, step: &RemoteStep, limit: Duration) -> Result<Command, StepError> {
         let session = self.session(host, "exec", limit).await?;
         session.command(step, limit).await
     }

@@ -1,4 +1,4 @@
-//! Drives a rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
+//! Drives a rolling reboot: does what [`RollingReboot`] decides, and tells it what came of it.
 
 mod lease;
 
@@ -18,7 +18,7 @@ use super::orders::HostClock;
 use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
-use crate::decide::reboot::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
+use crate::decide::reboot::{HostEnd, NotHeld, RebootCaution, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
@@ -30,7 +30,7 @@ use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
-use crate::remote::step::{Expected, Step as RemoteStep};
+use crate::remote::step::{Expected, RemoteStep};
 use crate::remote::{Way, Workspace};
 
 /// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
@@ -78,7 +78,7 @@ pub trait Logbook: Send {
     fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()>;
     /// # Errors
     /// When it is not durable.
-    fn rolling_goes_on(&mut self, entry: &Entry) -> std::io::Result<()>;
+    fn rolling_goes_on(&mut self, entry: &RebootEntry) -> std::io::Result<()>;
     /// Writes down that it has come to its end, and that nothing is left to `recover`.
     fn rolling_ends(&mut self);
 }
@@ -103,14 +103,14 @@ pub async fn reboot(
 ) -> Rolled {
     let RebootRequest { scope, run, owner } = request;
     let inquiry = Inquiry::new(scope, workspace, events);
-    let rolling = RollingReboot { inquiry: &inquiry, skipped: &scope.without, run, owner };
+    let rolling = RebootDriver { inquiry: &inquiry, skipped: &scope.without, run, owner };
     let rolled = rolling.roll(&scope.selected, sizes, logbook, shutdown).await;
     inquiry.reach.close().await;
     rolled
 }
 
 /// The reboot of a fleet's hosts, by a command of its own or at the end of a push.
-pub(super) struct RollingReboot<'a> {
+pub(super) struct RebootDriver<'a> {
     pub(super) inquiry: &'a Inquiry<'a>,
     /// Hosts that take no part.
     pub(super) skipped: &'a BTreeSet<HostName>,
@@ -129,7 +129,7 @@ struct Before {
     own: Option<HostId>,
 }
 
-impl RollingReboot<'_> {
+impl RebootDriver<'_> {
     /// Reboots these hosts, each proven back before the next.
     pub(super) async fn roll(
         &self,
@@ -150,10 +150,10 @@ impl RollingReboot<'_> {
         let plan = Arc::clone(&before.plan);
         let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
         if let Some(own) = before.own.filter(|own| hosts.contains(&plan.host(*own).name)) {
-            let caution = Caution::OwnMachine { fleet: self.inquiry.scope.fleet.name.clone() };
+            let caution = RebootCaution::OwnMachine { fleet: self.inquiry.scope.fleet.name.clone() };
             self.inquiry.warn(Some(&plan.host(own).name), caution.to_string());
         }
-        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, sizes, before.own);
+        let mut rolling = RollingReboot::new(Arc::clone(&plan), &ids, sizes, before.own);
         let name = |id: &HostId| plan.host(*id).name.clone();
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
             return none(How::Stopped(NotHeld::Record { why: error.to_string() }));
@@ -170,55 +170,55 @@ impl RollingReboot<'_> {
 
     async fn carry_out(
         &self,
-        rolling: &mut Rolling,
+        rolling: &mut RollingReboot,
         before: &Before,
         probing: &Probing,
         logbook: &mut impl Logbook,
         shutdown: &mut Shutdown,
     ) -> How {
-        let left = |rolling: &Rolling, signal| {
+        let left = |rolling: &RollingReboot, signal| {
             let away = rolling.away().iter().map(|host| before.plan.host(*host).name.clone()).collect();
             How::Left { signal, away }
         };
-        let mut effects: VecDeque<Effect> = rolling.start().into();
-        let mut under_way: FuturesUnordered<BoxFuture<'_, Input>> = FuturesUnordered::new();
+        let mut effects: VecDeque<RebootEffect> = rolling.start().into();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, RebootInput>> = FuturesUnordered::new();
         let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         loop {
             while let Some(effect) = effects.pop_front() {
                 match effect {
-                    Effect::Record(entry) => {
+                    RebootEffect::Record(entry) => {
                         if let Err(error) = logbook.rolling_goes_on(&entry) {
                             // The effects that are left in the queue are dropped: what the entry announces must not
                             // happen without it. The decider turns back instead.
-                            effects = rolling.handle(Input::RecordFailed { why: error.to_string() }).into();
+                            effects = rolling.handle(RebootInput::RecordFailed { why: error.to_string() }).into();
                         }
                     }
-                    Effect::Hold { host, boot_id, renews } => {
+                    RebootEffect::Hold { host, boot_id, renews } => {
                         under_way.push(self.hold(host, boot_id, renews, before).boxed());
                     }
-                    Effect::LetGo(hosts) => {
+                    RebootEffect::LetGo(hosts) => {
                         // It is waited for here, because only `Finish` comes behind it. A signal ends that wait.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
                             signal = shutdown.requested() => return left(rolling, signal),
                         }
                     }
-                    Effect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
-                    Effect::Probe { after_a_pause } => {
+                    RebootEffect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
+                    RebootEffect::Probe { after_a_pause } => {
                         let looking = async move {
                             if after_a_pause {
                                 BootClock.sleep_until(BootClock.now() + ROUND_PAUSE).await;
                             }
-                            Input::RoundSeen { round: probing.round(&before.plan.links, false).await }
+                            RebootInput::RoundSeen { round: probing.round(&before.plan.links, false).await }
                         };
                         under_way.push(looking.boxed());
                     }
-                    Effect::Expect { wave } => {
+                    RebootEffect::Expect { wave } => {
                         let over = BootClock.sleep_until(BootClock.now() + settle);
-                        under_way.push(over.map(move |()| Input::SettleElapsed { wave }).boxed());
+                        under_way.push(over.map(move |()| RebootInput::SettleElapsed { wave }).boxed());
                     }
-                    Effect::Tell(event) => self.inquiry.tell(event),
-                    Effect::Finish => {
+                    RebootEffect::Tell(event) => self.inquiry.tell(event),
+                    RebootEffect::Finish => {
                         let stopped = rolling.stopped().cloned().map_or(How::Through, How::Stopped);
                         return rolling.interrupted().map_or(stopped, How::Interrupted);
                     }
@@ -234,7 +234,7 @@ impl RollingReboot<'_> {
                     if rolling.interrupted().is_some() || rolling.is_going_down() {
                         return left(rolling, signal);
                     }
-                    Input::CancelRequested(signal)
+                    RebootInput::CancelRequested(signal)
                 }
             };
             effects.extend(rolling.handle(input));
@@ -283,7 +283,7 @@ impl RollingReboot<'_> {
     }
 
     /// Tells one host to reboot and waits for it, until it has taken a new login or its time is over.
-    async fn reboot_one(&self, id: HostId, before: &Before) -> Input {
+    async fn reboot_one(&self, id: HostId, before: &Before) -> RebootInput {
         let plan = before.plan.host(id);
         let host = self.fleet_host(&plan.name);
         let name = &host.name;
@@ -303,14 +303,14 @@ impl RollingReboot<'_> {
         match told {
             Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                 Ok(StepOutcome::Refused { reason, text }) => {
-                    return Input::Refused { host: id, why: refusal_text(reason, &text) };
+                    return RebootInput::Refused { host: id, why: refusal_text(reason, &text) };
                 }
-                Ok(StepOutcome::Failed { text }) => return Input::Refused { host: id, why: text },
+                Ok(StepOutcome::Failed { text }) => return RebootInput::Refused { host: id, why: text },
                 Ok(StepOutcome::Done) => {}
                 Err(error) => may_be_told = Some(error.to_string()),
             },
             Some(Err(error)) if error.nothing_ran() => {
-                return Input::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
+                return RebootInput::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
             }
             // The connection may be gone because the host reboots already, so this error proves nothing.
             Some(Err(error)) => may_be_told = Some(reason(&error)),
@@ -330,7 +330,7 @@ impl RollingReboot<'_> {
             if now >= until {
                 let waited = now.saturating_sub(begun).as_secs();
                 let why = format!("has not come back from its reboot within {waited} s: {last}");
-                return Input::Lost { host: id, why };
+                return RebootInput::Lost { host: id, why };
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
@@ -344,9 +344,9 @@ impl RollingReboot<'_> {
                     old_kernel: before.kernels.get(name).cloned().unwrap_or_default(),
                     new_kernel: kernel,
                 });
-                Input::Back { host: id, standing: Box::new(standing) }
+                RebootInput::Back { host: id, standing: Box::new(standing) }
             }
-            Err(why) => Input::Lost { host: id, why: format!("has rebooted, and takes no new login: {why}") },
+            Err(why) => RebootInput::Lost { host: id, why: format!("has rebooted, and takes no new login: {why}") },
         }
     }
 

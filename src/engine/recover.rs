@@ -19,7 +19,7 @@ use super::surroundings::Surroundings;
 use super::surveyor::{SshSurveyor, Surveyor};
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::reboot::unfinished::Begun;
+use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::time::{RecordedGuard, Times};
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::vocabulary::{Signal, Verdict};
@@ -69,7 +69,7 @@ pub struct RecordedRun {
     /// How long each host's guard holds from when it was armed; `None`: the record does not say.
     pub guards: Option<BTreeMap<HostName, RecordedGuard>>,
     /// Whether the unfinished run is a rolling reboot.
-    pub rolling: Option<Begun>,
+    pub rolling: Option<UnfinishedReboot>,
     /// The hosts that were missing when it was ended, and the side on which it was ended.
     pub mark: Option<EndMark>,
 }

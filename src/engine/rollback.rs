@@ -14,7 +14,7 @@ use crate::event::{Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer::kept::kept;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 impl Push<'_> {
     /// Makes phases 1 and 2 of a rollback. It names all missing systems at once, before anything is touched.

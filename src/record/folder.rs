@@ -159,7 +159,9 @@ impl StateFolder {
         for id in self.list()? {
             let run = self.open_run(&id)?;
             let Ok(journal) = run.read_journal() else { continue };
-            let Some(Written { entry: journal::Entry::Started(started), .. }) = journal.first() else { continue };
+            let Some(Written { entry: journal::JournalEntry::Started(started), .. }) = journal.first() else {
+                continue;
+            };
             if started.fleet != fleet || !same_file(&started.inventory, inventory) || !journal::is_over(&journal) {
                 continue;
             }
@@ -187,8 +189,8 @@ impl StateFolder {
             Err(_) => return Ok(None),
         };
         let (fleet, inventory) = match journal.first().map(|first| &first.entry) {
-            Some(journal::Entry::Started(started)) => (started.fleet.clone(), started.inventory.clone()),
-            Some(journal::Entry::Rolling(rolling)) => (rolling.fleet.clone(), rolling.inventory.clone()),
+            Some(journal::JournalEntry::Started(started)) => (started.fleet.clone(), started.inventory.clone()),
+            Some(journal::JournalEntry::Rolling(rolling)) => (rolling.fleet.clone(), rolling.inventory.clone()),
             _ => return Ok(None),
         };
         Ok((!journal::is_over(&journal)).then_some(UnfinishedRun { run, journal, fleet, inventory }))
@@ -223,8 +225,8 @@ impl StateFolder {
         let outcome = journal::pushed_before_rolling(&written).unwrap_or(outcome);
         let mut journal = Journal::open(&folder.journal())?;
         let recovering = journal::Recovering { epoch: 1, owner: owner.to_owned(), alone: false };
-        journal.append(&journal::Entry::Recovering(recovering))?;
-        journal.append(&journal::Entry::Finished { outcome })
+        journal.append(&journal::JournalEntry::Recovering(recovering))?;
+        journal.append(&journal::JournalEntry::Finished { outcome })
     }
 
     /// Writes down what has become of hosts that a run was ended without, if its record is here.
@@ -236,7 +238,7 @@ impl StateFolder {
         let Ok(folder) = self.open_run(&id) else { return Ok(()) };
         let mut journal = Journal::open(&folder.journal())?;
         let recovering = journal::Recovering { epoch, owner: owner.to_owned(), alone: false };
-        journal.append(&journal::Entry::Recovering(recovering))?;
+        journal.append(&journal::JournalEntry::Recovering(recovering))?;
         entries.iter().try_for_each(|entry| journal.append(&entry.clone().into()))
     }
 
@@ -473,10 +475,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
-        let begin = |seconds, fleet: &str, entries: &[journal::Entry]| {
+        let begin = |seconds, fleet: &str, entries: &[journal::JournalEntry]| {
             let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
             let (run, mut journal) = state.create_run(fleet, at).unwrap();
-            let started = journal::Started {
+            let started = journal::RunStarted {
                 fleet: fleet.to_owned(),
                 inventory: inventory.clone(),
                 epoch: 1,
@@ -484,16 +486,16 @@ mod tests {
                 hosts: Vec::new(),
                 without: BTreeSet::new(),
             };
-            journal.append(&journal::Entry::Started(started)).unwrap();
+            journal.append(&journal::JournalEntry::Started(started)).unwrap();
             for entry in entries {
                 journal.append(entry).unwrap();
             }
             run.id().clone()
         };
-        let finished = |outcome| journal::Entry::Finished { outcome };
+        let finished = |outcome| journal::JournalEntry::Finished { outcome };
         let found =
             |of: Option<(&str, &Path)>| state.unfinished(of).unwrap().map(|unfinished| unfinished.run.id().clone());
-        begin(100, "homelab", &[journal::Entry::Arming]);
+        begin(100, "homelab", &[journal::JournalEntry::Arming]);
         let split = begin(200, "homelab", &[finished(Outcome::Split)]);
         let office = begin(300, "office", &[]);
         begin(400, "homelab", &[finished(Outcome::Committed)]);
@@ -509,7 +511,7 @@ mod tests {
         let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
         let (run, mut journal) = state.create_run("homelab", SystemTime::now()).unwrap();
-        let started = journal::Started {
+        let started = journal::RunStarted {
             fleet: "homelab".to_owned(),
             inventory: inventory.clone(),
             epoch: 1,
@@ -517,8 +519,8 @@ mod tests {
             hosts: Vec::new(),
             without: BTreeSet::new(),
         };
-        journal.append(&journal::Entry::Started(started)).unwrap();
-        journal.append(&journal::Entry::Arming).unwrap();
+        journal.append(&journal::JournalEntry::Started(started)).unwrap();
+        journal.append(&journal::JournalEntry::Arming).unwrap();
         let text = std::fs::read_to_string(run.journal()).unwrap().replace("arming", "teleporting");
         std::fs::write(run.journal(), &text).unwrap();
         let found = |fleet| state.unfinished(Some((fleet, inventory.as_path())));

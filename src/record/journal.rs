@@ -26,7 +26,7 @@ use crate::record::{RecordError, open_to_append, read_error, read_whole, sync_fo
 /// would read them wrongly. 1 (journals that name none): up to cd0162e; 2: a boot id is `UUID.START`.
 pub const FORMAT: u32 = 2;
 
-/// The words of every [`Entry`]; another one is of a newer version.
+/// The words of every [`RebootEntry`]; another one is of a newer version.
 const ENTRIES: [&str; 15] = [
     "started",
     "recovering",
@@ -52,9 +52,9 @@ const LONGEST_REASON: usize = 16 * 1024;
 /// with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
-pub enum Entry {
+pub enum JournalEntry {
     /// The first entry, before anything is touched.
-    Started(Started),
+    Started(RunStarted),
     /// A recovery goes on from here.
     Recovering(Recovering),
     /// A person works by hand, and no program of ours runs meanwhile: a run that has not ended may well be under way.
@@ -119,7 +119,7 @@ pub struct Recovering {
     pub alone: bool,
 }
 
-impl Entry {
+impl JournalEntry {
     /// Returns the part for the decider; the other entries are for the driver and for people.
     fn told(&self) -> Option<vocabulary::Entry> {
         Some(match self {
@@ -149,7 +149,7 @@ impl Entry {
 pub fn recorded(journal: &[Written]) -> Recorded {
     let told: Vec<vocabulary::Entry> = journal.iter().filter_map(|written| written.entry.told()).collect();
     let recorded = Recorded::of(&told);
-    let alone = journal.iter().any(|written| matches!(&written.entry, Entry::Recovering(how) if how.alone));
+    let alone = journal.iter().any(|written| matches!(&written.entry, JournalEntry::Recovering(how) if how.alone));
     Recorded { reached: if alone { Reached::Unknown } else { recorded.reached }, ..recorded }
 }
 
@@ -161,8 +161,10 @@ pub fn is_over(journal: &[Written]) -> bool {
         None => true,
         // What was forgotten as it stood, or has a host missing or apart, stays split; nothing of it claims a host any
         // more.
-        Some(Entry::Finished { outcome }) => {
-            let stays = |entry: &Entry| matches!(entry, Entry::Forgotten { .. } | Entry::EndedWithout { .. });
+        Some(JournalEntry::Finished { outcome }) => {
+            let stays = |entry: &JournalEntry| {
+                matches!(entry, JournalEntry::Forgotten { .. } | JournalEntry::EndedWithout { .. })
+            };
             // A rolling reboot cannot be brought to one side either: its end is final.
             !matches!(outcome, Outcome::Split | Outcome::Left)
                 || last_part(journal).any(stays)
@@ -176,10 +178,10 @@ pub fn is_over(journal: &[Written]) -> bool {
 /// before it, if there was one, is through, and what is unfinished is the rolling reboot.
 #[must_use]
 pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostName>)> {
-    let begun = journal.iter().position(|written| matches!(written.entry, Entry::Rolling(_)))?;
-    let Entry::Rolling(started) = &journal[begun].entry else { return None };
+    let begun = journal.iter().position(|written| matches!(written.entry, JournalEntry::Rolling(_)))?;
+    let JournalEntry::Rolling(started) = &journal[begun].entry else { return None };
     let told = journal[begun..].iter().filter_map(|written| match &written.entry {
-        Entry::Rebooting { hosts } => Some(hosts),
+        JournalEntry::Rebooting { hosts } => Some(hosts),
         _ => None,
     });
     Some((started, told.flatten().collect()))
@@ -188,18 +190,18 @@ pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostNa
 /// Returns how the push before a rolling reboot ended: it stays so, whatever the reboots bring. `None`: there was none.
 #[must_use]
 pub fn pushed_before_rolling(journal: &[Written]) -> Option<Outcome> {
-    journal.iter().take_while(|written| !matches!(written.entry, Entry::Rolling(_))).find_map(|written| match &written
-        .entry
-    {
-        Entry::Finished { outcome } => Some(*outcome),
-        _ => None,
+    journal.iter().take_while(|written| !matches!(written.entry, JournalEntry::Rolling(_))).find_map(|written| {
+        match &written.entry {
+            JournalEntry::Finished { outcome } => Some(*outcome),
+            _ => None,
+        }
     })
 }
 
 /// Returns the entries of the last coordinator, the latest first.
-fn last_part(journal: &[Written]) -> impl Iterator<Item = &Entry> {
+fn last_part(journal: &[Written]) -> impl Iterator<Item = &JournalEntry> {
     let entries = journal.iter().rev().map(|written| &written.entry);
-    entries.take_while(|entry| !matches!(entry, Entry::Recovering(_)))
+    entries.take_while(|entry| !matches!(entry, JournalEntry::Recovering(_)))
 }
 
 /// Returns the hosts that were missing when the run was ended, and the side on which it was ended; nothing once they
@@ -209,10 +211,10 @@ pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
     let mut finished = false;
     for written in journal.iter().rev() {
         match &written.entry {
-            Entry::EndedWithout { mark } => return Some(mark),
-            Entry::Finished { .. } => finished = true,
+            JournalEntry::EndedWithout { mark } => return Some(mark),
+            JournalEntry::Finished { .. } => finished = true,
             // The recovery that ended it last would have written which hosts are still missing.
-            Entry::Recovering(_) if finished => return None,
+            JournalEntry::Recovering(_) if finished => return None,
             _ => {}
         }
     }
@@ -223,16 +225,16 @@ pub fn ended_without(journal: &[Written]) -> Option<&EndMark> {
 /// however much has been written since. `None`: it does not know.
 #[must_use]
 pub fn guards(journal: &[Written], now: SystemTime) -> Option<BTreeMap<HostName, RecordedGuard>> {
-    let Entry::Started(started) = &journal.first()?.entry else { return None };
+    let JournalEntry::Started(started) = &journal.first()?.entry else { return None };
     let guard = |at: SystemTime, seconds: u64| RecordedGuard {
         // A clock that was set back tells nothing: then it may hold for as long as any.
         ago: now.duration_since(at).unwrap_or_default(),
         holds: Duration::from_secs(seconds),
     };
-    let begins = |entry: &Entry| match entry {
-        Entry::Arming => true,
+    let begins = |entry: &JournalEntry| match entry {
+        JournalEntry::Arming => true,
         // The recovery began from the hosts alone, and the guards were armed before that.
-        Entry::Recovering(how) => how.alone,
+        JournalEntry::Recovering(how) => how.alone,
         _ => false,
     };
     let armed = journal.iter().find(|written| begins(&written.entry)).map_or(started_at(journal), |written| written.at);
@@ -241,7 +243,7 @@ pub fn guards(journal: &[Written], now: SystemTime) -> Option<BTreeMap<HostName,
         guards.insert(host.host.clone(), guard(armed, host.guarded_for?));
     }
     for written in journal {
-        if let Entry::Guarded { host, seconds } = &written.entry
+        if let JournalEntry::Guarded { host, seconds } = &written.entry
             && let Some(known) = guards.get_mut(host)
         {
             *known = known.later(guard(written.at, *seconds));
@@ -258,26 +260,26 @@ fn started_at(journal: &[Written]) -> SystemTime {
 /// has taken it over it is like any other run.
 #[must_use]
 pub fn is_by_hand(journal: &[Written]) -> bool {
-    let has = |wanted: &dyn Fn(&Entry) -> bool| journal.iter().any(|written| wanted(&written.entry));
-    has(&|entry| *entry == Entry::ByHand) && !has(&|entry| matches!(entry, Entry::Recovering(_)))
+    let has = |wanted: &dyn Fn(&JournalEntry) -> bool| journal.iter().any(|written| wanted(&written.entry));
+    has(&|entry| *entry == JournalEntry::ByHand) && !has(&|entry| matches!(entry, JournalEntry::Recovering(_)))
 }
 
-impl Entry {
+impl JournalEntry {
     #[must_use]
     pub fn guarded(host: &HostName, holds: Duration) -> Self {
         Self::Guarded { host: host.clone(), seconds: holds.as_secs() + u64::from(holds.subsec_nanos() > 0) }
     }
 }
 
-impl From<reboot::Entry> for Entry {
-    fn from(entry: reboot::Entry) -> Self {
+impl From<reboot::RebootEntry> for JournalEntry {
+    fn from(entry: reboot::RebootEntry) -> Self {
         match entry {
-            reboot::Entry::Rebooting { hosts } => Self::Rebooting { hosts },
+            reboot::RebootEntry::Rebooting { hosts } => Self::Rebooting { hosts },
         }
     }
 }
 
-impl From<vocabulary::Entry> for Entry {
+impl From<vocabulary::Entry> for JournalEntry {
     fn from(entry: vocabulary::Entry) -> Self {
         match entry {
             vocabulary::Entry::Arming => Self::Arming,
@@ -299,7 +301,7 @@ impl From<vocabulary::Entry> for Entry {
 
 /// The facts that `recover` must know if nothing else is left of the push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Started {
+pub struct RunStarted {
     pub fleet: String,
     /// The inventory's file, absolute.
     pub inventory: PathBuf,
@@ -336,7 +338,7 @@ pub struct Written {
     #[serde(with = "rfc3339")]
     pub at: SystemTime,
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: JournalEntry,
 }
 
 /// An entry with the owner who begins or goes on with the run here. The owner stands beside the entry, where every
@@ -353,7 +355,8 @@ struct Stamped<'a> {
 
 impl<'a> Stamped<'a> {
     fn of(written: &'a Written) -> Self {
-        let begins = matches!(written.entry, Entry::Started(_) | Entry::Recovering(_) | Entry::Rolling(_));
+        let begins =
+            matches!(written.entry, JournalEntry::Started(_) | JournalEntry::Recovering(_) | JournalEntry::Rolling(_));
         Self { written, format: begins.then_some(FORMAT), fleetdeploy: begins.then_some(env!("CARGO_PKG_VERSION")) }
     }
 }
@@ -439,7 +442,7 @@ impl Journal {
     ///
     /// # Errors
     /// After an error it is unknown whether the entry will be read again; what it announces must not be done.
-    pub fn append(&mut self, entry: &Entry) -> Result<(), RecordError> {
+    pub fn append(&mut self, entry: &JournalEntry) -> Result<(), RecordError> {
         let written = Written { at: to_millis(SystemTime::now()), entry: entry.clone() };
         self.write_line(&written).map_err(write_error(&self.path))
     }
@@ -494,10 +497,10 @@ mod tests {
 
     use super::*;
 
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<JournalEntry> {
         let system = StorePath::new("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05").unwrap();
         vec![
-            Entry::Started(Started {
+            JournalEntry::Started(RunStarted {
                 fleet: "homelab".into(),
                 inventory: "/etc/fleet/inventory.yaml".into(),
                 epoch: 1,
@@ -514,38 +517,38 @@ mod tests {
                 }],
                 without: BTreeSet::from([HostName::new("nas").unwrap()]),
             }),
-            Entry::Guarded { host: HostName::new("vps").unwrap(), seconds: 300 },
-            Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),
-            Entry::ByHand,
-            Entry::Arming,
-            Entry::Testing,
-            Entry::Decided,
-            Entry::Disarming,
-            Entry::RollingBack { reason: "a link\nis down".into() },
-            Entry::HostLost {
+            JournalEntry::Guarded { host: HostName::new("vps").unwrap(), seconds: 300 },
+            JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),
+            JournalEntry::ByHand,
+            JournalEntry::Arming,
+            JournalEntry::Testing,
+            JournalEntry::Decided,
+            JournalEntry::Disarming,
+            JournalEntry::RollingBack { reason: "a link\nis down".into() },
+            JournalEntry::HostLost {
                 host: HostName::new("vps").unwrap(),
                 says: Disowned::Superseded { text: "ada@desktop has taken this run over".into() },
             },
-            Entry::Rolling(RollingStarted {
+            JournalEntry::Rolling(RollingStarted {
                 fleet: "homelab".into(),
                 inventory: "/etc/fleet/inventory.yaml".into(),
                 owner: "ada@laptop".into(),
                 hosts: vec![(HostName::new("vps").unwrap(), "4567".into())],
             }),
-            Entry::Rebooting { hosts: vec![HostName::new("vps").unwrap()] },
-            Entry::Finished { outcome: Outcome::RolledBack },
+            JournalEntry::Rebooting { hosts: vec![HostName::new("vps").unwrap()] },
+            JournalEntry::Finished { outcome: Outcome::RolledBack },
         ]
     }
 
-    fn written(path: &Path) -> Vec<Entry> {
+    fn written(path: &Path) -> Vec<JournalEntry> {
         read(path).unwrap().into_iter().map(|written| written.entry).collect()
     }
 
     #[test]
     fn a_reason_that_names_every_unit_of_a_host_is_cut() {
         let reason = "these units fail: ".to_owned() + &"a.service, ".repeat(20_000);
-        let entry = Entry::from(vocabulary::Entry::RollingBack { reason });
-        let Entry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
+        let entry = JournalEntry::from(vocabulary::Entry::RollingBack { reason });
+        let JournalEntry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
         assert!(reason.len() <= LONGEST_REASON + '…'.len_utf8() && reason.ends_with('…'), "{}", reason.len());
     }
 
@@ -565,8 +568,8 @@ mod tests {
     #[test]
     fn a_recovery_from_the_hosts_alone_knows_only_its_own_part() {
         let journal = |alone| {
-            let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
-            let entries = [Entry::Arming, Entry::Testing, recovering, Entry::Decided];
+            let recovering = JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
+            let entries = [JournalEntry::Arming, JournalEntry::Testing, recovering, JournalEntry::Decided];
             entries.map(|entry| Written { at: SystemTime::UNIX_EPOCH, entry })
         };
         assert_eq!(recorded(&journal(false)).reached, Reached::Decided);
@@ -576,24 +579,24 @@ mod tests {
 
     #[test]
     fn guards_are_counted_from_when_they_were_armed_and_not_from_what_was_written_last() {
-        let Entry::Started(started) = &entries()[0] else { unreachable!() };
+        let JournalEntry::Started(started) = &entries()[0] else { unreachable!() };
         let vps = HostName::new("vps").unwrap();
-        let guard = |guarded_for: Option<u64>, entries: &[(u64, Entry)], now: u64| {
+        let guard = |guarded_for: Option<u64>, entries: &[(u64, JournalEntry)], now: u64| {
             let mut started = started.clone();
             started.hosts[0].guarded_for = guarded_for;
             let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            let written = |(seconds, entry): &(u64, Entry)| Written { at: at(*seconds), entry: entry.clone() };
-            let first = Written { at: at(100), entry: Entry::Started(started) };
+            let written = |(seconds, entry): &(u64, JournalEntry)| Written { at: at(*seconds), entry: entry.clone() };
+            let first = Written { at: at(100), entry: JournalEntry::Started(started) };
             let journal: Vec<Written> = std::iter::once(first).chain(entries.iter().map(written)).collect();
             guards(&journal, at(now)).map(|guards| (guards[&vps].left().as_secs(), guards[&vps].overdue().as_secs()))
         };
-        let recovering = |alone| Entry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
-        let back = Entry::RollingBack { reason: String::new() };
-        let armed = (105, Entry::Arming);
+        let recovering = |alone| JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
+        let back = JournalEntry::RollingBack { reason: String::new() };
+        let armed = (105, JournalEntry::Arming);
         assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 145), Some((50, 0)));
         let recovered = [armed.clone(), (110, back), (450, recovering(false))];
         assert_eq!(guard(Some(90), &recovered, 460), Some((0, 265)), "a recovery that was tried arms nothing");
-        let again = Entry::Guarded { host: vps.clone(), seconds: 60 };
+        let again = JournalEntry::Guarded { host: vps.clone(), seconds: 60 };
         assert_eq!(guard(Some(90), &[armed.clone(), (450, recovering(false)), (451, again)], 460), Some((51, 0)));
         assert_eq!(guard(Some(400), &[(450, recovering(true)), (700, recovering(true))], 750), Some((100, 0)));
         assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 50), Some((90, 0)), "the clock was set back");
@@ -604,14 +607,14 @@ mod tests {
     fn a_torn_last_line_is_not_read_and_not_continued() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        Journal::create(&path).unwrap().append(&Entry::Arming).unwrap();
+        Journal::create(&path).unwrap().append(&JournalEntry::Arming).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             let torn = [whole.as_slice(), &whole[..cut]].concat();
             std::fs::write(&path, torn).unwrap();
-            assert_eq!(written(&path), [Entry::Arming], "cut after {cut} bytes");
-            Journal::open(&path).unwrap().append(&Entry::Testing).unwrap();
-            assert_eq!(written(&path), [Entry::Arming, Entry::Testing], "cut after {cut} bytes");
+            assert_eq!(written(&path), [JournalEntry::Arming], "cut after {cut} bytes");
+            Journal::open(&path).unwrap().append(&JournalEntry::Testing).unwrap();
+            assert_eq!(written(&path), [JournalEntry::Arming, JournalEntry::Testing], "cut after {cut} bytes");
         }
     }
 
@@ -620,10 +623,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let mut journal = Journal::create(&path).unwrap();
-        journal.append(&Entry::Arming).unwrap();
+        journal.append(&JournalEntry::Arming).unwrap();
         open_to_append(&path).unwrap().write_all(b"{\"at\":\"2026-11").unwrap();
-        journal.append(&Entry::RollingBack { reason: "disk full".into() }).unwrap();
-        assert_eq!(written(&path), [Entry::Arming, Entry::RollingBack { reason: "disk full".into() }]);
+        journal.append(&JournalEntry::RollingBack { reason: "disk full".into() }).unwrap();
+        assert_eq!(written(&path), [JournalEntry::Arming, JournalEntry::RollingBack { reason: "disk full".into() }]);
     }
 
     #[test]
@@ -667,6 +670,6 @@ mod tests {
         let full = Path::new("/dev/full");
         let mut journal =
             Journal { path: full.to_owned(), file: File::options().append(true).open(full).unwrap(), length: 0 };
-        assert!(matches!(journal.append(&Entry::Decided), Err(RecordError::Write { .. })));
+        assert!(matches!(journal.append(&JournalEntry::Decided), Err(RecordError::Write { .. })));
     }
 }

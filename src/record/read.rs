@@ -13,7 +13,7 @@ use crate::event::line::Line;
 use crate::event::{Event, Outcome};
 use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
-use crate::record::journal::{self, Entry, Written};
+use crate::record::journal::{self, JournalEntry, Written};
 use crate::record::{RecordError, open_to_read, read_error, read_whole};
 
 /// How much of the end of `events.jsonl` is looked through for the end of the run. The last event names every host,
@@ -175,7 +175,7 @@ impl RunFolder {
         let first = first_event(&self.events());
         let finish = last_finish(&self.events());
         let kind = match first.as_ref().map(|line| &line.event) {
-            _ if journal.iter().any(|written| written.entry == Entry::ByHand) => RunKind::Guard,
+            _ if journal.iter().any(|written| written.entry == JournalEntry::ByHand) => RunKind::Guard,
             Some(Event::RebootStarted { .. }) => RunKind::Reboot,
             Some(Event::PushStarted { rollback_to: Some(_), .. }) => RunKind::Rollback,
             _ => RunKind::Push,
@@ -189,8 +189,8 @@ impl RunFolder {
                 ),
                 _,
             ) => (fleet.clone(), Some(hosts.len())),
-            (_, Some(Entry::Started(started))) => (started.fleet.clone(), Some(started.hosts.len())),
-            (_, Some(Entry::Rolling(rolling))) => (rolling.fleet.clone(), None),
+            (_, Some(JournalEntry::Started(started))) => (started.fleet.clone(), Some(started.hosts.len())),
+            (_, Some(JournalEntry::Rolling(rolling))) => (rolling.fleet.clone(), None),
             _ => (self.id().fleet().to_owned(), None),
         };
         let began = first.as_ref().map(|line| line.at).or_else(|| journal.first().map(|first| first.at));
@@ -216,9 +216,9 @@ impl RunFolder {
 
 /// The journal steers, so it is believed where it says anything: a run that was refused before it began has none.
 fn end(journal: &[Written], finished: Option<Outcome>) -> RunEnd {
-    let recovered = journal.iter().any(|written| matches!(written.entry, Entry::Recovering(_)));
+    let recovered = journal.iter().any(|written| matches!(written.entry, JournalEntry::Recovering(_)));
     let outcome = match journal.last().map(|written| &written.entry) {
-        Some(Entry::Finished { outcome }) => Some(*outcome),
+        Some(JournalEntry::Finished { outcome }) => Some(*outcome),
         Some(_) => None,
         None => finished,
     };
@@ -317,7 +317,7 @@ mod tests {
     use crate::event::VERSION;
     use crate::inventory::model::HostName;
     use crate::record::folder::StateFolder;
-    use crate::record::journal::{Journal, Recovering, Started};
+    use crate::record::journal::{Journal, Recovering, RunStarted};
     use crate::record::open_to_append;
 
     const BEGAN: SystemTime = SystemTime::UNIX_EPOCH;
@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(ended, ([true; 8], 2));
     }
 
-    fn run(state: &StateFolder, entries: &[Entry], events: &[Line]) -> RunFolder {
+    fn run(state: &StateFolder, entries: &[JournalEntry], events: &[Line]) -> RunFolder {
         let (run, mut journal): (_, Journal) = state.create_run("homelab", BEGAN).unwrap();
         for entry in entries {
             journal.append(entry).unwrap();
@@ -409,7 +409,7 @@ mod tests {
     fn a_run_is_told_on_one_line_however_it_ended() {
         let home = tempfile::tempdir().unwrap();
         let state = StateFolder::at(home.path().join("state"));
-        let started = Entry::Started(Started {
+        let started = JournalEntry::Started(RunStarted {
             fleet: "homelab".into(),
             inventory: "/inventory.yaml".into(),
             epoch: 1,
@@ -417,9 +417,9 @@ mod tests {
             hosts: Vec::new(),
             without: BTreeSet::new(),
         });
-        let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
-        let end = |outcome| Entry::Finished { outcome };
-        let told = |entries: &[Entry], events: &[Line]| {
+        let recovering = JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
+        let end = |outcome| JournalEntry::Finished { outcome };
+        let told = |entries: &[JournalEntry], events: &[Line]| {
             let summary = run(&state, entries, events).summary();
             assert_eq!(summary.fleet, "homelab");
             (summary.end, summary.hosts, summary.took.map(|took| took.as_secs()), summary.exit)
@@ -435,11 +435,11 @@ mod tests {
             (RunEnd::Ended(Outcome::RolledBack), Some(2), Some(63), Some(1))
         );
         assert_eq!(
-            told(&[started.clone(), Entry::Arming], std::slice::from_ref(&first)),
+            told(&[started.clone(), JournalEntry::Arming], std::slice::from_ref(&first)),
             (RunEnd::Unfinished, Some(2), None, None)
         );
         assert_eq!(
-            told(&[started.clone(), Entry::Arming, recovering.clone()], &[first.clone(), last.clone()]),
+            told(&[started.clone(), JournalEntry::Arming, recovering.clone()], &[first.clone(), last.clone()]),
             (RunEnd::Unfinished, Some(2), None, None),
             "an earlier end in the events is not the run's"
         );
@@ -454,15 +454,18 @@ mod tests {
     fn a_guard_by_hand_and_a_reboot_are_no_pushes_that_were_interrupted() {
         let home = tempfile::tempdir().unwrap();
         let state = StateFolder::at(home.path().join("state"));
-        let told = |entries: &[Entry], events: &[Line]| {
+        let told = |entries: &[JournalEntry], events: &[Line]| {
             let summary = run(&state, entries, events).summary();
             (summary.kind, summary.end, summary.exit)
         };
-        let recovering = Entry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
-        assert_eq!(told(&[Entry::ByHand, Entry::Arming], &[]), (RunKind::Guard, RunEnd::ByHand, None));
-        assert_eq!(told(&[Entry::ByHand, Entry::Arming, recovering], &[]), (RunKind::Guard, RunEnd::Unfinished, None));
-        let over = Entry::Finished { outcome: Outcome::Unchanged };
-        assert_eq!(told(&[Entry::ByHand, over], &[]), (RunKind::Guard, RunEnd::Ended(Outcome::Unchanged), None));
+        let recovering = JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
+        assert_eq!(told(&[JournalEntry::ByHand, JournalEntry::Arming], &[]), (RunKind::Guard, RunEnd::ByHand, None));
+        assert_eq!(
+            told(&[JournalEntry::ByHand, JournalEntry::Arming, recovering], &[]),
+            (RunKind::Guard, RunEnd::Unfinished, None)
+        );
+        let over = JournalEntry::Finished { outcome: Outcome::Unchanged };
+        assert_eq!(told(&[JournalEntry::ByHand, over], &[]), (RunKind::Guard, RunEnd::Ended(Outcome::Unchanged), None));
         let rebooting = Event::RebootStarted {
             fleet: "homelab".into(),
             hosts: Vec::new(),

@@ -136,7 +136,7 @@ pub(super) async fn ensure(
     // It is counted while the lock is still held, so that a caller that waits sees the count and the failure together.
     machine.slot.ended.fetch_add(1, Ordering::SeqCst);
     match result {
-        Ok(Started { master, alias, address }) => {
+        Ok(StartedMaster { master, alias, address }) => {
             let route = machine.route();
             if route.may_be_pinned
                 && [&machine.alias, &route.alias].contains(&&alias)
@@ -158,7 +158,7 @@ pub(super) async fn ensure(
 
 /// A master that has just been started.
 #[derive(Debug)]
-pub(super) struct Started {
+pub(super) struct StartedMaster {
     master: Master,
     /// The block of the config that it was started with.
     alias: String,
@@ -176,7 +176,7 @@ pub(super) async fn start(
     machine: &Machine,
     alias: &str,
     limit: Duration,
-) -> Result<Started, ConnectCause> {
+) -> Result<StartedMaster, ConnectCause> {
     let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
     let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
     let socket = numbered(&machine.slot.link, &number.to_string());
@@ -215,7 +215,7 @@ pub(super) async fn start(
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
     std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
-    Ok(Started { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
+    Ok(StartedMaster { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
 }
 
 /// What a login says on stderr.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bounds::{ANSWER, Excess, STDERR};
 use super::connect_error::ConnectError;
-use super::login::{Said, input, machine};
+use super::login::{ScriptEnd, input, machine};
 use super::machine::Machine;
 use super::master::{Want, end_if_there, ensure};
 use super::master_slot::Master;
@@ -159,12 +159,13 @@ impl Session {
         if !sent && status.is_none() {
             return Err(self.not_begun(script, "the connection was lost while sending".to_owned()));
         }
-        let said = Said { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
+        let said =
+            ScriptEnd { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
         said.judge(Reading::of(&out))
     }
 
     /// Sends a script, whole, and leaves the rest to the caller.
-    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<Begun, StepError> {
+    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<SentScript, StepError> {
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
@@ -184,7 +185,7 @@ impl Session {
             Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
-        Ok(Begun {
+        Ok(SentScript {
             child,
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -212,7 +213,7 @@ impl Session {
 }
 
 /// A script that was sent whole, with its ends.
-pub(super) struct Begun {
+pub(super) struct SentScript {
     pub(super) child: Child,
     pub(super) stdin: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,

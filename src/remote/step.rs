@@ -48,7 +48,7 @@ impl From<&Systems> for Expected {
 /// Every step may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum Step {
+pub enum RemoteStep {
     /// Every fact of the survey; changes nothing.
     Survey,
     /// The survey, and what a person wants to know beyond it; changes nothing.

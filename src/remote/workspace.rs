@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::folder::PrivateFolder;
-use super::layout::{Plan, Question, check_texts};
+use super::layout::{LayoutPlan, Question, check_texts};
 use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
 use super::ssh_config::{HostBlock, UserSettings, render};
@@ -69,7 +69,7 @@ impl Workspace {
             futures::stream::iter(asked).buffered(READ_AT_ONCE).collect().await;
         let mut settings = settings.into_iter();
 
-        let mut plan = Plan {
+        let mut plan = LayoutPlan {
             folder: folder.path(),
             user_config,
             machines: HashMap::new(),
@@ -90,7 +90,7 @@ impl Workspace {
             }
             plan.add_host(host, settings?, password).await?;
         }
-        let Plan { machines, blocks, .. } = plan;
+        let LayoutPlan { machines, blocks, .. } = plan;
         let config = folder.path().join("config");
         let workspace = Self { folder, config, machines, blocks: Mutex::new(blocks) };
         workspace

@@ -26,7 +26,7 @@ use crate::remote::{Workspace, WorkspaceError};
 const NOBODY: &str = "none";
 
 /// A fleet, ready to be worked on.
-pub(crate) struct Ground {
+pub(crate) struct FleetContext {
     pub(crate) inventory: Inventory,
     pub(crate) fleet: Fleet,
     pub(crate) selected: BTreeSet<HostName>,
@@ -97,7 +97,7 @@ fn parted(
     Ok((selected, without))
 }
 
-impl Ground {
+impl FleetContext {
     /// Returns the selected hosts that are tested first, by patterns like those of `--on`; `none` means no host, and
     /// without a pattern it is as the inventory says.
     pub(crate) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Effect, Rolling, Stage};
+use super::{RebootEffect, RebootStage, RollingReboot};
 use crate::event::Event;
 use crate::facts::plan::HostId;
 use crate::inventory::model::HostName;
@@ -65,8 +65,8 @@ pub(super) struct Holding {
     pub(super) hosts: BTreeSet<HostId>,
 }
 
-impl Rolling {
-    pub(super) fn take_leases(&mut self, effects: &mut Vec<Effect>) {
+impl RollingReboot {
+    pub(super) fn take_leases(&mut self, effects: &mut Vec<RebootEffect>) {
         let mut order: Vec<HostId> = self.plan.ids().collect();
         order.sort_by_key(|host| self.plan.host(*host).machine_id.clone());
         let first: Vec<HostId> = order.drain(..order.len().min(1)).collect();
@@ -74,42 +74,42 @@ impl Rolling {
         self.ask_for_leases(first, effects);
     }
 
-    pub(super) fn renew_leases(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn renew_leases(&mut self, effects: &mut Vec<RebootEffect>) {
         let hosts = std::mem::take(&mut self.holding.hosts);
         self.holding = Holding { renews: true, ..Holding::default() };
         self.ask_for_leases(hosts.into_iter().collect(), effects);
     }
 
-    fn ask_for_leases(&mut self, hosts: Vec<HostId>, effects: &mut Vec<Effect>) {
-        self.stage = Stage::Holding;
+    fn ask_for_leases(&mut self, hosts: Vec<HostId>, effects: &mut Vec<RebootEffect>) {
+        self.stage = RebootStage::Holding;
         for host in hosts {
             self.holding.asked.insert(host);
             self.holding.hosts.insert(host);
             let boot_id = self.boots.get(&host).unwrap_or(&self.plan.host(host).boot_id).clone();
-            effects.push(Effect::Hold { host, boot_id, renews: self.holding.renews });
+            effects.push(RebootEffect::Hold { host, boot_id, renews: self.holding.renews });
         }
     }
 
-    pub(super) fn held(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+    pub(super) fn held(&mut self, host: HostId, effects: &mut Vec<RebootEffect>) {
         if self.holding.asked.remove(&host) {
             self.go_on_when_all_have_answered(effects);
         }
     }
 
-    pub(super) fn not_held(&mut self, host: HostId, why: &str, effects: &mut Vec<Effect>) {
+    pub(super) fn not_held(&mut self, host: HostId, why: &str, effects: &mut Vec<RebootEffect>) {
         if self.holding.asked.remove(&host) {
             let name = Some(self.plan.host(host).name.clone());
             let text = format!("cannot be held for this rolling reboot: {why}");
             let hint =
                 "wait for what else is under way there; what has died is ended by `fleetdeploy recover`".to_owned();
-            effects.push(Effect::Tell(Event::Failed { host: name, text, hint: Some(hint) }));
+            effects.push(RebootEffect::Tell(Event::Failed { host: name, text, hint: Some(hint) }));
             self.holding.not_held.push(host);
             self.holding.waiting.clear();
             self.go_on_when_all_have_answered(effects);
         }
     }
 
-    fn go_on_when_all_have_answered(&mut self, effects: &mut Vec<Effect>) {
+    fn go_on_when_all_have_answered(&mut self, effects: &mut Vec<RebootEffect>) {
         if !self.holding.asked.is_empty() {
             return;
         }

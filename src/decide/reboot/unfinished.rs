@@ -8,7 +8,7 @@ use crate::inventory::model::HostName;
 
 /// The knowledge of a record about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
+pub struct UnfinishedReboot {
     /// The hosts that were to be rebooted, with the boot that each was on.
     pub hosts: BTreeMap<HostName, String>,
     /// The hosts that it came to.
@@ -56,10 +56,10 @@ impl fmt::Display for FoundRolling {
 #[must_use]
 pub fn found(
     run: &str,
-    begun: Option<&Begun>,
+    begun: Option<&UnfinishedReboot>,
     answers: &BTreeMap<HostName, Option<Standing>>,
 ) -> BTreeMap<HostName, FoundRolling> {
-    let by_record = |begun: &Begun, host: &HostName, standing: Option<&Standing>| {
+    let by_record = |begun: &UnfinishedReboot, host: &HostName, standing: Option<&Standing>| {
         let (before, told) = (begun.hosts.get(host)?, begun.told.contains(host));
         Some(match standing {
             None => FoundRolling::Away { told: Some(told) },
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn with_its_record_every_host_that_was_to_be_rebooted_is_named_and_no_other() {
         let hosts = ["a", "b", "c", "d", "e"].map(|host| (name(host), "old.1".to_owned()));
-        let begun = Begun { hosts: hosts.into(), told: ["a", "b", "c"].map(name).into() };
+        let begun = UnfinishedReboot { hosts: hosts.into(), told: ["a", "b", "c"].map(name).into() };
         let answers = [
             ("a", Some(on("new.2", None))),
             ("b", Some(on("old.1", Some("old.1")))),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::transaction::inspection::{Found, Ground, Side};
+use crate::decide::transaction::inspection::{Found, GuardedState, Side};
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::transaction::without::HeldUp;
@@ -18,7 +18,7 @@ use crate::inventory::model::HostName;
 
 /// The marks of a run, together with its record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Ending {
+pub(super) struct EndMarks {
     pub(super) side: Option<EndSide>,
     /// All hosts that were missing by any mark.
     pub(super) missing: Missing,
@@ -51,7 +51,7 @@ impl Transaction {
         let sides: BTreeSet<EndSide> = marks.iter().filter_map(|mark| mark.side).collect();
         let side = sides.first().copied();
         if let Some(recovery) = &mut self.recovery {
-            recovery.ending = Some(Ending { side, missing: missing.clone() });
+            recovery.ending = Some(EndMarks { side, missing: missing.clone() });
         }
         let is_named = |host: HostId| missing.contains_key(&self.plan.host(host).name);
         if sides.len() > 1 {
@@ -105,7 +105,7 @@ impl Transaction {
         let Some((host, found)) = self.found().find(|(_, found)| is_restless(found)) else { return false };
         let why = format!("{} {}, and the run was ended without it", self.plan.host(host).name, found.text());
         let goes_on = |found: &Found| match found {
-            Found::New { .. } | Found::Guarded(Ground::New) | Found::Ended { .. } => true,
+            Found::New { .. } | Found::Guarded(GuardedState::New) | Found::Ended { .. } => true,
             Found::Cleaned(side) => side.is(EndSide::New),
             _ => false,
         };
@@ -149,7 +149,7 @@ impl Transaction {
         });
     }
 
-    pub(super) fn ending(&self) -> Option<&Ending> {
+    pub(super) fn ending(&self) -> Option<&EndMarks> {
         self.recovery.as_ref().and_then(|recovery| recovery.ending.as_ref())
     }
 

@@ -13,8 +13,8 @@
 use std::sync::Arc;
 
 use crate::decide::transaction::contest::Contest;
-use crate::decide::transaction::inspection::{Found, Ground, Side};
-use crate::decide::transaction::marks::Ending;
+use crate::decide::transaction::inspection::{Found, GuardedState, Side};
+use crate::decide::transaction::marks::EndMarks;
 use crate::decide::transaction::refusal_text;
 use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
 use crate::decide::transaction::undo::silence;
@@ -132,7 +132,7 @@ pub(super) struct Recovery {
     /// The end without hosts, as the record has it.
     pub(super) mark: Option<EndMark>,
     /// The end without hosts, as the marks have it.
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<EndMarks>,
 }
 
 impl Transaction {
@@ -287,7 +287,7 @@ impl Transaction {
                         reason: RefusalReason::ForeignLease | RefusalReason::ForeignGuard, ..
                     } if said.standing.run_traces.as_ref().is_some_and(|traces| traces.over) => Found::Over,
                     StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
-                    StepOutcome::Done if at_work => Found::Guarded(Ground::Between),
+                    StepOutcome::Done if at_work => Found::Guarded(GuardedState::Between),
                     StepOutcome::Done => Found::of(plan, &said.standing),
                 }
             }
@@ -301,7 +301,7 @@ impl Transaction {
                 (now.armed, now.activated, now.moved) = (false, false, false);
             }
             Found::New { .. } | Found::Loose(_) => (now.armed, now.activated, now.moved) = (false, true, true),
-            Found::Guarded(Ground::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
+            Found::Guarded(GuardedState::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
         }
         effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text() }));
@@ -411,9 +411,9 @@ impl Transaction {
             return Some(RollbackReason::Interrupted(signal));
         }
         let any_new = self.lost_on_new || self.found().any(|(_, found)| matches!(found, Found::New { .. }));
-        let stays = self
-            .found()
-            .find(|(host, found)| !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New)));
+        let stays = self.found().find(|(host, found)| {
+            !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(GuardedState::New))
+        });
         let lost = self.plan.changing().find(|host| self.hosts[host.0].disowned);
         let missing: Vec<&HostName> = self.missing().map(|host| &self.plan.host(host).name).collect();
         let why = if recorded.turned_back {

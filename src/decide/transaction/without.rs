@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::recover::{Aim, Reached};
 use crate::decide::transaction::state::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
@@ -118,7 +118,7 @@ impl Transaction {
         recovery.waited_for_the_missing = true;
         if self.may_go_forward_without() {
             // A host that could go forward must not be brought back by its own guard meanwhile.
-            let is_ready = |(_, found): &(HostId, &Found)| matches!(found, Found::Guarded(Ground::New));
+            let is_ready = |(_, found): &(HostId, &Found)| matches!(found, Found::Guarded(GuardedState::New));
             let ready: Vec<HostId> = self.found().filter(is_ready).map(|(host, _)| host).collect();
             for host in ready {
                 let boot_id = self.hosts[host.0].boot_id.clone();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::FutureExt;
 
 use super::{Recovered, RecoveryRun, SurveyedHosts};
-use crate::decide::reboot::unfinished::{Begun, FoundRolling, found};
+use crate::decide::reboot::unfinished::{FoundRolling, UnfinishedReboot, found};
 use crate::engine::ask::ask_all;
 use crate::engine::surveyor::{Surveyor, let_go_all};
 use crate::event::Event;
@@ -25,7 +25,7 @@ pub(super) enum RollingClaim {
     /// The rolling reboot itself is to be ended.
     Ends {
         run: String,
-        begun: Option<Begun>,
+        begun: Option<UnfinishedReboot>,
     },
     /// One host alone says that a rolling reboot holds it, and other hosts still hold a run.
     SaidByOne {
@@ -129,7 +129,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     pub(super) async fn end_rolling(
         &self,
         run: String,
-        begun: Option<&Begun>,
+        begun: Option<&UnfinishedReboot>,
         surveyed: &SurveyedHosts,
     ) -> RollingEnded {
         let fleet = &self.request.fleet.hosts;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::oneshot;
 
-use super::{Begun, Child, Live, Session, read_up_to, status};
+use super::{Child, Live, SentScript, Session, read_up_to, status};
 use crate::inventory::model::{Become, HostName};
 use crate::remote::bounds::{Excess, LINE, Meter, STDERR};
-use crate::remote::login::Said;
+use crate::remote::login::ScriptEnd;
 use crate::remote::transport::Reading;
 use crate::remote::{BadScript, Script, StepError, tail};
 
@@ -36,7 +36,7 @@ impl Session {
     }
 
     async fn stream_within(&self, meter: Meter, script: &Script, limit: Duration) -> Result<Stream, StepError> {
-        let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
+        let SentScript { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
         let (too_much, cut_off) = oneshot::channel();
         // stderr is read in a task of its own: a host that fills it would else stop, and never print its answer.
         let stderr = tokio::spawn(async move {
@@ -177,7 +177,7 @@ impl Stream {
         };
         let stderr = self.stderr().await;
         let said =
-            Said { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
+            ScriptEnd { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
         said.judge(self.reading.clone()).err().unwrap_or_else(|| self.disconnected())
     }
 

@@ -1,6 +1,6 @@
 //! Makes a step's script: which files are sent, with which arguments.
 
-use super::Step;
+use super::RemoteStep;
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
@@ -29,7 +29,7 @@ pub(super) const CALL: &str = "main \"$@\"\n";
 /// The last line of a script that reads the boot loader; see [`Script::reads_boot_loader`].
 pub(super) const CALL_TOLD: &str = "told_loader=$1; shift; main \"$@\"\n";
 
-impl Step {
+impl RemoteStep {
     /// Returns the script that is sent.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a table with a row for each step")]

@@ -27,12 +27,12 @@ fn mark() -> EndMark {
 }
 
 /// Every step there is; a new one does not compile until it is listed here.
-fn every_step() -> Vec<Step> {
+fn every_step() -> Vec<RemoteStep> {
     let speaker = Speaker { run: "20261122-161005-k3f".into(), epoch: 1 };
     let boot_id = BOOT_ID.to_owned();
     let old = Expected::from(&Systems::all(&path(OLD)));
     let tested = Expected { current: Some(path(NEW)), ..old.clone() };
-    let job = |kind: JobKind| Step::Job {
+    let job = |kind: JobKind| RemoteStep::Job {
         speaker: speaker.clone(),
         boot_id: boot_id.clone(),
         kind,
@@ -43,17 +43,17 @@ fn every_step() -> Vec<Step> {
     };
     let second = Duration::from_secs(1);
     vec![
-        Step::Survey,
-        Step::Status,
-        Step::Doctor,
-        Step::Standing { run: None },
-        Step::Standing { run: Some(speaker.run.clone()) },
-        Step::Ask { run: speaker.run.clone() },
-        Step::Generations { system: Some(path(OLD)) },
-        Step::Generations { system: None },
-        Step::Compare { old: path(OLD), new: path(NEW) },
-        Step::DryActivate { new: path(NEW), limit: Duration::from_secs(240) },
-        Step::Prepare {
+        RemoteStep::Survey,
+        RemoteStep::Status,
+        RemoteStep::Doctor,
+        RemoteStep::Standing { run: None },
+        RemoteStep::Standing { run: Some(speaker.run.clone()) },
+        RemoteStep::Ask { run: speaker.run.clone() },
+        RemoteStep::Generations { system: Some(path(OLD)) },
+        RemoteStep::Generations { system: None },
+        RemoteStep::Compare { old: path(OLD), new: path(NEW) },
+        RemoteStep::DryActivate { new: path(NEW), limit: Duration::from_secs(240) },
+        RemoteStep::Prepare {
             run: speaker.run.clone(),
             old_current: path(OLD),
             old_boot: path(OLD),
@@ -61,8 +61,8 @@ fn every_step() -> Vec<Step> {
             check: Duration::from_secs(300),
             hosts: hosts(),
         },
-        Step::Root { run: speaker.run.clone(), old_current: path(OLD), old_boot: path(OLD), hosts: hosts() },
-        Step::Arm {
+        RemoteStep::Root { run: speaker.run.clone(), old_current: path(OLD), old_boot: path(OLD), hosts: hosts() },
+        RemoteStep::Arm {
             speaker: speaker.clone(),
             owner: "ada@laptop".into(),
             boot_id: boot_id.clone(),
@@ -73,7 +73,7 @@ fn every_step() -> Vec<Step> {
             pace: Vec::new(),
             hosts: hosts(),
         },
-        Step::Arm {
+        RemoteStep::Arm {
             speaker: speaker.clone(),
             owner: "ada@laptop".into(),
             boot_id: boot_id.clone(),
@@ -84,35 +84,35 @@ fn every_step() -> Vec<Step> {
             pace: vec![("job_wait", 5), ("reboot_patience", 10)],
             hosts: Vec::new(),
         },
-        Step::TakeOver { speaker: Speaker { epoch: 2, ..speaker.clone() }, owner: "ada@desktop".into() },
-        Step::Extend { speaker: speaker.clone(), boot_id: boot_id.clone(), guard: Duration::from_secs(600) },
+        RemoteStep::TakeOver { speaker: Speaker { epoch: 2, ..speaker.clone() }, owner: "ada@desktop".into() },
+        RemoteStep::Extend { speaker: speaker.clone(), boot_id: boot_id.clone(), guard: Duration::from_secs(600) },
         job(JobKind::Test),
         job(JobKind::Switch),
         job(JobKind::Reactivate),
         job(JobKind::Rollback),
-        Step::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
-        Step::Disarm { speaker: speaker.clone(), boot_id: boot_id.clone(), expected: old.clone() },
-        Step::Booted { limit: Duration::from_secs(60) },
-        Step::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
-        Step::Remember { speaker: speaker.clone(), units: vec!["app.service".into(), "a.mount".into()] },
-        Step::Release { speaker: Speaker { epoch: 2, ..speaker.clone() } },
-        Step::Clean { speaker: speaker.clone(), mark: EndMark::of_all(Some(EndSide::New)) },
-        Step::Clean { speaker: speaker.clone(), mark: mark() },
-        Step::Unmark { speaker: speaker.clone(), host: Some(HostName::new("web").unwrap()) },
-        Step::Unmark { speaker, host: None },
-        Step::Exec {
+        RemoteStep::Await { run: speaker.run.clone(), kind: JobKind::Test, limit: Duration::from_secs(240) },
+        RemoteStep::Disarm { speaker: speaker.clone(), boot_id: boot_id.clone(), expected: old.clone() },
+        RemoteStep::Booted { limit: Duration::from_secs(60) },
+        RemoteStep::Journal { units: vec!["app.service".into(), r"dev-disk\x2dby.mount".into()] },
+        RemoteStep::Remember { speaker: speaker.clone(), units: vec!["app.service".into(), "a.mount".into()] },
+        RemoteStep::Release { speaker: Speaker { epoch: 2, ..speaker.clone() } },
+        RemoteStep::Clean { speaker: speaker.clone(), mark: EndMark::of_all(Some(EndSide::New)) },
+        RemoteStep::Clean { speaker: speaker.clone(), mark: mark() },
+        RemoteStep::Unmark { speaker: speaker.clone(), host: Some(HostName::new("web").unwrap()) },
+        RemoteStep::Unmark { speaker, host: None },
+        RemoteStep::Exec {
             mark: "fleetdeploy-1f".into(),
             as_root: true,
             limit: Duration::from_secs(300),
             words: ["printf", "%s\\n", "a b\nc", "", "-n", "$HOME 'ü'"].map(OsString::from).to_vec(),
         },
-        Step::Exec {
+        RemoteStep::Exec {
             mark: "fleetdeploy-1f".into(),
             as_root: false,
             limit: Duration::from_millis(1500),
             words: vec![OsString::from_vec(b"cat\xff\x1b[m".to_vec())],
         },
-        Step::Probe {
+        RemoteStep::Probe {
             life: Duration::from_secs(1800),
             probes: vec![
                 (0, Probe::Ping { address: "10.100.0.2".into() }, second),
@@ -129,25 +129,29 @@ fn every_step() -> Vec<Step> {
     ]
 }
 
-fn steps_of_a_rolling_reboot() -> Vec<Step> {
+fn steps_of_a_rolling_reboot() -> Vec<RemoteStep> {
     let run = || "20261122-161005-k3f".to_owned();
     vec![
-        Step::Reboot { run: run(), boot_id: BOOT_ID.to_owned(), expected: Expected::from(&Systems::all(&path(OLD))) },
-        Step::Hold {
+        RemoteStep::Reboot {
+            run: run(),
+            boot_id: BOOT_ID.to_owned(),
+            expected: Expected::from(&Systems::all(&path(OLD))),
+        },
+        RemoteStep::Hold {
             run: run(),
             owner: "ada@laptop".into(),
             boot_id: BOOT_ID.to_owned(),
             latest: Some(4242),
             lasts: Duration::from_millis(600_500),
         },
-        Step::Hold {
+        RemoteStep::Hold {
             run: run(),
             owner: "ada@laptop".into(),
             boot_id: BOOT_ID.to_owned(),
             latest: None,
             lasts: Duration::from_secs(1),
         },
-        Step::LetGo { run: run() },
+        RemoteStep::LetGo { run: run() },
     ]
 }
 
