@@ -1,7 +1,7 @@
 //! Lists everything that ever runs on a host: which script, with which arguments.
 //!
-//! The scripts themselves are in `scripts/`, and each is sent with the shared files that it needs. Here typed values
-//! become their arguments, and no text is pasted together. The snapshot test at the end is the whole list.
+//! The scripts themselves are in `scripts/`, and each is sent with the shared files that it needs. Typed values
+//! become their arguments, and no text is pasted together. The snapshot in the tests is the whole list.
 
 mod arguments;
 mod script;
