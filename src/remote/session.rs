@@ -82,6 +82,8 @@ impl Session {
     /// # Errors
     /// [`ConnectError`], within `limit`; the session can be reopened later.
     pub async fn reopen(&self, limit: Duration) -> Result<(), ConnectError> {
+        // If two callers find the same link dead, the second one gets the master that the first has made meanwhile:
+        // its socket is another one than `old` has.
         let old = self.live();
         let want = Want::OtherThan(&old.master.socket);
         let master = ensure(&self.workspace, self.machine(), want, Instant::now() + limit).await?;
@@ -119,6 +121,8 @@ impl Session {
     /// # Errors
     /// See [`StepError`]: after some of them it is unknown whether the script ran.
     pub async fn run(&self, script: &Script, limit: Duration) -> Result<RawAnswer, StepError> {
+        // One deadline is for all of it, the wait for a place included: limits of the parts would add up to more than
+        // the caller has.
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
@@ -147,6 +151,7 @@ impl Session {
         };
         let talked = timeout_at(deadline, talk).await;
         let status = match talked {
+            // Without a status in time the last line of the answer alone says whether it is whole.
             Ok(Ok(_)) => timeout_at(deadline, status(child)).await.ok().flatten(),
             Ok(Err(excess)) => return Err(self.too_much(script, excess)),
             // The whole script was sent, so it may be running still.
@@ -169,6 +174,8 @@ impl Session {
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
+        // It takes none of the places of `run`: a prober talks for as long as the push lasts, and would keep one all
+        // that time.
         let live = self.live();
         let begin = async {
             let mut child = spawn(&live, machine.becoming).await.map_err(|error| reason(&error))?;
@@ -196,6 +203,8 @@ impl Session {
     }
 
     fn live(&self) -> Arc<Live> {
+        // The mutex is held for this clone alone, and never over an `await`: a login that hangs must not keep others
+        // from the connection that is there.
         Arc::clone(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

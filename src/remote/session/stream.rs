@@ -80,6 +80,7 @@ pub struct Stream {
     cut_off: Option<oneshot::Receiver<Excess>>,
     meter: Meter,
     reading: Reading,
+    /// Holds the master, so that it does not end for lack of work while the script says nothing.
     _live: Arc<Live>,
 }
 
@@ -122,6 +123,7 @@ impl Stream {
     /// # Errors
     /// As for [`Session::run`]. The lines that come until then are dropped.
     pub async fn close(mut self) -> Result<(), StepError> {
+        // The end of its input ends a script that reads lines.
         self.stdin = None;
         let waited = FAREWELL;
         let host = self.host.clone();
@@ -175,6 +177,7 @@ impl Stream {
             Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),
             None => None,
         };
+        // stderr comes after the status: it has its end only when the script has.
         let stderr = self.stderr().await;
         let said =
             ScriptEnd { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
@@ -208,6 +211,7 @@ async fn told(cut_off: &mut Option<oneshot::Receiver<Excess>>) -> Excess {
     {
         return excess;
     }
+    // A receiver that has answered must not be polled again: it would panic.
     *cut_off = None;
     std::future::pending().await
 }
