@@ -206,8 +206,10 @@ impl Invocation {
             let status = tokio::select! {
                 said = &mut talking => {
                     said?;
+                    // A child may close its output long before it ends; `limit` bounds this wait, too.
                     inner.wait().await.map_err(CutShort::Broken)?
                 }
+                // The child has ended, and what it has printed last may still be in the pipes.
                 status = inner.wait() => {
                     // A process that the child has left behind may keep the pipes open for ever.
                     if let Ok(said) = tokio::time::timeout(LAST_WORDS, &mut talking).await {
@@ -218,6 +220,8 @@ impl Invocation {
             };
             Ok(status.code())
         };
+        // This clock stands still while the workstation sleeps. What is counted against a guard has a limit of its own
+        // around this, on a clock that goes on.
         match tokio::time::timeout(limit, everything).await {
             Ok(Ok(status)) => Ok(Finished { status, stdout, stderr }),
             Ok(Err(error)) => Err(cut(error)),
@@ -238,7 +242,7 @@ impl Invocation {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            // `Group` ends the whole group, and Ctrl-C at the terminal does not reach it.
+            // A group of its own: `ProcessGroup` ends all of it, and Ctrl-C at the terminal does not reach it.
             .process_group(0)
             .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())

@@ -68,6 +68,7 @@ impl StateFolder {
             tries += 1;
             let id = RunId::new(fleet, now);
             let path = runs.join(id.as_str());
+            // It is made and not looked for: of two pushes that draw the same name only one gets the folder.
             match private::make_folder(&path) {
                 Ok(()) => break RunFolder { id, path },
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && tries < NAMES_TRIED => {}
@@ -76,6 +77,7 @@ impl StateFolder {
         };
         Self::make(&run.hosts())?;
         let journal = Journal::create(&run.journal())?;
+        // The journal is durable only once the folders above it name it: after a power cut `recover` must find it.
         for folder in [&runs, &self.folder] {
             sync_folder(folder).map_err(write_error(folder))?;
         }
@@ -116,6 +118,7 @@ impl StateFolder {
         let runs = self.runs();
         let run = RunFolder { path: runs.join(id.as_str()), id };
         Self::make(&run.hosts())?;
+        // Should another recovery make it in between, `create` refuses: it never opens a journal that is there.
         let journal =
             if run.journal().exists() { Journal::open(&run.journal())? } else { Journal::create(&run.journal())? };
         for folder in [&runs, &self.folder] {

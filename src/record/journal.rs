@@ -137,6 +137,7 @@ impl Journal {
         }
         self.file.write_all(&line)?;
         self.file.sync_all()?;
+        // It counts only once it is on the disk: if the sync has failed, the next append cuts this line off.
         self.length += u64::try_from(line.len()).unwrap_or(u64::MAX);
         Ok(())
     }

@@ -30,11 +30,14 @@ const REMEMBERED: usize = 500;
 /// If `events.jsonl` cannot be written, or the thread not be started: then the push does not start.
 pub fn start(events: &Events, run: &RunFolder) -> Result<Recording, RecordError> {
     let path = run.events();
+    // It is opened here and not in the thread: where nothing can be written, the push must not begin.
     let file = open_after_a_whole_line(&path).map_err(write_error(&path))?;
     let losses = Losses::default();
     let mut writer =
         Writer { events: file, logs: OpenLogs::new(run), printed: BTreeMap::new(), losses: losses.clone() };
     let hear = move |line: &Line| {
+        // A line that is lost is no failure: a listener that has failed hears nothing more, and the disk may have room
+        // again later.
         writer.take(line);
         Ok(())
     };
@@ -72,6 +75,8 @@ impl Writer {
             // This event is for the screen; in the file it stands where the gap is.
             return;
         }
+        // The gap comes first, where the lost events would stand. The host's log comes last: if it cannot
+        // be written, `events.jsonl` has the event all the same.
         let written =
             self.tell_of_a_gap(line).and_then(|()| self.write_event(line)).and_then(|()| self.write_log(line));
         if let Err(error) = written {
@@ -82,6 +87,7 @@ impl Writer {
     fn tell_of_a_gap(&mut self, next: &Line) -> io::Result<()> {
         if let Some(line) = self.losses.untold(next) {
             self.write_event(&line)?;
+            // Only now: if this line could not be written either, the next one tells of both.
             self.losses.told();
         }
         Ok(())
@@ -91,6 +97,7 @@ impl Writer {
     fn write_event(&mut self, line: &Line) -> io::Result<()> {
         let mut json = serde_json::to_vec(line)?;
         json.push(b'\n');
+        // The length is asked for before the line is written, since a full disk may take a part of it.
         let length = self.events.metadata()?.len();
         self.events.write_all(&json).inspect_err(|_| {
             // Half a line would spoil the next one as well. If it cannot be cut off, a reader passes over it.

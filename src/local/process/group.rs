@@ -14,6 +14,8 @@ static ENDING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 /// Waits until all children that were told to end have ended. It takes seconds at most, because a child that does not
 /// listen is killed.
 pub async fn let_children_end() {
+    // The tasks are taken out first: the lock is not held over the wait, so a child that is dropped meanwhile is not
+    // held up.
     let ending = std::mem::take(&mut *ENDING.lock().unwrap_or_else(PoisonError::into_inner));
     futures::future::join_all(ending).await;
 }
@@ -41,12 +43,15 @@ impl Drop for ProcessGroup {
         // `drop` cannot wait, so a task does. `let_children_end` waits for that task before the program ends; else a
         // child that ignores SIGTERM would outlive us.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // A child that has not ended by then is not reaped either, so its number still belongs to it when the group
+            // is killed.
             let killer = runtime.spawn(async move {
                 if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
                     let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
                 }
             });
             let mut ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+            // Else a long push would gather a task for each child that it has ended.
             ending.retain(|other| !other.is_finished());
             ending.push(killer);
         }

@@ -48,6 +48,7 @@ pub(super) async fn capture_lines(
         let used = end.map_or(more.len(), |end| end + 1);
         let room = LINE_LIMIT.saturating_sub(line.len());
         line.extend_from_slice(&more[..used.min(room)]);
+        // All of it is consumed, also what is not kept: a child stands still at a pipe that is not read.
         reader.consume(used);
         read += used as u64;
         length += used;
@@ -57,6 +58,8 @@ pub(super) async fn capture_lines(
         if let Some(most) = most.filter(|most| read > *most) {
             return Err(CutShort::TooMuch(most));
         }
+        // At the end of the stream a last line without its newline is a line, too: it often says why the child has
+        // ended.
         if end.is_some() || used == 0 {
             if !line.is_empty() {
                 on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));

@@ -112,6 +112,8 @@ impl RunFolder {
         text.push(b'\n');
         let mut file = private::open(std::fs::File::options().write(true).create(true).truncate(true), &fresh)?;
         file.write_all(&text)?;
+        // The text is durable before it gets its name: after a power cut the old file is there or the new one, and
+        // never a part of it.
         file.sync_all()?;
         std::fs::rename(&fresh, path)?;
         sync_folder(&self.path)
