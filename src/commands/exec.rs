@@ -115,7 +115,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
                     }
                     interrupted = Some(signal);
                     let text = format!("{signal}: ending the command on every host; once more to leave at once");
-                    events.publish(Event::Warned { host: None, text });
+                    events.publish(Event::Warned { host: None, text: text.into() });
                     // The listener lives as long as this.
                     let _ = stop.send(true);
                     continue;

@@ -273,7 +273,7 @@ async fn arm(
         Ok(created) => created,
         Err(error) => {
             let text = format!("nothing is armed without its record: {error}");
-            records.events.publish(Event::Failed { host: None, text, hint: None });
+            records.events.publish(Event::Failed { host: None, text: text.into(), hint: None });
             return refused(looked);
         }
     };
@@ -391,7 +391,7 @@ impl Records<'_> {
             .and_then(|(_, mut journal)| journal.append(&journal::JournalEntry::Finished { outcome }));
         if let Err(error) = written {
             let text = format!("that this guard has ended could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
     }
 }

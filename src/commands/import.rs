@@ -227,7 +227,7 @@ fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Tr
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
         let texts: Vec<String> = notes.iter().map(ImportNote::whole).collect();
-        let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone() });
+        let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone().into() });
         let answer = match &arguments.output {
             Some(path) => serde_json::json!({ "output": path, "hosts": hosts, "not_carried_over": texts }),
             None => serde_json::json!({ "inventory": text, "hosts": hosts, "not_carried_over": texts }),

@@ -138,7 +138,7 @@ pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphA
 }
 
 fn tell_answer(warnings: Vec<String>, answer: serde_json::Value) -> CommandResult {
-    let warnings = warnings.into_iter().map(|text| Event::Warned { host: None, text });
+    let warnings = warnings.into_iter().map(|text| Event::Warned { host: None, text: text.into() });
     let ending = Ending::Answered { yes: true };
     tell(warnings.chain([Event::Answer { answer }]), ending)?;
     Ok(ending)

@@ -150,7 +150,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         if mode == Mode::Json {
             let text = chain(trouble.error.as_ref());
             // It does not matter whether it can be written: stderr says it as well.
-            let _ = tell([Event::Failed { host: None, text, hint: trouble.hint.clone() }], trouble.ending);
+            let _ = tell([Event::Failed { host: None, text: text.into(), hint: trouble.hint.clone() }], trouble.ending);
         }
         let colour = choose_colour(flags.colour, terminal);
         errors::print_to_stderr(trouble.error.as_ref(), trouble.hint.as_deref(), colour);

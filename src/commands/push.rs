@@ -169,7 +169,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         let text = format!(
             "--units {copies}runs their `switch-to-configuration dry-activate` on the hosts; nothing is changed there"
         );
-        events.publish(Event::Warned { host: None, text });
+        events.publish(Event::Warned { host: None, text: text.into() });
     }
     let mut keeper = PushListener::new(&events, screen.follower(), record, &request);
     let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), &events);
@@ -189,7 +189,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
             if let Some(forecast) = &mut page {
                 forecast.refused = Some(text.clone());
             }
-            events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
+            events.publish(Event::Failed { host: None, text: text.clone().into(), hint: Some(hint) });
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
             Conclusion::of_all(&request.scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
         }

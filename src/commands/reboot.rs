@@ -87,7 +87,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let skippable: BTreeSet<HostName> = context.selected.union(&context.without).cloned().collect();
     let concluded = conclude(&rolled, &context.fleet, &skippable);
     if let Err(error) = record.close_rolling(concluded.outcome) {
-        events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+        events.publish(Event::Warned { host: None, text: format!("the record failed: {error}").into() });
     }
     let ending = concluded.ending;
     recording.warn_of_losses(&events);
@@ -121,13 +121,15 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         How::Through | How::Refused { .. } | How::Stopped(_) => None,
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
-        _ if away.contains(host) => HostOutcome::Left { why: "left while it reboots".to_owned(), back_within_ms: None },
+        _ if away.contains(host) => {
+            HostOutcome::Left { why: "left while it reboots".to_owned().into(), back_within_ms: None }
+        }
         // No host was begun, so it is not known which would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
         None if selected.contains(host) => HostOutcome::Skipped,
         None => HostOutcome::Witness,
         Some(HostEnd::Rebooted) => HostOutcome::Rebooted,
-        Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone() },
+        Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone().into() },
         Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();

@@ -283,7 +283,7 @@ impl RecoverListener<'_> {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
             let text = format!("that could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
     }
 
@@ -351,10 +351,10 @@ impl RecoveryRecords for RecoverListener<'_> {
             journal.append(&journal::JournalEntry::Finished { outcome: Outcome::Superseded })
         });
         let text = format!("run {} was ended from elsewhere: no host holds anything of it", known.run);
-        self.events.publish(Event::Warned { host: None, text });
+        self.events.publish(Event::Warned { host: None, text: text.into() });
         if let Some(Err(error)) = note {
             let text = format!("that could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
     }
 }

@@ -255,7 +255,7 @@ impl RollingReboot {
             RebootInput::CancelRequested(signal) => {
                 if self.stage != RebootStage::Over && self.interrupted.replace(signal).is_none() {
                     let text = format!("{signal}: no further host is rebooted; waiting for what is under way");
-                    effects.push(RebootEffect::Tell(Event::Warned { host: None, text }));
+                    effects.push(RebootEffect::Tell(Event::Warned { host: None, text: text.into() }));
                 }
             }
         }
@@ -340,10 +340,14 @@ impl RollingReboot {
         match &end {
             HostEnd::Refused { why } => {
                 let text = format!("was not rebooted: {why}");
-                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text, hint: None }));
+                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text: text.into(), hint: None }));
             }
             HostEnd::Wrong { why } if !self.boots.contains_key(&host) => {
-                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                effects.push(RebootEffect::Tell(Event::Failed {
+                    host: Some(name),
+                    text: why.clone().into(),
+                    hint: None,
+                }));
             }
             _ => {
                 let doing = "proving its links".to_owned();
@@ -413,7 +417,11 @@ impl RollingReboot {
                 effects.push(RebootEffect::Tell(Event::HostDone { host: name, phase: Phase::Reboot }));
             } else {
                 let why = format!("is back, but not all is as it was: {}", self.broken);
-                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                effects.push(RebootEffect::Tell(Event::Failed {
+                    host: Some(name),
+                    text: why.clone().into(),
+                    hint: None,
+                }));
                 self.ends.insert(host, HostEnd::Wrong { why });
             }
         }

@@ -262,31 +262,6 @@ impl fmt::Display for Disowned {
     }
 }
 
-/// A warning about a host that is left without its guard. It stops no way back and no disarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caution {
-    /// A person or a program has set what the next reboot brings, once.
-    NextBoot { entry: String },
-    /// The traces of the run there are only in memory.
-    Volatile,
-}
-
-impl fmt::Display for Caution {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NextBoot { entry } => write!(
-                formatter,
-                "the next reboot brings {entry}, once, and what this run leaves here only after it: somebody has set \
-                 that"
-            ),
-            Self::Volatile => formatter.write_str(
-                "cannot write down beside its roots what this run has done there (is the disk full?): a restart \
-                 forgets it",
-            ),
-        }
-    }
-}
-
 /// How it all ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Verdict {

@@ -201,7 +201,8 @@ impl<H: Hosts> Driver<H> {
                                     | Entry::Finished { .. }
                             );
                             let why = error.to_string();
-                            surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });
+                            surroundings
+                                .tell(Event::Warned { host: None, text: format!("the record failed: {why}").into() });
                             if forward {
                                 // The effects that are left in the queue are dropped: what the entry announces must not
                                 // happen without it. The decider turns back instead.
@@ -316,7 +317,7 @@ impl<H: Hosts> Driver<H> {
         // The order may arrive as late as `until`, and the guard holds from then on.
         if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
             let text = format!("the record failed: {error}");
-            surroundings.tell(Event::Warned { host: Some(host.clone()), text });
+            surroundings.tell(Event::Warned { host: Some(host.clone()), text: text.into() });
         }
     }
 

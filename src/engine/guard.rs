@@ -412,11 +412,11 @@ impl<'a> Guards<'a> {
     }
 
     fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
-        self.events.publish(Event::Warned { host: host.cloned(), text: text.into() });
+        self.events.publish(Event::Warned { host: host.cloned(), text: text.into().into() });
     }
 
     fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
-        self.events.publish(Event::Failed { host: host.cloned(), text: text.into(), hint });
+        self.events.publish(Event::Failed { host: host.cloned(), text: text.into().into(), hint });
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn look_at_every_host(reach: &Reach, hosts: &[Host], events: &E
             Ok(standing) => describe(&standing),
             Err(why) => format!("does not answer: {why}"),
         };
-        events.publish(Event::HostFound { host, text });
+        events.publish(Event::HostFound { host, text: text.into() });
     }
 }
 

@@ -247,7 +247,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                     if aloud {
                         let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
                         let text = format!("does not answer: {text}{hint}");
-                        self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                        self.events.publish(Event::Warned { host: Some(host.clone()), text: text.into() });
                     }
                     silent.insert(host);
                 }

@@ -74,7 +74,7 @@ fn hosts(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String
     });
     for (host, outcome) in &ends {
         if let HostOutcome::Lost { why } | HostOutcome::Left { why, .. } = outcome {
-            out += &format!("  {host}: {}\n", sanitise::line(why));
+            out += &format!("  {host}: {}\n", sanitise::line(&why.to_string()));
         }
     }
     out

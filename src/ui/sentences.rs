@@ -96,11 +96,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
         }
         Event::RollBackStarted { host, reason } => {
-            let text = format!("ROLLING BACK: {}", sanitise::text(reason));
+            let text = format!("ROLLING BACK: {}", sanitise::text(&reason.to_string()));
             vec![of_any(host.as_ref(), Some(Tone::Bad), text)]
         }
         Event::Warned { host, text } => {
-            let text = format!("warning: {}", sanitise::text(text));
+            let text = format!("warning: {}", sanitise::text(&text.to_string()));
             vec![of_any(host.as_ref(), Some(Tone::Doubtful), text)]
         }
         Event::EventsLost { events, why } => {
@@ -109,7 +109,8 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(Some(Tone::Doubtful), text)]
         }
         Event::Failed { host, text, hint } => {
-            let mut said = vec![of_any(host.as_ref(), Some(Tone::Bad), format!("FAILED: {}", sanitise::text(text)))];
+            let mut said =
+                vec![of_any(host.as_ref(), Some(Tone::Bad), format!("FAILED: {}", sanitise::text(&text.to_string())))];
             said.extend(
                 hint.as_ref().map(|hint| of_any(host.as_ref(), None, format!("hint: {}", sanitise::text(hint)))),
             );
@@ -298,12 +299,12 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Sentence> {
             of_host(host, None, format!("a reboot brings generation {generation} now"))
         }
         Event::ContactLost { host, why } => {
-            let text = format!("contact lost, connecting again: {}", sanitise::line(why));
+            let text = format!("contact lost, connecting again: {}", sanitise::line(&why.to_string()));
             of_host(host, Some(Tone::Doubtful), text)
         }
         Event::ContactMade { host } => of_host(host, None, "contact made"),
         Event::Logged { host, what, lines } => of_host(host, None, log(what, lines, verbose)),
-        Event::HostFound { host, text } => of_host(host, None, format!("found: {}", sanitise::text(text))),
+        Event::HostFound { host, text } => of_host(host, None, format!("found: {}", sanitise::text(&text.to_string()))),
         Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
             let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
             let text = match (fires_in_ms, boot_ms) {
@@ -321,7 +322,9 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Sentence> {
             };
             of_host(host, None, sanitise::line(&format!("rebooted in {}, {kernels}", words::span_ms(*took_ms))))
         }
-        Event::CameBack { host, text } => of_host(host, None, format!("came back: {}", sanitise::text(text))),
+        Event::CameBack { host, text } => {
+            of_host(host, None, format!("came back: {}", sanitise::text(&text.to_string())))
+        }
         _ => return None,
     })
 }

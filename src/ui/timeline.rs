@@ -328,7 +328,7 @@ mod tests {
 
     fn finished() -> Event {
         let hosts = BTreeMap::new();
-        Event::Finished { outcome: Outcome::Committed, text: String::new(), hosts, exit: 0, took_ms: 0 }
+        Event::Finished { outcome: Outcome::Committed, text: String::new().into(), hosts, exit: 0, took_ms: 0 }
     }
 
     fn timeline(events: Vec<(u64, Event)>) -> Timeline {

@@ -200,12 +200,12 @@ impl FleetView {
             }
             Event::Decided => self.decided = true,
             Event::RollBackStarted { host, reason } => {
-                self.rolling_back = Some(reason.clone());
+                self.rolling_back = Some(reason.to_string());
                 self.blamed.clone_from(host);
             }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
                 let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));
-                let finished = FinishedView { outcome, text: text.clone(), hosts: hosts.clone(), exit, took };
+                let finished = FinishedView { outcome, text: text.to_string(), hosts: hosts.clone(), exit, took };
                 self.end_phases(at);
                 self.finished = Some(finished);
             }

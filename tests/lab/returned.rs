@@ -51,7 +51,7 @@ fn refuses(fleet: &Fleet, host: &str, step: &RemoteStep) -> RefusalReason {
 /// What the push said of this host.
 fn warned(push: &Pushed, about: &str) -> Vec<String> {
     let warning = |event: &Event| match event {
-        Event::Warned { host: Some(host), text } if host.as_str() == about => Some(text.clone()),
+        Event::Warned { host: Some(host), text } if host.as_str() == about => Some(text.to_string()),
         _ => None,
     };
     push.events().filter_map(warning).collect()

@@ -19,7 +19,7 @@ pub(super) fn conclude(
     fleet: &Fleet,
     events: &Events,
 ) -> Conclusion {
-    let unknown = HostOutcome::Left { why: "as the run has left it".to_owned(), back_within_ms: None };
+    let unknown = HostOutcome::Left { why: "as the run has left it".to_owned().into(), back_within_ms: None };
     match recovered {
         Some(Recovered::Ended(verdict)) => {
             let way = way_out(&verdict, fleet);
@@ -39,12 +39,12 @@ pub(super) fn conclude(
             let text = "no host that answers holds anything of a run; of the others nothing is known".to_owned();
             let mut concluded = Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Split, text);
             for host in silent {
-                concluded.hosts.insert(host, HostOutcome::Lost { why: "it does not answer".to_owned() });
+                concluded.hosts.insert(host, HostOutcome::Lost { why: "it does not answer".to_owned().into() });
             }
             concluded
         }
         Some(Recovered::NotBegun { text, hint }) => {
-            events.publish(Event::Failed { host: None, text: text.clone(), hint });
+            events.publish(Event::Failed { host: None, text: text.clone().into(), hint });
             Conclusion::of_all(fleet, &unknown, Ending::NotBegun, Outcome::Refused, text)
         }
         Some(Recovered::Rolling(ended)) => of_rolling(&ended, fleet),
@@ -56,7 +56,7 @@ pub(super) fn conclude(
                  guard status {0}` says when",
                 fleet.name
             );
-            events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
+            events.publish(Event::Failed { host: None, text: text.clone().into(), hint: Some(hint) });
             Conclusion::of_all(fleet, &HostOutcome::Untouched, Ending::NotBegun, Outcome::Refused, text)
         }
         Some(Recovered::Interrupted(first)) if !is_known => {
@@ -100,7 +100,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
         None => HostOutcome::Witness,
         Some(FoundRolling::Rebooted) => HostOutcome::Rebooted,
         Some(FoundRolling::NotBegun | FoundRolling::ToldOnly) => HostOutcome::Untouched,
-        Some(found @ FoundRolling::Away { .. }) => HostOutcome::Lost { why: found.to_string() },
+        Some(found @ FoundRolling::Away { .. }) => HostOutcome::Lost { why: found.to_string().into() },
     };
     let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let any_away = hosts.values().any(FoundRolling::is_away);

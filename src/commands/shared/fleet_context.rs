@@ -221,17 +221,17 @@ impl FleetContext {
         if !self.without.is_empty() {
             let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
             let text = format!("left out, as asked, with every link from and to it: {}", names.join(", "));
-            events.publish(Event::Warned { host: None, text });
+            events.publish(Event::Warned { host: None, text: text.into() });
         }
         for text in &self.warnings {
-            events.publish(Event::Warned { host: None, text: text.clone() });
+            events.publish(Event::Warned { host: None, text: text.clone().into() });
         }
     }
 
     /// Says what is not proven of a fleet without a link, for commands that push or say what a push would do.
     pub(crate) fn warn_of_no_link(&self, events: &Events) {
         if let Some(unlinked) = Unlinked::of(&self.fleet) {
-            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
+            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()).into() });
         }
     }
 

@@ -82,7 +82,7 @@ impl HooksOfPush {
             };
             if let Err(failure) = ended {
                 let hint = format!("mend it, or take it out of the `hooks` of `{}`", self.environment[0].1);
-                self.events.publish(Event::Failed { host: None, text: failure.whole(), hint: Some(hint) });
+                self.events.publish(Event::Failed { host: None, text: failure.whole().into(), hint: Some(hint) });
                 return Err(Stopped::Refused(failure.text));
             }
         }
@@ -111,11 +111,11 @@ impl HooksOfPush {
             let warn = |text| self.events.publish(Event::Warned { host: None, text });
             tokio::select! {
                 ended = self.run(hook, phase, &of_end) => if let Err(failure) = ended {
-                    warn(format!("{}\nthe push has ended all the same", failure.whole()));
+                    warn(format!("{}\nthe push has ended all the same", failure.whole()).into());
                 },
                 signal = shutdown.requested() => {
                     let left: Vec<&str> = hooks[number..].iter().map(|hook| hook.name.as_str()).collect();
-                    warn(format!("{signal}: these hooks did not run to their end: {}", left.join(", ")));
+                    warn(format!("{signal}: these hooks did not run to their end: {}", left.join(", ")).into());
                     return;
                 }
             }

@@ -162,7 +162,7 @@ impl PushListener<'_> {
     /// See [`PushRecord::close_rolling`].
     pub(crate) fn close_rolling(&mut self, outcome: Outcome) {
         if let Some(Err(error)) = self.record.as_mut().map(|record| record.close_rolling(outcome)) {
-            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}").into() });
         }
     }
 }

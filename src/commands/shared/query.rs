@@ -51,7 +51,7 @@ impl Query {
                     Ending::Answered { yes: answered.yes }
                 }
                 Err(text) => {
-                    self.events.publish(Event::Failed { host: None, text, hint: None });
+                    self.events.publish(Event::Failed { host: None, text: text.into(), hint: None });
                     Ending::Answered { yes: false }
                 }
             },

@@ -102,7 +102,7 @@ impl RollingReboot {
             let text = format!("cannot be held for this rolling reboot: {why}");
             let hint =
                 "wait for what else is under way there; what has died is ended by `fleetdeploy recover`".to_owned();
-            effects.push(RebootEffect::Tell(Event::Failed { host: name, text, hint: Some(hint) }));
+            effects.push(RebootEffect::Tell(Event::Failed { host: name, text: text.into(), hint: Some(hint) }));
             self.holding.not_held.push(host);
             self.holding.waiting.clear();
             self.go_on_when_all_have_answered(effects);

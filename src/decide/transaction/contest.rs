@@ -44,7 +44,7 @@ impl Transaction {
                 let name = self.plan.host(host).name.clone();
                 let text =
                     format!("says that {says}: no host is taken over before the others were asked whether that is so");
-                effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+                effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
                 self.set_contest(Contest { host, look: Look::First });
                 self.hosts[host.0].progress = Progress::Done;
                 self.ask_the_others(host, effects);

@@ -197,7 +197,7 @@ impl Found {
     }
 
     pub(super) fn left_so(&self) -> HostOutcome {
-        HostOutcome::Left { why: format!("as it was found: {}", self.text()), back_within_ms: None }
+        HostOutcome::Left { why: format!("as it was found: {}", self.text()).into(), back_within_ms: None }
     }
 
     pub(super) fn is_away(&self) -> bool {

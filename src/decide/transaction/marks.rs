@@ -137,15 +137,16 @@ impl Transaction {
                 why: format!(
                     "{}, and another host of the run that was missing, too, is on the other side",
                     found.text()
-                ),
+                )
+                .into(),
             },
             // The others stood on neither side: there is nothing for it to be apart from.
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None)
             | (Found::Cleaned(Side::Neither | Side::NotKnown), _) => HostOutcome::Untouched,
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), Some(side)) => {
-                HostOutcome::Lost { why: apart(host, side, &fleet) }
+                HostOutcome::Lost { why: apart(host, side, &fleet).into() }
             }
-            (other, _) => HostOutcome::Lost { why: other.text() },
+            (other, _) => HostOutcome::Lost { why: other.text().into() },
         });
     }
 
@@ -158,7 +159,7 @@ impl Transaction {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
             Some(EndSide::Old) => {
-                HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old, &self.fleet) }
+                HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old, &self.fleet).into() }
             }
             None => HostOutcome::Untouched,
         }
@@ -186,7 +187,7 @@ impl Transaction {
         for host in self.plan.ids() {
             if matches!(self.hosts[host.0].end, Some(HostOutcome::RolledBack { .. })) {
                 let why = apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
-                self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+                self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
             }
         }
     }
@@ -269,7 +270,7 @@ impl Transaction {
         );
         let side = self.ending().map_or(mark.side, |ending| ending.side);
         let mark = EndMark { side, missing: mark.missing.clone() };
-        self.hosts[host.0].end = Some(HostOutcome::Left { why, back_within_ms: None });
+        self.hosts[host.0].end = Some(HostOutcome::Left { why: why.into(), back_within_ms: None });
         effects.push(Effect::Record(Entry::EndedWithout { mark }));
         effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
     }

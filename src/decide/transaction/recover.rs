@@ -304,7 +304,7 @@ impl Transaction {
             Found::Guarded(GuardedState::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
         }
-        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text() }));
+        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text().into() }));
         self.hosts[host.0].found = Some(found);
         self.tell_who_has_left(host, effects);
     }
@@ -360,7 +360,7 @@ impl Transaction {
             self.recovery = Some(Recovery { waited: true, ..recovery });
             let text = "without the run's record nothing is done before every host was asked: waiting until the guards \
                         of those that do not answer must have brought them back";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
             effects.push(Effect::Expect(Timer::GuardsOver));
         } else if self.missing().next().is_some() && self.all_found(|found| matches!(found, Found::Cleaned(_))) {
             // Another coordinator had ended it before. That says nothing about the missing host, and no other
@@ -396,7 +396,7 @@ impl Transaction {
             // Every host that answers is through. Silent hosts are no reason to take it all back.
             self.leave_all(effects, |found| match found {
                 Found::New { .. } => HostOutcome::Committed,
-                other => HostOutcome::Lost { why: other.text() },
+                other => HostOutcome::Lost { why: other.text().into() },
             });
         } else if let Some(reason) = self.why_back(recorded) {
             self.turn_back(reason, effects);
@@ -479,7 +479,7 @@ impl Transaction {
         let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
         for host in left {
             let why = "left as it was: somebody else may be recovering this run".to_owned();
-            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
+            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why: why.into(), back_within_ms: None });
         }
         let missing: Vec<HostId> = self.missing().collect();
         for host in missing {

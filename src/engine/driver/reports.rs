@@ -53,11 +53,11 @@ impl<H: Hosts> Driver<H> {
                         None
                     }
                     StepNote::Cut(cut) => {
-                        surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string() });
+                        surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string().into() });
                         None
                     }
                     StepNote::Lost { why } => {
-                        surroundings.tell(Event::ContactLost { host: name, why });
+                        surroundings.tell(Event::ContactLost { host: name, why: why.into() });
                         current.then_some(Input::ContactLost { host })
                     }
                     StepNote::Made => {

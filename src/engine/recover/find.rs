@@ -142,7 +142,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
         if until > now {
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
         // The wait is on the clock that goes on in a suspend: guards do not stand still while this machine sleeps.
         while !silent.is_empty() && self.clock.now() < until {
@@ -196,7 +196,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 hosts.join(", "),
                 self.request.fleet.name
             );
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
         let chosen = self.chosen(&run, surveyed);
         let strangers =
@@ -259,7 +259,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                          the waiting for it",
                         mark.run
                     );
-                    self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                    self.events.publish(Event::Warned { host: Some(host.clone()), text: text.into() });
                 }
             }
         }

@@ -96,7 +96,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                     "says that rolling reboot {run} holds it, and no other host does: it is left as it is; {}",
                     self.end_of_rolling(&run)
                 );
-                self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                self.events.publish(Event::Warned { host: Some(host.clone()), text: text.into() });
                 RollingClaim::SaidByOne { run, host }
             }
             RollingClaim::SaidByOne { run, host } => RollingClaim::Holds { run, hosts: [host].into() },
@@ -137,14 +137,14 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let answers = fleet.iter().map(|host| (host.name.clone(), standing(host))).collect();
         let hosts = found(&run, begun, &answers);
         for (host, found) in &hosts {
-            self.events.publish(Event::HostFound { host: host.clone(), text: found.to_string() });
+            self.events.publish(Event::HostFound { host: host.clone(), text: found.to_string().into() });
         }
         let there = fleet.iter().filter(|host| surveyed.contains_key(&host.name));
         let questions = there.map(|host| (host.name.clone(), self.surveyor.let_go(host, &run).boxed()));
         for (host, answer) in ask_all(questions).await {
             if let Err(why) = answer {
                 let text = format!("may still be held for rolling reboot {run}, until that is over by itself: {why}");
-                self.events.publish(Event::Warned { host: Some(host), text });
+                self.events.publish(Event::Warned { host: Some(host), text: text.into() });
             }
         }
         RollingEnded { run, hosts }

@@ -48,7 +48,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let Some(one) = surveyed.get(&host.name) else { continue };
             if let Some(doubt) = claims::doubt(&chosen.run, one, epochs.has_no_room(id)) {
                 let text = format!("{doubt}: it is left as it is");
-                self.events.publish(Event::Warned { host: Some(host.name.clone()), text });
+                self.events.publish(Event::Warned { host: Some(host.name.clone()), text: text.into() });
                 set_aside.push((id, doubt.to_string()));
             }
         }
@@ -147,6 +147,6 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             names.join(", "),
             humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
         );
-        self.events.publish(Event::Warned { host: None, text });
+        self.events.publish(Event::Warned { host: None, text: text.into() });
     }
 }
