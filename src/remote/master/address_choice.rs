@@ -88,6 +88,7 @@ fn log_in<'a>(
     Box::pin(async move {
         let Candidate { route, after } = candidate;
         let result = async {
+            // Addresses behind one jump share its login: the second waits in `ensure` for what the first has begun.
             if let Some(jump) = workspace.jump_of(route) {
                 ensure(workspace, jump, Want::Any, deadline).await?;
             }
