@@ -2,6 +2,8 @@
 //! logs of the record and in `show`.
 
 mod caution;
+pub(crate) mod packages;
+pub(crate) mod words;
 
 use std::fmt;
 

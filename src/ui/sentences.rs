@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::event::wording::{packages, words};
 use crate::event::{Cell, Event, HostPlanned, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::host_view::GuardView;
 use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
-use crate::ui::{changes, matrix, sanitise, words};
+use crate::ui::{matrix, sanitise};
 
 /// Lines of a log that are shown; the whole of it is in the record. `-v` shows what came.
 const LOG_TAIL: usize = 20;
@@ -337,7 +338,7 @@ fn compared(
     let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
     let mut text = match packages {
         None => "which packages change could not be found out".to_owned(),
-        Some(packages) => changes::sentence(packages, most),
+        Some(packages) => packages::sentence(packages, most),
     };
     if !reboot_for.is_empty() {
         text += &format!("; a reboot will be needed for: {}", sanitise::line(&reboot_for.join(", ")));

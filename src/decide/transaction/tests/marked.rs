@@ -173,7 +173,7 @@ fn a_host_that_is_back_on_new_is_not_taken_back_with_one_that_is_not_at_rest() {
     let verdict = world.run_to_end();
     assert_eq!((verdict.outcome, end(&verdict, 2)), (Outcome::Split, BACK));
     let why = lost(&verdict, 1);
-    assert!(why.to_string().contains("on its new system, and the others were ended on old"), "{why}");
+    assert!(why.contains("on its new system, and the others were ended on old"), "{why}");
     assert_eq!(world.machines[1].systems, Systems::all(&system("new")));
     assert_eq!(world.machines[2].systems, Systems::all(&system("old")));
     assert!(world.machines[0].traces.ended.is_some(), "nothing is cleaned of a split");
@@ -189,10 +189,7 @@ fn two_that_are_back_on_two_sides_are_apart_though_the_others_have_moved_on() {
     assert_eq!((verdict.outcome, end(&verdict, 0)), (Outcome::Split, moved_on("later")));
     for host in [1, 2] {
         let why = lost(&verdict, host);
-        assert!(
-            why.to_string().contains("another host of the run that was missing, too, is on the other side"),
-            "{why}"
-        );
+        assert!(why.contains("another host of the run that was missing, too, is on the other side"), "{why}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Says in words what a new system changes, by package.
 
+use crate::event::wording::words;
 use crate::facts::package_change::PackageChange;
-use crate::ui::{sanitise, words};
+use crate::ui::sanitise;
 
 /// `linux 6.12.7 -> 6.12.8 (+1.2 MiB)`, `new: nginx 1.27`, `gone: nginx 1.26`, `etc (+12.6 KiB)`.
 pub(crate) fn one(change: &PackageChange) -> String {
