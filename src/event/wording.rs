@@ -2,6 +2,7 @@
 //! logs of the record and in `show`.
 
 mod caution;
+mod disowned;
 
 use std::fmt;
 

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::decide::reboot;
 use crate::decide::time::RecordedGuard;
 use crate::decide::transaction::recover::{Reached, Recorded};
-use crate::decide::vocabulary::{self, Disowned, Stood};
+use crate::decide::vocabulary::{self, Stood};
 use crate::event::Outcome;
 use crate::event::line::{rfc3339, to_millis};
-use crate::event::ration::shorten;
+use crate::event::told::{Told, as_reason};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
@@ -70,12 +70,13 @@ pub enum JournalEntry {
     Decided,
     Disarming,
     RollingBack {
-        reason: String,
+        #[serde(flatten, with = "as_reason")]
+        reason: Told,
     },
     /// A host says that it is not this run's any more: another coordinator may go on from here, and write elsewhere.
     HostLost {
         host: HostName,
-        says: Disowned,
+        says: Told,
     },
     /// A rolling reboot begins, of itself or after a push: before the first host is held for it.
     Rolling(RollingStarted),
@@ -288,7 +289,7 @@ impl From<vocabulary::Entry> for JournalEntry {
             vocabulary::Entry::Disarming => Self::Disarming,
             vocabulary::Entry::RollingBack { mut reason } => {
                 // It may name every unit of a host.
-                shorten(&mut reason, LONGEST_REASON);
+                reason.shorten(LONGEST_REASON);
                 Self::RollingBack { reason }
             }
             vocabulary::Entry::HostLost { host, says } => Self::HostLost { host, says },
@@ -496,6 +497,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::disowned::Disowned;
 
     fn entries() -> Vec<JournalEntry> {
         let system = StorePath::new("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05").unwrap();
@@ -527,7 +529,7 @@ mod tests {
             JournalEntry::RollingBack { reason: "a link\nis down".into() },
             JournalEntry::HostLost {
                 host: HostName::new("vps").unwrap(),
-                says: Disowned::Superseded { text: "ada@desktop has taken this run over".into() },
+                says: Disowned::SupersededByAnother { said: "ada@desktop has taken this run over".into() }.into(),
             },
             JournalEntry::Rolling(RollingStarted {
                 fleet: "homelab".into(),
@@ -546,9 +548,10 @@ mod tests {
 
     #[test]
     fn a_reason_that_names_every_unit_of_a_host_is_cut() {
-        let reason = "these units fail: ".to_owned() + &"a.service, ".repeat(20_000);
+        let reason = ("these units fail: ".to_owned() + &"a.service, ".repeat(20_000)).into();
         let entry = JournalEntry::from(vocabulary::Entry::RollingBack { reason });
         let JournalEntry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
+        let reason = reason.to_string();
         assert!(reason.len() <= LONGEST_REASON + '…'.len_utf8() && reason.ends_with('…'), "{}", reason.len());
     }
 
@@ -591,7 +594,7 @@ mod tests {
             guards(&journal, at(now)).map(|guards| (guards[&vps].left().as_secs(), guards[&vps].overdue().as_secs()))
         };
         let recovering = |alone| JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
-        let back = JournalEntry::RollingBack { reason: String::new() };
+        let back = JournalEntry::RollingBack { reason: "".into() };
         let armed = (105, JournalEntry::Arming);
         assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 145), Some((50, 0)));
         let recovered = [armed.clone(), (110, back), (450, recovering(false))];
