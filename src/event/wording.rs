@@ -2,6 +2,7 @@
 //! logs of the record and in `show`.
 
 mod caution;
+mod disowned;
 pub(crate) mod host;
 pub(crate) mod packages;
 pub(crate) mod words;
