@@ -10,10 +10,12 @@ pub mod forecast;
 pub mod line;
 pub mod ration;
 pub mod reason;
+pub(crate) mod shorten;
 pub mod steady;
 pub mod stream;
-pub mod told;
 pub mod wording;
+
+pub use reason::told;
 
 use std::collections::BTreeMap;
 

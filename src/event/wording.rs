@@ -1,18 +1,12 @@
 //! Is the one dictionary: turns each reason into the sentence that a person reads on the screen, in plain lines, in the
 //! logs of the record and in `show`.
 
+#![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
+
 mod caution;
 mod disowned;
 pub(crate) mod host;
 pub(crate) mod packages;
 pub(crate) mod words;
 
-use std::fmt;
-
-/// Words of a reason. `Display` is the sentence; it may have several lines.
-pub trait Worded: fmt::Display {
-    /// Returns what a person can do about it, if there is something.
-    fn mend(&self) -> Option<String> {
-        None
-    }
-}
+use crate::event::reason::Worded;

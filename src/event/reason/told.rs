@@ -10,8 +10,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::ration::shorten;
 use crate::event::reason::Reason;
+use crate::event::shorten::shorten;
 
 /// Why something is told. In the JSON form it is its words, its `code`, and its fields beside them.
 #[derive(Clone)]
