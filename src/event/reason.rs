@@ -6,6 +6,7 @@
 
 pub mod caution;
 pub mod disowned;
+pub mod lists;
 pub mod told;
 
 use std::fmt;
@@ -13,8 +14,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
-/// `#[schemars(with = "u64")]` for the schema.
+/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`,
+/// and `#[schemars(with = "u64")]` for the schema.
 pub mod millis {
     use std::time::Duration;
 
