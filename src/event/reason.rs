@@ -5,6 +5,9 @@
 //! variant's name: whoever renames a variant renames its code, which the list in docs/codes.md shows.
 
 pub mod caution;
+pub mod doctor;
+pub mod status;
+pub mod workstation;
 
 use std::fmt;
 

@@ -2,6 +2,9 @@
 //! logs of the record and in `show`.
 
 mod caution;
+mod doctor;
+mod status;
+mod workstation;
 
 use std::fmt;
 
@@ -9,6 +12,11 @@ use std::fmt;
 pub trait Worded: fmt::Display {
     /// Returns what a person can do about it, if there is something.
     fn mend(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns why it matters, for a person who looks before anything is begun.
+    fn stake(&self) -> Option<&'static str> {
         None
     }
 }
