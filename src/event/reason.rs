@@ -6,6 +6,8 @@
 
 pub mod caution;
 pub mod doctor;
+pub mod guard;
+pub mod rollback_target;
 pub mod status;
 pub mod workstation;
 

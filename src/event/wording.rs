@@ -3,6 +3,8 @@
 
 mod caution;
 mod doctor;
+mod guard;
+mod rollback_target;
 mod status;
 mod workstation;
 
