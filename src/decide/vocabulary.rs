@@ -11,6 +11,7 @@ use crate::event::{Event, Outcome, Phase};
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
+pub use crate::facts::signal::Signal;
 use crate::facts::step_answer::StepAnswer;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
@@ -138,24 +139,6 @@ pub enum Timer {
     GuardsOver,
     /// Another recovery of the same run has had time to come to the next host: the hosts are asked once more.
     AskAgain,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Signal {
-    Sigint,
-    Sigterm,
-    Sighup,
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Sigint => "SIGINT",
-            Self::Sigterm => "SIGTERM",
-            Self::Sighup => "SIGHUP",
-        })
-    }
 }
 
 /// An order for the driver; they are carried out in this order.

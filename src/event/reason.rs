@@ -7,6 +7,8 @@
 pub mod caution;
 pub mod doctor;
 pub mod guard;
+pub mod reboot;
+pub mod recover;
 pub mod rollback_target;
 pub mod status;
 pub mod workstation;
@@ -17,6 +19,20 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::event::wording::Worded;
+
+/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
+/// `#[schemars(with = "u64")]` for the schema.
+pub mod millis {
+    use std::time::Duration;
+
+    use serde::Serializer;
+
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
 
 /// A reason that a person is told: a warning, a failure, a refusal, why a fleet is rolled back.
 pub trait Reason: fmt::Debug + Worded + Send + Sync {

@@ -4,6 +4,8 @@
 mod caution;
 mod doctor;
 mod guard;
+mod reboot;
+mod recover;
 mod rollback_target;
 mod status;
 mod workstation;
