@@ -6,8 +6,15 @@
 
 pub mod caution;
 pub mod disowned;
+pub mod doctor;
+pub mod guard;
 pub mod lists;
+pub mod reboot;
+pub mod recover;
+pub mod rollback_target;
+pub mod status;
 pub mod told;
+pub mod workstation;
 
 use std::fmt;
 
@@ -32,6 +39,11 @@ pub mod millis {
 pub trait Worded: fmt::Display {
     /// Returns what a person can do about it, if there is something.
     fn mend(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns why it matters, for a person who looks before anything is begun.
+    fn stake(&self) -> Option<&'static str> {
         None
     }
 }

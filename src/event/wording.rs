@@ -5,8 +5,15 @@
 
 mod caution;
 mod disowned;
+mod doctor;
+mod guard;
 pub(crate) mod host;
 pub(crate) mod packages;
+mod reboot;
+mod recover;
+mod rollback_target;
+mod status;
 pub(crate) mod words;
+mod workstation;
 
 use crate::event::reason::Worded;

@@ -48,6 +48,23 @@ impl Told {
         }
     }
 
+    /// Returns why it matters, if the reason itself says that.
+    #[must_use]
+    pub fn stake(&self) -> Option<&'static str> {
+        match &self.0 {
+            Content::Reason(reason) => reason.stake(),
+            Content::Read { .. } => None,
+        }
+    }
+
+    /// Writes it with its words under `what`, with code and fields beside them.
+    ///
+    /// # Errors
+    /// If the serializer fails.
+    pub fn write_as_what<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write("what", serializer)
+    }
+
     /// Cuts its words, and the texts among its fields, to `longest` bytes each.
     pub(crate) fn shorten(&mut self, longest: usize) {
         let (mut text, mut fields) = (self.to_string(), self.fields());
