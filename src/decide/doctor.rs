@@ -141,7 +141,7 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
             Weight::Refusal => (Severity::Blocker, "a push is refused as long as this is so"),
             Weight::Warning => (Severity::Warning, "a push goes on all the same, and warns"),
         };
-        Some((found.host?, DoctorFinding::new(severity, found.text, why, found.hint)))
+        Some((found.host?, DoctorFinding::new(severity, found.text.to_string(), why, found.hint)))
     };
     findings.into_iter().filter_map(finding).collect()
 }

@@ -74,7 +74,7 @@ pub struct Kept {
 pub fn choose(to: &To, host: &HostName, kept: &Kept) -> Result<StorePath, Finding> {
     let refuse = |text: String, hint: String| Finding {
         host: Some(host.clone()),
-        text,
+        text: text.into(),
         hint: Some(format!("{hint}; or leave it out with --except {host}")),
         weight: Weight::Refusal,
     };
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn chosen(to: &To, kept: &Kept) -> Result<StorePath, (String, String)> {
-        choose(to, &vps(), kept).map_err(|finding| (finding.text, finding.hint.unwrap()))
+        choose(to, &vps(), kept).map_err(|finding| (finding.text.to_string(), finding.hint.unwrap()))
     }
 
     fn at(seconds: u64) -> To {

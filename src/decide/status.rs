@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::survey::{self, Allowed, BootRefusal, Surveyed};
+use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
+use crate::event::reason::boot::BootRefusal;
+use crate::event::wording::Worded;
 use crate::facts::host::Facts;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
@@ -96,7 +98,7 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTr
     // host.
     let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
     for refusal in refusals {
-        add(refusal.short(), refusal.to_string(), Some(refusal.hint()));
+        add(refusal.short(), refusal.to_string(), refusal.mend());
     }
     for mark in &facts.marks {
         let missing: Vec<&str> = mark.ended.mark.missing.keys().map(HostName::as_str).collect();
@@ -165,7 +167,7 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
     let claim = |finding: survey::Finding| StatusTrouble {
         short: "claimed".to_owned(),
-        text: finding.text,
+        text: finding.text.to_string(),
         mend: finding.hint,
     };
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()

@@ -4,7 +4,17 @@
 //! A code is kebab-case, has no host and no path in it, and is never renamed within version 1 of the events. It is the
 //! variant's name: whoever renames a variant renames its code, which the list in docs/codes.md shows.
 
+pub mod absent;
+pub mod baseline;
+pub mod boot;
 pub mod caution;
+pub mod claim;
+pub mod fit;
+pub mod leftover;
+pub mod survey;
+pub mod units;
+pub mod unlinked;
+pub mod waves;
 
 use std::fmt;
 
@@ -12,6 +22,20 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::event::wording::Worded;
+
+/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
+/// `#[schemars(with = "u64")]` for the schema.
+pub mod millis {
+    use std::time::Duration;
+
+    use serde::Serializer;
+
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
 
 /// A reason that a person is told: a warning, a failure, a refusal, why a fleet is rolled back.
 pub trait Reason: fmt::Debug + Worded + Send + Sync {

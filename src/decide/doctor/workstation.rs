@@ -1,7 +1,8 @@
 //! Judges what a push needs of the workstation.
 
 use super::{DoctorFinding, Severity};
-use crate::decide::unlinked::Unlinked;
+use crate::event::reason::unlinked::Unlinked;
+use crate::event::wording::Worded;
 
 /// The findings about the workstation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub fn of_workstation(found: &Workstation) -> Vec<DoctorFinding> {
     }));
     findings.extend(found.unlinked.as_ref().map(|unlinked| {
         let why = "links that are proven before and after are what a push is believed by";
-        DoctorFinding::warning(unlinked.to_string(), why, unlinked.mend())
+        DoctorFinding::new(Severity::Warning, unlinked.to_string(), why, unlinked.mend())
     }));
     findings.sort_by_key(|finding| finding.severity);
     findings
