@@ -20,7 +20,7 @@ impl PreSwitchRefusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::wording::Worded;
+    use crate::event::reason::Worded;
 
     #[test]
     fn a_check_that_was_cut_off_is_not_called_one_that_says_no() {

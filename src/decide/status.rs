@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
+use crate::event::reason::Worded;
 use crate::event::reason::boot::BootRefusal;
-use crate::event::wording::Worded;
 use crate::facts::host::Facts;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;

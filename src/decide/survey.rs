@@ -13,7 +13,7 @@ use crate::event::reason::boot::{BootDoubt, BootRefusal, WayOut};
 use crate::event::reason::claim::Claim;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::survey::Judgement;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;

@@ -30,7 +30,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::event::wording::Worded;
+    use crate::event::reason::Worded;
     use crate::inventory::Inventory;
 
     fn mend(hosts: &str, checks: &str) -> Option<String> {

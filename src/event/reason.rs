@@ -9,9 +9,11 @@ pub mod baseline;
 pub mod boot;
 pub mod caution;
 pub mod claim;
+pub mod disowned;
 pub mod fit;
 pub mod leftover;
 pub mod survey;
+pub mod told;
 pub mod units;
 pub mod unlinked;
 pub mod waves;
@@ -20,8 +22,6 @@ use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use crate::event::wording::Worded;
 
 /// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
 /// `#[schemars(with = "u64")]` for the schema.
@@ -34,6 +34,14 @@ pub mod millis {
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Words of a reason. `Display` is the sentence; it may have several lines.
+pub trait Worded: fmt::Display {
+    /// Returns what a person can do about it, if there is something.
+    fn mend(&self) -> Option<String> {
+        None
     }
 }
 

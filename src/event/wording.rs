@@ -1,12 +1,16 @@
 //! Is the one dictionary: turns each reason into the sentence that a person reads on the screen, in plain lines, in the
 //! logs of the record and in `show`.
 
+#![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
+
 pub mod absent;
 mod baseline;
 mod boot;
 mod caution;
 mod claim;
+mod disowned;
 mod fit;
+pub(crate) mod host;
 pub mod leftover;
 pub(crate) mod packages;
 mod survey;
@@ -15,17 +19,8 @@ mod unlinked;
 mod waves;
 pub(crate) mod words;
 
-use std::fmt;
-
+use crate::event::reason::Worded;
 use crate::inventory::model::HostName;
-
-/// Words of a reason. `Display` is the sentence; it may have several lines.
-pub trait Worded: fmt::Display {
-    /// Returns what a person can do about it, if there is something.
-    fn mend(&self) -> Option<String> {
-        None
-    }
-}
 
 fn names(hosts: &[HostName]) -> String {
     hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")

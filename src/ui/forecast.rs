@@ -103,7 +103,7 @@ pub fn differences<'a>(
 
 fn each_package(packages: &[PackageChange], style: ForecastStyle) -> String {
     let listed = packages::each(packages);
-    listed.iter().map(|line| indented(line, "  ", style)).collect()
+    listed.iter().map(|line| indented(&sanitise::line(line), "  ", style)).collect()
 }
 
 /// Shows changes that several hosts have in common once, in the order of the first of them.

@@ -191,7 +191,7 @@ fn what_changed(view: &FleetView, finished: &FinishedView, style: RecapStyle) ->
     let mut out = String::new();
     for (packages, hosts) in groups {
         let hosts = if hosts.len() > 4 { format!("{} hosts", hosts.len()) } else { hosts.join(", ") };
-        let text = format!("{hosts}: {}", packages::sentence(packages, most));
+        let text = format!("{hosts}: {}", sanitise::line(&packages::sentence(packages, most)));
         for (number, line) in wrap(&text, style.columns.saturating_sub(4).max(20)).iter().enumerate() {
             out += if number == 0 { "  " } else { "    " };
             out += &format!("{line}\n");

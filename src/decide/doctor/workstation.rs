@@ -1,8 +1,8 @@
 //! Judges what a push needs of the workstation.
 
 use super::{DoctorFinding, Severity};
+use crate::event::reason::Worded;
 use crate::event::reason::unlinked::Unlinked;
-use crate::event::wording::Worded;
 
 /// The findings about the workstation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,7 +80,7 @@ mod tests {
     use crate::decide::survey::{Allowed, Surveyed, Weight, judge};
     use crate::decide::time::Times;
     use crate::decide::transaction::inspection::Found;
-    use crate::event::wording::Worded;
+    use crate::event::reason::Worded;
     use crate::facts::host::GuardState;
     use crate::facts::plan::HostPlan;
     use crate::facts::systems::{NextBoot, Systems};
