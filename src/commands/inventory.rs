@@ -10,8 +10,9 @@ use super::{CommandResult, Trouble, tell};
 use crate::commands::import::ImportArgs;
 use crate::commands::shared::fleet_hosts::{parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
-use crate::decide::unlinked::Unlinked;
 use crate::event::Event;
+use crate::event::reason::Worded;
+use crate::event::reason::unlinked::Unlinked;
 use crate::exit::Ending;
 use crate::inventory::select;
 use crate::ui::graph::{Format, Graph, text};
@@ -94,7 +95,7 @@ pub struct InventoryGraphArgs {
 pub(super) fn check(global: &GlobalArgs, mode: Mode) -> CommandResult {
     let (inventory, mut warnings) = load(global)?;
     let unlinked = inventory.fleets.values().filter_map(Unlinked::of);
-    warnings.extend(unlinked.map(|unlinked| format!("{unlinked}\n  {}", unlinked.mend())));
+    warnings.extend(unlinked.map(|unlinked| format!("{unlinked}\n  {}", unlinked.mend().unwrap_or_default())));
     let (hosts, fleets) = (inventory.hosts.len(), inventory.fleets.len());
     if mode == Mode::Json {
         let answer = serde_json::json!({ "inventory": inventory.path, "hosts": hosts, "fleets": fleets });

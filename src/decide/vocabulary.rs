@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::event::reason::disowned::Disowned;
-use crate::event::told::{Told, as_reason};
+use crate::event::reason::told::{Told, as_reason};
 use crate::event::{Event, Outcome, Phase};
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};

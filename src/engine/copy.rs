@@ -8,9 +8,10 @@ use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
-use crate::decide::fit::PreSwitchRefusal;
-use crate::decide::survey::{BootDoubt, Surveyed};
+use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
+use crate::event::reason::boot::BootDoubt;
+use crate::event::reason::fit::PreSwitchRefusal;
 use crate::event::{Event, Phase};
 use crate::facts::fit::Fit;
 use crate::facts::store_path::StorePath;
@@ -128,7 +129,7 @@ impl Push<'_> {
         };
         self.tell_comparison(name, &fit);
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.brings) {
-            self.inquiry.warn(Some(name), doubt.to_string());
+            self.inquiry.warn(Some(name), doubt);
         }
         let mut fits = true;
         for misfit in &fit.misfits {
@@ -147,7 +148,7 @@ impl Push<'_> {
         if let Some(unfit) = PreSwitchRefusal::of(fit.check, view.host.limits.check) {
             let what = "pre-switch check".to_owned();
             self.inquiry.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
-            self.inquiry.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
+            self.inquiry.tell(Event::failed(Some(name), unfit));
             fits = false;
         }
         if fits {

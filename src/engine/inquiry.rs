@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use super::host_survey::Answered;
 use super::reach::Reach;
-use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
+use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
+use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
@@ -58,20 +59,17 @@ impl<'a> Inquiry<'a> {
         self.events.publish(event);
     }
 
-    pub(super) fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
-        self.tell(Event::Warned { host: host.cloned(), text: text.into().into() });
+    pub(super) fn warn(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+        self.tell(Event::warned(host, reason));
     }
 
-    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
-        self.tell(Event::Failed { host: host.cloned(), text: text.into().into(), hint });
+    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<Told>, hint: Option<String>) {
+        self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
     }
 
     pub(super) fn tell_findings(&self, findings: &[Finding]) {
         for finding in findings {
-            match finding.weight {
-                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
-                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
-            }
+            self.tell(finding.event());
         }
     }
 

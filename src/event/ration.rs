@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::event::reason::told::Told;
 use crate::event::shorten::shorten;
-use crate::event::told::Told;
 use crate::event::{Event, HostOutcome};
 use crate::facts::links::LinkAnswer;
 use crate::inventory::model::HostName;

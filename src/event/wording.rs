@@ -3,17 +3,32 @@
 
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
+pub mod absent;
+mod baseline;
+mod boot;
 mod caution;
+mod claim;
 mod disowned;
 mod doctor;
+mod fit;
 mod guard;
 pub(crate) mod host;
+pub mod leftover;
 pub(crate) mod packages;
 mod reboot;
 mod recover;
 mod rollback_target;
 mod status;
+mod survey;
+mod units;
+mod unlinked;
+mod waves;
 pub(crate) mod words;
 mod workstation;
 
 use crate::event::reason::Worded;
+use crate::inventory::model::HostName;
+
+fn names(hosts: &[HostName]) -> String {
+    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}

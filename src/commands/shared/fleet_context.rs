@@ -10,11 +10,11 @@ use crate::commands::Trouble;
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
-use crate::decide::unlinked::Unlinked;
 use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
+use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
@@ -231,7 +231,7 @@ impl FleetContext {
     /// Says what is not proven of a fleet without a link, for commands that push or say what a push would do.
     pub(crate) fn warn_of_no_link(&self, events: &Events) {
         if let Some(unlinked) = Unlinked::of(&self.fleet) {
-            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()).into() });
+            events.publish(Event::warned(None, UnlinkedFleet::FleetUnlinked { cause: unlinked }));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
 use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};

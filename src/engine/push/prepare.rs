@@ -58,7 +58,7 @@ impl Push<'_> {
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
         // The plan is put together before it is judged, so that a refused dry run shows what is known by now.
         self.judge(&views)?;
-        let leftovers = Leftovers::of(&views);
+        let leftovers = Leftovers::of(&fleet.name, &views);
         self.inquiry.tell(Event::Planned { hosts: planned(&views) });
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);

@@ -10,7 +10,7 @@ use crate::decide::reboot;
 use crate::decide::vocabulary::{self, Stood};
 use crate::event::Outcome;
 use crate::event::line::rfc3339;
-use crate::event::told::{Told, as_reason};
+use crate::event::reason::told::{Told, as_reason};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
