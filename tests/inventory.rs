@@ -1182,6 +1182,105 @@ fleets: {lab: {hosts: [vps, homesever], flake: ., checks: [{vpn: mesh}, {ping: v
     }
 }
 
+/// Files with a mistake for each host, or for each other thing that there can be thousands of.
+mod many_mistakes {
+    use std::fmt::Write as _;
+    use std::time::Instant;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    /// A host for each number, and a fleet.
+    fn with_hosts(count: usize, host: impl Fn(usize) -> String, fleet: &str) -> String {
+        let mut text = "hosts:\n".to_owned();
+        for number in 0..count {
+            let _ = writeln!(text, "  host{number:05}: {{{}}}", host(number));
+        }
+        let _ = writeln!(text, "fleets: {{lab: {{flake: ., {fleet}}}}}");
+        text
+    }
+
+    fn names(count: usize, word: &str) -> String {
+        (0..count).map(|number| format!("{word}{number:05}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Every kind of text that was once read again, or compared with all others, for each mistake.
+    fn kinds(count: usize) -> [(&'static str, String); 7] {
+        let one_line = |host: usize| format!("\"host{host:05}\": {{\"usr\": \"root\"}}");
+        let hosts: Vec<_> = (0..count).map(one_line).collect();
+        let on_one_line = format!(
+            "{{\"hosts\": {{{}}}, \"fleets\": {{\"lab\": {{\"flake\": \".\", \"hosts\": \"all\"}}}}}}",
+            hosts.join(", ")
+        );
+        let all = "hosts: all, checks: []";
+        [
+            ("a key that is not known", with_hosts(count, |_| "usr: root".into(), all)),
+            ("a jump over no host", with_hosts(count, |host| format!("jump: gate{host:05}"), all)),
+            ("a loop of jumps", with_hosts(count, |host| format!("jump: host{:05}", host ^ 1), all)),
+            ("one vpn address twice", with_hosts(count, |_| "vpn: 10.0.0.1".into(), "hosts: all")),
+            (
+                "a fleet of no hosts",
+                with_hosts(count, |_| String::new(), &format!("hosts: [{}]", names(count, "hots"))),
+            ),
+            (
+                "a check from no hosts",
+                with_hosts(
+                    count,
+                    |_| String::new(),
+                    &format!("hosts: all, checks: [{{dns: x, from: [{}]}}]", names(count, "hots")),
+                ),
+            ),
+            ("a file of one line", on_one_line),
+        ]
+    }
+
+    /// The better of two, since the machine does other things, too.
+    fn time_of(text: &str) -> f64 {
+        let once = || {
+            let begun = Instant::now();
+            assert!(parse(text).is_err());
+            begun.elapsed().as_secs_f64()
+        };
+        (0..2).map(|_| once()).fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn eight_times_the_mistakes_take_eight_times_the_time_and_not_its_square() {
+        for ((kind, few), (_, many)) in kinds(100).into_iter().zip(kinds(800)) {
+            let (few, many) = (time_of(&few), time_of(&many));
+            assert!(many < few * 8.0 * 3.0, "{kind}: {few:.3} s for 100, {many:.3} s for 800");
+        }
+    }
+
+    #[test]
+    fn a_person_is_shown_fifty_and_a_program_all() {
+        let text = with_hosts(60, |_| "usr: root".into(), "hosts: all");
+        let Err(mistakes) = Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), &text) else {
+            panic!("no mistake was found")
+        };
+        assert_eq!(mistakes.problems.len(), 60);
+        let shown = mistakes.to_string();
+        assert!(shown.starts_with("60 mistakes in the inventory inventory.yaml\n\n"), "{shown}");
+        assert_eq!(shown.matches("is not known here").count(), 50);
+        assert!(shown.ends_with("\n\nand 10 more; `inventory check --json` tells all of them"), "{shown}");
+    }
+
+    #[test]
+    fn what_no_reader_should_try_is_refused_with_its_place() {
+        let refused = |text: &str| parse(text).unwrap_err().split_once("\n\n").unwrap().1.to_owned();
+        assert!(
+            refused(&format!("hosts: {}", "[".repeat(100_000)))
+                .starts_with("inventory.yaml:1:136: lists and maps stand more than 128 deep in each other\n")
+        );
+        let laughs: String = (1..10)
+            .map(|level| format!("x{level}: &x{level} [{}]\n", vec![format!("*x{}", level - 1); 10].join(", ")))
+            .collect();
+        let said = refused(&format!("x0: &x0 ha\n{laughs}"));
+        assert!(said.starts_with("inventory.yaml:2:10: the aliases repeat more than 100000 values"), "{said}");
+    }
+}
+
 mod patterns {
     use pretty_assertions::assert_eq;
 

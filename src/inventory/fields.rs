@@ -1,6 +1,7 @@
 //! Reading a tree without stopping at the first mistake: values that know their place, and one heap of mistakes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::model::Size;
@@ -18,9 +19,18 @@ pub(super) struct At<T> {
 /// Where mistakes and warnings are collected.
 #[derive(Debug, Default)]
 pub(super) struct Heap {
-    pub(super) mistakes: RefCell<Vec<Mistake>>,
-    pub(super) warnings: RefCell<Vec<Mistake>>,
+    mistakes: RefCell<Vec<Mistake>>,
+    known: RefCell<HashSet<Mistake>>,
+    /// The ways to all mistakes, in their order: those below a place follow it.
+    ways: RefCell<BTreeSet<NodeWay>>,
+    warnings: RefCell<Vec<Mistake>>,
+    /// How many names have been compared to find one that was meant.
+    compared: Cell<usize>,
 }
+
+/// How many names are compared, all together, to find what was meant: every slip looks at every name, and a file with
+/// thousands of both would keep a person waiting for a word on the last of them.
+const MOST_COMPARED: usize = 100_000;
 
 impl Heap {
     /// Adds a mistake; the same one at the same place counts once.
@@ -36,16 +46,32 @@ impl Heap {
         self.warnings.borrow_mut().push(Mistake { way: way.clone(), wrong, earlier: None });
     }
 
+    /// Counts that a slip looks at this many names, and returns whether there is still time for it.
+    pub(super) fn has_time_for(&self, names: usize) -> bool {
+        let compared = self.compared.get() + names;
+        self.compared.set(compared);
+        compared <= MOST_COMPARED
+    }
+
+    /// Returns the name that was probably meant.
+    pub(super) fn nearest<'b>(&self, word: &str, names: impl Iterator<Item = &'b str> + Clone) -> Option<&'b str> {
+        if self.has_time_for(names.clone().count()) { nearest(word, names) } else { None }
+    }
+
     /// Whether something at or below this place could not be read, so that nothing can be said of what is missing
     /// there.
-    pub(super) fn is_wrong_below(&self, way: &[NodeStep]) -> bool {
-        self.mistakes.borrow().iter().any(|mistake| mistake.way.starts_with(way))
+    pub(super) fn is_wrong_below(&self, way: &NodeWay) -> bool {
+        self.ways.borrow().range(way.clone()..).next().is_some_and(|mistake| mistake.starts_with(way))
+    }
+
+    pub(super) fn into_mistakes_and_warnings(self) -> (Vec<Mistake>, Vec<Mistake>) {
+        (self.mistakes.into_inner(), self.warnings.into_inner())
     }
 
     fn add(&self, mistake: Mistake) {
-        let mut mistakes = self.mistakes.borrow_mut();
-        if !mistakes.contains(&mistake) {
-            mistakes.push(mistake);
+        if self.known.borrow_mut().insert(mistake.clone()) {
+            self.ways.borrow_mut().insert(mistake.way.clone());
+            self.mistakes.borrow_mut().push(mistake);
         }
     }
 }
@@ -236,14 +262,16 @@ impl<'a> FieldValue<'a> {
             return None;
         };
         let mut entries: Vec<(At<&str>, FieldValue<'_>)> = Vec::new();
+        let mut firsts: HashMap<&str, NodeWay> = HashMap::new();
         for (number, (key, value)) in pairs.iter().enumerate() {
             let key = self.child(key, NodeStep::Key(number));
             let Some(text) = key.text() else { continue };
-            if let Some((first, _)) = entries.iter().find(|(known, _)| known.value == text) {
+            if let Some(first) = firsts.get(text) {
                 let wrong = Wrong::new(format!("the {thing} `{}` is here twice", shown(text)));
-                self.heap.twice(&key.way, &first.way, wrong.mend("keep one of the two"));
+                self.heap.twice(&key.way, first, wrong.mend("keep one of the two"));
                 continue;
             }
+            firsts.insert(text, key.way.clone());
             entries.push((key.at(text), self.child(value, NodeStep::Value(number))));
         }
         Some(entries)
@@ -333,7 +361,11 @@ mod tests {
     fn said<T>(text: &str, read: impl Fn(&FieldValue<'_>) -> Option<T>) -> Vec<(String, Option<String>)> {
         let (node, heap) = (yaml::parse(text).unwrap(), Heap::default());
         assert!(read(&FieldValue::root(&node, &heap)).is_none(), "{text:?} was read");
-        heap.mistakes.into_inner().into_iter().map(|mistake| (mistake.wrong.what, mistake.wrong.mend)).collect()
+        heap.into_mistakes_and_warnings()
+            .0
+            .into_iter()
+            .map(|mistake| (mistake.wrong.what, mistake.wrong.mend))
+            .collect()
     }
 
     #[test]
@@ -374,7 +406,7 @@ mod tests {
         let (node, heap) = (yaml::parse("a:\n\n\nb: 1\n").unwrap(), Heap::default());
         let entries = FieldValue::root(&node, &heap).entries("key").unwrap();
         assert!(entries[0].1.text().is_none());
-        assert_eq!(heap.mistakes.into_inner()[0].way, [NodeStep::Key(0)]);
+        assert_eq!(heap.into_mistakes_and_warnings().0[0].way, [NodeStep::Key(0)]);
     }
 
     #[test]
@@ -384,7 +416,7 @@ mod tests {
         assert!(fields.take("user").is_some());
         assert!(fields.take("port").is_none());
         fields.finish(|_| None);
-        let said: Vec<_> = heap.mistakes.into_inner().into_iter().map(|mistake| mistake.wrong).collect();
+        let said: Vec<_> = heap.into_mistakes_and_warnings().0.into_iter().map(|mistake| mistake.wrong).collect();
         assert_eq!(
             said,
             [

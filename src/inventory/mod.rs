@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 mod boot_loader;
 mod checks;
 mod decode;
+mod excerpt;
 mod fields;
 mod file;
 pub mod find;
@@ -18,6 +19,7 @@ mod jump;
 mod layers;
 pub mod model;
 mod nix;
+pub(crate) mod places;
 pub(crate) mod problem;
 mod resolve;
 pub(crate) mod scalar;
@@ -37,7 +39,9 @@ pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, un
 pub use without::{left_out, words_without};
 pub use yaml::Position;
 
+use excerpt::Excerpts;
 use fields::Heap;
+use places::Places;
 use problem::Mistake;
 
 /// An inventory, and what is worth a word about it.
@@ -86,14 +90,21 @@ impl Inventory {
         let heap = Heap::default();
         let file = decode::file(&root, &heap);
         let inventory = resolve::inventory(&file, path, folder, &heap);
-        let locate = |mistakes: Vec<Mistake>| {
-            let mut problems: Vec<_> = mistakes.into_iter().map(|mistake| mistake.locate(path, text)).collect();
+        let locate = |mistakes: Vec<Mistake>| -> Vec<Problem> {
+            // A shell that completes a word reads the inventory, too: the text is looked through again only for words.
+            if mistakes.is_empty() {
+                return Vec::new();
+            }
+            let (excerpts, places) = (Excerpts::of(text), Places::of(text, &root));
+            let located = mistakes.into_iter().map(|mistake| mistake.locate(path, &excerpts, &places));
+            let mut problems: Vec<_> = located.collect();
             problems.sort_by_key(|problem| problem.at);
             problems
         };
-        let problems = locate(heap.mistakes.into_inner());
+        let (mistakes, warnings) = heap.into_mistakes_and_warnings();
+        let problems = locate(mistakes);
         if problems.is_empty() {
-            Ok(Loaded { inventory, warnings: locate(heap.warnings.into_inner()) })
+            Ok(Loaded { inventory, warnings: locate(warnings) })
         } else {
             Err(Mistakes { file: path.to_owned(), problems })
         }
@@ -125,8 +136,9 @@ fn in_words(wrong: problem::Wrong) -> String {
 
 /// A YAML mistake, with a word on those that our own patterns invite.
 fn not_yaml(path: &Path, text: &str, error: yaml::SyntaxError) -> Mistakes {
-    let line = error.at.and_then(|at| text.lines().nth(at.line - 1)).unwrap_or_default();
-    let rest: String = line.chars().skip(error.at.map_or(0, |at| at.column - 1)).collect();
+    let excerpts = Excerpts::of(text);
+    let line = error.at.map_or("", |at| excerpts.line(at.line));
+    let rest = error.at.map_or("", |at| excerpts.behind(at));
     let indent = &line[..line.len() - line.trim_start().len()];
     let mend = match rest.chars().next() {
         _ if indent.contains('\t') => Some("YAML is indented with spaces, not with tabs"),
@@ -135,7 +147,7 @@ fn not_yaml(path: &Path, text: &str, error: yaml::SyntaxError) -> Mistakes {
         Some('%' | '`') => Some("a text that begins so stands in quotes"),
         _ => None,
     };
-    let problem = Problem::new(path, text, error.at, error.what, mend.map(Into::into));
+    let problem = Problem::new(path, &excerpts, error.at, error.what, mend.map(Into::into));
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }
 
@@ -145,7 +157,7 @@ fn not_text(path: &Path, bytes: &[u8], good: usize) -> Mistakes {
     let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
     let text = String::from_utf8_lossy(bytes);
     let what = "this is not UTF-8 text".to_owned();
-    let problem =
-        Problem::new(path, &text, Some(Position { line, column }), what, Some("save the file as UTF-8".into()));
+    let at = Some(Position { line, column });
+    let problem = Problem::new(path, &Excerpts::of(&text), at, what, Some("save the file as UTF-8".into()));
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }

@@ -60,6 +60,11 @@ impl SelectError {
         Self::NoSuchFleet { name: name.into(), near, fleets }
     }
 
+    /// A name of no host, where it takes too long to look for one like it.
+    pub(super) fn nothing_near(name: &str) -> Self {
+        Self::NothingMatches { pattern: name.into(), near: None, hosts: Vec::new() }
+    }
+
     /// How to mend it, for the `hint:` below an error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
