@@ -7,9 +7,10 @@ use super::fields::{At, Heap};
 use super::file::{CheckEntry, FleetEntry, VpnEntry};
 use super::layers::Laid;
 use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, is_name, url_without_login};
-use super::problem::{Wrong, listed, nearest, no_such_host, shown};
+use super::problem::{nearest, shown};
 use super::scalar;
 use super::select::{SelectError, is_pattern, no_match, select};
+use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
 
 /// Long enough for a lost packet and its repetition.
@@ -33,8 +34,7 @@ pub(super) fn checks<'a>(entry: &FleetEntry, hosts: &'a [Laid], inventory: &'a [
         match &entry.name {
             Some(name) => match names.get(name.value.as_str()) {
                 Some(first) => {
-                    let wrong = Wrong::new(format!("the check `{}` is here twice", shown(&name.value)));
-                    heap.twice(&name.way, first, wrong.mend("give one of them another name"));
+                    heap.twice(&name.way, first, Wrong::DuplicateCheckName { name: name.value.clone() });
                 }
                 None => {
                     names.insert(&name.value, &name.way);
@@ -145,12 +145,8 @@ impl<'a> CheckResolver<'a> {
         }
         let at = entry.to.iter().flatten().next().map_or(way, |word| &word.way);
         let wrong = match (&check.kind, to.as_slice()) {
-            (CheckKind::Wireguard { .. }, _) => Wrong::new("no link is left to look at: no host is its own peer")
-                .mend("name a peer, or other hosts as `from`"),
-            (_, [Target::Host(only), ..]) => {
-                Wrong::new(format!("no link is left to look at: `{only}` would look at itself alone"))
-                    .mend(format!("write `from: {only}` if that is what you want, or name another host"))
-            }
+            (CheckKind::Wireguard { .. }, _) => Wrong::NoPeerLeft,
+            (_, [Target::Host(only), ..]) => Wrong::HostLooksAtItself { host: only.to_string() },
             _ => return,
         };
         self.heap.wrong(at, wrong);
@@ -193,10 +189,9 @@ impl<'a> CheckResolver<'a> {
         Some((format!("command {}", shown(&command.value.words())), CheckKind::Command(command.value.clone())))
     }
 
-    fn ensure_no_targets(&self, entry: &CheckEntry, kind: &str) {
+    fn ensure_no_targets(&self, entry: &CheckEntry, kind: &'static str) {
         if let Some(to) = entry.to.as_ref().and_then(|to| to.first()) {
-            let wrong = Wrong::new(format!("`to` means nothing beside `{kind}`"));
-            self.heap.wrong(&to.way, wrong.mend("take it out: only `ping`, `tcp` and `wireguard` look at `to`"));
+            self.heap.wrong(&to.way, Wrong::ToWithoutMeaning { kind });
         }
     }
 
@@ -209,9 +204,7 @@ impl<'a> CheckResolver<'a> {
         for word in words {
             if word.value == "workstation" {
                 if self.places.contains_key("workstation") {
-                    let wrong = Wrong::new("`workstation` is this machine here, but also a host of the fleet");
-                    self.heap
-                        .wrong(&word.way, wrong.mend("write `workstatio[n]` for the host, or give it another name"));
+                    self.heap.wrong(&word.way, Wrong::WorkstationIsAHost);
                 }
                 places.push(Place::Workstation);
             } else {
@@ -237,16 +230,17 @@ impl<'a> CheckResolver<'a> {
             return Vec::new();
         }
         let wrong = if is_name && self.elsewhere(text).is_some() {
-            Wrong::new(format!("the host `{text}` is not in this fleet"))
-                .mend("add it to the fleet's `hosts`: a check runs only on hosts of its fleet")
+            Wrong::HostOfAnotherFleet { host: text.to_owned() }
         } else if is_name && !self.heap.has_time_for(self.hosts.len()) {
-            no_such_host(text, None, "")
+            Wrong::NoSuchHost { name: text.to_owned(), mend: HostMend::Known(None) }
         } else {
             match select(self.members(), std::slice::from_ref(&word.value), &[]) {
                 Ok(hosts) => return hosts.into_iter().map(|host| host.name.clone()).collect(),
                 Err(error @ SelectError::NothingMatches { .. }) if is_name => {
                     let near = nearest(text, self.names().chain(["workstation"]));
-                    no_such_host(text, near, &error.hint().unwrap_or_default())
+                    let mend =
+                        near.map_or_else(|| HostMend::Known(error.hint()), |near| HostMend::Near(near.to_owned()));
+                    Wrong::NoSuchHost { name: text.to_owned(), mend }
                 }
                 Err(error) => no_match(&error),
             }
@@ -265,20 +259,18 @@ impl<'a> CheckResolver<'a> {
         &self,
         here: &[At<String>],
         entry: &CheckEntry,
-        kind: &str,
+        kind: &'static str,
         way: &NodeWay,
     ) -> Option<(String, Vec<Target>)> {
         let there = entry.to.as_deref().unwrap_or_default();
         let words = match (here, there) {
             ([], []) => {
-                let wrong = Wrong::new(format!("this check does not say what `{kind}` looks at"));
-                self.heap.wrong(way, wrong.mend("add `to: HOST`, an address, or a list of them"));
+                self.heap.wrong(way, Wrong::CheckWithoutTarget { kind });
                 return None;
             }
             ([], words) | (words, []) => words,
             (_, [to, ..]) => {
-                let wrong = Wrong::new(format!("`to` names targets, and `{kind}` does it too"));
-                self.heap.wrong(&to.way, wrong.mend("keep one of the two"));
+                self.heap.wrong(&to.way, Wrong::TargetsInTwoPlaces { kind });
                 return None;
             }
         };
@@ -301,11 +293,8 @@ impl<'a> CheckResolver<'a> {
         // A word with a dot or colon is an address; a single one that is nearly a host's name was meant to be it.
         let near = self.heap.nearest(text, self.inventory.iter().map(|laid| laid.host.name.as_str()));
         if let (Some(near), false) = (near, text.contains(['.', ':'])) {
-            let wrong = Wrong::new(format!("there is no host `{}`", shown(text)));
-            self.heap.wrong(
-                &word.way,
-                wrong.mend(format!("did you mean `{near}`? (An address of that name is written `{}.`)", shown(text))),
-            );
+            let mend = HostMend::NearOrAddress(near.to_owned());
+            self.heap.wrong(&word.way, Wrong::NoSuchHost { name: text.to_owned(), mend });
             return Vec::new();
         }
         match scalar::address(text) {
@@ -321,8 +310,7 @@ impl<'a> CheckResolver<'a> {
         if from.contains(&Place::Workstation) {
             let way =
                 entry.from.iter().flatten().find(|word| word.value == "workstation").map_or(&vpn.way, |word| &word.way);
-            let wrong = Wrong::new("the workstation has no place in a `vpn` check, which is between hosts");
-            self.heap.wrong(way, wrong.mend("write a `ping` check `from: workstation`"));
+            self.heap.wrong(way, Wrong::WorkstationInVpn);
         }
         let (name, shape) = match &vpn.value {
             VpnEntry::Mesh => ("vpn mesh".to_owned(), VpnShape::Mesh),
@@ -340,16 +328,12 @@ impl<'a> CheckResolver<'a> {
         let without: Vec<_> = taking_part
             .iter()
             .filter(|host| host.vpn.is_none() && !self.is_half_read(host))
-            .map(|host| host.name.as_str())
+            .map(|host| host.name.to_string())
             .collect();
         if !without.is_empty() {
-            let have = if without.len() == 1 { "has" } else { "have" };
-            let wrong = Wrong::new(format!("{} {have} no `vpn` address", listed(without)));
-            self.heap
-                .wrong(&vpn.way, wrong.mend("add `vpn: ADDRESS` to the host, or name those that take part as `from`"));
+            self.heap.wrong(&vpn.way, Wrong::VpnAddressMissing { hosts: without });
         } else if taking_part.len() < 2 && !self.hosts.is_empty() {
-            let wrong = Wrong::new("a VPN needs two hosts at least");
-            self.heap.wrong(&vpn.way, wrong.mend("take the check out, or add hosts"));
+            self.heap.wrong(&vpn.way, Wrong::VpnOfOneHost);
         }
         self.ensure_vpn_addresses_differ(&taking_part);
         Some((name, CheckKind::Vpn(shape)))
@@ -380,8 +364,8 @@ impl<'a> CheckResolver<'a> {
             };
             let at = |host: &Host| self.laid(host)?.vpn_at.as_ref();
             if let (Some(way), Some(first)) = (at(host), at(twin)) {
-                let wrong = Wrong::new(format!("`{}` and `{}` have the same `vpn` address", twin.name, host.name));
-                self.heap.twice(way, first, wrong.mend("give each host its own"));
+                let (first_name, second) = (twin.name.to_string(), host.name.to_string());
+                self.heap.twice(way, first, Wrong::DuplicateVpnAddress { first: first_name, second });
             }
         }
     }

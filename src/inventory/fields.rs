@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::model::Size;
-use super::problem::{Mistake, Wrong, listed, nearest, shown};
+use super::problem::{Mistake, nearest};
 use super::scalar;
+use super::wrong::{FoundType, KeyMend, TypeMend, Wrong};
 use super::yaml::{Node, NodeStep, NodeWay};
 
 /// A value of the file with its place, for a mistake that is only seen later.
@@ -124,35 +125,35 @@ impl<'a> FieldValue<'a> {
     }
 
     /// Says that something else was wanted here. An empty value has no text to point at: its key is pointed at.
-    fn wanted(&self, wanted: &str, example: Option<String>) {
-        let what = match self.node {
-            Node::Null => format!("nothing stands here, but {wanted} is wanted"),
-            Node::Boolean(_) => format!("this is `true` or `false`, but {wanted} is wanted"),
-            Node::Integer(_) => format!("this is a number, but {wanted} is wanted"),
-            Node::Float(_) => format!("this is a number with a fraction, but {wanted} is wanted"),
-            Node::Text(_) => format!("this is a text, but {wanted} is wanted"),
-            Node::List(_) => format!("this is a list, but {wanted} is wanted"),
-            Node::Map(_) => format!("this is a map, but {wanted} is wanted"),
-            Node::Tagged(tag, _) => format!("this has the YAML tag `!{}`, but {wanted} is wanted", shown(tag)),
+    fn wanted(&self, wanted: &'static str, mend: TypeMend) {
+        let found = match self.node {
+            Node::Null => FoundType::Nothing,
+            Node::Boolean(_) => FoundType::Boolean,
+            Node::Integer(_) => FoundType::Number,
+            Node::Float(_) => FoundType::Fraction,
+            Node::Text(_) => FoundType::Text,
+            Node::List(_) => FoundType::List,
+            Node::Map(_) => FoundType::Map,
+            Node::Tagged(tag, _) => FoundType::Tagged(tag.clone()),
         };
         let mut way = self.way.clone();
         if let (Node::Null, Some(NodeStep::Value(number))) = (self.node, way.last().copied()) {
             way.pop();
             way.push(NodeStep::Key(number));
         }
-        self.heap.wrong(&way, Wrong { what, mend: example });
+        self.heap.wrong(&way, Wrong::WrongType { found, wanted, mend });
     }
 
     /// A text as it stands.
     pub(super) fn text(&self) -> Option<&'a str> {
-        let example = match self.node {
+        let mend = match self.node {
             Node::Text(text) => return Some(text),
-            Node::Integer(number) => Some(format!("write it in quotes: `\"{number}\"`")),
-            Node::Boolean(_) | Node::Float(_) => Some("write it in quotes".into()),
-            Node::Map(_) => Some("a text that begins with `{` or has `: ` in it is written in quotes".into()),
-            Node::Null | Node::List(_) | Node::Tagged(..) => None,
+            Node::Integer(number) => TypeMend::InQuotes(Some(number.to_string())),
+            Node::Boolean(_) | Node::Float(_) => TypeMend::InQuotes(None),
+            Node::Map(_) => TypeMend::TextLikeAMap,
+            Node::Null | Node::List(_) | Node::Tagged(..) => TypeMend::None,
         };
-        self.wanted("a text", example);
+        self.wanted("a text", mend);
         None
     }
 
@@ -164,14 +165,14 @@ impl<'a> FieldValue<'a> {
 
     /// A whole number that follows a rule of [`scalar`].
     pub(super) fn number<T>(&self, rule: impl Fn(i128) -> Result<T, Wrong>) -> Option<At<T>> {
-        let example = match self.node {
+        let mend = match self.node {
             Node::Integer(number) => {
                 return rule(*number).map_err(|wrong| self.wrong(wrong)).ok().map(|value| self.at(value));
             }
-            Node::Text(text) if text.parse::<u32>().is_ok() => Some(format!("write it without quotes: `{text}`")),
-            _ => None,
+            Node::Text(text) if text.parse::<u32>().is_ok() => TypeMend::WithoutQuotes(text.clone()),
+            _ => TypeMend::None,
         };
-        self.wanted("a whole number", example);
+        self.wanted("a whole number", mend);
         None
     }
 
@@ -181,7 +182,7 @@ impl<'a> FieldValue<'a> {
             Node::Integer(number) => scalar::waves(&number.to_string()),
             Node::Text(text) => scalar::waves(text),
             _ => {
-                self.wanted("the size of a wave", Some("write a number of hosts or a share: `2`, `25%`".into()));
+                self.wanted("the size of a wave", TypeMend::WaveSize);
                 return None;
             }
         };
@@ -193,15 +194,15 @@ impl<'a> FieldValue<'a> {
             Node::Boolean(value) => Some(self.at(*value)),
             Node::Text(text) => {
                 let meant = match text.to_lowercase().as_str() {
-                    "yes" | "on" | "y" => Some("write `true`".to_owned()),
-                    "no" | "off" | "n" => Some("write `false`".to_owned()),
-                    _ => None,
+                    "yes" | "on" | "y" => TypeMend::Word("true"),
+                    "no" | "off" | "n" => TypeMend::Word("false"),
+                    _ => TypeMend::None,
                 };
                 self.wanted("`true` or `false`", meant);
                 None
             }
             _ => {
-                self.wanted("`true` or `false`", None);
+                self.wanted("`true` or `false`", TypeMend::None);
                 None
             }
         }
@@ -214,16 +215,16 @@ impl<'a> FieldValue<'a> {
     fn time(&self, rule: fn(&str) -> Result<Duration, Wrong>) -> Option<At<Duration>> {
         match self.node {
             Node::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                self.wrong(scalar::time_without_unit(text));
+                self.wrong(Wrong::DurationWithoutUnit { number: text.clone() });
                 None
             }
             Node::Text(_) => self.parse(rule),
             Node::Integer(number) if *number >= 0 => {
-                self.wrong(scalar::time_without_unit(&number.to_string()));
+                self.wrong(Wrong::DurationWithoutUnit { number: number.to_string() });
                 None
             }
             _ => {
-                self.wanted("a time", Some("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`".into()));
+                self.wanted("a time", TypeMend::Duration);
                 None
             }
         }
@@ -235,11 +236,11 @@ impl<'a> FieldValue<'a> {
                 items.iter().enumerate().map(|(number, item)| self.child(item, NodeStep::Item(number))).collect(),
             );
         }
-        let example = match self.node {
-            Node::Text(text) => Some(format!("write it in brackets: `[{}]`", shown(text))),
-            _ => None,
+        let mend = match self.node {
+            Node::Text(text) => TypeMend::InBrackets(text.clone()),
+            _ => TypeMend::None,
         };
-        self.wanted("a list", example);
+        self.wanted("a list", mend);
         None
     }
 
@@ -249,7 +250,7 @@ impl<'a> FieldValue<'a> {
             Node::List(_) => self.list(),
             Node::Text(_) => Some(vec![self.clone()]),
             _ => {
-                self.wanted("a text or a list of texts", None);
+                self.wanted("a text or a list of texts", TypeMend::None);
                 None
             }
         }
@@ -258,7 +259,7 @@ impl<'a> FieldValue<'a> {
     /// The entries of a map, each key once; `thing` says what a key names.
     pub(super) fn entries(&self, thing: &str) -> Option<Vec<(At<&'a str>, FieldValue<'a>)>> {
         let Node::Map(pairs) = self.node else {
-            self.wanted("a map (lines of `key: value`)", None);
+            self.wanted("a map (lines of `key: value`)", TypeMend::None);
             return None;
         };
         let mut entries: Vec<(At<&str>, FieldValue<'_>)> = Vec::new();
@@ -267,8 +268,8 @@ impl<'a> FieldValue<'a> {
             let key = self.child(key, NodeStep::Key(number));
             let Some(text) = key.text() else { continue };
             if let Some(first) = firsts.get(text) {
-                let wrong = Wrong::new(format!("the {thing} `{}` is here twice", shown(text)));
-                self.heap.twice(&key.way, first, wrong.mend("keep one of the two"));
+                let wrong = Wrong::DuplicateKey { thing: thing.to_owned(), key: text.to_owned() };
+                self.heap.twice(&key.way, first, wrong);
                 continue;
             }
             firsts.insert(text, key.way.clone());
@@ -335,17 +336,16 @@ impl<'a> Fields<'a> {
             if self.asked.contains(&key.value) {
                 continue;
             }
-            let wrong = Wrong::new(format!("the key `{}` is not known here", shown(key.value)));
-            let wrong = if key.value == "<<" {
-                wrong.mend("merge keys are not read: `defaults` and `groups` are for what several hosts share")
+            let mend = if key.value == "<<" {
+                KeyMend::Merge
             } else if let Some(place) = elsewhere(key.value) {
-                wrong.mend(format!("it belongs to {place}"))
+                KeyMend::Elsewhere(place)
+            } else if let Some(near) = nearest(key.value, self.asked.iter().copied()) {
+                KeyMend::Near(near.to_owned())
             } else {
-                wrong.did_you_mean(nearest(key.value, self.asked.iter().copied()), || {
-                    format!("the keys here are {}", listed(self.asked.iter().copied()))
-                })
+                KeyMend::Known(self.asked.clone())
             };
-            self.heap.wrong(&key.way, wrong);
+            self.heap.wrong(&key.way, Wrong::UnknownKey { key: key.value.to_owned(), mend });
         }
     }
 }
@@ -364,7 +364,7 @@ mod tests {
         heap.into_mistakes_and_warnings()
             .0
             .into_iter()
-            .map(|mistake| (mistake.wrong.what, mistake.wrong.mend))
+            .map(|mistake| (mistake.wrong.what(), mistake.wrong.mend()))
             .collect()
     }
 
@@ -420,8 +420,8 @@ mod tests {
         assert_eq!(
             said,
             [
-                Wrong::new("the key `usr` is not known here").mend("did you mean `user`?"),
-                Wrong::new("the key `guard` is not known here").mend("the keys here are `user` and `port`"),
+                Wrong::UnknownKey { key: "usr".into(), mend: KeyMend::Near("user".into()) },
+                Wrong::UnknownKey { key: "guard".into(), mend: KeyMend::Known(vec!["user", "port"]) },
             ]
         );
     }

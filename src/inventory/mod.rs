@@ -29,6 +29,8 @@ mod shapes;
 mod units;
 mod wave;
 mod without;
+mod wording;
+mod wrong;
 pub(crate) mod yaml;
 
 pub use model::{Inventory, Overrides};
@@ -37,12 +39,15 @@ pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
 pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
 pub use without::{left_out, words_without};
+pub use wrong::Wrong;
 pub use yaml::Position;
 
 use excerpt::Excerpts;
 use fields::Heap;
 use places::Places;
 use problem::Mistake;
+use wrong::YamlSlip;
+use yaml::YamlFault;
 
 /// An inventory, and what is worth a word about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +68,16 @@ pub enum LoadError {
     },
     #[error(transparent)]
     Mistakes(#[from] Mistakes),
+}
+
+impl LoadError {
+    /// Returns every mistake for a program, or `None` if the file could not be read at all.
+    #[must_use]
+    pub fn answer(&self) -> Option<serde_json::Value> {
+        let Self::Mistakes(Mistakes { file, problems }) = self else { return None };
+        let mistakes: Vec<_> = problems.iter().map(Problem::answer).collect();
+        Some(serde_json::json!({ "inventory": file, "mistakes": mistakes }))
+    }
 }
 
 impl Inventory {
@@ -127,10 +142,10 @@ pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
     scalar::duration_or_none(text).map_err(in_words)
 }
 
-fn in_words(wrong: problem::Wrong) -> String {
-    match wrong.mend {
-        Some(mend) => format!("{}; {mend}", wrong.what),
-        None => wrong.what,
+fn in_words(wrong: Wrong) -> String {
+    match wrong.mend() {
+        Some(mend) => format!("{}; {mend}", wrong.what()),
+        None => wrong.what(),
     }
 }
 
@@ -140,14 +155,20 @@ fn not_yaml(path: &Path, text: &str, error: yaml::SyntaxError) -> Mistakes {
     let line = error.at.map_or("", |at| excerpts.line(at.line));
     let rest = error.at.map_or("", |at| excerpts.behind(at));
     let indent = &line[..line.len() - line.trim_start().len()];
-    let mend = match rest.chars().next() {
-        _ if indent.contains('\t') => Some("YAML is indented with spaces, not with tabs"),
-        Some('@') => Some("a tag stands in quotes: `\"@edge\"`"),
-        Some('*') => Some("a glob that begins with `*` stands in quotes: `\"*-web\"`"),
-        Some('%' | '`') => Some("a text that begins so stands in quotes"),
+    let slip = match rest.chars().next() {
+        _ if indent.contains('\t') => Some(YamlSlip::Tab),
+        Some('@') => Some(YamlSlip::Tag),
+        Some('*') => Some(YamlSlip::Glob),
+        Some('%' | '`') => Some(YamlSlip::Text),
         _ => None,
     };
-    let problem = Problem::new(path, &excerpts, error.at, error.what, mend.map(Into::into));
+    let wrong = match error.fault {
+        YamlFault::Syntax(message) => Wrong::NotYaml { message, slip },
+        YamlFault::TooDeep { most } => Wrong::NestedTooDeep { most },
+        YamlFault::TooManyAliases { most } => Wrong::TooManyAliases { most },
+        YamlFault::SecondDocument => Wrong::SecondDocument,
+    };
+    let problem = Problem::new(path, &excerpts, error.at, wrong);
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }
 
@@ -156,8 +177,7 @@ fn not_text(path: &Path, bytes: &[u8], good: usize) -> Mistakes {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
     let text = String::from_utf8_lossy(bytes);
-    let what = "this is not UTF-8 text".to_owned();
     let at = Some(Position { line, column });
-    let problem = Problem::new(path, &Excerpts::of(&text), at, what, Some("save the file as UTF-8".into()));
+    let problem = Problem::new(path, &Excerpts::of(&text), at, Wrong::NotUtf8);
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }

@@ -56,6 +56,8 @@ impl Places {
                     continue;
                 }
                 Event::DocumentEnd => break,
+                // A text with nothing in it has one place: its end.
+                Event::StreamEnd if places.nodes.is_empty() => (Kind::Scalar, 0),
                 Event::StreamEnd | Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => continue,
             };
             let node = places.nodes.len();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::excerpt::Excerpts;
 use super::places::Places;
+use super::wrong::Wrong;
 use super::yaml::{NodeWay, Position};
 
 /// One mistake in one file, or one thing that is worth a warning.
@@ -19,8 +20,9 @@ pub struct Problem {
     pub text: String,
     /// Where in `text` the caret belongs, from 0.
     pub caret: usize,
-    pub what: String,
-    pub mend: Option<String>,
+    pub wrong: Wrong,
+    /// For a thing that is there twice: the line of the first one.
+    pub first_line: Option<usize>,
 }
 
 /// How many mistakes a person is shown: to mend more of them at once is no work by hand.
@@ -31,31 +33,6 @@ const MOST_SHOWN: usize = 50;
 pub struct Mistakes {
     pub file: PathBuf,
     pub problems: Vec<Problem>,
-}
-
-/// What is wrong with one value, before its place is known.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Wrong {
-    pub(crate) what: String,
-    pub(crate) mend: Option<String>,
-}
-
-impl Wrong {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), mend: None }
-    }
-
-    pub(crate) fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: Some(mend.into()), ..self }
-    }
-
-    /// Adds "did you mean ...?" if a candidate is near, else the other mend.
-    pub(crate) fn did_you_mean(self, near: Option<&str>, otherwise: impl FnOnce() -> String) -> Self {
-        match near {
-            Some(near) => self.mend(format!("did you mean `{near}`?")),
-            None => self.mend(otherwise()),
-        }
-    }
 }
 
 /// Something wrong at the end of a way through the tree.
@@ -70,24 +47,35 @@ pub(crate) struct Mistake {
 impl Mistake {
     /// Finds the place in the text.
     pub(super) fn locate(self, file: &Path, excerpts: &Excerpts<'_>, places: &Places) -> Problem {
-        let Wrong { mut what, mend } = self.wrong;
-        if let Some(earlier) = self.earlier.and_then(|way| places.find(&way)) {
-            what = format!("{what} (the first is on line {})", earlier.line);
-        }
-        Problem::new(file, excerpts, places.find(&self.way), what, mend)
+        let first_line = self.earlier.and_then(|way| places.find(&way)).map(|earlier| earlier.line);
+        Problem { first_line, ..Problem::new(file, excerpts, places.find(&self.way), self.wrong) }
     }
 }
 
 impl Problem {
-    pub(super) fn new(
-        file: &Path,
-        excerpts: &Excerpts<'_>,
-        at: Option<Position>,
-        what: String,
-        mend: Option<String>,
-    ) -> Self {
+    pub(super) fn new(file: &Path, excerpts: &Excerpts<'_>, at: Option<Position>, wrong: Wrong) -> Self {
         let (text, caret) = at.map_or_else(Default::default, |at| excerpts.around(at));
-        Self { file: file.to_owned(), at, text, caret, what, mend }
+        Self { file: file.to_owned(), at, text, caret, wrong, first_line: None }
+    }
+
+    /// Returns what is wrong, in a line.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let what = self.wrong.what();
+        self.first_line.map_or_else(|| what.clone(), |line| format!("{what} (the first is on line {line})"))
+    }
+
+    /// Returns the mistake for a program.
+    #[must_use]
+    pub fn answer(&self) -> serde_json::Value {
+        serde_json::json!({
+            "file": self.file,
+            "line": self.at.map(|at| at.line),
+            "column": self.at.map(|at| at.column),
+            "code": self.wrong.code(),
+            "message": self.what(),
+            "mend": self.wrong.mend(),
+        })
     }
 }
 
@@ -95,15 +83,15 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file.display())?;
         let Some(Position { line, column }) = self.at else {
-            write!(formatter, ": {}", self.what)?;
-            return self.mend.iter().try_for_each(|mend| write!(formatter, "\n  {mend}"));
+            write!(formatter, ": {}", self.what())?;
+            return self.wrong.mend().iter().try_for_each(|mend| write!(formatter, "\n  {mend}"));
         };
-        writeln!(formatter, ":{line}:{column}: {}", self.what)?;
+        writeln!(formatter, ":{line}:{column}: {}", self.what())?;
         let number = line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(self.caret);
         write!(formatter, "  {number} | {}\n  {margin} | {indent}^", self.text)?;
-        self.mend.iter().try_for_each(|mend| write!(formatter, "\n  {margin}   {mend}"))
+        self.wrong.mend().iter().try_for_each(|mend| write!(formatter, "\n  {margin}   {mend}"))
     }
 }
 
@@ -178,14 +166,11 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-pub(crate) fn no_such_host(name: &str, near: Option<&str>, otherwise: &str) -> Wrong {
-    Wrong::new(format!("there is no host `{}`", shown(name))).did_you_mean(near, || otherwise.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
 
+    use super::super::wrong::HostMend;
     use super::*;
 
     #[test]
@@ -194,8 +179,7 @@ mod tests {
             Path::new("inventory.yaml"),
             &Excerpts::of("hosts:\n  vps:\n    jump: hoem\n"),
             Some(Position { line: 3, column: 11 }),
-            "there is no host `hoem`".into(),
-            Some("did you mean `home`?".into()),
+            Wrong::NoSuchHost { name: "hoem".into(), mend: HostMend::Near("home".into()) },
         );
         assert_eq!(
             problem.to_string(),

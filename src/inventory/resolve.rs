@@ -8,9 +8,9 @@ use super::fields::{At, Heap};
 use super::file::{File, FleetEntry, Settings};
 use super::layers::{self, Groups, Laid, Layers};
 use super::model::{Fleet, HostName, Inventory, Jump, Source};
-use super::problem::{Wrong, listed, no_such_host, shown};
 use super::scalar;
 use super::select::{SelectError, is_pattern, no_match, select};
+use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
 
 /// Makes an inventory of what could be read. If the heap holds a mistake afterwards, the result is only good for
@@ -54,8 +54,8 @@ impl Resolver<'_> {
         let mut seen: BTreeMap<String, &At<HostName>> = BTreeMap::new();
         for (name, _) in self.file.hosts.iter().flatten() {
             if let Some(first) = seen.get(&name.value.as_str().to_lowercase()) {
-                let what = format!("`{}` and `{}` are one name to ssh, which knows no case", first.value, name.value);
-                self.heap.twice(&name.way, &first.way, Wrong::new(what).mend("give one of them another name"));
+                let (first_name, second) = (first.value.to_string(), name.value.to_string());
+                self.heap.twice(&name.way, &first.way, Wrong::NamesDifferInCase { first: first_name, second });
             } else {
                 seen.insert(name.value.as_str().to_lowercase(), name);
             }
@@ -74,18 +74,19 @@ impl Resolver<'_> {
         for Settings { jump, runs_on, .. } in layers {
             if let Some(name) = jump.as_ref().and_then(|jump| jump.value.host()) {
                 let way = jump.as_ref().map(|jump| &jump.way);
-                self.ensure_host_exists(name, way, "any other machine is written `ssh:user@host:port`");
+                self.ensure_host_exists(name, way, HostMend::OtherMachine);
             }
             if let Some(name) = runs_on {
-                self.ensure_host_exists(&name.value, Some(&name.way), "a hypervisor is a host of this inventory");
+                self.ensure_host_exists(&name.value, Some(&name.way), HostMend::Hypervisor);
             }
         }
     }
 
-    fn ensure_host_exists(&self, name: &HostName, way: Option<&NodeWay>, otherwise: &str) {
+    fn ensure_host_exists(&self, name: &HostName, way: Option<&NodeWay>, otherwise: HostMend) {
         if let (false, Some(way)) = (self.names.contains(name.as_str()), way) {
             let near = self.heap.nearest(name.as_str(), self.host_names());
-            self.heap.wrong(way, no_such_host(name.as_str(), near, otherwise));
+            let mend = near.map_or(otherwise, |near| HostMend::Near(near.to_owned()));
+            self.heap.wrong(way, Wrong::NoSuchHost { name: name.to_string(), mend });
         }
     }
 
@@ -94,11 +95,8 @@ impl Resolver<'_> {
         let is_safe = |path: &PathBuf| path.to_str().is_some_and(scalar::is_safe_path);
         for laid in laid {
             if laid.host.identity.as_ref().is_some_and(|path| !is_safe(path)) {
-                let what = format!(
-                    "the folder of the inventory has a name that cannot stand in an ssh config: `{}`",
-                    shown(&self.folder.to_string_lossy())
-                );
-                self.heap.wrong(&laid.name_at, Wrong::new(what).mend("write `identity` as an absolute path"));
+                let folder = self.folder.to_string_lossy().into_owned();
+                self.heap.wrong(&laid.name_at, Wrong::UnsafeFolder { folder });
             }
         }
     }
@@ -116,20 +114,18 @@ impl Resolver<'_> {
         for (start, way) in loops(laid, jump) {
             let Some(at) = &laid[start].jump_at else { continue };
             let wrong = match way.as_slice() {
-                [only] => Wrong::new(format!("`{only}` cannot be reached through itself"))
-                    .mend("name another host, or write `jump: none` if it is reached directly"),
-                _ => Wrong::new(format!("this jump is a loop: {}", way.join(" -> ")))
-                    .mend("one of them must be reached directly: take out its `jump`, or write `jump: none`"),
+                [only] => Wrong::JumpToItself { host: only.clone() },
+                _ => Wrong::JumpLoop { way },
             };
             self.heap.wrong(at, wrong);
         }
         for (start, way) in loops(laid, |laid| laid.host.runs_on.clone()) {
             let Some(at) = &laid[start].runs_on_at else { continue };
             let wrong = match way.as_slice() {
-                [only] => Wrong::new(format!("`{only}` cannot be its own hypervisor")),
-                _ => Wrong::new(format!("these hosts run on each other: {}", way.join(" -> "))),
+                [only] => Wrong::RunsOnItself { host: only.clone() },
+                _ => Wrong::RunsOnLoop { way },
             };
-            self.heap.wrong(at, wrong.mend("take out one `runs_on`"));
+            self.heap.wrong(at, wrong);
         }
     }
 
@@ -176,20 +172,8 @@ impl Resolver<'_> {
             if host.guard >= shortest {
                 continue;
             }
-            let time = humantime::format_duration;
-            let what = format!(
-                "a guard of {} is shorter than what a push and its roll back may take, {}",
-                time(host.guard),
-                time(shortest)
-            );
-            let mend = match &host.runs_on {
-                Some(hypervisor) => format!(
-                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits`, \
-                     `settle` and `steady`"
-                ),
-                None => "give a longer `guard`, or smaller `limits`, `settle` and `steady`".to_owned(),
-            };
-            self.heap.wrong(place, Wrong::new(what).mend(mend));
+            let hypervisor = host.runs_on.as_ref().map(HostName::to_string);
+            self.heap.wrong(place, Wrong::GuardTooShort { guard: host.guard, shortest, hypervisor });
         }
     }
 
@@ -242,9 +226,10 @@ impl Resolver<'_> {
         let names: HashSet<&str> = hosts.iter().map(|laid| laid.host.name.as_str()).collect();
         for (name, _) in &systems.value {
             if !names.contains(name.value.as_str()) {
-                let what = format!("there is no host `{}` in the fleet `{}`", name.value, fleet.value);
                 let near = self.heap.nearest(&name.value, hosts.iter().map(|laid| laid.host.name.as_str()));
-                self.heap.wrong(&name.way, Wrong::new(what).did_you_mean(near, || "take the line out".into()));
+                let (name_text, near) = (name.value.clone(), near.map(str::to_owned));
+                let wrong = Wrong::SystemOfNoHost { name: name_text, fleet: fleet.value.clone(), near };
+                self.heap.wrong(&name.way, wrong);
             }
         }
         let paths: HashMap<&str, &PathBuf> =
@@ -255,11 +240,10 @@ impl Resolver<'_> {
         if self.heap.is_wrong_below(&systems.way) {
             return;
         }
-        let without: Vec<_> =
-            hosts.iter().filter(|laid| laid.host.system.is_none()).map(|laid| laid.host.name.as_str()).collect();
+        let without: Vec<String> =
+            hosts.iter().filter(|laid| laid.host.system.is_none()).map(|laid| laid.host.name.to_string()).collect();
         if !without.is_empty() {
-            let wrong = Wrong::new(format!("`system` has no store path for {}", listed(without)));
-            self.heap.wrong(&systems.way, wrong.mend("add `HOST: /nix/store/...` for each host of the fleet"));
+            self.heap.wrong(&systems.way, Wrong::SystemMissing { hosts: without });
         }
     }
 
@@ -286,12 +270,8 @@ impl Resolver<'_> {
             fleets.values().flat_map(|fleet| fleet.hosts.iter().map(|host| &host.name)).collect();
         for Laid { host, name_at, .. } in laid {
             if !of_fleets.contains(&host.name) {
-                let so = if ways.contains(&Jump::Host(host.name.clone())) {
-                    ": others jump through it, but nothing pushes it"
-                } else {
-                    ", so nothing pushes it"
-                };
-                self.heap.warn(name_at, Wrong::new(format!("the host `{}` is in no fleet{so}", host.name)));
+                let is_jump = ways.contains(&Jump::Host(host.name.clone()));
+                self.heap.warn(name_at, Wrong::HostWithoutFleet { host: host.name.to_string(), is_jump });
             }
         }
     }
@@ -303,10 +283,10 @@ impl Resolver<'_> {
             if tags.contains(name.value.as_str()) {
                 continue;
             }
-            let wrong = Wrong::new(format!("no host has the tag `{}`", name.value));
-            match self.heap.nearest(&name.value, tags.iter().copied()) {
-                Some(near) => self.heap.wrong(&name.way, wrong.mend(format!("did you mean `{near}`?"))),
-                None => self.heap.warn(&name.way, wrong.mend("a group is for the hosts with that tag: `tags: [...]`")),
+            let group = name.value.clone();
+            match self.heap.nearest(&group, tags.iter().copied()) {
+                Some(near) => self.heap.wrong(&name.way, Wrong::GroupOfNoTag { near: near.to_owned(), group }),
+                None => self.heap.warn(&name.way, Wrong::UnusedGroup { group }),
             }
         }
     }

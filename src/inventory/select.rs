@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::model::{Fleet, Host, HostName, Inventory, Jump};
-use super::problem::{Wrong, listed, nearest, shown};
+use super::problem::{listed, nearest, shown};
+use super::wrong::Wrong;
 
 /// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.
 pub const FAILED: &str = "@failed";
 
 /// Why no hosts could be chosen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SelectError {
     #[error("`{}` is not a pattern: {reason}", shown(pattern))]
     BadPattern { pattern: String, reason: String },
@@ -273,5 +274,10 @@ impl Inventory {
 
 /// What to say of a pattern that chooses nothing.
 pub(super) fn no_match(error: &SelectError) -> Wrong {
-    Wrong { what: error.to_string(), mend: error.hint() }
+    let error = error.clone();
+    match error {
+        SelectError::BadPattern { .. } => Wrong::NotAPattern { error },
+        SelectError::NoRunMeant => Wrong::FailedNamed { error },
+        _ => Wrong::NoMatch { error },
+    }
 }

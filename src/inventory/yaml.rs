@@ -50,7 +50,21 @@ pub(crate) type NodeWay = Vec<NodeStep>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub(crate) at: Option<Position>,
-    pub(crate) what: String,
+    pub(crate) fault: YamlFault,
+}
+
+/// Why a text cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum YamlFault {
+    /// The words of the parser.
+    #[error("this is not YAML: {0}")]
+    Syntax(String),
+    #[error("lists and maps stand more than {most} deep in each other")]
+    TooDeep { most: usize },
+    #[error("the aliases repeat more than {most} values, or each other too often")]
+    TooManyAliases { most: usize },
+    #[error("a second YAML document begins here")]
+    SecondDocument,
 }
 
 /// At more levels `serde_yaml` gives up. No inventory has ten.
@@ -81,10 +95,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let root = NodeReader { left: &left }.deserialize(first).map_err(|error| syntax_error(text, &error))?;
     match documents.next() {
         None => Ok(root),
-        Some(_) => {
-            let what = "a second YAML document begins here; an inventory is one".into();
-            Err(SyntaxError { at: second_document(text), what })
-        }
+        Some(_) => Err(SyntaxError { at: second_document(text), fault: YamlFault::SecondDocument }),
     }
 }
 
@@ -110,7 +121,7 @@ fn hopelessly_deep(text: &str) -> Option<Position> {
 }
 
 fn too_deep(at: Option<Position>) -> SyntaxError {
-    SyntaxError { at, what: format!("lists and maps stand more than {DEEPEST} deep in each other") }
+    SyntaxError { at, fault: YamlFault::TooDeep { most: DEEPEST } }
 }
 
 fn position(error: &serde_yaml::Error) -> Option<Position> {
@@ -125,13 +136,13 @@ fn syntax_error(text: &str, error: &serde_yaml::Error) -> SyntaxError {
         return too_deep(at);
     }
     if what.contains(REPEATED) {
-        let what = format!("the aliases repeat more than {MOST_REPEATED} values, or each other too often");
-        return SyntaxError { at: at.or_else(|| places::first_alias(text)), what };
+        let fault = YamlFault::TooManyAliases { most: MOST_REPEATED };
+        return SyntaxError { at: at.or_else(|| places::first_alias(text)), fault };
     }
     if let Some(at) = at {
         what = what.replacen(&format!(" at line {} column {}", at.line, at.column), "", 1);
     }
-    SyntaxError { at, what: format!("this is not YAML: {what}") }
+    SyntaxError { at, fault: YamlFault::Syntax(what) }
 }
 
 /// The second line that is `---`, or the first one if something stands before it.
