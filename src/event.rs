@@ -9,8 +9,13 @@
 pub mod forecast;
 pub mod line;
 pub mod ration;
+pub mod reason;
+pub(crate) mod shorten;
 pub mod steady;
 pub mod stream;
+pub mod wording;
+
+pub use reason::told;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::forecast::Forecast;
+use crate::event::told::{Told, as_reason, as_why};
 use crate::facts::links::LinkAnswer;
 use crate::facts::package_change::PackageChange;
 use crate::facts::store_path::StorePath;
@@ -125,12 +131,16 @@ pub enum HostOutcome {
     Untouched,
     /// It is not known, or not where it should be.
     Lost {
-        why: String,
+        #[serde(flatten, with = "as_why")]
+        #[schemars(with = "as_why::Shape")]
+        why: Told,
     },
     /// The program does not wait for it any more; its guard, if it has one, brings it back.
     Left {
         /// How it was seen last, and when it is back.
-        why: String,
+        #[serde(flatten, with = "as_why")]
+        #[schemars(with = "as_why::Shape")]
+        why: Told,
         /// The time until it should be back at the latest; absent if no guard of the run is known there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back_within_ms: Option<u64>,
@@ -383,7 +393,9 @@ pub enum Event {
     /// A host's connection is gone; it is being made again.
     ContactLost {
         host: HostName,
-        why: String,
+        #[serde(flatten, with = "as_why")]
+        #[schemars(with = "as_why::Shape")]
+        why: Told,
     },
     ContactMade {
         host: HostName,
@@ -392,7 +404,8 @@ pub enum Event {
     Warned {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
-        text: String,
+        #[serde(flatten)]
+        text: Told,
     },
     /// Events are missing from the run's record. It stands in the record where they are missing, and on screen at the
     /// end.
@@ -405,7 +418,8 @@ pub enum Event {
     Failed {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
-        text: String,
+        #[serde(flatten)]
+        text: Told,
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
@@ -444,12 +458,15 @@ pub enum Event {
         /// The host to blame, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
-        reason: String,
+        #[serde(flatten, with = "as_reason")]
+        #[schemars(with = "as_reason::Shape")]
+        reason: Told,
     },
     /// How a recovery has found a host, in words.
     HostFound {
         host: HostName,
-        text: String,
+        #[serde(flatten)]
+        text: Told,
     },
     /// The host cannot be reached: its guard will bring it back.
     LeftToGuard {
@@ -461,7 +478,8 @@ pub enum Event {
     /// The host is back on another boot.
     CameBack {
         host: HostName,
-        text: String,
+        #[serde(flatten)]
+        text: Told,
     },
     /// The host has rebooted and takes logins again; its links are still to be seen.
     HostRebooted {
@@ -482,7 +500,8 @@ pub enum Event {
     /// The last event of a push, a recovery or a rolling reboot.
     Finished {
         outcome: Outcome,
-        text: String,
+        #[serde(flatten)]
+        text: Told,
         hosts: BTreeMap<HostName, HostOutcome>,
         exit: i32,
         took_ms: u64,
@@ -490,6 +509,20 @@ pub enum Event {
 }
 
 impl Event {
+    /// Returns the warning about a host, or about all.
+    #[must_use]
+    pub fn warned(host: Option<&HostName>, reason: impl Into<Told>) -> Self {
+        Self::Warned { host: host.cloned(), text: reason.into() }
+    }
+
+    /// Returns the failure with what its reason says about mending it.
+    #[must_use]
+    pub fn failed(host: Option<&HostName>, reason: impl Into<Told>) -> Self {
+        let text = reason.into();
+        let hint = text.mend();
+        Self::Failed { host: host.cloned(), text, hint }
+    }
+
     /// Returns whether it may be dropped for a listener that does not keep up.
     #[must_use]
     pub fn is_lossy(&self) -> bool {

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pretty_assertions::assert_eq;
+use regex::Regex;
 
 /// What breaks an arrow today: a room, what it takes beside the arrows, and why. One that no import needs fails.
 const EXCEPTIONS: [(&str, &str, &str); 1] =
@@ -222,6 +223,22 @@ fn no_modules_of_a_room_know_each_other_in_a_circle() {
         circles.insert(format!("{}: {}", name.split_once("::").unwrap().0, names.join(" ")));
     }
     assert_eq!(circles, BTreeSet::new());
+}
+
+/// A reader who meets a type's name knows which one it is.
+#[test]
+fn no_two_types_share_a_name() {
+    let files = files();
+    let definition = Regex::new(r"(?m)^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type|union) ([A-Z]\w*)").unwrap();
+    let mut places: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for file in &files {
+        for found in definition.captures_iter(&file.code) {
+            places.entry(found.get(1).unwrap().as_str()).or_default().insert(file.module.join("::"));
+        }
+    }
+    assert!(places.len() > 400, "only {} types", places.len());
+    let shared: Vec<_> = places.into_iter().filter(|(_, files)| files.len() > 1).collect();
+    assert_eq!(shared, []);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use fleetdeploy::facts::systems::Systems;
 use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
 use fleetdeploy::record::folder::StateFolder;
-use fleetdeploy::record::journal::{Entry, HostStarted, Started};
+use fleetdeploy::record::journal::{HostStarted, JournalEntry, RunStarted};
 use pretty_assertions::assert_eq;
 
 #[path = "support/workstation.rs"]
@@ -76,7 +76,7 @@ impl Workstation {
             guarded_for: None,
         };
         let inventory = self.home.path().join("inventory.yaml");
-        let started = Started {
+        let started = RunStarted {
             fleet: fleet.into(),
             inventory,
             epoch: 1,
@@ -84,9 +84,9 @@ impl Workstation {
             hosts: vec![host],
             without: BTreeSet::new(),
         };
-        journal.append(&Entry::Started(started)).unwrap();
+        journal.append(&JournalEntry::Started(started)).unwrap();
         if let Some(outcome) = outcome {
-            journal.append(&Entry::Finished { outcome }).unwrap();
+            journal.append(&JournalEntry::Finished { outcome }).unwrap();
         }
         run.id().to_string()
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fleetdeploy::facts::links;
 use fleetdeploy::inventory::model::{
-    Become, Check, CheckKind, Command, Fleet, GuardAction, Hook, Hooks, HostKey, HostName, Jump, Place, Size, Source,
-    Target, VpnShape,
+    Become, Check, CheckKind, Fleet, GuardAction, Hook, HookCommand, Hooks, HostKey, HostName, Jump, Place, Size,
+    Source, Target, VpnShape,
 };
 use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, asks_for_failed, schema, select, select_of_run};
 use proptest::prelude::*;
@@ -180,7 +180,7 @@ fleets:
   lab: {hosts: a, flake: .}
 ",
         );
-        let argv = |words: &[&str]| Command::Argv(words.iter().map(|word| (*word).to_owned()).collect());
+        let argv = |words: &[&str]| HookCommand::Argv(words.iter().map(|word| (*word).to_owned()).collect());
         let hook = |name: &str, command, seconds| Hook {
             name: name.to_owned(),
             command,
@@ -193,7 +193,7 @@ fleets:
         let Hooks { before, after_commit, after_abort } = inventory.fleets["lab"].hooks.clone();
         assert_eq!(
             (before, after_commit),
-            (vec![hook("true && true", Command::Shell("true  && true".into()), 300)], vec![])
+            (vec![hook("true && true", HookCommand::Shell("true  && true".into()), 300)], vec![])
         );
         assert_eq!(after_abort, abort);
     }
@@ -388,8 +388,8 @@ fleets: {lab: {hosts: all, flake: .}, some: {hosts: [outer, beside], flake: .}}
             ("dns x", CheckKind::Dns { query: "x".into(), server: Some("10.0.0.1".into()) }),
             ("wireguard vps", CheckKind::Wireguard { to: vec![to("vps")], handshake: minutes(3) }),
             ("wireguard vps (2)", CheckKind::Wireguard { to: vec![to("vps")], handshake: minutes(2) }),
-            ("command test -d /srv", CheckKind::Command(Command::Argv(argv))),
-            ("command true && true", CheckKind::Command(Command::Shell("true &&\ntrue\n".into()))),
+            ("command test -d /srv", CheckKind::Command(HookCommand::Argv(argv))),
+            ("command true && true", CheckKind::Command(HookCommand::Shell("true &&\ntrue\n".into()))),
         ];
         assert_eq!(all, expected.map(|(name, kind)| (name.to_owned(), kind)));
     }

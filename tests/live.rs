@@ -413,14 +413,14 @@ fn evil_twin(event: Event, evil: &str) -> Event {
             let (fleet, inventory, record, rollback_to) = (evil(), evil(), Some(evil()), Some(evil()));
             Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run, rollback_to }
         }
-        Event::Warned { host, .. } => Event::Warned { host, text: evil() },
-        Event::Failed { host, .. } => Event::Failed { host, text: evil(), hint: Some(evil()) },
+        Event::Warned { host, .. } => Event::Warned { host, text: evil().into() },
+        Event::Failed { host, .. } => Event::Failed { host, text: evil().into(), hint: Some(evil()) },
         Event::Logged { host, .. } => Event::Logged { host, what: evil(), lines: vec![evil()] },
-        Event::RollBackStarted { host, .. } => Event::RollBackStarted { host, reason: evil() },
-        Event::CameBack { host, .. } => Event::CameBack { host, text: evil() },
+        Event::RollBackStarted { host, .. } => Event::RollBackStarted { host, reason: evil().into() },
+        Event::CameBack { host, .. } => Event::CameBack { host, text: evil().into() },
         Event::HostDone { host, .. } => Event::HostMoved { host, doing: evil() },
         Event::Finished { outcome, hosts, exit, took_ms, .. } => {
-            Event::Finished { outcome, text: evil(), hosts, exit, took_ms }
+            Event::Finished { outcome, text: evil().into(), hosts, exit, took_ms }
         }
         Event::MatrixSeen { phase, mut cells } => {
             for cell in &mut cells {

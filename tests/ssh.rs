@@ -22,7 +22,7 @@ use fleetdeploy::facts::plan::Plan;
 use fleetdeploy::inventory::model::{
     After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions, Place,
 };
-use fleetdeploy::remote::step::Step;
+use fleetdeploy::remote::step::RemoteStep;
 use fleetdeploy::remote::{ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew};
 use tokio::net::UnixStream;
 
@@ -807,13 +807,13 @@ struct Ran {
     end: ExecEnd,
 }
 
-fn order(words: impl IntoIterator<Item = impl Into<OsString>>, limit: Duration) -> Step {
+fn order(words: impl IntoIterator<Item = impl Into<OsString>>, limit: Duration) -> RemoteStep {
     let words = words.into_iter().map(Into::into).collect();
-    Step::Exec { mark: "fleetdeploy-12ab".into(), as_root: false, limit, words }
+    RemoteStep::Exec { mark: "fleetdeploy-12ab".into(), as_root: false, limit, words }
 }
 
 /// Reads a command to its end; stops it as soon as `stop_at` was printed.
-async fn run_command(session: &Session, order: &Step, stop_at: Option<&str>) -> Result<Ran, StepError> {
+async fn run_command(session: &Session, order: &RemoteStep, stop_at: Option<&str>) -> Result<Ran, StepError> {
     let mut command = session.command(order, LIMIT).await?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {

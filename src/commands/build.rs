@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::query::{Query, Reply};
-use super::{Ended, Trouble};
+use super::{CommandResult, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
@@ -33,15 +33,15 @@ pub struct BuildArgs {
     pub fleet: FleetHostsArgs,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> Ended {
-    let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> CommandResult {
+    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     // No host is asked.
     let workspace = Workspace::create(&[], BTreeMap::new(), None).await;
     let workspace = workspace.map_err(|error| Trouble::not_begun(error, None))?;
-    let query = Query::begin("build", mode, &ground)?;
-    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
+    let query = Query::begin("build", mode, &context)?;
+    let scope = context.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();
     let building = async {
         let systems = build(&scope, Arc::clone(&workspace), &events).await?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::history::colour;
 use super::shared::query::{Query, Reply};
-use super::{Ended, Trouble};
+use super::{CommandResult, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
@@ -38,13 +38,13 @@ pub struct CheckArgs {
     pub fleet: FleetHostsArgs,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) -> Ended {
-    let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) -> CommandResult {
+    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
     // Signals are listened to before anything is asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
-    let query = Query::begin("check", mode, &ground)?;
-    let scope = ground.scope(Allowed::default(), PathBuf::new());
+    let workspace = context.workspace(&mut shutdown).await?;
+    let query = Query::begin("check", mode, &context)?;
+    let scope = context.scope(Allowed::default(), PathBuf::new());
     let events = query.events.clone();
     let checking = async {
         let Checked { links, is_well } = check(&scope, Arc::clone(&workspace), &events).await?;

@@ -15,7 +15,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use clap_complete::env::{EnvCompleter, Fish, Zsh};
 
 use super::shared::fleet_context::load;
-use super::{Ended, Trouble, whole_command_line};
+use super::{CommandResult, Trouble, whole_command_line};
 use crate::commands::shared::global::GlobalArgs;
 use crate::exit::Ending;
 use crate::inventory::{FAILED, Inventory, union};
@@ -63,7 +63,7 @@ complete -o nosort -F _fleetdeploy fleetdeploy 2>/dev/null || complete -F _fleet
 "#;
 
 /// `completions`: the script for a shell.
-pub(super) fn script(arguments: &CompletionsArgs) -> Ended {
+pub(super) fn script(arguments: &CompletionsArgs) -> CommandResult {
     let program = program(&std::env::args_os().next().unwrap_or_else(|| NAME.into()));
     let mut script = Vec::new();
     let written = match arguments.shell {

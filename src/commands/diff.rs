@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, columns};
 use super::shared::query::{Query, Reply};
-use super::{Ended, Trouble};
+use super::{CommandResult, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
@@ -41,14 +41,14 @@ pub struct DiffArgs {
     pub fleet: FleetHostsArgs,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> Ended {
-    let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> CommandResult {
+    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
     // Roots keep the systems from a garbage collection while they are compared.
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
-    let query = Query::begin("diff", mode, &ground)?;
-    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
+    let query = Query::begin("diff", mode, &context)?;
+    let scope = context.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();
     let comparing = async {
         let differing = diff(&scope, Arc::clone(&workspace), &events).await?;

@@ -7,9 +7,9 @@ use clap::Args;
 use futures::StreamExt;
 use serde_json::json;
 
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, print};
-use super::{Ended, Trouble, farewell};
+use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, of_hosts, of_workstation};
@@ -46,23 +46,23 @@ pub struct DoctorArgs {
     pub fleet: FleetHostsArgs,
 }
 
-type Found = Vec<(HostName, Vec<DoctorFinding>)>;
+type HostFindings = Vec<(HostName, Vec<DoctorFinding>)>;
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> Ended {
-    let ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> CommandResult {
+    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    ground.begin_query("doctor", &events);
-    let reach = ground.reach(Arc::clone(&workspace));
+    context.begin_query("doctor", &events);
+    let reach = context.reach(Arc::clone(&workspace));
     let asking = async {
-        let mut here = workstation(&ground.fleet.name, &ground.inventory.path).await;
-        here.unlinked = Unlinked::of(&ground.fleet);
+        let mut here = workstation(&context.fleet.name, &context.inventory.path).await;
+        here.unlinked = Unlinked::of(&context.fleet);
         let ask_nix = matches!(here.nix, Nix::Works(_));
-        let selected = ground.fleet.hosts.iter().filter(|host| ground.selected.contains(&host.name));
+        let selected = context.fleet.hosts.iter().filter(|host| context.selected.contains(&host.name));
         let gathered: Vec<_> = examine(&reach, selected, ask_nix, &events).collect().await;
-        (of_workstation(&here), judge(&ground, gathered))
+        (of_workstation(&here), judge(&context, gathered))
     };
     let asked = tokio::select! {
         asked = asking => Ok(asked),
@@ -103,8 +103,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
 }
 
 /// In the inventory's order, whether or not they have answered.
-fn judge(ground: &Ground, gathered: Vec<(HostName, Gathered<(Examined, Copying)>)>) -> Found {
-    let host = |name: &HostName| ground.fleet.hosts.iter().find(|host| host.name == *name);
+fn judge(context: &FleetContext, gathered: Vec<(HostName, Gathered<(Examined, Copying)>)>) -> HostFindings {
+    let host = |name: &HostName| context.fleet.hosts.iter().find(|host| host.name == *name);
     let answered: Vec<(&Host, &Examined, &Copying)> = gathered
         .iter()
         .filter_map(|(name, gathered)| {
@@ -112,7 +112,7 @@ fn judge(ground: &Ground, gathered: Vec<(HostName, Gathered<(Examined, Copying)>
             Some((host(name)?, examined, copying))
         })
         .collect();
-    let mut found: BTreeMap<HostName, Vec<DoctorFinding>> = of_hosts(&ground.fleet, &answered).into_iter().collect();
+    let mut found: BTreeMap<HostName, Vec<DoctorFinding>> = of_hosts(&context.fleet, &answered).into_iter().collect();
     let findings = |(name, gathered): (HostName, Gathered<_>)| {
         let findings = match gathered {
             Ok(_) => found.remove(&name).unwrap_or_default(),

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::shared::conclusion::millis;
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::history::colour;
-use super::{Ended, FAREWELL, Trouble, farewell};
+use super::{CommandResult, FAREWELL, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::exec::{Came, Channel, ExecEnd, Printed, fold};
@@ -69,28 +69,28 @@ pub struct ExecArgs {
     pub words: Vec<OsString>,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -> Ended {
-    let mut ground = Ground::prepare(global, &arguments.fleet, &Overrides::default())?;
-    ground.only_selected();
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -> CommandResult {
+    let mut context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
+    context.only_selected();
     if !arguments.sudo {
         // Without `--sudo` the command does not become root, so no password is asked for.
-        ground.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
+        context.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
     }
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let (drawn, shown) = choose(mode, arguments.stream, arguments.fold, std::io::stdout().is_terminal());
     let screen = Screen::start(drawn, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    ground.begin_query("exec", &events);
+    context.begin_query("exec", &events);
 
-    let reach = ground.reach(Arc::clone(&workspace));
+    let reach = context.reach(Arc::clone(&workspace));
     let order = ExecRequest { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let nobody_reads = Arc::clone(&stop);
     let printer =
         Printer::start(move || _ = nobody_reads.send(true)).map_err(|error| Trouble::not_begun(error, None))?;
-    let names = ground.fleet.hosts.iter().map(|host| &host.name);
+    let names = context.fleet.hosts.iter().map(|host| &host.name);
     let lines = RefCell::new(exec::ExecLines::new(names, colour(global)));
     let on_piece = |host: &HostName, channel: Channel, bytes: &[u8]| {
         if shown == Shown::AsItComes {
@@ -101,7 +101,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     let mut interrupted = None;
     let mut at_once = false;
     {
-        let mut asking = std::pin::pin!(exec(&reach, &ground.fleet.hosts, &order, &events, &stopped, &on_piece));
+        let mut asking = std::pin::pin!(exec(&reach, &context.fleet.hosts, &order, &events, &stopped, &on_piece));
         loop {
             let (host, came) = tokio::select! {
                 next = asking.next() => match next {
@@ -115,7 +115,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
                     }
                     interrupted = Some(signal);
                     let text = format!("{signal}: ending the command on every host; once more to leave at once");
-                    events.publish(Event::Warned { host: None, text });
+                    events.publish(Event::Warned { host: None, text: text.into() });
                     // The listener lives as long as this.
                     let _ = stop.send(true);
                     continue;

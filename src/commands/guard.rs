@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 
 use super::shared::conclusion::millis;
-use super::shared::fleet_context::{Ground, owner};
+use super::shared::fleet_context::{FleetContext, owner};
 use super::shared::history::{clock, colour, print};
 use super::shared::push_record::{started, take, tried_again};
-use super::{Ended, FAREWELL, Trouble};
+use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::guard::Hold;
@@ -145,44 +145,44 @@ pub struct GuardDisarmArgs {
 const SHORTEST: Duration = Duration::from_secs(20);
 
 /// The words of a command at its end.
-struct Said {
+struct GuardEnd {
     ending: Ending,
     looked: Looked,
     /// Below the table.
     next: String,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand) -> CommandResult {
     let (word, hosts, guard, drift) = match command {
         GuardCommand::Arm(arguments) => ("guard arm", &arguments.fleet, arguments.guard, arguments.accept_drift),
         GuardCommand::Status(arguments) => ("guard status", &arguments.fleet, None, false),
         GuardCommand::Extend(arguments) => ("guard extend", &arguments.fleet, arguments.guard, false),
         GuardCommand::Disarm(arguments) => ("guard disarm", &arguments.fleet, None, false),
     };
-    let ground = Ground::prepare(global, hosts, &Overrides { guard, ..Overrides::default() })?;
+    let context = FleetContext::prepare(global, hosts, &Overrides { guard, ..Overrides::default() })?;
     if matches!(command, GuardCommand::Arm(_)) {
-        ensure_there_is_time(&ground)?;
+        ensure_there_is_time(&context)?;
     }
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     // A command that only looks needs no lock.
     let lock = match command {
         GuardCommand::Status(_) => None,
-        _ => Some(take(&state, &ground)?),
+        _ => Some(take(&state, &context)?),
     };
     let unfinished =
-        state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?;
+        state.unfinished(Some((&context.fleet.name, &context.inventory.path))).map_err(Trouble::no_record)?;
     if let (GuardCommand::Arm(_), Some(unfinished)) = (command, &unfinished) {
         return Err(is_taken(unfinished));
     }
     let known = unfinished.filter(UnfinishedRun::is_by_hand).map(|known| known.run.id().clone());
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(known.as_ref().map(ToString::to_string));
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    ground.begin_query(word, &events);
+    context.begin_query(word, &events);
     let request = GuardRequest {
-        fleet: ground.fleet.clone(),
-        selected: ground.selected.clone(),
+        fleet: context.fleet.clone(),
+        selected: context.selected.clone(),
         allowed: Allowed { drift, broken: false },
         owner: owner(),
         known: known.as_ref().map(ToString::to_string),
@@ -195,22 +195,22 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
     };
     let said = match (looked, command) {
         (Err(signal), _) => {
-            Said { ending: Ending::QueryInterrupted(signal), looked: Looked::new(), next: String::new() }
+            GuardEnd { ending: Ending::QueryInterrupted(signal), looked: Looked::new(), next: String::new() }
         }
-        (Ok(looked), GuardCommand::Arm(_)) => arm(&guards, looked, &ground, &mut records, &mut shutdown).await,
+        (Ok(looked), GuardCommand::Arm(_)) => arm(&guards, looked, &context, &mut records, &mut shutdown).await,
         (Ok(looked), GuardCommand::Status(_)) => {
             let yes = looked.values().all(Result::is_ok);
-            Said { ending: Ending::Answered { yes }, looked, next: String::new() }
+            GuardEnd { ending: Ending::Answered { yes }, looked, next: String::new() }
         }
         (Ok(looked), GuardCommand::Extend(_)) => {
             records.go_on();
             let went = guards.extend(&looked).await;
-            Said { ending: ending(went), looked: guards.look().await, next: String::new() }
+            GuardEnd { ending: ending(went), looked: guards.look().await, next: String::new() }
         }
-        (Ok(looked), GuardCommand::Disarm(_)) => disarm(&guards, looked, &ground, &mut records).await,
+        (Ok(looked), GuardCommand::Disarm(_)) => disarm(&guards, looked, &context, &mut records).await,
     };
     guards.close().await;
-    let rows = rows(&guards, &ground, &said.looked);
+    let rows = rows(&guards, &context, &said.looked);
     let now = SystemTime::now();
     if let Some(recording) = &records.recording {
         recording.warn_of_losses(&events);
@@ -228,8 +228,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
 }
 
 /// A guard that fires before its disarming can be typed is a slip: `15s` for `15m`.
-fn ensure_there_is_time(ground: &Ground) -> Result<(), Trouble> {
-    let hosts = ground.fleet.hosts.iter().filter(|host| ground.selected.contains(&host.name));
+fn ensure_there_is_time(context: &FleetContext) -> Result<(), Trouble> {
+    let hosts = context.fleet.hosts.iter().filter(|host| context.selected.contains(&host.name));
     let Some(short) = hosts.into_iter().find(|host| host.guard < SHORTEST) else { return Ok(()) };
     let (host, guard) = (&short.name, humantime::format_duration(short.guard));
     let text = format!("the guard of {host} would fire {guard} after it is armed: too soon to work under it");
@@ -262,25 +262,25 @@ fn ending(went: Went) -> Ending {
 async fn arm(
     guards: &Guards<'_>,
     looked: Looked,
-    ground: &Ground,
+    context: &FleetContext,
     records: &mut Records<'_>,
     shutdown: &mut Shutdown,
-) -> Said {
+) -> GuardEnd {
     let on_none = "refused: no guard was armed, on any host\n";
-    let refused = |looked| Said { ending: Ending::Answered { yes: false }, looked, next: on_none.to_owned() };
+    let refused = |looked| GuardEnd { ending: Ending::Answered { yes: false }, looked, next: on_none.to_owned() };
     let Some(armable) = guards.armable(&looked) else { return refused(looked) };
-    let (mut journal, run) = match records.create(ground, &armable) {
+    let (mut journal, run) = match records.create(context, &armable) {
         Ok(created) => created,
         Err(error) => {
             let text = format!("nothing is armed without its record: {error}");
-            records.events.publish(Event::Failed { host: None, text, hint: None });
+            records.events.publish(Event::Failed { host: None, text: text.into(), hint: None });
             return refused(looked);
         }
     };
     // A signal takes everything back; commands under way may end first, within seconds.
     let signal: Cell<Option<Signal>> = Cell::new(None);
     let went = {
-        let arming = || journal.append(&journal::Entry::Arming).map_err(std::io::Error::other);
+        let arming = || journal.append(&journal::JournalEntry::Arming).map_err(std::io::Error::other);
         let cancelled = || signal.get().is_some();
         let armed = guards.arm(&run, &armable, arming, cancelled);
         let mut armed = std::pin::pin!(armed);
@@ -294,7 +294,7 @@ async fn arm(
     };
     let (ending, next) = match (went, signal.get()) {
         (Went::Well, signal) => {
-            let fleet = ground.as_typed();
+            let fleet = context.as_typed();
             let late =
                 signal.map(|signal| format!("{signal} came too late: every guard is armed\n")).unwrap_or_default();
             let next = format!(
@@ -306,24 +306,24 @@ async fn arm(
             (Ending::Answered { yes: true }, next)
         }
         (Went::No, signal) => {
-            let _ = journal.append(&journal::Entry::Finished { outcome: Outcome::Refused });
+            let _ = journal.append(&journal::JournalEntry::Finished { outcome: Outcome::Refused });
             let next = "no guard is armed, on any host\n".to_owned();
             (signal.map_or(Ending::Answered { yes: false }, Ending::QueryInterrupted), next)
         }
         (Went::InDoubt, _) => {
-            let next = format!("next: fleetdeploy guard status {}\n", ground.as_typed());
+            let next = format!("next: fleetdeploy guard status {}\n", context.as_typed());
             (Ending::InDoubt, next)
         }
     };
-    Said { ending, looked: guards.look().await, next }
+    GuardEnd { ending, looked: guards.look().await, next }
 }
 
-async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &mut Records<'_>) -> Said {
+async fn disarm(guards: &Guards<'_>, looked: Looked, context: &FleetContext, records: &mut Records<'_>) -> GuardEnd {
     records.go_on();
     let before: usize = looked.values().flatten().filter(|one| guards.held(one).hold != Hold::Free).count();
     let fired = looked.values().flatten().any(|one| guards.held(one).hold == Hold::Fired);
     let (went, over) = guards.disarm(&looked).await;
-    let all_answer = looked.len() == ground.fleet.hosts.len() && looked.values().all(Result::is_ok);
+    let all_answer = looked.len() == context.fleet.hosts.len() && looked.values().all(Result::is_ok);
     let known = records.known.as_ref().map(ToString::to_string);
     // It is over too if the hosts hold nothing any more: another workstation has ended it.
     let is_over = known.is_some_and(|known| {
@@ -335,7 +335,7 @@ async fn disarm(guards: &Guards<'_>, looked: Looked, ground: &Ground, records: &
         records.finish(if fired { Outcome::RolledBack } else { Outcome::Unchanged });
     }
     let next = if before == 0 && went == Went::Well { "no guard was armed\n" } else { "" };
-    Said { ending: ending(went), looked: guards.look().await, next: next.to_owned() }
+    GuardEnd { ending: ending(went), looked: guards.look().await, next: next.to_owned() }
 }
 
 /// The run's record on this workstation.
@@ -349,14 +349,14 @@ struct Records<'a> {
 }
 
 impl Records<'_> {
-    fn create(&mut self, ground: &Ground, armable: &Armable) -> Result<(Journal, String), RecordError> {
+    fn create(&mut self, context: &FleetContext, armable: &Armable) -> Result<(Journal, String), RecordError> {
         let now = SystemTime::now();
         let _ = self.state.trim(now);
-        let (folder, mut journal) = self.state.create_run(&ground.fleet.name, now)?;
-        folder.write_addresses(ground.fleet.hosts.iter().chain(ground.inventory.jumps_of(&ground.fleet)))?;
-        let path = &ground.inventory.path;
+        let (folder, mut journal) = self.state.create_run(&context.fleet.name, now)?;
+        folder.write_addresses(context.fleet.hosts.iter().chain(context.inventory.jumps_of(&context.fleet)))?;
+        let path = &context.inventory.path;
         let saved = SavedPlan {
-            fleet: ground.fleet.name.clone(),
+            fleet: context.fleet.name.clone(),
             inventory: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
             owner: owner(),
             plan: armable.plan.clone(),
@@ -364,8 +364,8 @@ impl Records<'_> {
             without: BTreeSet::new(),
         };
         folder.write_plan(&saved)?;
-        journal.append(&journal::Entry::Started(started(&saved, 1, |_| None)))?;
-        journal.append(&journal::Entry::ByHand)?;
+        journal.append(&journal::JournalEntry::Started(started(&saved, 1, |_| None)))?;
+        journal.append(&journal::JournalEntry::ByHand)?;
         let run = folder.id().to_string();
         if let Some(lock) = &mut self.lock {
             lock.name_run(&run)?;
@@ -388,15 +388,15 @@ impl Records<'_> {
         let written = self
             .state
             .adopt_run(run)
-            .and_then(|(_, mut journal)| journal.append(&journal::Entry::Finished { outcome }));
+            .and_then(|(_, mut journal)| journal.append(&journal::JournalEntry::Finished { outcome }));
         if let Err(error) = written {
             let text = format!("that this guard has ended could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
     }
 }
 
-fn rows(guards: &Guards<'_>, ground: &Ground, looked: &Looked) -> Vec<GuardRow> {
+fn rows(guards: &Guards<'_>, context: &FleetContext, looked: &Looked) -> Vec<GuardRow> {
     let row = |name: &crate::inventory::model::HostName| {
         let row = GuardRow {
             host: name.to_string(),
@@ -421,7 +421,7 @@ fn rows(guards: &Guards<'_>, ground: &Ground, looked: &Looked) -> Vec<GuardRow> 
         let at_rest = is_known.then(|| found.systems.agree() && found.next_boot.is_none());
         Some(GuardRow { standing, owner: held.owner, run: held.run, at_rest, ..row })
     };
-    ground.fleet.hosts.iter().filter_map(|host| row(&host.name)).collect()
+    context.fleet.hosts.iter().filter_map(|host| row(&host.name)).collect()
 }
 
 fn json(rows: &[GuardRow], now: SystemTime, run: Option<&RunId>) -> serde_json::Value {

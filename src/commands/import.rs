@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{Ended, Trouble, tell};
+use super::{CommandResult, Trouble, tell};
 use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::event::Event;
 use crate::exit::Ending;
@@ -62,7 +62,7 @@ pub enum Foreign {
     SshConfig,
 }
 
-pub(super) async fn run(mode: Mode, arguments: &ImportArgs) -> Ended {
+pub(super) async fn run(mode: Mode, arguments: &ImportArgs) -> CommandResult {
     let target = arguments.output.as_deref().unwrap_or(Path::new(FILE_NAME));
     if arguments.output.is_some() && target.symlink_metadata().is_ok() {
         return Err(taken(target));
@@ -227,7 +227,7 @@ fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Tr
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
         let texts: Vec<String> = notes.iter().map(ImportNote::whole).collect();
-        let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone() });
+        let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone().into() });
         let answer = match &arguments.output {
             Some(path) => serde_json::json!({ "output": path, "hosts": hosts, "not_carried_over": texts }),
             None => serde_json::json!({ "inventory": text, "hosts": hosts, "not_carried_over": texts }),

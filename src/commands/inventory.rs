@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use clap::{Args, Subcommand};
 
 use super::shared::fleet_context::{load, not_selected, read};
-use super::{Ended, Trouble, tell};
+use super::{CommandResult, Trouble, tell};
 use crate::commands::import::ImportArgs;
 use crate::commands::shared::fleet_hosts::{parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
@@ -91,7 +91,7 @@ pub struct InventoryGraphArgs {
     pub format: Format,
 }
 
-pub(super) fn check(global: &GlobalArgs, mode: Mode) -> Ended {
+pub(super) fn check(global: &GlobalArgs, mode: Mode) -> CommandResult {
     let Loaded { inventory, warnings: problems } = read(global)?;
     let mut warnings: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let unlinked = inventory.fleets.values().filter_map(Unlinked::of);
@@ -116,7 +116,7 @@ pub(super) fn check(global: &GlobalArgs, mode: Mode) -> Ended {
     answer(&text)
 }
 
-pub(super) fn list(global: &GlobalArgs, mode: Mode, arguments: &InventoryListArgs) -> Ended {
+pub(super) fn list(global: &GlobalArgs, mode: Mode, arguments: &InventoryListArgs) -> CommandResult {
     let (inventory, warnings) = load(global)?;
     let hosts = select(&inventory.hosts, &arguments.on, &arguments.except).map_err(not_selected)?;
     let listed = listed(&inventory, &hosts);
@@ -127,7 +127,7 @@ pub(super) fn list(global: &GlobalArgs, mode: Mode, arguments: &InventoryListArg
     answer(&render(&listed, columns_of_stdout(), choose_colour(global.color, terminal)))
 }
 
-pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphArgs) -> Ended {
+pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphArgs) -> CommandResult {
     let (inventory, warnings) = load(global)?;
     let fleet = arguments.fleet.as_ref().map(|name| inventory.fleet(name)).transpose().map_err(not_selected)?;
     let graph = || fleet.map_or_else(|| Graph::of_inventory(&inventory), |fleet| Graph::of_fleet(&inventory, fleet));
@@ -141,21 +141,21 @@ pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphA
     })
 }
 
-fn tell_answer(warnings: Vec<String>, answer: serde_json::Value) -> Ended {
-    let warnings = warnings.into_iter().map(|text| Event::Warned { host: None, text });
+fn tell_answer(warnings: Vec<String>, answer: serde_json::Value) -> CommandResult {
+    let warnings = warnings.into_iter().map(|text| Event::Warned { host: None, text: text.into() });
     let ending = Ending::Answered { yes: true };
     tell(warnings.chain([Event::Answer { answer }]), ending)?;
     Ok(ending)
 }
 
-pub(super) fn schema() -> Ended {
+pub(super) fn schema() -> CommandResult {
     let schema = serde_json::to_string_pretty(&crate::inventory::schema());
     let mut text = schema.map_err(|error| Trouble::not_begun(error, None))?;
     text.push('\n');
     answer(&text)
 }
 
-fn answer(text: &str) -> Ended {
+fn answer(text: &str) -> CommandResult {
     print_answer(text).map_err(|error| Trouble::no_stdout(&error))?;
     Ok(Ending::Answered { yes: true })
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::shared::history::{colour, named, print, state, unreadable};
-use super::{Ended, Trouble, tell};
+use super::{CommandResult, Trouble, tell};
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
 use crate::exit::Ending;
@@ -34,7 +34,7 @@ pub struct LogsArgs {
     pub host: Option<String>,
 }
 
-pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> Ended {
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &LogsArgs) -> CommandResult {
     let folder = named(&state()?, &arguments.run)?;
     let found = logs(&folder).map_err(unreadable)?;
     let shown: Vec<&RunLog> = match &arguments.host {

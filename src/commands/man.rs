@@ -6,7 +6,7 @@ use clap::Args;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Ended, Trouble, whole_command_line};
+use super::{CommandResult, Trouble, whole_command_line};
 use crate::exit::Ending;
 use crate::ui::print_answer;
 
@@ -26,7 +26,7 @@ pub struct ManArgs {
     pub all: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &ManArgs) -> Ended {
+pub(super) fn run(arguments: &ManArgs) -> CommandResult {
     // The page of `help` would say nothing that `--help` does not.
     let mut command = whole_command_line().disable_help_subcommand(true);
     command.build();

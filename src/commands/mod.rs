@@ -99,7 +99,7 @@ impl Trouble {
     }
 }
 
-type Ended = Result<Ending, Trouble>;
+type CommandResult = Result<Ending, Trouble>;
 
 /// Runs the program: `words` is its command line, its own name first.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -153,7 +153,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             // A program need not read the sentences of a bad inventory.
             let mistakes =
                 trouble.error.downcast_ref().and_then(LoadError::answer).map(|answer| Event::Answer { answer });
-            let failed = Event::Failed { host: None, text, hint: trouble.hint.clone() };
+            let failed = Event::Failed { host: None, text: text.into(), hint: trouble.hint.clone() };
             // It does not matter whether it can be written: stderr says it as well.
             let _ = tell(mistakes.into_iter().chain([failed]), trouble.ending);
         }
@@ -177,7 +177,7 @@ fn tell(told: impl IntoIterator<Item = Event>, ending: Ending) -> Result<(), Tro
 }
 
 /// Runs a command to its end, and to the end of the children that it has told to end.
-fn block_on(command: impl Future<Output = Ended>) -> Ended {
+fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
     runtime()?.block_on(async {
         let ended = command.await;
         process::let_children_end().await;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Ended;
+use super::CommandResult;
 use super::push::{Wanted, go, prepare};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -40,8 +40,8 @@ pub struct PlanArgs {
     pub terms: TermsArgs,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -> Ended {
-    let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
-    let wanted = Wanted::new(&ground, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
-    go(global, mode, &ground, wanted).await
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -> CommandResult {
+    let context = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let wanted = Wanted::new(&context, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
+    go(global, mode, &context, wanted).await
 }

@@ -9,11 +9,11 @@ use futures::FutureExt;
 
 use super::shared::conclusion::{Conclusion, millis};
 use super::shared::confirm::ensure_somebody_can_be_asked;
-use super::shared::fleet_context::{Ground, owner};
+use super::shared::fleet_context::{FleetContext, owner};
 use super::shared::history::{colour, columns, print};
 use super::shared::hooks::HooksOfPush;
-use super::shared::push_record::{Keeper, Record, would_refuse};
-use super::{Ended, FAREWELL, Trouble, farewell};
+use super::shared::push_record::{PushListener, PushRecord, would_refuse};
+use super::{CommandResult, FAREWELL, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
@@ -79,14 +79,14 @@ pub struct PushArgs {
     pub reboot: bool,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> Ended {
-    let ground = prepare(global, &arguments.fleet, &arguments.terms)?;
-    let wanted = Wanted::new(&ground, &arguments.terms, first(arguments.showing))?;
-    go(global, mode, &ground, Wanted { reboot: arguments.reboot, ..wanted }).await
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> CommandResult {
+    let context = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
+    go(global, mode, &context, Wanted { reboot: arguments.reboot, ..wanted }).await
 }
 
-pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<Ground, Trouble> {
-    Ground::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
+pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {
+    FleetContext::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
 }
 
 pub(super) fn first(showing: ShowingArgs) -> Preview {
@@ -113,31 +113,31 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// A push to new systems, without a reboot.
-    pub(super) fn new(ground: &Ground, terms: &TermsArgs, first: Preview) -> Result<Self, Trouble> {
+    pub(super) fn new(context: &FleetContext, terms: &TermsArgs, first: Preview) -> Result<Self, Trouble> {
         let allowed = Allowed { drift: terms.accept_drift, broken: terms.allow_broken };
-        let sizes = if terms.waves.is_empty() { &ground.fleet.waves } else { &terms.waves };
-        let waves = Waves { canaries: ground.canaries(&terms.canary)?, sizes: sizes.clone() };
+        let sizes = if terms.waves.is_empty() { &context.fleet.waves } else { &terms.waves };
+        let waves = Waves { canaries: context.canaries(&terms.canary)?, sizes: sizes.clone() };
         let accept_failed = terms.accept_failed.iter().cloned().collect();
         Ok(Self { allowed, accept_failed, waves, first, reboot: false, back: None })
     }
 }
 
-pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted: Wanted) -> Ended {
+pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, wanted: Wanted) -> CommandResult {
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     if wanted.first == Preview::Ask {
         ensure_somebody_can_be_asked()?;
     }
     // Signals are listened to before anything is written or asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
 
     let (record, refusal) =
-        if wanted.first.is_all() { (None, would_refuse(ground)) } else { (Some(Record::open(ground)?), None) };
+        if wanted.first.is_all() { (None, would_refuse(context)) } else { (Some(PushRecord::open(context)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
     // A dry run with `--units` has no record, and may leave roots on the hosts if it is killed: `recover` finds them by
     // this id.
-    let id = run.clone().unwrap_or_else(|| RunId::new(&ground.fleet.name, SystemTime::now()).to_string());
+    let id = run.clone().unwrap_or_else(|| RunId::new(&context.fleet.name, SystemTime::now()).to_string());
     let events = Events::new(run.clone());
     // The clock starts after the question for a password: the time in which a person types does not count.
     let began = Instant::now();
@@ -149,7 +149,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
 
     let roots = record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems"));
     let request = PushRequest {
-        scope: ground.scope(wanted.allowed, roots),
+        scope: context.scope(wanted.allowed, roots),
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
         back: wanted.back,
@@ -159,9 +159,9 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
         owner: owner(),
     };
     let record_at = record.as_ref().map(|record| record.folder.display().to_string());
-    events.publish(push_started(&request, ground.inventory.path.display().to_string(), record_at));
-    ground.warn(&events);
-    ground.warn_of_no_link(&events);
+    events.publish(push_started(&request, context.inventory.path.display().to_string(), record_at));
+    context.warn(&events);
+    context.warn_of_no_link(&events);
 
     let asks_for_units = request.first == (Preview::ShowPlan { units: true });
     if asks_for_units {
@@ -169,10 +169,10 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
         let text = format!(
             "--units {copies}runs their `switch-to-configuration dry-activate` on the hosts; nothing is changed there"
         );
-        events.publish(Event::Warned { host: None, text });
+        events.publish(Event::Warned { host: None, text: text.into() });
     }
-    let mut keeper = Keeper::new(&events, screen.follower(), record, &request);
-    let hooks = HooksOfPush::new(ground, &ground.selected, run.as_deref(), &events);
+    let mut keeper = PushListener::new(&events, screen.follower(), record, &request);
+    let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), &events);
     let concluded = match hooks.before(&mut shutdown).await {
         Ok(()) => {
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
@@ -189,7 +189,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, ground: &Ground, wanted:
             if let Some(forecast) = &mut page {
                 forecast.refused = Some(text.clone());
             }
-            events.publish(Event::Failed { host: None, text: text.clone(), hint: Some(hint) });
+            events.publish(Event::Failed { host: None, text: text.clone().into(), hint: Some(hint) });
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
             Conclusion::of_all(&request.scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
         }
@@ -240,7 +240,7 @@ fn push_started(request: &PushRequest, inventory: String, record: Option<String>
         guard_ms: millis(request.scope.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record,
         dry_run: request.first.is_all(),
-        rollback_to: request.back.as_ref().map(To::words),
+        rollback_to: request.back.as_ref().map(|to| to.aim().to_string()),
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::shared::conclusion::{Conclusion, with_next, with_skipped};
-use super::shared::fleet_context::{Ground, owner};
-use super::shared::push_record::Record;
-use super::{Ended, FAREWELL, Trouble};
+use super::shared::fleet_context::{FleetContext, owner};
+use super::shared::push_record::PushRecord;
+use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::HostEnd;
@@ -60,34 +60,34 @@ pub struct RebootArgs {
     pub accept_drift: bool,
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> CommandResult {
     let overrides = Overrides { settle: arguments.settle, ..Overrides::default() };
-    let ground = Ground::prepare(global, &arguments.fleet, &overrides)?;
+    let context = FleetContext::prepare(global, &arguments.fleet, &overrides)?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
     // The lock keeps a push of the same fleet from beginning here: its hosts would be rebooted under it.
-    let mut record = Record::open(&ground)?;
+    let mut record = PushRecord::open(&context)?;
     let events = Events::new(Some(record.run.clone()));
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
-    let scope = ground.scope(allowed, std::path::PathBuf::new());
+    let scope = context.scope(allowed, std::path::PathBuf::new());
     let request = RebootRequest { scope, run: record.run.clone(), owner: owner() };
-    let names = || ground.fleet.hosts.iter().map(|host| &host.name);
+    let names = || context.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
-        fleet: ground.fleet.name.clone(),
+        fleet: context.fleet.name.clone(),
         hosts: names().cloned().collect(),
-        selected: names().filter(|name| ground.selected.contains(*name)).cloned().collect(),
-        inventory: ground.inventory.path.display().to_string(),
+        selected: names().filter(|name| context.selected.contains(*name)).cloned().collect(),
+        inventory: context.inventory.path.display().to_string(),
         record: record.folder.display().to_string(),
     });
-    ground.warn(&events);
+    context.warn(&events);
     let rolled = reboot(&request, &arguments.waves, workspace, &events, &mut record, &mut shutdown).await;
-    let skippable: BTreeSet<HostName> = ground.selected.union(&ground.without).cloned().collect();
-    let concluded = conclude(&rolled, &ground.fleet, &skippable);
+    let skippable: BTreeSet<HostName> = context.selected.union(&context.without).cloned().collect();
+    let concluded = conclude(&rolled, &context.fleet, &skippable);
     if let Err(error) = record.close_rolling(concluded.outcome) {
-        events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+        events.publish(Event::Warned { host: None, text: format!("the record failed: {error}").into() });
     }
     let ending = concluded.ending;
     recording.warn_of_losses(&events);
@@ -121,7 +121,9 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         How::Through | How::Refused { .. } | How::Stopped(_) => None,
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
-        _ if away.contains(host) => HostOutcome::Left { why: "left while it reboots".to_owned(), back_within_ms: None },
+        _ if away.contains(host) => {
+            HostOutcome::Left { why: "left while it reboots".to_owned().into(), back_within_ms: None }
+        }
         // No host was begun, so it is not known which would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
         None if selected.contains(host) => HostOutcome::Skipped,

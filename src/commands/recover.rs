@@ -13,13 +13,13 @@ use futures::FutureExt;
 
 use self::conclude::{conclude, rolling_outcome};
 use super::shared::confirm::ask_whether_to_end_without;
-use super::shared::fleet_context::{Ground, load, owner};
+use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{started, take};
-use super::{Ended, FAREWELL, Trouble};
+use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
-use crate::decide::reboot::unfinished::Begun;
+use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::Entry;
 use crate::engine::epochs::tag;
@@ -99,15 +99,15 @@ fn parse_run(text: &str) -> Result<RunId, String> {
     RunId::parse(text).map_err(|error| error.to_string())
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
     let began = Instant::now();
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
     let fleet = FleetHostsArgs { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
-    let ground = Ground::prepare(&global, &fleet, &Overrides::default())?;
+    let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
-    let lock = take(&state, &ground)?;
+    let lock = take(&state, &context)?;
     let named = arguments.run.as_ref().or(arguments.forget.as_ref());
     let known = match named {
         // Without a record of it the hosts tell.
@@ -115,35 +115,35 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
             Err(RecordError::NoSuchRun { .. }) => None,
             known => known.map_err(Trouble::no_record)?,
         },
-        None => state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)?,
+        None => state.unfinished(Some((&context.fleet.name, &context.inventory.path))).map_err(Trouble::no_record)?,
     };
     let known = known.map(known_of);
-    let ended = state.ended_without(&ground.fleet.name, &ground.inventory.path).map_err(Trouble::no_record)?;
+    let ended = state.ended_without(&context.fleet.name, &context.inventory.path).map_err(Trouble::no_record)?;
     let ended: Vec<RecordedRun> = ended.into_iter().map(known_of).collect();
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
     let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
-    let inventory = std::path::absolute(&ground.inventory.path).unwrap_or_else(|_| ground.inventory.path.clone());
+    let inventory = std::path::absolute(&context.inventory.path).unwrap_or_else(|_| context.inventory.path.clone());
     events.publish(Event::RecoverStarted {
-        fleet: ground.fleet.name.clone(),
-        hosts: ground.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
-        inventory: ground.inventory.path.display().to_string(),
+        fleet: context.fleet.name.clone(),
+        hosts: context.fleet.hosts.iter().map(|host| host.name.clone()).collect(),
+        inventory: context.inventory.path.display().to_string(),
     });
-    ground.warn(&events);
-    let jumps = ground.inventory.jumps_of(&ground.fleet).into_iter().cloned().collect();
+    context.warn(&events);
+    let jumps = context.inventory.jumps_of(&context.fleet).into_iter().cloned().collect();
     let tag = tag();
     let request = RecoverRequest {
-        fleet: ground.fleet.clone(),
+        fleet: context.fleet.clone(),
         owner: format!("{}#{tag:04x}", owner()),
         tag,
         known,
         run: named.map(RunId::to_string),
         aim: aim(arguments),
-        without: ground.without.clone(),
+        without: context.without.clone(),
         ended,
     };
-    let mut keeper = Keeper {
+    let mut keeper = RecoverListener {
         events: events.clone(),
         // Without a terminal no question is asked, and the recovery waits for its hosts.
         asks: matches!(mode, Mode::Live { .. }) && std::io::stdin().is_terminal(),
@@ -164,8 +164,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     }
     let concluded = conclude(recovered.ok(), keeper.guarded, is_known, &request.fleet, &events);
     // The push that had them to run is gone; without a run that was taken over nothing has ended.
-    if let Some(Record { run, changing, .. }) = &keeper.record {
-        HooksOfPush::new(&ground, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
+    if let Some(ResumedRecord { run, changing, .. }) = &keeper.record {
+        HooksOfPush::new(&context, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
     }
     let ending = concluded.ending;
     if let Some(record) = &keeper.record {
@@ -202,14 +202,15 @@ fn which(global: &GlobalArgs, state: &StateFolder, arguments: &RecoverArgs) -> R
 fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
     let UnfinishedRun { run, journal, .. } = unfinished;
     let epochs = journal.iter().filter_map(|written| match &written.entry {
-        journal::Entry::Started(started) => Some(started.epoch),
-        journal::Entry::Recovering(recovering) => Some(recovering.epoch),
+        journal::JournalEntry::Started(started) => Some(started.epoch),
+        journal::JournalEntry::Recovering(recovering) => Some(recovering.epoch),
         _ => None,
     });
     // What an earlier recovery from the hosts alone has written down may lack what a host did not tell it then.
-    let whole = !journal.iter().any(|written| matches!(&written.entry, journal::Entry::Recovering(how) if how.alone));
+    let whole =
+        !journal.iter().any(|written| matches!(&written.entry, journal::JournalEntry::Recovering(how) if how.alone));
     let last = journal.last().map_or(SystemTime::now(), |written| written.at);
-    let rolling = journal::rolling(&journal).map(|(started, told)| Begun {
+    let rolling = journal::rolling(&journal).map(|(started, told)| UnfinishedReboot {
         hosts: started.hosts.iter().cloned().collect(),
         told: told.into_iter().cloned().collect(),
     });
@@ -234,7 +235,7 @@ fn aim(arguments: &RecoverArgs) -> Aim {
 }
 
 /// The run's record on this workstation, which the recovery goes on with.
-struct Record {
+struct ResumedRecord {
     run: String,
     /// The hosts that get new systems by it.
     changing: BTreeSet<HostName>,
@@ -242,7 +243,7 @@ struct Record {
     recording: Recording,
 }
 
-struct Keeper<'a> {
+struct RecoverListener<'a> {
     events: Events,
     asks: bool,
     screen: Follower,
@@ -252,12 +253,12 @@ struct Keeper<'a> {
     /// The hosts outside the fleet through which its hosts are reached.
     jumps: Vec<Host>,
     request: &'a RecoverRequest,
-    record: Option<Record>,
+    record: Option<ResumedRecord>,
     guarded: bool,
 }
 
-impl Keeper<'_> {
-    fn open(&mut self, what: &FoundRun) -> Result<Record, RecordError> {
+impl RecoverListener<'_> {
+    fn open(&mut self, what: &FoundRun) -> Result<ResumedRecord, RecordError> {
         let id = RunId::parse(what.run.clone()).map_err(|_| RecordError::NoSuchRun { run: what.run.clone() })?;
         let (folder, mut journal) = self.state.adopt_run(id)?;
         // Only a report needs them: no reason to leave a fleet as it is.
@@ -266,7 +267,7 @@ impl Keeper<'_> {
             self.write_down(&folder, &mut journal, what)?;
         }
         let owner = self.request.owner.clone();
-        journal.append(&journal::Entry::Recovering(journal::Recovering {
+        journal.append(&journal::JournalEntry::Recovering(journal::Recovering {
             epoch: what.epoch,
             owner,
             alone: what.alone,
@@ -274,7 +275,7 @@ impl Keeper<'_> {
         self.lock.name_run(&what.run)?;
         let recording = listener::start(&self.events, &folder)?;
         let changing = what.plan.hosts.iter().filter(|host| host.changes).map(|host| host.name.clone()).collect();
-        Ok(Record { run: what.run.clone(), changing, journal, recording })
+        Ok(ResumedRecord { run: what.run.clone(), changing, journal, recording })
     }
 
     /// Ends the record of a rolling reboot, if there is one here: even if a host is away, nothing is left to do for it.
@@ -282,7 +283,7 @@ impl Keeper<'_> {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
             let text = format!("that could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
     }
 
@@ -299,13 +300,13 @@ impl Keeper<'_> {
         folder.write_plan(&saved)?;
         if folder.read_journal()?.is_empty() {
             let guards = |_: &HostName| Some(what.longest_guard);
-            journal.append(&journal::Entry::Started(started(&saved, what.epoch, guards)))?;
+            journal.append(&journal::JournalEntry::Started(started(&saved, what.epoch, guards)))?;
         }
         Ok(())
     }
 }
 
-impl Surroundings for Keeper<'_> {
+impl Surroundings for RecoverListener<'_> {
     fn tell(&mut self, event: Event) {
         self.events.publish(event);
     }
@@ -316,7 +317,7 @@ impl Surroundings for Keeper<'_> {
 
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
         let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&journal::Entry::guarded(host, holds)).map_err(std::io::Error::other)
+        record.journal.append(&journal::JournalEntry::guarded(host, holds)).map_err(std::io::Error::other)
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
@@ -328,7 +329,7 @@ impl Surroundings for Keeper<'_> {
     }
 }
 
-impl RecoveryRecords for Keeper<'_> {
+impl RecoveryRecords for RecoverListener<'_> {
     fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()> {
         self.events.name_run(&what.run);
         self.record = Some(self.open(what).map_err(std::io::Error::other)?);
@@ -347,13 +348,13 @@ impl RecoveryRecords for Keeper<'_> {
         let Some(known) = &self.request.known else { return };
         let note = RunId::parse(known.run.clone()).ok().map(|id| {
             let (_, mut journal) = self.state.adopt_run(id)?;
-            journal.append(&journal::Entry::Finished { outcome: Outcome::Superseded })
+            journal.append(&journal::JournalEntry::Finished { outcome: Outcome::Superseded })
         });
         let text = format!("run {} was ended from elsewhere: no host holds anything of it", known.run);
-        self.events.publish(Event::Warned { host: None, text });
+        self.events.publish(Event::Warned { host: None, text: text.into() });
         if let Some(Err(error)) = note {
             let text = format!("that could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text });
+            self.events.publish(Event::Warned { host: None, text: text.into() });
         }
     }
 }

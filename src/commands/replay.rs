@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::shared::history::{named, state, unreadable};
-use super::{Ended, FAREWELL, Trouble};
+use super::{CommandResult, FAREWELL, Trouble};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::line::Line;
@@ -55,7 +55,7 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 /// The longest pause that is shown. Between the end of an interrupted push and its recovery nothing happened.
 const LONGEST_PAUSE_BEFORE_A_RECOVERY: Duration = Duration::from_secs(3);
 
-pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> Ended {
+pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> CommandResult {
     let path = file(&arguments.file)?;
     let lines = read::events(&path).map_err(unreadable)?.lines;
     if lines.is_empty() {
@@ -64,7 +64,7 @@ pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> Ended {
     }
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let events = Events::new(None);
-    let clock = Clock::default();
+    let clock = ReplayClock::default();
     let screen = Screen::start_with_clock(mode, &events, clock.clone().read_by(arguments.speed))
         .map_err(|error| Trouble::not_begun(error, None))?;
     let began = Instant::now();
@@ -92,11 +92,11 @@ pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> Ended {
 
 /// The time that it was on the screen that is played again: the last event's, and from then on as the replay goes.
 #[derive(Debug, Clone, Default)]
-struct Clock {
+struct ReplayClock {
     last: Arc<Mutex<Option<(Instant, SystemTime)>>>,
 }
 
-impl Clock {
+impl ReplayClock {
     fn set(&self, at: SystemTime) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), at));
     }

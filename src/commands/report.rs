@@ -15,7 +15,7 @@ use super::shared::history::unreadable;
 use super::shared::recorded_run::Read;
 use crate::event::Event;
 use crate::event::line::Line;
-use crate::record::journal::Entry;
+use crate::record::journal::JournalEntry;
 use crate::record::read::logs;
 use crate::record::read_whole;
 use crate::ui::redact::{KnownTexts, Redactor};
@@ -145,13 +145,13 @@ fn known(read: &Read) -> KnownTexts {
     let mut inventories = Vec::new();
     for written in folder.read_journal().unwrap_or_default() {
         match written.entry {
-            Entry::Started(started) => {
+            JournalEntry::Started(started) => {
                 known.kept.insert(started.fleet);
                 known.hosts.extend(started.hosts.iter().map(|host| host.host.to_string()));
                 owners.push(started.owner);
                 inventories.push(started.inventory);
             }
-            Entry::Recovering(recovering) => owners.push(recovering.owner),
+            JournalEntry::Recovering(recovering) => owners.push(recovering.owner),
             _ => {}
         }
     }

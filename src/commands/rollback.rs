@@ -6,9 +6,9 @@ use std::time::UNIX_EPOCH;
 use clap::Args;
 
 use super::push::{Wanted, first, go, prepare};
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, named, state, unreadable};
-use super::{Ended, Trouble};
+use super::{CommandResult, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
@@ -84,19 +84,19 @@ fn parse_back_to(text: &str) -> Result<BackTo, String> {
     Ok(BackTo::Run(text.to_owned()))
 }
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RollbackArgs) -> Ended {
-    let mut ground = prepare(global, &arguments.fleet, &arguments.terms)?;
-    let (to, without) = where_to(&ground, arguments.to.as_ref())?;
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RollbackArgs) -> CommandResult {
+    let mut context = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let (to, without) = where_to(&context, arguments.to.as_ref())?;
     if let To::Run { run, .. } = &to {
-        ground.pass_over(&without, run)?;
+        context.pass_over(&without, run)?;
     }
-    let wanted = Wanted::new(&ground, &arguments.terms, first(arguments.showing))?;
-    go(global, mode, &ground, Wanted { back: Some(to), ..wanted }).await
+    let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
+    go(global, mode, &context, Wanted { back: Some(to), ..wanted }).await
 }
 
 /// Finds all that can be known of it without a host, and the hosts that took no part in the run it is about.
-fn where_to(ground: &Ground, to: Option<&BackTo>) -> Result<(To, BTreeSet<HostName>), Trouble> {
-    let (fleet, inventory) = (&ground.fleet.name, &ground.inventory.path);
+fn where_to(context: &FleetContext, to: Option<&BackTo>) -> Result<(To, BTreeSet<HostName>), Trouble> {
+    let (fleet, inventory) = (&context.fleet.name, &context.inventory.path);
     match to {
         None => {
             let around = state()?.last_committed(fleet, inventory).map_err(no_such_run)?;
@@ -113,13 +113,13 @@ fn where_to(ground: &Ground, to: Option<&BackTo>) -> Result<(To, BTreeSet<HostNa
             let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             Ok((To::Time { at: seconds, text: clock.time_and_zone(at) }, BTreeSet::new()))
         }
-        Some(BackTo::Generation(number)) if ground.selected.len() == 1 => {
+        Some(BackTo::Generation(number)) if context.selected.len() == 1 => {
             Ok((To::Generation(*number), BTreeSet::new()))
         }
         Some(BackTo::Generation(number)) => {
             let text = format!(
                 "generation {number} is another system on each host, and {} of them are selected",
-                ground.selected.len()
+                context.selected.len()
             );
             let hint = "choose one with --on HOST; a whole fleet goes back to a run or a @TIME, and a run is named by \
                         its whole date at the least";

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::shared::fleet_context::load;
 use super::shared::history::{clock, colour, print, standing, state, unreadable};
-use super::{Ended, Trouble, tell};
+use super::{CommandResult, Trouble, tell};
 use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
@@ -43,7 +43,7 @@ impl RunsArgs {
     const LIMIT: NonZeroUsize = NonZeroUsize::new(20).expect("20 is not 0");
 }
 
-pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Ended {
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> CommandResult {
     let state = state()?;
     let running = state.running();
     let limit = arguments.limit.get();

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::shared::history::{clock, colour, named, print, state};
 use super::shared::recorded_run::Read;
-use super::{Ended, Trouble, report, tell};
+use super::{CommandResult, Trouble, report, tell};
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
 use crate::event::line::to_millis;
@@ -58,7 +58,7 @@ pub struct ShowArgs {
 /// A report is for its owner until it is sent.
 const REPORT_MODE: u32 = 0o600;
 
-pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &ShowArgs) -> Ended {
+pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &ShowArgs) -> CommandResult {
     let state = state()?;
     let read = Read::of(named(&state, &arguments.run)?, &state.running())?;
     let ending = Ending::Answered { yes: true };
@@ -104,7 +104,7 @@ fn json(read: &Read) -> serde_json::Value {
 }
 
 /// Writes the report where nothing is yet: what is there may be a report that was looked through already.
-fn write_report(mode: Mode, read: &Read, arguments: &ShowArgs, text: &str) -> Ended {
+fn write_report(mode: Mode, read: &Read, arguments: &ShowArgs, text: &str) -> CommandResult {
     let output = arguments.output.as_deref();
     let ending = Ending::Answered { yes: true };
     if output == Some(Path::new("-")) {

@@ -8,9 +8,9 @@ use clap::Args;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
-use super::shared::fleet_context::Ground;
+use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
-use super::{Ended, Trouble, farewell};
+use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::status::{Condition, StatusTrouble as Wrong, drift, troubles};
@@ -66,34 +66,34 @@ pub struct StatusArgs {
 /// What the flake gives now; `None`: it was not asked, `Some(None)`: it could not be built.
 type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
 
-pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs) -> Ended {
+pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs) -> CommandResult {
     let StatusArgs { name, on, except, without, build: with_build } = arguments;
-    let mut ground = match name.clone() {
+    let mut context = match name.clone() {
         Some(name) => {
             let hosts = FleetHostsArgs { name, on: on.clone(), except: except.clone(), without: without.clone() };
-            Ground::prepare(global, &hosts, &Overrides::default())?
+            FleetContext::prepare(global, &hosts, &Overrides::default())?
         }
-        None => Ground::prepare_every_host(global, on, except, without)?,
+        None => FleetContext::prepare_every_host(global, on, except, without)?,
     };
-    ground.only_selected();
+    context.only_selected();
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
-    let workspace = ground.workspace(&mut shutdown).await?;
+    let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-    ground.begin_query("status", &events);
+    context.begin_query("status", &events);
 
-    let scope = ground.scope(Allowed::default(), roots.path().to_owned());
-    let reach = ground.reach(Arc::clone(&workspace));
+    let scope = context.scope(Allowed::default(), roots.path().to_owned());
+    let reach = context.reach(Arc::clone(&workspace));
     let building = async {
         if !with_build {
             return None;
         }
         let built = build(&scope, Arc::clone(&workspace), &events).await;
-        Some(built.map_err(|text| events.publish(Event::Failed { host: None, text, hint: None })).ok())
+        Some(built.map_err(|text| events.publish(Event::Failed { host: None, text: text.into(), hint: None })).ok())
     };
     let phase = if *with_build { Phase::Survey } else { Phase::Ask };
-    let asking = status(&reach, &ground.fleet.hosts, phase, &events).collect::<Vec<_>>();
+    let asking = status(&reach, &context.fleet.hosts, phase, &events).collect::<Vec<_>>();
     let asked = tokio::select! {
         asked = async { tokio::join!(building.boxed_local(), asking) } => Ok(asked),
         signal = shutdown.requested() => Err(signal),
@@ -102,10 +102,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     let (ending, hosts) = match asked {
         Err(signal) => (Ending::QueryInterrupted(signal), None),
         Ok((flake, gathered)) => {
-            let hosts = answers(&ground, &workspace, gathered, &flake);
+            let hosts = answers(&context, &workspace, gathered, &flake);
             let yes = hosts.iter().all(|host| host.gathered.is_ok()) && !matches!(flake, Some(None));
             events.publish(Event::Answer {
-                answer: json!({ "hosts": hosts.iter().map(Answer::to_json).collect::<Vec<_>>() }),
+                answer: json!({ "hosts": hosts.iter().map(StatusAnswer::to_json).collect::<Vec<_>>() }),
             });
             (Ending::Answered { yes }, Some(hosts))
         }
@@ -120,13 +120,13 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
             colour: colour(global),
             whole: global.verbose > 0,
         };
-        print(&render(&hosts.iter().map(Answer::shown).collect::<Vec<_>>(), style))?;
+        print(&render(&hosts.iter().map(StatusAnswer::shown).collect::<Vec<_>>(), style))?;
     }
     Ok(ending)
 }
 
 /// What is known of one host.
-struct Answer {
+struct StatusAnswer {
     host: HostName,
     way: String,
     gathered: Result<(Condition, Vec<Wrong>), (String, Option<String>)>,
@@ -134,11 +134,11 @@ struct Answer {
 }
 
 fn answers(
-    ground: &Ground,
+    context: &FleetContext,
     workspace: &Workspace,
     gathered: Vec<(HostName, Gathered<Condition>)>,
     flake: &Flake,
-) -> Vec<Answer> {
+) -> Vec<StatusAnswer> {
     let answer = |(host, (name, gathered)): (&Host, (HostName, Gathered<Condition>))| {
         let gathered = gathered.map_err(|no_answer| (no_answer.why(), no_answer.hint()));
         let matches = |condition: &Condition| {
@@ -149,20 +149,20 @@ fn answers(
                 Some(_) => Match::Differs,
             })
         };
-        Answer {
+        StatusAnswer {
             way: way(host, workspace),
             flake: gathered.as_ref().ok().and_then(matches),
             gathered: gathered.map(|condition| {
-                let wrong = troubles(ground.fleet_of(&name), host, &condition);
+                let wrong = troubles(context.fleet_of(&name), host, &condition);
                 (condition, wrong)
             }),
             host: name,
         }
     };
-    ground.fleet.hosts.iter().zip(gathered).map(answer).collect()
+    context.fleet.hosts.iter().zip(gathered).map(answer).collect()
 }
 
-impl Answer {
+impl StatusAnswer {
     fn shown(&self) -> HostStatusView<'_> {
         let told = match &self.gathered {
             Ok((condition, troubles)) => ToldStatus::Answered { condition, troubles },
@@ -180,7 +180,7 @@ impl Answer {
                 "way": way,
                 "answered": true,
                 "condition": condition,
-                "drift": drift(&condition.facts.standing.systems).map(|(text, _)| text),
+                "drift": drift(&condition.facts.standing.systems).map(|drift| drift.to_string()),
                 "troubles": troubles,
                 "flake": flake.map(Match::word),
             }),

@@ -22,7 +22,7 @@ impl LeftToGuard {
     #[must_use]
     pub fn outcome(&self) -> HostOutcome {
         let back_within_ms = Some(u64::try_from(self.back_within.as_millis()).unwrap_or(u64::MAX));
-        HostOutcome::Left { why: self.to_string(), back_within_ms }
+        HostOutcome::Left { why: self.to_string().into(), back_within_ms }
     }
 }
 

@@ -1,18 +1,18 @@
 //! Decides a rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
 //!
-//! Feed [`Rolling::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no time.
-//! No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`.
+//! Feed [`RollingReboot::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no
+//! time. No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`.
 
 mod lease;
 pub mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use crate::decide::matrix::{cells, link_text};
-use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
+use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::Round;
@@ -20,14 +20,13 @@ use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{HostName, Size};
 
 use lease::Holding;
-pub use lease::NotHeld;
 
 /// How many rounds in a row must hold, as in a push.
 const ROUNDS: u32 = 3;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum RebootInput {
     /// The host is held by this rolling reboot, or still is.
     Held {
         host: HostId,
@@ -35,11 +34,11 @@ pub enum Input {
     /// The host is not held, or that is not known.
     NotHeld {
         host: HostId,
-        why: String,
+        cause: Told,
     },
     /// An entry could not be made durable; nothing that was to follow it was carried out.
     RecordFailed {
-        why: String,
+        error: String,
     },
     /// The host is on another boot, and has taken a new login.
     Back {
@@ -49,12 +48,12 @@ pub enum Input {
     /// The host itself said no, or was never asked: it was not rebooted.
     Refused {
         host: HostId,
-        why: String,
+        why: Told,
     },
     /// It was told to reboot, or may have been, and is not back in its time.
     Lost {
         host: HostId,
-        why: String,
+        why: Told,
     },
     RoundSeen {
         round: Round,
@@ -68,11 +67,11 @@ pub enum Input {
 
 /// An order for the driver; they are carried out in this order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub enum RebootEffect {
     /// Durable before any effect after it is carried out.
-    Record(Entry),
-    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`Input::Held`] or
-    /// [`Input::NotHeld`].
+    Record(RebootEntry),
+    /// Takes the host's lease, or renews it: then it must still be there. Answered by [`RebootInput::Held`] or
+    /// [`RebootInput::NotHeld`].
     Hold {
         host: HostId,
         /// The boot that the host must be on.
@@ -82,11 +81,11 @@ pub enum Effect {
     /// Gives the leases back on the hosts that can be reached. Nothing waits for it, and nothing answers it.
     LetGo(BTreeSet<HostId>),
     Reboot(HostId),
-    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
+    /// Asks for one round of the whole matrix; answered by [`RebootInput::RoundSeen`].
     Probe {
         after_a_pause: bool,
     },
-    /// Starts the settle time; answered by [`Input::SettleElapsed`].
+    /// Starts the settle time; answered by [`RebootInput::SettleElapsed`].
     Expect {
         wave: usize,
     },
@@ -96,27 +95,8 @@ pub enum Effect {
 
 /// An entry that steers `recover`. It is written before the act that it announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum RebootEntry {
     Rebooting { hosts: Vec<HostName> },
-}
-
-/// A warning before the first reboot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caution {
-    /// One of the hosts is the machine that this runs on.
-    OwnMachine { fleet: String },
-}
-
-impl fmt::Display for Caution {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OwnMachine { fleet } => write!(
-                formatter,
-                "is this workstation: it is rebooted last, and this program ends with it; when it is back, \
-                 `fleetdeploy recover {fleet}` says how it came up, and ends the rolling reboot"
-            ),
-        }
-    }
 }
 
 /// The end of one of the hosts that were to be rebooted.
@@ -125,15 +105,15 @@ pub enum HostEnd {
     /// It was rebooted, and is proven back.
     Rebooted,
     /// It was told to reboot, and is not as it should be after it.
-    Wrong { why: String },
+    Wrong { why: Told },
     /// It was not rebooted: it said no.
-    Refused { why: String },
+    Refused { why: Told },
     /// Its turn did not come.
     NotBegun,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum RebootStage {
     Holding,
     Rebooting,
     Proving,
@@ -141,16 +121,16 @@ enum Stage {
 }
 
 #[derive(Debug)]
-pub struct Rolling {
+pub struct RollingReboot {
     plan: Arc<Plan>,
     waves: Vec<Vec<HostId>>,
     wave: usize,
-    stage: Stage,
+    stage: RebootStage,
     /// The machine that this runs on, if it is to be rebooted.
     own: Option<HostId>,
     holding: Holding,
     /// Why no further host is begun, if no host is to blame.
-    stopped: Option<NotHeld>,
+    stopped: Option<RollingReason>,
     /// The hosts of this wave that are not back yet.
     away: BTreeSet<HostId>,
     ends: BTreeMap<HostId, HostEnd>,
@@ -161,7 +141,6 @@ pub struct Rolling {
     /// The settle time is over: the next round that does not hold ends it.
     overtime: bool,
     last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
-    broken: String,
     interrupted: Option<Signal>,
 }
 
@@ -193,7 +172,7 @@ pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Opti
     waves
 }
 
-impl Rolling {
+impl RollingReboot {
     #[must_use]
     pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Self {
         let waves = waves(&plan, selected, sizes, own);
@@ -205,54 +184,55 @@ impl Rolling {
             plan,
             waves,
             wave: 0,
-            stage: Stage::Over,
+            stage: RebootStage::Over,
             away: BTreeSet::new(),
             boots: BTreeMap::new(),
             streak: 0,
             overtime: false,
             last_restarts: BTreeMap::new(),
-            broken: String::new(),
             interrupted: None,
         }
     }
 
     /// The first orders.
     #[must_use]
-    pub fn start(&mut self) -> Vec<Effect> {
+    pub fn start(&mut self) -> Vec<RebootEffect> {
         let names = |wave: &Vec<HostId>| wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
-        let mut effects = vec![Effect::Tell(Event::WavesPlanned { waves: self.waves.iter().map(names).collect() })];
+        let mut effects =
+            vec![RebootEffect::Tell(Event::WavesPlanned { waves: self.waves.iter().map(names).collect() })];
         self.take_leases(&mut effects);
         effects
     }
 
     #[must_use]
-    pub fn handle(&mut self, input: Input) -> Vec<Effect> {
+    pub fn handle(&mut self, input: RebootInput) -> Vec<RebootEffect> {
         let mut effects = Vec::new();
         match input {
-            Input::Held { host } => self.held(host, &mut effects),
-            Input::NotHeld { host, why } => self.not_held(host, &why, &mut effects),
-            Input::RecordFailed { why } => {
-                self.stopped = Some(NotHeld::Record { why });
+            RebootInput::Held { host } => self.held(host, &mut effects),
+            RebootInput::NotHeld { host, cause } => self.not_held(host, cause, &mut effects),
+            RebootInput::RecordFailed { error } => {
+                self.stopped = Some(RollingReason::RebootNotRecorded { error });
                 self.away.clear();
                 self.finish(&mut effects);
             }
-            Input::Back { host, standing } => {
+            RebootInput::Back { host, standing } => {
                 let wrong = self.came_up_wrong(host, &standing);
                 if wrong.is_none() {
                     self.boots.insert(host, standing.boot_id);
                 }
-                let why = wrong.unwrap_or_else(|| "is back, and its links were not proven".to_owned());
-                self.ended(host, HostEnd::Wrong { why }, &mut effects);
+                let why = wrong.unwrap_or(RollingReason::LinksNotProven);
+                self.ended(host, HostEnd::Wrong { why: why.into() }, &mut effects);
             }
-            Input::Refused { host, why } => self.ended(host, HostEnd::Refused { why }, &mut effects),
-            Input::Lost { host, why } => self.ended(host, HostEnd::Wrong { why }, &mut effects),
-            Input::RoundSeen { round } => self.round_seen(&round, &mut effects),
+            RebootInput::Refused { host, why } => self.ended(host, HostEnd::Refused { why }, &mut effects),
+            RebootInput::Lost { host, why } => self.ended(host, HostEnd::Wrong { why }, &mut effects),
+            RebootInput::RoundSeen { round } => self.round_seen(&round, &mut effects),
             // The round that is out, or to come, decides.
-            Input::SettleElapsed { wave } => self.overtime |= wave == self.wave && self.stage == Stage::Proving,
-            Input::CancelRequested(signal) => {
-                if self.stage != Stage::Over && self.interrupted.replace(signal).is_none() {
-                    let text = format!("{signal}: no further host is rebooted; waiting for what is under way");
-                    effects.push(Effect::Tell(Event::Warned { host: None, text }));
+            RebootInput::SettleElapsed { wave } => {
+                self.overtime |= wave == self.wave && self.stage == RebootStage::Proving;
+            }
+            RebootInput::CancelRequested(signal) => {
+                if self.stage != RebootStage::Over && self.interrupted.replace(signal).is_none() {
+                    effects.push(RebootEffect::Tell(Event::warned(None, RollingReason::NoFurtherReboot { signal })));
                 }
             }
         }
@@ -278,7 +258,7 @@ impl Rolling {
 
     /// Returns why no further host was begun, if no host is to blame.
     #[must_use]
-    pub fn stopped(&self) -> Option<&NotHeld> {
+    pub fn stopped(&self) -> Option<&RollingReason> {
         self.stopped.as_ref()
     }
 
@@ -293,13 +273,13 @@ impl Rolling {
             || self.ends.values().any(|end| !matches!(end, HostEnd::Rebooted | HostEnd::NotBegun))
     }
 
-    fn finish(&mut self, effects: &mut Vec<Effect>) {
-        self.stage = Stage::Over;
-        effects.push(Effect::LetGo(self.holding.hosts.clone()));
-        effects.push(Effect::Finish);
+    fn finish(&mut self, effects: &mut Vec<RebootEffect>) {
+        self.stage = RebootStage::Over;
+        effects.push(RebootEffect::LetGo(self.holding.hosts.clone()));
+        effects.push(RebootEffect::Finish);
     }
 
-    fn begin_wave(&mut self, effects: &mut Vec<Effect>) {
+    fn begin_wave(&mut self, effects: &mut Vec<RebootEffect>) {
         if self.is_to_stop() || self.wave >= self.waves.len() {
             self.finish(effects);
         } else {
@@ -308,43 +288,43 @@ impl Rolling {
     }
 
     /// Begins the reboots of a wave: every lease is there, and holds for the whole wave.
-    fn reboot_wave(&mut self, effects: &mut Vec<Effect>) {
+    fn reboot_wave(&mut self, effects: &mut Vec<RebootEffect>) {
         if self.is_to_stop() {
             self.finish(effects);
             return;
         }
         let wave = &self.waves[self.wave];
         let hosts = wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
-        effects.push(Effect::Record(Entry::Rebooting { hosts }));
-        self.stage = Stage::Rebooting;
+        effects.push(RebootEffect::Record(RebootEntry::Rebooting { hosts }));
+        self.stage = RebootStage::Rebooting;
         self.away = wave.iter().copied().collect();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        effects.push(Effect::Tell(Event::WaveStarted {
+        effects.push(RebootEffect::Tell(Event::WaveStarted {
             wave: number(self.wave + 1),
             of: number(self.waves.len()),
             hosts: wave.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
         }));
-        effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
-        effects.extend(wave.iter().copied().map(Effect::Reboot));
+        effects.push(RebootEffect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
+        effects.extend(wave.iter().copied().map(RebootEffect::Reboot));
     }
 
     /// Ends a host's reboot: nothing more is to come of it.
-    fn ended(&mut self, host: HostId, end: HostEnd, effects: &mut Vec<Effect>) {
+    fn ended(&mut self, host: HostId, end: HostEnd, effects: &mut Vec<RebootEffect>) {
         if !self.away.remove(&host) {
             return;
         }
-        let name = self.plan.host(host).name.clone();
+        let name = &self.plan.host(host).name;
         match &end {
             HostEnd::Refused { why } => {
-                let text = format!("was not rebooted: {why}");
-                effects.push(Effect::Tell(Event::Failed { host: Some(name), text, hint: None }));
+                let refused = RollingReason::HostNotRebooted { cause: why.clone() };
+                effects.push(RebootEffect::Tell(Event::failed(Some(name), refused)));
             }
             HostEnd::Wrong { why } if !self.boots.contains_key(&host) => {
-                effects.push(Effect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                effects.push(RebootEffect::Tell(Event::failed(Some(name), why.clone())));
             }
             _ => {
-                let doing = "proving its links".to_owned();
-                effects.push(Effect::Tell(Event::HostMoved { host: name, doing }));
+                let doing = RebootActivity::ProvingLinks.to_string();
+                effects.push(RebootEffect::Tell(Event::HostMoved { host: name.clone(), doing }));
             }
         }
         self.ends.insert(host, end);
@@ -357,57 +337,62 @@ impl Rolling {
         let is_back = |host: &HostId| self.boots.contains_key(host);
         let is_lost = |host: &HostId| !is_back(host) && matches!(self.ends[host], HostEnd::Wrong { .. });
         if wave.iter().any(is_back) && !wave.iter().any(is_lost) {
-            (self.stage, self.streak, self.overtime) = (Stage::Proving, 0, false);
+            (self.stage, self.streak, self.overtime) = (RebootStage::Proving, 0, false);
             self.last_restarts.clear();
-            effects.push(Effect::Expect { wave: self.wave });
-            effects.push(Effect::Probe { after_a_pause: false });
+            effects.push(RebootEffect::Expect { wave: self.wave });
+            effects.push(RebootEffect::Probe { after_a_pause: false });
         } else {
             self.begin_wave(effects);
         }
     }
 
     /// Says why a host that has restarted is not where it should be.
-    fn came_up_wrong(&self, host: HostId, standing: &Standing) -> Option<String> {
+    fn came_up_wrong(&self, host: HostId, standing: &Standing) -> Option<RollingReason> {
         let plan = self.plan.host(host);
         let wanted = &plan.old.boot_default;
         let systems = &standing.systems;
         if same_boot(&standing.boot_id, &plan.boot_id) {
-            return Some("did not reboot: it is on the boot that it was on".to_owned());
+            return Some(RollingReason::RebootDidNotHappen);
         }
         if let GuardState::Armed { run, .. } | GuardState::Firing { run } = &standing.guard {
-            return Some(format!("came back, and is under a guard of run {run}"));
+            return Some(RollingReason::BackUnderGuard { run: run.clone() });
         }
         let wrong = systems.current != *wanted || standing.booted != *wanted || systems.boot_default != *wanted;
-        wrong.then(|| {
-            let (booted, is) = (&standing.booted, describe(systems));
-            format!("came up on something else than it was to boot ({wanted}): it booted {booted}, and is on {is}")
+        wrong.then(|| RollingReason::BootedSomethingElse {
+            wanted: wanted.clone(),
+            booted: standing.booted.clone(),
+            current: systems.current.clone(),
+            profile: systems.profile.clone(),
+            boot_default: systems.known_boot_default().cloned(),
         })
     }
 
-    fn round_seen(&mut self, round: &Round, effects: &mut Vec<Effect>) {
-        if self.stage != Stage::Proving {
+    fn round_seen(&mut self, round: &Round, effects: &mut Vec<RebootEffect>) {
+        if self.stage != RebootStage::Proving {
             return;
         }
         let wrong = self.wrong_in(round);
         self.streak = if wrong.is_empty() { self.streak + 1 } else { 0 };
         let over = self.streak >= ROUNDS || (self.overtime && !wrong.is_empty());
-        self.broken = wrong.join("; ");
         if !over {
-            effects.push(Effect::Probe { after_a_pause: true });
+            effects.push(RebootEffect::Probe { after_a_pause: true });
             return;
         }
-        effects.push(Effect::Tell(Event::MatrixSeen { phase: Phase::Reboot, cells: cells(&self.plan, round, false) }));
+        effects.push(RebootEffect::Tell(Event::MatrixSeen {
+            phase: Phase::Reboot,
+            cells: cells(&self.plan, round, false),
+        }));
         let mut wave = self.waves[self.wave].clone();
         wave.retain(|host| self.boots.contains_key(host));
         let proven = self.streak >= ROUNDS;
         for host in wave {
-            let name = self.plan.host(host).name.clone();
+            let name = &self.plan.host(host).name;
             if proven {
                 self.ends.insert(host, HostEnd::Rebooted);
-                effects.push(Effect::Tell(Event::HostDone { host: name, phase: Phase::Reboot }));
+                effects.push(RebootEffect::Tell(Event::HostDone { host: name.clone(), phase: Phase::Reboot }));
             } else {
-                let why = format!("is back, but not all is as it was: {}", self.broken);
-                effects.push(Effect::Tell(Event::Failed { host: Some(name), text: why.clone(), hint: None }));
+                let why: Told = RollingReason::NotAllAsBefore { wrong: wrong.clone() }.into();
+                effects.push(RebootEffect::Tell(Event::failed(Some(name), why.clone())));
                 self.ends.insert(host, HostEnd::Wrong { why });
             }
         }
@@ -416,23 +401,27 @@ impl Rolling {
     }
 
     /// Names what was fine before the reboots and is not in this round.
-    fn wrong_in(&mut self, round: &Round) -> Vec<String> {
+    fn wrong_in(&mut self, round: &Round) -> Vec<Regression> {
         let links = self.plan.newly_broken(round);
-        let mut wrong: Vec<String> = links.into_iter().map(|link| link_text(&self.plan.links[link])).collect();
+        let down = |link: usize| Regression::LinkDownAfterReboot { link: link_text(&self.plan.links[link]) };
+        let mut wrong: Vec<Regression> = links.into_iter().map(down).collect();
         let plan = Arc::clone(&self.plan);
         for host in plan.ids() {
             let name = &plan.host(host).name;
             match (round.hosts.get(name), self.boots.get(&host)) {
                 // A host behind a jump that was rebooted counts too: the way to it must be there again.
-                (None, _) if plan.baseline.hosts.contains_key(name) => wrong.push(format!("{name} does not answer")),
+                (None, _) if plan.baseline.hosts.contains_key(name) => {
+                    wrong.push(Regression::HostSilentAfterReboot { name: name.clone() });
+                }
                 (None, _) | (Some(_), None) => {}
                 (Some(seen), Some(boot)) if !same_boot(&seen.boot_id, boot) => {
-                    wrong.push(format!("{name} has restarted once more"));
+                    wrong.push(Regression::RestartedOnceMore { name: name.clone() });
                 }
                 (Some(seen), Some(_)) => {
                     let last = self.last_restarts.insert(host, seen.restarts.clone());
                     let failures = plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
-                    wrong.extend(failures.into_iter().map(|unit| format!("{unit} fails on {name}")));
+                    let fails = |unit| Regression::UnitFailsAfterReboot { unit, name: name.clone() };
+                    wrong.extend(failures.into_iter().map(fails));
                 }
             }
         }

@@ -24,9 +24,10 @@ mod undo;
 mod verify;
 mod without;
 
-use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::without::not_ended_without;
-use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
+use crate::event::reason::caution::Caution;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::RefusalReason;
@@ -148,7 +149,7 @@ impl Transaction {
     #[must_use]
     pub fn is_seen_on_old(&self, host: HostId) -> bool {
         let now = &self.hosts[host.0];
-        now.back == Back::Restored || now.found == Some(Found::Guarded(Ground::Old))
+        now.back == Back::Restored || now.found == Some(Found::Guarded(GuardedState::Old))
     }
 
     /// Returns whether its guard may be disarmed: the command is out.
@@ -164,7 +165,7 @@ impl Transaction {
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
         if is_volatile && self.told_volatile.insert(host) {
             let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: Caution::Volatile.to_string() }));
+            effects.push(Effect::Tell(Event::warned(Some(&name), Caution::TracesVolatile)));
         }
     }
 
@@ -210,7 +211,7 @@ impl Transaction {
                 } else {
                     format!("{signal}: the decision to commit was made; finishing first")
                 };
-                effects.push(Effect::Tell(Event::Warned { host: None, text }));
+                effects.push(Effect::Tell(Event::Warned { host: None, text: text.into() }));
             }
             Stage::Back | Stage::BackProof | Stage::BackDisarm | Stage::Clean | Stage::Over => {}
         }
@@ -260,7 +261,7 @@ impl Transaction {
         if self.silent.insert(host) && all > 1 && self.silent.len() == all {
             let text =
                 "every host is out of reach at once: it is more likely this workstation's own link; the guards wait";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
         }
     }
 

@@ -79,7 +79,7 @@ where
             events.publish(match &gathered {
                 Ok(_) => Event::HostDone { host, phase },
                 // The hint belongs to the answer, and the command shows it there.
-                Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.why(), hint: None },
+                Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.why().into(), hint: None },
             });
             (name, gathered)
         }

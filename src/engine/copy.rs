@@ -17,7 +17,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {

@@ -15,7 +15,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer::kept::{Compared, compared};
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 /// How much longer the look at the new system may take for the comparison with the old one; prepare.sh ends the
 /// comparison before that.

@@ -156,6 +156,7 @@ impl<H: Hosts> Driver<H> {
     }
 
     fn of(transaction: Transaction, hosts: Arc<H>, plan: Arc<Plan>, times: Vec<Times>, clock: Arc<dyn Clock>) -> Self {
+        // Unbounded: no task waits for the driver, which may itself wait for the disk, and no answer is lost.
         let (reports, inbox) = mpsc::unbounded_channel();
         Self {
             transaction,
@@ -187,6 +188,8 @@ impl<H: Hosts> Driver<H> {
             while let Some(effect) = effects.pop_front() {
                 match effect {
                     Effect::Record(entry) => {
+                        // This waits for the disk, and everything waits with it: nothing may be sent before the entry
+                        // is durable.
                         if let Err(error) = surroundings.record(&entry) {
                             // On the way back, and at the end, a full disk stops nothing: the hosts come first.
                             let forward = !matches!(
@@ -198,7 +201,8 @@ impl<H: Hosts> Driver<H> {
                                     | Entry::Finished { .. }
                             );
                             let why = error.to_string();
-                            surroundings.tell(Event::Warned { host: None, text: format!("the record failed: {why}") });
+                            surroundings
+                                .tell(Event::Warned { host: None, text: format!("the record failed: {why}").into() });
                             if forward {
                                 // The effects that are left in the queue are dropped: what the entry announces must not
                                 // happen without it. The decider turns back instead.
@@ -213,6 +217,8 @@ impl<H: Hosts> Driver<H> {
                     Effect::Remember { host, units } => self.remember(host, units),
                     Effect::Expect(timer) => self.timers.set(timer, self.length(timer)),
                     Effect::Forget(timer) => self.timers.forget(timer),
+                    // It is weighed now, when its turn has come, since the guards count on. What the decider says to
+                    // that comes after what it has said before.
                     Effect::Weigh => {
                         let enough = self.enough_time();
                         effects.extend(self.transaction.handle(Input::Weighed { enough }));
@@ -225,6 +231,7 @@ impl<H: Hosts> Driver<H> {
                         for out in self.out.iter().flatten() {
                             out.task.abort();
                         }
+                        // They are told before the end, which is the last event; the verdict does not depend on them.
                         self.hear_last_journals(surroundings).await;
                         return DriverEnd::Verdict(verdict);
                     }
@@ -234,6 +241,7 @@ impl<H: Hosts> Driver<H> {
                 // The order is fixed, so that an answer that is there counts, although its time ran out while this
                 // machine was suspended; and so that the simulator can replay a run.
                 biased;
+                // The driver holds a sender itself, so the inbox never closes.
                 Some(report) = self.inbox.recv() => self.take(report, surroundings),
                 timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
                 signal = shutdown.requested() => {
@@ -264,6 +272,7 @@ impl<H: Hosts> Driver<H> {
             // still arrive on the host: the fence there decides about it.
             old.task.abort();
         }
+        // It counts over all hosts and never goes back, so a late report is never taken for that of another step.
         self.sent += 1;
         let sent = self.sent;
         let now = self.clock.now();
@@ -308,12 +317,14 @@ impl<H: Hosts> Driver<H> {
         // The order may arrive as late as `until`, and the guard holds from then on.
         if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
             let text = format!("the record failed: {error}");
-            surroundings.tell(Event::Warned { host: Some(host.clone()), text });
+            surroundings.tell(Event::Warned { host: Some(host.clone()), text: text.into() });
         }
     }
 
     /// Reads journals beside everything else: a roll back goes on meanwhile.
     fn read_journals(&mut self, host: HostId, units: BTreeSet<String>) {
+        // It is counted before the task begins, so that an end that comes at once waits for it. A task that panics
+        // sends nothing, and the end then waits for `LAST_JOURNALS`.
         self.journals += 1;
         let hosts = Arc::clone(&self.hosts);
         let reports = self.reports.clone();

@@ -15,7 +15,7 @@ use crate::decide::exec::{Came, Channel, Printed, Ran};
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
-use crate::remote::step::Step;
+use crate::remote::step::RemoteStep;
 use crate::remote::{Piece, StepError};
 
 /// How much of one host's output is kept, both streams together. A whole journal is less.
@@ -84,7 +84,7 @@ impl Run<'_> {
 
     async fn run(&self, mut stop: watch::Receiver<bool>) -> Gathered<Ran> {
         let ExecRequest { words, as_root, limit } = self.order;
-        let order = Step::Exec { mark: mark(), as_root: *as_root, limit: *limit, words: words.clone() };
+        let order = RemoteStep::Exec { mark: mark(), as_root: *as_root, limit: *limit, words: words.clone() };
         let name = &self.host.name;
         let mut command = tokio::select! {
             // A command that was not sent yet need not be ended. If it was sent just now, to drop it ends its input,

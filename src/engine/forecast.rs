@@ -15,7 +15,7 @@ use crate::facts::plan::Plan;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::remote::answer::units::{DryActivation, dry_activation};
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 impl Push<'_> {
     /// Begins the forecast with what the survey tells.

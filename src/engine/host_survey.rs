@@ -12,7 +12,7 @@ use crate::facts::systems::BootFiles;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::Host;
 use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 /// The facts that the survey of one host brought.
 #[derive(Debug, Clone)]

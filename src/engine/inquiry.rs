@@ -59,11 +59,11 @@ impl<'a> Inquiry<'a> {
     }
 
     pub(super) fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
-        self.tell(Event::Warned { host: host.cloned(), text: text.into() });
+        self.tell(Event::Warned { host: host.cloned(), text: text.into().into() });
     }
 
     pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
-        self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
+        self.tell(Event::Failed { host: host.cloned(), text: text.into().into(), hint });
     }
 
     pub(super) fn tell_findings(&self, findings: &[Finding]) {

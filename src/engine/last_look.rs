@@ -10,7 +10,7 @@ use crate::event::stream::Events;
 use crate::facts::host::{GuardState, Standing};
 use crate::inventory::model::Host;
 use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 /// Tells how every host stands now, and which hosts do not answer.
 pub(super) async fn look_at_every_host(reach: &Reach, hosts: &[Host], events: &Events) {
@@ -28,7 +28,7 @@ pub(super) async fn look_at_every_host(reach: &Reach, hosts: &[Host], events: &E
             Ok(standing) => describe(&standing),
             Err(why) => format!("does not answer: {why}"),
         };
-        events.publish(Event::HostFound { host, text });
+        events.publish(Event::HostFound { host, text: text.into() });
     }
 }
 

@@ -15,7 +15,7 @@ use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{GuardAction, Host, HostName};
-use crate::remote::step::{Expected, Speaker, Step as RemoteStep};
+use crate::remote::step::{Expected, RemoteStep, Speaker};
 
 /// The names by which the hosts know this run.
 #[derive(Debug, Clone)]
@@ -74,6 +74,8 @@ pub struct Orders {
     pub plan: Arc<Plan>,
     identity: Identity,
     guards: Vec<HostGuard>,
+    /// Tasks of several hosts read and write these two at once. Each lock is held for one statement, and none over an
+    /// `await`.
     clocks: Mutex<Vec<HostClock>>,
     epochs: Mutex<Epochs>,
 }
@@ -156,6 +158,8 @@ impl Orders {
         let speaker = self.speaker(host);
         let shown = answer.standing.fence.as_ref().or(answer.standing.lease.as_ref());
         if let Some(lease) = shown.filter(|lease| lease.run == speaker.run) {
+            // It is written down before the answer is judged: the decider may outbid the host at once, and must be
+            // above this.
             lock(&self.epochs).saw(host, lease.epoch);
             // Two recoveries that have begun at once may even have the same epoch.
             let is_anothers = *step == Step::Ask && lease.owner != self.identity.owner;
@@ -171,6 +175,7 @@ impl Orders {
             Step::Return { boot_id } if !has_returned(boot_id, &answer.standing) => {
                 Try::NotYet(Box::new(answer.standing))
             }
+            // Any other answer ends the tries, also a refusal: what to do about it is for the decider.
             _ => Try::Answer(Answer::Said(Box::new(answer))),
         }
     }

@@ -18,7 +18,7 @@ use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
 use crate::remote::bounds::{ANSWER, STDERR};
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 use crate::remote::{StepError, Stream};
 
 /// How long a prober lives that is not asked any more; then it ends itself.

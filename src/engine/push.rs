@@ -13,7 +13,7 @@ use super::driver::{Driver, DriverEnd};
 use super::inquiry::{FleetScope, Inquiry, Refused};
 use super::last_look::look_at_every_host;
 use super::mutex::lock;
-use super::reboot::{Logbook, Rolled, RollingReboot};
+use super::reboot::{Logbook, RebootDriver, Rolled};
 use super::returned::Leftovers;
 use super::shutdown::Shutdown;
 use super::surroundings::Surroundings;
@@ -28,7 +28,7 @@ use crate::event::{HostOutcome, Outcome};
 use crate::facts::traces::EndMark;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::Workspace;
-use crate::remote::step::{Speaker, Step as RemoteStep};
+use crate::remote::step::{RemoteStep, Speaker};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ pub async fn push(
             } else {
                 // No waves are named, so they are rebooted one after the other.
                 let skipped = lock(&push.skipped).clone();
-                let rolling = RollingReboot {
+                let rolling = RebootDriver {
                     inquiry: &push.inquiry,
                     skipped: &skipped,
                     run: &request.run,

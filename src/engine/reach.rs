@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::inventory::model::HostName;
-use crate::remote::step::Step;
+use crate::remote::step::RemoteStep;
 use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
 
 /// The connections to all hosts of the fleet.
@@ -54,6 +54,7 @@ impl Reach {
         // A task that makes the master holds the lock for as long as that takes. This script does not wait for it.
         let slot = tokio::time::timeout(limit, self.sessions[host].lock()).await.ok()?;
         let session = slot.clone()?;
+        // It is let go before the script runs: an order that has to log in anew must not wait for this one.
         drop(slot);
         if !session.is_alive().await {
             return None;
@@ -83,7 +84,7 @@ impl Reach {
     ///
     /// # Errors
     /// See [`StepError`].
-    pub async fn command(&self, host: &HostName, step: &Step, limit: Duration) -> Result<Command, StepError> {
+    pub async fn command(&self, host: &HostName, step: &RemoteStep, limit: Duration) -> Result<Command, StepError> {
         let session = self.session(host, "exec", limit).await?;
         session.command(step, limit).await
     }
@@ -110,10 +111,13 @@ impl Reach {
     async fn session(&self, host: &HostName, script: &'static str, limit: Duration) -> Result<Arc<Session>, StepError> {
         let no_login = |source| StepError::NoLogin { host: host.clone(), script, source: Box::new(source) };
         let limit = limit.min(self.connect[host]);
+        // The lock is held over the whole login: other orders to this host wait for it and share it. That wait ends,
+        // because each login has a limit; it is not counted against this one's. Other hosts have locks of their own.
         let mut slot = self.sessions[host].lock().await;
         match &*slot {
             Some(session) if session.is_alive().await => Ok(Arc::clone(session)),
             Some(session) => {
+                // A login that fails leaves the session where it is: the next order tries again.
                 session.reopen(limit).await.map_err(no_login)?;
                 Ok(Arc::clone(session))
             }

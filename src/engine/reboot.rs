@@ -1,4 +1,4 @@
-//! Drives a rolling reboot: does what [`Rolling`] decides, and tells it what came of it.
+//! Drives a rolling reboot: does what [`RollingReboot`] decides, and tells it what came of it.
 
 mod lease;
 
@@ -18,11 +18,13 @@ use super::orders::HostClock;
 use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
-use crate::decide::reboot::{Caution, Effect, Entry, HostEnd, Input, NotHeld, Rolling};
+use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::reboot::{RebootActivity, RollingReason};
 use crate::event::stream::Events;
+use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
@@ -30,7 +32,7 @@ use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
-use crate::remote::step::{Expected, Step as RemoteStep};
+use crate::remote::step::{Expected, RemoteStep};
 use crate::remote::{Way, Workspace};
 
 /// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
@@ -60,9 +62,9 @@ pub enum How {
     /// It went to its end, good or bad: the ends of the hosts say which.
     Through,
     /// No host was rebooted; the reason was told.
-    Refused { text: String },
+    Refused { text: Told },
     /// No further host was begun, and no host is to blame.
-    Stopped(NotHeld),
+    Stopped(RollingReason),
     /// No further host was begun.
     Interrupted(Signal),
     /// A second signal came: it was left while these hosts were on their way.
@@ -78,7 +80,7 @@ pub trait Logbook: Send {
     fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()>;
     /// # Errors
     /// When it is not durable.
-    fn rolling_goes_on(&mut self, entry: &Entry) -> std::io::Result<()>;
+    fn rolling_goes_on(&mut self, entry: &RebootEntry) -> std::io::Result<()>;
     /// Writes down that it has come to its end, and that nothing is left to `recover`.
     fn rolling_ends(&mut self);
 }
@@ -103,14 +105,14 @@ pub async fn reboot(
 ) -> Rolled {
     let RebootRequest { scope, run, owner } = request;
     let inquiry = Inquiry::new(scope, workspace, events);
-    let rolling = RollingReboot { inquiry: &inquiry, skipped: &scope.without, run, owner };
+    let rolling = RebootDriver { inquiry: &inquiry, skipped: &scope.without, run, owner };
     let rolled = rolling.roll(&scope.selected, sizes, logbook, shutdown).await;
     inquiry.reach.close().await;
     rolled
 }
 
 /// The reboot of a fleet's hosts, by a command of its own or at the end of a push.
-pub(super) struct RollingReboot<'a> {
+pub(super) struct RebootDriver<'a> {
     pub(super) inquiry: &'a Inquiry<'a>,
     /// Hosts that take no part.
     pub(super) skipped: &'a BTreeSet<HostName>,
@@ -129,7 +131,7 @@ struct Before {
     own: Option<HostId>,
 }
 
-impl RollingReboot<'_> {
+impl RebootDriver<'_> {
     /// Reboots these hosts, each proven back before the next.
     pub(super) async fn roll(
         &self,
@@ -150,13 +152,13 @@ impl RollingReboot<'_> {
         let plan = Arc::clone(&before.plan);
         let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
         if let Some(own) = before.own.filter(|own| hosts.contains(&plan.host(*own).name)) {
-            let caution = Caution::OwnMachine { fleet: self.inquiry.scope.fleet.name.clone() };
-            self.inquiry.warn(Some(&plan.host(own).name), caution.to_string());
+            let caution = RollingReason::OwnMachineReboots { fleet: self.inquiry.scope.fleet.name.clone() };
+            self.inquiry.tell(Event::warned(Some(&plan.host(own).name), caution));
         }
-        let mut rolling = Rolling::new(Arc::clone(&plan), &ids, sizes, before.own);
+        let mut rolling = RollingReboot::new(Arc::clone(&plan), &ids, sizes, before.own);
         let name = |id: &HostId| plan.host(*id).name.clone();
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
-            return none(How::Stopped(NotHeld::Record { why: error.to_string() }));
+            return none(How::Stopped(RollingReason::RebootNotRecorded { error: error.to_string() }));
         }
         let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
         let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
@@ -170,55 +172,55 @@ impl RollingReboot<'_> {
 
     async fn carry_out(
         &self,
-        rolling: &mut Rolling,
+        rolling: &mut RollingReboot,
         before: &Before,
         probing: &Probing,
         logbook: &mut impl Logbook,
         shutdown: &mut Shutdown,
     ) -> How {
-        let left = |rolling: &Rolling, signal| {
+        let left = |rolling: &RollingReboot, signal| {
             let away = rolling.away().iter().map(|host| before.plan.host(*host).name.clone()).collect();
             How::Left { signal, away }
         };
-        let mut effects: VecDeque<Effect> = rolling.start().into();
-        let mut under_way: FuturesUnordered<BoxFuture<'_, Input>> = FuturesUnordered::new();
+        let mut effects: VecDeque<RebootEffect> = rolling.start().into();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, RebootInput>> = FuturesUnordered::new();
         let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         loop {
             while let Some(effect) = effects.pop_front() {
                 match effect {
-                    Effect::Record(entry) => {
+                    RebootEffect::Record(entry) => {
                         if let Err(error) = logbook.rolling_goes_on(&entry) {
                             // The effects that are left in the queue are dropped: what the entry announces must not
                             // happen without it. The decider turns back instead.
-                            effects = rolling.handle(Input::RecordFailed { why: error.to_string() }).into();
+                            effects = rolling.handle(RebootInput::RecordFailed { error: error.to_string() }).into();
                         }
                     }
-                    Effect::Hold { host, boot_id, renews } => {
+                    RebootEffect::Hold { host, boot_id, renews } => {
                         under_way.push(self.hold(host, boot_id, renews, before).boxed());
                     }
-                    Effect::LetGo(hosts) => {
+                    RebootEffect::LetGo(hosts) => {
                         // It is waited for here, because only `Finish` comes behind it. A signal ends that wait.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
                             signal = shutdown.requested() => return left(rolling, signal),
                         }
                     }
-                    Effect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
-                    Effect::Probe { after_a_pause } => {
+                    RebootEffect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
+                    RebootEffect::Probe { after_a_pause } => {
                         let looking = async move {
                             if after_a_pause {
                                 BootClock.sleep_until(BootClock.now() + ROUND_PAUSE).await;
                             }
-                            Input::RoundSeen { round: probing.round(&before.plan.links, false).await }
+                            RebootInput::RoundSeen { round: probing.round(&before.plan.links, false).await }
                         };
                         under_way.push(looking.boxed());
                     }
-                    Effect::Expect { wave } => {
+                    RebootEffect::Expect { wave } => {
                         let over = BootClock.sleep_until(BootClock.now() + settle);
-                        under_way.push(over.map(move |()| Input::SettleElapsed { wave }).boxed());
+                        under_way.push(over.map(move |()| RebootInput::SettleElapsed { wave }).boxed());
                     }
-                    Effect::Tell(event) => self.inquiry.tell(event),
-                    Effect::Finish => {
+                    RebootEffect::Tell(event) => self.inquiry.tell(event),
+                    RebootEffect::Finish => {
                         let stopped = rolling.stopped().cloned().map_or(How::Through, How::Stopped);
                         return rolling.interrupted().map_or(stopped, How::Interrupted);
                     }
@@ -234,7 +236,7 @@ impl RollingReboot<'_> {
                     if rolling.interrupted().is_some() || rolling.is_going_down() {
                         return left(rolling, signal);
                     }
-                    Input::CancelRequested(signal)
+                    RebootInput::CancelRequested(signal)
                 }
             };
             effects.extend(rolling.handle(input));
@@ -242,11 +244,11 @@ impl RollingReboot<'_> {
     }
 
     /// Makes survey and baseline; or says why no host must be rebooted now.
-    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, String> {
+    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, Told> {
         // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
         // out for links that no host can bring up.
         let survey = self.inquiry.survey(self.skipped).await;
-        self.inquiry.ensure_witnesses_answer(&survey).map_err(|refused| refused.text)?;
+        self.inquiry.ensure_witnesses_answer(&survey).map_err(|refused| Told::from(refused.text))?;
         let surveyed = &survey.answered;
         let there: Vec<&Host> =
             self.inquiry.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
@@ -258,10 +260,10 @@ impl RollingReboot<'_> {
             judge_by_hand(&self.inquiry.scope.fleet.name, &views, self.inquiry.scope.allowed, ByHand::Reboot);
         self.inquiry.tell_findings(&findings);
         if findings.iter().any(|finding| finding.weight == Weight::Refusal) {
-            return Err("a host must not be rebooted now".to_owned());
+            return Err(RollingReason::RebootNotAllowed.into());
         }
         if !views.iter().any(|view| view.selected) {
-            return Err("no host that was to be rebooted answers".to_owned());
+            return Err(RollingReason::NobodyToReboot.into());
         }
         let plan = plan(&views, self.inquiry.links(&survey));
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
@@ -283,14 +285,16 @@ impl RollingReboot<'_> {
     }
 
     /// Tells one host to reboot and waits for it, until it has taken a new login or its time is over.
-    async fn reboot_one(&self, id: HostId, before: &Before) -> Input {
+    async fn reboot_one(&self, id: HostId, before: &Before) -> RebootInput {
         let plan = before.plan.host(id);
         let host = self.fleet_host(&plan.name);
         let name = &host.name;
-        let doing = |doing: &str| self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
+        let doing = |doing: RebootActivity| {
+            self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_string() });
+        };
         let begun = BootClock.now();
         // The boot id goes with the order, so a late copy of it reboots nothing after the reboot.
-        doing("told to reboot");
+        doing(RebootActivity::Told);
         let script = RemoteStep::Reboot {
             run: self.run.to_owned(),
             boot_id: plan.boot_id.clone(),
@@ -299,42 +303,38 @@ impl RollingReboot<'_> {
         .script();
         let limit = host.limits.connect + host.limits.step;
         let told = within(&BootClock, limit, self.inquiry.reach.run(name, &script, limit)).await;
-        let mut may_be_told = None;
         match told {
             Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                 Ok(StepOutcome::Refused { reason, text }) => {
-                    return Input::Refused { host: id, why: refusal_text(reason, &text) };
+                    return RebootInput::Refused { host: id, why: refusal_text(reason, &text).into() };
                 }
-                Ok(StepOutcome::Failed { text }) => return Input::Refused { host: id, why: text },
-                Ok(StepOutcome::Done) => {}
-                Err(error) => may_be_told = Some(error.to_string()),
+                Ok(StepOutcome::Failed { text }) => return RebootInput::Refused { host: id, why: text.into() },
+                Ok(StepOutcome::Done) | Err(_) => {}
             },
             Some(Err(error)) if error.nothing_ran() => {
-                return Input::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
+                let undelivered = RollingReason::RebootNotDelivered { cause: reason(&error).into() };
+                return RebootInput::Refused { host: id, why: undelivered.into() };
             }
             // The connection may be gone because the host reboots already, so this error proves nothing.
-            Some(Err(error)) => may_be_told = Some(reason(&error)),
-            None => may_be_told = Some(format!("no answer within {} s", limit.as_secs())),
+            Some(Err(_)) | None => {}
         }
-        doing("going down and booting");
+        doing(RebootActivity::GoingDown);
         let until = BootClock.now() + STOPPING + host.boot_time + host.limits.connect;
-        let mut last = may_be_told.unwrap_or_else(|| "no answer".to_owned());
         loop {
-            match self.look(host).await {
+            let last = match self.look(host).await {
                 // Only another boot proves the reboot: a host that is slow to stop still answers on the old one.
                 Ok(standing) if !same_boot(&standing.boot_id, &plan.boot_id) => break,
-                Ok(_) => "it still answers on the boot that it was on".clone_into(&mut last),
-                Err(why) => last = why,
-            }
+                Ok(_) => RollingReason::StillOnOldBoot.into(),
+                Err(why) => why,
+            };
             let now = BootClock.now();
             if now >= until {
-                let waited = now.saturating_sub(begun).as_secs();
-                let why = format!("has not come back from its reboot within {waited} s: {last}");
-                return Input::Lost { host: id, why };
+                let overdue = RollingReason::RebootOverdue { waited: now.saturating_sub(begun), cause: last };
+                return RebootInput::Lost { host: id, why: overdue.into() };
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
-        doing("is up; logging in anew");
+        doing(RebootActivity::LoggingIn);
         match self.login_after_boot(host).await {
             Ok((standing, kernel)) => {
                 let took = BootClock.now().saturating_sub(begun);
@@ -344,23 +344,23 @@ impl RollingReboot<'_> {
                     old_kernel: before.kernels.get(name).cloned().unwrap_or_default(),
                     new_kernel: kernel,
                 });
-                Input::Back { host: id, standing: Box::new(standing) }
+                RebootInput::Back { host: id, standing: Box::new(standing) }
             }
-            Err(why) => Input::Lost { host: id, why: format!("has rebooted, and takes no new login: {why}") },
+            Err(cause) => RebootInput::Lost { host: id, why: RollingReason::NoLoginAfterReboot { cause }.into() },
         }
     }
 
-    async fn look(&self, host: &Host) -> Result<Standing, String> {
+    async fn look(&self, host: &Host) -> Result<Standing, Told> {
         let limit = host.limits.connect;
         let script = RemoteStep::Standing { run: None }.script();
         let asked = within(&BootClock, limit, self.inquiry.reach.run(&host.name, &script, limit)).await;
-        let raw = asked.ok_or_else(|| "no answer".to_owned())?.map_err(|error| reason(&error))?;
-        answer::standing(&raw.lines).map_err(|error| error.to_string())
+        let raw = asked.ok_or("no answer")?.map_err(|error| reason(&error))?;
+        answer::standing(&raw.lines).map_err(|error| error.to_string().into())
     }
 
     /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
     /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
-    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), String> {
+    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), Told> {
         let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         let until = BootClock.now() + settle;
         let limit = host.limits.connect + settle + host.limits.step;
@@ -375,8 +375,7 @@ impl RollingReboot<'_> {
                     match answer::standing(&raw.lines) {
                         Ok(standing) => {
                             if one("starting").is_some() {
-                                let text = "its boot has not ended: some of its units are still starting";
-                                self.inquiry.warn(Some(&host.name), text);
+                                self.inquiry.tell(Event::warned(Some(&host.name), RollingReason::BootNotEnded));
                             }
                             return Ok((standing, one("kernel").unwrap_or_default()));
                         }
@@ -388,7 +387,7 @@ impl RollingReboot<'_> {
             };
             // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {
-                return Err(why);
+                return Err(why.into());
             }
             BootClock.sleep_until(BootClock.now() + LOOK_PAUSE).await;
         }

@@ -19,10 +19,11 @@ use super::surroundings::Surroundings;
 use super::surveyor::{SshSurveyor, Surveyor};
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::reboot::unfinished::Begun;
+use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::time::{RecordedGuard, Times};
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::vocabulary::{Signal, Verdict};
+use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::plan::Plan;
@@ -69,7 +70,7 @@ pub struct RecordedRun {
     /// How long each host's guard holds from when it was armed; `None`: the record does not say.
     pub guards: Option<BTreeMap<HostName, RecordedGuard>>,
     /// Whether the unfinished run is a rolling reboot.
-    pub rolling: Option<Begun>,
+    pub rolling: Option<UnfinishedReboot>,
     /// The hosts that were missing when it was ended, and the side on which it was ended.
     pub mark: Option<EndMark>,
 }
@@ -114,10 +115,7 @@ pub enum Recovered {
         silent: Vec<HostName>,
     },
     /// It could not begin, for this reason.
-    NotBegun {
-        text: String,
-        hint: Option<String>,
-    },
+    NotBegun(RecoverReason),
     /// It was a rolling reboot, and its hosts were let go; nothing else was done.
     Rolling(RollingEnded),
     /// The newest run is a guard that a person has armed, and that is still armed: it is not touched.
@@ -245,9 +243,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 }
                 Err((text, hint)) => {
                     if aloud {
-                        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-                        let text = format!("does not answer: {text}{hint}");
-                        self.events.publish(Event::Warned { host: Some(host.clone()), text });
+                        let silent = RecoverReason::SilentInRecovery { cause: text.into(), advice: hint };
+                        self.events.publish(Event::warned(Some(&host), silent));
                     }
                     silent.insert(host);
                 }

@@ -10,11 +10,12 @@ use super::inquiry::{Phased, refuse_if};
 use super::push::Push;
 use super::survey::FleetSurvey;
 use crate::decide::rollback::{Kept, To, choose, doubt};
+use crate::event::reason::rollback_target::RollbackDoubt;
 use crate::event::{Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer::kept::kept;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 impl Push<'_> {
     /// Makes phases 1 and 2 of a rollback. It names all missing systems at once, before anything is touched.
@@ -43,18 +44,18 @@ impl Push<'_> {
             };
             match chosen {
                 Ok(system) => {
-                    if let Some(text) = doubt(to, name, &surveyed[name].facts.standing.systems.current) {
-                        self.inquiry.warn(Some(name), text);
+                    if let Some(doubt) = doubt(to, name, &surveyed[name].facts.standing.systems.current) {
+                        self.inquiry.tell(Event::warned(Some(name), doubt));
                     }
                     systems.insert(name.clone(), system);
                 }
-                Err(finding) => {
-                    self.inquiry.fail(Some(name), finding.text, finding.hint);
+                Err(doubt) => {
+                    self.inquiry.tell(Event::failed(Some(name), doubt));
                     missing = true;
                 }
             }
         }
-        refuse_if(missing, "not every host has what it is to go back to")?;
+        refuse_if(missing, &RollbackDoubt::RollbackTargetsMissing.to_string())?;
         Ok((systems, survey))
     }
 

@@ -26,7 +26,7 @@ use crate::facts::step_answer::StepAnswer;
 use crate::inventory::model::HostName;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::bounds::{Excess, Meter};
-use crate::remote::step::{Step as RemoteStep, is_unit};
+use crate::remote::step::{RemoteStep, is_unit};
 use crate::remote::{ConnectCause, RawAnswer, Script, StepError, Way};
 
 /// The most units of a host whose journals are read: if more fail, these few show the cause.

@@ -9,7 +9,7 @@ use crate::event::Phase;
 use crate::event::stream::Events;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
-use crate::remote::step::Step;
+use crate::remote::step::RemoteStep;
 
 /// Asks every host; the answers come in the order of `hosts`. `phase` is the survey where a build runs beside it.
 pub fn status<'a>(
@@ -19,7 +19,7 @@ pub fn status<'a>(
     events: &'a Events,
 ) -> impl Stream<Item = (HostName, Gathered<Condition>)> {
     gather(hosts, phase, events, move |host| async move {
-        let script = Step::Status.script();
+        let script = RemoteStep::Status.script();
         let raw = reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
         Ok(answer::condition(&raw.lines)?)
     })

@@ -29,10 +29,12 @@ impl Timers {
 
     /// Waits for the next timer; for ever when there is none.
     pub(super) async fn next(&mut self) -> Timer {
+        // If several are due at once, the order of `Timer` decides, so that the simulator can replay a run.
         let Some((timer, due)) = self.due.iter().min_by_key(|(_, due)| **due).map(|(timer, due)| (*timer, *due)) else {
             return std::future::pending().await;
         };
         self.clock.sleep_until(due).await;
+        // It is taken out only now: the driver drops this wait whenever something else comes first, and asks anew.
         self.due.remove(&timer);
         timer
     }

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::event::shorten::shorten;
+use crate::event::told::Told;
 use crate::event::{Event, HostOutcome};
 use crate::facts::links::LinkAnswer;
 use crate::inventory::model::HostName;
@@ -103,6 +105,9 @@ impl Ration {
         for text in texts_of(&mut event) {
             shorten(text, LONGEST_TEXT);
         }
+        for told in told_by(&mut event) {
+            told.shorten(LONGEST_TEXT);
+        }
         let (account, lines) = match &mut event {
             Event::Printed { host, lines, .. } => (Account::Printed(host.clone()), lines),
             Event::Logged { host, lines, .. } => (Account::Logged(host.clone()), lines),
@@ -127,7 +132,7 @@ impl Ration {
         lines.truncate(fitting);
         lines.push(format!("({cut})"));
         self.used.insert(account.clone(), None);
-        vec![event, Event::Warned { host: account.host(), text: cut }]
+        vec![event, Event::Warned { host: account.host(), text: cut.into() }]
     }
 }
 
@@ -135,26 +140,11 @@ fn cost(line: &str) -> usize {
     LINE_COST + line.len() + CONTROL_COST * line.chars().filter(|character| character.is_control()).count()
 }
 
-/// Cuts a text at a border of characters, and shows that it was cut.
-pub(crate) fn shorten(text: &mut String, longest: usize) {
-    if text.len() > longest {
-        let end = (0..=longest).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-}
-
 /// Returns the texts that a host, or a machine that answers in its place, can have a part in.
 fn texts_of(event: &mut Event) -> Vec<&mut String> {
     match event {
-        Event::HostMoved { doing: text, .. }
-        | Event::AddressChosen { address: text, .. }
-        | Event::ContactLost { why: text, .. }
-        | Event::Warned { text, .. }
-        | Event::HostFound { text, .. }
-        | Event::CameBack { text, .. }
-        | Event::RollBackStarted { reason: text, .. } => vec![text],
-        Event::Failed { text, hint, .. } => std::iter::once(text).chain(hint).collect(),
+        Event::HostMoved { doing: text, .. } | Event::AddressChosen { address: text, .. } => vec![text],
+        Event::Failed { hint, .. } => hint.iter_mut().collect(),
         Event::HostSurveyed { nixos, nix, systemd, kernel, .. } => {
             nixos.iter_mut().chain([nix, systemd, kernel]).collect()
         }
@@ -170,6 +160,19 @@ fn texts_of(event: &mut Event) -> Vec<&mut String> {
                 LinkAnswer::Up { .. } | LinkAnswer::Unknown => None,
             })
             .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the reasons of which the same is true.
+fn told_by(event: &mut Event) -> Vec<&mut Told> {
+    match event {
+        Event::ContactLost { why: told, .. }
+        | Event::Warned { text: told, .. }
+        | Event::Failed { text: told, .. }
+        | Event::HostFound { text: told, .. }
+        | Event::CameBack { text: told, .. }
+        | Event::RollBackStarted { reason: told, .. } => vec![told],
         Event::Finished { text, hosts, .. } => {
             let lost = hosts.values_mut().filter_map(|outcome| match outcome {
                 HostOutcome::Lost { why } | HostOutcome::Left { why, .. } => Some(why),
@@ -204,7 +207,7 @@ mod tests {
                 Event::Printed { lines, .. } | Event::Logged { lines, .. } => {
                     bytes += lines.iter().map(String::len).sum::<usize>();
                 }
-                Event::Warned { host, text } => warnings.push((host, text)),
+                Event::Warned { host, text } => warnings.push((host, text.to_string())),
                 other => panic!("{other:?}"),
             }
         }
@@ -248,7 +251,7 @@ mod tests {
             panic!("it was not cut")
         };
         assert_eq!(
-            (lines.last().unwrap(), text.as_str()),
+            (lines.last().unwrap(), text.to_string().as_str()),
             (&format!("({text})"), "builds and hooks print more than 6 MB: the rest is left out")
         );
     }
@@ -268,15 +271,15 @@ mod tests {
             left_out: false,
         };
         for event in [
-            Event::Warned { host: Some(host()), text: long.clone() },
-            Event::Failed { host: None, text: long.clone(), hint: Some(long.clone()) },
-            Event::ContactLost { host: host(), why: long.clone() },
-            Event::RollBackStarted { host: None, reason: long.clone() },
+            Event::Warned { host: Some(host()), text: long.clone().into() },
+            Event::Failed { host: None, text: long.clone().into(), hint: Some(long.clone()) },
+            Event::ContactLost { host: host(), why: long.clone().into() },
+            Event::RollBackStarted { host: None, reason: long.clone().into() },
             Event::MatrixSeen { phase: crate::event::Phase::Verify, cells: vec![cell] },
             Event::Finished {
                 outcome: crate::event::Outcome::Split,
-                text: long.clone(),
-                hosts: [(host(), HostOutcome::Lost { why: long.clone() })].into(),
+                text: long.clone().into(),
+                hosts: [(host(), HostOutcome::Lost { why: long.clone().into() })].into(),
                 exit: 3,
                 took_ms: 0,
             },

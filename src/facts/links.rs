@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::host::{Uptime, WireguardInterface};
 use crate::facts::units::Units;
 use crate::inventory::model::{
-    Check, CheckKind, Command, Fleet, Host, HostName, Place, Target, VpnShape, url_without_login,
+    Check, CheckKind, Fleet, HookCommand, Host, HostName, Place, Target, VpnShape, url_without_login,
 };
 
 /// A link's number: its place in the plan's list of links, the same for the whole push.
@@ -252,8 +252,8 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
         CheckKind::Dns { query, server } => {
             once(query.clone(), Probe::Dns { query: query.clone(), server: server.clone() })
         }
-        CheckKind::Command(Command::Argv(words)) => once(check.name.clone(), Probe::Argv(words.clone())),
-        CheckKind::Command(Command::Shell(text)) => once(check.name.clone(), Probe::Shell(text.clone())),
+        CheckKind::Command(HookCommand::Argv(words)) => once(check.name.clone(), Probe::Argv(words.clone())),
+        CheckKind::Command(HookCommand::Shell(text)) => once(check.name.clone(), Probe::Shell(text.clone())),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod host;
 pub mod links;
 pub mod package_change;
 pub mod plan;
+pub mod signal;
 pub mod step_answer;
 pub mod store_path;
 pub mod systems;

@@ -1,5 +1,6 @@
 //! Which system a host is on, and what its boot loader brings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::store_path::StorePath;
@@ -63,7 +64,7 @@ impl Systems {
 }
 
 /// The boot loader that a default was read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootLoader {
     SystemdBoot,

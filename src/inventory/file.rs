@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::At;
-use super::model::{Become, Command, GuardAction, HostKey, HostName, LoaderKind, Size, UnitPattern};
+use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::shapes;
 
@@ -279,7 +279,7 @@ pub(super) struct HookEntry {
     pub(super) name: Option<At<String>>,
     /// A list is a program with its arguments, a text goes to `sh -c`.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) command: Option<At<Command>>,
+    pub(super) command: Option<At<HookCommand>>,
     /// How long it may run. Default: 5m.
     #[schemars(schema_with = "shapes::duration")]
     pub(super) timeout: Option<At<Duration>>,
@@ -330,7 +330,7 @@ pub(super) struct CheckEntry {
     pub(super) wireguard: Option<At<WireguardEntry>>,
     /// A command that must exit with 0: a list is a program with its arguments, a text goes to `sh -c`.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) command: Option<At<Command>>,
+    pub(super) command: Option<At<HookCommand>>,
 }
 
 /// The value of `vpn`.

@@ -18,7 +18,7 @@ pub struct Hooks {
 pub struct Hook {
     /// What the screen calls it.
     pub name: String,
-    pub command: Command,
+    pub command: HookCommand,
     pub timeout: Duration,
 }
 
@@ -28,12 +28,12 @@ impl Hook {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum HookCommand {
     Argv(Vec<String>),
     Shell(String),
 }
 
-impl Command {
+impl HookCommand {
     /// On one line, for people.
     #[must_use]
     pub fn words(&self) -> String {

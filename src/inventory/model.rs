@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::boot_loader::{BootLoaderHint, LoaderKind};
-pub use super::hook::{Command, Hook, Hooks};
+pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
 pub use super::jump::Jump;
 pub use super::nix::NixOptions;
@@ -363,7 +363,7 @@ pub enum CheckKind {
         to: Vec<Target>,
         handshake: Duration,
     },
-    Command(Command),
+    Command(HookCommand),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

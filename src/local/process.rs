@@ -3,38 +3,25 @@
 //! A process group of its own keeps Ctrl-C at the terminal from reaching ssh and nix: a signal is for fleetdeploy
 //! alone, which decides what becomes of its children.
 
+mod group;
+mod output;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::task::JoinHandle;
+use tokio::io::AsyncWriteExt;
 
-/// How much of a child's stdout is kept: enough for any answer of nix about a fleet of hundreds, and a bound on what a
-/// broken program can make us keep.
-const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
-/// How much of a child's stderr is kept, from the end: programs say last what went wrong.
-const TALK_LIMIT: u64 = 2 * 1024 * 1024;
-/// How much of one line of stderr is kept. Nix tells an activity in less; the rest of a longer line is passed over.
-const LINE_LIMIT: usize = 256 * 1024;
-/// How long a child has from SIGTERM to SIGKILL. nix ends its builders in much less.
-const GRACE: Duration = Duration::from_secs(3);
+use group::ProcessGroup;
+use output::{CutShort, capture, capture_lines};
+
+pub use group::let_children_end;
 
 /// How long the rest of the output of a child that has ended is read.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-
-/// The children that were told to end, each with its killer.
-static ENDING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
-
-/// Waits until all children that were told to end have ended. It takes seconds at most, because a child that does not
-/// listen is killed.
-pub async fn let_children_end() {
-    let ending = std::mem::take(&mut *ENDING.lock().unwrap_or_else(PoisonError::into_inner));
-    futures::future::join_all(ending).await;
-}
 
 /// A child to start. Arguments go to the program as they are; no shell is between.
 #[derive(Debug, Clone)]
@@ -219,8 +206,10 @@ impl Invocation {
             let status = tokio::select! {
                 said = &mut talking => {
                     said?;
+                    // A child may close its output long before it ends; `limit` bounds this wait, too.
                     inner.wait().await.map_err(CutShort::Broken)?
                 }
+                // The child has ended, and what it has printed last may still be in the pipes.
                 status = inner.wait() => {
                     // A process that the child has left behind may keep the pipes open for ever.
                     if let Ok(said) = tokio::time::timeout(LAST_WORDS, &mut talking).await {
@@ -231,6 +220,8 @@ impl Invocation {
             };
             Ok(status.code())
         };
+        // This clock stands still while the workstation sleeps. What is counted against a guard has a limit of its own
+        // around this, on a clock that goes on.
         match tokio::time::timeout(limit, everything).await {
             Ok(Ok(status)) => Ok(Finished { status, stdout, stderr }),
             Ok(Err(error)) => Err(cut(error)),
@@ -251,7 +242,7 @@ impl Invocation {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            // `Group` ends the whole group, and Ctrl-C at the terminal does not reach it.
+            // A group of its own: `ProcessGroup` ends all of it, and Ctrl-C at the terminal does not reach it.
             .process_group(0)
             .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
@@ -264,232 +255,5 @@ impl Invocation {
     }
 }
 
-/// A child that takes its process group with it when it is dropped before it has ended.
-///
-/// The group gets SIGTERM first: nix runs its builders in groups of their own, and only nix itself can end them.
-struct ProcessGroup {
-    inner: Option<tokio::process::Child>,
-}
-
-impl ProcessGroup {
-    fn inner(&mut self) -> &mut tokio::process::Child {
-        self.inner.as_mut().expect("only dropping takes it")
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        let Some(mut child) = self.inner.take() else { return };
-        // `id` is `None` once the child was waited for: its number may belong to another process by then.
-        let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
-        let group = nix::unistd::Pid::from_raw(group);
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGTERM);
-        // `drop` cannot wait, so a task does. `let_children_end` waits for that task before the program ends; else a
-        // child that ignores SIGTERM would outlive us.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let killer = runtime.spawn(async move {
-                if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-                    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-                }
-            });
-            let mut ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
-            ending.retain(|other| !other.is_finished());
-            ending.push(killer);
-        }
-    }
-}
-
-/// Why a stream was not read to its end.
-enum CutShort {
-    TooMuch(u64),
-    Broken(std::io::Error),
-}
-
-async fn capture(
-    stream: Option<impl AsyncRead + Unpin>,
-    most: Option<u64>,
-    bytes: &mut Vec<u8>,
-) -> Result<(), CutShort> {
-    let Some(mut stream) = stream else { return Ok(()) };
-    (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(CutShort::Broken)?;
-    match most {
-        // One byte more tells whether the child has printed too much.
-        Some(most) if stream.read(&mut [0]).await.map_err(CutShort::Broken)? > 0 => Err(CutShort::TooMuch(most)),
-        Some(_) => Ok(()),
-        // The rest is read and dropped: a child stands still at a pipe that is not read.
-        None => tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop).map_err(CutShort::Broken),
-    }
-}
-
-async fn capture_lines(
-    stream: Option<impl AsyncRead + Unpin>,
-    (most, longest_line): (Option<u64>, Option<usize>),
-    bytes: &mut Vec<u8>,
-    on_line: &mut (impl FnMut(&str) + Send),
-) -> Result<(), CutShort> {
-    let Some(stream) = stream else { return Ok(()) };
-    let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    let (mut read, mut length) = (0, 0);
-    loop {
-        let more = reader.fill_buf().await.map_err(CutShort::Broken)?;
-        let end = more.iter().position(|byte| *byte == b'\n');
-        let used = end.map_or(more.len(), |end| end + 1);
-        let room = LINE_LIMIT.saturating_sub(line.len());
-        line.extend_from_slice(&more[..used.min(room)]);
-        reader.consume(used);
-        read += used as u64;
-        length += used;
-        if let Some(longest) = longest_line.filter(|longest| length > *longest) {
-            return Err(CutShort::TooMuch(longest as u64));
-        }
-        if let Some(most) = most.filter(|most| read > *most) {
-            return Err(CutShort::TooMuch(most));
-        }
-        if end.is_some() || used == 0 {
-            if !line.is_empty() {
-                on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
-                keep_the_end(bytes, &line);
-                line.clear();
-                length = 0;
-            }
-            if used == 0 {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Adds a line, and lets go of the oldest bytes once there are twice as many as are kept.
-fn keep_the_end(bytes: &mut Vec<u8>, line: &[u8]) {
-    let limit = usize::try_from(TALK_LIMIT).unwrap_or(usize::MAX);
-    bytes.extend_from_slice(line);
-    if bytes.len() > 2 * limit {
-        bytes.drain(..bytes.len() - limit);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(30);
-
-    #[tokio::test]
-    async fn both_ends_and_the_status_are_captured() {
-        let finished =
-            Invocation::new("sh", LONG).args(["-c", "cat; echo talk >&2; exit 7"]).input("answer").run().await.unwrap();
-        assert_eq!(
-            (finished.status, finished.stdout_text(), finished.stderr_text()),
-            (Some(7), "answer".into(), "talk\n".into())
-        );
-    }
-
-    #[tokio::test]
-    async fn a_child_that_outlives_its_limit_is_killed_with_its_own_children() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pid");
-        let error = Invocation::new("sh", Duration::from_millis(300))
-            .args(["-c", "sleep 600 & echo $! > \"$0\"; wait"])
-            .arg(&file)
-            .run()
-            .await
-            .unwrap_err();
-        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
-        let grandchild: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
-        assert_goes(grandchild).await;
-    }
-
-    fn is_gone(process: i32) -> bool {
-        let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        state.is_empty() || state.contains(") Z ")
-    }
-
-    /// The kill is sent; the kernel may need a moment to carry it out.
-    async fn assert_goes(process: i32) {
-        for _ in 0..200 {
-            if is_gone(process) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("process {process} is still there");
-    }
-
-    #[tokio::test]
-    async fn a_child_that_does_not_listen_is_killed_before_the_program_ends() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pid");
-        let error = Invocation::new("sh", Duration::from_millis(300))
-            .args(["-c", "trap : TERM; echo $$ > \"$0\"; sleep 600; sleep 600"])
-            .arg(&file)
-            .run()
-            .await
-            .unwrap_err();
-        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
-        let shell: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
-        let_children_end().await;
-        assert_goes(shell).await;
-    }
-
-    #[tokio::test]
-    async fn what_a_child_leaves_behind_does_not_keep_it_from_having_ended() {
-        let finished =
-            Invocation::new("sh", LONG).args(["-c", "sleep 600 & echo $!; echo talk >&2; exit 3"]).run().await.unwrap();
-        assert_eq!((finished.status, finished.stderr_text()), (Some(3), "talk\n".into()));
-        let left: i32 = finished.stdout_text().trim().parse().unwrap();
-        assert!(!is_gone(left), "it was asked to stay");
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(left), nix::sys::signal::Signal::SIGKILL).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_child_has_a_process_group_of_its_own() {
-        let finished =
-            Invocation::new("sh", LONG).args(["-c", "cut -d' ' -f5 /proc/$$/stat; echo $$"]).run().await.unwrap();
-        let text = finished.stdout_text();
-        let numbers: Vec<&str> = text.lines().collect();
-        assert_eq!(numbers[0], numbers[1]);
-    }
-
-    /// What a child may make us keep, in bytes: `limit` on either stream, or it is ended.
-    #[tokio::test]
-    async fn a_child_that_prints_without_an_end_is_ended() {
-        for (script, limits) in [
-            ("exec yes", (100_000, 100_000)),
-            ("exec yes >&2", (100_000, 100_000)),
-            // No line ever ends.
-            ("exec tr '\\0' x </dev/zero", (100_000, 100_000)),
-            ("exec tr '\\0' x </dev/zero >&2", (100_000, 100_000)),
-        ] {
-            let mut longest = 0;
-            let ran = Invocation::new("sh", LONG).args(["-c", script]).at_most(limits.0, limits.1);
-            let error = ran.run_with(|line| longest = longest.max(line.len())).await.unwrap_err();
-            assert!(matches!(error, ProcessError::TooMuch { most: 100_000, .. }), "{script}: {error}");
-            assert!(longest <= 100_000, "{script}: {longest}");
-        }
-        let endless = Invocation::new("sh", LONG).args(["-c", "exec tr '\\0' x </dev/zero >&2"]).longest_line(1 << 20);
-        assert!(matches!(endless.run().await, Err(ProcessError::TooMuch { .. })));
-        let just = Invocation::new("sh", LONG).args(["-c", "printf 12345; printf 123456 >&2"]).at_most(5, 6);
-        let finished = just.run().await.unwrap();
-        assert_eq!((finished.stdout_text().as_str(), finished.stderr_text().as_str()), ("12345", "123456"));
-    }
-
-    #[tokio::test]
-    async fn of_a_long_talk_the_end_is_kept_and_of_a_long_line_the_beginning() {
-        let script = "head -c 6000000 /dev/zero | tr '\\0' 'x' >&2; echo >&2; i=0; \
-                      while [ $i -lt 40 ]; do head -c 200000 /dev/zero | tr '\\0' y >&2; echo >&2; i=$((i + 1)); done; \
-                      echo the end >&2";
-        let mut lengths = Vec::new();
-        let finished = Invocation::new("sh", LONG).args(["-c", script]).run_with(|line| lengths.push(line.len()));
-        let finished = finished.await.unwrap();
-        assert_eq!((lengths[0], lengths.len(), *lengths.last().unwrap()), (LINE_LIMIT, 42, 7));
-        assert!(finished.stderr.len() as u64 <= 2 * TALK_LIMIT, "{}", finished.stderr.len());
-        assert!(finished.stderr_text().ends_with("\nthe end\n"));
-    }
-
-    #[tokio::test]
-    async fn a_program_that_is_not_there_is_named() {
-        let error = Invocation::new("no-such-program-here", LONG).run().await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot start `no-such-program-here`");
-    }
-}
+mod tests;

@@ -114,7 +114,7 @@ mod tests {
     fn finished(ends: &[(&str, HostOutcome)]) -> Event {
         Event::Finished {
             outcome: Outcome::Split,
-            text: String::new(),
+            text: String::new().into(),
             hosts: ends.iter().map(|(name, end)| (host(name), end.clone())).collect(),
             exit: 3,
             took_ms: 1,
@@ -142,10 +142,10 @@ mod tests {
     #[test]
     fn who_was_rolled_back_lost_or_the_reason_of_a_refusal_has_failed() {
         let why = String::new();
-        let blamed = |name| Event::Failed { host: Some(host(name)), text: String::new(), hint: None };
+        let blamed = |name| Event::Failed { host: Some(host(name)), text: String::new().into(), hint: None };
         let ends = finished(&[
             ("a", HostOutcome::RolledBack { by_guard: true }),
-            ("b", HostOutcome::Lost { why }),
+            ("b", HostOutcome::Lost { why: why.into() }),
             ("c", HostOutcome::Committed),
             ("d", HostOutcome::Witness),
             ("e", HostOutcome::Untouched),

@@ -66,10 +66,12 @@ impl FleetLock {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let file = private::open(&mut options, &path).map_err(write_error(&path))?;
-        // It is a flock, and no file that is made and deleted: the kernel frees it when the process dies. Our children
-        // do not keep it, std opens every file close-on-exec.
+        // It is a flock, and no file that is made and deleted: the kernel frees it when the process dies. The file
+        // stays, because a process could else lock it after its name is gone, while another one locks a new file of
+        // that name. Our children do not keep it, std opens every file close-on-exec.
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
+                // Until this is written the file still names the holder before, or no one. No decision reads it.
                 let mut lock = Self { file, path };
                 lock.say(&Holder { pid: std::process::id(), run: None })?;
                 Ok(lock)

@@ -101,16 +101,16 @@ mod tests {
 
     use super::*;
     use crate::event::Outcome;
-    use crate::record::journal::Entry;
+    use crate::record::journal::JournalEntry;
 
     /// Runs of one fleet, a day between each, with these ends; the oldest first.
     fn runs(state: &StateFolder, ends: &[Option<Outcome>]) -> Vec<RunId> {
         let begin = |(day, end): (u64, &Option<Outcome>)| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
             let (run, mut journal) = state.create_run("homelab", at).unwrap();
-            journal.append(&Entry::Arming).unwrap();
+            journal.append(&JournalEntry::Arming).unwrap();
             if let Some(outcome) = end {
-                journal.append(&Entry::Finished { outcome: *outcome }).unwrap();
+                journal.append(&JournalEntry::Finished { outcome: *outcome }).unwrap();
             }
             run.id().clone()
         };

@@ -10,7 +10,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::record::RecordError;
 use crate::record::folder::{RunFolder, StateFolder, same_file};
-use crate::record::journal::{self, Entry, Started};
+use crate::record::journal::{self, JournalEntry, RunStarted};
 use crate::record::read::RunEnd;
 
 /// The systems of a fleet's hosts around one run, by what they ran.
@@ -135,7 +135,7 @@ impl RunFolder {
     }
 
     fn is_by_hand(&self) -> bool {
-        self.read_journal().is_ok_and(|journal| journal.iter().any(|written| written.entry == Entry::ByHand))
+        self.read_journal().is_ok_and(|journal| journal.iter().any(|written| written.entry == JournalEntry::ByHand))
     }
 
     /// Returns whether the id says already that it is of another fleet: most runs of other fleets need not be read.
@@ -144,11 +144,11 @@ impl RunFolder {
     }
 
     /// Returns what it began with, and the hosts that it was ended without.
-    fn started(&self) -> Result<(Started, BTreeSet<HostName>), LeftError> {
+    fn started(&self) -> Result<(RunStarted, BTreeSet<HostName>), LeftError> {
         let journal = self.read_journal()?;
         let missing = journal::ended_without(&journal).map(|mark| mark.missing.keys().cloned().collect());
         let started = journal.into_iter().find_map(|written| match written.entry {
-            Entry::Started(started) => Some(started),
+            JournalEntry::Started(started) => Some(started),
             _ => None,
         });
         let started = started.ok_or_else(|| LeftError::NoPlan { run: self.id().to_string() })?;
@@ -156,7 +156,7 @@ impl RunFolder {
     }
 }
 
-fn around(run: &RunFolder, started: &Started, missing: &BTreeSet<HostName>) -> Around {
+fn around(run: &RunFolder, started: &RunStarted, missing: &BTreeSet<HostName>) -> Around {
     let hosts = || started.hosts.iter();
     Around {
         run: run.id().to_string(),
@@ -205,10 +205,10 @@ mod tests {
             let without = BTreeSet::from([HostName::new("nas").unwrap()]);
             let (inventory, owner) = ("/nowhere/inventory.yaml".into(), "ada@laptop".into());
             let started =
-                Started { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host], without };
-            journal.append(&Entry::Started(started)).unwrap();
+                RunStarted { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host], without };
+            journal.append(&JournalEntry::Started(started)).unwrap();
             if let Some(outcome) = end {
-                journal.append(&Entry::Finished { outcome: *outcome }).unwrap();
+                journal.append(&JournalEntry::Finished { outcome: *outcome }).unwrap();
             }
             run
         };
@@ -246,17 +246,17 @@ mod tests {
         let state = StateFolder::at(home.path().join("state"));
         let inventory = Path::new("/nowhere/inventory.yaml");
         let made = runs(&state, &[("homelab", 1, None)]);
-        let recovers = |entries: &[Entry]| {
+        let recovers = |entries: &[JournalEntry]| {
             let (_, mut journal) = state.adopt_run(made[0].id().clone()).unwrap();
             let how = journal::Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false };
-            journal.append(&Entry::Recovering(how)).unwrap();
+            journal.append(&JournalEntry::Recovering(how)).unwrap();
             for entry in entries {
                 journal.append(entry).unwrap();
             }
         };
-        let finished = Entry::Finished { outcome: Outcome::Committed };
+        let finished = JournalEntry::Finished { outcome: Outcome::Committed };
         let mark = EndMark { side: Some(EndSide::New), missing: [(vps(), None)].into() };
-        recovers(&[Entry::EndedWithout { mark }, finished]);
+        recovers(&[JournalEntry::EndedWithout { mark }, finished]);
         let without = |hosts: &[&str]| hosts.iter().map(|host| HostName::new(*host).unwrap()).collect::<BTreeSet<_>>();
         assert_eq!(state.last_committed("homelab", inventory).unwrap().without, without(&["nas", "vps"]));
         assert_eq!(made[0].left("homelab", inventory).unwrap().without, without(&["nas", "vps"]));
@@ -280,8 +280,8 @@ mod tests {
         let committed = Some(Outcome::Committed);
         let made = runs(&state, &[("homelab", 1, committed), ("homelab", 2, None)]);
         let (_, mut journal) = state.adopt_run(made[1].id().clone()).unwrap();
-        journal.append(&Entry::ByHand).unwrap();
-        journal.append(&Entry::Finished { outcome: Outcome::Committed }).unwrap();
+        journal.append(&JournalEntry::ByHand).unwrap();
+        journal.append(&JournalEntry::Finished { outcome: Outcome::Committed }).unwrap();
         let found = state.last_committed("homelab", Path::new("/nowhere/inventory.yaml")).unwrap();
         assert_eq!(found.run, made[0].id().as_str());
         let error = made[1].left("homelab", Path::new("/nowhere/inventory.yaml")).unwrap_err();

@@ -58,18 +58,18 @@ mod tests {
 
     use super::*;
     use crate::event::Outcome;
-    use crate::record::journal::Entry;
+    use crate::record::journal::JournalEntry;
 
     #[test]
     fn only_old_runs_that_are_over_go() {
         let home = tempfile::tempdir().unwrap();
         let state = StateFolder::at(home.path().join("state"));
         let ends = [
-            Some(Entry::Finished { outcome: Outcome::Committed }),
-            Some(Entry::Finished { outcome: Outcome::Split }),
-            Some(Entry::Testing),
+            Some(JournalEntry::Finished { outcome: Outcome::Committed }),
+            Some(JournalEntry::Finished { outcome: Outcome::Split }),
+            Some(JournalEntry::Testing),
             None,
-            Some(Entry::Finished { outcome: Outcome::Committed }),
+            Some(JournalEntry::Finished { outcome: Outcome::Committed }),
         ];
         let mut ids = Vec::new();
         for (seconds, end) in (0..).zip(ends) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::login::Said;
-use super::session::{Begun, Child, Live, Session, status};
-use super::step::Step;
+use super::login::ScriptEnd;
+use super::session::{Child, Live, SentScript, Session, status};
+use super::step::RemoteStep;
 use super::transport::{ANSWER_MARK, Reading};
 use super::{Script, StepError};
 use crate::decide::exec::ExecEnd;
@@ -58,14 +58,14 @@ pub enum Piece {
 }
 
 impl Session {
-    /// Starts a command that a person has typed; the step must be [`Step::Exec`].
+    /// Starts a command that a person has typed; the step must be [`RemoteStep::Exec`].
     ///
     /// # Errors
     /// [`StepError`] when it was not sent within `limit`. What follows has no deadline of its own.
-    pub async fn command(&self, step: &Step, limit: Duration) -> Result<Command, StepError> {
+    pub async fn command(&self, step: &RemoteStep, limit: Duration) -> Result<Command, StepError> {
         let script: Script = step.script();
         let mark = script.arguments.first().cloned().unwrap_or_default();
-        let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(&script, limit).await?;
+        let SentScript { child, stdin, stdout, stderr, becoming, live } = self.begin(&script, limit).await?;
         Ok(Command {
             host: self.host().clone(),
             script: script.name,
@@ -138,7 +138,7 @@ impl Command {
             return disconnected();
         }
         let (becoming, stderr) = (self.becoming, &self.reader.err);
-        let said = Said { host: &self.host, script: self.script, becoming, status, stderr };
+        let said = ScriptEnd { host: &self.host, script: self.script, becoming, status, stderr };
         said.judge(Reading::of(&self.reader.out)).err().unwrap_or_else(disconnected)
     }
 }

@@ -105,7 +105,7 @@ impl Question<'_> {
 }
 
 /// Machines and blocks while they are gathered.
-pub(super) struct Plan<'a> {
+pub(super) struct LayoutPlan<'a> {
     pub(super) hosts: &'a [Host],
     pub(super) folder: &'a Path,
     pub(super) user_config: Option<&'a Path>,
@@ -115,7 +115,7 @@ pub(super) struct Plan<'a> {
     pub(super) jumps: HashMap<String, String>,
 }
 
-impl Plan<'_> {
+impl LayoutPlan<'_> {
     /// Adds a host. `settings` are those of each of its addresses.
     pub(super) async fn add_host(
         &mut self,

@@ -84,7 +84,7 @@ pub async fn login_anew(
     if status.is_none() && !logged_in {
         return Err(here(ConnectCause::read(&finished.stderr_text(), remaining)));
     }
-    let said = Said { host, script: script.name, becoming: machine.becoming, status, stderr: &finished.stderr };
+    let said = ScriptEnd { host, script: script.name, becoming: machine.becoming, status, stderr: &finished.stderr };
     said.judge(Reading::of(&finished.stdout))
 }
 
@@ -102,7 +102,7 @@ pub(super) fn input(machine: &Machine, script: &Script) -> Result<String, BadScr
 }
 
 /// The rest of a script's answer, beside stdout.
-pub(super) struct Said<'a> {
+pub(super) struct ScriptEnd<'a> {
     pub(super) host: &'a HostName,
     pub(super) script: &'static str,
     pub(super) becoming: Become,
@@ -111,7 +111,7 @@ pub(super) struct Said<'a> {
     pub(super) stderr: &'a [u8],
 }
 
-impl Said<'_> {
+impl ScriptEnd<'_> {
     pub(super) fn judge(&self, reading: Reading) -> Result<RawAnswer, StepError> {
         let (host, script, stderr_tail) = (self.host.clone(), self.script, tail(self.stderr));
         if let Some(Excess { most }) = reading.excess {

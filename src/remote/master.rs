@@ -58,6 +58,8 @@ impl Workspace {
 
 /// Ends the machine's master, if there is one; bounded in time.
 pub(super) async fn end_if_there(workspace: &Workspace, machine: &Machine) {
+    // A login under way holds this lock for as long as it lasts, and the end does not wait for that: once the run is
+    // over such a master is not held any more, and ends by itself (`PERSIST`).
     let Ok(mut state) = tokio::time::timeout(LOCAL, machine.slot.state.lock()).await else { return };
     if let Some(master) = state.master.take() {
         end(workspace, machine, &master).await;
@@ -95,6 +97,8 @@ pub(super) async fn ensure(
             return Ok(master);
         }
         state.master = None;
+        // The old one goes first: scripts that still wait over its link get their error now, and not when that master
+        // gives up by itself.
         end(workspace, machine, &master).await;
     }
     // Another caller has failed while this one waited for the lock: twenty hosts behind one dead jump try it once, and
@@ -108,6 +112,8 @@ pub(super) async fn ensure(
         if !machine.is_settled() {
             return Box::pin(race(workspace, machine, deadline)).await;
         }
+        // The jump's lock is taken while this machine's is held. A way has no circle, so two callers never wait for
+        // each other.
         if let Some(jump) = workspace.via(machine) {
             Box::pin(ensure(workspace, jump, Want::Any, deadline)).await?;
         }
@@ -136,7 +142,7 @@ pub(super) async fn ensure(
     // It is counted while the lock is still held, so that a caller that waits sees the count and the failure together.
     machine.slot.ended.fetch_add(1, Ordering::SeqCst);
     match result {
-        Ok(Started { master, alias, address }) => {
+        Ok(StartedMaster { master, alias, address }) => {
             let route = machine.route();
             if route.may_be_pinned
                 && [&machine.alias, &route.alias].contains(&&alias)
@@ -158,7 +164,7 @@ pub(super) async fn ensure(
 
 /// A master that has just been started.
 #[derive(Debug)]
-pub(super) struct Started {
+pub(super) struct StartedMaster {
     master: Master,
     /// The block of the config that it was started with.
     alias: String,
@@ -176,8 +182,9 @@ pub(super) async fn start(
     machine: &Machine,
     alias: &str,
     limit: Duration,
-) -> Result<Started, ConnectCause> {
+) -> Result<StartedMaster, ConnectCause> {
     let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
+    // Logins to several addresses of one machine may run at once, and each needs a socket of its own.
     let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
     let socket = numbered(&machine.slot.link, &number.to_string());
     let (mut overheard, stderr) = Overheard::begin().map_err(local)?;
@@ -196,6 +203,8 @@ pub(super) async fn start(
         // To drop the login ends its process.
         () = overheard.listen() => return Err(ConnectCause::TooMuch { bytes: LOGIN }),
     };
+    // All of it is read before the login is judged: ssh has said why it failed before it ended, and some of that may
+    // still be in the pipe.
     let said = overheard.end();
     match finished {
         Ok(finished) if finished.succeeded() => {}
@@ -215,7 +224,7 @@ pub(super) async fn start(
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
     std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
-    Ok(Started { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
+    Ok(StartedMaster { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
 }
 
 /// What a login says on stderr.

@@ -31,8 +31,10 @@ impl Master {
             if self.hold.readable().await.is_err() {
                 return;
             }
+            // What the master says is taken out of the socket; else `readable` would return at once for ever.
             match self.hold.try_read(&mut greeting) {
                 Ok(1..) => {}
+                // `readable` may be wrong. Only a read that returns nothing says that the master has closed its end.
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => return,
             }

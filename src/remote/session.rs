@@ -1,29 +1,31 @@
 //! Runs scripts over a host's master connection. It is the only file that names the openssh crate.
 
+mod stream;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openssh::Stdio;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::bounds::{ANSWER, Excess, LINE, Meter, STDERR};
+use super::bounds::{ANSWER, Excess, STDERR};
 use super::connect_error::ConnectError;
-use super::login::{Said, input, machine};
+use super::login::{ScriptEnd, input, machine};
 use super::machine::Machine;
 use super::master::{Want, end_if_there, ensure};
 use super::master_slot::Master;
 use super::transport::{RawAnswer, Reading};
 use super::workspace::Workspace;
-use super::{BadScript, Script, StepError, privilege, tail};
+use super::{Script, StepError, privilege, tail};
 use crate::inventory::model::{Become, HostName};
+
+pub use stream::Stream;
 
 /// How many scripts run at once on one session. sshd's `MaxSessions` is 10 (`sshd_config(5)`), so `nix copy` and one
 /// more have room.
 const AT_ONCE: usize = 8;
-/// How long a stream that has answered is given to end.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The connection to one host.
 ///
@@ -80,6 +82,8 @@ impl Session {
     /// # Errors
     /// [`ConnectError`], within `limit`; the session can be reopened later.
     pub async fn reopen(&self, limit: Duration) -> Result<(), ConnectError> {
+        // If two callers find the same link dead, the second one gets the master that the first has made meanwhile:
+        // its socket is another one than `old` has.
         let old = self.live();
         let want = Want::OtherThan(&old.master.socket);
         let master = ensure(&self.workspace, self.machine(), want, Instant::now() + limit).await?;
@@ -117,6 +121,8 @@ impl Session {
     /// # Errors
     /// See [`StepError`]: after some of them it is unknown whether the script ran.
     pub async fn run(&self, script: &Script, limit: Duration) -> Result<RawAnswer, StepError> {
+        // One deadline is for all of it, the wait for a place included: limits of the parts would add up to more than
+        // the caller has.
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
@@ -145,6 +151,7 @@ impl Session {
         };
         let talked = timeout_at(deadline, talk).await;
         let status = match talked {
+            // Without a status in time the last line of the answer alone says whether it is whole.
             Ok(Ok(_)) => timeout_at(deadline, status(child)).await.ok().flatten(),
             Ok(Err(excess)) => return Err(self.too_much(script, excess)),
             // The whole script was sent, so it may be running still.
@@ -157,61 +164,18 @@ impl Session {
         if !sent && status.is_none() {
             return Err(self.not_begun(script, "the connection was lost while sending".to_owned()));
         }
-        let said = Said { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
+        let said =
+            ScriptEnd { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
         said.judge(Reading::of(&out))
     }
 
-    /// Starts a script that is talked to line by line. Each answer to a [`Stream::send_line`] may be as long as that of
-    /// [`Session::run`].
-    ///
-    /// # Errors
-    /// [`StepError`] when it was not begun within `limit`. The talk after that has no deadline of its own: give each
-    /// [`Stream::send_line`] and [`Stream::next_line`] one.
-    pub async fn stream(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
-        self.stream_within(Meter::of_answer(), script, limit).await
-    }
-
-    /// Starts a script that prints the log of a job with its answer: only the caller knows how much of it is kept.
-    ///
-    /// # Errors
-    /// As for [`Session::stream`].
-    pub async fn stream_of_job(&self, script: &Script, limit: Duration) -> Result<Stream, StepError> {
-        self.stream_within(Meter::of_job(), script, limit).await
-    }
-
-    async fn stream_within(&self, meter: Meter, script: &Script, limit: Duration) -> Result<Stream, StepError> {
-        let Begun { child, stdin, stdout, stderr, becoming, live } = self.begin(script, limit).await?;
-        let (too_much, cut_off) = oneshot::channel();
-        // stderr is read in a task of its own: a host that fills it would else stop, and never print its answer.
-        let stderr = tokio::spawn(async move {
-            let mut bytes = Vec::new();
-            if let Err(excess) = read_up_to(Some(stderr), STDERR, &mut bytes).await {
-                // The stream that reads the lines may be gone.
-                let _ = too_much.send(excess);
-            }
-            bytes
-        });
-        Ok(Stream {
-            host: self.host.clone(),
-            script: Script { text: String::new(), ..script.clone() },
-            becoming,
-            child: Some(child),
-            stdin: Some(stdin),
-            stdout: BufReader::new(stdout),
-            partial: Vec::new(),
-            stderr: Some(stderr),
-            cut_off: Some(cut_off),
-            meter,
-            reading: Reading::default(),
-            _live: live,
-        })
-    }
-
     /// Sends a script, whole, and leaves the rest to the caller.
-    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<Begun, StepError> {
+    pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<SentScript, StepError> {
         let deadline = Instant::now() + limit;
         let machine = self.machine();
         let input = input(machine, script)?;
+        // It takes none of the places of `run`: a prober talks for as long as the push lasts, and would keep one all
+        // that time.
         let live = self.live();
         let begin = async {
             let mut child = spawn(&live, machine.becoming).await.map_err(|error| reason(&error))?;
@@ -228,7 +192,7 @@ impl Session {
             Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
-        Ok(Begun {
+        Ok(SentScript {
             child,
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -239,6 +203,8 @@ impl Session {
     }
 
     fn live(&self) -> Arc<Live> {
+        // The mutex is held for this clone alone, and never over an `await`: a login that hangs must not keep others
+        // from the connection that is there.
         Arc::clone(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -256,150 +222,13 @@ impl Session {
 }
 
 /// A script that was sent whole, with its ends.
-pub(super) struct Begun {
+pub(super) struct SentScript {
     pub(super) child: Child,
     pub(super) stdin: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) stderr: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) becoming: Become,
     pub(super) live: Arc<Live>,
-}
-
-/// A script that runs, reads lines and answers with lines.
-///
-/// Dropping it closes the script's stdin, and does not stop the script.
-pub struct Stream {
-    host: HostName,
-    script: Script,
-    becoming: Become,
-    child: Option<Child>,
-    stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
-    stdout: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
-    partial: Vec<u8>,
-    stderr: Option<tokio::task::JoinHandle<Vec<u8>>>,
-    /// Tells that stderr has no end.
-    cut_off: Option<oneshot::Receiver<Excess>>,
-    meter: Meter,
-    reading: Reading,
-    _live: Arc<Live>,
-}
-
-impl Stream {
-    /// Sends a line to the script's stdin. It must not be cancelled in the middle: half a line would be left behind.
-    ///
-    /// # Errors
-    /// [`StepError::BadScript`] for a line that is not one, [`StepError::Disconnected`].
-    pub async fn send_line(&mut self, line: &str) -> Result<(), StepError> {
-        if line.chars().any(|character| character.is_control() && character != '\t') {
-            let reason = "a line for it has a control character".to_owned();
-            return Err(BadScript { script: self.script.name, reason }.into());
-        }
-        self.meter.begin();
-        let sent = match &mut self.stdin {
-            Some(stdin) => stdin.write_all(format!("{line}\n").as_bytes()).await.is_ok(),
-            None => false,
-        };
-        if sent { Ok(()) } else { Err(self.disconnected()) }
-    }
-
-    /// Returns the script's next line; `None` after its `end`. It may be cancelled: nothing is lost.
-    ///
-    /// # Errors
-    /// As for [`Session::run`], when the script ends without its last line.
-    pub async fn next_line(&mut self) -> Result<Option<(String, String)>, StepError> {
-        while !self.reading.end_seen {
-            let raw = self.raw_line().await.map_err(|excess| self.too_much(excess))?;
-            let Some(line) = raw else { return Err(self.ended_early().await) };
-            if let Some(line) = self.reading.take(&line) {
-                self.meter.take_line().map_err(|excess| self.too_much(excess))?;
-                return Ok(Some(line));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Closes the script's stdin and waits a few seconds for its end.
-    ///
-    /// # Errors
-    /// As for [`Session::run`]. The lines that come until then are dropped.
-    pub async fn close(mut self) -> Result<(), StepError> {
-        self.stdin = None;
-        let waited = FAREWELL;
-        let host = self.host.clone();
-        let script = self.script.name;
-        let farewell = async {
-            while self.next_line().await?.is_some() {}
-            match self.child.take() {
-                Some(child) => match status(child).await {
-                    None | Some(0) => Ok(()),
-                    Some(status) => {
-                        let stderr_tail = self.stderr_tail().await;
-                        Err(StepError::Exit { host: self.host.clone(), script, status, stderr_tail })
-                    }
-                },
-                None => Ok(()),
-            }
-        };
-        tokio::time::timeout(waited, farewell).await.unwrap_or(Err(StepError::TimedOut { host, script, waited }))
-    }
-
-    /// Returns one line of stdout without its newline; `None` at the end.
-    async fn raw_line(&mut self) -> Result<Option<String>, Excess> {
-        loop {
-            // `fill_buf` takes nothing out of the buffer, and half a line stays in `partial`: so it may be cancelled.
-            let bytes = tokio::select! {
-                bytes = self.stdout.fill_buf() => bytes.unwrap_or_default(),
-                excess = told(&mut self.cut_off) => return Err(excess),
-            };
-            if bytes.is_empty() {
-                return Ok(None);
-            }
-            let end = bytes.iter().position(|byte| *byte == b'\n');
-            let used = end.map_or(bytes.len(), |end| end + 1);
-            self.partial.extend_from_slice(&bytes[..end.unwrap_or(used)]);
-            self.stdout.consume(used);
-            self.meter.take(used)?;
-            if self.partial.len() > LINE {
-                return Err(Excess { most: LINE as u64 });
-            }
-            if end.is_some() {
-                let line = std::mem::take(&mut self.partial);
-                return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
-            }
-        }
-    }
-
-    async fn ended_early(&mut self) -> StepError {
-        // The end of the input ends a script that still waits for a line; else its status would never come.
-        self.stdin = None;
-        let status = match self.child.take() {
-            Some(child) => tokio::time::timeout(FAREWELL, status(child)).await.ok().flatten(),
-            None => None,
-        };
-        let stderr = self.stderr().await;
-        let said =
-            Said { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
-        said.judge(self.reading.clone()).err().unwrap_or_else(|| self.disconnected())
-    }
-
-    async fn stderr(&mut self) -> Vec<u8> {
-        match self.stderr.take() {
-            Some(task) => tokio::time::timeout(FAREWELL, task).await.ok().and_then(Result::ok).unwrap_or_default(),
-            None => Vec::new(),
-        }
-    }
-
-    async fn stderr_tail(&mut self) -> String {
-        tail(&self.stderr().await)
-    }
-
-    fn too_much(&self, Excess { most }: Excess) -> StepError {
-        StepError::TooMuch { host: self.host.clone(), script: self.script.name, bytes: most }
-    }
-
-    fn disconnected(&self) -> StepError {
-        StepError::Disconnected { host: self.host.clone(), script: self.script.name, stderr_tail: String::new() }
-    }
 }
 
 async fn spawn(live: &Live, becoming: Become) -> Result<Child, openssh::Error> {
@@ -443,15 +272,4 @@ async fn read_up_to(stream: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &
         let _ = stream.take(limit + 1).read_to_end(bytes).await;
     }
     if bytes.len() as u64 > limit { Err(Excess { most: limit }) } else { Ok(()) }
-}
-
-/// Returns when stderr was too long, and else never: its end without a word must not end the `select!` of its caller.
-async fn told(cut_off: &mut Option<oneshot::Receiver<Excess>>) -> Excess {
-    if let Some(excess) = cut_off
-        && let Ok(excess) = excess.await
-    {
-        return excess;
-    }
-    *cut_off = None;
-    std::future::pending().await
 }

@@ -88,6 +88,7 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
             writeln!(input, "={argument}")
         };
     }
+    // It comes last, after every argument: a host that has not read it has run nothing, however far the rest has come.
     input.push_str(GO);
     input.push('\n');
     Ok(input)
@@ -167,6 +168,7 @@ impl Reading {
             if reading.excess.is_some() {
                 break;
             }
+            // The lines before the answer count for the meter, too: a login shell may print without an end.
             let line = reading.take(&String::from_utf8_lossy(line));
             reading.lines.extend(line);
         }
@@ -176,6 +178,8 @@ impl Reading {
     /// Takes the next line of stdout; gives it back if it belongs to the script's answer.
     pub(super) fn take(&mut self, line: &str) -> Option<(String, String)> {
         if !self.answer_seen {
+            // The two marks are kept apart: between them the host becomes root and takes the whole script in, and a
+            // host that ended there has run nothing.
             self.shell_seen |= line == SHELL_MARK;
             self.answer_seen = line == ANSWER_MARK;
             return None;
@@ -184,6 +188,8 @@ impl Reading {
         if self.end_seen {
             return None;
         }
+        // The script prints it last, after all that it does: once it is here, a connection that is lost changes
+        // nothing.
         self.end_seen = line == END;
         if self.end_seen || line.is_empty() {
             return None;

@@ -3,14 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use crate::decide::status::{Condition, Space, StatusTrouble};
+use crate::event::wording::words;
 use crate::facts::host::Facts;
 use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
 use crate::ui::line::{cut, wrap};
 use crate::ui::paint::{Tone, paint};
+use crate::ui::sanitise;
 use crate::ui::table::{self, TableCell};
 use crate::ui::when::LocalClock;
-use crate::ui::{sanitise, words};
 
 /// One host of the answer.
 #[derive(Debug, Clone)]
@@ -135,7 +136,7 @@ fn state(shown: &HostStatusView<'_>) -> (Tone, String) {
         ToldStatus::Silent { .. } => (Tone::Bad, "no answer".to_owned()),
         ToldStatus::Answered { troubles: [], .. } => (Tone::Good, "ok".to_owned()),
         ToldStatus::Answered { troubles, .. } => {
-            let mut shorts: Vec<&str> = troubles.iter().map(|trouble| trouble.short.as_str()).collect();
+            let mut shorts: Vec<String> = troubles.iter().map(|trouble| trouble.short.to_string()).collect();
             shorts.dedup();
             (Tone::Doubtful, shorts.join(", "))
         }
@@ -151,9 +152,9 @@ fn below(shown: &HostStatusView<'_>, style: StatusStyle<'_>) -> String {
         }
         ToldStatus::Answered { troubles, .. } => {
             for trouble in *troubles {
-                lines.extend(sanitise::text(&trouble.text).lines().map(|line| (None, line.to_owned())));
-                let mend = trouble.mend.as_ref();
-                lines.extend(mend.map(|mend| (Some(Tone::Faint), format!("mend: {}", sanitise::line(mend)))));
+                lines.extend(sanitise::text(&trouble.text.to_string()).lines().map(|line| (None, line.to_owned())));
+                let mend = trouble.mend();
+                lines.extend(mend.map(|mend| (Some(Tone::Faint), format!("mend: {}", sanitise::line(&mend)))));
             }
         }
     }
@@ -265,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::decide::status::tests::{system, well};
+    use crate::event::reason::status::ShortTrouble;
     use crate::ui::line::width;
 
     const NOW: u64 = 1_795_364_100 + 4 * 86_400;
@@ -278,8 +280,9 @@ mod tests {
         render(hosts, StatusStyle { clock: &LocalClock::utc(now), now, columns, colour: false, whole })
     }
 
-    fn trouble(short: &str) -> StatusTrouble {
-        StatusTrouble { short: short.into(), text: format!("it has {short}"), mend: Some(format!("mend {short}")) }
+    fn trouble(short: &'static str) -> StatusTrouble {
+        let text = format!("it has {short}").into();
+        StatusTrouble { short: ShortTrouble::Boot(short), text, hint: Some(format!("mend {short}")) }
     }
 
     #[test]

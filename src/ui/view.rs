@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
+use crate::event::wording::words;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
 use crate::inventory::model::{HostName, Place};
 use crate::ui::host_view::{Changes, GuardView, HostView, Role, Turn};
-use crate::ui::words;
 
 /// Everything that a screen shows of one command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -200,12 +200,12 @@ impl FleetView {
             }
             Event::Decided => self.decided = true,
             Event::RollBackStarted { host, reason } => {
-                self.rolling_back = Some(reason.clone());
+                self.rolling_back = Some(reason.to_string());
                 self.blamed.clone_from(host);
             }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
                 let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));
-                let finished = FinishedView { outcome, text: text.clone(), hosts: hosts.clone(), exit, took };
+                let finished = FinishedView { outcome, text: text.to_string(), hosts: hosts.clone(), exit, took };
                 self.end_phases(at);
                 self.finished = Some(finished);
             }

@@ -25,9 +25,9 @@ fn assert_refused(fleet: &Fleet, pushed: &Pushed, of_web: &[&str]) {
     }
 }
 
-fn warnings<'a>(pushed: &'a Pushed, about: &str) -> Vec<&'a str> {
-    let text = |event: &'a Event| match event {
-        Event::Warned { text, .. } => Some(text.as_str()),
+fn warnings(pushed: &Pushed, about: &str) -> Vec<String> {
+    let text = |event: &Event| match event {
+        Event::Warned { text, .. } => Some(text.to_string()),
         _ => None,
     };
     pushed.events().filter_map(text).filter(|text| text.contains(about)).collect()

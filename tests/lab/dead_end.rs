@@ -197,7 +197,7 @@ fn the_record_of_an_older_run_undoes_nothing_that_a_later_one_has_committed() {
     dead.died();
     let recovered = fleet.recover("laptop", &["homelab"]);
     recovered.assert_ended(0, Outcome::Unchanged);
-    let is_over = |event: &Event| matches!(event, Event::HostFound { text, .. } if text == IS_OVER);
+    let is_over = |event: &Event| matches!(event, Event::HostFound { text, .. } if text.to_string() == IS_OVER);
     assert_eq!(recovered.events().filter(|event| is_over(event)).count(), 2, "{}", recovered.words(None));
     for host in BOTH {
         assert!(!recovered.guard_was_armed(host), "{host}");

@@ -58,7 +58,7 @@ fn what_a_push_refuses_the_doctor_has_said_in_the_same_words() {
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(1, Outcome::Refused);
     let refused = pushed.lines.iter().filter_map(|line| match &line.event {
-        Event::Failed { host: Some(_), text, .. } => Some(text.as_str()),
+        Event::Failed { host: Some(_), text, .. } => Some(text.to_string()),
         _ => None,
     });
     assert_eq!(refused.collect::<Vec<_>>(), blockers.concat());

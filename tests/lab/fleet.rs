@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdeploy::inventory::model::BootLoaderHint;
-use fleetdeploy::remote::step::Step;
+use fleetdeploy::remote::step::RemoteStep;
 use pretty_assertions::assert_eq;
 
 use crate::inventory::Inventory;
@@ -141,7 +141,7 @@ impl Fleet {
     }
 
     /// Runs one of fleetdeploy's own scripts inside a host, without a connection, and answers with its lines.
-    pub(crate) fn step(&self, host: &str, step: &Step) -> Vec<(String, String)> {
+    pub(crate) fn step(&self, host: &str, step: &RemoteStep) -> Vec<(String, String)> {
         let script = step.script();
         let mut words = vec![host, "--", "/bin/sh", "-c", &script.text, "fleetdeploy"];
         let told: Vec<_> = script.words(&BootLoaderHint::default()).collect();

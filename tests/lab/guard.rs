@@ -7,7 +7,7 @@ use fleetdeploy::facts::step_answer::StepOutcome;
 use fleetdeploy::facts::traces::EndMark;
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;
-use fleetdeploy::remote::step::{Expected, Speaker, Step};
+use fleetdeploy::remote::step::{Expected, RemoteStep, Speaker};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup, text};
@@ -38,8 +38,8 @@ fn arm(fleet: &Fleet, host: &str, guard: Duration) -> Uptime {
     }
 }
 
-fn arming(fleet: &Fleet, host: &str, guard: Duration) -> Step {
-    Step::Arm {
+fn arming(fleet: &Fleet, host: &str, guard: Duration) -> RemoteStep {
+    RemoteStep::Arm {
         speaker: speaker(),
         owner: "test@laptop".to_owned(),
         boot_id: fleet.before(host).boot_id.clone(),
@@ -204,19 +204,20 @@ fn a_guard_that_was_disarmed_a_thousand_times_has_never_fired() {
         assert_eq!(said.0, "250 disarmed, disarmed at the end\n", "{host}: {}", said.1);
         eprintln!("{host}: {}", said.1.trim());
         let cleaned =
-            step_answer(&fleet.step(host, &Step::Clean { speaker: speaker(), mark: EndMark::default() })).unwrap();
+            step_answer(&fleet.step(host, &RemoteStep::Clean { speaker: speaker(), mark: EndMark::default() }))
+                .unwrap();
         assert_eq!(cleaned.outcome, StepOutcome::Done, "{host}");
     }
     fleet.assert_untouched();
 }
 
-fn disarming(fleet: &Fleet, host: &str) -> Step {
+fn disarming(fleet: &Fleet, host: &str) -> RemoteStep {
     let boot_id = fleet.before(host).boot_id.clone();
-    Step::Disarm { speaker: speaker(), boot_id, expected: Expected::default() }
+    RemoteStep::Disarm { speaker: speaker(), boot_id, expected: Expected::default() }
 }
 
 /// A script's functions without the call of its `main`.
-fn functions(step: &Step) -> String {
+fn functions(step: &RemoteStep) -> String {
     let text = step.script().text;
     let (functions, _call) = text.trim_end().rsplit_once('\n').expect("the call has a line of its own");
     format!("{functions}\n")

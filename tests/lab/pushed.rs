@@ -229,11 +229,11 @@ impl Pushed {
     }
 
     /// The last event, taken apart: outcome, its sentence, every host's outcome.
-    pub(crate) fn finished(&self) -> (Outcome, &str, &BTreeMap<HostName, HostOutcome>) {
+    pub(crate) fn finished(&self) -> (Outcome, String, &BTreeMap<HostName, HostOutcome>) {
         match self.events().last() {
             Some(Event::Finished { outcome, text, hosts, exit, .. }) => {
                 assert_eq!(Some(*exit), self.status, "the last event names another exit status");
-                (*outcome, text, hosts)
+                (*outcome, text.to_string(), hosts)
             }
             other => panic!("the last event is not `finished`: {other:?}"),
         }
@@ -284,14 +284,14 @@ impl Pushed {
         for event in self.events() {
             match event {
                 Event::Failed { host, text, hint } if concerns(host.as_ref()) => {
-                    words.push(text.clone());
+                    words.push(text.to_string());
                     words.extend(hint.clone());
                 }
-                Event::Warned { host, text } if concerns(host.as_ref()) => words.push(text.clone()),
+                Event::Warned { host, text } if concerns(host.as_ref()) => words.push(text.to_string()),
                 Event::Logged { host, lines, .. } if concerns(Some(host)) => words.extend(lines.clone()),
-                Event::CameBack { host, text } if concerns(Some(host)) => words.push(text.clone()),
-                Event::RollBackStarted { reason, .. } if about.is_none() => words.push(reason.clone()),
-                Event::Finished { text, .. } if about.is_none() => words.push(text.clone()),
+                Event::CameBack { host, text } if concerns(Some(host)) => words.push(text.to_string()),
+                Event::RollBackStarted { reason, .. } if about.is_none() => words.push(reason.to_string()),
+                Event::Finished { text, .. } if about.is_none() => words.push(text.to_string()),
                 _ => {}
             }
         }

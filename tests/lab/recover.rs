@@ -168,7 +168,7 @@ fn from_the_hosts_alone_a_silent_host_is_waited_for_and_nothing_is_done_meanwhil
     let recovering = fleet.start_recover("laptop2", &["homelab"]);
     recovering.wait_for("it waits", |event| match event {
         Event::Warned { host: None, text } => {
-            text.contains("homeserver cannot be asked: nothing is done").then_some(())
+            text.to_string().contains("homeserver cannot be asked: nothing is done").then_some(())
         }
         _ => None,
     });

@@ -6,7 +6,7 @@ use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
 use fleetdeploy::facts::traces::{EndMark, EndSide, Ended};
 use fleetdeploy::inventory::model::{GuardAction, HostName};
 use fleetdeploy::remote::answer::step_answer;
-use fleetdeploy::remote::step::{Expected, Speaker, Step};
+use fleetdeploy::remote::step::{Expected, RemoteStep, Speaker};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
@@ -21,8 +21,8 @@ fn speaker(run: &str, epoch: u64) -> Speaker {
     Speaker { run: run.to_owned(), epoch }
 }
 
-fn arming(fleet: &Fleet, host: &str, run: &str, owner: &str, guard: u64) -> Step {
-    Step::Arm {
+fn arming(fleet: &Fleet, host: &str, run: &str, owner: &str, guard: u64) -> RemoteStep {
+    RemoteStep::Arm {
         speaker: speaker(run, 1),
         owner: owner.to_owned(),
         boot_id: fleet.standing(host).boot_id,
@@ -35,13 +35,13 @@ fn arming(fleet: &Fleet, host: &str, run: &str, owner: &str, guard: u64) -> Step
     }
 }
 
-fn does(fleet: &Fleet, host: &str, step: &Step) -> fleetdeploy::facts::host::Standing {
+fn does(fleet: &Fleet, host: &str, step: &RemoteStep) -> fleetdeploy::facts::host::Standing {
     let answer = step_answer(&fleet.step(host, step)).unwrap();
     assert_eq!(answer.outcome, StepOutcome::Done, "{host}");
     answer.standing
 }
 
-fn refuses(fleet: &Fleet, host: &str, step: &Step) -> RefusalReason {
+fn refuses(fleet: &Fleet, host: &str, step: &RemoteStep) -> RefusalReason {
     match step_answer(&fleet.step(host, step)).unwrap().outcome {
         StepOutcome::Refused { reason, .. } => reason,
         other => panic!("{host}: {other:?}"),
@@ -51,7 +51,7 @@ fn refuses(fleet: &Fleet, host: &str, step: &Step) -> RefusalReason {
 /// What the push said of this host.
 fn warned(push: &Pushed, about: &str) -> Vec<String> {
     let warning = |event: &Event| match event {
-        Event::Warned { host: Some(host), text } if host.as_str() == about => Some(text.clone()),
+        Event::Warned { host: Some(host), text } if host.as_str() == about => Some(text.to_string()),
         _ => None,
     };
     push.events().filter_map(warning).collect()
@@ -71,7 +71,7 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
     does(&fleet, "vps", &arming(&fleet, "vps", run, "ada@laptop", 12));
     // As a step that had begun: else its guard would have nothing to put back, and would not reboot.
     fleet.host("vps", &format!("echo {run} 1 >/run/fleetdeploy/jobs/test.started"));
-    let taking = |epoch: u64| Step::TakeOver { speaker: speaker(run, epoch), owner: "bob@desktop".to_owned() };
+    let taking = |epoch: u64| RemoteStep::TakeOver { speaker: speaker(run, epoch), owner: "bob@desktop".to_owned() };
     does(&fleet, "vps", &taking(EPOCH));
     until(seconds(120), "the guard has rebooted it", || (fleet.boots("vps") == 2).then_some(()));
     fleet.wait_until_up("vps");
@@ -80,13 +80,13 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
     // The push's coordinator wakes up.
     assert_eq!(refuses(&fleet, "vps", &arming(&fleet, "vps", run, "ada@laptop", 600)), RefusalReason::Superseded);
     assert_eq!(refuses(&fleet, "vps", &taking(EPOCH - 1)), RefusalReason::Superseded);
-    let asked = does(&fleet, "vps", &Step::Ask { run: run.to_owned() });
+    let asked = does(&fleet, "vps", &RemoteStep::Ask { run: run.to_owned() });
     let fence = |owner: &str| Some(Lease { run: run.to_owned(), epoch: EPOCH, owner: owner.to_owned() });
     assert_eq!((asked.fence, asked.lease), (fence("bob@desktop"), None));
     assert!(asked.run_traces.is_some_and(|traces| traces.traced && !traces.switching));
 
     does(&fleet, "vps", &taking(EPOCH));
-    let released = does(&fleet, "vps", &Step::Release { speaker: speaker(run, EPOCH) });
+    let released = does(&fleet, "vps", &RemoteStep::Release { speaker: speaker(run, EPOCH) });
     assert_eq!((released.fence, released.lease), (fence("-"), None));
     assert_eq!(refuses(&fleet, "vps", &taking(EPOCH)), RefusalReason::Superseded);
     fleet.host("vps", "sync");
@@ -96,7 +96,7 @@ fn a_fence_outlives_the_reboot_of_its_host_and_a_claim_that_was_given_back() {
     assert_eq!(refuses(&fleet, "vps", &taking(EPOCH)), RefusalReason::Superseded);
     does(&fleet, "vps", &taking(EPOCH + 1));
     let mark = EndMark::of_all(Some(EndSide::Old));
-    does(&fleet, "vps", &Step::Clean { speaker: speaker(run, EPOCH + 1), mark });
+    does(&fleet, "vps", &RemoteStep::Clean { speaker: speaker(run, EPOCH + 1), mark });
     assert_eq!(fleet.host("vps", "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null || true"), "");
 }
 
@@ -119,9 +119,9 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_
     let missing: fleetdeploy::facts::traces::Missing =
         [(HostName::new("homeserver").unwrap(), Some(machine_id(&fleet, "homeserver")))].into();
     let mark = EndMark { side: Some(EndSide::Old), missing };
-    let taking = Step::TakeOver { speaker: speaker(&run, EPOCH), owner: "bob@desktop".to_owned() };
+    let taking = RemoteStep::TakeOver { speaker: speaker(&run, EPOCH), owner: "bob@desktop".to_owned() };
     does(&fleet, "vps", &taking);
-    let cleaned = does(&fleet, "vps", &Step::Clean { speaker: speaker(&run, EPOCH), mark: mark.clone() });
+    let cleaned = does(&fleet, "vps", &RemoteStep::Clean { speaker: speaker(&run, EPOCH), mark: mark.clone() });
     assert_eq!(cleaned.run_traces.unwrap().ended, Some(Ended { epoch: EPOCH, mark: mark.clone() }));
 
     // The record is of another workstation: only the hosts tell.
@@ -149,8 +149,8 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_
     // Another run was ended without it.
     let run = "20261122-120000-returned-0001";
     fleet.host("vps", &format!("mkdir -p /nix/var/nix/gcroots/fleetdeploy/{run}"));
-    does(&fleet, "vps", &Step::TakeOver { speaker: speaker(run, EPOCH), owner: "bob@desktop".to_owned() });
-    does(&fleet, "vps", &Step::Clean { speaker: speaker(run, EPOCH), mark });
+    does(&fleet, "vps", &RemoteStep::TakeOver { speaker: speaker(run, EPOCH), owner: "bob@desktop".to_owned() });
+    does(&fleet, "vps", &RemoteStep::Clean { speaker: speaker(run, EPOCH), mark });
     // The machine is made anew: nothing of any run on it, and another id.
     fleet.host(
         "homeserver",
@@ -167,6 +167,6 @@ fn a_host_that_comes_back_minutes_later_is_named_by_the_others_marks_and_a_push_
         "{replaced}"
     );
 
-    does(&fleet, "vps", &Step::Unmark { speaker: speaker(run, EPOCH), host: None });
+    does(&fleet, "vps", &RemoteStep::Unmark { speaker: speaker(run, EPOCH), host: None });
     assert_eq!(fleet.host("vps", "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null || true"), "");
 }

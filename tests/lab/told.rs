@@ -173,9 +173,9 @@ fn what_runs_and_what_will_change_is_told_before_anything_is_touched() {
     }
 }
 
-fn warned<'a>(pushed: &'a Pushed, of: &str) -> Vec<&'a str> {
-    let text = |event: &'a Event| match event {
-        Event::Warned { text, .. } => Some(text.as_str()),
+fn warned(pushed: &Pushed, of: &str) -> Vec<String> {
+    let text = |event: &Event| match event {
+        Event::Warned { text, .. } => Some(text.to_string()),
         _ => None,
     };
     pushed.events().filter_map(text).filter(|text| text.contains(of)).collect()

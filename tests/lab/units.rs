@@ -40,9 +40,9 @@ fn prepare(fleet: &Fleet, inventory: &Inventory, units: &Value, unwanted: &Value
 }
 
 /// What is said of units while the push goes on, and whether it is said once.
-fn warnings<'a>(pushed: &'a Pushed, of: &'a str) -> Vec<&'a str> {
-    let text = |event: &'a Event| match event {
-        Event::Warned { text, .. } if text.contains(of) => Some(text.as_str()),
+fn warnings(pushed: &Pushed, of: &str) -> Vec<String> {
+    let text = |event: &Event| match event {
+        Event::Warned { text, .. } if text.to_string().contains(of) => Some(text.to_string()),
         _ => None,
     };
     pushed.events().filter_map(text).collect()

@@ -5,7 +5,7 @@ use fleetdeploy::decide::transaction::recover::Aim;
 use fleetdeploy::decide::vocabulary::Entry;
 use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
 use fleetdeploy::facts::step_answer::StepOutcome;
-use fleetdeploy::remote::step::Step as RemoteStep;
+use fleetdeploy::remote::step::RemoteStep;
 
 use crate::fleet::{RUN, owner};
 use crate::host::{Ms, RunFolder, Token, Work};

@@ -8,7 +8,7 @@ use fleetdeploy::engine::recover::{FoundRun, RecordedRun, Recovered, RecoveryRec
 use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::plan::Plan;
-use fleetdeploy::record::journal::{self, Entry, Started, Written};
+use fleetdeploy::record::journal::{self, JournalEntry, RunStarted, Written};
 
 use crate::fleet::{RUN, Shared, owner};
 use crate::host::Ms;
@@ -29,8 +29,8 @@ fn at(now: Ms) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(now)
 }
 
-fn started(epoch: u64) -> Entry {
-    Entry::Started(Started {
+fn started(epoch: u64) -> JournalEntry {
+    JournalEntry::Started(RunStarted {
         fleet: "fleet".to_owned(),
         inventory: "/inventory.yaml".into(),
         epoch,
@@ -48,7 +48,7 @@ impl Desk {
     }
 
     pub(crate) fn has_recorded(&self, entry: &vocabulary::Entry) -> bool {
-        let entry = Entry::from(entry.clone());
+        let entry = JournalEntry::from(entry.clone());
         self.journal.iter().any(|written| written.entry == entry)
     }
 
@@ -69,11 +69,12 @@ impl Desk {
 
     fn read(&self, now: Ms) -> RecordedRun {
         let epochs = self.journal.iter().filter_map(|written| match &written.entry {
-            Entry::Started(started) => Some(started.epoch),
-            Entry::Recovering(recovering) => Some(recovering.epoch),
+            JournalEntry::Started(started) => Some(started.epoch),
+            JournalEntry::Recovering(recovering) => Some(recovering.epoch),
             _ => None,
         });
-        let whole = !self.journal.iter().any(|written| matches!(&written.entry, Entry::Recovering(how) if how.alone));
+        let whole =
+            !self.journal.iter().any(|written| matches!(&written.entry, JournalEntry::Recovering(how) if how.alone));
         let last = self.journal.last().map_or(at(now), |written| written.at);
         RecordedRun {
             rolling: None,
@@ -92,11 +93,11 @@ impl Desk {
         if self.journal.is_empty() {
             return Ok(());
         }
-        self.write(now, Entry::Recovering(journal::Recovering { epoch, owner, alone: false }))?;
-        entries.iter().try_for_each(|entry| self.write(now, Entry::from(entry.clone())))
+        self.write(now, JournalEntry::Recovering(journal::Recovering { epoch, owner, alone: false }))?;
+        entries.iter().try_for_each(|entry| self.write(now, JournalEntry::from(entry.clone())))
     }
 
-    fn write(&mut self, now: Ms, entry: Entry) -> std::io::Result<()> {
+    fn write(&mut self, now: Ms, entry: JournalEntry) -> std::io::Result<()> {
         if self.full {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
@@ -112,7 +113,7 @@ pub(crate) struct Notebook {
 }
 
 impl Notebook {
-    fn write(&self, entry: Entry) -> std::io::Result<()> {
+    fn write(&self, entry: JournalEntry) -> std::io::Result<()> {
         let mut world = self.world.lock();
         world.say(|| format!("{} records {entry:?}", self.station));
         let (now, desk) = (world.now, world.stations[self.station].desk);
@@ -188,7 +189,7 @@ impl Surroundings for Notebook {
     }
 
     fn record(&mut self, entry: &vocabulary::Entry) -> std::io::Result<()> {
-        self.write(Entry::from(entry.clone()))?;
+        self.write(JournalEntry::from(entry.clone()))?;
         self.world.lock().check_recorded(self.station, entry);
         Ok(())
     }
@@ -213,11 +214,11 @@ impl RecoveryRecords for Notebook {
         if what.alone && is_new {
             self.write(started(what.epoch))?;
         }
-        self.write(Entry::Recovering(journal::Recovering { epoch: what.epoch, owner, alone: what.alone }))
+        self.write(JournalEntry::Recovering(journal::Recovering { epoch: what.epoch, owner, alone: what.alone }))
     }
 
     fn ended_elsewhere(&mut self) {
         // A record that cannot be written says so once more next time.
-        let _ = self.write(Entry::Finished { outcome: Outcome::Superseded });
+        let _ = self.write(JournalEntry::Finished { outcome: Outcome::Superseded });
     }
 }

@@ -21,7 +21,7 @@ const LONG: Ms = 60_000;
 
 /// One word of a host that another coordinator has taken over loses that host.
 fn by_its_word(end: &HostOutcome) -> bool {
-    matches!(end, HostOutcome::Lost { why } if why.starts_with("it says that"))
+    matches!(end, HostOutcome::Lost { why } if why.to_string().starts_with("it says that"))
 }
 
 impl World {

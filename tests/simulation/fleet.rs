@@ -12,7 +12,7 @@ use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
 use fleetdeploy::engine::retry::{Try, until_answered};
 use fleetdeploy::facts::links::{LinkId, Round};
 use fleetdeploy::facts::plan::HostId;
-use fleetdeploy::remote::step::Step as RemoteStep;
+use fleetdeploy::remote::step::RemoteStep;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetdeploy::engine::hosts::{StepNote, StepNotes};
 use fleetdeploy::facts::host::{Facts, JobKind};
 use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
-use fleetdeploy::remote::step::Step as RemoteStep;
+use fleetdeploy::remote::step::RemoteStep;
 use tokio::sync::oneshot;
 
 use crate::host::{Job, Power, Work};

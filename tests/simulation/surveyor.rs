@@ -15,7 +15,7 @@ use fleetdeploy::engine::surveyor::Surveyor;
 use fleetdeploy::inventory::model::{
     After, Become, Check, CheckKind, Fleet, Hooks, Host, HostKey, HostName, Jump, NixOptions, Source, Target,
 };
-use fleetdeploy::remote::step::Step as RemoteStep;
+use fleetdeploy::remote::step::RemoteStep;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;

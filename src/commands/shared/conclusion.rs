@@ -76,7 +76,7 @@ impl Conclusion {
     pub(crate) fn event(self, took: Duration) -> Event {
         Event::Finished {
             outcome: self.outcome,
-            text: self.text,
+            text: self.text.into(),
             hosts: self.hosts,
             exit: i32::from(status(self.ending)),
             took_ms: millis(took),
@@ -86,7 +86,7 @@ impl Conclusion {
     /// Concludes a run in which fleetdeploy itself has failed.
     pub(crate) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
         let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
-        let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned() };
+        let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned().into() };
         Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
     }
 }

@@ -28,7 +28,7 @@ use crate::remote::{Workspace, WorkspaceError};
 const NOBODY: &str = "none";
 
 /// A fleet, ready to be worked on.
-pub(crate) struct Ground {
+pub(crate) struct FleetContext {
     pub(crate) inventory: Inventory,
     pub(crate) fleet: Fleet,
     pub(crate) selected: BTreeSet<HostName>,
@@ -103,7 +103,7 @@ fn parted(
     Ok((selected, without))
 }
 
-impl Ground {
+impl FleetContext {
     /// Returns the selected hosts that are tested first, by patterns like those of `--on`; `none` means no host, and
     /// without a pattern it is as the inventory says.
     pub(crate) fn canaries(&self, patterns: &[String]) -> Result<BTreeSet<HostName>, Trouble> {
@@ -227,17 +227,17 @@ impl Ground {
         if !self.without.is_empty() {
             let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
             let text = format!("left out, as asked, with every link from and to it: {}", names.join(", "));
-            events.publish(Event::Warned { host: None, text });
+            events.publish(Event::Warned { host: None, text: text.into() });
         }
         for text in &self.warnings {
-            events.publish(Event::Warned { host: None, text: text.clone() });
+            events.publish(Event::Warned { host: None, text: text.clone().into() });
         }
     }
 
     /// Says what is not proven of a fleet without a link, for commands that push or say what a push would do.
     pub(crate) fn warn_of_no_link(&self, events: &Events) {
         if let Some(unlinked) = Unlinked::of(&self.fleet) {
-            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()) });
+            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()).into() });
         }
     }
 

@@ -8,13 +8,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::conclusion::Conclusion;
-use super::fleet_context::Ground;
+use super::fleet_context::FleetContext;
 use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
-use crate::inventory::model::{Command, Fleet, Hook, Hooks, HostName};
+use crate::inventory::model::{Fleet, Hook, HookCommand, Hooks, HostName};
 use crate::local::process::{Invocation, ProcessError};
 
 /// How many lines of a hook's output stand beside its failure; the record has all of them.
@@ -54,16 +54,16 @@ pub(crate) struct HooksOfPush {
 
 impl HooksOfPush {
     /// `pushed` are the hosts that it is about. A dry run has no run, and no hooks.
-    pub(crate) fn new(ground: &Ground, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
-        let path = &ground.inventory.path;
+    pub(crate) fn new(context: &FleetContext, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
+        let path = &context.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let hosts = ground.fleet.hosts.iter().map(|host| &host.name).filter(|name| pushed.contains(*name));
+        let hosts = context.fleet.hosts.iter().map(|host| &host.name).filter(|name| pushed.contains(*name));
         let hosts: Vec<&str> = hosts.map(HostName::as_str).collect();
         Self {
-            hooks: run.map(|_| ground.fleet.hooks.clone()).unwrap_or_default(),
-            folder: ground.folder(),
+            hooks: run.map(|_| context.fleet.hooks.clone()).unwrap_or_default(),
+            folder: context.folder(),
             environment: vec![
-                ("FLEETDEPLOY_FLEET", ground.fleet.name.clone()),
+                ("FLEETDEPLOY_FLEET", context.fleet.name.clone()),
                 ("FLEETDEPLOY_RUN", run.unwrap_or_default().to_owned()),
                 ("FLEETDEPLOY_INVENTORY", inventory.to_string_lossy().into_owned()),
                 ("FLEETDEPLOY_HOSTS", hosts.join(" ")),
@@ -82,7 +82,7 @@ impl HooksOfPush {
             };
             if let Err(failure) = ended {
                 let hint = format!("mend it, or take it out of the `hooks` of `{}`", self.environment[0].1);
-                self.events.publish(Event::Failed { host: None, text: failure.whole(), hint: Some(hint) });
+                self.events.publish(Event::Failed { host: None, text: failure.whole().into(), hint: Some(hint) });
                 return Err(Stopped::Refused(failure.text));
             }
         }
@@ -111,11 +111,11 @@ impl HooksOfPush {
             let warn = |text| self.events.publish(Event::Warned { host: None, text });
             tokio::select! {
                 ended = self.run(hook, phase, &of_end) => if let Err(failure) = ended {
-                    warn(format!("{}\nthe push has ended all the same", failure.whole()));
+                    warn(format!("{}\nthe push has ended all the same", failure.whole()).into());
                 },
                 signal = shutdown.requested() => {
                     let left: Vec<&str> = hooks[number..].iter().map(|hook| hook.name.as_str()).collect();
-                    warn(format!("{signal}: these hooks did not run to their end: {}", left.join(", ")));
+                    warn(format!("{signal}: these hooks did not run to their end: {}", left.join(", ")).into());
                     return;
                 }
             }
@@ -159,8 +159,8 @@ impl HooksOfPush {
 fn invocation(hook: &Hook, folder: &Path) -> Invocation {
     let shell = Invocation::new("sh", hook.timeout).folder(folder).arg("-c");
     match &hook.command {
-        Command::Argv(words) => shell.args([ARGV, "hook"]).args(words),
-        Command::Shell(text) => shell.args([TEXT, "hook", text]),
+        HookCommand::Argv(words) => shell.args([ARGV, "hook"]).args(words),
+        HookCommand::Shell(text) => shell.args([TEXT, "hook", text]),
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    async fn run(command: Command) -> (Option<i32>, String) {
+    async fn run(command: HookCommand) -> (Option<i32>, String) {
         let hook = Hook { name: "x".into(), command, timeout: Duration::from_secs(30) };
         let finished = invocation(&hook, Path::new("/")).run().await.unwrap();
         (finished.status, finished.stderr_text())
@@ -193,9 +193,9 @@ mod tests {
 
     #[tokio::test]
     async fn arguments_arrive_as_they_are_and_a_text_is_for_a_shell() {
-        let argv = |words: &[&str]| Command::Argv(words.iter().map(|word| (*word).to_owned()).collect());
+        let argv = |words: &[&str]| HookCommand::Argv(words.iter().map(|word| (*word).to_owned()).collect());
         assert_eq!(run(argv(&["printf", "%s|", "$(id)", "a b", "-c"])).await, (Some(0), "$(id)|a b|-c|".into()));
-        let text = Command::Shell("pwd; echo out; echo talk >&2; exit 3".into());
+        let text = HookCommand::Shell("pwd; echo out; echo talk >&2; exit 3".into());
         assert_eq!(run(text).await, (Some(3), "/\nout\ntalk\n".into()));
         let (status, said) = run(argv(&["no-such-program-here"])).await;
         assert!(status == Some(127) && said.contains("no-such-program-here"), "{said}");

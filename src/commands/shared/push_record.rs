@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::confirm::ask_whether_to_go_on;
-use super::fleet_context::{Ground, owner};
+use super::fleet_context::{FleetContext, owner};
 use crate::commands::Trouble;
 use crate::decide::reboot;
-use crate::decide::rollback::To;
 use crate::decide::survey::forget;
 use crate::decide::vocabulary::Entry;
 use crate::engine::push::{Preview, PushRequest};
@@ -20,19 +19,19 @@ use crate::event::{Event, Outcome};
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
 use crate::record::folder::{SavedPlan, StateFolder, UnfinishedRun};
-use crate::record::journal::{self, HostStarted, Journal, Started};
+use crate::record::journal::{self, HostStarted, Journal, RunStarted};
 use crate::record::lock::{FleetLock, LockError};
 use crate::record::losses::Recording;
 use crate::record::{RecordError, listener};
 
 /// The run's place on the disk, with the lock that holds the fleet against other pushes of this workstation.
-pub(crate) struct Record {
+pub(crate) struct PushRecord {
     pub(crate) run: String,
     pub(crate) folder: PathBuf,
     run_folder: crate::record::folder::RunFolder,
     journal: Journal,
     inventory: PathBuf,
-    rolling: Rolling,
+    rolling: RebootProgress,
     fleet: String,
     owner: String,
     _lock: FleetLock,
@@ -40,49 +39,49 @@ pub(crate) struct Record {
 
 /// How far the rolling reboot of the run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rolling {
+enum RebootProgress {
     /// None was begun.
     None,
     UnderWay,
     Ended,
 }
 
-impl Record {
-    pub(crate) fn open(ground: &Ground) -> Result<Self, Trouble> {
+impl PushRecord {
+    pub(crate) fn open(context: &FleetContext) -> Result<Self, Trouble> {
         let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
         let mut lock =
-            FleetLock::take(&state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
+            FleetLock::take(&state, &context.fleet.name, &context.inventory.path).map_err(|error| match error {
                 LockError::Held { .. } => {
                     Trouble::not_begun(error, Some("wait for it to end, or look at what it does".to_owned()))
                 }
                 LockError::Record(error) => Trouble::no_record(error),
             })?;
         // This process holds the fleet's lock, so the program that began this run is gone.
-        if let Some(unfinished) = unfinished(&state, ground)? {
+        if let Some(unfinished) = unfinished(&state, context)? {
             return Err(Trouble::not_begun(unfinished.text(), Some(tried_again(&unfinished))));
         }
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
         let _ = state.trim(now);
-        let (run_folder, journal) = state.create_run(&ground.fleet.name, now).map_err(Trouble::no_record)?;
-        let jumps = ground.inventory.jumps_of(&ground.fleet);
-        run_folder.write_addresses(ground.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
+        let (run_folder, journal) = state.create_run(&context.fleet.name, now).map_err(Trouble::no_record)?;
+        let jumps = context.inventory.jumps_of(&context.fleet);
+        run_folder.write_addresses(context.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
         let run = run_folder.id().as_str().to_owned();
         lock.name_run(&run).map_err(Trouble::no_record)?;
         let folder = run_folder.path().to_owned();
-        let path = &ground.inventory.path;
+        let path = &context.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let (rolling, fleet) = (Rolling::None, ground.fleet.name.clone());
+        let (rolling, fleet) = (RebootProgress::None, context.fleet.name.clone());
         Ok(Self { run, folder, run_folder, journal, inventory, rolling, fleet, owner: owner(), _lock: lock })
     }
 
     /// Writes down the end of the run, if a rolling reboot has come to its end in it; else the end is written already,
     /// or is left to `recover`.
     pub(crate) fn close_rolling(&mut self, outcome: Outcome) -> std::io::Result<()> {
-        if self.rolling != Rolling::Ended {
+        if self.rolling != RebootProgress::Ended {
             return Ok(());
         }
-        self.journal.append(&journal::Entry::Finished { outcome }).map_err(std::io::Error::other)
+        self.journal.append(&journal::JournalEntry::Finished { outcome }).map_err(std::io::Error::other)
     }
 
     pub(crate) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
@@ -90,35 +89,35 @@ impl Record {
     }
 }
 
-impl Logbook for Record {
+impl Logbook for PushRecord {
     fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()> {
         let on_boot = |host: &HostPlan| (host.name.clone(), host.boot_id.clone());
         let hosts = plan.hosts.iter().filter(|host| hosts.contains(&host.name)).map(on_boot).collect();
         let (fleet, inventory, owner) = (self.fleet.clone(), self.inventory.clone(), self.owner.clone());
         let started = journal::RollingStarted { fleet, inventory, owner, hosts };
-        self.rolling = Rolling::UnderWay;
-        self.journal.append(&journal::Entry::Rolling(started)).map_err(std::io::Error::other)
+        self.rolling = RebootProgress::UnderWay;
+        self.journal.append(&journal::JournalEntry::Rolling(started)).map_err(std::io::Error::other)
     }
 
-    fn rolling_goes_on(&mut self, entry: &reboot::Entry) -> std::io::Result<()> {
+    fn rolling_goes_on(&mut self, entry: &reboot::RebootEntry) -> std::io::Result<()> {
         self.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
     }
 
     fn rolling_ends(&mut self) {
-        self.rolling = Rolling::Ended;
+        self.rolling = RebootProgress::Ended;
     }
 }
 
-fn unfinished(state: &StateFolder, ground: &Ground) -> Result<Option<UnfinishedRun>, Trouble> {
-    state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))).map_err(Trouble::no_record)
+fn unfinished(state: &StateFolder, context: &FleetContext) -> Result<Option<UnfinishedRun>, Trouble> {
+    state.unfinished(Some((&context.fleet.name, &context.inventory.path))).map_err(Trouble::no_record)
 }
 
 /// Says why the records of this workstation would refuse a push of the fleet. A push that is under way here is no
 /// reason here: the lock tells of it.
-pub(crate) fn would_refuse(ground: &Ground) -> Option<(String, String)> {
+pub(crate) fn would_refuse(context: &FleetContext) -> Option<(String, String)> {
     let state = StateFolder::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
-    let unfinished = match state.unfinished(Some((&ground.fleet.name, &ground.inventory.path))) {
+    let unfinished = match state.unfinished(Some((&context.fleet.name, &context.inventory.path))) {
         Err(error @ RecordError::Newer { .. }) => {
             return Some((error.to_string(), error.hint().unwrap_or_default()));
         }
@@ -139,10 +138,10 @@ pub(crate) fn tried_again(unfinished: &UnfinishedRun) -> String {
 }
 
 /// Takes the driver's events and entries.
-pub(crate) struct Keeper<'a> {
+pub(crate) struct PushListener<'a> {
     events: Events,
     screen: Follower,
-    record: Option<Record>,
+    record: Option<PushRecord>,
     /// Whether the first arm command was sent.
     pub(crate) touched: bool,
     /// Whether it is between the first arm command and the end.
@@ -152,27 +151,27 @@ pub(crate) struct Keeper<'a> {
     pub(crate) foreseen: Option<Forecast>,
 }
 
-impl<'a> Keeper<'a> {
-    pub(crate) fn new(events: &Events, screen: Follower, record: Option<Record>, request: &'a PushRequest) -> Self {
+impl<'a> PushListener<'a> {
+    pub(crate) fn new(events: &Events, screen: Follower, record: Option<PushRecord>, request: &'a PushRequest) -> Self {
         Self { events: events.clone(), screen, record, touched: false, guarded: false, request, foreseen: None }
     }
 }
 
-impl Keeper<'_> {
-    /// See [`Record::close_rolling`].
+impl PushListener<'_> {
+    /// See [`PushRecord::close_rolling`].
     pub(crate) fn close_rolling(&mut self, outcome: Outcome) {
         if let Some(Err(error)) = self.record.as_mut().map(|record| record.close_rolling(outcome)) {
-            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}") });
+            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}").into() });
         }
     }
 }
 
-impl Logbook for Keeper<'_> {
+impl Logbook for PushListener<'_> {
     fn rolling_begins(&mut self, plan: &Plan, hosts: &[HostName]) -> std::io::Result<()> {
         self.record.as_mut().map_or(Ok(()), |record| record.rolling_begins(plan, hosts))
     }
 
-    fn rolling_goes_on(&mut self, entry: &reboot::Entry) -> std::io::Result<()> {
+    fn rolling_goes_on(&mut self, entry: &reboot::RebootEntry) -> std::io::Result<()> {
         self.record.as_mut().map_or(Ok(()), |record| record.rolling_goes_on(entry))
     }
 
@@ -189,7 +188,7 @@ fn took_no_part(request: &PushRequest, plan: &Plan) -> BTreeSet<HostName> {
     names.filter(|name| plan.hosts.iter().all(|host| host.name != **name)).cloned().collect()
 }
 
-impl Surroundings for Keeper<'_> {
+impl Surroundings for PushListener<'_> {
     fn tell(&mut self, event: Event) {
         self.events.publish(event);
     }
@@ -217,7 +216,7 @@ impl Surroundings for Keeper<'_> {
             fleet: self.request.scope.fleet.name.clone(),
             inventory: record.inventory.clone(),
             owner: self.request.owner.clone(),
-            rollback_to: self.request.back.as_ref().map(To::words),
+            rollback_to: self.request.back.as_ref().map(|to| to.aim().to_string()),
             without: took_no_part(self.request, plan),
             plan: plan.clone(),
         };
@@ -227,7 +226,7 @@ impl Surroundings for Keeper<'_> {
             let host = self.request.scope.fleet.hosts.iter().find(|host| host.name == *name)?;
             Some(host.guard + host.limits.connect + host.limits.step)
         };
-        let started = journal::Entry::Started(started(&saved, 1, guards));
+        let started = journal::JournalEntry::Started(started(&saved, 1, guards));
         record.journal.append(&started).map_err(std::io::Error::other)
     }
 
@@ -239,7 +238,7 @@ impl Surroundings for Keeper<'_> {
 
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
         let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&journal::Entry::guarded(host, holds)).map_err(std::io::Error::other)
+        record.journal.append(&journal::JournalEntry::guarded(host, holds)).map_err(std::io::Error::other)
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
@@ -253,8 +252,8 @@ impl Surroundings for Keeper<'_> {
     }
 }
 
-pub(crate) fn take(state: &StateFolder, ground: &Ground) -> Result<FleetLock, Trouble> {
-    FleetLock::take(state, &ground.fleet.name, &ground.inventory.path).map_err(|error| match error {
+pub(crate) fn take(state: &StateFolder, context: &FleetContext) -> Result<FleetLock, Trouble> {
+    FleetLock::take(state, &context.fleet.name, &context.inventory.path).map_err(|error| match error {
         LockError::Held { .. } => {
             let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
             Trouble::not_begun(error, Some(hint))
@@ -264,7 +263,7 @@ pub(crate) fn take(state: &StateFolder, ground: &Ground) -> Result<FleetLock, Tr
 }
 
 /// How a plan stands in the journal.
-pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> Started {
+pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> RunStarted {
     let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
         host: host.name.clone(),
         machine_id: host.machine_id.clone(),
@@ -275,7 +274,7 @@ pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) 
         changes: host.changes,
         guarded_for: guards(&host.name).map(|guard| guard.as_secs() + u64::from(guard.subsec_nanos() > 0)),
     });
-    Started {
+    RunStarted {
         fleet: saved.fleet.clone(),
         inventory: saved.inventory.clone(),
         epoch,

@@ -1,10 +1,10 @@
 //! Runs a query that asks the engine one thing: it is shown while it works, a signal ends it, and its answer is on
 //! stdout once the rows are gone.
 
-use super::fleet_context::Ground;
+use super::fleet_context::FleetContext;
 use super::history::print;
 use crate::commands::Trouble;
-use crate::commands::{Ended, farewell};
+use crate::commands::{CommandResult, farewell};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::stream::Events;
@@ -28,10 +28,10 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn begin(command: &str, mode: Mode, ground: &Ground) -> Result<Self, Trouble> {
+    pub(crate) fn begin(command: &str, mode: Mode, context: &FleetContext) -> Result<Self, Trouble> {
         let events = Events::new(None);
         let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
-        ground.begin_query(command, &events);
+        context.begin_query(command, &events);
         Ok(Self { events, screen, mode })
     }
 
@@ -41,7 +41,7 @@ impl Query {
         asking: impl Future<Output = Result<Reply, String>>,
         workspace: &Workspace,
         shutdown: &mut Shutdown,
-    ) -> Ended {
+    ) -> CommandResult {
         let mut page = String::new();
         let ending = tokio::select! {
             answered = asking => match answered {
@@ -51,7 +51,7 @@ impl Query {
                     Ending::Answered { yes: answered.yes }
                 }
                 Err(text) => {
-                    self.events.publish(Event::Failed { host: None, text, hint: None });
+                    self.events.publish(Event::Failed { host: None, text: text.into(), hint: None });
                     Ending::Answered { yes: false }
                 }
             },

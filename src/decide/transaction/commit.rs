@@ -5,7 +5,8 @@ use crate::decide::transaction::proof::links_in_words;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{HostNow, Progress, Stage, Transaction};
 use crate::decide::transaction::{describe, refusal_text};
-use crate::decide::vocabulary::{Answer, Caution, Effect, Entry, RollbackReason, Step, Verdict};
+use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
+use crate::event::reason::caution::Caution;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::host::{GuardState, same_boot};
 use crate::facts::plan::HostId;
@@ -93,15 +94,17 @@ impl Transaction {
                     StepOutcome::Refused { .. } if through && plan.is_back(&said.standing.systems) => {
                         HostOutcome::RolledBack { by_guard: true }
                     }
-                    StepOutcome::Refused { reason, text } => HostOutcome::Lost { why: refusal_text(reason, &text) },
-                    StepOutcome::Failed { text } => HostOutcome::Lost { why: text },
-                    StepOutcome::Done => {
-                        HostOutcome::Lost { why: format!("disarmed, and on {}", describe(&said.standing.systems)) }
+                    StepOutcome::Refused { reason, text } => {
+                        HostOutcome::Lost { why: refusal_text(reason, &text).into() }
                     }
+                    StepOutcome::Failed { text } => HostOutcome::Lost { why: text.into() },
+                    StepOutcome::Done => HostOutcome::Lost {
+                        why: format!("disarmed, and on {}", describe(&said.standing.systems)).into(),
+                    },
                 }
             }
-            Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why },
-            Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned() },
+            Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why: why.into() },
+            Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned().into() },
         };
         let was_armed = self.hosts[host.0].armed;
         if !matches!(end, HostOutcome::Lost { .. }) {
@@ -118,8 +121,8 @@ impl Transaction {
     pub(super) fn tell_next_boot(&self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         if let (StepOutcome::Done, Some(next)) = (&said.outcome, &said.standing.next_boot) {
-            let text = Caution::NextBoot { entry: next.entry.clone() }.to_string();
-            effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+            let caution = Caution::OneShotSet { entry: next.entry.clone() };
+            effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), caution)));
         }
     }
 
@@ -137,7 +140,7 @@ impl Transaction {
         for host in self.hosts.iter_mut().filter(|_| committed) {
             if matches!(host.end, Some(HostOutcome::RolledBack { .. })) {
                 let why = "its guard brought it back before it could be disarmed".to_owned();
-                host.end = Some(HostOutcome::Lost { why });
+                host.end = Some(HostOutcome::Lost { why: why.into() });
             }
         }
         self.enter_clean(effects);
@@ -200,7 +203,7 @@ impl Transaction {
         self.kept.insert(host, why.clone());
         let text =
             format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
-        effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+        effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text: text.into() }));
     }
 
     /// Checks whether another recovery has overtaken this one. If all hosts were through, any later coordinator finds
@@ -224,7 +227,7 @@ impl Transaction {
                 return false;
             }
             let why = format!("it is on {}: somebody else has moved it meanwhile", describe(systems));
-            self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+            self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
         }
         if self.stage == Stage::Clean {
             effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));

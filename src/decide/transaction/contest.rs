@@ -35,7 +35,7 @@ pub(super) enum Look {
 
 impl Transaction {
     pub(super) fn contested(&mut self, host: HostId, said: &StepAnswer, text: String, effects: &mut Vec<Effect>) {
-        let says = Disowned::Superseded { text };
+        let says = Disowned::SupersededByAnother { said: text };
         let others = self.others_than(host);
         let before = self.recovery.as_ref().and_then(|recovery| recovery.contest);
         match before {
@@ -44,7 +44,7 @@ impl Transaction {
                 let name = self.plan.host(host).name.clone();
                 let text =
                     format!("says that {says}: no host is taken over before the others were asked whether that is so");
-                effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+                effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
                 self.set_contest(Contest { host, look: Look::First });
                 self.hosts[host.0].progress = Progress::Done;
                 self.ask_the_others(host, effects);

@@ -44,10 +44,12 @@ impl Transaction {
         };
         let text = text.clone();
         match reason {
-            RefusalReason::Superseded => Some(Disowned::Superseded { text }),
+            RefusalReason::Superseded => Some(Disowned::SupersededByAnother { said: text }),
             // If a recovery takes the host over late, this only says how the host is found.
-            RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => Some(Disowned::Ended { text }),
-            RefusalReason::ForeignLease if held => Some(Disowned::NotHeld { text }),
+            RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => {
+                Some(Disowned::EndedElsewhere { said: text })
+            }
+            RefusalReason::ForeignLease if held => Some(Disowned::HeldNoMore { said: text }),
             _ => None,
         }
     }
@@ -110,14 +112,14 @@ impl Transaction {
     /// Stops all work on this host; it is not asked any more.
     pub(super) fn lose(&mut self, host: HostId, says: &Disowned, effects: &mut Vec<Effect>) {
         let name = self.plan.host(host).name.clone();
-        effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone() }));
+        effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone().into() }));
         let text = format!("lost to this run: it says that {says}");
-        effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
         self.silent.remove(&host);
         let now = &mut self.hosts[host.0];
         (now.disowned, now.step, now.found) = (true, None, None);
         (now.progress, now.back, now.given_up) = (Progress::Done, Back::Untouched, GivenUp::ForGood);
-        now.end = Some(HostOutcome::Lost { why: format!("it says that {says}") });
+        now.end = Some(HostOutcome::Lost { why: format!("it says that {says}").into() });
     }
 
     /// Returns whether a second host says so, or the only one that there is.
@@ -206,9 +208,9 @@ impl Transaction {
         let standing = match answer {
             Answer::Said(said) => said.standing,
             Answer::Unknown { why } | Answer::Denied { why } => {
-                return HostOutcome::Lost { why: format!("it is not known what has become of it: {why}") };
+                return HostOutcome::Lost { why: format!("it is not known what has become of it: {why}").into() };
             }
-            Answer::NotSent => return HostOutcome::Lost { why: "it could not be asked".to_owned() },
+            Answer::NotSent => return HostOutcome::Lost { why: "it could not be asked".to_owned().into() },
         };
         match standing.guard {
             GuardState::None | GuardState::Disarmed { .. } if standing.systems.all_are(&plan.new) => {
@@ -217,7 +219,7 @@ impl Transaction {
             GuardState::None | GuardState::Fired { .. } if plan.is_back(&standing.systems) => {
                 HostOutcome::RolledBack { by_guard: true }
             }
-            _ => HostOutcome::Lost { why: format!("it is on {}", describe(&standing.systems)) },
+            _ => HostOutcome::Lost { why: format!("it is on {}", describe(&standing.systems)).into() },
         }
     }
 
@@ -227,7 +229,7 @@ impl Transaction {
             let now = &mut self.hosts[host.0];
             now.step = None;
             if self.plan.host(host).changes && now.end.is_none() {
-                now.end = Some(HostOutcome::Lost { why: "left to who has taken this run over".to_owned() });
+                now.end = Some(HostOutcome::Lost { why: "left to who has taken this run over".to_owned().into() });
             }
         }
         Self::forget_verify_timers(effects);

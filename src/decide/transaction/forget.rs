@@ -31,7 +31,7 @@ impl Transaction {
             (Step::Arm { expect, boot_id }, "started again, and may fire at once")
         };
         let text = format!("its guard is armed, and the unit that acts on it is gone: it is {what}");
-        effects.push(Effect::Tell(Event::Warned { host: Some(plan.name.clone()), text }));
+        effects.push(Effect::Tell(Event::Warned { host: Some(plan.name.clone()), text: text.into() }));
         self.run(host, step, effects);
         true
     }
@@ -84,12 +84,12 @@ impl Transaction {
              on {}",
             list(&removed)
         );
-        effects.push(Effect::Tell(Event::Warned { host: None, text }));
+        effects.push(Effect::Tell(Event::Warned { host: None, text: text.into() }));
         let stood = stands.into_iter().map(|(host, text)| Stood { host, text }).collect();
         effects.push(Effect::Record(Entry::Forgotten { stood }));
         self.lost_ones_keep_nothing = true;
         self.leave_all(effects, |found| match found {
-            _ if is_apart => HostOutcome::Lost { why: format!("forgotten as it stood: {}", found.text()) },
+            _ if is_apart => HostOutcome::Lost { why: format!("forgotten as it stood: {}", found.text()).into() },
             Found::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
             Found::New { .. } => HostOutcome::Committed,
             _ => HostOutcome::Untouched,

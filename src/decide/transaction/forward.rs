@@ -268,7 +268,7 @@ impl Transaction {
         } else if exited == Some(JobState::Exited { status: 4 }) {
             let text =
                 "some units are failed or restarting, and were so before or may come up: verify looks again".to_owned();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
         }
         reason
     }

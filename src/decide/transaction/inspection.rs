@@ -19,7 +19,7 @@ pub(in crate::decide) enum Found {
     /// Wholly on its new system, without a guard: disarmed, or restarted by itself after its boot default moved.
     New { disarmed: bool },
     /// Under this run's guard.
-    Guarded(Ground),
+    Guarded(GuardedState),
     /// Somewhere between old and new, without a guard that could bring it back.
     Loose(Systems),
     /// Its guard has fired and is at work.
@@ -70,7 +70,7 @@ impl Side {
 
 /// The state of a guarded host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::decide) enum Ground {
+pub(in crate::decide) enum GuardedState {
     /// No step has begun on it.
     Old,
     /// It runs its new system, and nothing is at work on it.
@@ -95,11 +95,11 @@ impl Found {
         let elsewhere = || Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) };
         match &standing.guard {
             GuardState::Firing { .. } => Self::Firing,
-            GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(Ground::Old),
+            GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(GuardedState::Old),
             GuardState::Armed { .. } if systems.current == plan.new && !runs && !rolled_back => {
-                Self::Guarded(Ground::New)
+                Self::Guarded(GuardedState::New)
             }
-            GuardState::Armed { .. } => Self::Guarded(Ground::Between),
+            GuardState::Armed { .. } => Self::Guarded(GuardedState::Between),
             GuardState::Dead { .. } => Self::Loose(systems.clone()),
             _ if has(|traces| traces.over) => Self::Over,
             // If old and new are one, as under a guard by hand, only a person who has disarmed it wanted what runs.
@@ -151,9 +151,11 @@ impl Found {
             Self::Old { by_guard: false } => "is on its old system, without a guard".to_owned(),
             Self::New { disarmed: true } => "is on its new system for good: its guard was disarmed".to_owned(),
             Self::New { disarmed: false } => "is on its new system for good, without a guard".to_owned(),
-            Self::Guarded(Ground::Old) => "is guarded, and nothing has begun on it".to_owned(),
-            Self::Guarded(Ground::New) => "is guarded, and runs its new system".to_owned(),
-            Self::Guarded(Ground::Between) => "is guarded, in the middle of a change or of its roll back".to_owned(),
+            Self::Guarded(GuardedState::Old) => "is guarded, and nothing has begun on it".to_owned(),
+            Self::Guarded(GuardedState::New) => "is guarded, and runs its new system".to_owned(),
+            Self::Guarded(GuardedState::Between) => {
+                "is guarded, in the middle of a change or of its roll back".to_owned()
+            }
             Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
             Self::Firing => "its guard has fired and is bringing it back".to_owned(),
             Self::Cleaned(Side::Both) => "holds nothing of the run any more".to_owned(),
@@ -195,7 +197,7 @@ impl Found {
     }
 
     pub(super) fn left_so(&self) -> HostOutcome {
-        HostOutcome::Left { why: format!("as it was found: {}", self.text()), back_within_ms: None }
+        HostOutcome::Left { why: format!("as it was found: {}", self.text()).into(), back_within_ms: None }
     }
 
     pub(super) fn is_away(&self) -> bool {

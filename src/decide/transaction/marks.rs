@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::transaction::inspection::{Found, Ground, Side};
+use crate::decide::transaction::inspection::{Found, GuardedState, Side};
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::transaction::without::HeldUp;
@@ -18,7 +18,7 @@ use crate::inventory::model::HostName;
 
 /// The marks of a run, together with its record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Ending {
+pub(super) struct EndMarks {
     pub(super) side: Option<EndSide>,
     /// All hosts that were missing by any mark.
     pub(super) missing: Missing,
@@ -51,7 +51,7 @@ impl Transaction {
         let sides: BTreeSet<EndSide> = marks.iter().filter_map(|mark| mark.side).collect();
         let side = sides.first().copied();
         if let Some(recovery) = &mut self.recovery {
-            recovery.ending = Some(Ending { side, missing: missing.clone() });
+            recovery.ending = Some(EndMarks { side, missing: missing.clone() });
         }
         let is_named = |host: HostId| missing.contains_key(&self.plan.host(host).name);
         if sides.len() > 1 {
@@ -105,7 +105,7 @@ impl Transaction {
         let Some((host, found)) = self.found().find(|(_, found)| is_restless(found)) else { return false };
         let why = format!("{} {}, and the run was ended without it", self.plan.host(host).name, found.text());
         let goes_on = |found: &Found| match found {
-            Found::New { .. } | Found::Guarded(Ground::New) | Found::Ended { .. } => true,
+            Found::New { .. } | Found::Guarded(GuardedState::New) | Found::Ended { .. } => true,
             Found::Cleaned(side) => side.is(EndSide::New),
             _ => false,
         };
@@ -137,19 +137,20 @@ impl Transaction {
                 why: format!(
                     "{}, and another host of the run that was missing, too, is on the other side",
                     found.text()
-                ),
+                )
+                .into(),
             },
             // The others stood on neither side: there is nothing for it to be apart from.
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None)
             | (Found::Cleaned(Side::Neither | Side::NotKnown), _) => HostOutcome::Untouched,
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), Some(side)) => {
-                HostOutcome::Lost { why: apart(host, side, &fleet) }
+                HostOutcome::Lost { why: apart(host, side, &fleet).into() }
             }
-            (other, _) => HostOutcome::Lost { why: other.text() },
+            (other, _) => HostOutcome::Lost { why: other.text().into() },
         });
     }
 
-    pub(super) fn ending(&self) -> Option<&Ending> {
+    pub(super) fn ending(&self) -> Option<&EndMarks> {
         self.recovery.as_ref().and_then(|recovery| recovery.ending.as_ref())
     }
 
@@ -158,7 +159,7 @@ impl Transaction {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
             Some(EndSide::Old) => {
-                HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old, &self.fleet) }
+                HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old, &self.fleet).into() }
             }
             None => HostOutcome::Untouched,
         }
@@ -186,7 +187,7 @@ impl Transaction {
         for host in self.plan.ids() {
             if matches!(self.hosts[host.0].end, Some(HostOutcome::RolledBack { .. })) {
                 let why = apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
-                self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+                self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
             }
         }
     }
@@ -269,7 +270,7 @@ impl Transaction {
         );
         let side = self.ending().map_or(mark.side, |ending| ending.side);
         let mark = EndMark { side, missing: mark.missing.clone() };
-        self.hosts[host.0].end = Some(HostOutcome::Left { why, back_within_ms: None });
+        self.hosts[host.0].end = Some(HostOutcome::Left { why: why.into(), back_within_ms: None });
         effects.push(Effect::Record(Entry::EndedWithout { mark }));
         effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
     }

@@ -13,8 +13,8 @@
 use std::sync::Arc;
 
 use crate::decide::transaction::contest::Contest;
-use crate::decide::transaction::inspection::{Found, Ground, Side};
-use crate::decide::transaction::marks::Ending;
+use crate::decide::transaction::inspection::{Found, GuardedState, Side};
+use crate::decide::transaction::marks::EndMarks;
 use crate::decide::transaction::refusal_text;
 use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
 use crate::decide::transaction::undo::silence;
@@ -132,7 +132,7 @@ pub(super) struct Recovery {
     /// The end without hosts, as the record has it.
     pub(super) mark: Option<EndMark>,
     /// The end without hosts, as the marks have it.
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<EndMarks>,
 }
 
 impl Transaction {
@@ -287,7 +287,7 @@ impl Transaction {
                         reason: RefusalReason::ForeignLease | RefusalReason::ForeignGuard, ..
                     } if said.standing.run_traces.as_ref().is_some_and(|traces| traces.over) => Found::Over,
                     StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
-                    StepOutcome::Done if at_work => Found::Guarded(Ground::Between),
+                    StepOutcome::Done if at_work => Found::Guarded(GuardedState::Between),
                     StepOutcome::Done => Found::of(plan, &said.standing),
                 }
             }
@@ -301,10 +301,10 @@ impl Transaction {
                 (now.armed, now.activated, now.moved) = (false, false, false);
             }
             Found::New { .. } | Found::Loose(_) => (now.armed, now.activated, now.moved) = (false, true, true),
-            Found::Guarded(Ground::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
+            Found::Guarded(GuardedState::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
         }
-        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text() }));
+        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text().into() }));
         self.hosts[host.0].found = Some(found);
         self.tell_who_has_left(host, effects);
     }
@@ -360,7 +360,7 @@ impl Transaction {
             self.recovery = Some(Recovery { waited: true, ..recovery });
             let text = "without the run's record nothing is done before every host was asked: waiting until the guards \
                         of those that do not answer must have brought them back";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
             effects.push(Effect::Expect(Timer::GuardsOver));
         } else if self.missing().next().is_some() && self.all_found(|found| matches!(found, Found::Cleaned(_))) {
             // Another coordinator had ended it before. That says nothing about the missing host, and no other
@@ -396,7 +396,7 @@ impl Transaction {
             // Every host that answers is through. Silent hosts are no reason to take it all back.
             self.leave_all(effects, |found| match found {
                 Found::New { .. } => HostOutcome::Committed,
-                other => HostOutcome::Lost { why: other.text() },
+                other => HostOutcome::Lost { why: other.text().into() },
             });
         } else if let Some(reason) = self.why_back(recorded) {
             self.turn_back(reason, effects);
@@ -411,9 +411,9 @@ impl Transaction {
             return Some(RollbackReason::Interrupted(signal));
         }
         let any_new = self.lost_on_new || self.found().any(|(_, found)| matches!(found, Found::New { .. }));
-        let stays = self
-            .found()
-            .find(|(host, found)| !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(Ground::New)));
+        let stays = self.found().find(|(host, found)| {
+            !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(GuardedState::New))
+        });
         let lost = self.plan.changing().find(|host| self.hosts[host.0].disowned);
         let missing: Vec<&HostName> = self.missing().map(|host| &self.plan.host(host).name).collect();
         let why = if recorded.turned_back {
@@ -479,7 +479,7 @@ impl Transaction {
         let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
         for host in left {
             let why = "left as it was: somebody else may be recovering this run".to_owned();
-            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
+            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why: why.into(), back_within_ms: None });
         }
         let missing: Vec<HostId> = self.missing().collect();
         for host in missing {

@@ -226,7 +226,7 @@ impl Transaction {
     fn caution_once(&mut self, host: HostId, unit: &str, caution: &UnitCaution, effects: &mut Vec<Effect>) {
         if self.units.told.insert((host, unit.to_owned())) {
             let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: caution.to_string() }));
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: caution.to_string().into() }));
         }
     }
 
@@ -275,7 +275,7 @@ impl Transaction {
             let cautions = [UnitCaution::LeftFailed { units: failed }, UnitCaution::LeftStopped { units: stopped }];
             for caution in cautions.iter().filter(|caution| caution.names_units()) {
                 let (host, text) = (Some(self.plan.host(host).name.clone()), caution.to_string());
-                effects.push(Effect::Tell(Event::Warned { host, text }));
+                effects.push(Effect::Tell(Event::Warned { host, text: text.into() }));
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
 use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::told::Told;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};
@@ -17,7 +18,7 @@ use crate::inventory::model::Place;
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        let (host, text) = (reason.host().cloned(), reason.to_string());
+        let (host, text) = (reason.host().cloned(), Told::from(reason.to_string()));
         self.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
@@ -142,7 +143,7 @@ impl Transaction {
                     what: Phase::RollBack.word().to_owned(),
                     lines: said.log,
                 }));
-                effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+                effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
                 self.await_guard(host, effects);
             }
         }
@@ -199,7 +200,7 @@ impl Transaction {
             } else {
                 "on its old system, brought back by its guard"
             };
-            effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned() }));
+            effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned().into() }));
         } else if self.ends_where_it_has_left(host, standing, effects) {
             // This run does not undo what came after it.
         } else if rebooted && !armed && !self.hosts[host.0].armed_again {
@@ -220,7 +221,7 @@ impl Transaction {
             return false;
         }
         let name = self.plan.host(host).name.clone();
-        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text() }));
+        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text().into() }));
         let now = &mut self.hosts[host.0];
         now.on.clone_from(&standing.systems.current);
         (now.armed, now.back) = (false, Back::Untouched);
@@ -230,7 +231,7 @@ impl Transaction {
 
     pub(super) fn lost(&mut self, host: HostId, why: String) {
         self.hosts[host.0].back = Back::Untouched;
-        self.hosts[host.0].end = Some(HostOutcome::Lost { why });
+        self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
     }
 
     /// Gives a host up as lost, unless it answers when it is asked once more.
@@ -382,7 +383,7 @@ impl Transaction {
         self.tell_matrix(Phase::RollBack, effects);
         if self.left_to_guards || suspects.is_empty() {
             let text = "the old systems run again, and not everything that was up before is up: look at the matrix";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
             self.enter_back_disarm(effects);
             return;
         }
@@ -391,7 +392,7 @@ impl Transaction {
         for host in suspects {
             let name = self.plan.host(host).name.clone();
             let text = "runs its old system again, and its links stay down: its guard will reboot it".to_owned();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text }));
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
             self.await_guard(host, effects);
         }
         self.go_on_back(effects);

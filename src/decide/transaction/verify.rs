@@ -212,7 +212,7 @@ impl Transaction {
             effects.push(Effect::Expect(Timer::Rekey));
             let text =
                 "the links carry packets over an old WireGuard session; waiting for a new handshake, up to 3 minutes";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned() }));
+            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
         } else {
             self.not_verified(effects);
         }
@@ -281,7 +281,10 @@ impl Transaction {
                 continue;
             };
             if self.noticed.insert(host) {
-                effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text }));
+                effects.push(Effect::Tell(Event::Warned {
+                    host: Some(self.plan.host(host).name.clone()),
+                    text: text.into(),
+                }));
             }
         }
     }
@@ -290,7 +293,7 @@ impl Transaction {
     fn notice_absent(&mut self, round: &Round, effects: &mut Vec<Effect>) {
         for host in absent::answering(&self.plan.links, &self.plan.baseline, round) {
             if self.noticed_absent.insert(host.clone()) {
-                effects.push(Effect::Tell(Event::Warned { host: Some(host), text: absent::answers_now() }));
+                effects.push(Effect::Tell(Event::Warned { host: Some(host), text: absent::answers_now().into() }));
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::decide::transaction::inspection::{Found, Ground};
+use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::recover::{Aim, Reached};
 use crate::decide::transaction::state::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
@@ -76,7 +76,7 @@ impl fmt::Display for HeldUp {
 /// Says how a host is left that the run was to end without, if the run was not ended.
 pub(super) fn not_ended_without() -> HostOutcome {
     let why = "it was not asked, and the run is not ended without it".to_owned();
-    HostOutcome::Left { why, back_within_ms: None }
+    HostOutcome::Left { why: why.into(), back_within_ms: None }
 }
 
 pub(super) fn list<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String {
@@ -118,7 +118,7 @@ impl Transaction {
         recovery.waited_for_the_missing = true;
         if self.may_go_forward_without() {
             // A host that could go forward must not be brought back by its own guard meanwhile.
-            let is_ready = |(_, found): &(HostId, &Found)| matches!(found, Found::Guarded(Ground::New));
+            let is_ready = |(_, found): &(HostId, &Found)| matches!(found, Found::Guarded(GuardedState::New));
             let ready: Vec<HostId> = self.found().filter(is_ready).map(|(host, _)| host).collect();
             for host in ready {
                 let boot_id = self.hosts[host.0].boot_id.clone();
@@ -159,7 +159,7 @@ impl Transaction {
     /// Leaves everything as it was found.
     pub(super) fn hold_up(&mut self, why: HeldUp, effects: &mut Vec<Effect>) {
         self.held_up = Some(why);
-        self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()) });
+        self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()).into() });
     }
 
     /// Returns whether the run is over for every host that answers, each by itself, or nothing of it is left there.
@@ -182,7 +182,7 @@ impl Transaction {
     pub(super) fn tell_who_has_left(&self, host: HostId, effects: &mut Vec<Effect>) {
         if let Some(found) = self.hosts[host.0].found.as_ref().filter(|found| found.has_left()) {
             let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text() }));
+            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text().into() }));
         }
     }
 

@@ -28,6 +28,8 @@ impl<H: Hosts> Driver<H> {
     /// Returns when the host's guard fires at the latest, as far as is known.
     pub(super) fn latest(&self, host: HostId, now: Duration) -> Duration {
         let times = &self.times[host.0];
+        // A guard that was not seen was armed before this recovery began, and holds for no longer than `unseen_guard`
+        // from then. Two hosts whose guards have fired stand for all of them; see `seen_fired`.
         let unknown = if self.seen_fired.len() > 1 {
             now
         } else {
@@ -43,6 +45,7 @@ impl<H: Hosts> Driver<H> {
     pub(super) fn guard(&self, host: HostId, step: &Step, now: Duration) -> Duration {
         let times = &self.times[host.0];
         let awaited = self.plan.ids().filter(|id| {
+            // Only an extension is made for this wait: a first guard holds as long as the inventory says.
             matches!(step, Step::Extend { .. }) && self.out[id.0].as_ref().is_some_and(|out| is_awaited(&out.step))
         });
         let back = awaited.map(|id| self.times[id.0].awaited_until(self.latest(id, now)));
@@ -82,6 +85,8 @@ impl<H: Hosts> Driver<H> {
                 if !times.job_fits(*kind, now, deadline.unwrap_or(now)) {
                     return None;
                 }
+                // The host checks the same again when the order arrives (`needs`), because it may have been on its way
+                // for long.
                 (now + limit + limits.connect, limit, limit)
             }
             // A switch that is under way may finish: the take-over judges what it leaves behind.
@@ -94,6 +99,8 @@ impl<H: Hosts> Driver<H> {
 
     /// Returns until when a host is asked that its guard brings back: as long as the push waits for any other host.
     fn awaited_until(&self, host: HostId, now: Duration) -> Duration {
+        // A host that has answered keeps no one waiting, and the guard of one that never showed it would only be
+        // guessed.
         let others = self.plan.changing().filter(|id| self.out[id.0].is_some() && self.deadlines[id.0].is_some());
         others.chain([host]).map(|id| self.times[id.0].awaited_until(self.latest(id, now))).fold(now, Duration::max)
     }
@@ -126,6 +133,7 @@ impl<H: Hosts> Driver<H> {
     /// that a guard may take.
     fn guards_over(&self) -> Duration {
         let now = self.clock.now();
+        // The recovery has counted this for the missing hosts, which have no deadline here.
         if let Some(until) = self.missing_until {
             return until.saturating_sub(now);
         }
@@ -144,6 +152,7 @@ impl<H: Hosts> Driver<H> {
         let now = self.clock.now();
         let fits =
             |host: HostId, deadline| self.times[host.0].rest_fits(self.plan.host(host).switch_job(), now, deadline);
+        // A host that holds a guard whose deadline is not known counts as one without time.
         self.transaction.holding().all(|host| self.deadlines[host.0].is_some_and(|deadline| fits(host, deadline)))
     }
 
@@ -165,7 +174,7 @@ impl<H: Hosts> Driver<H> {
             if let Some((_, HostOutcome::Left { why, back_within_ms: back_within @ None })) = left
                 && let HostOutcome::Left { why: when, back_within_ms } = guarded.outcome()
             {
-                (*why, *back_within) = (format!("{why}; {when}"), back_within_ms);
+                (*why, *back_within) = (format!("{why}; {when}").into(), back_within_ms);
             }
         }
     }

@@ -21,6 +21,7 @@ impl<H: Hosts> Driver<H> {
         match report {
             Report::Round(round, waiting) => Some(Input::RoundSeen { round, waiting }),
             Report::Journals { host, journals } => {
+                // A task that brings nothing reports here, too, so that the end does not wait for it in vain.
                 self.journals = self.journals.saturating_sub(1);
                 for UnitJournal { unit, lines } in journals {
                     let host = self.plan.host(host).name.clone();
@@ -30,6 +31,8 @@ impl<H: Hosts> Driver<H> {
             }
             Report::Note { host, sent, note } => {
                 let name = self.plan.host(host).name.clone();
+                // Notes of a step that was replaced may still be in the inbox. They are shown, because all of it did
+                // happen, and they move nothing.
                 let current = self.out[host.0].as_ref().is_some_and(|out| out.sent == sent);
                 match note {
                     StepNote::Started => current.then_some(Input::Started { host }),
@@ -50,11 +53,11 @@ impl<H: Hosts> Driver<H> {
                         None
                     }
                     StepNote::Cut(cut) => {
-                        surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string() });
+                        surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string().into() });
                         None
                     }
                     StepNote::Lost { why } => {
-                        surroundings.tell(Event::ContactLost { host: name, why });
+                        surroundings.tell(Event::ContactLost { host: name, why: why.into() });
                         current.then_some(Input::ContactLost { host })
                     }
                     StepNote::Made => {
@@ -104,6 +107,8 @@ impl<H: Hosts> Driver<H> {
                     surroundings.tell(Event::GuardArmed { host: name, left_ms: self.left_ms(deadline) });
                 }
             }
+            // An extension without an answer may have been made all the same. The old deadline stays then: it is never
+            // later than the truth.
             Step::Extend { .. } if done => {
                 self.deadlines[host.0] = Some(deadline);
                 surroundings.tell(Event::GuardExtended { host: name, left_ms: self.left_ms(deadline) });
@@ -153,6 +158,7 @@ impl<H: Hosts> Driver<H> {
                 surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
                 Some(deadline)
             }
+            // Its time is over, so no step that needs time begins; the way back is counted from before the question.
             GuardState::Firing { .. } => Some(out.at),
             GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => None,
         };

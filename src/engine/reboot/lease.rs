@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Before, LOOK_PAUSE, RollingReboot, SETTLE_AFTER_BOOT, STOPPING};
-use crate::decide::reboot::Input;
+use super::{Before, LOOK_PAUSE, RebootDriver, SETTLE_AFTER_BOOT, STOPPING};
+use crate::decide::reboot::RebootInput;
 use crate::decide::transaction::refusal_text;
 use crate::engine::causes::reason;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::lease::let_go;
+use crate::event::Event;
+use crate::event::reason::reboot::RollingReason;
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::answer;
-use crate::remote::step::Step as RemoteStep;
+use crate::remote::step::RemoteStep;
 
 /// Returns how long a lease counts without being renewed: as long as one wave may take at the worst, from its renewal
 /// to that of the next wave. A host that has restarted counts from its boot.
@@ -26,10 +28,10 @@ pub(super) fn lasts(fleet: &Fleet) -> Duration {
     STOPPING + longest(&|host| host.boot_time) + settles + answers
 }
 
-impl RollingReboot<'_> {
+impl RebootDriver<'_> {
     /// Takes a host's lease, or renews it. It is tried until the host answers or the time is over, because the way may
     /// come up again.
-    pub(super) async fn hold(&self, id: HostId, boot_id: String, renews: bool, before: &Before) -> Input {
+    pub(super) async fn hold(&self, id: HostId, boot_id: String, renews: bool, before: &Before) -> RebootInput {
         let name = &before.plan.host(id).name;
         let host = self.fleet_host(name);
         let limit = host.limits.connect + host.limits.step;
@@ -45,11 +47,11 @@ impl RollingReboot<'_> {
                 within(&BootClock, until.saturating_sub(BootClock.now()), self.inquiry.reach.run(name, &script, limit));
             let why = match asked.await {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
-                    Ok(StepOutcome::Done) => return Input::Held { host: id },
+                    Ok(StepOutcome::Done) => return RebootInput::Held { host: id },
                     Ok(StepOutcome::Refused { reason, text }) => {
-                        return Input::NotHeld { host: id, why: refusal_text(reason, &text) };
+                        return RebootInput::NotHeld { host: id, cause: refusal_text(reason, &text).into() };
                     }
-                    Ok(StepOutcome::Failed { text }) => return Input::NotHeld { host: id, why: text },
+                    Ok(StepOutcome::Failed { text }) => return RebootInput::NotHeld { host: id, cause: text.into() },
                     Err(error) => error.to_string(),
                 },
                 Some(Err(error)) => reason(&error),
@@ -57,7 +59,7 @@ impl RollingReboot<'_> {
             };
             let now = BootClock.now();
             if now + LOOK_PAUSE >= until {
-                return Input::NotHeld { host: id, why };
+                return RebootInput::NotHeld { host: id, cause: why.into() };
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
@@ -68,9 +70,8 @@ impl RollingReboot<'_> {
         let names: Vec<&HostName> = hosts.iter().map(|id| &before.plan.host(*id).name).collect();
         let hosts: Vec<&Host> = names.into_iter().map(|name| self.fleet_host(name)).collect();
         let kept = let_go(&self.inquiry.reach, &hosts, self.run).await;
-        for (host, why) in kept {
-            let text = format!("may still be held for this rolling reboot, until that is over by itself: {why}");
-            self.inquiry.warn(Some(&host), text);
+        for (host, cause) in kept {
+            self.inquiry.tell(Event::warned(Some(&host), RollingReason::MayStillBeHeld { cause }));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::fields::{At, FieldValue};
 use super::super::file::{CheckEntry, DnsEntry, HttpEntry, VpnEntry, WireguardEntry};
-use super::super::model::Command;
+use super::super::model::HookCommand;
 use super::super::problem::nearest;
 use super::super::scalar;
 use super::super::shapes::KINDS;
@@ -120,14 +120,14 @@ fn wireguard(value: &FieldValue<'_>) -> Option<At<WireguardEntry>> {
     Some(value.at(WireguardEntry { peers: Vec::new(), handshake }))
 }
 
-pub(super) fn command(value: &FieldValue<'_>) -> Option<At<Command>> {
+pub(super) fn command(value: &FieldValue<'_>) -> Option<At<HookCommand>> {
     let not_empty = |text: &str| match text {
         _ if text.trim().is_empty() => Err(Wrong::EmptyCommand { is_list: false }),
         _ if text.contains('\0') => Err(Wrong::NulInCommand),
         _ => Ok(text.to_owned()),
     };
     if !value.is_list() {
-        return value.parse(not_empty).map(|text| At { value: Command::Shell(text.value), way: text.way });
+        return value.parse(not_empty).map(|text| At { value: HookCommand::Shell(text.value), way: text.way });
     }
     let items = value.list()?;
     let Some((program, arguments)) = items.split_first() else {
@@ -137,5 +137,5 @@ pub(super) fn command(value: &FieldValue<'_>) -> Option<At<Command>> {
     let any = |text: &str| if text.contains('\0') { not_empty("\0") } else { Ok(text.to_owned()) };
     let program = program.parse(not_empty)?;
     let arguments: Option<Vec<_>> = arguments.iter().map(|value| value.parse(any).map(|at| at.value)).collect();
-    Some(value.at(Command::Argv([vec![program.value], arguments?].concat())))
+    Some(value.at(HookCommand::Argv([vec![program.value], arguments?].concat())))
 }

@@ -1,6 +1,7 @@
 //! Reads the answer of `status`.
 
-use super::{AnswerError, Lines, all, facts, number, one, parts};
+use super::fit::parts;
+use super::{AnswerError, Lines, all, facts, number, one};
 use crate::decide::status::{Condition, Space};
 
 /// # Errors

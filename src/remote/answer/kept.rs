@@ -1,6 +1,7 @@
 //! Reads the answers of the scripts that look at systems which a host has already.
 
-use super::{AnswerError, Lines, all, compared_lines, one, parts};
+use super::fit::{compared_lines, parts};
+use super::{AnswerError, Lines, all, one};
 use crate::decide::forecast::BootParts;
 use crate::decide::rollback::{Generation, Kept};
 use crate::facts::store_path::StorePath;

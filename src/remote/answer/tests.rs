@@ -1,7 +1,16 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 
+use super::standing::guard;
 use super::*;
+use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
+use crate::facts::host::{Facts, GuardState, JobKind, JobState, Lease, Standing, WireguardInterface, WireguardPeer};
+use crate::facts::links::{HostRound, LinkAnswer};
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
+use crate::facts::units::{UnitNow, UnitState};
 
 const OLD: &str = "/nix/store/wvp8x5b0mgv46sfwd4m96vkdsk2axis3-nixos-system-vps-25.11.1";
 const NEW: &str = "/nix/store/3av74rszj8f84jawawn3y8qn5ag4207h-nixos-system-vps-25.11.2";

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::{Started, Want, ensure, start};
+use super::{StartedMaster, Want, ensure, start};
 use crate::remote::connect_error::{ConnectCause, ConnectError};
 use crate::remote::machine::{Machine, Route};
 use crate::remote::workspace::Workspace;
@@ -32,9 +32,13 @@ struct Candidate<'a> {
 ///
 /// # Errors
 /// The error of an address where something answered, if there was one; else that of the first.
-pub(super) async fn race(workspace: &Workspace, machine: &Machine, deadline: Instant) -> Result<Started, ConnectError> {
+pub(super) async fn race(
+    workspace: &Workspace,
+    machine: &Machine,
+    deadline: Instant,
+) -> Result<StartedMaster, ConnectError> {
     let mut waiting = candidates(machine).into_iter();
-    let mut running: FuturesUnordered<BoxFuture<'_, (Candidate<'_>, Result<Started, ConnectError>)>> =
+    let mut running: FuturesUnordered<BoxFuture<'_, (Candidate<'_>, Result<StartedMaster, ConnectError>)>> =
         FuturesUnordered::new();
     let mut failures: Vec<ConnectError> = Vec::new();
     loop {
@@ -80,10 +84,11 @@ fn log_in<'a>(
     machine: &'a Machine,
     candidate: Candidate<'a>,
     deadline: Instant,
-) -> BoxFuture<'a, (Candidate<'a>, Result<Started, ConnectError>)> {
+) -> BoxFuture<'a, (Candidate<'a>, Result<StartedMaster, ConnectError>)> {
     Box::pin(async move {
         let Candidate { route, after } = candidate;
         let result = async {
+            // Addresses behind one jump share its login: the second waits in `ensure` for what the first has begun.
             if let Some(jump) = workspace.jump_of(route) {
                 ensure(workspace, jump, Want::Any, deadline).await?;
             }

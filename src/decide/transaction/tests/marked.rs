@@ -85,7 +85,7 @@ fn two_are_back(on: [Systems; 2]) -> World {
 
 fn lost(verdict: &Verdict, host: usize) -> String {
     match end(verdict, host) {
-        HostOutcome::Lost { why } => why,
+        HostOutcome::Lost { why } => why.to_string(),
         other => panic!("host{host}: {other:?}"),
     }
 }
@@ -147,7 +147,10 @@ fn an_end_without_a_host_is_none_where_the_mark_could_not_be_left() {
             let verdict = world.run_to_end();
             assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
             let HostOutcome::Left { why, .. } = end(&verdict, 0) else { panic!("{verdict:?}") };
-            assert!(why.contains("(no answer): `fleetdeploy recover homelab --without host2` does it"), "{why}");
+            assert!(
+                why.to_string().contains("(no answer): `fleetdeploy recover homelab --without host2` does it"),
+                "{why}"
+            );
             assert_eq!(end(&verdict, 1) == others, unmarked.len() == 1, "{verdict:?}");
             assert!(verdict.text.contains("that it ended so could not be left on: host0"), "{}", verdict.text);
             let [.., marked, finished] = &world.now.entries[..] else { panic!() };

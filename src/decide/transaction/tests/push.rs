@@ -344,6 +344,7 @@ fn what_could_not_be_cleaned_away_is_said() {
     });
     let [Effect::Tell(Event::Warned { host: Some(host), text })] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(host.as_str(), "host0");
+    let text = text.to_string();
     assert!(text.contains("no answer within 10 s") && text.contains("fleetdeploy recover"), "{text}");
     assert_eq!(world.now.transaction.ended().map(|verdict| verdict.outcome), Some(Outcome::Committed));
 }

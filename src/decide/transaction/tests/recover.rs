@@ -160,7 +160,7 @@ fn a_host_that_another_run_holds_is_not_touched_and_is_named() {
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
     let HostOutcome::Lost { why } = &verdict.hosts[1].1 else { panic!("{verdict:?}") };
-    assert!(why.contains("another run holds this host"), "{why}");
+    assert!(why.to_string().contains("another run holds this host"), "{why}");
     assert_eq!(verdict.hosts[0].1, HostOutcome::RolledBack { by_guard: false });
 }
 
@@ -493,7 +493,7 @@ fn a_journal_is_read_as_the_latest_act_it_announces() {
         let Recorded { reached, turned_back, finished, ended_without: _ } = Recorded::of(entries);
         (reached, turned_back, finished)
     };
-    let back = Entry::RollingBack { reason: "a link is down".to_owned() };
+    let back = Entry::RollingBack { reason: "a link is down".into() };
     assert_eq!(of(&[]), (Reached::Nothing, false, None));
     assert_eq!(of(&[Entry::Arming, Entry::Testing]), (Reached::Testing, false, None));
     assert_eq!(of(&[Entry::Arming, Entry::Testing, Entry::Decided, back]), (Reached::Decided, true, None));

@@ -209,7 +209,7 @@ impl World {
                     let shown = self.machines[host.0].lease.unwrap_or(0);
                     self.now.epoch = self.now.epoch.max(shown) + 1;
                 }
-                Effect::Tell(Event::Warned { text, .. }) => self.warnings.push(text),
+                Effect::Tell(Event::Warned { text, .. }) => self.warnings.push(text.to_string()),
                 Effect::Tell(Event::HostMoved { host, doing }) => self.doings.push((host, doing)),
                 Effect::Remember { host, units } => drop(self.remembered.insert(host, units)),
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}

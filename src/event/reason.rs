@@ -1,0 +1,81 @@
+//! Says why, in types: each reason has a stable code for programs, fields with what it is about, and its words in
+//! [`wording`](super::wording).
+//!
+//! A code is kebab-case, has no host and no path in it, and is never renamed within version 1 of the events. It is the
+//! variant's name: whoever renames a variant renames its code, which the list in docs/codes.md shows.
+
+pub mod caution;
+pub mod disowned;
+pub mod doctor;
+pub mod guard;
+pub mod lists;
+pub mod reboot;
+pub mod recover;
+pub mod rollback_target;
+pub mod status;
+pub mod told;
+pub mod workstation;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`,
+/// and `#[schemars(with = "u64")]` for the schema.
+pub mod millis {
+    use std::time::Duration;
+
+    use serde::Serializer;
+
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Words of a reason. `Display` is the sentence; it may have several lines.
+pub trait Worded: fmt::Display {
+    /// Returns what a person can do about it, if there is something.
+    fn mend(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns why it matters, for a person who looks before anything is begun.
+    fn stake(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A reason that a person is told: a warning, a failure, a refusal, why a fleet is rolled back.
+pub trait Reason: fmt::Debug + Worded + Send + Sync {
+    /// Returns its stable name for programs.
+    fn code(&self) -> &'static str;
+
+    /// Returns what it is about, by name; durations end in `_ms`.
+    fn fields(&self) -> Map<String, Value>;
+}
+
+/// Every enum of reasons: its code is the variant's name (`strum`), its fields are the variant's (`serde`), and its
+/// words are in the dictionary.
+impl<R> Reason for R
+where
+    R: fmt::Debug + Worded + Serialize + Send + Sync,
+    for<'a> &'a R: Into<&'static str>,
+{
+    fn code(&self) -> &'static str {
+        self.into()
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut fields)) => {
+                fields.remove("code");
+                fields
+            }
+            // A reason of other shape has no fields: the test of all codes holds that there is none.
+            _ => Map::new(),
+        }
+    }
+}

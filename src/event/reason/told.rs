@@ -1,0 +1,243 @@
+//! A reason on its way to whoever listens: worded only when somebody asks for its words.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Error};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::event::reason::Reason;
+use crate::event::reason::lists::LISTS;
+use crate::event::shorten::shorten;
+
+/// Why something is told. In the JSON form it is its words, its `code`, and its fields beside them.
+#[derive(Clone)]
+pub struct Told(Content);
+
+#[derive(Clone)]
+enum Content {
+    Reason(Arc<dyn Reason>),
+    /// As a record has it: of this version or another one, with the words of its time.
+    Read {
+        text: String,
+        code: Option<String>,
+        fields: Map<String, Value>,
+    },
+}
+
+impl Told {
+    /// Returns the stable name of the reason; `None`: a record of a version without codes.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match &self.0 {
+            Content::Reason(reason) => Some(reason.code()),
+            Content::Read { code, .. } => code.as_deref(),
+        }
+    }
+
+    /// Returns what a person can do about it, if the reason itself says that.
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        match &self.0 {
+            Content::Reason(reason) => reason.mend(),
+            Content::Read { .. } => None,
+        }
+    }
+
+    /// Returns why it matters, if the reason itself says that.
+    #[must_use]
+    pub fn stake(&self) -> Option<&'static str> {
+        match &self.0 {
+            Content::Reason(reason) => reason.stake(),
+            Content::Read { .. } => None,
+        }
+    }
+
+    /// Writes it with its words under `what`, with code and fields beside them.
+    ///
+    /// # Errors
+    /// If the serializer fails.
+    pub fn write_as_what<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write("what", serializer)
+    }
+
+    /// Cuts its words, and the texts among its fields, to `longest` bytes each.
+    pub(crate) fn shorten(&mut self, longest: usize) {
+        let (mut text, mut fields) = (self.to_string(), self.fields());
+        let is_long = |value: &Value| value.to_string().len() > longest;
+        if text.len() <= longest && !fields.values().any(is_long) {
+            return;
+        }
+        shorten(&mut text, longest);
+        for value in fields.values_mut() {
+            match value {
+                Value::String(text) => shorten(text, longest),
+                value if is_long(value) => *value = Value::Null,
+                _ => {}
+            }
+        }
+        self.0 = Content::Read { text, code: self.code().map(str::to_owned), fields };
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        match &self.0 {
+            Content::Reason(reason) => reason.fields(),
+            Content::Read { fields, .. } => fields.clone(),
+        }
+    }
+
+    /// Writes the words under this key, with code and fields beside them.
+    fn write<S: Serializer>(&self, key: &'static str, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(key, &self.to_string())?;
+        if let Some(code) = self.code() {
+            map.serialize_entry("code", code)?;
+        }
+        for (name, value) in self.fields().iter().filter(|(name, _)| *name != key && *name != "host") {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+
+    fn read<'de, D: Deserializer<'de>>(key: &'static str, deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let Some(Value::String(text)) = fields.remove(key) else { return Err(D::Error::missing_field(key)) };
+        let code = match fields.remove("code") {
+            Some(Value::String(code)) => Some(code),
+            _ => None,
+        };
+        Ok(Self(Content::Read { text, code, fields }))
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Content::Reason(reason) => reason.fmt(formatter),
+            Content::Read { text, .. } => formatter.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "[{}] {self}", self.code().unwrap_or_default())
+    }
+}
+
+/// What is told is the same if its words and its code are.
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        self.code() == other.code() && self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Told {}
+
+/// The details are told, and steer nothing.
+impl Hash for Told {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.code().hash(state);
+    }
+}
+
+impl<R: Reason + 'static> From<R> for Told {
+    fn from(reason: R) -> Self {
+        Self(Content::Reason(Arc::new(reason)))
+    }
+}
+
+impl From<String> for Told {
+    fn from(text: String) -> Self {
+        Self(Content::Read { text, code: None, fields: Map::new() })
+    }
+}
+
+impl From<&str> for Told {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write("text", serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read("text", deserializer)
+    }
+}
+
+impl JsonSchema for Told {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Told".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schema("text", generator)
+    }
+}
+
+/// The words, and either no code, as in records of the first version, or one of all reasons with its fields.
+fn schema(key: &str, generator: &mut SchemaGenerator) -> Schema {
+    let reasons = LISTS.iter().map(|list| list.schema(generator).to_value());
+    let without_code = json!({ "not": { "required": ["code"] } });
+    let reasons: Vec<Value> = std::iter::once(without_code).chain(reasons).collect();
+    json_schema!({
+        "type": "object",
+        "properties": { key: { "description": "In words, for a person.", "type": "string" } },
+        "required": [key],
+        "anyOf": reasons,
+    })
+}
+
+/// A [`Told`] whose words stand under another key than `text`.
+macro_rules! under {
+    ($name:ident, $key:literal, $doc:literal) => {
+        #[doc = $doc]
+        pub(crate) mod $name {
+            use schemars::{JsonSchema, Schema, SchemaGenerator};
+            use serde::{Deserializer, Serializer};
+
+            use super::Told;
+
+            pub(crate) fn serialize<S: Serializer>(told: &Told, serializer: S) -> Result<S::Ok, S::Error> {
+                told.write($key, serializer)
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D::Error> {
+                Told::read($key, deserializer)
+            }
+
+            pub(crate) struct Shape;
+
+            impl JsonSchema for Shape {
+                fn inline_schema() -> bool {
+                    true
+                }
+
+                fn schema_name() -> std::borrow::Cow<'static, str> {
+                    concat!("Told as ", $key).into()
+                }
+
+                fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                    super::schema($key, generator)
+                }
+            }
+        }
+    };
+}
+
+under!(as_why, "why", "The words are under `why`.");
+under!(as_reason, "reason", "The words are under `reason`.");

@@ -1,0 +1,181 @@
+//! Makes a step's script: which files are sent, with which arguments.
+
+use super::RemoteStep;
+use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
+use crate::facts::traces::EndSide;
+use crate::inventory::model::HostName;
+use crate::remote::Script;
+
+pub(super) const LIB: &str = include_str!("../scripts/lib.sh");
+const TRACES: &str = include_str!("../scripts/traces.sh");
+/// Reads what a reboot would bring: one text of several files, because they need each other.
+pub(super) const BOOT: &str = concat!(
+    include_str!("../scripts/boot.sh"),
+    include_str!("../scripts/boot_systemd.sh"),
+    include_str!("../scripts/boot_grub.sh"),
+    include_str!("../scripts/boot_others.sh"),
+    include_str!("../scripts/boot_files.sh"),
+);
+pub(super) const RESTORE: &str = include_str!("../scripts/restore.sh");
+const SURVEY: &str = include_str!("../scripts/survey.sh");
+const STATUS: &str = include_str!("../scripts/status.sh");
+const WAITING: &str = include_str!("../scripts/waiting.sh");
+const COMPARING: &str = include_str!("../scripts/comparing.sh");
+const WIREGUARD: &str = include_str!("../scripts/wireguard.sh");
+const PROBES: &str = include_str!("../scripts/probes.sh");
+
+/// The last line of every text: it calls `main` once the script and its shared files are whole.
+pub(super) const CALL: &str = "main \"$@\"\n";
+/// The last line of a script that reads the boot loader; see [`Script::reads_boot_loader`].
+pub(super) const CALL_TOLD: &str = "told_loader=$1; shift; main \"$@\"\n";
+
+impl RemoteStep {
+    /// Returns the script that is sent.
+    #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each step")]
+    pub fn script(&self) -> Script {
+        let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
+            Self::Survey => ("survey", &[LIB, TRACES, BOOT, WIREGUARD, SURVEY], Vec::new()),
+            Self::Status => ("status", &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
+            Self::Doctor => {
+                let files =
+                    &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("../scripts/doctor.sh")];
+                ("doctor", files, Vec::new())
+            }
+            Self::Standing { run } => {
+                let run = run.clone().unwrap_or_else(|| "-".to_owned());
+                ("standing", &[LIB, TRACES, BOOT, include_str!("../scripts/standing.sh")], vec![run])
+            }
+            Self::Ask { run } => ("ask", &[LIB, TRACES, BOOT, include_str!("../scripts/ask.sh")], vec![run.clone()]),
+            Self::Generations { system } => {
+                let system = system.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+                ("generations", &[LIB, COMPARING, include_str!("../scripts/generations.sh")], vec![system])
+            }
+            Self::Compare { old, new } => {
+                let arguments = vec![old.to_string(), new.to_string()];
+                ("compare", &[LIB, BOOT, COMPARING, include_str!("../scripts/compare.sh")], arguments)
+            }
+            Self::DryActivate { new, limit } => {
+                let arguments = vec![new.to_string(), limit.as_secs().to_string()];
+                ("dry_activate", &[LIB, include_str!("../scripts/dry_activate.sh")], arguments)
+            }
+            Self::Prepare { run, old_current, old_boot, new, check, hosts } => {
+                let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
+                arguments.push(seconds_up(*check));
+                arguments.extend(hosts.iter().map(HostName::to_string));
+                ("prepare", &[LIB, BOOT, COMPARING, include_str!("../scripts/prepare.sh")], arguments)
+            }
+            Self::Root { run, old_current, old_boot, hosts } => {
+                let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string()];
+                arguments.extend(["-", "0"].map(str::to_owned));
+                arguments.extend(hosts.iter().map(HostName::to_string));
+                ("prepare", &[LIB, BOOT, include_str!("../scripts/prepare.sh")], arguments)
+            }
+            Self::Arm { speaker, owner, boot_id, expected, latest, guard, action, pace, hosts } => {
+                let mut arguments = speaker.arguments();
+                arguments.extend([owner.clone(), boot_id.clone()]);
+                arguments.extend(expected.arguments());
+                arguments.extend([latest.to_string(), seconds_up(*guard), action_word(*action).to_owned()]);
+                arguments.push(pace_argument(pace));
+                arguments.extend([text(&[LIB, BOOT, RESTORE], ""), guard_text(), job_text()]);
+                arguments.extend(hosts.iter().map(HostName::to_string));
+                ("arm", &[LIB, TRACES, BOOT, include_str!("../scripts/arm.sh")], arguments)
+            }
+            Self::TakeOver { speaker, owner } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(owner.clone());
+                ("take_over", &[LIB, TRACES, BOOT, include_str!("../scripts/take_over.sh")], arguments)
+            }
+            Self::Extend { speaker, boot_id, guard } => {
+                let mut arguments = speaker.arguments();
+                arguments.extend([boot_id.clone(), seconds_up(*guard)]);
+                ("extend", &[LIB, TRACES, BOOT, include_str!("../scripts/extend.sh")], arguments)
+            }
+            Self::Job { speaker, boot_id, kind, needs, expected, new, limit } => {
+                let mut arguments = speaker.arguments();
+                arguments.extend([boot_id.clone(), kind.word().to_owned(), seconds_up(*needs)]);
+                arguments.extend(expected.arguments());
+                arguments.extend([new.to_string(), limit.as_secs().to_string()]);
+                (kind.word(), &[LIB, TRACES, BOOT, WAITING, include_str!("../scripts/step.sh")], arguments)
+            }
+            Self::Await { run, kind, limit } => {
+                let arguments = vec![run.clone(), kind.word().to_owned(), limit.as_secs().to_string()];
+                ("await", &[LIB, TRACES, BOOT, WAITING, include_str!("../scripts/await.sh")], arguments)
+            }
+            Self::Disarm { speaker, boot_id, expected } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(boot_id.clone());
+                arguments.extend(expected.arguments());
+                ("disarm", &[LIB, TRACES, BOOT, include_str!("../scripts/disarm.sh")], arguments)
+            }
+            Self::Journal { units } => ("journal", &[LIB, include_str!("../scripts/journal.sh")], units.clone()),
+            Self::Remember { speaker, units } => {
+                let arguments = speaker.arguments().into_iter().chain(units.clone()).collect();
+                ("remember", &[LIB, include_str!("../scripts/remember.sh")], arguments)
+            }
+            Self::Reboot { run, boot_id, expected } => {
+                let arguments = [run.clone(), boot_id.clone()].into_iter().chain(expected.arguments()).collect();
+                ("reboot", &[LIB, BOOT, include_str!("../scripts/reboot.sh")], arguments)
+            }
+            Self::Hold { run, owner, boot_id, latest, lasts } => {
+                let latest = latest.map_or_else(|| "-".to_owned(), |latest| latest.to_string());
+                let arguments = vec![run.clone(), owner.clone(), boot_id.clone(), latest, seconds_up(*lasts)];
+                ("hold", &[LIB, BOOT, include_str!("../scripts/hold.sh")], arguments)
+            }
+            Self::LetGo { run } => ("let_go", &[LIB, BOOT, include_str!("../scripts/let_go.sh")], vec![run.clone()]),
+            Self::Booted { limit } => {
+                ("booted", &[LIB, BOOT, include_str!("../scripts/booted.sh")], vec![limit.as_secs().to_string()])
+            }
+            Self::Release { speaker } => {
+                ("release", &[LIB, TRACES, BOOT, include_str!("../scripts/release.sh")], speaker.arguments())
+            }
+            Self::Clean { speaker, mark } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(mark.side.map_or("-", EndSide::word).to_owned());
+                let missing = mark.missing.iter();
+                arguments.extend(missing.map(|(host, machine)| format!("{host}:{}", machine_word(machine.as_deref()))));
+                ("clean", &[LIB, TRACES, BOOT, include_str!("../scripts/clean.sh")], arguments)
+            }
+            Self::Unmark { speaker, host } => {
+                let mut arguments = speaker.arguments();
+                arguments.push(host.as_ref().map_or_else(|| "-".to_owned(), HostName::to_string));
+                ("unmark", &[LIB, TRACES, BOOT, include_str!("../scripts/unmark.sh")], arguments)
+            }
+            Self::Exec { mark, as_root, limit, words } => {
+                let who = if *as_root { "root" } else { "login" };
+                let mut arguments = vec![mark.clone(), who.to_owned(), seconds_up(*limit)];
+                arguments.extend(words.iter().map(encode_word));
+                ("exec", &[include_str!("../scripts/exec.sh")], arguments)
+            }
+            Self::Probe { life, probes } => {
+                let mut arguments = vec![life.as_secs().to_string()];
+                arguments.extend(probes.iter().flat_map(|(id, probe, timeout)| probe_arguments(*id, probe, *timeout)));
+                ("probe", &[LIB, WIREGUARD, PROBES, include_str!("../scripts/probe.sh")], arguments)
+            }
+        };
+        let reads_boot_loader = files.contains(&BOOT);
+        let call = if reads_boot_loader { CALL_TOLD } else { CALL };
+        Script { name, text: text(files, call), arguments, reads_boot_loader }
+    }
+}
+
+/// Joins the files, without the lines that are only comments: comments are for readers of the files, and a host reads
+/// its input byte by byte.
+pub(super) fn text(files: &[&str], call: &str) -> String {
+    let mut text: String = files
+        .iter()
+        .flat_map(|file| file.lines())
+        .filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    text.push_str(call);
+    text
+}
+
+pub(super) fn guard_text() -> String {
+    text(&[include_str!("../scripts/guard.sh")], CALL)
+}
+
+pub(super) fn job_text() -> String {
+    text(&[include_str!("../scripts/job.sh")], CALL)
+}
