@@ -10,10 +10,12 @@ pub mod forecast;
 pub mod line;
 pub mod ration;
 pub mod reason;
+pub(crate) mod shorten;
 pub mod steady;
 pub mod stream;
-pub mod told;
 pub mod wording;
+
+pub use reason::told;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::forecast::Forecast;
-use crate::event::told::{Told, as_reason, as_why};
+use crate::event::reason::told::{Told, as_reason, as_why};
 use crate::facts::links::LinkAnswer;
 use crate::facts::package_change::PackageChange;
 use crate::facts::store_path::StorePath;

@@ -125,7 +125,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::event::wording::Worded;
+    use crate::event::reason::Worded;
     use crate::facts::host::Lease;
     use crate::facts::store_path::StorePath;
 

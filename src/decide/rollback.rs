@@ -119,7 +119,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::event::wording::Worded;
+    use crate::event::reason::Worded;
 
     fn system(version: u64) -> StorePath {
         StorePath::new(format!("/nix/store/{}-nixos-system-vps-{version}", "a".repeat(32))).unwrap()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::decide::survey::{self, Allowed, BootRefusal, Surveyed};
 use crate::decide::time::Times;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::host::Facts;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{Host, HostName};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::event::reason::disowned::Disowned;
+use crate::event::reason::told::{Told, as_reason};
 use crate::event::{Event, Outcome, Phase};
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
@@ -188,13 +190,14 @@ pub enum Entry {
     Decided,
     Disarming,
     RollingBack {
-        reason: String,
+        #[serde(flatten, with = "as_reason")]
+        reason: Told,
     },
     /// This host says that it is not this coordinator's any more: another coordinator may go on from here, and write
     /// elsewhere.
     HostLost {
         host: HostName,
-        says: Disowned,
+        says: Told,
     },
     /// The run ends without these hosts: their state was not seen, and the marks on the others say so.
     EndedWithout {
@@ -215,34 +218,6 @@ pub enum Entry {
 pub struct Stood {
     pub host: HostName,
     pub text: String,
-}
-
-/// The words of a host that take it away from a coordinator. It is believed about itself only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "word", rename_all = "snake_case")]
-pub enum Disowned {
-    /// A coordinator with a higher epoch holds it.
-    Superseded { text: String },
-    /// Nothing of the run is left there.
-    Ended { text: String },
-    /// No run holds it any more, or another one does.
-    NotHeld { text: String },
-}
-
-/// The kind and the words are told, and steer nothing.
-impl Hash for Disowned {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
-}
-
-impl fmt::Display for Disowned {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (meaning, text) = match self {
-            Self::Superseded { text } => ("another fleetdeploy has taken this run over", text),
-            Self::Ended { text } => ("this run has been ended from elsewhere", text),
-            Self::NotHeld { text } => ("this run does not hold it any more", text),
-        };
-        if text.is_empty() { formatter.write_str(meaning) } else { write!(formatter, "{meaning} ({text})") }
-    }
 }
 
 /// How it all ended.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::hosts::{StepNote, StepNotes};
 use super::mutex::lock;
-use crate::event::ration::{Cut, shorten};
+use crate::event::ration::Cut;
+use crate::event::shorten::shorten;
 use crate::facts::host::JobKind;
 use crate::inventory::model::HostName;
 

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
+use crate::event::shorten::shorten;
 use crate::event::{Event, HostOutcome};
 use crate::facts::links::LinkAnswer;
 use crate::inventory::model::HostName;
@@ -137,15 +138,6 @@ impl Ration {
 
 fn cost(line: &str) -> usize {
     LINE_COST + line.len() + CONTROL_COST * line.chars().filter(|character| character.is_control()).count()
-}
-
-/// Cuts a text at a border of characters, and shows that it was cut.
-pub(crate) fn shorten(text: &mut String, longest: usize) {
-    if text.len() > longest {
-        let end = (0..=longest).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
 }
 
 /// Returns the texts that a host, or a machine that answers in its place, can have a part in.

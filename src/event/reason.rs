@@ -5,20 +5,20 @@
 //! variant's name: whoever renames a variant renames its code, which the list in docs/codes.md shows.
 
 pub mod caution;
+pub mod disowned;
 pub mod doctor;
 pub mod guard;
 pub mod reboot;
 pub mod recover;
 pub mod rollback_target;
 pub mod status;
+pub mod told;
 pub mod workstation;
 
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use crate::event::wording::Worded;
 
 /// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
 /// `#[schemars(with = "u64")]` for the schema.
@@ -31,6 +31,19 @@ pub mod millis {
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Words of a reason. `Display` is the sentence; it may have several lines.
+pub trait Worded: fmt::Display {
+    /// Returns what a person can do about it, if there is something.
+    fn mend(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns why it matters, for a person who looks before anything is begun.
+    fn stake(&self) -> Option<&'static str> {
+        None
     }
 }
 

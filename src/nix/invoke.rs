@@ -82,6 +82,7 @@ pub(super) async fn follow(
     most: u64,
     hear: impl FnMut(Heard<'_>) + Send,
 ) -> (Result<Finished, ProcessError>, Tracker) {
+    // Lines and ticks are taken by turns in one task, and both need all of this: the mutex only shares it.
     let listening =
         Mutex::new(Listening { tracker, printout: Printout::default(), hear, moved: false, told: None, ticks: 0 });
     let too_much = Notify::new();
@@ -89,6 +90,7 @@ pub(super) async fn follow(
         let mut listening = lock(&listening);
         listening.take(line);
         if listening.tracker.said_by_others() > most {
+            // A line cannot end nix. The `select!` below does, and to drop the run ends its processes.
             too_much.notify_one();
         }
     };
@@ -109,6 +111,7 @@ pub(super) async fn run_with_ticks(
 ) -> Result<Finished, ProcessError> {
     let mut run = pin!(invocation.run_with(on_line));
     let mut ticks = interval(TICK);
+    // After a time in which this program did not run, one tick is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

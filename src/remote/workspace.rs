@@ -66,6 +66,7 @@ impl Workspace {
             question.ask().await
         });
         let settings: Vec<Result<UserSettings, WorkspaceError>> =
+            // In the order of the questions, because each host takes its answers from the front.
             futures::stream::iter(asked).buffered(READ_AT_ONCE).collect().await;
         let mut settings = settings.into_iter();
 
@@ -143,6 +144,7 @@ impl Workspace {
     pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<String>) -> io::Result<()> {
         let number = machine.routes.iter().position(|known| known.alias == route.alias).unwrap_or(0);
         {
+            // It is let go before `write_config` takes it.
             let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
             let block = blocks.iter().find(|block| block.alias == route.alias).cloned();
             if let (Some(block), Some(of_machine)) =
@@ -187,6 +189,7 @@ impl Workspace {
 
     /// Writes the config so that a reader sees the old one or the new one, whole.
     fn write_config(&self) -> io::Result<()> {
+        // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let draft = self.config.with_extension("new");
         let mut file = private::open(File::options().write(true).create(true).truncate(true), &draft)?;

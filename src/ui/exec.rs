@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::exec::{Came, Channel, ExecEnd, Printed, Ran};
+use crate::event::wording::words;
 use crate::inventory::model::HostName;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::{sanitise, words};
+use crate::ui::sanitise;
 
 /// A line that grows longer than this is shown in pieces.
 const LINE_LIMIT: usize = 64 * 1024;

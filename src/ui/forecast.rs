@@ -1,13 +1,14 @@
 //! Shows what a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
+use crate::event::wording::{packages, words};
 use crate::facts::package_change::PackageChange;
 use crate::facts::unit_changes::UnitChanges;
 use crate::inventory::model::HostName;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::table::{self, TableCell};
-use crate::ui::{changes, matrix, sanitise, words};
+use crate::ui::{matrix, sanitise};
 
 /// How a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub fn differences<'a>(
     for (comparison, hosts) in folded(hosts) {
         let text = match &comparison.packages {
             None => "which packages change is not known before it is copied".to_owned(),
-            Some(packages) => changes::count(packages),
+            Some(packages) => packages::count(packages),
         };
         out += &indented(&format!("{}: {text}", names(&hosts)), "", style);
         out += &each_package(comparison.packages.as_deref().unwrap_or_default(), style);
@@ -101,8 +102,8 @@ pub fn differences<'a>(
 }
 
 fn each_package(packages: &[PackageChange], style: ForecastStyle) -> String {
-    let listed = changes::each(packages);
-    listed.iter().map(|line| indented(line, "  ", style)).collect()
+    let listed = packages::each(packages);
+    listed.iter().map(|line| indented(&sanitise::line(line), "  ", style)).collect()
 }
 
 /// Shows changes that several hosts have in common once, in the order of the first of them.

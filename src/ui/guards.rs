@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::event::wording::words;
 use crate::ui::paint::Tone;
+use crate::ui::sanitise;
 use crate::ui::table::{self, TableCell};
 use crate::ui::when::LocalClock;
-use crate::ui::{sanitise, words};
 
 /// How a host's guard stands, for its words and its colour.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::event::Phase;
+use crate::event::wording::words;
 use crate::ui::host_view::HostView;
 use crate::ui::line::{Strip, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
 use crate::ui::safety::Safety;
+use crate::ui::sanitise;
 use crate::ui::screen_style::ScreenStyle;
 use crate::ui::view::{FleetView, What};
-use crate::ui::{sanitise, words};
 
 /// Links that are waited for and named.
 const LINKS_NAMED: usize = 3;

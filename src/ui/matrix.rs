@@ -2,10 +2,11 @@
 //! that is not up, with its reason.
 
 use crate::event::Cell;
+use crate::event::wording::words;
 use crate::facts::links::LinkAnswer;
 use crate::inventory::model::Place;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::{sanitise, words};
+use crate::ui::sanitise;
 
 /// Columns of a terminal that every reader has.
 pub const WIDTH: usize = 80;

@@ -4,7 +4,6 @@
 
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
-mod changes;
 pub mod doctor;
 pub mod errors;
 pub mod exec;
@@ -38,7 +37,6 @@ pub mod timeline;
 pub mod tui;
 pub mod view;
 pub mod when;
-mod words;
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
+use crate::event::wording::words;
 use crate::event::{Cell, Event, Outcome, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::line::wrap;
@@ -14,7 +15,7 @@ use crate::ui::mode::Mode;
 use crate::ui::paint::paint;
 use crate::ui::sentences::{self, Sentence};
 use crate::ui::view::{FleetView, What};
-use crate::ui::{forecast, matrix, recap, words};
+use crate::ui::{forecast, matrix, recap};
 
 /// The shortest time between two lossy lines of one kind about one host, so that a log of a push of many minutes stays
 /// readable. A new phase lets each speak at once.

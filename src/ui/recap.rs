@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::wording::{packages, words};
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::package_change::PackageChange;
 use crate::inventory::model::HostName;
@@ -9,9 +10,9 @@ use crate::ui::host_view::Changes;
 use crate::ui::host_view::HostView;
 use crate::ui::line::wrap;
 use crate::ui::paint::{Tone, paint};
+use crate::ui::sanitise;
 use crate::ui::table::{self, TableCell};
 use crate::ui::view::{FinishedView, FleetView};
-use crate::ui::{changes, sanitise, words};
 
 /// Packages that are named for one group of hosts; `show` has them all.
 const PACKAGES_NAMED: usize = 12;
@@ -190,7 +191,7 @@ fn what_changed(view: &FleetView, finished: &FinishedView, style: RecapStyle) ->
     let mut out = String::new();
     for (packages, hosts) in groups {
         let hosts = if hosts.len() > 4 { format!("{} hosts", hosts.len()) } else { hosts.join(", ") };
-        let text = format!("{hosts}: {}", changes::sentence(packages, most));
+        let text = format!("{hosts}: {}", sanitise::line(&packages::sentence(packages, most)));
         for (number, line) in wrap(&text, style.columns.saturating_sub(4).max(20)).iter().enumerate() {
             out += if number == 0 { "  " } else { "    " };
             out += &format!("{line}\n");

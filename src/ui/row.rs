@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
+use crate::event::wording::words;
 use crate::ui::host_view::{GuardView, HostView, Role};
 use crate::ui::line::{Strip, cut, width};
 use crate::ui::paint::Tone;
 use crate::ui::safety::alarm;
+use crate::ui::sanitise;
 use crate::ui::screen_style::ScreenStyle;
 use crate::ui::view::FleetView;
-use crate::ui::{sanitise, words};
 
 /// The longest name that the others are aligned to.
 const NAME_LIMIT: usize = 20;

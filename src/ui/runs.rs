@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Outcome;
+use crate::event::wording::words;
 use crate::inventory::model::HostName;
 use crate::record::read::RunKind;
 use crate::ui::paint::{Tone, paint};
 use crate::ui::recap::word_of;
+use crate::ui::sanitise;
 use crate::ui::when::LocalClock;
-use crate::ui::{sanitise, words};
 
 /// How a run stands, for its word and its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
+use crate::event::wording::words::span;
 use crate::inventory::model::HostName;
 use crate::ui::host_view::{GuardView, HostView};
 use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
-use crate::ui::words::span;
 
 /// The fate of the fleet if this workstation died now.
 #[derive(Debug, Clone, PartialEq, Eq)]

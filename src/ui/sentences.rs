@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::event::wording::{host, words};
 use crate::event::{Cell, Event, HostPlanned, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::host_view::GuardView;
 use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
-use crate::ui::{changes, matrix, sanitise, words};
+use crate::ui::{matrix, sanitise};
 
 /// Lines of a log that are shown; the whole of it is in the record. `-v` shows what came.
 const LOG_TAIL: usize = 20;
@@ -259,90 +260,19 @@ fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String]) -> String {
 }
 
 fn of_one_host(event: &Event, verbose: bool) -> Option<Sentence> {
-    Some(match event {
-        Event::HostLeftOut { host } => of_host(host, None, "left out: it takes no part".to_owned()),
-        Event::HostMoved { host, doing } => of_host(host, None, sanitise::line(doing)),
-        Event::AddressChosen { host, address } => {
-            of_host(host, None, sanitise::line(&format!("is reached at {address}")))
-        }
-        Event::CopyMoved { host, done_bytes, expected_bytes } if *expected_bytes > 0 => {
-            let text = format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes));
-            of_host(host, None, text)
-        }
-        Event::HostSurveyed { host, nixos, nix, systemd, kernel, boot_files_unproven } => {
-            let nixos = nixos.as_ref().map(|nixos| format!("NixOS {nixos}, ")).unwrap_or_default();
-            let unproven = boot_files_unproven.as_ref();
-            let unproven = unproven.map(|why| format!("; what it boots cannot be compared: {why}")).unwrap_or_default();
-            let text = format!(
-                "{nixos}{}, {}, kernel {kernel}{unproven}",
-                words::program("Nix", nix),
-                words::program("systemd", systemd)
-            );
-            of_host(host, Some(Tone::Faint), sanitise::line(&text))
-        }
-        Event::Compared { host, packages, reboot_for } => {
-            of_host(host, None, compared(packages.as_deref(), reboot_for, verbose))
-        }
-        Event::HostDone { host, phase } => of_host(host, None, format!("{} done", phase.word())),
-        Event::GuardArmed { host, left_ms } => {
-            let left = words::span_ms(*left_ms);
-            of_host(host, None, format!("guard armed: goes back to the old system in {left} unless the push ends well"))
-        }
-        Event::GuardSeen { host, left_ms } => {
-            of_host(host, None, format!("its guard fires in {}", words::span_ms(*left_ms)))
-        }
-        Event::GuardExtended { host, left_ms } => {
-            of_host(host, None, format!("guard extended: {} left", words::span_ms(*left_ms)))
-        }
-        Event::GuardDisarmed { host } => of_host(host, None, "guard disarmed"),
-        Event::BootDefaultMoved { host, generation } => {
-            of_host(host, None, format!("a reboot brings generation {generation} now"))
-        }
-        Event::ContactLost { host, why } => {
-            let text = format!("contact lost, connecting again: {}", sanitise::line(&why.to_string()));
-            of_host(host, Some(Tone::Doubtful), text)
-        }
-        Event::ContactMade { host } => of_host(host, None, "contact made"),
-        Event::Logged { host, what, lines } => of_host(host, None, log(what, lines, verbose)),
-        Event::HostFound { host, text } => of_host(host, None, format!("found: {}", sanitise::text(&text.to_string()))),
-        Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
-            let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
-            let text = match (fires_in_ms, boot_ms) {
-                (0, 0) => "left to its guard, which must have fired: it should be back by now".to_owned(),
-                (0, _) => format!("left to its guard, which must have fired: it should be back within {boot}"),
-                _ => format!("left to its guard: fires within {left}, then up to {boot} to go back and boot"),
-            };
-            of_host(host, Some(Tone::Doubtful), text)
-        }
-        Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {
-            let kernels = if old_kernel == new_kernel {
-                format!("kernel {new_kernel} as before")
-            } else {
-                format!("kernel {old_kernel} -> {new_kernel}")
-            };
-            of_host(host, None, sanitise::line(&format!("rebooted in {}, {kernels}", words::span_ms(*took_ms))))
-        }
-        Event::CameBack { host, text } => {
-            of_host(host, None, format!("came back: {}", sanitise::text(&text.to_string())))
-        }
-        _ => return None,
-    })
-}
-
-fn compared(
-    packages: Option<&[crate::facts::package_change::PackageChange]>,
-    reboot_for: &[String],
-    verbose: bool,
-) -> String {
-    let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
-    let mut text = match packages {
-        None => "which packages change could not be found out".to_owned(),
-        Some(packages) => changes::sentence(packages, most),
-    };
-    if !reboot_for.is_empty() {
-        text += &format!("; a reboot will be needed for: {}", sanitise::line(&reboot_for.join(", ")));
+    if let Event::Logged { host, what, lines } = event {
+        return Some(of_host(host, None, log(what, lines, verbose)));
     }
-    text
+    let most = if verbose { usize::MAX } else { PACKAGES_NAMED };
+    let (host, text) = host::sentence(event, most)?;
+    let (tone, text) = match event {
+        // Both may have several lines: what is wrong there, one below the other.
+        Event::HostFound { .. } | Event::CameBack { .. } => (None, sanitise::text(&text)),
+        Event::ContactLost { .. } | Event::LeftToGuard { .. } => (Some(Tone::Doubtful), sanitise::line(&text)),
+        Event::HostSurveyed { .. } => (Some(Tone::Faint), sanitise::line(&text)),
+        _ => (None, sanitise::line(&text)),
+    };
+    Some(of_host(host, tone, text))
 }
 
 fn log(what: &str, lines: &[String], verbose: bool) -> String {

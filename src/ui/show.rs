@@ -2,6 +2,7 @@
 //! at the end, and how it ended. For `show` and for the report.
 
 use crate::event::line::Line;
+use crate::event::wording::words;
 use crate::event::{Cell, Event, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
@@ -9,7 +10,7 @@ use crate::ui::paint::{Tone, paint};
 use crate::ui::plain::Plain;
 use crate::ui::timeline::Timeline;
 use crate::ui::view::FleetView;
-use crate::ui::{matrix, recap, sanitise, words};
+use crate::ui::{matrix, recap, sanitise};
 
 /// The facts of a run's record beside its events.
 #[derive(Debug, Clone, PartialEq, Eq)]

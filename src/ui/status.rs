@@ -3,14 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use crate::decide::status::{Condition, Space, StatusTrouble};
+use crate::event::wording::words;
 use crate::facts::host::Facts;
 use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
 use crate::ui::line::{cut, wrap};
 use crate::ui::paint::{Tone, paint};
+use crate::ui::sanitise;
 use crate::ui::table::{self, TableCell};
 use crate::ui::when::LocalClock;
-use crate::ui::{sanitise, words};
 
 /// One host of the answer.
 #[derive(Debug, Clone)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
+use crate::event::wording::words;
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::words;
 
 /// The row of what all hosts pass together. No host can have this name.
 const FLEET: &str = "(fleet)";

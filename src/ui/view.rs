@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
+use crate::event::wording::words;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
 use crate::inventory::model::{HostName, Place};
 use crate::ui::host_view::{Changes, GuardView, HostView, Role, Turn};
-use crate::ui::words;
 
 /// Everything that a screen shows of one command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,8 +4,8 @@ use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::status::tests::{fleet, system, well};
 use crate::decide::unlinked::Unlinked;
+use crate::event::reason::Worded;
 use crate::event::reason::workstation::FolderObstacle;
-use crate::event::wording::Worded;
 use crate::facts::host::{GuardState, Lease};
 use crate::facts::systems::{BootFiles, NextBoot, Systems};
 

@@ -35,7 +35,7 @@ pub(super) enum Look {
 
 impl Transaction {
     pub(super) fn contested(&mut self, host: HostId, said: &StepAnswer, text: String, effects: &mut Vec<Effect>) {
-        let says = Disowned::Superseded { text };
+        let says = Disowned::SupersededByAnother { said: text };
         let others = self.others_than(host);
         let before = self.recovery.as_ref().and_then(|recovery| recovery.contest);
         match before {

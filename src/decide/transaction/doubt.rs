@@ -44,10 +44,12 @@ impl Transaction {
         };
         let text = text.clone();
         match reason {
-            RefusalReason::Superseded => Some(Disowned::Superseded { text }),
+            RefusalReason::Superseded => Some(Disowned::SupersededByAnother { said: text }),
             // If a recovery takes the host over late, this only says how the host is found.
-            RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => Some(Disowned::Ended { text }),
-            RefusalReason::ForeignLease if held => Some(Disowned::NotHeld { text }),
+            RefusalReason::Ended if !matches!(step, Step::TakeOver { .. }) => {
+                Some(Disowned::EndedElsewhere { said: text })
+            }
+            RefusalReason::ForeignLease if held => Some(Disowned::HeldNoMore { said: text }),
             _ => None,
         }
     }
@@ -110,7 +112,7 @@ impl Transaction {
     /// Stops all work on this host; it is not asked any more.
     pub(super) fn lose(&mut self, host: HostId, says: &Disowned, effects: &mut Vec<Effect>) {
         let name = self.plan.host(host).name.clone();
-        effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone() }));
+        effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone().into() }));
         let text = format!("lost to this run: it says that {says}");
         effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
         self.silent.remove(&host);

@@ -6,6 +6,7 @@ use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
 use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::reason::told::Told;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};
@@ -17,14 +18,14 @@ use crate::inventory::model::Place;
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        let (host, text) = (reason.host().cloned(), reason.to_string());
+        let (host, text) = (reason.host().cloned(), Told::from(reason.to_string()));
         self.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
         // Guards that were extended for the way forward may be extended once more for the way back.
         self.extended = false;
         Self::forget_verify_timers(effects);
-        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: text.clone().into() }));
+        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: text.clone() }));
         effects.push(Effect::Record(Entry::RollingBack { reason: text }));
         effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::RollBack }));
         for host in self.plan.ids() {

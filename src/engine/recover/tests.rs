@@ -10,9 +10,9 @@ use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
 use crate::engine::orders::{HostClock, Orders};
+use crate::event::reason::Worded;
 use crate::event::reason::reboot::FoundRolling;
 use crate::event::reason::recover::ClaimDoubt;
-use crate::event::wording::Worded;
 use crate::facts::host::{Facts, GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
@@ -72,7 +72,11 @@ impl Surveyor for Told {
         std::future::ready(answer).boxed()
     }
 
-    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), crate::event::told::Told>> {
+    fn let_go<'a>(
+        &'a self,
+        host: &'a Host,
+        run: &'a str,
+    ) -> BoxFuture<'a, Result<(), crate::event::reason::told::Told>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
         std::future::ready(Ok(())).boxed()
     }

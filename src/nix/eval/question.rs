@@ -116,6 +116,7 @@ impl EvalQuestion {
                     printout.take(&readable(&finished.stderr_text()));
                     hear(Some(host), printout.drain());
                 }
+                // The time is over for those after it, too: they are told as not asked, and not as wrong.
                 Err(ProcessError::TimedOut { .. }) => answers.not_asked.push(host.clone()),
                 Err(error) => return Err(error.into()),
             }
@@ -139,6 +140,7 @@ impl EvalQuestion {
             }
         };
         let take = |line: &str| {
+            // The printout is let go before `give` takes it: a mutex of std cannot be taken twice.
             let is_full = {
                 let mut printout = lock(&printout);
                 printout.take(&readable(line));

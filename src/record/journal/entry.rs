@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::reboot;
-use crate::decide::vocabulary::{self, Disowned, Stood};
+use crate::decide::vocabulary::{self, Stood};
 use crate::event::Outcome;
 use crate::event::line::rfc3339;
-use crate::event::ration::shorten;
+use crate::event::reason::told::{Told, as_reason};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
@@ -60,12 +60,13 @@ pub enum JournalEntry {
     Decided,
     Disarming,
     RollingBack {
-        reason: String,
+        #[serde(flatten, with = "as_reason")]
+        reason: Told,
     },
     /// A host says that it is not this run's any more: another coordinator may go on from here, and write elsewhere.
     HostLost {
         host: HostName,
-        says: Disowned,
+        says: Told,
     },
     /// A rolling reboot begins, of itself or after a push: before the first host is held for it.
     Rolling(RollingStarted),
@@ -158,7 +159,7 @@ impl From<vocabulary::Entry> for JournalEntry {
             vocabulary::Entry::Disarming => Self::Disarming,
             vocabulary::Entry::RollingBack { mut reason } => {
                 // It may name every unit of a host.
-                shorten(&mut reason, LONGEST_REASON);
+                reason.shorten(LONGEST_REASON);
                 Self::RollingBack { reason }
             }
             vocabulary::Entry::HostLost { host, says } => Self::HostLost { host, says },

@@ -10,8 +10,9 @@ use pretty_assertions::assert_eq;
 use super::entry::LONGEST_REASON;
 use super::*;
 use crate::decide::transaction::recover::Reached;
-use crate::decide::vocabulary::{self, Disowned};
+use crate::decide::vocabulary;
 use crate::event::Outcome;
+use crate::event::reason::disowned::Disowned;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
@@ -47,7 +48,7 @@ fn entries() -> Vec<JournalEntry> {
         JournalEntry::RollingBack { reason: "a link\nis down".into() },
         JournalEntry::HostLost {
             host: HostName::new("vps").unwrap(),
-            says: Disowned::Superseded { text: "ada@desktop has taken this run over".into() },
+            says: Disowned::SupersededByAnother { said: "ada@desktop has taken this run over".into() }.into(),
         },
         JournalEntry::Rolling(RollingStarted {
             fleet: "homelab".into(),
@@ -66,9 +67,10 @@ fn written(path: &Path) -> Vec<JournalEntry> {
 
 #[test]
 fn a_reason_that_names_every_unit_of_a_host_is_cut() {
-    let reason = "these units fail: ".to_owned() + &"a.service, ".repeat(20_000);
+    let reason = ("these units fail: ".to_owned() + &"a.service, ".repeat(20_000)).into();
     let entry = JournalEntry::from(vocabulary::Entry::RollingBack { reason });
     let JournalEntry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
+    let reason = reason.to_string();
     assert!(reason.len() <= LONGEST_REASON + '…'.len_utf8() && reason.ends_with('…'), "{}", reason.len());
 }
 
@@ -111,7 +113,7 @@ fn guards_are_counted_from_when_they_were_armed_and_not_from_what_was_written_la
         guards(&journal, at(now)).map(|guards| (guards[&vps].left().as_secs(), guards[&vps].overdue().as_secs()))
     };
     let recovering = |alone| JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
-    let back = JournalEntry::RollingBack { reason: String::new() };
+    let back = JournalEntry::RollingBack { reason: "".into() };
     let armed = (105, JournalEntry::Arming);
     assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 145), Some((50, 0)));
     let recovered = [armed.clone(), (110, back), (450, recovering(false))];

@@ -1,5 +1,6 @@
 //! Puts an event into words for the logs of the hosts that it is about.
 
+use crate::event::wording::host;
 use crate::event::{Cell, Event, HostOutcome, Phase};
 use crate::facts::links::LinkAnswer;
 use crate::inventory::model::{HostName, Place};
@@ -32,58 +33,15 @@ pub(super) fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
         Event::Finished { hosts, .. } => {
             return hosts.iter().map(|(host, outcome)| (host, format!("ended: {}", outcome_words(outcome)))).collect();
         }
-        Event::HostSurveyed { host, nixos, nix, systemd, kernel, .. } => {
-            let nixos = nixos.as_deref().unwrap_or("unknown");
-            (host, format!("answers: NixOS {nixos}, nix {nix}, systemd {systemd}, kernel {kernel}"))
-        }
-        Event::Compared { host, packages, reboot_for } => {
-            let text = match packages {
-                None => "what changes could not be found out".to_owned(),
-                Some(packages) if packages.is_empty() => "no package changes".to_owned(),
-                Some(packages) => {
-                    let names: Vec<&str> =
-                        packages.iter().take(PACKAGES_NAMED).map(|change| change.package.as_str()).collect();
-                    let more = if packages.len() > names.len() { " and more" } else { "" };
-                    format!("packages that change: {} ({}{more})", packages.len(), names.join(", "))
-                }
-            };
-            let reboot = match reboot_for.as_slice() {
-                [] => String::new(),
-                parts => format!("; only a reboot brings: {}", parts.join(", ")),
-            };
-            (host, text + &reboot)
-        }
         Event::RollBackStarted { host: Some(host), reason } => (host, format!("the push turns back: {reason}")),
-        Event::HostFound { host, text } => (host, format!("found: {text}")),
-        Event::BootDefaultMoved { host, generation } => (host, format!("a reboot brings generation {generation} now")),
-        Event::HostMoved { host, doing } => (host, doing.clone()),
-        Event::HostDone { host, phase } => (host, format!("{} done", phase.word())),
-        Event::GuardArmed { host, left_ms } => (host, format!("guard armed, {} s left", left_ms / 1000)),
-        Event::GuardSeen { host, left_ms } => (host, format!("guard found armed, {} s left", left_ms / 1000)),
-        Event::GuardExtended { host, left_ms } => (host, format!("guard extended, {} s left", left_ms / 1000)),
-        Event::GuardDisarmed { host } => (host, "guard disarmed".to_owned()),
-        Event::ContactLost { host, why } => (host, format!("contact lost: {why}")),
-        Event::ContactMade { host } => (host, "contact made".to_owned()),
         Event::Warned { host: Some(host), text } => (host, format!("warning: {text}")),
         Event::Failed { host: Some(host), text, hint } => {
             let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             (host, format!("failed: {text}{hint}"))
         }
-        Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
-            let (fires, boot) = (fires_in_ms / 1000, boot_ms / 1000);
-            let text = match (fires, boot) {
-                (0, 0) => "left to its guard, which must have fired: it should be back by now".to_owned(),
-                (0, _) => format!("left to its guard, which must have fired; up to {boot} s to go back and boot"),
-                _ => format!("left to its guard, which fires in {fires} s; then up to {boot} s to go back and boot"),
-            };
-            (host, text)
-        }
-        Event::AddressChosen { host, address } => (host, format!("is reached at {address}")),
-        Event::HostRebooted { host, took_ms, old_kernel, new_kernel } => {
-            (host, format!("rebooted in {} s, kernel {old_kernel} before, {new_kernel} now", took_ms / 1000))
-        }
-        Event::CameBack { host, text } => (host, format!("came back: {text}")),
-        _ => return Vec::new(),
+        // Too many, and the end of the copy has their sum.
+        Event::CopyMoved { .. } => return Vec::new(),
+        event => return host::sentence(event, PACKAGES_NAMED).into_iter().collect(),
     };
     vec![one]
 }

@@ -180,8 +180,10 @@ fn in_doubt_a_lost_disarm_is_sent_again_only_once_another_is_known_to_be_done() 
 
 #[test]
 fn after_one_word_the_record_may_not_tell_all() {
-    let lost =
-        Entry::HostLost { host: plan(1, 1).hosts[0].name.clone(), says: Disowned::Superseded { text: String::new() } };
+    let lost = Entry::HostLost {
+        host: plan(1, 1).hosts[0].name.clone(),
+        says: Disowned::SupersededByAnother { said: String::new() }.into(),
+    };
     let entries = [Entry::Arming, Entry::Testing, Entry::Decided, lost];
     assert_eq!(Recorded::of(&entries).reached, Reached::Unknown);
 }

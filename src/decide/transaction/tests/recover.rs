@@ -493,7 +493,7 @@ fn a_journal_is_read_as_the_latest_act_it_announces() {
         let Recorded { reached, turned_back, finished, ended_without: _ } = Recorded::of(entries);
         (reached, turned_back, finished)
     };
-    let back = Entry::RollingBack { reason: "a link is down".to_owned() };
+    let back = Entry::RollingBack { reason: "a link is down".into() };
     assert_eq!(of(&[]), (Reached::Nothing, false, None));
     assert_eq!(of(&[Entry::Arming, Entry::Testing]), (Reached::Testing, false, None));
     assert_eq!(of(&[Entry::Arming, Entry::Testing, Entry::Decided, back]), (Reached::Decided, true, None));

@@ -1,11 +1,12 @@
-//! Says in words what a new system changes, by package.
+//! Says in words what a new system changes, by package. Names and versions are as the host tells them: who prints the
+//! words cleans them.
 
+use crate::event::wording::words;
 use crate::facts::package_change::PackageChange;
-use crate::ui::{sanitise, words};
 
 /// `linux 6.12.7 -> 6.12.8 (+1.2 MiB)`, `new: nginx 1.27`, `gone: nginx 1.26`, `etc (+12.6 KiB)`.
 pub(crate) fn one(change: &PackageChange) -> String {
-    let name = sanitise::line(&change.package);
+    let name = change.package.clone();
     let (before, after) = (versions(&change.before), versions(&change.after));
     let mut text = match (change.before.is_empty(), change.after.is_empty()) {
         (true, true) => name,
@@ -61,9 +62,8 @@ fn is_no_system(change: &PackageChange) -> bool {
 }
 
 fn versions(versions: &[String]) -> String {
-    let versions = versions
-        .iter()
-        .map(|version| if version.is_empty() { "(no version)".to_owned() } else { sanitise::line(version) });
+    let versions =
+        versions.iter().map(|version| if version.is_empty() { "(no version)".to_owned() } else { version.clone() });
     versions.collect::<Vec<_>>().join(", ")
 }
 

@@ -10,8 +10,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::ration::shorten;
 use crate::event::reason::Reason;
+use crate::event::shorten::shorten;
 
 /// Why something is told. In the JSON form it is its words, its `code`, and its fields beside them.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl Told {
     }
 
     /// Cuts its words, and the texts among its fields, to `longest` bytes each.
-    pub(super) fn shorten(&mut self, longest: usize) {
+    pub(crate) fn shorten(&mut self, longest: usize) {
         let (mut text, mut fields) = (self.to_string(), self.fields());
         let is_long = |value: &Value| value.to_string().len() > longest;
         if text.len() <= longest && !fields.values().any(is_long) {
@@ -207,21 +207,21 @@ fn schema(key: &str) -> Schema {
 macro_rules! under {
     ($name:ident, $key:literal, $doc:literal) => {
         #[doc = $doc]
-        pub(super) mod $name {
+        pub(crate) mod $name {
             use schemars::{JsonSchema, Schema, SchemaGenerator};
             use serde::{Deserializer, Serializer};
 
             use super::Told;
 
-            pub(in crate::event) fn serialize<S: Serializer>(told: &Told, serializer: S) -> Result<S::Ok, S::Error> {
+            pub(crate) fn serialize<S: Serializer>(told: &Told, serializer: S) -> Result<S::Ok, S::Error> {
                 told.write($key, serializer)
             }
 
-            pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D::Error> {
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D::Error> {
                 Told::read($key, deserializer)
             }
 
-            pub(in crate::event) struct Shape;
+            pub(crate) struct Shape;
 
             impl JsonSchema for Shape {
                 fn inline_schema() -> bool {
