@@ -8,6 +8,7 @@ pub mod caution;
 pub mod disowned;
 pub mod doctor;
 pub mod guard;
+pub mod lists;
 pub mod reboot;
 pub mod recover;
 pub mod rollback_target;
@@ -20,8 +21,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
-/// `#[schemars(with = "u64")]` for the schema.
+/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`,
+/// and `#[schemars(with = "u64")]` for the schema.
 pub mod millis {
     use std::time::Duration;
 
