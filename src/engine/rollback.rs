@@ -10,6 +10,7 @@ use super::inquiry::{Phased, refuse_if};
 use super::push::Push;
 use super::survey::FleetSurvey;
 use crate::decide::rollback::{Kept, To, choose, doubt};
+use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
@@ -54,7 +55,7 @@ impl Push<'_> {
                 }
             }
         }
-        refuse_if(missing, "not every host has what it is to go back to")?;
+        refuse_if(missing, Refusal::RollbackTargetMissing)?;
         Ok((systems, survey))
     }
 

@@ -7,11 +7,16 @@
 pub mod absent;
 pub mod baseline;
 pub mod boot;
+pub mod build;
 pub mod caution;
 pub mod claim;
+pub mod copy;
 pub mod disowned;
 pub mod fit;
+pub mod forecast;
 pub mod leftover;
+pub mod push;
+pub mod refusal;
 pub mod survey;
 pub mod told;
 pub mod units;
