@@ -1,4 +1,5 @@
-//! The two reference pages are what the program says: every command's help, every key of the inventory's schema.
+//! The reference pages are what the program says: every command's help, every key of the inventory's schema, every
+//! code of a reason.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "these tests start the binary")]
@@ -8,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use fleetdeploy::event::reason::lists::LISTS;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
@@ -132,4 +134,53 @@ fn the_page_of_the_inventory_is_what_the_schema_says() {
         fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/inventory.md"), &wanted).unwrap();
     }
     assert_eq!(self::page("docs/inventory.md"), wanted);
+}
+
+/// What a field of a reason holds, in words.
+fn holds(name: &str, field: &Value) -> String {
+    let told = field["description"].as_str().map(|told| format!(": {}", told.replace('\n', " "))).unwrap_or_default();
+    format!("`{name}`{told}")
+}
+
+/// `FLEETDEPLOY_BLESS=1 cargo test --test references` writes it anew, below its first lines.
+#[test]
+fn the_page_of_codes_has_every_reason_once() {
+    let page = page("docs/codes.md");
+    let (first_lines, _) = page.split_once("\n## ").unwrap();
+    let schema: Value = serde_json::from_str(&self::page("events.schema.json")).unwrap();
+    let mut wanted = first_lines.to_owned();
+    let mut codes = Vec::new();
+    for (name, list) in schema["$defs"].as_object().unwrap() {
+        let reasons = list["oneOf"].as_array().into_iter().flatten();
+        let reasons: Vec<&Value> = reasons.filter(|one| one["properties"]["code"]["const"].is_string()).collect();
+        if reasons.is_empty() {
+            continue;
+        }
+        let told = list["description"].as_str().unwrap_or_else(|| panic!("{name} has no description"));
+        let _ = write!(wanted, "\n## {name}\n\n{}\n\n", told.replace('\n', " "));
+        wanted.push_str("| code | means | fields beside it |\n|---|---|---|\n");
+        for reason in reasons {
+            let code = reason["properties"]["code"]["const"].as_str().unwrap();
+            let told = reason["description"].as_str().unwrap_or_else(|| panic!("{code} has no description"));
+            let fields = reason["properties"].as_object().unwrap().iter().filter(|(field, _)| *field != "code");
+            let fields: Vec<String> = fields.map(|(name, field)| holds(name, field)).collect();
+            let _ = writeln!(wanted, "| `{code}` | {} | {} |", told.replace('\n', " "), fields.join("; "));
+            codes.push(code);
+        }
+    }
+    if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/codes.md"), &wanted).unwrap();
+    }
+    assert_eq!(self::page("docs/codes.md"), wanted);
+    let is_kebab = |code: &str| {
+        code.starts_with(|first: char| first.is_ascii_lowercase())
+            && code.chars().all(|one| one == '-' || one.is_ascii_lowercase() || one.is_ascii_digit())
+    };
+    assert_eq!(codes.iter().filter(|code| !is_kebab(code)).collect::<Vec<_>>(), [&""; 0]);
+    codes.sort_unstable();
+    let mut listed: Vec<&str> = LISTS.iter().flat_map(|list| list.codes).copied().collect();
+    listed.sort_unstable();
+    assert_eq!(codes, listed, "the schema has all lists, and each code once");
+    listed.dedup();
+    assert_eq!(codes, listed, "no two reasons have one code");
 }

@@ -240,7 +240,7 @@ fn push_started(request: &PushRequest, inventory: String, record: Option<String>
         guard_ms: millis(request.scope.fleet.hosts.iter().map(|host| host.guard).min().unwrap_or_default()),
         record,
         dry_run: request.first.is_all(),
-        rollback_to: request.back.as_ref().map(To::words),
+        rollback_to: request.back.as_ref().map(|to| to.aim().to_string()),
     }
 }
 

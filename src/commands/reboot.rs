@@ -129,7 +129,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         None if selected.contains(host) => HostOutcome::Skipped,
         None => HostOutcome::Witness,
         Some(HostEnd::Rebooted) => HostOutcome::Rebooted,
-        Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone().into() },
+        Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone() },
         Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();

@@ -180,7 +180,7 @@ impl StatusAnswer {
                 "way": way,
                 "answered": true,
                 "condition": condition,
-                "drift": drift(&condition.facts.standing.systems).map(|(text, _)| text),
+                "drift": drift(&condition.facts.standing.systems).map(|drift| drift.to_string()),
                 "troubles": troubles,
                 "flake": flake.map(Match::word),
             }),

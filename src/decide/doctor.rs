@@ -8,11 +8,14 @@ mod workstation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::decide::status::{Condition, journal_of, space_mend};
+use crate::decide::status::Condition;
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
+use crate::event::reason::doctor::{HostHealth, Stake};
+use crate::event::reason::status::Ailment;
+use crate::event::told::Told;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
@@ -62,31 +65,71 @@ pub enum Severity {
 }
 
 /// A thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoctorFinding {
     pub severity: Severity,
-    pub what: String,
-    /// Why it matters; empty if it is fine.
-    pub why: String,
-    pub mend: Option<String>,
+    pub what: Told,
+    /// Why it matters, if `what` was not made for this and does not say it.
+    stake: Option<Stake>,
+    /// What to do about it, if `what` does not say it.
+    hint: Option<String>,
 }
 
 impl DoctorFinding {
     #[must_use]
-    pub fn new(severity: Severity, what: impl Into<String>, why: &str, mend: Option<String>) -> Self {
-        Self { severity, what: what.into(), why: why.to_owned(), mend }
+    pub fn new(severity: Severity, what: impl Into<Told>) -> Self {
+        Self { severity, what: what.into(), stake: None, hint: None }
     }
 
-    fn blocker(what: impl Into<String>, why: &str, mend: impl Into<String>) -> Self {
-        Self::new(Severity::Blocker, what, why, Some(mend.into()))
+    /// Takes over a reason of another judge, which matters here for the cause named.
+    #[must_use]
+    pub fn taken(severity: Severity, what: impl Into<Told>, stake: Stake, hint: Option<String>) -> Self {
+        Self { severity, what: what.into(), stake: Some(stake), hint }
     }
 
-    fn warning(what: impl Into<String>, why: &str, mend: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, what, why, Some(mend.into()))
+    fn blocker(what: impl Into<Told>) -> Self {
+        Self::new(Severity::Blocker, what)
     }
 
-    fn fine(what: impl Into<String>) -> Self {
-        Self::new(Severity::Fine, what, "", None)
+    fn warning(what: impl Into<Told>) -> Self {
+        Self::new(Severity::Warning, what)
+    }
+
+    fn fine(what: impl Into<Told>) -> Self {
+        Self::new(Severity::Fine, what)
+    }
+
+    /// Says why it matters; empty if it is fine.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match &self.stake {
+            Some(stake) => stake.to_string(),
+            None => self.what.stake().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        let own = self.hint.clone().or_else(|| self.what.mend());
+        match &self.stake {
+            Some(stake) => stake.mend(own),
+            None => own,
+        }
+    }
+}
+
+impl Serialize for DoctorFinding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            severity: Severity,
+            #[serde(flatten, serialize_with = "Told::write_as_what")]
+            what: &'a Told,
+            why: String,
+            mend: Option<String>,
+        }
+        Shape { severity: self.severity, what: &self.what, why: self.why(), mend: self.mend() }.serialize(serializer)
     }
 }
 
@@ -105,7 +148,7 @@ const CLOCK_SECONDS: u64 = 30;
 pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<DoctorFinding>)> {
     let refused = refusals(fleet, answered);
     let of_host = |(host, examined, copying): &(&Host, &Examined, &Copying)| {
-        let mut findings = vec![DoctorFinding::fine(format!("logs in as {}, and is root there", examined.login))];
+        let mut findings = vec![DoctorFinding::fine(HostHealth::LoginAsRoot { login: examined.login.clone() })];
         findings.extend(refused.iter().filter(|(name, _)| *name == host.name).map(|(_, finding)| finding.clone()));
         let patient = Patient { fleet, host, examined };
         patient.way_back(&mut findings);
@@ -137,11 +180,11 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
         .collect();
     let findings = survey::judge(&fleet.name, &views, Allowed::default());
     let finding = |found: survey::Finding| {
-        let (severity, why) = match found.weight {
-            Weight::Refusal => (Severity::Blocker, "a push is refused as long as this is so"),
-            Weight::Warning => (Severity::Warning, "a push goes on all the same, and warns"),
+        let (severity, stake) = match found.weight {
+            Weight::Refusal => (Severity::Blocker, Stake::PushRefused),
+            Weight::Warning => (Severity::Warning, Stake::PushWarns),
         };
-        Some((found.host?, DoctorFinding::new(severity, found.text.to_string(), why, found.hint)))
+        Some((found.host?, DoctorFinding::taken(severity, found.text, stake, found.hint)))
     };
     findings.into_iter().filter_map(finding).collect()
 }
@@ -159,96 +202,67 @@ impl Patient<'_> {
         let facts = &self.examined.condition.facts;
         let standing = &facts.standing;
         if standing.systems.agree() {
-            findings.push(DoctorFinding::fine("a reboot brings back what runs"));
+            findings.push(DoctorFinding::fine(HostHealth::RebootBringsSame));
         }
         match standing.loader {
             BootLoader::Unknown => {}
-            loader => findings.push(DoctorFinding::fine(format!("its boot loader can be read: {}", loader.word()))),
+            loader => findings.push(DoctorFinding::fine(HostHealth::BootLoaderRead { loader })),
         }
         if facts.crypto_devices.is_empty() {
-            findings.push(DoctorFinding::fine("no disk that it boots from wants a passphrase"));
+            findings.push(DoctorFinding::fine(HostHealth::NoPassphraseAtBoot));
         } else if self.host.guard_action_given {
-            findings
-                .push(DoctorFinding::fine("one of its disks is encrypted, and the inventory says how it is guarded"));
+            findings.push(DoctorFinding::fine(HostHealth::EncryptedAndGuarded));
         }
         for trace in &facts.traces {
-            let trace = trace.lines().next().unwrap_or_default();
-            findings.push(DoctorFinding::warning(
-                format!("a guard has fired here: {trace}"),
-                "what was being pushed then did not hold on this host",
-                format!("`fleetdeploy recover {}` cleans it up once you have read why", self.fleet.name),
-            ));
+            let trace = trace.lines().next().unwrap_or_default().to_owned();
+            let fleet = self.fleet.name.clone();
+            findings.push(DoctorFinding::warning(HostHealth::GuardTraceLeft { trace, fleet }));
         }
     }
 
     fn programs_of_the_system(&self, copying: &Copying, findings: &mut Vec<DoctorFinding>) {
         let facts = &self.examined.condition.facts;
-        match version(&facts.nix_version) {
-            None => findings.push(DoctorFinding::warning(
-                "which Nix it has could not be found out",
-                "the new system is copied into its store by its own Nix",
-                "see there what `nix --version` says",
-            )),
-            Some(found) if found < OLDEST_NIX => findings.push(DoctorFinding::warning(
-                format!("its {} is older than {}.{}", facts.nix_version, OLDEST_NIX.0, OLDEST_NIX.1),
-                "nobody has tried a copy to it",
-                "nix.package = pkgs.nix;  # of a newer nixpkgs",
-            )),
-            Some(_) => findings.push(DoctorFinding::fine(facts.nix_version.clone())),
-        }
-        match version(&facts.systemd_version) {
-            Some((major, _)) if major < OLDEST_SYSTEMD => findings.push(DoctorFinding::warning(
-                format!("its {} is older than {OLDEST_SYSTEMD}", facts.systemd_version),
-                "nobody has tried the guard with it",
-                "update it to a NixOS that is still maintained, for once without a guard",
-            )),
-            _ => findings.push(DoctorFinding::fine(facts.systemd_version.clone())),
-        }
-        findings.push(DoctorFinding::fine(format!("kernel {}, {}", facts.kernel, facts.system_type)));
-        let login = &in_nix(&self.examined.login);
+        let nix = facts.nix_version.clone();
+        findings.push(match version(&nix) {
+            None => DoctorFinding::warning(HostHealth::NixVersionUnknown),
+            Some(found) if found < OLDEST_NIX => {
+                let oldest = format!("{}.{}", OLDEST_NIX.0, OLDEST_NIX.1);
+                DoctorFinding::warning(HostHealth::NixOlderThanTried { version: nix, oldest })
+            }
+            Some(_) => DoctorFinding::fine(HostHealth::NixTried { version: nix }),
+        });
+        let systemd = facts.systemd_version.clone();
+        findings.push(match version(&systemd) {
+            Some((major, _)) if major < OLDEST_SYSTEMD => {
+                DoctorFinding::warning(HostHealth::SystemdOlderThanTried { version: systemd, oldest: OLDEST_SYSTEMD })
+            }
+            _ => DoctorFinding::fine(HostHealth::SystemdTried { version: systemd }),
+        });
+        let (release, system_type) = (facts.kernel.clone(), facts.system_type.clone());
+        findings.push(DoctorFinding::fine(HostHealth::KernelSeen { release, system_type }));
+        let login = self.examined.login.clone();
         findings.push(match copying {
-            Copying::Trusted => DoctorFinding::fine("takes what is copied to it"),
-            Copying::Untrusted => DoctorFinding::blocker(
-                format!("its Nix does not trust {login}"),
-                "what was built here is signed by nobody, and only a trusted user may bring that",
-                format!("nix.settings.trusted-users = [ \"root\" \"{login}\" ];"),
-            ),
-            Copying::NotTold if login == "root" => DoctorFinding::fine("takes what is copied to it"),
-            Copying::NotTold => DoctorFinding::warning(
-                format!("its Nix does not say whether it trusts {login}"),
-                "what was built here is signed by nobody, and only a trusted user may bring that",
-                format!("make sure of it: nix.settings.trusted-users = [ \"root\" \"{login}\" ];"),
-            ),
-            Copying::Failed(why) => DoctorFinding::blocker(
-                format!("nothing can be copied to it: {why}"),
-                "the new system comes to it by `nix copy`",
-                if self.examined.programs.contains("nix-daemon") {
-                    "see there whether `systemctl status nix-daemon.socket` is well".to_owned()
-                } else {
-                    "a login without a terminal finds no `nix-daemon`: see what sets its PATH".to_owned()
-                },
-            ),
-            Copying::NotAsked => DoctorFinding::warning(
-                "whether anything can be copied to it was not tried",
-                "there is no nix on this workstation to try it with",
-                "install Nix here",
-            ),
+            Copying::Trusted => DoctorFinding::fine(HostHealth::CopyTaken),
+            Copying::Untrusted => DoctorFinding::blocker(HostHealth::LoginNotTrusted { login }),
+            Copying::NotTold if login == "root" => DoctorFinding::fine(HostHealth::CopyTaken),
+            Copying::NotTold => DoctorFinding::warning(HostHealth::LoginTrustUntold { login }),
+            Copying::Failed(error) => DoctorFinding::blocker(HostHealth::CopyUnanswered {
+                error: error.clone(),
+                daemon_in_path: self.examined.programs.contains("nix-daemon"),
+            }),
+            Copying::NotAsked => DoctorFinding::warning(HostHealth::CopyUntried),
         });
     }
 
     fn space(&self, findings: &mut Vec<DoctorFinding>) {
         for space in &self.examined.condition.spaces {
-            let what = format!("{} MiB of {} are free on {}", space.free >> 20, space.size >> 20, space.place);
+            let (place, free_bytes, size_bytes) = (space.place.clone(), space.free, space.size);
             findings.push(if !space.is_little() {
-                DoctorFinding::fine(what)
+                DoctorFinding::fine(HostHealth::SpaceEnough { place, free_bytes, size_bytes })
             } else if space.is_none() {
-                DoctorFinding::blocker(what, "nothing new fits in there", space_mend(&space.place))
+                DoctorFinding::blocker(HostHealth::SpaceUsedUp { place, free_bytes, size_bytes })
             } else {
-                DoctorFinding::warning(
-                    what,
-                    "a new system, its kernel or its logs may not fit",
-                    space_mend(&space.place),
-                )
+                DoctorFinding::warning(HostHealth::SpaceScarce { place, free_bytes, size_bytes })
             });
         }
     }
@@ -257,91 +271,60 @@ impl Patient<'_> {
         let examined = self.examined;
         match examined.clock_ahead {
             Some(ahead) if ahead.unsigned_abs() > CLOCK_SECONDS => {
-                let word = if ahead > 0 { "ahead of" } else { "behind" };
-                findings.push(DoctorFinding::warning(
-                    format!("its clock is {} s {word} this workstation's", ahead.unsigned_abs()),
-                    "certificates and the times of logs are read wrong; guards do not mind",
-                    "services.timesyncd.enable = true;  # and look at the clock here, too",
-                ));
+                let ahead_ms = ahead.saturating_mul(1000);
+                findings.push(DoctorFinding::warning(HostHealth::ClockOff { ahead_ms }));
             }
-            Some(_) => findings.push(DoctorFinding::fine("its clock goes right")),
+            Some(_) => findings.push(DoctorFinding::fine(HostHealth::ClockRight)),
             None => {}
         }
-        let Some(vpn) = &self.host.vpn else { return };
+        let Some(vpn) = self.host.vpn.clone() else { return };
         if examined.addresses.is_empty() {
             return;
         }
         // fd00:0::2 and fd00::2 are one address.
         let same = |address: &String| match (address.parse::<IpAddr>(), vpn.parse::<IpAddr>()) {
             (Ok(address), Ok(vpn)) => address == vpn,
-            _ => address == vpn,
+            _ => *address == vpn,
         };
         findings.push(if examined.addresses.iter().any(same) {
-            DoctorFinding::fine(format!("has its VPN address {vpn}"))
+            DoctorFinding::fine(HostHealth::VpnAddressThere { vpn })
         } else {
-            DoctorFinding::warning(
-                format!("has no interface with its VPN address {vpn}"),
-                "links to it are down before the push already, unless the push brings the address",
-                "the inventory's `vpn` and the host's, for example `networking.wireguard.interfaces.wg0.ips`, must \
-                 agree",
-            )
+            DoctorFinding::warning(HostHealth::VpnAddressMissing { vpn })
         });
     }
 
     fn sshd(&self, findings: &mut Vec<DoctorFinding>) {
         let setting = |key: &str| self.examined.sshd.get(key).map(String::as_str);
         match setting("maxsessions").and_then(|sessions| sessions.parse::<u64>().ok()) {
-            Some(sessions) if sessions < SESSIONS => findings.push(DoctorFinding::warning(
-                format!("its sshd takes {sessions} sessions on one connection"),
-                "scripts and the copy go side by side over one connection, up to 10 at once",
-                format!("services.openssh.settings.MaxSessions = {SESSIONS};"),
-            )),
-            Some(_) => findings.push(DoctorFinding::fine("its sshd takes enough sessions")),
+            Some(sessions) if sessions < SESSIONS => {
+                findings.push(DoctorFinding::warning(HostHealth::SshSessionsFew { sessions, needed: SESSIONS }));
+            }
+            Some(_) => findings.push(DoctorFinding::fine(HostHealth::SshSessionsEnough)),
             None => {}
         }
         let name = &self.host.name;
         let is_jump = |host: &Host| matches!(&host.jump, Some(Jump::Host(jump)) if jump == name);
         if self.fleet.hosts.iter().any(is_jump) && matches!(setting("allowtcpforwarding"), Some("no" | "remote")) {
-            findings.push(DoctorFinding::blocker(
-                "its sshd forwards nothing, and other hosts of the fleet are reached through it",
-                "a jump needs forwarding",
-                "services.openssh.settings.AllowTcpForwarding = \"local\";",
-            ));
+            findings.push(DoctorFinding::blocker(HostHealth::SshForwardsNothing));
         }
         if setting("persourcepenalties").is_some_and(|penalties| penalties != "no") {
-            findings.push(DoctorFinding::fine(
-                "its sshd punishes addresses that connect and leave; probes keep below that",
-            ));
+            findings.push(DoctorFinding::fine(HostHealth::SshPenaltiesOn));
         }
     }
 
     fn rest(&self, findings: &mut Vec<DoctorFinding>) {
         let facts = &self.examined.condition.facts;
         for note in &facts.notes {
-            findings.push(DoctorFinding::new(
-                Severity::Warning,
-                note.clone(),
-                "it may keep a reboot from doing what it should; a guard's reboot takes no notice of inhibitors",
-                None,
-            ));
+            findings.push(DoctorFinding::warning(HostHealth::RebootDoubt { said: note.clone() }));
         }
-        let failed: Vec<&str> = facts.standing.failed_units.iter().map(String::as_str).collect();
-        if failed.is_empty() {
-            findings.push(DoctorFinding::fine("no unit has failed"));
+        let units = facts.standing.failed_units.clone();
+        findings.push(if units.is_empty() {
+            DoctorFinding::fine(HostHealth::NoUnitFailed)
         } else {
-            findings.push(DoctorFinding::warning(
-                format!("units that failed: {}", failed.join(", ")),
-                "a push does not blame itself for them, and so would not see if it broke them anew",
-                journal_of(&self.fleet.name, &self.host.name, failed[0]),
-            ));
-        }
+            let (fleet, host) = (self.fleet.name.clone(), self.host.name.clone());
+            DoctorFinding::warning(Ailment::FailedUnitsSeen { units, fleet, host })
+        });
     }
-}
-
-/// Escapes a text for the quotes of Nix. A login's name is the host's word, and a text that a person pastes must not be
-/// code of the host.
-fn in_nix(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
 }
 
 /// Reads the first two numbers of a version: `nix (Nix) 2.26.3`, `lix-2.91.1`, `systemd 257.13`.

@@ -40,7 +40,7 @@ pub fn forecast(fleet: &str, hosts: &[Surveyed<'_>], plan: &Plan, back: Option<&
     let name = |host: HostId| plan.host(host).name.clone();
     Forecast {
         fleet: fleet.to_owned(),
-        rollback_to: back.map(To::words),
+        rollback_to: back.map(|to| to.aim().to_string()),
         hosts: hosts.iter().map(|host| of_host(host, plan)).collect(),
         armed_first: plan.first_armed().map(name),
         order: order(plan).into_iter().map(|group| group.into_iter().map(name).collect()).collect(),

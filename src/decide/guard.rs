@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use crate::event::reason::guard::HandGuard;
 use crate::facts::host::{Facts, GuardState, Lease, Standing};
 use crate::facts::systems::Systems;
+use crate::facts::traces::is_of_guard;
 
 /// The words behind the owner of a lease.
 const MARK: &str = " (by hand)";
@@ -78,8 +80,7 @@ pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
         GuardState::Disarmed { run } => Some((run, Hold::Disarmed)),
     };
     // After a guard has fired, the reboot leaves only the roots, with its trace.
-    let trace =
-        |run: &String| facts.traces.iter().find(|trace| trace.starts_with(&format!("the guard of run {run} (")));
+    let trace = |run: &String| facts.traces.iter().find(|trace| is_of_guard(trace, run));
     let is_mine = |trace: &String| trace.contains(&format!(" ({}, epoch ", marked(owner)));
     let (run, hold) = match (by_guard, lease) {
         (Some((run, hold)), _) => (Some(run.clone()), hold),
@@ -104,23 +105,19 @@ pub fn held(facts: &Facts, owner: &str, known: Option<&str>) -> Held {
     Held { hold, run, owner: lease.map(|lease| lease.owner.clone()), epoch: lease.map_or(1, |lease| lease.epoch), mine }
 }
 
-/// Says why a host must not be left without its guard, and what to do about it.
+/// Judges whether a host may be left without its guard.
 ///
 /// # Errors
 /// A reboot would bring something else than runs.
-pub fn may_be_disarmed(systems: &Systems) -> Result<(), (String, String)> {
+pub fn may_be_disarmed(systems: &Systems) -> Result<(), HandGuard> {
     if systems.agree() {
         return Ok(());
     }
-    let Systems { current, profile, .. } = systems;
-    let boot_default = systems.boot_default_text();
-    let text = format!(
-        "a reboot would not bring what runs, so the guard stays:\n  current      {current}\n  profile      \
-         {profile}\n  boot default {boot_default}"
-    );
-    let mend = "make what runs permanent there with `nixos-rebuild switch`, then disarm again; or let the guard fire, \
-                which takes it all back";
-    Err((text, mend.to_owned()))
+    Err(HandGuard::GuardStays {
+        current: systems.current.clone(),
+        profile: systems.profile.clone(),
+        boot_default: systems.known_boot_default().cloned(),
+    })
 }
 
 #[cfg(test)]
@@ -128,6 +125,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::Worded;
     use crate::facts::host::Lease;
     use crate::facts::store_path::StorePath;
 
@@ -200,7 +198,8 @@ mod tests {
         let old = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
         let new = StorePath::new("/nix/store/11111111111111111111111111111111-new").unwrap();
         assert_eq!(may_be_disarmed(&Systems::all(&new)), Ok(()));
-        let (text, mend) = may_be_disarmed(&Systems { current: new, ..Systems::all(&old) }).unwrap_err();
+        let stays = may_be_disarmed(&Systems { current: new, ..Systems::all(&old) }).unwrap_err();
+        let (text, mend) = (stays.to_string(), stays.mend().unwrap());
         assert!(text.contains("-new") && text.contains("-old") && mend.contains("nixos-rebuild switch"), "{text}");
     }
 }

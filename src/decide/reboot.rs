@@ -7,12 +7,12 @@ mod lease;
 pub mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use crate::decide::matrix::{cells, link_text};
-use crate::decide::transaction::describe;
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
+use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::Round;
@@ -20,7 +20,6 @@ use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{HostName, Size};
 
 use lease::Holding;
-pub use lease::NotHeld;
 
 /// How many rounds in a row must hold, as in a push.
 const ROUNDS: u32 = 3;
@@ -35,11 +34,11 @@ pub enum RebootInput {
     /// The host is not held, or that is not known.
     NotHeld {
         host: HostId,
-        why: String,
+        cause: Told,
     },
     /// An entry could not be made durable; nothing that was to follow it was carried out.
     RecordFailed {
-        why: String,
+        error: String,
     },
     /// The host is on another boot, and has taken a new login.
     Back {
@@ -49,12 +48,12 @@ pub enum RebootInput {
     /// The host itself said no, or was never asked: it was not rebooted.
     Refused {
         host: HostId,
-        why: String,
+        why: Told,
     },
     /// It was told to reboot, or may have been, and is not back in its time.
     Lost {
         host: HostId,
-        why: String,
+        why: Told,
     },
     RoundSeen {
         round: Round,
@@ -100,34 +99,15 @@ pub enum RebootEntry {
     Rebooting { hosts: Vec<HostName> },
 }
 
-/// A warning before the first reboot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RebootCaution {
-    /// One of the hosts is the machine that this runs on.
-    OwnMachine { fleet: String },
-}
-
-impl fmt::Display for RebootCaution {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OwnMachine { fleet } => write!(
-                formatter,
-                "is this workstation: it is rebooted last, and this program ends with it; when it is back, \
-                 `fleetdeploy recover {fleet}` says how it came up, and ends the rolling reboot"
-            ),
-        }
-    }
-}
-
 /// The end of one of the hosts that were to be rebooted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostEnd {
     /// It was rebooted, and is proven back.
     Rebooted,
     /// It was told to reboot, and is not as it should be after it.
-    Wrong { why: String },
+    Wrong { why: Told },
     /// It was not rebooted: it said no.
-    Refused { why: String },
+    Refused { why: Told },
     /// Its turn did not come.
     NotBegun,
 }
@@ -150,7 +130,7 @@ pub struct RollingReboot {
     own: Option<HostId>,
     holding: Holding,
     /// Why no further host is begun, if no host is to blame.
-    stopped: Option<NotHeld>,
+    stopped: Option<RollingReason>,
     /// The hosts of this wave that are not back yet.
     away: BTreeSet<HostId>,
     ends: BTreeMap<HostId, HostEnd>,
@@ -161,7 +141,6 @@ pub struct RollingReboot {
     /// The settle time is over: the next round that does not hold ends it.
     overtime: bool,
     last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
-    broken: String,
     interrupted: Option<Signal>,
 }
 
@@ -211,7 +190,6 @@ impl RollingReboot {
             streak: 0,
             overtime: false,
             last_restarts: BTreeMap::new(),
-            broken: String::new(),
             interrupted: None,
         }
     }
@@ -231,9 +209,9 @@ impl RollingReboot {
         let mut effects = Vec::new();
         match input {
             RebootInput::Held { host } => self.held(host, &mut effects),
-            RebootInput::NotHeld { host, why } => self.not_held(host, &why, &mut effects),
-            RebootInput::RecordFailed { why } => {
-                self.stopped = Some(NotHeld::Record { why });
+            RebootInput::NotHeld { host, cause } => self.not_held(host, cause, &mut effects),
+            RebootInput::RecordFailed { error } => {
+                self.stopped = Some(RollingReason::RebootNotRecorded { error });
                 self.away.clear();
                 self.finish(&mut effects);
             }
@@ -242,8 +220,8 @@ impl RollingReboot {
                 if wrong.is_none() {
                     self.boots.insert(host, standing.boot_id);
                 }
-                let why = wrong.unwrap_or_else(|| "is back, and its links were not proven".to_owned());
-                self.ended(host, HostEnd::Wrong { why }, &mut effects);
+                let why = wrong.unwrap_or(RollingReason::LinksNotProven);
+                self.ended(host, HostEnd::Wrong { why: why.into() }, &mut effects);
             }
             RebootInput::Refused { host, why } => self.ended(host, HostEnd::Refused { why }, &mut effects),
             RebootInput::Lost { host, why } => self.ended(host, HostEnd::Wrong { why }, &mut effects),
@@ -254,8 +232,7 @@ impl RollingReboot {
             }
             RebootInput::CancelRequested(signal) => {
                 if self.stage != RebootStage::Over && self.interrupted.replace(signal).is_none() {
-                    let text = format!("{signal}: no further host is rebooted; waiting for what is under way");
-                    effects.push(RebootEffect::Tell(Event::Warned { host: None, text: text.into() }));
+                    effects.push(RebootEffect::Tell(Event::warned(None, RollingReason::NoFurtherReboot { signal })));
                 }
             }
         }
@@ -281,7 +258,7 @@ impl RollingReboot {
 
     /// Returns why no further host was begun, if no host is to blame.
     #[must_use]
-    pub fn stopped(&self) -> Option<&NotHeld> {
+    pub fn stopped(&self) -> Option<&RollingReason> {
         self.stopped.as_ref()
     }
 
@@ -336,22 +313,18 @@ impl RollingReboot {
         if !self.away.remove(&host) {
             return;
         }
-        let name = self.plan.host(host).name.clone();
+        let name = &self.plan.host(host).name;
         match &end {
             HostEnd::Refused { why } => {
-                let text = format!("was not rebooted: {why}");
-                effects.push(RebootEffect::Tell(Event::Failed { host: Some(name), text: text.into(), hint: None }));
+                let refused = RollingReason::HostNotRebooted { cause: why.clone() };
+                effects.push(RebootEffect::Tell(Event::failed(Some(name), refused)));
             }
             HostEnd::Wrong { why } if !self.boots.contains_key(&host) => {
-                effects.push(RebootEffect::Tell(Event::Failed {
-                    host: Some(name),
-                    text: why.clone().into(),
-                    hint: None,
-                }));
+                effects.push(RebootEffect::Tell(Event::failed(Some(name), why.clone())));
             }
             _ => {
-                let doing = "proving its links".to_owned();
-                effects.push(RebootEffect::Tell(Event::HostMoved { host: name, doing }));
+                let doing = RebootActivity::ProvingLinks.to_string();
+                effects.push(RebootEffect::Tell(Event::HostMoved { host: name.clone(), doing }));
             }
         }
         self.ends.insert(host, end);
@@ -374,20 +347,23 @@ impl RollingReboot {
     }
 
     /// Says why a host that has restarted is not where it should be.
-    fn came_up_wrong(&self, host: HostId, standing: &Standing) -> Option<String> {
+    fn came_up_wrong(&self, host: HostId, standing: &Standing) -> Option<RollingReason> {
         let plan = self.plan.host(host);
         let wanted = &plan.old.boot_default;
         let systems = &standing.systems;
         if same_boot(&standing.boot_id, &plan.boot_id) {
-            return Some("did not reboot: it is on the boot that it was on".to_owned());
+            return Some(RollingReason::RebootDidNotHappen);
         }
         if let GuardState::Armed { run, .. } | GuardState::Firing { run } = &standing.guard {
-            return Some(format!("came back, and is under a guard of run {run}"));
+            return Some(RollingReason::BackUnderGuard { run: run.clone() });
         }
         let wrong = systems.current != *wanted || standing.booted != *wanted || systems.boot_default != *wanted;
-        wrong.then(|| {
-            let (booted, is) = (&standing.booted, describe(systems));
-            format!("came up on something else than it was to boot ({wanted}): it booted {booted}, and is on {is}")
+        wrong.then(|| RollingReason::BootedSomethingElse {
+            wanted: wanted.clone(),
+            booted: standing.booted.clone(),
+            current: systems.current.clone(),
+            profile: systems.profile.clone(),
+            boot_default: systems.known_boot_default().cloned(),
         })
     }
 
@@ -398,7 +374,6 @@ impl RollingReboot {
         let wrong = self.wrong_in(round);
         self.streak = if wrong.is_empty() { self.streak + 1 } else { 0 };
         let over = self.streak >= ROUNDS || (self.overtime && !wrong.is_empty());
-        self.broken = wrong.join("; ");
         if !over {
             effects.push(RebootEffect::Probe { after_a_pause: true });
             return;
@@ -411,17 +386,13 @@ impl RollingReboot {
         wave.retain(|host| self.boots.contains_key(host));
         let proven = self.streak >= ROUNDS;
         for host in wave {
-            let name = self.plan.host(host).name.clone();
+            let name = &self.plan.host(host).name;
             if proven {
                 self.ends.insert(host, HostEnd::Rebooted);
-                effects.push(RebootEffect::Tell(Event::HostDone { host: name, phase: Phase::Reboot }));
+                effects.push(RebootEffect::Tell(Event::HostDone { host: name.clone(), phase: Phase::Reboot }));
             } else {
-                let why = format!("is back, but not all is as it was: {}", self.broken);
-                effects.push(RebootEffect::Tell(Event::Failed {
-                    host: Some(name),
-                    text: why.clone().into(),
-                    hint: None,
-                }));
+                let why: Told = RollingReason::NotAllAsBefore { wrong: wrong.clone() }.into();
+                effects.push(RebootEffect::Tell(Event::failed(Some(name), why.clone())));
                 self.ends.insert(host, HostEnd::Wrong { why });
             }
         }
@@ -430,23 +401,27 @@ impl RollingReboot {
     }
 
     /// Names what was fine before the reboots and is not in this round.
-    fn wrong_in(&mut self, round: &Round) -> Vec<String> {
+    fn wrong_in(&mut self, round: &Round) -> Vec<Regression> {
         let links = self.plan.newly_broken(round);
-        let mut wrong: Vec<String> = links.into_iter().map(|link| link_text(&self.plan.links[link])).collect();
+        let down = |link: usize| Regression::LinkDownAfterReboot { link: link_text(&self.plan.links[link]) };
+        let mut wrong: Vec<Regression> = links.into_iter().map(down).collect();
         let plan = Arc::clone(&self.plan);
         for host in plan.ids() {
             let name = &plan.host(host).name;
             match (round.hosts.get(name), self.boots.get(&host)) {
                 // A host behind a jump that was rebooted counts too: the way to it must be there again.
-                (None, _) if plan.baseline.hosts.contains_key(name) => wrong.push(format!("{name} does not answer")),
+                (None, _) if plan.baseline.hosts.contains_key(name) => {
+                    wrong.push(Regression::HostSilentAfterReboot { name: name.clone() });
+                }
                 (None, _) | (Some(_), None) => {}
                 (Some(seen), Some(boot)) if !same_boot(&seen.boot_id, boot) => {
-                    wrong.push(format!("{name} has restarted once more"));
+                    wrong.push(Regression::RestartedOnceMore { name: name.clone() });
                 }
                 (Some(seen), Some(_)) => {
                     let last = self.last_restarts.insert(host, seen.restarts.clone());
                     let failures = plan.new_failures(host, &seen.failed_units, &seen.restarts, last.as_ref());
-                    wrong.extend(failures.into_iter().map(|unit| format!("{unit} fails on {name}")));
+                    let fails = |unit| Regression::UnitFailsAfterReboot { unit, name: name.clone() };
+                    wrong.extend(failures.into_iter().map(fails));
                 }
             }
         }

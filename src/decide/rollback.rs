@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::decide::survey::{Finding, Weight};
+use crate::event::reason::rollback_target::{OldestGeneration, RollbackAim, RollbackDoubt};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
-
-/// The most generations that a hint names: about one line of a terminal.
-const GENERATIONS_NAMED: usize = 12;
 
 /// The aim of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,14 +23,14 @@ pub enum To {
 }
 
 impl To {
-    /// Says it for people, as the end of a sentence: `back to ...`.
+    /// Returns it for people.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn aim(&self) -> RollbackAim {
         match self {
-            Self::Run { run, left, .. } if left.is_empty() => format!("what run {run} left"),
-            Self::Run { run, .. } => format!("what ran before run {run}"),
-            Self::Time { text, .. } => format!("what ran at {text}"),
-            Self::Generation(number) => format!("generation {number}"),
+            Self::Run { run, left, .. } if left.is_empty() => RollbackAim::AfterRun { run: run.clone() },
+            Self::Run { run, .. } => RollbackAim::BeforeRun { run: run.clone() },
+            Self::Time { text, .. } => RollbackAim::At { time: text.clone() },
+            Self::Generation(number) => RollbackAim::Generation { number: *number },
         }
     }
 
@@ -71,76 +68,50 @@ pub struct Kept {
 ///
 /// # Errors
 /// What is missing, and what to do about it.
-pub fn choose(to: &To, host: &HostName, kept: &Kept) -> Result<StorePath, Finding> {
-    let refuse = |text: String, hint: String| Finding {
-        host: Some(host.clone()),
-        text: text.into(),
-        hint: Some(format!("{hint}; or leave it out with --except {host}")),
-        weight: Weight::Refusal,
-    };
-    let gone = |system: &StorePath, what: &str| {
-        refuse(
-            format!("{what}, {system}, is not in its store any more"),
-            format!(
-                "a push of the configuration that it was built from brings it back; {}",
-                left(kept, "the generations that it still has")
-            ),
-        )
-    };
+pub fn choose(to: &To, host: &HostName, kept: &Kept) -> Result<StorePath, RollbackDoubt> {
+    let host = host.clone();
+    let generations = kept.generations.iter().filter(|one| one.is_here).map(|one| one.number).collect();
     match to {
-        To::Run { run, systems, .. } => match systems.get(host) {
-            None => Err(refuse(
-                format!("was not in the fleet when run {run} was made: what it ran then is not known"),
-                "name another run, or a time: --to @2026-11-20".to_owned(),
-            )),
-            Some(system) if kept.named_is_here => Ok(system.clone()),
-            Some(system) => Err(gone(system, "what it is to go back to")),
+        To::Run { run, systems, .. } => match systems.get(&host).cloned() {
+            None => Err(RollbackDoubt::HostNotInRun { run: run.clone(), host }),
+            Some(system) if kept.named_is_here => Ok(system),
+            Some(system) => Err(RollbackDoubt::SystemOfRunGone { system, generations, host }),
         },
         To::Time { at, text } => match kept.generations.iter().rfind(|generation| generation.made <= *at) {
             None => {
-                let oldest = kept.generations.first().map_or_else(
-                    || "it has none".to_owned(),
-                    |oldest| format!("the oldest is generation {}, made at {}", oldest.number, written(oldest.made)),
-                );
-                Err(refuse(
-                    format!("none of the generations that it still has is as old as {text}: {oldest}"),
-                    left(kept, "its generations"),
-                ))
+                let oldest = kept.generations.first();
+                let oldest = oldest.map(|oldest| OldestGeneration { number: oldest.number, made: oldest.made });
+                Err(RollbackDoubt::NoGenerationThen { time: text.clone(), oldest, generations, host })
             }
             Some(then) if then.is_here => Ok(then.system.clone()),
-            Some(then) => Err(gone(&then.system, &format!("generation {}, which ran at {text}", then.number))),
+            Some(then) => Err(RollbackDoubt::SystemThenGone {
+                time: text.clone(),
+                generation: then.number,
+                system: then.system.clone(),
+                generations,
+                host,
+            }),
         },
-        To::Generation(number) => match kept.generations.iter().find(|generation| generation.number == *number) {
-            Some(found) if found.is_here => Ok(found.system.clone()),
-            Some(found) => Err(gone(&found.system, &format!("generation {number}"))),
-            None => Err(refuse(format!("has no generation {number}"), left(kept, "its generations"))),
-        },
+        To::Generation(number) => {
+            let generation = *number;
+            match kept.generations.iter().find(|one| one.number == generation) {
+                Some(found) if found.is_here => Ok(found.system.clone()),
+                Some(found) => {
+                    let system = found.system.clone();
+                    Err(RollbackDoubt::SystemOfGenerationGone { generation, system, generations, host })
+                }
+                None => Err(RollbackDoubt::NoSuchGeneration { generation, generations, host }),
+            }
+        }
     }
 }
 
 /// Warns about a host that goes back; that stops nothing.
 #[must_use]
-pub fn doubt(to: &To, host: &HostName, current: &StorePath) -> Option<String> {
+pub fn doubt(to: &To, host: &HostName, current: &StorePath) -> Option<RollbackDoubt> {
     let To::Run { run, left, systems } = to else { return None };
-    let moved = left.get(host).filter(|left| *left != current && systems.get(host) != Some(current))?;
-    Some(format!("runs {current}, and run {run} left {moved} on it: somebody has changed it since, and that goes, too"))
-}
-
-fn left(kept: &Kept, what: &str) -> String {
-    let numbers: Vec<String> =
-        kept.generations.iter().filter(|one| one.is_here).map(|one| one.number.to_string()).collect();
-    match numbers.len().checked_sub(GENERATIONS_NAMED) {
-        _ if numbers.is_empty() => format!("{what}: none"),
-        None | Some(0) => format!("{what}: {}", numbers.join(", ")),
-        Some(more) => format!("{what}: {more} older ones, {}", numbers[more..].join(", ")),
-    }
-}
-
-fn written(seconds: u64) -> String {
-    let at = std::time::SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
-    // A host may give a number that is no time that can be written.
-    let at = at.filter(|_| seconds < 253_402_300_800);
-    at.map_or_else(|| "no time".to_owned(), |at| humantime::format_rfc3339_seconds(at).to_string())
+    let left = left.get(host).filter(|left| *left != current && systems.get(host) != Some(current))?;
+    Some(RollbackDoubt::ChangedSinceRun { run: run.clone(), current: current.clone(), left: left.clone() })
 }
 
 #[cfg(test)]
@@ -148,6 +119,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::Worded;
 
     fn system(version: u64) -> StorePath {
         StorePath::new(format!("/nix/store/{}-nixos-system-vps-{version}", "a".repeat(32))).unwrap()
@@ -165,7 +137,7 @@ mod tests {
     }
 
     fn chosen(to: &To, kept: &Kept) -> Result<StorePath, (String, String)> {
-        choose(to, &vps(), kept).map_err(|finding| (finding.text.to_string(), finding.hint.unwrap()))
+        choose(to, &vps(), kept).map_err(|doubt| (doubt.to_string(), doubt.mend().unwrap()))
     }
 
     fn at(seconds: u64) -> To {
@@ -204,9 +176,9 @@ mod tests {
         assert_eq!(chosen(&known, &kept(true)), Ok(system(8)));
         assert!(chosen(&known, &kept(false)).unwrap_err().0.starts_with("what it is to go back to, /nix/store/"));
         assert!(chosen(&to(&[]), &kept(true)).unwrap_err().0.contains("not in the fleet when run run-1 was made"));
-        assert_eq!(known.words(), "what ran before run run-1");
+        assert_eq!(known.aim().to_string(), "what ran before run run-1");
         assert_eq!(doubt(&known, &vps(), &system(9)), None);
         assert_eq!(doubt(&known, &vps(), &system(8)), None);
-        assert!(doubt(&known, &vps(), &system(7)).unwrap().contains("somebody has changed it since"));
+        assert!(doubt(&known, &vps(), &system(7)).unwrap().to_string().contains("somebody has changed it since"));
     }
 }

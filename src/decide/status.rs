@@ -1,16 +1,16 @@
 //! Judges how a host is, day by day: where it has drifted to, what it lacks, what it needs, and what to do about it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::event::reason::Worded;
 use crate::event::reason::boot::BootRefusal;
+use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
+use crate::event::told::Told;
 use crate::facts::host::Facts;
-use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{Host, HostName};
 
@@ -63,101 +63,96 @@ impl Space {
 }
 
 /// A thing that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusTrouble {
-    /// Returns one or two words, for a table.
-    pub short: String,
-    pub text: String,
+    pub short: ShortTrouble,
+    pub text: Told,
+    /// What to do about it, if the reason does not say it.
+    pub hint: Option<String>,
+}
+
+impl StatusTrouble {
+    fn new(short: ShortTrouble, ailment: Ailment) -> Self {
+        Self { short, text: ailment.into(), hint: None }
+    }
+
     /// Says what to do about it.
-    pub mend: Option<String>,
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        self.hint.clone().or_else(|| self.text.mend())
+    }
+}
+
+impl Serialize for StatusTrouble {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            short: String,
+            #[serde(flatten)]
+            text: &'a Told,
+            mend: Option<String>,
+        }
+        Shape { short: self.short.to_string(), text: &self.text, mend: self.mend() }.serialize(serializer)
+    }
 }
 
 /// Finds everything that is not as it should be, the most urgent first. `fleet` is for the commands to type.
 #[must_use]
 pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTrouble> {
     let facts = &condition.facts;
+    let fleet_name = || fleet.to_owned();
     let mut troubles = claims(fleet, host, facts);
     let claimed = !troubles.is_empty();
-    let mut add = |short: &str, text: String, mend: Option<String>| {
-        troubles.push(StatusTrouble { short: short.to_owned(), text, mend });
-    };
+    let mut add = |short: ShortTrouble, ailment: Ailment| troubles.push(StatusTrouble::new(short, ailment));
     if !claimed {
         for run in &facts.survivors {
-            add(
-                "unfinished run",
-                format!("run {run} did not come to its end here"),
-                Some(format!("fleetdeploy recover {fleet}")),
-            );
+            let unfinished = Ailment::RunUnfinishedThere { run: run.clone(), fleet: fleet_name() };
+            add(ShortTrouble::UnfinishedRun, unfinished);
         }
         // A system that another run has moved is that run's affair.
-        if let Some((text, mend)) = drift(&facts.standing.systems) {
-            add("drift", text, Some(mend));
+        if let Some(drift) = drift(&facts.standing.systems) {
+            add(ShortTrouble::Drift, drift);
         }
     }
     // A /boot that is gone, or a next boot that a person has set, is also in the way of the end of a run that holds the
     // host.
     let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
-    for refusal in refusals {
-        add(refusal.short(), refusal.to_string(), refusal.mend());
-    }
+    troubles.extend(refusals.into_iter().map(|refusal| StatusTrouble {
+        short: ShortTrouble::Boot(refusal.short()),
+        hint: refusal.mend(),
+        text: refusal.into(),
+    }));
+    let mut add = |short: ShortTrouble, ailment: Ailment| troubles.push(StatusTrouble::new(short, ailment));
     for mark in &facts.marks {
-        let missing: Vec<&str> = mark.ended.mark.missing.keys().map(HostName::as_str).collect();
-        let missing = missing.join(", ");
-        add(
-            &format!("without {missing}"),
-            format!("run {} was ended here without {missing}", mark.run),
-            Some(format!("fleetdeploy recover {fleet}, when it is back")),
-        );
+        let missing: Vec<HostName> = mark.ended.mark.missing.keys().cloned().collect();
+        let ended =
+            Ailment::EndedWithoutOthers { run: mark.run.clone(), missing: missing.clone(), fleet: fleet_name() };
+        add(ShortTrouble::Without(missing), ended);
     }
     for busy in &facts.busy {
-        add("busy", busy.clone(), None);
+        add(ShortTrouble::Busy, Ailment::BusyThere { said: busy.clone() });
     }
-    if !facts.standing.failed_units.is_empty() {
-        let units: Vec<&str> = facts.standing.failed_units.iter().map(String::as_str).collect();
-        let mend = journal_of(fleet, &host.name, units[0]);
-        add(&format!("{} failed", units.len()), format!("units that failed: {}", units.join(", ")), Some(mend));
+    let units = facts.standing.failed_units.clone();
+    if !units.is_empty() {
+        let short = ShortTrouble::UnitsFailed(units.len());
+        add(short, Ailment::FailedUnitsSeen { units, fleet: fleet_name(), host: host.name.clone() });
     }
     for space in condition.spaces.iter().filter(|space| space.is_little()) {
-        let text = format!("only {} MiB of {} are free on {}", space.free >> 20, space.size >> 20, space.place);
-        add("space", text, Some(space_mend(&space.place).to_owned()));
+        let (place, free_bytes, size_bytes) = (space.place.clone(), space.free, space.size);
+        add(ShortTrouble::Space, Ailment::SpaceLow { place, free_bytes, size_bytes });
     }
     // If a reboot brings something else, a person must hear that above all.
     if !condition.reboot_for.is_empty() && facts.standing.systems.agree() {
-        let mut text = format!("a reboot brings what the current system changes: {}", condition.reboot_for.join(", "));
-        if let Some(kernel) = &condition.current_kernel {
+        let kernel = condition.current_kernel.as_ref().and_then(|kernel| {
             let current = kernel.strip_prefix("linux-").unwrap_or(kernel);
-            if !facts.kernel.is_empty() && facts.kernel != current {
-                // Writing to a String cannot fail.
-                let _ = write!(text, " (kernel {} runs, {current} would)", facts.kernel);
-            }
-        }
-        add("reboot", text, Some(format!("when nobody needs it: fleetdeploy reboot {fleet} --on {}", host.name)));
+            let differs = !facts.kernel.is_empty() && facts.kernel != current;
+            differs.then(|| KernelDue { running: facts.kernel.clone(), current: current.to_owned() })
+        });
+        let parts = condition.reboot_for.clone();
+        let due = Ailment::RebootDue { parts, kernel, fleet: fleet_name(), host: host.name.clone() };
+        add(ShortTrouble::Reboot, due);
     }
     troubles
-}
-
-/// Says what to type to read a unit's journal. The name is the host's word, so it stands in quotes if a shell would
-/// change it: the backslash in `dev-disk\x2dby.mount`, or a `;` that no honest host has in it.
-#[must_use]
-pub fn journal_of(fleet: &str, host: &HostName, unit: &str) -> String {
-    let unit = shlex::try_quote(unit).unwrap_or_else(|_| "UNIT".into());
-    format!("fleetdeploy exec {fleet} --on {host} --sudo -- journalctl -n 50 --unit={unit}")
-}
-
-/// Says what makes room there, as NixOS configuration if that helps.
-#[must_use]
-pub fn space_mend(place: &str) -> &'static str {
-    match place {
-        "/boot" | "/efi" | "/boot/efi" => {
-            "keep fewer generations (`boot.loader.systemd-boot.configurationLimit = 10;`, or `boot.loader.grub.\
-             configurationLimit`), then `nix-collect-garbage -d` there and push once more"
-        }
-        "/nix/store" => {
-            "`nix-collect-garbage --delete-older-than 30d` there; for good: `nix.gc = { automatic = true; options = \
-             \"--delete-older-than 30d\"; };`"
-        }
-        _ => "see there what fills it: `du -xh / | sort -h | tail`",
-    }
 }
 
 /// Finds what the survey of a push would say of guard and lease.
@@ -166,64 +161,27 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     let surveyed = Surveyed { host, selected: false, facts, new: None, times };
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
     let claim = |finding: survey::Finding| StatusTrouble {
-        short: "claimed".to_owned(),
-        text: finding.text.to_string(),
-        mend: finding.hint,
+        short: ShortTrouble::Claimed,
+        text: finding.text,
+        hint: finding.hint,
     };
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
 }
 
 /// Says where a host's three systems differ, and what brings them together; `None`: they are one, or it is not known.
 #[must_use]
-pub fn drift(systems: &Systems) -> Option<(String, String)> {
+pub fn drift(systems: &Systems) -> Option<Ailment> {
     // An unknown boot default is no drift: it is a trouble of its own.
     if systems.agree() || systems.known_boot_default().is_none() {
         return None;
     }
-    let Systems { current, profile, boot_default } = systems;
-    let push = "a push with --accept-drift takes it as it is";
-    let boot = "`/nix/var/nix/profiles/system/bin/switch-to-configuration boot` there installs the boot loader anew";
-    let (text, mend) = match (current == profile, current == boot_default, profile == boot_default) {
-        (_, _, true) => (
-            format!("a reboot brings {}, not what runs now, {}", told(boot_default, systems), told(current, systems)),
-            format!("reboot it, or make what runs its own: `nixos-rebuild switch`; {push}"),
-        ),
-        (true, _, _) => (
-            format!(
-                "the boot loader starts {}, not what runs and the profile says, {}",
-                told(boot_default, systems),
-                told(current, systems)
-            ),
-            boot.to_owned(),
-        ),
-        (_, true, _) => (
-            format!(
-                "the profile says {}, not what runs and a reboot brings, {}",
-                told(profile, systems),
-                told(current, systems)
-            ),
-            format!("{boot}; or back: `nix-env -p /nix/var/nix/profiles/system --set {current}`"),
-        ),
-        _ => (
-            format!(
-                "{} runs, the profile says {}, and a reboot brings {}",
-                told(current, systems),
-                told(profile, systems),
-                told(boot_default, systems)
-            ),
-            format!("`nixos-rebuild switch` to what it is to run; {push}"),
-        ),
-    };
-    Some((text, mend))
-}
-
-/// Names a system by its version; also by the beginning of its hash, if another one has the same version.
-fn told(system: &StorePath, systems: &Systems) -> String {
-    let name = system.name().trim_start_matches("nixos-system-");
-    let all = [&systems.current, &systems.profile, &systems.boot_default];
-    let ambiguous = all.iter().any(|other| *other != system && other.name() == system.name());
-    let hash = &system.as_str()["/nix/store/".len()..][..8];
-    if ambiguous { format!("{name} ({hash})") } else { name.to_owned() }
+    let Systems { current, profile, boot_default } = systems.clone();
+    Some(match (current == profile, current == boot_default, profile == boot_default) {
+        (_, _, true) => Ailment::CurrentStandsAlone { current, profile, boot_default },
+        (true, _, _) => Ailment::BootDefaultStandsAlone { current, profile, boot_default },
+        (_, true, _) => Ailment::ProfileStandsAlone { current, profile, boot_default },
+        _ => Ailment::SystemsAllDiffer { current, profile, boot_default },
+    })
 }
 
 #[cfg(test)]
@@ -235,6 +193,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::facts::host::{GuardState, Lease, Standing};
+    use crate::facts::store_path::StorePath;
     use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
     use crate::inventory::model::{Fleet, Inventory};
 
@@ -314,22 +273,12 @@ pub(crate) mod tests {
         let fleet = fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
         let mut condition = well();
         change(&mut condition);
-        troubles("lab", &fleet.hosts[0], &condition).into_iter().map(|trouble| trouble.short).collect()
+        troubles("lab", &fleet.hosts[0], &condition).into_iter().map(|trouble| trouble.short.to_string()).collect()
     }
 
     #[test]
     fn a_host_that_is_well_has_no_trouble() {
         assert_eq!(shorts(|_| {}), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_unit_s_name_is_one_word_to_a_shell_whatever_a_host_says() {
-        let vps = HostName::new("vps").unwrap();
-        let unit = |name: &str| journal_of("lab", &vps, name).split_once("--unit=").unwrap().1.to_owned();
-        assert_eq!(unit("getty@tty1.service"), "getty@tty1.service");
-        for name in [r"dev-disk\x2dby.mount", "a;reboot", "$(reboot)", "it's", "-x"] {
-            assert_eq!(shlex::split(&unit(name)), Some(vec![name.to_owned()]));
-        }
     }
 
     #[test]
@@ -384,7 +333,7 @@ pub(crate) mod tests {
         let troubles = troubles("lab", &fleet.hosts[0], &condition);
         let expected =
             "a reboot brings what the current system changes: kernel, initrd (kernel 6.12.1 runs, 6.12.2 would)";
-        assert_eq!(troubles[0].text, expected);
+        assert_eq!(troubles[0].text.to_string(), expected);
     }
 
     #[test]
@@ -393,7 +342,7 @@ pub(crate) mod tests {
         let said = |current: &StorePath, profile: &StorePath, boot_default: &StorePath| {
             let systems =
                 Systems { current: current.clone(), profile: profile.clone(), boot_default: boot_default.clone() };
-            drift(&systems).map(|(text, _)| text)
+            drift(&systems).map(|drift| drift.to_string())
         };
         assert_eq!(said(&one, &one, &one), None);
         assert_eq!(

@@ -12,6 +12,8 @@ use super::causes::chain;
 use super::reach::Reach;
 use super::workstation::ssh_version;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
+use crate::event::reason::doctor::{RootLack, Stake};
+use crate::event::reason::workstation::FolderObstacle;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -58,50 +60,28 @@ pub fn examine<'a>(
 /// Says why a host cannot be examined at all.
 #[must_use]
 pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
-    const LOGIN: &str = "everything goes over a login that asks nothing";
-    let user = host.user.as_deref().unwrap_or("NAME");
     // A push leaves out a host that is optional and does not answer.
     let severity = if host.optional { Severity::Warning } else { Severity::Blocker };
-    let blocker = |why: &str, mend: Option<String>| DoctorFinding::new(severity, no_answer.why(), why, mend);
-    match no_answer {
-        NoAnswer::Senseless(AnswerError::NotNixos) => blocker(
-            "a push brings NixOS systems, and the guard restarts into them",
-            Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned()),
-        ),
+    let stake = match no_answer {
+        NoAnswer::Senseless(AnswerError::NotNixos) => Stake::NixosNeeded,
         NoAnswer::Step(StepError::NotRoot { refusal, .. }) => {
-            let nixos = match refusal {
-                RootRefusal::PasswordNeeded | RootRefusal::WrongPassword => {
-                    Some("security.sudo.wheelNeedsPassword = false;".to_owned())
-                }
-                RootRefusal::NotAllowed => Some(format!("users.users.{user}.extraGroups = [ \"wheel\" ];")),
-                RootRefusal::NoSudo => Some("security.sudo.enable = true;".to_owned()),
-                RootRefusal::Other => None,
+            let lack = match refusal {
+                RootRefusal::PasswordNeeded | RootRefusal::WrongPassword => RootLack::Password,
+                RootRefusal::NotAllowed => RootLack::Permission,
+                RootRefusal::NoSudo => RootLack::Sudo,
+                RootRefusal::Other => RootLack::NotKnown,
             };
-            let mends = [nixos, no_answer.hint()];
-            let mend = mends.into_iter().flatten().collect::<Vec<_>>().join("  # or: ");
-            blocker("systems are activated as root", Some(mend).filter(|mend| !mend.is_empty()))
+            Stake::RootNeeded { user: host.user.clone(), lack }
         }
         NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
-            ConnectCause::AuthRefused(_) => {
-                let key = format!(
-                    "users.users.{user}.openssh.authorizedKeys.keys = [ \"the text of your ~/.ssh/id_ed25519.pub\" ];"
-                );
-                let hint = no_answer.hint().map(|hint| format!("  # {hint}")).unwrap_or_default();
-                blocker(LOGIN, Some(format!("{key}{hint}")))
-            }
-            ConnectCause::UnknownHostKey { .. } | ConnectCause::ChangedHostKey { .. } => {
-                blocker("whoever answers may not be that host", no_answer.hint())
-            }
-            _ if host.optional => blocker("a push goes on without it, and its links are not proven", no_answer.hint()),
-            _ => {
-                let on_without = format!("push on `--without {}`", host.name);
-                let mend =
-                    no_answer.hint().map_or_else(|| on_without.clone(), |hint| format!("{hint}; or {on_without}"));
-                blocker("a host that does not answer refuses the push, unless it is left out or `optional`", Some(mend))
-            }
+            ConnectCause::AuthRefused(_) => Stake::KeyNeeded { user: host.user.clone() },
+            ConnectCause::UnknownHostKey { .. } | ConnectCause::ChangedHostKey { .. } => Stake::IdentityNeeded,
+            _ if host.optional => Stake::OptionalAway,
+            _ => Stake::Away { host: host.name.clone() },
         },
-        _ => blocker(LOGIN, no_answer.hint()),
-    }
+        _ => Stake::LoginNeeded,
+    };
+    DoctorFinding::taken(severity, no_answer.why(), stake, no_answer.hint())
 }
 
 /// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
@@ -112,9 +92,11 @@ pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
     Workstation {
         nix,
         ssh,
-        record: state.map_err(|error| chain(&error)).and_then(|state| writable(state.folder())),
+        record: state
+            .map_err(|error| FolderObstacle::PlaceUnknown { error: chain(&error) })
+            .and_then(|state| writable(state.folder())),
         free_store: free(Path::new("/nix/store")),
-        unfinished: unfinished.map(|one| Unfinished { text: one.text(), mend: one.mend() }),
+        unfinished: unfinished.map(|one| Unfinished { what: one.text().into(), mend: one.mend() }),
         unlinked: None,
     }
 }
@@ -131,14 +113,15 @@ async fn nix_here() -> Nix {
 }
 
 /// Returns the folder in which it will be made, if it is not there yet.
-fn writable(folder: &Path) -> Result<(String, Option<u64>), String> {
+fn writable(folder: &Path) -> Result<(String, Option<u64>), FolderObstacle> {
+    let shown = |path: &Path| path.display().to_string();
     let there: Option<PathBuf> = folder.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
-    let there = there.ok_or_else(|| format!("{} cannot be made", folder.display()))?;
+    let there = there.ok_or_else(|| FolderObstacle::CannotBeMade { path: shown(folder) })?;
     if !there.is_dir() {
-        return Err(format!("{} is no folder", there.display()));
+        return Err(FolderObstacle::NotAFolder { path: shown(&there) });
     }
     access(&there, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| format!("{}: {}", there.display(), error.desc()))?;
+        .map_err(|error| FolderObstacle::NotWritable { path: shown(&there), error: error.desc().to_owned() })?;
     Ok((folder.display().to_string(), free(&there)))
 }
 
@@ -200,8 +183,8 @@ mod tests {
         ] {
             let finding = judged(false, &no_answer);
             assert_eq!(finding.severity, Severity::Blocker, "{finding:?}");
-            assert!(finding.what.contains(what) && !finding.why.is_empty(), "{finding:?}");
-            assert!(finding.mend.as_deref().unwrap_or_default().contains(mend), "{finding:?}");
+            assert!(finding.what.to_string().contains(what) && !finding.why().is_empty(), "{finding:?}");
+            assert!(finding.mend().as_deref().unwrap_or_default().contains(mend), "{finding:?}");
         }
     }
 
@@ -209,7 +192,7 @@ mod tests {
     fn an_optional_host_that_is_away_blocks_nothing() {
         let finding = judged(true, &no_login(ConnectCause::TimedOut(Duration::from_secs(5))));
         assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.why.contains("goes on without it"), "{finding:?}");
+        assert!(finding.why().contains("goes on without it"), "{finding:?}");
     }
 
     #[test]
@@ -219,6 +202,6 @@ mod tests {
         assert!(shown.ends_with("a/b") && free.is_some());
         let file = there.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(writable(&file.join("a")), Err(format!("{} is no folder", file.display())));
+        assert_eq!(writable(&file.join("a")), Err(FolderObstacle::NotAFolder { path: file.display().to_string() }));
     }
 }

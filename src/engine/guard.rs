@@ -29,7 +29,9 @@ use crate::decide::time::Times;
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::Event;
+use crate::event::reason::guard::HandGuard;
 use crate::event::stream::Events;
+use crate::event::told::Told;
 use crate::facts::host::GuardState;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::StepOutcome;
@@ -98,7 +100,7 @@ impl<'a> Guards<'a> {
         for (host, answer) in &looked {
             if let Err((text, hint)) = answer {
                 let hint = or_without(&self.request.fleet.hosts, &self.request.selected, &silent, hint.as_ref());
-                self.fail(Some(host), text.clone(), hint);
+                self.fail_with(Some(host), text.clone(), hint);
             }
         }
         looked
@@ -148,7 +150,7 @@ impl<'a> Guards<'a> {
         let mut good = rooted.values().all(|rooted| *rooted);
         // The record comes before the first guard: if this workstation dies in between, it still knows of the run.
         if good && let Err(error) = recorded() {
-            self.fail(None, format!("the run's record cannot be written: {error}"), None);
+            self.fail(None, HandGuard::GuardNotRecorded { error: error.to_string() });
             good = false;
         }
         // The first host by machine id is armed alone. If two persons arm at once, both begin there, and exactly one of
@@ -183,7 +185,7 @@ impl<'a> Guards<'a> {
             return Went::Well;
         }
         if !armed.is_empty() {
-            self.warn(None, "not every host could be armed: the others are disarmed again");
+            self.warn(None, HandGuard::GuardsTakenBack);
         }
         self.take_back(&hosts, &plan, &armed).await
     }
@@ -234,8 +236,8 @@ impl<'a> Guards<'a> {
                     Ok(left) => {
                         self.events.publish(Event::GuardExtended { host: name.clone(), left_ms: millis(left) });
                     }
-                    Err((why, known)) => {
-                        self.fail(Some(name), format!("its guard could not be extended: {why}"), None);
+                    Err((cause, known)) => {
+                        self.fail(Some(name), HandGuard::GuardNotExtended { cause });
                         went = went.max(if known { Went::No } else { Went::InDoubt });
                     }
                 }
@@ -336,7 +338,7 @@ impl<'a> Guards<'a> {
         match wrong {
             None => true,
             Some(why) => {
-                self.fail(Some(&host.name), why, None);
+                self.fail(Some(&host.name), why);
                 false
             }
         }
@@ -349,9 +351,8 @@ impl<'a> Guards<'a> {
         )
         .await;
         for (id, answer) in answers {
-            if let Err((why, _)) = said(&answer) {
-                let text = format!("something of this guard is left on it: {why}");
-                self.warn(Some(&plan.host(id).name), text);
+            if let Err((cause, _)) = said(&answer) {
+                self.warn(Some(&plan.host(id).name), HandGuard::GuardNotCleanedUp { cause });
             }
         }
     }
@@ -359,16 +360,16 @@ impl<'a> Guards<'a> {
     fn is_armed(&self, run: &str, plan: &Plan, id: HostId, answer: &Answer) -> bool {
         let name = &plan.host(id).name;
         let is_ours = |guard: &GuardState| matches!(guard, GuardState::Armed { run: of, .. } if of == run);
-        let why = match (said(answer), answer) {
+        let cause = match (said(answer), answer) {
             // "Done" alone is not enough: the host must show this run's guard, by its own word.
             (Ok(left), Answer::Said(answer)) if is_ours(&answer.standing.guard) => {
                 self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
                 return true;
             }
-            (Ok(_), _) => "it is not armed afterwards".to_owned(),
-            (Err((why, _)), _) => why,
+            (Ok(_), _) => HandGuard::GuardNotThere.into(),
+            (Err((cause, _)), _) => cause,
         };
-        self.fail(Some(name), format!("its guard could not be armed: {why}"), None);
+        self.fail(Some(name), HandGuard::GuardNotArmed { cause });
         false
     }
 
@@ -379,8 +380,8 @@ impl<'a> Guards<'a> {
                 self.events.publish(Event::GuardDisarmed { host: name.clone() });
                 true
             }
-            Err((why, _)) => {
-                self.fail(Some(name), format!("its guard was not disarmed: {why}"), None);
+            Err((cause, _)) => {
+                self.fail(Some(name), HandGuard::GuardNotDisarmed { cause });
                 false
             }
         }
@@ -388,14 +389,14 @@ impl<'a> Guards<'a> {
 
     fn is_mine_and_armed(&self, host: &HostName, answered: &Answered) -> bool {
         let held = self.held(answered);
-        let text = match (&held.hold, held.mine) {
+        let missing = match (&held.hold, held.mine) {
             (Hold::Armed { .. }, true) => return true,
-            (Hold::Free, _) | (Hold::Disarmed | Hold::Leased, true) => "no guard is armed on it".to_owned(),
-            (_, false) => foreign(&held),
-            (Hold::Fired | Hold::Firing, true) => "its guard has fired".to_owned(),
-            (Hold::Dead, true) => "its guard is dead: the unit that should act on it is gone".to_owned(),
+            (Hold::Free, _) | (Hold::Disarmed | Hold::Leased, true) => HandGuard::NoGuardArmed,
+            (_, false) => HandGuard::GuardOfAnother { owner: held.owner, run: held.run },
+            (Hold::Fired | Hold::Firing, true) => HandGuard::GuardFired,
+            (Hold::Dead, true) => HandGuard::GuardDead,
         };
-        self.fail(Some(host), text, None);
+        self.fail(Some(host), missing);
         false
     }
 
@@ -408,24 +409,23 @@ impl<'a> Guards<'a> {
         known.expect("every plan here is made from the fleet's own hosts")
     }
 
-    fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
-        self.events.publish(Event::Warned { host: host.cloned(), text: text.into().into() });
+    fn warn(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+        self.events.publish(Event::warned(host, reason));
     }
 
-    fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
-        self.events.publish(Event::Failed { host: host.cloned(), text: text.into().into(), hint });
+    fn fail(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+        self.events.publish(Event::failed(host, reason));
     }
-}
 
-fn foreign(held: &Held) -> String {
-    let run = held.run.as_deref().unwrap_or("not known");
-    let owner = held.owner.as_deref().unwrap_or("somebody else");
-    format!("what is on it belongs to {owner} (run {run}), and is not touched")
+    /// Tells a failure with another hint than its reason has.
+    fn fail_with(&self, host: Option<&HostName>, reason: impl Into<Told>, hint: Option<String>) {
+        self.events.publish(Event::Failed { host: host.cloned(), text: reason.into(), hint });
+    }
 }
 
 /// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself
 /// says so.
-fn said(answer: &Answer) -> Result<Duration, (String, bool)> {
+fn said(answer: &Answer) -> Result<Duration, (Told, bool)> {
     match answer {
         Answer::Said(said) => match &said.outcome {
             StepOutcome::Done => Ok(match &said.standing.guard {
@@ -434,11 +434,11 @@ fn said(answer: &Answer) -> Result<Duration, (String, bool)> {
                 }
                 _ => Duration::ZERO,
             }),
-            StepOutcome::Refused { reason, text } => Err((refusal_text(*reason, text), true)),
-            StepOutcome::Failed { text } => Err((text.clone(), true)),
+            StepOutcome::Refused { reason, text } => Err((refusal_text(*reason, text).into(), true)),
+            StepOutcome::Failed { text } => Err((text.clone().into(), true)),
         },
-        Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone(), false)),
-        Answer::NotSent => Err(("there was no time".to_owned(), true)),
+        Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone().into(), false)),
+        Answer::NotSent => Err((HandGuard::OrderOutOfTime.into(), true)),
     }
 }
 

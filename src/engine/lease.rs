@@ -6,13 +6,14 @@ use super::ask::ask_all;
 use super::causes::reason;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
+use crate::event::told::Told;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::RemoteStep;
 
 /// Ends a rolling reboot's hold on these hosts. Returns the hosts that it may still hold, with the reason.
-pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, String)> {
+pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, Told)> {
     let script = RemoteStep::LetGo { run: run.to_owned() }.script();
     let questions = hosts.iter().map(|host| {
         let script = &script;
@@ -22,11 +23,11 @@ pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(Ho
             match asked {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                     Ok(StepOutcome::Done) => None,
-                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(text),
-                    Err(error) => Some(error.to_string()),
+                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(Told::from(text)),
+                    Err(error) => Some(error.to_string().into()),
                 },
-                Some(Err(error)) => Some(reason(&error)),
-                None => Some("no answer".to_owned()),
+                Some(Err(error)) => Some(reason(&error).into()),
+                None => Some("no answer".into()),
             }
         };
         (host.name.clone(), question.boxed())

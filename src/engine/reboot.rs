@@ -18,11 +18,13 @@ use super::orders::HostClock;
 use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
-use crate::decide::reboot::{HostEnd, NotHeld, RebootCaution, RebootEffect, RebootEntry, RebootInput, RollingReboot};
+use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::reboot::{RebootActivity, RollingReason};
 use crate::event::stream::Events;
+use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
@@ -60,9 +62,9 @@ pub enum How {
     /// It went to its end, good or bad: the ends of the hosts say which.
     Through,
     /// No host was rebooted; the reason was told.
-    Refused { text: String },
+    Refused { text: Told },
     /// No further host was begun, and no host is to blame.
-    Stopped(NotHeld),
+    Stopped(RollingReason),
     /// No further host was begun.
     Interrupted(Signal),
     /// A second signal came: it was left while these hosts were on their way.
@@ -150,13 +152,13 @@ impl RebootDriver<'_> {
         let plan = Arc::clone(&before.plan);
         let ids = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name)).collect();
         if let Some(own) = before.own.filter(|own| hosts.contains(&plan.host(*own).name)) {
-            let caution = RebootCaution::OwnMachine { fleet: self.inquiry.scope.fleet.name.clone() };
-            self.inquiry.warn(Some(&plan.host(own).name), caution.to_string());
+            let caution = RollingReason::OwnMachineReboots { fleet: self.inquiry.scope.fleet.name.clone() };
+            self.inquiry.tell(Event::warned(Some(&plan.host(own).name), caution));
         }
         let mut rolling = RollingReboot::new(Arc::clone(&plan), &ids, sizes, before.own);
         let name = |id: &HostId| plan.host(*id).name.clone();
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
-            return none(How::Stopped(NotHeld::Record { why: error.to_string() }));
+            return none(How::Stopped(RollingReason::RebootNotRecorded { error: error.to_string() }));
         }
         let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
         let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
@@ -190,7 +192,7 @@ impl RebootDriver<'_> {
                         if let Err(error) = logbook.rolling_goes_on(&entry) {
                             // The effects that are left in the queue are dropped: what the entry announces must not
                             // happen without it. The decider turns back instead.
-                            effects = rolling.handle(RebootInput::RecordFailed { why: error.to_string() }).into();
+                            effects = rolling.handle(RebootInput::RecordFailed { error: error.to_string() }).into();
                         }
                     }
                     RebootEffect::Hold { host, boot_id, renews } => {
@@ -242,11 +244,11 @@ impl RebootDriver<'_> {
     }
 
     /// Makes survey and baseline; or says why no host must be rebooted now.
-    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, String> {
+    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, Told> {
         // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
         // out for links that no host can bring up.
         let survey = self.inquiry.survey(self.skipped).await;
-        self.inquiry.ensure_witnesses_answer(&survey).map_err(|refusal| refusal.to_string())?;
+        self.inquiry.ensure_witnesses_answer(&survey).map_err(Told::from)?;
         let surveyed = &survey.answered;
         let there: Vec<&Host> =
             self.inquiry.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
@@ -258,10 +260,10 @@ impl RebootDriver<'_> {
             judge_by_hand(&self.inquiry.scope.fleet.name, &views, self.inquiry.scope.allowed, ByHand::Reboot);
         self.inquiry.tell_findings(&findings);
         if findings.iter().any(|finding| finding.weight == Weight::Refusal) {
-            return Err("a host must not be rebooted now".to_owned());
+            return Err(RollingReason::RebootNotAllowed.into());
         }
         if !views.iter().any(|view| view.selected) {
-            return Err("no host that was to be rebooted answers".to_owned());
+            return Err(RollingReason::NobodyToReboot.into());
         }
         let plan = plan(&views, self.inquiry.links(&survey));
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
@@ -287,10 +289,12 @@ impl RebootDriver<'_> {
         let plan = before.plan.host(id);
         let host = self.fleet_host(&plan.name);
         let name = &host.name;
-        let doing = |doing: &str| self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_owned() });
+        let doing = |doing: RebootActivity| {
+            self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_string() });
+        };
         let begun = BootClock.now();
         // The boot id goes with the order, so a late copy of it reboots nothing after the reboot.
-        doing("told to reboot");
+        doing(RebootActivity::Told);
         let script = RemoteStep::Reboot {
             run: self.run.to_owned(),
             boot_id: plan.boot_id.clone(),
@@ -299,42 +303,38 @@ impl RebootDriver<'_> {
         .script();
         let limit = host.limits.connect + host.limits.step;
         let told = within(&BootClock, limit, self.inquiry.reach.run(name, &script, limit)).await;
-        let mut may_be_told = None;
         match told {
             Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                 Ok(StepOutcome::Refused { reason, text }) => {
-                    return RebootInput::Refused { host: id, why: refusal_text(reason, &text) };
+                    return RebootInput::Refused { host: id, why: refusal_text(reason, &text).into() };
                 }
-                Ok(StepOutcome::Failed { text }) => return RebootInput::Refused { host: id, why: text },
-                Ok(StepOutcome::Done) => {}
-                Err(error) => may_be_told = Some(error.to_string()),
+                Ok(StepOutcome::Failed { text }) => return RebootInput::Refused { host: id, why: text.into() },
+                Ok(StepOutcome::Done) | Err(_) => {}
             },
             Some(Err(error)) if error.nothing_ran() => {
-                return RebootInput::Refused { host: id, why: format!("could not be told to: {}", reason(&error)) };
+                let undelivered = RollingReason::RebootNotDelivered { cause: reason(&error).into() };
+                return RebootInput::Refused { host: id, why: undelivered.into() };
             }
             // The connection may be gone because the host reboots already, so this error proves nothing.
-            Some(Err(error)) => may_be_told = Some(reason(&error)),
-            None => may_be_told = Some(format!("no answer within {} s", limit.as_secs())),
+            Some(Err(_)) | None => {}
         }
-        doing("going down and booting");
+        doing(RebootActivity::GoingDown);
         let until = BootClock.now() + STOPPING + host.boot_time + host.limits.connect;
-        let mut last = may_be_told.unwrap_or_else(|| "no answer".to_owned());
         loop {
-            match self.look(host).await {
+            let last = match self.look(host).await {
                 // Only another boot proves the reboot: a host that is slow to stop still answers on the old one.
                 Ok(standing) if !same_boot(&standing.boot_id, &plan.boot_id) => break,
-                Ok(_) => "it still answers on the boot that it was on".clone_into(&mut last),
-                Err(why) => last = why,
-            }
+                Ok(_) => RollingReason::StillOnOldBoot.into(),
+                Err(why) => why,
+            };
             let now = BootClock.now();
             if now >= until {
-                let waited = now.saturating_sub(begun).as_secs();
-                let why = format!("has not come back from its reboot within {waited} s: {last}");
-                return RebootInput::Lost { host: id, why };
+                let overdue = RollingReason::RebootOverdue { waited: now.saturating_sub(begun), cause: last };
+                return RebootInput::Lost { host: id, why: overdue.into() };
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
-        doing("is up; logging in anew");
+        doing(RebootActivity::LoggingIn);
         match self.login_after_boot(host).await {
             Ok((standing, kernel)) => {
                 let took = BootClock.now().saturating_sub(begun);
@@ -346,21 +346,21 @@ impl RebootDriver<'_> {
                 });
                 RebootInput::Back { host: id, standing: Box::new(standing) }
             }
-            Err(why) => RebootInput::Lost { host: id, why: format!("has rebooted, and takes no new login: {why}") },
+            Err(cause) => RebootInput::Lost { host: id, why: RollingReason::NoLoginAfterReboot { cause }.into() },
         }
     }
 
-    async fn look(&self, host: &Host) -> Result<Standing, String> {
+    async fn look(&self, host: &Host) -> Result<Standing, Told> {
         let limit = host.limits.connect;
         let script = RemoteStep::Standing { run: None }.script();
         let asked = within(&BootClock, limit, self.inquiry.reach.run(&host.name, &script, limit)).await;
-        let raw = asked.ok_or_else(|| "no answer".to_owned())?.map_err(|error| reason(&error))?;
-        answer::standing(&raw.lines).map_err(|error| error.to_string())
+        let raw = asked.ok_or("no answer")?.map_err(|error| reason(&error))?;
+        answer::standing(&raw.lines).map_err(|error| error.to_string().into())
     }
 
     /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
     /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
-    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), String> {
+    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), Told> {
         let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         let until = BootClock.now() + settle;
         let limit = host.limits.connect + settle + host.limits.step;
@@ -375,8 +375,7 @@ impl RebootDriver<'_> {
                     match answer::standing(&raw.lines) {
                         Ok(standing) => {
                             if one("starting").is_some() {
-                                let text = "its boot has not ended: some of its units are still starting";
-                                self.inquiry.warn(Some(&host.name), text);
+                                self.inquiry.tell(Event::warned(Some(&host.name), RollingReason::BootNotEnded));
                             }
                             return Ok((standing, one("kernel").unwrap_or_default()));
                         }
@@ -388,7 +387,7 @@ impl RebootDriver<'_> {
             };
             // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {
-                return Err(why);
+                return Err(why.into());
             }
             BootClock.sleep_until(BootClock.now() + LOOK_PAUSE).await;
         }

@@ -23,6 +23,7 @@ use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::time::{RecordedGuard, Times};
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::vocabulary::{Signal, Verdict};
+use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::plan::Plan;
@@ -114,10 +115,7 @@ pub enum Recovered {
         silent: Vec<HostName>,
     },
     /// It could not begin, for this reason.
-    NotBegun {
-        text: String,
-        hint: Option<String>,
-    },
+    NotBegun(RecoverReason),
     /// It was a rolling reboot, and its hosts were let go; nothing else was done.
     Rolling(RollingEnded),
     /// The newest run is a guard that a person has armed, and that is still armed: it is not touched.
@@ -245,9 +243,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 }
                 Err((text, hint)) => {
                     if aloud {
-                        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-                        let text = format!("does not answer: {text}{hint}");
-                        self.events.publish(Event::Warned { host: Some(host.clone()), text: text.into() });
+                        let silent = RecoverReason::SilentInRecovery { cause: text.into(), advice: hint };
+                        self.events.publish(Event::warned(Some(&host), silent));
                     }
                     silent.insert(host);
                 }

@@ -5,9 +5,9 @@
 //! done if anything else would have to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use super::epochs::tag;
 use super::inquiry::Inquiry;
@@ -19,9 +19,12 @@ use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
 use crate::event::reason::leftover::Left;
+use crate::event::reason::recover::{CleaningUp, RecoverReason};
 use crate::event::stream::Events;
+use crate::event::told::Told;
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
+use crate::facts::traces::is_of_guard;
 use crate::inventory::model::{Fleet, Host, HostName};
 
 /// The runs that were ended without hosts of this push, which are back on old; and by host what their guards have
@@ -48,7 +51,7 @@ fn returned(fleet: &str, views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
     for view in views {
         for run in Left::of(fleet, view, views).iter().filter_map(Left::back_on_old) {
-            let is_its = |trace: &&String| trace.starts_with(&format!("the guard of run {run} ("));
+            let is_its = |trace: &&String| is_of_guard(trace, run);
             let traces = view.facts.traces.iter().filter(is_its).cloned().collect();
             returned.entry(run.to_owned()).or_default().insert(view.host.name.clone(), traces);
         }
@@ -108,26 +111,28 @@ impl Leftovers {
                         return Err(signal);
                     }
                     kept = verdict.kept;
-                    (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
+                    (verdict.outcome != Outcome::RolledBack).then(|| Told::from(verdict.text))
                 }
-                Recovered::NotBegun { text, .. } => Some(text),
+                Recovered::NotBegun(why) => Some(why.into()),
                 // Another coordinator has done it meanwhile.
                 Recovered::Nothing { .. } => None,
-                Recovered::Rolling(_) | Recovered::ByHand { .. } => Some("something else has begun there".to_owned()),
+                Recovered::Rolling(_) | Recovered::ByHand { .. } => Some(RecoverReason::BegunAnewThere.into()),
             };
-            for (host, cleaning) in Cleaning::of(run, &inquiry.scope.fleet.name, hosts.keys(), why.as_ref(), &kept) {
-                let traces = hosts.get(&host).filter(|_| matches!(cleaning, Cleaning::Done { .. }));
+            for (host, cleaned) in cleaned(run, &inquiry.scope.fleet.name, hosts.keys(), why.as_ref(), &kept) {
+                let is_done = matches!(cleaned, RecoverReason::LeftoverRemoved { .. });
+                let traces = hosts.get(&host).filter(|_| is_done);
                 for trace in traces.into_iter().flatten() {
                     let lines = trace.lines().map(str::to_owned).collect();
                     inquiry.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
                 }
-                inquiry.warn(Some(&host), cleaning.to_string());
+                inquiry.tell(Event::warned(Some(&host), cleaned));
             }
             // While a mark is left a later recovery has something to do.
             if why.is_none() && kept.is_empty() {
                 let cleaned = CleanedUp { run: run.clone(), epoch: notes.epoch, entries: notes.entries };
                 if let Err(error) = surroundings.cleaned_up(&cleaned) {
-                    inquiry.warn(None, format!("the end of run {run} could not be written down: {error}"));
+                    let (run, error) = (run.clone(), error.to_string());
+                    inquiry.tell(Event::warned(None, RecoverReason::CleanUpNotRecorded { run, error }));
                 }
             }
         }
@@ -138,8 +143,7 @@ impl Leftovers {
 /// What the hosts show while they are asked, each of them with as long as all may take.
 fn looking(fleet: &Fleet, skipped: &BTreeSet<HostName>, run: &str) -> Vec<Event> {
     let asked: Vec<&Host> = fleet.hosts.iter().filter(|host| !skipped.contains(&host.name)).collect();
-    let limit = humantime::format_duration(Duration::from_secs(longest(&asked).as_secs()));
-    let doing = format!("cleaning up what run {run} has left, {limit} at most");
+    let doing = CleaningUp { run: run.to_owned(), limit: longest(&asked) }.to_string();
     asked.iter().map(|host| Event::HostMoved { host: host.name.clone(), doing: doing.clone() }).collect()
 }
 
@@ -153,40 +157,20 @@ fn longest(asked: &[&Host]) -> Duration {
     2 * (answer + switch) + answer * (2 + count)
 }
 
-/// Says of a host that it is back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Cleaning {
-    Done { run: String },
-    NotDone { run: String, why: String, fleet: String },
-}
-
-impl Cleaning {
-    /// Of each host that is back, and of each other one where something stays. `why`: nothing was cleaned up at all.
-    fn of<'a>(
-        run: &str,
-        fleet: &str,
-        back: impl Iterator<Item = &'a HostName>,
-        why: Option<&String>,
-        kept: &'a BTreeMap<HostName, String>,
-    ) -> BTreeMap<HostName, Self> {
-        let cleaning = |host: &HostName| match why.or_else(|| kept.get(host)) {
-            None => Self::Done { run: run.to_owned() },
-            Some(why) => Self::NotDone { run: run.to_owned(), why: why.clone(), fleet: fleet.to_owned() },
-        };
-        back.chain(kept.keys()).map(|host| (host.clone(), cleaning(host))).collect()
-    }
-}
-
-impl fmt::Display for Cleaning {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done { run } => write!(formatter, "what run {run} had left here is removed"),
-            Self::NotDone { run, why, fleet } => write!(
-                formatter,
-                "what run {run} has left here stays: {why}; `fleetdeploy recover {fleet} --run {run}` looks at it"
-            ),
-        }
-    }
+/// Says of each host that is back, and of each other one where something stays, what was done there. `why`: nothing was
+/// cleaned up at all.
+fn cleaned<'a>(
+    run: &str,
+    fleet: &str,
+    back: impl Iterator<Item = &'a HostName>,
+    why: Option<&Told>,
+    kept: &'a BTreeMap<HostName, String>,
+) -> BTreeMap<HostName, RecoverReason> {
+    let cleaned = |host: &HostName| match why.cloned().or_else(|| Some(kept.get(host)?.clone().into())) {
+        None => RecoverReason::LeftoverRemoved { run: run.to_owned() },
+        Some(cause) => RecoverReason::LeftoverStays { run: run.to_owned(), cause, fleet: fleet.to_owned() },
+    };
+    back.chain(kept.keys()).map(|host| (host.clone(), cleaned(host))).collect()
 }
 
 /// Collects what the recovery would write down. What it tells belongs to another run.
@@ -282,9 +266,9 @@ mod tests {
         let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
             let back = [name("nas"), name("vps")];
             let kept = kept.iter().map(|host| (name(host), "no answer".to_owned())).collect();
-            let why = why.map(str::to_owned);
-            let all = Cleaning::of(RUN, "lab", back.iter(), why.as_ref(), &kept);
-            all.into_iter().map(|(host, cleaning)| format!("{host} {cleaning}")).collect()
+            let why = why.map(Told::from);
+            let all = cleaned(RUN, "lab", back.iter(), why.as_ref(), &kept);
+            all.into_iter().map(|(host, cleaned)| format!("{host} {cleaned}")).collect()
         };
         let done = |host: &str| format!("{host} what run {RUN} had left here is removed");
         let stays = |host: &str, why: &str| {

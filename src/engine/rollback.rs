@@ -44,18 +44,18 @@ impl Push<'_> {
             };
             match chosen {
                 Ok(system) => {
-                    if let Some(text) = doubt(to, name, &surveyed[name].facts.standing.systems.current) {
-                        self.inquiry.warn(Some(name), text);
+                    if let Some(doubt) = doubt(to, name, &surveyed[name].facts.standing.systems.current) {
+                        self.inquiry.tell(Event::warned(Some(name), doubt));
                     }
                     systems.insert(name.clone(), system);
                 }
-                Err(finding) => {
-                    self.inquiry.fail(Some(name), finding.text, finding.hint);
+                Err(doubt) => {
+                    self.inquiry.tell(Event::failed(Some(name), doubt));
                     missing = true;
                 }
             }
         }
-        refuse_if(missing, Refusal::RollbackTargetMissing)?;
+        refuse_if(missing, Refusal::RollbackTargetsMissing)?;
         Ok((systems, survey))
     }
 

@@ -12,24 +12,32 @@ pub mod caution;
 pub mod claim;
 pub mod copy;
 pub mod disowned;
+pub mod doctor;
 pub mod fit;
 pub mod forecast;
+pub mod guard;
 pub mod leftover;
+pub mod lists;
 pub mod push;
+pub mod reboot;
+pub mod recover;
 pub mod refusal;
+pub mod rollback_target;
+pub mod status;
 pub mod survey;
 pub mod told;
 pub mod units;
 pub mod unlinked;
 pub mod waves;
+pub mod workstation;
 
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`, and
-/// `#[schemars(with = "u64")]` for the schema.
+/// Whole milliseconds, for a field that the events name `..._ms`: `#[serde(rename = "waited_ms", with = "millis")]`,
+/// and `#[schemars(with = "u64")]` for the schema.
 pub mod millis {
     use std::time::Duration;
 
@@ -46,6 +54,11 @@ pub mod millis {
 pub trait Worded: fmt::Display {
     /// Returns what a person can do about it, if there is something.
     fn mend(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns why it matters, for a person who looks before anything is begun.
+    fn stake(&self) -> Option<&'static str> {
         None
     }
 }

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::model::HostName;
 
+/// Returns whether the guard of this run has left the trace: `remote/scripts/guard.sh` begins it so.
+#[must_use]
+pub fn is_of_guard(trace: &str, run: &str) -> bool {
+    trace.starts_with(&format!("the guard of run {run} ("))
+}
+
 /// The side on which a run was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

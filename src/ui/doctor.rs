@@ -39,15 +39,14 @@ fn patient(name: &str, findings: &[DoctorFinding], style: DoctorStyle) -> String
         };
         let mut lines = Vec::new();
         let room = style.columns.saturating_sub(11).max(20);
-        for line in sanitise::text(&finding.what).lines() {
+        for line in sanitise::text(&finding.what.to_string()).lines() {
             lines.extend(wrap(line.trim_start(), room));
         }
-        if !finding.why.is_empty() {
-            lines.extend(
-                wrap(&sanitise::line(&finding.why), room).iter().map(|line| paint(style.colour, Tone::Faint, line)),
-            );
+        let why = finding.why();
+        if !why.is_empty() {
+            lines.extend(wrap(&sanitise::line(&why), room).iter().map(|line| paint(style.colour, Tone::Faint, line)));
         }
-        if let Some(mend) = &finding.mend {
+        if let Some(mend) = &finding.mend() {
             // It is not wrapped, because a person copies it.
             lines.push(format!("mend: {}", sanitise::line(mend)));
         }
@@ -77,34 +76,38 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::doctor::{HostHealth, Stake};
 
     #[test]
     fn blockers_come_with_their_mend_and_what_is_fine_is_counted() {
-        let finding = |severity, what: &str, why: &str, mend: Option<&str>| {
-            DoctorFinding::new(severity, what, why, mend.map(str::to_owned))
-        };
+        let refused = DoctorFinding::taken(
+            Severity::Blocker,
+            "it\u{1b}[31m is so",
+            Stake::PushRefused,
+            Some("services.x.enable = true;".to_owned()),
+        );
         let vps = [
-            finding(Severity::Blocker, "it\u{1b}[31m is so", "that is bad", Some("services.x.enable = true;")),
-            finding(Severity::Warning, "first\n  second", "that is not good", None),
-            finding(Severity::Fine, "all is well", "", None),
+            refused,
+            DoctorFinding::taken(Severity::Warning, "first\n  second", Stake::PushWarns, None),
+            DoctorFinding::new(Severity::Fine, HostHealth::ClockRight),
         ];
-        let web = [finding(Severity::Fine, "all is well", "", None)];
+        let web = [DoctorFinding::new(Severity::Fine, HostHealth::ClockRight)];
         let drawn = |whole| render(&[("vps", &vps), ("web", &web)], DoctorStyle { columns: 80, colour: false, whole });
         assert_eq!(
             drawn(false),
             "vps: 1 blocker, 1 warning, 1 fine
   BLOCKER  it is so
-           that is bad
+           a push is refused as long as this is so
            mend: services.x.enable = true;
   warning  first
            second
-           that is not good
+           a push goes on all the same, and warns
 web: 1 fine
 
 a push would be stopped: 1 blocker, 1 warning, 2 fine
 "
         );
-        assert!(drawn(true).contains("  fine     all is well\n"), "{}", drawn(true));
+        assert!(drawn(true).contains("  fine     its clock goes right\n"), "{}", drawn(true));
         let fine = render(&[("web", &web)], DoctorStyle { columns: 80, colour: false, whole: false });
         assert!(fine.ends_with("\nnothing would stop a push: 1 fine\n"), "{fine}");
     }

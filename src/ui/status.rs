@@ -136,7 +136,7 @@ fn state(shown: &HostStatusView<'_>) -> (Tone, String) {
         ToldStatus::Silent { .. } => (Tone::Bad, "no answer".to_owned()),
         ToldStatus::Answered { troubles: [], .. } => (Tone::Good, "ok".to_owned()),
         ToldStatus::Answered { troubles, .. } => {
-            let mut shorts: Vec<&str> = troubles.iter().map(|trouble| trouble.short.as_str()).collect();
+            let mut shorts: Vec<String> = troubles.iter().map(|trouble| trouble.short.to_string()).collect();
             shorts.dedup();
             (Tone::Doubtful, shorts.join(", "))
         }
@@ -152,9 +152,9 @@ fn below(shown: &HostStatusView<'_>, style: StatusStyle<'_>) -> String {
         }
         ToldStatus::Answered { troubles, .. } => {
             for trouble in *troubles {
-                lines.extend(sanitise::text(&trouble.text).lines().map(|line| (None, line.to_owned())));
-                let mend = trouble.mend.as_ref();
-                lines.extend(mend.map(|mend| (Some(Tone::Faint), format!("mend: {}", sanitise::line(mend)))));
+                lines.extend(sanitise::text(&trouble.text.to_string()).lines().map(|line| (None, line.to_owned())));
+                let mend = trouble.mend();
+                lines.extend(mend.map(|mend| (Some(Tone::Faint), format!("mend: {}", sanitise::line(&mend)))));
             }
         }
     }
@@ -266,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::decide::status::tests::{system, well};
+    use crate::event::reason::status::ShortTrouble;
     use crate::ui::line::width;
 
     const NOW: u64 = 1_795_364_100 + 4 * 86_400;
@@ -279,8 +280,9 @@ mod tests {
         render(hosts, StatusStyle { clock: &LocalClock::utc(now), now, columns, colour: false, whole })
     }
 
-    fn trouble(short: &str) -> StatusTrouble {
-        StatusTrouble { short: short.into(), text: format!("it has {short}"), mend: Some(format!("mend {short}")) }
+    fn trouble(short: &'static str) -> StatusTrouble {
+        let text = format!("it has {short}").into();
+        StatusTrouble { short: ShortTrouble::Boot(short), text, hint: Some(format!("mend {short}")) }
     }
 
     #[test]

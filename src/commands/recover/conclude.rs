@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::commands::shared::conclusion::Conclusion;
-use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::Verdict;
 use crate::engine::recover::{Recovered, RollingEnded};
+use crate::event::reason::reboot::FoundRolling;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
@@ -43,8 +43,9 @@ pub(super) fn conclude(
             }
             concluded
         }
-        Some(Recovered::NotBegun { text, hint }) => {
-            events.publish(Event::Failed { host: None, text: text.clone().into(), hint });
+        Some(Recovered::NotBegun(why)) => {
+            let text = why.to_string();
+            events.publish(Event::failed(None, why));
             Conclusion::of_all(fleet, &unknown, Ending::NotBegun, Outcome::Refused, text)
         }
         Some(Recovered::Rolling(ended)) => of_rolling(&ended, fleet),
@@ -86,9 +87,9 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     };
     let mut text = format!("rolling reboot {run} is ended, and nothing was done to any host");
     for (front, names) in [
-        ("rebooted", named(&|found| *found == FoundRolling::Rebooted)),
-        ("told to reboot, and did not", named(&|found| *found == FoundRolling::ToldOnly)),
-        ("not rebooted", named(&|found| *found == FoundRolling::NotBegun)),
+        ("rebooted", named(&|found| *found == FoundRolling::RebootDone)),
+        ("told to reboot, and did not", named(&|found| *found == FoundRolling::RebootToldOnly)),
+        ("not rebooted", named(&|found| *found == FoundRolling::RebootNotBegun)),
         ("LOOK NOW, no answer", named(&FoundRolling::is_away)),
     ] {
         if !names.is_empty() {
@@ -98,9 +99,9 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     }
     let end = |host: &HostName| match hosts.get(host) {
         None => HostOutcome::Witness,
-        Some(FoundRolling::Rebooted) => HostOutcome::Rebooted,
-        Some(FoundRolling::NotBegun | FoundRolling::ToldOnly) => HostOutcome::Untouched,
-        Some(found @ FoundRolling::Away { .. }) => HostOutcome::Lost { why: found.to_string().into() },
+        Some(FoundRolling::RebootDone) => HostOutcome::Rebooted,
+        Some(FoundRolling::RebootNotBegun | FoundRolling::RebootToldOnly) => HostOutcome::Untouched,
+        Some(found @ FoundRolling::AwayFromReboot { .. }) => HostOutcome::Lost { why: found.clone().into() },
     };
     let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let any_away = hosts.values().any(FoundRolling::is_away);
@@ -109,7 +110,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
 }
 
 pub(super) fn rolling_outcome(ended: &RollingEnded) -> Outcome {
-    let all_are = ended.hosts.values().all(|found| *found == FoundRolling::Rebooted);
+    let all_are = ended.hosts.values().all(|found| *found == FoundRolling::RebootDone);
     if all_are { Outcome::Rebooted } else { Outcome::PartlyRebooted }
 }
 

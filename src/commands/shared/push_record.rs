@@ -8,7 +8,6 @@ use super::confirm::ask_whether_to_go_on;
 use super::fleet_context::{FleetContext, owner};
 use crate::commands::Trouble;
 use crate::decide::reboot;
-use crate::decide::rollback::To;
 use crate::decide::vocabulary::Entry;
 use crate::engine::push::{Preview, PushRequest};
 use crate::engine::reboot::Logbook;
@@ -217,7 +216,7 @@ impl Surroundings for PushListener<'_> {
             fleet: self.request.scope.fleet.name.clone(),
             inventory: record.inventory.clone(),
             owner: self.request.owner.clone(),
-            rollback_to: self.request.back.as_ref().map(To::words),
+            rollback_to: self.request.back.as_ref().map(|to| to.aim().to_string()),
             without: took_no_part(self.request, plan),
             plan: plan.clone(),
         };

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::{DoctorFinding, Examined, Severity};
+use crate::event::reason::doctor::HostHealth;
 use crate::inventory::model::{Check, CheckKind, Fleet, Host, Place};
 
-/// A program that probes run, and the package that has it, if it is not in every NixOS.
+/// A program that probes run, and the package that has it.
 struct Needed {
     program: &'static str,
-    mend: &'static str,
+    package: &'static str,
 }
 
-const PING: Needed = Needed { program: "ping", mend: "environment.systemPackages = [ pkgs.iputils ];" };
-const BASH: Needed = Needed { program: "bash", mend: "environment.systemPackages = [ pkgs.bashInteractive ];" };
-const CURL: Needed = Needed { program: "curl", mend: "environment.systemPackages = [ pkgs.curl ];" };
-const GETENT: Needed = Needed { program: "getent", mend: "environment.systemPackages = [ pkgs.getent ];" };
-const WG: Needed = Needed { program: "wg", mend: "environment.systemPackages = [ pkgs.wireguard-tools ];" };
+const PING: Needed = Needed { program: "ping", package: "iputils" };
+const BASH: Needed = Needed { program: "bash", package: "bashInteractive" };
+const CURL: Needed = Needed { program: "curl", package: "curl" };
+const GETENT: Needed = Needed { program: "getent", package: "getent" };
+const WG: Needed = Needed { program: "wg", package: "wireguard-tools" };
 
 /// Source: probes.sh.
 fn needed(kind: &CheckKind) -> &'static [Needed] {
@@ -42,25 +43,20 @@ pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings:
         }
     }
     if any && missing.is_empty() {
-        findings.push(DoctorFinding::fine("has every program that its checks need"));
+        findings.push(DoctorFinding::fine(HostHealth::CheckProgramsThere));
     }
     for (program, (need, checks)) in missing {
         let required = checks.iter().any(|check| check.required);
-        let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
-        findings.push(DoctorFinding::new(
-            if required { Severity::Blocker } else { Severity::Warning },
-            format!("has no `{program}`, which its checks need: {}", names.join(", ")),
-            "a link that cannot be looked at counts as down",
-            Some(need.mend.to_owned()),
-        ));
+        let missing = HostHealth::CheckProgramMissing {
+            program: program.to_owned(),
+            package: need.package.to_owned(),
+            checks: checks.iter().map(|check| check.name.clone()).collect(),
+        };
+        findings.push(DoctorFinding::new(if required { Severity::Blocker } else { Severity::Warning }, missing));
     }
     let has_tunnel = fleet.checks.iter().filter(runs_here).any(|check| matches!(check.kind, CheckKind::Vpn(_)));
     if has_tunnel && !examined.programs.contains(WG.program) {
-        findings.push(DoctorFinding::warning(
-            "has no `wg`",
-            "where its VPN is WireGuard, a link is not proven by a new handshake, and an old session can outlive a \
-             wrong key",
-            WG.mend,
-        ));
+        let package = WG.package.to_owned();
+        findings.push(DoctorFinding::warning(HostHealth::WgProgramMissing { package }));
     }
 }

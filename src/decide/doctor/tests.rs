@@ -3,7 +3,9 @@ use pretty_assertions::assert_eq;
 use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::status::tests::{fleet, system, well};
+use crate::event::reason::Worded;
 use crate::event::reason::unlinked::Unlinked;
+use crate::event::reason::workstation::FolderObstacle;
 use crate::facts::host::{GuardState, Lease};
 use crate::facts::systems::{BootFiles, NextBoot, Systems};
 
@@ -47,7 +49,7 @@ fn a_host_that_is_well_is_fine_in_everything() {
     let findings = found(&healthy(), &Copying::Trusted);
     assert_eq!(findings.iter().find(|finding| finding.severity != Severity::Fine), None);
     assert!(findings.len() >= 14, "{findings:#?}");
-    assert!(findings.iter().all(|finding| finding.why.is_empty() && finding.mend.is_none()));
+    assert!(findings.iter().all(|finding| finding.why().is_empty() && finding.mend().is_none()));
 }
 
 /// What was changed, and then: how it weighs, the beginning of what is said, a part of the mend.
@@ -170,16 +172,16 @@ fn everything_that_could_stop_a_push_is_found_and_has_its_mend() {
             findings.iter().take_while(|finding| finding.severity != Severity::Fine).collect();
         assert_eq!(bad.len(), 1, "{what}: {bad:#?}");
         assert_eq!(bad[0].severity, *severity, "{what}");
-        assert!(bad[0].what.starts_with(what), "{what}: {}", bad[0].what);
-        assert!(!bad[0].why.is_empty(), "{what}");
-        assert!(bad[0].mend.as_deref().unwrap_or_default().contains(mend), "{what}: {:?}", bad[0].mend);
+        assert!(bad[0].what.to_string().starts_with(what), "{what}: {}", bad[0].what);
+        assert!(!bad[0].why().is_empty(), "{what}");
+        assert!(bad[0].mend().unwrap_or_default().contains(mend), "{what}: {:?}", bad[0].mend());
     }
 }
 
 #[test]
 fn a_login_s_name_stays_a_text_in_what_is_to_be_pasted() {
     let host = Examined { login: "a\" ]; x = ${y}\\".into(), ..healthy() };
-    let mend = found(&host, &Copying::Untrusted).remove(0).mend.unwrap();
+    let mend = found(&host, &Copying::Untrusted).remove(0).mend().unwrap();
     assert_eq!(mend, r#"nix.settings.trusted-users = [ "root" "a\" ]; x = \${y}\\" ];"#);
 }
 
@@ -189,7 +191,7 @@ fn an_address_is_the_same_however_it_is_written() {
     let warns_at = |address: &str| {
         let host = Examined { addresses: vec![address.into()], ..healthy() };
         let (_, findings) = of_hosts(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
-        findings.iter().any(|finding| finding.what.contains("no interface with its VPN address"))
+        findings.iter().any(|finding| finding.what.to_string().contains("no interface with its VPN address"))
     };
     assert_eq!((warns_at("fd00::1"), warns_at("fd00::2")), (false, true));
 }
@@ -199,7 +201,7 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     let first = |login: &str, copying: &Copying| {
         let host = Examined { login: login.into(), ..healthy() };
         let first = found(&host, copying).remove(0);
-        (first.severity, first.mend)
+        (first.severity, first.mend())
     };
     let trusting = Some("nix.settings.trusted-users = [ \"root\" \"deploy\" ];".to_owned());
     assert_eq!(first("deploy", &Copying::Untrusted), (Severity::Blocker, trusting));
@@ -216,7 +218,7 @@ fn one_machine_under_two_names_is_found() {
     let copying = Copying::Trusted;
     let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
     let same = "is the same machine as vps: both have its machine id, and are on one boot";
-    assert_eq!(found[1].1[0].what, same);
+    assert_eq!(found[1].1[0].what.to_string(), same);
     assert_eq!(found[1].1[0].severity, Severity::Blocker);
     // Two containers of one machine, or a host that shows another's boot; two machines that were made from one image.
     let (mut other_machine, mut other_boot) = (healthy(), healthy());
@@ -224,7 +226,7 @@ fn one_machine_under_two_names_is_found() {
     other_boot.condition.facts.standing.boot_id = "00000000-0000-4000-8000-000000000000.17".into();
     for two in [other_machine, other_boot] {
         let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
-        let said: Vec<&str> = found.iter().flat_map(|(_, found)| found).map(|one| one.what.as_str()).collect();
+        let said: Vec<String> = found.iter().flat_map(|(_, found)| found).map(|one| one.what.to_string()).collect();
         assert!(!said.iter().any(|what| what.contains("same machine")), "{said:#?}");
     }
 }
@@ -253,7 +255,7 @@ fn what_a_push_would_refuse_is_a_blocker_and_nothing_else_of_the_survey_is() {
     let blockers: Vec<String> = found(&host, &Copying::Trusted)
         .into_iter()
         .filter(|finding| finding.severity == Severity::Blocker)
-        .map(|finding| finding.what)
+        .map(|finding| finding.what.to_string())
         .collect();
     assert_eq!(refused.len(), 3);
     assert_eq!(blockers, refused);
@@ -275,10 +277,13 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
         assert_eq!(worst(&Workstation { nix, ..well.clone() }), Severity::Blocker);
     }
     assert_eq!(worst(&Workstation { ssh: None, ..well.clone() }), Severity::Blocker);
-    assert_eq!(worst(&Workstation { record: Err("it is read-only".into()), ..well.clone() }), Severity::Blocker);
+    assert_eq!(
+        worst(&Workstation { record: Err(FolderObstacle::PlaceUnknown { error: "no home".into() }), ..well.clone() }),
+        Severity::Blocker
+    );
     assert_eq!(worst(&Workstation { free_store: Some(1 << 20), ..well.clone() }), Severity::Warning);
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
-    let unfinished = Unfinished { text: "run r-1 did not end".into(), mend: "fleetdeploy recover lab".into() };
+    let unfinished = Unfinished { what: "run r-1 did not end".into(), mend: "fleetdeploy recover lab".into() };
     assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
     let unlinked = Unlinked::VpnAddressesMissing { fleet: "lab".into(), only: None };
     assert_eq!(worst(&Workstation { unlinked: Some(unlinked), ..well }), Severity::Warning);
@@ -288,4 +293,25 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
 fn versions_are_read_out_of_whatever_stands_around_them() {
     let texts = ["nix (Nix) 2.26.3", "lix-2.91.1", "systemd 257.13", "systemd 257 (257.13-1~deb13u1)", "", "unknown"];
     assert_eq!(texts.map(version), [Some((2, 26)), Some((2, 91)), Some((257, 13)), Some((257, 0)), None, None]);
+}
+
+/// A program that reads `doctor --json` needs no English.
+#[test]
+fn a_finding_has_its_code_and_its_fields_beside_its_words() {
+    let mut host = healthy();
+    host.condition.spaces[2].free = 30 << 20;
+    let found = serde_json::to_value(found(&host, &Copying::Trusted).remove(0)).unwrap();
+    assert_eq!(
+        found,
+        serde_json::json!({
+            "severity": "warning",
+            "what": "30 MiB of 600 are free on /boot",
+            "code": "space-scarce",
+            "place": "/boot",
+            "free_bytes": 30 << 20,
+            "size_bytes": 600 << 20,
+            "why": "a new system, its kernel or its logs may not fit",
+            "mend": HostHealth::SpaceScarce { place: "/boot".into(), free_bytes: 0, size_bytes: 0 }.mend(),
+        })
+    );
 }

@@ -6,52 +6,12 @@
 //! outlives the reboot of its host. If it is not renewed any more, it is over some time later by the host's own clock.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use super::{RebootEffect, RebootStage, RollingReboot};
 use crate::event::Event;
+use crate::event::reason::reboot::RollingReason;
+use crate::event::told::Told;
 use crate::facts::plan::HostId;
-use crate::inventory::model::HostName;
-
-/// The reason why no further host is rebooted, though none is to blame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotHeld {
-    /// A host is not held before the first reboot: another rolling reboot may be at work on this fleet.
-    Taking { hosts: Vec<HostName> },
-    /// A host is not held in the middle: another workstation may have ended this one.
-    Renewing { hosts: Vec<HostName> },
-    /// The record cannot be written: after a death no command would know of it.
-    Record { why: String },
-}
-
-impl NotHeld {
-    /// Stable, for programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Taking { .. } => "rolling_not_held",
-            Self::Renewing { .. } => "rolling_not_renewed",
-            Self::Record { .. } => "rolling_not_recorded",
-        }
-    }
-}
-
-impl fmt::Display for NotHeld {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |hosts: &[HostName]| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Taking { hosts } => write!(
-                formatter,
-                "every host that answers must be held before the first is rebooted, and {} could not be",
-                names(hosts)
-            ),
-            Self::Renewing { hosts } => {
-                write!(formatter, "{} could not be held any longer, and then no further host is begun", names(hosts))
-            }
-            Self::Record { why } => write!(formatter, "its record cannot be written: {why}"),
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Holding {
@@ -96,13 +56,10 @@ impl RollingReboot {
         }
     }
 
-    pub(super) fn not_held(&mut self, host: HostId, why: &str, effects: &mut Vec<RebootEffect>) {
+    pub(super) fn not_held(&mut self, host: HostId, cause: Told, effects: &mut Vec<RebootEffect>) {
         if self.holding.asked.remove(&host) {
-            let name = Some(self.plan.host(host).name.clone());
-            let text = format!("cannot be held for this rolling reboot: {why}");
-            let hint =
-                "wait for what else is under way there; what has died is ended by `fleetdeploy recover`".to_owned();
-            effects.push(RebootEffect::Tell(Event::Failed { host: name, text: text.into(), hint: Some(hint) }));
+            let name = &self.plan.host(host).name;
+            effects.push(RebootEffect::Tell(Event::failed(Some(name), RollingReason::HostNotHeld { cause })));
             self.holding.not_held.push(host);
             self.holding.waiting.clear();
             self.go_on_when_all_have_answered(effects);
@@ -115,8 +72,11 @@ impl RollingReboot {
         }
         if !self.holding.not_held.is_empty() {
             let hosts = self.holding.not_held.iter().map(|host| self.plan.host(*host).name.clone()).collect();
-            self.stopped =
-                Some(if self.holding.renews { NotHeld::Renewing { hosts } } else { NotHeld::Taking { hosts } });
+            self.stopped = Some(if self.holding.renews {
+                RollingReason::HostsNotHeldLonger { hosts }
+            } else {
+                RollingReason::HostsNotHeld { hosts }
+            });
             self.finish(effects);
         } else if self.interrupted.is_none() && !self.holding.waiting.is_empty() {
             let others = std::mem::take(&mut self.holding.waiting);

@@ -194,7 +194,7 @@ fn a_link_that_stays_down_a_unit_that_fails_and_a_silent_host_stop_it_when_the_t
         let effects = rolling.handle(RebootInput::RoundSeen { round });
         assert!(is_over(&effects) && reboots(&effects).is_empty(), "{says}");
         let HostEnd::Wrong { why } = &rolling.ends()[&HostId(1)] else { panic!("{says}") };
-        assert!(why.contains(says), "{why}");
+        assert!(why.to_string().contains(says), "{why}");
     }
 }
 
@@ -269,7 +269,7 @@ fn where_one_host_cannot_be_held_none_is_and_none_is_rebooted() {
         while next < effects.len() {
             if let RebootEffect::Hold { host, renews, .. } = effects[next] {
                 assert!(!renews, "{refuses}");
-                let no = RebootInput::NotHeld { host, why: "run r-2 of bob@desktop holds this host".into() };
+                let no = RebootInput::NotHeld { host, cause: "run r-2 of bob@desktop holds this host".into() };
                 let answer = if host.0 == refuses { no } else { RebootInput::Held { host } };
                 effects.extend(rolling.handle(answer));
             }
@@ -279,7 +279,7 @@ fn where_one_host_cannot_be_held_none_is_and_none_is_rebooted() {
         assert!(effects.ends_with(&[RebootEffect::LetGo(everybody_asked), RebootEffect::Finish]), "{effects:?}");
         assert_eq!(reboots(&effects), [0; 0]);
         let hosts = vec![fleet.host(HostId(refuses)).name.clone()];
-        assert_eq!(rolling.stopped(), Some(&NotHeld::Taking { hosts }));
+        assert_eq!(rolling.stopped(), Some(&RollingReason::HostsNotHeld { hosts }));
     }
 }
 
@@ -298,14 +298,14 @@ fn a_rolling_reboot_that_was_ended_from_elsewhere_begins_no_further_host() {
             assert_eq!(*effect, RebootEffect::Hold { host: HostId(1), boot_id, renews: true });
         }
     }
-    let _ = rolling.handle(RebootInput::NotHeld { host: HostId(0), why: "it was ended from elsewhere".into() });
+    let _ = rolling.handle(RebootInput::NotHeld { host: HostId(0), cause: "it was ended from elsewhere".into() });
     let _ = rolling.handle(RebootInput::Held { host: HostId(1) });
     let effects = rolling.handle(RebootInput::Held { host: HostId(2) });
     assert!(effects.ends_with(&[RebootEffect::LetGo(ids(&[0, 1, 2])), RebootEffect::Finish]), "{effects:?}");
     assert_eq!(reboots(&effects), [0; 0]);
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
     assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Rebooted, HostEnd::NotBegun]);
-    assert!(matches!(rolling.stopped(), Some(NotHeld::Renewing { .. })));
+    assert!(matches!(rolling.stopped(), Some(RollingReason::HostsNotHeldLonger { .. })));
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn without_its_record_no_host_is_rebooted() {
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
     let effects = start(&mut rolling);
     assert!(effects.iter().any(|effect| matches!(effect, RebootEffect::Record(_))));
-    let effects = rolling.handle(RebootInput::RecordFailed { why: "disk full".into() });
+    let effects = rolling.handle(RebootInput::RecordFailed { error: "disk full".into() });
     assert_eq!(effects, [RebootEffect::LetGo(ids(&[0, 1])), RebootEffect::Finish]);
     assert!(rolling.away().is_empty() && rolling.ends().values().all(|end| *end == HostEnd::NotBegun));
 }

@@ -1,8 +1,8 @@
 //! Judges an unfinished rolling reboot: how each of its hosts is found. It changes no host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
+use crate::event::reason::reboot::FoundRolling;
 use crate::facts::host::{Standing, same_boot};
 use crate::inventory::model::HostName;
 
@@ -13,42 +13,6 @@ pub struct UnfinishedReboot {
     pub hosts: BTreeMap<HostName, String>,
     /// The hosts that it came to.
     pub told: BTreeSet<HostName>,
-}
-
-/// The state of a host after the rolling reboot's death.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FoundRolling {
-    Rebooted,
-    /// Its turn had not come.
-    NotBegun,
-    /// It was told to reboot, and is on the boot that it was on.
-    ToldOnly,
-    /// It does not answer.
-    Away {
-        /// `None`: there is no record that says it.
-        told: Option<bool>,
-    },
-}
-
-impl FoundRolling {
-    /// Returns whether a person must look.
-    #[must_use]
-    pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away { .. })
-    }
-}
-
-impl fmt::Display for FoundRolling {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Rebooted => "was rebooted",
-            Self::NotBegun => "was not rebooted: its turn had not come",
-            Self::ToldOnly => "was told to reboot, and is on the boot that it was on: it will not reboot any more",
-            Self::Away { told: Some(true) } => "was told to reboot, and does not answer",
-            Self::Away { told: Some(false) } => "was not rebooted, and does not answer",
-            Self::Away { told: None } => "does not answer",
-        })
-    }
 }
 
 /// Returns how its hosts are found; those in `answers` without a standing do not answer. Without a record the hosts
@@ -62,17 +26,17 @@ pub fn found(
     let by_record = |begun: &UnfinishedReboot, host: &HostName, standing: Option<&Standing>| {
         let (before, told) = (begun.hosts.get(host)?, begun.told.contains(host));
         Some(match standing {
-            None => FoundRolling::Away { told: Some(told) },
-            Some(standing) if !told && same_boot(&standing.boot_id, before) => FoundRolling::NotBegun,
-            Some(standing) if same_boot(&standing.boot_id, before) => FoundRolling::ToldOnly,
-            Some(_) => FoundRolling::Rebooted,
+            None => FoundRolling::AwayFromReboot { told: Some(told) },
+            Some(standing) if !told && same_boot(&standing.boot_id, before) => FoundRolling::RebootNotBegun,
+            Some(standing) if same_boot(&standing.boot_id, before) => FoundRolling::RebootToldOnly,
+            Some(_) => FoundRolling::RebootDone,
         })
     };
     let by_host = |standing: Option<&Standing>| {
-        let Some(standing) = standing else { return Some(FoundRolling::Away { told: None }) };
+        let Some(standing) = standing else { return Some(FoundRolling::AwayFromReboot { told: None }) };
         let lease = standing.rolling.as_ref().filter(|lease| lease.run == run)?;
         let same = same_boot(&lease.boot_id, &standing.boot_id);
-        Some(if same { FoundRolling::NotBegun } else { FoundRolling::Rebooted })
+        Some(if same { FoundRolling::RebootNotBegun } else { FoundRolling::RebootDone })
     };
     let one = |(host, standing): (&HostName, &Option<Standing>)| {
         let found = match begun {
@@ -118,11 +82,11 @@ mod tests {
         let found: Vec<_> =
             found("r-1", Some(&begun), &answers).into_iter().map(|(host, found)| (host.to_string(), found)).collect();
         let expected = [
-            ("a", FoundRolling::Rebooted),
-            ("b", FoundRolling::ToldOnly),
-            ("c", FoundRolling::Away { told: Some(true) }),
-            ("d", FoundRolling::NotBegun),
-            ("e", FoundRolling::Away { told: Some(false) }),
+            ("a", FoundRolling::RebootDone),
+            ("b", FoundRolling::RebootToldOnly),
+            ("c", FoundRolling::AwayFromReboot { told: Some(true) }),
+            ("d", FoundRolling::RebootNotBegun),
+            ("e", FoundRolling::AwayFromReboot { told: Some(false) }),
         ];
         assert_eq!(found, expected.map(|(host, found)| (host.to_owned(), found)));
     }
@@ -138,6 +102,9 @@ mod tests {
         ];
         let answers = answers.map(|(host, standing)| (name(host), standing)).into();
         let found: Vec<_> = found("r-1", None, &answers).into_values().collect();
-        assert_eq!(found, [FoundRolling::Rebooted, FoundRolling::NotBegun, FoundRolling::Away { told: None }]);
+        assert_eq!(
+            found,
+            [FoundRolling::RebootDone, FoundRolling::RebootNotBegun, FoundRolling::AwayFromReboot { told: None }]
+        );
     }
 }

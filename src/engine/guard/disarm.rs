@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use super::{Guards, Looked, Went, foreign};
+use super::{Guards, Looked, Went};
 use crate::decide::guard::{Hold, may_be_disarmed};
 use crate::decide::vocabulary::{Answer, Step};
 use crate::engine::ask::ask_all;
 use crate::engine::ssh_hosts::SshHosts;
+use crate::event::reason::guard::HandGuard;
 use crate::facts::plan::{HostId, Plan};
 
 impl Guards<'_> {
@@ -28,28 +29,21 @@ impl Guards<'_> {
                 // No guard of theirs can fire.
                 (Hold::Free, _) | (Hold::Leased | Hold::Disarmed, true) => {}
                 (_, false) => {
-                    self.fail(
-                        Some(host),
-                        foreign(&held),
-                        Some(
-                            "only who armed it may disarm it; what a push has left is ended by `fleetdeploy recover`"
-                                .to_owned(),
-                        ),
-                    );
+                    let (owner, run) = (held.owner, held.run);
+                    self.fail(Some(host), HandGuard::GuardOfAnotherToDisarm { owner, run });
                     refused = true;
                 }
                 (Hold::Firing, true) => {
-                    let hint = "wait until the host is back, then disarm again to clean up".to_owned();
-                    self.fail(Some(host), "its guard has fired and is bringing it back", Some(hint));
+                    self.fail(Some(host), HandGuard::GuardAtWork);
                     refused = true;
                 }
                 (Hold::Fired, true) => {
-                    self.warn(Some(host), "its guard has fired: the host was brought back to what it ran before");
+                    self.warn(Some(host), HandGuard::GuardBroughtBack);
                     went = went.max(Went::No);
                 }
                 (Hold::Armed { .. } | Hold::Dead, true) => {
-                    if let Err((text, mend)) = may_be_disarmed(&answered.facts.standing.systems) {
-                        self.fail(Some(host), text, Some(mend));
+                    if let Err(stays) = may_be_disarmed(&answered.facts.standing.systems) {
+                        self.fail(Some(host), stays);
                         refused = true;
                     }
                 }

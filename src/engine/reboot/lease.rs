@@ -9,6 +9,8 @@ use crate::decide::transaction::refusal_text;
 use crate::engine::causes::reason;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::lease::let_go;
+use crate::event::Event;
+use crate::event::reason::reboot::RollingReason;
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -47,9 +49,9 @@ impl RebootDriver<'_> {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                     Ok(StepOutcome::Done) => return RebootInput::Held { host: id },
                     Ok(StepOutcome::Refused { reason, text }) => {
-                        return RebootInput::NotHeld { host: id, why: refusal_text(reason, &text) };
+                        return RebootInput::NotHeld { host: id, cause: refusal_text(reason, &text).into() };
                     }
-                    Ok(StepOutcome::Failed { text }) => return RebootInput::NotHeld { host: id, why: text },
+                    Ok(StepOutcome::Failed { text }) => return RebootInput::NotHeld { host: id, cause: text.into() },
                     Err(error) => error.to_string(),
                 },
                 Some(Err(error)) => reason(&error),
@@ -57,7 +59,7 @@ impl RebootDriver<'_> {
             };
             let now = BootClock.now();
             if now + LOOK_PAUSE >= until {
-                return RebootInput::NotHeld { host: id, why };
+                return RebootInput::NotHeld { host: id, cause: why.into() };
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
@@ -68,9 +70,8 @@ impl RebootDriver<'_> {
         let names: Vec<&HostName> = hosts.iter().map(|id| &before.plan.host(*id).name).collect();
         let hosts: Vec<&Host> = names.into_iter().map(|name| self.fleet_host(name)).collect();
         let kept = let_go(&self.inquiry.reach, &hosts, self.run).await;
-        for (host, why) in kept {
-            let text = format!("may still be held for this rolling reboot, until that is over by itself: {why}");
-            self.inquiry.warn(Some(&host), text);
+        for (host, cause) in kept {
+            self.inquiry.tell(Event::warned(Some(&host), RollingReason::MayStillBeHeld { cause }));
         }
     }
 }

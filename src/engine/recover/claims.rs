@@ -1,12 +1,12 @@
 //! Puts together what hosts claim of a run, so that no host is believed about another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use crate::decide::guard;
 use crate::decide::time::Times;
 use crate::engine::host_survey::Answered;
+use crate::event::reason::recover::ClaimDoubt;
 use crate::facts::host::GuardState;
 use crate::facts::traces::{EndMark, EndSide};
 use crate::inventory::model::{Fleet, HostName};
@@ -103,31 +103,6 @@ pub(super) fn strangers(
     hosts.iter().filter(|host| is_stranger(host) && counts(host)).cloned().collect()
 }
 
-/// Why a host is left as it is: its words about itself cannot be true, or are no ground to act on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ClaimDoubt {
-    /// No higher epoch is left to take it over with.
-    NoRoom { epoch: u64 },
-    /// It says that a person works there, and no other host of the run says so.
-    ByHandAlone,
-    /// It says that a rolling reboot holds it, and no other host says so.
-    RollingAlone { run: String },
-}
-
-impl fmt::Display for ClaimDoubt {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoom { epoch } => write!(formatter, "its lease has the epoch {epoch}, and there is none above it"),
-            Self::ByHandAlone => {
-                formatter.write_str("it says that its guard was armed by hand, and the other hosts of the run do not")
-            }
-            Self::RollingAlone { run } => {
-                write!(formatter, "it says that rolling reboot {run} holds it, and no other host that answers does")
-            }
-        }
-    }
-}
-
 /// Returns how long any guard of the run may still hold: as the inventory says, or as two hosts say. A push may have
 /// been given a longer guard than the inventory has; but one host alone must not make all others wait.
 pub(super) fn longest_guard<'a>(run: &str, times: &[Times], surveyed: impl Iterator<Item = &'a Answered>) -> Duration {
@@ -151,11 +126,11 @@ pub(super) fn left(run: &str, one: &Answered) -> Option<Duration> {
 /// Says which words of a host about the run are no ground to act on.
 pub(super) fn doubt(run: &str, one: &Answered, has_no_room: bool) -> Option<ClaimDoubt> {
     if let (true, Some(epoch)) = (has_no_room, epoch(run, one)) {
-        return Some(ClaimDoubt::NoRoom { epoch });
+        return Some(ClaimDoubt::NoHigherEpoch { epoch });
     }
     if guard::is_armed(run, &one.facts.standing) {
-        return Some(ClaimDoubt::ByHandAlone);
+        return Some(ClaimDoubt::ByHandSaidByOne);
     }
     // If more than one host says so, it is believed, and the recovery does not begin.
-    one.facts.standing.rolling.as_ref().map(|lease| ClaimDoubt::RollingAlone { run: lease.run.clone() })
+    one.facts.standing.rolling.as_ref().map(|lease| ClaimDoubt::RollingLeaseSaidByOne { run: lease.run.clone() })
 }

@@ -12,6 +12,7 @@ use crate::decide::time::Times;
 use crate::decide::transaction::recover::Aim;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
+use crate::event::reason::recover::RecoverReason;
 use crate::inventory::model::{Host, HostName};
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
@@ -59,21 +60,12 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         };
         let unexpected: BTreeSet<HostName> = missing();
         if self.request.aim == Aim::Without && !unexpected.is_empty() {
-            let silent: Vec<&str> = unexpected.iter().map(HostName::as_str).collect();
-            let all = self.request.without.iter().chain(&unexpected).map(HostName::as_str);
-            return Err(Recovered::NotBegun {
-                text: format!(
-                    "{} {} not answer either, and a run is not ended without a host that was not named",
-                    silent.join(", "),
-                    if silent.len() == 1 { "does" } else { "do" }
-                ),
-                hint: Some(format!(
-                    "if {} not come back: `fleetdeploy recover {} --without {}`",
-                    if silent.len() == 1 { "it does" } else { "they do" },
-                    self.request.fleet.name,
-                    all.collect::<Vec<_>>().join(",")
-                )),
-            });
+            let all = self.request.without.iter().chain(&unexpected).cloned().collect();
+            return Err(Recovered::NotBegun(RecoverReason::SilentHostsNotNamed {
+                hosts: unexpected.into_iter().collect(),
+                all,
+                fleet: self.request.fleet.name.clone(),
+            }));
         }
         let would_wait = self.request.aim == Aim::Recover && !unexpected.is_empty();
         if would_wait
@@ -134,15 +126,10 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             };
             until = until.min(self.request.fleet.hosts.iter().filter_map(over).max().unwrap_or(until));
         }
-        let names: Vec<&str> = silent.iter().map(HostName::as_str).collect();
-        let text = format!(
-            "this workstation has no record of run {run}, and {} cannot be asked: nothing is done for up to {}, until \
-             every guard must have fired",
-            names.join(", "),
-            humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
-        );
         if until > now {
-            self.events.publish(Event::Warned { host: None, text: text.into() });
+            let (run, hosts) = (run.clone(), silent.iter().cloned().collect());
+            let waits = RecoverReason::WaitsForGuards { run, hosts, wait: until.saturating_sub(now) };
+            self.events.publish(Event::warned(None, waits));
         }
         // The wait is on the clock that goes on in a suspend: guards do not stand still while this machine sleeps.
         while !silent.is_empty() && self.clock.now() < until {
@@ -178,10 +165,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             && !runs.contains_key(named)
             && self.request.known.as_ref().is_none_or(|known| known.run != *named)
         {
-            return Err(Recovered::NotBegun {
-                text: format!("no host that answers holds anything of run {named}"),
-                hint: Some("`fleetdeploy recover` without --run says which runs there are".to_owned()),
-            });
+            return Err(Recovered::NotBegun(RecoverReason::NothingOfRun { run: named.clone() }));
         }
         let known = self.request.known.as_ref().map(|known| known.run.clone());
         let known = known.filter(|run| runs.contains_key(run));
@@ -189,14 +173,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             return Ok(None);
         };
         for (other, hosts) in runs.iter().filter(|(other, _)| **other != run) {
-            let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-            let text = format!(
-                "run {other} did not come to its end either, says {}: after this, `fleetdeploy recover {} --run \
-                 {other}`",
-                hosts.join(", "),
-                self.request.fleet.name
-            );
-            self.events.publish(Event::Warned { host: None, text: text.into() });
+            let (run, hosts) = (other.clone(), hosts.iter().cloned().collect());
+            let another = RecoverReason::AnotherRunUnfinished { run, hosts, fleet: self.request.fleet.name.clone() };
+            self.events.publish(Event::warned(None, another));
         }
         let chosen = self.chosen(&run, surveyed);
         let strangers =
@@ -204,14 +183,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         if strangers.is_empty() {
             return Ok(Some(chosen));
         }
-        Err(Recovered::NotBegun {
-            text: format!(
-                "run {run} changed hosts that are not in fleet {}: {}",
-                self.request.fleet.name,
-                strangers.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
-            ),
-            hint: Some("name the fleet that it pushed, with an inventory that has all of its hosts".to_owned()),
-        })
+        let fleet = self.request.fleet.name.clone();
+        Err(Recovered::NotBegun(RecoverReason::HostsNotInFleet { run, hosts: strangers, fleet }))
     }
 
     pub(super) fn chosen(&self, run: &str, surveyed: &SurveyedHosts) -> Chosen {
@@ -249,17 +222,13 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             for host in mark.ended.mark.missing.keys() {
                 silent.remove(host);
                 if told.insert((mark.run.clone(), host.clone())) {
-                    let how = if surveyed.contains_key(host) {
-                        "and another machine answers under its name now"
+                    let (run, fleet) = (mark.run.clone(), fleet.clone());
+                    let missing = if surveyed.contains_key(host) {
+                        RecoverReason::ReplacedWhileMissing { run, fleet }
                     } else {
-                        "and it does not answer: when it does, this command ends what is left of the run there"
+                        RecoverReason::StillMissing { run, fleet }
                     };
-                    let text = format!(
-                        "was missing when run {0} was ended, {how}; `fleetdeploy recover {fleet} --forget {0}` ends \
-                         the waiting for it",
-                        mark.run
-                    );
-                    self.events.publish(Event::Warned { host: Some(host.clone()), text: text.into() });
+                    self.events.publish(Event::warned(Some(host), missing));
                 }
             }
         }

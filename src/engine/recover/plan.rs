@@ -7,6 +7,7 @@ use super::{Chosen, RecoveryRun, SurveyedHosts};
 use crate::decide::time::Times;
 use crate::engine::orders::{HostClock, HostGuard};
 use crate::engine::surveyor::Surveyor;
+use crate::event::reason::recover::RecoverReason;
 use crate::facts::links;
 use crate::facts::plan::{HostId, HostPlan, Plan};
 use crate::facts::store_path::StorePath;
@@ -20,7 +21,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         &self,
         chosen: &Chosen,
         surveyed: &SurveyedHosts,
-    ) -> Result<(Plan, Vec<Times>, Vec<HostClock>, Vec<HostGuard>), (String, String)> {
+    ) -> Result<(Plan, Vec<Times>, Vec<HostClock>, Vec<HostGuard>), RecoverReason> {
         let plan = match chosen.known.as_ref().and_then(|known| known.plan.clone()) {
             Some(plan) => plan,
             None => self.plan_from_hosts(chosen, surveyed),
@@ -33,11 +34,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let (mut times, mut clocks, mut guards) = (Vec::new(), Vec::new(), Vec::new());
         for host in &plan.hosts {
             let Some(known) = self.request.fleet.hosts.iter().find(|known| known.name == host.name) else {
-                let text = format!(
-                    "run {} changed {}, which is not in fleet {}",
-                    chosen.run, host.name, self.request.fleet.name
-                );
-                return Err((text, "put it back into the inventory, as it was when the run began".to_owned()));
+                return Err(RecoverReason::HostLeftFleet {
+                    run: chosen.run.clone(),
+                    name: host.name.clone(),
+                    fleet: self.request.fleet.name.clone(),
+                });
             };
             let mut its = self.times(known);
             let recorded = chosen.known.as_ref().and_then(|known| known.guards.as_ref()?.get(&host.name));

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::FutureExt;
 
 use super::{Recovered, RecoveryRun, SurveyedHosts};
-use crate::decide::reboot::unfinished::{FoundRolling, UnfinishedReboot, found};
+use crate::decide::reboot::unfinished::{UnfinishedReboot, found};
 use crate::engine::ask::ask_all;
 use crate::engine::surveyor::{Surveyor, let_go_all};
 use crate::event::Event;
+use crate::event::reason::reboot::{FoundRolling, RollingReason};
+use crate::event::reason::recover::RecoverReason;
 use crate::inventory::model::{Host, HostName};
 
 /// A rolling reboot, as a recovery has found and left it.
@@ -92,11 +94,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         surveyed.retain(|host, _| !silent.contains(host));
         match self.rolling(surveyed) {
             RollingClaim::SaidByOne { run: still, host: one } if still == run && one == host => {
-                let text = format!(
-                    "says that rolling reboot {run} holds it, and no other host does: it is left as it is; {}",
-                    self.end_of_rolling(&run)
-                );
-                self.events.publish(Event::Warned { host: Some(host.clone()), text: text.into() });
+                let fleet = self.request.fleet.name.clone();
+                let said = RecoverReason::RollingSaidByOne { run: run.clone(), fleet };
+                self.events.publish(Event::warned(Some(&host), said));
                 RollingClaim::SaidByOne { run, host }
             }
             RollingClaim::SaidByOne { run, host } => RollingClaim::Holds { run, hosts: [host].into() },
@@ -112,18 +112,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     }
 
     pub(super) fn held_by(&self, run: &str, hosts: &BTreeSet<HostName>) -> Recovered {
-        let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-        Recovered::NotBegun {
-            text: format!("rolling reboot {run} holds {}", hosts.join(", ")),
-            hint: Some(format!(
-                "wait for it to end; if whoever began it is gone, {}: after that, try again",
-                self.end_of_rolling(run)
-            )),
-        }
-    }
-
-    pub(super) fn end_of_rolling(&self, run: &str) -> String {
-        format!("`fleetdeploy recover {} --run {run}` ends it", self.request.fleet.name)
+        Recovered::NotBegun(RecoverReason::HeldByRolling {
+            run: run.to_owned(),
+            hosts: hosts.iter().cloned().collect(),
+            fleet: self.request.fleet.name.clone(),
+        })
     }
 
     pub(super) async fn end_rolling(
@@ -137,14 +130,14 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let answers = fleet.iter().map(|host| (host.name.clone(), standing(host))).collect();
         let hosts = found(&run, begun, &answers);
         for (host, found) in &hosts {
-            self.events.publish(Event::HostFound { host: host.clone(), text: found.to_string().into() });
+            self.events.publish(Event::HostFound { host: host.clone(), text: found.clone().into() });
         }
         let there = fleet.iter().filter(|host| surveyed.contains_key(&host.name));
         let questions = there.map(|host| (host.name.clone(), self.surveyor.let_go(host, &run).boxed()));
         for (host, answer) in ask_all(questions).await {
-            if let Err(why) = answer {
-                let text = format!("may still be held for rolling reboot {run}, until that is over by itself: {why}");
-                self.events.publish(Event::Warned { host: Some(host), text: text.into() });
+            if let Err(cause) = answer {
+                let held = RollingReason::MayStillBeHeldFor { run: run.clone(), cause };
+                self.events.publish(Event::warned(Some(&host), held));
             }
         }
         RollingEnded { run, hosts }

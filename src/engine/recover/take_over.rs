@@ -14,6 +14,7 @@ use crate::engine::orders::{Identity, Orders};
 use crate::engine::shutdown::Shutdown;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
+use crate::event::reason::recover::RecoverReason;
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
 
@@ -32,7 +33,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
         let (plan, times, clocks, guards) = match self.plan(&chosen, &surveyed) {
             Ok(planned) => planned,
-            Err((text, hint)) => return Recovered::NotBegun { text, hint: Some(hint) },
+            Err(why) => return Recovered::NotBegun(why),
         };
         let shown = |host: &HostPlan| claims::epoch(&chosen.run, surveyed.get(&host.name)?);
         let recorded_epoch = chosen.known.as_ref().map_or(1, |known| known.epoch);
@@ -47,9 +48,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let host = plan.host(id);
             let Some(one) = surveyed.get(&host.name) else { continue };
             if let Some(doubt) = claims::doubt(&chosen.run, one, epochs.has_no_room(id)) {
-                let text = format!("{doubt}: it is left as it is");
-                self.events.publish(Event::Warned { host: Some(host.name.clone()), text: text.into() });
                 set_aside.push((id, doubt.to_string()));
+                self.events.publish(Event::warned(Some(&host.name), RecoverReason::HostSetAside { doubt }));
             }
         }
         let until = (self.request.aim == Aim::Without)
@@ -59,8 +59,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let plan = Arc::new(plan);
         let what = FoundRun { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
         if let Err(error) = records.recovering(&what) {
-            let text = format!("the recovery's record cannot be written: {error}");
-            return Recovered::NotBegun { text, hint: None };
+            return Recovered::NotBegun(RecoverReason::RecoveryNotRecorded { error: error.to_string() });
         }
         let identity = Identity {
             run: chosen.run.clone(),
@@ -139,14 +138,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
 
     fn tell_until_when(&self, until: Option<Duration>) {
         let Some(until) = until else { return };
-        let now = self.clock.now();
-        let names: Vec<&str> = self.request.without.iter().map(HostName::as_str).collect();
-        let text = format!(
-            "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any more; \
-             then the others go to one side and are free",
-            names.join(", "),
-            humantime::format_duration(Duration::from_secs(until.saturating_sub(now).as_secs()))
-        );
-        self.events.publish(Event::Warned { host: None, text: text.into() });
+        let hosts = self.request.without.iter().cloned().collect();
+        let wait = until.saturating_sub(self.clock.now());
+        self.events.publish(Event::warned(None, RecoverReason::EndsWithoutHosts { hosts, wait }));
     }
 }

@@ -6,11 +6,13 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::reboot::unfinished::FoundRolling;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
 use crate::engine::orders::{HostClock, Orders};
+use crate::event::reason::Worded;
+use crate::event::reason::reboot::FoundRolling;
+use crate::event::reason::recover::ClaimDoubt;
 use crate::facts::host::{Facts, GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
@@ -70,7 +72,7 @@ impl Surveyor for Told {
         std::future::ready(answer).boxed()
     }
 
-    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), String>> {
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), crate::event::told::Told>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
         std::future::ready(Ok(())).boxed()
     }
@@ -366,7 +368,7 @@ fn one_host_alone_makes_no_run_a_guard_by_hand_and_names_no_stranger() {
     armed(&mut one);
     assert!(!claims::is_by_hand(RUN, one.values()));
     let vps = &one[&HostName::new("vps").unwrap()];
-    assert_eq!(claims::doubt(RUN, vps, false), Some(claims::ClaimDoubt::ByHandAlone));
+    assert_eq!(claims::doubt(RUN, vps, false), Some(ClaimDoubt::ByHandSaidByOne));
 
     let mut three = claimed(&[("home", &[RUN], None), ("nas", &[RUN], None), ("vps", &[RUN], None)]);
     let stranger = HostName::new("stranger").unwrap();
@@ -421,15 +423,15 @@ const OTHER: &str = "20261122-170000-homelab-aaaa";
 #[tokio::test]
 async fn a_rolling_reboot_that_holds_the_hosts_is_ended_and_not_recovered_as_a_push() {
     let answers = || [("home", vec![Some(held(&[]))]), ("vps", vec![Some(held(&[]))])];
-    let hosts = ["home", "vps"].map(|host| (HostName::new(host).unwrap(), FoundRolling::NotBegun)).into();
+    let hosts = ["home", "vps"].map(|host| (HostName::new(host).unwrap(), FoundRolling::RebootNotBegun)).into();
     let ended = Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts });
     assert_eq!(recovers(answers(), None).await, (ended, Vec::new()));
     // This workstation's own push waits for it, and says what ends it.
     let known = known();
     let (recovered, entries) = recovers(answers(), Some(known)).await;
-    let Recovered::NotBegun { text, hint } = recovered else { panic!("{recovered:?}") };
-    assert_eq!((text, entries), (format!("rolling reboot {OTHER} holds home, vps"), Vec::new()));
-    assert!(hint.unwrap().contains(&format!("--run {OTHER}")));
+    let Recovered::NotBegun(why) = recovered else { panic!("{recovered:?}") };
+    assert_eq!((why.to_string(), entries), (format!("rolling reboot {OTHER} holds home, vps"), Vec::new()));
+    assert!(why.mend().unwrap().contains(&format!("--run {OTHER}")));
 }
 
 /// What a recovery of these hosts, with this request made of the usual one, says that a rolling reboot is to it.
@@ -486,8 +488,8 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
 async fn a_rolling_reboot_that_was_seen_at_its_first_host_is_looked_at_once_more() {
     let answers = [("home", vec![Some(facts(&[])), Some(held(&[]))]), ("vps", vec![Some(held(&[])), Some(held(&[]))])];
     let (recovered, entries) = recovers(answers, Some(known())).await;
-    let Recovered::NotBegun { text, .. } = recovered else { panic!("{recovered:?}") };
-    assert_eq!((text, entries), (format!("rolling reboot {OTHER} holds home, vps"), Vec::new()));
+    let Recovered::NotBegun(why) = recovered else { panic!("{recovered:?}") };
+    assert_eq!((why.to_string(), entries), (format!("rolling reboot {OTHER} holds home, vps"), Vec::new()));
 }
 
 /// A host that a run is to end without is asked for nothing, so that nothing that it says can be in the way.
@@ -511,7 +513,11 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
     let rolling = Some(UnfinishedReboot { hosts, told: [name("home")].into() });
     let known = RecordedRun { run: OTHER.to_owned(), rolling, ..known() };
     let (recovered, _) = recovers([("home", vec![None]), ("vps", vec![Some(held(&[]))])], Some(known)).await;
-    let hosts = [(name("home"), FoundRolling::Away { told: Some(true) }), (name("vps"), FoundRolling::NotBegun)].into();
+    let hosts = [
+        (name("home"), FoundRolling::AwayFromReboot { told: Some(true) }),
+        (name("vps"), FoundRolling::RebootNotBegun),
+    ]
+    .into();
     assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
 }
 

@@ -18,7 +18,7 @@ pub enum Refusal {
     /// Not one host answers.
     NoHostAnswers,
     /// A host has not what it is to go back to.
-    RollbackTargetMissing,
+    RollbackTargetsMissing,
     /// Something stands against touching a host.
     HostNotTouchable,
     /// Some wave could not be proven.

@@ -8,9 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::event::reason::Reason;
+use crate::event::reason::lists::LISTS;
 use crate::event::shorten::shorten;
 
 /// Why something is told. In the JSON form it is its words, its `code`, and its fields beside them.
@@ -45,6 +46,23 @@ impl Told {
             Content::Reason(reason) => reason.mend(),
             Content::Read { .. } => None,
         }
+    }
+
+    /// Returns why it matters, if the reason itself says that.
+    #[must_use]
+    pub fn stake(&self) -> Option<&'static str> {
+        match &self.0 {
+            Content::Reason(reason) => reason.stake(),
+            Content::Read { .. } => None,
+        }
+    }
+
+    /// Writes it with its words under `what`, with code and fields beside them.
+    ///
+    /// # Errors
+    /// If the serializer fails.
+    pub fn write_as_what<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write("what", serializer)
     }
 
     /// Cuts its words, and the texts among its fields, to `longest` bytes each.
@@ -166,23 +184,21 @@ impl JsonSchema for Told {
         "Told".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema("text")
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schema("text", generator)
     }
 }
 
-fn schema(key: &str) -> Schema {
+/// The words, and either no code, as in records of the first version, or one of all reasons with its fields.
+fn schema(key: &str, generator: &mut SchemaGenerator) -> Schema {
+    let reasons = LISTS.iter().map(|list| list.schema(generator).to_value());
+    let without_code = json!({ "not": { "required": ["code"] } });
+    let reasons: Vec<Value> = std::iter::once(without_code).chain(reasons).collect();
     json_schema!({
         "type": "object",
-        "properties": {
-            key: { "description": "In words, for a person.", "type": "string" },
-            "code": {
-                "description": "The stable name of the reason (docs/codes.md), whose fields stand beside it.",
-                "type": "string",
-                "pattern": "^[a-z]+(-[a-z0-9]+)*$",
-            },
-        },
+        "properties": { key: { "description": "In words, for a person.", "type": "string" } },
         "required": [key],
+        "anyOf": reasons,
     })
 }
 
@@ -215,8 +231,8 @@ macro_rules! under {
                     concat!("Told as ", $key).into()
                 }
 
-                fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                    super::schema($key)
+                fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                    super::schema($key, generator)
                 }
             }
         }

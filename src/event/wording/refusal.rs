@@ -10,7 +10,7 @@ impl fmt::Display for Refusal {
             Self::SystemsNotBuilt => "the systems could not be built",
             Self::HostsNotSurveyed => "not every host could be surveyed",
             Self::NoHostAnswers => "no host answers",
-            Self::RollbackTargetMissing => "not every host has what it is to go back to",
+            Self::RollbackTargetsMissing => "not every host has what it is to go back to",
             Self::HostNotTouchable => "a host must not be touched now",
             Self::WavesNotProvable => "not every wave of this push could be proven",
             Self::SystemsNotBrought => "a new system could not be brought to its host, or does not fit it",

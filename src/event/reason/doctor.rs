@@ -1,0 +1,144 @@
+//! What `doctor` finds on a host: what is well, what endangers a push, and what would stop it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::facts::systems::BootLoader;
+use crate::inventory::model::HostName;
+
+/// A finding about a host that has answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum HostHealth {
+    /// It lets this user in, who becomes root.
+    LoginAsRoot { login: String },
+    /// Current system, profile and boot default are one.
+    RebootBringsSame,
+    /// What its boot loader brings can be read.
+    BootLoaderRead { loader: BootLoader },
+    /// It boots without a passphrase.
+    NoPassphraseAtBoot,
+    /// It may want a passphrase at boot, and the inventory says what its guard does.
+    EncryptedAndGuarded,
+    /// A guard has fired on it, and its trace is still there.
+    GuardTraceLeft {
+        /// The first line of what the guard wrote.
+        trace: String,
+        fleet: String,
+    },
+    /// Its Nix does not say its version.
+    NixVersionUnknown,
+    /// Its Nix is older than any that a copy was tried with.
+    NixOlderThanTried { version: String, oldest: String },
+    /// Its Nix is new enough.
+    NixTried { version: String },
+    /// Its systemd is older than any that the guard was tried with.
+    SystemdOlderThanTried { version: String, oldest: u64 },
+    /// Its systemd is new enough.
+    SystemdTried { version: String },
+    /// The kernel that it runs, and its kind of machine.
+    KernelSeen { release: String, system_type: String },
+    /// Its Nix takes unsigned paths from the user that logs in.
+    CopyTaken,
+    /// Its Nix takes no unsigned paths from the user that logs in.
+    LoginNotTrusted { login: String },
+    /// Its Nix does not say whether it trusts the user that logs in.
+    LoginTrustUntold { login: String },
+    /// Its Nix does not answer a copy.
+    CopyUnanswered {
+        /// The words of nix here.
+        error: String,
+        /// A login without a terminal finds `nix-daemon` there.
+        daemon_in_path: bool,
+    },
+    /// There is no nix here to try a copy with.
+    CopyUntried,
+    /// A file system has room for a new system.
+    SpaceEnough { place: String, free_bytes: u64, size_bytes: u64 },
+    /// A file system may be too small for a new system.
+    SpaceScarce { place: String, free_bytes: u64, size_bytes: u64 },
+    /// A file system has no room for any part of a new system.
+    SpaceUsedUp { place: String, free_bytes: u64, size_bytes: u64 },
+    /// Its clock and this workstation's are apart.
+    ClockOff {
+        /// Negative: it is behind.
+        ahead_ms: i64,
+    },
+    /// Its clock and this workstation's agree.
+    ClockRight,
+    /// One of its interfaces has the VPN address of the inventory.
+    VpnAddressThere { vpn: String },
+    /// None of its interfaces has the VPN address of the inventory.
+    VpnAddressMissing { vpn: String },
+    /// Its sshd takes fewer sessions on one connection than a push may need.
+    SshSessionsFew { sessions: u64, needed: u64 },
+    /// Its sshd takes enough sessions on one connection.
+    SshSessionsEnough,
+    /// It is the jump of other hosts, and its sshd forwards nothing.
+    SshForwardsNothing,
+    /// Its sshd has `PerSourcePenalties` switched on.
+    SshPenaltiesOn,
+    /// Something on it may keep a reboot from doing what it should.
+    RebootDoubt {
+        /// The host's own words.
+        said: String,
+    },
+    /// No unit has failed.
+    NoUnitFailed,
+    /// It has all programs that its checks run.
+    CheckProgramsThere,
+    /// A program is not there that its checks run.
+    CheckProgramMissing {
+        program: String,
+        /// The attribute of nixpkgs that has it.
+        package: String,
+        /// The checks that need it.
+        checks: Vec<String>,
+    },
+    /// It is looked at over a VPN, and has no `wg` to prove handshakes with.
+    WgProgramMissing {
+        /// The attribute of nixpkgs that has it.
+        package: String,
+    },
+}
+
+/// Why a finding matters that has another reason of its own: what a push would say, or the failure to ask a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stake {
+    /// A push is refused for it.
+    PushRefused,
+    /// A push warns of it.
+    PushWarns,
+    /// A run of the fleet has not ended.
+    RunUnfinished,
+    /// The fleet has no link.
+    NothingProven,
+    /// It is no NixOS.
+    NixosNeeded,
+    /// The login does not become root.
+    RootNeeded { user: Option<String>, lack: RootLack },
+    /// Nobody is let in, for another cause than those below.
+    LoginNeeded,
+    /// The key of the person is not taken.
+    KeyNeeded { user: Option<String> },
+    /// Its host key is not the one that is known.
+    IdentityNeeded,
+    /// It is `optional`, and is away.
+    OptionalAway,
+    /// It is away.
+    Away { host: HostName },
+}
+
+/// What keeps a login from becoming root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootLack {
+    /// sudo asks for a password.
+    Password,
+    /// sudo does not allow it.
+    Permission,
+    /// There is no sudo.
+    Sudo,
+    NotKnown,
+}

@@ -1,0 +1,127 @@
+//! What becomes of a rolling reboot, and of each of its hosts.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::event::reason::millis;
+use crate::event::told::Told;
+use crate::facts::signal::Signal;
+use crate::facts::store_path::StorePath;
+use crate::inventory::model::HostName;
+
+/// What a person is told of a rolling reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum RollingReason {
+    /// One of the hosts is the machine that this program runs on.
+    OwnMachineReboots { fleet: String },
+    /// A signal ends the rolling reboot after what is under way.
+    NoFurtherReboot { signal: Signal },
+    /// A host must not be rebooted, as the survey says.
+    RebootNotAllowed,
+    /// None of the hosts that were to be rebooted answers.
+    NobodyToReboot,
+    /// A host cannot be held.
+    HostNotHeld { cause: Told },
+    /// Hosts are not held before the first reboot: another rolling reboot may be at work on this fleet.
+    HostsNotHeld { hosts: Vec<HostName> },
+    /// Hosts are not held any more in the middle: another workstation may have ended this one.
+    HostsNotHeldLonger { hosts: Vec<HostName> },
+    /// The record cannot be written: after a death no command would know of the rolling reboot.
+    RebootNotRecorded { error: String },
+    /// A host may not have been let go.
+    MayStillBeHeld { cause: Told },
+    /// A host may not have been let go by the recovery that has ended a rolling reboot.
+    MayStillBeHeldFor { run: String, cause: Told },
+    /// The host was not rebooted.
+    HostNotRebooted { cause: Told },
+    /// The order to reboot has not come to the host.
+    RebootNotDelivered { cause: Told },
+    /// The host answers, and has not gone down yet.
+    StillOnOldBoot,
+    /// The host has not come back within its time.
+    RebootOverdue {
+        #[serde(rename = "waited_ms", with = "millis")]
+        #[schemars(with = "u64")]
+        waited: Duration,
+        /// What came of the last try to reach it.
+        cause: Told,
+    },
+    /// The host is back, and nobody can log in anew.
+    NoLoginAfterReboot { cause: Told },
+    /// The host is back, and some of its units have not started yet.
+    BootNotEnded,
+    /// The host answers on the boot on which it was told to reboot.
+    RebootDidNotHappen,
+    /// The host is back, and a guard of a run is armed or at work on it.
+    BackUnderGuard { run: String },
+    /// The host has come up on another system than its boot default was.
+    BootedSomethingElse {
+        wanted: StorePath,
+        booted: StorePath,
+        current: StorePath,
+        profile: StorePath,
+        /// Absent: not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        boot_default: Option<StorePath>,
+    },
+    /// The host is back, and it was not seen whether its links are.
+    LinksNotProven,
+    /// The host is back, and the fleet is not as it was before.
+    NotAllAsBefore { wrong: Vec<Regression> },
+}
+
+/// A thing that was well before a reboot, and is not after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Regression {
+    /// A link is down.
+    LinkDownAfterReboot { link: String },
+    /// A host does not answer.
+    HostSilentAfterReboot { name: HostName },
+    /// A host has gone down once more.
+    RestartedOnceMore { name: HostName },
+    /// A unit has failed.
+    UnitFailsAfterReboot { unit: String, name: HostName },
+}
+
+/// The state of a host after the rolling reboot's death.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum FoundRolling {
+    /// It has rebooted.
+    RebootDone,
+    /// Its turn had not come.
+    RebootNotBegun,
+    /// It was told to reboot, and is on the boot that it was on.
+    RebootToldOnly,
+    /// It does not answer.
+    AwayFromReboot {
+        /// Absent: there is no record that says it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        told: Option<bool>,
+    },
+}
+
+impl FoundRolling {
+    /// Returns whether a person must look.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::AwayFromReboot { .. })
+    }
+}
+
+/// What a host is doing in a rolling reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebootActivity {
+    Told,
+    GoingDown,
+    LoggingIn,
+    ProvingLinks,
+}

@@ -1,0 +1,100 @@
+//! What a recovery finds, what it waits for, and why it does not begin.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::event::reason::millis;
+use crate::event::told::Told;
+use crate::inventory::model::HostName;
+
+/// What a person is told of a recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum RecoverReason {
+    /// Hosts are silent that the run is not to end without.
+    SilentHostsNotNamed {
+        hosts: Vec<HostName>,
+        /// These and the hosts that were named.
+        all: Vec<HostName>,
+        fleet: String,
+    },
+    /// Without a record the recovery waits until no guard can be armed on the silent hosts.
+    WaitsForGuards {
+        run: String,
+        hosts: Vec<HostName>,
+        #[serde(rename = "wait_ms", with = "millis")]
+        #[schemars(with = "u64")]
+        wait: Duration,
+    },
+    /// No host holds anything of the run that was named.
+    NothingOfRun { run: String },
+    /// Another run is unfinished, too.
+    AnotherRunUnfinished {
+        run: String,
+        /// The hosts that say so.
+        hosts: Vec<HostName>,
+        fleet: String,
+    },
+    /// The run changed hosts that the fleet does not have.
+    HostsNotInFleet { run: String, hosts: Vec<HostName>, fleet: String },
+    /// The run changed a host that the inventory does not have any more.
+    HostLeftFleet { run: String, name: HostName, fleet: String },
+    /// The host was missing when a run was ended, and still does not answer.
+    StillMissing { run: String, fleet: String },
+    /// The host was missing when a run was ended, and another machine has its name now.
+    ReplacedWhileMissing { run: String, fleet: String },
+    /// The host alone says that a rolling reboot holds it.
+    RollingSaidByOne { run: String, fleet: String },
+    /// A rolling reboot holds hosts of the run.
+    HeldByRolling { run: String, hosts: Vec<HostName>, fleet: String },
+    /// The host is left as it is, since its words about the run are no ground to act on.
+    HostSetAside { doubt: ClaimDoubt },
+    /// The record of the recovery cannot be written.
+    RecoveryNotRecorded { error: String },
+    /// The run is ended without hosts that a person has named.
+    EndsWithoutHosts {
+        hosts: Vec<HostName>,
+        #[serde(rename = "wait_ms", with = "millis")]
+        #[schemars(with = "u64")]
+        wait: Duration,
+    },
+    /// The host does not answer the recovery.
+    SilentInRecovery {
+        cause: Told,
+        /// What to do about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        advice: Option<String>,
+    },
+    /// What a run had left on the host, which was missing at its end, is removed.
+    LeftoverRemoved { run: String },
+    /// What a run has left on the host, which was missing at its end, stays.
+    LeftoverStays { run: String, cause: Told, fleet: String },
+    /// Something else has begun on the hosts of the run meanwhile.
+    BegunAnewThere,
+    /// The end of a run that was cleaned up could not be written down.
+    CleanUpNotRecorded { run: String, error: String },
+}
+
+/// Why a host is left as it is: its words about itself cannot be true, or are no ground to act on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum ClaimDoubt {
+    /// No higher epoch is left to take it over with.
+    NoHigherEpoch { epoch: u64 },
+    /// It says that a person works there, and no other host of the run says so.
+    ByHandSaidByOne,
+    /// It says that a rolling reboot holds it, and no other host says so.
+    RollingLeaseSaidByOne { run: String },
+}
+
+/// What a host is doing while something is cleaned up there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CleaningUp {
+    pub run: String,
+    pub limit: Duration,
+}

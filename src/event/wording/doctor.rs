@@ -1,0 +1,232 @@
+use std::fmt;
+
+use super::Worded;
+use super::status::more_space;
+use crate::event::reason::doctor::{HostHealth, RootLack, Stake};
+
+impl fmt::Display for HostHealth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoginAsRoot { login } => write!(formatter, "logs in as {login}, and is root there"),
+            Self::RebootBringsSame => formatter.write_str("a reboot brings back what runs"),
+            Self::BootLoaderRead { loader } => write!(formatter, "its boot loader can be read: {}", loader.word()),
+            Self::NoPassphraseAtBoot => formatter.write_str("no disk that it boots from wants a passphrase"),
+            Self::EncryptedAndGuarded => {
+                formatter.write_str("one of its disks is encrypted, and the inventory says how it is guarded")
+            }
+            Self::GuardTraceLeft { trace, .. } => write!(formatter, "a guard has fired here: {trace}"),
+            Self::NixVersionUnknown => formatter.write_str("which Nix it has could not be found out"),
+            Self::NixOlderThanTried { version, oldest } => write!(formatter, "its {version} is older than {oldest}"),
+            Self::SystemdOlderThanTried { version, oldest } => {
+                write!(formatter, "its {version} is older than {oldest}")
+            }
+            Self::NixTried { version } | Self::SystemdTried { version } => formatter.write_str(version),
+            Self::KernelSeen { release, system_type } => write!(formatter, "kernel {release}, {system_type}"),
+            Self::CopyTaken => formatter.write_str("takes what is copied to it"),
+            Self::LoginNotTrusted { login } => write!(formatter, "its Nix does not trust {}", in_nix(login)),
+            Self::LoginTrustUntold { login } => {
+                write!(formatter, "its Nix does not say whether it trusts {}", in_nix(login))
+            }
+            Self::CopyUnanswered { error, .. } => write!(formatter, "nothing can be copied to it: {error}"),
+            Self::CopyUntried => formatter.write_str("whether anything can be copied to it was not tried"),
+            Self::SpaceEnough { place, free_bytes, size_bytes }
+            | Self::SpaceScarce { place, free_bytes, size_bytes }
+            | Self::SpaceUsedUp { place, free_bytes, size_bytes } => {
+                write!(formatter, "{} MiB of {} are free on {place}", free_bytes >> 20, size_bytes >> 20)
+            }
+            Self::ClockOff { ahead_ms } => {
+                let word = if *ahead_ms > 0 { "ahead of" } else { "behind" };
+                write!(formatter, "its clock is {} s {word} this workstation's", ahead_ms.unsigned_abs() / 1000)
+            }
+            Self::ClockRight => formatter.write_str("its clock goes right"),
+            Self::VpnAddressThere { vpn } => write!(formatter, "has its VPN address {vpn}"),
+            Self::VpnAddressMissing { vpn } => write!(formatter, "has no interface with its VPN address {vpn}"),
+            Self::SshSessionsFew { sessions, .. } => {
+                write!(formatter, "its sshd takes {sessions} sessions on one connection")
+            }
+            Self::SshSessionsEnough => formatter.write_str("its sshd takes enough sessions"),
+            Self::SshForwardsNothing => {
+                formatter.write_str("its sshd forwards nothing, and other hosts of the fleet are reached through it")
+            }
+            Self::SshPenaltiesOn => {
+                formatter.write_str("its sshd punishes addresses that connect and leave; probes keep below that")
+            }
+            Self::RebootDoubt { said } => formatter.write_str(said),
+            Self::NoUnitFailed => formatter.write_str("no unit has failed"),
+            Self::CheckProgramsThere => formatter.write_str("has every program that its checks need"),
+            Self::CheckProgramMissing { program, checks, .. } => {
+                write!(formatter, "has no `{program}`, which its checks need: {}", checks.join(", "))
+            }
+            Self::WgProgramMissing { .. } => formatter.write_str("has no `wg`"),
+        }
+    }
+}
+
+impl Worded for HostHealth {
+    fn mend(&self) -> Option<String> {
+        Some(match self {
+            Self::GuardTraceLeft { fleet, .. } => {
+                format!("`fleetdeploy recover {fleet}` cleans it up once you have read why")
+            }
+            Self::NixVersionUnknown => "see there what `nix --version` says".to_owned(),
+            Self::NixOlderThanTried { .. } => "nix.package = pkgs.nix;  # of a newer nixpkgs".to_owned(),
+            Self::SystemdOlderThanTried { .. } => {
+                "update it to a NixOS that is still maintained, for once without a guard".to_owned()
+            }
+            Self::LoginNotTrusted { login } => trusted(login),
+            Self::LoginTrustUntold { login } => format!("make sure of it: {}", trusted(login)),
+            Self::CopyUnanswered { daemon_in_path: true, .. } => {
+                "see there whether `systemctl status nix-daemon.socket` is well".to_owned()
+            }
+            Self::CopyUnanswered { daemon_in_path: false, .. } => {
+                "a login without a terminal finds no `nix-daemon`: see what sets its PATH".to_owned()
+            }
+            Self::CopyUntried => "install Nix here".to_owned(),
+            Self::SpaceScarce { place, .. } | Self::SpaceUsedUp { place, .. } => more_space(place).to_owned(),
+            Self::ClockOff { .. } => "services.timesyncd.enable = true;  # and look at the clock here, too".to_owned(),
+            Self::VpnAddressMissing { .. } => {
+                "the inventory's `vpn` and the host's, for example `networking.wireguard.interfaces.wg0.ips`, must \
+                 agree"
+                    .to_owned()
+            }
+            Self::SshSessionsFew { needed, .. } => format!("services.openssh.settings.MaxSessions = {needed};"),
+            Self::SshForwardsNothing => "services.openssh.settings.AllowTcpForwarding = \"local\";".to_owned(),
+            Self::CheckProgramMissing { package, .. } | Self::WgProgramMissing { package } => {
+                format!("environment.systemPackages = [ pkgs.{package} ];")
+            }
+            Self::LoginAsRoot { .. }
+            | Self::RebootBringsSame
+            | Self::BootLoaderRead { .. }
+            | Self::NoPassphraseAtBoot
+            | Self::EncryptedAndGuarded
+            | Self::NixTried { .. }
+            | Self::SystemdTried { .. }
+            | Self::KernelSeen { .. }
+            | Self::CopyTaken
+            | Self::SpaceEnough { .. }
+            | Self::ClockRight
+            | Self::VpnAddressThere { .. }
+            | Self::SshSessionsEnough
+            | Self::SshPenaltiesOn
+            | Self::RebootDoubt { .. }
+            | Self::NoUnitFailed
+            | Self::CheckProgramsThere => return None,
+        })
+    }
+
+    fn stake(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::GuardTraceLeft { .. } => "what was being pushed then did not hold on this host",
+            Self::NixVersionUnknown => "the new system is copied into its store by its own Nix",
+            Self::NixOlderThanTried { .. } => "nobody has tried a copy to it",
+            Self::SystemdOlderThanTried { .. } => "nobody has tried the guard with it",
+            Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
+                "what was built here is signed by nobody, and only a trusted user may bring that"
+            }
+            Self::CopyUnanswered { .. } => "the new system comes to it by `nix copy`",
+            Self::CopyUntried => "there is no nix on this workstation to try it with",
+            Self::SpaceScarce { .. } => "a new system, its kernel or its logs may not fit",
+            Self::SpaceUsedUp { .. } => "nothing new fits in there",
+            Self::ClockOff { .. } => "certificates and the times of logs are read wrong; guards do not mind",
+            Self::VpnAddressMissing { .. } => {
+                "links to it are down before the push already, unless the push brings the address"
+            }
+            Self::SshSessionsFew { .. } => "scripts and the copy go side by side over one connection, up to 10 at once",
+            Self::SshForwardsNothing => "a jump needs forwarding",
+            Self::RebootDoubt { .. } => {
+                "it may keep a reboot from doing what it should; a guard's reboot takes no notice of inhibitors"
+            }
+            Self::CheckProgramMissing { .. } => "a link that cannot be looked at counts as down",
+            Self::WgProgramMissing { .. } => {
+                "where its VPN is WireGuard, a link is not proven by a new handshake, and an old session can outlive a \
+                 wrong key"
+            }
+            Self::LoginAsRoot { .. }
+            | Self::RebootBringsSame
+            | Self::BootLoaderRead { .. }
+            | Self::NoPassphraseAtBoot
+            | Self::EncryptedAndGuarded
+            | Self::NixTried { .. }
+            | Self::SystemdTried { .. }
+            | Self::KernelSeen { .. }
+            | Self::CopyTaken
+            | Self::SpaceEnough { .. }
+            | Self::ClockRight
+            | Self::VpnAddressThere { .. }
+            | Self::SshSessionsEnough
+            | Self::SshPenaltiesOn
+            | Self::NoUnitFailed
+            | Self::CheckProgramsThere => return None,
+        })
+    }
+}
+
+impl fmt::Display for Stake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::PushRefused => "a push is refused as long as this is so",
+            Self::PushWarns => "a push goes on all the same, and warns",
+            Self::RunUnfinished => {
+                "it may have left hosts guarded, or between two systems: a push refuses until it is ended"
+            }
+            Self::NothingProven => "links that are proven before and after are what a push is believed by",
+            Self::NixosNeeded => "a push brings NixOS systems, and the guard restarts into them",
+            Self::RootNeeded { .. } => "systems are activated as root",
+            Self::LoginNeeded | Self::KeyNeeded { .. } => "everything goes over a login that asks nothing",
+            Self::IdentityNeeded => "whoever answers may not be that host",
+            Self::OptionalAway => "a push goes on without it, and its links are not proven",
+            Self::Away { .. } => "a host that does not answer refuses the push, unless it is left out or `optional`",
+        })
+    }
+}
+
+impl Stake {
+    /// Says what to do about it; `own` is what the reason itself says about that.
+    #[must_use]
+    pub fn mend(&self, own: Option<String>) -> Option<String> {
+        let name = |user: &Option<String>| user.clone().unwrap_or_else(|| "NAME".to_owned());
+        match self {
+            Self::PushRefused
+            | Self::PushWarns
+            | Self::RunUnfinished
+            | Self::NothingProven
+            | Self::LoginNeeded
+            | Self::IdentityNeeded
+            | Self::OptionalAway => own,
+            Self::NixosNeeded => {
+                Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned())
+            }
+            Self::RootNeeded { user, lack } => {
+                let nixos = match lack {
+                    RootLack::Password => Some("security.sudo.wheelNeedsPassword = false;".to_owned()),
+                    RootLack::Permission => Some(format!("users.users.{}.extraGroups = [ \"wheel\" ];", name(user))),
+                    RootLack::Sudo => Some("security.sudo.enable = true;".to_owned()),
+                    RootLack::NotKnown => None,
+                };
+                let mend = [nixos, own].into_iter().flatten().collect::<Vec<_>>().join("  # or: ");
+                Some(mend).filter(|mend| !mend.is_empty())
+            }
+            Self::KeyNeeded { user } => {
+                let own = own.map(|own| format!("  # {own}")).unwrap_or_default();
+                Some(format!(
+                    "users.users.{}.openssh.authorizedKeys.keys = [ \"the text of your ~/.ssh/id_ed25519.pub\" ];{own}",
+                    name(user)
+                ))
+            }
+            Self::Away { host } => {
+                let on_without = format!("push on `--without {host}`");
+                Some(own.map_or_else(|| on_without.clone(), |own| format!("{own}; or {on_without}")))
+            }
+        }
+    }
+}
+
+fn trusted(login: &str) -> String {
+    format!("nix.settings.trusted-users = [ \"root\" \"{}\" ];", in_nix(login))
+}
+
+/// Escapes a text for the quotes of Nix. A login's name is the host's word, and a text that a person pastes must not be
+/// code of the host.
+fn in_nix(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
+}

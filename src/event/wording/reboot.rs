@@ -1,0 +1,143 @@
+use std::fmt;
+
+use super::Worded;
+use crate::event::reason::reboot::{FoundRolling, RebootActivity, Regression, RollingReason};
+use crate::inventory::model::HostName;
+
+impl fmt::Display for RollingReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnMachineReboots { fleet } => write!(
+                formatter,
+                "is this workstation: it is rebooted last, and this program ends with it; when it is back, \
+                 `fleetdeploy recover {fleet}` says how it came up, and ends the rolling reboot"
+            ),
+            Self::NoFurtherReboot { signal } => {
+                write!(formatter, "{signal}: no further host is rebooted; waiting for what is under way")
+            }
+            Self::RebootNotAllowed => formatter.write_str("a host must not be rebooted now"),
+            Self::NobodyToReboot => formatter.write_str("no host that was to be rebooted answers"),
+            Self::HostNotHeld { cause } => write!(formatter, "cannot be held for this rolling reboot: {cause}"),
+            Self::HostsNotHeld { hosts } => write!(
+                formatter,
+                "every host that answers must be held before the first is rebooted, and {} could not be",
+                named(hosts)
+            ),
+            Self::HostsNotHeldLonger { hosts } => {
+                write!(formatter, "{} could not be held any longer, and then no further host is begun", named(hosts))
+            }
+            Self::RebootNotRecorded { error } => write!(formatter, "its record cannot be written: {error}"),
+            Self::MayStillBeHeld { cause } => {
+                write!(formatter, "may still be held for this rolling reboot, until that is over by itself: {cause}")
+            }
+            Self::MayStillBeHeldFor { run, cause } => {
+                write!(formatter, "may still be held for rolling reboot {run}, until that is over by itself: {cause}")
+            }
+            Self::HostNotRebooted { cause } => write!(formatter, "was not rebooted: {cause}"),
+            Self::RebootNotDelivered { cause } => write!(formatter, "could not be told to: {cause}"),
+            Self::StillOnOldBoot => formatter.write_str("it still answers on the boot that it was on"),
+            Self::RebootOverdue { waited, cause } => {
+                write!(formatter, "has not come back from its reboot within {} s: {cause}", waited.as_secs())
+            }
+            Self::NoLoginAfterReboot { cause } => {
+                write!(formatter, "has rebooted, and takes no new login: {cause}")
+            }
+            Self::BootNotEnded => formatter.write_str("its boot has not ended: some of its units are still starting"),
+            Self::RebootDidNotHappen => formatter.write_str("did not reboot: it is on the boot that it was on"),
+            Self::BackUnderGuard { run } => write!(formatter, "came back, and is under a guard of run {run}"),
+            Self::BootedSomethingElse { wanted, booted, current, profile, boot_default } => {
+                write!(
+                    formatter,
+                    "came up on something else than it was to boot ({wanted}): it booted {booted}, and is on "
+                )?;
+                match boot_default {
+                    Some(boot_default) if current == boot_default && profile == boot_default => {
+                        write!(formatter, "{current}")
+                    }
+                    Some(boot_default) => {
+                        write!(formatter, "current {current}, profile {profile}, boot default {boot_default}")
+                    }
+                    None => write!(formatter, "current {current}, profile {profile}, boot default not known"),
+                }
+            }
+            Self::LinksNotProven => formatter.write_str("is back, and its links were not proven"),
+            Self::NotAllAsBefore { wrong } => {
+                let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+                write!(formatter, "is back, but not all is as it was: {}", wrong.join("; "))
+            }
+        }
+    }
+}
+
+impl Worded for RollingReason {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::HostNotHeld { .. } => Some(
+                "wait for what else is under way there; what has died is ended by `fleetdeploy recover`".to_owned(),
+            ),
+            Self::OwnMachineReboots { .. }
+            | Self::NoFurtherReboot { .. }
+            | Self::RebootNotAllowed
+            | Self::NobodyToReboot
+            | Self::HostsNotHeld { .. }
+            | Self::HostsNotHeldLonger { .. }
+            | Self::RebootNotRecorded { .. }
+            | Self::MayStillBeHeld { .. }
+            | Self::MayStillBeHeldFor { .. }
+            | Self::HostNotRebooted { .. }
+            | Self::RebootNotDelivered { .. }
+            | Self::StillOnOldBoot
+            | Self::RebootOverdue { .. }
+            | Self::NoLoginAfterReboot { .. }
+            | Self::BootNotEnded
+            | Self::RebootDidNotHappen
+            | Self::BackUnderGuard { .. }
+            | Self::BootedSomethingElse { .. }
+            | Self::LinksNotProven
+            | Self::NotAllAsBefore { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Regression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinkDownAfterReboot { link } => formatter.write_str(link),
+            Self::HostSilentAfterReboot { name } => write!(formatter, "{name} does not answer"),
+            Self::RestartedOnceMore { name } => write!(formatter, "{name} has restarted once more"),
+            Self::UnitFailsAfterReboot { unit, name } => write!(formatter, "{unit} fails on {name}"),
+        }
+    }
+}
+
+impl fmt::Display for FoundRolling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::RebootDone => "was rebooted",
+            Self::RebootNotBegun => "was not rebooted: its turn had not come",
+            Self::RebootToldOnly => {
+                "was told to reboot, and is on the boot that it was on: it will not reboot any more"
+            }
+            Self::AwayFromReboot { told: Some(true) } => "was told to reboot, and does not answer",
+            Self::AwayFromReboot { told: Some(false) } => "was not rebooted, and does not answer",
+            Self::AwayFromReboot { told: None } => "does not answer",
+        })
+    }
+}
+
+impl Worded for FoundRolling {}
+
+impl fmt::Display for RebootActivity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Told => "told to reboot",
+            Self::GoingDown => "going down and booting",
+            Self::LoggingIn => "is up; logging in anew",
+            Self::ProvingLinks => "proving its links",
+        })
+    }
+}
+
+fn named(hosts: &[HostName]) -> String {
+    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
