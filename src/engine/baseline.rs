@@ -7,6 +7,7 @@ use super::inquiry::Inquiry;
 use super::probing::Probing;
 use crate::decide::absent;
 use crate::decide::matrix::{cells, link_text};
+use crate::event::doing::Doing;
 use crate::event::reason::absent::Absence;
 use crate::event::reason::baseline::{BaselineLink, LinkName};
 use crate::event::{Cell, Event, Phase};
@@ -84,11 +85,8 @@ impl Inquiry<'_> {
     fn tell_probing(&self, plan: &Plan) {
         for host in &plan.hosts {
             let count = plan.links.iter().filter(|link| link.from == Place::Host(host.name.clone())).count();
-            let doing = match count {
-                0 => "looking at its units".to_owned(),
-                1 => "probing 1 link".to_owned(),
-                count => format!("probing {count} links"),
-            };
+            let doing = if count == 0 { Doing::LookingAtUnits } else { Doing::Probing { links: count } };
+            let doing = doing.to_string();
             self.tell(Event::HostMoved { host: host.name.clone(), doing });
         }
     }

@@ -30,8 +30,8 @@ use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::Event;
 use crate::event::reason::guard::HandGuard;
+use crate::event::reason::told::Told;
 use crate::event::stream::Events;
-use crate::event::told::Told;
 use crate::facts::host::GuardState;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::StepOutcome;
@@ -305,7 +305,7 @@ impl<'a> Guards<'a> {
 
     async fn order(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, id: HostId, step: Step) -> Answer {
         let host = self.host(&plan.host(id).name);
-        let moved = super::activity::by_step(&step).to_owned();
+        let moved = super::activity::by_step(&step).to_string();
         self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
         // A lost answer is asked for again until then; after that it is not known what the host has done.
         let until = BootClock.now() + host.limits.connect + host.limits.step;

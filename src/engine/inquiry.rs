@@ -12,6 +12,7 @@ use super::reach::Reach;
 use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
+use crate::event::reason::refusal::Refusal;
 use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
@@ -35,12 +36,8 @@ pub struct FleetScope {
     pub roots: PathBuf,
 }
 
-/// A refusal: nothing was touched. The findings were told as events.
-pub(super) struct Refused {
-    pub(super) text: String,
-}
-
-pub(super) type Phased<T> = Result<T, Refused>;
+/// What a phase found, or why nothing was touched; the findings were told as events.
+pub(super) type Phased<T> = Result<T, Refusal>;
 
 /// The scope of one command, with the ways to its hosts and to those who listen.
 pub(super) struct Inquiry<'a> {
@@ -120,6 +117,6 @@ pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     Plan { hosts, links, baseline: Round::default(), accepted: BTreeSet::new() }
 }
 
-pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {
-    if refused { Err(Refused { text: text.to_owned() }) } else { Ok(()) }
+pub(super) fn refuse_if(refused: bool, refusal: Refusal) -> Phased<()> {
+    if refused { Err(refusal) } else { Ok(()) }
 }

@@ -23,8 +23,8 @@ use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::reboot::{RebootActivity, RollingReason};
+use crate::event::reason::told::Told;
 use crate::event::stream::Events;
-use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
@@ -248,7 +248,7 @@ impl RebootDriver<'_> {
         // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
         // out for links that no host can bring up.
         let survey = self.inquiry.survey(self.skipped).await;
-        self.inquiry.ensure_witnesses_answer(&survey).map_err(|refused| Told::from(refused.text))?;
+        self.inquiry.ensure_witnesses_answer(&survey).map_err(Told::from)?;
         let surveyed = &survey.answered;
         let there: Vec<&Host> =
             self.inquiry.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();

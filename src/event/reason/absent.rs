@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::event::reason::told::Told;
 use crate::inventory::model::HostName;
 
 /// What is to be said of a host that takes no part in a run, or does not answer one.
@@ -20,6 +21,22 @@ pub enum Absence {
         /// What to add to the command to go on without all that are silent.
         without: Option<String>,
     },
+    /// It is `optional` and does not answer: the run goes on without it.
+    OptionalHostSilent {
+        cause: Told,
+        /// What mends the cause, if that does not say it itself.
+        #[serde(skip)]
+        way_out: Option<String>,
+    },
+    /// A witness does not answer: its links are not proven.
+    WitnessSilent {
+        cause: Told,
+        /// What mends the cause, if that does not say it itself.
+        #[serde(skip)]
+        way_out: Option<String>,
+    },
+    /// It answers at another of its addresses than this one.
+    AddressPassedOver { cause: Told },
 }
 
 /// Why a link between two other hosts may be down: an absent host is the hub of their VPN.

@@ -22,3 +22,22 @@ pub enum PreSwitchRefusal {
         limit: Duration,
     },
 }
+
+/// Something about the new system that is not right for its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Unfit {
+    /// The host itself says what.
+    SystemUnfit {
+        /// `architecture`, `host_name`, `missing`, `no_system`, `no_switch`, `not_prepared`, `busy`.
+        kind: String,
+        /// The host's words.
+        said: String,
+    },
+    /// The new system brings another kind of boot loader.
+    BootLoaderChanges {
+        /// `from grub to systemd-boot`.
+        change: String,
+    },
+}

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::store_path::StorePath;
 
 /// What a person who works under a guard is told.

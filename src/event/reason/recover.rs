@@ -7,7 +7,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::millis;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::inventory::model::HostName;
 
 /// What a person is told of a recovery.

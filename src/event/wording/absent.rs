@@ -2,6 +2,7 @@ use std::fmt;
 
 use super::Worded;
 use crate::event::reason::absent::{Absence, AbsentHub};
+use crate::event::reason::told::Told;
 use crate::inventory::model::HostName;
 
 impl fmt::Display for Absence {
@@ -18,6 +19,18 @@ impl fmt::Display for Absence {
                 formatter,
                 "is needed as a witness: {links} required links begin or end there, of which nothing could be proven"
             ),
+            Self::OptionalHostSilent { cause, way_out } => write!(
+                formatter,
+                "is left out with its links, since it is `optional` and does not answer: {cause}{}",
+                in_brackets(cause, way_out.as_ref())
+            ),
+            Self::WitnessSilent { cause, way_out } => {
+                let way_out = in_brackets(cause, way_out.as_ref());
+                write!(formatter, "this witness does not answer: {cause}{way_out}")
+            }
+            Self::AddressPassedOver { cause } => {
+                write!(formatter, "another of its addresses was passed over: {cause}")
+            }
         }
     }
 }
@@ -25,10 +38,17 @@ impl fmt::Display for Absence {
 impl Worded for Absence {
     fn mend(&self) -> Option<String> {
         match self {
-            Self::LeftOutAnswers => None,
+            Self::LeftOutAnswers
+            | Self::OptionalHostSilent { .. }
+            | Self::WitnessSilent { .. }
+            | Self::AddressPassedOver { .. } => None,
             Self::WitnessNeeded { without, .. } => go_on_without(None, without.as_deref()),
         }
     }
+}
+
+fn in_brackets(cause: &Told, way_out: Option<&String>) -> String {
+    way_out.cloned().or_else(|| cause.mend()).map(|mend| format!(" ({mend})")).unwrap_or_default()
 }
 
 /// Says what mends a host's silence, and what to add to go on without all that are silent.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Worded;
-use crate::event::reason::fit::PreSwitchRefusal;
+use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 
 impl fmt::Display for PreSwitchRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,5 +25,27 @@ impl Worded for PreSwitchRefusal {
             Self::PreSwitchCheckCutOff { .. } => "give it longer in the inventory: `limits: {check: 15m}`",
         };
         Some(mend.to_owned())
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SystemUnfit { said, .. } => formatter.write_str(said),
+            Self::BootLoaderChanges { change } => {
+                write!(formatter, "the new system changes the kind of boot loader, {change}")
+            }
+        }
+    }
+}
+
+impl Worded for Unfit {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::SystemUnfit { .. } => None,
+            Self::BootLoaderChanges { .. } => {
+                Some("install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned())
+            }
+        }
     }
 }

@@ -27,7 +27,8 @@ impl fmt::Display for UnitCaution {
             ),
             Self::UnitsLeftStopped { units } => write!(
                 formatter,
-                "running before this push, and not now: {}; the roll back has not started that: `systemctl start` there",
+                "running before this push, and not now: {}; the roll back has not started that: `systemctl start` \
+                 there",
                 list(units)
             ),
             Self::UnitRemembered { unit, run } => write!(
