@@ -128,15 +128,16 @@ proptest! {
     ) {
         for text in [text, yamlish] {
             for (way, place) in places(&text) {
-                let fits = place.is_none_or(|at| at.line <= text.chars().filter(|one| "\r\n".contains(*one)).count() + 2);
+                let breaks = text.chars().filter(|one| "\r\n".contains(*one)).count();
+                let fits = place.is_none_or(|at| at.line <= breaks + 2);
                 prop_assert!(fits, "{way:?} in {text:?} at {place:?}");
             }
         }
     }
 }
 
-/// Where the reader fails if it is made to fail at the node: the one way in which `serde_yaml` tells a place. The text is
-/// read from its beginning for each.
+/// Where the reader fails if it is made to fail at the node: the one way in which `serde_yaml` tells a place. The text
+/// is read from its beginning for each.
 fn failed_at(text: &str, way: &[NodeStep]) -> Option<Position> {
     let document = serde_yaml::Deserializer::from_str(text).next()?;
     Walk { way }.deserialize(document).err().as_ref().and_then(position)
