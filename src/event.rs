@@ -6,6 +6,7 @@
 //! [`Event::RebootStarted`]; the last is [`Event::Finished`]. A query that works on a fleet begins with
 //! [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
 
+pub mod doing;
 pub mod forecast;
 pub mod line;
 pub mod ration;

@@ -90,7 +90,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
             return None;
         }
         let built = build(&scope, Arc::clone(&workspace), &events).await;
-        Some(built.map_err(|text| events.publish(Event::Failed { host: None, text: text.into(), hint: None })).ok())
+        Some(built.map_err(|refusal| events.publish(Event::failed(None, refusal))).ok())
     };
     let phase = if *with_build { Phase::Survey } else { Phase::Ask };
     let asking = status(&reach, &context.fleet.hosts, phase, &events).collect::<Vec<_>>();

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::event::reason::absent::AbsentHub;
 use crate::facts::links::{Link, Probe, Round};
 use crate::inventory::model::{CheckKind, Fleet, Host, HostName, Place, VpnShape};
 
@@ -78,29 +79,20 @@ pub fn answering(links: &[Link], before: &Round, now: &Round) -> BTreeSet<HostNa
     news.filter_map(|(_, link)| link.left_out.clone()).collect()
 }
 
-/// Says that an absent host answers after all.
-#[must_use]
-pub fn answers_now() -> String {
-    "was left out and answers now: it stays left out of this run, and its links do not count; push it afterwards"
-        .to_owned()
-}
-
 /// Says why a link between two other hosts may be down: an absent host is the hub of their VPN.
 #[must_use]
-pub fn likely_cause(fleet: &Fleet, link: &Link, absent: &BTreeSet<HostName>) -> Option<String> {
+pub fn likely_cause(fleet: &Fleet, link: &Link, absent: &BTreeSet<HostName>) -> Option<AbsentHub> {
     let hub = fleet.checks.iter().find_map(|check| match &check.kind {
         CheckKind::Vpn(VpnShape::Hub(hub)) if absent.contains(hub) => Some((hub, check)),
         _ => None,
     });
     if let Some((hub, check)) = hub {
-        return Some(format!("likely because {hub} is left out: it is the hub of `{}`", check.name));
+        return Some(AbsentHub::HubLeftOut { hub: hub.clone(), check: check.name.clone() });
     }
     let inside = |address: &str| fleet.hosts.iter().any(|host| host.vpn.as_deref() == Some(address));
     let is_tunnelled = link.probe.address().is_some_and(inside);
-    (is_tunnelled && !absent.is_empty()).then(|| {
-        let names: Vec<&str> = absent.iter().map(HostName::as_str).collect();
-        format!("perhaps because {} is left out, if the VPN between these two leads over it", names.join(" or "))
-    })
+    (is_tunnelled && !absent.is_empty())
+        .then(|| AbsentHub::HubMaybeLeftOut { left_out: absent.iter().cloned().collect() })
 }
 
 #[cfg(test)]
@@ -220,10 +212,10 @@ fleets:
         };
         let hub = LAB.replace("vpn: mesh", "vpn: {hub: vps}\n      - {ping: web, from: home}");
         assert_eq!(
-            cause(&hub, &absent).as_deref(),
+            cause(&hub, &absent).map(|cause| cause.to_string()).as_deref(),
             Some("likely because vps is left out: it is the hub of `vpn hub vps`")
         );
-        let text = cause(LAB, &absent).unwrap();
+        let text = cause(LAB, &absent).unwrap().to_string();
         assert!(text.starts_with("perhaps because vps is left out"), "{text}");
         assert_eq!(cause(&hub, &BTreeSet::new()), None);
     }

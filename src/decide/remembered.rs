@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decide::survey::{Finding, Surveyed, Weight};
-use crate::facts::units::UnitCaution;
+use crate::decide::survey::{Finding, Surveyed};
+use crate::event::reason::units::UnitCaution;
 
 /// Returns the units that this host remembers and the person has not accepted, each with the run that failed by it.
 #[must_use]
@@ -24,29 +24,15 @@ pub fn judge(hosts: &[Surveyed<'_>], accepted: &BTreeSet<String>) -> Vec<Finding
             let now = view.facts.standing.units.get(&unit);
             let is_started = now.is_none_or(|now| now.needed || now.gone);
             findings.push(if is_started {
-                let text = UnitCaution::Remembered { unit, run }.to_string();
-                Finding { host: Some(host.clone()), text, hint: None, weight: Weight::Warning }
+                Finding::warning(Some(host), UnitCaution::UnitRemembered { unit, run })
             } else {
-                Finding {
-                    host: Some(host.clone()),
-                    text: format!(
-                        "{unit} made run {run} roll back and has failed since, and no unit needs it: this push would \
-                         not start it"
-                    ),
-                    hint: Some(format!(
-                        "`systemctl restart {unit}` there, or --accept-failed {unit} takes it as it is"
-                    )),
-                    weight: Weight::Refusal,
-                }
+                Finding::refusal(Some(host), UnitCaution::UnitRememberedIdle { unit, run })
             });
         }
     }
     let unknown = |unit: &&String| !hosts.iter().any(|view| view.facts.remembered.contains_key(*unit));
-    findings.extend(accepted.iter().filter(unknown).map(|unit| Finding {
-        host: None,
-        text: format!("--accept-failed {unit}: no host has failed by it in a run, or it is not failed any more"),
-        hint: None,
-        weight: Weight::Warning,
-    }));
+    let unknown = accepted.iter().filter(unknown);
+    findings
+        .extend(unknown.map(|unit| Finding::warning(None, UnitCaution::AcceptedUnitUnknown { unit: unit.clone() })));
     findings
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::decide::survey::{self, Allowed, BootRefusal, Surveyed};
+use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
+use crate::event::reason::Worded;
+use crate::event::reason::boot::BootRefusal;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
 use crate::event::reason::told::Told;
 use crate::facts::host::Facts;
@@ -117,8 +119,8 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTr
     let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
     troubles.extend(refusals.into_iter().map(|refusal| StatusTrouble {
         short: ShortTrouble::Boot(refusal.short()),
-        text: refusal.to_string().into(),
-        hint: Some(refusal.hint()),
+        hint: refusal.mend(),
+        text: refusal.into(),
     }));
     let mut add = |short: ShortTrouble, ailment: Ailment| troubles.push(StatusTrouble::new(short, ailment));
     for mark in &facts.marks {
@@ -160,7 +162,7 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
     let claim = |finding: survey::Finding| StatusTrouble {
         short: ShortTrouble::Claimed,
-        text: finding.text.into(),
+        text: finding.text,
         hint: finding.hint,
     };
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::survey::{Finding, Weight};
+use crate::decide::survey::Finding;
+use crate::event::reason::waves::WaveFault;
 use crate::inventory::model::{After, Host, HostName, Size};
 
 /// The waves that a person wants: the canaries first, then waves of these sizes, then all that are left.
@@ -32,24 +33,18 @@ impl Waves {
     #[must_use]
     pub fn judge(&self, changing: &[&Host]) -> Vec<Finding> {
         let names: Vec<HostName> = changing.iter().map(|host| host.name.clone()).collect();
-        let idle = self.canaries.iter().filter(|canary| !names.contains(canary)).map(|canary| Finding {
-            host: Some(canary.clone()),
-            text: "is a canary, and this push does not change it: it tries nothing out".to_owned(),
-            hint: None,
-            weight: Weight::Warning,
-        });
+        let idle = self
+            .canaries
+            .iter()
+            .filter(|canary| !names.contains(canary))
+            .map(|canary| Finding::warning(Some(canary), WaveFault::CanaryUnchanged));
         // Between two waves some far ends would have their new address and some the old one, and a round looks at all
         // of them in one way.
         let in_waves = self.divide(&names).len() > 1;
-        let moving = changing.iter().filter(|host| in_waves && host.after != After::default()).map(|host| Finding {
-            host: Some(host.name.clone()),
-            text: "gets another address by this push (`after`): between two waves the links to it cannot be proven"
-                .to_owned(),
-            hint: Some(
-                "push it alone with --on, or with all the others at once: `--canary none --waves 100%`".to_owned(),
-            ),
-            weight: Weight::Refusal,
-        });
+        let moving = changing
+            .iter()
+            .filter(|host| in_waves && host.after != After::default())
+            .map(|host| Finding::refusal(Some(&host.name), WaveFault::AddressMovesBetweenWaves));
         idle.chain(moving).collect()
     }
 }
@@ -59,6 +54,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::decide::survey::Weight;
 
     fn names(names: &str) -> Vec<HostName> {
         names.split_whitespace().map(|name| HostName::new(name).unwrap()).collect()

@@ -6,6 +6,9 @@ use super::host_survey::Answered;
 use super::inquiry::Inquiry;
 use super::survey::FleetSurvey;
 use crate::decide::absent;
+use crate::event::Event;
+use crate::event::reason::absent::Absence;
+use crate::event::wording::absent::go_on_without;
 use crate::facts::links::{self, Link};
 use crate::inventory::model::{Host, HostName};
 use crate::inventory::words_without;
@@ -35,13 +38,8 @@ impl Inquiry<'_> {
         let names: BTreeSet<&HostName> = silent.iter().map(|host| &host.name).collect();
         let needed = absent::needed(&self.links(survey), &silent);
         for (host, links) in &needed {
-            let of = if *links == 1 {
-                "a required link begins or ends".to_owned()
-            } else {
-                format!("{links} required links begin or end")
-            };
-            let text = format!("is needed as a witness: {of} there, of which nothing could be proven");
-            self.fail(Some(&host.name), text, self.or_without(&names, None));
+            let without = words_without(&self.scope.fleet.hosts, &self.scope.selected, &names);
+            self.tell(Event::failed(Some(&host.name), Absence::WitnessNeeded { links: *links, without }));
         }
         needed.is_empty()
     }
@@ -59,11 +57,7 @@ pub(super) fn or_without(
     silent: &BTreeSet<&HostName>,
     hint: Option<&String>,
 ) -> Option<String> {
-    let on_without = words_without(hosts, selected, silent).map(|words| format!("add `{words}` to go on without it"));
-    match (hint, on_without) {
-        (Some(hint), Some(words)) => Some(format!("{hint}; or {words}")),
-        (hint, words) => hint.cloned().or(words),
-    }
+    go_on_without(hint.cloned(), words_without(hosts, selected, silent).as_deref())
 }
 
 fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16> {

@@ -2,28 +2,29 @@
 //! job prints.
 
 use crate::decide::vocabulary::Step;
+use crate::event::doing::Doing;
 use crate::facts::host::JobKind;
 
 /// The most units that are named; if there are more, only their number is given.
 const UNITS_NAMED: usize = 3;
 
 /// Says what a step does, as long as the host says nothing that is more exact.
-pub(super) fn by_step(step: &Step) -> &'static str {
+pub(super) fn by_step(step: &Step) -> Doing {
     match step {
-        Step::TakeOver { .. } => "being taken over",
-        Step::Ask => "being asked who holds it",
-        Step::Arm { .. } => "arming its guard",
-        Step::Extend { .. } => "extending its guard",
-        Step::Job { kind: JobKind::Test, .. } => "activating the new system",
-        Step::Job { kind: JobKind::Switch, .. } => "making it what a reboot brings",
-        Step::Job { kind: JobKind::Reactivate, .. } => "activating it once more, and making it what a reboot brings",
-        Step::Job { kind: JobKind::Rollback, .. } => "going back to its old system",
-        Step::Login { .. } => "logging in anew",
-        Step::Return { .. } => "waiting for its guard",
-        Step::Disarm { .. } => "disarming its guard",
-        Step::Release => "giving its claim back",
-        Step::Unmark { .. } => "noting who is back",
-        Step::Clean { .. } => "cleaning up",
+        Step::TakeOver { .. } => Doing::TakenOver,
+        Step::Ask => Doing::AskedForHolder,
+        Step::Arm { .. } => Doing::Arming,
+        Step::Extend { .. } => Doing::Extending,
+        Step::Job { kind: JobKind::Test, .. } => Doing::Activating,
+        Step::Job { kind: JobKind::Switch, .. } => Doing::MadePermanent,
+        Step::Job { kind: JobKind::Reactivate, .. } => Doing::Reactivating,
+        Step::Job { kind: JobKind::Rollback, .. } => Doing::GoingBack,
+        Step::Login { .. } => Doing::LoggingIn,
+        Step::Return { .. } => Doing::WaitingForGuard,
+        Step::Disarm { .. } => Doing::Disarming,
+        Step::Release => Doing::Releasing,
+        Step::Unmark { .. } => Doing::NotingReturn,
+        Step::Clean { .. } => Doing::CleaningUp,
     }
 }
 

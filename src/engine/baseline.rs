@@ -7,6 +7,9 @@ use super::inquiry::Inquiry;
 use super::probing::Probing;
 use crate::decide::absent;
 use crate::decide::matrix::{cells, link_text};
+use crate::event::doing::Doing;
+use crate::event::reason::absent::Absence;
+use crate::event::reason::baseline::{BaselineLink, LinkName};
 use crate::event::{Cell, Event, Phase};
 use crate::facts::links::{Link, LinkAnswer, Round};
 use crate::facts::plan::Plan;
@@ -38,7 +41,7 @@ impl Inquiry<'_> {
         probing.stop().await;
         let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
         for host in absent::answering(&plan.links, &Round::default(), &round) {
-            self.warn(Some(&host), absent::answers_now());
+            self.warn(Some(&host), Absence::LeftOutAnswers);
         }
         let cells = cells(&plan, &round, false);
         self.tell(Event::MatrixSeen { phase: Phase::Baseline, cells: cells.clone() });
@@ -50,26 +53,23 @@ impl Inquiry<'_> {
         for link in &down {
             let one = &plan.links[*link];
             let cause = absent::likely_cause(&self.scope.fleet, one, skipped);
-            let because = cause.as_ref().map(|cause| format!(", {cause}")).unwrap_or_default();
-            let text = format!("{} is already down, before anything was changed{because}", describe_link(one));
-            if !changes {
-                let how = if *round.answer(*link) == LinkAnswer::Unknown { "cannot be looked at" } else { "is down" };
-                self.warn(None, format!("{} {how}{because}", describe_link(one)));
-            } else if self.scope.allowed.broken {
-                self.warn(None, format!("{text}: accepted, as asked (--allow-broken)"));
-            } else if mendable(one) && cause.is_none() {
-                self.warn(
-                    None,
-                    format!(
-                        "{text}: unless this push mends it, it will be rolled back (--allow-broken accepts it as it is)"
-                    ),
-                );
-            } else {
-                let hint = "mend it first, or accept it with --allow-broken".to_owned();
+            let link_name = LinkName { from: one.from.clone(), to: one.to.clone(), kind: one.probe.kind().to_owned() };
+            let reason = match cause {
+                cause if !changes && *round.answer(*link) == LinkAnswer::Unknown => {
+                    BaselineLink::LinkNotProbed { link: link_name, cause }
+                }
+                cause if !changes => BaselineLink::LinkDown { link: link_name, cause },
+                cause if self.scope.allowed.broken => BaselineLink::LinkDownAccepted { link: link_name, cause },
+                None if mendable(one) => BaselineLink::LinkDownMendable { link: link_name },
+                None => BaselineLink::LinkDownHopeless { link: link_name },
                 // It is not known whether a host that takes no part could mend the link.
-                let nobody = if cause.is_none() { ", and no host that this push changes can mend it" } else { "" };
-                self.fail(None, format!("{text}{nobody}"), Some(hint));
+                Some(cause) => BaselineLink::LinkDownAbsentHub { link: link_name, cause },
+            };
+            if matches!(reason, BaselineLink::LinkDownHopeless { .. } | BaselineLink::LinkDownAbsentHub { .. }) {
+                self.tell(Event::failed(None, reason));
                 is_hopeless = true;
+            } else {
+                self.warn(None, reason);
             }
         }
         let mut accepted = Vec::new();
@@ -85,11 +85,8 @@ impl Inquiry<'_> {
     fn tell_probing(&self, plan: &Plan) {
         for host in &plan.hosts {
             let count = plan.links.iter().filter(|link| link.from == Place::Host(host.name.clone())).count();
-            let doing = match count {
-                0 => "looking at its units".to_owned(),
-                1 => "probing 1 link".to_owned(),
-                count => format!("probing {count} links"),
-            };
+            let doing = if count == 0 { Doing::LookingAtUnits } else { Doing::Probing { links: count } };
+            let doing = doing.to_string();
             self.tell(Event::HostMoved { host: host.name.clone(), doing });
         }
     }
@@ -104,12 +101,4 @@ fn learn_health(plan: &mut Plan, round: &Round) {
             host.restarts.extend(seen.restarts.clone());
         }
     }
-}
-
-fn describe_link(link: &Link) -> String {
-    let from = match &link.from {
-        Place::Workstation => "the workstation",
-        Place::Host(name) => name.as_str(),
-    };
-    format!("the link {from} -> {} ({})", link.to, link.probe.kind())
 }

@@ -12,8 +12,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::rows::{BuildRows, shown};
 use super::causes::chain;
-use super::inquiry::{FleetScope, Inquiry, Phased, Refused};
+use super::inquiry::{FleetScope, Inquiry, Phased};
 use super::mutex::lock;
+use crate::event::doing::Doing;
+use crate::event::reason::build::BuildFault;
+use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
@@ -51,9 +54,9 @@ impl Inquiry<'_> {
         let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
         let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
         if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
-            let hint = format!("install Nix {} or newer here", nix::OLDEST_TEXT);
-            self.fail(None, format!("this workstation has {old}, which is too old"), Some(hint));
-            return Err(Refused { text: "the systems could not be evaluated".to_owned() });
+            let oldest = nix::OLDEST_TEXT.to_owned();
+            self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
+            return Err(Refusal::SystemsNotEvaluated);
         }
         let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
         let systems = match self.build_targets(&targets).await {
@@ -120,37 +123,43 @@ impl Inquiry<'_> {
         }
     }
 
-    fn evaluation_failed(&self, error: &nix::EvalError) -> Refused {
+    fn evaluation_failed(&self, error: &nix::EvalError) -> Refusal {
         if let nix::EvalError::Hosts { failed, .. } = error {
             for (host, problem) in failed {
-                self.fail(Some(host), problem.to_string(), None);
+                self.tell(Event::failed(Some(host), BuildFault::SystemNotEvaluated { said: problem.to_string() }));
             }
         } else {
             let no_nix = matches!(error, nix::EvalError::Process(ProcessError::Start { .. }));
-            let hint = no_nix.then(|| "`nix` must be in PATH: install Nix".to_owned());
-            self.fail(None, chain(error), hint);
+            let said = chain(error);
+            let fault =
+                if no_nix { BuildFault::WorkstationNixMissing { said } } else { BuildFault::EvaluationFailed { said } };
+            self.tell(Event::failed(None, fault));
         }
-        Refused { text: "the systems could not be evaluated".to_owned() }
+        Refusal::SystemsNotEvaluated
     }
 
-    async fn build_failed(&self, error: &nix::BuildError) -> Refused {
+    async fn build_failed(&self, error: &nix::BuildError) -> Refusal {
         if let nix::BuildError::Failed { hosts, failures, message, .. } = error {
             for failure in failures {
                 for host in &failure.hosts {
-                    let text = format!("cannot build its system: {} failed: {}", failure.name, failure.reason);
-                    self.fail(Some(host), text, Some(format!("nix log {}", failure.derivation)));
+                    let fault = BuildFault::DerivationFailed {
+                        name: failure.name.clone(),
+                        said: failure.reason.clone(),
+                        derivation: failure.derivation.clone(),
+                    };
+                    self.tell(Event::failed(Some(host), fault));
                     let what = format!("build of {}", failure.name);
                     self.tell(Event::Logged { host: host.clone(), what, lines: failure.log.clone() });
                 }
             }
             for host in hosts.iter().filter(|host| !failures.iter().any(|failure| failure.hosts.contains(host))) {
-                self.fail(Some(host), format!("its system was not built: {message}"), None);
+                self.tell(Event::failed(Some(host), BuildFault::SystemNotBuilt { said: message.clone() }));
             }
             self.record_logs(failures).await;
         } else {
-            self.fail(None, chain(error), None);
+            self.tell(Event::failed(None, BuildFault::BuildFailed { said: chain(error) }));
         }
-        Refused { text: "the systems could not be built".to_owned() }
+        Refusal::SystemsNotBuilt
     }
 
     /// Tells the whole logs of the failed builds, for the record: for every host that needs the build. A log that
@@ -180,7 +189,7 @@ fn doing(progress: &nix::NixProgress) -> String {
         (Some(build), _) => shown(build),
         (None, Some(name)) => format!("downloading {name}"),
         (None, None) if copied.expected > copied.done => "downloading".to_owned(),
-        (None, None) if *looking => "asking the binary caches".to_owned(),
+        (None, None) if *looking => Doing::AskingCaches.to_string(),
         (None, None) => String::new(),
     }
 }

@@ -8,9 +8,13 @@ use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
-use crate::decide::fit::PreSwitchRefusal;
-use crate::decide::survey::{BootDoubt, Surveyed};
+use crate::decide::survey::Surveyed;
+use crate::event::doing::Doing;
 use crate::event::forecast::Comparison;
+use crate::event::reason::boot::BootDoubt;
+use crate::event::reason::copy::CopyFault;
+use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
+use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::facts::fit::Fit;
 use crate::facts::store_path::StorePath;
@@ -28,10 +32,7 @@ impl Push<'_> {
         let questions =
             changing.iter().map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new, &of_run).boxed()));
         let answers = ask_all(questions).await;
-        refuse_if(
-            answers.values().any(|fits| !fits),
-            "a new system could not be brought to its host, or does not fit it",
-        )
+        refuse_if(answers.values().any(|fits| !fits), Refusal::SystemsNotBrought)
     }
 
     async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
@@ -59,15 +60,10 @@ impl Push<'_> {
             });
         };
         if let Err(error) = nix::copy(new, destination, host.limits.copy, hear).await {
-            let mend = error.mend(host.user.as_deref().unwrap_or("the user that logs in"));
-            self.inquiry.fail(
-                Some(name),
-                chain(&error),
-                mend.map(|mend| format!("in the host's NixOS configuration: {mend}")),
-            );
+            self.inquiry.tell(Event::failed(Some(name), fault(&error, host.user.as_deref())));
             return false;
         }
-        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: "looking whether it fits".to_owned() });
+        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
         self.prepare_one(view, new, of_run).await
     }
 
@@ -85,16 +81,8 @@ impl Push<'_> {
         if missing <= free {
             return true;
         }
-        let text = format!(
-            "not enough room: its new system brings up to {} MB, and {} MB are free",
-            missing.div_ceil(1_000_000),
-            free / 1_000_000
-        );
-        self.inquiry.fail(
-            Some(&view.host.name),
-            text,
-            Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
-        );
+        let fault = CopyFault::RoomTooLittle { needed_bytes: missing, free_bytes: free };
+        self.inquiry.tell(Event::failed(Some(&view.host.name), fault));
         false
     }
 
@@ -128,26 +116,22 @@ impl Push<'_> {
         };
         self.tell_comparison(name, &fit);
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.brings) {
-            self.inquiry.warn(Some(name), doubt.to_string());
+            self.inquiry.warn(Some(name), doubt);
         }
         let mut fits = true;
         for misfit in &fit.misfits {
-            self.inquiry.fail(Some(name), misfit.text.clone(), None);
+            let unfit = Unfit::SystemUnfit { kind: misfit.kind.clone(), said: misfit.text.clone() };
+            self.inquiry.tell(Event::failed(Some(name), unfit));
             fits = false;
         }
         if let Some(change) = &fit.loader_change {
-            let hint = "install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned();
-            self.inquiry.fail(
-                Some(name),
-                format!("the new system changes the kind of boot loader, {change}"),
-                Some(hint),
-            );
+            self.inquiry.tell(Event::failed(Some(name), Unfit::BootLoaderChanges { change: change.clone() }));
             fits = false;
         }
         if let Some(unfit) = PreSwitchRefusal::of(fit.check, view.host.limits.check) {
             let what = "pre-switch check".to_owned();
             self.inquiry.tell(Event::Logged { host: name.clone(), what, lines: fit.log });
-            self.inquiry.fail(Some(name), unfit.to_string(), Some(unfit.hint()));
+            self.inquiry.tell(Event::failed(Some(name), unfit));
             fits = false;
         }
         if fits {
@@ -164,5 +148,20 @@ impl Push<'_> {
             self.inquiry.tell(Event::Compared { host: host.clone(), packages: None, reboot_for: reboot_for.clone() });
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
+    }
+}
+
+/// `user`: who logs in there, if the inventory says so.
+fn fault(error: &nix::CopyError, user: Option<&str>) -> CopyFault {
+    let said = chain(error);
+    match error {
+        nix::CopyError::NoRoom { .. } => CopyFault::CopyNoRoom { said },
+        nix::CopyError::Untrusted { .. } => CopyFault::CopyUntrusted { said, user: user.map(str::to_owned) },
+        nix::CopyError::NoNix { .. } => CopyFault::CopyNoNix { said },
+        nix::CopyError::Connection { .. } => CopyFault::CopyInterrupted { said },
+        nix::CopyError::TimedOut { .. } => CopyFault::CopyTimedOut { said },
+        nix::CopyError::TooMuch { .. } => CopyFault::CopyTooTalkative { said },
+        nix::CopyError::Process { .. } => CopyFault::CopyNotStarted { said },
+        nix::CopyError::Other { .. } => CopyFault::CopyFailed { said },
     }
 }

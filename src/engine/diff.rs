@@ -11,6 +11,7 @@ use super::inquiry::Inquiry;
 use crate::decide::forecast::BootParts;
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
+use crate::event::reason::push::PushNote;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
@@ -63,7 +64,7 @@ impl Inquiry<'_> {
         match self.reach.run(name, &script, view.host.limits.step + COMPARISON).await {
             Ok(raw) => compared(&raw.lines),
             Err(error) => {
-                self.warn(Some(name), format!("does not say what its new system changes: {}", reason(&error)));
+                self.warn(Some(name), PushNote::DifferencesNotKnown { cause: reason(&error).into() });
                 Compared::default()
             }
         }

@@ -284,7 +284,7 @@ impl<H: Hosts> Driver<H> {
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
         }
-        let moved = Event::HostMoved { host: self.plan.host(host).name.clone(), doing: by_step(&step).to_owned() };
+        let moved = Event::HostMoved { host: self.plan.host(host).name.clone(), doing: by_step(&step).to_string() };
         surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);

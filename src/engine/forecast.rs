@@ -10,7 +10,10 @@ use super::push::{Preview, Push};
 use crate::decide::forecast::forecast;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
+use crate::event::doing::Doing;
 use crate::event::forecast::{Comparison, Forecast};
+use crate::event::reason::forecast::NotKnown;
+use crate::event::reason::refusal::Refusal;
 use crate::facts::plan::Plan;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
@@ -39,7 +42,7 @@ impl Push<'_> {
     }
 
     /// Returns all that is known by now.
-    pub(super) fn foreseen(&self, refused: Option<String>) -> Forecast {
+    pub(super) fn foreseen(&self, refused: Option<&Refusal>) -> Forecast {
         let mut known = lock(&self.ahead).clone();
         known.fleet.clone_from(&self.request.scope.fleet.name);
         let skipped = lock(&self.skipped);
@@ -52,31 +55,30 @@ impl Push<'_> {
             let not_known = self.not_known(&known);
             known.not_known.splice(0..0, not_known);
         }
-        known.refused = refused;
+        known.refused = refused.map(ToString::to_string);
         known
     }
 
     fn not_known(&self, known: &Forecast) -> Vec<String> {
         let changing = || known.hosts.iter().filter(|host| host.changes);
         let without = |lacks: &dyn Fn(&Comparison) -> bool| {
-            let hosts: Vec<&str> =
-                changing().filter(|host| lacks(&host.comparison)).map(|host| host.host.as_str()).collect();
-            (!hosts.is_empty()).then(|| hosts.join(", "))
+            let hosts: Vec<HostName> =
+                changing().filter(|host| lacks(&host.comparison)).map(|host| host.host.clone()).collect();
+            (!hosts.is_empty()).then_some(hosts)
         };
-        let packages = without(&|comparison| comparison.packages.is_none()).map(|hosts| {
-            format!("which packages change on {hosts}: its two systems are in no store together before the copy")
-        });
-        let reboots = without(&|comparison| comparison.reboot_for.is_none())
-            .map(|hosts| format!("whether a reboot is needed on {hosts}"));
+        let packages =
+            without(&|comparison| comparison.packages.is_none()).map(|hosts| NotKnown::PackagesNotKnown { hosts });
+        let reboots =
+            without(&|comparison| comparison.reboot_for.is_none()).map(|hosts| NotKnown::RebootNotKnown { hosts });
         let units = match (&self.request.back, changing().next()) {
             _ if self.request.first == (Preview::ShowPlan { units: true }) => None,
             (_, None) => None,
             (back, Some(_)) => {
                 let command = if back.is_none() { "plan --units" } else { "rollback --dry-run --units" };
-                Some(format!("which units are stopped and started: `{command}` asks the hosts"))
+                Some(NotKnown::UnitsNotAsked { command: command.to_owned() })
             }
         };
-        packages.into_iter().chain(reboots).chain(units).collect()
+        packages.into_iter().chain(reboots).chain(units).map(|unknown| unknown.to_string()).collect()
     }
 
     /// Brings the new systems to their hosts, or as near as a dry run allows; then it is known how they differ.
@@ -108,7 +110,7 @@ impl Push<'_> {
             (view.host.name.clone(), question.boxed())
         });
         let fits = ask_all(questions).await;
-        refuse_if(fits.values().any(|fits| !fits), "a new system could not be brought to its host")
+        refuse_if(fits.values().any(|fits| !fits), Refusal::SystemsNotBringable)
     }
 
     /// Finds the hosts that run their new system already and need a reboot for some part of it.
@@ -133,8 +135,7 @@ impl Push<'_> {
 
     async fn ask_one_for_units(&self, view: &Surveyed<'_>, new: &StorePath) {
         let name = &view.host.name;
-        self.inquiry
-            .tell(Event::HostMoved { host: name.clone(), doing: "asking what it would do to its units".to_owned() });
+        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::AskedForUnits.to_string() });
         // An activation decides about the same units, and then waits for them as well: its limit is more than enough.
         let limit = view.host.limits.test;
         let script = RemoteStep::DryActivate { new: new.clone(), limit }.script();
@@ -156,7 +157,8 @@ impl Push<'_> {
                         lines: log,
                     });
                 }
-                lock(&self.ahead).not_known.push(format!("what happens to the units of {name}: {why}"));
+                let unknown = NotKnown::UnitsNotKnown { of: name.clone(), cause: why.into() };
+                lock(&self.ahead).not_known.push(unknown.to_string());
             }
         }
     }

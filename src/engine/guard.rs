@@ -123,10 +123,7 @@ impl<'a> Guards<'a> {
         let views: Vec<_> = self.hosts().map(|host| self.view(host, &answered)).collect();
         let findings = judge_by_hand(&self.request.fleet.name, &views, self.request.allowed, ByHand::Guard);
         for finding in &findings {
-            match finding.weight {
-                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
-                Weight::Refusal => self.fail_with(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
-            }
+            self.events.publish(finding.event());
         }
         let mut plan = plan(&views, Vec::new());
         // No new system is known, but a person is about to change every host: each of them is armed.
@@ -308,7 +305,7 @@ impl<'a> Guards<'a> {
 
     async fn order(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, id: HostId, step: Step) -> Answer {
         let host = self.host(&plan.host(id).name);
-        let moved = super::activity::by_step(&step).to_owned();
+        let moved = super::activity::by_step(&step).to_string();
         self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
         // A lost answer is asked for again until then; after that it is not known what the host has done.
         let until = BootClock.now() + host.limits.connect + host.limits.step;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use super::host_survey::Answered;
 use super::reach::Reach;
-use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
+use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
+use crate::event::reason::refusal::Refusal;
+use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
@@ -34,12 +36,8 @@ pub struct FleetScope {
     pub roots: PathBuf,
 }
 
-/// A refusal: nothing was touched. The findings were told as events.
-pub(super) struct Refused {
-    pub(super) text: String,
-}
-
-pub(super) type Phased<T> = Result<T, Refused>;
+/// What a phase found, or why nothing was touched; the findings were told as events.
+pub(super) type Phased<T> = Result<T, Refusal>;
 
 /// The scope of one command, with the ways to its hosts and to those who listen.
 pub(super) struct Inquiry<'a> {
@@ -58,20 +56,17 @@ impl<'a> Inquiry<'a> {
         self.events.publish(event);
     }
 
-    pub(super) fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
-        self.tell(Event::Warned { host: host.cloned(), text: text.into().into() });
+    pub(super) fn warn(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+        self.tell(Event::warned(host, reason));
     }
 
-    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<String>, hint: Option<String>) {
-        self.tell(Event::Failed { host: host.cloned(), text: text.into().into(), hint });
+    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<Told>, hint: Option<String>) {
+        self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
     }
 
     pub(super) fn tell_findings(&self, findings: &[Finding]) {
         for finding in findings {
-            match finding.weight {
-                Weight::Warning => self.warn(finding.host.as_ref(), finding.text.clone()),
-                Weight::Refusal => self.fail(finding.host.as_ref(), finding.text.clone(), finding.hint.clone()),
-            }
+            self.tell(finding.event());
         }
     }
 
@@ -122,6 +117,6 @@ pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
     Plan { hosts, links, baseline: Round::default(), accepted: BTreeSet::new() }
 }
 
-pub(super) fn refuse_if(refused: bool, text: &str) -> Phased<()> {
-    if refused { Err(Refused { text: text.to_owned() }) } else { Ok(()) }
+pub(super) fn refuse_if(refused: bool, refusal: Refusal) -> Phased<()> {
+    if refused { Err(refusal) } else { Ok(()) }
 }

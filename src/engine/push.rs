@@ -10,7 +10,7 @@ use self::prepare::{Prepared, Ready};
 use super::causes::reason;
 use super::clock::BootClock;
 use super::driver::{Driver, DriverEnd};
-use super::inquiry::{FleetScope, Inquiry, Refused};
+use super::inquiry::{FleetScope, Inquiry};
 use super::last_look::look_at_every_host;
 use super::mutex::lock;
 use super::reboot::{Logbook, RebootDriver, Rolled};
@@ -23,8 +23,11 @@ use crate::decide::rollback::To;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::Forecast;
+use crate::event::reason::push::PushNote;
+use crate::event::reason::refusal::Refusal;
+use crate::event::reason::told::Told;
 use crate::event::stream::Events;
-use crate::event::{HostOutcome, Outcome};
+use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::traces::EndMark;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::Workspace;
@@ -135,12 +138,12 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
         signal = shutdown.requested() => return interrupted(signal).await,
     };
     match prepared {
-        Err(Refused { text }) => {
+        Err(refusal) => {
             push.clean_prepared().await;
             if push.request.first.is_all() {
-                surroundings.foreseen(push.foreseen(Some(text.clone())));
+                surroundings.foreseen(push.foreseen(Some(&refusal)));
             }
-            Pushed::Ended(push.refused(text))
+            Pushed::Ended(push.refused(refusal))
         }
         Ok(Prepared::Planned) => {
             // With `--units` the hosts have roots of a run that will not begin.
@@ -177,8 +180,8 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
             // The plan must be on the disk before the first host is armed: `recover` reads it.
             if let Err(error) = surroundings.started(&plan) {
                 push.clean_prepared().await;
-                push.inquiry.fail(None, format!("the run's record cannot be written: {error}"), None);
-                return Pushed::Ended(push.refused("the run's record cannot be written".to_owned()));
+                push.inquiry.tell(Event::failed(None, PushNote::RecordNotWritten { said: error.to_string() }));
+                return Pushed::Ended(push.refused(Refusal::RecordNotBegun));
             }
             let ended = Driver::new(Arc::clone(&hosts), Arc::clone(&plan), times, Arc::new(BootClock))
                 .drive(surroundings, shutdown)
@@ -266,7 +269,8 @@ impl<'a> Push<'a> {
         leftovers.clear_away(&self.inquiry, &skipped, &self.request.owner, surroundings, shutdown).await
     }
 
-    fn refused(&self, text: String) -> Verdict {
+    fn refused(&self, reason: impl Into<Told>) -> Verdict {
+        let text = reason.into().to_string();
         let hosts =
             self.request.scope.fleet.hosts.iter().map(|host| (host.name.clone(), HostOutcome::Untouched)).collect();
         Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
@@ -280,13 +284,13 @@ impl<'a> Push<'a> {
         let cleanings = prepared.iter().map(|host| self.inquiry.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
             if let Err(error) = cleaned {
-                self.inquiry.warn(Some(host), format!("roots of this run are left on it: {}", reason(&error)));
+                self.inquiry.warn(Some(host), PushNote::RootsLeft { cause: reason(&error).into() });
             }
         }
     }
 }
 
 fn unchanged(hosts: Vec<(HostName, HostOutcome)>) -> Verdict {
-    let text = "every host already runs its system".to_owned();
+    let text = PushNote::EveryHostCurrent.to_string();
     Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
 }

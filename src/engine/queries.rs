@@ -7,6 +7,7 @@ use super::baseline::Baseline;
 use super::inquiry::{FleetScope, Inquiry, Phased, plan, refuse_if};
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
+use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::event::{Cell, Event, Phase};
 use crate::facts::store_path::StorePath;
@@ -16,13 +17,13 @@ use crate::remote::Workspace;
 /// Phase 1 alone: touches no host and connects to none.
 ///
 /// # Errors
-/// Why not, in one sentence; the details were told as events.
+/// Why not; the details were told as events.
 pub async fn build(
     scope: &FleetScope,
     workspace: Arc<Workspace>,
     events: &Events,
-) -> Result<BTreeMap<HostName, StorePath>, String> {
-    Inquiry::new(scope, workspace, events).build().await.map_err(|refused| refused.text)
+) -> Result<BTreeMap<HostName, StorePath>, Refusal> {
+    Inquiry::new(scope, workspace, events).build().await
 }
 
 /// The result of a look at every link.
@@ -36,10 +37,10 @@ pub struct Checked {
 /// Survey and matrix alone: changes nothing.
 ///
 /// # Errors
-/// Why not, in one sentence; the details were told as events.
-pub async fn check(scope: &FleetScope, workspace: Arc<Workspace>, events: &Events) -> Result<Checked, String> {
+/// Why not; the details were told as events.
+pub async fn check(scope: &FleetScope, workspace: Arc<Workspace>, events: &Events) -> Result<Checked, Refusal> {
     let inquiry = Inquiry::new(scope, workspace, events);
-    let checked = inquiry.check().await.map_err(|refused| refused.text);
+    let checked = inquiry.check().await;
     inquiry.reach.close().await;
     checked
 }
@@ -48,14 +49,14 @@ pub async fn check(scope: &FleetScope, workspace: Arc<Workspace>, events: &Event
 /// copies nothing.
 ///
 /// # Errors
-/// Why not, in one sentence; the details were told as events.
+/// Why not; the details were told as events.
 pub async fn diff(
     scope: &FleetScope,
     workspace: Arc<Workspace>,
     events: &Events,
-) -> Result<Vec<(HostName, Comparison)>, String> {
+) -> Result<Vec<(HostName, Comparison)>, Refusal> {
     let inquiry = Inquiry::new(scope, workspace, events);
-    let differing = inquiry.diff().await.map_err(|refused| refused.text);
+    let differing = inquiry.diff().await;
     inquiry.reach.close().await;
     differing
 }
@@ -64,7 +65,7 @@ impl Inquiry<'_> {
     async fn check(&self) -> Phased<Checked> {
         // A person asks exactly because a host may be away: the others look at it all the same.
         let survey = self.survey(&self.scope.without).await;
-        refuse_if(survey.answered.is_empty(), "no host answers")?;
+        refuse_if(survey.answered.is_empty(), Refusal::NoHostAnswers)?;
         let hosts = self.scope.fleet.hosts.iter().filter(|host| survey.answered.contains_key(&host.name));
         let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &survey.answered, None)).collect();
         let links = self.links(&survey).into_iter().filter(|link| link.is_of(&self.scope.selected)).collect();

@@ -248,7 +248,7 @@ impl RebootDriver<'_> {
         // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
         // out for links that no host can bring up.
         let survey = self.inquiry.survey(self.skipped).await;
-        self.inquiry.ensure_witnesses_answer(&survey).map_err(|refused| Told::from(refused.text))?;
+        self.inquiry.ensure_witnesses_answer(&survey).map_err(Told::from)?;
         let surveyed = &survey.answered;
         let there: Vec<&Host> =
             self.inquiry.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();

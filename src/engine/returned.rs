@@ -15,9 +15,10 @@ use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, recov
 use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
-use crate::decide::survey::{Left, Surveyed};
+use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
+use crate::event::reason::leftover::Left;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
 use crate::event::reason::told::Told;
 use crate::event::stream::Events;
@@ -38,18 +39,18 @@ pub(super) struct Leftovers {
 }
 
 impl Leftovers {
-    pub(super) fn of(views: &[Surveyed<'_>]) -> Self {
+    pub(super) fn of(fleet: &str, views: &[Surveyed<'_>]) -> Self {
         let rolling = views.iter().filter_map(|view| Some((view.host.name.clone(), view.facts.rolling_over.clone()?)));
-        Self { returned: returned(views), rolling: rolling.collect() }
+        Self { returned: returned(fleet, views), rolling: rolling.collect() }
     }
 }
 
 /// Takes witnesses of the push, too, and only runs of which every host answers, except those that were missing: the
 /// push does not wait for a host here.
-fn returned(views: &[Surveyed<'_>]) -> Returned {
+fn returned(fleet: &str, views: &[Surveyed<'_>]) -> Returned {
     let mut returned = Returned::new();
     for view in views {
-        for run in Left::of(view, views).iter().filter_map(Left::back_on_old) {
+        for run in Left::of(fleet, view, views).iter().filter_map(Left::back_on_old) {
             let is_its = |trace: &&String| is_of_guard(trace, run);
             let traces = view.facts.traces.iter().filter(is_its).cloned().collect();
             returned.entry(run.to_owned()).or_default().insert(view.host.name.clone(), traces);
@@ -237,7 +238,7 @@ mod tests {
             Surveyed { host, selected, facts, new: selected.then_some(&new), times }
         };
         let views: Vec<Surveyed<'_>> = fleet.hosts.iter().zip([&vps, &nas]).map(view).collect();
-        let found = Leftovers::of(&views).returned;
+        let found = Leftovers::of("lab", &views).returned;
         found.into_iter().flat_map(|(run, hosts)| hosts.into_keys().map(move |host| (run.clone(), host))).collect()
     }
 

@@ -10,7 +10,7 @@ use super::inquiry::{Phased, refuse_if};
 use super::push::Push;
 use super::survey::FleetSurvey;
 use crate::decide::rollback::{Kept, To, choose, doubt};
-use crate::event::reason::rollback_target::RollbackDoubt;
+use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
@@ -55,7 +55,7 @@ impl Push<'_> {
                 }
             }
         }
-        refuse_if(missing, &RollbackDoubt::RollbackTargetsMissing.to_string())?;
+        refuse_if(missing, Refusal::RollbackTargetsMissing)?;
         Ok((systems, survey))
     }
 

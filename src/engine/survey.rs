@@ -7,6 +7,8 @@ use futures::FutureExt;
 use super::ask::ask_all;
 use super::host_survey::{Answered, aloud, ask};
 use super::inquiry::{Inquiry, Phased, refuse_if};
+use crate::event::reason::absent::Absence;
+use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::inventory::model::HostName;
 
@@ -18,13 +20,10 @@ pub(super) struct FleetSurvey {
     pub(super) all_answer_that_must: bool,
 }
 
-/// The reason why nothing goes on behind a silent host.
-const SILENT: &str = "not every host could be surveyed";
-
 impl FleetSurvey {
     /// Refuses if a host is silent that must answer; it was told which.
     pub(super) fn ensure_all_answer(&self) -> Phased<()> {
-        refuse_if(!self.all_answer_that_must, SILENT)
+        refuse_if(!self.all_answer_that_must, Refusal::HostsNotSurveyed)
     }
 }
 
@@ -49,19 +48,14 @@ impl Inquiry<'_> {
             match answers[&host.name].as_ref() {
                 Ok(_) => self.tell_address(&host.name),
                 Err((text, hint)) if host.optional => {
-                    let text = format!(
-                        "is left out with its links, since it is `optional` and does not answer: {text}{}",
-                        hinted(hint.as_ref())
-                    );
-                    self.warn(Some(&host.name), text);
+                    let cause = text.clone().into();
+                    self.warn(Some(&host.name), Absence::OptionalHostSilent { cause, way_out: hint.clone() });
                     self.tell(Event::HostLeftOut { host: host.name.clone() });
                     skipped_now.insert(host.name.clone());
                 }
                 Err((text, hint)) if !self.scope.selected.contains(&host.name) => {
-                    self.warn(
-                        Some(&host.name),
-                        format!("this witness does not answer: {text}{}", hinted(hint.as_ref())),
-                    );
+                    let cause = text.clone().into();
+                    self.warn(Some(&host.name), Absence::WitnessSilent { cause, way_out: hint.clone() });
                 }
                 Err((text, hint)) => {
                     let hint = self.or_without(&silent, hint.as_ref());
@@ -79,19 +73,15 @@ impl Inquiry<'_> {
         // Before the refusal: all that is missing is said at once.
         let all_needed = self.needed_witnesses_answer(survey);
         survey.ensure_all_answer()?;
-        refuse_if(!all_needed, SILENT)
+        refuse_if(!all_needed, Refusal::HostsNotSurveyed)
     }
 
     /// Tells by which of its several addresses the host is reached, from now on.
     fn tell_address(&self, host: &HostName) {
         let Some((address, passed_over)) = self.reach.workspace().settled_on(host) else { return };
         for why in passed_over {
-            self.warn(Some(host), format!("another of its addresses was passed over: {why}"));
+            self.warn(Some(host), Absence::AddressPassedOver { cause: why.clone().into() });
         }
         self.tell(Event::AddressChosen { host: host.clone(), address: address.to_owned() });
     }
-}
-
-fn hinted(hint: Option<&String>) -> String {
-    hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
 }

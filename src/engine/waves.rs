@@ -4,6 +4,7 @@ use super::inquiry::{Phased, refuse_if};
 use super::push::Push;
 use crate::decide::survey::Weight;
 use crate::event::Event;
+use crate::event::reason::refusal::Refusal;
 use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{Host, HostName};
 
@@ -15,10 +16,7 @@ impl Push<'_> {
         let hosts: Vec<&Host> = request.scope.fleet.hosts.iter().filter(|host| names.contains(&host.name)).collect();
         let findings = request.waves.judge(&hosts);
         self.inquiry.tell_findings(&findings);
-        refuse_if(
-            findings.iter().any(|finding| finding.weight == Weight::Refusal),
-            "not every wave of this push could be proven",
-        )?;
+        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), Refusal::WavesNotProvable)?;
         let waves = request.waves.divide(&names);
         for host in changing {
             let host = &mut plan.hosts[host.0];

@@ -4,16 +4,31 @@
 //! A code is kebab-case, has no host and no path in it, and is never renamed within version 1 of the events. It is the
 //! variant's name: whoever renames a variant renames its code, which the list in docs/codes.md shows.
 
+pub mod absent;
+pub mod baseline;
+pub mod boot;
+pub mod build;
 pub mod caution;
+pub mod claim;
+pub mod copy;
 pub mod disowned;
 pub mod doctor;
+pub mod fit;
+pub mod forecast;
 pub mod guard;
+pub mod leftover;
 pub mod lists;
+pub mod push;
 pub mod reboot;
 pub mod recover;
+pub mod refusal;
 pub mod rollback_target;
 pub mod status;
+pub mod survey;
 pub mod told;
+pub mod units;
+pub mod unlinked;
+pub mod waves;
 pub mod workstation;
 
 use std::fmt;

@@ -3,17 +3,38 @@
 
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
+pub mod absent;
+mod baseline;
+mod boot;
+mod build;
 mod caution;
+mod claim;
+mod copy;
 mod disowned;
 mod doctor;
+mod doing;
+mod fit;
+mod forecast;
 mod guard;
 pub(crate) mod host;
+pub mod leftover;
 pub(crate) mod packages;
+mod push;
 mod reboot;
 mod recover;
+mod refusal;
 mod rollback_target;
 mod status;
+mod survey;
+mod units;
+mod unlinked;
+mod waves;
 pub(crate) mod words;
 mod workstation;
 
 use crate::event::reason::Worded;
+use crate::inventory::model::HostName;
+
+fn names(hosts: &[HostName]) -> String {
+    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}

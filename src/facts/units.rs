@@ -1,7 +1,6 @@
 //! Defines what hosts say of their units, and what a plan says of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -76,74 +75,6 @@ pub fn failing_text(units: &BTreeMap<String, UnitPast>) -> String {
     let running = of(UnitPast::Running).map(|named| format!("{named} (running before this push)"));
     let not_running = of(UnitPast::NotRunning).map(|named| format!("{named} (not running before this push)"));
     [running, not_running, of(UnitPast::NotKnown)].into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// A warning about a host's units, which turns no push back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UnitCaution {
-    /// It has failed, and the push has nothing to do with it.
-    OfOthers { unit: String },
-    /// It has failed, and the new system does not have it.
-    Gone { unit: String },
-    /// It was started again and again already before the push.
-    Restless { unit: String },
-    /// After a roll back: failed now, and not before the push.
-    LeftFailed { units: BTreeSet<String> },
-    /// After a roll back: not running, and running before the push.
-    LeftStopped { units: BTreeSet<String> },
-    /// It made a run roll back, and has failed since: this push is measured by it.
-    Remembered { unit: String, run: String },
-}
-
-impl UnitCaution {
-    /// Returns whether there is anything to say: no unit, no caution.
-    #[must_use]
-    pub fn names_units(&self) -> bool {
-        match self {
-            Self::LeftFailed { units } | Self::LeftStopped { units } => !units.is_empty(),
-            Self::OfOthers { .. } | Self::Gone { .. } | Self::Restless { .. } | Self::Remembered { .. } => true,
-        }
-    }
-}
-
-impl fmt::Display for UnitCaution {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OfOthers { unit } => {
-                write!(
-                    formatter,
-                    "{unit} has failed: this push did not start it, and no unit of the new system needs it"
-                )
-            }
-            Self::Gone { unit } => write!(formatter, "{unit} has failed, and the new system does not have it any more"),
-            Self::Restless { unit } => {
-                write!(formatter, "{unit} is started again and again, as it was before this push: it is not waited for")
-            }
-            Self::LeftFailed { units } => {
-                let units: Vec<&str> = units.iter().map(String::as_str).collect();
-                write!(
-                    formatter,
-                    "failed now, and not before this push: {}; the roll back did not bring that back: `systemctl \
-                     restart` there",
-                    units.join(", ")
-                )
-            }
-            Self::LeftStopped { units } => {
-                let units: Vec<&str> = units.iter().map(String::as_str).collect();
-                write!(
-                    formatter,
-                    "running before this push, and not now: {}; the roll back has not started that: `systemctl start` \
-                     there",
-                    units.join(", ")
-                )
-            }
-            Self::Remembered { unit, run } => write!(
-                formatter,
-                "{unit} made run {run} roll back and has failed since: this push rolls back, too, unless it comes up \
-                 (--accept-failed {unit} takes it as it is)"
-            ),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -56,17 +56,6 @@ pub enum CopyError {
     },
 }
 
-impl CopyError {
-    /// Says what to write into the host's NixOS configuration, if that helps. `user` is the login on the host.
-    #[must_use]
-    pub fn mend(&self, user: &str) -> Option<String> {
-        match self {
-            Self::Untrusted { .. } => Some(format!("nix.settings.trusted-users = [ \"root\" \"{user}\" ];")),
-            _ => None,
-        }
-    }
-}
-
 /// Copies `path` and all that it needs. `limit` is for everything, a second try included.
 ///
 /// A session over a master that nix takes for something else is tried once more without the master.
@@ -205,7 +194,6 @@ mod tests {
             r"cannot add path '\u001b[35;1m/nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base\u001b[0m' because it lacks a signature by a trusted key",
         )]);
         assert!(matches!(&untrusted, CopyError::Untrusted { .. }), "{untrusted}");
-        assert_eq!(untrusted.mend("alice").unwrap(), "nix.settings.trusted-users = [ \"root\" \"alice\" ];");
 
         let no_nix = explained(&[
             "bash: line 1: nix-daemon: command not found",

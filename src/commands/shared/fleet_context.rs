@@ -10,15 +10,17 @@ use crate::commands::Trouble;
 use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
-use crate::decide::unlinked::Unlinked;
 use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
+use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
-use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
+use crate::inventory::{
+    FAILED, Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run,
+};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -36,15 +38,19 @@ pub(crate) struct FleetContext {
     warnings: Vec<String>,
 }
 
+/// Returns the inventory, with its warnings as a person reads them.
 pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<String>), Trouble> {
+    let Loaded { inventory, warnings } = read(global)?;
+    Ok((inventory, warnings.iter().map(ToString::to_string).collect()))
+}
+
+pub(crate) fn read(global: &GlobalArgs) -> Result<Loaded, Trouble> {
     let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
     let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here).map_err(|error| {
         let hint = error.hint();
         Trouble::not_understood(error, Some(hint))
     })?;
-    let loaded = Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-    Ok((loaded.inventory, warnings))
+    Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))
 }
 
 /// Returns what `@failed` means for this fleet.
@@ -231,7 +237,7 @@ impl FleetContext {
     /// Says what is not proven of a fleet without a link, for commands that push or say what a push would do.
     pub(crate) fn warn_of_no_link(&self, events: &Events) {
         if let Some(unlinked) = Unlinked::of(&self.fleet) {
-            events.publish(Event::Warned { host: None, text: format!("{unlinked}; {}", unlinked.mend()).into() });
+            events.publish(Event::warned(None, UnlinkedFleet::FleetUnlinked { cause: unlinked }));
         }
     }
 

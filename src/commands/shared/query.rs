@@ -7,6 +7,7 @@ use crate::commands::Trouble;
 use crate::commands::{CommandResult, farewell};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
+use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::exit::{Ending, status};
 use crate::remote::Workspace;
@@ -38,7 +39,7 @@ impl Query {
     /// Waits for the answer, or for a signal. Why there is no answer is told as it comes.
     pub(crate) async fn end(
         self,
-        asking: impl Future<Output = Result<Reply, String>>,
+        asking: impl Future<Output = Result<Reply, Refusal>>,
         workspace: &Workspace,
         shutdown: &mut Shutdown,
     ) -> CommandResult {
@@ -50,8 +51,8 @@ impl Query {
                     page = answered.page;
                     Ending::Answered { yes: answered.yes }
                 }
-                Err(text) => {
-                    self.events.publish(Event::Failed { host: None, text: text.into(), hint: None });
+                Err(refusal) => {
+                    self.events.publish(Event::failed(None, refusal));
                     Ending::Answered { yes: false }
                 }
             },

@@ -3,8 +3,8 @@ use pretty_assertions::assert_eq;
 use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::status::tests::{fleet, system, well};
-use crate::decide::unlinked::Unlinked;
 use crate::event::reason::Worded;
+use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::facts::host::{GuardState, Lease};
 use crate::facts::systems::{BootFiles, NextBoot, Systems};
@@ -250,7 +250,7 @@ fn what_a_push_would_refuse_is_a_blocker_and_nothing_else_of_the_survey_is() {
     let refused: Vec<String> = survey::judge("lab", &[view], Allowed::default())
         .into_iter()
         .filter(|finding| finding.weight == Weight::Refusal)
-        .map(|finding| finding.text)
+        .map(|finding| finding.text.to_string())
         .collect();
     let blockers: Vec<String> = found(&host, &Copying::Trusted)
         .into_iter()
@@ -285,7 +285,7 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
     let unfinished = Unfinished { what: "run r-1 did not end".into(), mend: "fleetdeploy recover lab".into() };
     assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
-    let unlinked = Unlinked::NoVpn { fleet: "lab".into(), only: None };
+    let unlinked = Unlinked::VpnAddressesMissing { fleet: "lab".into(), only: None };
     assert_eq!(worst(&Workstation { unlinked: Some(unlinked), ..well }), Severity::Warning);
 }
 

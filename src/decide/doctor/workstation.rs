@@ -1,9 +1,9 @@
 //! Judges what a push needs of the workstation.
 
 use super::{DoctorFinding, Severity};
-use crate::decide::unlinked::Unlinked;
 use crate::event::reason::doctor::Stake;
 use crate::event::reason::told::Told;
+use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::{FolderObstacle, WorkstationHealth};
 
 /// The findings about the workstation.
@@ -76,8 +76,9 @@ pub fn of_workstation(found: &Workstation) -> Vec<DoctorFinding> {
         DoctorFinding::taken(Severity::Blocker, what, Stake::RunUnfinished, Some(mend))
     }));
     findings.extend(found.unlinked.as_ref().map(|unlinked| {
-        let mend = Some(unlinked.mend());
-        DoctorFinding::taken(Severity::Warning, unlinked.to_string(), Stake::NothingProven, mend)
+        let told = Told::from(unlinked.clone());
+        let mend = told.mend();
+        DoctorFinding::taken(Severity::Warning, told, Stake::NothingProven, mend)
     }));
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -12,10 +12,11 @@ use std::time::Duration;
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
+use crate::event::reason::units::UnitCaution;
 use crate::facts::host::{Standing, Uptime};
 use crate::facts::links::HostRound;
 use crate::facts::plan::HostId;
-use crate::facts::units::{UnitCaution, UnitNow, UnitPast, UnitState, Units};
+use crate::facts::units::{UnitNow, UnitPast, UnitState, Units};
 
 /// The knowledge of a transaction about its hosts' units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -152,7 +153,7 @@ impl Transaction {
         self.units.started.entry(host).or_default().extend(started);
         self.units.waited_for.insert(host, waited_for);
         for unit in restless {
-            self.caution_once(host, &unit.clone(), &UnitCaution::Restless { unit }, effects);
+            self.caution_once(host, &unit.clone(), UnitCaution::UnitRestless { unit }, effects);
         }
     }
 
@@ -210,23 +211,22 @@ impl Transaction {
         let Some(now) = units.get(unit) else { return true };
         let unit = unit.to_owned();
         let caution = if now.gone {
-            UnitCaution::Gone { unit: unit.clone() }
+            UnitCaution::UnitFailedGone { unit: unit.clone() }
         } else if now.needed
             || self.plan.host(host).units.remembered.contains_key(&unit)
             || self.units.started.get(&host).is_some_and(|started| started.contains(&unit))
         {
             return true;
         } else {
-            UnitCaution::OfOthers { unit: unit.clone() }
+            UnitCaution::UnitFailedOfOthers { unit: unit.clone() }
         };
-        self.caution_once(host, &unit, &caution, effects);
+        self.caution_once(host, &unit, caution, effects);
         false
     }
 
-    fn caution_once(&mut self, host: HostId, unit: &str, caution: &UnitCaution, effects: &mut Vec<Effect>) {
+    fn caution_once(&mut self, host: HostId, unit: &str, caution: UnitCaution, effects: &mut Vec<Effect>) {
         if self.units.told.insert((host, unit.to_owned())) {
-            let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: caution.to_string().into() }));
+            effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), caution)));
         }
     }
 
@@ -272,10 +272,12 @@ impl Transaction {
 
     pub(super) fn tell_what_is_left(&mut self, effects: &mut Vec<Effect>) {
         for (host, [failed, stopped]) in std::mem::take(&mut self.units.left) {
-            let cautions = [UnitCaution::LeftFailed { units: failed }, UnitCaution::LeftStopped { units: stopped }];
-            for caution in cautions.iter().filter(|caution| caution.names_units()) {
-                let (host, text) = (Some(self.plan.host(host).name.clone()), caution.to_string());
-                effects.push(Effect::Tell(Event::Warned { host, text: text.into() }));
+            let host = &self.plan.host(host).name;
+            if !failed.is_empty() {
+                effects.push(Effect::Tell(Event::warned(Some(host), UnitCaution::UnitsLeftFailed { units: failed })));
+            }
+            if !stopped.is_empty() {
+                effects.push(Effect::Tell(Event::warned(Some(host), UnitCaution::UnitsLeftStopped { units: stopped })));
             }
         }
     }

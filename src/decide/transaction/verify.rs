@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::decide::absent;
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
+use crate::event::reason::absent::Absence;
 use crate::event::{Event, Phase};
 use crate::facts::host::same_boot;
 use crate::facts::links::{LinkId, Round};
@@ -293,7 +294,7 @@ impl Transaction {
     fn notice_absent(&mut self, round: &Round, effects: &mut Vec<Effect>) {
         for host in absent::answering(&self.plan.links, &self.plan.baseline, round) {
             if self.noticed_absent.insert(host.clone()) {
-                effects.push(Effect::Tell(Event::Warned { host: Some(host), text: absent::answers_now().into() }));
+                effects.push(Effect::Tell(Event::warned(Some(&host), Absence::LeftOutAnswers)));
             }
         }
     }

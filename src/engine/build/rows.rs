@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::doing::Doing;
 use crate::inventory::model::HostName;
 use crate::nix::{EvalTarget, Needs, NixProgress, RunningBuild};
 
@@ -58,12 +59,12 @@ impl BuildRows {
 impl BuildRow {
     fn doing(&self, needs: &Needs, now: &NixProgress) -> String {
         if self.derivation.as_ref().is_some_and(|derivation| now.systems.contains(derivation)) {
-            return "its system is built".to_owned();
+            return Doing::Built.to_string();
         }
         let is_mine = |build: &&RunningBuild| needs.hosts_of(&build.derivation).contains(&self.host);
         match now.running.iter().find(is_mine) {
             Some(build) => format!("building {}", shown(build)),
-            None => "waiting for the build".to_owned(),
+            None => Doing::WaitingForBuild.to_string(),
         }
     }
 }

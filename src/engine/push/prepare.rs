@@ -15,6 +15,7 @@ use crate::engine::returned::Leftovers;
 use crate::engine::ssh_hosts::SshHosts;
 use crate::engine::survey::FleetSurvey;
 use crate::event::forecast::NotRun;
+use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, HostOutcome, HostPlanned, Phase};
 use crate::facts::links::Link;
 use crate::facts::plan::Plan;
@@ -58,7 +59,7 @@ impl Push<'_> {
         lock(&self.ahead).not_run = commands.iter().map(not_run).collect();
         // The plan is put together before it is judged, so that a refused dry run shows what is known by now.
         self.judge(&views)?;
-        let leftovers = Leftovers::of(&views);
+        let leftovers = Leftovers::of(&fleet.name, &views);
         self.inquiry.tell(Event::Planned { hosts: planned(&views) });
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);
@@ -83,7 +84,7 @@ impl Push<'_> {
             let mut ahead = lock(&self.ahead);
             (ahead.links, ahead.accepted) = (cells, accepted);
         }
-        refuse_if(is_hopeless, "a required link is down that this push cannot mend")?;
+        refuse_if(is_hopeless, Refusal::RequiredLinkHopeless)?;
         // Survey and baseline are two looks before anything changed: a unit that was started anew between them restarts
         // by itself, and the push is not blamed for it.
         for host in &mut plan.hosts {
@@ -124,7 +125,7 @@ impl Push<'_> {
                 self.inquiry.warn(Some(&view.host.name), note.clone());
             }
         }
-        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), "a host must not be touched now")
+        refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), Refusal::HostNotTouchable)
     }
 
     /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke

@@ -3,14 +3,29 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use strum::VariantNames;
 
+use crate::event::reason::absent::{Absence, AbsentHub};
+use crate::event::reason::baseline::BaselineLink;
+use crate::event::reason::boot::{BootDoubt, BootRefusal};
+use crate::event::reason::build::BuildFault;
 use crate::event::reason::caution::Caution;
+use crate::event::reason::claim::Claim;
+use crate::event::reason::copy::CopyFault;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
+use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
+use crate::event::reason::forecast::NotKnown;
 use crate::event::reason::guard::HandGuard;
+use crate::event::reason::leftover::Left;
+use crate::event::reason::push::PushNote;
 use crate::event::reason::reboot::{FoundRolling, Regression, RollingReason};
 use crate::event::reason::recover::{ClaimDoubt, RecoverReason};
+use crate::event::reason::refusal::Refusal;
 use crate::event::reason::rollback_target::RollbackDoubt;
 use crate::event::reason::status::Ailment;
+use crate::event::reason::survey::Judgement;
+use crate::event::reason::units::UnitCaution;
+use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
+use crate::event::reason::waves::WaveFault;
 use crate::event::reason::workstation::{FolderObstacle, WorkstationHealth};
 
 /// One enum of reasons.
@@ -32,11 +47,25 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 13] = [
+pub const LISTS: [ReasonList; 32] = [
+    ReasonList::of::<Absence>(),
+    ReasonList::of::<AbsentHub>(),
+    ReasonList::of::<BaselineLink>(),
+    ReasonList::of::<BootRefusal>(),
+    ReasonList::of::<BootDoubt>(),
     ReasonList::of::<Caution>(),
+    ReasonList::of::<Claim>(),
     ReasonList::of::<Disowned>(),
     ReasonList::of::<HostHealth>(),
+    ReasonList::of::<PreSwitchRefusal>(),
+    ReasonList::of::<Unfit>(),
+    ReasonList::of::<NotKnown>(),
+    ReasonList::of::<BuildFault>(),
+    ReasonList::of::<CopyFault>(),
+    ReasonList::of::<PushNote>(),
+    ReasonList::of::<Refusal>(),
     ReasonList::of::<HandGuard>(),
+    ReasonList::of::<Left>(),
     ReasonList::of::<RollingReason>(),
     ReasonList::of::<Regression>(),
     ReasonList::of::<FoundRolling>(),
@@ -44,6 +73,11 @@ pub const LISTS: [ReasonList; 13] = [
     ReasonList::of::<ClaimDoubt>(),
     ReasonList::of::<RollbackDoubt>(),
     ReasonList::of::<Ailment>(),
+    ReasonList::of::<Judgement>(),
+    ReasonList::of::<UnitCaution>(),
+    ReasonList::of::<Unlinked>(),
+    ReasonList::of::<UnlinkedFleet>(),
+    ReasonList::of::<WaveFault>(),
     ReasonList::of::<WorkstationHealth>(),
     ReasonList::of::<FolderObstacle>(),
 ];

@@ -43,8 +43,6 @@ pub enum RollbackDoubt {
     NoSuchGeneration { generation: u64, generations: Vec<u64>, host: HostName },
     /// The host runs something else than the run has left on it.
     ChangedSinceRun { run: String, current: StorePath, left: StorePath },
-    /// A host has no system to go back to, so nothing is begun.
-    RollbackTargetsMissing,
 }
 
 /// The oldest generation of a host's system profile.

@@ -52,7 +52,6 @@ impl fmt::Display for RollbackDoubt {
                 formatter,
                 "runs {current}, and run {run} left {left} on it: somebody has changed it since, and that goes, too"
             ),
-            Self::RollbackTargetsMissing => formatter.write_str("not every host has what it is to go back to"),
         }
     }
 }
@@ -70,7 +69,7 @@ impl Worded for RollbackDoubt {
             Self::NoGenerationThen { generations, host, .. } | Self::NoSuchGeneration { generations, host, .. } => {
                 (named(generations, "its generations"), host)
             }
-            Self::ChangedSinceRun { .. } | Self::RollbackTargetsMissing => return None,
+            Self::ChangedSinceRun { .. } => return None,
         };
         Some(format!("{mend}; or leave it out with --except {host}"))
     }

@@ -49,7 +49,7 @@ fn findings(facts: &[Facts; 3]) -> Vec<Finding> {
 
 fn said(facts: &[Facts; 3]) -> Vec<(Option<String>, Weight, String)> {
     let name = |finding: &Finding| finding.host.as_ref().map(ToString::to_string);
-    findings(facts).iter().map(|finding| (name(finding), finding.weight, finding.text.clone())).collect()
+    findings(facts).iter().map(|finding| (name(finding), finding.weight, finding.text.to_string())).collect()
 }
 
 #[test]
@@ -157,7 +157,8 @@ fn what_is_over_is_said_so_and_a_host_between_refuses_whatever_the_marks_say() {
     marked(&mut facts[0], "r-1", Some(EndSide::Old), "web", Some("3"));
     facts[2].standing.systems.profile = system('b', "2");
     let all = findings(&facts);
-    let between = all.iter().find(|finding| finding.text.contains("between two systems")).expect("it is said");
+    let between =
+        all.iter().find(|finding| finding.text.to_string().contains("between two systems")).expect("it is said");
     assert_eq!(between.weight, Weight::Refusal);
     let hint = between.hint.as_deref().unwrap();
     assert!(

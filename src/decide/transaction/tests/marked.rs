@@ -189,10 +189,7 @@ fn two_that_are_back_on_two_sides_are_apart_though_the_others_have_moved_on() {
     assert_eq!((verdict.outcome, end(&verdict, 0)), (Outcome::Split, moved_on("later")));
     for host in [1, 2] {
         let why = lost(&verdict, host);
-        assert!(
-            why.contains("another host of the run that was missing, too, is on the other side"),
-            "{why}"
-        );
+        assert!(why.contains("another host of the run that was missing, too, is on the other side"), "{why}");
     }
 }
 

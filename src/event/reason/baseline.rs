@@ -1,0 +1,48 @@
+//! What is to be said of links that are down before anything has changed.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::event::reason::absent::AbsentHub;
+use crate::inventory::model::Place;
+
+/// A required link is down already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum BaselineLink {
+    /// Nothing changes: it is shown as it is.
+    LinkDown {
+        link: LinkName,
+        /// What may be the cause, as far as that is known.
+        cause: Option<AbsentHub>,
+    },
+    /// Nothing changes, and the link could not be looked at.
+    LinkNotProbed {
+        link: LinkName,
+        /// What may be the cause, as far as that is known.
+        cause: Option<AbsentHub>,
+    },
+    /// A person accepts it as it is.
+    LinkDownAccepted {
+        link: LinkName,
+        /// What may be the cause, as far as that is known.
+        cause: Option<AbsentHub>,
+    },
+    /// This push may mend it; otherwise it goes back.
+    LinkDownMendable { link: LinkName },
+    /// No host that this push changes can mend it.
+    LinkDownHopeless { link: LinkName },
+    /// A host that takes no part may be the cause of it, and whether it could mend it is not known.
+    LinkDownAbsentHub { link: LinkName, cause: AbsentHub },
+}
+
+/// One link, as a person finds it in the matrix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LinkName {
+    pub from: Place,
+    pub to: String,
+    /// `ping`, `tcp`, `vpn`.
+    pub kind: String,
+}

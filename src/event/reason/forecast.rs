@@ -1,0 +1,26 @@
+//! What a forecast cannot know.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::event::reason::told::Told;
+use crate::inventory::model::HostName;
+
+/// A thing that cannot be known before a push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum NotKnown {
+    /// Which packages change.
+    PackagesNotKnown { hosts: Vec<HostName> },
+    /// Whether a reboot is needed.
+    RebootNotKnown { hosts: Vec<HostName> },
+    /// Which units are stopped and started: nobody has asked for it.
+    UnitsNotAsked {
+        /// The command that asks the hosts.
+        command: String,
+    },
+    /// Which units are stopped and started: a host was asked and does not say.
+    UnitsNotKnown { of: HostName, cause: Told },
+}

@@ -1,0 +1,54 @@
+//! What unfinished runs have left on a host.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::facts::traces::EndSide;
+use crate::inventory::model::HostName;
+
+/// The traces of a run on a host that is not held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Left {
+    /// Its guard has brought the host back, most likely.
+    UnfinishedAtRest { fleet: String, run: String },
+    /// This refuses the push, because it would not know what to bring the host back to.
+    UnfinishedBetween { fleet: String, run: String },
+    /// A later run has committed here.
+    UnfinishedOver { fleet: String, run: String },
+    /// The others were ended without it, and it stands where they do.
+    BackOnTheirSide {
+        fleet: String,
+        run: String,
+        /// Where it stands, and they.
+        side: EndSide,
+    },
+    /// The others were ended without it, and it stands on the other side.
+    BackOnOtherSide {
+        fleet: String,
+        host: HostName,
+        run: String,
+        /// Where the others stand.
+        ended: EndSide,
+    },
+    /// The others were ended without it, and it is on neither of the run's systems.
+    BackElsewhere {
+        fleet: String,
+        run: String,
+        /// Where the others stand.
+        ended: EndSide,
+    },
+    /// It has the name of a host that was missing, and is another machine.
+    MachineReplaced { fleet: String, run: String },
+    /// The run was ended twice, by two recoveries that did not see each other's hosts.
+    RunEndedTwice {
+        fleet: String,
+        run: String,
+        /// The hosts that say that it was ended on the old systems.
+        old: Vec<HostName>,
+        /// The hosts that say that it was ended on the new systems.
+        new: Vec<HostName>,
+    },
+}

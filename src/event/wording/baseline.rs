@@ -1,0 +1,55 @@
+use std::fmt;
+
+use super::Worded;
+use crate::event::reason::absent::AbsentHub;
+use crate::event::reason::baseline::{BaselineLink, LinkName};
+use crate::inventory::model::Place;
+
+impl fmt::Display for BaselineLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let because = |cause: Option<&AbsentHub>| cause.map(|cause| format!(", {cause}")).unwrap_or_default();
+        let down = "is already down, before anything was changed";
+        match self {
+            Self::LinkDown { link, cause } => write!(formatter, "{link} is down{}", because(cause.as_ref())),
+            Self::LinkNotProbed { link, cause } => {
+                write!(formatter, "{link} cannot be looked at{}", because(cause.as_ref()))
+            }
+            Self::LinkDownAccepted { link, cause } => {
+                let because = because(cause.as_ref());
+                write!(formatter, "{link} {down}{because}: accepted, as asked (--allow-broken)")
+            }
+            Self::LinkDownMendable { link } => write!(
+                formatter,
+                "{link} {down}: unless this push mends it, it will be rolled back (--allow-broken accepts it as it is)"
+            ),
+            Self::LinkDownHopeless { link } => {
+                write!(formatter, "{link} {down}, and no host that this push changes can mend it")
+            }
+            Self::LinkDownAbsentHub { link, cause } => write!(formatter, "{link} {down}, {cause}"),
+        }
+    }
+}
+
+impl Worded for BaselineLink {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::LinkDownHopeless { .. } | Self::LinkDownAbsentHub { .. } => {
+                Some("mend it first, or accept it with --allow-broken".to_owned())
+            }
+            Self::LinkDown { .. }
+            | Self::LinkNotProbed { .. }
+            | Self::LinkDownAccepted { .. }
+            | Self::LinkDownMendable { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = match &self.from {
+            Place::Workstation => "the workstation",
+            Place::Host(name) => name.as_str(),
+        };
+        write!(formatter, "the link {from} -> {} ({})", self.to, self.kind)
+    }
+}

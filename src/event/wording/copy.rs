@@ -1,0 +1,44 @@
+use std::fmt;
+
+use super::Worded;
+use crate::event::reason::copy::CopyFault;
+
+impl fmt::Display for CopyFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RoomTooLittle { needed_bytes, free_bytes } => write!(
+                formatter,
+                "not enough room: its new system brings up to {} MB, and {} MB are free",
+                needed_bytes.div_ceil(1_000_000),
+                free_bytes / 1_000_000
+            ),
+            Self::CopyNoRoom { said }
+            | Self::CopyUntrusted { said, .. }
+            | Self::CopyNoNix { said }
+            | Self::CopyInterrupted { said }
+            | Self::CopyTimedOut { said }
+            | Self::CopyTooTalkative { said }
+            | Self::CopyNotStarted { said }
+            | Self::CopyFailed { said } => formatter.write_str(said),
+        }
+    }
+}
+
+impl Worded for CopyFault {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::RoomTooLittle { .. } => Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
+            Self::CopyUntrusted { user, .. } => Some(format!(
+                "in the host's NixOS configuration: nix.settings.trusted-users = [ \"root\" \"{}\" ];",
+                user.as_deref().unwrap_or("the user that logs in")
+            )),
+            Self::CopyNoRoom { .. }
+            | Self::CopyNoNix { .. }
+            | Self::CopyInterrupted { .. }
+            | Self::CopyTimedOut { .. }
+            | Self::CopyTooTalkative { .. }
+            | Self::CopyNotStarted { .. }
+            | Self::CopyFailed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use std::fmt;
+
+use crate::event::doing::Doing;
+
+impl fmt::Display for Doing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TakenOver => "being taken over",
+            Self::AskedForHolder => "being asked who holds it",
+            Self::Arming => "arming its guard",
+            Self::Extending => "extending its guard",
+            Self::Activating => "activating the new system",
+            Self::MadePermanent => "making it what a reboot brings",
+            Self::Reactivating => "activating it once more, and making it what a reboot brings",
+            Self::GoingBack => "going back to its old system",
+            Self::LoggingIn => "logging in anew",
+            Self::WaitingForGuard => "waiting for its guard",
+            Self::Disarming => "disarming its guard",
+            Self::Releasing => "giving its claim back",
+            Self::NotingReturn => "noting who is back",
+            Self::CleaningUp => "cleaning up",
+            Self::LookingAtUnits => "looking at its units",
+            Self::Probing { links: 1 } => "probing 1 link",
+            Self::Probing { links } => return write!(formatter, "probing {links} links"),
+            Self::LookingWhetherFits => "looking whether it fits",
+            Self::AskedForUnits => "asking what it would do to its units",
+            Self::Built => "its system is built",
+            Self::WaitingForBuild => "waiting for the build",
+            Self::AskingCaches => "asking the binary caches",
+        })
+    }
+}
