@@ -14,6 +14,7 @@ use fleetdeploy::engine::driver::{Driver, DriverEnd};
 use fleetdeploy::engine::hosts::{Hosts, Order, StepNote, StepNotes, UnitJournal};
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::engine::surroundings::Surroundings;
+use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
 use fleetdeploy::facts::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
@@ -230,7 +231,7 @@ impl Hosts for FakeFleet {
                 // Two guards of 15 minutes have fired meanwhile, and brought their hosts back.
                 self.clock.jump(Duration::from_secs(3600));
                 *self.systems.lock().unwrap() = vec![Systems::all(&system("old")); 2];
-                return Answer::Unknown { why: "the connection is gone".to_owned() };
+                return Answer::Unknown { why: Cause::StepGivenUp };
             }
             if let Step::Return { .. } = order.step {
                 assert!(order.until > self.clock.now() + Duration::from_secs(30), "no time to ask: {order:?}");
@@ -301,7 +302,7 @@ async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (
     let times = vec![times(guard); plan.hosts.len()];
     let driver = Driver::new(Arc::clone(fleet), plan, times, fleet.clock.clone());
     match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
-        DriverEnd::Verdict(verdict) => (verdict.outcome, verdict.text),
+        DriverEnd::Verdict(verdict) => (verdict.outcome, verdict.text.to_string()),
         DriverEnd::Left { .. } => panic!("nobody sent a signal"),
     }
 }

@@ -75,7 +75,7 @@ impl Trouble {
 
     /// If no file can be opened any more, the hint is about that, whatever the file was for.
     fn new(error: Box<dyn Error>, hint: Option<String>, ending: Ending) -> Self {
-        let hint = limits::mend(error.as_ref()).map(str::to_owned).or(hint);
+        let hint = limits::reached(error.as_ref()).map(|limit| limit.to_string()).or(hint);
         Self { error, hint, ending }
     }
 

@@ -254,11 +254,11 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
             let rebooted = super::reboot::conclude(&rolled, fleet, &BTreeSet::new());
             // The outcome stays as it is, whatever the reboots brought. The exit says that not all went well, and the
             // row of a host says if it was lost in its reboot.
-            concluded.text = format!("{}; {}", concluded.text, rebooted.text);
+            concluded.text = concluded.text.followed_by(&format!("; {}", rebooted.text));
             if status(rebooted.ending) != 0 {
                 concluded.ending = rebooted.ending;
                 let before = if concluded.outcome == Outcome::Committed { "committed" } else { "unchanged" };
-                concluded.text = format!("{before}, and then: {}", rebooted.text);
+                concluded.text = rebooted.text.preceded_by(&format!("{before}, and then: "));
             }
             let is_news = |host: &HostName, end: &HostOutcome| match end {
                 HostOutcome::Lost { .. } | HostOutcome::Left { .. } => true,

@@ -135,7 +135,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let text = with_skipped(text(rolled, away), &hosts);
     // It is written down as unfinished, and its hosts are held.
-    let text = if matches!(rolled.how, How::Left { .. }) { with_next(&text, fleet) } else { text };
+    let text = if matches!(rolled.how, How::Left { .. }) { with_next(text, fleet) } else { text };
     Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
 }
 

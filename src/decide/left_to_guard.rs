@@ -1,9 +1,9 @@
 //! Describes hosts that the program does not wait for any more, and that their guards bring back.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::event::HostOutcome;
+use crate::event::reason::fate::Fate;
 use crate::inventory::model::HostName;
 
 /// How a host under its guard was seen last, and when it is back.
@@ -22,23 +22,14 @@ impl LeftToGuard {
     #[must_use]
     pub fn outcome(&self) -> HostOutcome {
         let back_within_ms = Some(u64::try_from(self.back_within.as_millis()).unwrap_or(u64::MAX));
-        HostOutcome::Left { why: self.to_string().into(), back_within_ms }
+        HostOutcome::Left { why: self.fate().into(), back_within_ms }
     }
-}
 
-impl fmt::Display for LeftToGuard {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if self.seen_on_old {
-            "was seen on its old system with its guard armed, which restarts it into that once more"
-        } else {
-            "its guard brings it back to its old system"
-        })?;
-        if self.may_be_disarmed {
-            formatter.write_str(", unless the command that disarms it has arrived")?;
-        }
-        match self.back_within.as_secs() {
-            0 => formatter.write_str("; it should be back by now"),
-            seconds => write!(formatter, "; back at the latest in {}m {:02}s", seconds / 60, seconds % 60),
-        }
+    /// Returns how it is left.
+    #[must_use]
+    pub fn fate(&self) -> Fate {
+        let Self { host: _, back_within, seen_on_old, may_be_disarmed } = self;
+        let (seen_on_old, may_be_disarmed, back_within) = (*seen_on_old, *may_be_disarmed, *back_within);
+        Fate::LeftToItsGuard { seen_on_old, may_be_disarmed, back_within }
     }
 }

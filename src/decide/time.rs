@@ -2,9 +2,9 @@
 //!
 //! All points in time are readings of the workstation's clock that goes on in suspend.
 
-use std::fmt;
 use std::time::Duration;
 
+use crate::event::reason::notice::Notice;
 use crate::facts::host::JobKind;
 pub use crate::inventory::model::MARGIN;
 use crate::inventory::model::{Fleet, Host, Limits, Steady};
@@ -110,30 +110,12 @@ impl Times {
     }
 }
 
-/// The default `steady` gives way, because the guards leave less time than it takes and no person has asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SteadyShortened {
-    to: Duration,
-}
-
-impl SteadyShortened {
-    #[must_use]
-    pub fn of(fleet: &Fleet) -> Option<Self> {
-        let to = fleet.steady();
-        (fleet.steady == Steady::Default && to < Fleet::DEFAULT_STEADY).then_some(Self { to })
-    }
-}
-
-impl fmt::Display for SteadyShortened {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "the guards leave time for a `steady` of {}, not of {}: that long must what this push starts have been up. \
-             A longer `guard` gives it more, and `steady` says what is wanted",
-            humantime::format_duration(self.to),
-            humantime::format_duration(Fleet::DEFAULT_STEADY)
-        )
-    }
+/// Returns the warning that the default `steady` gives way, because the guards leave less time than it takes and no
+/// person has asked for it.
+#[must_use]
+pub fn shortened_steady(fleet: &Fleet) -> Option<Notice> {
+    let (to, default) = (fleet.steady(), Fleet::DEFAULT_STEADY);
+    (fleet.steady == Steady::Default && to < default).then_some(Notice::SteadyShortened { to, default })
 }
 
 /// A guard as a record knows it: when it was armed, armed anew or extended, and how long it may hold from then.

@@ -27,12 +27,13 @@ mod without;
 use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
+use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
+use crate::event::reason::notice::Notice;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::RefusalReason;
 use crate::facts::store_path::StorePath;
-use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
 
 pub use state::Transaction;
@@ -91,7 +92,7 @@ impl Transaction {
                         host.armed = false;
                     }
                 }
-                self.turn_back(RollbackReason::NoRecord { why }, &mut effects);
+                self.turn_back(RollbackReason::RecordUnwritable { said: why }, &mut effects);
             }
             Input::Weighed { enough } => self.weighed(enough, &mut effects),
         }
@@ -203,15 +204,12 @@ impl Transaction {
             Stage::TakeOver => self.cancel_take_over(signal, effects),
             Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToTest | Stage::ExtendToSwitch => {
                 self.interrupted = Some(signal);
-                self.turn_back(RollbackReason::Interrupted(signal), effects);
+                self.turn_back(RollbackReason::Interrupted { signal }, effects);
             }
             Stage::Switch | Stage::Proof | Stage::ExtendToDisarm | Stage::Disarm => {
-                let text = if self.doubted {
-                    format!("{signal}: it is asked what has become of each guard; `fleetdeploy recover` may be quicker")
-                } else {
-                    format!("{signal}: the decision to commit was made; finishing first")
-                };
-                effects.push(Effect::Tell(Event::Warned { host: None, text: text.into() }));
+                let notice =
+                    if self.doubted { Notice::SignalInDoubt { signal } } else { Notice::SignalTooLate { signal } };
+                effects.push(Effect::Tell(Event::warned(None, notice)));
             }
             Stage::Back | Stage::BackProof | Stage::BackDisarm | Stage::Clean | Stage::Over => {}
         }
@@ -259,9 +257,7 @@ impl Transaction {
     fn hear_silence(&mut self, host: HostId, effects: &mut Vec<Effect>) {
         let all = self.plan.changing().count();
         if self.silent.insert(host) && all > 1 && self.silent.len() == all {
-            let text =
-                "every host is out of reach at once: it is more likely this workstation's own link; the guards wait";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
+            effects.push(Effect::Tell(Event::warned(None, Notice::AllOutOfReach)));
         }
     }
 
@@ -281,18 +277,5 @@ fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
 }
 
 pub(crate) fn refusal_text(reason: RefusalReason, text: &str) -> String {
-    if text.is_empty() { reason.to_string() } else { format!("{reason}: {text}") }
-}
-
-pub(super) fn describe(systems: &Systems) -> String {
-    if systems.agree() {
-        systems.current.to_string()
-    } else {
-        format!(
-            "current {}, profile {}, boot default {}",
-            systems.current,
-            systems.profile,
-            systems.boot_default_text()
-        )
-    }
+    Cause::refused(reason, text.to_owned()).to_string()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::event::reason::tunnel::TunnelDoubt;
 use crate::facts::host::{WireguardInterface, WireguardPeer};
 use crate::facts::links::{Link, LinkAnswer, LinkId, Round};
 use crate::inventory::model::{HostName, Place};
@@ -24,10 +25,10 @@ impl Round {
                 continue;
             }
             if let Some(doubt) = self.tunnel_doubt(link, before, since) {
-                if matches!(doubt, TunnelDoubt::OldHandshake) {
+                if matches!(doubt, TunnelDoubt::HandshakeTooOld) {
                     waiting.insert(id);
                 }
-                self.answers.insert(id, LinkAnswer::Down { why: doubt.text().to_owned() });
+                self.answers.insert(id, LinkAnswer::Down { why: doubt.to_string() });
             }
         }
         waiting
@@ -44,18 +45,18 @@ impl Round {
         let same_interface = earlier.is_some_and(|old| old.index == interface.index);
         if let Some(old_peer) = old_peer {
             if old_peer.keepalive.is_some() && peer.keepalive.is_none() {
-                return Some(TunnelDoubt::NoKeepalive);
+                return Some(TunnelDoubt::KeepaliveGone);
             }
             // Only an end with a keepalive has a configured endpoint that must stay; the other end learns it.
             let roamed = old_peer.keepalive.is_some() && old_peer.endpoint != peer.endpoint;
             if roamed && same_interface && earlier.is_some_and(|old| old.settings == interface.settings) {
-                return Some(TunnelDoubt::Roamed);
+                return Some(TunnelDoubt::EndpointRoamed);
             }
         }
         let ends = [Some(from), link.to_host.as_ref()].into_iter().flatten();
         let newest = ends.filter(|end| self.changed_in_place(end, before)).map(|end| since.get(end).copied()).min()?;
         let proven = peer.handshake_age.zip(newest).is_some_and(|(age, newest)| age < newest);
-        (!proven).then_some(TunnelDoubt::OldHandshake)
+        (!proven).then_some(TunnelDoubt::HandshakeTooOld)
     }
 
     /// Returns whether a host has an interface with other settings than in `before`, and the interface is still the
@@ -67,23 +68,6 @@ impl Round {
         interfaces(before).iter().any(|old| {
             now.iter().any(|new| new.name == old.name && new.index == old.index && new.settings != old.settings)
         })
-    }
-}
-
-/// Says why a tunnel that carries packets is not proven.
-enum TunnelDoubt {
-    OldHandshake,
-    Roamed,
-    NoKeepalive,
-}
-
-impl TunnelDoubt {
-    fn text(&self) -> &'static str {
-        match self {
-            Self::OldHandshake => "waiting for a WireGuard handshake newer than the change",
-            Self::Roamed => "the WireGuard endpoint is not the configured one; it would not come up again from cold",
-            Self::NoKeepalive => "the WireGuard keepalive is gone; behind NAT the tunnel would fall asleep",
-        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! Defines what goes into the decider and what comes out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::reason::cause::Cause;
 pub use crate::event::reason::disowned::Disowned;
+pub use crate::event::reason::rollback::RollbackReason;
 use crate::event::reason::told::{Told, as_reason};
-use crate::event::{Event, Outcome, Phase};
+use crate::event::{Event, Outcome};
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
@@ -17,7 +16,6 @@ pub use crate::facts::signal::Signal;
 use crate::facts::step_answer::StepAnswer;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
-use crate::facts::units::{UnitPast, failing_text};
 use crate::inventory::model::HostName;
 
 /// What happened.
@@ -61,10 +59,10 @@ pub enum Answer {
     Said(Box<StepAnswer>),
     /// It could not have ended before the guard's safe time, so it was not sent at all.
     NotSent,
-    /// No answer within the step's limit: it may have run, or may not. `why` is for people.
-    Unknown { why: String },
+    /// No answer within the step's limit: it may have run, or may not.
+    Unknown { why: Cause },
     /// The host can be reached and does not let us do this (a login refused, sudo gone): nothing ran.
-    Denied { why: String },
+    Denied { why: Cause },
 }
 
 /// An order for one host. Each is idempotent on the host: after a lost reply it is sent again, and the answer says how
@@ -213,11 +211,12 @@ pub enum Entry {
     },
 }
 
-/// How a host stood when its run was forgotten, in words.
+/// How a host stood when its run was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stood {
     pub host: HostName,
-    pub text: String,
+    #[serde(flatten)]
+    pub text: Told,
 }
 
 /// How it all ended.
@@ -225,112 +224,11 @@ pub struct Stood {
 pub struct Verdict {
     pub outcome: Outcome,
     pub hosts: Vec<(HostName, crate::event::HostOutcome)>,
-    /// The reason, in one sentence.
-    pub text: String,
+    /// The reason.
+    pub text: Told,
     pub interrupted: Option<Signal>,
     /// Hosts of a recovery that did not answer, or were missing: the run can be ended without them.
     pub gone: Vec<HostName>,
     /// Hosts on which not all that the run keeps could be cleaned away, and why.
-    pub kept: BTreeMap<HostName, String>,
-}
-
-/// Why a push turns back, by severity: the first one given stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RollbackReason {
-    /// Arming did not succeed everywhere: nothing was changed yet.
-    NotArmed {
-        host: HostName,
-        why: String,
-    },
-    StepFailed {
-        host: HostName,
-        phase: Phase,
-        why: String,
-    },
-    /// A host is on another boot than the one that was surveyed.
-    Restarted {
-        host: HostName,
-    },
-    UnitsFailed {
-        host: HostName,
-        units: BTreeMap<String, UnitPast>,
-    },
-    /// What the push has started was not up for long enough from one start.
-    UnitsUnsteady {
-        host: HostName,
-        units: BTreeSet<String>,
-        steady: Duration,
-    },
-    NoLogin {
-        host: HostName,
-        why: String,
-    },
-    LinksDown {
-        links: Vec<String>,
-    },
-    NoTime,
-    /// One host says that it is not this run's any more.
-    Disowned {
-        host: HostName,
-        says: Disowned,
-    },
-    NoRecord {
-        why: String,
-    },
-    /// An interrupted run is undone.
-    Recovered {
-        why: String,
-    },
-    Interrupted(Signal),
-}
-
-impl RollbackReason {
-    /// Returns the host that is to blame.
-    #[must_use]
-    pub fn host(&self) -> Option<&HostName> {
-        match self {
-            Self::NotArmed { host, .. }
-            | Self::StepFailed { host, .. }
-            | Self::Restarted { host }
-            | Self::UnitsFailed { host, .. }
-            | Self::UnitsUnsteady { host, .. }
-            | Self::Disowned { host, .. }
-            | Self::NoLogin { host, .. } => Some(host),
-            Self::LinksDown { .. }
-            | Self::NoTime
-            | Self::NoRecord { .. }
-            | Self::Recovered { .. }
-            | Self::Interrupted(_) => None,
-        }
-    }
-}
-
-/// The text is told, and steers nothing: two pushes that differ in it alone go the same way.
-impl Hash for RollbackReason {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
-}
-
-impl fmt::Display for RollbackReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotArmed { host, why } => write!(formatter, "the guard on {host} could not be armed: {why}"),
-            Self::StepFailed { host, phase, why } => write!(formatter, "{} failed on {host}: {why}", phase.word()),
-            Self::Restarted { host } => write!(formatter, "{host} has restarted in the middle of the push"),
-            Self::UnitsFailed { host, units } => {
-                write!(formatter, "units fail on {host}: {}", failing_text(units))
-            }
-            Self::UnitsUnsteady { host, units, steady } => {
-                let units: Vec<&str> = units.iter().map(String::as_str).collect();
-                let steady = humantime::format_duration(*steady);
-                write!(formatter, "what this push started was not up for {steady} on {host}: {}", units.join(", "))
-            }
-            Self::NoLogin { host, why } => write!(formatter, "{host} takes no new ssh login: {why}"),
-            Self::LinksDown { links } => write!(formatter, "links are down: {}", links.join("; ")),
-            Self::NoTime => write!(formatter, "the guards leave too little time for the rest of the push"),
-            Self::Disowned { host, says } => write!(formatter, "{host} says that {says}"),
-            Self::NoRecord { why } => write!(formatter, "the run's record cannot be written: {why}"),
-            Self::Recovered { why } => write!(formatter, "the interrupted run is undone: {why}"),
-            Self::Interrupted(signal) => write!(formatter, "interrupted by {signal}"),
-        }
-    }
+    pub kept: BTreeMap<HostName, Cause>,
 }

@@ -23,6 +23,8 @@ use crate::decide::time::Times;
 use crate::decide::transaction::Transaction;
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Verdict};
+use crate::event::reason::notice::Notice;
+use crate::event::reason::recover::ClaimDoubt;
 use crate::event::{Event, HostOutcome};
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::traces::EndMark;
@@ -115,7 +117,7 @@ impl<H: Hosts> Driver<H> {
 
     /// Names the hosts that a recovery leaves as they are, and why.
     #[must_use]
-    pub fn leaving(mut self, hosts: Vec<(HostId, String)>) -> Self {
+    pub fn leaving(mut self, hosts: Vec<(HostId, ClaimDoubt)>) -> Self {
         for (host, why) in hosts {
             self.transaction.set_aside(host, why);
         }
@@ -201,8 +203,8 @@ impl<H: Hosts> Driver<H> {
                                     | Entry::Finished { .. }
                             );
                             let why = error.to_string();
-                            surroundings
-                                .tell(Event::Warned { host: None, text: format!("the record failed: {why}").into() });
+                            let notice = Notice::RecordFailed { said: why.clone() };
+                            surroundings.tell(Event::warned(None, notice));
                             if forward {
                                 // The effects that are left in the queue are dropped: what the entry announces must not
                                 // happen without it. The decider turns back instead.
@@ -316,8 +318,8 @@ impl<H: Hosts> Driver<H> {
         let host = &self.plan.host(host).name;
         // The order may arrive as late as `until`, and the guard holds from then on.
         if let Err(error) = surroundings.guarded(host, holds + order.until.saturating_sub(now)) {
-            let text = format!("the record failed: {error}");
-            surroundings.tell(Event::Warned { host: Some(host.clone()), text: text.into() });
+            let notice = Notice::RecordFailed { said: error.to_string() };
+            surroundings.tell(Event::warned(Some(host), notice));
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::ration::Cut;
+use crate::event::reason::cause::Cause;
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
@@ -41,7 +42,7 @@ pub enum StepNote {
     /// Some of its output is left out; no more of it is told.
     Cut(Cut),
     Lost {
-        why: String,
+        why: Cause,
     },
     Made,
     /// The host does not answer, or it does and is not yet in the state that is waited for; it is asked again.

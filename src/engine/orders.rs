@@ -9,6 +9,7 @@ use super::hosts::Order;
 use super::mutex::lock;
 use super::retry::Try;
 use crate::decide::vocabulary::{Answer, Step};
+use crate::event::reason::cause::Cause;
 use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
@@ -165,7 +166,7 @@ impl Orders {
             let is_anothers = *step == Step::Ask && lease.owner != self.identity.owner;
             if lease.epoch > speaker.epoch || (is_anothers && lease.epoch == speaker.epoch) {
                 // Every answer shows the lease, also the answer to a question that no fence guards.
-                let text = format!("{} has taken this run over", lease.who());
+                let text = lease.taken_over();
                 answer.outcome = StepOutcome::Refused { reason: RefusalReason::Superseded, text };
             }
         }
@@ -183,7 +184,7 @@ impl Orders {
     /// Says what it means that a host does not let us in. A guard may be about to take that away; and while a guard may
     /// still be armed, the host is asked until the guard is known to be disarmed or fired.
     #[must_use]
-    pub fn understand_denial(step: &Step, why: String) -> Try {
+    pub fn understand_denial(step: &Step, why: Cause) -> Try {
         match step {
             Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { by_guard: true } => {
                 Try::Lost { why, may_have_run: false }
@@ -195,7 +196,7 @@ impl Orders {
     /// Says what it means that a host's answer had no end. The host is not asked the same again, because that would
     /// take all our time; but a guard that may still be armed is asked about, as on any host that does not answer.
     #[must_use]
-    pub fn understand_excess(step: &Step, why: String) -> Try {
+    pub fn understand_excess(step: &Step, why: Cause) -> Try {
         match step {
             Step::Return { .. } | Step::Disarm { .. } | Step::TakeOver { .. } => Try::Lost { why, may_have_run: true },
             _ => Try::Answer(Answer::Unknown { why }),
@@ -238,12 +239,12 @@ mod tests {
     fn an_answer_without_an_end_is_no_answer_and_only_a_guard_is_asked_about_again() {
         let boot_id = String::new;
         for step in [Step::Return { boot_id: boot_id() }, Step::TakeOver { by_guard: false }] {
-            let lost = Try::Lost { why: "x".into(), may_have_run: true };
-            assert_eq!(Orders::understand_excess(&step, "x".into()), lost, "{step:?}");
+            let lost = Try::Lost { why: Cause::StepGivenUp, may_have_run: true };
+            assert_eq!(Orders::understand_excess(&step, Cause::StepGivenUp), lost, "{step:?}");
         }
         for step in [Step::Job { kind: JobKind::Test, boot_id: boot_id() }, Step::Extend { boot_id: boot_id() }] {
-            let unknown = Try::Answer(Answer::Unknown { why: "x".into() });
-            assert_eq!(Orders::understand_excess(&step, "x".into()), unknown, "{step:?}");
+            let unknown = Try::Answer(Answer::Unknown { why: Cause::StepGivenUp });
+            assert_eq!(Orders::understand_excess(&step, Cause::StepGivenUp), unknown, "{step:?}");
         }
     }
 }

@@ -140,7 +140,7 @@ impl Probing {
             let stream = opened.and_then(Result::ok).ok_or_else(lost)??;
             *slot = ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after }));
         }
-        let ProberSlot::Open(open) = slot else { unreachable!("it was just opened") };
+        let ProberSlot::Open(open) = slot else { unreachable!("just opened") };
         let Prober { stream, reader, .. } = open.as_mut();
         stream.send_line(&format!("round {number}")).await?;
         loop {

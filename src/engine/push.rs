@@ -270,7 +270,7 @@ impl<'a> Push<'a> {
     }
 
     fn refused(&self, reason: impl Into<Told>) -> Verdict {
-        let text = reason.into().to_string();
+        let text = reason.into();
         let hosts =
             self.request.scope.fleet.hosts.iter().map(|host| (host.name.clone(), HostOutcome::Untouched)).collect();
         Verdict { outcome: Outcome::Refused, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
@@ -291,6 +291,6 @@ impl<'a> Push<'a> {
 }
 
 fn unchanged(hosts: Vec<(HostName, HostOutcome)>) -> Verdict {
-    let text = PushNote::EveryHostCurrent.to_string();
+    let text = PushNote::EveryHostCurrent.into();
     Verdict { outcome: Outcome::Unchanged, hosts, text, interrupted: None, gone: Vec::new(), kept: BTreeMap::new() }
 }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::hosts::{StepNote, StepNotes, UnitJournal};
 use crate::decide::vocabulary::Answer;
+use crate::event::reason::cause::Cause;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
 
@@ -77,7 +78,7 @@ impl Drop for ReportOnce {
             self.pass_on(note);
         }
         // No answer yet: the task was aborted or has panicked. The command may have run, so the host is unknown.
-        let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: "the step was given up".to_owned() });
+        let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: Cause::StepGivenUp });
         // The driver is gone only when the push is over.
         let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
     }

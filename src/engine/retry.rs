@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clock::{Clock, within};
 use super::hosts::{Order, StepNote, StepNotes};
 use crate::decide::vocabulary::{Answer, Step};
+use crate::event::reason::cause::Cause;
 use crate::facts::host::Standing;
 use crate::facts::step_answer::{StepAnswer, StepOutcome};
 
@@ -37,7 +38,7 @@ pub enum Try {
     Answer(Answer),
     /// It is not known what came of it; another try may tell.
     Lost {
-        why: String,
+        why: Cause,
         /// Whether this try may have reached the host all the same.
         may_have_run: bool,
     },
@@ -54,7 +55,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
 ) -> Answer {
     let mut pause = FIRST_PAUSE;
     // The first reason says most, because the later tries have less and less time.
-    let mut why: Option<String> = None;
+    let mut why: Option<Cause> = None;
     let mut lost = false;
     let mut may_have_run = false;
     let mut seen: Option<Box<Standing>> = None;
@@ -72,14 +73,14 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
                     let (outcome, log) = (StepOutcome::Done, Vec::new());
                     Answer::Said(Box::new(StepAnswer { outcome, standing: *standing, log }))
                 }
-                None => Answer::Unknown { why: why.unwrap_or_else(|| "there was no time to ask it".to_owned()) },
+                None => Answer::Unknown { why: why.unwrap_or(Cause::NoTimeToAsk) },
             };
         }
         let limit = left.min(order.limit + WAY);
         // A take-over may first wait until a switch has ended there.
         let more = if matches!(order.step, Step::TakeOver { .. }) { order.limit + WAY * 4 } else { GRACE };
         let came = within(clock, limit + more, attempt(limit)).await;
-        let over = || Try::Lost { why: format!("no answer within {} s", limit.as_secs()), may_have_run: true };
+        let over = || Try::Lost { why: Cause::SilentTooLong { waited: limit }, may_have_run: true };
         match came.unwrap_or_else(over) {
             Try::Answer(answer) => {
                 if lost {

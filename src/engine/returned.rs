@@ -18,6 +18,7 @@ use super::surveyor::{SshSurveyor, let_go_all};
 use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
+use crate::event::reason::cause::Cause;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
 use crate::event::reason::told::Told;
@@ -111,7 +112,7 @@ impl Leftovers {
                         return Err(signal);
                     }
                     kept = verdict.kept;
-                    (verdict.outcome != Outcome::RolledBack).then(|| Told::from(verdict.text))
+                    (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
                 }
                 Recovered::NotBegun(why) => Some(why.into()),
                 // Another coordinator has done it meanwhile.
@@ -164,7 +165,7 @@ fn cleaned<'a>(
     fleet: &str,
     back: impl Iterator<Item = &'a HostName>,
     why: Option<&Told>,
-    kept: &'a BTreeMap<HostName, String>,
+    kept: &'a BTreeMap<HostName, Cause>,
 ) -> BTreeMap<HostName, RecoverReason> {
     let cleaned = |host: &HostName| match why.cloned().or_else(|| Some(kept.get(host)?.clone().into())) {
         None => RecoverReason::LeftoverRemoved { run: run.to_owned() },
@@ -265,7 +266,7 @@ mod tests {
     fn something_stays_only_where_it_could_not_be_cleaned_away() {
         let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
             let back = [name("nas"), name("vps")];
-            let kept = kept.iter().map(|host| (name(host), "no answer".to_owned())).collect();
+            let kept = kept.iter().map(|host| (name(host), Cause::NotAsked)).collect();
             let why = why.map(Told::from);
             let all = cleaned(RUN, "lab", back.iter(), why.as_ref(), &kept);
             all.into_iter().map(|(host, cleaned)| format!("{host} {cleaned}")).collect()
@@ -277,9 +278,9 @@ mod tests {
             )
         };
         assert_eq!(said(None, &[]), [done("nas"), done("vps")]);
-        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "no answer")]);
+        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "it could not be asked")]);
         // Such as a mark of who is back on one that was there all the time.
-        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "no answer")]);
+        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "it could not be asked")]);
         assert_eq!(said(Some("it is held"), &[]), [stays("nas", "it is held"), stays("vps", "it is held")]);
     }
 }

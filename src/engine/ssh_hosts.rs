@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
 use super::hosts::{Hosts, Order, StepNote, StepNotes, UnitJournal};
 use super::job_output::{Printing, TOGETHER};
@@ -19,6 +18,7 @@ use super::probing::Probing;
 use super::reach::Reach;
 use super::retry::{Try, WAY, until_answered};
 use crate::decide::vocabulary::{Answer, Step};
+use crate::event::reason::cause::Cause;
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
@@ -79,15 +79,19 @@ impl SshHosts {
         };
         let raw = match raw {
             Ok(raw) => raw,
-            Err(error) if is_denial(&error) => return Orders::understand_denial(&order.step, reason(&error)),
-            Err(error @ StepError::TooMuch { .. }) => return Orders::understand_excess(&order.step, reason(&error)),
+            Err(error) if is_denial(&error) => return Orders::understand_denial(&order.step, Cause::from(&error)),
+            Err(error @ StepError::TooMuch { .. }) => {
+                return Orders::understand_excess(&order.step, Cause::from(&error));
+            }
             // After any other error the script may be running, or may have run: the next try asks the host.
-            Err(error) => return Try::Lost { why: reason(&error), may_have_run: !error.nothing_ran() },
+            Err(error) => return Try::Lost { why: Cause::from(&error), may_have_run: !error.nothing_ran() },
         };
         match answer::step_answer(&raw.lines) {
             Ok(answer) => self.understand(host, &order.step, answer),
-            Err(AnswerError::NotNixos) => Try::Answer(Answer::Denied { why: AnswerError::NotNixos.to_string() }),
-            Err(error) => Try::Lost { why: format!("its answer made no sense: {error}"), may_have_run: true },
+            Err(AnswerError::NotNixos) => Try::Answer(Answer::Denied { why: Cause::NotNixos }),
+            Err(AnswerError::Missing(lacking)) => {
+                Try::Lost { why: Cause::AnswerUnreadable { lacking: lacking.to_owned() }, may_have_run: true }
+            }
         }
     }
 

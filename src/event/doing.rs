@@ -1,5 +1,9 @@
 //! What a host is doing, for the few words of its row.
 
+use std::time::Duration;
+
+use crate::inventory::model::HostName;
+
 /// What is being done with a host, or by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
@@ -24,4 +28,24 @@ pub enum Doing {
     Built,
     WaitingForBuild,
     AskingCaches,
+}
+
+/// What is waited for at a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaiting {
+    /// No guard can be armed on the missing hosts any more.
+    MissingHosts { missing: Vec<HostName> },
+    /// Its answer, or its return by its guard: a guard with no time left must have fired.
+    UnderGuard { answers: bool, fires_in: Option<Duration> },
+}
+
+/// A unit that has not been up for long enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsteadyUnit {
+    pub unit: String,
+    pub host: HostName,
+    /// How long it has been up, if it is.
+    pub up: Option<Duration>,
+    /// How long it must have been up.
+    pub steady: Duration,
 }

@@ -7,25 +7,33 @@ pub mod absent;
 mod baseline;
 mod boot;
 mod build;
+mod cause;
 mod caution;
 mod claim;
 mod copy;
 mod disowned;
 mod doctor;
-mod doing;
+pub mod doing;
+mod fate;
 mod fit;
 mod forecast;
+mod found;
 mod guard;
+mod held_up;
 pub(crate) mod host;
 pub mod leftover;
+mod notice;
 pub(crate) mod packages;
 mod push;
 mod reboot;
 mod recover;
 mod refusal;
+mod rollback;
 mod rollback_target;
+mod run_end;
 mod status;
 mod survey;
+mod tunnel;
 mod units;
 mod unlinked;
 mod waves;
@@ -35,6 +43,7 @@ mod workstation;
 use crate::event::reason::Worded;
 use crate::inventory::model::HostName;
 
+/// `vps, nas`
 fn names(hosts: &[HostName]) -> String {
     hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -84,6 +84,12 @@ impl Lease {
         if self.owner == Self::NOBODY { "a recovery that has ended" } else { &self.owner }
     }
 
+    /// Says the same as a host's own fence that refuses a lower epoch.
+    #[must_use]
+    pub fn taken_over(&self) -> String {
+        format!("{} has taken this run over", self.who())
+    }
+
     /// Stands in the place of an owner: the claim was given back.
     pub const NOBODY: &str = "-";
 }

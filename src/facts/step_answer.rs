@@ -1,7 +1,5 @@
 //! The answer of a host to a step that changes it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::facts::host::Standing;
@@ -57,23 +55,4 @@ pub struct StepAnswer {
     pub standing: Standing,
     /// The end of the step's log, line by line.
     pub log: Vec<String>,
-}
-
-impl fmt::Display for RefusalReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::ForeignLease => "another run holds this host",
-            Self::ForeignGuard => "somebody else's guard is armed on this host",
-            Self::Superseded => "another fleetdeploy has taken this run over",
-            Self::Ended => "the run has been ended from elsewhere",
-            Self::OtherBoot => "the host has restarted",
-            Self::Moved => "the host is not on the system that was expected",
-            Self::NoGuard => "no guard of this run is armed",
-            Self::TooLate => "the guard fires too soon for this step",
-            Self::Fired => "the guard has fired",
-            Self::Busy => "a switch, a reboot or an upgrade is under way",
-            Self::BadArgument => "the host could not take what it was sent",
-            Self::Other => "the host refused",
-        })
-    }
 }

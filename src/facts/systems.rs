@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::store_path::StorePath;
 
 /// The three places that say which system a host is on. At rest they are one and the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Systems {
     /// The system that runs: `/run/current-system`.
     pub current: StorePath,

@@ -6,6 +6,8 @@ use std::io;
 use ::nix::errno::Errno;
 use ::nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::facts::file_limit::FileLimit;
+
 /// The highest limit that is set, even if more is allowed. Children inherit it, and programs that close every number up
 /// to their limit take minutes if it is a billion, as in many containers. It is enough for a thousand hosts.
 const ENOUGH: u64 = 65_536;
@@ -20,21 +22,15 @@ pub fn raise_open_files() {
     }
 }
 
-/// Says what to do if an error comes from too many open files, here or on the whole machine.
+/// Returns the limit of open files that an error comes from, if it does.
 #[must_use]
-pub fn mend(error: &(dyn Error + 'static)) -> Option<&'static str> {
+pub fn reached(error: &(dyn Error + 'static)) -> Option<FileLimit> {
     let mut next = Some(error);
     while let Some(one) = next {
         let code = one.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         match code.map(Errno::from_raw) {
-            Some(Errno::EMFILE) => {
-                return Some(
-                    "this process may have no more files open: raise the limit with `ulimit -n`, also the hard one",
-                );
-            }
-            Some(Errno::ENFILE) => {
-                return Some("this machine can have no more files open: end what has them open, or raise fs.file-max");
-            }
+            Some(Errno::EMFILE) => return Some(FileLimit::Process),
+            Some(Errno::ENFILE) => return Some(FileLimit::Machine),
             _ => next = one.source(),
         }
     }
@@ -49,8 +45,8 @@ mod tests {
     #[test]
     fn too_many_open_files_are_called_that() {
         let start = |code| ProcessError::Start { program: "ssh".into(), source: io::Error::from_raw_os_error(code) };
-        assert!(mend(&start(Errno::EMFILE as i32)).is_some_and(|text| text.contains("ulimit -n")));
-        assert!(mend(&start(Errno::ENFILE as i32)).is_some_and(|text| text.contains("fs.file-max")));
-        assert_eq!(mend(&start(Errno::ENOENT as i32)), None);
+        assert!(reached(&start(Errno::EMFILE as i32)) == Some(FileLimit::Process));
+        assert!(reached(&start(Errno::ENFILE as i32)) == Some(FileLimit::Machine));
+        assert_eq!(reached(&start(Errno::ENOENT as i32)), None);
     }
 }

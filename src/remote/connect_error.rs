@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tail;
-use crate::local::limits;
+use crate::event::reason::Worded;
+use crate::event::reason::cause::Cause;
 use crate::local::process::ProcessError;
 
 /// No ssh login on a machine.
@@ -35,6 +36,9 @@ pub enum ConnectCause {
     AuthRefused(String),
     #[error("{0}")]
     Unreachable(String),
+    /// An ssh that uses a jump's master is told this, whatever the reason.
+    #[error("the jump on the way does not get through to it, or does not forward")]
+    JumpBlocked,
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     #[error("it says more than any login has, and was cut off after {bytes} bytes")]
@@ -55,37 +59,7 @@ impl ConnectError {
     /// Says what to type, or to look at.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match &self.cause {
-            ConnectCause::UnknownHostKey { .. } => Some(format!(
-                "compare the fingerprint with the machine's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
-                 there), then log in once by hand: {}",
-                self.by_hand
-            )),
-            ConnectCause::ChangedHostKey { known, known_as, .. } => {
-                let place = known
-                    .as_ref()
-                    .map(|(file, line)| format!(" The key known so far is in {}, line {line}.", file.display()))
-                    .unwrap_or_default();
-                let forget = match (known, known_as) {
-                    (Some((file, _)), Some(name)) => format!("ssh-keygen -f {} -R '{name}'", file.display()),
-                    _ => "ssh-keygen -R NAME".to_owned(),
-                };
-                Some(format!(
-                    "somebody may be in the way, or the machine was installed anew.{place} Only if you know why: \
-                     {forget}, then {}",
-                    self.by_hand
-                ))
-            }
-            ConnectCause::AuthRefused(_) => {
-                Some(format!("nothing is asked during a run: this must log in without a question: {}", self.by_hand))
-            }
-            ConnectCause::Unreachable(_)
-            | ConnectCause::TimedOut(_)
-            | ConnectCause::TooMuch { .. }
-            | ConnectCause::NameUnknown(_) => Some(format!("try it by hand: {}", self.by_hand)),
-            ConnectCause::Local(error) => limits::mend(error.as_ref()).map(str::to_owned),
-            ConnectCause::Other(_) => None,
-        }
+        Cause::from(self).mend()
     }
 }
 
@@ -93,7 +67,10 @@ impl ConnectCause {
     /// Returns whether the machine did not show itself at all, or talked without an end, which counts the same.
     #[must_use]
     pub fn is_silence(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::TooMuch { .. } | Self::NameUnknown(_))
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::JumpBlocked | Self::TimedOut(_) | Self::TooMuch { .. } | Self::NameUnknown(_)
+        )
     }
 
     /// Reads what `ssh -v` said before it gave up.
@@ -138,9 +115,8 @@ impl ConnectCause {
         {
             return Self::TimedOut(waited);
         }
-        // An ssh that uses a jump's master is told this, whatever the reason.
         if find(&["Stdio forwarding request failed", "stdio forwarding failed"]).is_some() {
-            return Self::Unreachable("the jump on the way does not get through to it, or does not forward".to_owned());
+            return Self::JumpBlocked;
         }
         if let Some(line) = find(&[
             "Connection refused",

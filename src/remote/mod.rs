@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub(crate) mod bounds;
+mod cause;
 mod command;
 mod connect_error;
 mod folder;
@@ -27,6 +28,8 @@ mod workspace_error;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::event::reason::Worded;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::{BootLoaderHint, HostName};
 
 pub use command::{Command, Piece};
@@ -128,11 +131,7 @@ impl StepError {
     /// Says what a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotRoot { refusal, .. } => refusal.hint().map(str::to_owned),
-            Self::NoLogin { source, .. } => source.hint(),
-            _ => None,
-        }
+        Cause::from(self).mend()
     }
 
     /// Returns the host's words on stderr, if there are any.

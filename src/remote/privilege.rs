@@ -92,23 +92,6 @@ impl RootRefusal {
             Self::Other
         }
     }
-
-    /// Says what a person can do about it; `None` when only the host's own words help.
-    #[must_use]
-    pub fn hint(self) -> Option<&'static str> {
-        match self {
-            Self::PasswordNeeded => Some(
-                "set `become: sudo-password` for this host, or let its user run sudo without a password \
-                 (`security.sudo.wheelNeedsPassword = false;`), or log in as root",
-            ),
-            Self::WrongPassword => Some("the sudo password is wrong: begin again with the right one"),
-            Self::NotAllowed => {
-                Some("let the user run everything by sudo (put it into the group `wheel`), or log in as root")
-            }
-            Self::NoSudo => Some("this host has no sudo: set `user: root`"),
-            Self::Other => None,
-        }
-    }
 }
 
 impl fmt::Display for RootRefusal {

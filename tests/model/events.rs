@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
 use fleetdeploy::event::Outcome;
+use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::facts::links::{HostRound, Round};
 use fleetdeploy::facts::plan::{HostId, Plan};
 use fleetdeploy::facts::step_answer::{RefusalReason, StepOutcome};
@@ -45,7 +46,7 @@ impl Fleet {
             Action::GiveUp(at, to) => self.give_up(world, at, to)?,
             Action::Deny(at, to) => {
                 world.left.spend(Fault::Denial);
-                self.answer(world, at, to, Answer::Denied { why: String::new() });
+                self.answer(world, at, to, Answer::Denied { why: Cause::NotNixos });
             }
             Action::NotSent(at, to) => self.answer(world, at, to, Answer::NotSent),
             Action::ArriveLate(which) => {
@@ -328,7 +329,7 @@ impl Fleet {
             let late = std::mem::take(&mut world.late);
             world.late = late.into_iter().map(|entry| past_latest(entry, to)).collect();
         }
-        self.answer(world, at, to, Answer::Unknown { why: String::new() });
+        self.answer(world, at, to, Answer::Unknown { why: Cause::NoTimeToAsk });
         Some(())
     }
 

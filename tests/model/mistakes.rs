@@ -206,7 +206,7 @@ fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
     vec![Effect::Finish(Verdict {
         outcome: Outcome::Superseded,
         hosts: Vec::new(),
-        text: String::new(),
+        text: "".into(),
         interrupted: None,
         gone: Vec::new(),
         kept: BTreeMap::new(),
@@ -220,7 +220,7 @@ fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
     vec![Effect::Finish(Verdict {
         outcome: Outcome::Split,
         hosts: Vec::new(),
-        text: String::new(),
+        text: "".into(),
         interrupted: None,
         gone: Vec::new(),
         kept: BTreeMap::new(),
@@ -241,7 +241,7 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>, plan: &Plan) -> Ve
     let back = HostOutcome::RolledBack { by_guard: false };
     let hosts = plan.hosts.iter().map(|host| (host.name.clone(), back.clone())).collect();
     let verdict =
-        Verdict { outcome, hosts, text: String::new(), interrupted: None, gone: Vec::new(), kept: BTreeMap::new() };
+        Verdict { outcome, hosts, text: "".into(), interrupted: None, gone: Vec::new(), kept: BTreeMap::new() };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
 }
 

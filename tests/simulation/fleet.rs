@@ -10,6 +10,7 @@ use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::hosts::{Hosts, Order, StepNotes};
 use fleetdeploy::engine::orders::{HostClock, HostGuard, Identity, Orders};
 use fleetdeploy::engine::retry::{Try, until_answered};
+use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::facts::links::{LinkId, Round};
 use fleetdeploy::facts::plan::HostId;
 use fleetdeploy::remote::step::RemoteStep;
@@ -88,8 +89,10 @@ impl SimFleet {
         match reply {
             Reply::Said(answer) => self.orders.understand(host, &order.step, *answer, self.clock.now()),
             Reply::Surveyed(_) => unreachable!("no order asks for a survey"),
-            Reply::Lost(why) => Try::Lost { why: why.to_owned(), may_have_run: true },
-            Reply::Denied(why) => Orders::understand_denial(&order.step, why.to_owned()),
+            Reply::Lost(why) => {
+                Try::Lost { why: Cause::HostReportsFailure { said: why.to_owned() }, may_have_run: true }
+            }
+            Reply::Denied(why) => Orders::understand_denial(&order.step, Cause::HostRefused { said: why.to_owned() }),
         }
     }
 

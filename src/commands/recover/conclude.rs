@@ -26,7 +26,7 @@ pub(super) fn conclude(
             let way = way_out(&verdict, fleet);
             let mut concluded = Conclusion::of_verdict(fleet, verdict);
             if let Some(way) = way {
-                concluded.text = format!("{}\n{way}", concluded.text);
+                concluded.text = concluded.text.followed_by(&format!("\n{way}"));
             }
             concluded
         }
@@ -102,7 +102,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let any_away = hosts.values().any(FoundRolling::is_away);
     let ending = if any_away { Ending::InDoubt } else { Ending::Answered { yes: true } };
-    Conclusion { ending, outcome: rolling_outcome(ended), text, hosts: ends }
+    Conclusion { ending, outcome: rolling_outcome(ended), text: text.into(), hosts: ends }
 }
 
 pub(super) fn rolling_outcome(ended: &RollingEnded) -> Outcome {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
+use crate::event::reason::told::Told;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -14,15 +15,21 @@ use crate::inventory::model::{Fleet, HostName};
 pub(crate) struct Conclusion {
     pub(crate) ending: Ending,
     pub(crate) outcome: Outcome,
-    pub(crate) text: String,
+    pub(crate) text: Told,
     pub(crate) hosts: BTreeMap<HostName, HostOutcome>,
 }
 
 impl Conclusion {
     /// Gives every host of the fleet the same end.
-    pub(crate) fn of_all(fleet: &Fleet, end: &HostOutcome, ending: Ending, outcome: Outcome, text: String) -> Self {
+    pub(crate) fn of_all(
+        fleet: &Fleet,
+        end: &HostOutcome,
+        ending: Ending,
+        outcome: Outcome,
+        text: impl Into<Told>,
+    ) -> Self {
         let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end.clone())).collect();
-        Self { ending, outcome, text, hosts }
+        Self { ending, outcome, text: text.into(), hosts }
     }
 
     pub(crate) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
@@ -30,7 +37,7 @@ impl Conclusion {
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {
-            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(&text, fleet),
+            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(text, fleet),
             _ => text,
         };
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
@@ -50,7 +57,7 @@ impl Conclusion {
         let mut text = "left at once, as asked".to_owned();
         for left in guarded {
             // Writing to a String cannot fail.
-            let _ = write!(text, "; {}: {left}", left.host);
+            let _ = write!(text, "; {}: {}", left.host, left.fate());
             hosts.insert(left.host.clone(), left.outcome());
         }
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
@@ -66,9 +73,7 @@ impl Conclusion {
         } else {
             Outcome::Refused
         };
-        if guards_armed {
-            text = with_next(&text, fleet);
-        }
+        let text = if guards_armed { with_next(text, fleet) } else { text.into() };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }
 
@@ -76,7 +81,7 @@ impl Conclusion {
     pub(crate) fn event(self, took: Duration) -> Event {
         Event::Finished {
             outcome: self.outcome,
-            text: self.text.into(),
+            text: self.text,
             hosts: self.hosts,
             exit: i32::from(status(self.ending)),
             took_ms: millis(took),
@@ -92,20 +97,20 @@ impl Conclusion {
 }
 
 /// Adds to the sentence the hosts that took no part, and so were not proven.
-pub(crate) fn with_skipped(text: String, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
+pub(crate) fn with_skipped(text: impl Into<Told>, hosts: &BTreeMap<HostName, HostOutcome>) -> Told {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
     let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
     let their = if skipped.len() == 1 { "its" } else { "their" };
     if skipped.is_empty() {
-        text
+        text.into()
     } else {
-        format!("{text}; left out, and {their} links not proven: {}", skipped.join(", "))
+        text.into().followed_by(&format!("; left out, and {their} links not proven: {}", skipped.join(", ")))
     }
 }
 
 /// Adds to the sentence the command to type now.
-pub(crate) fn with_next(text: &str, fleet: &Fleet) -> String {
-    format!("{text}\nnext: fleetdeploy recover {}", fleet.name)
+pub(crate) fn with_next(text: impl Into<Told>, fleet: &Fleet) -> Told {
+    text.into().followed_by(&format!("\nnext: fleetdeploy recover {}", fleet.name))
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {
@@ -129,7 +134,7 @@ mod tests {
         let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
         let fleet = &inventory.fleets["ab"];
         let concluded = Conclusion::left(fleet, guarded, Signal::Sigint, &HostOutcome::Untouched, through);
-        (concluded.outcome, status(concluded.ending), concluded.text)
+        (concluded.outcome, status(concluded.ending), concluded.text.to_string())
     }
 
     #[test]

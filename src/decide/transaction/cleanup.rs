@@ -46,7 +46,7 @@ impl Transaction {
             Found::Old { by_guard } if !committed => HostOutcome::RolledBack { by_guard: *by_guard },
             Found::Cleaned(Side::Old | Side::Both) if !committed => HostOutcome::RolledBack { by_guard: false },
             Found::Cleaned(Side::Neither | Side::NotKnown) => HostOutcome::Untouched,
-            other => HostOutcome::Lost { why: other.text().into() },
+            other => HostOutcome::Lost { why: other.told().into() },
         });
     }
 }

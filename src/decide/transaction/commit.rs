@@ -1,12 +1,15 @@
 //! Decides in phases 8 and 10: whether the time is enough, the commit, the disarm, and how it all ended.
 
 use crate::decide::transaction::inspection::Found;
-use crate::decide::transaction::proof::links_in_words;
+use crate::decide::transaction::proof::links_at_end;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{HostNow, Progress, Stage, Transaction};
-use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
+use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::notice::Notice;
+use crate::event::reason::run_end::{Concluded, FleetEnd, WhyEnded};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::host::{GuardState, same_boot};
 use crate::facts::plan::HostId;
@@ -22,7 +25,9 @@ impl Transaction {
                 self.extended = true;
                 self.extend_all(effects);
             }
-            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => self.turn_back(RollbackReason::NoTime, effects),
+            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => {
+                self.turn_back(RollbackReason::NoTimeLeft, effects)
+            }
             _ => {}
         }
     }
@@ -48,7 +53,7 @@ impl Transaction {
             }
         } else {
             // All or nothing: the earliest deadline known for certain counts.
-            self.turn_back(RollbackReason::NoTime, effects);
+            self.turn_back(RollbackReason::NoTimeLeft, effects);
         }
     }
 
@@ -95,16 +100,18 @@ impl Transaction {
                         HostOutcome::RolledBack { by_guard: true }
                     }
                     StepOutcome::Refused { reason, text } => {
-                        HostOutcome::Lost { why: refusal_text(reason, &text).into() }
+                        HostOutcome::Lost { why: Cause::refused(reason, text).into() }
                     }
-                    StepOutcome::Failed { text } => HostOutcome::Lost { why: text.into() },
-                    StepOutcome::Done => HostOutcome::Lost {
-                        why: format!("disarmed, and on {}", describe(&said.standing.systems)).into(),
-                    },
+                    StepOutcome::Failed { text } => {
+                        HostOutcome::Lost { why: Cause::HostReportsFailure { said: text }.into() }
+                    }
+                    StepOutcome::Done => {
+                        HostOutcome::Lost { why: Fate::DisarmedElsewhere { systems: said.standing.systems }.into() }
+                    }
                 }
             }
             Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why: why.into() },
-            Answer::NotSent => HostOutcome::Lost { why: "there was no time left to disarm it".to_owned().into() },
+            Answer::NotSent => HostOutcome::Lost { why: Cause::NoTimeToDisarm.into() },
         };
         let was_armed = self.hosts[host.0].armed;
         if !matches!(end, HostOutcome::Lost { .. }) {
@@ -139,8 +146,7 @@ impl Transaction {
         }
         for host in self.hosts.iter_mut().filter(|_| committed) {
             if matches!(host.end, Some(HostOutcome::RolledBack { .. })) {
-                let why = "its guard brought it back before it could be disarmed".to_owned();
-                host.end = Some(HostOutcome::Lost { why: why.into() });
+                host.end = Some(HostOutcome::Lost { why: Fate::BroughtBackBeforeDisarm.into() });
             }
         }
         self.enter_clean(effects);
@@ -189,11 +195,11 @@ impl Transaction {
         let why = match answer {
             Answer::Said(said) => match said.outcome {
                 StepOutcome::Done => return,
-                StepOutcome::Refused { reason, text } => refusal_text(reason, &text),
-                StepOutcome::Failed { text } => text,
+                StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
+                StepOutcome::Failed { text } => Cause::HostReportsFailure { said: text },
             },
             Answer::Unknown { why } | Answer::Denied { why } => why,
-            Answer::NotSent => "there was no time left for it".to_owned(),
+            Answer::NotSent => Cause::NoTimeToClean,
         };
         // Its mark on the others stays as well.
         self.dealt_with.remove(&host);
@@ -201,9 +207,8 @@ impl Transaction {
             self.leave_unmarked(host, mark, &why, effects);
         }
         self.kept.insert(host, why.clone());
-        let text =
-            format!("what this run keeps there could not be cleaned away ({why}); `fleetdeploy recover` does it");
-        effects.push(Effect::Tell(Event::Warned { host: Some(self.plan.host(host).name.clone()), text: text.into() }));
+        let notice = Notice::TracesKept { cause: why };
+        effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), notice)));
     }
 
     /// Checks whether another recovery has overtaken this one. If all hosts were through, any later coordinator finds
@@ -226,8 +231,8 @@ impl Transaction {
             if is_there {
                 return false;
             }
-            let why = format!("it is on {}: somebody else has moved it meanwhile", describe(systems));
-            self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
+            let fate = Fate::MovedMeanwhile { systems: systems.clone() };
+            self.hosts[host.0].end = Some(HostOutcome::Lost { why: fate.into() });
         }
         if self.stage == Stage::Clean {
             effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
@@ -305,35 +310,56 @@ impl Transaction {
             });
             (plan.name.clone(), end)
         });
-        let text = match (&self.reason, self.outcome()) {
-            (_, Outcome::Superseded) => {
-                let by = self.superseded_by.clone().unwrap_or_default();
-                format!("{by}; this fleetdeploy has left every host to that one")
-            }
-            (Some(reason), _) => reason.to_string(),
-            (None, _) if self.held_up.is_some() => self.held_up.as_ref().map(ToString::to_string).unwrap_or_default(),
-            (None, Outcome::Unchanged) => "nothing of the run was left to be ended".to_owned(),
-            (None, Outcome::Split) if self.recovery.is_some() && self.stage != Stage::Disarm => {
-                "every host that answers is on its new system, and not every host does".to_owned()
-            }
-            (None, Outcome::Split) => "not every guard could be disarmed".to_owned(),
-            (None, Outcome::RolledBack) => "every host was back on its old system already".to_owned(),
-            (None, Outcome::Refused) => "nothing had been touched".to_owned(),
-            (None, _) => {
-                let counts = |link| !self.leads_to_a_lost_host(link);
-                let links = links_in_words(&self.plan, self.last_round.as_ref(), counts);
-                format!("every host runs what it was to run; {links}")
-            }
-        };
-        let text = self.with_who_is_not_meant(text);
         let gone = self.plan.changing().filter(|host| self.recovery.is_some() && self.is_gone(*host));
         Verdict {
             outcome: self.outcome(),
             hosts: hosts.collect(),
-            text,
+            text: self.concluded().into(),
             interrupted: self.interrupted,
             gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
             kept: self.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
         }
+    }
+
+    /// Says why it all ended so, and which hosts that does not mean.
+    fn concluded(&self) -> Concluded {
+        let named = |wanted: &dyn Fn(HostId) -> bool| {
+            let hosts = self.plan.changing().filter(|host| wanted(*host)).map(|host| self.plan.host(host).name.clone());
+            hosts.collect::<Vec<_>>()
+        };
+        let end = |host: HostId| self.hosts[host.0].end.as_ref();
+        Concluded {
+            why: self.why_ended(),
+            ended_without: named(&|host| end(host) == Some(&HostOutcome::Missing)),
+            moved_on: named(&|host| matches!(end(host), Some(HostOutcome::MovedOn { .. }))),
+            not_marked: named(&|host| {
+                self.kept.contains_key(&host) && matches!(end(host), Some(HostOutcome::Left { .. }))
+            }),
+            not_known: named(&|host| self.is_not_known(host)),
+        }
+    }
+
+    fn why_ended(&self) -> WhyEnded {
+        let outcome = self.outcome();
+        if let (Outcome::Superseded, Some(cause)) = (outcome, self.superseded_by.clone()) {
+            return WhyEnded::End(FleetEnd::LeftToAnother { cause });
+        }
+        if let Some(reason) = &self.reason {
+            return WhyEnded::TurnedBack(reason.clone());
+        }
+        if let Some(held_up) = &self.held_up {
+            return WhyEnded::HeldUp(held_up.clone());
+        }
+        WhyEnded::End(match outcome {
+            Outcome::Unchanged => FleetEnd::NothingLeft,
+            Outcome::Split if self.recovery.is_some() && self.stage != Stage::Disarm => FleetEnd::NotAllAnswer,
+            Outcome::Split => FleetEnd::NotAllDisarmed,
+            Outcome::RolledBack => FleetEnd::AllBackBefore,
+            Outcome::Refused => FleetEnd::NothingTouched,
+            _ => {
+                let counts = |link| !self.leads_to_a_lost_host(link);
+                FleetEnd::AllAsMeant { links: links_at_end(&self.plan, self.last_round.as_ref(), counts) }
+            }
+        })
     }
 }

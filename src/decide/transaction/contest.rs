@@ -12,6 +12,8 @@ use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Step, Timer};
 use crate::event::Event;
+use crate::event::reason::notice::Notice;
+use crate::event::reason::run_end::Supersession;
 use crate::facts::host::{GuardState, Standing};
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
@@ -42,9 +44,8 @@ impl Transaction {
             // A recovery that cannot see all hosts must not go on beside another.
             None if !others.is_empty() && self.aim() == Aim::Recover => {
                 let name = self.plan.host(host).name.clone();
-                let text =
-                    format!("says that {says}: no host is taken over before the others were asked whether that is so");
-                effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
+                let notice = Notice::TakeOverContested { cause: says };
+                effects.push(Effect::Tell(Event::warned(Some(&name), notice)));
                 self.set_contest(Contest { host, look: Look::First });
                 self.hosts[host.0].progress = Progress::Done;
                 self.ask_the_others(host, effects);
@@ -58,7 +59,7 @@ impl Transaction {
                     self.all_are_found(effects);
                 }
             }
-            _ => self.superseded(says.to_string(), effects),
+            _ => self.superseded(Supersession::HostsDisown { cause: says }, effects),
         }
     }
 
@@ -88,7 +89,7 @@ impl Transaction {
         if let Answer::Said(said) = answer
             && let StepOutcome::Refused { reason: RefusalReason::Superseded, text } = &said.outcome
         {
-            self.superseded(text.clone(), effects);
+            self.superseded(Supersession::OtherOwnerShown { said: text.clone() }, effects);
             return;
         }
         self.hosts[host.0].progress = Progress::Done;

@@ -9,9 +9,13 @@
 
 use std::sync::Arc;
 
-use crate::decide::transaction::describe;
 use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::notice::Notice;
+use crate::event::reason::rollback::Unarmed;
+use crate::event::reason::run_end::Supersession;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
@@ -62,7 +66,7 @@ impl Transaction {
         self.lose(host, &says, effects);
         self.lost_on_new |= is_new && self.recovery.is_some();
         if self.is_left_by_all(host) {
-            self.superseded(says.to_string(), effects);
+            self.superseded(Supersession::HostsDisown { cause: says }, effects);
             return;
         }
         match stage {
@@ -74,7 +78,7 @@ impl Transaction {
                     self.hosts[host.0].end = None;
                 }
                 let host = self.plan.host(host).name.clone();
-                self.turn_back(RollbackReason::NotArmed { host, why: says.to_string() }, effects);
+                self.turn_back(RollbackReason::NotArmed { host, cause: Unarmed::Disowned(says) }, effects);
             }
             Stage::Test
             | Stage::Verify
@@ -98,7 +102,7 @@ impl Transaction {
             | Stage::Proof
             | Stage::ExtendToDisarm => {
                 let host = self.plan.host(host).name.clone();
-                self.turn_back(RollbackReason::Disowned { host, says }, effects);
+                self.turn_back(RollbackReason::HostDisowned { host, cause: says }, effects);
             }
             Stage::Disarm => {
                 self.ask_who_was_through(effects);
@@ -113,13 +117,12 @@ impl Transaction {
     pub(super) fn lose(&mut self, host: HostId, says: &Disowned, effects: &mut Vec<Effect>) {
         let name = self.plan.host(host).name.clone();
         effects.push(Effect::Record(Entry::HostLost { host: name.clone(), says: says.clone().into() }));
-        let text = format!("lost to this run: it says that {says}");
-        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
+        effects.push(Effect::Tell(Event::warned(Some(&name), Notice::HostLost { cause: says.clone() })));
         self.silent.remove(&host);
         let now = &mut self.hosts[host.0];
         (now.disowned, now.step, now.found) = (true, None, None);
         (now.progress, now.back, now.given_up) = (Progress::Done, Back::Untouched, GivenUp::ForGood);
-        now.end = Some(HostOutcome::Lost { why: format!("it says that {says}").into() });
+        now.end = Some(HostOutcome::Lost { why: Fate::NotOurs { cause: says.clone() }.into() });
     }
 
     /// Returns whether a second host says so, or the only one that there is.
@@ -208,9 +211,9 @@ impl Transaction {
         let standing = match answer {
             Answer::Said(said) => said.standing,
             Answer::Unknown { why } | Answer::Denied { why } => {
-                return HostOutcome::Lost { why: format!("it is not known what has become of it: {why}").into() };
+                return HostOutcome::Lost { why: Fate::DisarmInDoubt { cause: why }.into() };
             }
-            Answer::NotSent => return HostOutcome::Lost { why: "it could not be asked".to_owned().into() },
+            Answer::NotSent => return HostOutcome::Lost { why: Cause::NotAsked.into() },
         };
         match standing.guard {
             GuardState::None | GuardState::Disarmed { .. } if standing.systems.all_are(&plan.new) => {
@@ -219,22 +222,22 @@ impl Transaction {
             GuardState::None | GuardState::Fired { .. } if plan.is_back(&standing.systems) => {
                 HostOutcome::RolledBack { by_guard: true }
             }
-            _ => HostOutcome::Lost { why: format!("it is on {}", describe(&standing.systems)).into() },
+            _ => HostOutcome::Lost { why: Cause::OnOtherSystems { systems: standing.systems }.into() },
         }
     }
 
     /// Ends this coordinator, because another has taken the run over: it makes not one more step, on any host.
-    pub(super) fn superseded(&mut self, text: String, effects: &mut Vec<Effect>) {
+    pub(super) fn superseded(&mut self, by: Supersession, effects: &mut Vec<Effect>) {
         for host in self.plan.ids() {
             let now = &mut self.hosts[host.0];
             now.step = None;
             if self.plan.host(host).changes && now.end.is_none() {
-                now.end = Some(HostOutcome::Lost { why: "left to who has taken this run over".to_owned().into() });
+                now.end = Some(HostOutcome::Lost { why: Fate::LeftToOther.into() });
             }
         }
         Self::forget_verify_timers(effects);
         effects.extend([Timer::HeadStart, Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
-        self.superseded_by = Some(text);
+        self.superseded_by = Some(by);
         effects.push(Effect::Record(Entry::Finished { outcome: Outcome::Superseded }));
         self.stage = Stage::Over;
         effects.push(Effect::Finish(self.verdict()));

@@ -3,8 +3,10 @@
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::Transaction;
-use crate::decide::transaction::without::{HeldUp, list};
 use crate::decide::vocabulary::{Effect, Entry, Step, Stood};
+use crate::event::reason::fate::Fate;
+use crate::event::reason::held_up::{HeldUp, Stand};
+use crate::event::reason::notice::Notice;
 use crate::event::{Event, HostOutcome};
 use crate::facts::host::{GuardState, JobState, Standing};
 use crate::facts::plan::HostId;
@@ -25,13 +27,12 @@ impl Transaction {
         let plan = self.plan.host(host);
         let (expect, boot_id) = (said.standing.systems.clone(), said.standing.boot_id.clone());
         let at_rest = !matches!(Side::of(plan, &expect), Side::Neither | Side::NotKnown);
-        let (step, what) = if at_rest {
-            (Step::Disarm { expect, boot_id }, "disarmed")
+        let (step, notice) = if at_rest {
+            (Step::Disarm { expect, boot_id }, Notice::DeadGuardDisarmed)
         } else {
-            (Step::Arm { expect, boot_id }, "started again, and may fire at once")
+            (Step::Arm { expect, boot_id }, Notice::DeadGuardStarted)
         };
-        let text = format!("its guard is armed, and the unit that acts on it is gone: it is {what}");
-        effects.push(Effect::Tell(Event::Warned { host: Some(plan.name.clone()), text: text.into() }));
+        effects.push(Effect::Tell(Event::warned(Some(&plan.name), notice)));
         self.run(host, step, effects);
         true
     }
@@ -47,7 +48,7 @@ impl Transaction {
         let name = |(host, _): (HostId, &Found)| self.plan.host(host).name.clone();
         let guarded: Vec<HostName> = self.found().filter(is_guarded).map(name).collect();
         if !guarded.is_empty() {
-            self.hold_up(HeldUp::StillGuarded { hosts: guarded }, effects);
+            self.hold_up(HeldUp::StillGuarded { guarded }, effects);
             return;
         }
         let side = |found: &Found| match found {
@@ -63,8 +64,9 @@ impl Transaction {
         let is_on = |wanted: EndSide| self.found().any(|(_, found)| side(found) == Some(wanted));
         let is_between = |found: &Found| matches!(found, Found::Loose(_) | Found::Elsewhere { .. });
         let is_apart = (is_on(EndSide::Old) && is_on(EndSide::New)) || self.found().any(|(_, found)| is_between(found));
-        let stands: Vec<(HostName, String)> =
-            self.found().map(|(host, found)| (self.plan.host(host).name.clone(), found.text())).collect();
+        let stand =
+            |(host, found): (HostId, &Found)| Stand { host: self.plan.host(host).name.clone(), found: found.told() };
+        let stands: Vec<Stand> = self.found().map(stand).collect();
         if is_apart && !as_they_stand {
             self.hold_up(HeldUp::NotOnOneSide { stands }, effects);
             return;
@@ -78,18 +80,13 @@ impl Transaction {
             self.go_without(host);
         }
         let removed = self.plan.changing().filter(|host| self.takes_part(*host));
-        let removed: Vec<HostName> = removed.map(|host| self.plan.host(host).name.clone()).collect();
-        let text = format!(
-            "of this run its claim, its guard's token and plan, its marks and its garbage collection roots are removed \
-             on {}",
-            list(&removed)
-        );
-        effects.push(Effect::Tell(Event::Warned { host: None, text: text.into() }));
-        let stood = stands.into_iter().map(|(host, text)| Stood { host, text }).collect();
+        let removed_on = removed.map(|host| self.plan.host(host).name.clone()).collect();
+        effects.push(Effect::Tell(Event::warned(None, Notice::TracesRemoved { removed_on })));
+        let stood = stands.into_iter().map(|Stand { host, found }| Stood { host, text: found.into() }).collect();
         effects.push(Effect::Record(Entry::Forgotten { stood }));
         self.lost_ones_keep_nothing = true;
         self.leave_all(effects, |found| match found {
-            _ if is_apart => HostOutcome::Lost { why: format!("forgotten as it stood: {}", found.text()).into() },
+            _ if is_apart => HostOutcome::Lost { why: Fate::ForgottenAsItStood { found: found.told() }.into() },
             Found::Old { by_guard } => HostOutcome::RolledBack { by_guard: *by_guard },
             Found::New { .. } => HostOutcome::Committed,
             _ => HostOutcome::Untouched,

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use crate::decide::transaction::done;
 use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
-use crate::decide::transaction::{describe, done, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::reason::cause::Cause;
+use crate::event::reason::notice::Notice;
+use crate::event::reason::rollback::Unarmed;
 use crate::event::{Event, Phase};
 use crate::facts::host::{JobKind, JobState};
 use crate::facts::plan::HostId;
@@ -43,9 +46,9 @@ impl Transaction {
                     // A host that refuses to be armed has no guard of ours, and changed nothing; unless an earlier copy
                     // of the command has armed a guard that is firing.
                     self.hosts[host.0].armed = reason == RefusalReason::Fired;
-                    refusal_text(reason, &text)
+                    Cause::refused(reason, text)
                 }
-                StepOutcome::Failed { text } => text,
+                StepOutcome::Failed { text } => Cause::HostReportsFailure { said: text },
             },
             Answer::Unknown { why } => why,
             Answer::Denied { why } => {
@@ -54,11 +57,11 @@ impl Transaction {
             }
             Answer::NotSent => {
                 self.hosts[host.0].armed = false;
-                "there was no time left to send it".to_owned()
+                Cause::NoTimeToSend
             }
         };
         let name = self.plan.host(host).name.clone();
-        self.turn_back(RollbackReason::NotArmed { host: name, why }, effects);
+        self.turn_back(RollbackReason::NotArmed { host: name, cause: Unarmed::Cause(why) }, effects);
     }
 
     pub(super) fn enter_test(&mut self, effects: &mut Vec<Effect>) {
@@ -217,9 +220,8 @@ impl Transaction {
         let silent = self.plan.changing().find(|host| self.silent.contains(host));
         if let (true, Some(host)) = (self.silence_counts, silent) {
             let phase = if self.stage == Stage::Test { Phase::Test } else { Phase::Switch };
-            let why = "it is out of reach, and all others are through: a change may have cut the way to it".to_owned();
             let host = self.plan.host(host).name.clone();
-            self.turn_back(RollbackReason::StepFailed { host, phase, why }, effects);
+            self.turn_back(RollbackReason::StepFailed { host, phase, cause: Cause::WayMayBeCut }, effects);
             self.silence_counts = false;
         }
     }
@@ -237,9 +239,9 @@ impl Transaction {
         let phase = if kind == JobKind::Test { Phase::Test } else { Phase::Switch };
         let said = match answer {
             Answer::Said(said) => said,
-            Answer::NotSent => return Some(RollbackReason::NoTime),
+            Answer::NotSent => return Some(RollbackReason::NoTimeLeft),
             Answer::Unknown { why } | Answer::Denied { why } => {
-                return Some(RollbackReason::StepFailed { host: name, phase, why });
+                return Some(RollbackReason::StepFailed { host: name, phase, cause: why });
             }
         };
         let StepAnswer { outcome, standing, log } = *said;
@@ -248,17 +250,17 @@ impl Transaction {
             JobKind::Test => Systems { current: plan.new.clone(), ..plan.old.clone() },
             JobKind::Switch | JobKind::Reactivate | JobKind::Rollback => Systems::all(&plan.new),
         };
-        let failed = |why: String| Some(RollbackReason::StepFailed { host: name.clone(), phase, why });
+        let failed = |cause: Cause| Some(RollbackReason::StepFailed { host: name.clone(), phase, cause });
         let reason = match outcome {
             StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
-                return Some(RollbackReason::Restarted { host: name });
+                return Some(RollbackReason::HostRestarted { host: name });
             }
-            StepOutcome::Refused { reason, text } => return failed(refusal_text(reason, &text)),
-            StepOutcome::Failed { text } => failed(text),
+            StepOutcome::Refused { reason, text } => return failed(Cause::refused(reason, text)),
+            StepOutcome::Failed { text } => failed(Cause::HostReportsFailure { said: text }),
             // Status 4 counts as done: some unit of the whole machine is failed. It may have been so before, and has
             // the settle time to recover. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
             StepOutcome::Done if standing.systems != expected => {
-                failed(format!("the host is on {} afterwards, not where it should be", describe(&standing.systems)))
+                failed(Cause::NotWhereExpected { systems: standing.systems })
             }
             StepOutcome::Done => None,
         };
@@ -266,9 +268,7 @@ impl Transaction {
             let what = phase.word().to_owned();
             effects.push(Effect::Tell(Event::Logged { host: name, what, lines: log }));
         } else if exited == Some(JobState::Exited { status: 4 }) {
-            let text =
-                "some units are failed or restarting, and were so before or may come up: verify looks again".to_owned();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
+            effects.push(Effect::Tell(Event::warned(Some(&name), Notice::UnitsUnsettled)));
         }
         reason
     }

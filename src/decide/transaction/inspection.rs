@@ -1,8 +1,9 @@
 //! Judges how a recovery finds a host that it takes over.
 
-use crate::decide::transaction::describe;
-use crate::decide::transaction::without::list;
 use crate::event::HostOutcome;
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::found::{Elsewhere, FoundAs};
 use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};
 use crate::facts::plan::HostPlan;
 use crate::facts::store_path::StorePath;
@@ -13,7 +14,7 @@ use crate::facts::traces::{EndMark, EndSide, RunTraces};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::decide) enum Found {
     /// It did not answer, or could not be taken over.
-    Silent { why: String },
+    Silent { why: Cause },
     /// Back on what it ran and booted, without a guard.
     Old { by_guard: bool },
     /// Wholly on its new system, without a guard: disarmed, or restarted by itself after its boot default moved.
@@ -33,7 +34,7 @@ pub(in crate::decide) enum Found {
     /// A later run has committed here: this one is over for it.
     Over,
     /// It is not known where it is, or another run holds it: it must not be touched.
-    Elsewhere { why: String },
+    Elsewhere { why: Elsewhere },
 }
 
 /// The place of a host that holds nothing of the run any more.
@@ -92,7 +93,7 @@ impl Found {
         let may_be_ours = traces.is_none_or(|traces| !traces.traced || traces.switching);
         let has = |trace: fn(&RunTraces) -> bool| traces.is_some_and(trace);
         // It is not at rest, and this run did not do that: it is not known where it is going.
-        let elsewhere = || Self::Elsewhere { why: format!("it is on {}, neither old nor new", describe(systems)) };
+        let elsewhere = || Self::Elsewhere { why: Cause::NeitherOldNorNew { systems: systems.clone() }.into() };
         match &standing.guard {
             GuardState::Firing { .. } => Self::Firing,
             GuardState::Armed { .. } | GuardState::Dead { .. } if untouched => Self::Guarded(GuardedState::Old),
@@ -120,9 +121,9 @@ impl Found {
                 }
             }
             // It answers only now, after the plan was put together without it.
-            _ if plan.old.current == Systems::not_known() => Self::Elsewhere {
-                why: format!("it is on {}, and what it ran before the run was not known yet", describe(systems)),
-            },
+            _ if plan.old.current == Systems::not_known() => {
+                Self::Elsewhere { why: Cause::OldNotKnown { systems: systems.clone() }.into() }
+            }
             // A profile that is ahead of the boot default comes from a power cut between the two writes: those of the
             // run, if it had begun to move them. The current system is the run's only on the boot of its test.
             _ if places.iter().all(|place| old.contains(place) || **place == plan.new) => {
@@ -144,39 +145,29 @@ impl Found {
         }
     }
 
-    pub(in crate::decide) fn text(&self) -> String {
+    pub(in crate::decide) fn told(&self) -> FoundAs {
+        let names = |mark: &EndMark| mark.missing.keys().cloned().collect();
         match self {
-            Self::Silent { why } => format!("does not answer: {why}"),
-            Self::Old { by_guard: true } => "is back on its old system, without a guard: brought back by it".to_owned(),
-            Self::Old { by_guard: false } => "is on its old system, without a guard".to_owned(),
-            Self::New { disarmed: true } => "is on its new system for good: its guard was disarmed".to_owned(),
-            Self::New { disarmed: false } => "is on its new system for good, without a guard".to_owned(),
-            Self::Guarded(GuardedState::Old) => "is guarded, and nothing has begun on it".to_owned(),
-            Self::Guarded(GuardedState::New) => "is guarded, and runs its new system".to_owned(),
-            Self::Guarded(GuardedState::Between) => {
-                "is guarded, in the middle of a change or of its roll back".to_owned()
-            }
-            Self::Loose(systems) => format!("has no guard, and is between old and new: {}", describe(systems)),
-            Self::Firing => "its guard has fired and is bringing it back".to_owned(),
-            Self::Cleaned(Side::Both) => "holds nothing of the run any more".to_owned(),
-            Self::Cleaned(Side::Old) => "holds nothing of the run any more, and is on its old system".to_owned(),
-            Self::Cleaned(Side::New) => "holds nothing of the run any more, and is on its new system".to_owned(),
-            Self::Cleaned(Side::Neither) => "holds nothing of the run any more, and has moved on".to_owned(),
-            Self::Cleaned(Side::NotKnown) => {
-                "holds nothing of the run any more, and nobody knows here what it was to run".to_owned()
-            }
-            Self::Ended { mark, .. } if self.has_left() => {
-                format!(
-                    "the run was ended here without {}: what it runs now is its own affair",
-                    list(mark.missing.keys())
-                )
-            }
-            Self::Ended { mark, .. } => {
-                format!("the run was ended here, where it stands, without {}", list(mark.missing.keys()))
-            }
-            Self::MovedOn { on } => format!("has moved on by other hands, to {on}: this run is over for it"),
-            Self::Over => "a later run has committed here: this one is over for it".to_owned(),
-            Self::Elsewhere { why } => why.clone(),
+            Self::Silent { why } => FoundAs::FoundSilent { cause: why.clone() },
+            Self::Old { by_guard: true } => FoundAs::FoundBroughtBack,
+            Self::Old { by_guard: false } => FoundAs::FoundOnOld,
+            Self::New { disarmed: true } => FoundAs::FoundCommitted,
+            Self::New { disarmed: false } => FoundAs::FoundOnNew,
+            Self::Guarded(GuardedState::Old) => FoundAs::FoundGuarded,
+            Self::Guarded(GuardedState::New) => FoundAs::FoundGuardedOnNew,
+            Self::Guarded(GuardedState::Between) => FoundAs::FoundGuardedBetween,
+            Self::Loose(systems) => FoundAs::FoundBetween { systems: systems.clone() },
+            Self::Firing => FoundAs::FoundFiring,
+            Self::Cleaned(Side::Both) => FoundAs::FoundCleaned,
+            Self::Cleaned(Side::Old) => FoundAs::FoundCleanedOnOld,
+            Self::Cleaned(Side::New) => FoundAs::FoundCleanedOnNew,
+            Self::Cleaned(Side::Neither) => FoundAs::FoundCleanedAndMovedOn,
+            Self::Cleaned(Side::NotKnown) => FoundAs::FoundCleanedAndNotKnown,
+            Self::Ended { mark, .. } if self.has_left() => FoundAs::FoundEndedAndMovedOn { missing: names(mark) },
+            Self::Ended { mark, .. } => FoundAs::FoundEnded { missing: names(mark) },
+            Self::MovedOn { on } => FoundAs::FoundMovedOn { onto: on.clone() },
+            Self::Over => FoundAs::FoundOver,
+            Self::Elsewhere { why } => FoundAs::FoundElsewhere { cause: why.clone() },
         }
     }
 
@@ -197,7 +188,7 @@ impl Found {
     }
 
     pub(super) fn left_so(&self) -> HostOutcome {
-        HostOutcome::Left { why: format!("as it was found: {}", self.text()).into(), back_within_ms: None }
+        HostOutcome::Left { why: Fate::LeftAsFound { found: self.told() }.into(), back_within_ms: None }
     }
 
     pub(super) fn is_away(&self) -> bool {

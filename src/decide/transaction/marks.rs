@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 use crate::decide::transaction::inspection::{Found, GuardedState, Side};
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{Progress, Transaction};
-use crate::decide::transaction::without::HeldUp;
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::rollback::Undone;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::plan::HostId;
 use crate::facts::traces::{EndMark, EndSide, Missing};
-use crate::inventory::model::HostName;
 
 /// The marks of a run, together with its record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,7 +61,7 @@ impl Transaction {
                 let hosts = self.marked().filter(|(_, mark)| mark.side == Some(side));
                 hosts.map(|(host, _)| self.plan.host(host).name.clone()).collect()
             };
-            self.hold_up(HeldUp::TwoEnds { old: on(EndSide::Old), new: on(EndSide::New) }, effects);
+            self.hold_up(HeldUp::EndedOnBothSides { old: on(EndSide::Old), new: on(EndSide::New) }, effects);
             return true;
         }
         let stands_there = |found: &Found| match found {
@@ -71,7 +73,7 @@ impl Transaction {
         };
         let other = self.found().find(|(host, found)| !is_named(*host) && !stands_there(found));
         if let Some((host, found)) = other {
-            let why = HeldUp::NotAsMarked { host: self.plan.host(host).name.clone(), text: found.text() };
+            let why = HeldUp::NotAsMarked { elsewhere: self.plan.host(host).name.clone(), found: found.told() };
             self.hold_up(why, effects);
             return true;
         }
@@ -103,7 +105,7 @@ impl Transaction {
     fn take_care_of_the_restless(&mut self, side: Option<EndSide>, effects: &mut Vec<Effect>) -> bool {
         let is_restless = |found: &Found| matches!(found, Found::Guarded(_) | Found::Firing | Found::Loose(_));
         let Some((host, found)) = self.found().find(|(_, found)| is_restless(found)) else { return false };
-        let why = format!("{} {}, and the run was ended without it", self.plan.host(host).name, found.text());
+        let cause = Undone::MissingHostNotAtRest { back: self.plan.host(host).name.clone(), found: found.told() };
         let goes_on = |found: &Found| match found {
             Found::New { .. } | Found::Guarded(GuardedState::New) | Found::Ended { .. } => true,
             Found::Cleaned(side) => side.is(EndSide::New),
@@ -112,7 +114,7 @@ impl Transaction {
         if side == Some(EndSide::New) && self.interrupted.is_none() && self.all_found(goes_on) {
             self.enter_verify(effects);
         } else {
-            self.turn_back(RollbackReason::Recovered { why }, effects);
+            self.turn_back(RollbackReason::RunUndone { cause }, effects);
         }
         true
     }
@@ -133,20 +135,16 @@ impl Transaction {
             (Found::Ended { stands: at, .. } | Found::Cleaned(at), Some(EndSide::New)) if at.is(EndSide::New) => {
                 HostOutcome::Committed
             }
-            (found @ (Found::Old { .. } | Found::New { .. }), None) if are_apart => HostOutcome::Lost {
-                why: format!(
-                    "{}, and another host of the run that was missing, too, is on the other side",
-                    found.text()
-                )
-                .into(),
-            },
+            (found @ (Found::Old { .. } | Found::New { .. }), None) if are_apart => {
+                HostOutcome::Lost { why: Fate::MissingOnesApart { found: found.told() }.into() }
+            }
             // The others stood on neither side: there is nothing for it to be apart from.
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), None)
             | (Found::Cleaned(Side::Neither | Side::NotKnown), _) => HostOutcome::Untouched,
             (Found::Old { .. } | Found::New { .. } | Found::Cleaned(_), Some(side)) => {
-                HostOutcome::Lost { why: apart(host, side, &fleet).into() }
+                HostOutcome::Lost { why: Fate::apart(host, side, &fleet).into() }
             }
-            (other, _) => HostOutcome::Lost { why: other.text().into() },
+            (other, _) => HostOutcome::Lost { why: other.told().into() },
         });
     }
 
@@ -159,7 +157,7 @@ impl Transaction {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
             Some(EndSide::Old) => {
-                HostOutcome::Lost { why: apart(&self.plan.host(host).name, EndSide::Old, &self.fleet).into() }
+                HostOutcome::Lost { why: Fate::apart(&self.plan.host(host).name, EndSide::Old, &self.fleet).into() }
             }
             None => HostOutcome::Untouched,
         }
@@ -186,7 +184,7 @@ impl Transaction {
         }
         for host in self.plan.ids() {
             if matches!(self.hosts[host.0].end, Some(HostOutcome::RolledBack { .. })) {
-                let why = apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
+                let why = Fate::apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
                 self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
             }
         }
@@ -253,21 +251,15 @@ impl Transaction {
 
     /// A host on which the mark could not be left that the run was ended without others, although it holds something of
     /// the run: who recovers that from the hosts would know nothing of the end, and undo it. So it is none yet.
-    pub(super) fn leave_unmarked(&mut self, host: HostId, mark: &EndMark, why: &str, effects: &mut Vec<Effect>) {
+    pub(super) fn leave_unmarked(&mut self, host: HostId, mark: &EndMark, why: &Cause, effects: &mut Vec<Effect>) {
         let now = &self.hosts[host.0];
         let is_ended =
             matches!(now.end, Some(HostOutcome::Committed | HostOutcome::RolledBack { .. } | HostOutcome::Untouched));
         if mark.missing.is_empty() || !is_ended || matches!(now.found, Some(Found::Cleaned(_))) {
             return;
         }
-        let missing: Vec<&str> = mark.missing.keys().map(HostName::as_str).collect();
-        let why = format!(
-            "that the run is ended without {} could not be left there ({why}): `fleetdeploy recover {} --without {}` \
-             does it, and until then a recovery from elsewhere knows nothing of it",
-            missing.join(", "),
-            self.fleet,
-            missing.join(",")
-        );
+        let missing = mark.missing.keys().cloned().collect();
+        let why = Fate::MarkNotLeft { missing, fleet: self.fleet.clone(), cause: why.clone() };
         let side = self.ending().map_or(mark.side, |ending| ending.side);
         let mark = EndMark { side, missing: mark.missing.clone() };
         self.hosts[host.0].end = Some(HostOutcome::Left { why: why.into(), back_within_ms: None });
@@ -292,19 +284,5 @@ impl Transaction {
             self.hosts[host.0].found,
             Some(Found::Cleaned(Side::Neither | Side::NotKnown) | Found::Ended { stands: Side::NotKnown, .. })
         ) && self.hosts[host.0].end == Some(HostOutcome::Untouched)
-    }
-}
-
-/// Says why a host is not where the others were ended, and what brings it there.
-fn apart(host: &HostName, side: EndSide, fleet: &str) -> String {
-    match side {
-        EndSide::Old => format!(
-            "it is on its new system, and the others were ended on old: `fleetdeploy rollback {fleet} --on {host}` \
-             takes it back, `push` takes the others along"
-        ),
-        EndSide::New => format!(
-            "it is on its old system, and the others were ended on new: `fleetdeploy push {fleet} --on {host}` takes \
-             it along, `rollback` takes the others back"
-        ),
     }
 }

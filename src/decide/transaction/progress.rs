@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::decide::matrix::cells;
 use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::Effect;
+use crate::event::reason::rollback::DownLink;
 use crate::event::{Event, LinkCount, Phase};
 use crate::facts::links::{LinkAnswer, LinkId, Round};
 use crate::inventory::model::{HostName, Place};
@@ -16,7 +17,7 @@ impl Transaction {
             up: counted().filter(|(id, _)| round.answer(*id).is_up()).count() as u64,
             of: counted().count() as u64,
             rounds: self.streak,
-            waiting_for: self.link_texts(&self.last_broken).into_iter().chain(self.unsteady_texts()).collect(),
+            waiting_for: self.waited_for(),
             hosts: self.links_by_host(round),
         }
     }
@@ -32,22 +33,28 @@ impl Transaction {
         hosts
     }
 
-    pub(super) fn link_texts(&self, links: &BTreeSet<LinkId>) -> Vec<String> {
+    /// Returns the links and the units that verify waits for.
+    fn waited_for(&self) -> Vec<String> {
+        let links = self.down_links(&self.last_broken).into_iter().map(|link| link.to_string());
+        links.chain(self.unsteady_units().map(|unit| unit.to_string())).collect()
+    }
+
+    pub(super) fn down_links(&self, links: &BTreeSet<LinkId>) -> Vec<DownLink> {
         links
             .iter()
             .map(|id| {
                 let link = &self.plan.links[*id];
-                let from = match &link.from {
-                    Place::Workstation => "workstation",
-                    Place::Host(name) => name.as_str(),
-                };
-                let known_down = self.plan.baseline.answers.get(id).is_some_and(|before| !before.is_up());
-                let before = if known_down { ", was down before" } else { "" };
-                let why = match self.last_round.as_ref().map(|round| round.answer(*id)) {
-                    Some(LinkAnswer::Down { why }) if !why.is_empty() => format!(", {why}"),
+                let said = match self.last_round.as_ref().map(|round| round.answer(*id)) {
+                    Some(LinkAnswer::Down { why }) => why.clone(),
                     _ => String::new(),
                 };
-                format!("{from} -> {} ({}{why}{before})", link.to, link.probe.kind())
+                DownLink {
+                    from: link.from.clone(),
+                    to: link.to.clone(),
+                    kind: link.probe.kind().to_owned(),
+                    said,
+                    was_down_before: self.plan.baseline.answers.get(id).is_some_and(|before| !before.is_up()),
+                }
             })
             .collect()
     }

@@ -3,48 +3,39 @@
 use std::collections::BTreeSet;
 
 use crate::decide::matrix::link_text;
+use crate::event::reason::run_end::LinksAtEnd;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::Plan;
 
-/// Says in words how many links are up of those that count for the run, and names each that is not.
+/// Says how many links are up of those that count for the run, and names each that is not.
 ///
 /// `last` is the last round, if one was looked at; `counts` leaves out links that begin or end at a host that is lost
 /// to the run.
 #[must_use]
-pub(super) fn links_in_words(plan: &Plan, last: Option<&Round>, counts: impl Fn(LinkId) -> bool) -> String {
+pub(super) fn links_at_end(plan: &Plan, last: Option<&Round>, counts: impl Fn(LinkId) -> bool) -> LinksAtEnd {
     let of = |required: bool| -> Vec<LinkId> {
         let is_meant = |id: &LinkId| plan.links[*id].left_out.is_none() && plan.links[*id].required == required;
         (0..plan.links.len()).filter(is_meant).filter(|id| counts(*id)).collect()
     };
     let (required, others) = (of(true), of(false));
     if required.is_empty() && others.is_empty() {
-        return "there is no link that could be looked at".to_owned();
+        return LinksAtEnd::NoLinkToSee;
     }
-    let Some(round) = last else { return "its links were not looked at again".to_owned() };
-    let up = |ids: &[LinkId]| ids.iter().filter(|id| round.answer(**id).is_up()).count();
-    let named = |ids: BTreeSet<LinkId>| {
-        let texts: Vec<String> = ids.into_iter().map(|id| link_text(&plan.links[id])).collect();
-        texts.join(", ")
-    };
-    let mut parts = Vec::new();
-    match (required.len(), up(&required)) {
-        (0, _) => parts.push("no link is required".to_owned()),
-        (1, 1) => parts.push("the one required link is up".to_owned()),
-        (of, up) if of == up => parts.push(format!("all {of} required links are up")),
-        (of, up) => parts.push(format!("{up} of {of} required links are up")),
-    }
+    let Some(round) = last else { return LinksAtEnd::LinksNotSeen };
+    let named = |ids: BTreeSet<LinkId>| ids.into_iter().map(|id| link_text(&plan.links[id])).collect();
     let down =
         |ids: &[LinkId]| -> BTreeSet<LinkId> { ids.iter().copied().filter(|id| !round.answer(*id).is_up()).collect() };
+    let down_and_required = down(&required);
+    let up = required.len() - down_and_required.len();
     let (accepted, unexpected): (BTreeSet<_>, BTreeSet<_>) =
-        down(&required).into_iter().partition(|id| plan.accepted.contains(id));
-    for (front, ids) in
-        [("accepted as down", accepted), ("down", unexpected), ("down, and not required", down(&others))]
-    {
-        if !ids.is_empty() {
-            parts.push(format!("{front}: {}", named(ids)));
-        }
+        down_and_required.into_iter().partition(|id| plan.accepted.contains(id));
+    LinksAtEnd::LinksSeen {
+        required: required.len(),
+        up,
+        accepted_as_down: named(accepted),
+        down: named(unexpected),
+        down_not_required: named(down(&others)),
     }
-    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -70,7 +61,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_links_that_was_not_seen() {
-        let words = |plan: &Plan, last: Option<&Round>| links_in_words(plan, last, |_| true);
+        let words = |plan: &Plan, last: Option<&Round>| links_at_end(plan, last, |_| true).to_string();
         let mut plan = two();
         assert_eq!(words(&plan, Some(&round([0, 1]))), "all 2 required links are up");
         assert_eq!(words(&plan, None), "its links were not looked at again");
@@ -97,8 +88,8 @@ mod tests {
     fn what_does_not_count_is_not_spoken_of() {
         let mut plan = two();
         let all = round([0, 1]);
-        assert_eq!(links_in_words(&plan, Some(&all), |link| link == 1), "the one required link is up");
+        assert_eq!(links_at_end(&plan, Some(&all), |link| link == 1).to_string(), "the one required link is up");
         plan.links[0].left_out = plan.links[0].to_host.clone();
-        assert_eq!(links_in_words(&plan, Some(&round([1])), |_| true), "the one required link is up");
+        assert_eq!(links_at_end(&plan, Some(&round([1])), |_| true).to_string(), "the one required link is up");
     }
 }

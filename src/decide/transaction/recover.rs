@@ -15,11 +15,17 @@ use std::sync::Arc;
 use crate::decide::transaction::contest::Contest;
 use crate::decide::transaction::inspection::{Found, GuardedState, Side};
 use crate::decide::transaction::marks::EndMarks;
-use crate::decide::transaction::refusal_text;
 use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
-use crate::decide::transaction::undo::silence;
-use crate::decide::transaction::without::{HeldUp, list, not_ended_without};
+use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Signal, Step, Timer};
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::found::Elsewhere;
+use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::notice::Notice;
+use crate::event::reason::recover::ClaimDoubt;
+use crate::event::reason::rollback::Undone;
+use crate::event::reason::run_end::Supersession;
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::{RefusalReason, StepOutcome};
@@ -180,10 +186,10 @@ impl Transaction {
     }
 
     /// Leaves a host as it is, because the recovery cannot build on its words. It is called before the start.
-    pub fn set_aside(&mut self, host: HostId, why: String) {
+    pub fn set_aside(&mut self, host: HostId, why: ClaimDoubt) {
         let now = &mut self.hosts[host.0];
         (now.progress, now.armed, now.set_aside) = (Progress::Done, false, true);
-        now.found = Some(Found::Elsewhere { why });
+        now.found = Some(Found::Elsewhere { why: Elsewhere::Doubt(why) });
     }
 
     /// Says that hosts that do not answer were given their time already. It is called before the start.
@@ -269,12 +275,12 @@ impl Transaction {
         now.held = matches!(&answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let found = match answer {
             Answer::Unknown { why } | Answer::Denied { why } => Found::Silent { why },
-            Answer::NotSent => Found::Silent { why: "it could not be asked".to_owned() },
+            Answer::NotSent => Found::Silent { why: Cause::NotAsked },
             Answer::Said(said) => {
                 now.boot_id.clone_from(&said.standing.boot_id);
                 now.on.clone_from(&said.standing.systems.current);
                 match said.outcome {
-                    StepOutcome::Failed { text } => Found::Silent { why: text },
+                    StepOutcome::Failed { text } => Found::Silent { why: Cause::HostReportsFailure { said: text } },
                     StepOutcome::Refused { reason: RefusalReason::Ended, .. } => {
                         let stands = Side::of(plan, &said.standing.systems);
                         match said.standing.run_traces.and_then(|traces| traces.ended) {
@@ -286,7 +292,9 @@ impl Transaction {
                     StepOutcome::Refused {
                         reason: RefusalReason::ForeignLease | RefusalReason::ForeignGuard, ..
                     } if said.standing.run_traces.as_ref().is_some_and(|traces| traces.over) => Found::Over,
-                    StepOutcome::Refused { reason, text } => Found::Elsewhere { why: refusal_text(reason, &text) },
+                    StepOutcome::Refused { reason, text } => {
+                        Found::Elsewhere { why: Cause::refused(reason, text).into() }
+                    }
                     StepOutcome::Done if at_work => Found::Guarded(GuardedState::Between),
                     StepOutcome::Done => Found::of(plan, &said.standing),
                 }
@@ -304,7 +312,7 @@ impl Transaction {
             Found::Guarded(GuardedState::Old) => (now.armed, now.activated, now.moved) = (true, false, false),
             Found::Guarded(_) | Found::Firing => (now.armed, now.activated, now.moved) = (true, true, true),
         }
-        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.text().into() }));
+        effects.push(Effect::Tell(Event::HostFound { host: plan.name.clone(), text: found.told().into() }));
         self.hosts[host.0].found = Some(found);
         self.tell_who_has_left(host, effects);
     }
@@ -324,7 +332,7 @@ impl Transaction {
                 let silent = self.silent();
                 if !silent.is_empty() {
                     let missing = self.missing().map(|host| self.plan.host(host).name.clone()).collect();
-                    self.hold_up(HeldUp::NotNamed { missing, silent }, effects);
+                    self.hold_up(HeldUp::MoreHostsSilent { missing, silent }, effects);
                     return;
                 }
             }
@@ -358,16 +366,14 @@ impl Transaction {
             && !recovery.waited
         {
             self.recovery = Some(Recovery { waited: true, ..recovery });
-            let text = "without the run's record nothing is done before every host was asked: waiting until the guards \
-                        of those that do not answer must have brought them back";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
+            effects.push(Effect::Tell(Event::warned(None, Notice::WaitingForGuards)));
             effects.push(Effect::Expect(Timer::GuardsOver));
         } else if self.missing().next().is_some() && self.all_found(|found| matches!(found, Found::Cleaned(_))) {
             // Another coordinator had ended it before. That says nothing about the missing host, and no other
             // coordinator goes on.
             self.leave_all(effects, |_| HostOutcome::Untouched);
         } else if self.all_found(|found| matches!(found, Found::Cleaned(_))) {
-            self.superseded("the run has been ended from elsewhere: no host holds anything of it".to_owned(), effects);
+            self.superseded(Supersession::NoHostHoldsRun, effects);
         } else if self.found().any(|(_, found)| matches!(found, Found::Cleaned(_)))
             && self.ask_again_who_was_not_through(effects)
         {
@@ -396,7 +402,7 @@ impl Transaction {
             // Every host that answers is through. Silent hosts are no reason to take it all back.
             self.leave_all(effects, |found| match found {
                 Found::New { .. } => HostOutcome::Committed,
-                other => HostOutcome::Lost { why: other.text().into() },
+                other => HostOutcome::Lost { why: other.told().into() },
             });
         } else if let Some(reason) = self.why_back(recorded) {
             self.turn_back(reason, effects);
@@ -408,31 +414,31 @@ impl Transaction {
     /// Says why the run is not taken forward; nothing if it is.
     fn why_back(&self, recorded: Recorded) -> Option<RollbackReason> {
         if let Some(signal) = self.interrupted {
-            return Some(RollbackReason::Interrupted(signal));
+            return Some(RollbackReason::Interrupted { signal });
         }
         let any_new = self.lost_on_new || self.found().any(|(_, found)| matches!(found, Found::New { .. }));
         let stays = self.found().find(|(host, found)| {
             !self.hosts[host.0].is_through() && !matches!(found, Found::Guarded(GuardedState::New))
         });
         let lost = self.plan.changing().find(|host| self.hosts[host.0].disowned);
-        let missing: Vec<&HostName> = self.missing().map(|host| &self.plan.host(host).name).collect();
-        let why = if recorded.turned_back {
-            "it was being rolled back already".to_owned()
+        let missing: Vec<HostName> = self.missing().map(|host| self.plan.host(host).name.clone()).collect();
+        let cause = if recorded.turned_back {
+            Undone::TurnedBackBefore
         } else if let (Some(lost), false) = (lost, self.lost_on_new) {
-            format!("{} is lost to this recovery, and is not on its new system for good", self.plan.host(lost).name)
+            Undone::LostHostNotOnNew { lost: self.plan.host(lost).name.clone() }
         } else if !missing.is_empty() && !self.may_go_forward_without() {
-            format!("it is ended without {}, and no host that answers is on its new system for good", list(missing))
+            Undone::NoneOnNewWithoutMissing { missing }
         } else if !recorded.decided() && !any_new {
             match recorded.reached {
-                Reached::Unknown => "its record is not here, and no host is committed".to_owned(),
-                _ => "it had not come to the decision to commit".to_owned(),
+                Reached::Unknown => Undone::RecordElsewhere,
+                _ => Undone::NotDecided,
             }
         } else if let Some((host, found)) = stays {
-            format!("{} cannot go forward: {}", self.plan.host(host).name, found.text())
+            Undone::HostCannotGoForward { stays: self.plan.host(host).name.clone(), found: found.told() }
         } else {
             return None;
         };
-        Some(RollbackReason::Recovered { why })
+        Some(RollbackReason::RunUndone { cause })
     }
 
     /// Ends the run on hosts that need nothing any more: only its traces go, if all is well.
@@ -475,11 +481,11 @@ impl Transaction {
     /// Ends without having done anything: every host is as it was found, and its guard holds, if it has one.
     fn leave_as_found(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
-        self.reason = Some(RollbackReason::Interrupted(signal));
+        self.reason = Some(RollbackReason::Interrupted { signal });
         let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
         for host in left {
-            let why = "left as it was: somebody else may be recovering this run".to_owned();
-            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why: why.into(), back_within_ms: None });
+            let why = Fate::LeftInContest.into();
+            self.hosts[host.0].end.get_or_insert(HostOutcome::Left { why, back_within_ms: None });
         }
         let missing: Vec<HostId> = self.missing().collect();
         for host in missing {
@@ -518,7 +524,7 @@ impl Transaction {
             }
             // If a run was ended and cleaned on new somewhere, it is not taken back on hosts that are through.
             Some(found @ Found::New { .. }) if self.found().any(|(_, found)| *found == Found::Cleaned(Side::New)) => {
-                self.lost(host, found.text());
+                self.lost(host, found.told());
             }
             Some(Found::New { .. }) => {
                 let systems = Systems::all(&self.plan.host(host).new);
@@ -532,14 +538,14 @@ impl Transaction {
             }
             // Its time was over before anything was decided; while the others go back it may answer again.
             Some(found @ Found::Silent { .. }) if self.plan.host(host).old.current != Systems::not_known() => {
-                self.give_up(host, found.text());
+                self.give_up(host, found.told());
             }
             Some(
                 found @ (Found::Silent { .. }
                 | Found::Cleaned(Side::New | Side::Neither | Side::NotKnown)
                 | Found::Elsewhere { .. }),
             ) => {
-                self.lost(host, found.text());
+                self.lost(host, found.told());
             }
         }
     }
@@ -548,7 +554,7 @@ impl Transaction {
     pub(super) fn after_late_take_over(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
         self.find(host, answer, effects);
         if let Some(Found::Silent { why }) = self.hosts[host.0].found.clone() {
-            self.give_up(host, silence(&why));
+            self.give_up(host, Fate::SilentAfterGuard { cause: why });
             return;
         }
         let now = &mut self.hosts[host.0];

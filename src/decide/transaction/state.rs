@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::recover::Recovery;
 use crate::decide::transaction::steady::UnitWatch;
-use crate::decide::transaction::without::HeldUp;
 use crate::decide::vocabulary::{RollbackReason, Signal, Step};
 use crate::event::HostOutcome;
+use crate::event::reason::cause::Cause;
+use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::run_end::Supersession;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::store_path::StorePath;
@@ -215,8 +217,8 @@ pub struct Transaction {
     pub(super) lost_ones_keep_nothing: bool,
     /// Whether the hosts that were disarmed have been asked once more, because not every host could be disarmed.
     pub(super) asked_the_committed: bool,
-    /// The words of the host that said that another coordinator has taken over.
-    pub(super) superseded_by: Option<String>,
+    /// How it is known that another coordinator has taken over.
+    pub(super) superseded_by: Option<Supersession>,
     /// Why a recovery leaves everything as it was.
     pub(super) held_up: Option<HeldUp>,
     /// Whether marks of an end without hosts are removed with all the rest.
@@ -224,7 +226,7 @@ pub struct Transaction {
     /// Hosts that were missing and are done: only the marks of the others must still say so.
     pub(super) dealt_with: BTreeSet<HostId>,
     /// Hosts on which not all that the run keeps could be cleaned away, and why.
-    pub(super) kept: BTreeMap<HostId, String>,
+    pub(super) kept: BTreeMap<HostId, Cause>,
 }
 
 impl Transaction {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
+use crate::event::doing::UnsteadyUnit;
 use crate::event::reason::units::UnitCaution;
 use crate::facts::host::{Standing, Uptime};
 use crate::facts::links::HostRound;
@@ -192,17 +193,12 @@ impl Transaction {
         unsteady
     }
 
-    pub(super) fn unsteady_texts(&self) -> Vec<String> {
-        let text = |(host, unit, up): (HostId, &String, Option<Duration>)| {
+    pub(super) fn unsteady_units(&self) -> impl Iterator<Item = UnsteadyUnit> {
+        let of = |(host, unit, up): (HostId, &String, Option<Duration>)| {
             let plan = self.plan.host(host);
-            match up {
-                Some(up) => {
-                    format!("{unit} on {} (up {}s of {}s)", plan.name, up.as_secs(), plan.units.steady.as_secs())
-                }
-                None => format!("{unit} on {} (not up yet)", plan.name),
-            }
+            UnsteadyUnit { unit: unit.clone(), host: plan.name.clone(), up, steady: plan.units.steady }
         };
-        self.unsteady().into_iter().map(text).collect()
+        self.unsteady().into_iter().map(of)
     }
 
     /// Returns whether this push answers for a unit that fails now and did not before; if it does not, that is said

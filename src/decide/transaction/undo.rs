@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
-use crate::decide::transaction::{describe, refusal_text};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::found::ComeBack;
+use crate::event::reason::notice::Notice;
 use crate::event::reason::told::Told;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
@@ -18,15 +21,15 @@ use crate::inventory::model::Place;
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        let (host, text) = (reason.host().cloned(), Told::from(reason.to_string()));
+        let (host, told) = (reason.host().cloned(), Told::from(reason.clone()));
         self.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
         // Guards that were extended for the way forward may be extended once more for the way back.
         self.extended = false;
         Self::forget_verify_timers(effects);
-        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: text.clone() }));
-        effects.push(Effect::Record(Entry::RollingBack { reason: text }));
+        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: told.clone() }));
+        effects.push(Effect::Record(Entry::RollingBack { reason: told }));
         effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::RollBack }));
         for host in self.plan.ids() {
             let now = &mut self.hosts[host.0];
@@ -97,7 +100,7 @@ impl Transaction {
                     now.armed_again = false;
                     self.judge_return(host, &said.standing, effects);
                 }
-                StepOutcome::Refused { reason, text } => self.lost(host, refusal_text(reason, &text)),
+                StepOutcome::Refused { reason, text } => self.lost(host, Cause::refused(reason, text)),
             },
             Answer::NotSent | Answer::Denied { .. } if !(now.activated || now.moved) => {
                 now.armed = false;
@@ -132,18 +135,17 @@ impl Transaction {
             }
             outcome => {
                 let name = self.plan.host(host).name.clone();
-                let text = match outcome {
-                    StepOutcome::Refused { reason, text } => refusal_text(reason, &text),
-                    StepOutcome::Failed { text } => text,
-                    StepOutcome::Done => format!("it is on {}", describe(&said.standing.systems)),
+                let cause = match outcome {
+                    StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
+                    StepOutcome::Failed { text } => Cause::HostReportsFailure { said: text },
+                    StepOutcome::Done => Cause::OnOtherSystems { systems: said.standing.systems },
                 };
-                let text = format!("could not be switched back from here ({text}); its guard will bring it back");
                 effects.push(Effect::Tell(Event::Logged {
                     host: name.clone(),
                     what: Phase::RollBack.word().to_owned(),
                     lines: said.log,
                 }));
-                effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
+                effects.push(Effect::Tell(Event::warned(Some(&name), Notice::RollbackLeftToGuard { cause })));
                 self.await_guard(host, effects);
             }
         }
@@ -152,7 +154,7 @@ impl Transaction {
     /// Arms a host that lost its guard: it is never touched without one.
     pub(super) fn arm_again(&mut self, host: HostId, expect: Systems, effects: &mut Vec<Effect>) {
         if !self.may_arm_again(host) {
-            self.lost(host, format!("it has no guard of this run any more, and is on {}", describe(&expect)));
+            self.lost(host, Fate::GuardGone { systems: expect });
             return;
         }
         let now = &mut self.hosts[host.0];
@@ -174,9 +176,9 @@ impl Transaction {
         match answer {
             Answer::Said(said) => self.judge_return(host, &said.standing, effects),
             Answer::Unknown { why } | Answer::Denied { why } => {
-                self.give_up(host, silence(&why));
+                self.give_up(host, Fate::SilentAfterGuard { cause: why });
             }
-            Answer::NotSent => self.lost(host, "it could not be asked".to_owned()),
+            Answer::NotSent => self.lost(host, Cause::NotAsked),
         }
     }
 
@@ -188,19 +190,14 @@ impl Transaction {
         let armed = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. });
         let back = standing.systems == plan.old || (rebooted && plan.is_back(&standing.systems));
         if matches!(standing.guard, GuardState::Firing { .. }) {
-            let text = "its guard has fired and is still at work";
-            self.give_up(host, format!("{text}; it is on {}", describe(&standing.systems)));
+            self.give_up(host, Fate::GuardStillAtWork { systems: standing.systems.clone() });
         } else if standing.systems == plan.old && armed {
             self.hosts[host.0].back = Back::Restored;
         } else if back {
             self.hosts[host.0].back = Back::Returned { by_guard: true };
             self.hosts[host.0].boot_id.clone_from(&standing.boot_id);
-            let text = if rebooted {
-                "on its old system, on a new boot"
-            } else {
-                "on its old system, brought back by its guard"
-            };
-            effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: text.to_owned().into() }));
+            let how = if rebooted { ComeBack::BackOnNewBoot } else { ComeBack::BackByGuard };
+            effects.push(Effect::Tell(Event::CameBack { host: plan.name.clone(), text: how.into() }));
         } else if self.ends_where_it_has_left(host, standing, effects) {
             // This run does not undo what came after it.
         } else if rebooted && !armed && !self.hosts[host.0].armed_again {
@@ -210,7 +207,7 @@ impl Transaction {
             self.hosts[host.0].held = false;
             self.arm_again(host, standing.systems.clone(), effects);
         } else {
-            self.lost(host, format!("it is on {}", describe(&standing.systems)));
+            self.lost(host, Cause::OnOtherSystems { systems: standing.systems.clone() });
         }
     }
 
@@ -221,7 +218,7 @@ impl Transaction {
             return false;
         }
         let name = self.plan.host(host).name.clone();
-        effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text().into() }));
+        effects.push(Effect::Tell(Event::warned(Some(&name), found.told())));
         let now = &mut self.hosts[host.0];
         now.on.clone_from(&standing.systems.current);
         (now.armed, now.back) = (false, Back::Untouched);
@@ -229,13 +226,13 @@ impl Transaction {
         true
     }
 
-    pub(super) fn lost(&mut self, host: HostId, why: String) {
+    pub(super) fn lost(&mut self, host: HostId, why: impl Into<Told>) {
         self.hosts[host.0].back = Back::Untouched;
         self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
     }
 
     /// Gives a host up as lost, unless it answers when it is asked once more.
-    pub(super) fn give_up(&mut self, host: HostId, why: String) {
+    pub(super) fn give_up(&mut self, host: HostId, why: impl Into<Told>) {
         self.lost(host, why);
         let now = &mut self.hosts[host.0];
         now.given_up = if now.given_up == GivenUp::No { GivenUp::Silent } else { GivenUp::ForGood };
@@ -382,8 +379,7 @@ impl Transaction {
             .collect();
         self.tell_matrix(Phase::RollBack, effects);
         if self.left_to_guards || suspects.is_empty() {
-            let text = "the old systems run again, and not everything that was up before is up: look at the matrix";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
+            effects.push(Effect::Tell(Event::warned(None, Notice::NotAllUpAgain)));
             self.enter_back_disarm(effects);
             return;
         }
@@ -391,8 +387,7 @@ impl Transaction {
         self.stage = Stage::Back;
         for host in suspects {
             let name = self.plan.host(host).name.clone();
-            let text = "runs its old system again, and its links stay down: its guard will reboot it".to_owned();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: text.into() }));
+            effects.push(Effect::Tell(Event::warned(Some(&name), Notice::LinksStayDown)));
             self.await_guard(host, effects);
         }
         self.go_on_back(effects);
@@ -436,7 +431,7 @@ impl Transaction {
                 self.hosts[host.0].armed = false;
                 self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
-            _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, "it could not be disarmed".to_owned()),
+            _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, Fate::NotDisarmed),
             _ => {
                 self.await_guard(host, effects);
                 self.stage = Stage::Back;
@@ -462,9 +457,4 @@ impl Transaction {
             self.enter_clean(effects);
         }
     }
-}
-
-/// Says what it means that a host is silent although its guard's time is over.
-pub(super) fn silence(why: &str) -> String {
-    format!("its guard should have brought it back, and it does not answer: {why}")
 }

@@ -7,6 +7,8 @@ use crate::decide::absent;
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::reason::absent::Absence;
+use crate::event::reason::cause::Cause;
+use crate::event::reason::notice::Notice;
 use crate::event::{Event, Phase};
 use crate::facts::host::same_boot;
 use crate::facts::links::{LinkId, Round};
@@ -68,18 +70,18 @@ impl Transaction {
             Answer::Said(said) => {
                 let standing = &said.standing;
                 if !same_boot(&standing.boot_id, &self.hosts[host.0].boot_id) && plan.changes {
-                    RollbackReason::Restarted { host: name }
+                    RollbackReason::HostRestarted { host: name }
                 } else if plan.changes && standing.systems.current != *self.runs(host) {
-                    let why = format!("it runs {}, which this push did not bring", standing.systems.current);
-                    RollbackReason::StepFailed { host: name, phase: Phase::Verify, why }
+                    let cause = Cause::foreign(&standing.systems.current);
+                    RollbackReason::StepFailed { host: name, phase: Phase::Verify, cause }
                 } else {
                     self.hosts[host.0].logged_in = true;
                     self.verified_when_all_holds(effects);
                     return;
                 }
             }
-            Answer::Unknown { why } | Answer::Denied { why } => RollbackReason::NoLogin { host: name, why },
-            Answer::NotSent => RollbackReason::NoTime,
+            Answer::Unknown { why } | Answer::Denied { why } => RollbackReason::NoLogin { host: name, cause: why },
+            Answer::NotSent => RollbackReason::NoTimeLeft,
         };
         self.turn_back(reason, effects);
     }
@@ -211,9 +213,7 @@ impl Transaction {
             self.rekeying = true;
             self.overtime = false;
             effects.push(Effect::Expect(Timer::Rekey));
-            let text =
-                "the links carry packets over an old WireGuard session; waiting for a new handshake, up to 3 minutes";
-            effects.push(Effect::Tell(Event::Warned { host: None, text: text.to_owned().into() }));
+            effects.push(Effect::Tell(Event::warned(None, Notice::WaitingForHandshake)));
         } else {
             self.not_verified(effects);
         }
@@ -234,20 +234,20 @@ impl Transaction {
         self.remember(&to_blame, effects);
         let silent = self.plan.ids().find(|host| self.stage == Stage::Verify && !self.hosts[host.0].logged_in);
         let name = |host: HostId| self.plan.host(host).name.clone();
-        let no_login = |host: HostId, why: &str| RollbackReason::NoLogin { host: name(host), why: why.to_owned() };
+        let no_login = |host: HostId, cause: Cause| RollbackReason::NoLogin { host: name(host), cause };
         let links_hold = self.last_broken.is_empty();
         let reason = if let Some((host, _)) = self.last_failures.first() {
             let units = self.with_their_past(*host, of_host(&self.last_failures, *host));
             RollbackReason::UnitsFailed { host: name(*host), units }
         } else if let (Some(host), true) = (silent, links_hold) {
-            no_login(host, "it did not answer within the settle time")
+            no_login(host, Cause::SilentWhileSettling)
         } else if let (Some(host), true) = (self.unheard, links_hold) {
-            no_login(host, "it does not say how its units are")
+            no_login(host, Cause::UnitsUnheard)
         } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
             let steady = self.plan.host(*host).units.steady;
             RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
         } else {
-            RollbackReason::LinksDown { links: self.link_texts(&self.last_broken) }
+            RollbackReason::LinksDown { links: self.down_links(&self.last_broken) }
         };
         self.turn_back(reason, effects);
     }
@@ -258,10 +258,10 @@ impl Transaction {
             let plan = self.plan.host(host);
             let seen = round.hosts.get(&plan.name)?;
             if !same_boot(&seen.boot_id, &self.hosts[host.0].boot_id) {
-                Some(RollbackReason::Restarted { host: plan.name.clone() })
+                Some(RollbackReason::HostRestarted { host: plan.name.clone() })
             } else if seen.current != self.runs(host).as_str() {
-                let why = format!("it runs {}, which this push did not bring", seen.current);
-                Some(RollbackReason::StepFailed { host: plan.name.clone(), phase: Phase::Verify, why })
+                let cause = Cause::RunsForeignSystem { system: seen.current.clone() };
+                Some(RollbackReason::StepFailed { host: plan.name.clone(), phase: Phase::Verify, cause })
             } else {
                 None
             }
@@ -274,18 +274,15 @@ impl Transaction {
         for host in self.plan.ids() {
             let plan = self.plan.host(host);
             let Some(seen) = round.hosts.get(&plan.name).filter(|_| !plan.changes) else { continue };
-            let text = if !same_boot(&seen.boot_id, &plan.boot_id) {
-                "this witness has restarted since the survey".to_owned()
+            let notice = if !same_boot(&seen.boot_id, &plan.boot_id) {
+                Notice::WitnessRestarted
             } else if seen.current != plan.old.current.as_str() {
-                format!("this witness has switched to {} since the survey", seen.current)
+                Notice::WitnessSwitched { onto: seen.current.clone() }
             } else {
                 continue;
             };
             if self.noticed.insert(host) {
-                effects.push(Effect::Tell(Event::Warned {
-                    host: Some(self.plan.host(host).name.clone()),
-                    text: text.into(),
-                }));
+                effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), notice)));
             }
         }
     }

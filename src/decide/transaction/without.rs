@@ -4,83 +4,21 @@
 //! done before its guard must be over, and then only what is right wherever that host stands. `marks.rs` has the marks
 //! on the hosts that were seen, and what a later recovery makes of them.
 
-use std::fmt;
-
 use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::recover::{Aim, Reached};
 use crate::decide::transaction::state::{GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Step, Timer};
+use crate::event::doing::Awaiting;
+use crate::event::reason::fate::Fate;
+use crate::event::reason::held_up::HeldUp;
 use crate::event::{Event, HostOutcome};
 use crate::facts::plan::HostId;
 use crate::facts::traces::Missing;
 use crate::inventory::model::HostName;
 
-/// The reason why a recovery leaves everything as it found it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum HeldUp {
-    /// Hosts do not answer that the person did not name.
-    NotNamed { missing: Vec<HostName>, silent: Vec<HostName> },
-    /// A guard is armed, or a step is at work: nothing is removed.
-    StillGuarded { hosts: Vec<HostName> },
-    /// The hosts are not all at rest on one side, and that was not accepted.
-    NotOnOneSide { stands: Vec<(HostName, String)> },
-    /// Some say that the run was ended on old, and others on new.
-    TwoEnds { old: Vec<HostName>, new: Vec<HostName> },
-    /// A host says that the run was ended, and one that was there then is not where that was.
-    NotAsMarked { host: HostName, text: String },
-    /// More is to be done than to clean up after a run that was ended on old.
-    NotBackOnOld,
-}
-
-impl fmt::Display for HeldUp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotNamed { missing, silent } => write!(
-                formatter,
-                "everything was left as it was: {} {} not answer either, and the run is not ended without a host \
-                 that was not named: --without {}",
-                list(silent),
-                if silent.len() == 1 { "does" } else { "do" },
-                missing.iter().chain(silent).map(HostName::as_str).collect::<Vec<_>>().join(",")
-            ),
-            Self::StillGuarded { hosts } => write!(
-                formatter,
-                "nothing was removed: a guard of the run is armed or at work on {}; once it has fired, type this again",
-                list(hosts)
-            ),
-            Self::NotOnOneSide { stands } => {
-                let stands: Vec<String> = stands.iter().map(|(host, text)| format!("{host} {text}")).collect();
-                write!(
-                    formatter,
-                    "nothing was removed: the hosts are not at rest on one side ({}); --as-they-stand accepts that",
-                    stands.join("; ")
-                )
-            }
-            Self::TwoEnds { old, new } => write!(
-                formatter,
-                "the run was ended twice, on old on {}, and on new on {}: `fleetdeploy push` brings them together, and \
-                 `recover --forget` then removes the marks",
-                list(old),
-                list(new)
-            ),
-            Self::NotAsMarked { host, text } => write!(
-                formatter,
-                "everything was left as it was: the run was ended without a host, others say, and {host} {text}"
-            ),
-            Self::NotBackOnOld => formatter
-                .write_str("everything was left as it was: not all that are back are at rest on their old systems"),
-        }
-    }
-}
-
 /// Says how a host is left that the run was to end without, if the run was not ended.
 pub(super) fn not_ended_without() -> HostOutcome {
-    let why = "it was not asked, and the run is not ended without it".to_owned();
-    HostOutcome::Left { why: why.into(), back_within_ms: None }
-}
-
-pub(super) fn list<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String {
-    hosts.into_iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+    HostOutcome::Left { why: Fate::NotEndedWithout.into(), back_within_ms: None }
 }
 
 impl Transaction {
@@ -125,7 +63,8 @@ impl Transaction {
                 self.run(host, Step::Extend { boot_id }, effects);
             }
         }
-        let doing = format!("waiting until no guard can be armed on {}", list(self.named_missing().keys()));
+        let missing = self.named_missing().into_keys().collect();
+        let doing = Awaiting::MissingHosts { missing }.to_string();
         for host in self.plan.changing().filter(|host| self.takes_part(*host)) {
             let (host, doing) = (self.plan.host(host).name.clone(), doing.clone());
             effects.push(Effect::Tell(Event::HostMoved { host, doing }));
@@ -159,7 +98,7 @@ impl Transaction {
     /// Leaves everything as it was found.
     pub(super) fn hold_up(&mut self, why: HeldUp, effects: &mut Vec<Effect>) {
         self.held_up = Some(why);
-        self.leave_all(effects, |found| HostOutcome::Lost { why: format!("left as it was: {}", found.text()).into() });
+        self.leave_all(effects, |found| HostOutcome::Lost { why: Fate::LeftAsItWas { found: found.told() }.into() });
     }
 
     /// Returns whether the run is over for every host that answers, each by itself, or nothing of it is left there.
@@ -182,31 +121,7 @@ impl Transaction {
     pub(super) fn tell_who_has_left(&self, host: HostId, effects: &mut Vec<Effect>) {
         if let Some(found) = self.hosts[host.0].found.as_ref().filter(|found| found.has_left()) {
             let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::Warned { host: Some(name), text: found.text().into() }));
+            effects.push(Effect::Tell(Event::warned(Some(&name), found.told())));
         }
-    }
-
-    /// Adds the hosts that the sentence about the end does not name to the same sentence.
-    pub(super) fn with_who_is_not_meant(&self, text: String) -> String {
-        let named = |wanted: &dyn Fn(HostId) -> bool| {
-            let hosts = self.plan.changing().filter(|host| wanted(*host)).map(|host| self.plan.host(host).name.clone());
-            hosts.collect::<Vec<_>>()
-        };
-        let has_moved_on = |host: HostId| matches!(self.hosts[host.0].end, Some(HostOutcome::MovedOn { .. }));
-        let mut text = text;
-        let is_unmarked = |host: HostId| {
-            self.kept.contains_key(&host) && matches!(self.hosts[host.0].end, Some(HostOutcome::Left { .. }))
-        };
-        for (what, hosts) in [
-            ("missing", named(&|host| self.hosts[host.0].end == Some(HostOutcome::Missing))),
-            ("moved on, and not meant by that", named(&has_moved_on)),
-            ("and that it ended so could not be left on", named(&is_unmarked)),
-            ("holding nothing of the run, and not known", named(&|host| self.is_not_known(host))),
-        ] {
-            if !hosts.is_empty() {
-                text = format!("{text}; {what}: {}", list(&hosts));
-            }
-        }
-        text
     }
 }

@@ -11,6 +11,7 @@ use crate::engine::hosts::{Hosts, StepNote, UnitJournal};
 use crate::engine::reports::Report;
 use crate::engine::surroundings::Surroundings;
 use crate::event::Event;
+use crate::event::doing::Awaiting;
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::StepOutcome;
@@ -83,16 +84,10 @@ impl<H: Hosts> Driver<H> {
         }
     }
 
-    /// Says in words what protects a host that the push waits for.
+    /// Says what protects a host that the push waits for.
     fn countdown(&self, host: HostId, answers: bool) -> String {
-        let now = if answers { "it answers" } else { "out of reach, trying again" };
-        let Some(deadline) = self.deadlines[host.0] else { return now.to_owned() };
-        let left = deadline.saturating_sub(self.clock.now()).as_secs();
-        if left > 0 {
-            format!("{now}; its guard fires in {}m {:02}s", left / 60, left % 60)
-        } else {
-            format!("{now}; its guard must have fired: waiting for it to come back")
-        }
+        let fires_in = self.deadlines[host.0].map(|deadline| deadline.saturating_sub(self.clock.now()));
+        Awaiting::UnderGuard { answers, fires_in }.to_string()
     }
 
     fn learn_deadline(&mut self, host: HostId, out: &Out, answer: &Answer, surroundings: &mut impl Surroundings) {

@@ -6,7 +6,7 @@ use super::Push;
 use crate::decide::remembered::{self, remembered};
 use crate::decide::restless::restless;
 use crate::decide::survey::{self, Surveyed, Weight};
-use crate::decide::time::{SteadyShortened, Times};
+use crate::decide::time::{Times, shortened_steady};
 use crate::engine::baseline::Baseline;
 use crate::engine::inquiry::{Phased, plan, refuse_if};
 use crate::engine::mutex::lock;
@@ -64,8 +64,8 @@ impl Push<'_> {
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);
         let changes = plan.changing().next().is_some();
-        if let Some(shortened) = SteadyShortened::of(fleet).filter(|_| changes) {
-            self.inquiry.warn(None, shortened.to_string());
+        if let Some(shortened) = shortened_steady(fleet).filter(|_| changes) {
+            self.inquiry.tell(Event::warned(None, shortened));
         }
         if changes {
             self.bring(&views).await?;

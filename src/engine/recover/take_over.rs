@@ -48,7 +48,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let host = plan.host(id);
             let Some(one) = surveyed.get(&host.name) else { continue };
             if let Some(doubt) = claims::doubt(&chosen.run, one, epochs.has_no_room(id)) {
-                set_aside.push((id, doubt.to_string()));
+                set_aside.push((id, doubt.clone()));
                 self.events.publish(Event::warned(Some(&host.name), RecoverReason::HostSetAside { doubt }));
             }
         }

@@ -7,20 +7,27 @@ use crate::event::reason::absent::{Absence, AbsentHub};
 use crate::event::reason::baseline::BaselineLink;
 use crate::event::reason::boot::{BootDoubt, BootRefusal};
 use crate::event::reason::build::BuildFault;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
+use crate::event::reason::fate::Fate;
 use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::forecast::NotKnown;
+use crate::event::reason::found::{ComeBack, FoundAs};
 use crate::event::reason::guard::HandGuard;
+use crate::event::reason::held_up::HeldUp;
 use crate::event::reason::leftover::Left;
+use crate::event::reason::notice::Notice;
 use crate::event::reason::push::PushNote;
 use crate::event::reason::reboot::{FoundRolling, Regression, RollingReason};
 use crate::event::reason::recover::{ClaimDoubt, RecoverReason};
 use crate::event::reason::refusal::Refusal;
+use crate::event::reason::rollback::{RollbackReason, Undone};
 use crate::event::reason::rollback_target::RollbackDoubt;
+use crate::event::reason::run_end::{FleetEnd, LinksAtEnd, Supersession};
 use crate::event::reason::status::Ailment;
 use crate::event::reason::survey::Judgement;
 use crate::event::reason::units::UnitCaution;
@@ -47,7 +54,18 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 32] = [
+pub const LISTS: [ReasonList; 43] = [
+    ReasonList::of::<Cause>(),
+    ReasonList::of::<RollbackReason>(),
+    ReasonList::of::<Undone>(),
+    ReasonList::of::<FleetEnd>(),
+    ReasonList::of::<Supersession>(),
+    ReasonList::of::<LinksAtEnd>(),
+    ReasonList::of::<HeldUp>(),
+    ReasonList::of::<Fate>(),
+    ReasonList::of::<FoundAs>(),
+    ReasonList::of::<ComeBack>(),
+    ReasonList::of::<Notice>(),
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),

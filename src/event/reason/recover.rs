@@ -90,7 +90,7 @@ pub enum RecoverReason {
 }
 
 /// Why a host is left as it is: its words about itself cannot be true, or are no ground to act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum ClaimDoubt {

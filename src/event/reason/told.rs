@@ -48,6 +48,20 @@ impl Told {
         }
     }
 
+    /// Adds words at its end; its code and its fields stay.
+    #[must_use]
+    pub fn followed_by(self, words: &str) -> Self {
+        let (text, code, fields) = (format!("{self}{words}"), self.code().map(str::to_owned), self.fields());
+        Self(Content::Read { text, code, fields })
+    }
+
+    /// Puts words before its own; its code and its fields stay.
+    #[must_use]
+    pub fn preceded_by(self, words: &str) -> Self {
+        let (text, code, fields) = (format!("{words}{self}"), self.code().map(str::to_owned), self.fields());
+        Self(Content::Read { text, code, fields })
+    }
+
     /// Returns why it matters, if the reason itself says that.
     #[must_use]
     pub fn stake(&self) -> Option<&'static str> {

@@ -1,6 +1,7 @@
 use std::fmt;
 
-use crate::event::doing::Doing;
+use super::names;
+use crate::event::doing::{Awaiting, Doing, UnsteadyUnit};
 
 impl fmt::Display for Doing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,5 +29,33 @@ impl fmt::Display for Doing {
             Self::WaitingForBuild => "waiting for the build",
             Self::AskingCaches => "asking the binary caches",
         })
+    }
+}
+
+impl fmt::Display for Awaiting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingHosts { missing } => {
+                write!(formatter, "waiting until no guard can be armed on {}", names(missing))
+            }
+            Self::UnderGuard { answers, fires_in } => {
+                formatter.write_str(if *answers { "it answers" } else { "out of reach, trying again" })?;
+                match fires_in.map(|left| left.as_secs()) {
+                    None => Ok(()),
+                    Some(0) => formatter.write_str("; its guard must have fired: waiting for it to come back"),
+                    Some(left) => write!(formatter, "; its guard fires in {}m {:02}s", left / 60, left % 60),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for UnsteadyUnit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unit, host, up, steady } = self;
+        match up {
+            Some(up) => write!(formatter, "{unit} on {host} (up {}s of {}s)", up.as_secs(), steady.as_secs()),
+            None => write!(formatter, "{unit} on {host} (not up yet)"),
+        }
     }
 }

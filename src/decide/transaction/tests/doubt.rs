@@ -6,6 +6,8 @@ use super::machine::{job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Answer, Disowned, Entry, Input, Signal, Step, Timer};
+use crate::event::reason::cause::Cause;
+use crate::event::reason::recover::ClaimDoubt;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::HostId;
@@ -314,7 +316,7 @@ fn a_host_that_is_set_aside_is_left_as_it_is() {
     let mut world = dies();
     let mut transaction =
         crate::decide::transaction::Transaction::recover(std::sync::Arc::clone(&world.plan), Recorded::nowhere());
-    transaction.set_aside(HostId(0), "its lease leaves no room".to_owned());
+    transaction.set_aside(HostId(0), ClaimDoubt::NoHigherEpoch { epoch: u64::MAX });
     world.now.transaction = transaction;
     (world.now.epoch, world.now.probe) = (2, false);
     world.now.pending.clear();
@@ -352,7 +354,7 @@ fn a_host_that_is_asked_once_more_and_silent_just_then_is_still_taken_back() {
     // The other says that it was cleaned: this one was not through, and is asked again.
     let at = world.until(1, take_over);
     let (host, step) = world.now.pending.remove(at);
-    world.give(Input::Answered { host, step, answer: Answer::Unknown { why: "timed out".to_owned() } });
+    world.give(Input::Answered { host, step, answer: Answer::Unknown { why: Cause::NoTimeToAsk } });
     assert!(world.now.pending.iter().any(|(host, step)| host.0 == 1 && job(JobKind::Rollback)(step)));
     world.run_to_end();
     assert_eq!(world.machines[1].systems, old());

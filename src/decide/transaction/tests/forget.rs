@@ -54,7 +54,8 @@ fn hosts_on_two_sides_are_forgotten_only_as_they_stand_and_stay_split() {
     assert_eq!(verdict.outcome, Outcome::Split);
     assert_eq!(verdict.gone, [], "both answer: nobody is to be left out");
     assert!(
-        verdict.text.contains("host0 is back on its old system") && verdict.text.contains("--as-they-stand"),
+        verdict.text.to_string().contains("host0 is back on its old system")
+            && verdict.text.to_string().contains("--as-they-stand"),
         "{}",
         verdict.text
     );
@@ -83,7 +84,7 @@ fn nothing_is_removed_while_one_host_is_guarded() {
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
     assert!(
-        verdict.text.starts_with("nothing was removed: a guard of the run is armed or at work on host1"),
+        verdict.text.to_string().starts_with("nothing was removed: a guard of the run is armed or at work on host1"),
         "{}",
         verdict.text
     );

@@ -6,6 +6,7 @@ use super::machine::{job, plan, system};
 use super::without::{dies_disarming, dies_with_the_last, end, is_clean, is_ended, mark, moved_on, name, returned};
 use super::world::{Fault, World};
 use crate::decide::vocabulary::{Entry, Step, Verdict};
+use crate::event::reason::cause::Cause;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::host::JobKind;
 use crate::facts::systems::Systems;
@@ -47,7 +48,11 @@ fn a_push_leaves_whatever_else_it_finds_back_as_it_is() {
         world.clean_returned();
         let verdict = world.run_to_end();
         assert_eq!(verdict.outcome, Outcome::Split, "{side:?} {systems:?}");
-        assert!(verdict.text.contains("not all that are back are at rest on their old systems"), "{}", verdict.text);
+        assert!(
+            verdict.text.to_string().contains("not all that are back are at rest on their old systems"),
+            "{}",
+            verdict.text
+        );
         let looks = |step: &Step| matches!(step, Step::TakeOver { .. } | Step::Release);
         assert_eq!(sends_but(&world, looks), [], "{side:?} {systems:?}");
         assert!(world.machines[2].roots && world.machines[2].lease.is_none());
@@ -104,7 +109,7 @@ fn a_push_cleans_nobody_up_beside_one_that_has_moved_on() {
     world.machines[2].systems = Systems::all(&system("later"));
     world.clean_returned();
     let verdict = world.run_to_end();
-    assert!(verdict.text.contains("not all that are back are at rest on their old systems"), "{verdict:?}");
+    assert!(verdict.text.to_string().contains("not all that are back are at rest on their old systems"), "{verdict:?}");
     assert!(world.machines[2].roots && world.machines[2].lease.is_none());
     is_ended(&world, &[0, 1], "old", &mark(EndSide::Old, &[2]));
 }
@@ -121,7 +126,7 @@ fn what_a_push_could_not_clean_away_is_said_with_why_and_nothing_else_is() {
         world.end_step(at, fault);
         let verdict = world.run_to_end();
         assert_eq!(verdict.outcome, Outcome::RolledBack);
-        let why = || (name(2), "no answer".to_owned());
+        let why = || (name(2), Cause::NoTimeToAsk);
         assert_eq!(verdict.kept, (fault == Fault::LostCommand).then(why).into_iter().collect());
         let is_marked = world.machines[0].traces.ended.is_some();
         assert_eq!(is_marked, fault == Fault::LostCommand, "who is not cleaned stays in the marks");
@@ -148,11 +153,16 @@ fn an_end_without_a_host_is_none_where_the_mark_could_not_be_left() {
             assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
             let HostOutcome::Left { why, .. } = end(&verdict, 0) else { panic!("{verdict:?}") };
             assert!(
-                why.to_string().contains("(no answer): `fleetdeploy recover homelab --without host2` does it"),
+                why.to_string()
+                    .contains("(there was no time to ask it): `fleetdeploy recover homelab --without host2` does it"),
                 "{why}"
             );
             assert_eq!(end(&verdict, 1) == others, unmarked.len() == 1, "{verdict:?}");
-            assert!(verdict.text.contains("that it ended so could not be left on: host0"), "{}", verdict.text);
+            assert!(
+                verdict.text.to_string().contains("that it ended so could not be left on: host0"),
+                "{}",
+                verdict.text
+            );
             let [.., marked, finished] = &world.now.entries[..] else { panic!() };
             assert_eq!(*marked, Entry::EndedWithout { mark: mark(side, &[2]) });
             assert_eq!(*finished, Entry::Finished { outcome: Outcome::Left });

@@ -5,6 +5,7 @@ use pretty_assertions::assert_eq;
 use super::machine::{job, plan, system};
 use super::world::{Fault, World};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
+use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::links::{Link, LinkAnswer};
@@ -63,7 +64,7 @@ fn a_host_that_stays_silent_when_all_others_are_through_turns_the_push_back_afte
     world.elapse(Timer::Settle);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert!(verdict.text.starts_with("test failed on host1: it is out of reach"), "{}", verdict.text);
+    assert!(verdict.text.to_string().starts_with("test failed on host1: it is out of reach"), "{}", verdict.text);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn links_that_stay_down_roll_every_host_back() {
     world.links_up = true;
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert!(verdict.text.starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
+    assert!(verdict.text.to_string().starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
     assert_eq!(world.machines[0].systems, Systems::all(&system("old")));
     assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 0), "nobody needed to reboot");
 }
@@ -155,7 +156,7 @@ fn a_round_that_breaks_after_the_settle_time_rolls_back_at_once() {
     world.links_up = true;
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert!(verdict.text.starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
+    assert!(verdict.text.to_string().starts_with("links are down: host0 -> host1 (ping"), "{}", verdict.text);
 }
 
 #[test]
@@ -329,14 +330,14 @@ fn a_service_that_restarts_again_and_again_rolls_back() {
     world.elapse(Timer::Settle);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert_eq!(verdict.text, "units fail on host0: app.service");
+    assert_eq!(verdict.text.to_string(), "units fail on host0: app.service");
 }
 
 #[test]
 fn what_could_not_be_cleaned_away_is_said() {
     let mut world = World::new(plan(2, 2));
     world.until(0, |step| matches!(step, Step::Clean { .. }));
-    let answer = Answer::Unknown { why: "no answer within 10 s".to_owned() };
+    let answer = Answer::Unknown { why: Cause::SilentTooLong { waited: std::time::Duration::from_secs(10) } };
     let effects = world.now.transaction.handle(Input::Answered {
         host: HostId(0),
         step: Step::Clean { mark: EndMark::of_all(Some(EndSide::New)) },

@@ -282,7 +282,7 @@ fn a_decided_run_goes_forward_with_its_record_and_back_without() {
         world.recover(record);
         let verdict = world.run_to_end();
         assert_eq!(verdict.outcome, outcome, "record: {record}");
-        assert!(verdict.text.starts_with(text), "{}", verdict.text);
+        assert!(verdict.text.to_string().starts_with(text), "{}", verdict.text);
         all_on(&world, on);
     }
 }
@@ -304,7 +304,10 @@ fn a_run_that_had_not_decided_goes_back() {
         let on: Vec<&Systems> = world.machines.iter().map(|machine| &machine.systems).collect();
         assert_eq!(on, [&Systems::all(&system("old")); 2]);
         assert!(matches!(verdict.outcome, Outcome::RolledBack | Outcome::Refused), "{verdict:?}");
-        assert_eq!(verdict.text, "the interrupted run is undone: it had not come to the decision to commit");
+        assert_eq!(
+            verdict.text.to_string(),
+            "the interrupted run is undone: it had not come to the decision to commit"
+        );
     }
 }
 
@@ -316,7 +319,7 @@ fn a_roll_back_that_was_begun_goes_on() {
     world.until(0, job(JobKind::Rollback));
     world.recover(true);
     let verdict = world.run_to_end();
-    assert_eq!(verdict.text, "the interrupted run is undone: it was being rolled back already");
+    assert_eq!(verdict.text.to_string(), "the interrupted run is undone: it was being rolled back already");
     all_on(&world, "old");
 }
 

@@ -86,7 +86,7 @@ fn without_a_dead_host_the_others_go_back_and_are_free() {
     world.recover_without(true, &[2]);
     let verdict = world.run_to_end();
     assert_eq!((verdict.outcome, end(&verdict, 2)), (Outcome::RolledBack, HostOutcome::Missing));
-    assert!(verdict.text.ends_with("; missing: host2"), "{}", verdict.text);
+    assert!(verdict.text.to_string().ends_with("; missing: host2"), "{}", verdict.text);
     is_ended(&world, &[0, 1], "old", &mark(EndSide::Old, &[2]));
     assert!(world.sent.iter().rev().take_while(|(_, step)| !job(JobKind::Switch)(step)).all(|(host, _)| host.0 != 2));
     let entries = &world.now.entries;
@@ -126,7 +126,7 @@ fn without_a_dead_host_the_others_go_forward_after_one_that_was_disarmed_and_onl
     world.until(0, |step| matches!(step, Step::Login { after: true }));
     let verdict = world.run_to_end();
     assert_eq!((verdict.outcome, end(&verdict, 2)), (Outcome::Committed, HostOutcome::Missing));
-    assert!(verdict.text.contains("missing: host2"), "{}", verdict.text);
+    assert!(verdict.text.to_string().contains("missing: host2"), "{}", verdict.text);
     is_ended(&world, &[0, 1], "new", &mark(EndSide::New, &[2]));
 }
 
@@ -167,7 +167,7 @@ fn a_silent_host_that_was_not_named_leaves_everything_as_it_is() {
     world.recover_without(true, &[2]);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
-    assert!(verdict.text.contains("host1 does not answer either"), "{}", verdict.text);
+    assert!(verdict.text.to_string().contains("host1 does not answer either"), "{}", verdict.text);
     let moved = |step: &Step| matches!(step, Step::Job { kind: JobKind::Rollback, .. } | Step::Clean { .. });
     assert!(!world.sent.iter().any(|(_, step)| moved(step)));
 }
@@ -206,7 +206,7 @@ fn hosts_that_were_cleaned_already_end_a_recovery_without_one_and_nobody_is_call
     world.recover_without(true, &[2]);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Unchanged);
-    assert!(verdict.text.contains("missing: host2"), "{}", verdict.text);
+    assert!(verdict.text.to_string().contains("missing: host2"), "{}", verdict.text);
     assert!(verdict.hosts.iter().all(|(_, end)| *end != HostOutcome::Committed), "{verdict:?}");
 }
 
@@ -324,7 +324,7 @@ fn a_run_that_was_ended_on_both_sides_is_said() {
     world.recover(true);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::Split);
-    assert!(verdict.text.starts_with("the run was ended twice"), "{}", verdict.text);
+    assert!(verdict.text.to_string().starts_with("the run was ended twice"), "{}", verdict.text);
 }
 
 // What came after.
@@ -399,7 +399,7 @@ fn a_push_does_not_undo_what_came_after_its_guard_had_fired() {
     let verdict = world.run_to_end();
     assert_eq!((verdict.outcome, end(&verdict, 1)), (Outcome::RolledBack, moved_on("later")));
     assert_eq!(world.machines[1].systems, Systems::all(&system("later")));
-    assert!(verdict.text.ends_with("; moved on, and not meant by that: host1"), "{}", verdict.text);
+    assert!(verdict.text.to_string().ends_with("; moved on, and not meant by that: host1"), "{}", verdict.text);
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn without_the_only_host_that_the_run_changed_it_ends_too() {
     world.recover_without(true, &[0]);
     let verdict = world.run_to_end();
     assert_eq!(end(&verdict, 0), HostOutcome::Missing);
-    assert!(verdict.text.contains("missing: host0"), "{}", verdict.text);
+    assert!(verdict.text.to_string().contains("missing: host0"), "{}", verdict.text);
 }
 
 #[test]
@@ -447,7 +447,7 @@ fn a_signal_while_the_missing_hosts_guard_is_waited_for_ends_nothing_and_is_gone
         assert_eq!(verdict.outcome, Outcome::Left, "{verdict:?}");
         let HostOutcome::Left { why, .. } = end(&verdict, 2) else { panic!("{verdict:?}") };
         assert_eq!(why.to_string(), "it was not asked, and the run is not ended without it");
-        assert!(!verdict.text.contains("missing"), "{}", verdict.text);
+        assert!(!verdict.text.to_string().contains("missing"), "{}", verdict.text);
         let ended = |entry: &Entry| matches!(entry, Entry::EndedWithout { .. } | Entry::Finished { .. });
         assert!(!world.now.entries.iter().any(ended), "{:?}", world.now.entries);
         world.recover_without(true, &[2]);

@@ -7,6 +7,7 @@ use super::machine::{Machine, job, system};
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
+use crate::event::reason::cause::Cause;
 use crate::event::{Event, Outcome, Phase};
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::links::{HostRound, LinkAnswer, Round};
@@ -269,12 +270,12 @@ impl World {
             Fault::Restarts => self.restart(host.0),
             _ => {}
         }
-        let unknown = Answer::Unknown { why: "no answer".to_owned() };
+        let unknown = Answer::Unknown { why: Cause::NoTimeToAsk };
         if fault == Fault::LostCommand || self.machines[host.0].dead {
             return unknown;
         }
         if fault == Fault::Denied {
-            return Answer::Denied { why: "no sudo".to_owned() };
+            return Answer::Denied { why: Cause::NotNixos };
         }
         let outcome = self.perform(host, step, self.now.epoch, fault == Fault::Fails);
         let machine = &mut self.machines[host.0];

@@ -1,0 +1,300 @@
+use std::fmt;
+
+use super::Worded;
+use crate::event::reason::cause::Cause;
+use crate::facts::file_limit::FileLimit;
+use crate::facts::systems::Systems;
+
+/// The three places of a host, as far as they differ.
+impl fmt::Display for Systems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.agree() {
+            write!(formatter, "{}", self.current)
+        } else {
+            write!(
+                formatter,
+                "current {}, profile {}, boot default {}",
+                self.current,
+                self.profile,
+                self.boot_default_text()
+            )
+        }
+    }
+}
+
+impl fmt::Display for FileLimit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Process => {
+                "this process may have no more files open: raise the limit with `ulimit -n`, also the hard one"
+            }
+            Self::Machine => "this machine can have no more files open: end what has them open, or raise fs.file-max",
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let no_login = |formatter: &mut fmt::Formatter<'_>, machine: &str, why: &dyn fmt::Display| {
+            write!(formatter, "no ssh login on {machine}: {why}")
+        };
+        let no_root = |formatter: &mut fmt::Formatter<'_>, machine: &str, script: &str, why: &str| {
+            write!(formatter, "no root on {machine} for `{script}`: {why}")
+        };
+        let shown =
+            |fingerprint: &Option<String>| fingerprint.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+        match self {
+            Self::HostKeyUnknown { machine, fingerprint, .. } => {
+                no_login(formatter, machine, &format_args!("its host key is not known{}", shown(fingerprint)))
+            }
+            Self::HostKeyChanged { machine, fingerprint, .. } => {
+                no_login(formatter, machine, &format_args!("ITS HOST KEY HAS CHANGED{}", shown(fingerprint)))
+            }
+            Self::LoginRefused { machine, said, .. }
+            | Self::ConnectionRefused { machine, said, .. }
+            | Self::MachineUnreachable { machine, said, .. }
+            | Self::NameUnknown { machine, said, .. } => no_login(formatter, machine, said),
+            Self::JumpBlocked { machine, .. } => {
+                no_login(formatter, machine, &"the jump on the way does not get through to it, or does not forward")
+            }
+            Self::LoginTimedOut { machine, waited, .. } => {
+                no_login(formatter, machine, &format_args!("no answer within {} s", waited.as_secs()))
+            }
+            Self::LoginTooLong { machine, bytes, .. } => no_login(
+                formatter,
+                machine,
+                &format_args!("it says more than any login has, and was cut off after {bytes} bytes"),
+            ),
+            Self::LoginFailed { machine, said } if said.is_empty() => {
+                no_login(formatter, machine, &"ssh ended without a word")
+            }
+            Self::LoginFailed { machine, said } => no_login(formatter, machine, said),
+            Self::SshNotStarted { machine, .. } => no_login(formatter, machine, &"cannot run ssh"),
+            Self::ScriptUnsendable { script, said } => write!(formatter, "`{script}` cannot be sent: {said}"),
+            Self::ScriptNotBegun { machine, script, said } => {
+                write!(formatter, "`{script}` was not begun on {machine}: {said}")
+            }
+            Self::SudoPasswordNeeded { machine, script, .. } => {
+                no_root(formatter, machine, script, "sudo wants a password")
+            }
+            Self::SudoPasswordWrong { machine, script, .. } => {
+                no_root(formatter, machine, script, "sudo refused the password")
+            }
+            Self::SudoNotAllowed { machine, script, .. } => {
+                no_root(formatter, machine, script, "sudo does not allow it to this user")
+            }
+            Self::SudoMissing { machine, script, .. } => no_root(formatter, machine, script, "there is no sudo"),
+            Self::SudoFailed { machine, script, .. } => no_root(formatter, machine, script, "sudo failed"),
+            Self::LoginShellUnfit { machine, script, status, .. } => {
+                write!(formatter, "the login shell of {machine} cannot run `{script}` (status {status})")
+            }
+            Self::ScriptFailed { machine, script, status, .. } => {
+                write!(formatter, "`{script}` on {machine} exited with status {status}")
+            }
+            Self::NoAnswer { machine, script, waited } => {
+                write!(formatter, "no answer from {machine} to `{script}` within {} s", waited.as_secs())
+            }
+            Self::ConnectionLost { machine, script, .. } => {
+                write!(formatter, "lost the ssh connection to {machine} during `{script}`")
+            }
+            Self::AnswerTooLong { machine, script, bytes } => write!(
+                formatter,
+                "{machine} said more to `{script}` than any answer has, and was cut off after {bytes} bytes"
+            ),
+            Self::AnswerCutShort { machine, script, .. } => {
+                write!(formatter, "the answer of {machine} to `{script}` was cut short")
+            }
+            Self::AnswerUnreadable { lacking } => {
+                write!(formatter, "its answer made no sense: the answer has no usable `{lacking}`")
+            }
+            Self::NotNixos => formatter.write_str("the host is not a NixOS"),
+            Self::SilentTooLong { waited } => write!(formatter, "no answer within {} s", waited.as_secs()),
+            Self::NoTimeToAsk => formatter.write_str("there was no time to ask it"),
+            Self::NotAsked => formatter.write_str("it could not be asked"),
+            Self::NoTimeToSend => formatter.write_str("there was no time left to send it"),
+            Self::NoTimeToDisarm => formatter.write_str("there was no time left to disarm it"),
+            Self::NoTimeToClean => formatter.write_str("there was no time left for it"),
+            Self::StepGivenUp => formatter.write_str("the step was given up"),
+            Self::HeldByAnotherRun { .. } => formatter.write_str("another run holds this host"),
+            Self::ForeignGuardArmed { .. } => formatter.write_str("somebody else's guard is armed on this host"),
+            Self::RunSuperseded { .. } => formatter.write_str("another fleetdeploy has taken this run over"),
+            Self::RunEnded { .. } => formatter.write_str("the run has been ended from elsewhere"),
+            Self::OtherBoot { .. } => formatter.write_str("the host has restarted"),
+            Self::SystemMoved { .. } => formatter.write_str("the host is not on the system that was expected"),
+            Self::GuardMissing { .. } => formatter.write_str("no guard of this run is armed"),
+            Self::GuardTooSoon { .. } => formatter.write_str("the guard fires too soon for this step"),
+            Self::GuardHasFired { .. } => formatter.write_str("the guard has fired"),
+            Self::ChangeUnderWay { .. } => formatter.write_str("a switch, a reboot or an upgrade is under way"),
+            Self::ArgumentRejected { .. } => formatter.write_str("the host could not take what it was sent"),
+            Self::HostRefused { .. } => formatter.write_str("the host refused"),
+            Self::HostReportsFailure { said } => formatter.write_str(said),
+            Self::NotWhereExpected { systems } => {
+                write!(formatter, "the host is on {systems} afterwards, not where it should be")
+            }
+            Self::OnOtherSystems { systems } => write!(formatter, "it is on {systems}"),
+            Self::RunsForeignSystem { system } => write!(formatter, "it runs {system}, which this push did not bring"),
+            Self::NeitherOldNorNew { systems } => write!(formatter, "it is on {systems}, neither old nor new"),
+            Self::OldNotKnown { systems } => {
+                write!(formatter, "it is on {systems}, and what it ran before the run was not known yet")
+            }
+            Self::WayMayBeCut => formatter
+                .write_str("it is out of reach, and all others are through: a change may have cut the way to it"),
+            Self::SilentWhileSettling => formatter.write_str("it did not answer within the settle time"),
+            Self::UnitsUnheard => formatter.write_str("it does not say how its units are"),
+        }?;
+        match self.last_words() {
+            Some(said) => write!(formatter, ": {said}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Cause {
+    /// Returns the words of the host, or of a program there, that end the sentence.
+    fn last_words(&self) -> Option<&str> {
+        let said = match self {
+            Self::SudoPasswordNeeded { said, .. }
+            | Self::SudoPasswordWrong { said, .. }
+            | Self::SudoNotAllowed { said, .. }
+            | Self::SudoMissing { said, .. }
+            | Self::SudoFailed { said, .. }
+            | Self::LoginShellUnfit { said, .. }
+            | Self::ScriptFailed { said, .. }
+            | Self::ConnectionLost { said, .. }
+            | Self::AnswerCutShort { said, .. }
+            | Self::HeldByAnotherRun { said }
+            | Self::ForeignGuardArmed { said }
+            | Self::RunSuperseded { said }
+            | Self::RunEnded { said }
+            | Self::OtherBoot { said }
+            | Self::SystemMoved { said }
+            | Self::GuardMissing { said }
+            | Self::GuardTooSoon { said }
+            | Self::GuardHasFired { said }
+            | Self::ChangeUnderWay { said }
+            | Self::ArgumentRejected { said }
+            | Self::HostRefused { said } => said,
+            Self::HostKeyUnknown { .. }
+            | Self::HostKeyChanged { .. }
+            | Self::LoginRefused { .. }
+            | Self::ConnectionRefused { .. }
+            | Self::MachineUnreachable { .. }
+            | Self::JumpBlocked { .. }
+            | Self::LoginTimedOut { .. }
+            | Self::LoginTooLong { .. }
+            | Self::NameUnknown { .. }
+            | Self::LoginFailed { .. }
+            | Self::SshNotStarted { .. }
+            | Self::ScriptUnsendable { .. }
+            | Self::ScriptNotBegun { .. }
+            | Self::NoAnswer { .. }
+            | Self::AnswerTooLong { .. }
+            | Self::AnswerUnreadable { .. }
+            | Self::NotNixos
+            | Self::SilentTooLong { .. }
+            | Self::NoTimeToAsk
+            | Self::NotAsked
+            | Self::NoTimeToSend
+            | Self::NoTimeToDisarm
+            | Self::NoTimeToClean
+            | Self::StepGivenUp
+            | Self::HostReportsFailure { .. }
+            | Self::NotWhereExpected { .. }
+            | Self::OnOtherSystems { .. }
+            | Self::RunsForeignSystem { .. }
+            | Self::NeitherOldNorNew { .. }
+            | Self::OldNotKnown { .. }
+            | Self::WayMayBeCut
+            | Self::SilentWhileSettling
+            | Self::UnitsUnheard => return None,
+        };
+        Some(said.as_str()).filter(|said| !said.is_empty())
+    }
+}
+
+impl Worded for Cause {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::HostKeyUnknown { by_hand, .. } => Some(format!(
+                "compare the fingerprint with the machine's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
+                 there), then log in once by hand: {by_hand}"
+            )),
+            Self::HostKeyChanged { known_in, known_line, known_as, by_hand, .. } => {
+                let place = match (known_in, known_line) {
+                    (Some(file), Some(line)) => format!(" The key known so far is in {file}, line {line}."),
+                    _ => String::new(),
+                };
+                let forget = match (known_in, known_as) {
+                    (Some(file), Some(name)) => format!("ssh-keygen -f {file} -R '{name}'"),
+                    _ => "ssh-keygen -R NAME".to_owned(),
+                };
+                Some(format!(
+                    "somebody may be in the way, or the machine was installed anew.{place} Only if you know why: \
+                     {forget}, then {by_hand}"
+                ))
+            }
+            Self::LoginRefused { by_hand, .. } => {
+                Some(format!("nothing is asked during a run: this must log in without a question: {by_hand}"))
+            }
+            Self::ConnectionRefused { by_hand, .. }
+            | Self::MachineUnreachable { by_hand, .. }
+            | Self::JumpBlocked { by_hand, .. }
+            | Self::LoginTimedOut { by_hand, .. }
+            | Self::LoginTooLong { by_hand, .. }
+            | Self::NameUnknown { by_hand, .. } => Some(format!("try it by hand: {by_hand}")),
+            Self::SshNotStarted { limit, .. } => limit.map(|limit| limit.to_string()),
+            Self::SudoPasswordNeeded { .. } => Some(
+                "set `become: sudo-password` for this host, or let its user run sudo without a password \
+                 (`security.sudo.wheelNeedsPassword = false;`), or log in as root"
+                    .to_owned(),
+            ),
+            Self::SudoPasswordWrong { .. } => {
+                Some("the sudo password is wrong: begin again with the right one".to_owned())
+            }
+            Self::SudoNotAllowed { .. } => Some(
+                "let the user run everything by sudo (put it into the group `wheel`), or log in as root".to_owned(),
+            ),
+            Self::SudoMissing { .. } => Some("this host has no sudo: set `user: root`".to_owned()),
+            Self::LoginFailed { .. }
+            | Self::ScriptUnsendable { .. }
+            | Self::ScriptNotBegun { .. }
+            | Self::SudoFailed { .. }
+            | Self::LoginShellUnfit { .. }
+            | Self::ScriptFailed { .. }
+            | Self::NoAnswer { .. }
+            | Self::ConnectionLost { .. }
+            | Self::AnswerTooLong { .. }
+            | Self::AnswerCutShort { .. }
+            | Self::AnswerUnreadable { .. }
+            | Self::NotNixos
+            | Self::SilentTooLong { .. }
+            | Self::NoTimeToAsk
+            | Self::NotAsked
+            | Self::NoTimeToSend
+            | Self::NoTimeToDisarm
+            | Self::NoTimeToClean
+            | Self::StepGivenUp
+            | Self::HeldByAnotherRun { .. }
+            | Self::ForeignGuardArmed { .. }
+            | Self::RunSuperseded { .. }
+            | Self::RunEnded { .. }
+            | Self::OtherBoot { .. }
+            | Self::SystemMoved { .. }
+            | Self::GuardMissing { .. }
+            | Self::GuardTooSoon { .. }
+            | Self::GuardHasFired { .. }
+            | Self::ChangeUnderWay { .. }
+            | Self::ArgumentRejected { .. }
+            | Self::HostRefused { .. }
+            | Self::HostReportsFailure { .. }
+            | Self::NotWhereExpected { .. }
+            | Self::OnOtherSystems { .. }
+            | Self::RunsForeignSystem { .. }
+            | Self::NeitherOldNorNew { .. }
+            | Self::OldNotKnown { .. }
+            | Self::WayMayBeCut
+            | Self::SilentWhileSettling
+            | Self::UnitsUnheard => None,
+        }
+    }
+}

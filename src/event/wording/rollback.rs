@@ -1,0 +1,88 @@
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{Worded, names};
+use crate::event::reason::rollback::{DownLink, RollbackReason, Unarmed, Undone};
+use crate::facts::units::failing_text;
+use crate::inventory::model::Place;
+
+impl fmt::Display for RollbackReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArmed { host, cause } => write!(formatter, "the guard on {host} could not be armed: {cause}"),
+            Self::StepFailed { host, phase, cause } => write!(formatter, "{} failed on {host}: {cause}", phase.word()),
+            Self::HostRestarted { host } => write!(formatter, "{host} has restarted in the middle of the push"),
+            Self::UnitsFailed { host, units } => {
+                write!(formatter, "units fail on {host}: {}", failing_text(units))
+            }
+            Self::UnitsUnsteady { host, units, steady } => {
+                let steady = humantime::format_duration(*steady);
+                write!(formatter, "what this push started was not up for {steady} on {host}: {}", joined(units))
+            }
+            Self::NoLogin { host, cause } => write!(formatter, "{host} takes no new ssh login: {cause}"),
+            Self::LinksDown { links } => {
+                let links: Vec<String> = links.iter().map(ToString::to_string).collect();
+                write!(formatter, "links are down: {}", links.join("; "))
+            }
+            Self::NoTimeLeft => formatter.write_str("the guards leave too little time for the rest of the push"),
+            Self::HostDisowned { host, cause } => write!(formatter, "{host} says that {cause}"),
+            Self::RecordUnwritable { said } => write!(formatter, "the run's record cannot be written: {said}"),
+            Self::RunUndone { cause } => write!(formatter, "the interrupted run is undone: {cause}"),
+            Self::Interrupted { signal } => write!(formatter, "interrupted by {signal}"),
+        }
+    }
+}
+
+impl Worded for RollbackReason {}
+
+fn joined(units: &BTreeSet<String>) -> String {
+    units.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Unarmed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cause(cause) => cause.fmt(formatter),
+            Self::Disowned(disowned) => disowned.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for DownLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, kind, said, was_down_before } = self;
+        let from = match from {
+            Place::Workstation => "workstation",
+            Place::Host(name) => name.as_str(),
+        };
+        write!(formatter, "{from} -> {to} ({kind}")?;
+        if !said.is_empty() {
+            write!(formatter, ", {said}")?;
+        }
+        formatter.write_str(if *was_down_before { ", was down before)" } else { ")" })
+    }
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TurnedBackBefore => formatter.write_str("it was being rolled back already"),
+            Self::LostHostNotOnNew { lost } => {
+                write!(formatter, "{lost} is lost to this recovery, and is not on its new system for good")
+            }
+            Self::NoneOnNewWithoutMissing { missing } => write!(
+                formatter,
+                "it is ended without {}, and no host that answers is on its new system for good",
+                names(missing)
+            ),
+            Self::RecordElsewhere => formatter.write_str("its record is not here, and no host is committed"),
+            Self::NotDecided => formatter.write_str("it had not come to the decision to commit"),
+            Self::HostCannotGoForward { stays, found } => write!(formatter, "{stays} cannot go forward: {found}"),
+            Self::MissingHostNotAtRest { back, found } => {
+                write!(formatter, "{back} {found}, and the run was ended without it")
+            }
+        }
+    }
+}
+
+impl Worded for Undone {}

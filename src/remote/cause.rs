@@ -1,0 +1,81 @@
+//! Makes the reasons of failed logins and scripts, for the events, out of the errors of this room.
+
+use super::{BadScript, ConnectCause, ConnectError, RootRefusal, StepError};
+use crate::event::reason::cause::Cause;
+use crate::local::limits;
+
+impl From<&ConnectError> for Cause {
+    fn from(error: &ConnectError) -> Self {
+        let (machine, by_hand) = (error.machine.clone(), error.by_hand.clone());
+        match &error.cause {
+            ConnectCause::UnknownHostKey { fingerprint } => {
+                Self::HostKeyUnknown { machine, fingerprint: fingerprint.clone(), by_hand }
+            }
+            ConnectCause::ChangedHostKey { fingerprint, known, known_as } => Self::HostKeyChanged {
+                machine,
+                fingerprint: fingerprint.clone(),
+                known_in: known.as_ref().map(|(file, _)| file.display().to_string()),
+                known_line: known.as_ref().map(|(_, line)| *line),
+                known_as: known_as.clone(),
+                by_hand,
+            },
+            ConnectCause::AuthRefused(said) => Self::LoginRefused { machine, said: said.clone(), by_hand },
+            ConnectCause::Unreachable(said) if said.contains("Connection refused") => {
+                Self::ConnectionRefused { machine, said: said.clone(), by_hand }
+            }
+            ConnectCause::Unreachable(said) => Self::MachineUnreachable { machine, said: said.clone(), by_hand },
+            ConnectCause::JumpBlocked => Self::JumpBlocked { machine, by_hand },
+            ConnectCause::TimedOut(waited) => Self::LoginTimedOut { machine, waited: *waited, by_hand },
+            ConnectCause::TooMuch { bytes } => Self::LoginTooLong { machine, bytes: *bytes, by_hand },
+            ConnectCause::NameUnknown(said) => Self::NameUnknown { machine, said: said.clone(), by_hand },
+            ConnectCause::Other(said) => Self::LoginFailed { machine, said: said.clone() },
+            ConnectCause::Local(error) => Self::SshNotStarted { machine, limit: limits::reached(error.as_ref()) },
+        }
+    }
+}
+
+impl From<&StepError> for Cause {
+    fn from(error: &StepError) -> Self {
+        // Some programs leave their name out before the colon.
+        let last = error.stderr_tail().and_then(|tail| tail.lines().last());
+        let said = last.unwrap_or_default().trim_start_matches([':', ' ']).to_owned();
+        match error {
+            StepError::BadScript(BadScript { script, reason }) => {
+                Self::ScriptUnsendable { script: (*script).to_owned(), said: reason.clone() }
+            }
+            StepError::NotBegun { host, script, reason } => {
+                Self::ScriptNotBegun { machine: host.to_string(), script: (*script).to_owned(), said: reason.clone() }
+            }
+            // Without a login the reason for that says it all; the script that was to run does not matter then.
+            StepError::NoLogin { source, .. } => source.as_ref().into(),
+            StepError::NotRoot { host, script, refusal, .. } => {
+                let (machine, script) = (host.to_string(), (*script).to_owned());
+                match refusal {
+                    RootRefusal::PasswordNeeded => Self::SudoPasswordNeeded { machine, script, said },
+                    RootRefusal::WrongPassword => Self::SudoPasswordWrong { machine, script, said },
+                    RootRefusal::NotAllowed => Self::SudoNotAllowed { machine, script, said },
+                    RootRefusal::NoSudo => Self::SudoMissing { machine, script, said },
+                    RootRefusal::Other => Self::SudoFailed { machine, script, said },
+                }
+            }
+            StepError::NoShell { host, script, status, .. } => {
+                Self::LoginShellUnfit { machine: host.to_string(), script: (*script).to_owned(), status: *status, said }
+            }
+            StepError::Exit { host, script, status, .. } => {
+                Self::ScriptFailed { machine: host.to_string(), script: (*script).to_owned(), status: *status, said }
+            }
+            StepError::TimedOut { host, script, waited } => {
+                Self::NoAnswer { machine: host.to_string(), script: (*script).to_owned(), waited: *waited }
+            }
+            StepError::Disconnected { host, script, .. } => {
+                Self::ConnectionLost { machine: host.to_string(), script: (*script).to_owned(), said }
+            }
+            StepError::TooMuch { host, script, bytes } => {
+                Self::AnswerTooLong { machine: host.to_string(), script: (*script).to_owned(), bytes: *bytes }
+            }
+            StepError::Truncated { host, script, .. } => {
+                Self::AnswerCutShort { machine: host.to_string(), script: (*script).to_owned(), said }
+            }
+        }
+    }
+}
