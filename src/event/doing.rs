@@ -24,4 +24,9 @@ pub enum Doing {
     Built,
     WaitingForBuild,
     AskingCaches,
+    InstallingLoader,
+    WaitingForStep,
+    PuttingProfileBack,
+    PuttingBootDefaultBack,
+    ActivatingOld,
 }

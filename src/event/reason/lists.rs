@@ -9,12 +9,14 @@ use crate::event::reason::boot::{BootDoubt, BootRefusal};
 use crate::event::reason::build::BuildFault;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
+use crate::event::reason::command::CommandNote;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
 use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::forecast::NotKnown;
 use crate::event::reason::guard::HandGuard;
+use crate::event::reason::hooks::{HookFault, HooksEnd};
 use crate::event::reason::leftover::Left;
 use crate::event::reason::push::PushNote;
 use crate::event::reason::reboot::{FoundRolling, Regression, RollingReason};
@@ -47,7 +49,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 32] = [
+pub const LISTS: [ReasonList; 35] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -62,6 +64,9 @@ pub const LISTS: [ReasonList; 32] = [
     ReasonList::of::<NotKnown>(),
     ReasonList::of::<BuildFault>(),
     ReasonList::of::<CopyFault>(),
+    ReasonList::of::<CommandNote>(),
+    ReasonList::of::<HookFault>(),
+    ReasonList::of::<HooksEnd>(),
     ReasonList::of::<PushNote>(),
     ReasonList::of::<Refusal>(),
     ReasonList::of::<HandGuard>(),
